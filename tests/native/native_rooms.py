@@ -1,0 +1,76 @@
+"""Compile a C driver with the rooms it tests, and find the third-party vectors.
+
+Never imports the compiled module: a driver is a plain program over the same C files, so a room can be tested
+before the extension is built, and under any sanitizer.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NATIVE = REPOSITORY / "native"
+DRIVERS = Path(__file__).resolve().parent
+WARNINGS = (
+    "-std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Werror -fvisibility=hidden".split()
+)
+SANITIZERS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+
+
+@functools.cache
+def _output_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="native-rooms-"))
+
+
+@functools.cache
+def compile_driver(driver: str, rooms: tuple[str, ...], *, sanitized: bool = False) -> Path:
+    """Compile tests/native/<driver>.c with native/<room>.c for each room; skip where no compiler is."""
+    compiler = os.environ.get("CC") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    program = _output_folder() / (driver + ("-sanitized" if sanitized else ""))
+    sources = [DRIVERS / f"{driver}.c", *(NATIVE / f"{room}.c" for room in rooms)]
+    flags = SANITIZERS if sanitized else ["-O3"]
+    subprocess.run(
+        [compiler, *WARNINGS, *flags, f"-I{NATIVE}", *map(str, sources), "-o", str(program), "-lcrypto"],
+        check=True,
+    )
+    return program
+
+
+def run_driver(program: Path, *arguments: str, lines: list[str] | None = None) -> str:
+    """Run a driver, feed it hex lines if given, and return what it printed; a failure fails the test."""
+    result = subprocess.run(
+        [str(program), *arguments],
+        input=None if lines is None else "".join(line + "\n" for line in lines),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{program.name} {arguments}: {result.stdout[-2000:]}{result.stderr[-2000:]}"
+    return result.stdout
+
+
+def differential_count(default: int) -> str:
+    """Give the number of random cases for a differential run: RAPIDJWS_DIFFERENTIAL_COUNT or the default."""
+    return os.environ.get("RAPIDJWS_DIFFERENTIAL_COUNT", str(default))
+
+
+def wycheproof(name: str) -> dict[str, Any]:
+    """Read one Wycheproof file, or skip the test where the vectors are absent."""
+    root = os.environ.get("RAPIDJWS_VECTORS")
+    folder = Path(root) if root else REPOSITORY.parent / "shared" / "vectors"
+    path = folder / "wycheproof" / name
+    if not path.exists():
+        pytest.skip(f"third-party vectors absent: {name} (set RAPIDJWS_VECTORS)")
+    loaded: dict[str, Any] = json.loads(path.read_text())
+    return loaded
