@@ -1,0 +1,97 @@
+# Every target sets itself up on a fresh Debian machine and starts at once the second time.
+# make demo | test | bench | lint | wheels, and the slower ones listed by `make help`.
+PYTHON ?= python3
+VENV ?= .venv
+STAMPS := $(VENV)/stamps
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SANITIZED := build/sanitize
+THREADED := build/tsan
+
+NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
+PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long test-sanitize test-valgrind test-tsan bench lint format wheels release-check clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+# --- the environment, step by step, each step a stamp --------------------------------------------
+
+$(STAMPS)/venv: tools/system_packages.sh
+	PYTHON=$(PYTHON) sh tools/system_packages.sh build
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/build-deps: $(STAMPS)/venv pyproject.toml
+	$(PIP) install --group build
+	@touch $@
+
+$(STAMPS)/package: $(STAMPS)/build-deps $(PROJECT) $(NATIVE)
+	rm -f src/rapidjws/_rapidjws*.so
+	$(PIP) install --no-build-isolation --editable '.[cli]'
+	@touch $@
+
+$(STAMPS)/test-deps: $(STAMPS)/venv pyproject.toml
+	$(PIP) install --group test
+	@touch $@
+
+$(STAMPS)/lint-deps: $(STAMPS)/venv pyproject.toml
+	$(PIP) install --group lint
+	@touch $@
+
+$(STAMPS)/release-deps: $(STAMPS)/venv pyproject.toml
+	PYTHON=$(PYTHON) sh tools/system_packages.sh release
+	$(PIP) install --group release
+	@touch $@
+
+# --- what people run -----------------------------------------------------------------------------
+
+demo: $(STAMPS)/package ## keys, a JWKS and thousands of tokens, verified before your eyes
+	$(BIN)/rapidjws demo
+
+test: $(STAMPS)/package $(STAMPS)/test-deps ## the whole suite, the README's examples included
+	$(BIN)/python -m pytest
+
+test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes
+	$(BIN)/python -m pytest -m long --timeout=3600
+
+bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the README's benchmark table
+	$(BIN)/python benchmarks/run.py
+
+lint: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/lint-deps ## ruff, mypy --strict, C warnings as errors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/c_warnings.py
+
+format: $(STAMPS)/lint-deps ## let ruff lay out the Python
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# --- the same tests under instruments ------------------------------------------------------------
+
+test-sanitize: $(STAMPS)/package $(STAMPS)/test-deps ## ASan and UBSan over native tests and vectors
+	$(BIN)/python tools/instrumented.py sanitize $(SANITIZED)
+
+test-valgrind: $(STAMPS)/package $(STAMPS)/test-deps ## memcheck over a bounded part of the suite
+	PYTHON=$(PYTHON) sh tools/system_packages.sh memcheck
+	$(BIN)/python tools/instrumented.py memcheck build/memcheck
+
+test-tsan: $(STAMPS)/package $(STAMPS)/test-deps ## TSan: key tables swapped under load
+	$(BIN)/python tools/instrumented.py tsan $(THREADED)
+
+# --- what is shipped -----------------------------------------------------------------------------
+
+wheels: $(STAMPS)/build-deps $(STAMPS)/release-deps ## the abi3 wheel with OpenSSL inside, audited and tried out
+	$(BIN)/python tools/wheels.py
+
+release-check: $(STAMPS)/build-deps $(STAMPS)/release-deps ## all of wheels, then what a release would publish
+	$(BIN)/python tools/wheels.py --release-check
+
+clean: ## everything that was made here
+	rm -rf build dist wheelhouse .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf src/*.egg-info src/rapidjws/_rapidjws*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,62 @@
+"""Fixtures for every kind of test: where the third-party vectors lie, and which rapidjws is under test."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+VECTORS_ABSENT = "third-party vectors absent: put them in ../shared/vectors or name them in RAPIDJWS_VECTORS"
+
+settings.register_profile("bounded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bounded")
+
+
+def vectors_folder() -> Path | None:
+    """Give the folder of third-party verdicts, or None where it is absent."""
+    named = os.environ.get("RAPIDJWS_VECTORS")
+    folder = Path(named) if named else ROOT.parent / "shared" / "vectors"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """Give the folder of third-party verdicts; a test that asks is skipped where it is absent."""
+    folder = vectors_folder()
+    if folder is None:
+        pytest.skip(VECTORS_ABSENT)
+    return folder
+
+
+def pytest_report_header() -> list[str]:
+    """Say which rapidjws and which vectors the run is about."""
+    folder = vectors_folder()
+    lines = [f"vectors: {folder if folder else 'absent'}"]
+    try:
+        import rapidjws
+    except ImportError as fault:
+        return [f"rapidjws: not importable ({fault})", *lines]
+    return [f"rapidjws: {Path(rapidjws.__file__).parent}", *lines]
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to test the checkout where an installed wheel was to be tested."""
+    if not os.environ.get("RAPIDJWS_TEST_INSTALLED"):
+        return
+    import rapidjws
+
+    where = Path(rapidjws.__file__).resolve()
+    if not where.is_relative_to(Path(sys.prefix).resolve()):
+        pytest.exit(f"an installed rapidjws was to be tested, but {where} was imported", returncode=3)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line how much was left out for want of the vectors."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    absent = sum(VECTORS_ABSENT in str(report.longrepr) for report in skipped)
+    if absent:
+        terminalreporter.write_line(f"{absent} tests skipped: {VECTORS_ABSENT}", yellow=True)

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Make sure the compilers and headers are there: install them by apt where we are root on Debian,
+# otherwise name what is missing. Usage: tools/system_packages.sh build|memcheck|release ...
+# Touches nothing when everything is in place.
+set -eu
+python=${PYTHON:-python3}
+missing=""
+
+want() { # want PACKAGE COMMAND...: note the package when the command fails
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+has_headers() {
+    test -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"
+}
+
+for feature in "$@"; do
+    case $feature in
+    build)
+        want python3 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'
+        want python3-venv "$python" -c 'import ensurepip, venv'
+        want python3-dev has_headers
+        want gcc gcc --version
+        want libc6-dev test -f /usr/include/stdlib.h
+        want binutils nm --version
+        want pkg-config pkg-config --version
+        want libssl-dev pkg-config --exists 'libcrypto >= 3.0'
+        ;;
+    memcheck)
+        want valgrind valgrind --version
+        # memcheck refuses to start without the symbols of the dynamic loader
+        want libc6-dbg test -d /usr/lib/debug/.build-id
+        ;;
+    release)
+        want ca-certificates test -d /etc/ssl/certs
+        want dpkg-dev dpkg-deb --version
+        ;;
+    *)
+        echo "system_packages: unknown feature $feature" >&2
+        exit 2
+        ;;
+    esac
+done
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of package names
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "missing, please install (Debian names):$missing" >&2
+    exit 1
+fi
