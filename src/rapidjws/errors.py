@@ -16,8 +16,8 @@
     ├── ConfigurationError        the operator's settings contradict themselves
     └── InternalError             a fault of this package: indeterminate, never a permit
 
-Every error carries a stable ``code`` out of ``CODES``; class, reason, outcome and the words for the operator all
-follow from it. No error ever carries a token, a signature, a payload or key bytes.
+Every error carries a stable ``code`` out of ``CODES``; class, reason, outcome and the operator's words follow
+from it. No error ever carries a token, a signature, a payload or key bytes.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ _ROWS: Final = (
          "A rotation not seen yet, a token of another issuer, or a made-up kid.",
          "Wait one refresh; then compare the kid with the issuer's JWK Set."),
     Code("missing_kid", UnknownKey, "unknown_key", "the header names no kid where one is required",
-         "The issuer does not set kid.", "Ask the issuer to set kid, or allow its absence for a one-key set."),
+         "The issuer does not set kid.", "Ask the issuer to set kid, or do not require it."),
     Code("ambiguous_key", UnknownKey, "unknown_key", "more than one key fits",
          "No kid in the header, or a kid that the set holds twice.", "Use one kid a key."),
     Code("unknown_issuer", UnknownKey, "unknown_key", "no such issuer is configured",
@@ -298,7 +298,7 @@ _ROWS: Final = (
          "If all tokens of an issuer fail, refresh its keys; single ones are to be refused."),
     # The claims
     Code("expired", ClaimRefused, "claims", "the token has expired",
-         "An old token, or clocks that differ by more than the leeway.", "Get a new token; check the clocks."),
+         "An old token, or clocks that differ by more than the leeway.", "Get a new token; check clocks."),
     Code("not_yet_valid", ClaimRefused, "claims", "the token is not valid yet",
          "Used too early, or clocks that differ by more than the leeway.", "Check the clocks."),
     Code("issued_in_future", ClaimRefused, "claims", "the token was issued in the future",
@@ -344,7 +344,7 @@ _ROWS: Final = (
          "Two keys under one name; neither is used.", "Ask the issuer to give each key its own kid."),
     # A key set
     Code("mixed_key_set", KeySetRefused, "not_allowed", "a set mixes symmetric and asymmetric keys",
-         "A secret among public keys invites algorithm confusion.", "Keep them in separate sets.", escalate=True),
+         "A secret among public keys invites algorithm confusion.", "Keep them apart.", escalate=True),
     Code("jwks_malformed", KeySetRefused, "malformed", "not a JWK Set",
          "An error page, truncated JSON, or no array named keys.", "Check the URL and what it answers."),
     Code("jwks_too_large", KeySetRefused, "too_large", "a JWK Set past its size or key limit",
@@ -353,11 +353,11 @@ _ROWS: Final = (
     Code("configuration_invalid", ConfigurationError, "configuration", "a setting is not valid",
          "A value out of range, of the wrong type, or against another one.", "Correct the named setting."),
     Code("internal_error", InternalError, "unavailable", "a fault inside rapidjws",
-         "A bug, memory exhaustion, or a failing libcrypto.", "Report it with the code and place.", escalate=True),
+         "A bug, memory exhaustion, or a failing libcrypto.", "Report it with its place.", escalate=True),
 )  # fmt: skip
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType({row.code: row for row in _ROWS})
-"""Every error code, once: class, reason, outcome and the words for the operator. Documentation is made from it."""
+"""Every error code, once: class, reason, outcome and the operator's words. Documentation is made from it."""
 
 
 def error_for(

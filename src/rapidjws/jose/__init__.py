@@ -1,1 +1,1 @@
-"""The RFC nouns, pure: algorithms, keys, key sets, headers, claims. No network, no clock, no native handles."""
+"""The RFC nouns, pure: algorithms, keys, key sets, headers, claims. No network, no clock, no handles."""

@@ -62,15 +62,10 @@ class Algorithm:
 def _rows() -> tuple[Algorithm, ...]:
     """Return the table in its fixed order: the order of ``ALGORITHMS`` is part of the interface."""
     sizes: tuple[tuple[str, Digest], ...] = (("256", "sha256"), ("384", "sha384"), ("512", "sha512"))
-    hmac = [
-        Algorithm("HS" + s, "oct", (), d, DIGEST_BYTES[d], "hmac", False, ("RFC 7518 s.3.2",)) for s, d in sizes
-    ]
-    rsa = [
-        Algorithm("RS" + s, "RSA", (), d, None, "rsa_pkcs1", True, ("RFC 7518 s.3.3",)) for s, d in sizes
-    ]
-    pss = [
-        Algorithm("PS" + s, "RSA", (), d, None, "rsa_pss", True, ("RFC 7518 s.3.5",)) for s, d in sizes
-    ]
+    hs, rs, ps = ("RFC 7518 s.3.2",), ("RFC 7518 s.3.3",), ("RFC 7518 s.3.5",)
+    hmac = [Algorithm("HS" + s, "oct", (), d, DIGEST_BYTES[d], "hmac", False, hs) for s, d in sizes]
+    rsa = [Algorithm("RS" + s, "RSA", (), d, None, "rsa_pkcs1", True, rs) for s, d in sizes]
+    pss = [Algorithm("PS" + s, "RSA", (), d, None, "rsa_pss", True, ps) for s, d in sizes]
     ec, k1 = ("RFC 7518 s.3.4",), ("RFC 8812 s.3.2",)
     ecdsa = [
         Algorithm("ES256", "EC", ("P-256",), "sha256", 64, "ecdsa", True, ec),
@@ -116,8 +111,8 @@ def algorithms_for_key(kty: str, crv: str | None, alg: str | None) -> tuple[str,
     Args:
         kty: The key's type.
         crv: The key's curve, or None.
-        alg: The key's own ``alg``, or None. A key with one serves that one only (RFC 8725 s.3.1); ``EdDSA`` and the
-            curve's own name are different names, and a key bound to one does not serve the other.
+        alg: The key's own ``alg``, or None. A key with one serves that one only (RFC 8725 s.3.1); ``EdDSA``
+            and the curve's own name are two names, and a key bound to one does not serve the other.
 
     Returns:
         Names in table order; empty when nothing fits. An AKP key without ``alg`` serves nothing (RFC 9964).
