@@ -1,4 +1,4 @@
-"""Hand native/build.py to cffi and ask for the abi3 wheel. All that is declarative lives in pyproject.toml."""
+"""Hand native/build.py to cffi and ask for the abi3 wheel. The rest is declared in pyproject.toml."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def pytest_report_header() -> list[str]:
         import rapidjws
     except ImportError as fault:
         return [f"rapidjws: not importable ({fault})", *lines]
-    return [f"rapidjws: {Path(rapidjws.__file__).parent}", *lines]
+    return [f"rapidjws: {next(iter(rapidjws.__path__))}", *lines]
 
 
 def pytest_sessionstart() -> None:
@@ -49,7 +49,7 @@ def pytest_sessionstart() -> None:
         return
     import rapidjws
 
-    where = Path(rapidjws.__file__).resolve()
+    where = Path(next(iter(rapidjws.__path__))).resolve()
     if not where.is_relative_to(Path(sys.prefix).resolve()):
         pytest.exit(f"an installed rapidjws was to be tested, but {where} was imported", returncode=3)
 

@@ -1,0 +1,181 @@
+"""The C rooms keep the house style, as read off their text, their objects and the built module."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+NATIVE = Path(__file__).resolve().parents[2] / "native"
+REQUIRED_FLAGS = (
+    "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wconversion", "-Werror", "-fvisibility=hidden",
+)  # fmt: skip
+TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
+
+
+def text_faults(name: str, text: str) -> list[str]:
+    """List what the text of one room holds against the house style."""
+    faults = []
+    opening = TOKEN.match(text)
+    purpose = opening.group() if opening else ""
+    if not purpose.startswith(f"/* {name}: ") or len(purpose) < 60:
+        faults.append(f"does not open with its purpose, /* {name}: ... */")
+    if any(match.group().startswith("//") for match in TOKEN.finditer(text)):
+        faults.append("has a // comment")
+    if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text):
+        faults.append("leaves work for later")
+    code = TOKEN.sub(" ", text)
+    if re.search(r"\b(_Thread_local|__thread|thread_local)\b", code):
+        faults.append("has a thread-local")
+    if re.search(r"\b(alloca|setjmp|longjmp|strcpy|strcat|sprintf|gets|atoi)\s*\(", code):
+        faults.append("calls what the house does not")
+    if "\t" in text or re.search(r"[ \r]+$", text, re.MULTILINE):
+        faults.append("has tabs or trailing space")
+    if max(map(len, text.splitlines()), default=0) > 120:
+        faults.append("has a line over 120 characters")
+    if name.endswith(".h"):
+        guard = f"RJ_{Path(name).stem.upper()}_H"
+        if f"#ifndef {guard}\n#define {guard}\n" not in text:
+            faults.append(f"lacks the guard {guard}")
+    return faults
+
+
+def object_faults(room: str, rooms: Iterable[str], symbols: str) -> list[str]:
+    """List what `nm` shows of one object: badly named functions, variables that can change."""
+    statics = tuple(f"{word}_" for other in rooms for word in {other, *other.split("_")})
+    faults = []
+    for line in symbols.splitlines():
+        kind, name = line.split()[-2:]
+        if kind in "bBdDcCsSgG":
+            faults.append(f"{room}: {name} is a variable that can change")
+        elif kind in "TRVW" and not name.startswith("rj_"):
+            faults.append(f"{room}: {name} is visible to other rooms without the prefix rj_")
+        elif kind == "t" and not name.startswith(("rj_", *statics)):
+            faults.append(f"{room}: {name} lacks its room's prefix")
+    return faults
+
+
+def recursions(arrows: Mapping[str, set[str]]) -> list[str]:
+    """List the functions that can call themselves, at once or through others (and who calls those)."""
+    left = {name: set(targets) for name, targets in arrows.items()}
+    shrinking = True
+    while shrinking:
+        idle = [name for name, targets in left.items() if not targets & left.keys()]
+        shrinking = bool(idle)
+        for name in idle:
+            del left[name]
+    return sorted(left)
+
+
+def arrows_of(graph: str) -> dict[str, set[str]]:
+    """Read the call graph that gcc writes beside an object."""
+    arrows: dict[str, set[str]] = {}
+    for caller, callee in re.findall(r'edge: { sourcename: "([^"]+)" targetname: "([^"]+)"', graph):
+        arrows.setdefault(caller, set()).add(callee)
+    return arrows
+
+
+def compile_room(source: Path, objects: Path, includes: Iterable[str]) -> tuple[str, dict[str, set[str]]]:
+    """Compile one room without optimising; give what nm lists and what calls what."""
+    made = objects / f"{source.stem}.o"
+    command = ["gcc", "-std=c11", "-O0", "-fno-pie", "-Wvla", "-Werror=vla", "-fcallgraph-info", *includes]
+    subprocess.run([*command, "-c", str(source), "-o", str(made)], check=True, capture_output=True, text=True)
+    listed = subprocess.run(["nm", "--defined-only", str(made)], check=True, capture_output=True, text=True)
+    return listed.stdout, arrows_of(made.with_suffix(".ci").read_text("utf-8"))
+
+
+def rooms() -> list[Path]:
+    """List every C file of the house."""
+    return sorted(path for path in NATIVE.rglob("*") if path.suffix in {".c", ".h", ".inc"})
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, dict[str, set[str]]]]:
+    """Compile every room once, by name."""
+    if not (shutil.which("gcc") and shutil.which("nm") and shutil.which("pkg-config")):
+        pytest.skip("gcc, nm and pkg-config are needed to look into the objects")
+    answer = subprocess.run(
+        ["pkg-config", "--cflags", "libcrypto"], capture_output=True, text=True, check=True
+    )
+    includes = [f"-I{NATIVE}", *answer.stdout.split()]
+    objects = tmp_path_factory.mktemp("objects")
+    return {path.stem: compile_room(path, objects, includes) for path in rooms() if path.suffix == ".c"}
+
+
+@pytest.mark.source_tree
+@pytest.mark.parametrize("path", rooms(), ids=lambda path: path.name)
+def test_text_of_room(path: Path) -> None:
+    """A room opens with its purpose, has its guard, and holds nothing the house forbids."""
+    assert text_faults(path.name, path.read_text("utf-8")) == []
+
+
+@pytest.mark.source_tree
+def test_names_and_variables(compiled: dict[str, tuple[str, dict[str, set[str]]]]) -> None:
+    """Exported names begin with rj_, static ones with their room, and no variable of ours can change."""
+    names = sorted(compiled) + [path.stem for path in rooms() if path.suffix == ".h"]
+    faults = [
+        fault for room, (symbols, _) in compiled.items() for fault in object_faults(room, names, symbols)
+    ]
+    assert faults == []
+
+
+@pytest.mark.source_tree
+def test_no_recursion(compiled: dict[str, tuple[str, dict[str, set[str]]]]) -> None:
+    """No function can call itself, at once or through others: the stack is bounded."""
+    arrows: dict[str, set[str]] = {}
+    for _, calls in compiled.values():
+        for caller, callees in calls.items():
+            arrows.setdefault(caller, set()).update(callees)
+    assert recursions(arrows) == []
+
+
+GOOD = "/* a.h: a room for the checker alone, which says what it does and what it never does. */\n"
+GUARD = "#ifndef RJ_A_H\n#define RJ_A_H\n#endif\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GUARD, "purpose"),
+        ("/* a.h: short. */\n" + GUARD, "purpose"),
+        (GOOD + GUARD + "int x; // y\n", "// comment"),
+        (GOOD + GUARD + "/* TO" + "DO: later */\n", "for later"),
+        (GOOD + GUARD + "static _Thread_local int x;\n", "thread-local"),
+        (GOOD + GUARD + "char *p = alloca(3);\n", "does not"),
+        (GOOD + GUARD + "int x; \n", "trailing"),
+        (GOOD + GUARD + f"int {'x' * 130};\n", "over 120"),
+        (GOOD, "guard"),
+    ],
+)
+def test_text_checker_sees(text: str, expected: str) -> None:
+    """The checker names each fault of a room's text."""
+    (fault,) = text_faults("a.h", text)
+    assert expected in fault
+
+
+def test_text_checker_lets_pass() -> None:
+    """The checker is not misled by strings and comments."""
+    assert text_faults("a.h", GOOD + GUARD + 'const char *u = "https://x"; /* // and alloca() */\n') == []
+
+
+@pytest.mark.parametrize(
+    ("symbols", "faults"),
+    [
+        ("0 T rj_a_split", 0), ("0 t a_split", 0), ("0 t json_split", 0), ("0 r table", 0),
+        ("0 T split", 1), ("0 t split", 1), ("0 b a_count", 1), ("0 d a_table", 1), ("8 C a_common", 1),
+    ],
+)  # fmt: skip
+def test_object_checker_sees(symbols: str, faults: int) -> None:
+    """The checker names each badly named function and each variable that can change."""
+    assert len(object_faults("a", ["a", "json_scan"], symbols)) == faults
+
+
+def test_recursion_checker_sees() -> None:
+    """The checker names rings of calls, direct and indirect, and nothing else."""
+    assert recursions({"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"memcpy"}}) == ["a", "b"]
+    assert recursions({"a": {"a"}}) == ["a"]
+    assert recursions({"a": {"b", "c"}, "b": {"c"}}) == []

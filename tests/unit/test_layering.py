@@ -1,0 +1,163 @@
+"""The arrows of the house go one way: no room imports a higher one, and none import in a ring."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.source_tree
+
+PACKAGE = "rapidjws"
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+COMPILED = "rapidjws._rapidjws"
+
+# Lowest first. A room may import its own row and the rows above it in this list.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("_version", "errors"),
+    ("_native",),
+    ("jose",),
+    ("engine",),
+    ("keys", "policy"),
+    ("observe", "audit"),
+    ("gateway", "signing", "diagnose", "testing"),
+    ("cli", "__main__"),
+)
+RANK = {room: rank for rank, row in enumerate(LAYERS) for room in row}
+
+
+def module_name(path: Path, source: Path) -> str:
+    """Give the dotted name of a source file."""
+    parts = list(path.relative_to(source).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def own_imports(text: str, known: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """Yield (line, module) for each import of this package, lazy and type-only imports included."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            compiled_too = known | {COMPILED}
+            names = [name if name in compiled_too else node.module for name in whole]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{PACKAGE}.<relative import>"]
+        else:
+            continue
+        for name in names:
+            if name == PACKAGE or name.startswith(PACKAGE + "."):
+                yield node.lineno, name
+
+
+def room_of(module: str) -> str:
+    """Give the room (first part below the package) that a module stands in, "" for the package itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def faults_of(modules: Mapping[str, str]) -> list[str]:
+    """List every import that goes up, reaches the compiled module, or is relative."""
+    known = frozenset(modules)
+    faults = []
+    for module, text in modules.items():
+        room = room_of(module)
+        if room and room not in RANK:
+            faults.append(f"{module}: {room} stands in no layer")
+            continue
+        for line, target in own_imports(text, known):
+            where = f"{module}:{line}"
+            if target.endswith("<relative import>"):
+                faults.append(f"{where} imports relatively")
+            elif target == COMPILED:
+                if module != f"{PACKAGE}._native":
+                    faults.append(f"{where} imports the compiled module; only _native may")
+            elif room and target == PACKAGE:
+                faults.append(f"{where} imports the package's face")
+            elif room and RANK.get(room_of(target), len(LAYERS)) > RANK[room]:
+                faults.append(f"{where} imports upwards: {target}")
+            elif room == "errors":
+                faults.append(f"{where}: errors imports nothing")
+    return faults
+
+
+def rings_of(modules: Mapping[str, str]) -> list[list[str]]:
+    """List the groups of modules that import one another in a ring."""
+    known = frozenset(modules)
+    arrows = {
+        module: {target for _, target in own_imports(text, known) if target in known and target != module}
+        for module, text in modules.items()
+        if module != PACKAGE
+    }
+    shrinking = True
+    while shrinking:  # take away what imports nothing that is left: only rings stay
+        idle = [module for module, targets in arrows.items() if not targets & arrows.keys()]
+        shrinking = bool(idle)
+        for module in idle:
+            del arrows[module]
+    return [sorted(arrows)] if arrows else []
+
+
+def modules_of(source: Path) -> dict[str, str]:
+    """Read every module of the package."""
+    return {module_name(path, source): path.read_text("utf-8") for path in sorted(source.rglob("*.py"))}
+
+
+def test_no_import_goes_up() -> None:
+    """No room of the package imports a higher one, and only _native imports the compiled module."""
+    modules = modules_of(SOURCE)
+    assert modules, "no sources found"
+    assert faults_of(modules) == []
+
+
+def test_no_rings() -> None:
+    """No modules import one another in a ring, lazily or otherwise."""
+    assert rings_of(modules_of(SOURCE)) == []
+
+
+@pytest.mark.parametrize(
+    ("modules", "expected"),
+    [
+        ({"rapidjws.jose.jwk": "from rapidjws.engine import verifier"}, "upwards"),
+        ({"rapidjws.jose.jwk": "def f():\n    import rapidjws.cli"}, "upwards"),
+        ({"rapidjws.jose.jwk": "from rapidjws import JWK"}, "face"),
+        ({"rapidjws.engine.x": "from rapidjws import _rapidjws"}, "compiled"),
+        ({"rapidjws.engine.x": "from rapidjws._rapidjws import lib"}, "compiled"),
+        ({"rapidjws.engine.x": "from . import y"}, "relatively"),
+        ({"rapidjws.errors": "from rapidjws import _version", "rapidjws._version": ""}, "imports nothing"),
+        ({"rapidjws.attic.x": ""}, "no layer"),
+    ],
+    ids=["up", "lazily-up", "face", "compiled-a", "compiled-b", "relative", "errors", "unlisted"],
+)
+def test_layer_checker_sees(modules: dict[str, str], expected: str) -> None:
+    """The checker names each kind of wrong import."""
+    (fault,) = (
+        fault for fault in faults_of(modules) if "imports nothing" not in fault or "nothing" in expected
+    )
+    assert expected in fault
+
+
+def test_layer_checker_lets_pass() -> None:
+    """The checker accepts downward imports and imports within a row."""
+    modules = {
+        "rapidjws": "from rapidjws.engine import x",
+        "rapidjws._native": "from rapidjws import _rapidjws, errors",
+        "rapidjws.errors": "",
+        "rapidjws.engine.x": "from rapidjws.jose import jwk\nfrom rapidjws import errors\nimport orjson",
+        "rapidjws.jose.jwk": "from rapidjws import _native",
+        "rapidjws.testing.x": "from rapidjws.signing import y",
+        "rapidjws.signing": "",
+    }
+    assert faults_of(modules) == []
+    assert rings_of(modules) == []
+
+
+def test_ring_checker_sees() -> None:
+    """The checker names a ring, and only its members and those who lean on it."""
+    modules = {
+        "rapidjws.jose.a": "from rapidjws.jose import b",
+        "rapidjws.jose.b": "import rapidjws.jose.a",
+        "rapidjws.jose.c": "",
+    }
+    assert rings_of(modules) == [["rapidjws.jose.a", "rapidjws.jose.b"]]
