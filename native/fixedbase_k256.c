@@ -1,0 +1,19 @@
+/* fixedbase_k256.c: the plain C engine of secp256k1. */
+#include "fixedbase.h"
+
+#if RJ_HAVE_FIXEDBASE
+
+#include "field_k256.h"
+#include "fixedbase_internal.h"
+
+#define FILL_CURVE_A 0
+#define FILL_CURVE() rj_fb_curve(RJ_CURVE_K256)
+#include "fixedbase_fill.inc.h"
+#include "fixedbase_sum.inc.h"
+
+const fb_engine rj_fb_portable_k256 = {"portable", fill_bytes, fill_rows, fill_plain, sum_bytes, sum_batch,
+                                       sum_check_one};
+
+#else
+typedef int k256_empty_room;
+#endif

@@ -1,0 +1,19 @@
+/* fixedbase_p384.c: the plain C engine of P-384. */
+#include "fixedbase.h"
+
+#if RJ_HAVE_FIXEDBASE
+
+#include "field_p384.h"
+#include "fixedbase_internal.h"
+
+#define FILL_CURVE_A (-3)
+#define FILL_CURVE() rj_fb_curve(RJ_CURVE_P384)
+#include "fixedbase_fill.inc.h"
+#include "fixedbase_sum.inc.h"
+
+const fb_engine rj_fb_portable_p384 = {"portable", fill_bytes, fill_rows, fill_plain, sum_bytes, sum_batch,
+                                       sum_check_one};
+
+#else
+typedef int p384_empty_room;
+#endif
