@@ -1,5 +1,8 @@
 /* field_residue.h: what the fields with fully reduced residues (below p) share. Included by a field's own header,
  * after FE_WORDS, fe, fe_p, fe_mul and fe_rr, the factor that fe_mul takes from plain to residue. */
+#ifndef RJ_FIELD_RESIDUE_H
+#define RJ_FIELD_RESIDUE_H
+
 
 WORDS_INLINE void fe_add(fe *r, const fe *a, const fe *b)
 {
@@ -44,3 +47,5 @@ WORDS_INLINE void fe_to_lanes(uint64_t *words, const fe *a)
     fe_mul(&scaled, a, &fe_lanes_scale);
     words_copy(words, scaled.v, FE_WORDS);
 }
+
+#endif

@@ -1,4 +1,4 @@
-/* fixedbase_p521.c: the plain C engine of P-521. */
+/* fixedbase_p521.c: the plain C engine of P-521: its field, with the table and sum templates over it. */
 #include "fixedbase.h"
 
 #if RJ_HAVE_FIXEDBASE
@@ -8,8 +8,8 @@
 
 #define FILL_CURVE_A (-3)
 #define FILL_CURVE() rj_fb_curve(RJ_CURVE_P521)
-#include "fixedbase_fill.inc.h"
-#include "fixedbase_sum.inc.h"
+#include "fixedbase_fill.h"
+#include "fixedbase_sum.h"
 
 const fb_engine rj_fb_portable_p521 = {"portable", fill_bytes, fill_rows, fill_plain, sum_bytes, sum_batch,
                                        sum_check_one};

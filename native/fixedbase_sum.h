@@ -1,8 +1,11 @@
-/* fixedbase_sum.inc.h: sums of table points, one signature's points at a time in plain C.
+/* fixedbase_sum.h: sums of table points, one signature's points at a time in plain C.
  *
- * A template, included after a field header and fixedbase_fill.inc.h. The batch sums as a binary tree in affine
+ * A template, included after a field header and fixedbase_fill.h. The batch sums as a binary tree in affine
  * coordinates with one shared inversion a level; the single sum stays projective and never inverts.
  */
+#ifndef RJ_FIXEDBASE_SUM_H
+#define RJ_FIXEDBASE_SUM_H
+
 
 /* Take a table point, or its negative. */
 WORDS_INLINE void sum_load(fill_point *r, fb_ref ref)
@@ -158,3 +161,5 @@ static uint8_t sum_check_one(const fb_ref *refs, unsigned points, const uint64_t
     }
     return RJ_SIGNATURE_INVALID; /* FIPS 186-5 s.6.4.2 step 6: x modulo n differs from r */
 }
+
+#endif

@@ -1,8 +1,11 @@
-/* fixedbase_fill.inc.h: fill a table with the odd multiples of a point, in affine coordinates.
+/* fixedbase_fill.h: fill a table with the odd multiples of a point, in affine coordinates.
  *
  * A template, included after a field header (field_*.h) by the room of one curve, which defines FILL_CURVE_A
  * (-3 or 0). Additions and doublings of one step share one inversion (Montgomery's trick).
  */
+#ifndef RJ_FIXEDBASE_FILL_H
+#define RJ_FIXEDBASE_FILL_H
+
 
 typedef struct {
     fe x, y;
@@ -138,3 +141,5 @@ static void fill_plain(uint64_t *x, uint64_t *y, const uint64_t *point)
     fe_to_words(x, &p->x);
     fe_to_words(y, &p->y);
 }
+
+#endif
