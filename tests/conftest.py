@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -44,14 +43,15 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_sessionstart() -> None:
-    """Refuse to test the checkout where an installed wheel was to be tested."""
-    if not os.environ.get("RAPIDJWS_TEST_INSTALLED"):
+    """Refuse to test another copy than the one RAPIDJWS_TEST_FROM names: a wheel, an instrumented build."""
+    named = os.environ.get("RAPIDJWS_TEST_FROM")
+    if not named:
         return
     import rapidjws
 
     where = Path(next(iter(rapidjws.__path__))).resolve()
-    if not where.is_relative_to(Path(sys.prefix).resolve()):
-        pytest.exit(f"an installed rapidjws was to be tested, but {where} was imported", returncode=3)
+    if not where.is_relative_to(Path(named).resolve()):
+        pytest.exit(f"rapidjws was to be tested from {named}, but {where} was imported", returncode=3)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -82,7 +82,7 @@ def arrows_of(graph: str) -> dict[str, set[str]]:
 def compile_room(source: Path, objects: Path, includes: Iterable[str]) -> tuple[str, dict[str, set[str]]]:
     """Compile one room without optimising; give what nm lists and what calls what."""
     made = objects / f"{source.stem}.o"
-    command = ["gcc", "-std=c11", "-O0", "-fno-pie", "-Wvla", "-Werror=vla", "-fcallgraph-info", *includes]
+    command = ["gcc", "-std=gnu11", "-O0", "-fno-pie", "-Wvla", "-Werror=vla", "-fcallgraph-info", *includes]
     subprocess.run([*command, "-c", str(source), "-o", str(made)], check=True, capture_output=True, text=True)
     listed = subprocess.run(["nm", "--defined-only", str(made)], check=True, capture_output=True, text=True)
     return listed.stdout, arrows_of(made.with_suffix(".ci").read_text("utf-8"))

@@ -1,0 +1,142 @@
+"""Run a part of the suite under ASan and UBSan, under TSan, or under valgrind's memcheck.
+
+Usage: python tools/instrumented.py sanitize|tsan|memcheck FOLDER [pytest arguments]
+FOLDER receives the build and the reports. The checkout's own build is left alone: an instrumented copy is
+built beside it, and the run refuses to start when another copy would be imported.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULE = "_rapidjws"
+# What each instrument runs, as far as it is there: all native and vector tests; threads; a small part.
+PARTS = {
+    "sanitize": ["tests/native", "tests/conformance", "tests/faults"],
+    "tsan": ["tests", "-m", "tsan"],
+    "memcheck": ["tests", "-m", "memcheck"],
+}
+
+
+def build(folder: Path, sanitizers: str) -> Path:
+    """Build the package into FOLDER/lib with these sanitizers; give that path."""
+    library = folder / "lib"
+    shutil.rmtree(library, ignore_errors=True)
+    environment = {**os.environ, "RAPIDJWS_SANITIZE": sanitizers}
+    command = [
+        sys.executable,
+        "setup.py",
+        "--quiet",
+        "build",
+        f"--build-base={folder}",
+        f"--build-lib={library}",
+    ]
+    subprocess.run([*command, "build_ext", "--force"], cwd=ROOT, env=environment, check=True)
+    (module,) = (library / "rapidjws").glob(f"{MODULE}*.so")
+    needed = {"": "PyInit_", "address,undefined": "__asan_", "thread": "__tsan_"}[sanitizers]
+    symbols = subprocess.run(["nm", "-D", str(module)], capture_output=True, text=True, check=True).stdout
+    if needed not in symbols:
+        sys.exit(f"{module.name} was not built with {sanitizers}: no {needed} symbol in it")
+    return library
+
+
+def preload(library: str) -> str:
+    """Give the path of a sanitizer's run-time library."""
+    answer = subprocess.run(
+        ["gcc", f"-print-file-name={library}"], capture_output=True, text=True, check=True
+    )
+    return str(Path(answer.stdout.strip()).resolve())
+
+
+def run(command: list[str], library: Path, extra: dict[str, str]) -> int:
+    """Run a command with the instrumented copy in front of every other; give its exit code."""
+    environment = {**os.environ, "PYTHONPATH": str(library), "RAPIDJWS_TEST_FROM": str(library), **extra}
+    print("+", *command, flush=True)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+def pytest_command(mode: str, more: list[str]) -> list[str]:
+    """Give the pytest call of a mode, with the folders that exist."""
+    parts = [part for part in PARTS[mode] if not part.startswith("tests/") or (ROOT / part).is_dir()]
+    calm = ["-p", "no:cacheprovider", "-p", "no:benchmark", "--timeout=1200"]
+    return [sys.executable, "-m", "pytest", *calm, *parts, *more]
+
+
+def sanitize(folder: Path, more: list[str]) -> int:
+    """Run under ASan and UBSan; the first report ends the run."""
+    library = build(folder, "address,undefined")
+    return run(
+        pytest_command("sanitize", more),
+        library,
+        {
+            "LD_PRELOAD": preload("libasan.so"),
+            # the interpreter never frees everything; leaks of ours are memcheck's and the drivers' matter
+            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:strict_string_checks=1",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            "PYTHONMALLOC": "malloc",  # every bytes object gets its own red zones
+        },
+    )
+
+
+def tsan(folder: Path, more: list[str]) -> int:
+    """Run under TSan; a report that touches our module fails the run, others are counted."""
+    library = build(folder, "thread")
+    reports = folder / "report"
+    for old in folder.glob("report.*"):
+        old.unlink()
+    options = f"exitcode=0:report_signal_unsafe=0:history_size=4:log_path={reports}"
+    # no address randomisation: the run-time library of gcc 12 cannot place its shadow under a wide one
+    code = run(["setarch", "-R", *pytest_command("tsan", more)], library,
+               {"LD_PRELOAD": preload("libtsan.so"), "TSAN_OPTIONS": options})  # fmt: skip
+    found = "".join(path.read_text("utf-8", "replace") for path in folder.glob("report.*"))
+    blocks = [block for block in found.split("==================") if "WARNING: ThreadSanitizer" in block]
+    ours = [block for block in blocks if MODULE in block]
+    print(*ours[:5], sep="\n")
+    print(f"tsan: {len(ours)} reports that touch {MODULE}, {len(blocks) - len(ours)} of others")
+    return code or bool(ours)
+
+
+def memcheck(folder: Path, more: list[str]) -> int:
+    """Run under memcheck; an error or a lost block with our module on its stack fails the run."""
+    library = build(folder, "")
+    report = folder / "memcheck.xml"
+    report.unlink(missing_ok=True)
+    command = ["valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40",
+               "--xml=yes", f"--xml-file={report}", *pytest_command("memcheck", more)]  # fmt: skip
+    code = run(command, library, {"PYTHONMALLOC": "malloc"})
+    ours: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for error in ElementTree.parse(report).iter("error"):
+        kind = error.findtext("kind", "?")
+        frames = list(next(error.iter("stack")).iter("frame"))
+        names = [frame.findtext("fn", "?") for frame in frames]
+        # what a module holds from its import on is never freed, in any module
+        at_import = kind.startswith("Leak_") and any(name.startswith("PyInit_") for name in names)
+        if any(MODULE in frame.findtext("obj", "") for frame in frames) and not at_import:
+            ours[kind] += 1
+            print(kind, " <- ".join(names[:10]))
+        else:
+            others[kind] += 1
+    print(f"memcheck: {ours.total()} errors with {MODULE} on the stack {dict(ours)}")
+    print(f"memcheck: {others.total()} errors elsewhere {dict(others)}")
+    return code or bool(ours)
+
+
+def main() -> int:
+    """Pick the instrument."""
+    mode, folder = sys.argv[1], (ROOT / sys.argv[2]).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return int({"sanitize": sanitize, "tsan": tsan, "memcheck": memcheck}[mode](folder, sys.argv[3:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
