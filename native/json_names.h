@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* So many names of one object are compared one by one; past it the object is sorted at its end. */
-#define JSON_NAMES_DIRECT 32
+#define JSON_NAMES_DIRECT 64
 
 typedef struct {
     uint64_t seen;  /* one bit for each hash & 63 that came */

@@ -32,14 +32,19 @@ def _output_folder() -> Path:
 
 
 @functools.cache
-def compile_driver(driver: str, rooms: tuple[str, ...], *, sanitized: bool = False) -> Path:
-    """Compile tests/native/<driver>.c with native/<room>.c for each room; skip where no compiler is."""
+def compile_driver(
+    driver: str, rooms: tuple[str, ...], *, sanitized: bool = False, portable: bool = False
+) -> Path:
+    """Compile tests/native/<driver>.c with native/<room>.c for each room; skip where no compiler is.
+
+    portable leaves out every lane written for one kind of CPU.
+    """
     compiler = os.environ.get("CC") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
-    program = _output_folder() / (driver + ("-sanitized" if sanitized else ""))
+    program = _output_folder() / (driver + "-sanitized" * sanitized + "-portable" * portable)
     sources = [DRIVERS / f"{driver}.c", *(NATIVE / f"{room}.c" for room in rooms)]
-    flags = SANITIZERS if sanitized else ["-O3"]
+    flags = [*(SANITIZERS if sanitized else ["-O3"]), *(["-DRJ_PORTABLE_ONLY"] if portable else [])]
     subprocess.run(
         [compiler, *WARNINGS, *flags, f"-I{NATIVE}", *map(str, sources), "-o", str(program), "-lcrypto"],
         check=True,
@@ -56,7 +61,9 @@ def run_driver(program: Path, *arguments: str, lines: list[str] | None = None) -
         text=True,
         check=False,
     )
-    assert result.returncode == 0, f"{program.name} {arguments}: {result.stdout[-2000:]}{result.stderr[-2000:]}"
+    assert result.returncode == 0, (
+        f"{program.name} {arguments}: {result.stdout[-2000:]}{result.stderr[-2000:]}"
+    )
     return result.stdout
 
 
