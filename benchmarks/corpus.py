@@ -101,7 +101,9 @@ def make_key(alg: str, kid: str = KID) -> SigningKey:
     if alg in ("RS256", "PS256"):
         rsa_key = _rsa_private_key(label, 2048)
         n = rsa_key.public_key().public_numbers().n
-        return _asymmetric(alg, rsa_key, {"kty": "RSA", "n": b64u(n.to_bytes(256, "big")), "e": "AQAB"}, common)
+        return _asymmetric(
+            alg, rsa_key, {"kty": "RSA", "n": b64u(n.to_bytes(256, "big")), "e": "AQAB"}, common
+        )
     if alg in _CURVES:
         curve, _, crv = _CURVES[alg]
         size = (curve.key_size + 7) // 8

@@ -108,7 +108,10 @@ class Peer:
 
 def _verdicts(peer: Peer, corpus: Corpus) -> list[bool]:
     if peer.everything is not None:
-        return [claims is not None and claims["sub"] == corpus.subject for claims in peer.everything(corpus.tokens)]
+        return [
+            claims is not None and claims["sub"] == corpus.subject
+            for claims in peer.everything(corpus.tokens)
+        ]
     assert peer.one is not None
     seen = []
     for token in corpus.tokens:
@@ -164,7 +167,12 @@ def _round(peer: Peer, corpus: Corpus, seconds: float, latency: bool) -> dict[st
         if got != want:
             raise AssertionError(f"accepted and refused {got}, the corpus has {want}")
         passes += 1
-    return {"passes": passes, "accepted": want[0] * passes, "refused": want[1] * passes, "samples_ns": samples_ns}
+    return {
+        "passes": passes,
+        "accepted": want[0] * passes,
+        "refused": want[1] * passes,
+        "samples_ns": samples_ns,
+    }
 
 
 def _say(message: dict[str, Any]) -> None:
