@@ -58,8 +58,9 @@ def run(command: Sequence[str], log: Path, cwd: Path | None = None) -> None:
         except (OSError, subprocess.TimeoutExpired) as failure:
             raise Missing(f"{command[0]}: {type(failure).__name__}") from None
     if done.returncode:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if "rror" in line]
-        told = lines[0][:160] if lines else "no message"
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if "rror" in line]
+        telling = [line for line in lines if "subprocess-exited" not in line]
+        told = telling[0][:160] if telling else "no message"
         raise Missing(f"{Path(command[0]).name} failed: {told}")
 
 

@@ -46,9 +46,9 @@ def cells(results: dict[str, Any]) -> tuple[list[str], list[str], dict[tuple[str
 def cell(entry: dict[str, Any] | None) -> str:
     """Show one cell: how many times as fast as the floor, and microseconds a token."""
     if entry is None:
-        return "–"
-    ratio = f"{entry['times_floor']:.2f}× " if "times_floor" in entry else ""
-    return f"{ratio}({us(entry['ns_median'])})"
+        return "-"
+    ratio = f"**{entry['times_floor']:.2f}** " if "times_floor" in entry else ""
+    return f"{ratio}({us(entry['ns_min'])})"
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -56,9 +56,10 @@ def markdown(results: dict[str, Any]) -> str:
     algs, names, table = cells(results)
     about = results["machine"]
     lines = [
-        "Times as fast as a bare `EVP_DigestVerify` with a fresh context in the same run (higher is faster), and",
-        "microseconds a token in brackets: parse, signature, exp, iss, aud, claims as a native object. "
-        f"{about['cpu']}, {about['system']}, one core unless said; written by `make bench`.",
+        "How many times as fast as a bare `EVP_DigestVerify` with a fresh context, in the same run (higher is",
+        "faster), and in brackets microseconds a token: parse, signature, exp, iss, aud, claims as a native",
+        f"object. Best pass of many; {about['cpu']}, {about['system']}, one core unless said. Written by",
+        "`make bench`; all figures are in [latest.json](benchmarks/results/latest.json).",
         "",
         "| | " + " | ".join(algs) + " |",
         "| --- |" + " ---: |" * len(algs),
@@ -89,12 +90,13 @@ def latency_lines(results: dict[str, Any]) -> list[str]:
 
 def text(results: dict[str, Any]) -> str:
     """Write the plain table, with min, median, p95 and p99 of the passes in microseconds a token."""
-    head = f"{'alg':<10} {'peer':<34} {'version':<9} {'x floor':>8} {'min':>9} {'median':>9} {'p95':>9} {'p99':>9}"
+    columns = ("x floor", "min", "median", "p95", "p99")
+    head = f"{'alg':<10} {'peer':<34} {'version':<9} " + " ".join(f"{column:>9}" for column in columns)
     lines = [head]
     for entry in results["results"]:
         ratio = f"{entry['times_floor']:.3f}" if "times_floor" in entry else "-"
         times = " ".join(f"{us(entry[key]):>9}" for key in ("ns_min", "ns_median", "ns_p95", "ns_p99"))
-        lines.append(f"{entry['alg']:<10} {name_of(entry):<34} {entry['version']:<9} {ratio:>8} {times}")
+        lines.append(f"{entry['alg']:<10} {name_of(entry):<34} {entry['version']:<9} {ratio:>9} {times}")
     lines += [f"missing: {title}: {reason}" for title, reason in results["missing"].items()]
     lines += [f"FAILED: {one['alg']} {one['peer']}: {one['reason']}" for one in results["failures"]]
     return "\n".join(lines)
@@ -126,4 +128,4 @@ def write_all(results: dict[str, Any], folder: Path, readme: Path) -> None:
 
 
 def _us_or_none(entry: dict[str, Any] | None) -> float | None:
-    return None if entry is None else float(entry["ns_median"]) / 1000
+    return None if entry is None else float(entry["ns_min"]) / 1000

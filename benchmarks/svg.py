@@ -13,7 +13,8 @@ FONT = "font-family='system-ui, sans-serif'"
 
 
 def _text(x: float, y: float, words: str, anchor: str = "middle", size: int = 12) -> str:
-    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}' font-size='{size}' {FONT}>{escape(words)}</text>"
+    place = f"x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}' font-size='{size}'"
+    return f"<text {place} {FONT}>{escape(words)}</text>"
 
 
 def _number(value: float) -> str:

@@ -101,7 +101,7 @@ export async function serve(peer, version, prepare) {
     say({ error: `${peer} ${version} ${corpus.alg}: wrong verdict for corpus line ${wrong}` })
     process.exit(1)
   }
-  await round(verify, isAsync, corpus, 0.5) // the optimizing compiler needs a while
+  await round(verify, isAsync, corpus, Number(process.env.BENCH_WARMUP_S ?? 5) / 5) // for the optimizing compiler
   say({ ready: true, peer, version, detail })
   for await (const line of createInterface({ input: process.stdin })) {
     try {

@@ -105,7 +105,8 @@ public final class Nimbus {
     for (int i = 0; i < tokens.size(); i++) {
       if (verify(tokens.get(i)) != verdicts.get(i)) throw new IllegalStateException("wrong verdict for line " + i);
     }
-    passes(Double.parseDouble(System.getProperty("bench.warmup", "3")));
+    String warmup = System.getenv("BENCH_WARMUP_S");
+    passes(warmup == null ? 5 : Double.parseDouble(warmup)); // the compiler needs seconds
     System.out.printf(
         "{\"ready\": true, \"peer\": \"Nimbus (Java)\", \"version\": \"%s\", \"detail\": \"Java %s\"}%n",
         version, System.getProperty("java.version"));
