@@ -36,8 +36,11 @@ Reason = Literal[
 Outcome = Literal["deny", "indeterminate"]
 SafeValue = Union[str, int, float, bool, None, "tuple[str, ...]"]
 
-SHOWN_MAX_CHARS: Final = 120
+SHOWN_MAX_CHARS: Final = 80
 """Longest piece of a foreign value that a message shows."""
+
+MESSAGE_MAX_CHARS: Final = 256
+"""Longest message, whatever the values are."""
 
 
 class RapidJWSError(Exception):
@@ -88,14 +91,13 @@ class RapidJWSError(Exception):
         }
 
     def __str__(self) -> str:
-        text = CODES[self.code].meaning
+        where = "" if self.place is None else f" at {_shown_place(self.place)}"
+        text = f"{self.code}{where}: {CODES[self.code].meaning}"
         if self.expected is not None:
-            text += f": expected {_shown(self.expected)}"
+            text += f"; expected {_shown(self.expected)}"
         if self.actual is not None:
-            text += f"{':' if self.expected is None else ','} found {_shown(self.actual)}"
-        if self.place is not None:
-            text += f", at {_shown_place(self.place)}"
-        return f"{text} [{self.code}]"
+            text += f"{';' if self.expected is None else ','} found {_shown(self.actual)}"
+        return text if len(text) <= MESSAGE_MAX_CHARS else f"{text[: MESSAGE_MAX_CHARS - 3]}..."
 
     def __repr__(self) -> str:
         parts = [f"code={self.code!r}"]

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from rapidjws import errors
-from rapidjws.errors import CODES, RapidJWSError, Reason, error_for
+from rapidjws.errors import CODES, MESSAGE_MAX_CHARS, RapidJWSError, Reason, error_for
 
 PROMISED_CODES = [
     "malformed_token",
@@ -123,11 +123,11 @@ def test_the_message_says_expected_found_and_where() -> None:
     """A reader needs no source code to act on the message."""
     text = str(error_for("issuer_mismatch", "claims.iss", "https://a.example", "https://b.example"))
     assert text == (
-        "the token is from another issuer: expected 'https://a.example', found 'https://b.example',"
-        " at claims.iss [issuer_mismatch]"
+        "issuer_mismatch at claims.iss: the token is from another issuer;"
+        " expected 'https://a.example', found 'https://b.example'"
     )
-    assert str(error_for("expired")) == "the token has expired [expired]"
-    assert ": found 5," in str(error_for("expired", "claims.exp", None, 5))
+    assert str(error_for("expired")) == "expired: the token has expired"
+    assert "; found 5" in str(error_for("expired", "claims.exp", None, 5))
 
 
 def test_foreign_text_is_escaped_and_bounded() -> None:
@@ -137,7 +137,9 @@ def test_foreign_text_is_escaped_and_bounded() -> None:
     for text in (str(error), repr(error), repr(error.as_dict()["actual"])):
         assert text.isascii()
         assert text.isprintable()
-        assert len(text) < 600
+        assert len(text) <= 400
+    assert len(str(error)) <= MESSAGE_MAX_CHARS
+    assert str(error).startswith("issuer_mismatch at ")
 
 
 def test_repr_names_class_code_and_place() -> None:
