@@ -22,31 +22,33 @@ from rapidjws.jose import _base64url
 if TYPE_CHECKING:
     from rapidjws.jose.jwk import JWK
 
-try:  # pyca/cryptography learnt ML-DSA later than the oldest version we allow
-    from cryptography.hazmat.primitives.asymmetric import mldsa as _mldsa
-except ImportError:
-    _mldsa = None  # type: ignore[assignment]
-
 _CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {
     "P-256": ec.SECP256R1,
     "P-384": ec.SECP384R1,
     "P-521": ec.SECP521R1,
     "secp256k1": ec.SECP256K1,
 }
-_CURVE_NAMES: Final = {curve.name: crv for crv, curve in _CURVES.items()}
+_CURVE_NAMES: Final = {str(curve.name): crv for crv, curve in _CURVES.items()}
 _EDWARDS: Final[dict[str, tuple[Any, Any]]] = {
     "Ed25519": (ed25519.Ed25519PublicKey, ed25519.Ed25519PrivateKey),
     "Ed448": (ed448.Ed448PublicKey, ed448.Ed448PrivateKey),
 }
-_ML_DSA: Final[dict[str, tuple[Any, Any]]] = (
-    {}
-    if _mldsa is None
-    else {
-        "ML-DSA-44": (_mldsa.MLDSA44PublicKey, _mldsa.MLDSA44PrivateKey),
-        "ML-DSA-65": (_mldsa.MLDSA65PublicKey, _mldsa.MLDSA65PrivateKey),
-        "ML-DSA-87": (_mldsa.MLDSA87PublicKey, _mldsa.MLDSA87PrivateKey),
+
+
+def _ml_dsa_types() -> dict[str, tuple[Any, Any]]:
+    """Return the ML-DSA classes; pyca/cryptography learnt them later than the oldest version we allow."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric import mldsa
+    except ImportError:
+        return {}
+    return {
+        "ML-DSA-44": (mldsa.MLDSA44PublicKey, mldsa.MLDSA44PrivateKey),
+        "ML-DSA-65": (mldsa.MLDSA65PublicKey, mldsa.MLDSA65PrivateKey),
+        "ML-DSA-87": (mldsa.MLDSA87PublicKey, mldsa.MLDSA87PrivateKey),
     }
-)
+
+
+_ML_DSA: Final = _ml_dsa_types()
 _REFUSALS: Final = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
 _PEM: Final = re.compile(
     rb"\s*-----BEGIN ([A-Z0-9 ]{1,40})-----\s([A-Za-z0-9+/=\s]+)-----END \1-----\s*", re.ASCII

@@ -231,6 +231,8 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
     kid = _text(members, "kid")
     if kid is not None and not 0 < len(kid) <= KID_MAX_CHARS:
         raise error_for("key_malformed", "jwk.kid", f"1 to {KID_MAX_CHARS} characters", len(kid))
+    if kid is not None and not _is_unicode(kid):  # RFC 7493 s.2.1: a lone surrogate is no character
+        raise error_for("key_malformed", "jwk.kid", "Unicode text", "a lone surrogate")
     use = _text(members, "use")
     if use is not None and use != "sig":  # RFC 7517 s.4.2: a key for encryption signs nothing
         raise error_for("key_use_mismatch", "jwk.use", "sig", use)
@@ -256,6 +258,17 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
 
         _pyca.check_pair(key)
     return key
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether a text can be written in UTF-8; one from a parsed dict need not."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(members: Mapping[str, Any], name: str) -> str | None:

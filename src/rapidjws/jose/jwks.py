@@ -1,8 +1,8 @@
 """A JWK Set: the usable keys of a document, and why the others are not (RFC 7517 s.5).
 
 One bad key never spoils a set: it is left out, with its code and place. What spoils a set: a document that is
-none, its size, and secrets among public keys. What it never does: fetch, refresh, or choose by anything but kid
-and alg.
+none, its size, and secrets among public keys. What it never does: fetch, refresh, or choose by anything but
+kid and alg.
 """
 
 from __future__ import annotations
