@@ -22,7 +22,13 @@ ROOT = HERE.parent
 PROGRAMS = HERE / "peers"
 BUILD_TIMEOUT_S = 900
 CORPUS_PACKAGES = ("cryptography>=48",)  # ML-DSA keys from a seed
-SUITE_PACKAGES = ("pytest>=8.4", "pytest-benchmark>=5.1", "pytest-timeout>=2.4", *CORPUS_PACKAGES)
+SUITE_PACKAGES = (
+    "pytest>=8.4",
+    "pytest-benchmark>=5.1",
+    "pytest-timeout>=2.4",
+    "pyjwt[crypto]==2.15.1",
+    *CORPUS_PACKAGES,
+)
 
 
 class Missing(Exception):

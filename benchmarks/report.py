@@ -56,10 +56,10 @@ def markdown(results: dict[str, Any]) -> str:
     algs, names, table = cells(results)
     about = results["machine"]
     lines = [
-        "How many times as fast as a bare `EVP_DigestVerify` with a fresh context, in the same run (higher is",
-        "faster), and in brackets microseconds a token: parse, signature, exp, iss, aud, claims as a native",
-        f"object. Best pass of many; {about['cpu']}, {about['system']}, one core unless said. Written by",
-        "`make bench`; all figures are in [latest.json](benchmarks/results/latest.json).",
+        "How many times as fast as a bare `EVP_DigestVerify` with a fresh context, in the same run (higher",
+        "is faster), and in brackets microseconds a token: parse, signature, exp, iss, aud, claims as a",
+        f"native object. Best pass of many; {about['cpu']}, {about['system']}, one core unless said.",
+        "Written by `make bench`; all figures are in [latest.json](benchmarks/results/latest.json).",
         "",
         "| | " + " | ".join(algs) + " |",
         "| --- |" + " ---: |" * len(algs),

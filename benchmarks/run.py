@@ -3,11 +3,12 @@
     python benchmarks/run.py [--quick] [--peers a,b] [--algs ES256,...] [--only-suites] [--no-suites]
 
 Each peer runs in its own process and environment, pinned to one CPU, and asserts how many tokens it
-accepted and refused. For one algorithm all peers are started, then take turns for several rounds, so that a busy
-moment of the machine meets them alike. A ratio is the floor's time (a bare EVP_DigestVerify with a fresh context on
-the same tokens) divided by the peer's: higher is faster. It is taken between the best passes of both, since what
-a shared machine adds is never negative; that leaves out the garbage collections of the peers that have them,
-so it errs on their side. Medians and percentiles are in the results. What is missing on a machine is named.
+accepted and refused. For one algorithm all peers are started, then take turns for several rounds, so that a
+busy moment of the machine meets them alike. A ratio is the floor's time (a bare EVP_DigestVerify with a
+fresh context on the same tokens) divided by the peer's: higher is faster. It is taken between the best
+passes of both, since what a shared machine adds is never negative; that leaves out the garbage collections
+of the peers that have them, so it errs on their side. Medians and percentiles are in the results. What is
+missing on a machine is named.
 """
 
 from __future__ import annotations

@@ -98,12 +98,14 @@ class Peer:
         one: gives the claims of a good token as a mapping, raises for a bad one.
         refusals: the exceptions by which `one` refuses; any other exception ends the program.
         everything: instead of `one`: gives for each token its claims, or None where refused.
+        repeat: how often the corpus stands in one timed pass.
     """
 
     one: VerifyOne | None = None
     refusals: tuple[type[Exception], ...] = ()
     everything: VerifyAll | None = None
     detail: str = ""
+    repeat: int = 1
 
 
 def _verdicts(peer: Peer, corpus: Corpus) -> list[bool]:
@@ -152,9 +154,9 @@ def _pass_everything(peer: Peer, subject: str, tokens: list[str]) -> tuple[int, 
 
 def _round(peer: Peer, corpus: Corpus, seconds: float, latency: bool) -> dict[str, Any]:
     one_pass = _pass_one if peer.everything is None else _pass_everything
-    want_accept = sum(corpus.verdicts)
-    want = (want_accept, len(corpus.tokens) - want_accept)
-    timed, untimed, subject = corpus.timed, corpus.untimed, corpus.subject
+    want_accept = sum(corpus.verdicts) * peer.repeat
+    want = (want_accept, len(corpus.tokens) * peer.repeat - want_accept)
+    timed, untimed, subject = corpus.timed * peer.repeat, corpus.untimed * peer.repeat, corpus.subject
     chunks = [[token] for token in timed] if latency else [timed]
     samples_ns: list[float] = []
     passes = 0

@@ -1,0 +1,23 @@
+"""Fixtures of the suites: pinned to one CPU, ratios reported beside pytest-benchmark's own numbers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from session import claim_cpus, pinned_cpus
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """Run the test pinned to one CPU, as the peers are."""
+    before = os.sched_getaffinity(0)
+    claim_cpus(pinned_cpus(1))
+    yield
+    os.sched_setaffinity(0, before)
