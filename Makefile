@@ -65,6 +65,7 @@ lint: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/lint-deps ## ruff, mypy --
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tools/*.py setup.py native/build.py
 	$(BIN)/python tools/c_warnings.py
 
 format: $(STAMPS)/lint-deps ## let ruff lay out the Python

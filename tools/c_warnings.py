@@ -13,6 +13,7 @@ WARNINGS = (
     "-std=gnu11 -O2 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Wvla -Wundef -Wpointer-arith "
     "-Wmissing-prototypes -Wwrite-strings -Werror=implicit-function-declaration -Werror -fvisibility=hidden"
 ).split()
+GIVEN = ('-DRJ_VERSION="0"', "-DRJ_OWN_LIBCRYPTO=0")  # what native/build.py gives
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
         "-fPIC",
         f"-I{ROOT / 'native'}",
         *flags.stdout.split(),
+        *GIVEN,
         "-c",
         "-o",
         os.devnull,

@@ -34,9 +34,23 @@ def module_name(path: Path, source: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def own_imports(text: str, known: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """Yield (line, module) for each import of this package, lazy and type-only imports included."""
-    for node in ast.walk(ast.parse(text)):
+def type_only(tree: ast.AST) -> set[ast.AST]:
+    """Give the nodes that only a type checker reads."""
+    guards = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    )
+    return {inner for guard in guards for part in guard.body for inner in ast.walk(part)}
+
+
+def own_imports(text: str, known: frozenset[str], *, at_run_time: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield (line, module) for each import of this package: lazy ones too, type-only ones unless told."""
+    tree = ast.parse(text)
+    left_out = type_only(tree) if at_run_time else set()
+    for node in ast.walk(tree):
+        if node in left_out:
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -86,15 +100,19 @@ def rings_of(modules: Mapping[str, str]) -> list[list[str]]:
     """List the groups of modules that import one another in a ring."""
     known = frozenset(modules)
     arrows = {
-        module: {target for _, target in own_imports(text, known) if target in known and target != module}
+        module: {target for _, target in own_imports(text, known, at_run_time=True) if target in known}
+        - {module}
         for module, text in modules.items()
         if module != PACKAGE
     }
     shrinking = True
-    while shrinking:  # take away what imports nothing that is left: only rings stay
-        idle = [module for module, targets in arrows.items() if not targets & arrows.keys()]
-        shrinking = bool(idle)
-        for module in idle:
+    while shrinking:  # take away what imports nothing that is left, or is imported by none: rings stay
+        imported = {target for targets in arrows.values() for target in targets}
+        loose = [
+            name for name, targets in arrows.items() if not targets & arrows.keys() or name not in imported
+        ]
+        shrinking = bool(loose)
+        for module in loose:
             del arrows[module]
     return [sorted(arrows)] if arrows else []
 
@@ -154,10 +172,13 @@ def test_layer_checker_lets_pass() -> None:
 
 
 def test_ring_checker_sees() -> None:
-    """The checker names a ring, and only its members and those who lean on it."""
+    """The checker names a ring, and neither those who lean on it, nor those it leans on, nor types."""
     modules = {
         "rapidjws.jose.a": "from rapidjws.jose import b",
-        "rapidjws.jose.b": "import rapidjws.jose.a",
+        "rapidjws.jose.b": "import rapidjws.jose.a, rapidjws.jose.c",
         "rapidjws.jose.c": "",
+        "rapidjws.jose.d": "import rapidjws.jose.a",
+        "rapidjws.jose.e": "from rapidjws.jose import f",
+        "rapidjws.jose.f": "if TYPE_CHECKING:\n    from rapidjws.jose import e",
     }
     assert rings_of(modules) == [["rapidjws.jose.a", "rapidjws.jose.b"]]

@@ -1,0 +1,56 @@
+"""What a release builds: exactly these wheels, held against cibuildwheel's own reading of pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.source_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+PLATFORMS = {
+    "linux": (
+        "x86_64,aarch64",
+        ("manylinux_x86_64", "musllinux_x86_64", "manylinux_aarch64", "musllinux_aarch64"),
+    ),
+    "macos": ("x86_64,arm64", ("macosx_x86_64", "macosx_arm64")),
+    "windows": ("AMD64", ("win_amd64",)),
+}
+# cp310 gives the one abi3 wheel for every ordinary CPython; the free-threaded builds have their own tags.
+PYTHONS = ("cp310", "cp314t", "cp315t")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_build_identifiers(platform: str) -> None:
+    """cibuildwheel would build exactly the intended wheels on each system."""
+    program = shutil.which(
+        "cibuildwheel", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    )
+    if program is None:
+        pytest.skip("cibuildwheel is not installed (pip install --group release)")
+    archs, tags = PLATFORMS[platform]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CIBW_")}
+    answer = subprocess.run(
+        [program, "--print-build-identifiers", "--platform", platform, "--archs", archs, str(ROOT)],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    assert sorted(answer.stdout.split()) == sorted(f"{python}-{tag}" for python in PYTHONS for tag in tags)
+
+
+def test_openssl_is_pinned() -> None:
+    """The wheels' OpenSSL is an LTS release, named with its SHA-256 in one place."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        from openssl_source import pin
+    finally:
+        sys.path.pop(0)
+    found = pin()
+    assert found["version"].startswith("3.5.")
+    assert len(found["sha256"]) == 64
+    assert found["version"] in found["url"]
