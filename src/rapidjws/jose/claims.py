@@ -1,0 +1,235 @@
+"""The JWT Claims Set, checked in full and with words (RFC 7519 s.4.1).
+
+The talkative twin of the C fast path: same rules, same order, and the errors say what was expected and what
+was found. It sees only payloads whose signature verified. What it never does: read a clock, compare loosely.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose import _json
+from rapidjws.jose.limits import (
+    CLAIMS_MAX_MEMBERS,
+    CLOCK_FLOOR_S,
+    JSON_MAX_DEPTH,
+    LEEWAY_DEFAULT_S,
+    LEEWAY_MAX_S,
+    NUMERIC_DATE_MAX_S,
+    TOKEN_MAX_BYTES_MLDSA,
+)
+
+_STRINGS: Final = ("iss", "sub", "jti")
+_DATES: Final = ("exp", "nbf", "iat")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimsPolicy:
+    """Say what is demanded of a Claims Set.
+
+    Attributes:
+        issuer: What iss must be, exactly; None: iss is not compared.
+        audiences: The names this service goes by; one of them must stand in aud. Empty: a token with aud is
+            refused, because it is meant for somebody (RFC 7519 s.4.1.3).
+        leeway_s: Seconds by which clocks may differ, 0 to 86 400.
+        exp_required: False to accept tokens that never expire.
+        max_age_s: Most seconds since iat, which is required then; None: no such rule.
+        required: Further claims that must be there and not null.
+
+    Raises:
+        ConfigurationError: configuration_invalid, with the attribute as its place.
+    """
+
+    issuer: str | None = None
+    audiences: tuple[str, ...] = ()
+    leeway_s: float = LEEWAY_DEFAULT_S
+    exp_required: bool = True
+    max_age_s: float | None = None
+    required: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        issuer: Any = self.issuer
+        if issuer is not None and not (isinstance(issuer, str) and issuer):
+            raise _invalid("issuer", "a non-empty string or None")
+        for name in ("audiences", "required"):
+            object.__setattr__(self, name, _names(name, getattr(self, name)))
+        if not _is_number(self.leeway_s) or not 0 <= self.leeway_s <= LEEWAY_MAX_S:
+            raise _invalid("leeway_s", f"0 to {LEEWAY_MAX_S} seconds")
+        exp_required: Any = self.exp_required
+        if not isinstance(exp_required, bool):
+            raise _invalid("exp_required", "True or False")
+        if self.max_age_s is not None and (
+            not _is_number(self.max_age_s) or not 0 < self.max_age_s <= NUMERIC_DATE_MAX_S
+        ):
+            raise _invalid("max_age_s", f"up to {NUMERIC_DATE_MAX_S} seconds, or None")
+
+
+def check_claims(
+    claims_json: bytes,
+    policy: ClaimsPolicy,
+    now: float,
+    *,
+    now_is_measured: bool = False,
+    max_bytes: int = TOKEN_MAX_BYTES_MLDSA,
+) -> dict[str, Any]:
+    """Check a verified payload and return its claims.
+
+    Where several rules fail, the first of this order speaks: the JSON, a malformed claim, a missing one, iss,
+    aud, exp, nbf, iat, max age. With t the leeway: exp passes while now < exp + t; nbf once now + t >= nbf; iat
+    if iat <= now + t; the age while now - iat <= max_age + t.
+
+    Args:
+        claims_json: The payload of a JWS whose signature verified.
+        policy: What is demanded.
+        now: Seconds since 1970-01-01T00:00:00Z.
+        now_is_measured: True where ``now`` was read from this machine's clock; it is then checked as well.
+        max_bytes: Largest payload.
+
+    Returns:
+        The claims, integers exact.
+
+    Raises:
+        MalformedToken: malformed_claims (no JSON object), malformed_json, duplicate_member, too_large,
+            too_deep or too_many_members.
+        ClaimRefused: malformed_claim, missing_claim, issuer_mismatch, audience_mismatch, expired,
+            not_yet_valid, issued_in_future or too_old.
+        DependencyUnavailable: clock_implausible.
+        ConfigurationError: configuration_invalid (``now`` is no time).
+
+    Source: RFC 7519 s.2, s.4.1, s.7.2.
+    """
+    _check_now(now, now_is_measured=now_is_measured)
+    claims = _json.loads(
+        claims_json,
+        max_bytes=max_bytes,
+        max_depth=JSON_MAX_DEPTH,
+        max_members=CLAIMS_MAX_MEMBERS,
+        place="claims",
+    )
+    if not isinstance(claims, dict):  # RFC 7519 s.7.2 step 10: a JSON object
+        raise error_for("malformed_claims", "claims", "a JSON object", type(claims).__name__)
+    _check_types(claims)
+    _check_presence(claims, policy)
+    _check_issuer(claims, policy)
+    _check_audience(claims, policy)
+    _check_times(claims, policy, now)
+    return claims
+
+
+def _check_now(now: float, *, now_is_measured: bool) -> None:
+    """Refuse a time that is none, and a clock that cannot be right."""
+    if not _is_number(now) or now < 0:
+        raise error_for("configuration_invalid", "now", "seconds since 1970", type(now).__name__)
+    if now_is_measured and now < CLOCK_FLOOR_S:  # a machine after boot, at 1970: nothing would be expired
+        raise error_for("clock_implausible", "now", f"at least {CLOCK_FLOOR_S}", int(now))
+
+
+def _check_types(claims: dict[str, Any]) -> None:
+    """Refuse registered claims of the wrong type or range."""
+    for name in _STRINGS:
+        if name in claims and not isinstance(claims[name], str):  # RFC 7519 s.4.1.1, s.4.1.2, s.4.1.7
+            raise _malformed(name, "a string", claims[name])
+    if "aud" in claims:
+        _check_aud_type(claims["aud"])
+    for name in _DATES:
+        if name not in claims:
+            continue
+        value = claims[name]
+        if not _is_number(value):  # RFC 7519 s.2: NumericDate is a JSON number
+            raise _malformed(name, "a number of seconds", value)
+        if not 0 <= value <= NUMERIC_DATE_MAX_S:  # milliseconds, overflow tricks
+            raise error_for("malformed_claim", f"claims.{name}", f"0 to {NUMERIC_DATE_MAX_S}", value)
+
+
+def _check_aud_type(aud: Any) -> None:
+    """Refuse an aud that is neither a string nor an array of strings (RFC 7519 s.4.1.3)."""
+    if isinstance(aud, str):
+        return
+    if not isinstance(aud, list):
+        raise _malformed("aud", "a string or an array of strings", aud)
+    for index, item in enumerate(aud):
+        if not isinstance(item, str):
+            raise _malformed(f"aud[{index}]", "a string", item)
+
+
+def _check_presence(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
+    """Refuse a Claims Set that lacks what the policy needs; null is absent."""
+    due = (
+        ("iss", policy.issuer is not None),
+        ("aud", bool(policy.audiences)),
+        ("exp", policy.exp_required),
+        ("iat", policy.max_age_s is not None),
+        *((name, True) for name in policy.required),
+    )
+    for name, is_due in due:
+        if is_due and claims.get(name) is None:
+            raise error_for("missing_claim", f"claims.{name}", "a value")
+
+
+def _check_issuer(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
+    """Refuse another issuer; compared character by character (RFC 7519 s.4.1.1)."""
+    if policy.issuer is not None and claims["iss"] != policy.issuer:
+        raise error_for("issuer_mismatch", "claims.iss", policy.issuer, claims["iss"])
+
+
+def _check_audience(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
+    """Refuse a token for others: whoever is not named in aud must not accept it (RFC 7519 s.4.1.3)."""
+    if "aud" not in claims:
+        return
+    aud = claims["aud"]
+    named = (aud,) if isinstance(aud, str) else tuple(aud)
+    if not any(name in policy.audiences for name in named):
+        raise error_for("audience_mismatch", "claims.aud", policy.audiences, named)
+
+
+def _check_times(claims: dict[str, Any], policy: ClaimsPolicy, now: float) -> None:
+    """Refuse a token outside its time. Each test states what passes: nothing odd passes by default."""
+    leeway_s = policy.leeway_s
+    exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
+    if exp is not None and not now < exp + leeway_s:  # RFC 7519 s.4.1.4: before exp, not on it
+        raise error_for("expired", "claims.exp", f"later than {_seconds(now)} - {_seconds(leeway_s)}", exp)
+    if nbf is not None and not now + leeway_s >= nbf:  # RFC 7519 s.4.1.5
+        raise error_for("not_yet_valid", "claims.nbf", f"at most {_seconds(now)} + {_seconds(leeway_s)}", nbf)
+    if iat is not None and not iat <= now + leeway_s:
+        raise error_for(
+            "issued_in_future", "claims.iat", f"at most {_seconds(now)} + {_seconds(leeway_s)}", iat
+        )
+    if policy.max_age_s is not None and not now - claims["iat"] <= policy.max_age_s + leeway_s:
+        oldest = f"at least {_seconds(now)} - {_seconds(policy.max_age_s)} - {_seconds(leeway_s)}"
+        raise error_for("too_old", "claims.iat", oldest, iat)
+
+
+def _seconds(value: float) -> str:
+    """Write seconds without the trailing zeros of a float."""
+    return str(int(value)) if value == int(value) else f"{value:.3f}"
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value is a finite number; a boolean is none."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _malformed(name: str, expected: str, value: Any) -> RapidJWSError:
+    """Build the error of a claim of the wrong type; the value itself is not shown."""
+    return error_for("malformed_claim", f"claims.{name}", expected, type(value).__name__)
+
+
+def _names(attribute: str, value: Any) -> tuple[str, ...]:
+    """Return a collection of names as a tuple; one string alone is a mistake, not its letters."""
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise _invalid(attribute, "a tuple of strings")
+    names = tuple(value)
+    if not all(isinstance(name, str) and name for name in names):
+        raise _invalid(attribute, "a tuple of non-empty strings")
+    return names
+
+
+def _invalid(attribute: str, expected: str) -> RapidJWSError:
+    """Build the error of a setting out of range."""
+    return error_for("configuration_invalid", f"claims_policy.{attribute}", expected)
