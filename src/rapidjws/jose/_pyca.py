@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,10 +17,32 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from rapidjws.errors import error_for
-from rapidjws.jose import _base64url
+from rapidjws.jose import _base64url, _material
 
-if TYPE_CHECKING:
-    from rapidjws.jose.jwk import JWK
+
+class Key(Protocol):
+    """What this bridge needs of a JWK; kept small so that it never imports one."""
+
+    @property
+    def kty(self) -> str:
+        """Return the key's type."""
+
+    @property
+    def crv(self) -> str | None:
+        """Return the curve, or None."""
+
+    @property
+    def alg(self) -> str | None:
+        """Return the algorithm, or None."""
+
+    @property
+    def material(self) -> tuple[bytes, bytes]:
+        """Return the public numbers."""
+
+    @property
+    def private_material(self) -> tuple[tuple[str, bytes], ...]:
+        """Return the private members' bytes by name."""
+
 
 _CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {
     "P-256": ec.SECP256R1,
@@ -187,7 +209,7 @@ def _uint(number: int) -> str:
     return _base64url.encode(number.to_bytes((number.bit_length() + 7) // 8, "big"))
 
 
-def public_key(key: JWK) -> Any:
+def public_key(key: Key) -> Any:
     """Return the pyca/cryptography public key object of an asymmetric JWK.
 
     Raises:
@@ -211,7 +233,7 @@ def public_key(key: JWK) -> Any:
     raise error_for("key_unsupported", "jwk.kty", "a key type of pyca/cryptography", key.kty)
 
 
-def private_key(key: JWK) -> Any:
+def private_key(key: Key) -> Any:
     """Return the pyca/cryptography private key object of a private JWK.
 
     Raises:
@@ -234,7 +256,7 @@ def private_key(key: JWK) -> Any:
     raise error_for("key_unsupported", "jwk", "a private key of pyca/cryptography", key.kty)
 
 
-def _rsa_private_key(key: JWK, parts: dict[str, int]) -> rsa.RSAPrivateKey:
+def _rsa_private_key(key: Key, parts: dict[str, int]) -> rsa.RSAPrivateKey:
     """Build an RSA private key; pyca checks that the numbers belong together."""
     public = rsa.RSAPublicNumbers(
         int.from_bytes(key.material[1], "big"), int.from_bytes(key.material[0], "big")
@@ -245,13 +267,13 @@ def _rsa_private_key(key: JWK, parts: dict[str, int]) -> rsa.RSAPrivateKey:
     return numbers.private_key()
 
 
-def check_pair(key: JWK) -> None:
+def check_pair(key: Key) -> None:
     """Refuse a private key whose public members belong to another.
 
     Raises:
         KeyRefused: key_malformed, or key_unsupported where pyca/cryptography lacks the algorithm.
     """
     public = _public_members(private_key(key).public_key())
-    claimed = key.as_dict()
-    if any(claimed[name] != value for name, value in public.items()):
+    claimed = _material.public_members(key.kty, key.material)
+    if any(public[name] != value for name, value in claimed.items()):
         raise error_for("key_malformed", "jwk", "public members of this private key", "those of another")

@@ -35,9 +35,9 @@ class ClaimsPolicy:
         issuer: What iss must be, exactly; None: iss is not compared.
         audiences: The names this service goes by; one of them must stand in aud. Empty: a token with aud is
             refused, because it is meant for somebody (RFC 7519 s.4.1.3).
-        leeway_s: Seconds by which clocks may differ, 0 to 86 400.
+        leeway_s: Whole seconds by which clocks may differ, 0 to 86 400.
         exp_required: False to accept tokens that never expire.
-        max_age_s: Most seconds since iat, which is required then; None: no such rule.
+        max_age_s: Most whole seconds since iat, which is required then; None: no such rule.
         required: Further claims that must be there and not null.
 
     Raises:
@@ -46,9 +46,9 @@ class ClaimsPolicy:
 
     issuer: str | None = None
     audiences: tuple[str, ...] = ()
-    leeway_s: float = LEEWAY_DEFAULT_S
+    leeway_s: int = LEEWAY_DEFAULT_S
     exp_required: bool = True
-    max_age_s: float | None = None
+    max_age_s: int | None = None
     required: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -57,15 +57,15 @@ class ClaimsPolicy:
             raise _invalid("issuer", "a non-empty string or None")
         for name in ("audiences", "required"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
-        if not _is_number(self.leeway_s) or not 0 <= self.leeway_s <= LEEWAY_MAX_S:
-            raise _invalid("leeway_s", f"0 to {LEEWAY_MAX_S} seconds")
+        if not _is_whole(self.leeway_s) or not 0 <= self.leeway_s <= LEEWAY_MAX_S:
+            raise _invalid("leeway_s", f"0 to {LEEWAY_MAX_S} whole seconds")
         exp_required: Any = self.exp_required
         if not isinstance(exp_required, bool):
             raise _invalid("exp_required", "True or False")
         if self.max_age_s is not None and (
-            not _is_number(self.max_age_s) or not 0 < self.max_age_s <= NUMERIC_DATE_MAX_S
+            not _is_whole(self.max_age_s) or not 0 < self.max_age_s <= NUMERIC_DATE_MAX_S
         ):
-            raise _invalid("max_age_s", f"up to {NUMERIC_DATE_MAX_S} seconds, or None")
+            raise _invalid("max_age_s", f"1 to {NUMERIC_DATE_MAX_S} whole seconds, or None")
 
 
 def check_claims(
@@ -79,8 +79,8 @@ def check_claims(
     """Check a verified payload and return its claims.
 
     Where several rules fail, the first of this order speaks: the JSON, a malformed claim, a missing one, iss,
-    aud, exp, nbf, iat, max age. With t the leeway: exp passes while now < exp + t; nbf once now + t >= nbf; iat
-    if iat <= now + t; the age while now - iat <= max_age + t.
+    aud, exp, nbf, iat, max age. With t the leeway: exp passes while now < exp + t; nbf once now + t >= nbf;
+    iat if iat <= now + t; the age, in whole seconds of now, while now - iat <= max_age + t.
 
     Args:
         claims_json: The payload of a JWS whose signature verified.
@@ -198,7 +198,7 @@ def _check_times(claims: dict[str, Any], policy: ClaimsPolicy, now: float) -> No
         raise error_for(
             "issued_in_future", "claims.iat", f"at most {_seconds(now)} + {_seconds(leeway_s)}", iat
         )
-    if policy.max_age_s is not None and not now - claims["iat"] <= policy.max_age_s + leeway_s:
+    if policy.max_age_s is not None and not math.floor(now) - claims["iat"] <= policy.max_age_s + leeway_s:
         oldest = f"at least {_seconds(now)} - {_seconds(policy.max_age_s)} - {_seconds(leeway_s)}"
         raise error_for("too_old", "claims.iat", oldest, iat)
 
@@ -210,8 +210,11 @@ def _seconds(value: float) -> str:
 
 def _is_number(value: Any) -> bool:
     """Say whether a value is a finite number; a boolean is none."""
-    if isinstance(value, float):
-        return math.isfinite(value)
+    return math.isfinite(value) if isinstance(value, float) else _is_whole(value)
+
+
+def _is_whole(value: Any) -> bool:
+    """Say whether a value is an integer; a boolean is none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
