@@ -15,11 +15,14 @@
 #include <stdint.h>
 
 /* flags of rj_claims_policy; 0 is the strictest */
+/* rj-cdef-begin */
 #define RJ_CLAIMS_EXP_OPTIONAL 1u /* a token without exp is allowed */
+/* rj-cdef-end */
 
 #define RJ_CLAIMS_MAX_SECONDS INT64_C(1000000000000000) /* for now_s, leeway_s, max_age_s: no sum overflows */
 
 /* What the caller demands. Every span is borrowed, UTF-8, and compared byte for byte; nothing is copied. */
+/* rj-cdef-begin */
 typedef struct {
     rj_span issuer;             /* ptr NULL: iss is not compared */
     const rj_span *audiences;   /* the names this principal goes by in aud; NULL when audiences_len is 0 */
@@ -30,6 +33,7 @@ typedef struct {
     int64_t max_age_s;          /* iat may be this old; negative: no such rule, and iat may be missing */
     uint32_t flags;             /* RJ_CLAIMS_EXP_OPTIONAL or 0 */
 } rj_claims_policy;
+/* rj-cdef-end */
 
 /* Check the registered claims of a verified payload.
  *

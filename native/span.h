@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* rj-cdef-begin */
 typedef struct {
     const uint8_t *ptr;
     size_t len;
 } rj_span;
+/* rj-cdef-end */
 
 #endif

@@ -1,0 +1,138 @@
+/* batch.c: windows of tokens; see batch.h. */
+#include "batch.h"
+
+#include "base64url.h"
+
+enum { BATCH_WINDOW_COST_US = 2500, BATCH_HOT_SPEEDUP = 8 };
+
+typedef struct {
+    rj_token tokens[RJ_BATCH_WINDOW];
+    size_t len;
+    uint32_t cost_us;
+    uint32_t groups; /* a bit for each rj_fast_group that occurs */
+} batch_window;
+
+static uint32_t batch_cost_us(const rj_token *token)
+{
+    const rj_alg_info *info = NULL;
+    uint64_t rsa_scale = 0;
+
+    if (token->slot == NULL || token->slot->key == NULL) {
+        return 1;
+    }
+    info = rj_alg_lookup(token->slot->alg);
+    if (token->slot->hot != NULL) {
+        return 1 + info->cost_us / BATCH_HOT_SPEEDUP;
+    }
+    if (info->signature_bytes != 0) {
+        return info->cost_us;
+    }
+    rsa_scale = token->slot->key->signature_bytes / 256u; /* of 2048 bits; the cost grows with the square */
+    return (uint32_t)(info->cost_us * rsa_scale * rsa_scale);
+}
+
+/* Fill a window from the tokens that are left; returns the bytes it took. */
+static size_t batch_fill(batch_window *window, const rj_snapshot *snapshot, rj_work *work,
+                         const uint8_t *tokens, const uint32_t *lens, size_t tokens_len)
+{
+    size_t taken_bytes = 0;
+
+    window->len = 0;
+    window->cost_us = 0;
+    window->groups = 0;
+    work->arena_used = 0;
+    while (window->len < tokens_len && window->len < RJ_BATCH_WINDOW
+           && window->cost_us < BATCH_WINDOW_COST_US) {
+        rj_token *token = &window->tokens[window->len];
+        uint32_t len = lens[window->len];
+        if (window->len != 0 && rj_base64url_decoded_bytes(len) > RJ_WORK_ARENA_BYTES - work->arena_used) {
+            break;
+        }
+        rj_token_locate(token, snapshot, work, tokens + taken_bytes, len, RJ_SLOT_NONE);
+        if (token->slot != NULL) {
+            token->group = rj_fast_group_of(token->slot, token->signature.len);
+            window->groups |= 1u << token->group;
+        }
+        window->cost_us += batch_cost_us(token);
+        window->len++;
+        taken_bytes += len;
+    }
+    return taken_bytes;
+}
+
+/* Put all tokens of one group through its fast path together. */
+static void batch_decide_group(batch_window *window, const rj_snapshot *snapshot, rj_work *work,
+                               rj_fast_group group)
+{
+    rj_fast_item items[RJ_BATCH_WINDOW];
+    rj_token *tokens[RJ_BATCH_WINDOW];
+    size_t len = 0;
+
+    for (size_t i = 0; i < window->len; i++) {
+        rj_token *token = &window->tokens[i];
+        if (token->status == RJ_UNDECIDED && token->group == group) {
+            items[len] = (rj_fast_item){.slot = token->slot,
+                                        .input = token->input,
+                                        .signature = token->signature,
+                                        .status = RJ_UNDECIDED};
+            tokens[len++] = token;
+        }
+    }
+    if (len < 2) {
+        return; /* a single one takes the single path */
+    }
+    rj_fast_verify(work, group, items, len);
+    for (size_t i = 0; i < len; i++) {
+        rj_token *token = tokens[i];
+        token->status = items[i].status; /* undecided ones go to libcrypto after */
+        if (token->status == RJ_OK) {
+            token->status =
+                rj_verify_sample(snapshot->runtime, work, token->slot, token->input, token->signature);
+        }
+        rj_token_warm(token, snapshot);
+    }
+}
+
+static void batch_decide(batch_window *window, const rj_snapshot *snapshot, rj_work *work, int64_t now_s)
+{
+    if (snapshot->acceleration != 0 && rj_verify_trusts_fast(snapshot->runtime)) {
+        for (uint32_t group = RJ_FAST_NONE + 1; group < RJ_FAST_COUNT; group++) {
+            if ((window->groups >> group & 1u) != 0) {
+                batch_decide_group(window, snapshot, work, (rj_fast_group)group);
+            }
+        }
+    }
+    for (size_t i = 0; i < window->len; i++) {
+        rj_token_decide(&window->tokens[i], snapshot, work);
+    }
+    for (size_t i = 0; i < window->len; i++) {
+        rj_token_finish(&window->tokens[i], snapshot, work, now_s);
+    }
+}
+
+size_t rj_batch_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *tokens,
+                       const uint32_t *lens, size_t tokens_len, int64_t now_s, uint32_t budget_us)
+{
+    rj_work *work = rj_runtime_take(snapshot->runtime);
+    uint64_t spent_us = 0;
+    size_t done = 0;
+    batch_window window;
+
+    if (work == NULL) {
+        for (size_t i = 0; i < tokens_len; i++) {
+            verdicts[i] = RJ_NO_MEMORY;
+        }
+        return tokens_len;
+    }
+    while (done < tokens_len && (done == 0 || spent_us < budget_us)) {
+        tokens += batch_fill(&window, snapshot, work, tokens, lens + done, tokens_len - done);
+        batch_decide(&window, snapshot, work, now_s);
+        for (size_t i = 0; i < window.len; i++) {
+            verdicts[done + i] = rj_token_verdict(&window.tokens[i]);
+        }
+        spent_us += window.cost_us;
+        done += window.len;
+    }
+    rj_runtime_put(snapshot->runtime, work);
+    return done;
+}

@@ -1,0 +1,22 @@
+/* batch.h: many compact tokens against one snapshot in one crossing.
+ *
+ * Works in windows that fit the work area and a stated amount of work, so that the caller's timeouts and
+ * Ctrl-C stay responsive. Tokens are independent: a bad one never touches its neighbours' verdicts.
+ */
+#ifndef RJ_BATCH_H
+#define RJ_BATCH_H
+
+#include "token.h"
+
+enum { RJ_BATCH_WINDOW = 64 };
+
+/* Verify tokens that lie one behind the other without a separator.
+ * Returns how many were decided, from the first on: at least one where tokens_len is not zero, all unless
+ * about budget_us microseconds of work were used up before.
+ * Out: verdicts[0 .. returned), see token.h. In: lens[i] bytes each, tokens_len of them. */
+/* rj-cdef-begin */
+size_t rj_batch_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *tokens,
+                       const uint32_t *lens, size_t tokens_len, int64_t now_s, uint32_t budget_us);
+/* rj-cdef-end */
+
+#endif

@@ -1,0 +1,178 @@
+"""Name the C files, the flags and the libcrypto of the compiled module, and hand them to cffi.
+
+The declarations that Python sees are the regions of the headers between ``rj-cdef-begin`` and
+``rj-cdef-end``; nothing is declared twice. Environment variables, all optional:
+
+- ``RAPIDJWS_OPENSSL_PREFIX``: link the static libcrypto of this prefix instead of the system's.
+- ``RAPIDJWS_SANITIZE``: a ``-fsanitize=`` list, for instance ``address,undefined``.
+- ``RAPIDJWS_WERROR``: ``1`` turns warnings into errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cffi
+
+NATIVE = Path(__file__).resolve().parent
+ROOT = NATIVE.parent
+
+HEADERS = (
+    "status.h",
+    "span.h",
+    "alg.h",
+    "base64url.h",
+    "claims.h",
+    "runtime.h",
+    "hot.h",
+    "key.h",
+    "keytable.h",
+    "headertable.h",
+    "snapshot.h",
+    "token.h",
+    "batch.h",
+    "face.h",
+)
+"""In the order in which the cdef regions need each other."""
+
+SOURCES = (
+    "alg.c",
+    "base64url.c",
+    "batch.c",
+    "claims.c",
+    "compact.c",
+    "digest.c",
+    "ecdsa_der.c",
+    "face.c",
+    "field_inverse.c",
+    "fast.c",
+    "fixedbase.c",
+    "fixedbase_curves.c",
+    "fixedbase_k256.c",
+    "fixedbase_oracle.c",
+    "fixedbase_p256.c",
+    "fixedbase_p384.c",
+    "fixedbase_p521.c",
+    "fixedbase_scalar.c",
+    "fixedbase_verify.c",
+    "headertable.c",
+    "hmac.c",
+    "hot.c",
+    "json_scan.c",
+    "key.c",
+    "keytable.c",
+    "rsa.c",
+    "rsa52.c",
+    "rsa52_lanes.c",
+    "rsa_key.c",
+    "rsa_padding.c",
+    "runtime.c",
+    "token.c",
+    "verify.c",
+    "work.c",
+)
+
+WARNINGS = (
+    "-Wall",
+    "-Wextra",
+    "-Wshadow",
+    "-Wstrict-prototypes",
+    "-Wconversion",
+    "-Werror=implicit-function-declaration",
+)
+
+
+def version() -> str:
+    """Return the package's version, read from the one place that holds it."""
+    text = (ROOT / "src" / "rapidjws" / "_version.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise SystemExit("src/rapidjws/_version.py holds no __version__")
+    return found.group(1)
+
+
+def declarations() -> str:
+    """Return the cdef: every marked region of the headers, without the attribute that cffi cannot read."""
+    regions = []
+    for header in HEADERS:
+        text = (NATIVE / header).read_text(encoding="utf-8")
+        found = re.findall(r"/\* rj-cdef-begin \*/\n(.*?)/\* rj-cdef-end \*/", text, re.DOTALL)
+        regions += [region.replace("RJ_MUST_CHECK ", "") for region in found]
+    return re.sub(r"^(#define \w+ \S+)\s*/\*.*\*/$", r"\1", "\n".join(regions), flags=re.MULTILINE)
+
+
+def pkg_config(*words: str) -> list[str]:
+    """Return what pkg-config answers about libcrypto, split into words."""
+    try:
+        answer = subprocess.run(
+            ["pkg-config", *words, "libcrypto >= 3.0"], check=True, capture_output=True, text=True
+        )
+    except (OSError, subprocess.CalledProcessError) as fault:
+        raise SystemExit(f"libcrypto >= 3.0 was not found by pkg-config (Debian: libssl-dev): {fault}") from None
+    return answer.stdout.split()
+
+
+def libcrypto_options() -> dict[str, list[str]]:
+    """Return where libcrypto lies and how to link it."""
+    prefix = os.environ.get("RAPIDJWS_OPENSSL_PREFIX")
+    if not prefix:
+        return {"extra_compile_args": pkg_config("--cflags"), "extra_link_args": pkg_config("--libs")}
+    base = Path(prefix)
+    if sys.platform == "win32":
+        return {
+            "include_dirs": [str(base / "include")],
+            "library_dirs": [str(base / "lib")],
+            "libraries": ["libcrypto", "ws2_32", "advapi32", "crypt32", "user32"],
+        }
+    folder = next((base / name for name in ("lib64", "lib") if (base / name / "libcrypto.a").exists()), None)
+    if folder is None:
+        raise SystemExit("RAPIDJWS_OPENSSL_PREFIX holds no libcrypto.a")
+    hidden = ["-Wl,--exclude-libs,ALL"] if sys.platform == "linux" else []
+    return {
+        "include_dirs": [str(base / "include")],
+        "extra_link_args": [str(folder / "libcrypto.a"), *hidden, "-lpthread"],
+    }
+
+
+def compile_args() -> list[str]:
+    """Return the compiler's flags for this platform."""
+    if sys.platform == "win32":
+        return ["/O2", "/std:c11", "/experimental:c11atomics"]
+    flags = ["-std=gnu11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", *WARNINGS]
+    if os.environ.get("RAPIDJWS_WERROR") == "1":
+        flags.append("-Werror")
+    return flags
+
+
+def sanitizer_args() -> list[str]:
+    """Return the sanitizers' flags, none by default."""
+    wanted = os.environ.get("RAPIDJWS_SANITIZE")
+    return [f"-fsanitize={wanted}", "-fno-omit-frame-pointer", "-g", "-O1"] if wanted else []
+
+
+def builder() -> cffi.FFI:
+    """Return the FFI that setuptools compiles into ``rapidjws._rapidjws``."""
+    libcrypto = libcrypto_options()
+    ffi = cffi.FFI()
+    ffi.cdef(declarations())
+    ours = int(bool(os.environ.get("RAPIDJWS_OPENSSL_PREFIX")))
+    ffi.set_source(
+        "rapidjws._rapidjws",
+        '#include "rapidjws.h"\n',
+        sources=[f"native/{name}" for name in SOURCES],
+        include_dirs=["native", *libcrypto.get("include_dirs", [])],
+        library_dirs=libcrypto.get("library_dirs", []),
+        libraries=libcrypto.get("libraries", []),
+        define_macros=[("RJ_VERSION", f'"{version()}"'), ("RJ_OWN_LIBCRYPTO", str(ours))],
+        extra_compile_args=[*compile_args(), *libcrypto.get("extra_compile_args", []), *sanitizer_args()],
+        extra_link_args=[*libcrypto.get("extra_link_args", []), *sanitizer_args()],
+        depends=[f"native/{path.name}" for path in sorted(NATIVE.glob("*.h"))],
+    )
+    return ffi
+
+
+ffibuilder = builder()
