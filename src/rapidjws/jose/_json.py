@@ -7,11 +7,16 @@ What it never does: repair, or read a text that the scan refused.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose import _json_strict
-from rapidjws.jose._json_strict import Fault
+
+try:
+    from orjson import loads as _fast_loads
+except ModuleNotFoundError:  # no wheel for this interpreter (free-threaded): exact, and slower
+    _fast_loads = json.loads
 
 
 def loads(data: bytes, *, max_bytes: int, max_depth: int, max_members: int, place: str) -> Any:
@@ -30,10 +35,11 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int, max_members: int, plac
     Raises:
         MalformedToken: too_large, malformed_json, duplicate_member, too_deep or too_many_members.
     """
-    try:
-        return _json_strict.parse(data, max_bytes=max_bytes, max_depth=max_depth, max_members=max_members)
-    except Fault as fault:
-        code = fault.code
+    code, _, notes = _native.json_check(
+        data, max_bytes=max_bytes, max_depth=max_depth, max_members=max_members, any_root=True
+    )
+    if code == "ok":
+        return json.loads(data) if notes & _native.JSON_HAS_BIG_INTEGER else _fast_loads(data)
     limits = {"too_large": max_bytes, "too_deep": max_depth, "too_many_members": max_members}
     raise refusal(code, place, limits.get(code), len(data) if code == "too_large" else None)
 
@@ -41,3 +47,8 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int, max_members: int, plac
 def refusal(code: str, place: str, limit: int | None, actual: int | None) -> RapidJWSError:
     """Build the error of a refused text."""
     return error_for(code, place, None if limit is None else f"at most {limit}", actual)
+
+
+def loads_scanned(data: bytes) -> Any:
+    """Parse a text that the C scan accepted before, and found no integer past 64 bits in."""
+    return _fast_loads(data)

@@ -1,0 +1,61 @@
+"""Verify JSON Web Signatures: a native engine with preloaded keys, batched outside the GIL."""
+
+from rapidjws._version import __version__
+from rapidjws.engine.backends import Backends, backends
+from rapidjws.engine.engine import Engine
+from rapidjws.engine.issuer import Issuer
+from rapidjws.engine.raw import verify_raw
+from rapidjws.engine.result import Rejected, VerifiedJWS
+from rapidjws.engine.verifier import Verifier
+from rapidjws.errors import (
+    CODES,
+    ClaimRefused,
+    ConfigurationError,
+    DependencyUnavailable,
+    HeaderRefused,
+    InternalError,
+    KeyRefused,
+    KeySetRefused,
+    KeysUnavailable,
+    MalformedToken,
+    PolicyRefused,
+    RapidJWSError,
+    SignatureInvalid,
+    TokenRefused,
+    Unavailable,
+    UnknownKey,
+)
+from rapidjws.jose.jwa import ALGORITHMS
+from rapidjws.jose.jwk import JWK
+from rapidjws.jose.jwks import JWKSet
+
+__all__ = [
+    "ALGORITHMS",
+    "Backends",
+    "CODES",
+    "ClaimRefused",
+    "ConfigurationError",
+    "DependencyUnavailable",
+    "Engine",
+    "HeaderRefused",
+    "InternalError",
+    "Issuer",
+    "JWK",
+    "JWKSet",
+    "KeyRefused",
+    "KeySetRefused",
+    "KeysUnavailable",
+    "MalformedToken",
+    "PolicyRefused",
+    "RapidJWSError",
+    "Rejected",
+    "SignatureInvalid",
+    "TokenRefused",
+    "Unavailable",
+    "UnknownKey",
+    "VerifiedJWS",
+    "Verifier",
+    "__version__",
+    "backends",
+    "verify_raw",
+]

@@ -1,0 +1,1 @@
+"""The hot path: key table, snapshot, verifier, engine."""

@@ -1,0 +1,149 @@
+"""The JWT level: tokens of several issuers, each with its own keys, algorithms and rules (RFC 7519 s.7.2)."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from rapidjws import _native
+from rapidjws.engine import parallel
+from rapidjws.engine.holder import SnapshotHolder
+from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
+from rapidjws.engine.issuer import Issuer, Keys, checked_keys
+from rapidjws.engine.keytable import IssuerKeys
+from rapidjws.engine.result import VerifiedJWS, new_verified
+from rapidjws.engine.snapshot import Token
+from rapidjws.engine.verifier import token_limit
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.limits import CLOCK_FLOOR_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapidjws.engine.result import Rejected
+
+_token_verify: Any = _native.token_verify
+
+
+class Engine(SnapshotHolder):
+    """Verify tokens of the given issuers: signature first, then the issuer's claims rules.
+
+    Keys are bound to their issuer: a key of one never verifies a token that claims another.
+
+    Args:
+        issuers: At least one; each ``iss`` once.
+        max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed.
+        workers: Threads that ``verify_many`` uses; by default one a core.
+        acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
+        hot_budget_bytes: Memory for the precomputed tables of hot keys.
+        hot_threshold: Acceptances that earn a key its table; 0 for never.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    __slots__ = ("_issuers", "_keys")
+
+    def __init__(
+        self,
+        *issuers: Issuer,
+        max_token_bytes: int | None = None,
+        workers: int | None = None,
+        acceleration: str = "auto",
+        hot_budget_bytes: int = HOT_BUDGET_BYTES,
+        hot_threshold: int = HOT_THRESHOLD,
+    ) -> None:
+        if not issuers:
+            raise error_for("configuration_invalid", "issuers", expected="at least one issuer", actual="none")
+        self._issuers: dict[str, Issuer] = {}
+        for issuer in issuers:
+            if issuer.iss in self._issuers:
+                raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss)
+            self._issuers[issuer.iss] = issuer
+        names = [name for issuer in issuers for name in issuer.algorithms]
+        self._keys = {
+            issuer.iss: IssuerKeys(checked_keys(issuer.keys), tuple(issuer.algorithms)).warm_up()
+            for issuer in issuers
+        }
+        super().__init__(
+            list(self._keys.values()),
+            [issuer.rules() for issuer in issuers],
+            max_token_bytes=token_limit(names, max_token_bytes),
+            workers=workers,
+            acceleration=acceleration,
+            hot_budget_bytes=hot_budget_bytes,
+            hot_threshold=hot_threshold,
+        )
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Return the issuers as they were configured."""
+        return tuple(self._issuers.values())
+
+    def verify(self, token: Token, now: float | None = None) -> VerifiedJWS:
+        """Verify one token and its claims.
+
+        Args:
+            token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
+            now: Seconds since the epoch; by default the wall clock.
+
+        Returns:
+            The verified JWS, with ``.claims``.
+
+        Raises:
+            TokenRefused: With the stable code of the first check that refused.
+            DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release.
+
+        Source: RFC 7515 section 5.2, RFC 7519 section 7.2.
+        """
+        snapshot = self._snapshot
+        now_s = int(time() if now is None else now)
+        if now_s < CLOCK_FLOOR_S and now is None:
+            raise error_for("clock_implausible", "clock", actual=now_s)
+        octets = token if type(token) is bytes else snapshot.octets(token)
+        verdict = _token_verify(snapshot.handle, octets, len(octets), now_s)
+        if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
+            verified: VerifiedJWS = new_verified(VerifiedJWS)
+            verified._token = octets
+            verified._key, verified.issuer = snapshot.slots[verdict >> 9]
+            return verified
+        settled = snapshot.settle(octets, verdict, now_s)
+        if isinstance(settled, RapidJWSError):
+            raise settled
+        return settled
+
+    def verify_many(self, tokens: Sequence[Token], now: float | None = None) -> list[VerifiedJWS | Rejected]:
+        """Verify many tokens and their claims on all workers, outside the GIL.
+
+        Args:
+            tokens: JWS Compact Serializations.
+            now: Seconds since the epoch, the same for all; by default the wall clock at the start.
+
+        Returns:
+            One result a token, in order; a bad token never raises.
+
+        Raises:
+            DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release.
+        """
+        now_s = int(time() if now is None else now)
+        if now_s < CLOCK_FLOOR_S and now is None:
+            raise error_for("clock_implausible", "clock", actual=now_s)
+        return parallel.verify_many(self._snapshot, tokens, now_s, self._workers)
+
+    def replace_keys(self, issuer: str, keys: Keys) -> None:
+        """Give an issuer a new set of keys; the next call uses it, calls under way finish on the old one.
+
+        Args:
+            issuer: The ``iss`` of one of the engine's issuers.
+            keys: All keys of the issuer from now on.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such issuer. The old keys stay.
+        """
+        known = self._issuers.get(issuer)
+        if known is None:
+            raise error_for("configuration_invalid", "issuer", expected=tuple(self._issuers), actual=issuer)
+        with self._change:
+            algorithms = tuple(known.algorithms)
+            self._keys[issuer] = IssuerKeys(checked_keys(keys), algorithms, self._keys[issuer]).warm_up()
+            self._swap(list(self._keys.values()), self._snapshot.rules)

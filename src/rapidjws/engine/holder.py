@@ -1,0 +1,121 @@
+"""What Verifier and Engine share: the current snapshot, its changes, and the hot keys' tables.
+
+Readers take one reference and never a lock; writers build a new snapshot and swap the reference.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from rapidjws.engine import hot as hot_module
+from rapidjws.engine.hot import HotKeys, checked_acceleration
+from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
+from rapidjws.engine.parallel import checked_workers
+from rapidjws.engine.snapshot import Snapshot
+from rapidjws.errors import error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapidjws.engine.snapshot import Rules
+
+
+class SnapshotHolder:
+    """Hold a snapshot and change it under traffic.
+
+    Args:
+        keys: The prepared keys of each issuer.
+        rules: The rules of each issuer, in the same order.
+        max_token_bytes: Largest token.
+        workers: Threads for ``verify_many``, or None for one a core.
+        acceleration: ``"auto"``, ``"portable"`` or ``"openssl"``.
+        hot_budget_bytes: Memory for the tables of hot keys.
+        hot_threshold: Acceptances that earn a key its table.
+    """
+
+    __slots__ = ("_change", "_hot", "_max_token_bytes", "_snapshot", "_workers")
+
+    def __init__(
+        self,
+        keys: Sequence[IssuerKeys],
+        rules: Sequence[Rules],
+        *,
+        max_token_bytes: int,
+        workers: int | None,
+        acceleration: str,
+        hot_budget_bytes: int,
+        hot_threshold: int,
+    ) -> None:
+        for place, value in (("hot_budget_bytes", hot_budget_bytes), ("hot_threshold", hot_threshold)):
+            if not isinstance(value, int) or value < 0:
+                raise error_for("configuration_invalid", place, expected="a whole number from 0 on")
+        self._workers = checked_workers(workers)
+        self._max_token_bytes = max_token_bytes
+        self._hot = HotKeys(checked_acceleration(acceleration), hot_budget_bytes, hot_threshold)
+        self._change = threading.RLock()  # held by writers only; verification never takes it
+        self._snapshot = self._make(KeyTable(keys), rules)
+
+    @property
+    def workers(self) -> int:
+        """Return how many threads ``verify_many`` uses."""
+        return self._workers
+
+    @property
+    def hot_kids(self) -> tuple[str | None, ...]:
+        """Return the kids of the keys that have a precomputed table now."""
+        return tuple(key.jwk.kid for key in self._hot.tables)
+
+    def preload(self, *, hot: bool = True) -> int:
+        """Build the tables of hot keys now, in the order of the keys, as far as the budget reaches.
+
+        Args:
+            hot: False does nothing beyond what the constructor did.
+
+        Returns:
+            How many tables were built.
+        """
+        if not hot:
+            return 0
+        built = 0
+        with self._change:
+            for key in self._snapshot.table.slots:
+                if key not in self._hot.tables and self._hot.has_room_for(key):
+                    built += self._hot.earn((key,), {})
+            if built:
+                self.publish_hot()
+        return built
+
+    def heat(self) -> dict[PreparedKey, int]:
+        """Return how often each key with a table accepted since the last swap."""
+        snapshot = self._snapshot
+        tables = self._hot.tables
+        return {
+            key: snapshot.native.heat(slot) for slot, key in enumerate(snapshot.table.slots) if key in tables
+        }
+
+    def publish_hot(self) -> None:
+        """Swap in a snapshot with the tables as they are now; keys, rules and known headers stay."""
+        with self._change:
+            now = self._snapshot
+            self._snapshot = self._make(now.table, now.rules, now)
+
+    def _swap(self, keys: Sequence[IssuerKeys], rules: Sequence[Rules]) -> None:
+        """Swap in other keys or rules; the caller holds ``_change``."""
+        table = KeyTable(keys)
+        self._hot.keep_only(table.slots)
+        self._snapshot = self._make(table, rules)
+
+    def _make(self, table: KeyTable, rules: Sequence[Rules], before: Snapshot | None = None) -> Snapshot:
+        return Snapshot(
+            table,
+            rules,
+            self._hot,
+            max_token_bytes=self._max_token_bytes,
+            headers=None if before is None else before.native.headers,
+            earned=self._earned,
+        )
+
+    def _earned(self, key: PreparedKey) -> None:
+        hot_module.builder.submit(self, self._hot, key)
+

@@ -1,0 +1,183 @@
+"""Hot keys: precomputed tables for the keys that are seen again and again.
+
+The core counts acceptances and marks the token that earns its key a table. Tables are built on a thread of their
+own, off the verification path, within a memory budget, and published by the owner's snapshot swap.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from rapidjws import _native
+from rapidjws.errors import error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rapidjws.engine.keytable import PreparedKey
+
+Acceleration = Literal["auto", "portable", "openssl"]
+
+HOT_THRESHOLD: Final = 64
+"""Acceptances after which a key has earned a table."""
+
+HOT_BUDGET_BYTES: Final = 64 * 1024 * 1024
+"""Default memory for the tables of one engine."""
+
+class Owner(Protocol):
+    """Who holds the snapshot that the tables go into."""
+
+    def heat(self) -> Mapping[PreparedKey, int]:
+        """Return how often each key with a table was used since the last swap."""
+
+    def publish_hot(self) -> None:
+        """Build and swap in a snapshot with the tables as they are now."""
+
+
+def checked_acceleration(acceleration: str) -> Acceleration:
+    """Return the setting.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    for known in ("auto", "portable", "openssl"):
+        if acceleration == known:
+            return known  # type: ignore[return-value]
+    raise error_for("configuration_invalid", "acceleration", expected=("auto", "portable", "openssl"))
+
+
+class HotKeys:
+    """Hold the tables of one engine's hot keys within a budget.
+
+    Args:
+        acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` has no tables.
+        budget_bytes: Memory for key tables; the coldest goes first.
+        threshold: Acceptances that earn a table; 0 turns earning off.
+    """
+
+    __slots__ = ("_lock", "acceleration", "budget_bytes", "tables", "threshold", "used_bytes")
+
+    def __init__(
+        self,
+        acceleration: Acceleration = "auto",
+        budget_bytes: int = HOT_BUDGET_BYTES,
+        threshold: int = HOT_THRESHOLD,
+    ) -> None:
+        self.acceleration = acceleration
+        self.budget_bytes = budget_bytes
+        self.threshold = 0 if acceleration == "openssl" else threshold
+        self.tables: dict[PreparedKey, _native.NativeHot] = {}
+        self.used_bytes = 0
+        self._lock = threading.Lock()  # held by builders only
+
+    @property
+    def is_on(self) -> bool:
+        """Return whether tables are used at all."""
+        return self.acceleration != "openssl"
+
+    def address(self, key: PreparedKey) -> int:
+        """Return where a key's table lies, 0 for none."""
+        table = self.tables.get(key)
+        return 0 if table is None else table.address
+
+    def has_room_for(self, key: PreparedKey) -> bool:
+        """Return whether a key could have a table without another losing its own."""
+        need = _native.hot_bytes(key.number)
+        return self.is_on and need > 0 and self.used_bytes + need <= self.budget_bytes
+
+    def keep_only(self, keys: Iterable[PreparedKey]) -> None:
+        """Drop the tables of keys that are gone."""
+        alive = set(keys)
+        with self._lock:
+            for key in [key for key in self.tables if key not in alive]:
+                self._drop(key)
+
+    def earn(self, keys: Iterable[PreparedKey], heat: Mapping[PreparedKey, int]) -> int:
+        """Build tables for keys that have none, in order, evicting colder ones where the budget is used up.
+
+        Args:
+            keys: Keys that earned a table.
+            heat: How much the keys that have one are used.
+
+        Returns:
+            How many tables were built.
+        """
+        built = 0
+        with self._lock:
+            for key in keys:
+                if key not in self.tables and self._make_room(key, heat) and self._build(key):
+                    built += 1
+        return built
+
+    def _make_room(self, key: PreparedKey, heat: Mapping[PreparedKey, int]) -> bool:
+        need = _native.hot_bytes(key.number)
+        if key.native is None or not self.is_on or not 0 < need <= self.budget_bytes:
+            return False
+        for coldest in sorted(self.tables, key=lambda candidate: heat.get(candidate, 0)):
+            if self.used_bytes + need <= self.budget_bytes:
+                break
+            self._drop(coldest)
+        return True
+
+    def _build(self, key: PreparedKey) -> bool:
+        table = _native.build_hot(
+            key.number, key.jwk.material[0], portable=self.acceleration == "portable"
+        )
+        if table is None:
+            return False
+        self.tables = {**self.tables, key: table}
+        self.used_bytes += _native.hot_bytes(key.number)
+        return True
+
+    def _drop(self, key: PreparedKey) -> None:
+        tables = dict(self.tables)
+        del tables[key]
+        self.tables = tables
+        self.used_bytes -= _native.hot_bytes(key.number)
+
+
+class _Builder:
+    """Build tables on one background thread a process; made on first use, and anew in a forked child."""
+
+    __slots__ = ("_lock", "_pid", "_queue")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = -1
+        self._queue: queue.SimpleQueue[tuple[Owner, HotKeys, PreparedKey]] = queue.SimpleQueue()
+
+    def submit(self, owner: Owner, hot: HotKeys, key: PreparedKey) -> None:
+        """Ask for a table; returns at once."""
+        if self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._queue = queue.SimpleQueue()
+                    threading.Thread(target=self._run, args=(self._queue,), name="rapidjws-hot", daemon=True).start()
+                    self._pid = os.getpid()
+        self._queue.put((owner, hot, key))
+
+    @staticmethod
+    def _run(waiting: queue.SimpleQueue[tuple[Owner, HotKeys, PreparedKey]]) -> None:
+        while True:
+            first = waiting.get()
+            orders = [first]
+            while not waiting.empty():
+                orders.append(waiting.get())
+            for owner, hot in {(id(owner), id(hot)): (owner, hot) for owner, hot, _ in orders}.values():
+                keys = [key for one, _, key in orders if one is owner]
+                if hot.earn(keys, owner.heat()):
+                    owner.publish_hot()
+            del first, orders, owner, hot, keys  # an idle builder keeps nobody's engine alive
+
+    def forget(self) -> None:
+        """Drop what a fork left behind."""
+        self._lock = threading.Lock()
+        self._pid = -1
+
+
+builder: Final = _Builder()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=builder.forget)

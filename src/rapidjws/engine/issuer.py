@@ -1,0 +1,113 @@
+"""One issuer: whose tokens, by which keys, and what they must fulfil (RFC 7519 s.4.1, RFC 8725 s.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rapidjws.engine.snapshot import Rules
+from rapidjws.errors import error_for
+from rapidjws.jose import limits
+from rapidjws.jose.claims import ClaimsPolicy
+from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jose.jwk import JWK
+from rapidjws.jose.jwks import JWKSet
+
+Keys = JWKSet | JWK | Iterable[JWK]
+
+
+def checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
+    """Return the caller's algorithms, each once, in the caller's order.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: none, a string instead of a list, or a name that is not
+            in ``ALGORITHMS``.
+    """
+    if isinstance(algorithms, str):
+        raise error_for("configuration_invalid", "algorithms", expected="a list of names", actual="a string")
+    names = tuple(dict.fromkeys(algorithms))
+    if not names:
+        raise error_for("configuration_invalid", "algorithms", expected="at least one algorithm", actual="none")
+    for index, name in enumerate(names):
+        if name not in ALGORITHM_TABLE:
+            place = f"algorithms[{index}]"
+            raise error_for("configuration_invalid", place, expected=tuple(ALGORITHM_TABLE), actual=str(name))
+    return names
+
+
+def checked_keys(keys: Keys) -> JWKSet:
+    """Return keys as a set: a JWK, several, or a set as it is."""
+    if isinstance(keys, JWKSet):
+        return keys
+    return JWKSet(keys=(keys,) if isinstance(keys, JWK) else tuple(keys))
+
+
+def _names(value: str | Iterable[str], place: str) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(name, str) and name for name in names):
+        raise error_for("configuration_invalid", place, expected="non-empty strings")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Describe one issuer to an :class:`Engine`.
+
+    Args:
+        iss: The exact ``iss`` of its tokens.
+        keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, or several JWK.
+        algorithms: The ``alg`` values it may use; required, nothing is allowed by default.
+        audience: The names under which this service is meant by ``aud``; empty refuses tokens with an ``aud``.
+        leeway_s: Clock difference forgiven, whole seconds, 0 to 86 400.
+        required_claims: Claims that must be there and not null, beside those the rules need.
+        typ: The ``typ`` its tokens must have (``"at+jwt"``), or None.
+        max_age_s: Oldest ``iat`` accepted, whole seconds, or None.
+        exp_required: Whether a token without ``exp`` is refused.
+        require_kid: Whether a token without ``kid`` is refused.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with the place of the argument.
+    """
+
+    iss: str
+    keys: Keys = field(repr=False, kw_only=True)
+    algorithms: Iterable[str] = field(kw_only=True)
+    audience: str | Iterable[str] = field(default=(), kw_only=True)
+    leeway_s: int = field(default=limits.LEEWAY_DEFAULT_S, kw_only=True)
+    required_claims: Iterable[str] = field(default=(), kw_only=True)
+    typ: str | None = field(default=None, kw_only=True)
+    max_age_s: int | None = field(default=None, kw_only=True)
+    exp_required: bool = field(default=True, kw_only=True)
+    require_kid: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        if not isinstance(self.iss, str) or not self.iss:
+            raise error_for("configuration_invalid", "iss", expected="a non-empty string")
+        put = object.__setattr__
+        put(self, "algorithms", checked_algorithms(self.algorithms))
+        put(self, "audience", _names(self.audience, "audience"))
+        put(self, "required_claims", _names(self.required_claims, "required_claims"))
+        put(self, "keys", checked_keys(self.keys))
+        _check_seconds("leeway_s", self.leeway_s, limits.LEEWAY_MAX_S)
+        if self.max_age_s is not None:
+            _check_seconds("max_age_s", self.max_age_s, 10**10)
+
+    def rules(self) -> Rules:
+        """Return the issuer's rules in the engine's form."""
+        policy = ClaimsPolicy(
+            issuer=self.iss,
+            audiences=tuple(self.audience),
+            leeway_s=self.leeway_s,
+            exp_required=self.exp_required,
+            max_age_s=self.max_age_s,
+            required=tuple(self.required_claims),
+        )
+        return Rules(iss=self.iss, policy=policy, typ=self.typ, require_kid=self.require_kid)
+
+
+def _check_seconds(place: str, value: object, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise error_for(
+            "configuration_invalid", place, expected=f"whole seconds from 0 to {most}", actual=repr(value)
+        )

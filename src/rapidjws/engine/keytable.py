@@ -1,0 +1,260 @@
+"""Keys made ready for use: which key serves which algorithm, and which slot answers for a header.
+
+A slot is one key serving one algorithm for one issuer. What an issuer has (:class:`IssuerKeys`) is built once,
+off the verification path; a :class:`KeyTable` lays the issuers' slots end to end. Both never change.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rapidjws import _native
+from rapidjws.engine.fallback import ForeignKey, foreign_key
+from rapidjws.errors import error_for
+from rapidjws.jose.jwa import ALGORITHM_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rapidjws.jose.jwk import JWK
+    from rapidjws.jose.jws import Header
+
+_STATUS_CODES: Final = {"key_malformed": "key_malformed", "key_weak": "key_weak", "not_native": "key_unsupported"}
+
+
+def native_number(alg: str, crv: str | None) -> int:
+    """Return the core's number for a JOSE algorithm on a curve: ``EdDSA`` is Ed25519 or Ed448 by its key."""
+    return _native.ALG_NUMBERS[(crv or alg).upper() if ALGORITHM_TABLE[alg].kind == "eddsa" else alg]
+
+
+class PreparedKey:
+    """Hold one JWK with its native form for one algorithm.
+
+    Attributes:
+        jwk: The key.
+        alg: The JOSE algorithm it serves.
+        number: The core's algorithm number.
+        native: The core's key, or None where libcrypto lacks the algorithm.
+        foreign: The pyca/cryptography key where ``native`` is None.
+    """
+
+    __slots__ = ("_thumbprint", "alg", "foreign", "jwk", "native", "number")
+
+    def __init__(
+        self, jwk: JWK, alg: str, number: int, native: _native.NativeKey | None, foreign: ForeignKey | None
+    ) -> None:
+        self.jwk = jwk
+        self.alg = alg
+        self.number = number
+        self.native = native
+        self.foreign = foreign
+        self._thumbprint: str | None = None
+
+    @property
+    def thumbprint(self) -> str:
+        """Return the key's RFC 7638 thumbprint, computed once."""
+        if self._thumbprint is None:
+            self._thumbprint = self.jwk.thumbprint()
+        return self._thumbprint
+
+    def verify(self, signing_input: bytes, signature: bytes, *, accelerated: bool = True) -> bool:
+        """Return whether the signature verifies; for use behind a raising face only."""
+        if self.native is not None:
+            status = self.native.verify(self.number, signing_input, signature, accelerated=accelerated)
+            return status == _native.OK
+        return self.foreign is not None and self.foreign.verify(signing_input, signature)
+
+
+def prepare(jwk: JWK, alg: str, shared: dict[int, _native.NativeKey] | None = None) -> PreparedKey:
+    """Build the native form of a key for an algorithm.
+
+    Args:
+        jwk: A key that can serve ``alg``.
+        alg: A registered algorithm name.
+        shared: RSA keys serve several algorithms with one native key: pass one dict a key to share it.
+
+    Raises:
+        KeyRefused: ``key_alg_mismatch``, ``key_malformed``, ``key_weak`` or ``key_unsupported``.
+    """
+    if alg not in jwk.algorithms:
+        raise error_for("key_alg_mismatch", "key.alg", expected=jwk.alg or jwk.kty, actual=alg)
+    number = native_number(alg, jwk.crv)
+    if not _native.alg_is_native(number):
+        return PreparedKey(jwk, alg, number, None, foreign_key(jwk, alg))
+    kept = shared.get(0) if shared is not None and jwk.kty == "RSA" else None
+    if kept is not None:
+        return PreparedKey(jwk, alg, number, kept, None)
+    built = _native.build_key(number, *jwk.material)
+    if isinstance(built, int):
+        code = _STATUS_CODES.get(_native.STATUS_NAMES[built], "internal_error")
+        raise error_for(code, "key", actual=f"{jwk.kty} key for {alg}")
+    if shared is not None:
+        shared[0] = built
+    return PreparedKey(jwk, alg, number, built, None)
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableKey:
+    """Say why a key of a set serves nothing here.
+
+    Attributes:
+        kid: The key's kid, or None.
+        code: The error code.
+    """
+
+    kid: str | None
+    code: str
+
+
+class IssuerKeys:
+    """Hold all prepared keys of one issuer.
+
+    Args:
+        jwks: The issuer's keys.
+        algorithms: The algorithms allowed for the issuer.
+        previous: The issuer's keys before a change: what is unchanged is taken over, not built again.
+
+    Attributes:
+        prepared: All slots of the issuer, in order.
+        by_kid: kid -> positions in ``prepared``.
+        by_alg: Algorithm -> positions in ``prepared``.
+        unusable: Keys that were left out, and why.
+    """
+
+    __slots__ = ("algorithms", "by_alg", "by_kid", "prepared", "unusable")
+
+    def __init__(
+        self, jwks: Iterable[JWK], algorithms: Sequence[str], previous: IssuerKeys | None = None
+    ) -> None:
+        self.algorithms = tuple(algorithms)
+        allowed = frozenset(algorithms)
+        old = {} if previous is None else {(id(key.jwk), key.alg): key for key in previous.prepared}
+        old_equal = {} if previous is None else {(key.jwk, key.alg): key for key in previous.prepared}
+        prepared: list[PreparedKey] = []
+        unusable: list[UnusableKey] = []
+        for jwk in jwks:
+            shared: dict[int, _native.NativeKey] = {}
+            for alg in jwk.algorithms:
+                if alg not in allowed:
+                    continue
+                kept = old.get((id(jwk), alg)) or old_equal.get((jwk, alg))
+                if kept is None:
+                    try:
+                        kept = prepare(jwk, alg, shared)
+                    except Exception as fault:
+                        code = getattr(fault, "code", None)
+                        if code is None:
+                            raise
+                        unusable.append(UnusableKey(jwk.kid, code))
+                        continue
+                prepared.append(kept)
+        self.prepared = tuple(prepared)
+        self.unusable = tuple(unusable)
+        by_kid: dict[str | None, list[int]] = {}
+        by_alg: dict[str, list[int]] = {}
+        for position, key in enumerate(prepared):
+            by_kid.setdefault(key.jwk.kid, []).append(position)
+            by_alg.setdefault(key.alg, []).append(position)
+        self.by_kid: Mapping[str | None, tuple[int, ...]] = {kid: tuple(at) for kid, at in by_kid.items()}
+        self.by_alg: Mapping[str, tuple[int, ...]] = {alg: tuple(at) for alg, at in by_alg.items()}
+
+    def warm_up(self) -> IssuerKeys:
+        """Verify once with one key of each algorithm, so that nothing is lazy when traffic comes; return self.
+
+        Raises:
+            InternalError: ``internal_error``: an algorithm accepted a signature of zeros.
+        """
+        first = {key.alg: key for key in reversed(self.prepared)}
+        for alg, key in first.items():
+            length = ALGORITHM_TABLE[alg].signature_bytes or len(key.jwk.material[0])
+            if key.verify(b"warm-up", bytes(length)):
+                raise error_for("internal_error", "keytable.warm_up", actual=alg)
+        return self
+
+
+class KeyTable:
+    """Lay the slots of all issuers end to end and find the one for a header.
+
+    Args:
+        issuers: The prepared keys of each issuer, in the engine's order.
+
+    Attributes:
+        slots: Every prepared key; the position is the slot number of the core.
+        issuer_of: Slot number -> issuer number.
+    """
+
+    __slots__ = ("_by_kid", "issuer_of", "issuers", "offsets", "slots")
+
+    def __init__(self, issuers: Sequence[IssuerKeys]) -> None:
+        self.issuers = tuple(issuers)
+        slots: list[PreparedKey] = []
+        offsets: list[int] = []
+        issuer_of: list[int] = []
+        self._by_kid: dict[str | None, tuple[int, ...]] = {}
+        for number, keys in enumerate(issuers):
+            offsets.append(len(slots))
+            slots += keys.prepared
+            issuer_of += [number] * len(keys.prepared)
+            for kid in keys.by_kid:
+                known = self._by_kid.get(kid)
+                self._by_kid[kid] = (number,) if known is None else (*known, number)
+        self.slots = tuple(slots)
+        self.offsets = tuple(offsets)
+        self.issuer_of = tuple(issuer_of)
+
+    def pack(self, hot: Mapping[PreparedKey, _native.NativeHot]) -> bytes:
+        """Return the slots as the core reads them, with the tables of hot keys."""
+        pack = struct.Struct(_native.SLOT_FORMAT).pack
+        return b"".join(
+            pack(
+                0 if key.native is None else key.native.address,
+                hot[key].address if key in hot else 0,
+                key.number,
+                issuer,
+            )
+            for key, issuer in zip(self.slots, self.issuer_of)
+        )
+
+    def issuers_with(self, kid: str | None) -> tuple[int, ...]:
+        """Return the numbers of the issuers that have a key with this kid (None: a key without one)."""
+        return self._by_kid.get(kid, ())
+
+    def choose(self, header: Header, issuer: int, *, require_kid: bool) -> int:
+        """Choose the one slot of an issuer that answers for a header.
+
+        Args:
+            header: A parsed JOSE Header.
+            issuer: The issuer's number.
+            require_kid: Whether a header without kid is refused.
+
+        Returns:
+            The slot number.
+
+        Raises:
+            TokenRefused: ``algorithm_not_allowed``, ``missing_kid``, ``unknown_kid``, ``key_alg_mismatch``,
+                ``no_suitable_key``, ``ambiguous_key``.
+        """
+        keys = self.issuers[issuer]
+        if header.alg not in keys.algorithms:
+            raise error_for(
+                "algorithm_not_allowed", "header.alg", expected=keys.algorithms, actual=header.alg
+            )
+        if header.kid is None:
+            if require_kid:
+                raise error_for("missing_kid", "header.kid")
+            fitting: Sequence[int] = keys.by_alg.get(header.alg, ())
+        else:
+            positions = keys.by_kid.get(header.kid)
+            if positions is None:
+                raise error_for("unknown_kid", "header.kid", actual=header.kid)
+            fitting = [at for at in positions if keys.prepared[at].alg == header.alg]
+        if len(fitting) == 1:
+            return self.offsets[issuer] + fitting[0]
+        if fitting:
+            raise error_for("ambiguous_key", "header.kid", expected="one key", actual=len(fitting))
+        if header.kid is None:
+            raise error_for("no_suitable_key", "header.alg", actual=header.alg)
+        found = tuple(keys.prepared[at].alg for at in positions)
+        raise error_for("key_alg_mismatch", "header.alg", expected=found, actual=header.alg)

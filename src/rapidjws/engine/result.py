@@ -1,0 +1,164 @@
+"""What a verification gives: a verified JWS, or a refusal. Trust is in the type.
+
+Only a :class:`VerifiedJWS` has a payload, and only a verifier makes one. A :class:`Rejected` carries a code and
+where to look, never the token or anything of its payload.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from rapidjws import _native
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose._json import loads_scanned
+
+if TYPE_CHECKING:
+    from rapidjws.engine.keytable import PreparedKey
+    from rapidjws.errors import Outcome, Reason, SafeValue
+
+
+class VerifiedJWS:
+    """Hold a token whose signature, and claims where an :class:`Engine` was asked, were verified.
+
+    Parts are decoded on first use. Instances are made by :class:`Verifier` and :class:`Engine` only, cannot be
+    constructed or pickled, and show no content in ``repr``.
+    """
+
+    __slots__ = ("_claims", "_header", "_key", "_payload", "_token", "issuer")
+
+    _token: bytes
+    _key: PreparedKey
+    _header: dict[str, Any]
+    _payload: bytes
+    _claims: dict[str, Any]
+    issuer: str | None
+    """The verified ``iss`` of the issuer whose key and rules applied; None from a :class:`Verifier`."""
+
+    def __init__(self) -> None:
+        raise TypeError("only Verifier and Engine make a VerifiedJWS: it stands for a verification")
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """Return the protected header's members."""
+        try:
+            return self._header
+        except AttributeError:
+            octets = _native.b64url_decode(self._token[: self._token.index(b".")])
+            if octets is None:  # unreachable for a verified token
+                raise error_for("internal_error", "token") from None
+            self._header = loads_scanned(octets)
+            return self._header
+
+    @property
+    def payload(self) -> bytes:
+        """Return the JWS Payload: the decoded octets, byte for byte what was signed."""
+        try:
+            return self._payload
+        except AttributeError:
+            payload = _native.token_payload(self._token)
+            if payload is None:  # unreachable for a verified token; never let it pass as an empty payload
+                raise error_for("internal_error", "token") from None
+            self._payload = payload
+            return payload
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """Return the Claims Set, checked by the engine.
+
+        Raises:
+            TypeError: A :class:`Verifier` made this: nobody checked claims.
+        """
+        try:
+            return self._claims
+        except AttributeError:
+            if self.issuer is None:
+                raise TypeError("claims are checked by Engine; a Verifier's payload is opaque bytes") from None
+            self._claims = claims = loads_scanned(self.payload)
+            return claims
+
+    @property
+    def alg(self) -> str:
+        """Return the algorithm that verified, by its registered name."""
+        return self._key.alg
+
+    @property
+    def kid(self) -> str | None:
+        """Return the kid of the key that verified, or None where it has none."""
+        return self._key.jwk.kid
+
+    @property
+    def key_thumbprint(self) -> str:
+        """Return the RFC 7638 SHA-256 thumbprint of the key that verified, in base64url."""
+        return self._key.thumbprint
+
+    def __repr__(self) -> str:
+        return f"VerifiedJWS(alg={self.alg!r}, kid={self.kid!r}, issuer={self.issuer!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a VerifiedJWS cannot be pickled: send the token and verify it again")
+
+
+new_verified: Final = object.__new__
+"""Make an empty VerifiedJWS; whoever calls this has a verdict of RJ_OK in hand."""
+
+
+class Rejected:
+    """Hold why a token was refused, as values; ``error()`` gives the exception.
+
+    Attributes:
+        code: The stable code, a key of ``rapidjws.CODES``.
+        place: Where it was found, or None.
+        expected: What would have passed, where that is safe to show.
+        actual: What was found, where that is safe to show.
+    """
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: RapidJWSError) -> None:
+        self._error = error
+
+    @property
+    def code(self) -> str:
+        """Return the stable code."""
+        return self._error.code
+
+    @property
+    def reason(self) -> Reason:
+        """Return the reason the code belongs to."""
+        return self._error.reason
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return ``"deny"`` or ``"indeterminate"``."""
+        return self._error.outcome
+
+    @property
+    def place(self) -> str | None:
+        """Return where it was found, or None."""
+        return self._error.place
+
+    @property
+    def expected(self) -> SafeValue:
+        """Return what would have passed, or None."""
+        return self._error.expected
+
+    @property
+    def actual(self) -> SafeValue:
+        """Return what was found, or None."""
+        return self._error.actual
+
+    def error(self) -> RapidJWSError:
+        """Return the exception that ``verify`` would have raised."""
+        return error_for(self.code, self.place, self.expected, self.actual)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rejected) and self._error.as_dict() == other._error.as_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.place))
+
+    def __repr__(self) -> str:
+        return f"Rejected({str(self._error)!r})"
+
+    def __bool__(self) -> bool:
+        raise TypeError("a Rejected is neither true nor false: test isinstance(result, VerifiedJWS)")

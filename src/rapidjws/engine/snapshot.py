@@ -1,0 +1,326 @@
+"""One moment of an engine: keys, rules and limits as they stood, and the way of a token through them.
+
+A call takes one snapshot and keeps it to its end. The core decides almost every token; this file settles the
+rest: a header seen for the first time, a claim that needs the full checker, an algorithm that libcrypto lacks,
+and the words for a refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws import _native
+from rapidjws.engine.result import VerifiedJWS, new_verified
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose import limits
+from rapidjws.jose._json import loads
+from rapidjws.jose.claims import ClaimsPolicy, check_claims
+from rapidjws.jose.jws import Header, check_typ, parse_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rapidjws.engine.hot import HotKeys
+    from rapidjws.engine.keytable import KeyTable, PreparedKey
+
+Token = str | bytes | bytearray | memoryview
+
+_PARTS: Final = ("header", "payload", "signature")
+_MIN_HEADERS: Final = 256
+_EARNED: Final = 0x100
+_CODES: Final = {
+    "too_large": "too_large",
+    "signature_invalid": "signature_invalid",
+    "malformed_json": "malformed_json",
+    "duplicate_member": "duplicate_member",
+    "too_deep": "too_deep",
+    "too_many_members": "too_many_members",
+    "malformed_claim": "malformed_claim",
+    "missing_claim": "missing_claim",
+    "expired": "expired",
+    "not_yet_valid": "not_yet_valid",
+    "issued_in_future": "issued_in_future",
+    "too_old": "too_old",
+    "issuer_mismatch": "issuer_mismatch",
+    "audience_mismatch": "audience_mismatch",
+}
+"""Statuses of the core that are verdicts -> error codes; every other status is ``internal_error``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Say what one issuer's tokens must fulfil beyond their signature.
+
+    Attributes:
+        iss: The issuer, or None for a plain JWS verifier.
+        policy: The claims policy, or None where payloads are opaque.
+        typ: The required ``typ``, or None.
+        require_kid: Whether a header without kid is refused.
+    """
+
+    iss: str | None = None
+    policy: ClaimsPolicy | None = None
+    typ: str | None = None
+    require_kid: bool = False
+
+    def native_policy(self) -> _native.NativePolicy | None:
+        """Return the policy in the core's shape."""
+        policy = self.policy
+        if policy is None or policy.issuer is None:
+            return None
+        return _native.NativePolicy(
+            policy.issuer,
+            policy.audiences,
+            policy.required,
+            leeway_s=int(policy.leeway_s),
+            max_age_s=None if policy.max_age_s is None else int(policy.max_age_s),
+            exp_required=policy.exp_required,
+        )
+
+
+class Snapshot:
+    """Hold a key table with its rules, ready for the core.
+
+    Args:
+        table: The prepared keys.
+        rules: One an issuer, in the table's order.
+        hot: The tables of hot keys.
+        max_token_bytes: Largest token.
+        headers: The header table of a snapshot with the same table and rules, to go on with.
+        earned: Called with a key that earned a hot table; returns at once.
+    """
+
+    __slots__ = ("_earned", "handle", "issuers", "max_token_bytes", "native", "rules", "slots", "table")
+
+    def __init__(
+        self,
+        table: KeyTable,
+        rules: Sequence[Rules],
+        hot: HotKeys,
+        *,
+        max_token_bytes: int,
+        headers: _native.NativeHeaders | None = None,
+        earned: Callable[[PreparedKey], None] | None = None,
+    ) -> None:
+        self.table = table
+        self.rules = tuple(rules)
+        self._earned = earned
+        tables = hot.tables
+        self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
+            (key, self.rules[issuer].iss) for key, issuer in zip(table.slots, table.issuer_of)
+        )
+        self.issuers = {rule.iss: number for number, rule in enumerate(self.rules)}
+        self.max_token_bytes = max_token_bytes
+        policies = [rule.native_policy() for rule in self.rules]
+        with_claims = [policy for policy in policies if policy is not None]
+        self.native = _native.NativeSnapshot(
+            table.pack(tables),
+            (table, tables),
+            headers or _native.NativeHeaders(max(_MIN_HEADERS, 4 * len(table.slots))),
+            with_claims if len(with_claims) == len(policies) else None,
+            max_token_bytes=max_token_bytes,
+            max_json_depth=limits.JSON_MAX_DEPTH,
+            max_json_members=limits.CLAIMS_MAX_MEMBERS,
+            hot_threshold=hot.threshold if earned is not None else 0,
+            accelerated=hot.is_on,
+        )
+        self.handle: Any = self.native.handle
+
+    def octets(self, token: Token) -> bytes:
+        """Return a token as bytes that nobody can change during the call.
+
+        Raises:
+            MalformedToken: ``too_large``; ``malformed_token``: a character outside of ASCII.
+            TypeError: Not text and not a buffer.
+        """
+        if isinstance(token, str):
+            if len(token) > self.max_token_bytes:
+                raise self._too_large(len(token))
+            try:
+                return token.encode("ascii")
+            except UnicodeEncodeError as fault:
+                place = f"token[{fault.start}]"
+                raise error_for("malformed_token", place, expected="ASCII characters") from None
+        if isinstance(token, bytes):
+            return bytes(token)
+        view = memoryview(token)
+        if view.nbytes > self.max_token_bytes:
+            raise self._too_large(view.nbytes)
+        return view.tobytes()
+
+    def sized_octets(self, token: Token) -> bytes:
+        """Return a token as bytes, as ``octets`` does, and refuse one past the limit here already."""
+        octets = self.octets(token)
+        if len(octets) > self.max_token_bytes:
+            raise self._too_large(len(octets))
+        return octets
+
+    def _too_large(self, size: int) -> RapidJWSError:
+        return error_for("too_large", "token", expected=f"at most {self.max_token_bytes} bytes", actual=size)
+
+    def verify(self, token: Token, now_s: int) -> VerifiedJWS:
+        """Verify one compact token.
+
+        Args:
+            token: JWS Compact Serialization.
+            now_s: Seconds since the epoch.
+
+        Raises:
+            RapidJWSError: Why it is refused.
+        """
+        octets = token if type(token) is bytes else self.octets(token)
+        verdict = _native.token_verify(self.handle, octets, len(octets), now_s)
+        settled = self.settle(octets, verdict, now_s)
+        if isinstance(settled, RapidJWSError):
+            raise settled
+        return settled
+
+    def settle(self, octets: bytes, verdict: int, now_s: int) -> VerifiedJWS | RapidJWSError:
+        """Turn the core's verdict on a token into a result, doing what the core left open.
+
+        Returns:
+            A VerifiedJWS, or the error that refuses the token; never raises for a bad token.
+        """
+        status = verdict & 0xFF
+        if verdict & _EARNED and self._earned is not None:
+            self._earned(self.table.slots[verdict >> 9])
+        if status == _native.OK:
+            return self.accept(octets, verdict >> 9)
+        try:
+            if status == _native.HEADER_UNKNOWN:
+                return self._introduce(octets, now_s)
+            if status == _native.CLAIMS_UNDECIDED:
+                return self._accept_with_claims(octets, verdict >> 9, now_s)
+            return self._refusal(octets, verdict, now_s)
+        except RapidJWSError as refused:
+            return refused.with_traceback(None)
+
+    def accept(self, token: bytes, slot: int) -> VerifiedJWS:
+        """Make the result for a token that the core accepted by this slot."""
+        verified: VerifiedJWS = new_verified(VerifiedJWS)
+        verified._token = token
+        verified._key, verified.issuer = self.slots[slot]
+        return verified
+
+    def _accept_with_claims(self, octets: bytes, slot: int, now_s: int) -> VerifiedJWS:
+        """Check the claims of a token whose signature is good, in full, and accept it."""
+        verified = self.accept(octets, slot)
+        policy = self.rules[self.table.issuer_of[slot]].policy
+        if policy is not None:
+            verified._claims = check_claims(
+                verified.payload, policy, now_s, max_bytes=self.max_token_bytes
+            )
+        return verified
+
+    def _introduce(self, octets: bytes, now_s: int) -> VerifiedJWS | RapidJWSError:
+        """Verify a token whose header bytes the core has not met: parse, choose the slot, verify, remember."""
+        header_text = octets[: octets.index(b".")]
+        header = self._parse_header(header_text)
+        issuer, iss = self._issuer_for(header, octets)
+        slot = self.table.choose(header, issuer, require_kid=self.rules[issuer].require_kid)
+        self._check_typ(header, issuer)
+        key = self.table.slots[slot]
+        if key.native is None:
+            return self._verify_foreign(octets, key, slot, now_s)
+        remember = _native.REMEMBER_HEADER if iss is None else _native.REMEMBER_HEADER_AND_ISSUER
+        iss_octets = b"" if iss is None else iss.encode()
+        verdict = _native.token_verify_slot(
+            self.handle, octets, len(octets), slot, now_s, iss_octets, len(iss_octets), remember
+        )
+        if verdict & 0xFF == _native.HEADER_UNKNOWN:  # unreachable: the slot was given; never ask again
+            raise error_for("internal_error", "snapshot.introduce")
+        return self.settle(octets, verdict, now_s)
+
+    def _parse_header(self, header_text: bytes) -> Header:
+        if len(header_text) > limits.HEADER_MAX_BYTES * 4 // 3:
+            raise error_for("too_large", "header", expected=f"at most {limits.HEADER_MAX_BYTES} bytes")
+        header_octets = _native.b64url_decode(header_text)
+        if header_octets is None:
+            raise error_for("malformed_base64url", "header")
+        header = parse_header(header_octets)
+        if header.b64 is False:
+            raise error_for("b64_unsupported", "header.b64")
+        return header
+
+    def _issuer_for(self, header: Header, octets: bytes) -> tuple[int, str | None]:
+        """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
+        if len(self.rules) == 1:
+            return 0, None
+        if header.kid is not None:
+            having = self.table.issuers_with(header.kid)
+            if not having:
+                raise error_for("unknown_kid", "header.kid", actual=header.kid)
+            if len(having) == 1:
+                return having[0], None
+        else:
+            having = tuple(range(len(self.rules)))
+        iss = self._unverified_iss(octets)
+        number = self.issuers.get(iss)
+        if iss is None or number is None:
+            raise error_for("unknown_issuer", "claims.iss", actual=iss)
+        if number not in having:
+            raise error_for("unknown_kid", "header.kid", actual=header.kid)
+        return number, iss
+
+    def _unverified_iss(self, octets: bytes) -> str | None:
+        """Return the ``iss`` that the payload states; it only chooses which issuer's key to try."""
+        payload = _native.b64url_decode(octets.split(b".")[1])
+        if payload is None:
+            raise error_for("malformed_base64url", "payload")
+        claims = loads(
+            payload,
+            max_bytes=self.max_token_bytes,
+            max_depth=limits.JSON_MAX_DEPTH,
+            max_members=limits.CLAIMS_MAX_MEMBERS,
+            place="payload",
+        )
+        iss = claims.get("iss") if isinstance(claims, dict) else None
+        return iss if isinstance(iss, str) else None
+
+    def _check_typ(self, header: Header, issuer: int) -> None:
+        wanted = self.rules[issuer].typ
+        if wanted is not None:
+            check_typ(header, wanted)
+
+    def _verify_foreign(self, octets: bytes, key: PreparedKey, slot: int, now_s: int) -> VerifiedJWS:
+        signing_input, _, signature_text = octets.rpartition(b".")
+        signature = _native.b64url_decode(signature_text)
+        if signature is None:
+            raise error_for("malformed_base64url", "signature")
+        if not key.verify(signing_input, signature):
+            raise error_for("signature_invalid", "signature")
+        return self._accept_with_claims(octets, slot, now_s)
+
+    def _refusal(self, octets: bytes, verdict: int, now_s: int) -> RapidJWSError:
+        """Find the words for a refusal by the core; whatever they are, it stays a refusal."""
+        name = _native.STATUS_NAMES.get(verdict & 0xFF, "undecided")
+        if name == "malformed_token":
+            return _malformed(octets)
+        if name == "too_large":
+            return self._too_large(len(octets))
+        if name == "signature_invalid":
+            key = self.slots[verdict >> 9][0]
+            return error_for("signature_invalid", "signature", expected=f"{key.alg} by kid {key.jwk.kid!r}")
+        code = _CODES.get(name, "internal_error")
+        if code == "internal_error":
+            return error_for(code, "core", actual=name)
+        try:
+            self._accept_with_claims(octets, verdict >> 9, now_s)
+        except RapidJWSError as detailed:
+            return detailed.with_traceback(None)
+        return error_for(code, "claims")
+
+
+def _malformed(octets: bytes) -> RapidJWSError:
+    """Say which part of a malformed compact token is at fault, and how."""
+    parts = octets.split(b".", 3)
+    if len(parts) != len(_PARTS):
+        found = f"{len(parts)} parts" if len(parts) < len(_PARTS) else "more than three parts"
+        return error_for("malformed_token", "token", expected="three parts between two dots", actual=found)
+    for name, part in zip(_PARTS, parts):
+        if not part and name != "payload":
+            return error_for("malformed_token", name, expected="at least one character", actual="an empty part")
+        if _native.b64url_decode(part) is None:
+            return error_for("malformed_base64url", name, expected="strict, unpadded base64url")
+    return error_for("malformed_token", "token")
