@@ -1,0 +1,144 @@
+"""``rapidjws verify``: one token, or a stream of tokens, one a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from rapidjws.engine.engine import Engine
+from rapidjws.engine.issuer import Issuer
+from rapidjws.engine.result import Rejected, VerifiedJWS
+from rapidjws.engine.verifier import Verifier
+from rapidjws.errors import RapidJWSError
+from rapidjws.jose.jwks import JWKSet
+
+BATCH_TOKENS = 4096
+PROGRESS_FROM_BYTES = 1 << 20
+_LINE_LIMIT = 1 << 20
+
+
+class _Many(Protocol):
+    def verify_many(self, tokens: list[str | bytes | bytearray | memoryview]) -> list[VerifiedJWS | Rejected]: ...
+
+
+def verify(
+    source: Annotated[str, typer.Argument(help="A token, a file of tokens one a line, or - for stdin.")] = "-",
+    jwks: Annotated[Path, typer.Option(help="JWK Set file with the keys.")] = ...,  # type: ignore[assignment]
+    alg: Annotated[list[str], typer.Option(help="Accepted algorithm; repeat for several.")] = ...,  # type: ignore[assignment]
+    issuer: Annotated[str | None, typer.Option(help="Check claims of tokens with this iss.")] = None,
+    audience: Annotated[list[str] | None, typer.Option(help="Accepted aud; repeat for several.")] = None,
+    leeway: Annotated[int, typer.Option(help="Clock leeway in seconds.", min=0)] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a token.")] = False,
+) -> None:
+    """Verify tokens: exit 0 when all verify, 1 when any is refused, 2 on wrong usage.
+
+    Without --issuer only signatures are checked; with it the claims are checked too.
+    """
+    verifier = _verifier(jwks, alg, issuer, audience or [], leeway)
+    counts: Counter[str] = Counter()
+    report = _json_report if as_json else _text_report
+    line = 0
+    for tokens in _batches(_lines(source)):
+        for result in verifier.verify_many(list(tokens)):
+            line += 1
+            counts["verified" if isinstance(result, VerifiedJWS) else result.code] += 1
+            report(line, result)
+    if not line:
+        raise _usage("no token to verify")
+    if not as_json and line > 1:
+        _summary(counts, line)
+    raise typer.Exit(0 if set(counts) == {"verified"} else 1)
+
+
+def _usage(message: str) -> typer.Exit:
+    print(f"rapidjws verify: {message}", file=sys.stderr)
+    return typer.Exit(2)
+
+
+def _verifier(jwks: Path, alg: list[str], issuer: str | None, audience: list[str], leeway: int) -> _Many:
+    """Return an engine where an issuer is named, else a verifier; wrong usage exits 2."""
+    if issuer is None and audience:
+        raise _usage("--audience needs --issuer: without it claims are not checked")
+    try:
+        keys = JWKSet.from_json(jwks.read_bytes())
+        for skipped in keys.skipped:
+            print(f"rapidjws verify: key {skipped.index} of {jwks.name} left out: {skipped.error}", file=sys.stderr)
+        if issuer is None:
+            return Verifier(keys, algorithms=alg)
+        return Engine(Issuer(issuer, keys=keys, algorithms=alg, audience=audience, leeway_s=leeway))
+    except OSError as fault:
+        raise _usage(f"{jwks}: {fault.strerror}") from None
+    except RapidJWSError as fault:
+        raise _usage(str(fault)) from None
+
+
+def _lines(source: str) -> Iterator[str | bytes]:
+    """Yield tokens: the source itself, or the lines of a file or of stdin."""
+    if source == "-":
+        yield from _tokens_of(sys.stdin)
+        return
+    path = Path(source)
+    try:
+        is_file = path.is_file()
+    except OSError:  # a token is longer than any file name
+        is_file = False
+    if not is_file:
+        if source.count(".") != 2 and ("/" in source or not source.count(".")):
+            raise _usage(f"no such file, and not a token: {source[:40]!r}")
+        yield source
+        return
+    size = path.stat().st_size
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+        if size < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
+            yield from _tokens_of(file)
+            return
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("verifying", total=size)
+            for token in _tokens_of(file):
+                progress.advance(task, len(token) + 1)
+                yield token
+
+
+def _tokens_of(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_LINE_LIMIT):
+        if text := line.strip("\r\n"):
+            yield text
+
+
+def _batches(tokens: Iterable[str | bytes]) -> Iterator[list[Any]]:
+    iterator = iter(tokens)
+    while batch := list(islice(iterator, BATCH_TOKENS)):
+        yield batch
+
+
+def _json_report(line: int, result: VerifiedJWS | Rejected) -> None:
+    row: dict[str, Any]
+    if isinstance(result, VerifiedJWS):
+        row = {"line": line, "verdict": "verified", "alg": result.alg, "kid": result.kid, "issuer": result.issuer}
+    else:
+        row = {"line": line, "verdict": "refused", **result.error().as_dict()}
+    print(json.dumps(row))
+
+
+def _text_report(line: int, result: VerifiedJWS | Rejected) -> None:
+    if isinstance(result, VerifiedJWS):
+        print(f"{line}: verified alg={result.alg} kid={result.kid!r}")
+    else:
+        print(f"{line}: refused {result.error()}")
+
+
+def _summary(counts: Counter[str], total: int) -> None:
+    table = Table("verdict", "tokens", title=f"{total} tokens", box=None)
+    for name, count in counts.most_common():
+        table.add_row(name, str(count))
+    Console(stderr=True).print(table)

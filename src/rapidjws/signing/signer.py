@@ -1,0 +1,102 @@
+"""Who signs: a small Protocol, and the signer whose key is in this process (RFC 7518 s.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from rapidjws.errors import error_for
+from rapidjws.jose import _pyca
+from rapidjws.jose.jwa import ALGORITHM_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rapidjws.jose.jwk import JWK
+
+
+class Signer(Protocol):
+    """Sign octets with one key and one algorithm, wherever the key lives."""
+
+    @property
+    def alg(self) -> str:
+        """Return the registered algorithm name."""
+
+    @property
+    def kid(self) -> str | None:
+        """Return the key's kid for the header, or None."""
+
+    def sign(self, signing_input: bytes) -> bytes:
+        """Return the JWS Signature: R || S for ECDSA."""
+
+
+class LocalSigner:
+    """Sign with a private JWK, or a shared secret, in this process's memory.
+
+    Args:
+        key: A private key (``JWK.from_json(..., private=True)``) or an ``oct`` key.
+        alg: The algorithm; may be left out where the key names one or serves one only.
+
+    Raises:
+        KeyRefused: ``key_malformed``: no private half; ``key_alg_mismatch``: the key does not serve ``alg``.
+    """
+
+    __slots__ = ("_sign", "alg", "kid", "public")
+
+    def __init__(self, key: JWK, alg: str | None = None) -> None:
+        names = key.algorithms
+        if alg is None and len(names) == 1:
+            alg = names[0]
+        if alg not in names:
+            raise error_for("key_alg_mismatch", "alg", expected=names, actual=alg)
+        self.alg: str = alg
+        self.kid: str | None = key.kid
+        self.public: JWK = key.public()
+        self._sign = _signing_function(key, alg)
+
+    def sign(self, signing_input: bytes) -> bytes:
+        """Return the JWS Signature over the octets."""
+        return self._sign(signing_input)
+
+    def __repr__(self) -> str:
+        return f"LocalSigner(alg={self.alg!r}, kid={self.kid!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a LocalSigner holds a private key and cannot be pickled")
+
+
+_HASHES: Final = {"sha256": "SHA256", "sha384": "SHA384", "sha512": "SHA512"}
+
+
+def _signing_function(key: JWK, alg: str) -> Callable[[bytes], bytes]:
+    """Return the function that signs octets with this key."""
+    row = ALGORITHM_TABLE[alg]
+    if row.kind == "hmac":
+        secret, digest = key.material[0], str(row.digest)
+        return lambda octets: hmac.digest(secret, octets, digest)
+    if not key.is_private:
+        raise error_for("key_malformed", "key", expected="a private key", actual="a public key")
+    private = _pyca.private_key(key)
+    if row.kind in ("eddsa", "mldsa"):
+        return lambda octets: bytes(private.sign(octets))
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+    digest_class = getattr(hashes, _HASHES[str(row.digest)])
+    if row.kind == "rsa_pkcs1":
+        return lambda octets: bytes(private.sign(octets, padding.PKCS1v15(), digest_class()))
+    if row.kind == "rsa_pss":
+        salt_bytes = hashlib.new(str(row.digest)).digest_size  # RFC 7518 s.3.5: as long as the digest
+        pss = padding.PSS(padding.MGF1(digest_class()), salt_bytes)
+        return lambda octets: bytes(private.sign(octets, pss, digest_class()))
+    field_bytes = (row.signature_bytes or 0) // 2
+    return lambda octets: _raw_ecdsa(private.sign(octets, ec.ECDSA(digest_class())), field_bytes)
+
+
+def _raw_ecdsa(der: bytes, field_bytes: int) -> bytes:
+    """Return R || S of a DER signature (RFC 7518 s.3.4)."""
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(field_bytes, "big") + s.to_bytes(field_bytes, "big")

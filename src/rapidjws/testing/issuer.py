@@ -1,0 +1,70 @@
+"""An issuer for tests: it has keys, publishes a JWKSet and signs claims."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.signing import LocalSigner, sign_compact
+from rapidjws.testing.keys import make_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class FakeIssuer:
+    """Sign tokens as a real issuer would.
+
+    Args:
+        iss: Its name in ``iss``.
+        algorithms: One key is made for each; the first is the default.
+        audience: The ``aud`` of its tokens, or None for none.
+        lifetime_s: Seconds from ``iat`` to ``exp``.
+    """
+
+    def __init__(
+        self, iss: str, *algorithms: str, audience: str | None = "https://api.example", lifetime_s: int = 300
+    ) -> None:
+        self.iss = iss
+        self.audience = audience
+        self.lifetime_s = lifetime_s
+        names = algorithms or ("ES256",)
+        keys = [make_key(alg, kid=f"{iss.rpartition('/')[2]}-{alg.lower()}") for alg in names]
+        self.signers = {alg: LocalSigner(key, alg) for alg, key in zip(names, keys)}
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Return the algorithms it signs with."""
+        return tuple(self.signers)
+
+    @property
+    def jwks(self) -> JWKSet:
+        """Return its public keys (and secrets, which it shares with whoever asks here)."""
+        return JWKSet(keys=tuple(signer.public for signer in self.signers.values()))
+
+    def claims(self, now_s: int, **changes: Any) -> dict[str, Any]:
+        """Return a good claims set; a change to None removes the claim."""
+        claims: dict[str, Any] = {
+            "iss": self.iss,
+            "sub": "user-1",
+            "aud": self.audience,
+            "iat": now_s,
+            "exp": now_s + self.lifetime_s,
+        }
+        claims.update(changes)
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def token(
+        self, claims: Mapping[str, Any], *, alg: str | None = None, header: Mapping[str, Any] | None = None
+    ) -> str:
+        """Return a signed token.
+
+        Args:
+            claims: The Claims Set.
+            alg: One of its algorithms; by default the first.
+            header: Further protected header parameters; they replace the signer's own.
+        """
+        signer = self.signers[alg or self.algorithms[0]]
+        payload = json.dumps(claims, separators=(",", ":")).encode()
+        return sign_compact(payload, signer, header=header)
