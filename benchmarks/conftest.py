@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from session import claim_cpus, pinned_cpus
+from session import claim_cpus, pinned_cpus, release_cpus
 
 
 @pytest.fixture
@@ -20,4 +20,13 @@ def one_cpu() -> Iterator[None]:
     before = os.sched_getaffinity(0)
     claim_cpus(pinned_cpus(1))
     yield
-    os.sched_setaffinity(0, before)
+    release_cpus(before)
+
+
+@pytest.fixture
+def all_cpus() -> Iterator[None]:
+    """Run the test, and the threads it starts, ahead of other processes on all CPUs."""
+    before = os.sched_getaffinity(0)
+    claim_cpus(before)
+    yield
+    release_cpus(before)

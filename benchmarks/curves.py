@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import ours
-from session import pinned_cpus
+from session import claim_cpus, pinned_cpus
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 KEYS = (1, 10, 100, 1000, 10_000)
@@ -65,9 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="measure rapidjws against batch size, threads and keys")
     parser.add_argument("--seconds", type=float, default=0.3, help="for each point, at least")
     seconds = parser.parse_args().seconds
+    claim_cpus(os.sched_getaffinity(0))
     threads = against_threads(seconds)
-    if cpus := pinned_cpus(1):
-        os.sched_setaffinity(0, cpus)
+    claim_cpus(pinned_cpus(1))
     print(json.dumps({"plots": [against_batch_size(seconds), threads, against_keys(seconds)]}))
 
 

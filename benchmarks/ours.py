@@ -17,6 +17,7 @@ import corpus
 import rapidjws
 
 CACHE_OPTIONS: dict[str, Any] = {"cache_entries": 4096}
+PRELOADED_KEYS = 100  # above that only the keys that earn a table get one
 CACHE = Path(os.environ.get("RAPIDJWS_BENCH_CACHE", Path(__file__).resolve().parent / ".cache"))
 
 
@@ -26,7 +27,11 @@ def make_engine(alg: str, jwks: str | None = None, **options: Any) -> rapidjws.E
     keys = rapidjws.JWKSet.from_json(text)
     issuer = rapidjws.Issuer(corpus.ISSUER, keys=keys, algorithms=[alg], audience=corpus.AUDIENCE)
     engine = rapidjws.Engine(issuer, **{"workers": 1, **options})
-    if hasattr(engine, "preload") and options.get("acceleration") != "openssl":
+    if (
+        hasattr(engine, "preload")
+        and len(keys.keys) <= PRELOADED_KEYS
+        and options.get("acceleration") != "openssl"
+    ):
         engine.preload(hot=True)
     return engine
 

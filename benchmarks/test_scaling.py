@@ -38,6 +38,7 @@ print(json.dumps({"keys": len(keys.keys), "took_s": took_s, "bytes_per_key": gro
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("all_cpus")
 def test_two_cores_nearly_double_a_large_batch(benchmark: Any) -> None:
     """verify_many of 10 000 ES256 tokens on two cores is at least 1.8 times as fast as on one."""
     if len(os.sched_getaffinity(0)) < 2:
