@@ -131,7 +131,10 @@ def libcrypto_options() -> dict[str, list[str]]:
     folder = next((base / name for name in ("lib64", "lib") if (base / name / "libcrypto.a").exists()), None)
     if folder is None:
         raise SystemExit("RAPIDJWS_OPENSSL_PREFIX holds no libcrypto.a")
-    hidden = ["-Wl,--exclude-libs,ALL"] if sys.platform == "linux" else []
+    hidden = {
+        "linux": [f"-Wl,--version-script={NATIVE / 'exports.map'}"],
+        "darwin": ["-Wl,-exported_symbol,_PyInit__rapidjws"],
+    }.get(sys.platform, [])
     return {
         "include_dirs": [str(base / "include")],
         "extra_link_args": [str(folder / "libcrypto.a"), *hidden, "-lpthread"],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 NATIVE = Path(__file__).resolve().parents[2] / "native"
-_REQUIRED_FLAGS = (
+REQUIRED_FLAGS = (
     "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wconversion", "-Werror", "-fvisibility=hidden",
 )  # fmt: skip
 LIBCRYPTO_INLINES = ("ERR_", "OPENSSL_", "lh_", "ossl_", "sk_")  # from libcrypto's headers
@@ -134,6 +134,27 @@ def test_no_recursion(compiled: dict[str, tuple[str, dict[str, set[str]]]]) -> N
         for caller, callees in calls.items():
             arrows.setdefault(caller, set()).update(callees)
     assert recursions(arrows) == []
+
+
+@pytest.mark.source_tree
+def test_warnings_are_on() -> None:
+    """The build turns on every warning the house asks for, and hides what is not exported."""
+    text = (NATIVE / "build.py").read_text("utf-8")
+    assert [flag for flag in REQUIRED_FLAGS if f'"{flag}"' not in text] == []
+
+
+def test_module_exports_its_init_only() -> None:
+    """The built module gives the process one symbol: its init function."""
+    from rapidjws import _native
+
+    if shutil.which("nm") is None:
+        pytest.skip("nm is needed to list the symbols of the module")
+    found = list(Path(_native.__file__).parent.glob("_rapidjws*.so"))
+    assert len(found) == 1, f"one compiled module expected, found {found}"
+    listed = subprocess.run(
+        ["nm", "-D", "--defined-only", str(found[0])], capture_output=True, text=True, check=True
+    )
+    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["PyInit__rapidjws"]
 
 
 GOOD = "/* a.h: a room for the checker alone, which says what it does and what it never does. */\n"

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "rapidjws"
+
+# What `import rapidjws` may load of other people's packages: the core's dependencies, no extra.
+OPTIONAL = {
+    "boto3", "envoy", "grpc", "httptools", "hvac", "opentelemetry", "pkcs11", "prometheus_client",
+    "pyarrow", "pyspark", "redis", "rich", "typer", "uvloop",
+}  # fmt: skip
 
 
 def faults_of(text: str, *, needs_all: bool = True, entry_point: str = "") -> list[str]:
@@ -74,3 +83,20 @@ def test_export_checker_lets_pass() -> None:
         faults_of("'''x.'''\nfrom __future__ import annotations\nfrom a import C, b\n__all__ = ['C', 'b']")
         == []
     )
+
+
+def test_promised_names_exist() -> None:
+    """Every name in `rapidjws.__all__` is there, and every one but the version says what it is."""
+    import rapidjws
+
+    missing = [name for name in rapidjws.__all__ if not hasattr(rapidjws, name)]
+    assert missing == []
+    callables = [name for name in rapidjws.__all__ if callable(getattr(rapidjws, name))]
+    assert [name for name in callables if not getattr(rapidjws, name).__doc__] == []
+
+
+def test_import_loads_no_extra() -> None:
+    """`import rapidjws` loads none of the optional packages."""
+    code = "import json, sys, rapidjws; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert OPTIONAL & set(json.loads(answer.stdout)) == set()

@@ -54,3 +54,11 @@ def test_openssl_is_pinned() -> None:
     assert found["version"].startswith("3.5.")
     assert len(found["sha256"]) == 64
     assert found["version"] in found["url"]
+
+
+def test_version_stands_once() -> None:
+    """Only `_version.py` names the version; the project's metadata and the binary read it there."""
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    assert 'dynamic = ["version"]' in text
+    assert 'version = { attr = "rapidjws._version.__version__" }' in text
+    assert "RJ_VERSION" in (ROOT / "native" / "build.py").read_text("utf-8")
