@@ -61,8 +61,10 @@ RAPIDJWS = Peer(
     program="run_rapidjws.py",
     variants=(
         Variant(),
+        Variant(name="single-portable", label="plain C"),
         Variant(name="single-openssl", label="tables off"),
         Variant(name="batch", label="batch of 64"),
+        Variant(name="batch-portable", label="batch of 64, plain C"),
         Variant(name="batch-openssl", label="batch of 64, tables off"),
         Variant(name="batch-2", label="batch, 2 threads", cores=2),
         CACHED,

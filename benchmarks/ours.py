@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns, sleep
 from typing import Any
 
 import corpus
@@ -27,11 +27,7 @@ def make_engine(alg: str, jwks: str | None = None, **options: Any) -> rapidjws.E
     keys = rapidjws.JWKSet.from_json(text)
     issuer = rapidjws.Issuer(corpus.ISSUER, keys=keys, algorithms=[alg], audience=corpus.AUDIENCE)
     engine = rapidjws.Engine(issuer, **{"workers": 1, **options})
-    if (
-        hasattr(engine, "preload")
-        and len(keys.keys) <= PRELOADED_KEYS
-        and options.get("acceleration") != "openssl"
-    ):
+    if len(keys.keys) <= PRELOADED_KEYS:
         engine.preload(hot=True)
     return engine
 
@@ -40,6 +36,17 @@ def make_engine(alg: str, jwks: str | None = None, **options: Any) -> rapidjws.E
 def good_tokens(alg: str, count: int) -> list[bytes]:
     """Make tokens that all must be accepted."""
     return [token.encode() for _, token in corpus.make_tokens(corpus.make_key(alg), count, 0)]
+
+
+def let_keys_earn(engine: rapidjws.Engine, tokens: Sequence[bytes], patience_s: float = 30.0) -> int:
+    """Verify until no further key earns a table for a while; return how many have one."""
+    end, seen, since_s = monotonic() + patience_s, -1, monotonic()
+    while monotonic() < end and monotonic() - since_s < 1.0:
+        accept_all(engine, tokens)
+        sleep(0.05)  # the builder's thread
+        if len(engine.hot_kids) != seen:
+            seen, since_s = len(engine.hot_kids), monotonic()
+    return seen
 
 
 def tokens_per_second(seconds: float, call: Callable[..., int], *args: Any) -> int:

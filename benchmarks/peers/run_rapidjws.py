@@ -1,8 +1,8 @@
 """rapidjws itself: one Engine with one issuer; tokens come as text, as they do for every Python peer.
 
 Variants: `single` is `Engine.verify` and `.claims`; `batch` is `verify_many` of 64 on one worker; `batch-2`
-hands all tokens to `verify_many` on two; the ending `-openssl` turns the per-key tables off; `cached` turns
-the verified-token cache on.
+hands all tokens to `verify_many` on two; the ending `-openssl` turns the per-key tables off, `-portable` the
+vector lanes; `cached` turns the verified-token cache on.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ CACHE_OPTIONS: dict[str, Any] = {"cache_entries": 4096}
 def make_engine(corpus: Corpus) -> rapidjws.Engine:
     """Build the engine of this variant, its key ready and hot."""
     options: dict[str, Any] = {"workers": 2 if corpus.variant == "batch-2" else 1}
-    if corpus.variant.endswith("-openssl"):
-        options["acceleration"] = "openssl"
+    for setting in ("openssl", "portable"):
+        if corpus.variant.endswith(setting):
+            options["acceleration"] = setting
     if corpus.variant == "cached":
         options |= CACHE_OPTIONS
     if corpus.alg not in rapidjws.ALGORITHMS:
@@ -35,8 +36,7 @@ def make_engine(corpus: Corpus) -> rapidjws.Engine:
         engine = rapidjws.Engine(issuer, **options)
     except TypeError as reason:
         raise Unsupported(f"this build has no such option: {reason}") from None
-    if hasattr(engine, "preload") and "acceleration" not in options:
-        engine.preload(hot=True)
+    engine.preload(hot=True)
     return engine
 
 
