@@ -209,6 +209,13 @@ def test_the_roca_fingerprint_alone_refuses() -> None:
     assert _rsa.fault(N, 3) is None
 
 
+def test_other_moduli_carry_no_roca_fingerprint() -> None:
+    """Numbers without the structure are let pass, whichever small prime tells."""
+    from rapidjws.jose import _rsa
+
+    assert not any(_rsa._is_roca(pow(3, exponent, N)) for exponent in range(1000, 3000))
+
+
 def test_roca_needs_logarithms_that_agree() -> None:
     """A number that is a power of 65537 modulo each prime, but of no common exponent, is no fingerprint."""
     from rapidjws.jose import _rsa
