@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rapidjws import _native
 from rapidjws.jose._base64url import decode, encode
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -27,6 +28,12 @@ def test_only_the_canonical_spelling_decodes(text: str) -> None:
     """RFC 4648 s.3.5: whatever decodes encodes to the very same text."""
     data = decode(text)
     assert data is None or encode(data) == text
+
+
+@given(st.text(ALPHABET + "=+", max_size=40))
+def test_the_native_twin_agrees(text: str) -> None:
+    """Same bytes, same refusals."""
+    assert _native.b64url_decode(text.encode()) == decode(text)
 
 
 def test_every_last_character_is_judged() -> None:

@@ -8,11 +8,15 @@ What it never does: repair, or read a text that the scan refused.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_fast_loads: Callable[[bytes], Any]
 try:
     from orjson import loads as _fast_loads
 except ModuleNotFoundError:  # no wheel for this interpreter (free-threaded): exact, and slower
