@@ -20,10 +20,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 NATIVE = REPOSITORY / "native"
 DRIVERS = Path(__file__).resolve().parent
-WARNINGS = (
-    "-std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Werror -fvisibility=hidden".split()
-)
-SANITIZERS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wconversion", "-Werror"]
+SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 @functools.cache

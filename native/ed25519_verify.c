@@ -1,0 +1,173 @@
+/* ed25519_verify.c: from signatures to verdicts (RFC 8032 s.5.1.7, the equation without the cofactor).
+ *
+ * libcrypto's order of checks: S below L, then R compared as bytes with the encoding of [S]B - [k]A.
+ */
+#include "ed25519_internal.h"
+
+#if RJ_HAVE_ED25519
+
+#include <string.h>
+
+#include "digest.h"
+
+enum { VERIFY_LANES_MIN = 5 }; /* fewer signatures than this are faster one after another */
+
+/* One chunk's choices of table points, and what each signature of a batch leaves behind until the inversion. */
+typedef struct {
+    ed25519_choice choices[ED25519_LANES][ED25519_POINTS];
+} verify_chunk;
+
+typedef struct {
+    ed25519_point sum; /* t is free: the running product of Z goes there */
+    size_t index;
+} verify_pending;
+
+/* k = SHA-512(R || A || M) mod L, and the table points of S and k.
+ * Returns RJ_OK; RJ_SIGNATURE_INVALID; RJ_UNDECIDED if the digest cannot be had. */
+static rj_status verify_choose(ed25519_choice choices[ED25519_POINTS], const rj_ed25519_item *item) {
+    uint8_t hash64[RJ_DIGEST_MAX_BYTES];
+    uint8_t scalar32[32];
+    rj_digest_state state;
+
+    if (!rj_ed25519_scalar_is_reduced(item->signature64 + 32)) {
+        return RJ_SIGNATURE_INVALID; /* RFC 8032 s.5.1.7 step 1: S in 0 <= s < L */
+    }
+    if (rj_digest_start(&state, RJ_SHA512) != RJ_OK) {
+        return RJ_UNDECIDED;
+    }
+    rj_digest_update(&state, item->signature64, 32);
+    rj_digest_update(&state, item->key->key32, RJ_ED25519_KEY_BYTES);
+    rj_digest_update(&state, item->message, item->message_len);
+    rj_digest_finish(&state, hash64);
+    rj_ed25519_scalar_reduce(scalar32, hash64);
+    rj_ed25519_choose(choices, item->generator, item->signature64 + 32);
+    rj_ed25519_choose(choices + ED25519_WINDOWS, item->key, scalar32);
+    return RJ_OK;
+}
+
+static int verify_tables_fit(const rj_ed25519_item *item, uint32_t lanes) {
+    return item->generator->generator == 1 && item->key->generator == 0 && item->generator->lanes == lanes &&
+           item->key->lanes == lanes;
+}
+
+static uint8_t verify_compare(const rj_ed25519_item *item, const ed25519_point *sum, const f25519 *z_inverse) {
+    uint8_t encoded32[32];
+
+    rj_ed25519_encode(encoded32, &sum->x, &sum->y, z_inverse);
+    if (memcmp(encoded32, item->signature64, sizeof(encoded32)) != 0) {
+        return RJ_SIGNATURE_INVALID; /* RFC 8032 s.5.1.7 step 3: the group equation */
+    }
+    return RJ_OK;
+}
+
+static void verify_sum(ed25519_point *sum, const ed25519_choice choices[ED25519_POINTS], uint32_t lanes) {
+    if (lanes != 0) {
+        rj_ed25519_sum_lanes(sum, choices);
+    } else {
+        rj_ed25519_sum(sum, choices);
+    }
+}
+
+rj_status rj_ed25519_verify_one(uint8_t *verdict, const rj_ed25519_item *item) {
+    ed25519_choice choices[ED25519_POINTS];
+    ed25519_point sum;
+    f25519 inverse;
+    rj_status status;
+
+    if (!verify_tables_fit(item, item->key->lanes)) {
+        return RJ_BAD_ARGUMENT; /* a caller's mistake: tables of different arithmetic, or swapped */
+    }
+    status = verify_choose(choices, item);
+    if (status == RJ_OK) {
+        verify_sum(&sum, choices, item->key->lanes);
+        status = rj_ed25519_invert(&inverse, &sum.z) ? (rj_status)verify_compare(item, &sum, &inverse)
+                                                     : RJ_UNDECIDED;
+    }
+    *verdict = (uint8_t)status;
+    return RJ_OK;
+}
+
+/* Sum the chosen points of `count` signatures. */
+static void verify_sum_chunk(verify_pending *pending, verify_chunk *chunk, size_t count, uint32_t lanes) {
+    ed25519_point sums[ED25519_LANES];
+
+    if (lanes == 0 || count < VERIFY_LANES_MIN) {
+        for (size_t i = 0; i < count; i++) {
+            verify_sum(&pending[i].sum, chunk->choices[i], lanes);
+        }
+        return;
+    }
+    for (size_t i = count; i < ED25519_LANES; i++) { /* idle lanes repeat the first */
+        memcpy(chunk->choices[i], chunk->choices[0], sizeof(chunk->choices[i]));
+    }
+    rj_ed25519_sum8(sums, chunk->choices);
+    for (size_t i = 0; i < count; i++) {
+        pending[i].sum.x = sums[i].x;
+        pending[i].sum.y = sums[i].y;
+        pending[i].sum.z = sums[i].z;
+    }
+}
+
+/* Share one inversion among all sums (Montgomery's trick), then compare. */
+static void verify_settle(uint8_t *verdicts, const rj_ed25519_item *items, verify_pending *pending, size_t count) {
+    f25519 inverse = f25519_one;
+
+    for (size_t i = 0; i < count; i++) {
+        pending[i].sum.t = inverse;
+        f25519_multiply(&inverse, &inverse, &pending[i].sum.z);
+    }
+    if (!rj_ed25519_invert(&inverse, &inverse)) {
+        return; /* a Z of zero cannot be; all stay undecided */
+    }
+    for (size_t i = count; i-- > 0;) {
+        f25519 z_inverse;
+
+        f25519_multiply(&z_inverse, &inverse, &pending[i].sum.t);
+        f25519_multiply(&inverse, &inverse, &pending[i].sum.z);
+        verdicts[pending[i].index] = verify_compare(&items[pending[i].index], &pending[i].sum, &z_inverse);
+    }
+}
+
+size_t rj_ed25519_work_bytes(size_t n) {
+    return sizeof(verify_chunk) + n * sizeof(verify_pending) + _Alignof(max_align_t);
+}
+
+rj_status rj_ed25519_verify_batch(uint8_t *verdicts, const rj_ed25519_item *items, size_t n, void *work,
+                                  size_t work_bytes) {
+    const size_t alignment = _Alignof(max_align_t);
+    verify_chunk *chunk;
+    verify_pending *pending;
+    size_t waiting = 0;
+    size_t summed = 0;
+
+    if (work_bytes < rj_ed25519_work_bytes(n)) {
+        return RJ_BAD_ARGUMENT; /* a caller's mistake: ask rj_ed25519_work_bytes */
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!verify_tables_fit(&items[i], items[0].key->lanes)) {
+            return RJ_BAD_ARGUMENT; /* a caller's mistake: tables of different arithmetic, or swapped */
+        }
+    }
+    chunk = (verify_chunk *)(void *)((uint8_t *)work + (alignment - (uintptr_t)work % alignment));
+    pending = (verify_pending *)(void *)(chunk + 1);
+    for (size_t i = 0; i < n; i++) {
+        rj_status status = verify_choose(chunk->choices[waiting], &items[i]);
+
+        verdicts[i] = (uint8_t)(status == RJ_OK ? RJ_UNDECIDED : status);
+        if (status == RJ_OK) {
+            pending[summed + waiting].index = i;
+            waiting++;
+        }
+        if (waiting == ED25519_LANES || (i + 1 == n && waiting > 0)) {
+            verify_sum_chunk(pending + summed, chunk, waiting, items[0].key->lanes);
+            summed += waiting;
+            waiting = 0;
+        }
+    }
+    verify_settle(verdicts, items, pending, summed);
+    return RJ_OK;
+}
+
+#else
+typedef int ed25519_verify_empty_room;
+#endif
