@@ -11,7 +11,7 @@ from rapidjws.engine.holder import SnapshotHolder
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.engine.issuer import Issuer, Keys, checked_keys
 from rapidjws.engine.keytable import IssuerKeys
-from rapidjws.engine.result import VerifiedJWS, new_verified
+from rapidjws.engine.result import Accepted, VerifiedJWS
 from rapidjws.engine.snapshot import Token
 from rapidjws.engine.verifier import token_limit
 from rapidjws.errors import RapidJWSError, error_for
@@ -103,8 +103,9 @@ class Engine(SnapshotHolder):
         octets = token if type(token) is bytes else snapshot.octets(token)
         verdict = _token_verify(snapshot.handle, octets, len(octets), now_s)
         if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
-            verified: VerifiedJWS = new_verified(VerifiedJWS)
+            verified = Accepted()
             verified._token = octets
+            verified._header = verified._payload = verified._claims = None
             verified._key, verified.issuer = snapshot.slots[verdict >> 9]
             return verified
         settled = snapshot.settle(octets, verdict, now_s)

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
-from rapidjws.engine.result import Rejected, VerifiedJWS, new_verified
+from rapidjws.engine.result import Accepted, Rejected, VerifiedJWS
 from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
@@ -145,8 +145,9 @@ def verify_chunk(snapshot: Snapshot, tokens: Sequence[Token], now_s: int) -> lis
     append = results.append
     for token, verdict in zip(octets, _native.unpack_verdicts(verdicts, total)):
         if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
-            verified: VerifiedJWS = new_verified(VerifiedJWS)
+            verified = Accepted()
             verified._token = token
+            verified._header = verified._payload = verified._claims = None
             verified._key, verified.issuer = slots[verdict >> 9]
             append(verified)
         else:

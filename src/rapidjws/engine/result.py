@@ -6,7 +6,7 @@ where to look, never the token or anything of its payload.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
@@ -28,9 +28,9 @@ class VerifiedJWS:
 
     _token: bytes
     _key: PreparedKey
-    _header: dict[str, Any]
-    _payload: bytes
-    _claims: dict[str, Any]
+    _header: dict[str, Any] | None
+    _payload: bytes | None
+    _claims: dict[str, Any] | None
     issuer: str | None
     """The verified ``iss`` of the issuer whose key and rules applied; None from a :class:`Verifier`."""
 
@@ -40,26 +40,24 @@ class VerifiedJWS:
     @property
     def header(self) -> dict[str, Any]:
         """Return the protected header's members."""
-        try:
-            return self._header
-        except AttributeError:
+        header = self._header
+        if header is None:
             octets = _native.b64url_decode(self._token[: self._token.index(b".")])
             if octets is None:  # unreachable for a verified token
-                raise error_for("internal_error", "token") from None
-            self._header = loads_scanned(octets)
-            return self._header
+                raise error_for("internal_error", "token")
+            self._header = header = loads_scanned(octets)
+        return header
 
     @property
     def payload(self) -> bytes:
         """Return the JWS Payload: the decoded octets, byte for byte what was signed."""
-        try:
-            return self._payload
-        except AttributeError:
+        payload = self._payload
+        if payload is None:
             payload = _native.token_payload(self._token)
             if payload is None:  # unreachable for a verified token; never let it pass as an empty payload
-                raise error_for("internal_error", "token") from None
+                raise error_for("internal_error", "token")
             self._payload = payload
-            return payload
+        return payload
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -68,13 +66,12 @@ class VerifiedJWS:
         Raises:
             TypeError: A :class:`Verifier` made this: nobody checked claims.
         """
-        try:
-            return self._claims
-        except AttributeError:
+        claims = self._claims
+        if claims is None:
             if self.issuer is None:
-                raise TypeError("claims are checked by Engine; a Verifier's payload is opaque bytes") from None
+                raise TypeError("claims are checked by Engine; a Verifier's payload is opaque bytes")
             self._claims = claims = loads_scanned(self.payload)
-            return claims
+        return claims
 
     @property
     def alg(self) -> str:
@@ -98,8 +95,11 @@ class VerifiedJWS:
         raise TypeError("a VerifiedJWS cannot be pickled: send the token and verify it again")
 
 
-new_verified: Final = object.__new__
-"""Make an empty VerifiedJWS; whoever calls this has a verdict of RJ_OK in hand."""
+class Accepted(VerifiedJWS):
+    """Be what a verifier makes: whoever calls this has a verdict of RJ_OK in hand, and fills it."""
+
+    __slots__ = ()
+    __init__ = object.__init__  # type: ignore[assignment]
 
 
 class Rejected:

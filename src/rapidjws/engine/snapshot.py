@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
-from rapidjws.engine.result import VerifiedJWS, new_verified
+from rapidjws.engine.result import Accepted, VerifiedJWS
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose._json import loads
@@ -198,8 +198,9 @@ class Snapshot:
 
     def accept(self, token: bytes, slot: int) -> VerifiedJWS:
         """Make the result for a token that the core accepted by this slot."""
-        verified: VerifiedJWS = new_verified(VerifiedJWS)
+        verified = Accepted()
         verified._token = token
+        verified._header = verified._payload = verified._claims = None
         verified._key, verified.issuer = self.slots[slot]
         return verified
 
