@@ -2,8 +2,14 @@
 #include "batch.h"
 
 #include "base64url.h"
+#include "compact.h"
 
-enum { BATCH_WINDOW_COST_US = 2500, BATCH_HOT_SPEEDUP = 8 };
+enum {
+    BATCH_WINDOW_COST_US = 2500,
+    BATCH_UNKNOWN_COST_US = 250, /* a header to parse and a signature by libcrypto */
+    BATCH_HOT_SPEEDUP = 8,
+    BATCH_RSA_SPEEDUP = 4
+};
 
 typedef struct {
     rj_token tokens[RJ_BATCH_WINDOW];
@@ -12,23 +18,19 @@ typedef struct {
     uint32_t groups; /* a bit for each rj_fast_group that occurs */
 } batch_window;
 
-static uint32_t batch_cost_us(const rj_token *token)
+static uint32_t batch_slot_cost_us(const rj_slot *slot)
 {
-    const rj_alg_info *info = NULL;
+    const rj_alg_info *info = rj_alg_lookup(slot->alg);
     uint64_t rsa_scale = 0;
 
-    if (token->slot == NULL || token->slot->key == NULL) {
-        return 1;
-    }
-    info = rj_alg_lookup(token->slot->alg);
-    if (token->slot->hot != NULL) {
+    if (slot->hot != NULL) {
         return 1 + info->cost_us / BATCH_HOT_SPEEDUP;
     }
-    if (info->signature_bytes != 0) {
+    if (slot->key == NULL || info->signature_bytes != 0) {
         return info->cost_us;
     }
-    rsa_scale = token->slot->key->signature_bytes / 256u; /* of 2048 bits; the cost grows with the square */
-    return (uint32_t)(info->cost_us * rsa_scale * rsa_scale);
+    rsa_scale = slot->key->signature_bytes / 256u; /* of 2048 bits; the cost grows with the square */
+    return (uint32_t)(info->cost_us * rsa_scale * rsa_scale / BATCH_RSA_SPEEDUP);
 }
 
 /* Fill a window from the tokens that are left; returns the bytes it took. */
@@ -53,7 +55,7 @@ static size_t batch_fill(batch_window *window, const rj_snapshot *snapshot, rj_w
             token->group = rj_fast_group_of(token->slot, token->signature.len);
             window->groups |= 1u << token->group;
         }
-        window->cost_us += batch_cost_us(token);
+        window->cost_us += token->slot == NULL ? 1 : batch_slot_cost_us(token->slot);
         window->len++;
         taken_bytes += len;
     }
@@ -135,4 +137,23 @@ size_t rj_batch_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const ui
     }
     rj_runtime_put(snapshot->runtime, work);
     return done;
+}
+
+uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens,
+                          size_t tokens_len)
+{
+    uint64_t cost_us = 0;
+
+    for (size_t i = 0; i < tokens_len; i++) {
+        rj_span header = {NULL, 0};
+        rj_span payload = {NULL, 0};
+        rj_span signature = {NULL, 0};
+        if (rj_compact_split(&header, &payload, &signature, tokens, lens[i], snapshot->max_token_bytes) == RJ_OK) {
+            uint32_t slot = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
+            cost_us += slot < snapshot->keys->len ? batch_slot_cost_us(&snapshot->keys->slots[slot])
+                                                  : BATCH_UNKNOWN_COST_US;
+        }
+        tokens += lens[i];
+    }
+    return cost_us;
 }

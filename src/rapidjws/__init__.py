@@ -2,6 +2,7 @@
 
 from rapidjws._version import __version__
 from rapidjws.engine.backends import Backends, backends
+from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.raw import verify_raw
@@ -50,6 +51,7 @@ __all__ = [
     "RapidJWSError",
     "Rejected",
     "SignatureInvalid",
+    "TokenCache",
     "TokenRefused",
     "Unavailable",
     "UnknownKey",

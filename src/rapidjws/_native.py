@@ -106,6 +106,7 @@ runtime: Final[Any] = _new_runtime()
 """The process's native runtime. Never freed: threads may still verify while the interpreter goes down."""
 
 token_verify: Final[Any] = lib.rj_token_verify
+token_recheck: Final[Any] = lib.rj_token_recheck
 token_verify_slot: Final[Any] = lib.rj_token_verify_slot
 
 _key_ids: Final = itertools.count(1)
@@ -304,6 +305,11 @@ class NativeSnapshot:
     def heat(self, slot: int) -> int:
         """Return how often a slot accepted since this snapshot was made."""
         return int(lib.rj_keytable_heat(self._keys, slot))
+
+    def cost_us(self, tokens: bytes, lens: Any) -> int:
+        """Return about how many microseconds a batch would take; arguments as in ``verify_batch``."""
+        lens_c = ffi.from_buffer("uint32_t[]", lens)
+        return int(lib.rj_batch_cost_us(self.handle, tokens, lens_c, len(lens)))
 
     def verify_batch(self, tokens: bytes, lens: Any, now_s: int, budget_us: int) -> tuple[Any, int]:
         """Verify tokens laid end to end.

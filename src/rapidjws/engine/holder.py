@@ -114,6 +114,7 @@ class SnapshotHolder:
             max_token_bytes=self._max_token_bytes,
             headers=None if before is None else before.native.headers,
             earned=self._earned,
+            generation=None if before is None else before.generation,
         )
 
     def _earned(self, key: PreparedKey) -> None:

@@ -64,6 +64,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.forget)
 
 
+def executor() -> ThreadPoolExecutor:
+    """Return this process's worker threads."""
+    return _pool.executor()
+
+
 def checked_workers(workers: int | None) -> int:
     """Return the number of threads to use: as given, or one a core.
 
@@ -125,8 +130,7 @@ def verify_many(
     futures: list[Future[None]] = []
     try:
         if helpers > 0:
-            executor = _pool.executor()
-            futures = [executor.submit(job.work) for _ in range(helpers)]
+            futures = [executor().submit(job.work) for _ in range(helpers)]
         job.work()
     finally:
         job.stopped = True

@@ -89,9 +89,10 @@ class Snapshot:
         max_token_bytes: Largest token.
         headers: The header table of a snapshot with the same table and rules, to go on with.
         earned: Called with a key that earned a hot table; returns at once.
+        generation: What verdicts under the same table and rules are bound to; a new one by default.
     """
 
-    __slots__ = ("_earned", "handle", "issuers", "max_token_bytes", "native", "rules", "slots", "table")
+    __slots__ = ("_earned", "generation", "handle", "issuers", "max_token_bytes", "native", "rules", "slots", "table")
 
     def __init__(
         self,
@@ -102,7 +103,9 @@ class Snapshot:
         max_token_bytes: int,
         headers: _native.NativeHeaders | None = None,
         earned: Callable[[PreparedKey], None] | None = None,
+        generation: object = None,
     ) -> None:
+        self.generation = generation or object()
         self.table = table
         self.rules = tuple(rules)
         self._earned = earned
