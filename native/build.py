@@ -78,7 +78,9 @@ def pkg_config(*words: str) -> list[str]:
             ["pkg-config", *words, "libcrypto >= 3.0"], check=True, capture_output=True, text=True
         )
     except (OSError, subprocess.CalledProcessError) as fault:
-        raise SystemExit(f"libcrypto >= 3.0 was not found by pkg-config (Debian: libssl-dev): {fault}") from None
+        raise SystemExit(
+            f"libcrypto >= 3.0 was not found by pkg-config (Debian: libssl-dev): {fault}"
+        ) from None
     return answer.stdout.split()
 
 

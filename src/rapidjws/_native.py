@@ -35,7 +35,7 @@ def _refuse_subinterpreters() -> None:
 _refuse_subinterpreters()
 
 # cffi writes no type information, so everything that comes from it is Any: looseness ends in this file.
-from rapidjws import _rapidjws  # noqa: E402
+import rapidjws._rapidjws as _rapidjws  # noqa: E402
 
 ffi: Any = _rapidjws.ffi
 lib: Any = _rapidjws.lib
@@ -133,7 +133,14 @@ class NativeKey:
     def verify(self, alg: int, signing_input: bytes, signature: bytes, *, accelerated: bool = True) -> int:
         """Return the status of one signature."""
         status: int = lib.rj_verify_raw(
-            runtime, self._handle, alg, signing_input, len(signing_input), signature, len(signature), accelerated
+            runtime,
+            self._handle,
+            alg,
+            signing_input,
+            len(signing_input),
+            signature,
+            len(signature),
+            accelerated,
         )
         return status
 
@@ -383,7 +390,7 @@ class _PolicyArray:
         self.len = len(policies)
         self._kept: list[Any] = []
         self.array = ffi.new("rj_claims_policy[]", self.len)
-        for row, policy in zip(self.array, policies):
+        for row, policy in zip(self.array, policies, strict=True):
             row.issuer = self._span(policy.issuer)
             row.audiences_len, row.audiences = self._spans(policy.audiences)
             row.required_len, row.required = self._spans(policy.required)
@@ -472,6 +479,6 @@ def json_check(
 
 
 def error_queue_len() -> int:
-    """Return how many errors lie in this thread's libcrypto queue, and empty it: 0 after every call of ours."""
+    """Return how many errors lie in this thread's libcrypto queue, and empty it: 0 after any call of ours."""
     length: int = lib.rj_error_queue_len()
     return length

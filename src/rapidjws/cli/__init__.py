@@ -12,6 +12,8 @@ def main() -> None:
     except ModuleNotFoundError as missing:
         if missing.name not in ("typer", "rich"):
             raise
-        print(f"rapidjws: the command line needs {missing.name}: pip install 'rapidjws[cli]'", file=sys.stderr)
+        print(
+            f"rapidjws: the command line needs {missing.name}: pip install 'rapidjws[cli]'", file=sys.stderr
+        )
         raise SystemExit(2) from None
     app()

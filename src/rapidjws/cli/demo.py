@@ -121,11 +121,13 @@ def demo(
     for name in sorted(expected | found):
         table.add_row(name, str(expected[name]), str(found[name]))
     console.print(table)
-    console.print(f"batch: {tokens / seconds:,.0f} tokens a second on {engine.workers} threads", highlight=False)
+    console.print(
+        f"batch: {tokens / seconds:,.0f} tokens a second on {engine.workers} threads", highlight=False
+    )
     console.print(f"one by one, {len(single)} tokens:", highlight=False)
     console.print(latency_histogram(times_ns))
-    wrong = [s.expected for s, r in zip(stream, results) if _code(r) != s.expected]
-    wrong += [s.expected for s, code in zip(single, codes) if code != s.expected]
+    wrong = [s.expected for s, r in zip(stream, results, strict=True) if _code(r) != s.expected]
+    wrong += [s.expected for s, code in zip(single, codes, strict=True) if code != s.expected]
     if wrong:
         console.print(f"{len(wrong)} verdicts were not the expected ones", style="bold red")
         raise typer.Exit(1)

@@ -28,11 +28,15 @@ _LINE_LIMIT = 1 << 20
 
 
 class _Many(Protocol):
-    def verify_many(self, tokens: list[str | bytes | bytearray | memoryview]) -> list[VerifiedJWS | Rejected]: ...
+    def verify_many(
+        self, tokens: list[str | bytes | bytearray | memoryview]
+    ) -> list[VerifiedJWS | Rejected]: ...
 
 
 def verify(
-    source: Annotated[str, typer.Argument(help="A token, a file of tokens one a line, or - for stdin.")] = "-",
+    source: Annotated[
+        str, typer.Argument(help="A token, a file of tokens one a line, or - for stdin.")
+    ] = "-",
     jwks: Annotated[Path, typer.Option(help="JWK Set file with the keys.")] = ...,  # type: ignore[assignment]
     alg: Annotated[list[str], typer.Option(help="Accepted algorithm; repeat for several.")] = ...,  # type: ignore[assignment]
     issuer: Annotated[str | None, typer.Option(help="Check claims of tokens with this iss.")] = None,
@@ -72,7 +76,10 @@ def _verifier(jwks: Path, alg: list[str], issuer: str | None, audience: list[str
     try:
         keys = JWKSet.from_json(jwks.read_bytes())
         for skipped in keys.skipped:
-            print(f"rapidjws verify: key {skipped.index} of {jwks.name} left out: {skipped.error}", file=sys.stderr)
+            print(
+                f"rapidjws verify: key {skipped.index} of {jwks.name} left out: {skipped.error}",
+                file=sys.stderr,
+            )
         if issuer is None:
             return Verifier(keys, algorithms=alg)
         return Engine(Issuer(issuer, keys=keys, algorithms=alg, audience=audience, leeway_s=leeway))
@@ -124,7 +131,13 @@ def _batches(tokens: Iterable[str | bytes]) -> Iterator[list[Any]]:
 def _json_report(line: int, result: VerifiedJWS | Rejected) -> None:
     row: dict[str, Any]
     if isinstance(result, VerifiedJWS):
-        row = {"line": line, "verdict": "verified", "alg": result.alg, "kid": result.kid, "issuer": result.issuer}
+        row = {
+            "line": line,
+            "verdict": "verified",
+            "alg": result.alg,
+            "kid": result.kid,
+            "issuer": result.issuer,
+        }
     else:
         row = {"line": line, "verdict": "refused", **result.error().as_dict()}
     print(json.dumps(row))

@@ -90,7 +90,9 @@ class Engine(SnapshotHolder):
         self._issuers: dict[str, Issuer] = {}
         for issuer in issuers:
             if issuer.iss in self._issuers:
-                raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss)
+                raise error_for(
+                    "configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss
+                )
             self._issuers[issuer.iss] = issuer
         self._cache = cache
         self._gather_us = _checked_gather_us(gather_us)

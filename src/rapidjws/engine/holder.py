@@ -47,9 +47,8 @@ class SnapshotHolder:
         hot_budget_bytes: int,
         hot_threshold: int,
     ) -> None:
-        for place, value in (("hot_budget_bytes", hot_budget_bytes), ("hot_threshold", hot_threshold)):
-            if not isinstance(value, int) or value < 0:
-                raise error_for("configuration_invalid", place, expected="a whole number from 0 on")
+        _check_count("hot_budget_bytes", hot_budget_bytes)
+        _check_count("hot_threshold", hot_threshold)
         self._workers = checked_workers(workers)
         self._max_token_bytes = max_token_bytes
         self._hot = HotKeys(checked_acceleration(acceleration), hot_budget_bytes, hot_threshold)
@@ -120,3 +119,7 @@ class SnapshotHolder:
     def _earned(self, key: PreparedKey) -> None:
         hot_module.builder.submit(self, self._hot, key)
 
+
+def _check_count(place: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise error_for("configuration_invalid", place, expected="a whole number from 0 on")

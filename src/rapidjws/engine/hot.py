@@ -1,7 +1,7 @@
 """Hot keys: precomputed tables for the keys that are seen again and again.
 
-The core counts acceptances and marks the token that earns its key a table. Tables are built on a thread of their
-own, off the verification path, within a memory budget, and published by the owner's snapshot swap.
+The core counts acceptances and marks the token that earns its key a table. Tables are built on a thread of
+their own, off the verification path, within a memory budget, and published by the owner's snapshot swap.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, get_args
 
 from rapidjws import _native
 from rapidjws.errors import error_for
@@ -27,6 +27,7 @@ HOT_THRESHOLD: Final = 64
 HOT_BUDGET_BYTES: Final = 64 * 1024 * 1024
 """Default memory for the tables of one engine."""
 
+
 class Owner(Protocol):
     """Who holds the snapshot that the tables go into."""
 
@@ -43,9 +44,9 @@ def checked_acceleration(acceleration: str) -> Acceleration:
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
-    for known in ("auto", "portable", "openssl"):
+    for known in get_args(Acceleration):
         if acceleration == known:
-            return known  # type: ignore[return-value]
+            return cast("Acceleration", known)
     raise error_for("configuration_invalid", "acceleration", expected=("auto", "portable", "openssl"))
 
 
@@ -123,9 +124,7 @@ class HotKeys:
         return True
 
     def _build(self, key: PreparedKey) -> bool:
-        table = _native.build_hot(
-            key.number, key.jwk.material[0], portable=self.acceleration == "portable"
-        )
+        table = _native.build_hot(key.number, key.jwk.material[0], portable=self.acceleration == "portable")
         if table is None:
             return False
         self.tables = {**self.tables, key: table}
@@ -155,7 +154,9 @@ class _Builder:
             with self._lock:
                 if self._pid != os.getpid():
                     self._queue = queue.SimpleQueue()
-                    threading.Thread(target=self._run, args=(self._queue,), name="rapidjws-hot", daemon=True).start()
+                    threading.Thread(
+                        target=self._run, args=(self._queue,), name="rapidjws-hot", daemon=True
+                    ).start()
                     self._pid = os.getpid()
         self._queue.put((owner, hot, key))
 

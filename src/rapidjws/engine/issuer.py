@@ -27,7 +27,9 @@ def checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
         raise error_for("configuration_invalid", "algorithms", expected="a list of names", actual="a string")
     names = tuple(dict.fromkeys(algorithms))
     if not names:
-        raise error_for("configuration_invalid", "algorithms", expected="at least one algorithm", actual="none")
+        raise error_for(
+            "configuration_invalid", "algorithms", expected="at least one algorithm", actual="none"
+        )
     for index, name in enumerate(names):
         if name not in ALGORITHM_TABLE:
             place = f"algorithms[{index}]"
@@ -42,9 +44,13 @@ def checked_keys(keys: Keys) -> JWKSet:
     return JWKSet(keys=(keys,) if isinstance(keys, JWK) else tuple(keys))
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _names(value: str | Iterable[str], place: str) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(name, str) and name for name in names):
+    if not all(_is_text(name) for name in names):
         raise error_for("configuration_invalid", place, expected="non-empty strings")
     return names
 
@@ -57,7 +63,7 @@ class Issuer:
         iss: The exact ``iss`` of its tokens.
         keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, or several JWK.
         algorithms: The ``alg`` values it may use; required, nothing is allowed by default.
-        audience: The names under which this service is meant by ``aud``; empty refuses tokens with an ``aud``.
+        audience: The names by which ``aud`` may mean this service; empty refuses tokens with an ``aud``.
         leeway_s: Clock difference forgiven, whole seconds, 0 to 86 400.
         required_claims: Claims that must be there and not null, beside those the rules need.
         typ: The ``typ`` its tokens must have (``"at+jwt"``), or None.
@@ -82,7 +88,7 @@ class Issuer:
 
     def __post_init__(self) -> None:
         """Check every argument once."""
-        if not isinstance(self.iss, str) or not self.iss:
+        if not _is_text(self.iss):
             raise error_for("configuration_invalid", "iss", expected="a non-empty string")
         put = object.__setattr__
         put(self, "algorithms", checked_algorithms(self.algorithms))

@@ -1,7 +1,7 @@
 """Keys made ready for use: which key serves which algorithm, and which slot answers for a header.
 
-A slot is one key serving one algorithm for one issuer. What an issuer has (:class:`IssuerKeys`) is built once,
-off the verification path; a :class:`KeyTable` lays the issuers' slots end to end. Both never change.
+A slot is one key serving one algorithm for one issuer. What an issuer has (:class:`IssuerKeys`) is built
+once, off the verification path; a :class:`KeyTable` lays the issuers' slots end to end. Both never change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from rapidjws.jose.jwk import JWK
     from rapidjws.jose.jws import Header
 
-_STATUS_CODES: Final = {"key_malformed": "key_malformed", "key_weak": "key_weak", "not_native": "key_unsupported"}
+_STATUS_CODES: Final = {
+    "key_malformed": "key_malformed",
+    "key_weak": "key_weak",
+    "not_native": "key_unsupported",
+}
 
 
 def native_number(alg: str, crv: str | None) -> int:
@@ -150,7 +154,7 @@ class IssuerKeys:
                         unusable.append(UnusableKey(jwk.kid, code))
                         continue
                 prepared.append(kept)
-        self.prepared = tuple(prepared)
+        self.prepared: tuple[PreparedKey, ...] = tuple(prepared)
         self.unusable = tuple(unusable)
         by_kid: dict[str | None, list[int]] = {}
         by_alg: dict[str, list[int]] = {}
@@ -161,7 +165,7 @@ class IssuerKeys:
         self.by_alg: Mapping[str, tuple[int, ...]] = {alg: tuple(at) for alg, at in by_alg.items()}
 
     def warm_up(self) -> IssuerKeys:
-        """Verify once with one key of each algorithm, so that nothing is lazy when traffic comes; return self.
+        """Verify once with one key of each algorithm, so that nothing is lazy in traffic; return self.
 
         Raises:
             InternalError: ``internal_error``: an algorithm accepted a signature of zeros.
@@ -214,7 +218,7 @@ class KeyTable:
                 key.number,
                 issuer,
             )
-            for key, issuer in zip(self.slots, self.issuer_of)
+            for key, issuer in zip(self.slots, self.issuer_of, strict=True)
         )
 
     def issuers_with(self, kid: str | None) -> tuple[int, ...]:
@@ -256,5 +260,5 @@ class KeyTable:
             raise error_for("ambiguous_key", "header.kid", expected="one key", actual=len(fitting))
         if header.kid is None:
             raise error_for("no_suitable_key", "header.alg", actual=header.alg)
-        found = tuple(keys.prepared[at].alg for at in positions)
+        found = tuple(keys.prepared[at].alg for at in keys.by_kid[header.kid])
         raise error_for("key_alg_mismatch", "header.alg", expected=found, actual=header.alg)

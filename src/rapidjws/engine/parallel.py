@@ -69,7 +69,7 @@ def executor() -> ThreadPoolExecutor:
     return _pool.executor()
 
 
-def checked_workers(workers: int | None) -> int:
+def checked_workers(workers: object) -> int:
     """Return the number of threads to use: as given, or one a core.
 
     Raises:
@@ -79,7 +79,9 @@ def checked_workers(workers: int | None) -> int:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return min(cores, MAX_WORKERS)
     if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MAX_WORKERS:
-        raise error_for("configuration_invalid", "workers", expected=f"1 to {MAX_WORKERS}", actual=repr(workers))
+        raise error_for(
+            "configuration_invalid", "workers", expected=f"1 to {MAX_WORKERS}", actual=repr(workers)
+        )
     return workers
 
 
@@ -147,7 +149,7 @@ def verify_chunk(snapshot: Snapshot, tokens: Sequence[Token], now_s: int) -> lis
     slots = snapshot.slots
     results: list[Result] = []
     append = results.append
-    for token, verdict in zip(octets, _native.unpack_verdicts(verdicts, total)):
+    for token, verdict in zip(octets, _native.unpack_verdicts(verdicts, total), strict=True):
         if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
             verified = Accepted()
             verified._token = token

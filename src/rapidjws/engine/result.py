@@ -1,7 +1,7 @@
 """What a verification gives: a verified JWS, or a refusal. Trust is in the type.
 
-Only a :class:`VerifiedJWS` has a payload, and only a verifier makes one. A :class:`Rejected` carries a code and
-where to look, never the token or anything of its payload.
+Only a :class:`VerifiedJWS` has a payload, and only a verifier makes one. A :class:`Rejected` carries a code
+and where to look, never the token or anything of its payload.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class VerifiedJWS:
     """Hold a token whose signature, and claims where an :class:`Engine` was asked, were verified.
 
-    Parts are decoded on first use. Instances are made by :class:`Verifier` and :class:`Engine` only, cannot be
-    constructed or pickled, and show no content in ``repr``.
+    Parts are decoded on first use. Instances are made by :class:`Verifier` and :class:`Engine` only, cannot
+    be constructed or pickled, and show no content in ``repr``.
     """
 
     __slots__ = ("_claims", "_header", "_key", "_payload", "_token", "issuer")

@@ -1,8 +1,8 @@
 """One moment of an engine: keys, rules and limits as they stood, and the way of a token through them.
 
 A call takes one snapshot and keeps it to its end. The core decides almost every token; this file settles the
-rest: a header seen for the first time, a claim that needs the full checker, an algorithm that libcrypto lacks,
-and the words for a refusal.
+rest: a header seen for the first time, a claim that needs the full checker, an algorithm that libcrypto
+lacks, and the words for a refusal.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Snapshot:
         self._earned = earned
         tables = hot.tables
         self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
-            (key, self.rules[issuer].iss) for key, issuer in zip(table.slots, table.issuer_of)
+            (key, self.rules[issuer].iss) for key, issuer in zip(table.slots, table.issuer_of, strict=True)
         )
         self.issuers = {rule.iss: number for number, rule in enumerate(self.rules)}
         self.max_token_bytes = max_token_bytes
@@ -212,13 +212,11 @@ class Snapshot:
         verified = self.accept(octets, slot)
         policy = self.rules[self.table.issuer_of[slot]].policy
         if policy is not None:
-            verified._claims = check_claims(
-                verified.payload, policy, now_s, max_bytes=self.max_token_bytes
-            )
+            verified._claims = check_claims(verified.payload, policy, now_s, max_bytes=self.max_token_bytes)
         return verified
 
     def _introduce(self, octets: bytes, now_s: int) -> VerifiedJWS | RapidJWSError:
-        """Verify a token whose header bytes the core has not met: parse, choose the slot, verify, remember."""
+        """Verify a token with header bytes the core has not met: parse, choose the slot, verify, remember."""
         header_text = octets[: octets.index(b".")]
         header = self._parse_header(header_text)
         issuer, iss = self._issuer_for(header, octets)
@@ -322,9 +320,11 @@ def _malformed(octets: bytes) -> RapidJWSError:
     if len(parts) != len(_PARTS):
         found = f"{len(parts)} parts" if len(parts) < len(_PARTS) else "more than three parts"
         return error_for("malformed_token", "token", expected="three parts between two dots", actual=found)
-    for name, part in zip(_PARTS, parts):
+    for name, part in zip(_PARTS, parts, strict=True):
         if not part and name != "payload":
-            return error_for("malformed_token", name, expected="at least one character", actual="an empty part")
+            return error_for(
+                "malformed_token", name, expected="at least one character", actual="an empty part"
+            )
         if _native.b64url_decode(part) is None:
             return error_for("malformed_base64url", name, expected="strict, unpadded base64url")
     return error_for("malformed_token", "token")

@@ -31,7 +31,7 @@ class FakeIssuer:
         self.lifetime_s = lifetime_s
         names = algorithms or ("ES256",)
         keys = [make_key(alg, kid=f"{iss.rpartition('/')[2]}-{alg.lower()}") for alg in names]
-        self.signers = {alg: LocalSigner(key, alg) for alg, key in zip(names, keys)}
+        self.signers = {alg: LocalSigner(key, alg) for alg, key in zip(names, keys, strict=True)}
 
     @property
     def algorithms(self) -> tuple[str, ...]:

@@ -19,7 +19,12 @@ def _private_object(alg: str, crv: str | None, rsa_bits: int) -> Any:
     if kind in ("rsa_pkcs1", "rsa_pss"):
         return rsa.generate_private_key(65537, rsa_bits)
     if kind == "ecdsa":
-        curves = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1, "secp256k1": ec.SECP256K1}
+        curves: dict[str, type[Any]] = {
+            "P-256": ec.SECP256R1,
+            "P-384": ec.SECP384R1,
+            "P-521": ec.SECP521R1,
+            "secp256k1": ec.SECP256K1,
+        }
         return ec.generate_private_key(curves[str(crv)]())
     if kind == "eddsa":
         return (ed448.Ed448PrivateKey if crv == "Ed448" else ed25519.Ed25519PrivateKey).generate()
