@@ -1,8 +1,8 @@
 """Verified tokens remembered: the signature is not verified again, everything else is.
 
-An entry says: these exact bytes verified by this slot under this generation of keys and rules. On every hit the
-core checks issuer, audience and time again. Refused tokens have no entry. A change of keys or rules makes every
-entry worthless, because the generation it is bound to is gone.
+An entry says: these exact bytes verified by this slot under this generation of keys and rules. On every hit
+the core checks issuer, audience and time again. Refused tokens have no entry. A change of keys or rules makes
+every entry worthless, because the generation it is bound to is gone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class TokenCache:
     """Remember verified tokens of one engine, within bounds.
 
     The table is a dict of the tokens' bytes: its hash is keyed (SipHash, a fresh key a process) and a hit is
-    confirmed by comparing all bytes. Only verified tokens enter it, so a stranger cannot fill it. When full, the
-    oldest entry goes.
+    confirmed by comparing all bytes. Only verified tokens enter it, so a stranger cannot fill it. When full,
+    the oldest entry goes.
 
     Args:
         max_entries: Most tokens.
@@ -34,9 +34,8 @@ class TokenCache:
     __slots__ = ("_entries", "_lock", "_used_bytes", "max_bytes", "max_entries")
 
     def __init__(self, max_entries: int = 10_000, max_bytes: int = 16 * 1024 * 1024) -> None:
-        for place, value in (("max_entries", max_entries), ("max_bytes", max_bytes)):
-            if not isinstance(value, int) or value < 1:
-                raise error_for("configuration_invalid", f"cache.{place}", expected="a whole number from 1 on")
+        _check_limit("max_entries", max_entries)
+        _check_limit("max_bytes", max_bytes)
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self._entries: dict[bytes, tuple[object, int]] = {}
@@ -84,3 +83,8 @@ class TokenCache:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _check_limit(place: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise error_for("configuration_invalid", f"cache.{place}", expected="a whole number from 1 on")

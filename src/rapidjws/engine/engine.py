@@ -35,8 +35,8 @@ MAX_GATHER_US: Final = 100_000
 """Longest wait for more tokens that is not a mistake, in microseconds."""
 
 
-def _checked_gather_us(gather_us: int) -> int:
-    if not isinstance(gather_us, int) or not 0 <= gather_us <= MAX_GATHER_US:
+def _checked_gather_us(gather_us: object) -> int:
+    if not isinstance(gather_us, int) or isinstance(gather_us, bool) or not 0 <= gather_us <= MAX_GATHER_US:
         raise error_for("configuration_invalid", "gather_us", expected=f"0 to {MAX_GATHER_US}")
     return gather_us
 

@@ -1,7 +1,7 @@
 """Micro-batching for asyncio: tokens that arrive in the same turn of the loop are verified together.
 
-Short work is done in the loop, where it costs less than handing it over; longer work goes to a worker thread, so
-one slow algorithm never blocks the loop. A caller that gives up disturbs nobody else.
+Short work is done in the loop, where it costs less than handing it over; longer work goes to a worker thread,
+so one slow algorithm never blocks the loop. A caller that gives up disturbs nobody else.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _fail(waiting: list[Waiting], fault: BaseException) -> None:
 
 
 def _deliver(waiting: list[Waiting], results: list[VerifiedJWS | Rejected]) -> None:
-    for (_, future), result in zip(waiting, results):
+    for (_, future), result in zip(waiting, results, strict=True):
         if future.done():
             continue
         if isinstance(result, Rejected):

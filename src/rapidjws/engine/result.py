@@ -99,7 +99,11 @@ class Accepted(VerifiedJWS):
     """Be what a verifier makes: whoever calls this has a verdict of RJ_OK in hand, and fills it."""
 
     __slots__ = ()
-    __init__ = object.__init__  # type: ignore[assignment]
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+    else:
+        __init__ = object.__init__
 
 
 class Rejected:

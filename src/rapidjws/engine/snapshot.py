@@ -92,7 +92,17 @@ class Snapshot:
         generation: What verdicts under the same table and rules are bound to; a new one by default.
     """
 
-    __slots__ = ("_earned", "generation", "handle", "issuers", "max_token_bytes", "native", "rules", "slots", "table")
+    __slots__ = (
+        "_earned",
+        "generation",
+        "handle",
+        "issuers",
+        "max_token_bytes",
+        "native",
+        "rules",
+        "slots",
+        "table",
+    )
 
     def __init__(
         self,
