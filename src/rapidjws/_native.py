@@ -186,7 +186,13 @@ class NativeHot:
 
 
 _generators: Final[dict[tuple[int, bool], Any]] = {}
-_generators_lock: Final = threading.Lock()
+_generators_lock = threading.Lock()
+
+
+def renew_locks() -> None:
+    """Replace this module's lock in a forked child: a thread that is not there may have held it."""
+    global _generators_lock
+    _generators_lock = threading.Lock()
 
 
 def hot_bytes(alg: int) -> int:

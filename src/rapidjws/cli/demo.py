@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import json
 import random
 import time
 from collections import Counter
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import typer
 from rich.console import Console
@@ -18,20 +18,19 @@ from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.result import Rejected, VerifiedJWS
 from rapidjws.errors import RapidJWSError
+from rapidjws.jose.jwks import JWKSet
 from rapidjws.testing import FakeIssuer
 
 AUDIENCE = "https://api.example"
 SINGLE_TOKENS = 5_000
-DISTINCT_TOKENS = 1_000
-"""Signing is slow; the stream repeats this many distinct tokens in random order."""
-
 _BAD_SHARE = 0.2
 
 
 class Sample(NamedTuple):
-    """One token and the verdict it must get."""
+    """One token, how it was made, and the verdict it must get."""
 
     token: str
+    made: str
     expected: str
 
 
@@ -39,44 +38,66 @@ def _issuers() -> list[FakeIssuer]:
     return [
         FakeIssuer("https://bank.example", "ES256", "RS256", audience=AUDIENCE),
         FakeIssuer("https://shop.example", "EdDSA", "ES256", audience=AUDIENCE),
-        FakeIssuer("https://pay.example", "PS256", "ES256", audience=AUDIENCE),
+        FakeIssuer("https://pay.example", "ES256", "PS256", audience=AUDIENCE),
         FakeIssuer("https://inside.example", "HS256", audience=AUDIENCE),
     ]
 
 
-def _bad(issuer: FakeIssuer, other: FakeIssuer, now_s: int, kind: int) -> Sample:
-    """Return one token of each kind of fault."""
-    good = issuer.token(issuer.claims(now_s))
-    header, payload, signature = good.split(".")
-    if kind == 0:
-        return Sample(issuer.token(issuer.claims(now_s - 7200)), "expired")
-    if kind == 1:
-        changed = _native.b64url_encode(b'{"iss":"' + issuer.iss.encode() + b'","sub":"admin"}').decode()
-        return Sample(f"{header}.{changed}.{signature}", "signature_invalid")
-    if kind == 2:
-        signer = next(iter(issuer.signers.values()))
-        foreign = {"alg": "ES256", "kid": signer.kid} if signer.alg == "ES256" else None
-        if foreign is None:
-            return _bad(issuer, other, now_s, 1)
-        return Sample(other.token(issuer.claims(now_s), alg="ES256", header=foreign), "signature_invalid")
-    if kind == 3:
-        return Sample(issuer.token(issuer.claims(now_s), header={"kid": "nobody"}), "unknown_kid")
-    none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
-    return Sample(f"{none}.{payload}.AA", "unsupported_algorithm")
+def _published(issuer: FakeIssuer) -> JWKSet:
+    """Return an issuer's keys as a verifier gets them: from JSON, but for shared secrets."""
+    public = issuer.jwks.as_dict()
+    return JWKSet.from_json(json.dumps(public)) if public["keys"] else issuer.jwks
 
 
-def make_samples(issuers: list[FakeIssuer], now_s: int, seed: int) -> list[Sample]:
-    """Return distinct tokens with their expected verdicts, good ones mostly."""
+def _expired(issuer: FakeIssuer, now_s: int, serial: int) -> Sample:
+    return Sample(issuer.token(issuer.claims(now_s - 7200, jti=serial_id(serial))), "expired", "expired")
+
+
+def _tampered(issuer: FakeIssuer, now_s: int, serial: int) -> Sample:
+    header, _, signature = issuer.token(issuer.claims(now_s, jti=serial_id(serial))).split(".")
+    changed = _native.b64url_encode(json.dumps(issuer.claims(now_s, sub="admin")).encode()).decode()
+    return Sample(f"{header}.{changed}.{signature}", "tampered", "signature_invalid")
+
+
+def _wrong_key(issuer: FakeIssuer, now_s: int, serial: int) -> Sample:
+    alg, signer = next(iter(issuer.signers.items()))
+    stranger = FakeIssuer(issuer.iss, alg, audience=AUDIENCE)
+    claims = issuer.claims(now_s, jti=serial_id(serial))
+    return Sample(stranger.token(claims, header={"kid": signer.kid}), "wrong key", "signature_invalid")
+
+
+def _unknown_kid(issuer: FakeIssuer, now_s: int, serial: int) -> Sample:
+    claims = issuer.claims(now_s, jti=serial_id(serial))
+    return Sample(issuer.token(claims, header={"kid": "nobody"}), "unknown kid", "unknown_kid")
+
+
+def _alg_none(issuer: FakeIssuer, now_s: int, serial: int) -> Sample:
+    payload = _native.b64url_encode(json.dumps(issuer.claims(now_s, jti=serial_id(serial))).encode()).decode()
+    header = _native.b64url_encode(b'{"alg":"none"}').decode()
+    return Sample(f"{header}.{payload}.AA", "alg none", "unsupported_algorithm")
+
+
+_BAD: Final = (_expired, _tampered, _wrong_key, _unknown_kid, _alg_none)
+
+
+def serial_id(serial: int) -> str:
+    """Return a token's jti."""
+    return f"demo-{serial:06d}"
+
+
+def make_stream(issuers: list[FakeIssuer], now_s: int, count: int, seed: int) -> list[Sample]:
+    """Return distinct tokens with their expected verdicts, most of them good, in random order."""
     chance = random.Random(seed)
-    samples = []
-    for index in range(DISTINCT_TOKENS):
-        issuer = issuers[index % len(issuers)]
+    stream = []
+    for serial in range(count):
+        issuer = chance.choice(issuers)
         if chance.random() < _BAD_SHARE:
-            samples.append(_bad(issuer, issuers[1], now_s, index % 5))
+            stream.append(chance.choice(_BAD)(issuer, now_s, serial))
         else:
-            alg = chance.choice(issuer.algorithms)
-            samples.append(Sample(issuer.token(issuer.claims(now_s), alg=alg), "verified"))
-    return samples
+            claims = issuer.claims(now_s, jti=serial_id(serial))
+            token = issuer.token(claims, alg=chance.choice(issuer.algorithms))
+            stream.append(Sample(token, "good", "verified"))
+    return stream
 
 
 def _code(result: VerifiedJWS | Rejected) -> str:
@@ -105,10 +126,13 @@ def demo(
     console = Console()
     issuers = _issuers()
     engine = Engine(
-        *(Issuer(item.iss, keys=item.jwks, algorithms=item.algorithms, audience=AUDIENCE) for item in issuers)
+        *(
+            Issuer(item.iss, keys=_published(item), algorithms=item.algorithms, audience=AUDIENCE)
+            for item in issuers
+        )
     )
-    samples = make_samples(issuers, int(time.time()), seed)
-    stream = random.Random(seed).choices(samples, k=tokens)
+    with console.status(f"signing {tokens:,} tokens"):
+        stream = make_stream(issuers, int(time.time()), tokens, seed)
 
     start = time.perf_counter()
     results = engine.verify_many([sample.token for sample in stream])
@@ -116,19 +140,27 @@ def demo(
     single = stream[:SINGLE_TOKENS]
     codes, times_ns = _one_by_one(engine, single)
 
-    table = Table("verdict", "expected", "found", title=f"{len(issuers)} issuers, {tokens} tokens in batch")
-    expected, found = Counter(s.expected for s in stream), Counter(map(_code, results))
-    for name in sorted(expected | found):
-        table.add_row(name, str(expected[name]), str(found[name]))
-    console.print(table)
+    console.print(_verdicts(stream, [_code(result) for result in results], len(issuers)))
     console.print(
         f"batch: {tokens / seconds:,.0f} tokens a second on {engine.workers} threads", highlight=False
     )
-    console.print(f"one by one, {len(single)} tokens:", highlight=False)
+    console.print(f"one by one, {len(single):,} tokens:", highlight=False)
     console.print(latency_histogram(times_ns))
-    wrong = [s.expected for s, r in zip(stream, results, strict=True) if _code(r) != s.expected]
-    wrong += [s.expected for s, code in zip(single, codes, strict=True) if code != s.expected]
+    wrong = sum(_code(result) != sample.expected for sample, result in zip(stream, results, strict=True))
+    wrong += sum(code != sample.expected for sample, code in zip(single, codes, strict=True))
     if wrong:
-        console.print(f"{len(wrong)} verdicts were not the expected ones", style="bold red")
+        console.print(f"{wrong} verdicts were not the expected ones", style="bold red")
         raise typer.Exit(1)
     console.print("every verdict is the expected one", style="bold green")
+
+
+def _verdicts(stream: list[Sample], codes: list[str], issuers: int) -> Table:
+    """Return a table of how tokens were made and what verdicts they got."""
+    rows = Counter((sample.made, sample.expected, code) for sample, code in zip(stream, codes, strict=True))
+    table = Table(title=f"{issuers} issuers, {len(stream):,} tokens in one batch")
+    for column in ("token", "expected", "verdict"):
+        table.add_column(column)
+    table.add_column("tokens", justify="right")
+    for (made, expected, code), count in sorted(rows.items(), key=lambda row: -row[1]):
+        table.add_row(made, expected, code, f"{count:,}", style=None if code == expected else "bold red")
+    return table

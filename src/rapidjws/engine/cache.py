@@ -42,6 +42,10 @@ class TokenCache:
         self._used_bytes = 0
         self._lock = threading.Lock()  # held by writers only
 
+    def renew_lock(self) -> None:
+        """Replace the writers' lock in a forked child."""
+        self._lock = threading.Lock()
+
     def slot(self, token: bytes, generation: object) -> int | None:
         """Return the slot that verified these bytes under this generation, or None."""
         entry = self._entries.get(token)

@@ -72,7 +72,7 @@ class Engine(SnapshotHolder):
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("__weakref__", "_cache", "_gather_us", "_gatherers", "_issuers", "_keys")
+    __slots__ = ("_cache", "_gather_us", "_gatherers", "_issuers", "_keys")
 
     def __init__(
         self,
@@ -111,6 +111,11 @@ class Engine(SnapshotHolder):
             hot_budget_bytes=hot_budget_bytes,
             hot_threshold=hot_threshold,
         )
+
+    def _renew_locks(self) -> None:
+        super()._renew_locks()
+        if self._cache is not None:
+            self._cache.renew_lock()
 
     @property
     def issuers(self) -> tuple[Issuer, ...]:

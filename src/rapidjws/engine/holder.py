@@ -5,9 +5,12 @@ Readers take one reference and never a lock; writers build a new snapshot and sw
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
+from rapidjws import _native
 from rapidjws.engine import hot as hot_module
 from rapidjws.engine.hot import HotKeys, checked_acceleration
 from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
@@ -19,6 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rapidjws.engine.snapshot import Rules
+
+
+_holders: Final[WeakSet[SnapshotHolder]] = WeakSet()
+
+
+def _renew_locks() -> None:
+    """Replace the writers' locks in a forked child: a thread that is not there may have held them."""
+    _native.renew_locks()
+    for holder in _holders:
+        holder._renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class SnapshotHolder:
@@ -34,7 +51,7 @@ class SnapshotHolder:
         hot_threshold: Acceptances that earn a key its table.
     """
 
-    __slots__ = ("_change", "_hot", "_max_token_bytes", "_snapshot", "_workers")
+    __slots__ = ("__weakref__", "_change", "_hot", "_max_token_bytes", "_snapshot", "_workers")
 
     def __init__(
         self,
@@ -54,6 +71,11 @@ class SnapshotHolder:
         self._hot = HotKeys(checked_acceleration(acceleration), hot_budget_bytes, hot_threshold)
         self._change = threading.RLock()  # held by writers only; verification never takes it
         self._snapshot = self._make(KeyTable(keys), rules)
+        _holders.add(self)
+
+    def _renew_locks(self) -> None:
+        self._change = threading.RLock()
+        self._hot.renew_lock()
 
     @property
     def workers(self) -> int:

@@ -84,6 +84,10 @@ class HotKeys:
         table = self.tables.get(key)
         return 0 if table is None else table.address
 
+    def renew_lock(self) -> None:
+        """Replace the builders' lock in a forked child."""
+        self._lock = threading.Lock()
+
     def has_room_for(self, key: PreparedKey) -> bool:
         """Return whether a key could have a table without another losing its own."""
         need = _native.hot_bytes(key.number)
