@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import pickle
 from typing import Any
@@ -159,6 +160,24 @@ def test_text_that_is_no_strict_json_object_is_refused(text: bytes | str, place:
 def test_no_value_of_a_member_crashes(name: str, value: Any) -> None:
     """CVE-2026-33996: every member as every JSON type is a refusal, never another exception."""
     assert refused({**EC, name: value})[0].startswith("key_")
+
+
+def test_a_key_cannot_be_made_around_its_checks() -> None:
+    """CVE-2026-102266: every constructor of a key checks it, so the plain one is closed."""
+    options: dict[str, Any] = {"kty": "oct", "material": (b"", b"")}
+    for more in ({}, {"seal": None}, {"seal": object()}):
+        with pytest.raises(TypeError):
+            JWK(**options, **more)
+    with pytest.raises((TypeError, ValueError)):
+        dataclasses.replace(JWK.from_json(OCT), material=(b"", b""))
+
+
+def test_a_refused_text_says_why_and_shows_nothing() -> None:
+    """The code of the JSON fault stands in the error of the key."""
+    with pytest.raises(KeyRefused) as caught:
+        JWK.from_json('{"kty":"oct","k":"hunter2","k":"hunter2"}')
+    assert caught.value.actual == "duplicate_member"
+    assert "hunter2" not in repr(caught.value)
 
 
 def test_a_value_that_is_no_text_and_no_object_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,15 +121,26 @@ def test_a_compressed_point_is_refused() -> None:
     assert refused("der", head + compressed) == ("key_unsupported", "der")
 
 
+def tlv(tag: int, *parts: bytes) -> bytes:
+    """Write one DER element of less than 64 KiB."""
+    body = b"".join(parts)
+    if len(body) < 128:
+        return bytes([tag, len(body)]) + body
+    size = len(body).to_bytes(2, "big").lstrip(b"\0")
+    return bytes([tag, 0x80 | len(size)]) + size + body
+
+
+def body_of(der: bytes) -> tuple[bytes, bytes]:
+    """Split off the first DER element: its body, and what follows it."""
+    size, start = der[1], 2
+    if size & 0x80:
+        start += size & 0x7F
+        size = int.from_bytes(der[2:start], "big")
+    return der[start : start + size], der[start + size :]
+
+
 def explicit_p256(point: bytes) -> bytes:
     """Write a P-256 key with its curve parameters spelt out (RFC 3279 s.2.3.5)."""
-
-    def tlv(tag: int, *parts: bytes) -> bytes:
-        body = b"".join(parts)
-        if len(body) < 128:
-            return bytes([tag, len(body)]) + body
-        size = len(body).to_bytes(2, "big").lstrip(b"\0")
-        return bytes([tag, 0x80 | len(size)]) + size + body
 
     def integer(number: int) -> bytes:
         return tlv(2, number.to_bytes(number.bit_length() // 8 + 1, "big"))
@@ -151,6 +163,28 @@ def test_explicit_curve_parameters_are_refused() -> None:
     assert refused("der", explicit_p256(point))[0] in {"key_unsupported", "key_malformed"}
 
 
+def test_a_certificate_is_no_way_around() -> None:
+    """CVE-2022-0778: the key in a certificate is held to the same one spelling."""
+    public = PAIRS["P-256"].public_key()
+    inside, rest = body_of(certificate(public).public_bytes(Encoding.DER))
+    assert rest == b""
+    tbs, signature = body_of(inside)
+    spki = public.public_bytes(Encoding.DER, SPKI)
+    assert spki in tbs
+    assert JWK.from_der(tlv(0x30, tlv(0x30, tbs), signature)).crv == "P-256"
+    point = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    bad = tlv(0x30, tlv(0x30, tbs.replace(spki, explicit_p256(point))), signature)
+    assert refused("der", bad)[0] in {"key_unsupported", "key_malformed"}
+
+
+def test_numbers_that_pyca_refuses_are_a_refusal() -> None:
+    """The second opinion of the library behind the bridge is one of ours."""
+    stub: Any = SimpleNamespace(kty="EC", crv="P-256", alg=None, material=(bytes(64), b""))
+    with pytest.raises(KeyRefused) as caught:
+        _pyca.public_key(stub)
+    assert caught.value.code == "key_malformed"
+
+
 def test_other_kinds_of_keys_are_not_supported() -> None:
     """A key that signs nothing, or on a curve that JOSE does not name, is no key of ours."""
     for key in (
@@ -159,6 +193,9 @@ def test_other_kinds_of_keys_are_not_supported() -> None:
         ec.generate_private_key(ec.BrainpoolP256R1()).public_key(),
     ):
         assert refused("der", key.public_bytes(Encoding.DER, SPKI)) == ("key_unsupported", "der")
+    private = x25519.X25519PrivateKey.generate()
+    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert refused("der", der, private=True) == ("key_unsupported", "der")
 
 
 def test_a_weak_key_is_refused_in_every_form() -> None:
@@ -221,3 +258,12 @@ def test_an_algorithm_that_does_not_fit_is_refused() -> None:
     """The algorithm given to a key from DER is checked like one in a JWK."""
     assert refused("pem", pem_of("P-256"), alg="ES384") == ("key_malformed", "jwk.alg")
     assert refused("pem", pem_of("P-256"), alg="nope") == ("key_unsupported", "jwk.alg")
+
+
+def test_a_secret_has_no_key_object() -> None:
+    """The bridge is for key pairs; an HMAC secret stays out of it."""
+    secret = JWK.from_json({"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"})
+    for make in (_pyca.public_key, _pyca.private_key):
+        with pytest.raises(KeyRefused) as caught:
+            make(secret)
+        assert caught.value.code == "key_unsupported"

@@ -183,8 +183,6 @@ def _public_members(key: Any) -> dict[str, Any]:
 
 def _private_members(key: Any) -> dict[str, Any]:
     """Return the JWK members of a private key object."""
-    if not hasattr(key, "public_key"):
-        raise error_for("key_unsupported", _DER, "a key for signatures", type(key).__name__)
     members = _public_members(key.public_key())
     if members["kty"] == "RSA":
         numbers = key.private_numbers()

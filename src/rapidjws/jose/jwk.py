@@ -7,7 +7,7 @@ its numbers are sound and strong enough. What it never does: fetch (x5u), trust 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import MalformedToken, error_for
@@ -26,6 +26,7 @@ _THUMBPRINT_MEMBERS: Final = {  # RFC 7638 s.3.2, RFC 8037 s.2, RFC 9964: in the
     "AKP": ("alg", "kty", "pub"),
 }
 _SIGNING_OPS: Final = frozenset({"sign", "verify"})
+_SEAL: Final = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,11 @@ class JWK:
     key_ops: tuple[str, ...] | None = None
     material: tuple[bytes, bytes] = field(repr=False)
     private_material: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:  # CVE-2026-102266: no way to a key leads around its checks
+            raise TypeError("a JWK is built by from_json, from_pem or from_der")
 
     @classmethod
     def from_json(cls, data: dict[str, Any] | str | bytes, *, private: bool = False) -> JWK:
@@ -150,7 +156,8 @@ class JWK:
         """Return the public half; itself where it is public or symmetric already."""
         if not self.is_private:
             return self
-        return replace(self, private_material=(), key_ops=None if self.key_ops is None else ("verify",))
+        key_ops = None if self.key_ops is None else ("verify",)
+        return replace(self, private_material=(), key_ops=key_ops, seal=_SEAL)
 
     def as_dict(self, *, private: bool = False) -> dict[str, Any]:
         """Return the members as JSON values.
@@ -252,6 +259,7 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
         key_ops=key_ops,
         material=material,
         private_material=secret,
+        seal=_SEAL,
     )
     if secret:
         from rapidjws.jose import _pyca

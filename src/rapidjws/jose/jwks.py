@@ -58,6 +58,7 @@ class JWKSet:
         keys: Checked keys; two of one kid are both left out, as in :meth:`from_json`.
 
     Raises:
+        TypeError: something in ``keys`` is no JWK.
         KeySetRefused: mixed_key_set.
     """
 
@@ -71,6 +72,8 @@ class JWKSet:
 
     def __init__(self, keys: Iterable[JWK] = ()) -> None:
         entries = list(enumerate(keys))
+        if not all(isinstance(key, JWK) for _, key in entries):  # CVE-2022-23529: nothing is made into a key
+            raise TypeError("a JWKSet holds JWK values")
         _refuse_mixed({key.kty for _, key in entries})
         self._fill(entries, [])
 
