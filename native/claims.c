@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define CLAIMS_DATE_DIGITS 15 /* always exact, and no sum with leeway or age overflows */
+#define CLAIMS_DATE_DIGITS 12 /* of RJ_CLAIMS_DATE_MAX_S */
 
 /* The registered claims of RFC 7519 s.4.1. */
 typedef struct {
@@ -85,10 +85,13 @@ static rj_status claims_date(int64_t *date_s, const uint8_t *json, const rj_json
         return digits[1] == '0' ? RJ_CLAIMS_UNDECIDED : RJ_MALFORMED_CLAIM;
     }
     if (claim->value_len > CLAIMS_DATE_DIGITS) {
-        return RJ_CLAIMS_UNDECIDED;
+        return RJ_MALFORMED_CLAIM; /* RFC 7519 s.2: seconds, not milliseconds */
     }
     for (uint32_t i = 0; i < claim->value_len; i++) {
         value = value * 10 + (digits[i] - '0');
+    }
+    if (value > RJ_CLAIMS_DATE_MAX_S) {
+        return RJ_MALFORMED_CLAIM; /* RFC 7519 s.2: seconds, not milliseconds */
     }
     *date_s = value;
     return RJ_OK;

@@ -21,6 +21,9 @@
 
 #define RJ_CLAIMS_MAX_SECONDS INT64_C(1000000000000000) /* for now_s, leeway_s, max_age_s: no sum overflows */
 
+/* The last second of the year 9999. A later NumericDate is milliseconds, or a trick: refused. */
+#define RJ_CLAIMS_DATE_MAX_S INT64_C(253402300799)
+
 /* What the caller demands. Every span is borrowed, UTF-8, and compared byte for byte; nothing is copied. */
 /* rj-cdef-begin */
 typedef struct {
@@ -40,12 +43,12 @@ typedef struct {
  * Rules, with t the leeway: exp passes while now < exp + t; nbf once now + t >= nbf; iat if iat <= now + t;
  * max_age while now - iat <= max_age + t. iss equals the issuer exactly. One aud equals one of the audiences;
  * an aud in a token for which no audience is configured is refused. sub and jti are strings. NumericDates
- * are non-negative numbers. When several rules fail the verdict is the first of: malformed, missing, issuer,
- * audience, exp, nbf, iat, max_age. Whatever is undecided wins over every verdict, so that the full checker
- * gives the first of them itself.
+ * are numbers from 0 to RJ_CLAIMS_DATE_MAX_S. When several rules fail the verdict is the first of: malformed,
+ * missing, issuer, audience, exp, nbf, iat, max_age. Whatever is undecided wins over every verdict, so that
+ * the full checker gives the first of them itself.
  *
- * Undecided: a name with an escape; a NumericDate with a fraction, an exponent, more than 15 digits or
- * written -0; an iss to be compared that holds an escape; an aud that holds one while no plain one matches.
+ * Undecided: a name with an escape; a NumericDate with a fraction or an exponent, or written -0; an iss to be
+ * compared that holds an escape; an aud that holds one while no plain one matches.
  *
  * Returns: RJ_OK; RJ_CLAIMS_UNDECIDED; RJ_MALFORMED_CLAIM; RJ_MISSING_CLAIM; RJ_ISSUER_MISMATCH;
  *          RJ_AUDIENCE_MISMATCH; RJ_EXPIRED; RJ_NOT_YET_VALID; RJ_ISSUED_IN_FUTURE; RJ_TOO_OLD;

@@ -83,6 +83,7 @@ def sanitize(folder: Path, more: list[str]) -> int:
             "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:strict_string_checks=1",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
             "PYTHONMALLOC": "malloc",  # every bytes object gets its own red zones
+            "RAPIDJWS_FUZZ_SECONDS": os.environ.get("RAPIDJWS_FUZZ_SECONDS", "30"),
         },
     )
 

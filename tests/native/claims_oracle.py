@@ -11,6 +11,7 @@ from native_rooms import compile_driver, run_driver
 OK, MALFORMED, MISSING, EXPIRED, NOT_YET_VALID = 1, 9, 10, 11, 12
 IN_FUTURE, TOO_OLD, ISSUER, AUDIENCE, UNDECIDED, BAD_ARGUMENT = 13, 14, 15, 16, 18, 24
 NOW_S = 1_767_222_100
+DATE_MAX_S = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def checked(cases: list[tuple[Policy, bytes]], *, sanitized: bool = False) -> li
 
 
 def _is_date(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= DATE_MAX_S
 
 
 def _malformed(claims: dict[str, Any]) -> bool:
