@@ -10,7 +10,12 @@
 #include <stdint.h>
 
 #define WORDS_MAX 9 /* 521 bits */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WORDS_INLINE static __attribute__((noinline, unused)) /* instrumented copies would take minutes to compile */
+#else
 #define WORDS_INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 __extension__ typedef unsigned __int128 words_u128;
 __extension__ typedef __int128 words_i128;

@@ -77,16 +77,19 @@ static rj_fixedbase *fixedbase_reserve(rj_curve curve, unsigned is_generator, un
     return table;
 }
 
-static rj_status fixedbase_fill(rj_fixedbase *table, const uint64_t *x, const uint64_t *y)
+static rj_status fixedbase_fill(rj_fixedbase *table, rj_curve curve, const uint64_t *x, const uint64_t *y)
 {
-    void *scratch = malloc(table->engine->fill_bytes(&table->shape));
+    const fb_filler *filler = rj_fb_filler(curve);
+    void *scratch = malloc(filler->fill_bytes(&table->shape));
     int filled;
 
     if (scratch == NULL)
         return RJ_NO_MEMORY;
-    filled = table->engine->fill(table->rows, &table->shape, x, y, scratch);
+    filled = filler->fill(table->rows, &table->shape, x, y, scratch);
     free(scratch);
-    return filled ? RJ_OK : RJ_LIBCRYPTO_FAILED;
+    if (filled && table->engine != rj_fb_portable(curve))
+        filler->to_lanes(table->rows, ((size_t)table->shape.windows << (table->shape.width - 1)) * 2);
+    return filled ? RJ_OK : RJ_LIBCRYPTO_FAILED; /* no point of prime order has a degenerate multiple here */
 }
 
 /* Build the table of a point that libcrypto has found to be on the curve. */
@@ -102,7 +105,7 @@ static rj_status fixedbase_build_point(rj_fixedbase **out, rj_curve curve, const
         return RJ_NO_MEMORY;
     rj_fb_words_from_be(x, c->words, xy, c->coord_bytes);
     rj_fb_words_from_be(y, c->words, xy + c->coord_bytes, c->coord_bytes);
-    status = fixedbase_fill(table, x, y);
+    status = fixedbase_fill(table, curve, x, y);
     if (status == RJ_OK)
         status = rj_fb_oracle_compare(table, xy);
     if (status != RJ_OK) {

@@ -6,9 +6,10 @@
 #include <openssl/obj_mac.h>
 
 #include "fixedbase_internal.h"
+#include "fixedbase_lanes_cpu.h"
 
 static const fb_curve curves_p256 = {
-    .bits = 256, .words = 4, .coord_bytes = 32,
+    .id = RJ_CURVE_P256, .bits = 256, .words = 4, .coord_bytes = 32,
     .key_width = 8, .generator_width = 8, .nid = NID_X9_62_prime256v1,
     .p = {0xffffffffffffffff, 0x00000000ffffffff, 0x0000000000000000, 0xffffffff00000001},
     .n = {0xf3b9cac2fc632551, 0xbce6faada7179e84, 0xffffffffffffffff, 0xffffffff00000000},
@@ -21,7 +22,7 @@ static const fb_curve curves_p256 = {
 };
 
 static const fb_curve curves_p384 = {
-    .bits = 384, .words = 6, .coord_bytes = 48,
+    .id = RJ_CURVE_P384, .bits = 384, .words = 6, .coord_bytes = 48,
     .key_width = 8, .generator_width = 8, .nid = NID_secp384r1,
     .p = {0x00000000ffffffff, 0xffffffff00000000, 0xfffffffffffffffe, 0xffffffffffffffff, 0xffffffffffffffff,
          0xffffffffffffffff},
@@ -39,7 +40,7 @@ static const fb_curve curves_p384 = {
 };
 
 static const fb_curve curves_p521 = {
-    .bits = 521, .words = 9, .coord_bytes = 66,
+    .id = RJ_CURVE_P521, .bits = 521, .words = 9, .coord_bytes = 66,
     .key_width = 8, .generator_width = 8, .nid = NID_secp521r1,
     .p = {0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff,
          0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff, 0x00000000000001ff},
@@ -57,7 +58,7 @@ static const fb_curve curves_p521 = {
 };
 
 static const fb_curve curves_k256 = {
-    .bits = 256, .words = 4, .coord_bytes = 32,
+    .id = RJ_CURVE_K256, .bits = 256, .words = 4, .coord_bytes = 32,
     .key_width = 8, .generator_width = 8, .nid = NID_secp256k1,
     .p = {0xfffffffefffffc2f, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff},
     .n = {0xbfd25e8cd0364141, 0xbaaedce6af48a03b, 0xfffffffffffffffe, 0xffffffffffffffff},
@@ -93,11 +94,41 @@ const fb_engine *rj_fb_portable(rj_curve curve)
     return NULL;
 }
 
+const fb_filler *rj_fb_filler(rj_curve curve)
+{
+    switch (curve) {
+    case RJ_CURVE_P256: return &rj_fb_filler_p256;
+    case RJ_CURVE_P384: return &rj_fb_filler_p384;
+    case RJ_CURVE_P521: return &rj_fb_filler_p521;
+    case RJ_CURVE_K256: return &rj_fb_filler_k256;
+    case RJ_CURVE_COUNT: break;
+    }
+    return NULL;
+}
+
+#if RJ_HAVE_LANES
+const fb_engine *rj_fb_lanes(rj_curve curve)
+{
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512ifma") ||
+        !__builtin_cpu_supports("bmi2"))
+        return NULL;
+    switch (curve) {
+    case RJ_CURVE_P256: return &rj_fb_lanes_p256;
+    case RJ_CURVE_P384: return &rj_fb_lanes_p384;
+    case RJ_CURVE_P521: return &rj_fb_lanes_p521;
+    case RJ_CURVE_K256: return &rj_fb_lanes_k256;
+    case RJ_CURVE_COUNT: break;
+    }
+    return NULL;
+}
+#else
 const fb_engine *rj_fb_lanes(rj_curve curve)
 {
     (void)curve;
     return NULL;
 }
+#endif
 
 unsigned rj_fb_windows(const fb_curve *curve, unsigned width)
 {

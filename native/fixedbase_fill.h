@@ -135,6 +135,12 @@ static int fill_rows(uint64_t *rows_words, const fb_shape *shape, const uint64_t
     return 1;
 }
 
+static void fill_to_lanes(uint64_t *rows, size_t coordinates)
+{
+    for (size_t i = 0; i < coordinates; i++)
+        fe_to_lanes(rows + i * FE_WORDS, (const fe *)(const void *)(rows + i * FE_WORDS));
+}
+
 static void fill_plain(uint64_t *x, uint64_t *y, const uint64_t *point)
 {
     const fill_point *p = (const fill_point *)(const void *)point;

@@ -17,6 +17,7 @@
 
 /* One curve y^2 = x^3 + ax + b over p, of prime order n. Constants in FIPS 186-5 / SP 800-186 and SEC 2. */
 typedef struct {
+    rj_curve id;
     unsigned bits;            /* of p, and of n */
     unsigned words;           /* 64-bit words of a coordinate and of a scalar */
     unsigned coord_bytes;
@@ -39,21 +40,26 @@ typedef struct {
     unsigned width, windows;
 } fb_shape;
 
-/* The arithmetic of one curve. Points are stored as x words, then y words, in the engine's own residues. */
+/* How the table of one curve is filled. Points are stored as x words, then y words, in an engine's own residues. */
 typedef struct {
-    const char *name;
-
     /* Scratch bytes of fill. */
     size_t (*fill_bytes)(const fb_shape *shape);
-    /* Fill rows with the odd multiples of the point (x, y), plain words. Returns 1, or 0 on a degenerate step. */
+    /* Fill rows with the odd multiples of the point (x, y), plain words, in the residues of the portable engine.
+     * Returns 1, or 0 on a degenerate step. */
     int (*fill)(uint64_t *rows, const fb_shape *shape, const uint64_t *x, const uint64_t *y, void *scratch);
+    /* Turn the stored coordinates into the residues of the vector engine. */
+    void (*to_lanes)(uint64_t *rows, size_t coordinates);
+} fb_filler;
+
+/* The arithmetic of one curve. */
+typedef struct {
+    const char *name;
     /* Write one stored point as plain words. */
     void (*plain)(uint64_t *x, uint64_t *y, const uint64_t *point);
-
     /* Work bytes of sum for n signatures of `points` points. */
     size_t (*sum_bytes)(size_t n, unsigned points);
     /* x[i] = plain x of the sum of refs[i * points ..]; dead[i] is set to 1 where a step was degenerate and
-     * signatures that are dead on entry are skipped. Work is FB_TABLE_ALIGN aligned. */
+     * signatures that are dead on entry are skipped. Work is FB_TABLE_ALIGN aligned, n at most FB_CHUNK. */
     void (*sum)(uint64_t *x, uint8_t *dead, void *work, const fb_ref *refs, size_t n, unsigned points);
     /* RJ_OK when the x of the sum of refs is r[0] or r[1] (plain, r_count of them), RJ_SIGNATURE_INVALID when
      * not, RJ_UNDECIDED when a step was degenerate. */
@@ -84,8 +90,12 @@ static inline void *rj_fb_align(void *memory)
 const fb_curve *rj_fb_curve(rj_curve curve);
 unsigned rj_fb_windows(const fb_curve *curve, unsigned width);
 
+extern const fb_filler rj_fb_filler_p256, rj_fb_filler_p384, rj_fb_filler_p521, rj_fb_filler_k256;
+const fb_filler *rj_fb_filler(rj_curve curve);
+
 extern const fb_engine rj_fb_portable_p256, rj_fb_portable_p384, rj_fb_portable_p521, rj_fb_portable_k256;
 const fb_engine *rj_fb_portable(rj_curve curve);
+extern const fb_engine rj_fb_lanes_p256, rj_fb_lanes_p384, rj_fb_lanes_p521, rj_fb_lanes_k256;
 const fb_engine *rj_fb_lanes(rj_curve curve); /* NULL where the build or this CPU has no lanes */
 
 /* fixedbase_oracle.c: libcrypto's opinion. All leave its error queue as they found it. */

@@ -53,18 +53,33 @@ uint8_t rj_fb_numbers_read(fb_numbers *numbers, const fb_curve *curve, const uin
     return RJ_OK;
 }
 
-/* With s^-1 2^(64 words) in hand: e = u2 = r / s and s = u1 = e / s, plain. */
-WORDS_INLINE void scalar_finish(fb_numbers *numbers, const uint64_t *s_inverse, const fb_curve *curve, unsigned words)
+/* r = a * b / 2^(64 words) mod n. */
+static __attribute__((noinline)) void scalar_mul(uint64_t *r, const uint64_t *a, const uint64_t *b,
+                                                 const fb_curve *curve)
 {
-    words_mont_mul(numbers->s, s_inverse, numbers->e, curve->n, curve->n_neg_inv, words);
-    words_mont_mul(numbers->e, s_inverse, numbers->r, curve->n, curve->n_neg_inv, words);
+    if (curve->words == 4)
+        words_mont_mul(r, a, b, curve->n, curve->n_neg_inv, 4);
+    else if (curve->words == 6)
+        words_mont_mul(r, a, b, curve->n, curve->n_neg_inv, 6);
+    else
+        words_mont_mul(r, a, b, curve->n, curve->n_neg_inv, 9);
 }
 
-/* Montgomery's trick. With M(a, b) = ab / R: prefix_k = M(prefix_(k-1), s_k), and for c_k = R / prefix_k:
- * R / s_k = M(c_k, prefix_(k-1)), c_(k-1) = M(c_k, s_k). */
-WORDS_INLINE void scalar_share_inverse(fb_numbers *numbers, uint64_t (*prefix)[WORDS_MAX], const uint8_t *dead,
-                                       size_t n, const fb_curve *curve, unsigned words)
+/* With s^-1 2^(64 words) in hand: e = u2 = r / s and s = u1 = e / s, plain. */
+static void scalar_finish(fb_numbers *numbers, const uint64_t *s_inverse, const fb_curve *curve)
 {
+    scalar_mul(numbers->s, s_inverse, numbers->e, curve);
+    scalar_mul(numbers->e, s_inverse, numbers->r, curve);
+}
+
+/* Turn (r, s, e) of every live signature into u1 (in s) and u2 (in e), with one inversion.
+ *
+ * Montgomery's trick. With M(a, b) = ab / R: prefix_k = M(prefix_(k-1), s_k), and for c_k = R / prefix_k:
+ * R / s_k = M(c_k, prefix_(k-1)), c_(k-1) = M(c_k, s_k). */
+void rj_fb_numbers_to_scalars(fb_numbers *numbers, uint64_t (*prefix)[WORDS_MAX], const uint8_t *dead, size_t n,
+                              const fb_curve *curve)
+{
+    unsigned words = curve->words;
     uint64_t running[WORDS_MAX], s_inverse[WORDS_MAX];
     size_t first = n;
 
@@ -77,32 +92,20 @@ WORDS_INLINE void scalar_share_inverse(fb_numbers *numbers, uint64_t (*prefix)[W
             continue;
         }
         words_copy(prefix[i], running, words);
-        words_mont_mul(running, running, numbers[i].s, curve->n, curve->n_neg_inv, words);
+        scalar_mul(running, running, numbers[i].s, curve);
     }
     if (first == n)
         return;
     (void)rj_inverse_vartime(running, running, words, &curve->mod_n); /* n is prime and no s is 0 */
-    words_mont_mul(running, running, curve->n_rr, curve->n, curve->n_neg_inv, words);
+    scalar_mul(running, running, curve->n_rr, curve);
     for (size_t i = n; i-- > first + 1;) {
         if (dead[i])
             continue;
-        words_mont_mul(s_inverse, running, prefix[i], curve->n, curve->n_neg_inv, words);
-        words_mont_mul(running, running, numbers[i].s, curve->n, curve->n_neg_inv, words);
-        scalar_finish(&numbers[i], s_inverse, curve, words);
+        scalar_mul(s_inverse, running, prefix[i], curve);
+        scalar_mul(running, running, numbers[i].s, curve);
+        scalar_finish(&numbers[i], s_inverse, curve);
     }
-    scalar_finish(&numbers[first], running, curve, words);
-}
-
-/* Turn (r, s, e) of every live signature into u1 (in s) and u2 (in e), with one inversion. */
-void rj_fb_numbers_to_scalars(fb_numbers *numbers, uint64_t (*prefix)[WORDS_MAX], const uint8_t *dead, size_t n,
-                              const fb_curve *curve)
-{
-    if (curve->words == 4)
-        scalar_share_inverse(numbers, prefix, dead, n, curve, 4);
-    else if (curve->words == 6)
-        scalar_share_inverse(numbers, prefix, dead, n, curve, 6);
-    else
-        scalar_share_inverse(numbers, prefix, dead, n, curve, 9);
+    scalar_finish(&numbers[first], running, curve);
 }
 
 /* The x coordinates that are r modulo n: r, and r + n where that is below p. Returns how many. */

@@ -118,8 +118,6 @@ rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *
 {
     verify_work cut;
     const fb_curve *curve;
-    uintptr_t start;
-    size_t used;
 
     if (n == 0)
         return RJ_OK;
@@ -127,11 +125,9 @@ rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *
         if (!verify_tables_fit(&items[i], &items[0]))
             return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags or roles */
     curve = items[0].key->curve;
-    start = (uintptr_t)rj_fb_align(work);
-    used = verify_cut(&cut, start, curve, verify_chunk(n)) - start + FB_TABLE_ALIGN +
-           items[0].key->engine->sum_bytes(verify_chunk(n), verify_points(curve));
-    if (work_bytes < used)
+    if (work_bytes < rj_fixedbase_work_bytes(curve->id, n))
         return RJ_BAD_ARGUMENT; /* the caller's mistake: work is too small */
+    (void)verify_cut(&cut, (uintptr_t)rj_fb_align(work), curve, verify_chunk(n));
     for (size_t at = 0; at < n; at += FB_CHUNK)
         verify_run_chunk(verdicts + at, &cut, items + at, n - at < FB_CHUNK ? n - at : FB_CHUNK);
     return RJ_OK;

@@ -1,0 +1,87 @@
+"""ECDSA with per-key tables against OpenSSL and Wycheproof, on the plain and the vector arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from native_rooms import NATIVE, compile_driver, differential_count, run_driver, wycheproof
+
+ROOMS = tuple(sorted(path.stem for path in NATIVE.glob("*.c") if path.stem.startswith(("fixedbase", "field_"))))
+CURVES = {"P-256": 0, "P-384": 1, "P-521": 2, "secp256k1": 3}
+WIDTHS = {"P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}
+PORTABLE, BEST = "1", "0"
+UNDECIDED, OK, SIGNATURE_INVALID = 0, 1, 8
+
+curves = pytest.mark.parametrize("curve", CURVES)
+engines = pytest.mark.parametrize("flags", [PORTABLE, BEST], ids=["portable", "best"])
+
+
+@curves
+@engines
+def test_random_signatures_equal_openssl(curve: str, flags: str) -> None:
+    """Good, spoiled and mirrored signatures get OpenSSL's verdict, in batches of every size and singly."""
+    count = differential_count(5000)
+    printed = run_driver(
+        compile_driver("drive_fixedbase", ROOMS), "differential", str(CURVES[curve]), flags, count, "1"
+    )
+    assert printed.startswith(f"{count} signatures")
+
+
+@curves
+@engines
+def test_edge_signatures_equal_openssl(curve: str, flags: str) -> None:
+    """Edge r, s, digests, keys and scalars get OpenSSL's verdict or none, and never disturb their neighbours."""
+    run_driver(compile_driver("drive_fixedbase", ROOMS), "edges", str(CURVES[curve]), flags, "2")
+
+
+@curves
+@engines
+def test_edge_signatures_under_sanitizers(curve: str, flags: str) -> None:
+    """No edge or random signature makes the rooms read or write amiss, or rely on undefined behaviour."""
+    program = compile_driver("drive_fixedbase", ROOMS, sanitized=True)
+    run_driver(program, "edges", str(CURVES[curve]), flags, "3")
+    run_driver(program, "differential", str(CURVES[curve]), flags, "300", "3")
+
+
+def test_misuse_is_refused() -> None:
+    """Points off the curve, wrong lengths, flags, roles, curves and short buffers are refused, nothing written."""
+    run_driver(compile_driver("drive_fixedbase", ROOMS), "refusals")
+
+
+@engines
+@pytest.mark.parametrize(
+    ("name", "curve", "count"),
+    [
+        ("ecdsa_secp256r1_sha256_p1363_test.json", "P-256", 241),
+        ("ecdsa_secp256r1_sha512_p1363_test.json", "P-256", 311),
+        ("ecdsa_secp384r1_sha384_p1363_test.json", "P-384", 261),
+        ("ecdsa_secp384r1_sha512_p1363_test.json", "P-384", 299),
+        ("ecdsa_secp521r1_sha512_p1363_test.json", "P-521", 304),
+        ("ecdsa_secp256k1_sha256_p1363_test.json", "secp256k1", 234),
+    ],
+)
+def test_wycheproof_signatures(name: str, curve: str, count: int, flags: str) -> None:
+    """Every Wycheproof R||S of the right length gets its verdict, or none where the sum is degenerate."""
+    vectors = wycheproof(name)
+    lines, labels = [], []
+    for group in vectors["testGroups"]:
+        key = group["publicKey"]["uncompressed"][2:]
+        hash_name = group["sha"].replace("-", "").lower()
+        for case in group["tests"]:
+            if len(case["sig"]) != 4 * WIDTHS[curve]:
+                assert case["result"] != "valid", case["tcId"]
+                continue
+            digest = hashlib.new(hash_name, bytes.fromhex(case["msg"])).hexdigest()
+            lines.append(f"{CURVES[curve]} {key} {digest} {case['sig']}")
+            labels.append((case["tcId"], OK if case["result"] == "valid" else SIGNATURE_INVALID))
+    printed = run_driver(compile_driver("drive_fixedbase", ROOMS), "lines", flags, lines=lines)
+    verdicts = [int(line) for line in printed.split()]
+    assert len(verdicts) == len(labels) == count
+    wrong = [
+        tc
+        for (tc, label), verdict in zip(labels, verdicts, strict=True)
+        if verdict not in {label, UNDECIDED}
+    ]
+    assert wrong == []
+    assert verdicts.count(UNDECIDED) <= len(verdicts) // 10
