@@ -59,16 +59,17 @@ ptrdiff_t rj_token_payload(uint8_t *out, size_t capacity, const uint8_t *token, 
     return (ptrdiff_t)out_len;
 }
 
-rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, uint32_t alg, const uint8_t *input,
-                        size_t input_len, const uint8_t *signature, size_t signature_len, int acceleration)
+rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_hot *hot, uint32_t alg,
+                        const uint8_t *input, size_t input_len, const uint8_t *signature,
+                        size_t signature_len, int acceleration)
 {
-    rj_slot slot = {.key = key, .hot = NULL, .alg = alg, .issuer = 0};
+    rj_slot slot = {.key = key, .hot = hot, .alg = alg, .issuer = 0};
     rj_span message = {input, input_len};
     rj_span claimed = {signature, signature_len};
     rj_work *work = NULL;
     rj_status status = RJ_UNDECIDED;
 
-    if (!rj_key_serves(key, alg)) {
+    if (!rj_key_serves(key, alg) || (hot != NULL && rj_hot_alg(hot) != alg)) {
         return RJ_BAD_ARGUMENT; /* RFC 8725 s.3.1: one key, one kind of algorithm */
     }
     work = rj_runtime_take(runtime);

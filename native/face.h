@@ -23,10 +23,11 @@ RJ_MUST_CHECK rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offse
 ptrdiff_t rj_token_payload(uint8_t *out, size_t capacity, const uint8_t *token, size_t len);
 /* rj-cdef-end */
 
-/* Verify one signature with one key, outside of any table; acceleration 0 asks for libcrypto alone.
- * Returns as rj_verify; RJ_BAD_ARGUMENT where the key cannot serve the algorithm. */
+/* Verify one signature with one key, outside of any table of keys; hot: the key's own hot table, or NULL;
+ * acceleration 0 asks for libcrypto alone.
+ * Returns as rj_verify; RJ_BAD_ARGUMENT where the key or its table cannot serve the algorithm. */
 /* rj-cdef-begin */
-RJ_MUST_CHECK rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, uint32_t alg,
+RJ_MUST_CHECK rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_hot *hot, uint32_t alg,
                                       const uint8_t *input, size_t input_len, const uint8_t *signature,
                                       size_t signature_len, int acceleration);
 /* rj-cdef-end */

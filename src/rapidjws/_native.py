@@ -130,18 +130,19 @@ class NativeKey:
         self._handle = ffi.gc(handle, lib.rj_key_free)
         self.address = int(ffi.cast("uintptr_t", handle))
 
-    def verify(self, alg: int, signing_input: bytes, signature: bytes, *, accelerated: bool = True) -> int:
-        """Return the status of one signature."""
-        status: int = lib.rj_verify_raw(
-            runtime,
-            self._handle,
-            alg,
-            signing_input,
-            len(signing_input),
-            signature,
-            len(signature),
-            accelerated,
-        )
+    def verify(
+        self,
+        alg: int,
+        signing_input: bytes,
+        signature: bytes,
+        *,
+        accelerated: bool = True,
+        hot: NativeHot | None = None,
+    ) -> int:
+        """Return the status of one signature; ``hot`` is this key's own table, where it shall be used."""
+        table = ffi.NULL if hot is None else hot.handle
+        message, claimed = (signing_input, len(signing_input)), (signature, len(signature))
+        status: int = lib.rj_verify_raw(runtime, self._handle, table, alg, *message, *claimed, accelerated)
         return status
 
 
@@ -177,11 +178,11 @@ class NativeHot:
         address: Where it lies, for packing into slots.
     """
 
-    __slots__ = ("_generator", "_handle", "address")
+    __slots__ = ("_generator", "address", "handle")
 
     def __init__(self, handle: Any, generator: Any) -> None:
         self._generator = generator  # the key's table borrows it
-        self._handle = ffi.gc(handle, lib.rj_hot_free)
+        self.handle = ffi.gc(handle, lib.rj_hot_free)
         self.address = int(ffi.cast("uintptr_t", handle))
 
 

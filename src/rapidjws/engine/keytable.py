@@ -80,7 +80,8 @@ def prepare(jwk: JWK, alg: str, shared: dict[int, _native.NativeKey] | None = No
         shared: RSA keys serve several algorithms with one native key: pass one dict a key to share it.
 
     Raises:
-        KeyRefused: ``key_alg_mismatch``, ``key_malformed``, ``key_weak`` or ``key_unsupported``.
+        HeaderRefused: ``key_alg_mismatch``.
+        KeyRefused: ``key_malformed``, ``key_weak`` or ``key_unsupported``.
     """
     if alg not in jwk.algorithms:
         raise error_for("key_alg_mismatch", "key.alg", expected=jwk.alg or jwk.kty, actual=alg)

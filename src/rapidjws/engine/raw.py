@@ -28,8 +28,8 @@ def verify_raw(alg: str, key: JWK, signing_input: bytes, signature: bytes) -> No
 
     Raises:
         SignatureInvalid: ``signature_invalid``.
-        HeaderRefused: ``unsupported_algorithm``.
-        KeyRefused: ``key_alg_mismatch``, ``key_malformed``, ``key_weak`` or ``key_unsupported``.
+        HeaderRefused: ``unsupported_algorithm`` or ``key_alg_mismatch``.
+        KeyRefused: ``key_malformed``, ``key_weak`` or ``key_unsupported``.
 
     Source: RFC 7518 section 3.1.
     """
