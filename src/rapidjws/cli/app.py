@@ -5,6 +5,10 @@ from __future__ import annotations
 import typer
 
 from rapidjws.cli.demo import demo
+from rapidjws.cli.jwk import jwk
+from rapidjws.cli.jwks import jwks
+from rapidjws.cli.keygen import keygen
+from rapidjws.cli.sign import sign
 from rapidjws.cli.verify import verify
 from rapidjws.cli.version import version
 
@@ -16,5 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(verify)
+app.command()(sign)
+app.command()(keygen)
+app.command()(jwk)
+app.add_typer(jwks, name="jwks")
 app.command()(demo)
 app.command()(version)

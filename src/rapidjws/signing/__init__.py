@@ -1,6 +1,16 @@
 """Make signatures: a Signer signs octets, the serializations put them into tokens."""
 
 from rapidjws.signing.compact import sign_compact
+from rapidjws.signing.json_form import Signature, sign_flattened, sign_general
+from rapidjws.signing.jwt import JWTBuilder
 from rapidjws.signing.signer import LocalSigner, Signer
 
-__all__ = ["LocalSigner", "Signer", "sign_compact"]
+__all__ = [
+    "JWTBuilder",
+    "LocalSigner",
+    "Signature",
+    "Signer",
+    "sign_compact",
+    "sign_flattened",
+    "sign_general",
+]

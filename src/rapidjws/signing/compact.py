@@ -1,40 +1,67 @@
-"""JWS Compact Serialization, written (RFC 7515 s.7.1)."""
+"""JWS Compact Serialization, written (RFC 7515 s.7.1, appendix F; RFC 7797 s.5)."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from rapidjws import _native
+from rapidjws.errors import error_for
+from rapidjws.signing.header import header_members, header_octets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapidjws.signing.signer import Signer
 
-
-def protected_header(signer: Signer, header: Mapping[str, Any] | None) -> bytes:
-    """Return the protected header's octets: alg and kid of the signer, then what the caller gives."""
-    members: dict[str, Any] = {"alg": signer.alg}
-    if signer.kid is not None:
-        members["kid"] = signer.kid
-    members.update(header or {})
-    return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+_UNENCODED = frozenset(range(0x20, 0x7F)) - {ord(".")}
 
 
-def sign_compact(payload: bytes, signer: Signer, *, header: Mapping[str, Any] | None = None) -> str:
+def signing_input(protected: bytes, payload: bytes, *, b64: bool) -> bytes:
+    """Return the JWS Signing Input (RFC 7515 s.2, RFC 7797 s.3)."""
+    encode = _native.b64url_encode
+    return encode(protected) + b"." + (encode(payload) if b64 else payload)
+
+
+def assemble(
+    protected: bytes, payload: bytes, signer: Signer, *, detached: bool = False, b64: bool = True
+) -> str:
+    """Sign whatever header octets these are; the checks are the caller's."""
+    octets = signing_input(protected, payload, b64=b64)
+    shown = b"" if detached else octets.partition(b".")[2]
+    signature = _native.b64url_encode(signer.sign(octets))
+    return b".".join((octets.partition(b".")[0], shown, signature)).decode()
+
+
+def sign_compact(
+    payload: bytes,
+    signer: Signer,
+    *,
+    header: Mapping[str, Any] | None = None,
+    detached: bool = False,
+    b64: bool = True,
+) -> str:
     """Sign a payload into a compact token.
 
     Args:
         payload: The JWS Payload's octets.
-        signer: Who signs.
+        signer: Who signs; gives ``alg`` and ``kid``.
         header: Further protected header parameters, for instance ``{"typ": "JWT"}``.
+        detached: True to leave the payload out of the token (RFC 7515 appendix F).
+        b64: False for an unencoded payload (RFC 7797); inside a token it may then hold printable ASCII
+            without a dot only.
 
     Returns:
         The token.
 
-    Source: RFC 7515 section 5.1, section 7.1.
+    Raises:
+        ConfigurationError: ``configuration_invalid``: a header parameter the caller may not set.
+        MalformedToken: ``b64_unsupported``: an unencoded payload that cannot stand in a compact token.
+
+    Source: RFC 7515 section 5.1, section 7.1; RFC 7797 section 5.2.
     """
-    encode = _native.b64url_encode
-    signing_input = encode(protected_header(signer, header)) + b"." + encode(payload)
-    return (signing_input + b"." + encode(signer.sign(signing_input))).decode()
+    if not b64 and not detached and not _UNENCODED.issuperset(payload):
+        raise error_for(
+            "b64_unsupported", "payload", expected="printable ASCII without a dot, or detached content"
+        )
+    protected = header_octets(header_members(signer, header, b64=b64))
+    return assemble(protected, payload, signer, detached=detached, b64=b64)
