@@ -129,18 +129,26 @@ F25519_INLINE int f25519_is_zero(const f25519 *a) {
 
 /* Little-endian words of 32 bytes, and back. */
 F25519_INLINE void f25519_load(uint64_t words[4], const uint8_t bytes32[32]) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(words, bytes32, 32);
+#else
     for (int i = 0; i < 4; i++) {
         words[i] = 0;
         for (int k = 7; k >= 0; k--) {
             words[i] = words[i] << 8 | bytes32[8 * i + k];
         }
     }
+#endif
 }
 
 F25519_INLINE void f25519_store(uint8_t bytes32[32], const uint64_t words[4]) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(bytes32, words, 32);
+#else
     for (int i = 0; i < 32; i++) {
         bytes32[i] = (uint8_t)(words[i / 8] >> (8 * (i % 8)));
     }
+#endif
 }
 
 #endif

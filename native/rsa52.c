@@ -22,14 +22,13 @@ size_t rj_rsa52_digits(size_t modulus_bits) {
 static uint64_t rsa52_word_at(const uint8_t *in, size_t len, size_t at) {
     uint64_t word = 0;
 
-    if (at + 8 <= len) {
-        const uint8_t *top = in + (len - at - 8);
-        for (size_t i = 0; i < 8; i++) {
-            word = word << 8 | top[i]; /* compilers make one load and a byte swap of it */
-        }
-        return word;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (at + 8 <= len) { /* the loop below, faster */
+        memcpy(&word, in + (len - at - 8), sizeof(word));
+        return __builtin_bswap64(word);
     }
-    for (size_t i = at; i < len; i++) {
+#endif
+    for (size_t i = at; i < len && i < at + 8; i++) {
         word |= (uint64_t)in[len - 1 - i] << (8 * (i - at));
     }
     return word;
@@ -49,6 +48,14 @@ void rj_rsa52_to_bytes(uint8_t *out, size_t len, const uint64_t *in, size_t digi
         const uint64_t low = in[i] | in[i + 1] << 52;
         const uint64_t high = in[i + 1] >> 12;
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        if (at + 16 <= len) { /* the loops below, faster; the next two digits overwrite the spare bytes */
+            const uint64_t words[2] = {__builtin_bswap64(high), __builtin_bswap64(low)};
+            memcpy(out + (len - at - 16), words, sizeof(words));
+            at += 13;
+            continue;
+        }
+#endif
         for (size_t k = 0; k < 8 && at + k < len; k++) {
             out[len - 1 - at - k] = (uint8_t)(low >> (8 * k));
         }

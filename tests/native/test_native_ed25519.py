@@ -13,6 +13,7 @@ ROOMS = (
     "ed25519_verify",
     "field_inverse",
     "digest",
+    "digest_lanes",
 )
 OK, SIGNATURE_INVALID = 1, 8
 BOTH = pytest.mark.parametrize("sanitized", [False, True], ids=["plain", "sanitized"])

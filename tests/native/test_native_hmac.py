@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from native_rooms import compile_driver, differential_count, run_driver, wycheproof
 
-ROOMS = ("digest", "hmac")
+ROOMS = ("digest", "digest_lanes", "hmac")
 OK, SIGNATURE_INVALID, KEY_WEAK = 1, 8, 21
 
 
@@ -14,6 +14,13 @@ def test_digests_and_tags_equal_openssl(sanitized: bool) -> None:
     """Every digest, tag and refusal equals what EVP and RFC 7518 s.3.2 say, at every length edge."""
     program = compile_driver("drive_hmac", ROOMS, sanitized=sanitized)
     run_driver(program, "differential", differential_count(2000), "1")
+
+
+@pytest.mark.parametrize("sanitized", [False, True], ids=["plain", "sanitized"])
+def test_digests_in_lanes_equal_openssl(sanitized: bool) -> None:
+    """Eight digests at a time equal EVP's, at every length edge and however a message is cut in two."""
+    program = compile_driver("drive_hmac", ROOMS, sanitized=sanitized)
+    run_driver(program, "lanes", differential_count(500), "1")
 
 
 @pytest.mark.parametrize(("digest_id", "bits"), [(1, 256), (2, 384), (3, 512)])

@@ -1,0 +1,262 @@
+"""Break the hmac, rsa and ed25519 rooms one small way at a time, and show that a driver notices each.
+
+A mutant is one line with one operator, constant, index or statement changed. It is compiled with its room's
+driver, which must fail. Survivors are printed; those in EQUIVALENT are known to change nothing.
+
+    python tests/native/mutate_ed.py [--all] [--only ROOM] [--count N] [--seed S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import random
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+NATIVE = TESTS.parents[1] / "native"
+COMPILE = ["cc", "-std=c11", "-O1", "-w", "-c"]
+TIMEOUT_S = 60
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Rooms that are linked into one driver, and the driver's runs that must notice a mutant."""
+
+    driver: str
+    linked: tuple[str, ...]
+    mutated: tuple[str, ...]
+    runs: tuple[tuple[str, ...], ...]
+
+
+GROUPS = (
+    Group(
+        driver="drive_hmac",
+        linked=("digest.c", "digest_lanes.c", "hmac.c"),
+        mutated=("digest.c", "digest_lanes.c", "hmac.c"),
+        runs=(("differential", "40", "1"), ("lanes", "40", "1")),
+    ),
+    Group(
+        driver="drive_rsa",
+        linked=("rsa.c", "rsa_key.c", "rsa52.c", "rsa52_lanes.c", "rsa_padding.c", "digest.c"),
+        mutated=("rsa.c", "rsa_key.c", "rsa52.c", "rsa52_lanes.c", "rsa_padding.c"),
+        runs=(("limits",), ("arithmetic", "60", "1"), ("lines",)),
+    ),
+    Group(
+        driver="drive_ed25519",
+        linked=(
+            "ed25519_point.c",
+            "ed25519_scalar.c",
+            "ed25519_lanes.c",
+            "ed25519_table.c",
+            "ed25519_verify.c",
+            "field_inverse.c",
+            "digest.c",
+            "digest_lanes.c",
+        ),
+        mutated=(
+            "field_25519.h",
+            "field_25519_lanes.h",
+            "ed25519_point.c",
+            "ed25519_scalar.c",
+            "ed25519_lanes.c",
+            "ed25519_table.c",
+            "ed25519_verify.c",
+        ),
+        runs=(("keys",), ("field", "400", "1"), ("differential", "200", "2")),
+    ),
+)
+
+OPERATORS: tuple[tuple[str, str], ...] = (
+    (r" \+ ", " - "),
+    (r" - ", " + "),
+    (r" \+= ", " -= "),
+    (r" < ", " <= "),
+    (r" <= ", " < "),
+    (r" > ", " >= "),
+    (r" >= ", " > "),
+    (r" == ", " != "),
+    (r" != ", " == "),
+    (r" & ", " | "),
+    (r" \| ", " & "),
+    (r" >> ", " << "),
+    (r" << ", " >> "),
+    (r" && ", " || "),
+    (r" \|\| ", " && "),
+    (r"\b51\b", "50"),
+    (r"\b52\b", "51"),
+    (r"\b19\b", "18"),
+    (r"\b13\b", "12"),
+    (r"\b26\b", "25"),
+    (r"\b0\b", "1"),
+    (r"\b1\b", "0"),
+    (r"\b4\b", "3"),
+    (r"\b5\b", "4"),
+    (r"madd52lo", "madd52hi"),
+    (r"madd52hi", "madd52lo"),
+    (r"add_epi64", "sub_epi64"),
+    (r"srli_epi64", "slli_epi64"),
+    (r"subtract\(", "add("),
+    (r"_add\(", "_subtract("),
+    (r"\? (\w+) : (\w+)", r"? \2 : \1"),
+)
+
+MARKS = ("F25519", "LANES_", "RSA52_", "DIGESTS_")
+"""How a function begins whose first line is an attribute macro."""
+
+EQUIVALENT: dict[tuple[str, str], str] = {}
+"""(room, changed line) -> why no test can see the change."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One changed line of one room."""
+
+    group: Group
+    room: str
+    line_number: int
+    before: str
+    after: str
+
+
+def _is_code(line: str) -> bool:
+    bare = line.strip()
+    return bool(bare) and not bare.startswith(("/*", "*", "#", "enum", "typedef", "static const", "}"))
+
+
+def mutants_of(group: Group, room: str) -> Iterator[Mutant]:
+    """Yield every mutant of a room: each operator at each place, and each statement left out."""
+    inside = False
+    for index, line in enumerate((NATIVE / room).read_text().splitlines()):
+        opens = line.startswith(MARKS) or re.match(r"^\w.*\(.*[,{]$", line)
+        inside = (inside or bool(opens)) and line != "}"
+        if not inside or not _is_code(line) or re.match(r"^\w", line):
+            continue
+        code, _, comment = line.partition("/*")
+        changed = set()
+        for pattern, replacement in OPERATORS:
+            for place in re.finditer(pattern, code):
+                changed.add(code[: place.start()] + place.expand(replacement) + code[place.end() :])
+        declaration = re.match(r"^\s*(const )?[\w ]+\*?\w+(\[.*\])?( = .*)?;", code) and not re.match(
+            r"^\s*(\w+(->|\.|\[)|return|goto|break|\w+ [-+|&^]?= )", code
+        )
+        if code.rstrip().endswith(";") and not declaration and code.count("(") == code.count(")"):
+            changed.add(re.match(r"\s*", code).group() + ";")  # type: ignore[union-attr]
+        for after in sorted(changed - {code}):
+            tail = f"/*{comment}" if comment else ""
+            yield Mutant(group=group, room=room, line_number=index, before=line, after=after + tail)
+
+
+class Bench:
+    """A folder with one group's rooms compiled, where one room at a time is replaced by a mutant."""
+
+    def __init__(self, group: Group, folder: Path) -> None:
+        self.group, self.folder = group, folder
+        for path in [*NATIVE.glob("*.[ch]"), *TESTS.glob("driver*.h"), TESTS / f"{group.driver}.c"]:
+            (folder / path.name).write_text(path.read_text())
+        self.units = (f"{group.driver}.c", *group.linked)
+        if not (self._compile(self.units) and self._link()):
+            sys.exit(f"{group.driver}: the unchanged rooms do not build")
+        self.lines: str | None = None
+        self.expected: list[str] = []
+        if ("lines",) in group.runs:
+            corpus = subprocess.run(
+                [str(folder / "driver"), "corpus", "500", "3"], capture_output=True, text=True, check=True
+            ).stdout.splitlines()
+            self.lines = "".join(line.partition(" ")[2] + "\n" for line in corpus)
+            self.expected = [" ".join([line.partition(" ")[0]] * 4) for line in corpus]
+        if not self.passes():
+            sys.exit(f"{group.driver}: the unchanged rooms do not pass")
+
+    def _compile(self, units: tuple[str, ...]) -> bool:
+        paths = [str(self.folder / unit) for unit in units]
+        commands = [[*COMPILE, path, "-o", path + ".o"] for path in paths]
+        return all(subprocess.run(command, capture_output=True).returncode == 0 for command in commands)
+
+    def _link(self) -> bool:
+        objects = [str(self.folder / (unit + ".o")) for unit in self.units]
+        command = ["cc", *objects, "-o", str(self.folder / "driver"), "-lcrypto"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def _users(self, room: str) -> tuple[str, ...]:
+        if room.endswith(".c"):
+            return (room,)
+        wanted = [room, *(h.name for h in self.folder.glob("*.h") if f'"{room}"' in h.read_text())]
+        return tuple(
+            unit for unit in self.units if any(f'"{w}"' in (self.folder / unit).read_text() for w in wanted)
+        )
+
+    def passes(self) -> bool:
+        """Run the driver; False at the first run that fails, prints something wrong, or never ends."""
+        for run in self.group.runs:
+            try:
+                result = subprocess.run(
+                    [str(self.folder / "driver"), *run],
+                    input=self.lines if run == ("lines",) else None,
+                    capture_output=True,
+                    text=True,
+                    timeout=TIMEOUT_S,
+                    check=False,
+                )
+            except (subprocess.TimeoutExpired, UnicodeDecodeError):
+                return False
+            if result.returncode != 0 or (run == ("lines",) and result.stdout.splitlines() != self.expected):
+                return False
+        return True
+
+    def survives(self, mutant: Mutant) -> bool | None:
+        """Build and run a mutant; True if no run notices it, None if it does not compile."""
+        path = self.folder / mutant.room
+        original = (NATIVE / mutant.room).read_text()
+        lines = original.splitlines()
+        lines[mutant.line_number] = mutant.after
+        users = self._users(mutant.room)
+        try:
+            path.write_text("\n".join(lines) + "\n")
+            return self.passes() if self._compile(users) and self._link() else None
+        finally:
+            path.write_text(original)
+            self._compile(users)
+
+
+def main() -> int:
+    """Run the chosen mutants; return the number that survive without being known to be equivalent."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every mutant, not a sample")
+    parser.add_argument("--only", help="one room, as in native/")
+    parser.add_argument("--count", type=int, default=40, help="mutants a group in the sample")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    killed = unbuilt = equivalent = 0
+    survivors: list[Mutant] = []
+    for group in GROUPS:
+        rooms = [room for room in group.mutated if options.only in (None, room)]
+        mutants = [mutant for room in rooms for mutant in mutants_of(group, room)]
+        if not options.all:
+            sample = random.Random(options.seed).sample(mutants, min(options.count, len(mutants)))
+            mutants = sorted(sample, key=lambda mutant: (mutant.room, mutant.line_number))
+        if not mutants:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(group, Path(folder))
+            for mutant in mutants:
+                verdict = bench.survives(mutant)
+                known = (mutant.room, mutant.after.partition("/*")[0].strip()) in EQUIVALENT
+                killed += verdict is False
+                unbuilt += verdict is None
+                equivalent += verdict is True and known
+                if verdict is True and not known:
+                    survivors.append(mutant)
+                    print(f"survived {mutant.room}:{mutant.line_number + 1}", flush=True)
+                    print(f"  - {mutant.before.strip()}\n  + {mutant.after.strip()}", flush=True)
+    print(f"{killed} killed, {unbuilt} not compiled, {equivalent} equivalent, {len(survivors)} survived")
+    return len(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(), 1))
