@@ -1,4 +1,4 @@
-"""Count the machine instructions of the C core for one token, by callgrind; the same on every quiet or busy day.
+"""Count the machine instructions of the C core for one token, by callgrind: the same on a busy day.
 
 The counts are those inside `rj_token_verify` or `rj_batch_verify`, libcrypto's included. Run without
 arguments it prints JSON, a number for each of WORKLOADS. Valgrind shows a CPU without AVX-512, so this is the
@@ -53,7 +53,7 @@ def work(corpus: Path, shape: str, alg: str, rounds: int) -> None:
             verdicts = engine.verify_many(tokens)
         else:
             verdicts = [_verdict(engine, token) for token in tokens]
-        accepted = sum(type(verdict) is rapidjws.VerifiedJWS for verdict in verdicts)
+        accepted = sum(isinstance(verdict, rapidjws.VerifiedJWS) for verdict in verdicts)
         assert accepted == (0 if shape == "refused" else len(tokens))
 
 
@@ -82,7 +82,9 @@ def count(corpus: Path, shape: str, alg: str, rounds: int) -> float:
     return int(found.group(1)) / (TOKENS * ROUNDS)
 
 
-def measure(corpus: Path, workloads: Sequence[tuple[str, str]] = WORKLOADS, rounds: int = ROUNDS) -> dict[str, float]:
+def measure(
+    corpus: Path, workloads: Sequence[tuple[str, str]] = WORKLOADS, rounds: int = ROUNDS
+) -> dict[str, float]:
     """Count every workload.
 
     Args:
