@@ -7,7 +7,9 @@ import hashlib
 import pytest
 from native_rooms import NATIVE, compile_driver, differential_count, run_driver, wycheproof
 
-ROOMS = tuple(sorted(path.stem for path in NATIVE.glob("*.c") if path.stem.startswith(("fixedbase", "field_"))))
+ROOMS = tuple(
+    sorted(path.stem for path in NATIVE.glob("*.c") if path.stem.startswith(("fixedbase", "field_")))
+)
 CURVES = {"P-256": 0, "P-384": 1, "P-521": 2, "secp256k1": 3}
 WIDTHS = {"P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}
 PORTABLE, BEST = "1", "0"
@@ -79,9 +81,7 @@ def test_wycheproof_signatures(name: str, curve: str, count: int, flags: str) ->
     verdicts = [int(line) for line in printed.split()]
     assert len(verdicts) == len(labels) == count
     wrong = [
-        tc
-        for (tc, label), verdict in zip(labels, verdicts, strict=True)
-        if verdict not in {label, UNDECIDED}
+        tc for (tc, label), verdict in zip(labels, verdicts, strict=True) if verdict not in {label, UNDECIDED}
     ]
     assert wrong == []
     assert verdicts.count(UNDECIDED) <= len(verdicts) // 10
