@@ -20,14 +20,14 @@
 __extension__ typedef unsigned __int128 words_u128;
 __extension__ typedef __int128 words_i128;
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(RJ_PORTABLE_ONLY)
 #include <immintrin.h>
 #endif
 
 /* *sum = a + b + carry; returns the carry out. */
 WORDS_INLINE unsigned char words_addc(uint64_t *sum, uint64_t a, uint64_t b, unsigned char carry)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(RJ_PORTABLE_ONLY)
     unsigned long long t;
     carry = _addcarry_u64(carry, a, b, &t);
     *sum = t;
@@ -42,7 +42,7 @@ WORDS_INLINE unsigned char words_addc(uint64_t *sum, uint64_t a, uint64_t b, uns
 /* *difference = a - b - borrow; returns the borrow out. */
 WORDS_INLINE unsigned char words_subb(uint64_t *difference, uint64_t a, uint64_t b, unsigned char borrow)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(RJ_PORTABLE_ONLY)
     unsigned long long t;
     borrow = _subborrow_u64(borrow, a, b, &t);
     *difference = t;

@@ -10,7 +10,7 @@
 
 static const fb_curve curves_p256 = {
     .id = RJ_CURVE_P256, .bits = 256, .words = 4, .coord_bytes = 32,
-    .key_width = 8, .generator_width = 8, .nid = NID_X9_62_prime256v1,
+    .key_width = 8, .generator_width = 10, .nid = NID_X9_62_prime256v1,
     .p = {0xffffffffffffffff, 0x00000000ffffffff, 0x0000000000000000, 0xffffffff00000001},
     .n = {0xf3b9cac2fc632551, 0xbce6faada7179e84, 0xffffffffffffffff, 0xffffffff00000000},
     .n_rr = {0x83244c95be79eea2, 0x4699799c49bd6fa6, 0x2845b2392b6bec59, 0x66e12d94f3d95620},
@@ -23,7 +23,7 @@ static const fb_curve curves_p256 = {
 
 static const fb_curve curves_p384 = {
     .id = RJ_CURVE_P384, .bits = 384, .words = 6, .coord_bytes = 48,
-    .key_width = 8, .generator_width = 8, .nid = NID_secp384r1,
+    .key_width = 8, .generator_width = 9, .nid = NID_secp384r1,
     .p = {0x00000000ffffffff, 0xffffffff00000000, 0xfffffffffffffffe, 0xffffffffffffffff, 0xffffffffffffffff,
          0xffffffffffffffff},
     .n = {0xecec196accc52973, 0x581a0db248b0a77a, 0xc7634d81f4372ddf, 0xffffffffffffffff, 0xffffffffffffffff,
@@ -41,7 +41,7 @@ static const fb_curve curves_p384 = {
 
 static const fb_curve curves_p521 = {
     .id = RJ_CURVE_P521, .bits = 521, .words = 9, .coord_bytes = 66,
-    .key_width = 8, .generator_width = 8, .nid = NID_secp521r1,
+    .key_width = 8, .generator_width = 9, .nid = NID_secp521r1,
     .p = {0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff,
          0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff, 0x00000000000001ff},
     .n = {0xbb6fb71e91386409, 0x3bb5c9b8899c47ae, 0x7fcc0148f709a5d0, 0x51868783bf2f966b, 0xfffffffffffffffa,
@@ -59,7 +59,7 @@ static const fb_curve curves_p521 = {
 
 static const fb_curve curves_k256 = {
     .id = RJ_CURVE_K256, .bits = 256, .words = 4, .coord_bytes = 32,
-    .key_width = 8, .generator_width = 8, .nid = NID_secp256k1,
+    .key_width = 8, .generator_width = 10, .nid = NID_secp256k1,
     .p = {0xfffffffefffffc2f, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff},
     .n = {0xbfd25e8cd0364141, 0xbaaedce6af48a03b, 0xfffffffffffffffe, 0xffffffffffffffff},
     .n_rr = {0x896cf21467d7d140, 0x741496c20e7cf878, 0xe697f5e45bcd07c6, 0x9d671cd581c69bc5},

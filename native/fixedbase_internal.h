@@ -54,6 +54,7 @@ typedef struct {
 /* The arithmetic of one curve. */
 typedef struct {
     const char *name;
+    size_t few; /* up to so many signatures are faster one by one */
     /* Write one stored point as plain words. */
     void (*plain)(uint64_t *x, uint64_t *y, const uint64_t *point);
     /* Work bytes of sum for n signatures of `points` points. */

@@ -12,7 +12,7 @@
 #include "fixedbase_sum.h"
 
 const fb_filler rj_fb_filler_k256 = {fill_bytes, fill_rows, fill_to_lanes};
-const fb_engine rj_fb_portable_k256 = {"portable", fill_plain, sum_bytes, sum_batch, sum_check_one};
+const fb_engine rj_fb_portable_k256 = {"portable", 1, fill_plain, sum_bytes, sum_batch, sum_check_one};
 
 #else
 typedef int k256_empty_room;

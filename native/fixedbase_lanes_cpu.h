@@ -5,7 +5,7 @@
 
 #include "fixedbase.h"
 
-#if RJ_HAVE_FIXEDBASE && defined(__x86_64__)
+#if RJ_HAVE_FIXEDBASE && defined(__x86_64__) && !defined(RJ_PORTABLE_ONLY)
 #define RJ_HAVE_LANES 1
 
 #include <immintrin.h>

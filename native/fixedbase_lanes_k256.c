@@ -45,7 +45,7 @@ LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q)
 #include "fixedbase_lanes.h"
 #include "fixedbase_lanes_one.h"
 
-const fb_engine rj_fb_lanes_k256 = {"lanes", lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
+const fb_engine rj_fb_lanes_k256 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
 
 #else
 typedef int lanes_k256_empty_room;

@@ -51,7 +51,7 @@ LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q)
 #include "fixedbase_lanes.h"
 #include "fixedbase_lanes_one.h"
 
-const fb_engine rj_fb_lanes_p384 = {"lanes", lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
+const fb_engine rj_fb_lanes_p384 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
 
 #else
 typedef int lanes_p384_empty_room;

@@ -46,7 +46,7 @@ LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q)
 #include "fixedbase_lanes.h"
 #include "fixedbase_lanes_one.h"
 
-const fb_engine rj_fb_lanes_p521 = {"lanes", lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
+const fb_engine rj_fb_lanes_p521 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
 
 #else
 typedef int lanes_p521_empty_room;

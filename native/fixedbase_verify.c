@@ -92,6 +92,31 @@ static uint8_t verify_compare(const uint64_t *x, const fb_numbers *numbers, cons
     return RJ_SIGNATURE_INVALID; /* FIPS 186-5 s.6.4.2 step 6: x modulo n differs from r */
 }
 
+/* Sum and compare one by one. */
+static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_engine *engine, size_t n,
+                       const fb_curve *curve)
+{
+    unsigned points = verify_points(curve);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t r[2][WORDS_MAX];
+        unsigned r_count;
+        if (work->dead[i])
+            continue;
+        r_count = rj_fb_r_candidates(r, &work->numbers[i], curve);
+        verdicts[i] = engine->check_one(work->refs + i * points, points, (const uint64_t(*)[WORDS_MAX])r, r_count);
+    }
+}
+
+/* Sum together, then compare. */
+static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_engine *engine, size_t n,
+                        const fb_curve *curve)
+{
+    engine->sum(work->x, work->dead, work->sum_work, work->refs, n, verify_points(curve));
+    for (size_t i = 0; i < n; i++)
+        if (!work->dead[i])
+            verdicts[i] = verify_compare(work->x + i * curve->words, &work->numbers[i], curve);
+}
+
 static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixedbase_item *items, size_t n)
 {
     const fb_curve *curve = items[0].key->curve;
@@ -107,10 +132,10 @@ static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixe
     for (size_t i = 0; i < n; i++)
         if (!work->dead[i])
             verify_refs(work->refs + i * points, &work->numbers[i], &items[i]);
-    items[0].key->engine->sum(work->x, work->dead, work->sum_work, work->refs, n, points);
-    for (size_t i = 0; i < n; i++)
-        if (!work->dead[i])
-            verdicts[i] = verify_compare(work->x + i * curve->words, &work->numbers[i], curve);
+    if (n <= items[0].key->engine->few)
+        verify_few(verdicts, work, items[0].key->engine, n, curve);
+    else
+        verify_many(verdicts, work, items[0].key->engine, n, curve);
 }
 
 rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n, void *work,

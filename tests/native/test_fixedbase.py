@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from native_rooms import NATIVE, compile_driver, differential_count, run_driver, wycheproof
+from fixedbase_rooms import driver
+from native_rooms import differential_count, run_driver, wycheproof
 
-ROOMS = tuple(
-    sorted(path.stem for path in NATIVE.glob("*.c") if path.stem.startswith(("fixedbase", "field_")))
-)
 CURVES = {"P-256": 0, "P-384": 1, "P-521": 2, "secp256k1": 3}
 WIDTHS = {"P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}
 PORTABLE, BEST = "1", "0"
@@ -24,31 +22,45 @@ engines = pytest.mark.parametrize("flags", [PORTABLE, BEST], ids=["portable", "b
 def test_random_signatures_equal_openssl(curve: str, flags: str) -> None:
     """Good, spoiled and mirrored signatures get OpenSSL's verdict, in batches of every size and singly."""
     count = differential_count(5000)
-    printed = run_driver(
-        compile_driver("drive_fixedbase", ROOMS), "differential", str(CURVES[curve]), flags, count, "1"
-    )
+    program = driver("drive_fixedbase", "fast")
+    printed = run_driver(program, "differential", str(CURVES[curve]), flags, count, "1")
     assert printed.startswith(f"{count} signatures")
 
 
 @curves
 @engines
 def test_edge_signatures_equal_openssl(curve: str, flags: str) -> None:
-    """Edge r, s, digests, keys and scalars get OpenSSL's verdict or none, and never disturb their neighbours."""
-    run_driver(compile_driver("drive_fixedbase", ROOMS), "edges", str(CURVES[curve]), flags, "2")
+    """Edge r, s, digests, keys and scalars get OpenSSL's verdict or none, and leave others be."""
+    run_driver(driver("drive_fixedbase", "fast"), "edges", str(CURVES[curve]), flags, "2")
+
+
+@curves
+def test_edges_without_anything_for_one_cpu(curve: str) -> None:
+    """The rooms built for any CPU, without intrinsics, give the same verdicts."""
+    printed = run_driver(driver("drive_fixedbase", "portable"), "edges", str(CURVES[curve]), BEST, "4")
+    assert "engine portable" in printed
 
 
 @curves
 @engines
 def test_edge_signatures_under_sanitizers(curve: str, flags: str) -> None:
     """No edge or random signature makes the rooms read or write amiss, or rely on undefined behaviour."""
-    program = compile_driver("drive_fixedbase", ROOMS, sanitized=True)
+    program = driver("drive_fixedbase", "sanitized")
     run_driver(program, "edges", str(CURVES[curve]), flags, "3")
     run_driver(program, "differential", str(CURVES[curve]), flags, "300", "3")
 
 
+@pytest.mark.parametrize("name", ["p256", "p384", "p521", "k256"])
+@pytest.mark.parametrize(("kind", "room"), [("field", "fixedbase_{}"), ("lanes", "fixedbase_lanes_{}")])
+def test_field_operations_equal_bignum(kind: str, room: str, name: str) -> None:
+    """Products, differences, inverses and zero tests equal BIGNUM's, near p and where limbs carry."""
+    program = driver(f"drive_{kind}_{name}", "fast", room.format(name))
+    run_driver(program, differential_count(20000), "1")
+
+
 def test_misuse_is_refused() -> None:
-    """Points off the curve, wrong lengths, flags, roles, curves and short buffers are refused, nothing written."""
-    run_driver(compile_driver("drive_fixedbase", ROOMS), "refusals")
+    """Points off the curve, wrong lengths, flags, roles, curves and short buffers are refused."""
+    run_driver(driver("drive_fixedbase", "fast"), "refusals")
 
 
 @engines
@@ -77,11 +89,9 @@ def test_wycheproof_signatures(name: str, curve: str, count: int, flags: str) ->
             digest = hashlib.new(hash_name, bytes.fromhex(case["msg"])).hexdigest()
             lines.append(f"{CURVES[curve]} {key} {digest} {case['sig']}")
             labels.append((case["tcId"], OK if case["result"] == "valid" else SIGNATURE_INVALID))
-    printed = run_driver(compile_driver("drive_fixedbase", ROOMS), "lines", flags, lines=lines)
+    printed = run_driver(driver("drive_fixedbase", "fast"), "lines", flags, lines=lines)
     verdicts = [int(line) for line in printed.split()]
     assert len(verdicts) == len(labels) == count
-    wrong = [
-        tc for (tc, label), verdict in zip(labels, verdicts, strict=True) if verdict not in {label, UNDECIDED}
-    ]
-    assert wrong == []
+    pairs = zip(labels, verdicts, strict=True)
+    assert [case for (case, label), verdict in pairs if verdict not in {label, UNDECIDED}] == []
     assert verdicts.count(UNDECIDED) <= len(verdicts) // 10
