@@ -26,8 +26,8 @@ Result = VerifiedJWS | Rejected
 
 CHUNK_TOKENS: Final = 256
 MIN_CHUNK_TOKENS: Final = 32
-CROSSING_US: Final = 4000
-"""About how long one crossing into the core may take, in microseconds."""
+CROSSING_US: Final = 2500
+"""About how much work one crossing takes on before it ends, in microseconds; it may go over by as much again."""
 
 MAX_WORKERS: Final = 256
 

@@ -144,8 +144,8 @@ class Snapshot:
         """Return a token as bytes that nobody can change during the call.
 
         Raises:
-            MalformedToken: ``too_large``; ``malformed_token``: a character outside of ASCII.
-            TypeError: Not text and not a buffer.
+            MalformedToken: ``too_large``; ``malformed_token``: a character outside of ASCII, or neither text
+                nor a buffer.
         """
         if isinstance(token, str):
             if len(token) > self.max_token_bytes:
@@ -157,7 +157,11 @@ class Snapshot:
                 raise error_for("malformed_token", place, expected="ASCII characters") from None
         if isinstance(token, bytes):
             return bytes(token)
-        view = memoryview(token)
+        try:
+            view = memoryview(token)
+        except TypeError:
+            found = type(token).__name__
+            raise error_for("malformed_token", "token", expected="text or bytes", actual=found) from None
         if view.nbytes > self.max_token_bytes:
             raise self._too_large(view.nbytes)
         return view.tobytes()
