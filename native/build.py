@@ -122,7 +122,7 @@ def compile_args() -> list[str]:
 def sanitizer_args() -> list[str]:
     """Return the sanitizers' flags, none by default."""
     wanted = os.environ.get("RAPIDJWS_SANITIZE")
-    return [f"-fsanitize={wanted}", "-fno-omit-frame-pointer", "-g", "-O1"] if wanted else []
+    return [f"-fsanitize={wanted}", "-fno-omit-frame-pointer", "-g1", "-O1"] if wanted else []
 
 
 def builder() -> cffi.FFI:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULE = "_rapidjws"
 # What each instrument runs, as far as it is there: all native and vector tests; threads; a small part.
 PARTS = {
-    "sanitize": ["tests/native", "tests/conformance", "tests/faults"],
+    "sanitize": ["tests/native", "tests/integration", "tests/conformance", "tests/faults"],
     "tsan": ["tests", "-m", "tsan"],
     "memcheck": ["tests", "-m", "memcheck"],
 }
