@@ -20,7 +20,7 @@ def _text(x: float, y: float, words: str, anchor: str = "middle", size: int = 12
 def _number(value: float) -> str:
     if value >= 1_000_000:
         return f"{value / 1_000_000:g}M"
-    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+    return f"{value / 1000:g}k" if value >= 1000 and value % 1000 == 0 else f"{value:g}"
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
