@@ -60,7 +60,7 @@ class Engine(SnapshotHolder):
 
     Args:
         issuers: At least one; each ``iss`` once.
-        max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed.
+        max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed; 256 KiB at most.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
         hot_budget_bytes: Memory for the precomputed tables of hot keys.

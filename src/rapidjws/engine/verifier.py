@@ -10,6 +10,7 @@ from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.engine.issuer import Keys, checked_algorithms, checked_keys
 from rapidjws.engine.keytable import IssuerKeys
 from rapidjws.engine.snapshot import Rules, Token
+from rapidjws.errors import error_for
 from rapidjws.jose import limits
 
 if TYPE_CHECKING:
@@ -18,10 +19,18 @@ if TYPE_CHECKING:
     from rapidjws.engine.result import Rejected, VerifiedJWS
 
 
-def token_limit(algorithms: Iterable[str], max_token_bytes: int | None) -> int:
-    """Return the largest token: as given, or the default for these algorithms."""
+def token_limit(algorithms: Iterable[str], max_token_bytes: object) -> int:
+    """Return the largest token: as given, or the default for these algorithms.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: not from 1 byte to 256 KiB.
+    """
     if max_token_bytes is not None:
-        return max_token_bytes
+        ceiling = limits.TOKEN_CEILING_BYTES
+        given = max_token_bytes if type(max_token_bytes) is int else 0
+        if 1 <= given <= ceiling:
+            return given
+        raise error_for("configuration_invalid", "max_token_bytes", expected=f"1 to {ceiling} bytes")
     large = any(name.startswith("ML-DSA-") for name in algorithms)
     return limits.TOKEN_MAX_BYTES_MLDSA if large else limits.TOKEN_MAX_BYTES
 
@@ -33,7 +42,7 @@ class Verifier(SnapshotHolder):
         keys: A JWKSet, a JWK, or several JWK.
         algorithms: The ``alg`` values accepted; required.
         require_kid: Whether a token without ``kid`` is refused.
-        max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed.
+        max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed; 256 KiB at most.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
         hot_budget_bytes: Memory for the precomputed tables of hot keys.

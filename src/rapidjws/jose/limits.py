@@ -11,6 +11,8 @@ from typing import Final
 TOKEN_MAX_BYTES: Final = 16 * 1024
 TOKEN_MAX_BYTES_MLDSA: Final = 64 * 1024
 """Where ML-DSA is allowed: its signatures alone take up to 6.2 KB of base64url."""
+TOKEN_CEILING_BYTES: Final = 256 * 1024
+"""The largest limit that may be set: a worker's memory holds the decoded parts of one such token."""
 HEADER_MAX_BYTES: Final = 2 * 1024
 """Of the decoded protected header."""
 HEADER_MAX_MEMBERS: Final = 64
