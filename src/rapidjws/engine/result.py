@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose._json import loads_scanned
+from rapidjws.jose._json import loads_exact, loads_scanned
 
 if TYPE_CHECKING:
     from rapidjws.engine.keytable import PreparedKey
@@ -45,7 +45,7 @@ class VerifiedJWS:
             octets = _native.b64url_decode(self._token[: self._token.index(b".")])
             if octets is None:  # unreachable for a verified token
                 raise error_for("internal_error", "token")
-            self._header = header = loads_scanned(octets)
+            self._header = header = loads_exact(octets)
         return header
 
     @property
