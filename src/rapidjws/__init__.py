@@ -4,9 +4,12 @@ from rapidjws._version import __version__
 from rapidjws.engine.backends import Backends, backends
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.engine import Engine
+from rapidjws.engine.guard import Replay
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.raw import verify_raw
 from rapidjws.engine.result import Rejected, VerifiedJWS
+from rapidjws.engine.revocations import Revocation
+from rapidjws.engine.seams import Event
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import (
     CODES,
@@ -38,6 +41,7 @@ __all__ = [
     "ConfigurationError",
     "DependencyUnavailable",
     "Engine",
+    "Event",
     "HeaderRefused",
     "InternalError",
     "Issuer",
@@ -50,6 +54,8 @@ __all__ = [
     "PolicyRefused",
     "RapidJWSError",
     "Rejected",
+    "Replay",
+    "Revocation",
     "SignatureInvalid",
     "TokenCache",
     "TokenRefused",

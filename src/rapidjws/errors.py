@@ -12,7 +12,7 @@
     ├── KeySetRefused             a whole JWK Set is not fit for use
     ├── Unavailable               nothing is known about the token yet: indeterminate
     │   ├── KeysUnavailable         no keys, or keys past their stale limit
-    │   └── DependencyUnavailable   replay store or clock
+    │   └── DependencyUnavailable   replay or revocation store, or clock
     ├── ConfigurationError        the operator's settings contradict themselves
     └── InternalError             a fault of this package: indeterminate, never a permit
 
@@ -326,6 +326,10 @@ _ROWS: Final = (
          "The JWK Set could not be refreshed for too long.", "Check network, URL and TLS.", escalate=True),
     Code("replay_store_unavailable", DependencyUnavailable, "unavailable", "the replay store does not answer",
          "The store is down, slow, full or read-only.", "Restore the store.", escalate=True),
+    Code("revocation_store_unavailable", DependencyUnavailable, "unavailable",
+         "the revocation store does not answer",
+         "The file cannot be written, or Redis is down: the revocation holds in this process only.",
+         "Restore the store and revoke again.", escalate=True),
     Code("clock_implausible", DependencyUnavailable, "unavailable", "the clock cannot be right",
          "The machine's clock reads earlier than this package was built.", "Set the clock.", escalate=True),
     # One key

@@ -47,6 +47,7 @@ PROMISED_CODES = [
     "replayed",
     "replay_store_unavailable",
     "revoked",
+    "revocation_store_unavailable",
     "clock_implausible",
     "key_malformed",
     "key_unsupported",
@@ -113,6 +114,7 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
         "keys_unavailable",
         "keys_stale",
         "replay_store_unavailable",
+        "revocation_store_unavailable",
         "clock_implausible",
         "internal_error",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from concurrent.futures import wait
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -11,21 +12,20 @@ from weakref import WeakKeyDictionary
 from rapidjws import _native
 from rapidjws.engine import parallel
 from rapidjws.engine.cache import TokenCache
+from rapidjws.engine.changes import ChangingKeys
 from rapidjws.engine.gather import Gatherer
-from rapidjws.engine.holder import SnapshotHolder
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
-from rapidjws.engine.issuer import Issuer, Keys, checked_keys
-from rapidjws.engine.keytable import IssuerKeys
-from rapidjws.engine.result import Accepted, VerifiedJWS
+from rapidjws.engine.issuer import Issuer
+from rapidjws.engine.result import Accepted, Rejected, VerifiedJWS
+from rapidjws.engine.seams import Recorder, RevocationStore, no_events
 from rapidjws.engine.snapshot import Token
-from rapidjws.engine.verifier import token_limit
-from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.engine.waiting import WAITED_FOR, awhile, checked_wait_s, refresh_of
+from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey, error_for
 from rapidjws.jose.limits import CLOCK_FLOOR_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.engine.result import Rejected
     from rapidjws.engine.snapshot import Snapshot
 
 _token_verify: Any = _native.token_verify
@@ -53,7 +53,7 @@ def _wall_clock_s() -> int:
     return now_s
 
 
-class Engine(SnapshotHolder):
+class Engine(ChangingKeys):
     """Verify tokens of the given issuers: signature first, then the issuer's claims rules.
 
     Keys are bound to their issuer: a key of one never verifies a token that claims another.
@@ -67,12 +67,16 @@ class Engine(SnapshotHolder):
         hot_threshold: Acceptances that earn a key its table; 0 for never.
         cache: Remembers verified tokens for ``verify`` and ``averify``; None, the default, remembers nothing.
         gather_us: How long ``averify`` waits for more tokens, in microseconds; 0: until the loop's turn ends.
+        revocations: Keeps revocations beyond this process, and brings those of others; None keeps them here.
+        skew_every: Measures the clock of issuers on one verified token in this many; 0: not at all.
+        events: Listens to what happens around the keys.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
+        DependencyUnavailable: ``revocation_store_unavailable``: what is revoked cannot be known.
     """
 
-    __slots__ = ("_cache", "_gather_us", "_gatherers", "_issuers", "_keys")
+    __slots__ = ("_cache", "_gather_us", "_gatherers")
 
     def __init__(
         self,
@@ -84,32 +88,23 @@ class Engine(SnapshotHolder):
         hot_threshold: int = HOT_THRESHOLD,
         cache: TokenCache | None = None,
         gather_us: int = 0,
+        revocations: RevocationStore | None = None,
+        skew_every: int = 0,
+        events: Recorder = no_events,
     ) -> None:
-        if not issuers:
-            raise error_for("configuration_invalid", "issuers", expected="at least one issuer", actual="none")
-        self._issuers: dict[str, Issuer] = {}
-        for issuer in issuers:
-            if issuer.iss in self._issuers:
-                raise error_for(
-                    "configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss
-                )
-            self._issuers[issuer.iss] = issuer
         self._cache = cache
         self._gather_us = _checked_gather_us(gather_us)
         self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = WeakKeyDictionary()
-        names = [name for issuer in issuers for name in issuer.algorithms]
-        self._keys = {
-            issuer.iss: IssuerKeys(checked_keys(issuer.keys), tuple(issuer.algorithms)).warm_up()
-            for issuer in issuers
-        }
         super().__init__(
-            list(self._keys.values()),
-            [issuer.rules() for issuer in issuers],
-            max_token_bytes=token_limit(names, max_token_bytes),
+            issuers,
+            max_token_bytes=max_token_bytes,
             workers=workers,
             acceleration=acceleration,
             hot_budget_bytes=hot_budget_bytes,
             hot_threshold=hot_threshold,
+            revocations=revocations,
+            skew_every=skew_every,
+            events=events,
         )
 
     def _renew_locks(self) -> None:
@@ -117,24 +112,22 @@ class Engine(SnapshotHolder):
         if self._cache is not None:
             self._cache.renew_lock()
 
-    @property
-    def issuers(self) -> tuple[Issuer, ...]:
-        """Return the issuers as they were configured."""
-        return tuple(self._issuers.values())
-
-    def verify(self, token: Token, now: float | None = None) -> VerifiedJWS:
+    def verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
         """Verify one token and its claims.
 
         Args:
             token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
             now: Seconds since the epoch; by default the wall clock.
+            wait_s: Longest wait for a refresh that may bring the token's key, in seconds; by default none.
 
         Returns:
             The verified JWS, with ``.claims``.
 
         Raises:
             TokenRefused: With the stable code of the first check that refused.
-            DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release.
+            KeysUnavailable: ``keys_unavailable``, ``keys_stale``: the issuer has no keys to be used now.
+            DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release;
+                ``replay_store_unavailable``.
 
         Source: RFC 7515 section 5.2, RFC 7519 section 7.2.
         """
@@ -144,20 +137,27 @@ class Engine(SnapshotHolder):
             raise error_for("clock_implausible", "clock", actual=now_s)
         octets = token if type(token) is bytes else snapshot.octets(token)
         if self._cache is not None:
-            return self._verify_cached(self._cache, snapshot, octets, now_s)
-        verdict = _token_verify(snapshot.handle, octets, len(octets), now_s)
-        if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
-            verified = Accepted()
-            verified._token = octets
-            verified._header = verified._payload = verified._claims = None
-            verified._key, verified.issuer = snapshot.slots[verdict >> 9]
-            return verified
-        settled = snapshot.settle(octets, verdict, now_s)
+            settled = self._settle_cached(self._cache, snapshot, octets, now_s)
+        else:
+            verdict = _token_verify(snapshot.handle, octets, len(octets), now_s)
+            if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
+                verified = Accepted()
+                verified._token = octets
+                verified._header = verified._payload = verified._claims = None
+                verified._key, verified.issuer = snapshot.slots[verdict >> 9]
+                if snapshot.guard is None:
+                    return verified
+                return snapshot.guard.admit(verified, now_s)
+            settled = snapshot.settle(octets, verdict, now_s)
         if isinstance(settled, RapidJWSError):
+            if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, octets, wait_s):
+                return self.verify(octets, now)
             raise settled
-        return settled
+        return settled if snapshot.guard is None else snapshot.guard.admit(settled, now_s)
 
-    def _verify_cached(self, cache: TokenCache, snapshot: Snapshot, octets: bytes, now_s: int) -> VerifiedJWS:
+    def _settle_cached(
+        self, cache: TokenCache, snapshot: Snapshot, octets: bytes, now_s: int
+    ) -> VerifiedJWS | RapidJWSError:
         """Verify one token, its signature only if the cache does not know these bytes."""
         known = cache.slot(octets, snapshot.generation)
         if known is not None:
@@ -168,12 +168,19 @@ class Engine(SnapshotHolder):
         if isinstance(settled, RapidJWSError):
             if known is not None:
                 cache.forget(octets)
-            raise settled
-        if known is None and verdict & 0xFF == 1:  # RJ_OK by the core; rarer ways in are verified each time
+        elif known is None and verdict & 0xFF == 1:  # RJ_OK by the core; rarer ways in are verified each time
             cache.put(octets, snapshot.generation, verdict >> 9)
         return settled
 
-    async def averify(self, token: Token, now: float | None = None) -> VerifiedJWS:
+    def _wait(self, snapshot: Snapshot, octets: bytes, wait_s: float) -> bool:
+        """Wait, within the bound, until the refresh that may bring a token's key ended; False for none."""
+        refresh = refresh_of(self.source_of, snapshot, octets, checked_wait_s(wait_s))
+        if refresh is None or self._snapshot is not snapshot:
+            return self._snapshot is not snapshot
+        wait((refresh,), wait_s)
+        return self._snapshot is not snapshot
+
+    async def averify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
         """Verify one token from asyncio, together with what else arrives in the same turn of the loop.
 
         Long work goes to a worker thread; cancelling the call disturbs no other.
@@ -181,21 +188,41 @@ class Engine(SnapshotHolder):
         Args:
             token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
             now: Seconds since the epoch; by default the wall clock when the batch starts.
+            wait_s: Longest wait for a refresh that may bring the token's key, in seconds; by default none.
 
         Returns:
             The verified JWS, with ``.claims``.
 
         Raises:
             TokenRefused: As ``verify``.
-            DependencyUnavailable: ``clock_implausible``.
+            KeysUnavailable: As ``verify``.
+            DependencyUnavailable: ``clock_implausible``, ``replay_store_unavailable``.
         """
         snapshot = self._snapshot
         octets = snapshot.octets(token)
+        if not wait_s:
+            return await self._averify(snapshot, octets, now)
+        try:
+            return await self._averify(snapshot, octets, now)
+        except (UnknownKey, KeysUnavailable) as refused:
+            if refused.code not in WAITED_FOR:
+                raise
+            refresh = refresh_of(self.source_of, snapshot, octets, checked_wait_s(wait_s))
+            if refresh is not None and self._snapshot is snapshot:
+                await awhile(refresh, wait_s)
+            if self._snapshot is snapshot:
+                raise
+        return await self._averify(self._snapshot, octets, now)
+
+    async def _averify(self, snapshot: Snapshot, octets: bytes, now: float | None) -> VerifiedJWS:
+        """Verify one token without waiting for keys: at once where the cache knows it, else in a batch."""
+        loop = asyncio.get_running_loop()
         if now is not None or (
             self._cache is not None and self._cache.slot(octets, snapshot.generation) is not None
         ):
+            if snapshot.guard is not None and snapshot.guard.blocking:
+                return await loop.run_in_executor(parallel.executor(), self.verify, octets, now)
             return self.verify(octets, now)
-        loop = asyncio.get_running_loop()
         gatherer = self._gatherers.get(loop)
         if gatherer is None:
             here = weakref.proxy(self)
@@ -217,22 +244,6 @@ class Engine(SnapshotHolder):
             DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release.
         """
         now_s = _wall_clock_s() if now is None else int(now)
-        return parallel.verify_many(self._snapshot, tokens, now_s, self._workers)
-
-    def replace_keys(self, issuer: str, keys: Keys) -> None:
-        """Give an issuer a new set of keys; the next call uses it, calls under way finish on the old one.
-
-        Args:
-            issuer: The ``iss`` of one of the engine's issuers.
-            keys: All keys of the issuer from now on.
-
-        Raises:
-            ConfigurationError: ``configuration_invalid``: no such issuer. The old keys stay.
-        """
-        known = self._issuers.get(issuer)
-        if known is None:
-            raise error_for("configuration_invalid", "issuer", expected=tuple(self._issuers), actual=issuer)
-        with self._change:
-            algorithms = tuple(known.algorithms)
-            self._keys[issuer] = IssuerKeys(checked_keys(keys), algorithms, self._keys[issuer]).warm_up()
-            self._swap(list(self._keys.values()), self._snapshot.rules)
+        snapshot = self._snapshot
+        results = parallel.verify_many(snapshot, tokens, now_s, self._workers)
+        return results if snapshot.guard is None else snapshot.guard.admit_all(results, now_s)

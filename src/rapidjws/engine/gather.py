@@ -84,13 +84,23 @@ class Gatherer:
             return
         tokens = [octets for octets, _ in waiting]
         lens = array("I", map(len, tokens))
-        if snapshot.native.cost_us(b"".join(tokens), lens) <= self._inline_us:
-            _deliver(waiting, parallel.verify_chunk(snapshot, tokens, now_s))
+        waits = snapshot.guard is not None and snapshot.guard.blocking
+        if not waits and snapshot.native.cost_us(b"".join(tokens), lens) <= self._inline_us:
+            _deliver(waiting, _admitted(snapshot, parallel.verify_chunk(snapshot, tokens, now_s), now_s))
             return
-        work = self._loop.run_in_executor(
-            parallel.executor(), parallel.verify_many, snapshot, tokens, now_s, 1
-        )
+        work = self._loop.run_in_executor(parallel.executor(), _verify_all, snapshot, tokens, now_s)
         work.add_done_callback(lambda done: _hand_over(waiting, done))
+
+
+def _admitted(
+    snapshot: Snapshot, results: list[VerifiedJWS | Rejected], now_s: int
+) -> list[VerifiedJWS | Rejected]:
+    return results if snapshot.guard is None else snapshot.guard.admit_all(results, now_s)
+
+
+def _verify_all(snapshot: Snapshot, tokens: list[bytes], now_s: int) -> list[VerifiedJWS | Rejected]:
+    """Verify a batch on a worker thread, its guard included."""
+    return _admitted(snapshot, parallel.verify_many(snapshot, tokens, now_s, 1), now_s)
 
 
 def _hand_over(waiting: list[Waiting], done: asyncio.Future[list[VerifiedJWS | Rejected]]) -> None:

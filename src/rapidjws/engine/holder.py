@@ -21,6 +21,8 @@ from rapidjws.errors import error_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rapidjws.engine.around import Around
+    from rapidjws.engine.guard import Guard
     from rapidjws.engine.snapshot import Rules
 
 
@@ -49,9 +51,22 @@ class SnapshotHolder:
         acceleration: ``"auto"``, ``"portable"`` or ``"openssl"``.
         hot_budget_bytes: Memory for the tables of hot keys.
         hot_threshold: Acceptances that earn a key its table.
+        around: Issuers without keys, revoked keys, keys awaited, or None.
+        guard: Checks verified tokens for revocation and replay, or None.
     """
 
-    __slots__ = ("__weakref__", "_change", "_hot", "_max_token_bytes", "_snapshot", "_workers")
+    __slots__ = (
+        "__weakref__",
+        "_around",
+        "_change",
+        "_guard",
+        "_hot",
+        "_max_token_bytes",
+        "_snapshot",
+        "_workers",
+    )
+    _around: Around | None
+    _guard: Guard | None
 
     def __init__(
         self,
@@ -63,11 +78,15 @@ class SnapshotHolder:
         acceleration: str,
         hot_budget_bytes: int,
         hot_threshold: int,
+        around: Around | None = None,
+        guard: Guard | None = None,
     ) -> None:
         _check_count("hot_budget_bytes", hot_budget_bytes)
         _check_count("hot_threshold", hot_threshold)
         self._workers = checked_workers(workers)
         self._max_token_bytes = max_token_bytes
+        self._around = around
+        self._guard = guard
         self._hot = HotKeys(checked_acceleration(acceleration), hot_budget_bytes, hot_threshold)
         self._change = threading.RLock()  # held by writers only; verification never takes it
         self._snapshot = self._make(KeyTable(keys), rules)
@@ -136,6 +155,8 @@ class SnapshotHolder:
             headers=None if before is None else before.native.headers,
             earned=self._earned,
             generation=None if before is None else before.generation,
+            around=self._around,
+            guard=self._guard,
         )
 
     def _earned(self, key: PreparedKey) -> None:

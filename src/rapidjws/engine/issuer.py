@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from rapidjws.engine.guard import Replay
+from rapidjws.engine.seams import KeySource
 from rapidjws.engine.snapshot import Rules
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
@@ -61,7 +63,8 @@ class Issuer:
 
     Args:
         iss: The exact ``iss`` of its tokens.
-        keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, or several JWK.
+        keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, several JWK, or a source that brings them
+            as they change.
         algorithms: The ``alg`` values it may use; required, nothing is allowed by default.
         audience: The names by which ``aud`` may mean this service; empty refuses tokens with an ``aud``.
         leeway_s: Clock difference forgiven, whole seconds, 0 to 86 400.
@@ -70,13 +73,15 @@ class Issuer:
         max_age_s: Oldest ``iat`` accepted, whole seconds, or None.
         exp_required: Whether a token without ``exp`` is refused.
         require_kid: Whether a token without ``kid`` is refused.
+        replay: Ask for each token to be used once; None, the default, does not.
+        required: Whether the engine is ready only once this issuer has keys.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
     """
 
     iss: str
-    keys: Keys = field(repr=False, kw_only=True)
+    keys: Keys | KeySource = field(repr=False, kw_only=True)
     algorithms: Iterable[str] = field(kw_only=True)
     audience: str | Iterable[str] = field(default=(), kw_only=True)
     leeway_s: int = field(default=limits.LEEWAY_DEFAULT_S, kw_only=True)
@@ -85,6 +90,8 @@ class Issuer:
     max_age_s: int | None = field(default=None, kw_only=True)
     exp_required: bool = field(default=True, kw_only=True)
     require_kid: bool = field(default=False, kw_only=True)
+    replay: Replay | None = field(default=None, kw_only=True)
+    required: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check every argument once."""
@@ -94,7 +101,10 @@ class Issuer:
         put(self, "algorithms", checked_algorithms(self.algorithms))
         put(self, "audience", _names(self.audience, "audience"))
         put(self, "required_claims", _names(self.required_claims, "required_claims"))
-        put(self, "keys", checked_keys(self.keys))
+        if not isinstance(self.keys, KeySource):
+            put(self, "keys", checked_keys(self.keys))
+        if self.replay is not None and not (self.exp_required or self.max_age_s is not None):
+            raise error_for("configuration_invalid", "replay", expected="exp_required or max_age_s beside it")
         _check_seconds("leeway_s", self.leeway_s, limits.LEEWAY_MAX_S)
         if self.max_age_s is not None:
             _check_seconds("max_age_s", self.max_age_s, 10**10)

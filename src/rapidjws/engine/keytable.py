@@ -16,7 +16,7 @@ from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rapidjws.jose.jwk import JWK
     from rapidjws.jose.jws import Header
@@ -113,6 +113,49 @@ class UnusableKey:
     code: str
 
 
+class _Known:
+    """Find the prepared keys of an issuer from before a change, by the JWK itself or by an equal one."""
+
+    __slots__ = ("_named", "_previous", "algorithms", "by_id")
+
+    def __init__(self, previous: IssuerKeys | None, algorithms: tuple[str, ...]) -> None:
+        self.algorithms = algorithms
+        self._previous = () if previous is None else previous.prepared
+        self._named: dict[tuple[str | None, str], list[PreparedKey]] | None = None
+        self.by_id: dict[int, list[PreparedKey]] = {}
+        if previous is not None and previous.algorithms == algorithms:
+            for key in previous.prepared:
+                at = id(key.jwk)
+                if at in self.by_id:
+                    self.by_id[at].append(key)
+                else:
+                    self.by_id[at] = [key]
+
+    def equal(self, jwk: JWK, alg: str) -> PreparedKey | None:
+        """Return the key prepared from an equal JWK for this algorithm, or None."""
+        if self._named is None:
+            self._named = {}
+            for key in self._previous:
+                self._named.setdefault((key.jwk.kid, key.alg), []).append(key)
+        same_name = self._named.get((jwk.kid, alg), ())
+        return next((key for key in same_name if key.jwk == jwk), None)
+
+
+def _prepare_all(jwk: JWK, known: _Known, prepared: list[PreparedKey], unusable: list[UnusableKey]) -> None:
+    """Prepare a key for each of the caller's algorithms that it serves."""
+    shared: dict[int, _native.NativeKey] = {}
+    for alg in jwk.algorithms:
+        if alg not in known.algorithms:
+            continue
+        try:
+            prepared.append(known.equal(jwk, alg) or prepare(jwk, alg, shared))
+        except Exception as fault:
+            code = getattr(fault, "code", None)
+            if code is None:
+                raise
+            unusable.append(UnusableKey(jwk.kid, code))
+
+
 class IssuerKeys:
     """Hold all prepared keys of one issuer.
 
@@ -128,42 +171,68 @@ class IssuerKeys:
         unusable: Keys that were left out, and why.
     """
 
-    __slots__ = ("algorithms", "by_alg", "by_kid", "prepared", "unusable")
+    __slots__ = ("_packed", "_position_of", "algorithms", "by_alg", "by_kid", "prepared", "unusable")
 
     def __init__(
         self, jwks: Iterable[JWK], algorithms: Sequence[str], previous: IssuerKeys | None = None
     ) -> None:
         self.algorithms = tuple(algorithms)
-        allowed = frozenset(algorithms)
-        old = {} if previous is None else {(id(key.jwk), key.alg): key for key in previous.prepared}
-        old_equal = {} if previous is None else {(key.jwk, key.alg): key for key in previous.prepared}
+        known = _Known(previous, self.algorithms)
         prepared: list[PreparedKey] = []
         unusable: list[UnusableKey] = []
         for jwk in jwks:
-            shared: dict[int, _native.NativeKey] = {}
-            for alg in jwk.algorithms:
-                if alg not in allowed:
-                    continue
-                kept = old.get((id(jwk), alg)) or old_equal.get((jwk, alg))
-                if kept is None:
-                    try:
-                        kept = prepare(jwk, alg, shared)
-                    except Exception as fault:
-                        code = getattr(fault, "code", None)
-                        if code is None:
-                            raise
-                        unusable.append(UnusableKey(jwk.kid, code))
-                        continue
-                prepared.append(kept)
+            same = known.by_id.get(id(jwk))
+            if same is not None:
+                prepared += same
+            else:
+                _prepare_all(jwk, known, prepared, unusable)
+        self._index(prepared, unusable)
+
+    def _index(self, prepared: Sequence[PreparedKey], unusable: Sequence[UnusableKey]) -> None:
         self.prepared: tuple[PreparedKey, ...] = tuple(prepared)
         self.unusable = tuple(unusable)
-        by_kid: dict[str | None, list[int]] = {}
+        by_kid: dict[str | None, tuple[int, ...]] = {}
         by_alg: dict[str, list[int]] = {}
         for position, key in enumerate(prepared):
-            by_kid.setdefault(key.jwk.kid, []).append(position)
+            kid = key.jwk.kid
+            by_kid[kid] = (*by_kid[kid], position) if kid in by_kid else (position,)
             by_alg.setdefault(key.alg, []).append(position)
-        self.by_kid: Mapping[str | None, tuple[int, ...]] = {kid: tuple(at) for kid, at in by_kid.items()}
+        self.by_kid: Mapping[str | None, tuple[int, ...]] = by_kid
         self.by_alg: Mapping[str, tuple[int, ...]] = {alg: tuple(at) for alg, at in by_alg.items()}
+        self._packed: tuple[int, bytes] | None = None
+        self._position_of: dict[PreparedKey, int] | None = None
+
+    def without(self, is_gone: Callable[[PreparedKey], bool]) -> tuple[IssuerKeys, tuple[PreparedKey, ...]]:
+        """Return the issuer's keys but some, and those left out."""
+        removed = tuple(key for key in self.prepared if is_gone(key))
+        if not removed:
+            return self, removed
+        rest = IssuerKeys.__new__(IssuerKeys)
+        rest.algorithms = self.algorithms
+        gone = set(removed)
+        rest._index([key for key in self.prepared if key not in gone], self.unusable)
+        return rest, removed
+
+    def pack(self, issuer: int, hot: Mapping[PreparedKey, _native.NativeHot]) -> bytes:
+        """Return the slots as the core reads them; only those of hot keys are packed anew each time."""
+        layout = struct.Struct(_native.SLOT_FORMAT)
+        if self._packed is None or self._packed[0] != issuer:
+            plain = b"".join(
+                layout.pack(0 if key.native is None else key.native.address, 0, key.number, issuer)
+                for key in self.prepared
+            )
+            self._packed = (issuer, plain)
+        if not hot:
+            return self._packed[1]
+        if self._position_of is None:
+            self._position_of = {key: position for position, key in enumerate(self.prepared)}
+        octets = bytearray(self._packed[1])
+        for key, table in hot.items():
+            position = self._position_of.get(key)
+            if position is not None and key.native is not None:
+                slot = (key.native.address, table.address, key.number, issuer)
+                layout.pack_into(octets, position * layout.size, *slot)
+        return bytes(octets)
 
     def warm_up(self) -> IssuerKeys:
         """Verify once with one key of each algorithm, so that nothing is lazy in traffic; return self.
@@ -202,6 +271,9 @@ class KeyTable:
             offsets.append(len(slots))
             slots += keys.prepared
             issuer_of += [number] * len(keys.prepared)
+            if not self._by_kid:
+                self._by_kid = dict.fromkeys(keys.by_kid, (number,))
+                continue
             for kid in keys.by_kid:
                 known = self._by_kid.get(kid)
                 self._by_kid[kid] = (number,) if known is None else (*known, number)
@@ -211,16 +283,7 @@ class KeyTable:
 
     def pack(self, hot: Mapping[PreparedKey, _native.NativeHot]) -> bytes:
         """Return the slots as the core reads them, with the tables of hot keys."""
-        pack = struct.Struct(_native.SLOT_FORMAT).pack
-        return b"".join(
-            pack(
-                0 if key.native is None else key.native.address,
-                hot[key].address if key in hot else 0,
-                key.number,
-                issuer,
-            )
-            for key, issuer in zip(self.slots, self.issuer_of, strict=True)
-        )
+        return b"".join(keys.pack(number, hot) for number, keys in enumerate(self.issuers))
 
     def issuers_with(self, kid: str | None) -> tuple[int, ...]:
         """Return the numbers of the issuers that have a key with this kid (None: a key without one)."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.engine.result import Accepted, VerifiedJWS
-from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
 from rapidjws.jose._json import loads
 from rapidjws.jose.claims import ClaimsPolicy, check_claims
@@ -21,6 +21,8 @@ from rapidjws.jose.jws import Header, check_typ, parse_header
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rapidjws.engine.around import Around
+    from rapidjws.engine.guard import Guard
     from rapidjws.engine.hot import HotKeys
     from rapidjws.engine.keytable import KeyTable, PreparedKey
 
@@ -90,11 +92,15 @@ class Snapshot:
         headers: The header table of a snapshot with the same table and rules, to go on with.
         earned: Called with a key that earned a hot table; returns at once.
         generation: What verdicts under the same table and rules are bound to; a new one by default.
+        around: Issuers without keys, revoked keys, keys awaited; None where none of these can be.
+        guard: Checks verified tokens for revocation and replay; None where there is nothing to check.
     """
 
     __slots__ = (
+        "_around",
         "_earned",
         "generation",
+        "guard",
         "handle",
         "issuers",
         "max_token_bytes",
@@ -114,14 +120,19 @@ class Snapshot:
         headers: _native.NativeHeaders | None = None,
         earned: Callable[[PreparedKey], None] | None = None,
         generation: object = None,
+        around: Around | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.generation = generation or object()
+        self._around = around
+        self.guard = guard
         self.table = table
         self.rules = tuple(rules)
         self._earned = earned
         tables = hot.tables
+        names = [rule.iss for rule in self.rules]
         self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
-            (key, self.rules[issuer].iss) for key, issuer in zip(table.slots, table.issuer_of, strict=True)
+            zip(table.slots, map(names.__getitem__, table.issuer_of), strict=True)
         )
         self.issuers = {rule.iss: number for number, rule in enumerate(self.rules)}
         self.max_token_bytes = max_token_bytes
@@ -233,10 +244,41 @@ class Snapshot:
         """Verify a token with header bytes the core has not met: parse, choose the slot, verify, remember."""
         header_text = octets[: octets.index(b".")]
         header = self._parse_header(header_text)
-        issuer, iss = self._issuer_for(header, octets)
-        slot = self.table.choose(header, issuer, require_kid=self.rules[issuer].require_kid)
+        try:
+            issuer, iss = self._issuer_for(header, octets)
+            slot = self.table.choose(header, issuer, require_kid=self.rules[issuer].require_kid)
+        except UnknownKey as refused:
+            raise self._explain(refused, header, octets) from None
         self._check_typ(header, issuer)
         key = self.table.slots[slot]
+        verified = self._verify_introduced(octets, key, slot, iss, now_s)
+        if self._around is not None and self._around.awaited and isinstance(verified, VerifiedJWS):
+            self._around.first_accepted(verified.issuer, key.jwk.kid)
+        return verified
+
+    def _explain(self, refused: UnknownKey, header: Header, octets: bytes) -> RapidJWSError:
+        """Return why there is no key for a header; where it is unknown only, the key source is told."""
+        if self._around is None or refused.code not in ("unknown_kid", "no_suitable_key"):
+            return refused
+        iss = self.rules[0].iss if len(self.rules) == 1 else self._unverified_iss(octets)
+        number = self.issuers.get(iss)
+        if iss is None or number is None:
+            return refused
+        return self._around.explain(refused, header, number, iss)
+
+    def asked_issuer(self, octets: bytes) -> tuple[str | None, str | None]:
+        """Return the ``iss`` and ``kid`` that an unverified token states; they only choose whom to ask."""
+        try:
+            header = self._parse_header(octets[: octets.index(b".")])
+            iss = self.rules[0].iss if len(self.rules) == 1 else self._unverified_iss(octets)
+        except (RapidJWSError, ValueError):
+            return None, None
+        return iss, header.kid
+
+    def _verify_introduced(
+        self, octets: bytes, key: PreparedKey, slot: int, iss: str | None, now_s: int
+    ) -> VerifiedJWS | RapidJWSError:
+        """Verify by the slot that a parsed header chose; a good signature makes the header known."""
         if key.native is None:
             return self._verify_foreign(octets, key, slot, now_s)
         remember = _native.REMEMBER_HEADER if iss is None else _native.REMEMBER_HEADER_AND_ISSUER
@@ -263,7 +305,9 @@ class Snapshot:
         """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
         if len(self.rules) == 1:
             return 0, None
-        if header.kid is not None:
+        if self._around is not None and self._around.routes_by_iss:
+            having = tuple(range(len(self.rules)))
+        elif header.kid is not None:
             having = self.table.issuers_with(header.kid)
             if not having:
                 raise error_for("unknown_kid", "header.kid", actual=header.kid)

@@ -1,0 +1,356 @@
+"""The changing half of an engine: issuers, their key sources, revocations, and what is ready.
+
+Every change builds a new snapshot under the writers' lock and swaps one reference; verification never takes
+that lock.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from rapidjws.engine.around import Around
+from rapidjws.engine.guard import Guard, ReplayRule
+from rapidjws.engine.holder import SnapshotHolder
+from rapidjws.engine.issuer import Issuer, checked_keys
+from rapidjws.engine.keytable import IssuerKeys
+from rapidjws.engine.revocations import Revocation, Revocations
+from rapidjws.engine.seams import Event, KeySource, KeyState, tell
+from rapidjws.engine.skew import SkewMeter
+from rapidjws.engine.verifier import token_limit
+from rapidjws.errors import error_for
+from rapidjws.jose.jwks import JWKSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from rapidjws.engine.issuer import Keys
+    from rapidjws.engine.keytable import PreparedKey
+    from rapidjws.engine.seams import Recorder, RevocationStore
+    from rapidjws.engine.skew import Skew
+
+
+def _by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
+    """Return the issuers by name.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: none, or one twice.
+    """
+    if not issuers:
+        raise error_for("configuration_invalid", "issuers", expected="at least one issuer", actual="none")
+    named: dict[str, Issuer] = {}
+    for issuer in issuers:
+        if issuer.iss in named:
+            raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss)
+        named[issuer.iss] = issuer
+    return named
+
+
+class ChangingKeys(SnapshotHolder):
+    """Hold issuers and follow what changes around them; see :class:`Engine` for the arguments."""
+
+    __slots__ = (
+        "_events",
+        "_issuers",
+        "_keys",
+        "_meters",
+        "_revocations",
+        "_skew_every",
+        "_sources",
+        "_states",
+        "_store",
+    )
+
+    def __init__(
+        self,
+        issuers: Sequence[Issuer],
+        *,
+        max_token_bytes: int | None,
+        workers: int | None,
+        acceleration: str,
+        hot_budget_bytes: int,
+        hot_threshold: int,
+        revocations: RevocationStore | None,
+        skew_every: int,
+        events: Recorder,
+    ) -> None:
+        if not isinstance(skew_every, int) or isinstance(skew_every, bool) or skew_every < 0:
+            raise error_for("configuration_invalid", "skew_every", expected="a whole number from 0 on")
+        self._issuers = _by_iss(issuers)
+        self._events = events
+        self._skew_every = skew_every
+        self._store = revocations
+        self._revocations = Revocations(() if revocations is None else revocations.load())
+        self._meters = {iss: SkewMeter() for iss in self._issuers}
+        self._sources: dict[str, KeySource] = {}
+        self._states: dict[str, KeyState] = {}
+        self._keys: dict[str, IssuerKeys] = {}
+        for issuer in issuers:
+            self._take_keys(issuer, {}, {})
+        names = [name for issuer in issuers for name in issuer.algorithms]
+        around = self._make_around(None)
+        super().__init__(
+            self._filtered(around),
+            [issuer.rules() for issuer in issuers],
+            max_token_bytes=token_limit(names, max_token_bytes),
+            workers=workers,
+            acceleration=acceleration,
+            hot_budget_bytes=hot_budget_bytes,
+            hot_threshold=hot_threshold,
+            around=around,
+            guard=self._make_guard(),
+        )
+        if revocations is not None:
+            revocations.subscribe(self._revocations_changed)
+        for source in self._sources.values():
+            source.subscribe(self._keys_changed)
+        self._keys_changed()
+
+    # --- issuers and keys --------------------------------------------------------------------------------
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Return the issuers as they were configured."""
+        return tuple(self._issuers.values())
+
+    @property
+    def ready(self) -> bool:
+        """Return whether each required issuer has keys that may be used now."""
+        states = self._states
+        return all(states[iss].keys is not None for iss, issuer in self._issuers.items() if issuer.required)
+
+    def key_state(self, issuer: str) -> KeyState:
+        """Return an issuer's keys as the engine uses them, or why there are none.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such issuer.
+        """
+        self._known(issuer)
+        return self._states[issuer]
+
+    def source_of(self, issuer: str) -> KeySource | None:
+        """Return an issuer's key source, or None where its keys were given as they are."""
+        return self._sources.get(issuer)
+
+    def replace_keys(self, issuer: str, keys: Keys) -> None:
+        """Give an issuer a new set of keys; the next call uses it, calls under way finish on the old one.
+
+        Args:
+            issuer: The ``iss`` of one of the engine's issuers.
+            keys: All keys of the issuer from now on.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such issuer, or one whose keys come from a
+                source. The old keys stay.
+        """
+        known = self._known(issuer)
+        if issuer in self._sources:
+            raise error_for("configuration_invalid", "issuer", expected="an issuer without a key source")
+        with self._change:
+            state = KeyState(keys=checked_keys(keys))
+            made = self._prepared(known, state, self._keys[issuer])
+            self._keys[issuer], self._states[issuer] = made, state
+            self._rebuild()
+
+    def replace_issuers(self, *issuers: Issuer) -> None:
+        """Put other issuers in the place of all there are, in one swap; what is unchanged is not built anew.
+
+        Args:
+            issuers: At least one; each ``iss`` once.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``. Everything stays as it was.
+        """
+        named = _by_iss(issuers)
+        with self._change:
+            before = (self._issuers, self._sources, self._states, self._keys, self._meters)
+            self._sources, self._states, self._keys = {}, {}, {}
+            try:
+                for issuer in issuers:
+                    self._take_keys(issuer, before[2], before[3])
+                self._issuers = named
+                self._meters = {iss: before[4].get(iss) or SkewMeter() for iss in named}
+                names = [name for issuer in issuers for name in issuer.algorithms]
+                self._max_token_bytes = max(self._max_token_bytes, token_limit(names, None))
+                self._rebuild()
+            except BaseException:
+                self._issuers, self._sources, self._states, self._keys, self._meters = before
+                raise
+            fresh = [source for iss, source in self._sources.items() if before[1].get(iss) is not source]
+        for source in fresh:
+            source.subscribe(self._keys_changed)
+        self._keys_changed()
+
+    def _known(self, issuer: str) -> Issuer:
+        known = self._issuers.get(issuer)
+        if known is None:
+            raise error_for("configuration_invalid", "issuer", expected=tuple(self._issuers), actual=issuer)
+        return known
+
+    def _take_keys(
+        self, issuer: Issuer, states: dict[str, KeyState], prepared: dict[str, IssuerKeys]
+    ) -> None:
+        """Take an issuer's keys as they are now, from itself or from its source."""
+        if isinstance(issuer.keys, KeySource):
+            self._sources[issuer.iss] = issuer.keys
+            state = issuer.keys.state()
+        else:
+            state = KeyState(keys=checked_keys(issuer.keys))
+        self._states[issuer.iss] = state
+        self._keys[issuer.iss] = self._prepared(issuer, state, prepared.get(issuer.iss))
+
+    @staticmethod
+    def _prepared(issuer: Issuer, state: KeyState, previous: IssuerKeys | None) -> IssuerKeys:
+        keys = JWKSet() if state.keys is None else state.keys
+        return IssuerKeys(keys, tuple(issuer.algorithms), previous).warm_up()
+
+    def _keys_changed(self) -> None:
+        """Take over what the sources have now; called by them after each change."""
+        with self._change:
+            changed = False
+            for iss, source in self._sources.items():
+                state = source.state()
+                if state is not self._states[iss]:
+                    self._keys[iss] = self._prepared(self._issuers[iss], state, self._keys[iss])
+                    self._states[iss] = state
+                    changed = True
+            if changed:
+                self._rebuild()
+
+    # --- the swap ----------------------------------------------------------------------------------------
+
+    def _make_around(self, before: Around | None) -> Around | None:
+        unavailable = {
+            number: self._states[iss].code
+            for number, iss in enumerate(self._issuers)
+            if self._states[iss].keys is None
+        }
+        if not (unavailable or self._sources or self._revocations.on_keys):
+            return None
+        done = set() if before is None else before.accepted
+        seen = {
+            (iss, kid): when for iss, state in self._states.items() for kid, when in state.first_seen.items()
+        }
+        done &= seen.keys()  # what was accepted before the swap is not awaited again
+        return Around(
+            unavailable=unavailable,
+            revocations=self._revocations,
+            unknown_kid=self._unknown_kid,
+            awaited={pair: when for pair, when in seen.items() if pair not in done},
+            accepted=done,
+            events=self._events,
+        )
+
+    def _filtered(self, around: Around | None) -> list[IssuerKeys]:
+        """Return the issuers' keys without those revoked, and note the latter."""
+        if around is None or not self._revocations.on_keys:
+            return list(self._keys.values())
+        kept: list[IssuerKeys] = []
+        removed: dict[int, tuple[PreparedKey, ...]] = {}
+        for number, (iss, keys) in enumerate(self._keys.items()):
+            rest, removed[number] = keys.without(partial(self._revocations.hits_key, iss))
+            kept.append(rest)
+        around.removed = removed
+        return kept
+
+    def _make_guard(self) -> Guard | None:
+        replays = {
+            iss: ReplayRule(replay=issuer.replay, leeway_s=issuer.leeway_s, max_age_s=issuer.max_age_s)
+            for iss, issuer in self._issuers.items()
+            if issuer.replay is not None
+        }
+        guard = Guard(self._revocations, replays, self._meters, self._skew_every, self._events)
+        return guard if guard.is_needed else None
+
+    def _rebuild(self) -> None:
+        """Swap in a snapshot of everything as it is now; the caller holds ``_change``."""
+        around = self._make_around(self._around)
+        keys = self._filtered(around)
+        self._around, self._guard = around, self._make_guard()
+        self._swap(keys, [issuer.rules() for issuer in self._issuers.values()])
+
+    def _unknown_kid(self, iss: str, kid: str) -> None:
+        source = self._sources.get(iss)
+        if source is not None:
+            source.unknown_kid(kid)
+
+    # --- revocation --------------------------------------------------------------------------------------
+
+    def revoke(
+        self,
+        *,
+        kid: str | None = None,
+        thumbprint: str | None = None,
+        issuer: str | None = None,
+        jti: str | None = None,
+        issued_before: int | None = None,
+    ) -> Revocation:
+        """Refuse from the next call on, on every thread, what a key, an issuer or a token stands for.
+
+        Args:
+            kid: The key of this name, of ``issuer`` or of all.
+            thumbprint: The key with this RFC 7638 SHA-256 thumbprint, whatever its kid.
+            issuer: Narrows the others to this ``iss``; alone it revokes the whole issuer.
+            jti: The token of this ``jti``.
+            issued_before: Tokens whose ``iat`` lies before, in seconds since the epoch.
+
+        Returns:
+            The revocation, for ``unrevoke``.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+            DependencyUnavailable: ``revocation_store_unavailable``: it holds here, but was not kept or sent.
+        """
+        revocation = Revocation(
+            kid=kid, thumbprint=thumbprint, issuer=issuer, jti=jti, issued_before=issued_before
+        )
+        self._set_revocations(lambda listed: (*listed, revocation))
+        if self._store is not None:
+            self._store.add(revocation)
+        return revocation
+
+    def unrevoke(self, revocation: Revocation) -> bool:
+        """Lift a revocation.
+
+        Args:
+            revocation: As it was returned or listed.
+
+        Returns:
+            Whether it was there.
+
+        Raises:
+            DependencyUnavailable: ``revocation_store_unavailable``: it is lifted here only.
+        """
+        was_there = revocation in self._revocations.listed
+        self._set_revocations(lambda listed: [one for one in listed if one != revocation])
+        if self._store is not None:
+            self._store.remove(revocation)
+        return was_there
+
+    def revocations(self) -> tuple[Revocation, ...]:
+        """Return all revocations that hold."""
+        return self._revocations.listed
+
+    def _revocations_changed(self) -> None:
+        """Take over what the store has now; called by it when others changed the list."""
+        store = self._store
+        if store is not None:
+            self._set_revocations(lambda _: store.load())
+
+    def _set_revocations(self, change: Callable[[tuple[Revocation, ...]], Iterable[Revocation]]) -> None:
+        started = monotonic()
+        with self._change:
+            self._revocations = Revocations(change(self._revocations.listed))
+            self._rebuild()
+        taken_s = monotonic() - started
+        tell(self._events, Event(name="revocations_enforced", value=taken_s))
+
+    def skew(self, issuer: str) -> Skew | None:
+        """Return how far an issuer's clock is from ours, or None where nothing was measured.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such issuer.
+        """
+        self._known(issuer)
+        return self._meters[issuer].read()

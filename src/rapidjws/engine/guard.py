@@ -1,0 +1,215 @@
+"""The guard behind the verification: revoked tokens, replays, and the measure of an issuer's clock.
+
+It sees a token only after signature and claims passed, so a bad token neither burns a ``jti`` nor costs a
+look-up. An engine without these features has no guard at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from rapidjws.engine.result import Rejected, VerifiedJWS
+from rapidjws.engine.seams import Event, tell
+from rapidjws.errors import RapidJWSError, error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rapidjws.engine.revocations import Revocations
+    from rapidjws.engine.seams import Recorder, ReplayStore
+    from rapidjws.engine.skew import SkewMeter
+
+JTI_MAX_BYTES: Final = 4096
+"""Longest ``jti`` that is hashed, in bytes of UTF-8; a longer one is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Ask for each token of an issuer to be used once.
+
+    Args:
+        store: Where uses are recorded.
+        identity: ``"jti"`` refuses tokens without one; ``"jti_or_digest"`` takes the digest of the signing
+            input for them.
+        on_failure: ``"deny"`` refuses while the store cannot tell; ``"accept"`` lets pass and says so.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    store: ReplayStore
+    identity: Literal["jti", "jti_or_digest"] = "jti"
+    on_failure: Literal["deny", "accept"] = "deny"
+
+    def __post_init__(self) -> None:
+        """Check the choices."""
+        if self.identity not in ("jti", "jti_or_digest"):
+            raise error_for("configuration_invalid", "replay.identity", expected=("jti", "jti_or_digest"))
+        if self.on_failure not in ("deny", "accept"):
+            raise error_for("configuration_invalid", "replay.on_failure", expected=("deny", "accept"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRule:
+    """Hold what an issuer's replay check needs beside the token.
+
+    Attributes:
+        replay: The issuer's choice.
+        leeway_s: The issuer's leeway: an entry outlives ``exp`` by it.
+        max_age_s: The oldest ``iat``: bounds entries of tokens without ``exp``.
+    """
+
+    replay: Replay
+    leeway_s: int
+    max_age_s: int | None
+
+
+def replay_key(iss: str, claims: Mapping[str, Any], verified: VerifiedJWS, *, digest: bool) -> bytes:
+    """Return 32 bytes that stand for one token of one issuer and sender.
+
+    Args:
+        iss: The verified issuer.
+        claims: The verified claims.
+        verified: The token.
+        digest: Whether a token without ``jti`` is known by its signing input.
+
+    Raises:
+        ClaimRefused: ``missing_claim``, ``malformed_claim``.
+        MalformedToken: ``too_large``.
+    """
+    jti = claims.get("jti")
+    if jti is None:
+        if not digest:
+            raise error_for("missing_claim", "claims.jti", expected="a jti, as tokens are used once")
+        # the signature is left out: an ECDSA signature has a second spelling
+        return hashlib.sha256(b"input\0" + verified._token.rpartition(b".")[0]).digest()
+    if not isinstance(jti, str):
+        raise error_for("malformed_claim", "claims.jti", expected="a string", actual=type(jti).__name__)
+    octets = jti.encode("utf-8", "surrogatepass")
+    if not 0 < len(octets) <= JTI_MAX_BYTES:
+        raise error_for("too_large", "claims.jti", expected=f"1 to {JTI_MAX_BYTES} bytes", actual=len(octets))
+    sender = claims.get("client_id", claims.get("azp"))
+    cnf = claims.get("cnf")
+    bound_to = cnf.get("jkt") if isinstance(cnf, dict) else None
+    total = hashlib.sha256(b"jti\0")
+    for part in (iss, sender, bound_to):
+        piece = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else b""
+        total.update(len(piece).to_bytes(4, "big") + piece)
+    total.update(octets)
+    return total.digest()
+
+
+def _life_s(claims: Mapping[str, Any], rule: ReplayRule, now_s: int) -> int:
+    """Return how long the token can still be accepted: its entry lives as long."""
+    ends: list[float] = []
+    if isinstance(claims.get("exp"), (int, float)):
+        ends.append(float(claims["exp"]))
+    if rule.max_age_s is not None and isinstance(claims.get("iat"), (int, float)):
+        ends.append(float(claims["iat"]) + rule.max_age_s)
+    end = min(ends) if ends else now_s + 86_400.0
+    return max(1, int(end) + 1 + rule.leeway_s - now_s)
+
+
+class Guard:
+    """Check verified tokens against revocations and replays.
+
+    Args:
+        revocations: Those that hold.
+        replays: iss -> rule, for issuers whose tokens are used once.
+        meters: iss -> meter, for issuers whose clock is measured.
+        every: Measures one token in this many.
+        events: Listener.
+    """
+
+    __slots__ = ("_counter", "_events", "_every", "_meters", "_replays", "_revocations", "blocking")
+
+    def __init__(
+        self,
+        revocations: Revocations,
+        replays: Mapping[str, ReplayRule],
+        meters: Mapping[str, SkewMeter],
+        every: int,
+        events: Recorder,
+    ) -> None:
+        self._revocations = revocations
+        self._replays = replays
+        self._meters = meters
+        self._every = every
+        self._events = events
+        self._counter = itertools.count()
+        self.blocking = any(rule.replay.store.blocking for rule in replays.values())
+
+    @property
+    def is_needed(self) -> bool:
+        """Return whether there is anything to check."""
+        return self._revocations.on_tokens or bool(self._replays) or bool(self._every)
+
+    def admit(self, verified: VerifiedJWS, now_s: int) -> VerifiedJWS:
+        """Return the token, or raise why it is refused after all.
+
+        Raises:
+            PolicyRefused: ``revoked``, ``replayed``.
+            DependencyUnavailable: ``replay_store_unavailable``.
+            RapidJWSError: ``missing_claim``, ``malformed_claim``, ``too_large``, for ``jti``.
+        """
+        (result,) = self.admit_all([verified], now_s)
+        if isinstance(result, Rejected):
+            raise result.error()
+        return result
+
+    def admit_all(self, results: list[VerifiedJWS | Rejected], now_s: int) -> list[VerifiedJWS | Rejected]:
+        """Check a batch in place; each store is asked once."""
+        asked: dict[int, list[tuple[int, tuple[bytes, int]]]] = {}
+        for position, verified in enumerate(results):
+            if isinstance(verified, Rejected) or verified.issuer is None:
+                continue
+            iss = verified.issuer
+            rule = self._replays.get(iss)
+            if self._every and next(self._counter) % self._every == 0:
+                self._meters[iss].add(verified.claims.get("iat"), now_s)
+            if self._revocations.on_tokens and self._revocations.hits_token(iss, verified.claims):
+                results[position] = Rejected(error_for("revoked", "claims"))
+            elif rule is not None:
+                try:
+                    digest = rule.replay.identity == "jti_or_digest"
+                    key = replay_key(iss, verified.claims, verified, digest=digest)
+                except RapidJWSError as refused:
+                    results[position] = Rejected(refused.with_traceback(None))
+                    continue
+                entry = (key, _life_s(verified.claims, rule, now_s))
+                asked.setdefault(id(rule.replay.store), []).append((position, entry))
+        for waiting in asked.values():
+            self._record(results, waiting)
+        return results
+
+    def _record(
+        self, results: list[VerifiedJWS | Rejected], waiting: list[tuple[int, tuple[bytes, int]]]
+    ) -> None:
+        """Record uses in one store; whoever was there before is refused."""
+        first = results[waiting[0][0]]
+        assert isinstance(first, VerifiedJWS)
+        store = self._replays[str(first.issuer)].replay.store
+        answers = _ask(store, [entry for _, entry in waiting])
+        for (position, _), fresh in zip(waiting, answers, strict=True):
+            verified = results[position]
+            if fresh is True or isinstance(verified, Rejected):
+                continue
+            iss = str(verified.issuer)
+            if fresh is False:
+                results[position] = Rejected(error_for("replayed", "claims.jti"))
+            elif self._replays[iss].replay.on_failure == "accept":
+                tell(self._events, Event(name="replay_unchecked", issuer=iss))
+            else:
+                results[position] = Rejected(error_for("replay_store_unavailable", "replay"))
+
+
+def _ask(store: ReplayStore, entries: list[tuple[bytes, int]]) -> list[bool | None]:
+    """Ask a store; whatever goes wrong there, or comes out short, is "cannot tell"."""
+    try:
+        answers = list(store.record(entries))
+    except Exception:
+        return [None] * len(entries)
+    return answers if len(answers) == len(entries) else [None] * len(entries)
