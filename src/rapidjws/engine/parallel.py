@@ -27,7 +27,7 @@ Result = VerifiedJWS | Rejected
 CHUNK_TOKENS: Final = 256
 MIN_CHUNK_TOKENS: Final = 32
 CROSSING_US: Final = 2500
-"""About how much work one crossing takes on before it ends, in microseconds; it may go over by as much again."""
+"""About how much work one crossing takes on before it ends, in microseconds; at most twice that is done."""
 
 MAX_WORKERS: Final = 256
 
