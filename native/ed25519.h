@@ -6,8 +6,8 @@
  * inversion of the encodings. Public data alone: nothing is constant-time, nothing may be used to sign.
  *
  * Never builds a table for a key that implementations may read differently; libcrypto answers for those. Never
- * allocates while verifying, holds no locks and no globals. Where the compiler has no 128-bit integers the room
- * is empty and RJ_HAVE_ED25519 is 0.
+ * allocates while verifying, holds no locks and no globals. Where the compiler has no 128-bit integers or the
+ * machine is big-endian the room is empty and RJ_HAVE_ED25519 is 0.
  */
 #ifndef RJ_ED25519_H
 #define RJ_ED25519_H
@@ -17,7 +17,7 @@
 
 #include "status.h"
 
-#if defined(__SIZEOF_INT128__) && (defined(__GNUC__) || defined(__clang__))
+#if defined(__SIZEOF_INT128__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define RJ_HAVE_ED25519 1
 #else
 #define RJ_HAVE_ED25519 0

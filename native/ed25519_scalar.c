@@ -81,6 +81,9 @@ void rj_ed25519_choose(ed25519_choice choices[ED25519_WINDOWS], const rj_ed25519
         carry = digit > 128;
         choices[i].entry = &table->entries[i][carry != 0 ? 256 - digit : digit];
         choices[i].negative = carry;
+        /* an entry is two cache lines of a table that may be one of many: ask early */
+        __builtin_prefetch(choices[i].entry);
+        __builtin_prefetch(choices[i].entry->dxy);
     }
 }
 

@@ -127,28 +127,9 @@ F25519_INLINE int f25519_is_zero(const f25519 *a) {
     return (c.v[0] | c.v[1] | c.v[2] | c.v[3] | c.v[4]) == 0;
 }
 
-/* Little-endian words of 32 bytes, and back. */
-F25519_INLINE void f25519_load(uint64_t words[4], const uint8_t bytes32[32]) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    memcpy(words, bytes32, 32);
-#else
-    for (int i = 0; i < 4; i++) {
-        words[i] = 0;
-        for (int k = 7; k >= 0; k--) {
-            words[i] = words[i] << 8 | bytes32[8 * i + k];
-        }
-    }
-#endif
-}
+/* Words of 32 little-endian bytes, and back; RJ_HAVE_ED25519 asks for a little-endian machine. */
+F25519_INLINE void f25519_load(uint64_t words[4], const uint8_t bytes32[32]) { memcpy(words, bytes32, 32); }
 
-F25519_INLINE void f25519_store(uint8_t bytes32[32], const uint64_t words[4]) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    memcpy(bytes32, words, 32);
-#else
-    for (int i = 0; i < 32; i++) {
-        bytes32[i] = (uint8_t)(words[i / 8] >> (8 * (i % 8)));
-    }
-#endif
-}
+F25519_INLINE void f25519_store(uint8_t bytes32[32], const uint64_t words[4]) { memcpy(bytes32, words, 32); }
 
 #endif

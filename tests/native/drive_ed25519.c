@@ -70,9 +70,9 @@ static void pick_number(uint64_t v[5], uint64_t *seed, uint64_t top) {
     if (choice == 0) {
         v[0] = F25519_MASK - 25 + driver_random(seed) % 26;
     }
-    if (choice == 2) {
+    if (choice == 2) { /* a single limb */
         memset(v, 0, 40);
-        v[0] = driver_random(seed) % 40;
+        v[driver_random(seed) % 5] = driver_random(seed) % 40;
     }
 }
 

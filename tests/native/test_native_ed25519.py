@@ -37,6 +37,14 @@ def test_verdicts_equal_openssl_on_good_and_spoilt_signatures(sanitized: bool) -
     run_driver(program, "differential", differential_count(3000), "13")
 
 
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_two_million_verdicts_equal_openssl() -> None:
+    """The same as above over two million signatures."""
+    program = compile_driver("drive_ed25519", ROOMS)
+    run_driver(program, "differential", differential_count(2_000_000), "42")
+
+
 def test_wycheproof_cases() -> None:
     """Every Ed25519 case of Wycheproof gets its label, through all four ways to verify."""
     vectors = wycheproof("ed25519_test.json")

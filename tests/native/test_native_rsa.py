@@ -28,6 +28,15 @@ def test_verdicts_equal_openssl_on_good_and_spoilt_signatures(sanitized: bool) -
     run_driver(program, "differential", differential_count(400), "3")
 
 
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_fifty_thousand_verdicts_equal_openssl() -> None:
+    """The same as above over fifty thousand signatures, and powers of five thousand rounds of moduli."""
+    program = compile_driver("drive_rsa", ROOMS)
+    run_driver(program, "arithmetic", "5000", "77")
+    run_driver(program, "differential", differential_count(50_000), "99")
+
+
 def test_weak_and_malformed_keys_are_refused() -> None:
     """A key below 2048 bits, past 16384, even, or with a bad exponent is refused with its own status."""
     run_driver(compile_driver("drive_rsa", ROOMS, sanitized=True), "limits")
