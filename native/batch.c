@@ -63,15 +63,15 @@ static size_t batch_fill(batch_window *window, const rj_snapshot *snapshot, rj_w
 }
 
 /* Put all tokens of one group through its fast path together. */
-static void batch_decide_group(batch_window *window, const rj_snapshot *snapshot, rj_work *work,
+static void batch_decide_group(rj_token *window, size_t window_len, const rj_snapshot *snapshot, rj_work *work,
                                rj_fast_group group)
 {
     rj_fast_item items[RJ_BATCH_WINDOW];
     rj_token *tokens[RJ_BATCH_WINDOW];
     size_t len = 0;
 
-    for (size_t i = 0; i < window->len; i++) {
-        rj_token *token = &window->tokens[i];
+    for (size_t i = 0; i < window_len; i++) {
+        rj_token *token = &window[i];
         if (token->status == RJ_UNDECIDED && token->group == group) {
             items[len] = (rj_fast_item){.slot = token->slot,
                                         .input = token->input,
@@ -95,20 +95,18 @@ static void batch_decide_group(batch_window *window, const rj_snapshot *snapshot
     }
 }
 
-static void batch_decide(batch_window *window, const rj_snapshot *snapshot, rj_work *work, int64_t now_s)
+void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
+                     rj_work *work)
 {
     if (snapshot->acceleration != 0 && rj_verify_trusts_fast(snapshot->runtime)) {
         for (uint32_t group = RJ_FAST_NONE + 1; group < RJ_FAST_COUNT; group++) {
-            if ((window->groups >> group & 1u) != 0) {
-                batch_decide_group(window, snapshot, work, (rj_fast_group)group);
+            if ((groups >> group & 1u) != 0) {
+                batch_decide_group(window, window_len, snapshot, work, (rj_fast_group)group);
             }
         }
     }
-    for (size_t i = 0; i < window->len; i++) {
-        rj_token_decide(&window->tokens[i], snapshot, work);
-    }
-    for (size_t i = 0; i < window->len; i++) {
-        rj_token_finish(&window->tokens[i], snapshot, work, now_s);
+    for (size_t i = 0; i < window_len; i++) {
+        rj_token_decide(&window[i], snapshot, work);
     }
 }
 
@@ -128,8 +126,9 @@ size_t rj_batch_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const ui
     }
     while (done < tokens_len && (done == 0 || spent_us < budget_us)) {
         tokens += batch_fill(&window, snapshot, work, tokens, lens + done, tokens_len - done);
-        batch_decide(&window, snapshot, work, now_s);
+        rj_batch_decide(window.tokens, window.len, window.groups, snapshot, work);
         for (size_t i = 0; i < window.len; i++) {
+            rj_token_finish(&window.tokens[i], snapshot, work, now_s);
             verdicts[done + i] = rj_token_verdict(&window.tokens[i]);
         }
         spent_us += window.cost_us;

@@ -10,6 +10,11 @@
 
 enum { RJ_BATCH_WINDOW = 64 };
 
+/* Decide the signatures of up to RJ_BATCH_WINDOW located tokens, groups of one kind together.
+ * In/out: every status that is RJ_UNDECIDED, and earned. In: groups has the bit of each group that occurs. */
+void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
+                     rj_work *work);
+
 /* Verify tokens that lie one behind the other without a separator.
  * Returns how many were decided, from the first on: at least one where tokens_len is not zero, all unless
  * about budget_us microseconds of work were used up before.

@@ -35,6 +35,8 @@ HEADERS = (
     "snapshot.h",
     "token.h",
     "batch.h",
+    "signatures.h",
+    "stream.h",
     "face.h",
 )
 """In the order in which the cdef regions need each other."""

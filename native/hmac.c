@@ -61,22 +61,64 @@ done:
 
 void rj_hmac_clear(rj_hmac_key *prepared) { OPENSSL_cleanse(prepared, sizeof(*prepared)); }
 
-/* The tag into tag64, and its size; 0 if the key is not prepared. */
+/* The tag into tag64, and its size; 0 if the state is not of this key. In/out: state, wiped. */
+static size_t hmac_tag_end(const rj_hmac_key *prepared, uint8_t tag64[RJ_DIGEST_MAX_BYTES],
+                           rj_digest_state *state) {
+    size_t digest_bytes = rj_digest_bytes((rj_digest_id)state->id);
+
+    if (digest_bytes == 0 || prepared->outer.id != state->id) {
+        return 0;
+    }
+    rj_digest_finish(state, tag64);
+    *state = prepared->outer;
+    rj_digest_update(state, tag64, digest_bytes);
+    rj_digest_finish(state, tag64);
+    OPENSSL_cleanse(state, sizeof(*state));
+    return digest_bytes;
+}
+
+/* The tag of one input into tag64, and its size; 0 if the key is not prepared. */
 static size_t hmac_tag(const rj_hmac_key *prepared, uint8_t tag64[RJ_DIGEST_MAX_BYTES], const uint8_t *input,
                        size_t input_len) {
-    rj_digest_state state = prepared->inner;
-    size_t digest_bytes = rj_digest_bytes((rj_digest_id)state.id);
+    rj_digest_state state;
 
-    if (digest_bytes == 0 || prepared->outer.id != state.id) {
+    if (rj_hmac_start(prepared, &state) != RJ_OK) {
         return 0;
     }
     rj_digest_update(&state, input, input_len);
-    rj_digest_finish(&state, tag64);
-    state = prepared->outer;
-    rj_digest_update(&state, tag64, digest_bytes);
-    rj_digest_finish(&state, tag64);
-    OPENSSL_cleanse(&state, sizeof(state));
-    return digest_bytes;
+    return hmac_tag_end(prepared, tag64, &state);
+}
+
+/* Compare in constant time and wipe the right tag, which is as good as a signature. */
+static rj_status hmac_compare(uint8_t tag64[RJ_DIGEST_MAX_BYTES], const uint8_t *tag, size_t tag_bytes) {
+    int differs = CRYPTO_memcmp(tag64, tag, tag_bytes);
+
+    OPENSSL_cleanse(tag64, RJ_DIGEST_MAX_BYTES);
+    /* RFC 7518 s.3.2: a comparison whose time tells nothing of the tag */
+    return differs == 0 ? RJ_OK : RJ_SIGNATURE_INVALID;
+}
+
+rj_status rj_hmac_start(const rj_hmac_key *prepared, rj_digest_state *state) {
+    if (rj_digest_bytes((rj_digest_id)prepared->inner.id) == 0) {
+        return RJ_BAD_ARGUMENT; /* a caller's mistake: the key was never prepared, or was cleared */
+    }
+    *state = prepared->inner;
+    return RJ_OK;
+}
+
+rj_status rj_hmac_finish(const rj_hmac_key *prepared, rj_digest_state *state, const uint8_t *tag,
+                         size_t tag_len) {
+    uint8_t tag64[RJ_DIGEST_MAX_BYTES];
+    size_t tag_bytes = hmac_tag_end(prepared, tag64, state);
+
+    if (tag_bytes == 0) {
+        return RJ_BAD_ARGUMENT; /* a caller's mistake: another key's state, or none */
+    }
+    if (tag_len != tag_bytes) {
+        OPENSSL_cleanse(tag64, sizeof(tag64));
+        return RJ_SIGNATURE_INVALID; /* RFC 7518 s.3.2: the whole HMAC value, never a part of it */
+    }
+    return hmac_compare(tag64, tag, tag_bytes);
 }
 
 rj_status rj_hmac_sign(const rj_hmac_key *prepared, uint8_t *tag, size_t tag_capacity, const uint8_t *input,
@@ -100,7 +142,6 @@ rj_status rj_hmac_verify(const rj_hmac_key *prepared, const uint8_t *input, size
                          const uint8_t *tag, size_t tag_len) {
     uint8_t tag64[RJ_DIGEST_MAX_BYTES];
     size_t tag_bytes = rj_digest_bytes((rj_digest_id)prepared->inner.id);
-    int differs;
 
     if (tag_bytes == 0) {
         return RJ_BAD_ARGUMENT; /* a caller's mistake: the key was never prepared, or was cleared */
@@ -111,8 +152,5 @@ rj_status rj_hmac_verify(const rj_hmac_key *prepared, const uint8_t *input, size
     if (hmac_tag(prepared, tag64, input, input_len) != tag_bytes) {
         return RJ_BAD_ARGUMENT;
     }
-    differs = CRYPTO_memcmp(tag64, tag, tag_bytes);
-    OPENSSL_cleanse(tag64, sizeof(tag64)); /* the right tag is as good as a signature */
-    /* RFC 7518 s.3.2: a comparison whose time tells nothing of the tag */
-    return differs == 0 ? RJ_OK : RJ_SIGNATURE_INVALID;
+    return hmac_compare(tag64, tag, tag_bytes);
 }

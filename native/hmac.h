@@ -40,4 +40,14 @@ RJ_MUST_CHECK rj_status rj_hmac_sign(const rj_hmac_key *prepared, uint8_t *tag, 
 RJ_MUST_CHECK rj_status rj_hmac_verify(const rj_hmac_key *prepared, const uint8_t *input, size_t input_len,
                                        const uint8_t *tag, size_t tag_len);
 
+/* Begin a tag over octets that come piece by piece: feed *state by rj_digest_update.
+ * Returns RJ_OK; RJ_BAD_ARGUMENT if the key is not prepared.
+ * Out: *state, secret: rj_hmac_finish wipes it, or its owner does. */
+RJ_MUST_CHECK rj_status rj_hmac_start(const rj_hmac_key *prepared, rj_digest_state *state);
+
+/* End what rj_hmac_start began and check the tag, whole and in constant time.
+ * Returns as rj_hmac_verify. In/out: *state, wiped. */
+RJ_MUST_CHECK rj_status rj_hmac_finish(const rj_hmac_key *prepared, rj_digest_state *state, const uint8_t *tag,
+                                       size_t tag_len);
+
 #endif

@@ -11,5 +11,7 @@
 
 #include "base64url.h"
 #include "face.h"
+#include "signatures.h"
+#include "stream.h"
 
 #endif

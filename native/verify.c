@@ -157,6 +157,27 @@ rj_status rj_verify_cold(rj_runtime *runtime, rj_work *work, const rj_slot *slot
                             (rj_span){digest, rj_digest_bytes(info->digest)}, signature);
 }
 
+rj_status rj_verify_digest(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const uint8_t *digest,
+                           size_t digest_len, rj_span signature)
+{
+    const rj_alg_info *info = rj_alg_lookup(slot->alg);
+
+    if (info == NULL) {
+        return RJ_BAD_ARGUMENT;
+    }
+    if (slot->key == NULL) {
+        return RJ_NOT_NATIVE;
+    }
+    if (info->family == RJ_FAMILY_HMAC || info->family == RJ_FAMILY_MESSAGE
+        || digest_len != rj_digest_bytes(info->digest)) {
+        return RJ_BAD_ARGUMENT; /* RFC 7518 s.3.3 to s.3.5: these hash first, with one digest each */
+    }
+    if (signature.len != slot->key->signature_bytes) {
+        return RJ_SIGNATURE_INVALID; /* RFC 7518 s.3.3 to s.3.5: a signature has exactly one length */
+    }
+    return verify_prehashed(runtime, work, slot, info, (rj_span){digest, digest_len}, signature);
+}
+
 int rj_verify_trusts_fast(rj_runtime *runtime)
 {
     return atomic_load_explicit(&runtime->acceleration_off, memory_order_relaxed) == 0;

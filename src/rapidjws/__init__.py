@@ -10,6 +10,7 @@ from rapidjws.engine.raw import verify_raw
 from rapidjws.engine.result import Rejected, VerifiedJWS
 from rapidjws.engine.revocations import Revocation
 from rapidjws.engine.seams import Event
+from rapidjws.engine.signatures import SignaturePolicy, SignatureResult, all_of, any_of, at_least, signers
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import (
     CODES,
@@ -25,6 +26,7 @@ from rapidjws.errors import (
     PolicyRefused,
     RapidJWSError,
     SignatureInvalid,
+    SignaturesRefused,
     TokenRefused,
     Unavailable,
     UnknownKey,
@@ -57,6 +59,9 @@ __all__ = [
     "Replay",
     "Revocation",
     "SignatureInvalid",
+    "SignaturePolicy",
+    "SignatureResult",
+    "SignaturesRefused",
     "TokenCache",
     "TokenRefused",
     "Unavailable",
@@ -64,6 +69,10 @@ __all__ = [
     "VerifiedJWS",
     "Verifier",
     "__version__",
+    "all_of",
+    "any_of",
+    "at_least",
     "backends",
+    "signers",
     "verify_raw",
 ]

@@ -51,6 +51,8 @@ def _check_version() -> None:
 _check_version()
 
 OK: Final[int] = lib.RJ_OK
+MALFORMED_TOKEN: Final[int] = lib.RJ_MALFORMED_TOKEN
+SIGNATURE_INVALID: Final[int] = lib.RJ_SIGNATURE_INVALID
 HEADER_UNKNOWN: Final[int] = lib.RJ_HEADER_UNKNOWN
 CLAIMS_UNDECIDED: Final[int] = lib.RJ_CLAIMS_UNDECIDED
 NOT_NATIVE: Final[int] = lib.RJ_NOT_NATIVE
@@ -348,6 +350,67 @@ class NativeSnapshot:
                 self.handle, verdicts + done, tokens_c, lens_c + done, total - done, now_s, budget_us
             )
         return verdicts, total
+
+    def verify_signatures(self, octets: bytes, lens: Any, slots: Any) -> list[int]:
+        """Verify the signatures of one JWS, see ``rj_signatures_verify``.
+
+        Args:
+            octets: Signing input and signature text in turn, nothing between them.
+            lens: ``array("I")`` of their lengths in bytes.
+            slots: ``array("I")`` of the slot of each signature.
+
+        Returns:
+            One verdict a signature.
+        """
+        count = len(slots)
+        verdicts = ffi.new("uint64_t[]", count)
+        lens_c = ffi.from_buffer("uint32_t[]", lens)
+        slots_c = ffi.from_buffer("uint32_t[]", slots)
+        lib.rj_signatures_verify(self.handle, verdicts, octets, lens_c, slots_c, count)
+        numbers: list[int] = ffi.unpack(verdicts, count)
+        return numbers
+
+
+STREAM_MAX_LANES: Final[int] = lib.RJ_STREAM_MAX_LANES
+
+
+class NativeStream:
+    """Own one stream: the digests of a payload that comes piece by piece, one a signature.
+
+    Args:
+        snapshot: Keys; kept alive as long as this object.
+        encoded: Whether the signing input holds the payload in base64url, as it does unless ``b64`` is false.
+    """
+
+    __slots__ = ("_handle", "_snapshot")
+
+    def __init__(self, snapshot: NativeSnapshot, *, encoded: bool) -> None:
+        cell = ffi.new("rj_stream **")
+        encoding = lib.RJ_STREAM_BASE64URL if encoded else lib.RJ_STREAM_PLAIN
+        status = lib.rj_stream_new(cell, snapshot.handle, encoding)
+        self._handle = ffi.gc(_out("stream", status, cell), lib.rj_stream_free)
+        self._snapshot = snapshot
+
+    def add(self, slot: int, prefix: bytes) -> int:
+        """Add a signature's lane and return its number.
+
+        Args:
+            slot: The slot whose key answers.
+            prefix: The protected header as received, and the dot.
+        """
+        lane = ffi.new("uint32_t *")
+        status = lib.rj_stream_add(self._handle, lane, slot, prefix, len(prefix))
+        return int(_out("stream lane", status, lane))
+
+    def update(self, piece: Any) -> None:
+        """Hash the next piece: any buffer of bytes; the GIL is released meanwhile."""
+        octets = ffi.from_buffer("uint8_t[]", piece)
+        lib.rj_stream_update(self._handle, octets, len(octets))
+
+    def verify(self, lane: int, signature: bytes) -> int:
+        """End a lane and return the status of its signature, given in base64url."""
+        status: int = lib.rj_stream_verify(self._handle, lane, signature, len(signature))
+        return status
 
 
 def unpack_verdicts(verdicts: Any, count: int) -> list[int]:

@@ -6,6 +6,7 @@
     │   ├── HeaderRefused           its JOSE Header: alg, typ, crit, b64
     │   ├── UnknownKey              no key of ours answers for it
     │   ├── SignatureInvalid        the signature does not verify
+    │   │   └── SignaturesRefused     of several signatures, not the ones that are due
     │   ├── ClaimRefused            a claim is missing, wrong or out of its time
     │   └── PolicyRefused           replayed or revoked
     ├── KeyRefused                one key is not fit for use
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, Union
+from typing import TYPE_CHECKING, Any, Final, Literal, Union
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,6 +163,12 @@ class SignatureInvalid(TokenRefused):
     __slots__ = ()
 
 
+class SignaturesRefused(SignatureInvalid):
+    """Of several signatures not the ones that are due; ``signatures`` holds a result for each."""
+
+    signatures: tuple[Any, ...] = ()
+
+
 class ClaimRefused(TokenRefused):
     """A claim is missing, of the wrong type, wrong, or out of its time."""
 
@@ -281,6 +288,9 @@ _ROWS: Final = (
          "Empty, doubled, absent or registered names in crit.", _ISSUER_BUG),
     Code("b64_unsupported", HeaderRefused, "unsupported", "b64 is used outside the rules of RFC 7797",
          "b64 is not listed in crit, or unencoded payloads are not asked for.", _ISSUER_BUG),
+    Code("unprotected_parameter", HeaderRefused, "not_allowed", "a parameter that must be protected is not",
+         "alg, crit or b64 in the unprotected header, where anyone can change it.",
+         "Ask the issuer to protect it; an unprotected alg can be allowed knowingly."),
     # The key for a token
     Code("unknown_kid", UnknownKey, "unknown_key", "no key with this kid",
          "A rotation not seen yet, a token of another issuer, or a made-up kid.",
@@ -298,6 +308,11 @@ _ROWS: Final = (
     Code("signature_invalid", SignatureInvalid, "signature", "the signature does not verify under this key",
          "A changed token, a forgery, or a key replaced under the same kid.",
          "If all tokens of an issuer fail, refresh its keys; single ones are to be refused."),
+    Code("signatures_insufficient", SignaturesRefused, "signature", "not the good signatures that are due",
+         "A signature that fails, or a signer who is missing.", "Look at the result of each signature."),
+    Code("signers_disagree", SignaturesRefused, "signature", "signers protect different values for one name",
+         "Signatures over one payload that say different things about it.",
+         "Ask the signers to agree, or name the parameter in may_differ."),
     # The claims
     Code("expired", ClaimRefused, "claims", "the token has expired",
          "An old token, or clocks that differ by more than the leeway.", "Get a new token; check clocks."),

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from rapidjws.engine.around import Around
     from rapidjws.engine.guard import Guard
-    from rapidjws.engine.snapshot import Rules
+    from rapidjws.engine.result import VerifiedJWS
+    from rapidjws.engine.rules import Rules
 
 
 _holders: Final[WeakSet[SnapshotHolder]] = WeakSet()
@@ -154,10 +155,15 @@ class SnapshotHolder:
             max_token_bytes=self._max_token_bytes,
             headers=None if before is None else before.native.headers,
             earned=self._earned,
+            other_form=self._other_form,
             generation=None if before is None else before.generation,
             around=self._around,
             guard=self._guard,
         )
+
+    def _other_form(self, snapshot: Snapshot, octets: bytes) -> VerifiedJWS | None:
+        """Verify a token of another serialization than the compact one, or return None where it is none."""
+        return None
 
     def _earned(self, key: PreparedKey) -> None:
         hot_module.builder.submit(self, self._hot, key)

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rapidjws.engine.guard import Replay
+from rapidjws.engine.rules import Rules
 from rapidjws.engine.seams import KeySource
-from rapidjws.engine.snapshot import Rules
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
 from rapidjws.jose.claims import ClaimsPolicy
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jose.jws import REGISTERED_NAMES
 
 Keys = JWKSet | JWK | Iterable[JWK]
 
@@ -57,6 +58,21 @@ def _names(value: str | Iterable[str], place: str) -> tuple[str, ...]:
     return names
 
 
+def checked_crit(crit: Iterable[str]) -> frozenset[str]:
+    """Return the critical extensions that the caller understands.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: a string instead of a list, or a registered name, which
+            ``crit`` must not hold (RFC 7515 s.4.1.11).
+    """
+    if isinstance(crit, str):
+        raise error_for("configuration_invalid", "crit", expected="a list of names", actual="a string")
+    names = frozenset(_names(crit, "crit"))
+    for name in sorted(names & REGISTERED_NAMES):
+        raise error_for("configuration_invalid", "crit", expected="extensions", actual=name)
+    return names
+
+
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """Describe one issuer to an :class:`Engine`.
@@ -75,6 +91,7 @@ class Issuer:
         require_kid: Whether a token without ``kid`` is refused.
         replay: Ask for each token to be used once; None, the default, does not.
         required: Whether the engine is ready only once this issuer has keys.
+        crit: The critical header extensions that the caller understands and heeds.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
@@ -92,6 +109,7 @@ class Issuer:
     require_kid: bool = field(default=False, kw_only=True)
     replay: Replay | None = field(default=None, kw_only=True)
     required: bool = field(default=True, kw_only=True)
+    crit: Iterable[str] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         """Check every argument once."""
@@ -101,6 +119,9 @@ class Issuer:
         put(self, "algorithms", checked_algorithms(self.algorithms))
         put(self, "audience", _names(self.audience, "audience"))
         put(self, "required_claims", _names(self.required_claims, "required_claims"))
+        put(self, "crit", tuple(sorted(checked_crit(self.crit))))
+        if "b64" in self.crit:  # RFC 7797 s.7: not in a JWT
+            raise error_for("configuration_invalid", "crit", expected="no b64: these are JWTs")
         if not isinstance(self.keys, KeySource):
             put(self, "keys", checked_keys(self.keys))
         if self.replay is not None and not (self.exp_required or self.max_age_s is not None):
@@ -119,7 +140,13 @@ class Issuer:
             max_age_s=self.max_age_s,
             required=tuple(self.required_claims),
         )
-        return Rules(iss=self.iss, policy=policy, typ=self.typ, require_kid=self.require_kid)
+        return Rules(
+            iss=self.iss,
+            policy=policy,
+            typ=self.typ,
+            require_kid=self.require_kid,
+            crit=frozenset(self.crit),
+        )
 
 
 def _check_seconds(place: str, value: object, most: int) -> None:

@@ -42,9 +42,10 @@ class PreparedKey:
         number: The core's algorithm number.
         native: The core's key, or None where libcrypto lacks the algorithm.
         foreign: The pyca/cryptography key where ``native`` is None.
+        name: The name of the issuer whose key it is, where keys were given under names.
     """
 
-    __slots__ = ("_thumbprint", "alg", "foreign", "jwk", "native", "number")
+    __slots__ = ("_thumbprint", "alg", "foreign", "jwk", "name", "native", "number")
 
     def __init__(
         self, jwk: JWK, alg: str, number: int, native: _native.NativeKey | None, foreign: ForeignKey | None
@@ -54,6 +55,7 @@ class PreparedKey:
         self.number = number
         self.native = native
         self.foreign = foreign
+        self.name: str | None = None
         self._thumbprint: str | None = None
 
     @property
@@ -163,6 +165,7 @@ class IssuerKeys:
         jwks: The issuer's keys.
         algorithms: The algorithms allowed for the issuer.
         previous: The issuer's keys before a change: what is unchanged is taken over, not built again.
+        name: The name under which the caller gave the keys, or None.
 
     Attributes:
         prepared: All slots of the issuer, in order.
@@ -174,7 +177,11 @@ class IssuerKeys:
     __slots__ = ("_packed", "_position_of", "algorithms", "by_alg", "by_kid", "prepared", "unusable")
 
     def __init__(
-        self, jwks: Iterable[JWK], algorithms: Sequence[str], previous: IssuerKeys | None = None
+        self,
+        jwks: Iterable[JWK],
+        algorithms: Sequence[str],
+        previous: IssuerKeys | None = None,
+        name: str | None = None,
     ) -> None:
         self.algorithms = tuple(algorithms)
         known = _Known(previous, self.algorithms)
@@ -186,6 +193,9 @@ class IssuerKeys:
                 prepared += same
             else:
                 _prepare_all(jwk, known, prepared, unusable)
+        if name is not None:
+            for key in prepared:
+                key.name = name
         self._index(prepared, unusable)
 
     def _index(self, prepared: Sequence[PreparedKey], unusable: Sequence[UnusableKey]) -> None:

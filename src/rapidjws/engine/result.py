@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rapidjws import _native
+from rapidjws.engine.signatures import SignatureResult
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose._json import loads_exact, loads_scanned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rapidjws.engine.keytable import PreparedKey
     from rapidjws.errors import Outcome, Reason, SafeValue
 
@@ -39,7 +42,7 @@ class VerifiedJWS:
 
     @property
     def header(self) -> dict[str, Any]:
-        """Return the protected header's members."""
+        """Return the protected header's members; of several good signatures, the first one's."""
         header = self._header
         if header is None:
             octets = _native.b64url_decode(self._token[: self._token.index(b".")])
@@ -50,7 +53,11 @@ class VerifiedJWS:
 
     @property
     def payload(self) -> bytes:
-        """Return the JWS Payload: the decoded octets, byte for byte what was signed."""
+        """Return the JWS Payload: the decoded octets, byte for byte what was signed.
+
+        Raises:
+            TypeError: The payload was streamed through ``verify_detached`` and not kept.
+        """
         payload = self._payload
         if payload is None:
             payload = _native.token_payload(self._token)
@@ -74,8 +81,23 @@ class VerifiedJWS:
         return claims
 
     @property
+    def signatures(self) -> tuple[SignatureResult, ...]:
+        """Return what became of each signature, in the token's order; a compact token has one."""
+        result = SignatureResult(
+            index=0,
+            verdict="verified",
+            alg=self.alg,
+            kid=self.kid,
+            issuer=self.issuer or self._key.name,
+            key_thumbprint=self.key_thumbprint,
+            header=self.header,
+        )
+        return (result,)
+
+    @property
     def alg(self) -> str:
-        """Return the algorithm that verified, by its registered name."""
+        """Return the algorithm that verified, by its registered name; of several signatures, the first good
+        one's."""
         return self._key.alg
 
     @property
@@ -104,6 +126,26 @@ class Accepted(VerifiedJWS):
         def __init__(self) -> None: ...
     else:
         __init__ = object.__init__
+
+
+class AcceptedForm(Accepted):
+    """Be what a verifier makes of a JSON serialization or a detached payload, once the policy is met."""
+
+    __slots__ = ("_results",)
+
+    _results: Callable[[], tuple[SignatureResult, ...]]
+
+    @property
+    def payload(self) -> bytes:
+        """Return the JWS Payload; raise TypeError where it was streamed."""
+        if self._payload is None:
+            raise TypeError("the payload was streamed and not kept: it is what the caller gave")
+        return self._payload
+
+    @property
+    def signatures(self) -> tuple[SignatureResult, ...]:
+        """Return what became of each signature, in the token's order."""
+        return self._results()
 
 
 class Rejected:

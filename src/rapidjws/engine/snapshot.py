@@ -7,16 +7,19 @@ lacks, and the words for a refusal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
+from rapidjws.engine.json_form import json_octets
 from rapidjws.engine.result import Accepted, VerifiedJWS
+from rapidjws.engine.choosing import choose, choose_any
+from rapidjws.engine.rules import Known, Rules
+from rapidjws.engine.signatures import told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
 from rapidjws.jose._json import loads
-from rapidjws.jose.claims import ClaimsPolicy, check_claims
-from rapidjws.jose.jws import Header, check_typ, parse_header
+from rapidjws.jose.claims import check_claims
+from rapidjws.jose.jws import Header, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +33,9 @@ Token = str | bytes | bytearray | memoryview
 
 _PARTS: Final = ("header", "payload", "signature")
 _MIN_HEADERS: Final = 256
+_OPEN: Final = (_native.HEADER_UNKNOWN, _native.MALFORMED_TOKEN)
+_MAX_KNOWN: Final = 1024
+"""Most headers of JSON serializations remembered; each stands for a good signature."""
 _EARNED: Final = 0x100
 _CODES: Final = {
     "too_large": "too_large",
@@ -50,37 +56,6 @@ _CODES: Final = {
 """Statuses of the core that are verdicts -> error codes; every other status is ``internal_error``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """Say what one issuer's tokens must fulfil beyond their signature.
-
-    Attributes:
-        iss: The issuer, or None for a plain JWS verifier.
-        policy: The claims policy, or None where payloads are opaque.
-        typ: The required ``typ``, or None.
-        require_kid: Whether a header without kid is refused.
-    """
-
-    iss: str | None = None
-    policy: ClaimsPolicy | None = None
-    typ: str | None = None
-    require_kid: bool = False
-
-    def native_policy(self) -> _native.NativePolicy | None:
-        """Return the policy in the core's shape."""
-        policy = self.policy
-        if policy is None or policy.issuer is None:
-            return None
-        return _native.NativePolicy(
-            policy.issuer,
-            policy.audiences,
-            policy.required,
-            leeway_s=int(policy.leeway_s),
-            max_age_s=None if policy.max_age_s is None else int(policy.max_age_s),
-            exp_required=policy.exp_required,
-        )
-
-
 class Snapshot:
     """Hold a key table with its rules, ready for the core.
 
@@ -91,6 +66,7 @@ class Snapshot:
         max_token_bytes: Largest token.
         headers: The header table of a snapshot with the same table and rules, to go on with.
         earned: Called with a key that earned a hot table; returns at once.
+        other_form: Called with what is no plain compact token; returns None where it is of no other form.
         generation: What verdicts under the same table and rules are bound to; a new one by default.
         around: Issuers without keys, revoked keys, keys awaited; None where none of these can be.
         guard: Checks verified tokens for revocation and replay; None where there is nothing to check.
@@ -99,15 +75,18 @@ class Snapshot:
     __slots__ = (
         "_around",
         "_earned",
+        "_other_form",
         "generation",
         "guard",
         "handle",
         "issuers",
+        "known",
         "max_token_bytes",
         "native",
         "rules",
         "slots",
         "table",
+        "understood_crit",
     )
 
     def __init__(
@@ -119,6 +98,7 @@ class Snapshot:
         max_token_bytes: int,
         headers: _native.NativeHeaders | None = None,
         earned: Callable[[PreparedKey], None] | None = None,
+        other_form: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
         generation: object = None,
         around: Around | None = None,
         guard: Guard | None = None,
@@ -129,12 +109,15 @@ class Snapshot:
         self.table = table
         self.rules = tuple(rules)
         self._earned = earned
+        self._other_form = other_form
         tables = hot.tables
         names = [rule.iss for rule in self.rules]
         self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
             zip(table.slots, map(names.__getitem__, table.issuer_of), strict=True)
         )
-        self.issuers = {rule.iss: number for number, rule in enumerate(self.rules)}
+        self.issuers = {rule.iss or rule.name: number for number, rule in enumerate(self.rules)}
+        self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
+        self.known: dict[str | None, Known] = {}
         self.max_token_bytes = max_token_bytes
         policies = [rule.native_policy() for rule in self.rules]
         with_claims = [policy for policy in policies if policy is not None]
@@ -155,15 +138,17 @@ class Snapshot:
         """Return a token as bytes that nobody can change during the call.
 
         Raises:
-            MalformedToken: ``too_large``; ``malformed_token``: a character outside of ASCII, or neither text
-                nor a buffer.
+            MalformedToken: ``too_large``; ``malformed_token``: a character outside of ASCII in a compact
+                token, or neither text nor a buffer; ``malformed_json``: a lone surrogate.
         """
         if isinstance(token, str):
             if len(token) > self.max_token_bytes:
-                raise self._too_large(len(token))
+                raise self.too_large(len(token))
             try:
                 return token.encode("ascii")
             except UnicodeEncodeError as fault:
+                if self._other_form is not None and token.lstrip()[:1] == "{":
+                    return json_octets(token)
                 place = f"token[{fault.start}]"
                 raise error_for("malformed_token", place, expected="ASCII characters") from None
         if isinstance(token, bytes):
@@ -174,17 +159,18 @@ class Snapshot:
             found = type(token).__name__
             raise error_for("malformed_token", "token", expected="text or bytes", actual=found) from None
         if view.nbytes > self.max_token_bytes:
-            raise self._too_large(view.nbytes)
+            raise self.too_large(view.nbytes)
         return view.tobytes()
 
     def sized_octets(self, token: Token) -> bytes:
         """Return a token as bytes, as ``octets`` does, and refuse one past the limit here already."""
         octets = self.octets(token)
         if len(octets) > self.max_token_bytes:
-            raise self._too_large(len(octets))
+            raise self.too_large(len(octets))
         return octets
 
-    def _too_large(self, size: int) -> RapidJWSError:
+    def too_large(self, size: int) -> RapidJWSError:
+        """Return the error for a token past the limit."""
         return error_for("too_large", "token", expected=f"at most {self.max_token_bytes} bytes", actual=size)
 
     def verify(self, token: Token, now_s: int) -> VerifiedJWS:
@@ -211,11 +197,14 @@ class Snapshot:
             A VerifiedJWS, or the error that refuses the token; never raises for a bad token.
         """
         status = verdict & 0xFF
-        if verdict & _EARNED and self._earned is not None:
-            self._earned(self.table.slots[verdict >> 9])
+        self.note_earned(verdict)
         if status == _native.OK:
             return self.accept(octets, verdict >> 9)
         try:
+            if status in _OPEN and self._other_form is not None:
+                other = self._other_form(self, octets)
+                if other is not None:
+                    return other
             if status == _native.HEADER_UNKNOWN:
                 return self._introduce(octets, now_s)
             if status == _native.CLAIMS_UNDECIDED:
@@ -223,6 +212,17 @@ class Snapshot:
             return self._refusal(octets, verdict, now_s)
         except RapidJWSError as refused:
             return refused.with_traceback(None)
+
+    def note_earned(self, verdict: int) -> None:
+        """Pass on that a key earned a hot table, where this verdict says so."""
+        if verdict & _EARNED and self._earned is not None:
+            self._earned(self.table.slots[verdict >> 9])
+
+    def remember(self, protected: str, slot: int, header: Header) -> None:
+        """Remember a protected header, alone in its JOSE Header, whose signature was good by this slot."""
+        if len(self.known) >= _MAX_KNOWN:
+            self.known.clear()
+        self.known[protected] = Known(slot, header, header.b64, told(header.raw))
 
     def accept(self, token: bytes, slot: int) -> VerifiedJWS:
         """Make the result for a token that the core accepted by this slot."""
@@ -245,11 +245,13 @@ class Snapshot:
         header_text = octets[: octets.index(b".")]
         header = self._parse_header(header_text)
         try:
-            issuer, iss = self._issuer_for(header, octets)
-            slot = self.table.choose(header, issuer, require_kid=self.rules[issuer].require_kid)
+            if self.rules[0].policy is None:
+                slot, iss = self.slot_for(header), None
+            else:
+                issuer, iss = self._issuer_for(header, octets)
+                slot = choose(self.table, self.rules, issuer, header)
         except UnknownKey as refused:
             raise self._explain(refused, header, octets) from None
-        self._check_typ(header, issuer)
         key = self.table.slots[slot]
         verified = self._verify_introduced(octets, key, slot, iss, now_s)
         if self._around is not None and self._around.awaited and isinstance(verified, VerifiedJWS):
@@ -296,10 +298,14 @@ class Snapshot:
         header_octets = _native.b64url_decode(header_text)
         if header_octets is None:
             raise error_for("malformed_base64url", "header")
-        header = parse_header(header_octets)
+        header = parse_header(header_octets, understood_crit=self.understood_crit)
         if header.b64 is False:
             raise error_for("b64_unsupported", "header.b64")
         return header
+
+    def slot_for(self, header: Header) -> int:
+        """Return the one slot that answers for a header where payloads are opaque, see ``choose_any``."""
+        return choose_any(self.table, self.rules, self.issuers, header)
 
     def _issuer_for(self, header: Header, octets: bytes) -> tuple[int, str | None]:
         """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
@@ -338,11 +344,6 @@ class Snapshot:
         iss = claims.get("iss") if isinstance(claims, dict) else None
         return iss if isinstance(iss, str) else None
 
-    def _check_typ(self, header: Header, issuer: int) -> None:
-        wanted = self.rules[issuer].typ
-        if wanted is not None:
-            check_typ(header, wanted)
-
     def _verify_foreign(self, octets: bytes, key: PreparedKey, slot: int, now_s: int) -> VerifiedJWS:
         signing_input, _, signature_text = octets.rpartition(b".")
         signature = _native.b64url_decode(signature_text)
@@ -358,7 +359,7 @@ class Snapshot:
         if name == "malformed_token":
             return _malformed(octets)
         if name == "too_large":
-            return self._too_large(len(octets))
+            return self.too_large(len(octets))
         if name == "signature_invalid":
             key = self.slots[verdict >> 9][0]
             return error_for("signature_invalid", "signature", expected=f"{key.alg} by kid {key.jwk.kid!r}")

@@ -1,22 +1,41 @@
-"""The JWS level: any compact token against a set of keys; the payload stays opaque bytes (RFC 7515 s.5.2)."""
+"""The JWS level: any serialization against given keys; the payload stays opaque bytes (RFC 7515 s.5.2)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _native
 from rapidjws.engine import parallel
+from rapidjws.engine.candidates import says_unencoded
+from rapidjws.engine.detached import FormRules, verify_form
 from rapidjws.engine.holder import SnapshotHolder
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
-from rapidjws.engine.issuer import Keys, checked_algorithms, checked_keys
+from rapidjws.engine.issuer import Keys, checked_algorithms, checked_crit, checked_keys
+from rapidjws.engine.json_form import Form, compact_form, looks_like_json, parse_form, parse_text
+from rapidjws.engine.json_known import verify_known
 from rapidjws.engine.keytable import IssuerKeys
-from rapidjws.engine.snapshot import Rules, Token
-from rapidjws.errors import error_for
+from rapidjws.engine.result import Accepted
+from rapidjws.engine.rules import Rules
+from rapidjws.engine.signatures import SignaturePolicy, all_of
+from rapidjws.engine.snapshot import Snapshot, Token
+from rapidjws.engine.streaming import DetachedCheck, Source, verify_async_stream, verify_stream
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from rapidjws.engine.result import Rejected, VerifiedJWS
+
+JSONToken = Mapping[str, Any]
+"""A JSON serialization that the caller parsed."""
+
+LARGE_PAYLOAD_BYTES: Final = 64 * 1024
+"""From here on a detached payload in memory is hashed where it lies, and not copied into signing inputs."""
+
+_ALL: Final = all_of()
+_token_verify: Any = _native.token_verify
 
 
 def token_limit(algorithms: Iterable[str], max_token_bytes: object) -> int:
@@ -35,14 +54,35 @@ def token_limit(algorithms: Iterable[str], max_token_bytes: object) -> int:
     return limits.TOKEN_MAX_BYTES_MLDSA if large else limits.TOKEN_MAX_BYTES
 
 
+def _named_keys(keys: Keys | Mapping[str, Keys]) -> list[tuple[str | None, Keys]]:
+    """Return keys with the names they were given under.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: no name, or not text.
+    """
+    if not isinstance(keys, Mapping):
+        return [(None, keys)]
+    if not keys or not all(isinstance(name, str) and name for name in keys):
+        raise error_for(
+            "configuration_invalid", "keys", expected="at least one name, each a non-empty string"
+        )
+    return list(keys.items())
+
+
 class Verifier(SnapshotHolder):
-    """Verify JWS against fixed keys; claims are not looked at.
+    """Verify JWS of every serialization against fixed keys; claims are not looked at.
 
     Args:
-        keys: A JWKSet, a JWK, or several JWK.
+        keys: A JWKSet, a JWK, or several JWK; or such keys under names: ``{"https://issuer": keys, ...}``.
+            With names, a protected ``iss`` that names one is answered by its keys only.
         algorithms: The ``alg`` values accepted; required.
         require_kid: Whether a token without ``kid`` is refused.
+        crit: The critical header extensions that the caller understands and heeds; ``"b64"`` accepts
+            unencoded payloads.
+        allow_unprotected_alg: Whether ``alg`` may stand in the unprotected header of a JSON serialization,
+            where anyone can change it to another one that the key serves.
         max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed; 256 KiB at most.
+        max_signatures: Most signatures of one token.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
         hot_budget_bytes: Memory for the precomputed tables of hot keys.
@@ -55,26 +95,36 @@ class Verifier(SnapshotHolder):
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("unusable",)
+    __slots__ = ("_forms", "_understands_b64", "unusable")
 
     def __init__(
         self,
-        keys: Keys,
+        keys: Keys | Mapping[str, Keys],
         *,
         algorithms: Iterable[str],
         require_kid: bool = False,
+        crit: Iterable[str] = (),
+        allow_unprotected_alg: bool = False,
         max_token_bytes: int | None = None,
+        max_signatures: int = limits.SIGNATURES_MAX,
         workers: int | None = None,
         acceleration: str = "auto",
         hot_budget_bytes: int = HOT_BUDGET_BYTES,
         hot_threshold: int = HOT_THRESHOLD,
     ) -> None:
         names = checked_algorithms(algorithms)
-        prepared = IssuerKeys(checked_keys(keys), names).warm_up()
-        self.unusable = prepared.unusable
+        understood = checked_crit(crit)
+        most = _native.STREAM_MAX_LANES
+        if not 1 <= max_signatures <= most:
+            raise error_for("configuration_invalid", "max_signatures", expected=f"1 to {most}")
+        self._forms = FormRules(allow_unprotected_alg=allow_unprotected_alg, max_signatures=max_signatures)
+        self._understands_b64 = "b64" in understood
+        named = _named_keys(keys)
+        prepared = [IssuerKeys(checked_keys(of_one), names, name=name).warm_up() for name, of_one in named]
+        self.unusable = tuple(key for of_one in prepared for key in of_one.unusable)
         super().__init__(
-            [prepared],
-            [Rules(require_kid=require_kid)],
+            prepared,
+            [Rules(name=name, require_kid=require_kid, crit=understood) for name, _ in named],
             max_token_bytes=token_limit(names, max_token_bytes),
             workers=workers,
             acceleration=acceleration,
@@ -82,29 +132,198 @@ class Verifier(SnapshotHolder):
             hot_threshold=hot_threshold,
         )
 
-    def verify(self, token: Token) -> VerifiedJWS:
+    def verify(
+        self,
+        token: Token | JSONToken,
+        *,
+        signatures: SignaturePolicy = _ALL,
+        payload: bytes | bytearray | memoryview | None = None,
+    ) -> VerifiedJWS:
         """Verify one token.
 
         Args:
-            token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
+            token: JWS Compact, Flattened JSON or General JSON Serialization, as text or bytes; a buffer is
+                copied first. Or the members of a JSON serialization: equal names cannot be seen any more in
+                these.
+            signatures: Which signatures must be good: ``any_of``, ``all_of``, ``at_least``, ``signers``.
+            payload: The detached payload's octets; the token must then hold none.
 
         Returns:
             The verified JWS.
 
         Raises:
-            TokenRefused: With the stable code of the first check that refused.
+            TokenRefused: With the stable code of the first check that refused. ``SignaturesRefused``, with
+                the result of each, where a token with several signatures does not fulfil the policy.
 
-        Source: RFC 7515 section 5.2.
+        Source: RFC 7515 section 5.2, appendix F; RFC 7797.
         """
-        return self._snapshot.verify(token, 0)
+        snapshot = self._snapshot
+        if payload is None and type(token) is bytes:
+            octets = token
+        elif payload is None and not isinstance(token, Mapping):
+            octets = snapshot.octets(token)
+        else:
+            return self._verify_form(snapshot, self._form(snapshot, token), signatures, payload)
+        verdict = _token_verify(snapshot.handle, octets, len(octets), 0)
+        if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
+            verified = Accepted()
+            verified._token = octets
+            verified._header = verified._payload = verified._claims = None
+            verified._key, verified.issuer = snapshot.slots[verdict >> 9]
+            if signatures is not _ALL:
+                _check_single(verified, signatures)
+            return verified
+        return self._verify_rarer(snapshot, octets, verdict, signatures)
+
+    def _verify_rarer(
+        self, snapshot: Snapshot, octets: bytes, verdict: int, signatures: SignaturePolicy
+    ) -> VerifiedJWS:
+        """Verify a token that the core did not accept at once, whatever it is."""
+        other = self._other_form(snapshot, octets, signatures)
+        if other is not None:
+            return other
+        settled = snapshot.settle(octets, verdict, 0)
+        if isinstance(settled, RapidJWSError):
+            raise settled
+        _check_single(settled, signatures)
+        return settled
+
+    def _other_form(
+        self, snapshot: Snapshot, octets: bytes, signatures: SignaturePolicy = _ALL
+    ) -> VerifiedJWS | None:
+        if looks_like_json(octets):
+            members = parse_text(octets, max_bytes=snapshot.max_token_bytes)
+            known = verify_known(snapshot, members, signatures, self._forms.max_signatures)
+            if known is not None:
+                return known
+            return self._verify_form(snapshot, self._form(snapshot, members), signatures, None)
+        if self._understands_b64 and len(octets) <= snapshot.max_token_bytes:
+            form = compact_form(octets)
+            if form is not None and says_unencoded(octets):
+                return self._verify_form(snapshot, form, signatures, None)
+        return None
+
+    def _verify_form(
+        self,
+        snapshot: Snapshot,
+        form: Form,
+        policy: SignaturePolicy,
+        payload: bytes | bytearray | memoryview | None,
+    ) -> VerifiedJWS:
+        if payload is None:
+            return verify_form(snapshot, form, self._forms, policy, None)
+        if not isinstance(payload, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
+        octets = bytes(payload)
+        if len(octets) < LARGE_PAYLOAD_BYTES:
+            return verify_form(snapshot, form, self._forms, policy, octets)
+        check = DetachedCheck(snapshot, form, self._forms, policy, max_whole_bytes=len(octets))
+        check.update(octets)
+        return check.finish(octets)
+
+    def _form(self, snapshot: Snapshot, token: Token | JSONToken) -> Form:
+        """Take a token of any serialization apart.
+
+        Raises:
+            MalformedToken: It cannot be.
+        """
+        if isinstance(token, Mapping):
+            members = token
+        else:
+            octets = snapshot.octets(token)
+            if len(octets) > snapshot.max_token_bytes:
+                raise snapshot.too_large(len(octets))
+            if looks_like_json(octets):
+                members = parse_text(octets, max_bytes=snapshot.max_token_bytes)
+            else:
+                form = compact_form(octets)
+                if form is None:
+                    raise error_for(
+                        "malformed_token", "token", "three parts between two dots, or a JSON object"
+                    )
+                return form
+        return parse_form(
+            members, max_bytes=snapshot.max_token_bytes, max_signatures=self._forms.max_signatures
+        )
+
+    def _check(
+        self, token: Token | JSONToken, signatures: SignaturePolicy, max_whole_bytes: int
+    ) -> DetachedCheck:
+        snapshot = self._snapshot
+        form = self._form(snapshot, token)
+        return DetachedCheck(snapshot, form, self._forms, signatures, max_whole_bytes=max_whole_bytes)
+
+    def verify_detached(
+        self,
+        token: Token | JSONToken,
+        payload: Source,
+        *,
+        signatures: SignaturePolicy = _ALL,
+        max_whole_bytes: int = limits.WHOLE_PAYLOAD_MAX_BYTES,
+    ) -> VerifiedJWS:
+        """Verify a token against a detached payload of any size, hashed as it is read.
+
+        Keys are chosen, and hopeless tokens refused, before the first byte is read. A file may change after
+        it was read: use what you verified, or keep others from writing to it.
+
+        Args:
+            token: As for ``verify``, without a payload in it.
+            payload: A path; an open binary file, read to its end; bytes; or an iterable of bytes.
+            signatures: Which signatures must be good.
+            max_whole_bytes: Largest payload for EdDSA and ML-DSA, which need it whole, in memory.
+
+        Returns:
+            The verified JWS; its ``payload`` raises TypeError, for it was not kept.
+
+        Raises:
+            TokenRefused: As ``verify``; ``too_large`` for EdDSA and ML-DSA past ``max_whole_bytes``.
+            OSError: Reading failed.
+            TypeError: The payload is none of these.
+
+        Source: RFC 7515 appendix F; RFC 7797 section 5.1.
+        """
+        return verify_stream(self._check(token, signatures, max_whole_bytes), payload)
+
+    async def averify_detached(
+        self,
+        token: Token | JSONToken,
+        payload: Source,
+        *,
+        signatures: SignaturePolicy = _ALL,
+        max_whole_bytes: int = limits.WHOLE_PAYLOAD_MAX_BYTES,
+    ) -> VerifiedJWS:
+        """Verify as ``verify_detached`` does, without holding up the event loop.
+
+        Args:
+            token: As for ``verify_detached``.
+            payload: As for ``verify_detached``, or an asynchronous iterable of bytes, or an object whose
+                ``read`` is a coroutine.
+            signatures: Which signatures must be good.
+            max_whole_bytes: As for ``verify_detached``.
+
+        Returns:
+            The verified JWS; its ``payload`` raises TypeError, for it was not kept.
+
+        Raises:
+            TokenRefused: As ``verify_detached``.
+            OSError: Reading failed.
+            TypeError: The payload is none of these.
+        """
+        return await verify_async_stream(self._check(token, signatures, max_whole_bytes), payload)
 
     def verify_many(self, tokens: Sequence[Token]) -> list[VerifiedJWS | Rejected]:
         """Verify many tokens on all workers, outside the GIL.
 
         Args:
-            tokens: JWS Compact Serializations.
+            tokens: As for ``verify``; compact ones share their work. Of several signatures, all must be good.
 
         Returns:
             One result a token, in order; a bad token never raises.
         """
         return parallel.verify_many(self._snapshot, tokens, 0, self._workers)
+
+
+def _check_single(verified: VerifiedJWS, policy: SignaturePolicy) -> None:
+    """Refuse a compact token whose one good signature is not what the policy asks for."""
+    if not policy.is_met([verified._key], 1):
+        raise error_for("signatures_insufficient", "signatures", str(policy), "1 good")

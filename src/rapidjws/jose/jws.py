@@ -7,18 +7,26 @@ trust jku, x5u, jwk, x5c or x5t; they are not even looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
 from rapidjws.jose import _json
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import HEADER_MAX_BYTES, HEADER_MAX_MEMBERS, JSON_MAX_DEPTH, KID_MAX_CHARS
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 REGISTERED_NAMES: Final = frozenset(
     "alg jku jwk kid x5u x5c x5t x5t#S256 typ cty crit"  # RFC 7515 s.4.1
     " enc zip epk apu apv iv tag p2s p2c".split()  # RFC 7516 s.4.1, RFC 7518 s.4
 )
 """Names that crit must not hold: those of the JOSE documents themselves (RFC 7515 s.4.1.11)."""
+
+
+_PROTECTED_ONLY: Final = frozenset({"alg", "crit", "b64"})
+"""RFC 7515 s.4.1.11, RFC 7797 s.3: integrity protected; alg: this project's rule, see
+``allow_unprotected_alg``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +79,73 @@ def parse_header(
 
     Source: RFC 7515 s.4, s.5.2 steps 1 to 5; RFC 7797 s.3, s.6.
     """
+    raw = parse_members(data, max_bytes=max_bytes, max_members=max_members, max_depth=max_depth)
+    return join_headers(raw, None, understood_crit=understood_crit)
+
+
+def parse_members(
+    data: bytes,
+    *,
+    max_bytes: int = HEADER_MAX_BYTES,
+    max_members: int = HEADER_MAX_MEMBERS,
+    max_depth: int = JSON_MAX_DEPTH,
+) -> dict[str, Any]:
+    """Read a protected header's members, whatever they mean; arguments and errors as :func:`parse_header`.
+
+    Raises:
+        MalformedToken: too_large, too_deep, too_many_members, malformed_json, duplicate_member, or
+            malformed_header (no object).
+    """
     raw = _json.loads(data, max_bytes=max_bytes, max_depth=max_depth, max_members=max_members, place="header")
     if not isinstance(raw, dict):  # RFC 7515 s.4: a JSON object
         raise error_for("malformed_header", "header", "a JSON object", type(raw).__name__)
+    return raw
+
+
+def join_headers(
+    protected: dict[str, Any],
+    unprotected: Mapping[str, Any] | None,
+    *,
+    understood_crit: frozenset[str] = frozenset(),
+    allow_unprotected_alg: bool = False,
+) -> Header:
+    """Check the JOSE Header that a protected and an unprotected header make together.
+
+    Of the unprotected one, only ``kid`` is used, and ``alg`` where that is allowed: both only choose a key
+    of the caller's. typ and cty count only where they are protected.
+
+    Args:
+        protected: The members of the protected header; empty where there is none.
+        unprotected: The members of the unprotected header, or None.
+        understood_crit: The extensions that the caller implements.
+        allow_unprotected_alg: Whether ``alg`` may stand in the unprotected header.
+
+    Returns:
+        The header; ``raw`` holds the protected members only.
+
+    Raises:
+        MalformedToken: duplicate_member (a name in both), or malformed_header.
+        HeaderRefused: unprotected_parameter, unsupported_algorithm, crit_malformed, crit_unsupported or
+            b64_unsupported.
+
+    Source: RFC 7515 s.4, s.5.2 steps 1 to 5; RFC 7797 s.3, s.6.
+    """
+    joined = protected
+    if unprotected is not None:
+        for name in unprotected:
+            if name in protected:  # RFC 7515 s.5.2 step 4, s.7.2.1: the names are disjoint
+                raise error_for("duplicate_member", f"header.{name}", "a name in one of the two headers")
+            if name in _PROTECTED_ONLY and (name != "alg" or not allow_unprotected_alg):
+                raise error_for("unprotected_parameter", f"header.{name}", "in the protected header")
+        joined = {**protected, **unprotected}
     return Header(
-        alg=_alg(raw),
-        kid=_kid(raw),
-        typ=_text(raw, "typ"),
-        cty=_text(raw, "cty"),
-        crit=_crit(raw, understood_crit),
-        b64=_b64(raw),
-        raw=raw,
+        alg=_alg(joined),
+        kid=_kid(joined),
+        typ=_text(protected, "typ"),
+        cty=_text(protected, "cty"),
+        crit=_crit(protected, understood_crit),
+        b64=_b64(protected),
+        raw=protected,
     )
 
 

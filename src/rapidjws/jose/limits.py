@@ -20,6 +20,10 @@ CLAIMS_MAX_MEMBERS: Final = 1024
 JSON_MAX_DEPTH: Final = 32
 """Containers open at once."""
 KID_MAX_CHARS: Final = 512
+SIGNATURES_MAX: Final = 32
+"""Of one JWS in General JSON Serialization: each is hashed over the whole payload."""
+WHOLE_PAYLOAD_MAX_BYTES: Final = 8 * 1024 * 1024
+"""Of a detached payload for EdDSA and ML-DSA, which take it in one piece; others stream without a limit."""
 
 # Keys
 JWK_MAX_BYTES: Final = 64 * 1024

@@ -1,0 +1,63 @@
+"""What a snapshot holds beside keys: the rules of each issuer, and what is known of a header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from rapidjws import _native
+
+if TYPE_CHECKING:
+    from rapidjws.jose.claims import ClaimsPolicy
+    from rapidjws.jose.jws import Header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Say what one issuer's tokens must fulfil beyond their signature.
+
+    Attributes:
+        iss: The issuer, or None for a plain JWS verifier.
+        policy: The claims policy, or None where payloads are opaque.
+        typ: The required ``typ``, or None.
+        require_kid: Whether a header without kid is refused.
+        name: The name under which the caller of a plain JWS verifier gave these keys, or None.
+        crit: The critical header extensions that the caller understands.
+    """
+
+    iss: str | None = None
+    policy: ClaimsPolicy | None = None
+    typ: str | None = None
+    require_kid: bool = False
+    name: str | None = None
+    crit: frozenset[str] = frozenset()
+
+    def native_policy(self) -> _native.NativePolicy | None:
+        """Return the policy in the core's shape."""
+        policy = self.policy
+        if policy is None or policy.issuer is None:
+            return None
+        return _native.NativePolicy(
+            policy.issuer,
+            policy.audiences,
+            policy.required,
+            leeway_s=int(policy.leeway_s),
+            max_age_s=None if policy.max_age_s is None else int(policy.max_age_s),
+            exp_required=policy.exp_required,
+        )
+
+
+class Known(NamedTuple):
+    """Hold what is known of a protected header whose signature was good.
+
+    Attributes:
+        slot: The slot that answered.
+        header: The checked header.
+        is_encoded: Whether the payload is encoded.
+        told: What it tells about the payload, in one spelling: equal texts are no disagreement.
+    """
+
+    slot: int
+    header: Header
+    is_encoded: bool
+    told: str
