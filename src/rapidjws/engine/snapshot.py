@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
+from rapidjws.engine.choosing import choose, choose_any
 from rapidjws.engine.json_form import json_octets
 from rapidjws.engine.result import Accepted, VerifiedJWS
-from rapidjws.engine.choosing import choose, choose_any
 from rapidjws.engine.rules import Known, Rules
 from rapidjws.engine.signatures import told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
