@@ -123,7 +123,9 @@ def test_bytes_outside_of_the_alphabet(row_id: str, part: int) -> None:
         for at in (0, len(parts[part]) // 2, len(parts[part])):
             changed = parts[part][:at] + bytes([byte]) + parts[part][at:]
             text = b".".join([*parts[:part], changed, *parts[part + 1 :]])
-            assert refused(everything("ES256"), text) == "malformed_base64url"
+            as_json = text.startswith(b"{")  # can only be meant as a JSON serialization, and is none
+            due = "malformed_json" if as_json else "malformed_base64url"
+            assert refused(everything("ES256"), text) == due
 
 
 @row("CVE-2022-39227")
@@ -184,19 +186,21 @@ def test_a_refusal_shows_nothing_of_the_token(row_id: str) -> None:
 
 
 @row("GHSA-jc38-x7x8-2xc8", "CVE-2026-96760", "CVE-2026-102946", "panva/jose 6.2.5-6.2.10 (no CVE)")
-def test_json_serializations_are_no_compact_tokens(row_id: str) -> None:
-    """JSON forms, with unprotected alg, no signature, none at all or mixed b64, are refused as compact."""
+def test_json_serializations_that_lack_what_protects(row_id: str) -> None:
+    """JSON forms with unprotected alg, no signature, none at all or mixed b64 are refused, by Engine all."""
     head, payload, signature = tokens.token().split(".")
     one = {"protected": head, "signature": signature}
-    for document in (
-        {"payload": payload, "header": {"alg": "ES256"}, "signature": signature},
-        {"payload": payload, "protected": head},
-        {"payload": payload},
-        {"payload": payload, "signatures": []},
-        {"payload": payload, "signatures": [one, {**one, "protected": tokens.b64url(b'{"b64":false}')}]},
-        {"payload": payload, **one},
+    mixed = tokens.b64url(b'{"alg":"ES256","b64":false,"crit":["b64"]}')
+    for code, document in (
+        ("unprotected_parameter", {"payload": payload, "header": {"alg": "ES256"}, "signature": signature}),
+        ("malformed_token", {"payload": payload, "protected": head}),
+        ("malformed_token", {"payload": payload}),
+        ("malformed_token", {"payload": payload, "signatures": []}),
+        ("b64_unsupported", {"payload": payload, "signatures": [one, {**one, "protected": mixed}]}),
     ):
-        assert refused(everything("ES256"), json.dumps(document)) == "malformed_token"
+        assert refused(everything("ES256"), json.dumps(document)) == code
+        assert refused(tokens.engine(), json.dumps(document)) == "malformed_token"
+    assert refused(tokens.engine(), json.dumps({"payload": payload, **one})) == "malformed_token"
 
 
 CRIT = (

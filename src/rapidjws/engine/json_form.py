@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from rapidjws import _native
 from rapidjws.errors import error_for
 from rapidjws.jose import _json
 from rapidjws.jose.limits import JSON_MAX_DEPTH
@@ -112,6 +113,9 @@ def parse_form(members: Mapping[str, Any], *, max_bytes: int, max_signatures: in
 
     Source: RFC 7515 sections 7.2.1 and 7.2.2.
     """
+    for name in members:
+        if "." in name and _begins_compact(name):  # two readers would find two tokens in one text
+            raise error_for("malformed_token", "token", "no compact token for a member's name")
     payload = members.get("payload")
     if (payload is None and "payload" in members) or (payload is not None and not isinstance(payload, str)):
         raise error_for("malformed_token", "payload", "a string", type(payload).__name__)
@@ -121,6 +125,12 @@ def parse_form(members: Mapping[str, Any], *, max_bytes: int, max_signatures: in
         form = Form(payload, (_part(members, ""),))
     _check_size(form, max_bytes)
     return form
+
+
+def _begins_compact(name: str) -> bool:
+    """Return whether a member's name begins as a compact token does: a header, and a dot."""
+    header = _native.b64url_decode(name.partition(".")[0].encode("ascii", "replace"))
+    return header is not None and header.lstrip(_JSON_SPACE)[:1] == b"{"
 
 
 def _general(members: Mapping[str, Any], max_signatures: int) -> tuple[Part, ...]:
