@@ -140,5 +140,67 @@ rj_status rj_fixedbase_build_generator(rj_fixedbase **out, rj_curve curve, unsig
 }
 
 #else
-typedef int fixedbase_empty_room;
+
+/* A compiler without 128-bit integers: every entry point refuses, and libcrypto verifies. */
+
+rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, const uint8_t *xy, size_t xy_len, unsigned flags)
+{
+    (void)out, (void)curve, (void)xy, (void)xy_len, (void)flags;
+    return RJ_NOT_NATIVE; /* no arithmetic in this build */
+}
+
+rj_status rj_fixedbase_build_generator(rj_fixedbase **out, rj_curve curve, unsigned flags)
+{
+    (void)out, (void)curve, (void)flags;
+    return RJ_NOT_NATIVE; /* no arithmetic in this build */
+}
+
+void rj_fixedbase_free(rj_fixedbase *table)
+{
+    (void)table;
+}
+
+size_t rj_fixedbase_coord_bytes(rj_curve curve)
+{
+    (void)curve;
+    return 0;
+}
+
+size_t rj_fixedbase_bytes(rj_curve curve)
+{
+    (void)curve;
+    return 0;
+}
+
+size_t rj_fixedbase_generator_bytes(rj_curve curve)
+{
+    (void)curve;
+    return 0;
+}
+
+const char *rj_fixedbase_engine(const rj_fixedbase *table)
+{
+    (void)table;
+    return "none";
+}
+
+size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
+{
+    (void)curve, (void)n;
+    return 0;
+}
+
+rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n, void *work,
+                                    size_t work_bytes)
+{
+    (void)verdicts, (void)items, (void)n, (void)work, (void)work_bytes;
+    return RJ_NOT_NATIVE; /* no arithmetic in this build */
+}
+
+rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *item)
+{
+    (void)verdict, (void)item;
+    return RJ_NOT_NATIVE; /* no arithmetic in this build */
+}
+
 #endif

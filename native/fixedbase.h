@@ -7,7 +7,7 @@
  * Never accepts what libcrypto refuses: a step this room does not handle (equal x, infinity, u1 = 0) gives
  * RJ_UNDECIDED, and the caller asks libcrypto. Never allocates while verifying, holds no locks and no globals.
  *
- * Where the compiler has no 128-bit integers the room is empty and RJ_HAVE_FIXEDBASE is 0.
+ * Where the compiler has no 128-bit integers RJ_HAVE_FIXEDBASE is 0 and every call returns RJ_NOT_NATIVE or 0.
  */
 #ifndef RJ_FIXEDBASE_H
 #define RJ_FIXEDBASE_H
@@ -17,7 +17,9 @@
 
 #include "status.h"
 
-#if defined(__SIZEOF_INT128__) && (defined(__GNUC__) || defined(__clang__))
+#if defined(RJ_NO_FIXEDBASE)
+#define RJ_HAVE_FIXEDBASE 0
+#elif defined(__SIZEOF_INT128__) && (defined(__GNUC__) || defined(__clang__))
 #define RJ_HAVE_FIXEDBASE 1
 #else
 #define RJ_HAVE_FIXEDBASE 0
