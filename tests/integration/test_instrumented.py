@@ -6,6 +6,7 @@ takes many times as long: keep them short.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter
 
@@ -20,6 +21,12 @@ SECRET = ("HS256", "HS384", "HS512")
 ISSUER = "https://issuer.example"
 SWAPS = 40
 BATCH = 24
+
+
+@functools.cache
+def issuer_of(algorithms: tuple[str, ...]) -> FakeIssuer:
+    """Make an issuer once: under memcheck its keys take longer than the walk."""
+    return FakeIssuer(ISSUER, *algorithms)
 
 
 def engine_of(issuer: FakeIssuer, **options: int | str) -> rapidjws.Engine:
@@ -58,7 +65,7 @@ def bad_tokens(token: str) -> list[str]:
 @pytest.mark.parametrize("acceleration", ["openssl", "auto"])
 def test_walk(acceleration: str, algorithms: tuple[str, ...]) -> None:
     """Every algorithm accepts its token and refuses broken ones, singly and in a batch; tables are freed."""
-    issuer = FakeIssuer(ISSUER, *algorithms)
+    issuer = issuer_of(algorithms)
     engine = engine_of(issuer, acceleration=acceleration, workers=2, hot_threshold=2)
     for alg in algorithms:
         good = issuer.token(issuer.claims(NOW_S), alg=alg)
