@@ -64,9 +64,6 @@ void rj_rsa52_to_bytes(uint8_t *out, size_t len, const uint64_t *in, size_t digi
         }
         at += 13;
     }
-    while (at < len) {
-        out[len - 1 - at++] = 0;
-    }
 }
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))

@@ -39,7 +39,7 @@ size_t rj_rsa52_digits(size_t modulus_bits);
 /* Spread big-endian bytes over digits. In: len bytes at in, a value below 2^(52 * digits). */
 void rj_rsa52_from_bytes(uint64_t *out, size_t digits, const uint8_t *in, size_t len);
 
-/* Gather digits into len big-endian bytes; the value must fit. */
+/* Gather digits into big-endian bytes. Out: len bytes at out, 13 for two digits at most; the value must fit. */
 void rj_rsa52_to_bytes(uint8_t *out, size_t len, const uint64_t *in, size_t digits);
 
 /* Compute base^exponent mod n. Call only where rj_rsa52_usable() is 1.
