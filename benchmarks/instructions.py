@@ -1,6 +1,6 @@
 """Count the machine instructions of the C core for one token, by callgrind: the same on a busy day.
 
-The counts are those inside `rj_token_verify` or `rj_batch_verify`, libcrypto's included. Run without
+The counts are those inside `face_verify` or `rj_batch_run`, libcrypto's included. Run without
 arguments it prints JSON, a number for each of WORKLOADS. Valgrind shows a CPU without AVX-512, so this is the
 path of such a CPU.
 
@@ -28,7 +28,7 @@ WORKLOADS = (
     ("batch", "EdDSA"),
     ("refused", "ES256"),
 )
-INSIDE = {"single": "rj_token_verify", "refused": "rj_token_verify", "batch": "rj_batch_verify"}
+INSIDE = {"single": "face_verify", "refused": "face_verify", "batch": "rj_batch_run"}
 ROUNDS = 2
 
 

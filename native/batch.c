@@ -11,13 +11,6 @@ enum {
     BATCH_RSA_SPEEDUP = 4
 };
 
-typedef struct {
-    rj_token tokens[RJ_BATCH_WINDOW];
-    size_t len;
-    uint32_t cost_us;
-    uint32_t groups; /* a bit for each rj_fast_group that occurs */
-} batch_window;
-
 static uint32_t batch_slot_cost_us(const rj_slot *slot)
 {
     const rj_alg_info *info = rj_alg_lookup(slot->alg);
@@ -33,12 +26,10 @@ static uint32_t batch_slot_cost_us(const rj_slot *slot)
     return (uint32_t)(info->cost_us * rsa_scale * rsa_scale / BATCH_RSA_SPEEDUP);
 }
 
-/* Fill a window from the tokens that are left; returns the bytes it took. */
-static size_t batch_fill(batch_window *window, const rj_snapshot *snapshot, rj_work *work,
-                         const uint8_t *tokens, const uint32_t *lens, size_t tokens_len)
+/* Fill a window from the tokens that are left. */
+static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work,
+                       const rj_span *tokens, size_t tokens_len)
 {
-    size_t taken_bytes = 0;
-
     window->len = 0;
     window->cost_us = 0;
     window->groups = 0;
@@ -46,20 +37,19 @@ static size_t batch_fill(batch_window *window, const rj_snapshot *snapshot, rj_w
     while (window->len < tokens_len && window->len < RJ_BATCH_WINDOW
            && window->cost_us < BATCH_WINDOW_COST_US) {
         rj_token *token = &window->tokens[window->len];
-        uint32_t len = lens[window->len];
-        if (window->len != 0 && rj_base64url_decoded_bytes(len) > RJ_WORK_ARENA_BYTES - work->arena_used) {
-            break;
+        rj_span bytes = tokens[window->len];
+        if (window->len != 0 && bytes.len <= snapshot->max_token_bytes
+            && rj_base64url_decoded_bytes(bytes.len) > RJ_WORK_ARENA_BYTES - work->arena_used) {
+            return; /* the next window has room for it */
         }
-        rj_token_locate(token, snapshot, work, tokens + taken_bytes, len, RJ_SLOT_NONE);
+        rj_token_locate(token, snapshot, work, bytes.ptr, bytes.len, RJ_SLOT_NONE);
         if (token->slot != NULL) {
             token->group = rj_fast_group_of(token->slot, token->signature.len);
             window->groups |= 1u << token->group;
         }
         window->cost_us += token->slot == NULL ? 1 : batch_slot_cost_us(token->slot);
         window->len++;
-        taken_bytes += len;
     }
-    return taken_bytes;
 }
 
 /* Put all tokens of one group through its fast path together. */
@@ -110,32 +100,15 @@ void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const
     }
 }
 
-size_t rj_batch_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *tokens,
-                       const uint32_t *lens, size_t tokens_len, int64_t now_s, uint32_t budget_us)
+size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
+                    size_t tokens_len, int64_t now_s)
 {
-    rj_work *work = rj_runtime_take(snapshot->runtime);
-    uint64_t spent_us = 0;
-    size_t done = 0;
-    batch_window window;
-
-    if (work == NULL) {
-        for (size_t i = 0; i < tokens_len; i++) {
-            verdicts[i] = RJ_NO_MEMORY;
-        }
-        return tokens_len;
+    batch_fill(window, snapshot, work, tokens, tokens_len);
+    rj_batch_decide(window->tokens, window->len, window->groups, snapshot, work);
+    for (size_t i = 0; i < window->len; i++) {
+        rj_token_finish(&window->tokens[i], snapshot, work, now_s);
     }
-    while (done < tokens_len && (done == 0 || spent_us < budget_us)) {
-        tokens += batch_fill(&window, snapshot, work, tokens, lens + done, tokens_len - done);
-        rj_batch_decide(window.tokens, window.len, window.groups, snapshot, work);
-        for (size_t i = 0; i < window.len; i++) {
-            rj_token_finish(&window.tokens[i], snapshot, work, now_s);
-            verdicts[done + i] = rj_token_verdict(&window.tokens[i]);
-        }
-        spent_us += window.cost_us;
-        done += window.len;
-    }
-    rj_runtime_put(snapshot->runtime, work);
-    return done;
+    return window->len;
 }
 
 uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens,

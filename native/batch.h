@@ -15,16 +15,22 @@ enum { RJ_BATCH_WINDOW = 64 };
 void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
                      rj_work *work);
 
-/* Verify tokens that lie one behind the other without a separator.
- * Returns how many were decided, from the first on: at least one where tokens_len is not zero, all unless
- * about budget_us microseconds of work were used up before.
- * Out: verdicts[0 .. returned), see token.h. In: lens[i] bytes each, tokens_len of them. */
-/* rj-cdef-begin */
-size_t rj_batch_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *tokens,
-                       const uint32_t *lens, size_t tokens_len, int64_t now_s, uint32_t budget_us);
-/* rj-cdef-end */
+/* A run of tokens that are verified together. */
+typedef struct {
+    rj_token tokens[RJ_BATCH_WINDOW];
+    size_t len;
+    uint32_t cost_us; /* about what they cost */
+    uint32_t groups;  /* a bit for each rj_fast_group that occurs */
+} rj_batch_window;
 
-/* Returns about how many microseconds rj_batch_verify would take for these tokens. A token whose header is not
+/* Verify as many tokens, from the first on, as fit one window: at most RJ_BATCH_WINDOW, the work area, and a few
+ * milliseconds of work.
+ * Returns how many were decided: at least one where tokens_len is not zero.
+ * Out: window->tokens[0 .. returned); their spans are good until the work area is used again. */
+size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
+                    size_t tokens_len, int64_t now_s);
+
+/* Returns about how many microseconds a batch would take for these tokens. A token whose header is not
  * known counts as one that must be looked at in full. Reads no more of a token than its header. */
 /* rj-cdef-begin */
 uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens,

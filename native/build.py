@@ -38,6 +38,7 @@ HEADERS = (
     "signatures.h",
     "stream.h",
     "face.h",
+    "python_face.h",
 )
 """In the order in which the cdef regions need each other."""
 

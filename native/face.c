@@ -6,9 +6,6 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-#include "base64url.h"
-#include "compact.h"
-
 #ifndef RJ_VERSION
 #error "native/build.py gives RJ_VERSION"
 #endif
@@ -43,20 +40,6 @@ rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offset, uint32_t *n
     *notes = (report.has_big_integer ? RJ_JSON_HAS_BIG_INTEGER : 0u)
              | (report.has_decimal ? RJ_JSON_HAS_DECIMAL : 0u);
     return status;
-}
-
-ptrdiff_t rj_token_payload(uint8_t *out, size_t capacity, const uint8_t *token, size_t len)
-{
-    rj_span header = {NULL, 0};
-    rj_span payload = {NULL, 0};
-    rj_span signature = {NULL, 0};
-    size_t out_len = 0;
-
-    if (rj_compact_split(&header, &payload, &signature, token, len, len) != RJ_OK
-        || rj_base64url_decode(out, &out_len, capacity, payload.ptr, payload.len) != RJ_OK) {
-        return -1;
-    }
-    return (ptrdiff_t)out_len;
 }
 
 rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_hot *hot, uint32_t alg,

@@ -16,13 +16,6 @@ RJ_MUST_CHECK rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offse
                                       uint32_t max_depth, uint32_t max_members, int any_root);
 /* rj-cdef-end */
 
-/* Decode the middle part of a compact token that was verified before.
- * Returns the payload's length in bytes, or -1 where there is none or it does not fit.
- * Out: at most capacity bytes. In: len bytes at token. */
-/* rj-cdef-begin */
-ptrdiff_t rj_token_payload(uint8_t *out, size_t capacity, const uint8_t *token, size_t len);
-/* rj-cdef-end */
-
 /* Verify one signature with one key, outside of any table of keys; hot: the key's own hot table, or NULL;
  * acceleration 0 asks for libcrypto alone.
  * Returns as rj_verify; RJ_BAD_ARGUMENT where the key or its table cannot serve the algorithm. */

@@ -1,7 +1,8 @@
 /* hot.h: the precomputed table of a key that is seen again and again, whatever its algorithm.
  *
- * One face over the rooms that know the arithmetic (fixedbase.h, ed25519.h). A table never decides against libcrypto: what
- * it cannot decide it hands back. A key's table borrows its generator's; who builds them keeps both alive.
+ * One face over the rooms that know the arithmetic (fixedbase.h, ed25519.h). A table never decides against
+ * libcrypto: what it cannot decide it hands back. A key's table borrows its generator's; who builds them keeps both
+ * alive.
  */
 #ifndef RJ_HOT_H
 #define RJ_HOT_H

@@ -11,6 +11,7 @@
 
 #include "base64url.h"
 #include "face.h"
+#include "python_face.h"
 #include "signatures.h"
 #include "stream.h"
 

@@ -189,27 +189,3 @@ uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes,
     rj_runtime_put(snapshot->runtime, work);
     return rj_token_verdict(&token);
 }
-
-uint64_t rj_token_recheck(const rj_snapshot *snapshot, const uint8_t *bytes, size_t len, uint32_t slot_index,
-                          int64_t now_s)
-{
-    rj_token token = {.status = RJ_UNDECIDED};
-    rj_work *work = rj_runtime_take(snapshot->runtime);
-
-    if (work == NULL) {
-        return RJ_NO_MEMORY;
-    }
-    work->arena_used = 0;
-    rj_token_locate(&token, snapshot, work, bytes, len, slot_index);
-    if (token.status == RJ_UNDECIDED && token.slot != NULL) {
-        token.status = RJ_OK; /* the caller's word, given for these bytes, this slot and this snapshot */
-        rj_token_finish(&token, snapshot, work, now_s);
-    }
-    rj_runtime_put(snapshot->runtime, work);
-    return rj_token_verdict(&token);
-}
-
-uint64_t rj_token_verify(const rj_snapshot *snapshot, const uint8_t *bytes, size_t len, int64_t now_s)
-{
-    return rj_token_verify_slot(snapshot, bytes, len, RJ_SLOT_NONE, now_s, NULL, 0, RJ_REMEMBER_NOTHING);
-}

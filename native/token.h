@@ -49,19 +49,6 @@ void rj_token_warm(rj_token *token, const rj_snapshot *snapshot);
 /* Pack a token's verdict. */
 uint64_t rj_token_verdict(const rj_token *token);
 
-/* Check a token's claims again, its signature having verified by this slot under the same snapshot before.
- * Returns a verdict; nothing but the claims is looked at. */
-/* rj-cdef-begin */
-uint64_t rj_token_recheck(const rj_snapshot *snapshot, const uint8_t *bytes, size_t len, uint32_t slot_index,
-                          int64_t now_s);
-/* rj-cdef-end */
-
-/* Verify one token whose header the table may know.
- * Returns a verdict; RJ_HEADER_UNKNOWN asks the caller to parse the header and call rj_token_verify_slot. */
-/* rj-cdef-begin */
-uint64_t rj_token_verify(const rj_snapshot *snapshot, const uint8_t *bytes, size_t len, int64_t now_s);
-/* rj-cdef-end */
-
 /* Verify one token by a slot the caller chose after reading the header, and remember the header for the
  * next token if the signature is good. remember: RJ_REMEMBER_*; issuer: the unverified `iss` that chose the
  * slot, for RJ_REMEMBER_HEADER_AND_ISSUER. Returns a verdict. */

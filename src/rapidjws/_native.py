@@ -1,7 +1,7 @@
 """The airlock: the only importer of the compiled module, and the only place where typing is loose.
 
-Names that start with a room's name are that room's function (``token_verify`` is ``rj_token_verify``), called
-without a wrapper where a token's path needs it. Everything that owns native memory is a small class here.
+The calls that every token takes are bound to a snapshot (``NativeSnapshot.bind``) and take and make Python
+objects themselves; all else goes through cffi. Everything that owns native memory is a small class here.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ def _check_version() -> None:
 
 
 _check_version()
+
+if not lib.rj_python_install():
+    raise ImportError("rapidjws could not set up its native types: reinstall the package")
+
+Record = _rapidjws.Record
+"""The fields of a verified token, which the core fills itself."""
 
 OK: Final[int] = lib.RJ_OK
 MALFORMED_TOKEN: Final[int] = lib.RJ_MALFORMED_TOKEN
@@ -107,8 +113,6 @@ def libcrypto_is_ours() -> bool:
 runtime: Final[Any] = _new_runtime()
 """The process's native runtime. Never freed: threads may still verify while the interpreter goes down."""
 
-token_verify: Final[Any] = lib.rj_token_verify
-token_recheck: Final[Any] = lib.rj_token_recheck
 token_verify_slot: Final[Any] = lib.rj_token_verify_slot
 
 _key_ids: Final = itertools.count(1)
@@ -327,29 +331,21 @@ class NativeSnapshot:
         lens_c = ffi.from_buffer("uint32_t[]", lens)
         return int(lib.rj_batch_cost_us(self.handle, tokens, lens_c, len(lens)))
 
-    def verify_batch(self, tokens: bytes, lens: Any, now_s: int, budget_us: int) -> tuple[Any, int]:
-        """Verify tokens laid end to end.
+    def bind(self, accepted: type, slots: tuple[tuple[Any, Any], ...]) -> tuple[Any, Any, Any]:
+        """Return the functions that tokens go through.
 
         Args:
-            tokens: All tokens, nothing between them.
-            lens: ``array("I")`` of their lengths in bytes.
-            now_s: Seconds since the epoch.
-            budget_us: About how many microseconds of work one crossing may take; between crossings signals
-                are handled.
+            accepted: The type of a result; a :class:`Record`.
+            slots: Slot number -> what goes into a result's ``_key`` and ``issuer``.
 
         Returns:
-            The verdicts, as a cdata array of unsigned 64-bit numbers, and how many there are.
+            ``verify(token, now)``: a result where the token is accepted and nothing else is to do, else its
+            verdict as a number, or None where the token is neither ``str`` nor ``bytes``;
+            ``verify_list(tokens, now)``, which gives a list of these; and ``recheck(token, now, slot)`` for
+            octets whose signature verified by this slot before: all but the signature is checked again.
         """
-        total = len(lens)
-        verdicts = ffi.new("uint64_t[]", total)
-        lens_c = ffi.from_buffer("uint32_t[]", lens)
-        done = lib.rj_batch_verify(self.handle, verdicts, tokens, lens_c, total, now_s, budget_us)
-        while done < total:
-            tokens_c = ffi.from_buffer("uint8_t[]", tokens) + sum(lens[:done])
-            done += lib.rj_batch_verify(
-                self.handle, verdicts + done, tokens_c, lens_c + done, total - done, now_s, budget_us
-            )
-        return verdicts, total
+        address = int(ffi.cast("uintptr_t", self.handle))
+        return _rapidjws.bind(address, accepted, slots, self)
 
     def verify_signatures(self, octets: bytes, lens: Any, slots: Any) -> list[int]:
         """Verify the signatures of one JWS, see ``rj_signatures_verify``.
@@ -411,12 +407,6 @@ class NativeStream:
         """End a lane and return the status of its signature, given in base64url."""
         status: int = lib.rj_stream_verify(self._handle, lane, signature, len(signature))
         return status
-
-
-def unpack_verdicts(verdicts: Any, count: int) -> list[int]:
-    """Return a batch's verdicts as Python numbers."""
-    numbers: list[int] = ffi.unpack(verdicts, count)
-    return numbers
 
 
 class NativePolicy:
@@ -483,21 +473,6 @@ class _PolicyArray:
 
 _new: Any = ffi.new
 _buffer: Any = ffi.buffer
-
-
-def token_payload(token: bytes) -> bytes | None:
-    """Decode the payload of a compact token that was verified before.
-
-    Returns:
-        The payload, or None where this is no compact token.
-    """
-    capacity = len(token)
-    out = _new("uint8_t[]", capacity)
-    length = lib.rj_token_payload(out, capacity, token, capacity)
-    if length < 0:
-        return None
-    payload: bytes = _buffer(out, length)[:]
-    return payload
 
 
 def b64url_decode(text: bytes) -> bytes | None:

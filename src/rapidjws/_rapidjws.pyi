@@ -1,5 +1,15 @@
 # The compiled module, as far as a type checker needs it: cffi gives no types. Only _native.py imports it.
 from typing import Any
 
+class Record:
+    _token: str | bytes
+    _key: Any
+    issuer: str | None
+    _payload: bytes | None
+    _header: dict[str, Any] | None
+    _claims: dict[str, Any] | None
+
+def bind(address: int, accepted: type, slots: tuple[Any, ...], owner: object) -> tuple[Any, Any, Any]: ...
+
 ffi: Any
 lib: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, d
     answer = subprocess.run(
         ["pkg-config", "--cflags", "libcrypto"], capture_output=True, text=True, check=True
     )
-    includes = [f"-I{NATIVE}", *answer.stdout.split()]
+    includes = [f"-I{NATIVE}", f"-I{sysconfig.get_path('include')}", *answer.stdout.split()]
     objects = tmp_path_factory.mktemp("objects")
     return {path.stem: compile_room(path, objects, includes) for path in rooms() if path.suffix == ".c"}
 

@@ -1,4 +1,4 @@
-"""Which slot answers for a header, where the rules of issuers and names count (RFC 7515 s.6, RFC 8725 s.3)."""
+"""Which slot answers for a header, by the rules of issuers and names (RFC 7515 s.6, RFC 8725 s.3)."""
 
 from __future__ import annotations
 

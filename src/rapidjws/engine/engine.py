@@ -6,10 +6,9 @@ import asyncio
 import weakref
 from concurrent.futures import wait
 from time import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from rapidjws import _native
 from rapidjws.engine import parallel
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.changes import ChangingKeys
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rapidjws.engine.snapshot import Snapshot
-
-_token_verify: Any = _native.token_verify
-_token_recheck: Any = _native.token_recheck
 
 MAX_GATHER_US: Final = 100_000
 """Longest wait for more tokens that is not a mistake, in microseconds."""
@@ -132,28 +128,24 @@ class Engine(ChangingKeys):
         Source: RFC 7515 section 5.2, RFC 7519 section 7.2.
         """
         snapshot = self._snapshot
-        now_s = int(time() if now is None else now)
-        if now_s < CLOCK_FLOOR_S and now is None:
-            raise error_for("clock_implausible", "clock", actual=now_s)
-        octets = token if type(token) is bytes else snapshot.octets(token)
+        if now is None:
+            now = time()
+            if now < CLOCK_FLOOR_S:
+                raise error_for("clock_implausible", "clock", actual=int(now))
         if self._cache is not None:
-            settled = self._settle_cached(self._cache, snapshot, octets, now_s)
+            octets = snapshot.octets(token)
+            settled = self._settle_cached(self._cache, snapshot, octets, int(now))
         else:
-            verdict = _token_verify(snapshot.handle, octets, len(octets), now_s)
-            if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
-                verified = Accepted()
-                verified._token = octets
-                verified._header = verified._payload = verified._claims = None
-                verified._key, verified.issuer = snapshot.slots[verdict >> 9]
-                if snapshot.guard is None:
-                    return verified
-                return snapshot.guard.admit(verified, now_s)
-            settled = snapshot.settle(octets, verdict, now_s)
+            result = snapshot.verify_one(token, now)
+            if result.__class__ is Accepted:  # by the core, with nothing else to do
+                accepted: VerifiedJWS = result
+                return accepted if snapshot.guard is None else snapshot.guard.admit(accepted, int(now))
+            settled = snapshot.finish(token, result, int(now))
         if isinstance(settled, RapidJWSError):
-            if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, octets, wait_s):
-                return self.verify(octets, now)
+            if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
+                return self.verify(token, now)
             raise settled
-        return settled if snapshot.guard is None else snapshot.guard.admit(settled, now_s)
+        return settled if snapshot.guard is None else snapshot.guard.admit(settled, int(now))
 
     def _settle_cached(
         self, cache: TokenCache, snapshot: Snapshot, octets: bytes, now_s: int
@@ -161,15 +153,15 @@ class Engine(ChangingKeys):
         """Verify one token, its signature only if the cache does not know these bytes."""
         known = cache.slot(octets, snapshot.generation)
         if known is not None:
-            verdict = _token_recheck(snapshot.handle, octets, len(octets), known, now_s)
-        else:
-            verdict = _token_verify(snapshot.handle, octets, len(octets), now_s)
-        settled = snapshot.settle(octets, verdict, now_s)
-        if isinstance(settled, RapidJWSError):
-            if known is not None:
-                cache.forget(octets)
-        elif known is None and verdict & 0xFF == 1:  # RJ_OK by the core; rarer ways in are verified each time
-            cache.put(octets, snapshot.generation, verdict >> 9)
+            result = snapshot.recheck(octets, now_s, known)
+            if result.__class__ is Accepted:
+                accepted: VerifiedJWS = result
+                return accepted
+            cache.forget(octets)
+            return snapshot.settle(octets, result, now_s)
+        settled = snapshot.finish(octets, snapshot.verify_one(octets, now_s), now_s)
+        if isinstance(settled, VerifiedJWS):
+            cache.put(octets, snapshot.generation, snapshot.slot_of(settled))
         return settled
 
     def _wait(self, snapshot: Snapshot, octets: bytes, wait_s: float) -> bool:

@@ -85,7 +85,7 @@ def replay_key(iss: str, claims: Mapping[str, Any], verified: VerifiedJWS, *, di
         if not digest:
             raise error_for("missing_claim", "claims.jti", expected="a jti, as tokens are used once")
         # the signature is left out: an ECDSA signature has a second spelling
-        return hashlib.sha256(b"input\0" + verified._token.rpartition(b".")[0]).digest()
+        return hashlib.sha256(b"input\0" + verified._signing_input()).digest()
     if not isinstance(jti, str):
         raise error_for("malformed_claim", "claims.jti", expected="a string", actual=type(jti).__name__)
     octets = jti.encode("utf-8", "surrogatepass")

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from array import array
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws import _native
 from rapidjws.engine.result import Accepted, Rejected, VerifiedJWS
 from rapidjws.errors import RapidJWSError, error_for
 
@@ -26,8 +24,6 @@ Result = VerifiedJWS | Rejected
 
 CHUNK_TOKENS: Final = 256
 MIN_CHUNK_TOKENS: Final = 32
-CROSSING_US: Final = 2500
-"""About how much work one crossing takes on before it ends, in microseconds; at most twice that is done."""
 
 MAX_WORKERS: Final = 256
 
@@ -142,40 +138,11 @@ def verify_many(
 
 
 def verify_chunk(snapshot: Snapshot, tokens: Sequence[Token], now_s: int) -> list[Result]:
-    """Verify a chunk on this thread, in one crossing as far as the time limit of a crossing allows."""
-    octets, refused = _as_octets(snapshot, tokens)
-    lens = array("I", map(len, octets))
-    verdicts, total = snapshot.native.verify_batch(b"".join(octets), lens, now_s, CROSSING_US)
-    slots = snapshot.slots
-    results: list[Result] = []
-    append = results.append
-    for token, verdict in zip(octets, _native.unpack_verdicts(verdicts, total), strict=True):
-        if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
-            verified = Accepted()
-            verified._token = token
-            verified._header = verified._payload = verified._claims = None
-            verified._key, verified.issuer = slots[verdict >> 9]
-            append(verified)
-        else:
-            settled = snapshot.settle(token, verdict, now_s)
-            append(Rejected(settled) if isinstance(settled, RapidJWSError) else settled)
-    for position, error in refused.items():
-        results[position] = Rejected(error)
+    """Verify a chunk on this thread, outside the GIL; the core looks for signals every few milliseconds."""
+    mine = list(tokens)  # a list that nobody can change during the call
+    results: list[Any] = snapshot.verify_list(mine, now_s)
+    for position, result in enumerate(results):
+        if result.__class__ is not Accepted:
+            settled = snapshot.finish(mine[position], result, now_s)
+            results[position] = Rejected(settled) if isinstance(settled, RapidJWSError) else settled
     return results
-
-
-def _as_octets(snapshot: Snapshot, tokens: Sequence[Token]) -> tuple[list[bytes], dict[int, RapidJWSError]]:
-    """Return tokens as bytes, and the errors of those that cannot be; an empty token stands for these."""
-    limit = snapshot.max_token_bytes
-    refused: dict[int, RapidJWSError] = {}
-    octets: list[bytes] = []
-    for position, token in enumerate(tokens):
-        if type(token) is bytes and len(token) <= limit:
-            octets.append(token)
-            continue
-        try:
-            octets.append(snapshot.sized_octets(token))
-        except RapidJWSError as error:
-            octets.append(b"")
-            refused[position] = error.with_traceback(None)
-    return octets, refused

@@ -20,20 +20,16 @@ if TYPE_CHECKING:
     from rapidjws.errors import Outcome, Reason, SafeValue
 
 
-class VerifiedJWS:
+class VerifiedJWS(_native.Record):
     """Hold a token whose signature, and claims where an :class:`Engine` was asked, were verified.
 
     Parts are decoded on first use. Instances are made by :class:`Verifier` and :class:`Engine` only, cannot
     be constructed or pickled, and show no content in ``repr``.
     """
 
-    __slots__ = ("_claims", "_header", "_key", "_payload", "_token", "issuer")
+    __slots__ = ()
 
-    _token: bytes
     _key: PreparedKey
-    _header: dict[str, Any] | None
-    _payload: bytes | None
-    _claims: dict[str, Any] | None
     issuer: str | None
     """The verified ``iss`` of the issuer whose key and rules applied; None from a :class:`Verifier`."""
 
@@ -45,7 +41,7 @@ class VerifiedJWS:
         """Return the protected header's members; of several good signatures, the first one's."""
         header = self._header
         if header is None:
-            octets = _native.b64url_decode(self._token[: self._token.index(b".")])
+            octets = _native.b64url_decode(self._signing_input().partition(b".")[0])
             if octets is None:  # unreachable for a verified token
                 raise error_for("internal_error", "token")
             self._header = header = loads_exact(octets)
@@ -60,7 +56,7 @@ class VerifiedJWS:
         """
         payload = self._payload
         if payload is None:
-            payload = _native.token_payload(self._token)
+            payload = _native.b64url_decode(self._signing_input().partition(b".")[2])
             if payload is None:  # unreachable for a verified token; never let it pass as an empty payload
                 raise error_for("internal_error", "token")
             self._payload = payload
@@ -109,6 +105,11 @@ class VerifiedJWS:
     def key_thumbprint(self) -> str:
         """Return the RFC 7638 SHA-256 thumbprint of the key that verified, in base64url."""
         return self._key.thumbprint
+
+    def _signing_input(self) -> bytes:
+        """Return the octets that were signed."""
+        token = self._token
+        return (token.encode("ascii") if isinstance(token, str) else token).rpartition(b".")[0]
 
     def __repr__(self) -> str:
         return f"VerifiedJWS(alg={self.alg!r}, kid={self.kid!r}, issuer={self.issuer!r})"

@@ -75,6 +75,7 @@ class Snapshot:
     __slots__ = (
         "_around",
         "_earned",
+        "_numbers",
         "_other_form",
         "generation",
         "guard",
@@ -83,10 +84,13 @@ class Snapshot:
         "known",
         "max_token_bytes",
         "native",
+        "recheck",
         "rules",
         "slots",
         "table",
         "understood_crit",
+        "verify_list",
+        "verify_one",
     )
 
     def __init__(
@@ -110,6 +114,7 @@ class Snapshot:
         self.rules = tuple(rules)
         self._earned = earned
         self._other_form = other_form
+        self._numbers: dict[int, int] | None = None  # made when first asked for
         tables = hot.tables
         names = [rule.iss for rule in self.rules]
         self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
@@ -133,6 +138,7 @@ class Snapshot:
             accelerated=hot.is_on,
         )
         self.handle: Any = self.native.handle
+        self.verify_one, self.verify_list, self.recheck = self.native.bind(Accepted, self.slots)
 
     def octets(self, token: Token) -> bytes:
         """Return a token as bytes that nobody can change during the call.
@@ -162,13 +168,6 @@ class Snapshot:
             raise self.too_large(view.nbytes)
         return view.tobytes()
 
-    def sized_octets(self, token: Token) -> bytes:
-        """Return a token as bytes, as ``octets`` does, and refuse one past the limit here already."""
-        octets = self.octets(token)
-        if len(octets) > self.max_token_bytes:
-            raise self.too_large(len(octets))
-        return octets
-
     def too_large(self, size: int) -> RapidJWSError:
         """Return the error for a token past the limit."""
         return error_for("too_large", "token", expected=f"at most {self.max_token_bytes} bytes", actual=size)
@@ -183,12 +182,39 @@ class Snapshot:
         Raises:
             RapidJWSError: Why it is refused.
         """
-        octets = token if type(token) is bytes else self.octets(token)
-        verdict = _native.token_verify(self.handle, octets, len(octets), now_s)
-        settled = self.settle(octets, verdict, now_s)
+        result = self.verify_one(token, now_s)
+        settled = result if result.__class__ is Accepted else self.finish(token, result, now_s)
         if isinstance(settled, RapidJWSError):
             raise settled
         return settled
+
+    def finish(self, token: Token, result: Any, now_s: int) -> VerifiedJWS | RapidJWSError:
+        """Finish what the core left open about a token.
+
+        Args:
+            token: The token.
+            result: What ``verify_one`` gave for it: a verdict, or None for a token of another type.
+            now_s: Seconds since the epoch.
+
+        Returns:
+            A VerifiedJWS, or the error that refuses the token; never raises for a bad token.
+        """
+        try:
+            octets = token if type(token) is bytes else self.octets(token)
+        except RapidJWSError as refused:
+            return refused.with_traceback(None)
+        if result is None:
+            result = self.verify_one(octets, now_s)
+        if result.__class__ is Accepted:
+            accepted: VerifiedJWS = result
+            return accepted
+        return self.settle(octets, result, now_s)
+
+    def slot_of(self, verified: VerifiedJWS) -> int:
+        """Return the slot that a token was accepted by."""
+        if self._numbers is None:
+            self._numbers = {id(key): number for number, key in enumerate(self.table.slots)}
+        return self._numbers[id(verified._key)]
 
     def settle(self, octets: bytes, verdict: int, now_s: int) -> VerifiedJWS | RapidJWSError:
         """Turn the core's verdict on a token into a result, doing what the core left open.
@@ -228,7 +254,6 @@ class Snapshot:
         """Make the result for a token that the core accepted by this slot."""
         verified = Accepted()
         verified._token = token
-        verified._header = verified._payload = verified._claims = None
         verified._key, verified.issuer = self.slots[slot]
         return verified
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rapidjws import _native
 from rapidjws.engine import parallel
@@ -35,7 +35,6 @@ LARGE_PAYLOAD_BYTES: Final = 64 * 1024
 """From here on a detached payload in memory is hashed where it lies, and not copied into signing inputs."""
 
 _ALL: Final = all_of()
-_token_verify: Any = _native.token_verify
 
 
 def token_limit(algorithms: Iterable[str], max_token_bytes: object) -> int:
@@ -158,31 +157,26 @@ class Verifier(SnapshotHolder):
         Source: RFC 7515 section 5.2, appendix F; RFC 7797.
         """
         snapshot = self._snapshot
-        if payload is None and type(token) is bytes:
-            octets = token
-        elif payload is None and not isinstance(token, Mapping):
-            octets = snapshot.octets(token)
-        else:
+        plain = type(token) is str or type(token) is bytes
+        if payload is not None or (not plain and isinstance(token, Mapping)):
             return self._verify_form(snapshot, self._form(snapshot, token), signatures, payload)
-        verdict = _token_verify(snapshot.handle, octets, len(octets), 0)
-        if verdict & 0x1FF == 1:  # RJ_OK, and nothing else to do
-            verified = Accepted()
-            verified._token = octets
-            verified._header = verified._payload = verified._claims = None
-            verified._key, verified.issuer = snapshot.slots[verdict >> 9]
+        result = snapshot.verify_one(token, 0)
+        if result.__class__ is Accepted:  # by the core, with nothing else to do
+            accepted: VerifiedJWS = result
             if signatures is not _ALL:
-                _check_single(verified, signatures)
-            return verified
-        return self._verify_rarer(snapshot, octets, verdict, signatures)
+                _check_single(accepted, signatures)
+            return accepted
+        octets = snapshot.octets(cast("Token", token))
+        return self._verify_rarer(snapshot, octets, result, signatures)
 
     def _verify_rarer(
-        self, snapshot: Snapshot, octets: bytes, verdict: int, signatures: SignaturePolicy
+        self, snapshot: Snapshot, octets: bytes, result: int | None, signatures: SignaturePolicy
     ) -> VerifiedJWS:
         """Verify a token that the core did not accept at once, whatever it is."""
         other = self._other_form(snapshot, octets, signatures)
         if other is not None:
             return other
-        settled = snapshot.settle(octets, verdict, 0)
+        settled = snapshot.finish(octets, result, 0)
         if isinstance(settled, RapidJWSError):
             raise settled
         _check_single(settled, signatures)
