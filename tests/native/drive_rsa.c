@@ -559,40 +559,69 @@ static void limits(void) {
 
 /* ---- lines ---- */
 
-static void lines(void) {
+/* One line's words, and its key in both forms. */
+typedef struct {
+    uint8_t *part[4]; /* n, e, digest, signature */
+    size_t len[4];
+    rj_rsa_key *keys[2];
+    rj_rsa_padding padding;
+    rj_digest_id id;
+} line_case;
+
+static int read_line_case(line_case *out) {
     static char line[1 << 17];
     char *words[6];
+
+    if (driver_words(line, sizeof(line), words, 6) != 6) {
+        return 0;
+    }
+    out->padding = (rj_rsa_padding)atoi(words[0]);
+    out->id = (rj_digest_id)atoi(words[1]);
+    for (int i = 0; i < 4; i++) {
+        out->len[i] = driver_hex(&out->part[i], words[i + 2]);
+    }
+    REQUIRE(out->len[2] == rj_digest_bytes(out->id));
+    for (unsigned flags = 0; flags <= RJ_RSA_PORTABLE; flags++) {
+        REQUIRE(rj_rsa_prepare(&out->keys[flags], out->part[0], out->len[0], out->part[1], out->len[1], flags) ==
+                RJ_OK);
+    }
+    return 1;
+}
+
+static void lines(void) {
+    enum { TOGETHER = 30 };
+    static line_case cases[TOGETHER];
     rj_rsa_work *work = NULL;
+    size_t count = TOGETHER;
 
     REQUIRE(rj_rsa_work_new(&work) == RJ_OK);
-    while (driver_words(line, sizeof(line), words, 6) == 6) {
-        uint8_t *part[4];
-        size_t len[4];
-        rj_rsa_padding padding = (rj_rsa_padding)atoi(words[0]);
-        rj_digest_id id = (rj_digest_id)atoi(words[1]);
+    while (count == TOGETHER) {
+        uint8_t single[2][TOGETHER];
+        uint8_t batch[2][TOGETHER];
 
-        for (int i = 0; i < 4; i++) {
-            len[i] = driver_hex(&part[i], words[i + 2]);
+        for (count = 0; count < TOGETHER && read_line_case(&cases[count]); count++) {
         }
-        for (unsigned flags = 0; flags <= RJ_RSA_PORTABLE; flags++) {
-            rj_rsa_key *key = NULL;
-            rj_status status = rj_rsa_prepare(&key, part[0], len[0], part[1], len[1], flags);
-            uint8_t verdicts[4] = {0};
-            rj_rsa_item items[4];
-
-            REQUIRE(status == RJ_OK && len[2] == rj_digest_bytes(id));
-            for (int i = 0; i < 4; i++) {
-                items[i] = (rj_rsa_item){key, part[2], part[3], len[3], id, padding};
+        for (int form = 0; form < 2; form++) {
+            rj_rsa_item items[TOGETHER];
+            for (size_t i = 0; i < count; i++) {
+                const line_case *c = &cases[i];
+                const rj_rsa_key *key = c->keys[form];
+                items[i] = (rj_rsa_item){key, c->part[2], c->part[3], c->len[3], c->id, c->padding};
+                single[form][i] = (uint8_t)(c->padding == RJ_RSA_PSS
+                                                ? rj_rsa_verify_pss(work, key, c->id, c->part[2], c->part[3],
+                                                                    c->len[3])
+                                                : rj_rsa_verify_pkcs1(work, key, c->id, c->part[2], c->part[3],
+                                                                      c->len[3]));
             }
-            rj_rsa_verify_batch(work, verdicts, items, 4);
-            REQUIRE(verdicts[0] == verdicts[1] && verdicts[1] == verdicts[2] && verdicts[2] == verdicts[3]);
-            status = padding == RJ_RSA_PSS ? rj_rsa_verify_pss(work, key, id, part[2], part[3], len[3])
-                                           : rj_rsa_verify_pkcs1(work, key, id, part[2], part[3], len[3]);
-            printf("%d %d%c", (int)status, verdicts[0], flags == RJ_RSA_PORTABLE ? '\n' : ' ');
-            rj_rsa_free(key);
+            rj_rsa_verify_batch(work, batch[form], items, count);
         }
-        for (int i = 0; i < 4; i++) {
-            free(part[i]);
+        for (size_t i = 0; i < count; i++) {
+            printf("%d %d %d %d\n", single[0][i], batch[0][i], single[1][i], batch[1][i]);
+            for (int k = 0; k < 4; k++) {
+                free(cases[i].part[k]);
+            }
+            rj_rsa_free(cases[i].keys[0]);
+            rj_rsa_free(cases[i].keys[1]);
         }
     }
     rj_rsa_work_free(work);
