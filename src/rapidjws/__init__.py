@@ -1,6 +1,7 @@
 """Verify JSON Web Signatures: a native engine with preloaded keys, batched outside the GIL."""
 
 from rapidjws._version import __version__
+from rapidjws.diagnose.face import diagnose
 from rapidjws.engine.backends import Backends, backends
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.engine import Engine
@@ -73,6 +74,7 @@ __all__ = [
     "any_of",
     "at_least",
     "backends",
+    "diagnose",
     "signers",
     "verify_raw",
 ]

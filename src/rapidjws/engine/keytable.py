@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rapidjws.jose.jwk import JWK
+    from rapidjws.jose.jwks import Skipped
     from rapidjws.jose.jws import Header
 
 _STATUS_CODES: Final = {
@@ -172,9 +173,21 @@ class IssuerKeys:
         by_kid: kid -> positions in ``prepared``.
         by_alg: Algorithm -> positions in ``prepared``.
         unusable: Keys that were left out, and why.
+        jwks: The keys as they were given.
+        left_out: What the issuer's set had left out before.
     """
 
-    __slots__ = ("_packed", "_position_of", "algorithms", "by_alg", "by_kid", "prepared", "unusable")
+    __slots__ = (
+        "_packed",
+        "_position_of",
+        "algorithms",
+        "by_alg",
+        "by_kid",
+        "jwks",
+        "left_out",
+        "prepared",
+        "unusable",
+    )
 
     def __init__(
         self,
@@ -184,10 +197,12 @@ class IssuerKeys:
         name: str | None = None,
     ) -> None:
         self.algorithms = tuple(algorithms)
+        self.left_out: tuple[Skipped, ...] = getattr(jwks, "skipped", ())
+        self.jwks = tuple(jwks)
         known = _Known(previous, self.algorithms)
         prepared: list[PreparedKey] = []
         unusable: list[UnusableKey] = []
-        for jwk in jwks:
+        for jwk in self.jwks:
             same = known.by_id.get(id(jwk))
             if same is not None:
                 prepared += same
@@ -219,6 +234,7 @@ class IssuerKeys:
             return self, removed
         rest = IssuerKeys.__new__(IssuerKeys)
         rest.algorithms = self.algorithms
+        rest.jwks, rest.left_out = self.jwks, self.left_out
         gone = set(removed)
         rest._index([key for key in self.prepared if key not in gone], self.unusable)
         return rest, removed

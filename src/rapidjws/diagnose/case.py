@@ -1,0 +1,103 @@
+"""One case on the table: the token as read, its surroundings, the engine's verdict, and the notebook."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.errors import CODES, RapidJWSError
+from rapidjws.jose import _json
+from rapidjws.jose.limits import JSON_MAX_DEPTH
+
+if TYPE_CHECKING:
+    from rapidjws.diagnose.lenient import Lenient
+    from rapidjws.diagnose.notes import Notes
+    from rapidjws.diagnose.subject import Known, Subject
+    from rapidjws.diagnose.values import Room
+
+_STAGES: Final[dict[str, Room]] = {
+    "unsupported": "header",
+    "not_allowed": "header",
+    "unknown_key": "key",
+    "signature": "signature",
+    "claims": "claims",
+    "unavailable": "key",
+}
+_SHAPE: Final = frozenset({"malformed_token", "malformed_base64url"})
+_PARSE_MAX_BYTES: Final = 128 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """Hold what the rooms share.
+
+    Attributes:
+        subject: The surroundings.
+        notes: The notebook.
+        read: The token, read leniently.
+        verdict: The engine's refusal, or None.
+        now: Seconds since the epoch.
+        body: What should be the payload, or None.
+        header: The header's members, or None where it is no JSON object.
+        claims: The payload's members, or None.
+        issuer: The number of the issuer whose rules apply, or None.
+        signed: Whether the signature is good under the key the header chooses.
+        targets: The keys that the header points at.
+    """
+
+    subject: Subject
+    notes: Notes
+    read: Lenient
+    verdict: RapidJWSError | None
+    now: float
+    body: bytes | None = None
+    header: dict[str, Any] | None = None
+    claims: dict[str, Any] | None = None
+    issuer: int | None = None
+    signed: bool = False
+    targets: list[Known] = field(default_factory=list)
+
+    @property
+    def code(self) -> str | None:
+        """Return the engine's code."""
+        return None if self.verdict is None else self.verdict.code
+
+    @property
+    def stage(self) -> Room | None:
+        """Return the room in which the engine refused."""
+        return None if self.verdict is None else stage_of(self.verdict)
+
+    def member(self, name: str) -> str | None:
+        """Return a header member that is text."""
+        value = (self.header or {}).get(name)
+        return value if isinstance(value, str) else None
+
+
+def stage_of(verdict: RapidJWSError) -> Room:
+    """Return the room that an error speaks of."""
+    place = verdict.place or ""
+    if verdict.code in _SHAPE:
+        return "structure"
+    if place.startswith("header") and CODES[verdict.code].reason in ("malformed", "too_large"):
+        return "header"
+    if place.startswith(("claims", "payload")) and CODES[verdict.code].reason in ("malformed", "too_large"):
+        return "claims"
+    return _STAGES.get(CODES[verdict.code].reason, "structure")
+
+
+def json_object(data: bytes | None) -> Any:
+    """Return JSON as far as any parser reads it, or None; equal names keep the last."""
+    if data is None or len(data) > _PARSE_MAX_BYTES:
+        return None
+    try:
+        return _json.loads(
+            data, max_bytes=_PARSE_MAX_BYTES, max_depth=JSON_MAX_DEPTH, max_members=4096, place="json"
+        )
+    except RapidJWSError as refused:
+        if refused.code == "too_deep":
+            return None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None

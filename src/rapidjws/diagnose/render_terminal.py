@@ -1,0 +1,82 @@
+"""A report in colour on a terminal. Needs the extra ``cli`` (rich)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from rapidjws.diagnose.render_markdown import MARKS, WHO
+from rapidjws.diagnose.values import ROOMS
+
+if TYPE_CHECKING:
+    from rapidjws.diagnose.report import Report
+    from rapidjws.diagnose.values import Check
+    from rapidjws.errors import SafeValue
+
+_STYLES: Final = {"ok": "green", "fail": "bold red", "warn": "yellow", "info": "cyan", "skip": "dim"}
+_COLOURS: Final = {"permit": "green", "deny": "red", "indeterminate": "yellow"}
+_MOST_CHARS: Final = 200
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print the report."""
+    console = console or Console()
+    table = Table(box=None, padding=(0, 1), show_header=False, expand=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for room in ROOMS:
+        checks = [check for check in report.checks if check.room == room]
+        for index, check in enumerate(checks):
+            style = _STYLES[check.status]
+            first = Text(room if index == 0 else "", style="bold")
+            table.add_row(first, Text(MARKS[check.status], style=style), _line(check, style))
+    console.print(table)
+    colour = _COLOURS[report.outcome]
+    if report.code is None and not report.causes:
+        console.print(Panel(Text("the engine accepts this token"), title="permit", border_style=colour))
+        return
+    lines = Text()
+    if report.message:
+        lines.append(f"{_plain(report.message)}\n\n", style="dim")
+    if report.causes:
+        cause = report.causes[0]
+        lines.append(f"{cause.title}\n", style="bold")
+        known = f"{cause.id} ({cause.certainty})"
+        for name, words in (("cause", known), ("evidence", _plain(cause.evidence)),
+                            ("fix", cause.fix), ("who", WHO[cause.escalate])):  # fmt: skip
+            lines.append(f"{name:<9}", style="cyan")
+            lines.append(f"{words}\n")
+        if len(report.causes) > 1:
+            others = ", ".join(other.id for other in report.causes[1:5])
+            lines.append(f"{'also':<9}", style="cyan")
+            lines.append(others, style="dim")
+    title = report.outcome if report.code is None else f"{report.outcome}: {report.code}"
+    console.print(Panel(lines, title=f"[bold {colour}]{title}[/]", border_style=colour, title_align="left"))
+
+
+def _line(check: Check, style: str) -> Text:
+    """Return one check as a line."""
+    text = Text(_plain(check.text), style=style if check.status in ("fail", "warn") else "")
+    for word, value in (("expected", check.expected), ("found", check.actual)):
+        if value is not None:
+            text.append(f"  {word} ", style="dim")
+            text.append(_value(value))
+    return text
+
+
+def _value(value: SafeValue) -> str:
+    """Return a value as one line."""
+    if isinstance(value, float) and value == int(value):
+        value = int(value)
+    return _plain(", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+
+
+def _plain(text: str) -> str:
+    """Return foreign text without control characters: no token may write escapes to a terminal."""
+    clean = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    return clean if len(clean) <= _MOST_CHARS else f"{clean[:_MOST_CHARS]}..."
