@@ -5,9 +5,12 @@ from __future__ import annotations
 import typer
 
 from rapidjws.cli.demo import demo
+from rapidjws.cli.diagnose import diagnose
+from rapidjws.cli.diff import diff
 from rapidjws.cli.jwk import jwk
 from rapidjws.cli.jwks import jwks
 from rapidjws.cli.keygen import keygen
+from rapidjws.cli.openssl import openssl
 from rapidjws.cli.sign import sign
 from rapidjws.cli.verify import verify
 from rapidjws.cli.version import version
@@ -24,5 +27,8 @@ app.command()(sign)
 app.command()(keygen)
 app.command()(jwk)
 app.add_typer(jwks, name="jwks")
+app.command()(diagnose)
+app.command()(diff)
+app.command()(openssl)
 app.command()(demo)
 app.command()(version)

@@ -14,6 +14,7 @@ from rapidjws.diagnose.notes import Notes
 from rapidjws.diagnose.report import Report
 from rapidjws.diagnose.subject import Subject, make_subject
 from rapidjws.diagnose.values import Cause, Room
+from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ def examine(
         cache_age_s=cache_age_s,
         kid=kid if isinstance(kid, str) else None,
     )
-    judged = _with_body(token, read, body)
-    verdict = subject.verdict(judged, now)
+    detached = body is not None and not read.faults and read.parts is not None and not read.parts[1]
+    if detached and isinstance(subject.engine, Verifier):
+        verdict = subject.verdict(token, now, body)
+    else:
+        verdict = subject.verdict(_with_body(token, read, body), now)
     case = Case(subject=subject, notes=Notes(), read=read, verdict=verdict, now=moment, body=body)
     for room in (structure, header, key, signature, claims, body_room):
         try:

@@ -30,7 +30,7 @@ def examine(case: Case) -> None:
         notes.check("key", "cache_age", "info", "age of the keys in use, seconds", actual=subject.cache_age_s)
     in_use = subject.of("in use")
     kids = tuple(str(known.jwk.kid) for known in in_use[:_SHOWN_KIDS])
-    notes.check("key", "available", "ok" if in_use else "fail", f"{len(in_use)} keys in use", actual=kids)
+    notes.check("key", "available", "ok" if in_use else "fail", f"keys in use: {len(in_use)}", actual=kids)
     for issuer, gone in subject.left_out[:_SHOWN_KIDS]:
         owner = "" if issuer is None else f" of {issuer}"
         notes.check("key", "left_out", "warn", f"a key{owner} was left out: {gone.error}", actual=gone.kid)

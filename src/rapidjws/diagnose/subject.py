@@ -5,6 +5,7 @@ The verdict is the engine's own: nothing here decides. What it never does: fetch
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jose.limits import CLOCK_FLOOR_S
 
 if TYPE_CHECKING:
     from rapidjws.engine.issuer import Keys
-    from rapidjws.engine.snapshot import Rules, Token
+    from rapidjws.engine.rules import Rules
+    from rapidjws.engine.snapshot import Token
     from rapidjws.jose.jwks import Skipped
 
 KNOWN_KEYS_TRIED = 64
@@ -74,20 +77,37 @@ class Subject:
         """Return the keys of one origin."""
         return tuple(known for known in self.known if known.origin == origin)
 
-    def verdict(self, token: Token, now: float | None) -> RapidJWSError | None:
-        """Return the engine's refusal, or None where it accepts."""
+    def verdict(self, token: Token, now: float | None, payload: bytes | None = None) -> RapidJWSError | None:
+        """Return the engine's refusal, or None where it accepts.
+
+        A replay store is not asked, because asking uses a token up; nothing else differs from ``verify``.
+
+        Args:
+            token: The token.
+            now: Seconds since the epoch, or None for the wall clock.
+            payload: The payload of a detached token, for a Verifier.
+        """
         if self.engine is None:
             return self.fault or error_for("configuration_invalid", "using")
         try:
             if isinstance(self.engine, Engine):
-                self.engine.verify(token, now)
-            else:
-                self.engine.verify(token)
+                return _engine_verdict(self.engine, token, now)
+            self.engine.verify(token, payload=payload)
         except RapidJWSError as refused:
             return refused.with_traceback(None)
         except TypeError:
             return error_for("malformed_token", "token", "text or bytes", type(token).__name__)
         return None
+
+
+def _engine_verdict(engine: Engine, token: Token, now: float | None) -> RapidJWSError | None:
+    """Verify as the engine does, up to its replay store."""
+    snapshot = engine._snapshot
+    now_s = int(time.time() if now is None else now)
+    if now is None and now_s < CLOCK_FLOOR_S:
+        return error_for("clock_implausible", "clock", actual=now_s)
+    verified = snapshot.verify(token, now_s)
+    return None if snapshot.guard is None else snapshot.guard.refusal_without_store(verified)
 
 
 def read_keys(keys: Any) -> JWKSet:

@@ -160,6 +160,24 @@ class Guard:
             raise result.error()
         return result
 
+    def refusal_without_store(self, verified: VerifiedJWS) -> RapidJWSError | None:
+        """Return what would refuse a token before any store is asked: a revocation, or a bad ``jti``.
+
+        For diagnosis: nothing is recorded, so the token can still be used.
+        """
+        iss = verified.issuer
+        if iss is None:
+            return None
+        if self._revocations.on_tokens and self._revocations.hits_token(iss, verified.claims):
+            return error_for("revoked", "claims")
+        rule = self._replays.get(iss)
+        if rule is not None:
+            try:
+                replay_key(iss, verified.claims, verified, digest=rule.replay.identity == "jti_or_digest")
+            except RapidJWSError as refused:
+                return refused.with_traceback(None)
+        return None
+
     def admit_all(self, results: list[VerifiedJWS | Rejected], now_s: int) -> list[VerifiedJWS | Rejected]:
         """Check a batch in place; each store is asked once."""
         asked: dict[int, list[tuple[int, tuple[bytes, int]]]] = {}

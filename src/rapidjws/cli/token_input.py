@@ -1,0 +1,54 @@
+"""What the commands of diagnosis take: a token from argument, file or stdin; keys from a file or a URL."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rapidjws.cli.files import read_octets, usage
+from rapidjws.diagnose.contract.fetch import fetch
+from rapidjws.engine.engine import Engine
+from rapidjws.engine.issuer import Issuer
+from rapidjws.engine.verifier import Verifier
+from rapidjws.errors import RapidJWSError
+from rapidjws.jose.jwks import JWKSet
+
+
+def read_token(command: str, source: str) -> str | bytes:
+    """Return the token itself, or what a file or stdin holds but for the line break at its end."""
+    if source == "-":
+        return sys.stdin.buffer.read().rstrip(b"\r\n")
+    try:
+        is_file = Path(source).is_file()
+    except (OSError, ValueError):  # longer than any file name
+        is_file = False
+    return read_octets(command, Path(source)).rstrip(b"\r\n") if is_file else source
+
+
+def read_jwks(command: str, source: str) -> bytes:
+    """Return the JSON of a JWK Set from a file, stdin or an https URL."""
+    if source.startswith(("https://", "http://")):
+        got = fetch(source)
+        if got.fault is not None:
+            raise usage(command, f"{source}: {got.fault}")
+        return got.body
+    return read_octets(command, Path(source))
+
+
+def surroundings(
+    command: str, jwks: bytes, alg: list[str], issuer: str | None, audience: list[str], leeway: int
+) -> Engine | Verifier | bytes:
+    """Return an engine where an issuer is named, else a verifier; the JSON itself where it is no set."""
+    try:
+        keys = JWKSet.from_json(jwks)
+    except RapidJWSError:
+        return jwks  # the diagnosis says why
+    names = alg or sorted({name for key in keys for name in key.algorithms})
+    if not names:
+        return jwks
+    try:
+        if issuer is None:
+            return Verifier(keys, algorithms=names)
+        return Engine(Issuer(issuer, keys=keys, algorithms=names, audience=audience, leeway_s=leeway))
+    except RapidJWSError as refused:
+        raise usage(command, str(refused)) from None
