@@ -6,7 +6,7 @@ critical extensions) gets its reason and is left to the caller's policy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rapidjws import _native
 from rapidjws.engine.signatures import SignaturePolicy, SignatureResult, disagreement
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rapidjws.engine.json_form import Form, Part
-    from rapidjws.engine.keytable import PreparedKey
     from rapidjws.engine.snapshot import Snapshot
 
 
@@ -32,10 +31,11 @@ class Candidate:
         header: The checked header, or None where it was refused.
         slot: The slot whose key answers, or -1.
         error: Why the signature is refused; None while it is not.
+        is_good: True once the signature verified; nothing else makes it so.
         stated: What the header states, checked or not: for words about a refused signature.
     """
 
-    __slots__ = ("error", "header", "part", "prefix", "signature", "slot", "stated")
+    __slots__ = ("error", "header", "is_good", "part", "prefix", "signature", "slot", "stated")
 
     header: Header | None
     error: RapidJWSError | None
@@ -48,6 +48,7 @@ class Candidate:
         self.header = None
         self.slot = -1
         self.error = None
+        self.is_good = False
         self.stated = {}
 
 
@@ -164,6 +165,7 @@ def settle_status(snapshot: Snapshot, candidate: Candidate, status: int) -> None
         InternalError: ``internal_error``: not a verdict; the token may still be good.
     """
     if status == _native.OK:
+        candidate.is_good = True
         part = candidate.part
         if part.unprotected is None and part.protected is not None and candidate.header is not None:
             snapshot.remember(part.protected, candidate.slot, candidate.header)
@@ -177,18 +179,15 @@ def settle_status(snapshot: Snapshot, candidate: Candidate, status: int) -> None
         raise error_for("internal_error", "core", actual=_native.STATUS_NAMES.get(status, "undecided"))
 
 
-def keys_of(snapshot: Snapshot, found: Sequence[Candidate]) -> list[PreparedKey]:
-    """Return the keys of the signatures that are not refused."""
-    slots = snapshot.slots
-    return [slots[one.slot][0] for one in found if one.error is None]
-
-
 def results_of(
     snapshot: Snapshot, found: Sequence[Candidate], *, accepted: bool
 ) -> tuple[SignatureResult, ...]:
     """Return the result of each signature; headers only of an accepted token."""
     results = []
     for index, one in enumerate(found):
+        if one.error is None and not one.is_good:
+            results.append(SignatureResult(index=index, verdict="undecided"))
+            continue
         if one.error is None:
             key = snapshot.slots[one.slot][0]
             header = one.header.raw if accepted and one.header is not None else None
@@ -220,17 +219,32 @@ def results_of(
 
 
 def check_policy(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy) -> None:
-    """Refuse where the signatures that are not refused do not fulfil the policy.
+    """Refuse where the good signatures do not fulfil the policy.
 
     Raises:
         TokenRefused: The one signature's own reason; ``signatures_insufficient`` where there are several.
     """
-    good = keys_of(snapshot, found)
+    good = [snapshot.slots[one.slot][0] for one in found if one.error is None and one.is_good]
     if policy.is_met(good, len(found)):
         return
+    _refuse(snapshot, found, policy, f"{len(good)} good")
+
+
+def check_hope(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy) -> None:
+    """Refuse where the policy cannot be fulfilled any more, even if all that is undecided turns out good.
+
+    Raises:
+        TokenRefused: As ``check_policy``.
+    """
+    left = [snapshot.slots[one.slot][0] for one in found if one.error is None]
+    if not policy.is_met(left, len(found)):
+        _refuse(snapshot, found, policy, f"at most {len(left)} good")
+
+
+def _refuse(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy, actual: str) -> NoReturn:
     if len(found) == 1 and found[0].error is not None:
         raise found[0].error
-    raise _refusal(snapshot, found, "signatures_insufficient", "signatures", str(policy), f"{len(good)} good")
+    raise _refusal(snapshot, found, "signatures_insufficient", "signatures", str(policy), actual)
 
 
 def check_agreement(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy) -> None:
@@ -239,7 +253,7 @@ def check_agreement(snapshot: Snapshot, found: Sequence[Candidate], policy: Sign
     Raises:
         SignaturesRefused: ``signers_disagree``.
     """
-    headers = [one.header.raw for one in found if one.error is None and one.header is not None]
+    headers = [one.header.raw for one in found if one.is_good and one.header is not None]
     if len(headers) < 2:
         return
     name = disagreement(headers, policy)

@@ -70,7 +70,6 @@ def verify_form(
     elif form.payload is None:
         raise error_for("malformed_token", "payload", "a payload, in the token or beside it")
     found, is_encoded = candidates_of(snapshot, form, allow_unprotected_alg=rules.allow_unprotected_alg)
-    check_policy(snapshot, found, policy)
     if payload is None:
         payload, signed = _attached(form, is_encoded=is_encoded)
     else:
@@ -156,7 +155,7 @@ def conclude(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePo
     """
     check_policy(snapshot, found, policy)
     check_agreement(snapshot, found, policy)
-    first = next(one for one in found if one.error is None)
+    first = next(one for one in found if one.is_good)
     if first.header is None:  # unreachable: what is not refused was read
         raise error_for("internal_error", "detached.conclude")
     verified = AcceptedForm()

@@ -90,7 +90,7 @@ def _accept(
         found = []
         for row, entry in zip(rows, entries, strict=True):
             candidate = Candidate(Part(entry["protected"], None, entry["signature"], ""))
-            candidate.slot, candidate.header = row.slot, row.header
+            candidate.slot, candidate.header, candidate.is_good = row.slot, row.header, True
             found.append(candidate)
         return results_of(snapshot, found, accepted=True)
 

@@ -38,8 +38,8 @@ class SignatureResult:
 
     Attributes:
         index: Its position in the token, from 0.
-        verdict: ``"verified"`` or ``"refused"``.
-        code: Why it was refused, a key of ``rapidjws.CODES``; None where it verified.
+        verdict: ``"verified"``; ``"refused"``; ``"undecided"`` where the others' refusals decided already.
+        code: Why it was refused, a key of ``rapidjws.CODES``, or None.
         place: Where that was found, or None.
         alg: The algorithm that verified; of a refused one what its header states, or None.
         kid: The kid of the key that verified; of a refused one what its header states, or None.
@@ -49,7 +49,7 @@ class SignatureResult:
     """
 
     index: int
-    verdict: Literal["verified", "refused"]
+    verdict: Literal["verified", "refused", "undecided"]
     code: str | None = None
     place: str | None = None
     alg: str | None = None

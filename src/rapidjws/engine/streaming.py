@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
-from rapidjws.engine.candidates import candidates_of, check_policy, settle_status
+from rapidjws.engine.candidates import candidates_of, check_hope, settle_status
 from rapidjws.engine.detached import check_is_detached, conclude, verify_whole
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
@@ -70,7 +70,7 @@ class DetachedCheck:
         self._found, self._is_encoded = candidates_of(
             snapshot, form, allow_unprotected_alg=rules.allow_unprotected_alg
         )
-        check_policy(snapshot, self._found, policy)
+        check_hope(snapshot, self._found, policy)
         self._stream = _native.NativeStream(snapshot.native, encoded=self._is_encoded)
         self._lanes: list[tuple[Candidate, int]] = []
         self._whole: list[Candidate] = []
@@ -111,7 +111,7 @@ class DetachedCheck:
             )
             one.error = error_for("too_large", "payload", limit)
         self._whole = []
-        check_policy(self._snapshot, self._found, self._policy)
+        check_hope(self._snapshot, self._found, self._policy)
 
     def finish(self, kept: bytes | None = None) -> VerifiedJWS:
         """Verify every signature and conclude.
