@@ -289,8 +289,7 @@ _ROWS: Final = (
     Code("b64_unsupported", HeaderRefused, "unsupported", "b64 is used outside the rules of RFC 7797",
          "b64 is not listed in crit, or unencoded payloads are not asked for.", _ISSUER_BUG),
     Code("unprotected_parameter", HeaderRefused, "not_allowed", "a parameter that must be protected is not",
-         "alg, crit or b64 in the unprotected header, where anyone can change it.",
-         "Ask the issuer to protect it; an unprotected alg can be allowed knowingly."),
+         "alg, crit or b64 in the unprotected header.", "Ask the issuer to protect it; alg can be allowed."),
     # The key for a token
     Code("unknown_kid", UnknownKey, "unknown_key", "no key with this kid",
          "A rotation not seen yet, a token of another issuer, or a made-up kid.",
