@@ -59,10 +59,9 @@ class Target:
 
 
 def plain(file: str, curve: str, number: str) -> Target:
-    """Describe a file of one plain engine."""
-    return Target(
-        file=file, rooms=(f"fixedbase_{curve}",), edges=((number, "1"),), fields=(f"field_{curve}",)
-    )
+    """Describe a file of one plain engine, which also fills the tables of the vector engine."""
+    edges = ((number, "1"), (number, "0"))
+    return Target(file=file, rooms=(f"fixedbase_{curve}",), edges=edges, fields=(f"field_{curve}",))
 
 
 def lanes(file: str, curve: str, number: str) -> Target:
@@ -73,12 +72,7 @@ def lanes(file: str, curve: str, number: str) -> Target:
 
 TARGETS = (
     plain("field_p256.h", "p256", "0"),
-    Target(
-        file="field_residue.h",
-        rooms=("fixedbase_p256",),
-        edges=(("0", "1"), ("0", "0")),  # it writes the vector engine's residues too
-        fields=("field_p256",),
-    ),
+    plain("field_residue.h", "p256", "0"),
     plain("field_p521.h", "p521", "2"),
     plain("field_k256.h", "k256", "3"),
     plain("field_words.h", "p384", "1"),
@@ -90,7 +84,7 @@ TARGETS = (
         builds=("portable",),
         elsewhere=True,
     ),
-    Target(file="fixedbase_fill.h", rooms=("fixedbase_p256",), edges=(("0", "1"), ("0", "0"))),
+    plain("fixedbase_fill.h", "p256", "0"),
     plain("fixedbase_sum.h", "p256", "0"),
     lanes("field_lanes.h", "p256", "0"),
     lanes("fixedbase_lanes.h", "p256", "0"),
