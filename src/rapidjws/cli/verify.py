@@ -1,4 +1,4 @@
-"""``rapidjws verify``: one token, or a stream of tokens, one a line."""
+"""``rapidjws verify``: one token of any serialization, or a stream of tokens, one a line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -18,19 +18,14 @@ from rich.table import Table
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.result import Rejected, VerifiedJWS
+from rapidjws.engine.signatures import SignaturePolicy, all_of, any_of, at_least, signers
 from rapidjws.engine.verifier import Verifier
-from rapidjws.errors import RapidJWSError
+from rapidjws.errors import RapidJWSError, TokenRefused
 from rapidjws.jose.jwks import JWKSet
 
 BATCH_TOKENS = 4096
 PROGRESS_FROM_BYTES = 1 << 20
 _LINE_LIMIT = 1 << 20
-
-
-class _Many(Protocol):
-    def verify_many(
-        self, tokens: list[str | bytes | bytearray | memoryview]
-    ) -> list[VerifiedJWS | Rejected]: ...
 
 
 def verify(
@@ -42,18 +37,33 @@ def verify(
     issuer: Annotated[str | None, typer.Option(help="Check claims of tokens with this iss.")] = None,
     audience: Annotated[list[str] | None, typer.Option(help="Accepted aud; repeat for several.")] = None,
     leeway: Annotated[int, typer.Option(help="Clock leeway in seconds.", min=0)] = 60,
+    detached: Annotated[
+        Path | None, typer.Option(help="File with the detached payload of one token; hashed as it is read.")
+    ] = None,
+    require: Annotated[
+        str, typer.Option(help="Of several signatures: all, any, or how many keys must have signed.")
+    ] = "all",
+    signer: Annotated[
+        list[str] | None, typer.Option(help="kid that must be among the good signatures; repeat for several.")
+    ] = None,
+    crit: Annotated[
+        list[str] | None, typer.Option(help="Critical extension to accept, such as b64; repeat for several.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a token.")] = False,
 ) -> None:
     """Verify tokens: exit 0 when all verify, 1 when any is refused, 2 on wrong usage.
 
-    Without --issuer only signatures are checked; with it the claims are checked too.
+    Without --issuer only signatures are checked; with it the claims of compact tokens are checked too.
     """
-    verifier = _verifier(jwks, alg, issuer, audience or [], leeway)
+    policy = _policy(require, signer)
+    if issuer is not None and (detached is not None or policy != all_of()):
+        raise _usage("--detached, --require and --signer are for tokens without claims: leave --issuer out")
+    verifier = _verifier(jwks, alg, issuer, audience or [], leeway, crit or [])
     counts: Counter[str] = Counter()
     report = _json_report if as_json else _text_report
     line = 0
     for tokens in _batches(_lines(source)):
-        for result in verifier.verify_many(list(tokens)):
+        for result in _results(verifier, tokens, policy, detached):
             line += 1
             counts["verified" if isinstance(result, VerifiedJWS) else result.code] += 1
             report(line, result)
@@ -64,12 +74,47 @@ def verify(
     raise typer.Exit(0 if set(counts) == {"verified"} else 1)
 
 
+def _policy(require: str, signer: list[str] | None) -> SignaturePolicy:
+    """Return what --require and --signer ask for; wrong usage exits 2."""
+    try:
+        if signer:
+            if require != "all":
+                raise _usage("--signer and --require do not go together")
+            return signers(signer)
+        return all_of() if require == "all" else any_of() if require == "any" else at_least(int(require))
+    except (ValueError, RapidJWSError):
+        raise _usage(f"--require is all, any or a number from 1 on, not {require!r}") from None
+
+
+def _results(
+    verifier: Engine | Verifier, tokens: list[Any], policy: SignaturePolicy, detached: Path | None
+) -> Iterator[VerifiedJWS | Rejected]:
+    """Yield the result of each token."""
+    if detached is not None and len(tokens) != 1:
+        raise _usage("--detached takes one token")
+    if not isinstance(verifier, Verifier) or (detached is None and policy == all_of()):
+        yield from verifier.verify_many(tokens)
+        return
+    for token in tokens:
+        try:
+            if detached is None:
+                yield verifier.verify(token, signatures=policy)
+            else:
+                yield verifier.verify_detached(token, detached, signatures=policy)
+        except TokenRefused as refused:
+            yield Rejected(refused)
+        except OSError as fault:
+            raise _usage(f"{detached}: {fault.strerror}") from None
+
+
 def _usage(message: str) -> typer.Exit:
     print(f"rapidjws verify: {message}", file=sys.stderr)
     return typer.Exit(2)
 
 
-def _verifier(jwks: Path, alg: list[str], issuer: str | None, audience: list[str], leeway: int) -> _Many:
+def _verifier(
+    jwks: Path, alg: list[str], issuer: str | None, audience: list[str], leeway: int, crit: list[str]
+) -> Engine | Verifier:
     """Return an engine where an issuer is named, else a verifier; wrong usage exits 2."""
     if issuer is None and audience:
         raise _usage("--audience needs --issuer: without it claims are not checked")
@@ -81,8 +126,10 @@ def _verifier(jwks: Path, alg: list[str], issuer: str | None, audience: list[str
                 file=sys.stderr,
             )
         if issuer is None:
-            return Verifier(keys, algorithms=alg)
-        return Engine(Issuer(issuer, keys=keys, algorithms=alg, audience=audience, leeway_s=leeway))
+            return Verifier(keys, algorithms=alg, crit=crit)
+        return Engine(
+            Issuer(issuer, keys=keys, algorithms=alg, audience=audience, leeway_s=leeway, crit=crit)
+        )
     except OSError as fault:
         raise _usage(f"{jwks}: {fault.strerror}") from None
     except RapidJWSError as fault:
@@ -100,7 +147,7 @@ def _lines(source: str) -> Iterator[str | bytes]:
     except OSError:  # a token is longer than any file name
         is_file = False
     if not is_file:
-        if source.count(".") != 2 and ("/" in source or not source.count(".")):
+        if source.lstrip()[:1] != "{" and source.count(".") != 2 and ("/" in source or not source.count(".")):
             raise _usage(f"no such file, and not a token: {source[:40]!r}")
         yield source
         return
@@ -118,8 +165,19 @@ def _lines(source: str) -> Iterator[str | bytes]:
 
 def _tokens_of(file: TextIO) -> Iterator[str]:
     while line := file.readline(_LINE_LIMIT):
+        if line.lstrip()[:1] == "{" and not _is_whole(line):
+            line += file.read(_LINE_LIMIT)  # a JSON serialization laid out over several lines
         if text := line.strip("\r\n"):
             yield text
+
+
+def _is_whole(line: str) -> bool:
+    """Return whether a line is a JSON text of its own."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _batches(tokens: Iterable[str | bytes]) -> Iterator[list[Any]]:
@@ -137,6 +195,10 @@ def _json_report(line: int, result: VerifiedJWS | Rejected) -> None:
             "alg": result.alg,
             "kid": result.kid,
             "issuer": result.issuer,
+            "signatures": [
+                {"verdict": one.verdict, "code": one.code, "alg": one.alg, "kid": one.kid}
+                for one in result.signatures
+            ],
         }
     else:
         row = {"line": line, "verdict": "refused", **result.error().as_dict()}
@@ -146,6 +208,9 @@ def _json_report(line: int, result: VerifiedJWS | Rejected) -> None:
 def _text_report(line: int, result: VerifiedJWS | Rejected) -> None:
     if isinstance(result, VerifiedJWS):
         print(f"{line}: verified alg={result.alg} kid={result.kid!r}")
+        for one in result.signatures if len(result.signatures) > 1 else ():
+            told = f"refused {one.code}" if one.code else one.verdict
+            print(f"{line}: signature {one.index} {told} alg={one.alg} kid={one.kid!r}")
     else:
         print(f"{line}: refused {result.error()}")
 
