@@ -86,8 +86,7 @@ def check_is_detached(form: Form) -> None:
     Raises:
         MalformedToken: ``malformed_token``.
     """
-    held = form.payload if form.is_compact else form.payload is not None
-    if held:  # RFC 7515 appendix F: an empty part, or no member; two payloads would be two truths
+    if form.payload:  # RFC 7515 appendix F: empty, or no member; two payloads would be two truths
         raise error_for("malformed_token", "payload", "no payload in the token: it is detached")
 
 
