@@ -10,6 +10,7 @@ from rapidjws.cli.diff import diff
 from rapidjws.cli.jwk import jwk
 from rapidjws.cli.jwks import jwks
 from rapidjws.cli.keygen import keygen
+from rapidjws.cli.keys import app as keys
 from rapidjws.cli.openssl import openssl
 from rapidjws.cli.sign import sign
 from rapidjws.cli.verify import verify
@@ -32,3 +33,4 @@ app.command()(diff)
 app.command()(openssl)
 app.command()(demo)
 app.command()(version)
+app.add_typer(keys, name="keys")

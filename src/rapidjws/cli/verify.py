@@ -22,6 +22,8 @@ from rapidjws.engine.signatures import SignaturePolicy, all_of, any_of, at_least
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, TokenRefused
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.keys.fetch import FetchFailed, HttpsFetch
+from rapidjws.keys.settings import Transport
 
 BATCH_TOKENS = 4096
 PROGRESS_FROM_BYTES = 1 << 20
@@ -32,7 +34,7 @@ def verify(
     source: Annotated[
         str, typer.Argument(help="A token, a file of tokens one a line, or - for stdin.")
     ] = "-",
-    jwks: Annotated[Path, typer.Option(help="JWK Set file with the keys.")] = ...,  # type: ignore[assignment]
+    jwks: Annotated[str, typer.Option(help="JWK Set with the keys: a file, or an https URL.")] = ...,  # type: ignore[assignment]
     alg: Annotated[list[str], typer.Option(help="Accepted algorithm; repeat for several.")] = ...,  # type: ignore[assignment]
     issuer: Annotated[str | None, typer.Option(help="Check claims of tokens with this iss.")] = None,
     audience: Annotated[list[str] | None, typer.Option(help="Accepted aud; repeat for several.")] = None,
@@ -113,16 +115,16 @@ def _usage(message: str) -> typer.Exit:
 
 
 def _verifier(
-    jwks: Path, alg: list[str], issuer: str | None, audience: list[str], leeway: int, crit: list[str]
+    jwks: str, alg: list[str], issuer: str | None, audience: list[str], leeway: int, crit: list[str]
 ) -> Engine | Verifier:
     """Return an engine where an issuer is named, else a verifier; wrong usage exits 2."""
     if issuer is None and audience:
         raise _usage("--audience needs --issuer: without it claims are not checked")
     try:
-        keys = JWKSet.from_json(jwks.read_bytes())
+        keys = _keys(jwks)
         for skipped in keys.skipped:
             print(
-                f"rapidjws verify: key {skipped.index} of {jwks.name} left out: {skipped.error}",
+                f"rapidjws verify: key {skipped.index} of {jwks} left out: {skipped.error}",
                 file=sys.stderr,
             )
         if issuer is None:
@@ -134,6 +136,19 @@ def _verifier(
         raise _usage(f"{jwks}: {fault.strerror}") from None
     except RapidJWSError as fault:
         raise _usage(str(fault)) from None
+
+
+def _keys(jwks: str) -> JWKSet:
+    """Read a JWK Set file, or fetch it once from its URL."""
+    if "://" not in jwks:
+        return JWKSet.from_json(Path(jwks).read_bytes())
+    transport = Transport()
+    try:
+        answer = HttpsFetch(transport)(transport.check_url(jwks), None)
+    except FetchFailed as fault:
+        status = "" if fault.status is None else f", status {fault.status}"
+        raise _usage(f"{jwks}: not fetched ({fault.word}{status})") from None
+    return JWKSet.from_json(answer.body, fetched=True)
 
 
 def _lines(source: str) -> Iterator[str | bytes]:

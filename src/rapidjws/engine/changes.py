@@ -60,6 +60,7 @@ class ChangingKeys(SnapshotHolder):
         "_sources",
         "_states",
         "_store",
+        "_unsent",
     )
 
     def __init__(
@@ -81,6 +82,7 @@ class ChangingKeys(SnapshotHolder):
         self._events = events
         self._skew_every = skew_every
         self._store = revocations
+        self._unsent: tuple[Revocation, ...] = ()  # hold here, but the store does not have them (yet)
         self._revocations = Revocations(() if revocations is None else revocations.load())
         self._meters = {iss: SkewMeter() for iss in self._issuers}
         self._sources: dict[str, KeySource] = {}
@@ -305,9 +307,11 @@ class ChangingKeys(SnapshotHolder):
         revocation = Revocation(
             kid=kid, thumbprint=thumbprint, issuer=issuer, jti=jti, issued_before=issued_before
         )
+        self._unsent = (*self._unsent, revocation)
         self._set_revocations(lambda listed: (*listed, revocation))
         if self._store is not None:
             self._store.add(revocation)
+        self._unsent = tuple(one for one in self._unsent if one != revocation)
         return revocation
 
     def unrevoke(self, revocation: Revocation) -> bool:
@@ -323,6 +327,7 @@ class ChangingKeys(SnapshotHolder):
             DependencyUnavailable: ``revocation_store_unavailable``: it is lifted here only.
         """
         was_there = revocation in self._revocations.listed
+        self._unsent = tuple(one for one in self._unsent if one != revocation)
         self._set_revocations(lambda listed: [one for one in listed if one != revocation])
         if self._store is not None:
             self._store.remove(revocation)
@@ -336,7 +341,7 @@ class ChangingKeys(SnapshotHolder):
         """Take over what the store has now; called by it when others changed the list."""
         store = self._store
         if store is not None:
-            self._set_revocations(lambda _: store.load())
+            self._set_revocations(lambda _: (*store.load(), *self._unsent))
 
     def _set_revocations(self, change: Callable[[tuple[Revocation, ...]], Iterable[Revocation]]) -> None:
         started = monotonic()

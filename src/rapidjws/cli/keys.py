@@ -1,0 +1,151 @@
+"""``rapidjws keys``: look at, refresh, revoke and restore the keys of a configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rapidjws.engine.revocations import Revocation
+from rapidjws.errors import RapidJWSError
+from rapidjws.keys import RemoteJWKS
+from rapidjws.policy.config import ConfigFile
+
+app = typer.Typer(help="Keys of a configuration: status, refresh, revoke, unrevoke.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", help="The engine's configuration, TOML or JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object an issuer.")]
+Wait = Annotated[float, typer.Option(help="Longest wait for an issuer, in seconds.", min=0.1, max=60)]
+Kid = Annotated[str | None, typer.Option(help="The key of this name.")]
+Thumbprint = Annotated[str | None, typer.Option(help="The key with this RFC 7638 thumbprint.")]
+IssuerName = Annotated[str | None, typer.Option("--issuer", help="This iss; alone, all of it.")]
+Jti = Annotated[str | None, typer.Option(help="The token of this jti.")]
+IssuedBefore = Annotated[int | None, typer.Option(help="Tokens with an iat before, seconds since the epoch.")]
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"rapidjws keys: {message}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def _open(config: Path) -> ConfigFile:
+    try:
+        return ConfigFile(config)
+    except (RapidJWSError, ImportError) as fault:
+        _fail(str(fault))
+
+
+def _rows(opened: ConfigFile, wait_s: float, *, refresh: bool) -> list[dict[str, Any]]:
+    """Fetch every source once and return what there is to see of each issuer."""
+    rows: list[dict[str, Any]] = []
+    for issuer in opened.engine.issuers:
+        source = opened.engine.source_of(issuer.iss)
+        row: dict[str, Any] = {"issuer": issuer.iss, "answered": True}
+        if isinstance(source, RemoteJWKS):
+            row["answered"] = source.refresh(wait_s) if refresh else _first_answer(source, wait_s)
+            status = source.status()
+            row |= {"source": status.name, "failure": status.last_failure}
+            row |= {"age_s": _rounded(status.age_s), "stale_in_s": _rounded(status.stale_in_s)}
+        state = opened.engine.key_state(issuer.iss)
+        row["code"] = state.code if state.keys is None else None
+        row["kids"] = [] if state.keys is None else [key.kid for key in state.keys]
+        rows.append(row)
+    return rows
+
+
+def _first_answer(source: RemoteJWKS, wait_s: float) -> bool:
+    answered = source.next_answer()
+    if source.status().fetches and source.ready:
+        return True
+    try:
+        answered.result(wait_s)
+    except TimeoutError:
+        return source.ready
+    return source.ready
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _show(rows: list[dict[str, Any]], opened: ConfigFile, *, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    table = Table("issuer", "kids", "age s", "stale in s", "state", box=None)
+    for row in rows:
+        state = row["code"] or (row.get("failure") or "ok")
+        kids = " ".join(str(kid) for kid in row["kids"])
+        table.add_row(row["issuer"], kids, str(row.get("age_s", "")), str(row.get("stale_in_s", "")), state)
+    console = Console()
+    console.print(table)
+    for revocation in opened.engine.revocations():
+        console.print(f"revoked: {json.dumps(revocation.as_dict())}", highlight=False, markup=False)
+
+
+@app.command()
+def status(config: Config, wait: Wait = 10.0, as_json: AsJson = False) -> None:
+    """Show each issuer's keys; exit 1 where one has none."""
+    opened = _open(config)
+    rows = _rows(opened, wait, refresh=False)
+    _show(rows, opened, as_json=as_json)
+    raise typer.Exit(0 if opened.engine.ready else 1)
+
+
+@app.command()
+def refresh(config: Config, wait: Wait = 10.0, as_json: AsJson = False) -> None:
+    """Fetch each issuer's keys now; exit 1 where one did not answer."""
+    opened = _open(config)
+    rows = _rows(opened, wait, refresh=True)
+    _show(rows, opened, as_json=as_json)
+    raise typer.Exit(0 if all(row["answered"] for row in rows) else 1)
+
+
+def _change(config: Path, fields: dict[str, Any], *, lift: bool) -> None:
+    opened = _open(config)
+    if opened.revocations is None:
+        _fail("the configuration has no [revocations]: nothing would keep it")
+    try:
+        revocation = Revocation(**fields)
+        if lift:
+            if not opened.engine.unrevoke(revocation):
+                _fail("no such revocation")
+        else:
+            opened.engine.revoke(**fields)
+    except RapidJWSError as fault:
+        _fail(str(fault))
+    print(json.dumps({"unrevoked" if lift else "revoked": revocation.as_dict()}))
+
+
+@app.command()
+def revoke(
+    config: Config,
+    kid: Kid = None,
+    thumbprint: Thumbprint = None,
+    issuer: IssuerName = None,
+    jti: Jti = None,
+    issued_before: IssuedBefore = None,
+) -> None:
+    """Refuse a key, a token, or an issuer from now on, wherever this configuration is used."""
+    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti}
+    _change(config, {**fields, "issued_before": issued_before}, lift=False)
+
+
+@app.command()
+def unrevoke(
+    config: Config,
+    kid: Kid = None,
+    thumbprint: Thumbprint = None,
+    issuer: IssuerName = None,
+    jti: Jti = None,
+    issued_before: IssuedBefore = None,
+) -> None:
+    """Lift a revocation, named as it was made."""
+    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti}
+    _change(config, {**fields, "issued_before": issued_before}, lift=True)

@@ -1,0 +1,115 @@
+"""One timer thread a process for all key sources: it starts things and never waits for them.
+
+It also notices when the wall clock steps. After a fork the child starts its own. What it never does: fetch,
+or hold a source alive.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import ReferenceType, WeakMethod, WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_SLEEP_S: Final = 1.0
+STEP_S: Final = 2.0
+"""A difference between wall clock and monotonic clock that is a step, in seconds."""
+
+
+class SystemClock:
+    """Tell the machine's times."""
+
+    __slots__ = ()
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        return time.monotonic()
+
+
+class Renewed(Protocol):
+    """Something that must be told of a fork."""
+
+    def after_fork(self) -> None:
+        """Make locks anew and forget threads that are not there."""
+
+
+class Clockwork:
+    """Call methods at monotonic times, on one background thread."""
+
+    __slots__ = ("_heap", "_numbers", "_offset_s", "_pid", "_wake", "members", "step_watchers")
+
+    def __init__(self) -> None:
+        self.members: WeakSet[Any] = WeakSet()
+        self.step_watchers: WeakSet[Any] = WeakSet()
+        self._numbers = itertools.count()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._heap: list[tuple[float, int, ReferenceType[Any]]] = []
+        self._wake = threading.Condition(threading.Lock())
+        self._pid = -1
+        self._offset_s = time.time() - time.monotonic()
+
+    def call_at(self, when: float, method: Callable[[], None]) -> None:
+        """Call a bound method at a monotonic time; held weakly, and it must return at once."""
+        with self._wake:
+            heapq.heappush(self._heap, (when, next(self._numbers), WeakMethod(method)))
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                threading.Thread(target=self._run, name="rapidjws-keys", daemon=True).start()
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                now = time.monotonic()
+                due = self._heap[0][0] - now if self._heap else LONGEST_SLEEP_S
+                if due > 0:
+                    self._wake.wait(min(due, LONGEST_SLEEP_S))
+                ready: list[ReferenceType[Any]] = []
+                while self._heap and self._heap[0][0] <= time.monotonic():
+                    ready.append(heapq.heappop(self._heap)[2])
+            self._look_at_clock()
+            for reference in ready:
+                method = reference()
+                if method is not None:
+                    _quietly(method)
+                del method
+
+    def _look_at_clock(self) -> None:
+        offset_s = time.time() - time.monotonic()
+        step_s = offset_s - self._offset_s
+        self._offset_s = offset_s
+        if abs(step_s) >= STEP_S:
+            for watcher in list(self.step_watchers):
+                _quietly(partial(watcher.clock_stepped, step_s))
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child."""
+        self._forget()
+        for member in list(self.members):
+            member.after_fork()
+
+
+def _quietly(method: Callable[[], None]) -> None:
+    """Call; one source's fault stops no other's timer."""
+    try:
+        method()
+    except Exception:
+        return
+
+
+clockwork: Final = Clockwork()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=clockwork.after_fork)

@@ -1,0 +1,258 @@
+"""One fetch over HTTPS: no redirect, no proxy from the environment, no decompression, one deadline for all.
+
+The name is resolved once, its addresses are checked, and the connection goes to the address that was checked.
+What it never does: keep a connection, or read past the limit. Source: RFC 9110, RFC 9111.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpcore2
+from httpcore2 import NetworkBackend, NetworkStream
+
+from rapidjws.errors import error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rapidjws.keys.settings import Transport
+
+
+class FetchFailed(Exception):
+    """Say in one stable word why a fetch brought nothing, and when to come back where that was said.
+
+    Attributes:
+        word: ``"timeout"``, ``"connect"``, ``"dns"``, ``"tls"``, ``"status"``, ``"protocol"``,
+            ``"too_large"``, ``"encoding"``, ``"private_address"``, ``"document"``, ``"no_usable_key"`` or
+            ``"internal"``.
+        status: The HTTP status, or None.
+        retry_after: The Retry-After header, or None.
+    """
+
+    def __init__(self, word: str, status: int | None = None, retry_after: str | None = None) -> None:
+        super().__init__(word)
+        self.word = word
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Hold what a server answered.
+
+    Attributes:
+        status: 200, or 304 to our ETag.
+        headers: Names in lower case -> values.
+        body: The octets; empty for 304.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Fetch(Protocol):
+    """Fetch a document; the seam for tests and other transports."""
+
+    def __call__(self, url: str, etag: str | None) -> Answer:
+        """Return a 200 or a 304.
+
+        Raises:
+            FetchFailed: In every other case.
+        """
+
+
+class _Stream(NetworkStream):
+    """Hold every read and write to what is left of the deadline."""
+
+    def __init__(self, inner: NetworkStream, deadline: float) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def _left_s(self) -> float:
+        left_s = self._deadline - monotonic()
+        if left_s <= 0:
+            raise httpcore2.ReadTimeout("deadline")
+        return left_s
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._left_s())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left_s())
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> NetworkStream:
+        inner = self._inner.start_tls(ssl_context, server_hostname, self._left_s())
+        return _Stream(inner, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _Backend(NetworkBackend):
+    """Resolve once within the deadline, check each address, connect to one that was checked."""
+
+    def __init__(self, deadline: float, *, refuse_private: bool) -> None:
+        self._deadline = deadline
+        self._refuse_private = refuse_private
+        self._inner = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> NetworkStream:
+        addresses = resolve(host, port, self._deadline)
+        if self._refuse_private and not all(map(is_public, addresses)):
+            raise FetchFailed("private_address")  # one private address among public ones is DNS rebinding
+        fault: Exception = FetchFailed("dns")
+        for address in addresses:
+            left_s = self._deadline - monotonic()
+            if left_s <= 0:
+                raise httpcore2.ConnectTimeout("deadline")
+            try:
+                return _Stream(self._inner.connect_tcp(address, port, left_s), self._deadline)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
+                fault = failed
+        raise fault
+
+
+def is_public(address: str) -> bool:
+    """Return whether an address is one of the public internet."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_global and not found.is_multicast
+
+
+def resolve(host: str, port: int, deadline: float) -> list[str]:
+    """Return a name's addresses, in the resolver's order, within the deadline.
+
+    Raises:
+        FetchFailed: ``dns``, ``timeout``.
+    """
+    found: list[str] = []
+
+    def look_up() -> None:
+        try:
+            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
+
+    thread = threading.Thread(target=look_up, name="rapidjws-dns", daemon=True)
+    thread.start()  # getaddrinfo knows no time limit: it is left behind where it takes too long
+    thread.join(max(0.0, deadline - monotonic()))
+    if thread.is_alive():
+        raise FetchFailed("timeout")
+    if not found:
+        raise FetchFailed("dns")
+    return list(found)
+
+
+class HttpsFetch:
+    """Fetch by httpcore2.
+
+    Args:
+        transport: Limits and trust.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: the authorities cannot be read.
+    """
+
+    __slots__ = ("_context", "_transport")
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._context = _tls_context(transport.ca)
+
+    def __call__(self, url: str, etag: str | None) -> Answer:
+        """Return a 200 or a 304 to our ETag.
+
+        Raises:
+            FetchFailed: In every other case.
+        """
+        deadline = monotonic() + self._transport.timeout_s
+        backend = _Backend(deadline, refuse_private=self._transport.refuse_private_addresses)
+        try:
+            with (
+                httpcore2.ConnectionPool(
+                    ssl_context=self._context, max_connections=1, retries=0, network_backend=backend
+                ) as pool,
+                pool.stream("GET", url, headers=_request_headers(url, etag)) as response,
+            ):
+                return self._read(response, etag)
+        except FetchFailed:
+            raise
+        except httpcore2.TimeoutException:
+            raise FetchFailed("timeout") from None
+        except httpcore2.ConnectError as fault:
+            raise FetchFailed("tls" if _is_tls(fault) else "connect") from None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as fault:
+            raise FetchFailed("tls" if _is_tls(fault) else "protocol") from None
+        except (OSError, ValueError) as fault:
+            raise FetchFailed("tls" if isinstance(fault, ssl.SSLError) else "connect") from None
+
+    def _read(self, response: httpcore2.Response, etag: str | None) -> Answer:
+        """Read status, headers and a bounded body."""
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
+        }
+        if response.status == 304 and etag is not None:
+            return Answer(status=304, headers=headers, body=b"")
+        if response.status != 200:  # a redirect is one of these: never followed
+            raise FetchFailed("status", response.status, headers.get("retry-after"))
+        if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+            raise FetchFailed("encoding")  # we asked for none, and a bomb is small only while it is packed
+        body = bytearray()
+        for chunk in response.iter_stream():
+            body += chunk
+            if len(body) > self._transport.max_bytes:
+                raise FetchFailed("too_large")
+        return Answer(status=200, headers=headers, body=bytes(body))
+
+
+def _request_headers(url: str, etag: str | None) -> list[tuple[str, str]]:
+    headers = [
+        ("Host", url.split("/")[2]),
+        ("Accept", "application/jwk-set+json, application/json"),
+        ("Accept-Encoding", "identity"),
+        ("User-Agent", "rapidjws"),
+        ("Connection", "close"),
+    ]
+    return headers if etag is None else [*headers, ("If-None-Match", etag)]
+
+
+def _is_tls(fault: BaseException) -> bool:
+    seen: BaseException | None = fault
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _tls_context(ca: str | None) -> ssl.SSLContext:
+    try:
+        if ca is None:
+            return ssl.create_default_context()
+        if "-----BEGIN" in ca:
+            return ssl.create_default_context(cadata=ca)
+        return ssl.create_default_context(cafile=os.fspath(ca))
+    except (OSError, ssl.SSLError):
+        raise error_for("configuration_invalid", "ca", expected="PEM certificates") from None

@@ -1,0 +1,91 @@
+"""Keys from a file, read again when it changes; a bad file changes nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rapidjws.engine.seams import no_events
+from rapidjws.errors import RapidJWSError
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
+from rapidjws.keys.clockwork import clockwork
+from rapidjws.keys.settings import positive_s
+from rapidjws.keys.source import Source
+
+if TYPE_CHECKING:
+    from rapidjws.engine.seams import Clock, Recorder
+
+
+class FileJWKS(Source):
+    """Bring an issuer's keys from a JWK Set file; give it to ``Issuer(keys=...)``.
+
+    Args:
+        path: The file.
+        poll_s: How often it is looked at, in seconds.
+        events: Listener.
+        clock: Both times.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        poll_s: float = 1.0,
+        events: Recorder = no_events,
+        clock: Clock | None = None,
+    ) -> None:
+        positive_s("poll_s", poll_s)
+        super().__init__(str(path), events, clock)
+        self.path = Path(path)
+        self._poll_s = poll_s
+        self._seen: tuple[int, ...] | None = None
+        self._watching = False
+        self.reload()
+
+    def subscribe(self, changed: Any) -> None:
+        """Call a bound method after each change, and start looking at the file."""
+        super().subscribe(changed)
+        with self._lock:
+            if self._watching:
+                return
+            self._watching = True
+        self._look()
+
+    def reload(self) -> bool:
+        """Read the file where it changed; return whether the set in use is what it holds."""
+        try:
+            found = self.path.stat()
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen == self._seen:
+                return True
+            with self.path.open("rb") as file:
+                keys = JWKSet.from_json(file.read(JWKS_STATIC_MAX_BYTES + 1))
+        except (OSError, RapidJWSError) as fault:
+            word = fault.code if isinstance(fault, RapidJWSError) else "unreadable"
+            self._tell("file_refused", detail=word)
+            self._answered()
+            return False
+        if keys.keys:
+            self._seen = seen
+            with self._lock:
+                self._publish_keys(keys)
+        else:
+            self._tell_skipped(keys)
+            self._tell("file_refused", detail="no_usable_key")
+        self._answered()
+        return bool(keys.keys)
+
+    def _look(self) -> None:
+        self.reload()
+        clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+
+    def after_fork(self) -> None:
+        """Go on looking in a forked child."""
+        super().after_fork()
+        if self._watching:
+            clockwork.call_at(time.monotonic() + self._poll_s, self._look)

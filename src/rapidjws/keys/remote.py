@@ -1,0 +1,372 @@
+"""A JWK Set behind a URL, always at hand: refreshed ahead of its end, one fetch at a time, stale to a limit.
+
+Verification reads the state and never waits for a fetch. A known key never waits for an unknown one. What it
+never does: follow a redirect, or let one issuer's trouble reach another.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rapidjws.engine.seams import KeyState, no_events
+from rapidjws.errors import RapidJWSError
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.keys import lastgood
+from rapidjws.keys.clockwork import clockwork
+from rapidjws.keys.fetch import FetchFailed, HttpsFetch
+from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
+from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
+from rapidjws.keys.source import Source
+from rapidjws.keys.unknown import UnknownKidGate
+
+if TYPE_CHECKING:
+    from rapidjws.engine.seams import Clock, Recorder
+    from rapidjws.keys.fetch import Answer, Fetch
+
+JITTER = 0.1
+INVALIDATE_MIN_S = 1.0
+"""Announced changes closer together than this are one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """Show a source as it is now.
+
+    Attributes:
+        name: The URL.
+        kids: The keys in use.
+        age_s: Seconds since the set was fetched, or None.
+        fresh_for_s: Seconds until it is due, negative when overdue, or None.
+        stale_in_s: Seconds until it is no longer used, or None.
+        fetches: Fetches started.
+        failures: Failed ones in a row.
+        last_failure: Why the last one failed, or None.
+        code: Why there are no keys, or None.
+    """
+
+    name: str
+    kids: tuple[str | None, ...]
+    age_s: float | None
+    fresh_for_s: float | None
+    stale_in_s: float | None
+    fetches: int
+    failures: int
+    last_failure: str | None
+    code: str | None
+
+
+class RemoteJWKS(Source):
+    """Bring an issuer's keys from its JWK Set URL; give it to ``Issuer(keys=...)``.
+
+    Args:
+        url: An https URL.
+        freshness: Lives, refreshes, stale limit and back-off.
+        unknown_kids: What a kid that is not in the set may cause.
+        transport: Limits and trust of a fetch.
+        last_good: File that keeps the last good set for a start during an outage; None keeps none.
+        last_good_max_age_s: Oldest kept set used, in seconds.
+        events: Listener.
+        clock: Both times.
+        fetch: Another way to fetch.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        freshness: Freshness | None = None,
+        unknown_kids: UnknownKids | None = None,
+        transport: Transport | None = None,
+        last_good: str | Path | None = None,
+        last_good_max_age_s: float = 86_400.0,
+        events: Recorder = no_events,
+        clock: Clock | None = None,
+        fetch: Fetch | None = None,
+    ) -> None:
+        self._transport = transport or Transport()
+        super().__init__(self._transport.check_url(url), events, clock)
+        positive_s("last_good_max_age_s", last_good_max_age_s)
+        self.url = url
+        self.freshness = freshness or Freshness()
+        self._fetch: Fetch = fetch or HttpsFetch(self._transport)
+        self._gate = UnknownKidGate(unknown_kids or UnknownKids(), self._clock.monotonic)
+        self._last_good = None if last_good is None else Path(last_good)
+        self._last_good_max_age_s = last_good_max_age_s
+        self._started = self._flying = self._again = False
+        self._number = self._applied = self._failures = 0
+        self._last_failure: str | None = None
+        self._etag: str | None = None
+        self._good_at: float | None = None
+        self._fresh_until: float | None = None
+        self._next_at = self._clock.monotonic()
+        self._invalidated_at: float | None = None
+        self._wake_at: float | None = None
+        self._held = JWKSet()
+        clockwork.step_watchers.add(self)
+        self._adopt_last_good()
+
+    # --- for the engine ----------------------------------------------------------------------------------
+
+    def subscribe(self, changed: Any) -> None:
+        """Call a bound method after each change, and start fetching."""
+        super().subscribe(changed)
+        self.start()
+
+    def start(self) -> None:
+        """Start the first fetch, in the background; later calls do nothing."""
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+        self.poll()
+
+    def unknown_kid(self, kid: str) -> float | None:
+        """Take note of a kid that is not in the set; never waits, and costs a flood one look-up a token."""
+        due, is_news = self._gate.ask(kid)
+        if due is None:
+            return None
+        if is_news:
+            self._plan()
+        return 0.0 if self._flying else max(0.0, due - self._clock.monotonic())
+
+    def invalidate(self) -> None:
+        """Fetch at once, for a change that was announced; a fetch under way is followed by another."""
+        with self._lock:
+            now = self._clock.monotonic()
+            recent = self._invalidated_at is not None and now - self._invalidated_at < INVALIDATE_MIN_S
+            self._again = self._flying
+            self._gate.forget()
+            if not self._flying:
+                soonest = (self._invalidated_at or 0.0) + INVALIDATE_MIN_S
+                self._next_at = soonest if recent else now
+                self._invalidated_at = self._next_at
+        self.poll()
+
+    def refresh(self, wait_s: float = 10.0) -> bool:
+        """Fetch now and wait for it, within a bound; for tools, never on the verification path.
+
+        Returns:
+            Whether the set was confirmed or renewed.
+        """
+        answered = self.next_answer()
+        applied = self._applied
+        self._started = True
+        self.invalidate()
+        try:
+            answered.result(wait_s)
+        except TimeoutError:
+            return False
+        return self._applied > applied
+
+    def status(self) -> SourceStatus:
+        """Return what there is to see."""
+        now = self._clock.monotonic()
+        state, good_at, fresh_until = self._state, self._good_at, self._fresh_until
+        return SourceStatus(
+            name=self.url,
+            kids=() if state.keys is None else tuple(key.kid for key in state.keys),
+            age_s=None if good_at is None else now - good_at,
+            fresh_for_s=None if fresh_until is None else fresh_until - now,
+            stale_in_s=None if good_at is None else good_at + self.freshness.stale_limit_s - now,
+            fetches=self._number,
+            failures=self._failures,
+            last_failure=self._last_failure,
+            code=state.code if state.keys is None else None,
+        )
+
+    # --- the schedule ------------------------------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Do what is due now: begin a fetch, or stop using a set past its limit; the timer calls this."""
+        with self._lock:
+            now = self._clock.monotonic()
+            is_stale = self._state.keys is not None and now >= self._stale_at()
+            begin = self._started and not self._flying and now >= self._due_at()
+            by_unknown_kid = begin and now < self._next_at
+            if begin:
+                self._flying = True
+                self._number += 1
+                number, asked = self._number, self._gate.started(by_unknown_kid=by_unknown_kid)
+        if is_stale:
+            self._publish(KeyState(keys=None, code="keys_stale"))
+            self._tell("keys_stale")
+        if begin:
+            self._begin(number, asked, by_unknown_kid)
+        else:
+            self._plan()
+
+    def _begin(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
+        flight = threading.Thread(
+            target=self._fly, args=(number, asked, by_unknown_kid), name="rapidjws-jwks", daemon=True
+        )
+        try:
+            flight.start()
+        except RuntimeError:  # no more threads: try again later like after any other failure
+            self._land(FetchFailed("internal"), by_unknown_kid)
+
+    def _stale_at(self) -> float:
+        return (self._good_at or 0.0) + self.freshness.stale_limit_s
+
+    def _due_at(self) -> float:
+        asked_for = self._gate.due
+        if asked_for is None:
+            return self._next_at
+        if self._failures:  # an outage keeps its own pace
+            asked_for = max(asked_for, min(self._next_at, asked_for + self.freshness.retry_after_max_s))
+        return min(self._next_at, asked_for)
+
+    def _plan(self) -> None:
+        """Set the timer for what comes next."""
+        if not self._started:
+            return
+        wakes = [] if self._flying else [self._due_at()]
+        if self._state.keys is not None:
+            wakes.append(self._stale_at())
+        if not wakes:
+            return
+        now, when = self._clock.monotonic(), min(wakes)
+        if self._wake_at is not None and now < self._wake_at <= when:
+            return  # the timer is set for then, or for earlier
+        self._wake_at = when
+        clockwork.call_at(time.monotonic() + max(0.0, when - now), self.poll)
+
+    # --- one fetch ---------------------------------------------------------------------------------------
+
+    def _fly(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
+        """Fetch once and take the answer; on a thread of its own."""
+        started = self._clock.monotonic()
+        failed: FetchFailed | None = None
+        try:
+            answer = self._fetch(self.url, self._etag)
+            self._take(number, started, answer, asked)
+        except FetchFailed as fault:
+            failed = fault
+        except Exception:
+            failed = FetchFailed("internal")
+        self._land(failed, by_unknown_kid)
+
+    def _take(self, number: int, started: float, answer: Answer, asked: dict[int, str]) -> None:
+        """Take an answer unless a newer one was taken before.
+
+        Raises:
+            FetchFailed: ``document``: not a JWK Set, or one without a usable key.
+        """
+        keys = None if answer.status == 304 else self._read(answer.body)
+        life_s = self.freshness.clamp(stated_life_s(answer.headers))
+        with self._lock:
+            if number <= self._applied:
+                return  # the issuer may have answered an older question later
+            self._applied = number
+            self._failures, self._last_failure = 0, None
+            self._good_at, self._fresh_until = started, started + life_s
+            self._next_at = started + life_s * self.freshness.refresh_at * (1 - JITTER * random.random())
+            if keys is not None:
+                self._etag = etag_of(answer.headers)
+                self._held = keys
+                if asked:
+                    self._gate.absent({mark: kid for mark, kid in asked.items() if kid not in keys})
+            self._publish_keys(self._held)
+        self._tell("fetch_ok", value=self._clock.monotonic() - started, detail=str(answer.status))
+        self._keep(answer)
+
+    def _read(self, body: bytes) -> JWKSet:
+        limits = {"max_keys": self._transport.max_keys, "max_bytes": self._transport.max_bytes}
+        try:
+            keys = JWKSet.from_json(body, fetched=True, **limits)
+        except RapidJWSError:
+            raise FetchFailed("document") from None
+        if not keys.keys:
+            self._tell_skipped(keys)
+            raise FetchFailed("no_usable_key")
+        return keys
+
+    def _land(self, failed: FetchFailed | None, by_unknown_kid: bool) -> None:
+        """End a fetch: plan the next one, and let go who waited."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._flying = False
+            if failed is not None:
+                self._failures += 1
+                self._last_failure = failed.word
+                if not (by_unknown_kid and now < self._next_at):  # else the schedule stays as it is
+                    self._next_at = now + self._pause_s(failed)
+            if self._again:
+                self._again, self._next_at = False, now
+        if failed is not None:
+            self._tell("fetch_failed", detail=failed.word, value=failed.status)
+            self._adopt_last_good()
+        self._answered()
+        self.poll()
+
+    def _pause_s(self, failed: FetchFailed) -> float:
+        rules = self.freshness
+        grown_s: float = min(rules.retry_max_s, rules.retry_min_s * 2 ** min(self._failures - 1, 30))
+        asked_s = retry_after_s(failed.retry_after, self._clock.time()) or 0.0
+        return max(grown_s * (0.5 + 0.5 * random.random()), min(asked_s, rules.retry_after_max_s))
+
+    # --- the last good set -------------------------------------------------------------------------------
+
+    def _keep(self, answer: Answer) -> None:
+        if self._last_good is None or answer.status == 304:
+            return
+        try:
+            kept = lastgood.LastGood(answer.body, etag_of(answer.headers), self._clock.time())
+            lastgood.write(self._last_good, self.url, kept)
+        except (OSError, UnicodeDecodeError):
+            self._tell("last_good_not_written")
+
+    def _adopt_last_good(self) -> None:
+        """Take a kept set that is newer than ours: from before the start, or from another worker."""
+        if self._last_good is None:
+            return
+        now_s = self._clock.time()
+        kept = lastgood.read(
+            self._last_good,
+            self.url,
+            now_s=now_s,
+            max_age_s=min(self._last_good_max_age_s, self.freshness.stale_limit_s),
+            max_bytes=self._transport.max_bytes,
+        )
+        if kept is None:
+            return
+        try:
+            keys = self._read(kept.body)
+        except FetchFailed:
+            return
+        with self._lock:
+            fetched_at = self._clock.monotonic() - max(0.0, now_s - kept.fetched_at_s)
+            if self._good_at is not None and fetched_at <= self._good_at:
+                return
+            self._good_at = self._fresh_until = fetched_at
+            self._etag = None  # only an answer from the issuer itself may be confirmed by a 304
+            self._held = keys
+            self._publish_keys(keys)
+        self._tell("last_good_used", value=now_s - kept.fetched_at_s)
+
+    # --- around it ---------------------------------------------------------------------------------------
+
+    def clock_stepped(self, step_s: float) -> None:
+        """Tell that the wall clock stepped; ages here are monotonic, so nothing else is to do."""
+        self._tell("clock_stepped", value=step_s)
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child: the thread of a fetch under way is not there."""
+        super().after_fork()
+        self._gate.after_fork()
+        self._flying = self._again = False
+        self._wake_at = None
+        if self._started:
+            self._next_at = min(self._next_at, self._clock.monotonic() + random.random())
+            self._plan()
+
+    def __repr__(self) -> str:
+        keys = self._state.keys
+        return f"<RemoteJWKS {self.url}: {'no' if keys is None else len(keys)} keys>"

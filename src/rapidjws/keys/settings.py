@@ -1,0 +1,152 @@
+"""The settings of a fetched key source, checked once, each with its unit and its reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from rapidjws.errors import error_for
+from rapidjws.jose.limits import JWKS_MAX_BYTES, JWKS_MAX_KEYS
+
+URL_MAX_CHARS = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """Say how long a fetched set is good, when it is fetched again, and how failures back off.
+
+    Args:
+        default_ttl_s: For an answer without Cache-Control, in seconds.
+        min_ttl_s: Shortest life, whatever the issuer says: it must not make us fetch all the time.
+        max_ttl_s: Longest life, whatever the issuer says: a key taken from the set is gone after it.
+        refresh_at: The part of the life after which a refresh starts in the background, before any jitter.
+        stale_limit_s: Age at which a set that cannot be refreshed is no longer used.
+        retry_min_s: First pause after a failed fetch.
+        retry_max_s: Longest pause between failed fetches: the issuer's return is seen within it.
+        retry_after_max_s: Longest pause that a Retry-After is granted.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: not finite, not positive, or out of order.
+    """
+
+    default_ttl_s: float = 300.0
+    min_ttl_s: float = 60.0
+    max_ttl_s: float = 300.0
+    refresh_at: float = 0.8
+    stale_limit_s: float = 6 * 3600.0
+    retry_min_s: float = 0.25
+    retry_max_s: float = 1.5
+    retry_after_max_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        for name in self.__slots__:
+            positive_s(name, getattr(self, name))
+        if not self.min_ttl_s <= self.max_ttl_s:
+            raise error_for("configuration_invalid", "min_ttl_s", expected="at most max_ttl_s")
+        if not self.refresh_at <= 1:
+            raise error_for("configuration_invalid", "refresh_at", expected="above 0, at most 1")
+        if not self.max_ttl_s <= self.stale_limit_s:
+            raise error_for("configuration_invalid", "stale_limit_s", expected="at least max_ttl_s")
+        if not self.retry_min_s <= self.retry_max_s:
+            raise error_for("configuration_invalid", "retry_min_s", expected="at most retry_max_s")
+
+    def clamp(self, stated_s: float | None) -> float:
+        """Return an answer's life from what its headers state, or None for nothing."""
+        wanted = self.default_ttl_s if stated_s is None else stated_s
+        return min(max(wanted, self.min_ttl_s), self.max_ttl_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownKids:
+    """Say what a kid that is not in the set may cause.
+
+    Args:
+        cooldown_s: Shortest time between two refreshes that unknown kids cause, after failures as well.
+        budget: Such refreshes that may come one cool-down after the other.
+        budget_period_s: Time in which a used-up budget fills again.
+        negative_ttl_s: Time for which a kid that a fresh set lacked causes nothing.
+        negative_max: Most such kids remembered.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    cooldown_s: float = 30.0
+    budget: int = 20
+    budget_period_s: float = 3600.0
+    negative_ttl_s: float = 300.0
+    negative_max: int = 4096
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        for name in self.__slots__:
+            positive_s(name, getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """Say how a set is fetched.
+
+    Args:
+        timeout_s: For the whole fetch: name, connection, TLS, answer, body.
+        max_bytes: Largest body.
+        max_keys: Most entries of ``keys``.
+        ca: PEM file, or PEM text, of the only authorities trusted; None: the system's.
+        refuse_private_addresses: Whether private, loopback and link-local addresses are refused.
+        insecure_allow_http: Whether plain http is allowed: for tests only.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    timeout_s: float = 5.0
+    max_bytes: int = JWKS_MAX_BYTES
+    max_keys: int = JWKS_MAX_KEYS
+    ca: str | None = None
+    refuse_private_addresses: bool = False
+    insecure_allow_http: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        for name in ("timeout_s", "max_bytes", "max_keys"):
+            positive_s(name, getattr(self, name))
+
+    def check_url(self, url: object) -> str:
+        """Return a URL that may be fetched.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: not https, with credentials or a fragment, without
+                a host, too long, or not printable ASCII.
+        """
+        if not isinstance(url, str) or not 0 < len(url) <= URL_MAX_CHARS or not _is_plain(url):
+            raise error_for("configuration_invalid", "url", expected="a printable URL")
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            raise error_for("configuration_invalid", "url", expected="a URL") from None
+        schemes = ("https", "http") if self.insecure_allow_http else ("https",)
+        if parts.scheme not in schemes:  # CVE-2026-48522: file:, data:, ftp: and http: reach elsewhere
+            raise error_for("configuration_invalid", "url", expected=schemes, actual=parts.scheme)
+        if not parts.hostname or parts.username is not None or parts.fragment:
+            raise error_for("configuration_invalid", "url", expected="a host, no credentials, no fragment")
+        return url
+
+
+def _is_plain(url: str) -> bool:
+    return url.isascii() and url.isprintable() and " " not in url
+
+
+def positive_s(place: str, value: object) -> None:
+    """Check that a setting is a finite number above zero.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or not 0 < float(value) <= 1e12:  # type: ignore[arg-type]
+        raise error_for(
+            "configuration_invalid", place, expected="a finite number above 0", actual=repr(value)
+        )

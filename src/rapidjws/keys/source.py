@@ -1,0 +1,136 @@
+"""What every changing key source does: hold a state, tell its subscribers, and name what changed.
+
+A subscriber is held weakly and reads the current state itself, so an older one can never overtake a newer.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
+
+from rapidjws.engine.seams import Event, KeyState, no_events, tell
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.keys.clockwork import SystemClock, clockwork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rapidjws.engine.seams import Clock, Recorder
+
+WAITERS_MAX: Final = 1024
+NO_KEYS: Final = KeyState(keys=None, code="keys_unavailable")
+_ALARMS: Final = {"key_private": "private_key_published", "duplicate_kid": "duplicate_kid"}
+
+
+class Source:
+    """Hold an issuer's keys as they change.
+
+    Args:
+        name: The URL or path, for events.
+        events: Listener.
+        clock: Both times.
+    """
+
+    def __init__(self, name: str, events: Recorder = no_events, clock: Clock | None = None) -> None:
+        self.name = name
+        self._events = events
+        self._clock: Clock = clock or SystemClock()
+        self._state = NO_KEYS
+        self._lock = threading.RLock()
+        self._subscribers: list[WeakMethod[Any]] = []
+        self._waiters: list[Future[None]] = []
+        clockwork.members.add(self)
+
+    def state(self) -> KeyState:
+        """Return what there is now; never waits."""
+        return self._state
+
+    @property
+    def ready(self) -> bool:
+        """Return whether there are keys to be used now."""
+        return self._state.keys is not None
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Call a bound method after each change; it is held weakly."""
+        with self._lock:
+            self._subscribers = [one for one in self._subscribers if one() is not None]
+            self._subscribers.append(WeakMethod(changed))
+
+    def next_answer(self) -> Future[None]:
+        """Return a future of the caller's own, done when the next refresh ended, well or not."""
+        future: Future[None] = Future()
+        with self._lock:
+            self._waiters = [one for one in self._waiters if not one.done()]
+            if len(self._waiters) >= WAITERS_MAX:
+                future.set_result(None)  # too many wait already: this one gets its answer now
+            else:
+                self._waiters.append(future)
+        return future
+
+    def unknown_kid(self, kid: str) -> float | None:
+        """Take note of a kid that is not in the set; a plain source has nothing to refresh."""
+        return None
+
+    def after_fork(self) -> None:
+        """Make locks anew in a forked child; who waited is not there."""
+        self._lock = threading.RLock()
+        self._waiters = []
+
+    def _tell(self, name: str, **said: Any) -> None:
+        tell(self._events, Event(name=name, issuer=self.name, **said))
+
+    def _answered(self) -> None:
+        """Let go those who waited for a refresh."""
+        with self._lock:
+            waiters, self._waiters = self._waiters, []
+        for future in waiters:
+            if future.set_running_or_notify_cancel():
+                future.set_result(None)
+
+    def _publish(self, state: KeyState) -> None:
+        """Put a state in place and tell the subscribers; one's fault stops no other."""
+        with self._lock:
+            self._state = state
+            subscribers = list(self._subscribers)
+        for reference in subscribers:
+            changed = reference()
+            if changed is None:
+                continue
+            try:
+                changed()
+            except Exception:
+                self._tell("swap_failed")
+
+    def _publish_keys(self, keys: JWKSet) -> None:
+        """Put a set in place where it differs from what is there, and name the differences."""
+        with self._lock:
+            before = self._state
+        self._tell_skipped(keys)
+        if before.keys is not None and before.keys.keys == keys.keys:
+            return
+        old = () if before.keys is None else before.keys.keys
+        known = {key.kid: key for key in old}
+        same = {key: key for key in old}
+        kept = JWKSet(same.get(key, key) for key in keys)  # the same objects: nothing is built anew
+        object.__setattr__(kept, "skipped", keys.skipped)
+        seen = {kid: when for kid, when in before.first_seen.items() if kid in keys}
+        for key in kept:
+            if key.kid is None or key in same:
+                continue
+            if key.kid in known:
+                self._tell("kid_rebound", kid=key.kid, detail=key.alg or key.kty)
+            elif old:
+                self._tell("key_added", kid=key.kid)
+                seen[key.kid] = self._clock.monotonic()
+        for kid in known:
+            if kid is not None and kid not in kept:
+                self._tell("key_removed", kid=kid)
+        self._publish(KeyState(keys=kept, first_seen=seen))
+        self._tell("keys_changed", value=len(kept))
+
+    def _tell_skipped(self, keys: JWKSet) -> None:
+        for gone in keys.skipped:
+            name = _ALARMS.get(gone.code, "key_skipped")
+            self._tell(name, kid=gone.kid, detail=gone.code)

@@ -1,0 +1,243 @@
+"""All issuers from one file, TOML or JSON; read again when it changes, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.engine.cache import TokenCache
+from rapidjws.engine.engine import Engine
+from rapidjws.engine.guard import Replay
+from rapidjws.engine.issuer import Issuer
+from rapidjws.engine.seams import Event, no_events, tell
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.keys import FileJWKS, Freshness, RedisRevocations, RemoteJWKS, RevocationFile
+from rapidjws.keys.clockwork import clockwork
+from rapidjws.keys.settings import Transport, UnknownKids
+from rapidjws.policy import schema
+from rapidjws.policy.replay import MemoryReplayStore
+from rapidjws.policy.replay_redis import RedisReplayStore
+
+if TYPE_CHECKING:
+    from rapidjws.engine.seams import KeySource, Recorder, ReplayStore, RevocationStore
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+_FIXED: Final = ("engine", "revocations", "replay")
+
+
+def _picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
+    return {name: settings[name] for name in fields if name in settings}
+
+
+class ConfigFile:
+    """Build an engine from a file, and follow the file.
+
+    Paths in it are relative to its folder. Issuers may change under traffic; the sections ``engine``,
+    ``revocations`` and ``replay`` need a restart.
+
+    Args:
+        path: A ``.toml`` or ``.json`` file.
+        events: Listener.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with file, line and setting.
+        DependencyUnavailable: ``revocation_store_unavailable``.
+    """
+
+    def __init__(self, path: str | Path, *, events: Recorder = no_events) -> None:
+        self.path = Path(path)
+        self._events = events
+        self._sources: dict[str, KeySource] = {}
+        self._poll_s = 1.0
+        self._watching = False
+        clockwork.members.add(self)
+        self._signature: tuple[int, ...] | None = self._stat()
+        text, found = self._read()
+        self._fixed = {name: found.get(name, {}) for name in _FIXED}
+        self._replay_store: ReplayStore | None = None
+        issuers, self._sources = self._issuers(text, found)
+        self.revocations = self._revocation_store()
+        settings = dict(self._fixed["engine"])
+        entries = settings.pop("cache_entries", 0)
+        try:
+            self.engine = Engine(
+                *issuers,
+                cache=TokenCache(entries) if entries else None,
+                revocations=self.revocations,
+                events=events,
+                **settings,
+            )
+        except RapidJWSError as fault:
+            if fault.code != "configuration_invalid":
+                raise
+            text.refuse(("engine", fault.place or ""), str(fault.expected), None)
+
+    @property
+    def sources(self) -> dict[str, KeySource]:
+        """Return iss -> its key source."""
+        named = ((one.iss, self.engine.source_of(one.iss)) for one in self.engine.issuers)
+        return {iss: source for iss, source in named if source is not None}
+
+    def reload(self) -> None:
+        """Read the file again and swap in its issuers; sources whose settings stay are kept.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: everything stays as it was.
+        """
+        self._signature = self._stat()
+        text, found = self._read()
+        for name in _FIXED:
+            if found.get(name, {}) != self._fixed[name]:
+                text.refuse((name,), "no change: this section needs a restart")
+        issuers, sources = self._issuers(text, found)
+        self.engine.replace_issuers(*issuers)
+        self._sources = sources
+        tell(self._events, Event(name="config_loaded", value=len(issuers)))
+
+    def watch(self, poll_s: float = 1.0) -> None:
+        """Reload when the file changes, looking every ``poll_s`` seconds; a bad file is told and ignored."""
+        self._poll_s = poll_s
+        self._watching = True
+        clockwork.call_at(time.monotonic() + poll_s, self._look)
+
+    def _look(self) -> None:
+        try:
+            if self._stat() != self._signature:
+                self.reload()
+        except RapidJWSError as fault:
+            tell(self._events, Event(name="config_refused", detail=str(fault)))
+        finally:
+            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+
+    def after_fork(self) -> None:
+        """Go on looking in a forked child."""
+        if self._watching:
+            self.watch(self._poll_s)
+
+    # --- reading -----------------------------------------------------------------------------------------
+
+    def _stat(self) -> tuple[int, ...] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _read(self) -> tuple[schema.Text, dict[str, Any]]:
+        """Read and check the file's names and types."""
+        is_json = self.path.suffix == ".json"
+        try:
+            with self.path.open("rb") as file:
+                octets = file.read(MAX_BYTES + 1)
+            text = octets.decode("utf-8")
+        except OSError as fault:
+            raise error_for("configuration_invalid", str(self.path.name), actual=fault.strerror) from None
+        except UnicodeDecodeError:
+            raise error_for("configuration_invalid", str(self.path.name), expected="UTF-8") from None
+        if len(octets) > MAX_BYTES:
+            raise error_for("configuration_invalid", self.path.name, expected=f"at most {MAX_BYTES} bytes")
+        try:
+            found = json.loads(text, object_pairs_hook=_unique) if is_json else _toml_loads(text)
+        except (ValueError, RecursionError) as fault:  # both parsers say the line
+            name, kind = self.path.name, "JSON" if is_json else "TOML"
+            raise error_for("configuration_invalid", name, expected=kind, actual=str(fault)) from None
+        whole = schema.Text(name=self.path.name, text=text, is_json=is_json)
+        if not isinstance(found, dict):
+            whole.refuse((), "a table")
+        whole.check(found)
+        return whole, found
+
+    def _issuers(self, text: schema.Text, found: dict[str, Any]) -> tuple[list[Issuer], dict[str, KeySource]]:
+        """Build the issuers; a fault says which setting on which line."""
+        sources: dict[str, KeySource] = {}
+        issuers: list[Issuer] = []
+        for number, settings in enumerate(found["issuers"]):
+            if any(one.iss == settings["iss"] for one in issuers):
+                text.refuse(("issuers", number, "iss"), "each iss once")
+            try:
+                mark, source = self._source(settings)
+                sources[mark] = source
+                rules = _picked(settings, schema.RULE_FIELDS)
+                issuers.append(Issuer(**rules, keys=source, replay=self._replay(settings)))
+            except RapidJWSError as fault:
+                place = {"url": "jwks_url"}.get(fault.place or "", (fault.place or "").partition("[")[0])
+                text.refuse(("issuers", number, place.replace("replay.", "replay_")), str(fault.expected))
+        return issuers, sources
+
+    def _source(self, settings: dict[str, Any]) -> tuple[str, KeySource]:
+        """Return an issuer's source: the one there is where its settings did not change."""
+        fields = {
+            **schema.SOURCE_FIELDS,
+            **schema.TRANSPORT_FIELDS,
+            **schema.FRESHNESS_FIELDS,
+            **schema.UNKNOWN_FIELDS,
+        }
+        mark = json.dumps([settings["iss"], _picked(settings, fields)], sort_keys=True)
+        known = self._sources.get(mark)
+        if known is not None:
+            return mark, known
+        folder = self.path.parent
+        if "jwks_file" in settings:
+            return mark, FileJWKS(folder / settings["jwks_file"], events=self._events)
+        trust = _picked(settings, schema.TRANSPORT_FIELDS)
+        if "ca" in trust and "-----BEGIN" not in trust["ca"]:
+            trust["ca"] = str(folder / trust["ca"])
+        kept = settings.get("last_good_file")
+        return mark, RemoteJWKS(
+            settings["jwks_url"],
+            freshness=Freshness(**_picked(settings, schema.FRESHNESS_FIELDS)),
+            unknown_kids=UnknownKids(**_picked(settings, schema.UNKNOWN_FIELDS)),
+            transport=Transport(**trust),
+            last_good=None if kept is None else folder / kept,
+            last_good_max_age_s=settings.get("last_good_max_age_s", 86_400.0),
+            events=self._events,
+        )
+
+    # --- stores ------------------------------------------------------------------------------------------
+
+    def _replay(self, settings: dict[str, Any]) -> Replay | None:
+        if not settings.get("replay", False):
+            return None
+        if self._replay_store is None:
+            section = dict(self._fixed["replay"])
+            url = section.pop("redis", None)
+            if url is None:
+                self._replay_store = MemoryReplayStore(**section, events=self._events)
+            else:
+                section.pop("max_entries", None)
+                self._replay_store = RedisReplayStore(url, **section, events=self._events)
+        choices = {
+            name.removeprefix("replay_"): settings[name]
+            for name in ("replay_identity", "replay_on_failure")
+            if name in settings
+        }
+        return Replay(store=self._replay_store, **choices)
+
+    def _revocation_store(self) -> RevocationStore | None:
+        section = self._fixed["revocations"]
+        if "redis" in section:
+            stream = section.get("stream", "rapidjws:revocations")
+            return RedisRevocations(section["redis"], stream=stream, events=self._events)
+        if "file" in section:
+            return RevocationFile(self.path.parent / section["file"], events=self._events)
+        return None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object whose names are distinct."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return made
+
+
+def _toml_loads(text: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    found: dict[str, Any] = tomllib.loads(text)
+    return found

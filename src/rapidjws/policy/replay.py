@@ -1,0 +1,122 @@
+"""Replay detection in one process: bounded, exact among threads, never dropping a live entry.
+
+Ages are monotonic; an entry also outlives the wall-clock time it was made for, so a clock that steps back
+opens no gap.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import threading
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+from rapidjws.engine.seams import Event, no_events, tell
+from rapidjws.errors import error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapidjws.engine.seams import Clock, Recorder
+
+_stores: Final[WeakSet[MemoryReplayStore]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_stores):
+        store.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _SystemClock:
+    """Tell the machine's times."""
+
+    def time(self) -> float:
+        import time
+
+        return time.time()
+
+    def monotonic(self) -> float:
+        import time
+
+        return time.monotonic()
+
+
+class MemoryReplayStore:
+    """Remember uses in this process: exactly one of any number of threads is first.
+
+    Workers and machines each have their own: with more than one, use :class:`RedisReplayStore`.
+
+    Args:
+        max_entries: Most entries; when all of them live, new tokens get ``replay_store_unavailable``.
+        clock: Both times.
+        events: Listener.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    __slots__ = ("__weakref__", "_clock", "_ends", "_entries", "_events", "_lock", "max_entries")
+    blocking: Final = False
+
+    def __init__(
+        self, max_entries: int = 1_000_000, *, clock: Clock | None = None, events: Recorder = no_events
+    ) -> None:
+        if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
+            raise error_for("configuration_invalid", "max_entries", expected="a whole number from 1 on")
+        self.max_entries = max_entries
+        self._clock: Clock = clock or _SystemClock()
+        self._events = events
+        self._entries: dict[bytes, float] = {}
+        self._ends: list[tuple[float, float, bytes]] = []
+        self._lock = threading.Lock()
+        _stores.add(self)
+
+    def record(self, entries: Sequence[tuple[bytes, int]]) -> list[bool | None]:
+        """Record uses.
+
+        Args:
+            entries: 32-byte keys, each with the whole seconds that its entry must live.
+
+        Returns:
+            One an entry: True for the first use, False for a later one, None when the store is full.
+        """
+        with self._lock:
+            now, wall = self._clock.monotonic(), self._clock.time()
+            self._purge(now, wall)
+            answers = [self._insert(key, now, wall, life_s) for key, life_s in entries]
+        if None in answers:
+            tell(self._events, Event(name="replay_store_full", value=self.max_entries))
+        return answers
+
+    def _insert(self, key: bytes, now: float, wall: float, life_s: int) -> bool | None:
+        if key in self._entries:
+            return False
+        if len(self._entries) >= self.max_entries:
+            return None  # to drop a live entry would let its token pass again
+        self._entries[key] = now + life_s
+        heapq.heappush(self._ends, (now + life_s, wall + life_s, key))
+        return True
+
+    def _purge(self, now: float, wall: float) -> None:
+        """Drop what is past its end by both clocks."""
+        waiting: list[tuple[float, float, bytes]] = []
+        while self._ends and self._ends[0][0] <= now:
+            end = heapq.heappop(self._ends)
+            if end[1] <= wall:
+                del self._entries[end[2]]
+            else:  # the wall clock stepped back: its token may be good for as long as it says
+                waiting.append((now + min(end[1] - wall, 3600.0), end[1], end[2]))
+        for end in waiting:
+            heapq.heappush(self._ends, end)
+
+    def renew_lock(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)

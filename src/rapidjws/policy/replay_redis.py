@@ -1,0 +1,177 @@
+"""Replay detection over processes and machines: ``SET key NX EX life`` in Redis, one pipeline a batch.
+
+Whatever Redis answers but "set" or "was there" means that nobody can tell, within the time budget; a breaker
+spares callers the wait while it is down.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from rapidjws.engine.seams import Event, no_events, tell
+from rapidjws.errors import error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapidjws.engine.seams import Recorder
+
+_stores: Final[WeakSet[RedisReplayStore]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_stores):
+        store.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class RedisReplayStore:
+    """Remember uses in Redis: exactly one of any number of processes and machines is first.
+
+    Use a Redis that evicts nothing (``maxmemory-policy noeviction``): ``check`` looks. A fail-over may lose
+    the writes of the last moments, and with them a use; ``wait_replicas`` waits for copies first.
+
+    Args:
+        url: ``redis://`` or ``rediss://``.
+        prefix: Of the keys.
+        budget_s: Longest time for one batch, in seconds.
+        margin_s: Seconds that an entry outlives its token, for clocks that differ.
+        wait_replicas: Replicas that must have each write; 0 for none.
+        breaker_failures: Failures in a row after which nobody waits any more.
+        breaker_s: Seconds until Redis is tried again.
+        events: Listener.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+        ImportError: redis is not installed.
+    """
+
+    blocking: Final = True
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "rapidjws:used:",
+        budget_s: float = 0.25,
+        margin_s: int = 60,
+        wait_replicas: int = 0,
+        breaker_failures: int = 3,
+        breaker_s: float = 1.0,
+        events: Recorder = no_events,
+    ) -> None:
+        try:
+            import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+        except ImportError as missing:
+            raise ImportError(
+                "replay detection through Redis needs: pip install 'rapidjws[redis]'"
+            ) from missing
+        if not 0 < budget_s <= 10 or margin_s < 0:
+            raise error_for("configuration_invalid", "budget_s", expected="above 0, at most 10 seconds")
+        self._redis: Any = redis
+        limits: dict[str, Any] = {
+            "socket_timeout": budget_s,
+            "socket_connect_timeout": budget_s,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        self._client: Any = redis.Redis.from_url(url, **limits)
+        self._prefix = prefix.encode()
+        self._budget_s = budget_s
+        self._margin_s = margin_s
+        self._wait_replicas = wait_replicas
+        self._breaker_failures = breaker_failures
+        self._breaker_s = breaker_s
+        self._events = events
+        self._failures = 0
+        self._open_until = 0.0
+        self._lock = threading.Lock()
+        _stores.add(self)
+
+    def record(self, entries: Sequence[tuple[bytes, int]]) -> list[bool | None]:
+        """Record uses, in one round trip.
+
+        Args:
+            entries: 32-byte keys, each with the whole seconds that its entry must live.
+
+        Returns:
+            One an entry: True for the first use, False for a later one, None where Redis cannot tell.
+        """
+        unknown: list[bool | None] = [None] * len(entries)
+        if not self._may_try():
+            return unknown
+        started = monotonic()
+        try:
+            answers = self._send(entries)
+        except (self._redis.RedisError, OSError) as fault:
+            self._failed(type(fault).__name__)
+            return unknown
+        if monotonic() - started > 2 * self._budget_s or None in answers:
+            self._failed("refused" if None in answers else "slow")
+        else:
+            self._failures = 0
+        return answers
+
+    def _send(self, entries: Sequence[tuple[bytes, int]]) -> list[bool | None]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for key, life_s in entries:
+                pipe.set(self._prefix + key, b"1", nx=True, ex=life_s + self._margin_s)
+            if self._wait_replicas:
+                pipe.execute_command("WAIT", self._wait_replicas, int(self._budget_s * 500) or 1)
+            said = pipe.execute(raise_on_error=False)
+        if self._wait_replicas and (not isinstance(said[-1], int) or said[-1] < self._wait_replicas):
+            return [None] * len(entries)  # written, but a fail-over could lose it
+        return [_meaning(one) for one in said[: len(entries)]]
+
+    def _may_try(self) -> bool:
+        """Return whether to ask: always when closed, then one caller a pause."""
+        if self._failures < self._breaker_failures:
+            return True
+        with self._lock:
+            now = monotonic()
+            if now < self._open_until:
+                return False
+            self._open_until = now + self._breaker_s
+            return True
+
+    def _failed(self, word: str) -> None:
+        with self._lock:
+            self._failures += 1
+            self._open_until = monotonic() + self._breaker_s
+            opened = self._failures == self._breaker_failures
+        tell(self._events, Event(name="replay_store_failed", detail=word))
+        if opened:
+            tell(self._events, Event(name="replay_breaker_opened", value=self._breaker_s))
+
+    def check(self) -> str | None:
+        """Return what makes this Redis unfit (``unreachable``, ``evicts``, ``unknown_policy``), or None."""
+        try:
+            policy = self._client.config_get("maxmemory-policy").get("maxmemory-policy")
+        except self._redis.ResponseError:
+            return "unknown_policy"
+        except (self._redis.RedisError, OSError):
+            return "unreachable"
+        if policy in ("noeviction", b"noeviction"):
+            return None
+        tell(self._events, Event(name="replay_store_evicts", detail=str(policy)))
+        return "evicts"
+
+    def after_fork(self) -> None:
+        """Open connections anew in a forked child: two processes must not share a socket."""
+        self._lock = threading.Lock()
+        self._client.connection_pool.reset()
+
+
+def _meaning(said: object) -> bool | None:
+    """Return what one SET answered: OK, nil, or anything else."""
+    if said is True or said == b"OK" or said == "OK":
+        return True
+    return False if said is None else None

@@ -1,0 +1,172 @@
+"""The configuration file's schema: every section and setting once, with its type and its default's home.
+
+Ranges are checked by the constructors that take the settings; this checks names and types, and says where.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from rapidjws.errors import error_for
+from rapidjws.policy.locate import Path, line_of
+
+TEXT: Final = "text"
+TEXTS: Final = "texts"
+WHOLE: Final = "a whole number"
+NUMBER: Final = "a number"
+SWITCH: Final = "true or false"
+
+SOURCE_FIELDS: Final = {
+    "jwks_url": TEXT,
+    "jwks_file": TEXT,
+    "last_good_file": TEXT,
+    "last_good_max_age_s": NUMBER,
+}
+TRANSPORT_FIELDS: Final = {
+    "timeout_s": NUMBER,
+    "max_bytes": WHOLE,
+    "max_keys": WHOLE,
+    "ca": TEXT,
+    "refuse_private_addresses": SWITCH,
+    "insecure_allow_http": SWITCH,
+}
+FRESHNESS_FIELDS: Final = {
+    "default_ttl_s": NUMBER,
+    "min_ttl_s": NUMBER,
+    "max_ttl_s": NUMBER,
+    "refresh_at": NUMBER,
+    "stale_limit_s": NUMBER,
+    "retry_min_s": NUMBER,
+    "retry_max_s": NUMBER,
+    "retry_after_max_s": NUMBER,
+}
+UNKNOWN_FIELDS: Final = {
+    "cooldown_s": NUMBER,
+    "budget": WHOLE,
+    "budget_period_s": NUMBER,
+    "negative_ttl_s": NUMBER,
+    "negative_max": WHOLE,
+}
+RULE_FIELDS: Final = {
+    "iss": TEXT,
+    "algorithms": TEXTS,
+    "audience": TEXTS,
+    "leeway_s": WHOLE,
+    "required_claims": TEXTS,
+    "typ": TEXT,
+    "max_age_s": WHOLE,
+    "exp_required": SWITCH,
+    "require_kid": SWITCH,
+    "required": SWITCH,
+}
+REPLAY_FIELDS: Final = {"replay": SWITCH, "replay_identity": TEXT, "replay_on_failure": TEXT}
+SECTIONS: Final[dict[str, dict[str, str]]] = {
+    "engine": {
+        "workers": WHOLE,
+        "max_token_bytes": WHOLE,
+        "acceleration": TEXT,
+        "hot_budget_bytes": WHOLE,
+        "hot_threshold": WHOLE,
+        "gather_us": WHOLE,
+        "skew_every": WHOLE,
+        "cache_entries": WHOLE,
+    },
+    "revocations": {"file": TEXT, "redis": TEXT, "stream": TEXT},
+    "replay": {"redis": TEXT, "max_entries": WHOLE, "budget_s": NUMBER, "wait_replicas": WHOLE},
+}
+ISSUER: Final = {
+    **RULE_FIELDS,
+    **SOURCE_FIELDS,
+    **TRANSPORT_FIELDS,
+    **FRESHNESS_FIELDS,
+    **UNKNOWN_FIELDS,
+    **REPLAY_FIELDS,
+}
+
+
+def _fits(value: object, kind: str) -> bool:
+    if kind == SWITCH:
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return False
+    if kind == WHOLE:
+        return isinstance(value, int)
+    if kind == NUMBER:
+        return isinstance(value, (int, float))
+    if kind == TEXTS:
+        return isinstance(value, str) or (
+            isinstance(value, list) and all(isinstance(one, str) for one in value)
+        )
+    return isinstance(value, str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """Hold a configuration's text, to say where something stands.
+
+    Attributes:
+        name: The file's name.
+        text: Its text.
+        is_json: Whether it is JSON rather than TOML.
+    """
+
+    name: str
+    text: str
+    is_json: bool
+
+    def refuse(self, path: Path, expected: str, actual: str | None = None) -> NoReturn:
+        """Raise the error for a setting, with the line it stands on.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+        """
+        dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        line = line_of(self.text, path, is_json=self.is_json)
+        where = self.name if line is None else f"{self.name}:{line}"
+        raise error_for("configuration_invalid", f"{where}: {dotted}", expected=expected, actual=actual)
+
+    def check_section(self, path: Path, found: Any, fields: dict[str, str]) -> None:
+        """Check the names and types of one table.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+        """
+        if not isinstance(found, dict):
+            self.refuse(path, "a table", type(found).__name__)
+        for name, value in found.items():
+            if name not in fields:
+                self.refuse((*path, name), f"one of {', '.join(_near(name, fields))}", "an unknown setting")
+            if not _fits(value, fields[name]):
+                self.refuse((*path, name), fields[name], type(value).__name__)
+
+    def check(self, found: Any) -> None:
+        """Check a whole file.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+        """
+        for name, section in found.items():
+            if name == "issuers":
+                continue
+            if name not in SECTIONS:
+                self.refuse((name,), f"one of {', '.join((*SECTIONS, 'issuers'))}", "an unknown section")
+            self.check_section((name,), section, SECTIONS[name])
+        issuers = found.get("issuers")
+        if not isinstance(issuers, list) or not issuers:
+            self.refuse(("issuers",), "at least one issuer")
+        for number, issuer in enumerate(issuers):
+            path: Path = ("issuers", number)
+            self.check_section(path, issuer, ISSUER)
+            for name in ("iss", "algorithms"):
+                if name not in issuer:
+                    self.refuse((*path, name), "a value", "nothing")
+            if ("jwks_url" in issuer) == ("jwks_file" in issuer):
+                self.refuse(path, "one of jwks_url and jwks_file")
+
+
+def _near(name: str, fields: dict[str, str]) -> list[str]:
+    """Return the settings most like a misspelt one."""
+    import difflib
+
+    return difflib.get_close_matches(name, fields, n=3, cutoff=0.5) or sorted(fields)[:8]
