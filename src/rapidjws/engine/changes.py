@@ -119,8 +119,8 @@ class ChangingKeys(SnapshotHolder):
     @property
     def ready(self) -> bool:
         """Return whether each required issuer has keys that may be used now."""
-        states = self._states
-        return all(states[iss].keys is not None for iss, issuer in self._issuers.items() if issuer.required)
+        issuers = self._issuers
+        return not any(iss in issuers and issuers[iss].required for iss in self._snapshot.without_keys)
 
     def key_state(self, issuer: str) -> KeyState:
         """Return an issuer's keys as the engine uses them, or why there are none.

@@ -293,6 +293,12 @@ class Snapshot:
             return refused
         return self._around.explain(refused, header, number, iss)
 
+    @property
+    def without_keys(self) -> list[str | None]:
+        """Return the issuers that have no keys to be used."""
+        numbers = () if self._around is None else self._around.unavailable
+        return [self.rules[number].iss for number in numbers]
+
     def asked_issuer(self, octets: bytes) -> tuple[str | None, str | None]:
         """Return the ``iss`` and ``kid`` that an unverified token states; they only choose whom to ask."""
         try:

@@ -271,8 +271,7 @@ class RemoteJWKS(Source):
             if keys is not None:
                 self._etag = etag_of(answer.headers)
                 self._held = keys
-                if asked:
-                    self._gate.absent({mark: kid for mark, kid in asked.items() if kid not in keys})
+            self._gate.absent({mark: kid for mark, kid in asked.items() if kid not in self._held})
             self._publish_keys(self._held)
         self._tell("fetch_ok", value=self._clock.monotonic() - started, detail=str(answer.status))
         self._keep(answer)

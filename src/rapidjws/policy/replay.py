@@ -1,4 +1,4 @@
-"""Replay detection in one process: bounded, exact among threads, never dropping a live entry.
+"""Replay detection in one process: bounded, exact among threads, no live entry dropped.
 
 Ages are monotonic; an entry also outlives the wall-clock time it was made for, so a clock that steps back
 opens no gap.

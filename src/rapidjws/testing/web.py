@@ -181,13 +181,15 @@ class TrialServer:
     def _send(self, connection: socket.socket, fault: Fault, asked: dict[str, str]) -> None:
         body, headers = self._answer()
         status = fault.status
-        if status == 200 and fault.body is None and asked.get("if-none-match") == headers.get("ETag", ""):
+        plain = fault.body is None and not (fault.cut or fault.gzip_bomb or fault.chunks)
+        if status == 200 and plain and asked.get("if-none-match") == headers.get("ETag", ""):
             status, body = 304, b""
         body = body if fault.body is None else fault.body
         if fault.gzip_bomb:
             body, headers["Content-Encoding"] = gzip.compress(bytes(fault.gzip_bomb)), "gzip"
         headers.update({"Content-Length": str(len(body)), **fault.headers})
         if fault.chunks:
+            body = b""
             del headers["Content-Length"]
             headers["Transfer-Encoding"] = "chunked"
         rows = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
