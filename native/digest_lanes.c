@@ -64,7 +64,7 @@ int rj_digest_lanes_usable(void) {
 
 /* The block of head || tail || padding that begins at byte `at`: in place where the tail holds it whole, else
  * put together in `room` (FIPS 180-4 s.5.1.2). */
-static const uint8_t *digests_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_digest_message *message, size_t at) {
+static const uint8_t *lanes_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_digest_message *message, size_t at) {
     const size_t total = message->head_len + message->tail_len;
     const size_t end = at + DIGESTS_BLOCK_BYTES;
     size_t filled = 0;
@@ -95,18 +95,18 @@ static const uint8_t *digests_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_
     return room;
 }
 
-static size_t digests_block_count(const rj_digest_message *message) {
+static size_t lanes_block_count(const rj_digest_message *message) {
     return (message->head_len + message->tail_len + DIGESTS_LENGTH_BYTES) / DIGESTS_BLOCK_BYTES + 1;
 }
 
-static uint64_t digests_load(const uint8_t *in) {
+static uint64_t lanes_load(const uint8_t *in) {
     uint64_t word;
 
     memcpy(&word, in, sizeof(word));
     return __builtin_bswap64(word);
 }
 
-static void digests_store(uint8_t *out, uint64_t word) {
+static void lanes_store(uint8_t *out, uint64_t word) {
     word = __builtin_bswap64(word);
     memcpy(out, &word, sizeof(word));
 }
@@ -154,7 +154,7 @@ DIGESTS_INLINE void digests_sixteen_rounds(digests_state *s, __m512i words[16], 
 }
 
 /* Take one block into each lane of `active`. */
-DIGESTS_TARGET static void digests_compress(digests_state *state, const uint64_t block[16][RJ_DIGEST_LANES],
+DIGESTS_TARGET static void lanes_compress(digests_state *state, const uint64_t block[16][RJ_DIGEST_LANES],
                                             unsigned active) {
     digests_state s = *state;
     __m512i words[16];
@@ -172,7 +172,7 @@ DIGESTS_TARGET static void digests_compress(digests_state *state, const uint64_t
     }
 }
 
-DIGESTS_TARGET static void digests_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES],
+DIGESTS_TARGET static void lanes_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES],
                                        const uint64_t initial[8], size_t digest_bytes,
                                        const rj_digest_message messages[RJ_DIGEST_LANES]) {
     _Alignas(64) uint64_t block[16][RJ_DIGEST_LANES] = {{0}};
@@ -183,7 +183,7 @@ DIGESTS_TARGET static void digests_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGES
 
     for (int i = 0; i < 8; i++) {
         state.word[i] = _mm512_set1_epi64((long long)initial[i]);
-        counts[i] = digests_block_count(&messages[i]);
+        counts[i] = lanes_block_count(&messages[i]);
         most = counts[i] > most ? counts[i] : most;
     }
     for (size_t n = 0; n < most; n++) {
@@ -192,21 +192,21 @@ DIGESTS_TARGET static void digests_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGES
         for (size_t lane = 0; lane < RJ_DIGEST_LANES; lane++) {
             uint8_t room[DIGESTS_BLOCK_BYTES];
             if (n < counts[lane]) {
-                const uint8_t *in = digests_block(room, &messages[lane], n * DIGESTS_BLOCK_BYTES);
+                const uint8_t *in = lanes_block(room, &messages[lane], n * DIGESTS_BLOCK_BYTES);
                 for (size_t t = 0; t < 16; t++) {
-                    block[t][lane] = digests_load(in + 8 * t);
+                    block[t][lane] = lanes_load(in + 8 * t);
                 }
                 active |= 1u << lane;
             }
         }
-        digests_compress(&state, (const uint64_t(*)[RJ_DIGEST_LANES])block, active);
+        lanes_compress(&state, (const uint64_t(*)[RJ_DIGEST_LANES])block, active);
     }
     for (int i = 0; i < 8; i++) {
         _mm512_storeu_si512(words[i], state.word[i]);
     }
     for (size_t lane = 0; lane < RJ_DIGEST_LANES; lane++) {
         for (size_t i = 0; i < digest_bytes / 8; i++) {
-            digests_store(digests[lane] + 8 * i, words[i][lane]);
+            lanes_store(digests[lane] + 8 * i, words[i][lane]);
         }
     }
 }
@@ -216,7 +216,7 @@ rj_status rj_digest_lanes(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES],
     if ((id != RJ_SHA512 && id != RJ_SHA384) || !rj_digest_lanes_usable()) {
         return RJ_BAD_ARGUMENT; /* a caller's mistake: digest.h serves these */
     }
-    digests_run(digests, id == RJ_SHA512 ? digests_initial_512 : digests_initial_384, rj_digest_bytes(id), messages);
+    lanes_run(digests, id == RJ_SHA512 ? digests_initial_512 : digests_initial_384, rj_digest_bytes(id), messages);
     return RJ_OK;
 }
 

@@ -1,10 +1,5 @@
 /* python_face.c: see python_face.h. Nothing here decides about a token; token.c and batch.c do. */
-#ifndef Py_GIL_DISABLED
-#define Py_LIMITED_API 0x030a0000
-#endif
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <structmember.h>
+#include "python_record.h"
 
 #include "batch.h"
 #include "python_face.h"
@@ -12,82 +7,6 @@
 enum { FACE_INLINE_BYTES = 4096 /* a MAC over so little is quicker than letting the GIL go */ };
 
 static const double FACE_MAX_NOW_S = 1e15;
-
-/* --- Record: the fields of a result ------------------------------------------------------------- */
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *token;
-    PyObject *key;
-    PyObject *issuer;
-    PyObject *payload;
-    PyObject *header;
-    PyObject *claims;
-} face_record;
-
-static PyMemberDef RECORD_MEMBERS[] = {
-    {"_token", T_OBJECT, offsetof(face_record, token), 0, NULL},
-    {"_key", T_OBJECT, offsetof(face_record, key), 0, NULL},
-    {"issuer", T_OBJECT, offsetof(face_record, issuer), 0, NULL},
-    {"_payload", T_OBJECT, offsetof(face_record, payload), 0, NULL},
-    {"_header", T_OBJECT, offsetof(face_record, header), 0, NULL},
-    {"_claims", T_OBJECT, offsetof(face_record, claims), 0, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static int record_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    face_record *record = (face_record *)self;
-
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(record->token);
-    Py_VISIT(record->key);
-    Py_VISIT(record->issuer);
-    Py_VISIT(record->payload);
-    Py_VISIT(record->header);
-    Py_VISIT(record->claims);
-    return 0;
-}
-
-static int record_clear(PyObject *self)
-{
-    face_record *record = (face_record *)self;
-
-    Py_CLEAR(record->token);
-    Py_CLEAR(record->key);
-    Py_CLEAR(record->issuer);
-    Py_CLEAR(record->payload);
-    Py_CLEAR(record->header);
-    Py_CLEAR(record->claims);
-    return 0;
-}
-
-static void record_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-
-    PyObject_GC_UnTrack(self);
-    (void)record_clear(self);
-    release(self);
-    Py_DECREF(type);
-}
-
-static PyType_Slot RECORD_SLOTS[] = {
-    {Py_tp_doc, (void *)"The fields of a verified token; engine/result.py gives them their meaning."},
-    {Py_tp_members, RECORD_MEMBERS},
-    {Py_tp_traverse, (void *)record_traverse},
-    {Py_tp_clear, (void *)record_clear},
-    {Py_tp_dealloc, (void *)record_dealloc},
-    {0, NULL},
-};
-
-static PyType_Spec RECORD_SPEC = {
-    .name = "rapidjws._rapidjws.Record",
-    .basicsize = sizeof(face_record),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = RECORD_SLOTS,
-};
 
 /* --- tokens in, results out --------------------------------------------------------------------- */
 
@@ -153,7 +72,7 @@ static PyObject *face_result(const face_bound *bound, PyObject *octets, const rj
 {
     PyObject *payload = NULL;
     PyObject *slot = NULL;
-    face_record *record = NULL;
+    rj_record *record = NULL;
 
     if (token->status != RJ_OK || token->earned) {
         return PyLong_FromUnsignedLongLong(rj_token_verdict(token));
@@ -166,7 +85,7 @@ static PyObject *face_result(const face_bound *bound, PyObject *octets, const rj
     if (payload == NULL) {
         return NULL;
     }
-    record = (face_record *)PyType_GenericAlloc(bound->accepted, 0);
+    record = (rj_record *)PyType_GenericAlloc(bound->accepted, 0);
     if (record == NULL) {
         Py_DECREF(payload);
         return NULL;
@@ -340,10 +259,16 @@ done:
 
 /* --- installing --------------------------------------------------------------------------------- */
 
-static PyMethodDef FACE_VERIFY = {"verify", (PyCFunction)(void (*)(void))face_verify, METH_FASTCALL, NULL};
-static PyMethodDef FACE_RECHECK = {"recheck", (PyCFunction)(void (*)(void))face_recheck, METH_FASTCALL, NULL};
-static PyMethodDef FACE_VERIFY_LIST = {"verify_list", (PyCFunction)(void (*)(void))face_verify_list,
+static const PyMethodDef FACE_VERIFY = {"verify", (PyCFunction)(void (*)(void))face_verify, METH_FASTCALL, NULL};
+static const PyMethodDef FACE_RECHECK = {"recheck", (PyCFunction)(void (*)(void))face_recheck, METH_FASTCALL, NULL};
+static const PyMethodDef FACE_VERIFY_LIST = {"verify_list", (PyCFunction)(void (*)(void))face_verify_list,
                                        METH_FASTCALL, NULL};
+
+/* CPython asks for a method table that could change, and never changes it. */
+static PyObject *face_function(const PyMethodDef *method, PyObject *self)
+{
+    return PyCFunction_NewEx((PyMethodDef *)(uintptr_t)method, self, NULL);
+}
 
 /* bind(address, accepted, slots, owner): the three functions for one snapshot, which owner keeps alive. */
 static PyObject *face_bind(PyObject *module, PyObject *args)
@@ -369,19 +294,19 @@ static PyObject *face_bind(PyObject *module, PyObject *args)
     if (bound == NULL) {
         return NULL;
     }
-    result = Py_BuildValue("(NNN)", PyCFunction_NewEx(&FACE_VERIFY, bound, NULL),
-                           PyCFunction_NewEx(&FACE_VERIFY_LIST, bound, NULL),
-                           PyCFunction_NewEx(&FACE_RECHECK, bound, NULL));
+    result = Py_BuildValue("(NNN)", face_function(&FACE_VERIFY, bound),
+                           face_function(&FACE_VERIFY_LIST, bound),
+                           face_function(&FACE_RECHECK, bound));
     Py_DECREF(bound);
     return result;
 }
 
-static PyMethodDef FACE_BIND = {"bind", face_bind, METH_VARARGS, NULL};
+static const PyMethodDef FACE_BIND = {"bind", face_bind, METH_VARARGS, NULL};
 
 static int face_install(PyObject *module)
 {
-    PyObject *record = PyType_FromSpec(&RECORD_SPEC);
-    PyObject *bind = PyCFunction_NewEx(&FACE_BIND, NULL, NULL);
+    PyObject *record = rj_record_type();
+    PyObject *bind = face_function(&FACE_BIND, NULL);
     int good = module != NULL && record != NULL && bind != NULL
                && PyObject_SetAttrString(module, "Record", record) == 0
                && PyObject_SetAttrString(module, "bind", bind) == 0;

@@ -37,11 +37,8 @@ Reason = Literal[
 Outcome = Literal["deny", "indeterminate"]
 SafeValue = Union[str, int, float, bool, None, "tuple[str, ...]"]
 
-SHOWN_MAX_CHARS: Final = 80
-"""Longest piece of a foreign value that a message shows."""
-
-MESSAGE_MAX_CHARS: Final = 256
-"""Longest message, whatever the values are."""
+SHOWN_MAX_CHARS: Final = 80  # longest piece of a foreign value that a message shows
+MESSAGE_MAX_CHARS: Final = 256  # longest message, whatever the values are
 
 
 class RapidJWSError(Exception):

@@ -15,7 +15,7 @@ NATIVE = Path(__file__).resolve().parents[2] / "native"
 REQUIRED_FLAGS = (
     "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wconversion", "-Werror", "-fvisibility=hidden",
 )  # fmt: skip
-LIBCRYPTO_INLINES = ("ERR_", "OPENSSL_", "lh_", "ossl_", "sk_")  # from libcrypto's headers
+HEADER_INLINES = ("ERR_", "OPENSSL_", "Py_", "_Py", "lh_", "ossl_", "sk_")  # libcrypto's, CPython's
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 
@@ -57,7 +57,7 @@ def object_faults(room: str, rooms: Iterable[str], symbols: str) -> list[str]:
             faults.append(f"{room}: {name} is a variable that can change")
         elif kind in "TRVW" and not name.startswith("rj_"):
             faults.append(f"{room}: {name} is visible to other rooms without the prefix rj_")
-        elif kind == "t" and not name.startswith(("rj_", *statics, *LIBCRYPTO_INLINES)):
+        elif kind == "t" and not name.startswith(("rj_", *statics, *HEADER_INLINES)):
             faults.append(f"{room}: {name} lacks its room's prefix")
     return faults
 
@@ -150,7 +150,7 @@ def test_module_exports_its_init_only() -> None:
 
     if shutil.which("nm") is None:
         pytest.skip("nm is needed to list the symbols of the module")
-    found = list(Path(_native.__file__).parent.glob("_rapidjws*.so"))
+    found = list(Path(_native.__file__).parent.parent.glob("_rapidjws*.so"))
     assert len(found) == 1, f"one compiled module expected, found {found}"
     listed = subprocess.run(
         ["nm", "-D", "--defined-only", str(found[0])], capture_output=True, text=True, check=True

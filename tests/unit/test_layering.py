@@ -85,8 +85,8 @@ def faults_of(modules: Mapping[str, str]) -> list[str]:
             if target.endswith("<relative import>"):
                 faults.append(f"{where} imports relatively")
             elif target == COMPILED:
-                if module != f"{PACKAGE}._native":
-                    faults.append(f"{where} imports the compiled module; only _native may")
+                if module != f"{PACKAGE}._native.core":
+                    faults.append(f"{where} imports the compiled module; only _native.core may")
             elif room and target == PACKAGE:
                 faults.append(f"{where} imports the package's face")
             elif room and RANK.get(room_of(target), len(LAYERS)) > RANK[room]:
@@ -160,7 +160,8 @@ def test_layer_checker_lets_pass() -> None:
     """The checker accepts downward imports and imports within a row."""
     modules = {
         "rapidjws": "from rapidjws.engine import x",
-        "rapidjws._native": "from rapidjws import _rapidjws, errors",
+        "rapidjws._native": "from rapidjws._native.core import x",
+        "rapidjws._native.core": "from rapidjws import _rapidjws, errors",
         "rapidjws.errors": "",
         "rapidjws.engine.x": "from rapidjws.jose import jwk\nfrom rapidjws import errors\nimport orjson",
         "rapidjws.jose.jwk": "from rapidjws import _native",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _native
 from rapidjws.engine.choosing import choose, choose_any
 from rapidjws.engine.json_form import json_octets
+from rapidjws.engine.refusals import CODES_OF, malformed
 from rapidjws.engine.result import Accepted, VerifiedJWS
 from rapidjws.engine.rules import Known, Rules
 from rapidjws.engine.signatures import told
@@ -31,29 +32,11 @@ if TYPE_CHECKING:
 
 Token = str | bytes | bytearray | memoryview
 
-_PARTS: Final = ("header", "payload", "signature")
 _MIN_HEADERS: Final = 256
 _OPEN: Final = (_native.HEADER_UNKNOWN, _native.MALFORMED_TOKEN)
 _MAX_KNOWN: Final = 1024
 """Most headers of JSON serializations remembered; each stands for a good signature."""
 _EARNED: Final = 0x100
-_CODES: Final = {
-    "too_large": "too_large",
-    "signature_invalid": "signature_invalid",
-    "malformed_json": "malformed_json",
-    "duplicate_member": "duplicate_member",
-    "too_deep": "too_deep",
-    "too_many_members": "too_many_members",
-    "malformed_claim": "malformed_claim",
-    "missing_claim": "missing_claim",
-    "expired": "expired",
-    "not_yet_valid": "not_yet_valid",
-    "issued_in_future": "issued_in_future",
-    "too_old": "too_old",
-    "issuer_mismatch": "issuer_mismatch",
-    "audience_mismatch": "audience_mismatch",
-}
-"""Statuses of the core that are verdicts -> error codes; every other status is ``internal_error``."""
 
 
 class Snapshot:
@@ -388,13 +371,13 @@ class Snapshot:
         """Find the words for a refusal by the core; whatever they are, it stays a refusal."""
         name = _native.STATUS_NAMES.get(verdict & 0xFF, "undecided")
         if name == "malformed_token":
-            return _malformed(octets)
+            return malformed(octets)
         if name == "too_large":
             return self.too_large(len(octets))
         if name == "signature_invalid":
             key = self.slots[verdict >> 9][0]
             return error_for("signature_invalid", "signature", expected=f"{key.alg} by kid {key.jwk.kid!r}")
-        code = _CODES.get(name, "internal_error")
+        code = CODES_OF.get(name, "internal_error")
         if code == "internal_error":
             return error_for(code, "core", actual=name)
         try:
@@ -402,19 +385,3 @@ class Snapshot:
         except RapidJWSError as detailed:
             return detailed.with_traceback(None)
         return error_for(code, "claims")
-
-
-def _malformed(octets: bytes) -> RapidJWSError:
-    """Say which part of a malformed compact token is at fault, and how."""
-    parts = octets.split(b".", 3)
-    if len(parts) != len(_PARTS):
-        found = f"{len(parts)} parts" if len(parts) < len(_PARTS) else "more than three parts"
-        return error_for("malformed_token", "token", expected="three parts between two dots", actual=found)
-    for name, part in zip(_PARTS, parts, strict=True):
-        if not part and name != "payload":
-            return error_for(
-                "malformed_token", name, expected="at least one character", actual="an empty part"
-            )
-        if _native.b64url_decode(part) is None:
-            return error_for("malformed_base64url", name, expected="strict, unpadded base64url")
-    return error_for("malformed_token", "token")

@@ -1,0 +1,29 @@
+/* python_record.h: the Python type whose fields the core fills for a verified token.
+ *
+ * Only the fields: what they mean, and that nobody but a verifier makes one, is engine/result.py's business.
+ */
+#ifndef RJ_PYTHON_RECORD_H
+#define RJ_PYTHON_RECORD_H
+
+/* The limited API of Python 3.10, so that one binary serves all later ones; free-threaded builds have none yet. */
+#if !defined(Py_GIL_DISABLED) && !defined(Py_LIMITED_API)
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+/* Every field is owned, or NULL and reads as None. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *token;
+    PyObject *key;
+    PyObject *issuer;
+    PyObject *payload;
+    PyObject *header;
+    PyObject *claims;
+} rj_record;
+
+/* Make the type. Returns a new reference, or NULL with an exception set. */
+PyObject *rj_record_type(void);
+
+#endif

@@ -1,0 +1,148 @@
+"""The compiled module, imported and checked; statuses, algorithms, and the runtime of the process.
+
+The only importer of the compiled module. cffi gives no types, so what comes from it is Any.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from rapidjws._version import __version__
+
+if TYPE_CHECKING:
+    pass
+
+
+def _refuse_subinterpreters() -> None:
+    """Raise ImportError in a sub-interpreter: the compiled module's state belongs to the whole process."""
+    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    try:
+        module = __import__(name)
+        here, main = module.get_current(), module.get_main()
+    except (ImportError, AttributeError):
+        return
+    if isinstance(here, tuple):
+        here, main = here[0], main[0]
+    if int(here) != int(main):
+        raise ImportError("rapidjws runs in the main interpreter only, not in a sub-interpreter")
+
+
+_refuse_subinterpreters()
+
+# cffi writes no type information, so everything that comes from it is Any: looseness ends in this file.
+import rapidjws._rapidjws as _rapidjws  # noqa: E402
+
+ffi: Any = _rapidjws.ffi
+lib: Any = _rapidjws.lib
+
+
+def _check_version() -> None:
+    """Raise ImportError where the binary was built from another version of the package."""
+    built = ffi.string(lib.rj_built_version()).decode()
+    if built != __version__:
+        raise ImportError(f"rapidjws {__version__} found a binary built as {built}: reinstall the package")
+
+
+_check_version()
+
+if not lib.rj_python_install():
+    raise ImportError("rapidjws could not set up its native types: reinstall the package")
+
+bind = _rapidjws.bind
+"""Bind the functions that tokens go through to one snapshot."""
+
+Record = _rapidjws.Record
+"""The fields of a verified token, which the core fills itself."""
+
+OK: Final[int] = lib.RJ_OK
+MALFORMED_TOKEN: Final[int] = lib.RJ_MALFORMED_TOKEN
+SIGNATURE_INVALID: Final[int] = lib.RJ_SIGNATURE_INVALID
+HEADER_UNKNOWN: Final[int] = lib.RJ_HEADER_UNKNOWN
+CLAIMS_UNDECIDED: Final[int] = lib.RJ_CLAIMS_UNDECIDED
+NOT_NATIVE: Final[int] = lib.RJ_NOT_NATIVE
+SLOT_NONE: Final[int] = lib.RJ_SLOT_NONE
+REMEMBER_HEADER: Final[int] = lib.RJ_REMEMBER_HEADER
+REMEMBER_HEADER_AND_ISSUER: Final[int] = lib.RJ_REMEMBER_HEADER_AND_ISSUER
+
+STATUS_NAMES: Final[dict[int, str]] = {
+    number: name[3:].lower() for name, number in ffi.typeof("rj_status").relements.items()
+}
+"""Every status the core can answer: number -> name in lower case, without the prefix."""
+
+ALG_NUMBERS: Final[dict[str, int]] = {
+    name[3:].replace("_", "-"): number
+    for name, number in ffi.typeof("rj_alg").relements.items()
+    if name not in ("RJ_ALG_UNSET", "RJ_ALG_COUNT")
+}
+"""The core's algorithms: ``"ES256"``, ``"ED25519"``, ``"ML-DSA-44"`` and so on -> number."""
+
+SAMPLE_INTERVAL: Final = 1024
+"""Of the acceptances of a hot path, one in this many is verified again by libcrypto."""
+
+
+def made(pointer_type: str, status: int, cell: Any) -> Any:
+    """Return what a constructor of the core made, or raise MemoryError or RuntimeError."""
+    if status == OK:
+        return cell[0]
+    if status == lib.RJ_NO_MEMORY:
+        raise MemoryError(f"no memory for {pointer_type}")
+    raise RuntimeError(f"{pointer_type}: {STATUS_NAMES[status]}")
+
+
+def _new_runtime() -> Any:
+    cell = ffi.new("rj_runtime **")
+    status = lib.rj_runtime_new(cell, SAMPLE_INTERVAL, secrets.randbits(64))
+    if status != OK:
+        raise ImportError(f"libcrypto could not be set up: {STATUS_NAMES[status]} ({libcrypto_version()})")
+    return cell[0]
+
+
+def libcrypto_version() -> str:
+    """Return libcrypto's own version line, for instance ``"OpenSSL 3.0.19 27 Jan 2026"``."""
+    text: str = ffi.string(lib.rj_libcrypto_version()).decode()
+    return text
+
+
+def libcrypto_is_ours() -> bool:
+    """Return whether libcrypto was linked in from our own static build."""
+    return bool(lib.rj_libcrypto_is_ours())
+
+
+runtime: Final[Any] = _new_runtime()
+"""The process's native runtime. Never freed: threads may still verify while the interpreter goes down."""
+
+token_verify_slot: Final[Any] = lib.rj_token_verify_slot
+
+
+class HotReport(NamedTuple):
+    """Say how the fast paths fared in this process.
+
+    Attributes:
+        sampled: Acceptances that libcrypto verified a second time.
+        mismatches: Of these, the ones it refused.
+        off: True once there was a mismatch: libcrypto alone decides from then on.
+    """
+
+    sampled: int
+    mismatches: int
+    off: bool
+
+
+def hot_report() -> HotReport:
+    """Return how the fast paths fared in this process."""
+    report = ffi.new("rj_runtime_report *")
+    lib.rj_runtime_read(report, runtime)
+    return HotReport(report.sampled, report.mismatches, bool(report.off))
+
+
+def set_sampling(interval: int) -> None:
+    """Put one acceptance of a fast path in ``interval`` to libcrypto as well; 0 for none."""
+    lib.rj_runtime_set_sampling(runtime, interval)
+
+
+def error_queue_len() -> int:
+    """Return how many errors lie in this thread's libcrypto queue, and empty it: 0 after any call of ours."""
+    length: int = lib.rj_error_queue_len()
+    return length

@@ -1,0 +1,120 @@
+"""Prepared keys, and the precomputed tables of hot ones: who owns them frees them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any, Final
+
+from rapidjws._native.core import OK, ffi, lib, runtime
+
+_key_ids: Final = itertools.count(1)
+
+
+def alg_is_native(alg: int) -> bool:
+    """Return whether the linked libcrypto verifies the algorithm with this number."""
+    return bool(lib.rj_alg_is_native(runtime, alg))
+
+
+class NativeKey:
+    """Own one prepared key of the core.
+
+    Attributes:
+        address: Where it lies, for packing into slots.
+    """
+
+    __slots__ = ("_handle", "address")
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = ffi.gc(handle, lib.rj_key_free)
+        self.address = int(ffi.cast("uintptr_t", handle))
+
+    def verify(
+        self,
+        alg: int,
+        signing_input: bytes,
+        signature: bytes,
+        *,
+        accelerated: bool = True,
+        hot: NativeHot | None = None,
+    ) -> int:
+        """Return the status of one signature; ``hot`` is this key's own table, where it shall be used."""
+        table = ffi.NULL if hot is None else hot.handle
+        message, claimed = (signing_input, len(signing_input)), (signature, len(signature))
+        status: int = lib.rj_verify_raw(runtime, self._handle, table, alg, *message, *claimed, accelerated)
+        return status
+
+
+def build_key(alg: int, first: bytes, second: bytes = b"") -> NativeKey | int:
+    """Build a key, see ``rj_key_build``.
+
+    Args:
+        alg: A number of ``ALG_NUMBERS``.
+        first: The secret, the modulus, x || y, or the raw public key.
+        second: The RSA exponent.
+
+    Returns:
+        The key, or the status that says why there is none.
+
+    Raises:
+        MemoryError: No memory.
+    """
+    cell = ffi.new("rj_key **")
+    status: int = lib.rj_key_build(runtime, cell, alg, next(_key_ids), first, len(first), second, len(second))
+    if status == lib.RJ_NO_MEMORY:
+        raise MemoryError("no memory for a key")
+    return NativeKey(cell[0]) if status == OK else status
+
+
+class NativeHot:
+    """Own the precomputed table of one public key.
+
+    Attributes:
+        address: Where it lies, for packing into slots.
+    """
+
+    __slots__ = ("_generator", "address", "handle")
+
+    def __init__(self, handle: Any, generator: Any) -> None:
+        self._generator = generator  # the key's table borrows it
+        self.handle = ffi.gc(handle, lib.rj_hot_free)
+        self.address = int(ffi.cast("uintptr_t", handle))
+
+
+_generators: Final[dict[tuple[int, bool], Any]] = {}
+_generators_lock = threading.Lock()
+
+
+def renew_locks() -> None:
+    """Replace this module's lock in a forked child: a thread that is not there may have held it."""
+    global _generators_lock
+    _generators_lock = threading.Lock()
+
+
+def hot_bytes(alg: int) -> int:
+    """Return the memory one key's table takes, in bytes; 0 where the algorithm has none."""
+    return int(lib.rj_hot_bytes(alg))
+
+
+def build_hot(alg: int, public: bytes, *, portable: bool) -> NativeHot | None:
+    """Build the table of a public key, and its generator's once a process.
+
+    Args:
+        alg: A number of ``ALG_NUMBERS``.
+        public: x || y, or the raw public key.
+        portable: Whether to keep to plain C arithmetic.
+
+    Returns:
+        The table, or None where there is none for this key: libcrypto verifies it as before.
+    """
+    flags = lib.RJ_HOT_PORTABLE if portable else 0
+    cell = ffi.new("rj_hot **")
+    with _generators_lock:
+        generator = _generators.get((alg, portable))
+        if generator is None:
+            if lib.rj_hot_build_generator(cell, alg, flags) != OK:
+                return None
+            generator = _generators[alg, portable] = ffi.gc(cell[0], lib.rj_hot_free)
+    if lib.rj_hot_build(cell, generator, public, len(public), flags) != OK:
+        return None
+    return NativeHot(cell[0], generator)

@@ -1,0 +1,125 @@
+"""One moment of keys, known headers and claims policies, as the core reads it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws._native.core import bind, ffi, lib, made, runtime
+from rapidjws._native.policies import NativePolicy, PolicyArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SLOT_FORMAT: Final = "@PPII"
+"""How one slot is packed: key address, hot table address, algorithm number, issuer number."""
+
+
+class NativeHeaders:
+    """Own one header table.
+
+    Args:
+        max_entries: Most headers remembered.
+    """
+
+    __slots__ = ("handle",)
+
+    def __init__(self, max_entries: int) -> None:
+        cell = ffi.new("rj_headertable **")
+        status = lib.rj_headertable_new(cell, max_entries, secrets.randbits(64))
+        self.handle = ffi.gc(made("header table", status, cell), lib.rj_headertable_free)
+
+
+class NativeSnapshot:
+    """Own one native snapshot: a key table, a header table, the claims policies.
+
+    Args:
+        slots: Slots packed one behind the other in ``SLOT_FORMAT``.
+        owners: Whatever owns the addresses in ``slots``; kept alive as long as this object.
+        headers: The header table; shared only between snapshots whose slots and rules are the same.
+        policies: Claims policies, one an issuer; None for opaque payloads.
+        max_token_bytes: Largest token.
+        max_json_depth: Deepest nesting of a claims set.
+        max_json_members: Most members in one object of a claims set.
+        hot_threshold: Acceptances that earn a key its table; 0 for never.
+        accelerated: Whether the fast paths are used.
+    """
+
+    __slots__ = ("_keys", "_owners", "_policies", "handle", "headers")
+
+    def __init__(
+        self,
+        slots: bytes,
+        owners: object,
+        headers: NativeHeaders,
+        policies: Sequence[NativePolicy] | None,
+        *,
+        max_token_bytes: int,
+        max_json_depth: int,
+        max_json_members: int,
+        hot_threshold: int,
+        accelerated: bool,
+    ) -> None:
+        keys = ffi.new("rj_keytable **")
+        packed = ffi.from_buffer("rj_slot[]", slots)
+        status = lib.rj_keytable_new(keys, packed, len(packed))
+        self._keys = ffi.gc(made("key table", status, keys), lib.rj_keytable_free)
+        self._owners = owners
+        self._policies = None if policies is None else PolicyArray(policies)
+        self.headers = headers
+        self.handle = ffi.new("rj_snapshot *")
+        self.handle.runtime = runtime
+        self.handle.keys = self._keys
+        self.handle.headers = headers.handle
+        if self._policies is not None:
+            self.handle.policies = self._policies.array
+            self.handle.policies_len = self._policies.len
+        self.handle.max_token_bytes = max_token_bytes
+        self.handle.max_json_depth = max_json_depth
+        self.handle.max_json_members = max_json_members
+        self.handle.hot_threshold = hot_threshold
+        self.handle.acceleration = accelerated
+
+    def heat(self, slot: int) -> int:
+        """Return how often a slot accepted since this snapshot was made."""
+        return int(lib.rj_keytable_heat(self._keys, slot))
+
+    def cost_us(self, tokens: bytes, lens: Any) -> int:
+        """Return about how many microseconds a batch would take; arguments as in ``verify_batch``."""
+        lens_c = ffi.from_buffer("uint32_t[]", lens)
+        return int(lib.rj_batch_cost_us(self.handle, tokens, lens_c, len(lens)))
+
+    def bind(self, accepted: type, slots: tuple[tuple[Any, Any], ...]) -> tuple[Any, Any, Any]:
+        """Return the functions that tokens go through.
+
+        Args:
+            accepted: The type of a result; a :class:`Record`.
+            slots: Slot number -> what goes into a result's ``_key`` and ``issuer``.
+
+        Returns:
+            ``verify(token, now)``: a result where the token is accepted and nothing else is to do, else its
+            verdict as a number, or None where the token is neither ``str`` nor ``bytes``;
+            ``verify_list(tokens, now)``, which gives a list of these; and ``recheck(token, now, slot)`` for
+            octets whose signature verified by this slot before: all but the signature is checked again.
+        """
+        address = int(ffi.cast("uintptr_t", self.handle))
+        return bind(address, accepted, slots, self)
+
+    def verify_signatures(self, octets: bytes, lens: Any, slots: Any) -> list[int]:
+        """Verify the signatures of one JWS, see ``rj_signatures_verify``.
+
+        Args:
+            octets: Signing input and signature text in turn, nothing between them.
+            lens: ``array("I")`` of their lengths in bytes.
+            slots: ``array("I")`` of the slot of each signature.
+
+        Returns:
+            One verdict a signature.
+        """
+        count = len(slots)
+        verdicts = ffi.new("uint64_t[]", count)
+        lens_c = ffi.from_buffer("uint32_t[]", lens)
+        slots_c = ffi.from_buffer("uint32_t[]", slots)
+        lib.rj_signatures_verify(self.handle, verdicts, octets, lens_c, slots_c, count)
+        numbers: list[int] = ffi.unpack(verdicts, count)
+        return numbers

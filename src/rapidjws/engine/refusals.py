@@ -1,0 +1,44 @@
+"""The words for what the core refused: it gives a status, this gives the code and the place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rapidjws import _native
+from rapidjws.errors import RapidJWSError, error_for
+
+_PARTS: Final = ("header", "payload", "signature")
+
+CODES_OF: Final = {
+    "too_large": "too_large",
+    "signature_invalid": "signature_invalid",
+    "malformed_json": "malformed_json",
+    "duplicate_member": "duplicate_member",
+    "too_deep": "too_deep",
+    "too_many_members": "too_many_members",
+    "malformed_claim": "malformed_claim",
+    "missing_claim": "missing_claim",
+    "expired": "expired",
+    "not_yet_valid": "not_yet_valid",
+    "issued_in_future": "issued_in_future",
+    "too_old": "too_old",
+    "issuer_mismatch": "issuer_mismatch",
+    "audience_mismatch": "audience_mismatch",
+}
+"""Statuses of the core that are verdicts -> error codes; every other status is ``internal_error``."""
+
+
+def malformed(octets: bytes) -> RapidJWSError:
+    """Say which part of a malformed compact token is at fault, and how."""
+    parts = octets.split(b".", 3)
+    if len(parts) != len(_PARTS):
+        found = f"{len(parts)} parts" if len(parts) < len(_PARTS) else "more than three parts"
+        return error_for("malformed_token", "token", expected="three parts between two dots", actual=found)
+    for name, part in zip(_PARTS, parts, strict=True):
+        if not part and name != "payload":
+            return error_for(
+                "malformed_token", name, expected="at least one character", actual="an empty part"
+            )
+        if _native.b64url_decode(part) is None:
+            return error_for("malformed_base64url", name, expected="strict, unpadded base64url")
+    return error_for("malformed_token", "token")
