@@ -113,6 +113,11 @@ EQUIVALENT = {
         "t[1] = _mm512_add_epi64(t[1], _mm512_srli_epi64(t[0], 52));",
     ): "the columns of this curve only grow, so no sign is shifted in",
     (
+        "fixedbase_lanes_p521.c",
+        "t[1] = _mm512_add_epi64(t[1], _mm512_srai_epi64(t[0], 52));",
+        "t[1] = _mm512_add_epi64(t[1], _mm512_srli_epi64(t[0], 52));",
+    ): "the columns of this curve only grow, so no sign is shifted in",
+    (
         "field_inverse.c",
         "w = f * g * (f * f - 2);",
         ";",
