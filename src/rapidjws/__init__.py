@@ -4,6 +4,7 @@ from rapidjws._version import __version__
 from rapidjws.diagnose.face import diagnose
 from rapidjws.engine.backends import Backends, backends
 from rapidjws.engine.cache import TokenCache
+from rapidjws.engine.decision import Decision
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.guard import Replay
 from rapidjws.engine.issuer import Issuer
@@ -42,6 +43,7 @@ __all__ = [
     "CODES",
     "ClaimRefused",
     "ConfigurationError",
+    "Decision",
     "DependencyUnavailable",
     "Engine",
     "Event",

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from rapidjws.engine import parallel
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.changes import ChangingKeys
+from rapidjws.engine.decision import Decision, DecisionPolicy, adecide, decide
 from rapidjws.engine.gather import Gatherer
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.engine.issuer import Issuer
@@ -66,13 +67,14 @@ class Engine(ChangingKeys):
         revocations: Keeps revocations beyond this process, and brings those of others; None keeps them here.
         skew_every: Measures the clock of issuers on one verified token in this many; 0: not at all.
         events: Listens to what happens around the keys.
+        rollout: What ``decide`` makes of a verdict, by partner and route; None refuses what is not good.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
         DependencyUnavailable: ``revocation_store_unavailable``: what is revoked cannot be known.
     """
 
-    __slots__ = ("_cache", "_gather_us", "_gatherers")
+    __slots__ = ("_cache", "_gather_us", "_gatherers", "rollout")
 
     def __init__(
         self,
@@ -87,8 +89,10 @@ class Engine(ChangingKeys):
         revocations: RevocationStore | None = None,
         skew_every: int = 0,
         events: Recorder = no_events,
+        rollout: DecisionPolicy | None = None,
     ) -> None:
         self._cache = cache
+        self.rollout = rollout
         self._gather_us = _checked_gather_us(gather_us)
         self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = WeakKeyDictionary()
         super().__init__(
@@ -239,3 +243,45 @@ class Engine(ChangingKeys):
         snapshot = self._snapshot
         results = parallel.verify_many(snapshot, tokens, now_s, self._workers)
         return results if snapshot.guard is None else snapshot.guard.admit_all(results, now_s)
+
+    def decide(
+        self,
+        token: Token | None,
+        *,
+        partner: str | None = None,
+        route: str | None = None,
+        now: float | None = None,
+    ) -> Decision:
+        """Verify one token, if there is one, and say what to do with the request; never raises.
+
+        Args:
+            token: As for ``verify``, or None where the request has none.
+            partner: Who is asking, as authenticated by other means than the token; None for unknown.
+            route: The path that is asked for, or None.
+            now: Seconds since the epoch; by default the wall clock.
+
+        Returns:
+            The decision. Without a rollout, what is not good is refused.
+        """
+        return decide(self.verify, self.rollout, token, partner, route, now)
+
+    async def adecide(
+        self,
+        token: Token | None,
+        *,
+        partner: str | None = None,
+        route: str | None = None,
+        now: float | None = None,
+    ) -> Decision:
+        """Decide as ``decide`` does, verifying together with what else arrives in the same turn of the loop.
+
+        Args:
+            token: As for ``decide``.
+            partner: As for ``decide``.
+            route: As for ``decide``.
+            now: As for ``decide``.
+
+        Returns:
+            The decision.
+        """
+        return await adecide(self.averify, self.rollout, token, partner, route, now)

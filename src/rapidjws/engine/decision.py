@@ -1,0 +1,190 @@
+"""What to do with a request: permit, deny, or not known yet; and how an engine comes to say it.
+
+A request can be let through although nothing was verified, while verification is introduced. Trust stays
+in the type: only a decision with the code ``"ok"`` holds a :class:`VerifiedJWS`. What this never does: decide
+on phases and partners, which is the part of the policy that is handed in (see ``rapidjws.policy``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter_ns, time
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
+
+from rapidjws.engine.result import VerifiedJWS
+from rapidjws.errors import CODES, RapidJWSError, error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from rapidjws.engine.snapshot import Token
+    from rapidjws.errors import Reason, SafeValue
+
+DecisionOutcome = Literal["permit", "deny", "indeterminate"]
+Settled = VerifiedJWS | RapidJWSError
+OK: Final = "ok"
+"""The code of a verified token; every other code is a key of ``CODES``."""
+
+ENFORCEMENT: Final = "enforcement"
+"""The phase of an engine that nobody gave a rollout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Say what to do with a request, and why; safe to log but for ``verified``.
+
+    Args:
+        outcome: ``"permit"``, ``"deny"``, or ``"indeterminate"``: nothing is known about the token now.
+        code: ``"ok"``, or the stable code of what was found, also where the request is let through.
+        phase: The rollout phase that was applied.
+        partner: The configured partner, or None for an unknown one.
+        route: The route as it was asked for, or None.
+        warnings: Sentences for whoever sent the request; no secret in them.
+        place: Where it was found, or None.
+        verified: The verified token; only with ``"ok"``.
+        deprecated_at_s: Since when requests like this one are frowned upon, seconds since the epoch, or None.
+        sunset_at_s: From when on they will be refused, seconds since the epoch, or None.
+
+    Raises:
+        InternalError: ``internal_error``: the parts contradict each other.
+    """
+
+    outcome: DecisionOutcome
+    code: str
+    phase: str = ENFORCEMENT
+    partner: str | None = None
+    route: str | None = None
+    warnings: tuple[str, ...] = ()
+    place: str | None = None
+    verified: VerifiedJWS | None = field(default=None, repr=False)
+    deprecated_at_s: int | None = None
+    sunset_at_s: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a decision whose parts contradict each other: a permit never grows out of a mistake."""
+        good = isinstance(self.verified, VerifiedJWS)
+        if self.outcome not in ("permit", "deny", "indeterminate") or good != (self.code == OK):
+            raise error_for("internal_error", "decision")
+        if (good and self.outcome != "permit") or not (good or self.code in CODES):
+            raise error_for("internal_error", "decision")
+
+    @property
+    def verdict(self) -> DecisionOutcome:
+        """Return what the token itself earned, whatever the phase makes of it."""
+        return "permit" if self.verified is not None else CODES[self.code].outcome
+
+    @property
+    def reason(self) -> Reason | None:
+        """Return the reason that the code belongs to, or None for a good token."""
+        return None if self.code == OK else CODES[self.code].reason
+
+    @property
+    def let_through(self) -> bool:
+        """Return whether the request is permitted although its token was not verified."""
+        return self.outcome == "permit" and self.verified is None
+
+    @property
+    def evidence(self) -> dict[str, SafeValue]:
+        """Return flat values that are fit for a structured log."""
+        good = self.verified
+        return {
+            "outcome": self.outcome,
+            "verdict": self.verdict,
+            "code": self.code,
+            "reason": self.reason,
+            "place": self.place,
+            "phase": self.phase,
+            "partner": self.partner,
+            "route": self.route,
+            "warnings": self.warnings,
+            "issuer": None if good is None else good.issuer,
+            "alg": None if good is None else good.alg,
+            "kid": None if good is None else good.kid,
+        }
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Decision is neither true nor false: look at its outcome")
+
+
+class DecisionPolicy(Protocol):
+    """Turn what a verification found into a decision; see ``rapidjws.policy.Rollout``."""
+
+    def second_look_s(self, refused: RapidJWSError, partner: str | None, now_s: int) -> int | None:
+        """Return another time at which a token is to be tried, for a partner with a leeway of its own."""
+
+    def decide(
+        self, settled: Settled, *, partner: str | None, route: str | None, now_s: int, elapsed_ns: int
+    ) -> Decision:
+        """Return the decision, and count it."""
+
+
+def plain_decision(settled: Settled, *, partner: str | None, route: str | None) -> Decision:
+    """Return the decision of an engine without a rollout: what is not good is refused."""
+    if isinstance(settled, VerifiedJWS):
+        return Decision(outcome="permit", code=OK, partner=partner, route=route, verified=settled)
+    return Decision(
+        outcome=settled.outcome, code=settled.code, place=settled.place, partner=partner, route=route
+    )
+
+
+def _fault(fault: Exception) -> RapidJWSError:
+    """Return an error as it is, and anything else as a fault of ours: indeterminate, never a crash."""
+    return fault if isinstance(fault, RapidJWSError) else error_for("internal_error", type(fault).__name__)
+
+
+def decide(
+    verify: Callable[..., VerifiedJWS],
+    policy: DecisionPolicy | None,
+    token: Token | None,
+    partner: str | None,
+    route: str | None,
+    now: float | None,
+) -> Decision:
+    """Verify one token, if there is one, and decide."""
+    started_ns = perf_counter_ns()
+    settled: Settled
+    try:
+        settled = verify(token, now) if token else error_for("missing_token", "token")
+    except Exception as fault:
+        settled = _fault(fault)
+    if policy is None:
+        return plain_decision(settled, partner=partner, route=route)
+    now_s = int(time() if now is None else now)
+    if isinstance(settled, RapidJWSError):
+        again_s = policy.second_look_s(settled, partner, now_s)
+        if again_s is not None:
+            try:
+                settled = verify(token, again_s)
+            except Exception as fault:
+                settled = _fault(fault)
+    elapsed_ns = perf_counter_ns() - started_ns
+    return policy.decide(settled, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns)
+
+
+async def adecide(
+    averify: Callable[..., Awaitable[VerifiedJWS]],
+    policy: DecisionPolicy | None,
+    token: Token | None,
+    partner: str | None,
+    route: str | None,
+    now: float | None,
+) -> Decision:
+    """Verify and decide from asyncio, in a batch with what else arrives."""
+    started_ns = perf_counter_ns()
+    settled: Settled
+    try:
+        settled = await averify(token, now) if token else error_for("missing_token", "token")
+    except Exception as fault:
+        settled = _fault(fault)
+    if policy is None:
+        return plain_decision(settled, partner=partner, route=route)
+    now_s = int(time() if now is None else now)
+    if isinstance(settled, RapidJWSError):
+        again_s = policy.second_look_s(settled, partner, now_s)
+        if again_s is not None:
+            try:
+                settled = await averify(token, again_s)
+            except Exception as fault:
+                settled = _fault(fault)
+    elapsed_ns = perf_counter_ns() - started_ns
+    return policy.decide(settled, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns)

@@ -1,0 +1,159 @@
+"""One partner: whose tokens it may send, by which algorithms until when, and what they must hold.
+
+The partner's rules come after the issuer's and only narrow them, but for the leeway, which may be wider too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose import limits
+from rapidjws.jose.jwa import ALGORITHM_TABLE
+
+if TYPE_CHECKING:
+    from rapidjws.engine.result import VerifiedJWS
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._@:/-]{1,128}\Z")
+
+
+def checked_when_s(place: str, value: object) -> int:
+    """Return a moment.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: not whole seconds since the epoch.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limits.NUMERIC_DATE_MAX_S:
+        raise error_for("configuration_invalid", place, expected="whole seconds since the epoch")
+    return value
+
+
+def _texts(place: str, values: Iterable[str]) -> tuple[str, ...]:
+    texts = () if isinstance(values, str) else tuple(values)
+    if isinstance(values, str) or not all(isinstance(text, str) and text for text in texts):
+        raise error_for("configuration_invalid", place, expected="a list of non-empty strings")
+    return texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partner:
+    """Describe one partner.
+
+    Args:
+        name: How the gateway names it: up to 128 letters, digits and ``._@:/-``.
+        issuers: The ``iss`` it may use; empty for each issuer of the engine.
+        algorithms: The ``alg`` it may use; empty for all that its issuer may.
+        retiring: Algorithm -> the moment, in seconds since the epoch, from which on it is refused.
+        leeway_s: Clock difference forgiven, whole seconds, instead of the issuer's; None for the issuer's.
+        required_claims: Claims that must be there and not null.
+        scopes: Values that ``scope`` (RFC 8693 s.4.2) or ``scp`` must hold.
+        contact: Mail address of its technical contact, or None.
+        allow_listed_until_s: Until when it is let through in the phase ``allow_list``, or None.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with the place of the argument.
+    """
+
+    name: str
+    issuers: Iterable[str] = ()
+    algorithms: Iterable[str] = ()
+    retiring: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    leeway_s: int | None = None
+    required_claims: Iterable[str] = ()
+    scopes: Iterable[str] = ()
+    contact: str | None = None
+    allow_listed_until_s: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        if not isinstance(self.name, str) or not _NAME.match(self.name):
+            raise error_for("configuration_invalid", "partner.name", expected="letters, digits and ._@:/-")
+        put = object.__setattr__
+        for place in ("issuers", "algorithms", "required_claims", "scopes"):
+            put(self, place, _texts(f"partner.{place}", getattr(self, place)))
+        for alg in (*self.algorithms, *self.retiring):
+            if alg not in ALGORITHM_TABLE:
+                raise error_for("configuration_invalid", "partner.algorithms", actual=str(alg))
+        retiring = {
+            alg: checked_when_s(f"partner.retiring.{alg}", when_s) for alg, when_s in self.retiring.items()
+        }
+        put(self, "retiring", MappingProxyType(retiring))
+        if self.allow_listed_until_s is not None:
+            checked_when_s("partner.allow_listed_until_s", self.allow_listed_until_s)
+        if self.leeway_s is not None and (
+            not isinstance(self.leeway_s, int)
+            or isinstance(self.leeway_s, bool)
+            or not 0 <= self.leeway_s <= limits.LEEWAY_MAX_S
+        ):
+            raise error_for(
+                "configuration_invalid", "partner.leeway_s", expected=f"0 to {limits.LEEWAY_MAX_S}"
+            )
+        if self.contact is not None and (
+            not isinstance(self.contact, str) or "@" not in self.contact or not self.contact.isprintable()
+        ):
+            raise error_for("configuration_invalid", "partner.contact", expected="a mail address")
+
+    def is_allow_listed(self, now_s: int) -> bool:
+        """Return whether it is let through in the phase ``allow_list``; on its end date no more."""
+        return self.allow_listed_until_s is not None and now_s < self.allow_listed_until_s
+
+    def objection(self, verified: VerifiedJWS, now_s: int) -> RapidJWSError | None:
+        """Return why a verified token is not good for this partner, or None."""
+        if self.issuers and verified.issuer not in tuple(self.issuers):
+            return error_for("partner_mismatch", "claims.iss", expected=tuple(self.issuers))
+        alg = verified.alg
+        until_s = self.retiring.get(alg)
+        if until_s is not None:
+            if now_s >= until_s:
+                return error_for("algorithm_not_allowed", "header.alg", "a successor", f"{alg}, retired")
+        elif self.algorithms and alg not in self.algorithms:
+            return error_for("algorithm_not_allowed", "header.alg", tuple(self.algorithms), alg)
+        if self.leeway_s is not None:
+            late = _outside(verified.claims, self.leeway_s, now_s)
+            if late is not None:
+                return late
+        if self.required_claims or self.scopes:
+            return self._missing(verified.claims)
+        return None
+
+    def warning(self, alg: str) -> tuple[str, int] | None:
+        """Return a sentence about a retiring algorithm and the moment it ends, or None."""
+        until_s = self.retiring.get(alg)
+        return None if until_s is None else (f"algorithm {alg} is accepted for a limited time only", until_s)
+
+    def _missing(self, claims: Mapping[str, Any]) -> RapidJWSError | None:
+        for name in self.required_claims:
+            if claims.get(name) is None:
+                return error_for("missing_claim", f"claims.{name}")
+        held = scopes_of(claims)
+        for scope in self.scopes:
+            if scope not in held:
+                return error_for("insufficient_scope", "claims.scope", expected=scope)
+        return None
+
+
+def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Return the scopes of a Claims Set: ``scope`` as text, or ``scp`` as a list or text."""
+    for name in ("scope", "scp"):
+        value = claims.get(name)
+        if isinstance(value, str):
+            return frozenset(value.split(" "))
+        if isinstance(value, list):
+            return frozenset(item for item in value if isinstance(item, str))
+    return frozenset()
+
+
+def _outside(claims: Mapping[str, Any], leeway_s: int, now_s: int) -> RapidJWSError | None:
+    """Refuse times outside of the partner's own leeway, where it is narrower than the issuer's."""
+    exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
+    if exp is not None and now_s >= exp + leeway_s:
+        return error_for("expired", "claims.exp", expected=f"leeway {leeway_s} s")
+    if nbf is not None and now_s < nbf - leeway_s:
+        return error_for("not_yet_valid", "claims.nbf", expected=f"leeway {leeway_s} s")
+    if iat is not None and now_s < iat - leeway_s:
+        return error_for("issued_in_future", "claims.iat", expected=f"leeway {leeway_s} s")
+    return None
