@@ -8,7 +8,7 @@
     │   ├── SignatureInvalid        the signature does not verify
     │   │   └── SignaturesRefused     of several signatures, not the ones that are due
     │   ├── ClaimRefused            a claim is missing, wrong or out of its time
-    │   └── PolicyRefused           replayed or revoked
+    │   └── PolicyRefused           absent, replayed, revoked or out of place
     ├── KeyRefused                one key is not fit for use
     ├── KeySetRefused             a whole JWK Set is not fit for use
     ├── Unavailable               nothing is known about the token yet: indeterminate
@@ -79,14 +79,8 @@ class RapidJWSError(Exception):
 
     def as_dict(self) -> dict[str, SafeValue]:
         """Return the error as flat values fit for a structured log."""
-        return {
-            "code": self.code,
-            "reason": self.reason,
-            "outcome": self.outcome,
-            "place": self.place,
-            "expected": _bounded(self.expected),
-            "actual": _bounded(self.actual),
-        }
+        seen = {"expected": _bounded(self.expected), "actual": _bounded(self.actual)}
+        return {"code": self.code, "reason": self.reason, "outcome": self.outcome, "place": self.place} | seen
 
     def __str__(self) -> str:
         where = "" if self.place is None else f" at {_shown_place(self.place)}"
@@ -173,7 +167,7 @@ class ClaimRefused(TokenRefused):
 
 
 class PolicyRefused(TokenRefused):
-    """The token is good in itself but replayed or revoked."""
+    """The token is absent, replayed, revoked, or not good for this partner."""
 
     __slots__ = ()
 
@@ -328,13 +322,11 @@ _ROWS: Final = (
          "The issuer leaves it out.", "Ask the issuer to send it, or stop requiring it."),
     # What the token meets beyond itself
     Code("missing_token", PolicyRefused, "policy", "the request carries no token",
-         "A client that does not sign yet, or a proxy that strips the header.",
-         "Send the token where this service looks for it."),
+         "A client that does not sign, or a proxy that strips the header.", "Send it where it belongs."),
     Code("partner_mismatch", PolicyRefused, "policy", "the token's issuer does not belong to this partner",
-         "A token of another partner, or an issuer not entered for this one.",
-         "Compare the partner's issuers with the token's iss.", escalate=True),
-    Code("insufficient_scope", PolicyRefused, "policy", "the token lacks a scope that is required",
-         "A token for other purposes.", "Ask for a token with the scope."),
+         "A token of another, or an issuer not entered.", "Compare its issuers with iss.", escalate=True),
+    Code("insufficient_scope", PolicyRefused, "policy", "the token lacks a required scope",
+         "A token for other purposes.", "Ask for one with the scope."),
     Code("replayed", PolicyRefused, "policy", "the token was used before",
          "A copied token, or a client that sends one twice.", "Get a new token for each use.", escalate=True),
     Code("revoked", PolicyRefused, "policy", "the token, its key or its session is revoked",

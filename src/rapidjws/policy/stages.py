@@ -1,8 +1,8 @@
 """The phases of a rollout, and which one holds for a partner and a route.
 
 detection lets all through and counts; warning lets all through and says so; allow_list refuses but for
-partners on the list until their end date; enforcement refuses. A stage holds one phase for a partner, a route,
-both or neither; the most specific one holds. What this never does: keep anything, or look at a token.
+partners on the list until their end date; enforcement refuses. A stage holds one phase for a partner, a
+route, both or neither; the most specific one holds. What this never does: keep anything, or look at a token.
 """
 
 from __future__ import annotations
