@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from rapidjws.cli.contract import contract
 from rapidjws.cli.demo import demo
 from rapidjws.cli.diagnose import diagnose
 from rapidjws.cli.diff import diff
@@ -28,6 +29,7 @@ app.command()(sign)
 app.command()(keygen)
 app.command()(jwk)
 app.add_typer(jwks, name="jwks")
+app.add_typer(contract, name="contract")
 app.command()(diagnose)
 app.command()(diff)
 app.command()(openssl)

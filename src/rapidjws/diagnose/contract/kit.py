@@ -1,0 +1,193 @@
+"""The folder of one partner: what was agreed, our test keys, samples both ways. Plain files to be mailed.
+
+contract.json         what was agreed, and what was attested by hand
+ours/jwks.json        our test keys, public
+ours/private/         our test keys, private (mode 0600; never sent)
+ours/samples.json     tokens of ours, good and deliberately bad (``contract send``)
+theirs/jwks.json      the partner's test keys, where there is no address
+theirs/samples.json   the partner's tokens, with what they expect of us
+theirs/verdicts.json  the partner's verdicts on our samples
+report.{json,md,html,jws}   what ``contract check`` found
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jose.jwk import JWK
+from rapidjws.testing.keys import make_key
+
+VERSION: Final = 1
+ATTESTED: Final = ("audit_reverified", "rollback_tested", "alerts_configured")
+"""What no program can see: who says so, and when, stands in the contract."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What two sides agreed.
+
+    Attributes:
+        partner: The partner's name.
+        our_iss: Our iss in tokens to them.
+        our_audience: What aud our tokens name: them.
+        their_iss: Their iss.
+        their_audience: What aud their tokens name: us.
+        algorithms: The algorithms of both directions; the first is ours.
+        leeway_s: Clock difference forgiven, seconds.
+        lifetime_s: Life of a token, seconds.
+        jwks_url: Where they publish their keys, or None for ``theirs/jwks.json``.
+        publish_before_use_s: How long a new key is published before it signs: the rotation plan.
+        temporary_leeway_s: Leeway until ``temporary_until``, or None.
+        temporary_until: Seconds since the epoch.
+        attested: Checks made by hand: name -> who and when.
+    """
+
+    partner: str
+    our_iss: str
+    our_audience: str
+    their_iss: str
+    their_audience: str
+    algorithms: tuple[str, ...] = ("ES256",)
+    leeway_s: int = 60
+    lifetime_s: int = 300
+    jwks_url: str | None = None
+    publish_before_use_s: int = _DAY_S
+    temporary_leeway_s: int | None = None
+    temporary_until: int | None = None
+    attested: dict[str, str] = field(default_factory=dict)
+
+    def leeway_at(self, now_s: float) -> int:
+        """Return the leeway that holds at a moment: a temporary one ends by itself."""
+        until = self.temporary_until
+        if self.temporary_leeway_s is not None and until is not None and now_s < until:
+            return self.temporary_leeway_s
+        return self.leeway_s
+
+
+def load(folder: Path) -> Contract:
+    """Read a contract.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: no contract, or not one of this version.
+    """
+    value = read_json(folder / "contract.json")
+    if not isinstance(value, dict) or value.pop("version", None) != VERSION:
+        raise error_for("configuration_invalid", "contract.json", f"a contract of version {VERSION}")
+    try:
+        made = Contract(**{**value, "algorithms": tuple(value.get("algorithms", ()))})
+    except TypeError as fault:
+        raise error_for("configuration_invalid", "contract.json", actual=str(fault)[:80]) from None
+    for name in made.algorithms:
+        if name not in ALGORITHM_TABLE:
+            raise error_for("configuration_invalid", "contract.algorithms", tuple(ALGORITHM_TABLE), str(name))
+    return made
+
+
+def save(folder: Path, contract: Contract) -> None:
+    """Write a contract."""
+    write_json(folder / "contract.json", {"version": VERSION, **asdict(contract)})
+
+
+def init(folder: Path, contract: Contract, *, force: bool = False) -> None:
+    """Make a partner's folder with fresh test keys of ours.
+
+    Args:
+        folder: Where.
+        contract: What was agreed.
+        force: Whether an existing contract is replaced, with its keys.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: the folder has a contract, or the name is unfit.
+    """
+    if not _NAME.fullmatch(contract.partner):
+        raise error_for("configuration_invalid", "partner", "letters, digits, '.', '_' and '-'")
+    if (folder / "contract.json").exists() and not force:
+        raise error_for("configuration_invalid", "folder", "a folder without a contract", str(folder)[-60:])
+    (folder / "ours" / "private").mkdir(parents=True, exist_ok=True)
+    (folder / "ours" / "private").chmod(0o700)
+    (folder / "theirs").mkdir(exist_ok=True)
+    published = []
+    for alg in contract.algorithms:
+        key = make_key(alg, kid=f"test-{alg.lower()}-{int(time.time())}")
+        write_private(folder / "ours" / "private" / f"{alg}.json", key)
+        if not key.is_symmetric:
+            published.append({**key.public().as_dict(), "use": "sig"})
+    write_private(folder / "ours" / "private" / "report.json", make_key("ES256", kid="contract-report"))
+    write_json(folder / "ours" / "jwks.json", {"keys": published})
+    (folder / "README.md").write_text(_README.format(c=contract), encoding="utf-8")
+    save(folder, contract)
+
+
+def private_key(folder: Path, name: str) -> JWK:
+    """Return one of our test keys.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: it is not there.
+    """
+    path = folder / "ours" / "private" / f"{name}.json"
+    try:
+        return JWK.from_json(path.read_bytes(), private=True)
+    except (OSError, RapidJWSError):
+        raise error_for("configuration_invalid", f"ours/private/{name}.json", "our test key") from None
+
+
+def set_leeway(folder: Path, leeway_s: int, until_s: int) -> Contract:
+    """Give a partner a wider leeway until a moment, after which the agreed one holds again.
+
+    Args:
+        folder: The partner's folder.
+        leeway_s: Seconds, 0 to 86 400.
+        until_s: Seconds since the epoch.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    if not 0 <= leeway_s <= _DAY_S:
+        raise error_for("configuration_invalid", "leeway_s", f"0 to {_DAY_S}", leeway_s)
+    made = replace(load(folder), temporary_leeway_s=leeway_s, temporary_until=until_s)
+    save(folder, made)
+    return made
+
+
+def write_private(path: Path, key: JWK) -> None:
+    """Write a private key for its owner's eyes only."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(json.dumps(key.as_dict(private=True), indent=2) + "\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON to be read by people."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Return a file's JSON, or None where there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+_README: Final = """# Contract test: {c.partner}
+
+1. Read `contract.json`: issuers, audiences, algorithms, leeway. Correct it together.
+2. Verify each token of `ours/samples.json` with the keys of `ours/jwks.json`, at the time `check_at` if your
+   library can be told the time. Write `theirs/verdicts.json`: `{{"name": "accepted" or "refused", ...}}`;
+   leave out what you could not run.
+3. Put your test keys into `theirs/jwks.json` (or name your address as `jwks_url`), and tokens into
+   `theirs/samples.json`: `[{{"name": "...", "token": "...", "expect": "accepted" or "refused"}}, ...]`, with
+   `check_at` (seconds since 1970) where it matters. At least one good, one expired, one tampered.
+4. Send the folder back without `ours/private`. `rapidjws contract check` walks the checklist, and
+   `pytest --jws-partner FOLDER` does the same in CI.
+"""
