@@ -1,0 +1,17 @@
+"""The doors: the same verdict for ASGI, WSGI, webhooks and the sidecar behind a gateway."""
+
+from rapidjws.gateway.answer import Answer, answer_for, trusted_headers
+from rapidjws.gateway.asgi import JWSMiddleware
+from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.webhook import verify_webhook
+from rapidjws.gateway.wsgi import WSGIMiddleware
+
+__all__ = [
+    "Answer",
+    "JWSMiddleware",
+    "TokenPlace",
+    "WSGIMiddleware",
+    "answer_for",
+    "trusted_headers",
+    "verify_webhook",
+]

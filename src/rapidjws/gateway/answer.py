@@ -1,0 +1,140 @@
+"""What a door answers: status, RFC 6750 challenge, RFC 9457 problem, warnings, and headers to be trusted.
+
+Nothing of a token is in an answer but its verified names, and only towards the service behind the door.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.errors import CODES
+from rapidjws.policy.partner import scopes_of
+
+if TYPE_CHECKING:
+    from rapidjws.engine.decision import Decision
+
+PREFIX: Final = "x-jws-"
+"""All headers whose names begin so are ours: what a client sends under it is removed."""
+
+TRUSTED: Final = (
+    "x-jws-status",
+    "x-jws-issuer",
+    "x-jws-subject",
+    "x-jws-scope",
+    "x-jws-kid",
+    "x-jws-partner",
+)
+"""Headers for the service behind the door; each is always set, empty where nothing was verified."""
+
+VALUE_MAX_CHARS: Final = 1024
+RETRY_AFTER_S: Final = 5
+PROBLEM_TYPE: Final = "urn:rapidjws:problem:"
+FORBIDDEN: Final = frozenset({"insufficient_scope", "partner_mismatch"})
+"""Codes of good tokens that do not suffice: 403."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Hold a refusal as HTTP.
+
+    Attributes:
+        status: 401, 403 or 503.
+        headers: Names in lower case, and values.
+        body: A problem document (RFC 9457).
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def answer_for(decision: Decision, *, realm: str = "api", scheme: str = "Bearer") -> Answer | None:
+    """Return what a client gets instead of the service's answer, or None where it gets that.
+
+    Args:
+        decision: What was decided.
+        realm: The ``realm`` of the challenge.
+        scheme: Its authentication scheme.
+
+    Returns:
+        The refusal, or None for a permit.
+
+    Source: RFC 6750 section 3, RFC 9110 sections 10.2.3 and 15.6.4, RFC 9457 section 3.
+    """
+    if decision.outcome == "permit":
+        return None
+    code = decision.code
+    headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
+    if decision.outcome == "indeterminate":
+        status, title = 503, "Service Unavailable"
+        headers.append(("retry-after", str(RETRY_AFTER_S)))
+    elif code in FORBIDDEN:
+        status, title = 403, "Forbidden"
+    else:
+        status, title = 401, "Unauthorized"
+    if status != 503:
+        headers.append(("www-authenticate", _challenge(code, realm, scheme or "Bearer")))
+    row = CODES[code]
+    problem: dict[str, Any] = {
+        "type": PROBLEM_TYPE + code,
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": row.meaning,
+    }
+    return Answer(status=status, headers=tuple(headers), body=json.dumps(problem).encode())
+
+
+def _challenge(code: str, realm: str, scheme: str) -> str:
+    """Return the challenge; a request without a token gets no error (RFC 6750 s.3.1)."""
+    text = f'{scheme} realm="{realm}"'
+    if code == "missing_token":
+        return text
+    error = "insufficient_scope" if code == "insufficient_scope" else "invalid_token"
+    return f'{text}, error="{error}", error_description="{code}: {CODES[code].meaning}"'.replace("\\", "")
+
+
+def warning_headers(decision: Decision) -> list[tuple[str, str]]:
+    """Return headers that tell a client what will be refused, and when (RFC 8594, RFC 9745)."""
+    headers = [("warning", f'299 rapidjws "{text}"') for text in decision.warnings]
+    if decision.deprecated_at_s is not None:
+        headers.append(("deprecation", f"@{decision.deprecated_at_s}"))
+    if decision.sunset_at_s is not None:
+        headers.append(("sunset", formatdate(decision.sunset_at_s, usegmt=True)))
+    return headers
+
+
+def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
+    """Return the headers that the service may trust; empty ones overwrite what a client made up.
+
+    A value that is not plain printable ASCII is left empty: the claims hold it.
+    """
+    values = dict.fromkeys(TRUSTED, "")
+    values["x-jws-partner"] = _plain(decision.partner)
+    verified = decision.verified
+    if verified is None:
+        values["x-jws-status"] = f"unverified {decision.code}"
+    else:
+        claims = verified.claims
+        values["x-jws-status"] = "verified"
+        values["x-jws-issuer"] = _plain(verified.issuer)
+        values["x-jws-subject"] = _plain(claims.get("sub"))
+        values["x-jws-scope"] = _plain(" ".join(sorted(scopes_of(claims))))
+        values["x-jws-kid"] = _plain(verified.kid)
+    return list(values.items())
+
+
+def _plain(value: object) -> str:
+    """Return text that is safe in a header, or nothing (RFC 9110 s.5.5)."""
+    fits = (
+        isinstance(value, str) and len(value) <= VALUE_MAX_CHARS and value.isascii() and value.isprintable()
+    )
+    return str(value).strip() if fits else ""
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a header's name is ours, in any spelling that a server may fold into it."""
+    return name.lower().replace("_", "-").startswith(PREFIX)

@@ -1,0 +1,330 @@
+"""The doors for applications: ASGI, WSGI and webhooks give one verdict, and headers that can be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+from rollouts import ISSUER, engine, rollout
+
+import rapidjws
+from rapidjws.engine.decision import Decision
+from rapidjws.errors import error_for
+from rapidjws.gateway import (
+    JWSMiddleware,
+    TokenPlace,
+    WSGIMiddleware,
+    answer_for,
+    trusted_headers,
+    verify_webhook,
+)
+from rapidjws.gateway.answer import TRUSTED, is_ours
+from rapidjws.gateway.place import AMBIGUOUS
+from rapidjws.policy import Partner
+from rapidjws.signing import LocalSigner
+from rapidjws.testing import make_key
+
+Headers = list[tuple[str, str]]
+SPOOFED: Headers = [
+    ("X-JWS-Subject", "admin"),
+    ("x_jws_issuer", "https://evil.example"),
+    ("X-Jws-Status", "verified"),
+]
+
+
+def fresh(**changes: Any) -> str:
+    """Return a token that is good now."""
+    return ISSUER.token(ISSUER.claims(int(time.time()), **changes))
+
+
+def bearer(token: str) -> Headers:
+    """Return the header that carries a token."""
+    return [("Authorization", f"Bearer {token}")]
+
+
+class Reply:
+    """Hold what came back, and what the application saw."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.seen: Decision | None = None
+        self.inner: dict[str, str] = {}
+
+
+def through_asgi(headers: Headers, path: str = "/a", **options: Any) -> Reply:
+    """Send one request through the ASGI door."""
+    reply = Reply()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        reply.seen = scope.get("rapidjws")
+        reply.inner = {name.decode(): value.decode() for name, value in scope["headers"]}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            reply.status = message["status"]
+            reply.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            reply.body += message["body"]
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    scope = {"type": "http", "path": path, "raw_path": path.encode(), "headers": raw}
+    of = options.pop("of", None) or engine()
+    asyncio.run(JWSMiddleware(app, engine=of, **options)(scope, receive, send))
+    return reply
+
+
+def through_wsgi(headers: Headers, path: str = "/a", **options: Any) -> Reply:
+    """Send one request through the WSGI door, with headers joined as servers do."""
+    reply = Reply()
+    environ: dict[str, Any] = {"PATH_INFO": path, "SCRIPT_NAME": ""}
+    for name, value in headers:
+        key = "HTTP_" + name.upper().replace("-", "_")
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+
+    def app(inner: Any, start: Any) -> list[bytes]:
+        reply.seen = inner.get("rapidjws")
+        reply.inner = {
+            name[5:].lower().replace("_", "-"): value for name, value in inner.items() if name[:5] == "HTTP_"
+        }
+        start("200 OK", [])
+        return [b"fine"]
+
+    def start(status: str, found: Headers) -> Any:
+        reply.status, reply.headers = int(status[:3]), dict(found)
+
+    of = options.pop("of", None) or engine()
+    reply.body = b"".join(WSGIMiddleware(app, engine=of, **options)(environ, start))
+    return reply
+
+
+DOORS = pytest.mark.parametrize("door", [through_asgi, through_wsgi])
+
+
+@DOORS
+def test_good_token_passes_with_its_claims(door: Any) -> None:
+    """A good token reaches the application, with claims and headers of what was verified."""
+    reply = door(bearer(fresh(sub="ann", scope="b a")))
+    assert (reply.status, reply.body) == (200, b"fine")
+    assert reply.seen.verified.claims["sub"] == "ann"
+    assert reply.inner["x-jws-subject"] == "ann"
+    assert reply.inner["x-jws-issuer"] == ISSUER.iss
+    assert reply.inner["x-jws-scope"] == "a b"
+    assert reply.inner["x-jws-status"] == "verified"
+
+
+@DOORS
+@pytest.mark.parametrize(("case", "code"), [
+    ("missing", "missing_token"), ("forged", "signature_invalid"), ("expired", "expired"),
+    ("unknown kid", "unknown_kid"), ("twice", "malformed_token"), ("basic", "malformed_token"),
+    ("empty", "malformed_token"),
+])  # fmt: skip
+def test_bad_requests_get_401_and_their_code(door: Any, case: str, code: str) -> None:
+    """Each kind of bad request gets 401, a challenge and a problem with its code, and no application."""
+    now_s = int(time.time())
+    headers = {
+        "missing": [],
+        "forged": bearer(fresh().rpartition(".")[0] + "." + fresh(sub="x").rpartition(".")[2]),
+        "expired": bearer(ISSUER.token(ISSUER.claims(now_s - 9000))),
+        "unknown kid": bearer(ISSUER.token(ISSUER.claims(now_s), header={"kid": "made-up"})),
+        "twice": bearer(fresh()) + bearer(fresh()),
+        "basic": [("Authorization", "Basic YTpi")],
+        "empty": [("Authorization", "Bearer ")],
+    }[case]
+    reply = door(headers)
+    problem = json.loads(reply.body)
+    assert (reply.status, problem["status"], problem["code"]) == (401, 401, code)
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert ('error="invalid_token"' in reply.headers["www-authenticate"]) == (case != "missing")
+    assert reply.headers["www-authenticate"].startswith('Bearer realm="api"')
+    assert reply.inner == {}
+
+
+@DOORS
+def test_missing_scope_gets_403(door: Any) -> None:
+    """A good token without a scope that is due gets 403 with RFC 6750's own error."""
+    of = engine(rollout(Partner(name="a", scopes=["pay"])))
+    reply = door(bearer(fresh()), of=of, partner_of=lambda request: "a")
+    assert reply.status == 403
+    assert 'error="insufficient_scope"' in reply.headers["www-authenticate"]
+
+
+def test_outage_gets_503() -> None:
+    """An indeterminate decision is 503 with Retry-After, and no challenge."""
+    answer = answer_for(Decision(outcome="indeterminate", code="keys_unavailable"))
+    assert answer is not None
+    assert answer.status == 503
+    assert {name for name, _ in answer.headers} >= {"retry-after"}
+    assert "www-authenticate" not in dict(answer.headers)
+
+
+@DOORS
+@pytest.mark.parametrize("signed", [True, False])
+def test_spoofed_headers_never_arrive(door: Any, signed: bool) -> None:
+    """What a client sends under our names is gone, also where the request is let through unsigned."""
+    of = engine(rollout(phase="detection"))
+    reply = door((bearer(fresh(sub="ann")) if signed else []) + SPOOFED, of=of)
+    assert reply.status == 200
+    assert "admin" not in reply.inner.values()
+    assert "https://evil.example" not in reply.inner.values()
+    assert reply.inner["x-jws-subject"] == ("ann" if signed else "")
+    assert reply.inner["x-jws-status"] == ("verified" if signed else "unverified missing_token")
+
+
+@DOORS
+def test_spoofed_headers_are_removed_on_exempt_paths(door: Any) -> None:
+    """A path that needs no token hands on no trusted header either."""
+    reply = door(SPOOFED, "/healthz", exempt=frozenset({"/healthz"}))
+    assert reply.status == 200
+    assert not any(is_ours(name) for name in reply.inner)
+    assert reply.seen is None
+
+
+@DOORS
+def test_warning_phase_tells_the_client(door: Any) -> None:
+    """In warning the response says what will be refused, and from when on."""
+    policy = rollout(phase="detection")
+    policy.promote(by="ann", enforce_on_s=1_900_000_000)
+    reply = door([], of=engine(policy))
+    assert reply.status == 200
+    assert reply.headers["warning"].startswith('299 rapidjws "missing_token')
+    assert reply.headers["deprecation"] == "@1800000000"
+    assert reply.headers["sunset"] == "Sun, 17 Mar 2030 17:46:40 GMT"
+
+
+@DOORS
+def test_route_and_partner_reach_the_rollout(door: Any) -> None:
+    """A stricter stage of one route holds at the door, whatever the path's spelling."""
+    policy = rollout(phase="detection")
+    policy.promote(by="ann", route="/pay", to="enforcement")
+    of = engine(policy)
+    assert [door([], path, of=of).status for path in ("/a", "/pay", "/pay/1", "//pay")] == [
+        200,
+        401,
+        401,
+        401,
+    ]
+
+
+@DOORS
+def test_token_from_header_and_cookie(door: Any) -> None:
+    """A named header and a cookie carry tokens as well, and nothing else does."""
+    token = fresh()
+    named = TokenPlace(header="X-Token", scheme="")
+    assert door([("X-Token", token)], place=named).status == 200
+    assert door(bearer(token), place=named).status == 401
+    jar = TokenPlace(cookie="session")
+    assert door([("Cookie", f"a=b; session={token}")], place=jar).status == 200
+    assert door([("Cookie", f"session={token}; session={token}")], place=jar).status == 401
+
+
+def test_subject_that_is_no_header_is_left_out() -> None:
+    """Claims with line breaks, other scripts or great length never become headers."""
+    for subject in ("a\r\nX-Admin: 1", "\u00fc", "a" * 5000, "\x7f"):
+        decision = engine().decide(fresh(sub=subject))
+        assert decision.outcome == "permit"
+        assert dict(trusted_headers(decision))["x-jws-subject"] == ""
+        assert tuple(name for name, _ in trusted_headers(decision)) == TRUSTED
+
+
+def test_websocket_is_closed_before_it_opens() -> None:
+    """A websocket without a token is closed, and its application never runs."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/", "headers": []}
+    asyncio.run(JWSMiddleware(app, engine=engine())(scope, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008, "reason": ""}]
+
+
+def test_lifespan_passes() -> None:
+    """What is no request is handed on untouched."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope)
+
+    asyncio.run(JWSMiddleware(app, engine=engine())({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    assert seen == [{"type": "lifespan"}]
+
+
+def test_place_refuses_what_has_two_readings() -> None:
+    """Two values, another scheme and a bare scheme are ambiguous; no value is none."""
+    place = TokenPlace()
+    assert place.token([]) is None
+    assert place.token([b"bearer abc"]) == b"abc"
+    for values in ([b"Bearer a", b"Bearer b"], [b"Basic a"], [b"Bearer"], [b"Bearera"], [b"Bearer  "]):
+        assert place.token(values) == AMBIGUOUS
+    for wrong in ({"header": "a b"}, {"header": ""}, {"cookie": "a;b"}, {"scheme": 'x"'}):
+        with pytest.raises(rapidjws.ConfigurationError):
+            TokenPlace(**wrong)  # type: ignore[arg-type]
+
+
+KEY = make_key("ES256", kid="hook")
+SIGNER = LocalSigner(KEY, "ES256")
+HOOK = rapidjws.Verifier(KEY.public(), algorithms=["ES256"])
+
+
+def detached(body: bytes) -> str:
+    """Return a detached signature over a body."""
+    from rapidjws.signing.compact import assemble
+    from rapidjws.signing.header import header_octets
+
+    head, _, signature = assemble(header_octets({"alg": "ES256", "kid": "hook"}), body, SIGNER).split(".")
+    return f"{head}..{signature}"
+
+
+def test_webhook_with_detached_signature() -> None:
+    """A detached signature verifies the body as received; another body, none or two signatures do not."""
+    body = b'{"event": "paid"}'
+    good = {"X-JWS-Signature": detached(body)}
+    decision = verify_webhook(HOOK, body=body, headers=good)
+    assert decision.verified is not None
+    assert decision.verified.payload == body
+    assert verify_webhook(HOOK, body=b'{"event":"paid"}', headers=good).code == "signature_invalid"
+    assert verify_webhook(HOOK, body=body).code == "missing_token"
+    assert verify_webhook(HOOK, body=body, headers=[*good.items(), *good.items()]).code == "malformed_token"
+    assert verify_webhook(HOOK, body=body, headers=good, max_body_bytes=4).code == "too_large"
+
+
+def test_webhook_whose_body_is_the_jws() -> None:
+    """A body that is a JWS gives its payload; an empty or broken one is refused with a code."""
+    head, _, signature = detached(b"paid").split(".")
+    body = f"{head}.cGFpZA.{signature}".encode()
+    decision = verify_webhook(HOOK, body=body, signature_header=None)
+    assert decision.verified is not None
+    assert decision.verified.payload == b"paid"
+    assert verify_webhook(HOOK, body=b"", signature_header=None).code == "missing_token"
+    assert verify_webhook(HOOK, body=b"x", signature_header=None).outcome == "deny"
+
+
+def test_webhook_fault_of_ours_is_indeterminate() -> None:
+    """A fault inside the verifier is no permit and no crash."""
+
+    class Broken:
+        def verify(self, *args: Any, **named: Any) -> Any:
+            raise ZeroDivisionError
+
+    class Down:
+        def verify(self, *args: Any, **named: Any) -> Any:
+            raise error_for("keys_unavailable")
+
+    assert verify_webhook(Broken(), body=b"x", signature_header=None).outcome == "indeterminate"  # type: ignore[arg-type]
+    assert verify_webhook(Down(), body=b"x", signature_header=None).outcome == "indeterminate"  # type: ignore[arg-type]
