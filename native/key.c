@@ -64,7 +64,11 @@ static rj_status key_build_rsa(rj_runtime *runtime, rj_key *key, const uint8_t *
     if (status == RJ_TOO_LARGE) {
         return RJ_KEY_MALFORMED;
     }
-    return status == RJ_OK ? key_build_rsa_pkey(runtime, &key->pkey, n, n_len, e, e_len) : status;
+    if (status != RJ_OK) {
+        return status;
+    }
+    status = key_build_rsa_pkey(runtime, &key->pkey, n, n_len, e, e_len);
+    return status == RJ_KEY_MALFORMED ? RJ_LIBCRYPTO_FAILED : status; /* its shape is checked: not its fault */
 }
 
 static rj_status key_build_ec(rj_runtime *runtime, EVP_PKEY **out, const char *group, const uint8_t *xy,
@@ -93,7 +97,7 @@ static rj_status key_build_raw(rj_runtime *runtime, EVP_PKEY **out, const char *
     }
     EVP_KEYMGMT_free(known);
     *out = EVP_PKEY_new_raw_public_key_ex(runtime->libctx, type, NULL, raw, raw_len);
-    return *out == NULL ? RJ_KEY_MALFORMED : RJ_OK;
+    return *out == NULL ? RJ_LIBCRYPTO_FAILED : RJ_OK; /* of a key it only checks the length: done */
 }
 
 static rj_status key_fill(rj_runtime *runtime, rj_key *key, const rj_alg_info *info, const uint8_t *first,
@@ -116,6 +120,18 @@ static rj_status key_fill(rj_runtime *runtime, rj_key *key, const rj_alg_info *i
         break;
     }
     return RJ_BAD_ARGUMENT;
+}
+
+/* Whether libcrypto ran out of memory; empties its queue. A good key must not be taken for a bad one then. */
+static int key_memory_was_out(void)
+{
+    int found = 0;
+    unsigned long error = 0;
+
+    while ((error = ERR_get_error()) != 0) {
+        found |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+    }
+    return found;
 }
 
 rj_status rj_key_build(rj_runtime *runtime, rj_key **out, uint32_t alg, uint64_t id, const uint8_t *first,
@@ -141,6 +157,7 @@ rj_status rj_key_build(rj_runtime *runtime, rj_key **out, uint32_t alg, uint64_t
         *out = key;
     } else {
         rj_key_free(key);
+        status = key_memory_was_out() ? RJ_NO_MEMORY : status;
     }
     ERR_clear_error();
     return status;

@@ -31,7 +31,7 @@ struct rj_key {
  *   ECDSA: first = x || y, each of the curve's full length; EdDSA and ML-DSA: first = the raw public key.
  * Returns RJ_OK; RJ_KEY_MALFORMED (wrong length, off the curve, not a modulus), RJ_KEY_WEAK (below the stated
  * strength), RJ_NOT_NATIVE (libcrypto lacks the algorithm), RJ_BAD_ARGUMENT (no such algorithm),
- * RJ_NO_MEMORY.
+ * RJ_NO_MEMORY, RJ_LIBCRYPTO_FAILED.
  * Out: *out, freed by rj_key_free. Source: RFC 7518 s.6, RFC 8037 s.2, RFC 9964. */
 /* rj-cdef-begin */
 RJ_MUST_CHECK rj_status rj_key_build(rj_runtime *runtime, rj_key **out, uint32_t alg, uint64_t id,

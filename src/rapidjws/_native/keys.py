@@ -6,14 +6,17 @@ import itertools
 import threading
 from typing import Any, Final
 
-from rapidjws._native.core import OK, ffi, lib, runtime
+from rapidjws._native.core import ALG_NUMBERS, OK, ffi, lib, runtime
 
 _key_ids: Final = itertools.count(1)
 
 
+_native_algs: Final = frozenset(alg for alg in ALG_NUMBERS.values() if lib.rj_alg_is_native(runtime, alg))
+
+
 def alg_is_native(alg: int) -> bool:
     """Return whether the linked libcrypto verifies the algorithm with this number."""
-    return bool(lib.rj_alg_is_native(runtime, alg))
+    return alg in _native_algs
 
 
 class NativeKey:

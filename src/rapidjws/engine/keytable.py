@@ -154,7 +154,7 @@ def _prepare_all(jwk: JWK, known: _Known, prepared: list[PreparedKey], unusable:
             prepared.append(known.equal(jwk, alg) or prepare(jwk, alg, shared))
         except Exception as fault:
             code = getattr(fault, "code", None)
-            if code is None:
+            if code is None or code == "internal_error":  # a fault of ours: no good key is lost to it
                 raise
             unusable.append(UnusableKey(jwk.kid, code))
 

@@ -128,13 +128,21 @@ def verify_many(
     futures: list[Future[None]] = []
     try:
         if helpers > 0:
-            futures = [executor().submit(job.work) for _ in range(helpers)]
+            futures = _helpers(job, helpers)
         job.work()
     finally:
         job.stopped = True
     for future in futures:
         future.result()
     return [result for chunk in job.results for result in chunk]
+
+
+def _helpers(job: _Job, count: int) -> list[Future[None]]:
+    """Set threads to work on a job; none while the interpreter goes down: the caller does it all then."""
+    try:
+        return [executor().submit(job.work) for _ in range(count)]
+    except RuntimeError:
+        return []
 
 
 def verify_chunk(snapshot: Snapshot, tokens: Sequence[Token], now_s: int) -> list[Result]:
