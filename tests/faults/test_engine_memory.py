@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 CODE = """
 import ctypes
 from rapidjws import _native
+from rapidjws._native import core
 shim = ctypes.CDLL(None)
 shim.fault_disarm.restype = ctypes.c_long
 
@@ -59,7 +60,7 @@ def on_fresh_runtime(preloaded):
         made = rapidjws.Engine(issuer(*ALGS), **fresh)
         if preloaded:
             made.preload()
-        made._snapshot.handle.runtime = _native._new_runtime()
+        made._snapshot.handle.runtime = core._new_runtime()
         return lambda: codes(made.verify_many([*good, *forged], NOW_S))
     return task
 

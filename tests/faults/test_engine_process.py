@@ -233,7 +233,7 @@ print(made.verify({rsa!r}).alg, made.verify({edwards!r}).alg)
 @pytest.mark.skipif(sys.platform != "linux" or shutil.which("nm") is None, reason="needs nm on Linux")
 def test_exported_symbols() -> None:
     """The compiled module exports its init function and nothing else."""
-    path = _native._rapidjws.__file__
+    path = sys.modules["rapidjws._rapidjws"].__file__
     listing = subprocess.run(["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True)
     names = {line.split()[-1] for line in listing.stdout.splitlines()}
     assert names - {"_cffi_pypyinit__rapidjws"} == {"PyInit__rapidjws"}
