@@ -35,6 +35,7 @@ $(STAMPS)/package: $(STAMPS)/build-deps $(PROJECT) $(NATIVE)
 	@touch $@
 
 $(STAMPS)/test-deps: $(STAMPS)/venv pyproject.toml
+	-PYTHON=$(PYTHON) sh tools/system_packages.sh test
 	$(PIP) install --group test
 	@touch $@
 

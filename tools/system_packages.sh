@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure the compilers and headers are there: install them by apt where we are root on Debian,
-# otherwise name what is missing. Usage: tools/system_packages.sh build|memcheck|release ...
+# otherwise name what is missing. Usage: tools/system_packages.sh build|test|memcheck|release ...
 # Touches nothing when everything is in place.
 set -eu
 python=${PYTHON:-python3}
@@ -27,6 +27,9 @@ for feature in "$@"; do
         want binutils nm --version
         want pkg-config pkg-config --version
         want libssl-dev pkg-config --exists 'libcrypto >= 3.0'
+        ;;
+    test)
+        want redis-server redis-server --version
         ;;
     memcheck)
         want valgrind valgrind --version

@@ -233,6 +233,8 @@ class RedisRevocations:
             DependencyUnavailable: ``revocation_store_unavailable``.
         """
         self._send("revoke", revocation)
+        with self._lock:  # at once, not when the stream tells: Redis may be gone by then
+            self._listed[revocation] = None
 
     def remove(self, revocation: Revocation) -> None:
         """Lift one and wake the others.
@@ -241,6 +243,8 @@ class RedisRevocations:
             DependencyUnavailable: ``revocation_store_unavailable``.
         """
         self._send("unrevoke", revocation)
+        with self._lock:
+            self._listed.pop(revocation, None)
 
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call a bound method when others changed the list; it is held weakly."""
