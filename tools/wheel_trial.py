@@ -16,9 +16,9 @@ MINORS = range(10, 16)
 
 FRESH_IMPORT = """
 import time
-begun = time.perf_counter()
+begun = time.process_time()
 import rapidjws
-print((time.perf_counter() - begun) * 1000)
+print((time.process_time() - begun) * 1000)
 """
 
 
@@ -30,7 +30,7 @@ class Trial:
         python: Its version.
         closing_line: The last line of pytest.
         ok: True when the suite and the demo both passed.
-        import_ms: `import rapidjws` in a fresh process, the core's dependencies only, best of some.
+        import_ms: CPU time of `import rapidjws` in a fresh process, core dependencies only, best of some.
     """
 
     python: str
@@ -83,7 +83,7 @@ def vectors() -> str:
 
 
 def import_time_ms(python: Path, environment: dict[str, str]) -> float:
-    """Give the best of some imports, each in a fresh process, in milliseconds."""
+    """Give the best of some imports, each in a fresh process, in milliseconds of CPU."""
     command = [str(python), "-c", FRESH_IMPORT]
     runs = (subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
             for _ in range(IMPORT_RUNS))  # fmt: skip

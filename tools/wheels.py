@@ -127,7 +127,7 @@ def install_section(wheel: Path, trials: list[Trial]) -> str:
             "",
             f"Written by `make wheels`, on Linux x86_64: `{wheel.name}`, {size_mib:.1f} MiB.",
             "",
-            "| CPython | suite against the wheel | `import rapidjws` in a fresh process |",
+            "| CPython | suite against the wheel | CPU time of `import rapidjws` |",
             "| --- | --- | --- |",
             *rows,
         ]

@@ -200,6 +200,7 @@ def test_what_c_cannot_be_sure_of_goes_to_the_full_checker() -> None:
     ) == [UNDECIDED, UNDECIDED, UNDECIDED, UNDECIDED, OK, MALFORMED, OK]
 
 
+@pytest.mark.source_tree
 def test_the_last_date_is_the_one_of_the_python_checker() -> None:
     """The year in which time ends stands in C and in Python; both name the same second."""
     in_c = re.search(r"RJ_CLAIMS_DATE_MAX_S INT64_C\((\d+)\)", (NATIVE / "claims.h").read_text("utf-8"))
