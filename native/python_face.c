@@ -172,11 +172,7 @@ static PyObject *face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t 
         return PyErr_NoMemory();
     }
     work->arena_used = 0;
-    rj_token_locate(&token, bound.snapshot, work, octets.ptr, octets.len, (uint32_t)slot);
-    if (token.status == RJ_UNDECIDED && token.slot != NULL) {
-        token.status = RJ_OK; /* the cache's word, given for these bytes, this slot and this generation */
-        rj_token_finish(&token, bound.snapshot, work, now_s);
-    }
+    rj_token_revisit(&token, bound.snapshot, work, octets.ptr, octets.len, (uint32_t)slot, now_s);
     result = face_result(&bound, args[0], &token);
     rj_runtime_put(bound.snapshot->runtime, work);
     return result;

@@ -71,33 +71,27 @@ static rj_status token_decode(rj_span *out, rj_work *work, rj_span text)
     return status;
 }
 
-void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                     size_t len, uint32_t slot_index)
+/* Cut a token and decode its payload. Returns the signature part, still base64url; token->status says the rest. */
+static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
+                         size_t len)
 {
     rj_span payload = {NULL, 0};
     rj_span signature = {NULL, 0};
-    rj_status status =
-        rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
 
     token->slot_index = RJ_SLOT_NONE;
     token->slot = NULL;
     token->earned = 0;
-    token->status = status;
-    if (status != RJ_OK) {
-        return;
+    token->status =
+        rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
+    if (token->status == RJ_OK) {
+        token->input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
+        token->status = token_decode(&token->payload, work, payload);
     }
-    token->input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
-    token->status = token_decode(&token->payload, work, payload);
-    if (token->status != RJ_OK) {
-        return;
-    }
-    token->status = token_decode(&token->signature, work, signature);
-    if (token->status != RJ_OK) {
-        return;
-    }
-    if (slot_index == RJ_SLOT_NONE) {
-        slot_index = token_find_slot(token, snapshot, work);
-    }
+    return signature;
+}
+
+static void token_take_slot(rj_token *token, const rj_snapshot *snapshot, uint32_t slot_index)
+{
     if (slot_index >= snapshot->keys->len) {
         token->status = RJ_HEADER_UNKNOWN;
         return;
@@ -105,6 +99,37 @@ void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work
     token->slot_index = slot_index;
     token->slot = &snapshot->keys->slots[slot_index];
     token->status = RJ_UNDECIDED;
+}
+
+void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
+                     size_t len, uint32_t slot_index)
+{
+    rj_span signature = token_cut(token, snapshot, work, bytes, len);
+
+    if (token->status == RJ_OK) {
+        token->status = token_decode(&token->signature, work, signature);
+    }
+    if (token->status != RJ_OK) {
+        return;
+    }
+    if (slot_index == RJ_SLOT_NONE) {
+        slot_index = token_find_slot(token, snapshot, work);
+    }
+    token_take_slot(token, snapshot, slot_index);
+}
+
+void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
+                      size_t len, uint32_t slot_index, int64_t now_s)
+{
+    (void)token_cut(token, snapshot, work, bytes, len);
+    if (token->status != RJ_OK) {
+        return;
+    }
+    token_take_slot(token, snapshot, slot_index);
+    if (token->status == RJ_UNDECIDED) {
+        token->status = RJ_OK; /* the cache's word, given for these bytes, this slot and this generation */
+        rj_token_finish(token, snapshot, work, now_s);
+    }
 }
 
 void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, int64_t now_s)

@@ -35,6 +35,12 @@ enum { RJ_REMEMBER_NOTHING = 0, RJ_REMEMBER_HEADER = 1, RJ_REMEMBER_HEADER_AND_I
 void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
                      size_t len, uint32_t slot_index);
 
+/* Check the claims of a token again whose very bytes verified by this slot before, under the same generation of
+ * keys and rules; its signature is not looked at.
+ * Out: *token, decided. */
+void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
+                      size_t len, uint32_t slot_index, int64_t now_s);
+
 /* Check the claims of a token whose signature verified; token->status is RJ_OK on entry.
  * Out: token->status. */
 void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, int64_t now_s);

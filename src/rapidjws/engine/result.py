@@ -73,7 +73,8 @@ class VerifiedJWS(_native.Record):
         if claims is None:
             if self.issuer is None:
                 raise TypeError("claims are checked by Engine; a Verifier's payload is opaque bytes")
-            self._claims = claims = loads_scanned(self.payload)
+            payload = self._payload
+            self._claims = claims = loads_scanned(self.payload if payload is None else payload)
         return claims
 
     @property
