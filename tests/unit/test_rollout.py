@@ -119,7 +119,8 @@ def test_partner_rules() -> None:
     assert ask(of, good(scope="pay"), "a").code == "missing_claim"
     assert ask(of, good(tenant="t", scope="payment"), "a").code == "insufficient_scope"
     assert ask(of, good(tenant="t", scp=["pay"]), "a").outcome == "permit"
-    assert ask(of, good(), None).code == ask(of, good(), "nobody").code == "insufficient_scope"
+    assert ask(of, good(), "nobody").code == ask(of, good(OTHER), None).code == "insufficient_scope"
+    assert ask(of, good(), None).code == "missing_claim"  # its issuer is a's alone
     assert ask(of, good(scope="guest"), "nobody").outcome == "permit"
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rapidjws.engine.seams import KeySource, Recorder, ReplayStore, RevocationStore
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-_FIXED: Final = ("engine", "revocations", "replay")
+_FIXED: Final = ("engine", "revocations", "replay", "rollout", "partners", "server")
 
 
 def _picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def _picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
 class ConfigFile:
     """Build an engine from a file, and follow the file.
 
-    Paths in it are relative to its folder. Issuers may change under traffic; the sections ``engine``,
-    ``revocations`` and ``replay`` need a restart.
+    Paths in it are relative to its folder. Issuers may change under traffic; all other sections
+    need a restart.
 
     Args:
         path: A ``.toml`` or ``.json`` file.
@@ -117,6 +117,10 @@ class ConfigFile:
         if self._watching:
             self.watch(self._poll_s)
 
+    def section(self, name: str) -> Any:
+        """Return a section that needs a restart as it stands in the file, or None."""
+        return self._fixed[name] or None
+
     # --- reading -----------------------------------------------------------------------------------------
 
     def _stat(self) -> tuple[int, ...] | None:
@@ -127,28 +131,7 @@ class ConfigFile:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> tuple[schema.Text, dict[str, Any]]:
-        """Read and check the file's names and types."""
-        is_json = self.path.suffix == ".json"
-        try:
-            with self.path.open("rb") as file:
-                octets = file.read(MAX_BYTES + 1)
-            text = octets.decode("utf-8")
-        except OSError as fault:
-            raise error_for("configuration_invalid", str(self.path.name), actual=fault.strerror) from None
-        except UnicodeDecodeError:
-            raise error_for("configuration_invalid", str(self.path.name), expected="UTF-8") from None
-        if len(octets) > MAX_BYTES:
-            raise error_for("configuration_invalid", self.path.name, expected=f"at most {MAX_BYTES} bytes")
-        try:
-            found = json.loads(text, object_pairs_hook=_unique) if is_json else _toml_loads(text)
-        except (ValueError, RecursionError) as fault:  # both parsers say the line
-            name, kind = self.path.name, "JSON" if is_json else "TOML"
-            raise error_for("configuration_invalid", name, expected=kind, actual=str(fault)) from None
-        whole = schema.Text(name=self.path.name, text=text, is_json=is_json)
-        if not isinstance(found, dict):
-            whole.refuse((), "a table")
-        whole.check(found)
-        return whole, found
+        return read_file(self.path)
 
     def _issuers(self, text: schema.Text, found: dict[str, Any]) -> tuple[list[Issuer], dict[str, KeySource]]:
         """Build the issuers; a fault says which setting on which line."""
@@ -224,6 +207,35 @@ class ConfigFile:
         if "file" in section:
             return RevocationFile(self.path.parent / section["file"], events=self._events)
         return None
+
+
+def read_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:
+    """Read a configuration file and check its names and types.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with file, line and setting.
+    """
+    is_json = path.suffix == ".json"
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_BYTES + 1)
+        text = octets.decode("utf-8")
+    except OSError as fault:
+        raise error_for("configuration_invalid", str(path.name), actual=fault.strerror) from None
+    except UnicodeDecodeError:
+        raise error_for("configuration_invalid", str(path.name), expected="UTF-8") from None
+    if len(octets) > MAX_BYTES:
+        raise error_for("configuration_invalid", path.name, expected=f"at most {MAX_BYTES} bytes")
+    try:
+        found = json.loads(text, object_pairs_hook=_unique) if is_json else _toml_loads(text)
+    except (ValueError, RecursionError) as fault:  # both parsers say the line
+        name, kind = path.name, "JSON" if is_json else "TOML"
+        raise error_for("configuration_invalid", name, expected=kind, actual=str(fault)) from None
+    whole = schema.Text(name=path.name, text=text, is_json=is_json)
+    if not isinstance(found, dict):
+        whole.refuse((), "a table")
+    whole.check(found)
+    return whole, found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

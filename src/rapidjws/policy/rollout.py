@@ -40,7 +40,8 @@ class Rollout:
 
     Args:
         partners: The configured partners, each name once.
-        default: Rules for callers that are none of them; its name is not used.
+        default: Rules for callers that are none of them; its name is not used. A caller whom nobody named is
+            the partner whom a verified token's issuer belongs to, if it is one's alone.
         state: Where the plan is kept; by default in this process, in detection.
         guard_rails: What a promotion needs.
         issuer_leeway_s: The issuers' own leeway in seconds, which a partner's wider one adds to.
@@ -51,8 +52,17 @@ class Rollout:
     """
 
     __slots__ = (
-        "_clock", "_leeway_s", "_lock", "_watched", "default", "evidence", "guard_rails", "partners", "state",
-    )  # fmt: skip
+        "_by_issuer",
+        "_clock",
+        "_leeway_s",
+        "_lock",
+        "_watched",
+        "default",
+        "evidence",
+        "guard_rails",
+        "partners",
+        "state",
+    )
 
     def __init__(
         self,
@@ -69,6 +79,9 @@ class Rollout:
             if partner.name in self.partners:
                 raise error_for("configuration_invalid", "partners", "each name once", partner.name)
             self.partners[partner.name] = partner
+        owners = [(iss, one.name) for one in self.partners.values() for iss in one.issuers]
+        shared = {iss for iss, name in owners if any(iss == i and name != n for i, n in owners)}
+        self._by_issuer = {iss: name for iss, name in owners if iss not in shared}
         self.default = default or Partner(name="default")
         self.state: PlanState = MemoryState(first_plan()) if state is None else state
         self.guard_rails = guard_rails or GuardRails()
@@ -98,6 +111,8 @@ class Rollout:
         self, settled: Settled, *, partner: str | None, route: str | None, now_s: int, elapsed_ns: int
     ) -> Decision:
         """Return the decision for a verdict, and count it."""
+        if partner is None and isinstance(settled, VerifiedJWS):
+            partner = self._by_issuer.get(settled.issuer or "")
         rules = self._partner(partner)
         name = rules.name if rules is not self.default else None
         error = settled if isinstance(settled, RapidJWSError) else self._objection(rules, settled, now_s)

@@ -74,6 +74,44 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "revocations": {"file": TEXT, "redis": TEXT, "stream": TEXT},
     "replay": {"redis": TEXT, "max_entries": WHOLE, "budget_s": NUMBER, "wait_replicas": WHOLE},
+    "rollout": {
+        "state": TEXT,
+        "phase": TEXT,
+        "enforce_on": TEXT,
+        "max_error_rate": NUMBER,
+        "min_evidence": WHOLE,
+        "window_s": WHOLE,
+        "automatic_rollback": SWITCH,
+        "rollback_error_rate": NUMBER,
+    },
+    "server": {
+        "listen": TEXT,
+        "workers": WHOLE,
+        "prefix": TEXT,
+        "route_headers": TEXTS,
+        "partner_header": TEXT,
+        "token_header": TEXT,
+        "token_scheme": TEXT,
+        "token_cookie": TEXT,
+        "realm": TEXT,
+        "max_header_bytes": WHOLE,
+        "max_body_bytes": WHOLE,
+        "max_connections": WHOLE,
+        "header_timeout_s": NUMBER,
+        "idle_timeout_s": NUMBER,
+        "drain_s": NUMBER,
+    },
+}
+PARTNER: Final = {
+    "name": TEXT,
+    "issuers": TEXTS,
+    "algorithms": TEXTS,
+    "retiring": TEXTS,
+    "leeway_s": WHOLE,
+    "required_claims": TEXTS,
+    "scopes": TEXTS,
+    "contact": TEXT,
+    "allow_listed_until": TEXT,
 }
 ISSUER: Final = {
     **RULE_FIELDS,
@@ -149,8 +187,13 @@ class Text:
         for name, section in found.items():
             if name == "issuers":
                 continue
+            if name == "partners":
+                self._check_partners(section)
+                continue
             if name not in SECTIONS:
-                self.refuse((name,), f"one of {', '.join((*SECTIONS, 'issuers'))}", "an unknown section")
+                self.refuse(
+                    (name,), f"one of {', '.join((*SECTIONS, 'issuers', 'partners'))}", "an unknown section"
+                )
             self.check_section((name,), section, SECTIONS[name])
         issuers = found.get("issuers")
         if not isinstance(issuers, list) or not issuers:
@@ -163,6 +206,14 @@ class Text:
                     self.refuse((*path, name), "a value", "nothing")
             if ("jwks_url" in issuer) == ("jwks_file" in issuer):
                 self.refuse(path, "one of jwks_url and jwks_file")
+
+    def _check_partners(self, partners: Any) -> None:
+        if not isinstance(partners, list):
+            self.refuse(("partners",), "tables")
+        for number, partner in enumerate(partners):
+            self.check_section(("partners", number), partner, PARTNER)
+            if "name" not in partner:
+                self.refuse(("partners", number, "name"), "a value", "nothing")
 
 
 def _near(name: str, fields: dict[str, str]) -> list[str]:

@@ -1,0 +1,71 @@
+"""``rapidjws serve``: the sidecar behind nginx, Envoy, HAProxy, Traefik and Caddy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rapidjws.errors import RapidJWSError
+from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.server import serve as serve_workers
+from rapidjws.gateway.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from rapidjws.engine.engine import Engine
+    from rapidjws.policy.rollout import Rollout
+
+_PLACE = {"token_header": "header", "token_scheme": "scheme", "token_cookie": "cookie"}
+
+
+def settings_from(section: dict[str, Any]) -> ServerSettings:
+    """Return the settings of a table ``server``; raises ConfigurationError."""
+    settings = dict(section)
+    place = {mine: settings.pop(name) for name, mine in _PLACE.items() if name in settings}
+    headers = settings.get("route_headers")
+    if headers is not None:
+        settings["route_headers"] = (headers,) if isinstance(headers, str) else tuple(headers)
+    return ServerSettings(place=TokenPlace(**place), **settings)
+
+
+def load(path: Path) -> tuple[Engine, Rollout]:
+    """Return engine and rollout of a configuration file; raises RapidJWSError."""
+    from rapidjws.policy.config import ConfigFile
+    from rapidjws.policy.sections import rollout_from
+
+    config = ConfigFile(path)
+    engine = config.engine
+    rollout = rollout_from(
+        config.section("rollout") or {},
+        config.section("partners") or [],
+        folder=path.parent,
+        issuer_leeway_s=min(issuer.leeway_s for issuer in engine.issuers),
+    )
+    engine.rollout = rollout
+    config.watch()
+    return engine, rollout
+
+
+def serve(
+    config: Annotated[Path, typer.Option("--config", help="Configuration file, TOML or JSON.")],
+    listen: Annotated[
+        str | None, typer.Option(help="host:port or unix:/path, instead of the file's.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, instead of the file's.")] = None,
+) -> None:
+    """Decide for a gateway over HTTP until SIGTERM: exit 0 after draining, 2 on a wrong configuration."""
+    from rapidjws.policy.config import read_file
+
+    try:
+        section = dict(read_file(config)[1].get("server", {}))
+        section.update({name: value for name, value in (("listen", listen), ("workers", workers)) if value})
+        status = serve_workers(settings_from(section), lambda: load(config))
+    except RapidJWSError as refused:
+        print(f"rapidjws serve: {refused}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except OSError as fault:
+        print(f"rapidjws serve: {fault.strerror}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    raise typer.Exit(2 if status else 0)
