@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -154,6 +155,8 @@ def _keys(jwks: str) -> JWKSet:
 def _lines(source: str) -> Iterator[str | bytes]:
     """Yield tokens: the source itself, or the lines of a file or of stdin."""
     if source == "-":
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # bad UTF-8 is a token's fault, not ours
         yield from _tokens_of(sys.stdin)
         return
     path = Path(source)
@@ -163,7 +166,7 @@ def _lines(source: str) -> Iterator[str | bytes]:
         is_file = False
     if not is_file:
         if source.lstrip()[:1] != "{" and source.count(".") != 2 and ("/" in source or not source.count(".")):
-            raise _usage(f"no such file, and not a token: {source[:40]!r}")
+            raise _usage(f"no such file, and not a token: {len(source)} characters")  # it may be secret
         yield source
         return
     size = path.stat().st_size
