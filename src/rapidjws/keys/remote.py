@@ -272,6 +272,7 @@ class RemoteJWKS(Source):
                 self._etag = etag_of(answer.headers)
                 self._held = keys
             self._gate.absent({mark: kid for mark, kid in asked.items() if kid not in self._held})
+            self._gate.settle(self._held)
             self._publish_keys(self._held)
         self._tell("fetch_ok", value=self._clock.monotonic() - started, detail=str(answer.status))
         self._keep(answer)

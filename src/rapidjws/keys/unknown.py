@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from rapidjws.keys.settings import UnknownKids
 
@@ -134,6 +134,13 @@ class UnknownKidGate:
                 self._absent[mark] = until
             while len(self._absent) > self._rules.negative_max:
                 del self._absent[next(iter(self._absent))]
+
+    def settle(self, keys: Container[str]) -> None:
+        """Take back what was asked during a fetch that brought it."""
+        with self._lock:
+            self._asked = {mark: kid for mark, kid in self._asked.items() if kid not in keys}
+            if not self._asked:
+                self._due = None
 
     def forget(self) -> None:
         """Drop the memory: a change was announced."""
