@@ -13,6 +13,7 @@ from rapidjws.cli.jwks import jwks
 from rapidjws.cli.keygen import keygen
 from rapidjws.cli.keys import app as keys
 from rapidjws.cli.openssl import openssl
+from rapidjws.cli.rollout import rollout
 from rapidjws.cli.serve import serve
 from rapidjws.cli.sign import sign
 from rapidjws.cli.verify import verify
@@ -35,6 +36,7 @@ app.command()(diagnose)
 app.command()(diff)
 app.command()(openssl)
 app.command()(serve)
+app.add_typer(rollout, name="rollout")
 app.command()(demo)
 app.command()(version)
 app.add_typer(keys, name="keys")
