@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +29,7 @@ def main() -> int:
         *WARNINGS,
         "-fPIC",
         f"-I{ROOT / 'native'}",
+        f"-I{sysconfig.get_path('include')}",
         *flags.stdout.split(),
         *GIVEN,
         "-c",
