@@ -49,8 +49,6 @@ def test_P1_fork_after_load() -> None:
 @needs_fork
 def test_P2_fork_while_others_verify() -> None:
     """A child forked while threads verify, build tables and swap keys never waits for a lock of theirs."""
-    if sys.version_info >= (3, 12):
-        pytest.skip("from 3.12 on Python warns of any fork beside threads")
     run_python(
         """
         made = rapidjws.Engine(issuer("HS256"), workers=3)

@@ -12,6 +12,9 @@ import rapidjws
 
 SUPPORT = Path(__file__).resolve().parent
 PACKAGE = Path(next(iter(rapidjws.__path__))).resolve().parent
+OPTIONS = ("-X", "faulthandler", "-W", "ignore:This process:DeprecationWarning")
+"""From 3.12 on Python warns of any fork beside threads."""
+
 BEGINNING = "import os, sys, time, threading, signal\nimport rapidjws, tokens\nfrom tokens import *\n"
 
 
@@ -24,7 +27,7 @@ def run_python(code: str, *, bare: bool = False, timeout_s: float = 120, **envir
     text = textwrap.dedent(code)
     paths = [str(PACKAGE), str(SUPPORT), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", text if bare else BEGINNING + text],
+        [sys.executable, *OPTIONS, "-c", text if bare else BEGINNING + text],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment},
         capture_output=True,
         text=True,
