@@ -230,7 +230,7 @@ class Bench:
 
     def __init__(self, group: Group, folder: Path) -> None:
         self.group, self.folder = group, folder
-        for path in [*NATIVE.glob("*.[ch]"), *TESTS.glob("driver*.h"), TESTS / f"{group.driver}.c"]:
+        for path in [*NATIVE.glob("*.[ch]"), *TESTS.glob("*.h"), TESTS / f"{group.driver}.c"]:
             (folder / path.name).write_text(path.read_text())
         self.units = (f"{group.driver}.c", *group.linked)
         self.stale: set[str] = set()
@@ -260,7 +260,10 @@ class Bench:
     def _users(self, room: str) -> tuple[str, ...]:
         if room.endswith(".c"):
             return (room,)
-        wanted = [room, *(h.name for h in self.folder.glob("*.h") if f'"{room}"' in h.read_text())]
+        headers = {header.name: header.read_text() for header in self.folder.glob("*.h")}
+        wanted = [room]
+        for name in wanted:  # grows: a header may reach the room through others
+            wanted += [h for h, text in headers.items() if f'"{name}"' in text and h not in wanted]
         return tuple(
             unit for unit in self.units if any(f'"{w}"' in (self.folder / unit).read_text() for w in wanted)
         )
