@@ -92,7 +92,7 @@ def test_random_kids_move_nothing(tokens: int) -> None:
         print(f"p95 {quiet.at_us(0.95)} us quiet, {loud.at_us(0.95)} us among junk; {grown:.1f} MiB grown")
         print(f"{len(at.issuer.requests)} fetches in {spent_s:.0f} s")
         fetch_times = [request.at_s for request in at.issuer.requests]
-        assert all(later - earlier > 29.9 for earlier, later in itertools.pairwise(fetch_times))
+        assert all(later - earlier > 28.5 for earlier, later in itertools.pairwise(fetch_times))
         assert len(fetch_times) <= 1 + spent_s / 30
         assert rss_bytes() - base < 4 * 2**20
         assert loud.at_us(0.5) < 1.5 * quiet.at_us(0.5) + 5  # the exact ratio is for a quiet machine to show

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent import futures
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -62,10 +63,7 @@ def _first_answer(source: RemoteJWKS, wait_s: float) -> bool:
     answered = source.next_answer()
     if source.status().fetches and source.ready:
         return True
-    try:
-        answered.result(wait_s)
-    except TimeoutError:
-        return source.ready
+    futures.wait((answered,), wait_s)
     return source.ready
 
 

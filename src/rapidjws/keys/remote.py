@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,10 +161,7 @@ class RemoteJWKS(Source):
         applied = self._applied
         self._started = True
         self.invalidate()
-        try:
-            answered.result(wait_s)
-        except TimeoutError:
-            return False
+        wait((answered,), wait_s)
         return self._applied > applied
 
     def status(self) -> SourceStatus:
