@@ -235,7 +235,7 @@ def _beginning(case: Case, name: str, date: float, leeway_s: int, offset: float 
     """Note nbf or iat."""
     notes, early = case.notes, date - case.now
     if early <= 0:
-        notes.check("claims", name, "ok", f"{_spell(-early)} ago", actual=date)
+        notes.check("claims", name, "ok", f"{name} lies {_spell(-early)} back", actual=date)
     elif early <= leeway_s:
         text = f"{_spell(early)} in the future; accepted by the leeway of {leeway_s} s alone"
         notes.check("claims", name, "warn", text, actual=date)

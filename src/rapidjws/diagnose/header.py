@@ -112,7 +112,8 @@ def _typ(case: Case) -> None:
         name = "id_token" if is_id else "typ_mismatch"
         case.notes.cause("header", name, 80, f"typ is {found!r}, due is {sorted(wanted)}")
     else:
-        case.notes.check("header", "typ", "info", "typ", expected=tuple(wanted) or None, actual=found)
+        text = "typ" if found is not None else "no typ" if wanted else "no typ, and none is asked for"
+        case.notes.check("header", "typ", "info", text, expected=tuple(wanted) or None, actual=found)
 
 
 def _other(case: Case, header: dict[str, Any]) -> None:

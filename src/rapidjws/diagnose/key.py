@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rapidjws.diagnose.subject import Known
 
 _SHOWN_KIDS: Final = 12
+_NO_KEYS_YET: Final = {"keys_unavailable": "keys_not_fetched", "keys_stale": "keys_not_refreshed"}
 _THUMBPRINT_CHARS: Final = 43
 _UNSEEN: Final = re.compile("[\\s\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2060\ufeff]")
 
@@ -28,13 +29,14 @@ def examine(case: Case) -> None:
         return
     if subject.cache_age_s is not None:
         notes.check("key", "cache_age", "info", "age of the keys in use, seconds", actual=subject.cache_age_s)
+    _fetches(case)
     in_use = subject.of("in use")
     kids = tuple(str(known.jwk.kid) for known in in_use[:_SHOWN_KIDS])
     notes.check("key", "available", "ok" if in_use else "fail", f"keys in use: {len(in_use)}", actual=kids)
     for issuer, gone in subject.left_out[:_SHOWN_KIDS]:
         owner = "" if issuer is None else f" of {issuer}"
         notes.check("key", "left_out", "warn", f"a key{owner} was left out: {gone.error}", actual=gone.kid)
-    if not in_use and not subject.left_out:
+    if not in_use and not subject.left_out and case.code not in _NO_KEYS_YET:
         notes.cause("key", "no_keys", 88, "the set in use holds no usable key")
     kid, alg = case.member("kid"), case.member("alg")
     own = [known for known in in_use if _is_ours(case, known)]
@@ -49,6 +51,27 @@ def examine(case: Case) -> None:
         return
     notes.check("key", "kid", "fail", "no key in use has this kid", actual=kid)
     _absent(case, kid, own)
+
+
+def _fetches(case: Case) -> None:
+    """Note how the fetches of the issuer's keys went, where they come from an address."""
+    subject = case.subject
+    for number, rule in enumerate(subject.rules):
+        status = subject.sources.get(rule.iss or "")
+        if status is None or case.issuer not in (None, number):
+            continue
+        age = "never fetched" if status.age_s is None else f"fetched {status.age_s:.0f} s ago"
+        failed = (
+            ""
+            if status.last_failure is None
+            else f"; {status.failures} failures, last: {status.last_failure}"
+        )
+        text = f"keys of {status.name}: {age}{failed}"
+        case.notes.check("key", "fetches", "warn" if failed else "ok", text)
+        if case.code in _NO_KEYS_YET:
+            case.notes.cause("key", _NO_KEYS_YET[case.code], 88, text)
+        elif failed and case.code == "unknown_kid":
+            case.notes.cause("key", "keys_not_refreshed", 80, text)
 
 
 def _issuer_number(case: Case) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.engine.engine import Engine
@@ -17,6 +17,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import CLOCK_FLOOR_S
+from rapidjws.keys.remote import RemoteJWKS, SourceStatus
 
 if TYPE_CHECKING:
     from rapidjws.engine.issuer import Keys
@@ -62,6 +63,7 @@ class Subject:
         left_out: Keys that a set names and nobody can use, with their issuer.
         has_fresh: Whether a fresh set was given.
         cache_age_s: Age of the keys in use, or None where it is not known.
+        sources: What is known of changing key sources: issuer -> how its fetches went.
     """
 
     engine: Engine | Verifier | None
@@ -72,6 +74,7 @@ class Subject:
     left_out: tuple[tuple[str | None, Skipped], ...] = ()
     has_fresh: bool = False
     cache_age_s: float | None = None
+    sources: Mapping[str, SourceStatus] = field(default_factory=dict)
 
     def of(self, origin: str) -> tuple[Known, ...]:
         """Return the keys of one origin."""
@@ -153,6 +156,9 @@ def make_subject(
             known += _chosen(keys.jwks, rule.iss, "in use", kid)
             left_out += [(rule.iss, gone) for gone in keys.left_out]
     only = rules[0].iss if len(rules) == 1 else None
+    sources = _sources(engine)
+    if cache_age_s is None and only in sources:
+        cache_age_s = sources[only].age_s
     for name, extra in (("fresh", fresh), *sorted((also or {}).items())):
         for issuer, more in _by_issuer(extra, only):
             try:
@@ -168,7 +174,14 @@ def make_subject(
         left_out=tuple(left_out),
         has_fresh=fresh is not None,
         cache_age_s=cache_age_s,
+        sources=sources,
     )
+
+
+def _sources(engine: Engine | Verifier | None) -> dict[str, SourceStatus]:
+    """Return how the fetches of each issuer with a key address went."""
+    issuers = engine.issuers if isinstance(engine, Engine) else ()
+    return {item.iss: item.keys.status() for item in issuers if isinstance(item.keys, RemoteJWKS)}
 
 
 def _chosen(keys: Iterable[JWK], issuer: str | None, origin: str, kid: str | None) -> list[Known]:

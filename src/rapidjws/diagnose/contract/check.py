@@ -93,7 +93,7 @@ def _keys(folder: Path, contract: Contract, get: Fetch) -> tuple[bytes | None, l
         findings, source = lint_jwks(document), "theirs/jwks.json"
     errors = [finding for finding in findings if finding.level == "error"]
     items = [_item("keys", "jwks", "The partner's JWK Set is sound", "fail" if errors else "pass",
-                   f"{source}: {len(findings)} findings, {len(errors)} errors")]  # fmt: skip
+                   f"{source}: findings {len(findings)}, errors {len(errors)}")]  # fmt: skip
     return document, [*items, *(_finding(number, one) for number, one in enumerate(findings))]
 
 
