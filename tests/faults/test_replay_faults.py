@@ -241,6 +241,13 @@ def test_R07_exactly_one_accept_among_processes(redis: OwnRedis) -> None:
     assert sorted(found) == ["ok"] + ["replayed"] * 11
 
 
+def test_R07_a_batch_larger_than_a_pipeline(redis: OwnRedis) -> None:
+    """Order and answers hold over several round trips: each key is first once."""
+    store = RedisReplayStore(redis.url)
+    keys = [(number.to_bytes(32, "big"), 100) for number in range(2500)]
+    assert store.record([*keys, *keys]) == [True] * 2500 + [False] * 2500
+
+
 def test_R08_a_full_store_denies_and_forgets_nothing() -> None:
     """When all entries live, new tokens are not accepted and old ones stay used."""
     engine = engine_of(MemoryReplayStore(3))

@@ -84,6 +84,19 @@ def test_an_unreadable_file_fails_closed(tmp_path: Path, text: str) -> None:
     assert code(running, token_of("a")) == "revoked"
 
 
+def test_a_file_that_vanishes_lifts_nothing(tmp_path: Path) -> None:
+    """Deleting the list is no way to lift a revocation."""
+    path = tmp_path / "revocations.json"
+    running = engine_of(RevocationFile(path, poll_s=0.02))
+    running.revoke(jti="a")
+    path.unlink()
+    time.sleep(0.2)
+    assert code(running, token_of("a")) == "revoked"
+    with pytest.raises(DependencyUnavailable):
+        running.revoke(jti="b")
+    assert [code(running, token_of(jti)) for jti in "ab"] == ["revoked", "revoked"]
+
+
 def test_a_file_that_cannot_be_written_is_told_and_holds_here(tmp_path: Path) -> None:
     """The caller learns that it was not kept; this process enforces it all the same."""
     folder = tmp_path / "gone"

@@ -66,8 +66,11 @@ class Clockwork:
         with self._wake:
             heapq.heappush(self._heap, (when, next(self._numbers), WeakMethod(method)))
             if self._pid != os.getpid():
-                self._pid = os.getpid()
-                threading.Thread(target=self._run, name="rapidjws-keys", daemon=True).start()
+                try:
+                    threading.Thread(target=self._run, name="rapidjws-keys", daemon=True).start()
+                    self._pid = os.getpid()
+                except RuntimeError:  # no more threads: the next call tries again
+                    return
             self._wake.notify()
 
     def _run(self) -> None:

@@ -186,16 +186,17 @@ class RemoteJWKS(Source):
         """Do what is due now: begin a fetch, or stop using a set past its limit; the timer calls this."""
         with self._lock:
             now = self._clock.monotonic()
-            is_stale = self._state.keys is not None and now >= self._stale_at()
+            if self._state.keys is not None and now >= self._stale_at():
+                self._publish(
+                    KeyState(keys=None, code="keys_stale")
+                )  # locked: a newer set may be landing
+                self._tell("keys_stale")
             begin = self._started and not self._flying and now >= self._due_at()
             by_unknown_kid = begin and now < self._next_at
             if begin:
                 self._flying = True
                 self._number += 1
                 number, asked = self._number, self._gate.started(by_unknown_kid=by_unknown_kid)
-        if is_stale:
-            self._publish(KeyState(keys=None, code="keys_stale"))
-            self._tell("keys_stale")
         if begin:
             self._begin(number, asked, by_unknown_kid)
         else:

@@ -75,6 +75,7 @@ class RevocationFile:
         self._lock = threading.Lock()
         self._listeners = _Listeners()
         self._seen: tuple[int, ...] | None = None
+        self._existed = False
         self._watching = False
         clockwork.members.add(self)
 
@@ -90,9 +91,12 @@ class RevocationFile:
                 rows = json.loads(file.read(FILE_MAX_BYTES))["revocations"]
             found = [revocation_from(row) for row in rows]
         except FileNotFoundError:
+            if self._existed:  # a list that vanished lifts nothing
+                raise _unavailable("revocations.file") from None
             return ()
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise _unavailable("revocations.file") from None
+        self._existed = True
         if None in found:  # a revocation that cannot be read must not be lost silently
             raise _unavailable("revocations.file")
         return [one for one in found if one is not None]
@@ -128,6 +132,7 @@ class RevocationFile:
             except OSError:
                 raise _unavailable("revocations.file") from None
             self._seen = self._signature()
+            self._existed = True
 
     def _signature(self) -> tuple[int, ...] | None:
         try:
