@@ -39,6 +39,7 @@ HEADERS = (
     "stream.h",
     "face.h",
     "python_face.h",
+    "python_general.h",
 )
 """In the order in which the cdef regions need each other."""
 

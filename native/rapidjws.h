@@ -12,6 +12,7 @@
 #include "base64url.h"
 #include "face.h"
 #include "python_face.h"
+#include "python_general.h"
 #include "signatures.h"
 #include "stream.h"
 

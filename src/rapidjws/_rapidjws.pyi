@@ -10,6 +10,9 @@ class Record:
     _claims: dict[str, Any] | None
 
 def bind(address: int, accepted: type, slots: tuple[Any, ...], owner: object) -> tuple[Any, Any, Any]: ...
+def verify_known(
+    address: int, known: dict[str, Any], payload: object, signatures: object
+) -> tuple[list[Any], list[int] | None] | None: ...
 
 ffi: Any
 lib: Any

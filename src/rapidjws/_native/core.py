@@ -47,11 +47,14 @@ def _check_version() -> None:
 
 _check_version()
 
-if not lib.rj_python_install():
+if not lib.rj_python_install() or not lib.rj_python_general_install():
     raise ImportError("rapidjws could not set up its native types: reinstall the package")
 
 bind = _rapidjws.bind
 """Bind the functions that tokens go through to one snapshot."""
+
+verify_known = _rapidjws.verify_known
+"""Verify a General JSON Serialization of known headers, see ``NativeSnapshot.verify_known``."""
 
 Record = _rapidjws.Record
 """The fields of a verified token, which the core fills itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws._native.core import bind, ffi, lib, made, runtime
+from rapidjws._native.core import bind, ffi, lib, made, runtime, verify_known
 from rapidjws._native.policies import NativePolicy, PolicyArray
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class NativeSnapshot:
         accelerated: Whether the fast paths are used.
     """
 
-    __slots__ = ("_keys", "_owners", "_policies", "handle", "headers")
+    __slots__ = ("_address", "_keys", "_owners", "_policies", "handle", "headers")
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class NativeSnapshot:
         self.handle.max_json_members = max_json_members
         self.handle.hot_threshold = hot_threshold
         self.handle.acceleration = accelerated
+        self._address = int(ffi.cast("uintptr_t", self.handle))
 
     def heat(self, slot: int) -> int:
         """Return how often a slot accepted since this snapshot was made."""
@@ -102,8 +103,25 @@ class NativeSnapshot:
             ``verify_list(tokens, now)``, which gives a list of these; and ``recheck(token, now, slot)`` for
             octets whose signature verified by this slot before: all but the signature is checked again.
         """
-        address = int(ffi.cast("uintptr_t", self.handle))
-        return bind(address, accepted, slots, self)
+        return bind(self._address, accepted, slots, self)
+
+    def verify_known(
+        self, known: dict[str, Any], payload: object, signatures: object
+    ) -> tuple[list[Any], list[int] | None] | None:
+        """Verify a General JSON Serialization whose protected headers are all known and tell the same.
+
+        Args:
+            known: Protected header in base64url -> ``Known``.
+            payload: The payload in base64url.
+            signatures: The entries as parsed; the caller's own, so that nobody changes them meanwhile.
+
+        Returns:
+            What is known of each header, and None where all verified with nothing else to do, else the
+            verdicts; None where not everything is plain.
+        """
+        found: tuple[list[Any], list[int] | None] | None
+        found = verify_known(self._address, known, payload, signatures)
+        return found
 
     def verify_signatures(self, octets: bytes, lens: Any, slots: Any) -> list[int]:
         """Verify the signatures of one JWS, see ``rj_signatures_verify``.

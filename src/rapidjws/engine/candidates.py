@@ -82,7 +82,7 @@ def candidates_of(
     for part in form.parts:
         candidate = Candidate(part)
         found.append(candidate)
-        if part.unprotected is None and part.protected in known:
+        if part.unprotected is None and part.protected is not None and part.protected in known:
             row = known[part.protected]
             candidate.slot, candidate.header = row.slot, row.header
             encoded.add(row.is_encoded)

@@ -6,7 +6,6 @@ differ) is left to the long way, which knows the reasons. What it never does: re
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, Any
 
 from rapidjws import _native
@@ -34,53 +33,25 @@ def verify_known(
     Returns:
         The result, or None: the long way decides.
     """
-    try:
-        payload_text, entries = members["payload"], members["signatures"]
-        tail = "." + payload_text
-        if len(members) != 2 or len(entries) > max_signatures:
+    payload_text, entries = members.get("payload"), members.get("signatures")
+    if len(members) != 2 or not isinstance(entries, list) or len(entries) > max_signatures:
+        return None
+    found = snapshot.native.verify_known(snapshot.known, payload_text, entries)
+    if found is None or not isinstance(payload_text, str):
+        return None
+    rows, verdicts = found
+    for verdict in verdicts or ():
+        snapshot.note_earned(verdict)
+        if verdict & 0xFF != _native.OK:
             return None
-        rows, texts, lens = _gather(snapshot.known, entries, tail)
-        octets = "".join(texts).encode("ascii")
-    except (AttributeError, KeyError, TypeError, ValueError):  # not of the plain shape, or not ASCII
+    payload = _native.b64url_decode(payload_text.encode("ascii", "replace"))  # "?" is no base64url either
+    if payload is None:
         return None
-    if not rows or any(row.told != rows[0].told for row in rows):
-        return None
-    verdicts = snapshot.native.verify_signatures(octets, lens, array("I", [row.slot for row in rows]))
-    good = True
-    for verdict in verdicts:
-        if verdict & 0x1FF != 1:  # not RJ_OK, or something to do
-            snapshot.note_earned(verdict)
-            good = good and verdict & 0xFF == 1
-    payload = _native.b64url_decode(payload_text.encode("ascii")) if good else None
-    if payload is None or not policy.is_met([snapshot.slots[row.slot][0] for row in rows], len(rows)):
-        return None
+    if policy.kind not in ("all", "any"):  # these are met where every signature is good
+        slots = snapshot.slots
+        if not policy.is_met([slots[row.slot][0] for row in rows], len(rows)):
+            return None
     return _accept(snapshot, rows, entries, payload)
-
-
-def _gather(
-    known: dict[str | None, Known], entries: list[dict[str, str]], tail: str
-) -> tuple[list[Known], list[str], array[int]]:
-    """Return what is known of each header, and the texts and lengths that the core takes.
-
-    Raises:
-        KeyError: An unknown header, or a missing member.
-        TypeError: A member of another type.
-        ValueError: A member more, or an unencoded payload.
-    """
-    rows = []
-    texts: list[str] = []
-    lens = array("I")
-    tail_chars = len(tail)
-    for entry in entries:
-        protected = entry["protected"]
-        signature = entry["signature"]
-        row = known[protected]
-        if len(entry) != 2 or not row.is_encoded:
-            raise ValueError
-        rows.append(row)
-        texts += (protected, tail, signature)
-        lens.extend((len(protected) + tail_chars, len(signature)))
-    return rows, texts, lens
 
 
 def _accept(

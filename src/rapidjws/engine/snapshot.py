@@ -105,7 +105,7 @@ class Snapshot:
         )
         self.issuers = {rule.iss or rule.name: number for number, rule in enumerate(self.rules)}
         self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
-        self.known: dict[str | None, Known] = {}
+        self.known: dict[str, Known] = {}
         self.max_token_bytes = max_token_bytes
         policies = [rule.native_policy() for rule in self.rules]
         with_claims = [policy for policy in policies if policy is not None]
