@@ -32,7 +32,7 @@ Source = Any
 """A path; a binary file (``readinto`` or ``read``); bytes; an iterable of bytes. Async: an asynchronous one
 too."""
 
-PIECE_BYTES: Final = 1024 * 1024
+PIECE_BYTES: Final = 256 * 1024
 _INLINE_BYTES: Final = 64 * 1024
 """Pieces up to this size are hashed on the event loop's own thread: cheaper than a change of threads."""
 
