@@ -63,7 +63,7 @@ def test_general_json_against_compact_tokens(alg: str, benchmark: Any) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
 @pytest.mark.timeout(900)
 def test_streaming_against_openssl(tmp_path: Path, benchmark: Any) -> None:
-    """A large payload takes at most 1.1 times the CPU of `openssl dgst -verify`, in under 32 MiB more memory."""
+    """A large payload takes at most 1.1 times the CPU of `openssl dgst -verify`, and under 32 MiB."""
     payload, private, public = (tmp_path / name for name in ("payload", "private.pem", "public.pem"))
     block = os.urandom(1 << 20)
     with payload.open("wb") as file:

@@ -59,7 +59,7 @@ static int general_take(general_token *token, PyObject *rows, PyObject *known, P
         return 0;
     }
     row = PyDict_GetItemWithError(known, text);
-    if (row == NULL || !PyTuple_Check(row) || PyTuple_GetItem(row, KNOWN_IS_ENCODED) != Py_True) {
+    if (row == NULL || PyTuple_GetItem(row, KNOWN_IS_ENCODED) != Py_True) {
         return 0;
     }
     slot = PyLong_AsUnsignedLong(PyTuple_GetItem(row, KNOWN_SLOT));
@@ -136,7 +136,7 @@ static PyObject *general_verify_known(PyObject *module, PyObject *const *args, P
     int plain = 0;
 
     (void)module;
-    if (args_len != 4 || !PyDict_Check(args[1])) {
+    if (args_len != 4 || !PyDict_CheckExact(args[1])) {
         PyErr_SetString(PyExc_TypeError, "verify_known(address, known, payload, signatures)");
         return NULL;
     }
@@ -169,14 +169,14 @@ static PyObject *general_verify_known(PyObject *module, PyObject *const *args, P
     return Py_BuildValue("(NN)", rows, general_verdicts(&token));
 }
 
-static PyMethodDef GENERAL_VERIFY_KNOWN = {
+static const PyMethodDef GENERAL_VERIFY_KNOWN = {
     "verify_known", (PyCFunction)(void (*)(void))general_verify_known, METH_FASTCALL, NULL};
 
 int rj_python_general_install(void)
 {
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
-    PyObject *function = PyCFunction_NewEx(&GENERAL_VERIFY_KNOWN, NULL, NULL);
+    PyObject *function = PyCFunction_NewEx((PyMethodDef *)(uintptr_t)&GENERAL_VERIFY_KNOWN, NULL, NULL);
     int good = module != NULL && function != NULL
                && PyObject_SetAttrString(module, "verify_known", function) == 0;
 
