@@ -143,6 +143,24 @@ def test_partner_leeway(leeway_s: int | None, late_s: int, code: str) -> None:
     assert ask(of, token, "a", now=NOW_S + late_s).code == code
 
 
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_narrower_leeway_into_the_future(claim: str) -> None:
+    """A narrower leeway than the issuer's holds for nbf and iat to the second."""
+    of = engine(rollout(Partner(name="a", leeway_s=10)))
+    token = ISSUER.token(ISSUER.claims(NOW_S - 3600, exp=NOW_S + 3600) | {claim: NOW_S + 30})
+    assert ask(of, token, "a", now=NOW_S + 20).code == "ok"
+    assert ask(of, token, "a", now=NOW_S + 19).code in ("not_yet_valid", "issued_in_future")
+
+
+def test_issuer_of_two_partners_names_neither() -> None:
+    """A caller whom nobody named is the partner that owns the issuer, and nobody where two share it."""
+    alone = engine(rollout(Partner(name="a", issuers=[ISSUER.iss])))
+    assert ask(alone, good()).partner == "a"
+    assert ask(alone, forged()).partner is None
+    shared = engine(rollout(Partner(name="a", issuers=[ISSUER.iss]), Partner(name="b", issuers=[ISSUER.iss])))
+    assert ask(shared, good()).partner is None
+
+
 def test_partner_leeway_into_the_future() -> None:
     """A wider leeway forgives tokens from a clock that runs ahead, to the second."""
     of = engine(rollout(Partner(name="a", leeway_s=600)))

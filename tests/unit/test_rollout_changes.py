@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,34 @@ def test_workers_sum_their_evidence(tmp_path: Path) -> None:
     row = second.evidence.rows()[("a", "")]
     assert row.codes["missing_token"] == [5, NOW_S, NOW_S]
     assert second.evidence.tally("a", "", NOW_S - 3600).failed == 5
+
+
+def test_forked_worker_counts_anew_and_by_itself_puts_counts_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forked worker's counts are added to its parent's, none of them twice, without anybody flushing."""
+    monkeypatch.setattr("rapidjws.policy.evidence.FLUSH_S", -1.0)
+    one = rollout(Partner(name="a"), state=StateFolder(tmp_path, first_plan("detection")))
+    of = engine(one)
+    ask(of, None, "a")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for _ in range(3):
+                one.decide(
+                    rapidjws.errors.error_for("missing_token"),
+                    partner="a",
+                    route=None,
+                    now_s=NOW_S,
+                    elapsed_ns=1,
+                )
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert one.evidence.rows()[("a", "")].codes["missing_token"][0] == 4
+    assert len(list(tmp_path.glob("evidence-*.json"))) == 2
 
 
 def test_rows_are_bounded() -> None:

@@ -11,8 +11,11 @@ import json
 import os
 import secrets
 import threading
+import weakref
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ HOURS_KEPT: Final = 24 * 60
 """Hours that a row remembers; the oldest leave first."""
 
 HOUR_S: Final = 3600
+FLUSH_S: Final = 2.0
+"""Seconds after which counts are put where others find them."""
+
 LATENCY_BUCKETS: Final = 40
 """Powers of two of nanoseconds."""
 
@@ -121,17 +127,18 @@ class Evidence:
         folder: Where workers put theirs, or None for this process alone.
     """
 
-    __slots__ = ("_folder", "_lock", "_name", "_pid", "_rows")
+    __slots__ = ("__weakref__", "_flushed_s", "_folder", "_lock", "_name", "_rows")
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._lock = threading.Lock()
         self._rows: dict[RowKey, Row] = {}
         self._begin()
+        os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._name = f"evidence-{self._pid}-{secrets.token_hex(4)}.json"
+        self._name = f"evidence-{os.getpid()}-{secrets.token_hex(4)}.json"
+        self._flushed_s = monotonic()
 
     def count(
         self,
@@ -144,12 +151,14 @@ class Evidence:
         failed: bool,
         refused: bool,
     ) -> None:
-        """Count one request under a partner and a route."""
+        """Count one request under a partner and a route; every few seconds, put the counts by."""
         with self._lock:
             row = self._rows.get(key)
             if row is None:
                 row = self._rows[key] = Row()
             row.count(code, alg, now_s, elapsed_ns, failed=failed, refused=refused)
+        if self._folder is not None and monotonic() - self._flushed_s > FLUSH_S:
+            self.flush()
 
     def forked(self) -> None:
         """Begin anew in a worker: its parent keeps what was counted before."""
@@ -159,13 +168,14 @@ class Evidence:
 
     def flush(self) -> None:
         """Put this process's counts where others find them; a full disk loses them and stops nothing."""
-        if self._folder is None or self._pid != os.getpid():
+        if self._folder is None:
             return
         with self._lock:
+            self._flushed_s = monotonic()
             octets = json.dumps(rows_members(self._rows)).encode()
         target = self._folder / self._name
         with contextlib.suppress(OSError):
-            fresh = target.with_suffix(".new")
+            fresh = target.with_suffix(f".{secrets.token_hex(4)}")
             fresh.write_bytes(octets)
             os.replace(fresh, target)
 
@@ -193,6 +203,12 @@ class Evidence:
                 tally.total += part.total
                 tally.failed += part.failed
         return tally
+
+
+def _renew(evidence: weakref.ref[Evidence]) -> None:
+    found = evidence()
+    if found is not None:
+        found.forked()
 
 
 def _add_all(total: dict[RowKey, Row], more: dict[RowKey, Row]) -> None:
