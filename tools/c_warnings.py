@@ -14,7 +14,8 @@ WARNINGS = (
     "-std=gnu11 -O2 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Wvla -Wundef -Wpointer-arith "
     "-Wmissing-prototypes -Wwrite-strings -Werror=implicit-function-declaration -Werror -fvisibility=hidden"
 ).split()
-GIVEN = ('-DRJ_VERSION="0"', "-DRJ_OWN_LIBCRYPTO=0")  # what native/build.py gives
+# what native/build.py and cffi give; the interpreter's own headers are not ours to judge
+GIVEN = ('-DRJ_VERSION="0"', "-DRJ_OWN_LIBCRYPTO=0", "-isystem", sysconfig.get_path("include"))
 
 
 def main() -> int:
