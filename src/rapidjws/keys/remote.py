@@ -187,9 +187,7 @@ class RemoteJWKS(Source):
         with self._lock:
             now = self._clock.monotonic()
             if self._state.keys is not None and now >= self._stale_at():
-                self._publish(
-                    KeyState(keys=None, code="keys_stale")
-                )  # locked: a newer set may be landing
+                self._publish(KeyState(keys=None, code="keys_stale"))  # locked: a newer set may be landing
                 self._tell("keys_stale")
             begin = self._started and not self._flying and now >= self._due_at()
             by_unknown_kid = begin and now < self._next_at

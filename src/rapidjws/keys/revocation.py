@@ -190,7 +190,8 @@ class RedisRevocations:
         stream: The stream's name; the channel is called the same.
         timeout_s: For one command.
         poll_s: How often the stream is looked at where no message woke us, in seconds.
-        events: Listener: ``revocation_seen`` carries the seconds from the call to here.
+        events: Listener: ``revocation_enforced`` carries the seconds from the call, wherever it was made, to
+            the moment it holds in this process.
 
     Raises:
         ImportError: redis is not installed.
@@ -217,6 +218,7 @@ class RedisRevocations:
         self._events = events
         self._listed: dict[Revocation, None] = {}
         self._last = b"0-0"
+        self._called_at_s: list[float] = []
         self._lock = threading.Lock()
         self._listeners = _Listeners()
         self._thread: threading.Thread | None = None
@@ -302,14 +304,19 @@ class RedisRevocations:
             self._listed[revocation] = None
         else:
             self._listed.pop(revocation, None)
-        tell(self._events, Event(name="revocation_seen", detail=verb, value=time.time() - at_s))
-        return bool(before != (verb == "revoke"))
+        changed = bool(before != (verb == "revoke"))
+        if changed:
+            self._called_at_s.append(at_s)
+        return changed
 
     def turn(self, pubsub: Any) -> None:
         """Wait for one message or the time to look anyway, and take what is new; the thread calls this."""
         pubsub.get_message(timeout=self._poll_s)
         if self._catch_up():
             self._listeners.call()
+            called, self._called_at_s = self._called_at_s, []
+            for at_s in called:
+                tell(self._events, Event(name="revocation_enforced", value=time.time() - at_s))
 
     def open(self) -> Any:
         """Return a subscription to the channel; what came before is caught up."""
