@@ -5,10 +5,24 @@ from __future__ import annotations
 import io
 import json
 import time
+from functools import lru_cache
 from typing import Any
 
 import pytest
-from broken_world import AUD, NOW, b64, bank_keys, claims, dumps, engine, header, hs_engine, token
+from broken_world import (
+    AUD,
+    BANK,
+    KINDS,
+    NOW,
+    b64,
+    bank_keys,
+    claims,
+    dumps,
+    engine,
+    header,
+    hs_engine,
+    token,
+)
 from gallery_keys import rows as key_rows
 from gallery_shape import rows as shape_rows
 from hypothesis import given, settings
@@ -16,6 +30,8 @@ from hypothesis import strategies as st
 
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.causes import CAUSES
+from rapidjws.engine.engine import Engine
+from rapidjws.engine.issuer import Issuer
 from rapidjws.errors import CODES, RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 
@@ -24,10 +40,17 @@ LARGE = 64 * 1024
 GALLERY = [*shape_rows(), *key_rows()]
 
 
-def verdict(made: Any) -> str | None:
+@lru_cache(maxsize=1)
+def large_engine() -> Engine:
+    """Return an engine that takes tokens of any size the tests make."""
+    bank = Issuer(BANK, keys=JWKSet(bank_keys()), algorithms=KINDS, audience=AUD)
+    return Engine(bank, max_token_bytes=2 * LARGE)
+
+
+def verdict(made: Any, judge: Engine | None = None) -> str | None:
     """Return the engine's code for a token."""
     try:
-        engine().verify(made, NOW)
+        (judge or engine()).verify(made, NOW)
     except RapidJWSError as refused:
         return refused.code
     return None
@@ -96,16 +119,17 @@ def test_never_raises_and_never_decides(made: str | bytes) -> None:
 )
 def test_quick_on_large_input(made: bytes) -> None:
     """A diagnosis of 64 KiB takes no more than 50 ms of this process, whatever stands in it."""
-    diagnose(made, engine(), now=NOW)
-    best = min(_timed(made) for _ in range(5))
-    assert best < MOST_S, best
+    for judge in (engine(), large_engine()):
+        diagnose(made, judge, now=NOW)
+        best = min(_timed(made, judge) for _ in range(5))
+        assert best < MOST_S, best
 
 
-def _timed(made: bytes) -> float:
+def _timed(made: bytes, judge: Engine) -> float:
     start = time.thread_time()
-    report = diagnose(made, engine(), now=NOW)
+    report = diagnose(made, judge, now=NOW)
     spent = time.thread_time() - start
-    assert report.code == verdict(made)
+    assert report.code == verdict(made, judge)
     return spent
 
 
