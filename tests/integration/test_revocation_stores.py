@@ -159,7 +159,14 @@ def test_redis_late_joiners_have_all(redis: OwnRedis) -> None:
     first = engine_of(RedisRevocations(redis.url))
     kept = [first.revoke(jti=str(number)) for number in range(20)]
     first.unrevoke(kept.pop())
-    assert engine_of(RedisRevocations(redis.url)).revocations() == tuple(kept)
+    events: list[Event] = []
+    late = engine_of(RedisRevocations(redis.url, events=events.append))
+    assert late.revocations() == tuple(kept)
+    first.revoke(jti="last")
+    wait_for(lambda: events)
+    assert [event.name for event in events] == ["revocation_enforced"], (
+        "what came before the start is not late"
+    )
 
 
 def test_redis_down_fails_closed_and_heals(redis: OwnRedis) -> None:

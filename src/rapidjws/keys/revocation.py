@@ -231,6 +231,8 @@ class RedisRevocations:
             DependencyUnavailable: ``revocation_store_unavailable``: it was never read with success.
         """
         self._catch_up()
+        if self._thread is None:
+            self._called_at_s = []  # from before our start: nothing that we were late for
         return tuple(self._listed)
 
     def add(self, revocation: Revocation) -> None:
@@ -313,8 +315,8 @@ class RedisRevocations:
         """Wait for one message or the time to look anyway, and take what is new; the thread calls this."""
         pubsub.get_message(timeout=self._poll_s)
         if self._catch_up():
-            self._listeners.call()
             called, self._called_at_s = self._called_at_s, []
+            self._listeners.call()
             for at_s in called:
                 tell(self._events, Event(name="revocation_enforced", value=time.time() - at_s))
 
