@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 import threading
 import weakref
 from dataclasses import dataclass, field
@@ -134,7 +135,8 @@ class Evidence:
         self._lock = threading.Lock()
         self._rows: dict[RowKey, Row] = {}
         self._begin()
-        os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
+        if sys.platform != "win32":
+            os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
 
     def _begin(self) -> None:
         self._name = f"evidence-{os.getpid()}-{secrets.token_hex(4)}.json"
