@@ -1,6 +1,6 @@
 """Count the machine instructions of the C core for one token, by callgrind: the same on a busy day.
 
-The counts are those inside `face_verify` or `rj_batch_run`, libcrypto's included. Run without
+The counts are those inside `rj_batch_run`, or the three steps of one token, libcrypto's included. Run without
 arguments it prints JSON, a number for each of WORKLOADS. Valgrind shows a CPU without AVX-512, so this is the
 path of such a CPU.
 
@@ -28,7 +28,8 @@ WORKLOADS = (
     ("batch", "EdDSA"),
     ("refused", "ES256"),
 )
-INSIDE = {"single": "face_verify", "refused": "face_verify", "batch": "rj_batch_run"}
+ONE = ("rj_token_locate", "rj_token_decide", "rj_token_finish")
+INSIDE = {"single": ONE, "refused": ONE, "batch": ("rj_batch_run",)}
 ROUNDS = 2
 
 
@@ -72,7 +73,7 @@ def count(corpus: Path, shape: str, alg: str, rounds: int) -> float:
         "valgrind",
         "--tool=callgrind",
         "--callgrind-out-file=/dev/null",
-        f"--toggle-collect={INSIDE[shape]}",
+        *(f"--toggle-collect={function}" for function in INSIDE[shape]),
         *(sys.executable, __file__, str(corpus), "--work", shape, alg, str(rounds)),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
