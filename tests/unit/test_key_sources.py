@@ -57,7 +57,7 @@ class ScriptedSource:
 
 @pytest.fixture(name="issuer", scope="module")
 def _issuer() -> FakeIssuer:
-    return FakeIssuer("https://a.example", "ES256")
+    return FakeIssuer("https://a.example", "ES256", lifetime_s=86_400)
 
 
 def engine_of(issuer: FakeIssuer, source: ScriptedSource, **settings: Any) -> Engine:
@@ -90,7 +90,10 @@ def test_no_keys_is_indeterminate_never_unknown_kid(issuer: FakeIssuer, code: st
 
 def test_an_outage_of_one_issuer_keeps_the_verdicts_of_another() -> None:
     """A's tokens are indeterminate while A has no keys, even under a kid that B has; B's verify."""
-    a, b = FakeIssuer("https://one.example/x", "ES256"), FakeIssuer("https://two.example/x", "ES256")
+    a, b = (
+        FakeIssuer("https://one.example/x", "ES256", lifetime_s=86_400),
+        FakeIssuer("https://two.example/x", "ES256", lifetime_s=86_400),
+    )
     source = ScriptedSource(a.jwks)
     engine = Engine(
         Issuer(a.iss, keys=source, algorithms=["ES256"], audience=a.audience),
@@ -120,15 +123,15 @@ def test_an_unknown_kid_tells_the_source_and_does_not_wait(issuer: FakeIssuer) -
 def test_waiting_for_a_refresh_is_bounded(issuer: FakeIssuer) -> None:
     """A caller that asks waits for the refresh up to its bound; without a refresh in sight not at all."""
     source = ScriptedSource(JWKSet())
-    source.now = KeyState(keys=FakeIssuer("https://a.example/other", "ES256").jwks)
+    source.now = KeyState(keys=FakeIssuer("https://a.example/other", "ES256", lifetime_s=86_400).jwks)
     engine = engine_of(issuer, source)
     token = issuer.token(issuer.claims(NOW))
     threading.Timer(0.1, source.change, [KeyState(keys=issuer.jwks)]).start()
     assert engine.verify(token, wait_s=5).issuer == issuer.iss
-    source.change(KeyState(keys=FakeIssuer("https://a.example/third", "ES256").jwks))
+    source.change(KeyState(keys=FakeIssuer("https://a.example/third", "ES256", lifetime_s=86_400).jwks))
     threading.Timer(0.1, source.change, [KeyState(keys=issuer.jwks)]).start()
     assert asyncio.run(engine.averify(token, wait_s=5)).issuer == issuer.iss
-    source.change(KeyState(keys=FakeIssuer("https://a.example/fourth", "ES256").jwks))
+    source.change(KeyState(keys=FakeIssuer("https://a.example/fourth", "ES256", lifetime_s=86_400).jwks))
     source.delay_s = None
     started = time.monotonic()
     with pytest.raises(UnknownKey):
@@ -145,7 +148,7 @@ def test_a_removed_kid_stops_at_the_swap_also_in_the_cache(issuer: FakeIssuer) -
     engine = engine_of(issuer, source, cache=TokenCache())
     token = issuer.token(issuer.claims(NOW))
     assert engine.verify(token).kid == engine.verify(token).kid
-    source.change(KeyState(keys=FakeIssuer("https://a.example/next", "ES256").jwks))
+    source.change(KeyState(keys=FakeIssuer("https://a.example/next", "ES256", lifetime_s=86_400).jwks))
     with pytest.raises(UnknownKey):
         engine.verify(token)
 
@@ -153,7 +156,7 @@ def test_a_removed_kid_stops_at_the_swap_also_in_the_cache(issuer: FakeIssuer) -
 def test_rotation_lag_is_told_once_a_key(issuer: FakeIssuer) -> None:
     """The lag from first sight to first acceptance is an event, once, whatever swaps follow."""
     events: list[Event] = []
-    source = ScriptedSource(FakeIssuer("https://a.example/zero", "ES256").jwks)
+    source = ScriptedSource(FakeIssuer("https://a.example/zero", "ES256", lifetime_s=86_400).jwks)
     engine = engine_of(issuer, source, events=events.append)
     kid = issuer.jwks.keys[0].kid or ""
     token = issuer.token(issuer.claims(NOW))
@@ -168,7 +171,7 @@ def test_rotation_lag_is_told_once_a_key(issuer: FakeIssuer) -> None:
 
 def test_replace_issuers_is_one_swap_and_all_or_nothing(issuer: FakeIssuer) -> None:
     """A bad list of issuers changes nothing; a good one takes the place of all."""
-    other = FakeIssuer("https://b.example", "ES256")
+    other = FakeIssuer("https://b.example", "ES256", lifetime_s=86_400)
     engine = Engine(Issuer(issuer.iss, keys=issuer.jwks, algorithms=["ES256"], audience=issuer.audience))
     mine = Issuer(issuer.iss, keys=issuer.jwks, algorithms=["ES256"], audience=issuer.audience)
     second = Issuer(other.iss, keys=other.jwks, algorithms=["ES256"], audience=other.audience)

@@ -15,7 +15,7 @@ from rapidjws.errors import PolicyRefused, RapidJWSError
 from rapidjws.testing import FakeIssuer
 
 NOW = int(time.time())
-B = FakeIssuer("https://b.example", "ES256")
+B = FakeIssuer("https://b.example", "ES256", lifetime_s=86_400)
 WAYS: dict[str, Callable[[Engine, str], Any]] = {
     "verify": lambda engine, token: engine.verify(token),
     "verify_many": lambda engine, token: engine.verify_many([token])[0],
@@ -42,7 +42,7 @@ def code_of(way: str, engine: Engine, token: str) -> str:
     return result.code if isinstance(result, Rejected) else "ok"
 
 
-ES = FakeIssuer("https://a.example", "ES256")
+ES = FakeIssuer("https://a.example", "ES256", lifetime_s=86_400)
 KEY = ES.jwks.keys[0]
 REVOCATIONS: list[dict[str, Any]] = [
     {"kid": KEY.kid},
@@ -85,7 +85,7 @@ def test_a_revocation_survives_a_refresh(what: dict[str, Any]) -> None:
 
 def test_other_issuers_are_not_touched() -> None:
     """A revocation narrowed to one issuer leaves another's key of the same name alone."""
-    twin = FakeIssuer("https://b.example/a.example", "ES256")
+    twin = FakeIssuer("https://b.example/a.example", "ES256", lifetime_s=86_400)
     kid = twin.jwks.keys[0].kid
     assert kid == KEY.kid
     engine = engine_of(ES, twin)
