@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -223,6 +224,7 @@ def test_R07_exactly_one_accept_among_threads() -> None:
     assert sorted(answers) == ["ok"] + ["replayed"] * 15
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_R07_exactly_one_accept_among_processes(redis: OwnRedis) -> None:
     """Of several processes with one token, one is first."""
     context = multiprocessing.get_context("fork")

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import pytest
-from issuers import now_s, setup, wait_for
+from issuers import needs_proc, now_s, setup, wait_for
 
 from rapidjws import Engine, Issuer, JWKSet, Rejected, TokenCache, VerifiedJWS
 from rapidjws.errors import RapidJWSError
@@ -76,6 +76,7 @@ def test_P04_the_import_keeps_the_gil_off() -> None:
     assert not sys._is_gil_enabled()  # type: ignore[attr-defined]
 
 
+@needs_proc
 @pytest.mark.parametrize(
     "swaps", [1_000, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 )
@@ -192,6 +193,7 @@ def test_P11_a_cancelled_wait_poisons_nothing() -> None:
         assert at.source.refresh()
 
 
+@needs_proc
 @pytest.mark.parametrize(
     "seconds", [4.0, pytest.param(SOAK_S, marks=[pytest.mark.long, pytest.mark.timeout(0)])]
 )

@@ -6,12 +6,11 @@ import asyncio
 import gc
 import math
 import os
-import resource
 import time
 from typing import Any
 
 import pytest
-from issuers import now_s, setup, wait_for
+from issuers import needs_proc, now_s, setup, wait_for
 
 from rapidjws import ConfigurationError, Engine, JWKSet
 from rapidjws import Issuer as Rules
@@ -197,8 +196,11 @@ def test_F31_what_is_private(address: str) -> None:
     assert is_public("2606:2800:220:1::1")
 
 
+@needs_proc
 def test_F32_no_file_descriptors_and_broken_pipes() -> None:
     """Without descriptors, or with the connection cut, the fetch fails cleanly and verification goes on."""
+    import resource
+
     with setup(fresh=RETRIES) as at:
         at.ready()
         token = at.token()
@@ -218,6 +220,7 @@ def test_F32_no_file_descriptors_and_broken_pipes() -> None:
         assert at.code(token) == "ok"
 
 
+@needs_proc
 def test_F32_descriptors_do_not_grow() -> None:
     """Good and bad fetches leave no descriptor open."""
     with setup(fresh=RETRIES) as at:

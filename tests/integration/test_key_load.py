@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import pytest
-from issuers import Setup, now_s, setup, wait_for
+from issuers import Setup, needs_proc, now_s, setup, wait_for
 
 from rapidjws import TokenCache
 from rapidjws.engine.result import Rejected
@@ -67,6 +67,7 @@ class Times:
         return math.inf
 
 
+@needs_proc
 @pytest.mark.parametrize(
     "tokens", [20_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(3000)])]
 )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from rapidjws import Engine, Event
 from rapidjws import Issuer as Rules
 from rapidjws.errors import RapidJWSError
 from rapidjws.keys import Freshness, RemoteJWKS, Transport, UnknownKids
 from rapidjws.testing import Fault, Issuer
+
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system has no /proc")
 
 
 def now_s() -> int:
