@@ -132,6 +132,14 @@ def test_a_known_header_does_not_hide_an_unprotected_one(verifier: Verifier) -> 
     assert forms.outcome(verifier, {**alone, "header": {"alg": "ES256"}}) == "duplicate_member"
 
 
+def test_an_unprotected_kid_is_not_remembered() -> None:
+    """What an unprotected kid chose is not taken for the key of the protected header alone."""
+    two = forms.verifier(names=("k1", "k2"))
+    beside = forms.flattened(protected={"alg": "ES256"}, unprotected={"kid": "k1-es256"})
+    assert forms.outcome(two, beside) == "ok"
+    assert forms.outcome(two, forms.flattened(protected={"alg": "ES256"})) == "ambiguous_key"
+
+
 def test_an_unprotected_alg_is_refused_unless_allowed(verifier: Verifier) -> None:
     """alg outside of the protected header needs the caller's word, with a protected header and without."""
     allowing = forms.verifier(allow_unprotected_alg=True)
@@ -176,6 +184,10 @@ def test_an_empty_protected_header_is_refused(verifier: Verifier) -> None:
             "crit_unsupported",
         )
     assert forms.outcome(verifier, forms.flattened(protected=b"{}")) == "malformed_header"
+    allowing = forms.verifier(allow_unprotected_alg=True)
+    unprotected = {"alg": "ES256", "kid": "k1-es256"}
+    beside = forms.flattened(protected=b"{}", unprotected=unprotected)
+    assert forms.outcome(allowing, beside) == "malformed_header"
 
 
 @pytest.mark.parametrize("member", ["payload", "signature", "protected"])
