@@ -70,7 +70,7 @@ def test_F19_an_unknown_kid_causes_one_refresh_a_cooldown() -> None:
         assert at.code(at.token(), wait_s=5) == "ok"
         times = [request.at_s for request in at.issuer.requests]
         assert len(times) == 3
-        assert all(later - earlier >= 0.49 for earlier, later in itertools.pairwise(times))
+        assert all(later - earlier >= 0.3 for earlier, later in itertools.pairwise(times))
 
 
 @pytest.mark.parametrize("is_down", [False, True])
