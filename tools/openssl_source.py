@@ -35,6 +35,13 @@ def from_project(tarball: Path) -> None:
         print(f"not from the project: {fault}")
 
 
+def debian_site() -> str:
+    """Give the mirror that this machine's apt is set up with."""
+    command = ["apt-get", "indextargets", "--format", "$(SITE)"]
+    sites = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return next((site for site in sites if site.rstrip("/").endswith("/debian")), "")
+
+
 def from_debian(tarball: Path) -> None:
     """Take the upstream tarball out of Debian's source package, with an apt configuration of our own."""
     with tempfile.TemporaryDirectory() as name:
