@@ -18,7 +18,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.keys import RedisRevocations, RevocationFile
 from rapidjws.testing import FakeIssuer
 
-ISSUER = FakeIssuer("https://a.example", "ES256")
+ISSUER = FakeIssuer("https://a.example", "ES256", lifetime_s=3600)
 M10_BOUND_S = 1.0
 
 

@@ -24,7 +24,7 @@ from rapidjws.testing import FakeIssuer
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
 
-ISSUER = FakeIssuer("https://a.example", "ES256")
+ISSUER = FakeIssuer("https://a.example", "ES256", lifetime_s=3600)
 GONE = FakeIssuer("https://gone.example", "ES256")
 SPOOFED = [("X-JWS-Subject", "admin"), ("X-JWS-Status", "verified"), ("X-JWS-Issuer", "https://evil.example")]
 
