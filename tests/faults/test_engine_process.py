@@ -148,6 +148,7 @@ def test_P6_exit_with_busy_threads() -> None:
 def test_P7_interrupt_during_a_batch() -> None:
     """Ctrl-C ends a long batch within moments, and the engine goes on working afterwards."""
     printed = run_python("""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
         made = rapidjws.Engine(issuer("ES384"), workers=2, acceleration="openssl")
         texts = [token("ES384")] * 60_000
         sent = []
