@@ -158,12 +158,21 @@ def test_F31_private_addresses_by_option(monkeypatch: pytest.MonkeyPatch) -> Non
     """One private address among a name's addresses stops the fetch before anything is connected."""
     import socket
 
-    rows = [(0, 0, 0, "", (one, 443)) for one in ("93.184.216.34", "169.254.169.254")]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("it connected"))
+    connected: list[Any] = []
+
+    def resolve(_: Any, port: Any, *__: Any, **___: Any) -> Any:
+        return [(0, 0, 0, "", (one, port)) for one in ("93.184.216.34", "169.254.169.254")]
+
+    def connect(address: Any, *_: Any, **__: Any) -> Any:
+        connected.append(address[1])  # the port: a source of another test may still retry on its own
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", connect)
     with setup(trust={"refuse_private_addresses": True}, fresh=RETRIES) as at:
         at.fails_with("private_address")
         assert at.issuer.requests == []
+        assert not [port for port in connected if f":{port}/" in at.issuer.url]
 
 
 def test_F31_the_address_that_was_checked_is_the_one_connected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,15 +182,15 @@ def test_F31_the_address_that_was_checked_is_the_one_connected(monkeypatch: pyte
     asked: list[Any] = []
     real = socket.getaddrinfo
 
-    def resolve(host: Any, *rest: Any, **named: Any) -> Any:
-        asked.append(host)
-        return real(host, *rest, **named)
+    def resolve(host: Any, port: Any, *rest: Any, **named: Any) -> Any:
+        asked.append((host, port))  # the port tells this source from one of another test that still retries
+        return real(host, port, *rest, **named)
 
     with setup() as at:
         at.ready()
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
         assert at.source.refresh()
-        assert asked.count("localhost") == 1
+        assert [host for host, port in asked if f":{port}/" in at.issuer.url].count("localhost") == 1
 
 
 @pytest.mark.parametrize(
