@@ -15,9 +15,10 @@ typedef struct {
     const rj_snapshot *snapshot;
     PyTypeObject *accepted; /* the type of a result, a Record */
     PyObject *slots;        /* slot number -> (key, issuer) */
+    PyObject *read;         /* reads the claims of a result that has an issuer */
 } face_bound;
 
-enum { BOUND_CAPSULE, BOUND_ACCEPTED, BOUND_SLOTS, BOUND_OWNER, BOUND_FIELDS };
+enum { BOUND_CAPSULE, BOUND_ACCEPTED, BOUND_SLOTS, BOUND_READ, BOUND_OWNER, BOUND_FIELDS };
 
 static const char FACE_CAPSULE[] = "rapidjws.snapshot";
 
@@ -26,7 +27,8 @@ static int face_unbind(face_bound *bound, PyObject *self)
     bound->snapshot = PyCapsule_GetPointer(PyTuple_GetItem(self, BOUND_CAPSULE), FACE_CAPSULE);
     bound->accepted = (PyTypeObject *)PyTuple_GetItem(self, BOUND_ACCEPTED);
     bound->slots = PyTuple_GetItem(self, BOUND_SLOTS);
-    return bound->snapshot != NULL && bound->accepted != NULL && bound->slots != NULL;
+    bound->read = PyTuple_GetItem(self, BOUND_READ);
+    return bound->snapshot != NULL && bound->accepted != NULL && bound->slots != NULL && bound->read != NULL;
 }
 
 /* The octets of a token that nobody can change: text or bytes. Returns 0 for anything else. */
@@ -97,6 +99,10 @@ static PyObject *face_result(const face_bound *bound, PyObject *octets, const rj
     Py_XINCREF(record->key);
     record->issuer = PyTuple_GetItem(slot, 1);
     Py_XINCREF(record->issuer);
+    if (record->issuer != Py_None) { /* a Verifier's tokens have none, and their payload is opaque */
+        Py_INCREF(bound->read);
+        record->read = bound->read;
+    }
     return (PyObject *)record;
 }
 
@@ -266,26 +272,27 @@ static PyObject *face_function(const PyMethodDef *method, PyObject *self)
     return PyCFunction_NewEx((PyMethodDef *)(uintptr_t)method, self, NULL);
 }
 
-/* bind(address, accepted, slots, owner): the three functions for one snapshot, which owner keeps alive. */
+/* bind(address, accepted, slots, read, owner): the three functions for one snapshot, which owner keeps alive. */
 static PyObject *face_bind(PyObject *module, PyObject *args)
 {
     unsigned long long address = 0;
     PyObject *accepted = NULL;
     PyObject *slots = NULL;
+    PyObject *read = NULL;
     PyObject *owner = NULL;
     PyObject *capsule = NULL;
     PyObject *bound = NULL;
     PyObject *result = NULL;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "KOO!O", &address, &accepted, &PyTuple_Type, &slots, &owner)) {
+    if (!PyArg_ParseTuple(args, "KOO!OO", &address, &accepted, &PyTuple_Type, &slots, &read, &owner)) {
         return NULL;
     }
     capsule = PyCapsule_New((void *)(uintptr_t)address, FACE_CAPSULE, NULL);
     if (capsule == NULL) {
         return NULL;
     }
-    bound = PyTuple_Pack(BOUND_FIELDS, capsule, accepted, slots, owner);
+    bound = PyTuple_Pack(BOUND_FIELDS, capsule, accepted, slots, read, owner);
     Py_DECREF(capsule);
     if (bound == NULL) {
         return NULL;

@@ -24,6 +24,7 @@ static int record_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(record->payload);
     Py_VISIT(record->header);
     Py_VISIT(record->claims);
+    Py_VISIT(record->read);
     return 0;
 }
 
@@ -37,6 +38,7 @@ static int record_clear(PyObject *self)
     Py_CLEAR(record->payload);
     Py_CLEAR(record->header);
     Py_CLEAR(record->claims);
+    Py_CLEAR(record->read);
     return 0;
 }
 
@@ -51,9 +53,45 @@ static void record_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+/* The claims, read on first use. What is plain is read here, because every token's claims are asked for; the rest,
+ * and everything where no GIL guards the fields, is `_read_claims`' business. */
+static PyObject *record_claims(PyObject *self, void *closure)
+{
+#if !defined(Py_GIL_DISABLED)
+    rj_record *record = (rj_record *)self;
+
+    (void)closure;
+    if (record->claims == NULL && record->read != NULL && record->payload != NULL) {
+        PyObject *claims = PyObject_CallFunctionObjArgs(record->read, record->payload, NULL);
+        if (claims == NULL || record->claims != NULL) { /* refused, or another thread was here meanwhile */
+            Py_XDECREF(claims);
+        } else {
+            record->claims = claims;
+        }
+    }
+    if (record->claims != NULL && record->claims != Py_None) {
+        Py_INCREF(record->claims);
+        return record->claims;
+    }
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+#else
+    (void)closure;
+#endif
+    return PyObject_CallMethod(self, "_read_claims", NULL);
+}
+
+static const PyGetSetDef RECORD_GETTERS[] = {
+    {"claims", record_claims, NULL,
+     "The Claims Set, checked by the engine; TypeError where a Verifier made this: nobody checked claims.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static const PyType_Slot RECORD_SLOTS[] = {
     {Py_tp_doc, (void *)"The fields of a verified token; engine/result.py gives them their meaning."},
     {Py_tp_members, (void *)(uintptr_t)RECORD_MEMBERS},
+    {Py_tp_getset, (void *)(uintptr_t)RECORD_GETTERS},
     {Py_tp_traverse, (void *)record_traverse},
     {Py_tp_clear, (void *)record_clear},
     {Py_tp_dealloc, (void *)record_dealloc},

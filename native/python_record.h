@@ -21,6 +21,7 @@ typedef struct {
     PyObject *payload;
     PyObject *header;
     PyObject *claims;
+    PyObject *read; /* reads JSON octets that the core scanned; NULL where the type's `_read_claims` must */
 } rj_record;
 
 /* Make the type. Returns a new reference, or NULL with an exception set. */

@@ -62,19 +62,23 @@ class VerifiedJWS(_native.Record):
             self._payload = payload
         return payload
 
-    @property
-    def claims(self) -> dict[str, Any]:
-        """Return the Claims Set, checked by the engine.
+    if TYPE_CHECKING:
 
-        Raises:
-            TypeError: A :class:`Verifier` made this: nobody checked claims.
-        """
-        claims = self._claims
+        @property
+        def claims(self) -> dict[str, Any]:
+            """Return the Claims Set, checked by the engine.
+
+            Raises:
+                TypeError: A :class:`Verifier` made this: nobody checked claims.
+            """
+
+    def _read_claims(self) -> dict[str, Any]:
+        """Return what ``claims`` is where the core has not read it: it asks here."""
+        claims: dict[str, Any] | None = self._claims
         if claims is None:
             if self.issuer is None:
                 raise TypeError("claims are checked by Engine; a Verifier's payload is opaque bytes")
-            payload = self._payload
-            self._claims = claims = loads_scanned(self.payload if payload is None else payload)
+            self._claims = claims = loads_scanned(self.payload)
         return claims
 
     @property

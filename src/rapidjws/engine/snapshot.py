@@ -18,7 +18,7 @@ from rapidjws.engine.rules import Known, Rules
 from rapidjws.engine.signatures import told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
-from rapidjws.jose._json import loads
+from rapidjws.jose._json import loads, loads_scanned
 from rapidjws.jose.claims import check_claims
 from rapidjws.jose.jws import Header, parse_header
 
@@ -121,7 +121,8 @@ class Snapshot:
             accelerated=hot.is_on,
         )
         self.handle: Any = self.native.handle
-        self.verify_one, self.verify_list, self.recheck = self.native.bind(Accepted, self.slots)
+        bound = self.native.bind(Accepted, self.slots, loads_scanned)
+        self.verify_one, self.verify_list, self.recheck = bound
 
     def octets(self, token: Token) -> bytes:
         """Return a token as bytes that nobody can change during the call.
