@@ -1,4 +1,5 @@
 # The compiled module, as far as a type checker needs it: cffi gives no types. Only _native.py imports it.
+from collections.abc import Callable
 from typing import Any
 
 class Record:
@@ -9,7 +10,9 @@ class Record:
     _header: dict[str, Any] | None
     _claims: dict[str, Any] | None
 
-def bind(address: int, accepted: type, slots: tuple[Any, ...], owner: object) -> tuple[Any, Any, Any]: ...
+def bind(
+    address: int, accepted: type, slots: tuple[Any, ...], read: Callable[[bytes], Any], owner: object
+) -> tuple[Any, Any, Any]: ...
 def verify_known(
     address: int, known: dict[str, Any], payload: object, signatures: object
 ) -> tuple[list[Any], list[int] | None] | None: ...
