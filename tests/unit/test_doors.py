@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 import pytest
-from rollouts import ISSUER, engine, rollout
+from rollouts import ISSUER, NOW_S, engine, forged, good, rollout
 
 import rapidjws
 from rapidjws.engine.decision import Decision
 from rapidjws.errors import error_for
 from rapidjws.gateway import (
+    Door,
     JWSMiddleware,
     TokenPlace,
     WSGIMiddleware,
@@ -328,3 +329,21 @@ def test_webhook_fault_of_ours_is_indeterminate() -> None:
 
     assert verify_webhook(Broken(), body=b"x", signature_header=None).outcome == "indeterminate"  # type: ignore[arg-type]
     assert verify_webhook(Down(), body=b"x", signature_header=None).outcome == "indeterminate"  # type: ignore[arg-type]
+
+
+def test_door_refuses_a_realm_that_ends_its_quotes() -> None:
+    """A realm that could close its quoted string is a configuration that is refused."""
+    for realm in ('a"b', "a\\b", "a\nb", "\u00fc"):
+        with pytest.raises(rapidjws.ConfigurationError):
+            Door(engine=engine(), realm=realm)
+
+
+@pytest.mark.parametrize("token", [None, good(), forged(), "x.y.z", good(exp=NOW_S - 90)])
+@pytest.mark.parametrize("phase", [None, "detection", "enforcement"])
+def test_both_ways_to_decide_agree(token: str | None, phase: Any) -> None:
+    """From asyncio and from a thread an engine decides alike, a partner's wider leeway included."""
+    partner = Partner(name="late", leeway_s=120)
+    of = engine(None if phase is None else rollout(partner, phase=phase))
+    asked: dict[str, Any] = {"partner": "late", "route": "/a", "now": NOW_S}
+    here, there = of.decide(token, **asked), asyncio.run(of.adecide(token, **asked))
+    assert here.evidence == there.evidence

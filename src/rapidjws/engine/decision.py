@@ -132,6 +132,47 @@ def _fault(fault: Exception) -> RapidJWSError:
     return fault if isinstance(fault, RapidJWSError) else error_for("internal_error", type(fault).__name__)
 
 
+def _second_look_s(
+    policy: DecisionPolicy, settled: Settled, partner: str | None, now: float | None
+) -> int | None:
+    """Return another time at which a refused token is to be tried, or None."""
+    if not isinstance(settled, RapidJWSError):
+        return None
+    return policy.second_look_s(settled, partner, int(time() if now is None else now))
+
+
+def _concluded(
+    policy: DecisionPolicy | None,
+    settled: Settled,
+    partner: str | None,
+    route: str | None,
+    now: float | None,
+    started_ns: int,
+) -> Decision:
+    """Return the decision on what was found, by the policy if there is one."""
+    if policy is None:
+        return plain_decision(settled, partner=partner, route=route)
+    now_s = int(time() if now is None else now)
+    elapsed_ns = perf_counter_ns() - started_ns
+    return policy.decide(settled, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns)
+
+
+def _tried(verify: Callable[..., VerifiedJWS], token: Token | None, now: float | None) -> Settled:
+    try:
+        return verify(token, now) if token else error_for("missing_token", "token")
+    except Exception as fault:
+        return _fault(fault)
+
+
+async def _atried(
+    averify: Callable[..., Awaitable[VerifiedJWS]], token: Token | None, now: float | None
+) -> Settled:
+    try:
+        return await averify(token, now) if token else error_for("missing_token", "token")
+    except Exception as fault:
+        return _fault(fault)
+
+
 def decide(
     verify: Callable[..., VerifiedJWS],
     policy: DecisionPolicy | None,
@@ -142,23 +183,11 @@ def decide(
 ) -> Decision:
     """Verify one token, if there is one, and decide."""
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled: Settled
-    try:
-        settled = verify(token, now) if token else error_for("missing_token", "token")
-    except Exception as fault:
-        settled = _fault(fault)
-    if policy is None:
-        return plain_decision(settled, partner=partner, route=route)
-    now_s = int(time() if now is None else now)
-    if isinstance(settled, RapidJWSError):
-        again_s = policy.second_look_s(settled, partner, now_s)
-        if again_s is not None:
-            try:
-                settled = verify(token, again_s)
-            except Exception as fault:
-                settled = _fault(fault)
-    elapsed_ns = perf_counter_ns() - started_ns
-    return policy.decide(settled, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns)
+    settled = _tried(verify, token, now)
+    again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
+    if again_s is not None:
+        settled = _tried(verify, token, again_s)
+    return _concluded(policy, settled, partner, route, now, started_ns)
 
 
 async def adecide(
@@ -171,20 +200,8 @@ async def adecide(
 ) -> Decision:
     """Verify and decide from asyncio, in a batch with what else arrives."""
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled: Settled
-    try:
-        settled = await averify(token, now) if token else error_for("missing_token", "token")
-    except Exception as fault:
-        settled = _fault(fault)
-    if policy is None:
-        return plain_decision(settled, partner=partner, route=route)
-    now_s = int(time() if now is None else now)
-    if isinstance(settled, RapidJWSError):
-        again_s = policy.second_look_s(settled, partner, now_s)
-        if again_s is not None:
-            try:
-                settled = await averify(token, again_s)
-            except Exception as fault:
-                settled = _fault(fault)
-    elapsed_ns = perf_counter_ns() - started_ns
-    return policy.decide(settled, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns)
+    settled = await _atried(averify, token, now)
+    again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
+    if again_s is not None:
+        settled = await _atried(averify, token, again_s)
+    return _concluded(policy, settled, partner, route, now, started_ns)

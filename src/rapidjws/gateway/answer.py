@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.errors import CODES
+from rapidjws.errors import CODES, error_for
 from rapidjws.policy.partner import scopes_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,17 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+def checked_realm(realm: str, place: str) -> str:
+    """Return a realm that stands in a quoted string as it is.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with the place.
+    """
+    if '"' in realm or "\\" in realm or not (realm.isascii() and realm.isprintable()):
+        raise error_for("configuration_invalid", place, expected="plain text")
+    return realm
 
 
 def answer_for(decision: Decision, *, realm: str = "api", scheme: str = "Bearer") -> Answer | None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from rapidjws.gateway.answer import Answer, answer_for, is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.answer import Answer, is_ours, trusted_headers, warning_headers
+from rapidjws.gateway.door import KEY, Door
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from rapidjws.engine.decision import Decision
-    from rapidjws.engine.engine import Engine
+    from rapidjws.gateway.door import DoorSettings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,55 +23,34 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-KEY = "rapidjws"
-
 
 class JWSMiddleware:
     """Let requests through to an ASGI application as the engine decides.
 
     Args:
         app: The application.
-        engine: Decides.
-        place: Where tokens stand.
-        partner_of: Names the partner of a request's scope, from what authenticates it beside the token (a
-            client certificate, an API key); None where nobody is known. Never from a header that any client
-            can set.
-        realm: The ``realm`` of challenges.
-        exempt: Paths that need no token, exactly as they are: health checks.
+        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the scope.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        engine: Engine,
-        place: TokenPlace | None = None,
-        partner_of: Callable[[Scope], str | None] | None = None,
-        realm: str = "api",
-        exempt: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, app: ASGIApp, **settings: Unpack[DoorSettings[Scope]]) -> None:
         self._app = app
-        self._engine = engine
-        self._place = place or TokenPlace()
-        self._field = self._place.field
-        self._partner_of = partner_of
-        self._realm = realm
-        self._exempt = exempt
+        self._door: Door[Scope] = Door(**settings)
+        self._field = self._door.place.field
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        door = self._door
         headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         kept = [pair for pair in headers if not is_ours(pair[0].decode("latin-1"))]
-        if scope["path"] in self._exempt:
+        if scope["path"] in door.exempt:
             await self._app({**scope, "headers": kept}, receive, send)
             return
-        token = self._place.token([value for name, value in headers if name.lower() == self._field])
-        partner = None if self._partner_of is None else self._partner_of(scope)
-        decision = await self._engine.adecide(token, partner=partner, route=_target(scope))
-        refused = answer_for(decision, realm=self._realm, scheme=self._place.scheme)
+        token = door.place.token([value for name, value in headers if name.lower() == self._field])
+        decision = await door.engine.adecide(token, partner=door.partner(scope), route=_target(scope))
+        refused = door.answer(decision)
         if refused is not None:
             await _refuse(scope, receive, send, refused)
             return

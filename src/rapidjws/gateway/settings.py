@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rapidjws.errors import error_for
+from rapidjws.gateway.answer import checked_realm
 from rapidjws.gateway.place import TokenPlace
 
 ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
@@ -57,8 +58,7 @@ class ServerSettings:
                 raise error_for("configuration_invalid", "server.listen", "host:port or unix:/path")
         if not self.prefix.startswith("/") or self.prefix.endswith("/") or not self.prefix.isascii():
             raise error_for("configuration_invalid", "server.prefix", expected="a path, /like/this")
-        if '"' in self.realm or "\\" in self.realm or not (self.realm.isascii() and self.realm.isprintable()):
-            raise error_for("configuration_invalid", "server.realm", expected="plain text")
+        checked_realm(self.realm, "server.realm")
         for place in ("workers", "max_header_bytes", "max_body_bytes", "max_connections"):
             if getattr(self, place) < 1:
                 raise error_for("configuration_invalid", f"server.{place}", expected="from 1 on")

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from rapidjws.gateway.answer import answer_for, is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
+from rapidjws.gateway.door import KEY, Door
 
 if TYPE_CHECKING:
-    from rapidjws.engine.engine import Engine
+    from typing_extensions import Unpack
+
+    from rapidjws.gateway.door import DoorSettings
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-KEY = "rapidjws"
 
 
 class WSGIMiddleware:
@@ -29,48 +29,30 @@ class WSGIMiddleware:
 
     Args:
         app: The application.
-        engine: Decides.
-        place: Where tokens stand.
-        partner_of: Names the partner of a request's environ, from what authenticates it beside the token;
-            None where nobody is known. Never from a header that any client can set.
-        realm: The ``realm`` of challenges.
-        exempt: Paths that need no token, exactly as they are: health checks.
+        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the environ.
     """
 
-    def __init__(
-        self,
-        app: WSGIApp,
-        *,
-        engine: Engine,
-        place: TokenPlace | None = None,
-        partner_of: Callable[[Environ], str | None] | None = None,
-        realm: str = "api",
-        exempt: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, app: WSGIApp, **settings: Unpack[DoorSettings[Environ]]) -> None:
         self._app = app
-        self._engine = engine
-        self._place = place or TokenPlace()
-        self._name = "HTTP_" + self._place.field.decode().upper().replace("-", "_")
-        self._partner_of = partner_of
-        self._realm = realm
-        self._exempt = exempt
+        self._door: Door[Environ] = Door(**settings)
+        self._name = "HTTP_" + self._door.place.field.decode().upper().replace("-", "_")
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, or hand it on."""
+        door = self._door
         kept = {
             name: value
             for name, value in environ.items()
             if not (name.startswith("HTTP_") and is_ours(name.removeprefix("HTTP_")))
         }
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        if path in self._exempt:
+        if path in door.exempt:
             return self._app(kept, start_response)
         value = environ.get(self._name)
-        token = self._place.token([] if value is None else [value.encode("latin-1", "replace")])
-        partner = None if self._partner_of is None else self._partner_of(environ)
+        token = door.place.token([] if value is None else [value.encode("latin-1", "replace")])
         route = environ.get("REQUEST_URI") or environ.get("RAW_URI") or path
-        decision = self._engine.decide(token, partner=partner, route=route)
-        refused = answer_for(decision, realm=self._realm, scheme=self._place.scheme)
+        decision = door.engine.decide(token, partner=door.partner(environ), route=route)
+        refused = door.answer(decision)
         if refused is not None:
             status = HTTPStatus(refused.status)
             headers = [*refused.headers, ("content-length", str(len(refused.body)))]
