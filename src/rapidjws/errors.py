@@ -323,6 +323,8 @@ _ROWS: Final = (
     # What the token meets beyond itself
     Code("missing_token", PolicyRefused, "policy", "the request carries no token",
          "A client that does not sign, or a proxy that strips the header.", "Send it where it belongs."),
+    Code("malformed_request", PolicyRefused, "malformed", "the request does not carry one token in one way",
+         "The header twice or empty, or another token in the query.", "Send one, where it belongs."),
     Code("partner_mismatch", PolicyRefused, "policy", "the token's issuer does not belong to this partner",
          "A token of another, or an issuer not entered.", "Compare its issuers with iss.", escalate=True),
     Code("insufficient_scope", PolicyRefused, "policy", "the token lacks a required scope",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
 
 from rapidjws.engine.result import VerifiedJWS
 from rapidjws.errors import CODES, RapidJWSError, error_for
+from rapidjws.jose.scopes import scopes_due, scopes_objection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 
 DecisionOutcome = Literal["permit", "deny", "indeterminate"]
 Settled = VerifiedJWS | RapidJWSError
+Scopes = tuple[str, ...]
 OK: Final = "ok"
 """The code of a verified token; every other code is a key of ``CODES``."""
 
 ENFORCEMENT: Final = "enforcement"
 """The phase of an engine that nobody gave a rollout."""
+
+AMBIGUOUS: Final = b".."
+"""Stands, by identity, for a request with several tokens or half a one; malformed to whoever compares it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,7 @@ class Decision:
         verified: The verified token; only with ``"ok"``.
         deprecated_at_s: Since when requests like this one are frowned upon, seconds since the epoch, or None.
         sunset_at_s: From when on they will be refused, seconds since the epoch, or None.
+        scopes_due: With ``insufficient_scope``, the scopes that suffice.
 
     Raises:
         InternalError: ``internal_error``: the parts contradict each other.
@@ -59,6 +65,7 @@ class Decision:
     verified: VerifiedJWS | None = field(default=None, repr=False)
     deprecated_at_s: int | None = None
     sunset_at_s: int | None = None
+    scopes_due: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a decision whose parts contradict each other: a permit never grows out of a mistake."""
@@ -123,7 +130,12 @@ def plain_decision(settled: Settled, *, partner: str | None, route: str | None) 
     if isinstance(settled, VerifiedJWS):
         return Decision(outcome="permit", code=OK, partner=partner, route=route, verified=settled)
     return Decision(
-        outcome=settled.outcome, code=settled.code, place=settled.place, partner=partner, route=route
+        outcome=settled.outcome,
+        code=settled.code,
+        place=settled.place,
+        partner=partner,
+        route=route,
+        scopes_due=scopes_due(settled),
     )
 
 
@@ -157,18 +169,32 @@ def _concluded(
     return policy.decide(settled, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns)
 
 
-def _tried(verify: Callable[..., VerifiedJWS], token: Token | None, now: float | None) -> Settled:
+def _no_token(token: Token | None) -> RapidJWSError | None:
+    """Return what is wrong with a request that does not carry one token, or None."""
+    if token is AMBIGUOUS:  # RFC 6750 s.3.1, invalid_request: the service could read the other one
+        return error_for("malformed_request", "token")
+    return None if token else error_for("missing_token", "token")
+
+
+def _checked(verified: VerifiedJWS, scopes: Scopes) -> Settled:
+    """Return a verified token, or that it lacks a scope."""
+    return verified if not scopes else scopes_objection(verified.claims, scopes) or verified
+
+
+def _tried(
+    verify: Callable[..., VerifiedJWS], token: Token | None, now: float | None, scopes: Scopes
+) -> Settled:
     try:
-        return verify(token, now) if token else error_for("missing_token", "token")
+        return _no_token(token) or _checked(verify(token, now), scopes)
     except Exception as fault:
         return _fault(fault)
 
 
 async def _atried(
-    averify: Callable[..., Awaitable[VerifiedJWS]], token: Token | None, now: float | None
+    averify: Callable[..., Awaitable[VerifiedJWS]], token: Token | None, now: float | None, scopes: Scopes
 ) -> Settled:
     try:
-        return await averify(token, now) if token else error_for("missing_token", "token")
+        return _no_token(token) or _checked(await averify(token, now), scopes)
     except Exception as fault:
         return _fault(fault)
 
@@ -180,13 +206,14 @@ def decide(
     partner: str | None,
     route: str | None,
     now: float | None,
+    scopes: Scopes = (),
 ) -> Decision:
     """Verify one token, if there is one, and decide."""
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled = _tried(verify, token, now)
+    settled = _tried(verify, token, now, scopes)
     again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
     if again_s is not None:
-        settled = _tried(verify, token, again_s)
+        settled = _tried(verify, token, again_s, scopes)
     return _concluded(policy, settled, partner, route, now, started_ns)
 
 
@@ -197,11 +224,12 @@ async def adecide(
     partner: str | None,
     route: str | None,
     now: float | None,
+    scopes: Scopes = (),
 ) -> Decision:
     """Verify and decide from asyncio, in a batch with what else arrives."""
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled = await _atried(averify, token, now)
+    settled = await _atried(averify, token, now, scopes)
     again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
     if again_s is not None:
-        settled = await _atried(averify, token, again_s)
+        settled = await _atried(averify, token, again_s, scopes)
     return _concluded(policy, settled, partner, route, now, started_ns)

@@ -252,6 +252,7 @@ class Engine(ChangingKeys):
         *,
         partner: str | None = None,
         route: str | None = None,
+        scopes: tuple[str, ...] = (),
         now: float | None = None,
     ) -> Decision:
         """Verify one token, if there is one, and say what to do with the request; never raises.
@@ -260,12 +261,13 @@ class Engine(ChangingKeys):
             token: As for ``verify``, or None where the request has none.
             partner: Who is asking, as authenticated by other means than the token; None for unknown.
             route: The path that is asked for, or None.
+            scopes: What ``scope`` (RFC 8693 s.4.2) or ``scp`` must hold for this request.
             now: Seconds since the epoch; by default the wall clock.
 
         Returns:
             The decision. Without a rollout, what is not good is refused.
         """
-        return decide(self.verify, self.rollout, token, partner, route, now)
+        return decide(self.verify, self.rollout, token, partner, route, now, scopes)
 
     async def adecide(
         self,
@@ -273,6 +275,7 @@ class Engine(ChangingKeys):
         *,
         partner: str | None = None,
         route: str | None = None,
+        scopes: tuple[str, ...] = (),
         now: float | None = None,
     ) -> Decision:
         """Decide as ``decide`` does, verifying together with what else arrives in the same turn of the loop.
@@ -281,9 +284,10 @@ class Engine(ChangingKeys):
             token: As for ``decide``.
             partner: As for ``decide``.
             route: As for ``decide``.
+            scopes: As for ``decide``.
             now: As for ``decide``.
 
         Returns:
             The decision.
         """
-        return await adecide(self.averify, self.rollout, token, partner, route, now)
+        return await adecide(self.averify, self.rollout, token, partner, route, now, scopes)

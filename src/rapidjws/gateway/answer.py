@@ -6,12 +6,13 @@ Nothing of a token is in an answer but its verified names, and only towards the 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import CODES, error_for
-from rapidjws.policy.partner import scopes_of
+from rapidjws.jose.scopes import scopes_of
 
 if TYPE_CHECKING:
     from rapidjws.engine.decision import Decision
@@ -29,6 +30,7 @@ TRUSTED: Final = (
 )
 """Headers for the service behind the door; each is always set, empty where nothing was verified."""
 
+_SCOPE_TOKEN: Final = re.compile(r"[!#-\[\]-~]+\Z")  # RFC 6749 s.3.3
 VALUE_MAX_CHARS: Final = 1024
 RETRY_AFTER_S: Final = 5
 PROBLEM_TYPE: Final = "urn:rapidjws:problem:"
@@ -41,7 +43,7 @@ class Answer:
     """Hold a refusal as HTTP.
 
     Attributes:
-        status: 401, 403 or 503.
+        status: 400, 401, 403 or 503.
         headers: Names in lower case, and values.
         body: A problem document (RFC 9457).
     """
@@ -62,13 +64,17 @@ def checked_realm(realm: str, place: str) -> str:
     return realm
 
 
-def answer_for(decision: Decision, *, realm: str = "api", scheme: str = "Bearer") -> Answer | None:
+def answer_for(
+    decision: Decision, *, realm: str = "api", scheme: str = "Bearer", bad_request_status: int = 400
+) -> Answer | None:
     """Return what a client gets instead of the service's answer, or None where it gets that.
 
     Args:
         decision: What was decided.
         realm: The ``realm`` of the challenge.
         scheme: Its authentication scheme.
+        bad_request_status: For a request with two tokens or half a one; 401 where a gateway asks that takes
+            anything but 401 and 403 for a fault of ours (nginx).
 
     Returns:
         The refusal, or None for a permit.
@@ -84,10 +90,12 @@ def answer_for(decision: Decision, *, realm: str = "api", scheme: str = "Bearer"
         headers.append(("retry-after", str(RETRY_AFTER_S)))
     elif code in FORBIDDEN:
         status, title = 403, "Forbidden"
+    elif code == "malformed_request" and bad_request_status == 400:
+        status, title = 400, "Bad Request"
     else:
         status, title = 401, "Unauthorized"
     if status != 503:
-        headers.append(("www-authenticate", _challenge(code, realm, scheme or "Bearer")))
+        headers.append(("www-authenticate", _challenge(decision, realm, scheme or "Bearer")))
     row = CODES[code]
     problem: dict[str, Any] = {
         "type": PROBLEM_TYPE + code,
@@ -99,13 +107,20 @@ def answer_for(decision: Decision, *, realm: str = "api", scheme: str = "Bearer"
     return Answer(status=status, headers=tuple(headers), body=json.dumps(problem).encode())
 
 
-def _challenge(code: str, realm: str, scheme: str) -> str:
+def _challenge(decision: Decision, realm: str, scheme: str) -> str:
     """Return the challenge; a request without a token gets no error (RFC 6750 s.3.1)."""
     text = f'{scheme} realm="{realm}"'
+    code = decision.code
     if code == "missing_token":
         return text
-    error = "insufficient_scope" if code == "insufficient_scope" else "invalid_token"
-    return f'{text}, error="{error}", error_description="{code}: {CODES[code].meaning}"'.replace("\\", "")
+    error = "invalid_token"
+    if code in FORBIDDEN:
+        error = "insufficient_scope"
+    elif code == "malformed_request":
+        error = "invalid_request"
+    text += f', error="{error}", error_description="{code}: {CODES[code].meaning}"'
+    due = " ".join(scope for scope in decision.scopes_due if _SCOPE_TOKEN.match(scope))
+    return f'{text}, scope="{due}"' if due else text
 
 
 def warning_headers(decision: Decision) -> list[tuple[str, str]]:

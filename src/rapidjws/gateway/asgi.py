@@ -48,7 +48,8 @@ class JWSMiddleware:
         if scope["path"] in door.exempt:
             await self._app({**scope, "headers": kept}, receive, send)
             return
-        token = door.place.token([value for name, value in headers if name.lower() == self._field])
+        values = [value for name, value in headers if name.lower() == self._field]
+        token = door.place.token(values, scope.get("query_string", b""))
         decision = await door.engine.adecide(token, partner=door.partner(scope), route=_target(scope))
         refused = door.answer(decision)
         if refused is not None:

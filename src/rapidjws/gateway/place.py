@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
+from rapidjws.engine.decision import AMBIGUOUS
 from rapidjws.errors import error_for
 
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")  # RFC 9110 s.5.1: token
 
-AMBIGUOUS: Final = b".."
-"""Stands for a token that was sent twice, or under another scheme: malformed in every engine."""
+QUERY_NAME: Final = b"access_token"
+"""RFC 6750 s.2.3: the other place in which a bearer token may come; never read, but never overlooked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +50,21 @@ class TokenPlace:
         """Return the lower-case name of the header that is read."""
         return b"cookie" if self.cookie is not None else self.header.lower().encode("ascii")
 
-    def token(self, values: list[bytes]) -> bytes | None:
+    @property
+    def is_bearer(self) -> bool:
+        """Return whether tokens are bearer tokens in Authorization."""
+        return self.field == b"authorization" and self.scheme.lower() == "bearer"
+
+    def token(self, values: list[bytes], query: bytes = b"") -> bytes | None:
         """Return the token in the values of the header, in the order of the request.
 
         Args:
             values: Each value of the header named by ``field``.
+            query: The query of the request's target, as it was sent.
 
         Returns:
-            The token; None for none; ``AMBIGUOUS`` where there is more than one, or not what is expected.
+            The token; None for none, or for credentials under another scheme (RFC 6750 s.3.1); ``AMBIGUOUS``
+            where there is more than one, or a scheme without one.
         """
         if self.cookie is not None:
             values = _cookies(values, self.cookie.encode("ascii"))
@@ -64,12 +73,26 @@ class TokenPlace:
         if len(values) > 1:  # two tokens: the service could read the other one
             return AMBIGUOUS
         value = values[0].strip(b" \t")
-        if self.cookie is not None or not self.scheme:
+        if self.cookie is not None:
             return value or None
-        size = len(self.scheme)
-        if value[:size].lower() != self.scheme.lower().encode("ascii") or value[size : size + 1] != b" ":
-            return AMBIGUOUS if value else None
-        return value[size + 1 :].strip(b" ") or AMBIGUOUS
+        if self.scheme:
+            scheme, _, value = value.partition(b" ")
+            if scheme.lower() != self.scheme.lower().encode("ascii"):
+                return None
+            value = value.strip(b" ") or AMBIGUOUS
+        if b"," in value or b" " in value:  # WSGI servers join what was sent twice
+            return AMBIGUOUS
+        if (
+            query and self.is_bearer and _names_token(query)
+        ):  # RFC 6750 s.2: MUST NOT use more than one method
+            return AMBIGUOUS
+        return value or None
+
+
+def _names_token(query: bytes) -> bool:
+    """Return whether a query has a parameter for a bearer token, however its name is written."""
+    names = [pair.partition(b"=")[0] for pair in query.split(b"&")]
+    return QUERY_NAME in names or (b"%" in query and QUERY_NAME in map(unquote_to_bytes, names))
 
 
 def _cookies(values: list[bytes], name: bytes) -> list[bytes]:

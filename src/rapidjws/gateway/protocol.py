@@ -257,7 +257,8 @@ class SidecarProtocol(asyncio.Protocol):
 
     def _reply(self, decision: Decision, method: bytes, keep: bool) -> None:
         place = self._shared.settings.place
-        refused = answer_for(decision, realm=self._shared.settings.realm, scheme=place.scheme)
+        realm = self._shared.settings.realm
+        refused = answer_for(decision, realm=realm, scheme=place.scheme, bad_request_status=401)
         if refused is not None:
             self._write(refused.status, list(refused.headers), refused.body, method, keep)
             return

@@ -49,7 +49,8 @@ class WSGIMiddleware:
         if path in door.exempt:
             return self._app(kept, start_response)
         value = environ.get(self._name)
-        token = door.place.token([] if value is None else [value.encode("latin-1", "replace")])
+        values = [] if value is None else [value.encode("latin-1", "replace")]
+        token = door.place.token(values, environ.get("QUERY_STRING", "").encode("latin-1", "replace"))
         route = environ.get("REQUEST_URI") or environ.get("RAW_URI") or path
         decision = door.engine.decide(token, partner=door.partner(environ), route=route)
         refused = door.answer(decision)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jose.scopes import scopes_objection
 
 if TYPE_CHECKING:
     from rapidjws.engine.result import VerifiedJWS
@@ -129,22 +130,7 @@ class Partner:
         for name in self.required_claims:
             if claims.get(name) is None:
                 return error_for("missing_claim", f"claims.{name}")
-        held = scopes_of(claims)
-        for scope in self.scopes:
-            if scope not in held:
-                return error_for("insufficient_scope", "claims.scope", expected=scope)
-        return None
-
-
-def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Return the scopes of a Claims Set: ``scope`` as text, or ``scp`` as a list or text."""
-    for name in ("scope", "scp"):
-        value = claims.get(name)
-        if isinstance(value, str):
-            return frozenset(value.split(" "))
-        if isinstance(value, list):
-            return frozenset(item for item in value if isinstance(item, str))
-    return frozenset()
+        return scopes_objection(claims, self.scopes)
 
 
 def _outside(claims: Mapping[str, Any], leeway_s: int, now_s: int) -> RapidJWSError | None:

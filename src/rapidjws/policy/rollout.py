@@ -15,6 +15,7 @@ from rapidjws.engine.decision import OK, Decision, Settled
 from rapidjws.engine.result import VerifiedJWS
 from rapidjws.errors import CODES, RapidJWSError, error_for
 from rapidjws.jose import limits
+from rapidjws.jose.scopes import scopes_due
 from rapidjws.policy.changing import Promotion, freeze_edit, promote_edit, rollback_edit
 from rapidjws.policy.evidence import Evidence, Tally
 from rapidjws.policy.guardrails import GuardRails
@@ -191,6 +192,7 @@ class Rollout:
             warnings=(f"{error.code}: {CODES[error.code].meaning}; to be refused",) if told else (),
             deprecated_at_s=stage.since_s if told else None,
             sunset_at_s=rules.allow_listed_until_s if listed else stage.enforce_on_s if told else None,
+            scopes_due=scopes_due(error),
         )
 
     def _watch(self, key: StageKey, stage: Stage, *, failed: bool) -> None:
