@@ -16,7 +16,7 @@ COMPILED = "rapidjws._rapidjws"
 
 # Lowest first. A room may import its own row and the rows above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors"),
+    ("_lazy", "_version", "errors"),
     ("_native",),
     ("jose",),
     ("engine",),

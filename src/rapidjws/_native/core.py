@@ -5,14 +5,11 @@ The only importer of the compiled module. cffi gives no types, so what comes fro
 
 from __future__ import annotations
 
-import secrets
+import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rapidjws._version import __version__
-
-if TYPE_CHECKING:
-    pass
 
 
 def _refuse_subinterpreters() -> None:
@@ -94,9 +91,14 @@ def made(pointer_type: str, status: int, cell: Any) -> Any:
     raise RuntimeError(f"{pointer_type}: {STATUS_NAMES[status]}")
 
 
+def random_u64() -> int:
+    """Return 64 bits from the system's generator."""
+    return int.from_bytes(os.urandom(8), sys.byteorder)
+
+
 def _new_runtime() -> Any:
     cell = ffi.new("rj_runtime **")
-    status = lib.rj_runtime_new(cell, SAMPLE_INTERVAL, secrets.randbits(64))
+    status = lib.rj_runtime_new(cell, SAMPLE_INTERVAL, random_u64())
     if status != OK:
         raise ImportError(f"libcrypto could not be set up: {STATUS_NAMES[status]} ({libcrypto_version()})")
     return cell[0]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws._native.core import bind, ffi, lib, made, runtime, verify_known
+from rapidjws._native.core import bind, ffi, lib, made, random_u64, runtime, verify_known
 from rapidjws._native.policies import NativePolicy, PolicyArray
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class NativeHeaders:
 
     def __init__(self, max_entries: int) -> None:
         cell = ffi.new("rj_headertable **")
-        status = lib.rj_headertable_new(cell, max_entries, secrets.randbits(64))
+        status = lib.rj_headertable_new(cell, max_entries, random_u64())
         self.handle = ffi.gc(made("header table", status, cell), lib.rj_headertable_free)
 
 

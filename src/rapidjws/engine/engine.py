@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from concurrent.futures import wait
 from time import time
@@ -24,6 +23,7 @@ from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey, error_fo
 from rapidjws.jose.limits import CLOCK_FLOOR_S
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from rapidjws.engine.snapshot import Snapshot
@@ -214,6 +214,8 @@ class Engine(ChangingKeys):
 
     async def _averify(self, snapshot: Snapshot, octets: bytes, now: float | None) -> VerifiedJWS:
         """Verify one token without waiting for keys: at once where the cache knows it, else in a batch."""
+        import asyncio  # who is here has loaded it; all others do without
+
         loop = asyncio.get_running_loop()
         if now is not None or (
             self._cache is not None and self._cache.slot(octets, snapshot.generation) is not None

@@ -6,7 +6,6 @@ so one slow algorithm never blocks the loop. A caller that gives up disturbs nob
 
 from __future__ import annotations
 
-import asyncio
 from array import array
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from rapidjws.engine import parallel
 from rapidjws.engine.result import Rejected, VerifiedJWS
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from rapidjws.engine.snapshot import Snapshot

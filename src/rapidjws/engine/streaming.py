@@ -7,7 +7,6 @@ itself, not a digest of it, so for these alone it is kept, up to a limit.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -179,6 +178,8 @@ def verify_stream(check: DetachedCheck, source: Source) -> VerifiedJWS:
 
 async def verify_async_stream(check: DetachedCheck, source: Source) -> VerifiedJWS:
     """Verify against a payload that is read here, without holding up the event loop."""
+    import asyncio
+
     if not (isinstance(source, AsyncIterable) or asyncio.iscoroutinefunction(getattr(source, "read", None))):
         return await asyncio.to_thread(verify_stream, check, source)
     async for piece in _async_pieces(source):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import error_for
@@ -51,5 +50,7 @@ def refresh_of(
 
 async def awhile(refresh: Future[None], wait_s: float) -> None:
     """Wait for a refresh from asyncio; giving up disturbs nobody, as the future is the caller's own."""
+    import asyncio
+
     await asyncio.wait((asyncio.wrap_future(refresh),), timeout=wait_s)
     refresh.cancel()

@@ -1,0 +1,137 @@
+"""What `import rapidjws` loads, and that names which load on first use behave like any others.
+
+Modules are counted here, not milliseconds: `make wheels` measures those, on the wheel itself.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import rapidjws
+from rapidjws._lazy import lazy_names
+
+# other people's packages that belong to an extra
+EXTRAS = {
+    "boto3", "envoy", "grpc", "httptools", "hvac", "opentelemetry", "pkcs11", "prometheus_client",
+    "pyarrow", "pyspark", "redis", "rich", "typer", "uvloop",
+}  # fmt: skip
+# what costs milliseconds and few need: an event loop, TLS, pyca
+HEAVY = {
+    "asyncio", "cryptography", "email", "hmac", "http", "httpcore2", "multiprocessing", "random", "secrets",
+    "socket", "ssl", "subprocess", "tempfile", "urllib",
+}  # fmt: skip
+# what an engine needs from its making on, lest a first import be half done when a process forks; `import
+# rapidjws` alone does without
+ENGINE = {"concurrent", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "orjson", "uuid"}
+ROOMS_ABOVE = {"cli", "gateway", "keys", "policy", "signing", "testing"}
+DIAGNOSE = {"rapidjws.diagnose", "rapidjws.diagnose.face"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Give the modules that a fresh interpreter loads for this code, beyond those of its own start."""
+    script = f"import sys\nbefore = set(sys.modules)\n{code}\nprint(*sorted(set(sys.modules) - before))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(answer.stdout.split())
+
+
+def tops(modules: set[str]) -> set[str]:
+    """Give the names of the top packages."""
+    return {name.partition(".")[0] for name in modules}
+
+
+def rooms(modules: set[str]) -> set[str]:
+    """Give the rooms of this package."""
+    return {name.split(".")[1] for name in modules if name.startswith("rapidjws.")}
+
+
+def test_import_loads_the_binary_and_little_else() -> None:
+    """`import rapidjws` loads and checks the compiled module, and none of what an engine needs."""
+    modules = loaded_by("import rapidjws")
+    assert tops(modules) & (EXTRAS | HEAVY | ENGINE) == set()
+    assert rooms(modules) == {"_lazy", "_native", "_rapidjws", "_version", "diagnose"}
+    assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
+
+
+def test_an_engine_loads_nothing_heavy() -> None:
+    """All public names together load no event loop, no TLS, no pyca and no higher room."""
+    modules = loaded_by("from rapidjws import *")
+    assert "rapidjws.engine.engine" in modules
+    assert tops(modules) & (EXTRAS | HEAVY) == set()
+    assert rooms(modules) & ROOMS_ABOVE == set()
+    assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
+
+
+def test_star_import_and_dir_show_every_name() -> None:
+    """Names that are not loaded yet are in `dir()`, and a star import brings them all."""
+    code = (
+        "import rapidjws; assert set(rapidjws.__all__) <= set(dir(rapidjws))\n"
+        "assert 'Engine' not in vars(rapidjws)\n"
+        "from rapidjws import *\n"
+        "assert not set(rapidjws.__all__) - {'__version__'} - set(globals()), 'a name was left out'\n"
+        "assert 'Engine' in vars(rapidjws)"
+    )
+    assert "rapidjws.engine.engine" in loaded_by(code)
+
+
+def test_diagnose_is_a_function_whatever_was_loaded() -> None:
+    """The sub-package of the same name never takes the function's place."""
+    code = (
+        "import rapidjws\nassert callable(rapidjws.diagnose)\n"
+        "import rapidjws.diagnose.examine, rapidjws.diagnose.report\nassert callable(rapidjws.diagnose)\n"
+        "from rapidjws.diagnose import Report\nassert Report.__module__ == 'rapidjws.diagnose.report'"
+    )
+    assert "rapidjws.diagnose.examine" in loaded_by(code)
+
+
+def test_sub_packages_are_found_without_an_import() -> None:
+    """`rapidjws.engine`, `rapidjws.errors` and `rapidjws.jose` are attributes from the start."""
+    code = "import rapidjws\nrapidjws.errors.CODES, rapidjws.jose.JWK, rapidjws.engine.__doc__"
+    assert "rapidjws.jose.jwk" in loaded_by(code)
+
+
+def test_unknown_names_are_refused() -> None:
+    """A name that nobody promised is an AttributeError that says which, and no import."""
+    with pytest.raises(AttributeError, match="module 'rapidjws' has no attribute 'engin'") as refused:
+        _ = rapidjws.engin  # type: ignore[attr-defined]
+    assert refused.value.name == "engin"
+    with pytest.raises(ImportError):
+        from rapidjws import Enginee  # type: ignore[attr-defined] # noqa: F401
+
+
+def test_lazy_names_are_the_same_object_on_every_thread() -> None:
+    """Threads that all ask for a name that nobody loaded yet get one and the same class."""
+    code = (
+        "import threading, rapidjws\n"
+        "start, got = threading.Barrier(8), []\n"
+        "def ask():\n"
+        "    start.wait(); got.append((rapidjws.Engine, rapidjws.Verifier, rapidjws.JWKSet))\n"
+        "threads = [threading.Thread(target=ask) for _ in range(8)]\n"
+        "for one in threads: one.start()\n"
+        "for one in threads: one.join()\n"
+        "assert len(got) == 8 and len(set(got)) == 1, got"
+    )
+    assert "rapidjws.engine.engine" in loaded_by(code)
+
+
+def test_pickles_come_back_in_a_process_that_loaded_nothing() -> None:
+    """A pickled value of the package names its home, which a fresh interpreter loads by itself."""
+    pickled = pickle.dumps((rapidjws.Rejected, rapidjws.Revocation(kid="a"), rapidjws.diagnose))
+    code = (
+        f"import pickle\nkind, revoked, explain = pickle.loads({pickled!r})\n"
+        "import rapidjws\nassert kind is rapidjws.Rejected and explain is rapidjws.diagnose\n"
+        "assert revoked == rapidjws.Revocation(kid='a')"
+    )
+    assert "rapidjws.engine.revocations" in loaded_by(code)
+
+
+def test_a_home_that_fails_is_not_hidden() -> None:
+    """An ImportError inside a home comes through; nothing is remembered in its place."""
+    getattr_, dir_ = lazy_names("rapidjws.jose", {"rapidjws.jose.no_such_home": ("thing",)})
+    with pytest.raises(ModuleNotFoundError, match="no_such_home"):
+        getattr_("thing")
+    assert "thing" in dir_()
+    assert not hasattr(rapidjws.jose, "thing")
