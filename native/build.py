@@ -40,6 +40,7 @@ HEADERS = (
     "face.h",
     "python_face.h",
     "python_general.h",
+    "python_text.h",
 )
 """In the order in which the cdef regions need each other."""
 

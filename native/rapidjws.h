@@ -13,6 +13,7 @@
 #include "face.h"
 #include "python_face.h"
 #include "python_general.h"
+#include "python_text.h"
 #include "signatures.h"
 #include "stream.h"
 

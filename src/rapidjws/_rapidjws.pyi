@@ -16,6 +16,10 @@ def bind(
 def verify_known(
     address: int, known: dict[str, Any], payload: object, signatures: object
 ) -> tuple[list[Any], list[int] | None] | None: ...
+def b64url_decode(text: bytes) -> bytes | None: ...
+def json_check(
+    runtime: int, text: bytes, max_bytes: int, max_depth: int, max_members: int, any_root: bool
+) -> tuple[int, int, int]: ...
 
 ffi: Any
 lib: Any

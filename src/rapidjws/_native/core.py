@@ -44,7 +44,7 @@ def _check_version() -> None:
 
 _check_version()
 
-if not lib.rj_python_install() or not lib.rj_python_general_install():
+if not (lib.rj_python_install() and lib.rj_python_general_install() and lib.rj_python_text_install()):
     raise ImportError("rapidjws could not set up its native types: reinstall the package")
 
 bind = _rapidjws.bind
@@ -52,6 +52,12 @@ bind = _rapidjws.bind
 
 verify_known = _rapidjws.verify_known
 """Verify a General JSON Serialization of known headers, see ``NativeSnapshot.verify_known``."""
+
+b64url_decode_octets = _rapidjws.b64url_decode
+"""Decode strict base64url, see ``text.b64url_decode``."""
+
+json_check_octets = _rapidjws.json_check
+"""Check a JSON text's shape, see ``text.json_check``."""
 
 Record = _rapidjws.Record
 """The fields of a verified token, which the core fills itself."""

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws._native.core import OK, STATUS_NAMES, ffi, lib, runtime
+from rapidjws._native.core import (
+    OK,
+    STATUS_NAMES,
+    b64url_decode_octets,
+    ffi,
+    json_check_octets,
+    lib,
+    runtime,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _new: Any = ffi.new
 _buffer: Any = ffi.buffer
+_RUNTIME: Final = int(ffi.cast("uintptr_t", runtime))
 
 
-def b64url_decode(text: bytes) -> bytes | None:
-    """Decode strict, unpadded, canonical base64url.
-
-    Returns:
-        The bytes, or None where the text is not strict base64url.
-    """
-    length = len(text) * 3 // 4
-    out = _new("uint8_t[]", length + 8)  # the first 8 bytes take the length, which is known already
-    if lib.rj_base64url_decode(out + 8, ffi.cast("size_t *", out), length, text, len(text)) != OK:
-        return None
-    octets: bytes = _buffer(out + 8, length)[:]
-    return octets
+b64url_decode: Callable[[bytes], bytes | None] = b64url_decode_octets
+"""Decode strict, unpadded, canonical base64url; None where the text is anything else."""
 
 
 def b64url_encode(octets: bytes) -> bytes:
@@ -49,10 +51,5 @@ def json_check(
         ``"too_many_members"``, ``"too_large"``), the fault's offset in bytes, and notes
         (``JSON_HAS_BIG_INTEGER``: an integer outside of 64 bits).
     """
-    cells = ffi.new("uint32_t[2]")
-    status = lib.rj_json_check(
-        runtime, cells, cells + 1, text, len(text), max_bytes, max_depth, max_members, any_root
-    )
-    if status == lib.RJ_NO_MEMORY:
-        raise MemoryError("no memory for the JSON scan")
-    return STATUS_NAMES[status], cells[0], cells[1]
+    status, offset, notes = json_check_octets(_RUNTIME, text, max_bytes, max_depth, max_members, any_root)
+    return STATUS_NAMES[status], offset, notes

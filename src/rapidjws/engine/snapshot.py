@@ -19,7 +19,7 @@ from rapidjws.engine.signatures import told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
 from rapidjws.jose._json import loads, loads_scanned
-from rapidjws.jose.claims import check_claims
+from rapidjws.jose.claims import RULED, check_claims, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 
 if TYPE_CHECKING:
@@ -381,8 +381,15 @@ class Snapshot:
         code = CODES_OF.get(name, "internal_error")
         if code == "internal_error":
             return error_for(code, "core", actual=name)
+        slot = verdict >> 9
+        policy = self.rules[self.table.issuer_of[slot]].policy
+        payload = _native.b64url_decode(octets.split(b".", 2)[1])
+        if policy is not None and payload is not None and code in RULED:  # the core scanned text and types
+            ruled = refusal_by(code, loads_scanned(payload), policy, now_s)
+            if ruled is not None:
+                return ruled.with_traceback(None)
         try:
-            self._accept_with_claims(octets, verdict >> 9, now_s)
+            self._accept_with_claims(octets, slot, now_s)
         except RapidJWSError as detailed:
             return detailed.with_traceback(None)
         return error_for(code, "claims")

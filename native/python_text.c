@@ -1,0 +1,138 @@
+/* python_text.c: see python_text.h. Keeps no state; base64url.c and json_scan.c decide. */
+#ifndef Py_GIL_DISABLED
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "base64url.h"
+#include "face.h"
+#include "python_text.h"
+#include "span.h"
+
+enum { TEXT_INLINE_BYTES = 4096 /* so little is done sooner than the GIL is let go and taken again */ };
+
+/* The octets of Python's bytes, borrowed. Returns 0 with an exception set for anything else. */
+static int text_octets(rj_span *out, PyObject *value)
+{
+    char *octets = NULL;
+    Py_ssize_t len = 0;
+
+    if (PyBytes_AsStringAndSize(value, &octets, &len) != 0) {
+        return 0;
+    }
+    *out = (rj_span){(const uint8_t *)octets, (size_t)len};
+    return 1;
+}
+
+/* b64url_decode(bytes): the octets, or None where the text is not strict base64url. */
+static PyObject *text_b64url_decode(PyObject *module, PyObject *text)
+{
+    rj_span from = {NULL, 0};
+    uint8_t *to = NULL;
+    PyObject *octets = NULL;
+    size_t len = 0;
+    size_t octets_len = 0;
+    rj_status status = RJ_UNDECIDED;
+
+    (void)module;
+    if (!text_octets(&from, text)) {
+        return NULL;
+    }
+    len = from.len;
+    octets = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)rj_base64url_decoded_bytes(len));
+    if (octets == NULL) {
+        return NULL;
+    }
+    to = (uint8_t *)PyBytes_AsString(octets); /* nobody else has seen it yet */
+    if (len <= TEXT_INLINE_BYTES) {
+        status = rj_base64url_decode(to, &octets_len, rj_base64url_decoded_bytes(len), from.ptr, len);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        status = rj_base64url_decode(to, &octets_len, rj_base64url_decoded_bytes(len), from.ptr, len);
+        Py_END_ALLOW_THREADS
+    }
+    if (status != RJ_OK || octets_len != rj_base64url_decoded_bytes(len)) {
+        Py_DECREF(octets);
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+    return octets;
+}
+
+/* The limits of a scan, as json_check takes them behind its text. */
+enum { LIMIT_BYTES, LIMIT_DEPTH, LIMIT_MEMBERS, LIMIT_ANY_ROOT, LIMITS };
+
+enum { CHECK_RUNTIME, CHECK_TEXT, CHECK_LIMITS, CHECK_ARGS = CHECK_LIMITS + LIMITS };
+
+/* json_check(runtime, bytes, max_bytes, max_depth, max_members, any_root): (status, fault's offset, notes). */
+static PyObject *text_json_check(PyObject *module, PyObject *const *args, Py_ssize_t args_len)
+{
+    uint32_t limits[LIMITS] = {0, 0, 0, 0};
+    uint32_t offset = 0;
+    uint32_t notes = 0;
+    rj_span text = {NULL, 0};
+    rj_runtime *runtime = NULL;
+    rj_status status = RJ_UNDECIDED;
+
+    (void)module;
+    if (args_len != CHECK_ARGS) {
+        return PyErr_Format(PyExc_TypeError, "json_check(runtime, bytes, four limits)");
+    }
+    if (!text_octets(&text, args[CHECK_TEXT])) {
+        return NULL;
+    }
+    for (size_t i = 0; i < LIMITS; i++) {
+        unsigned long limit = PyLong_AsUnsignedLong(args[CHECK_LIMITS + i]);
+        if (PyErr_Occurred() == NULL && limit > UINT32_MAX) {
+            PyErr_SetString(PyExc_OverflowError, "a limit of 32 bits is expected");
+        }
+        if (PyErr_Occurred() != NULL) {
+            return NULL;
+        }
+        limits[i] = (uint32_t)limit;
+    }
+    runtime = PyLong_AsVoidPtr(args[CHECK_RUNTIME]);
+    if (runtime == NULL) {
+        return PyErr_Occurred() != NULL ? NULL : PyErr_Format(PyExc_ValueError, "no runtime");
+    }
+    if (text.len <= TEXT_INLINE_BYTES) {
+        status = rj_json_check(runtime, &offset, &notes, text.ptr, text.len, limits[LIMIT_BYTES],
+                               limits[LIMIT_DEPTH], limits[LIMIT_MEMBERS], limits[LIMIT_ANY_ROOT] != 0);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        status = rj_json_check(runtime, &offset, &notes, text.ptr, text.len, limits[LIMIT_BYTES],
+                               limits[LIMIT_DEPTH], limits[LIMIT_MEMBERS], limits[LIMIT_ANY_ROOT] != 0);
+        Py_END_ALLOW_THREADS
+    }
+    if (status == RJ_NO_MEMORY) {
+        return PyErr_NoMemory();
+    }
+    return Py_BuildValue("(iII)", (int)status, (unsigned int)offset, (unsigned int)notes);
+}
+
+static const PyMethodDef TEXT_B64URL_DECODE = {"b64url_decode", text_b64url_decode, METH_O, NULL};
+static const PyMethodDef TEXT_JSON_CHECK = {"json_check", (PyCFunction)(void (*)(void))text_json_check,
+                                            METH_FASTCALL, NULL};
+
+/* Put one function into the module; CPython asks for a method table that could change, and never changes it. */
+static int text_put(PyObject *module, const PyMethodDef *method)
+{
+    PyObject *function = PyCFunction_NewEx((PyMethodDef *)(uintptr_t)method, NULL, NULL);
+    int good = function != NULL && PyObject_SetAttrString(module, method->ml_name, function) == 0;
+
+    Py_XDECREF(function);
+    return good;
+}
+
+int rj_python_text_install(void)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
+    int good = module != NULL && text_put(module, &TEXT_B64URL_DECODE) && text_put(module, &TEXT_JSON_CHECK);
+
+    Py_XDECREF(module);
+    PyErr_Clear();
+    PyGILState_Release(state);
+    return good;
+}
