@@ -22,7 +22,8 @@ no-sm3 no-sm4 no-whirlpool no-gost no-ec2m no-slh-dsa no-ml-kem no-scrypt no-arg
 prefix=${1:?usage: build_openssl.sh PREFIX}
 mkdir -p "$prefix"
 prefix=$(cd "$prefix" && pwd)
-pin="$version $sha256 $shape $speed $unused ${CC:-cc} ${OPENSSL_TARGET:-} 1"
+compiler=${CC:-cc}
+pin="$version $sha256 $shape $speed $unused ${compiler##*/} ${OPENSSL_TARGET:-} 1"
 stamp=$prefix/rapidjws-openssl.stamp
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$pin" ]; then
     echo "OpenSSL $version is in $prefix"

@@ -214,3 +214,15 @@ def test_mldsa(level: str) -> None:
         pytest.skip(f"no backend has {alg}")
     groups = raw_vectors.mldsa(f"mldsa_{level}_verify_test.json", alg)
     assert run(alg, groups, by_primitive) == (MLDSA_VALID[level], MLDSA_CASES[level])
+
+
+@pytest.mark.parametrize("level", list(MLDSA_CASES))
+def test_mldsa_natively(level: str) -> None:
+    """The core itself gives every ML-DSA signature its label, wherever its libcrypto is ours."""
+    alg = f"ML-DSA-{level}"
+    backends = rapidjws.backends()
+    if not backends.libcrypto_is_ours and backends.algorithms[alg] != "libcrypto":
+        pytest.skip(f"the system's {backends.libcrypto} has no {alg}")
+    assert backends.algorithms[alg] == "libcrypto"
+    groups = raw_vectors.mldsa(f"mldsa_{level}_verify_test.json", alg)
+    assert run(alg, groups, by_libcrypto) == (MLDSA_VALID[level], MLDSA_CASES[level])
