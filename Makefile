@@ -36,7 +36,7 @@ $(STAMPS)/package: $(STAMPS)/build-deps $(PROJECT) $(NATIVE)
 
 $(STAMPS)/test-deps: $(STAMPS)/venv pyproject.toml
 	-PYTHON=$(PYTHON) sh tools/system_packages.sh test
-	$(PIP) install --group test
+	$(PIP) install --group test --group doors
 	@touch $@
 
 $(STAMPS)/lint-deps: $(STAMPS)/venv pyproject.toml

@@ -16,8 +16,8 @@ from rapidjws._lazy import lazy_names
 
 # other people's packages that belong to an extra
 EXTRAS = {
-    "boto3", "envoy", "grpc", "httptools", "hvac", "opentelemetry", "pkcs11", "prometheus_client",
-    "pyarrow", "pyspark", "redis", "rich", "typer", "uvloop",
+    "aiohttp", "boto3", "envoy", "fastapi", "grpc", "httptools", "hvac", "opentelemetry", "pkcs11",
+    "prometheus_client", "pyarrow", "pydantic", "pyspark", "redis", "rich", "starlette", "typer", "uvloop",
 }  # fmt: skip
 # what costs milliseconds and few need: an event loop, TLS, pyca
 HEAVY = {
@@ -63,6 +63,11 @@ def test_an_engine_loads_nothing_heavy() -> None:
     assert tops(modules) & (EXTRAS | HEAVY) == set()
     assert rooms(modules) & ROOMS_ABOVE == set()
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
+
+
+def test_the_doors_load_no_framework() -> None:
+    """`rapidjws.gateway` is there without any framework: each door that needs one is a module of its own."""
+    assert tops(loaded_by("from rapidjws.gateway import *")) & EXTRAS == set()
 
 
 def test_star_import_and_dir_show_every_name() -> None:

@@ -5,11 +5,11 @@ The decision stands in ``scope["rapidjws"]``; verified claims are ``scope["rapid
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.gateway.answer import Answer, is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.door import KEY, Door
+from rapidjws.gateway.door import KEY, Asked, Door
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rapidjws.engine.decision import Decision
     from rapidjws.gateway.door import DoorSettings
 
+Headers = list[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,7 +36,6 @@ class JWSMiddleware:
     def __init__(self, app: ASGIApp, **settings: Unpack[DoorSettings[Scope]]) -> None:
         self._app = app
         self._door: Door[Scope] = Door(**settings)
-        self._field = self._door.place.field
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -43,21 +43,32 @@ class JWSMiddleware:
             await self._app(scope, receive, send)
             return
         door = self._door
-        headers: list[tuple[bytes, bytes]] = list(scope["headers"])
-        kept = [pair for pair in headers if not is_ours(pair[0].decode("latin-1"))]
         if scope["path"] in door.exempt:
-            await self._app({**scope, "headers": kept}, receive, send)
+            await self._app({**scope, "headers": stripped(scope)}, receive, send)
             return
-        values = [value for name, value in headers if name.lower() == self._field]
-        token = door.place.token(values, scope.get("query_string", b""))
-        decision = await door.engine.adecide(token, partner=door.partner(scope), route=_target(scope))
+        decision = await door.adecide(asked_in(scope, door))
         refused = door.answer(decision)
         if refused is not None:
             await _refuse(scope, receive, send, refused)
             return
-        kept += [(name.encode(), value.encode()) for name, value in trusted_headers(decision)]
-        inner = {**scope, "headers": kept, KEY: decision}
+        inner = {**scope, "headers": stripped(scope) + encoded(trusted_headers(decision)), KEY: decision}
         await self._app(inner, receive, _warned(send, decision) if decision.warnings else send)
+
+
+def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> Asked:
+    """Return what a request's scope says."""
+    values = [value for name, value in scope["headers"] if name.lower() == door.field]
+    return Asked(values, scope.get("query_string", b""), door.partner(scope), _target(scope), scopes)
+
+
+def stripped(scope: Scope) -> Headers:
+    """Return the request's headers without those that only a door may set."""
+    return [pair for pair in scope["headers"] if not is_ours(pair[0].decode("latin-1"))]
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Return headers as ASGI wants them."""
+    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 def _target(scope: Scope) -> str:
@@ -68,7 +79,7 @@ def _target(scope: Scope) -> str:
 
 def _warned(send: Send, decision: Decision) -> Send:
     """Return a ``send`` that adds the warnings to the response."""
-    extra = [(name.encode(), value.encode()) for name, value in warning_headers(decision)]
+    extra = encoded(warning_headers(decision))
 
     async def warned(message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.accept"):
@@ -79,8 +90,7 @@ def _warned(send: Send, decision: Decision) -> Send:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Answer) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in refused.headers]
-    headers.append((b"content-length", str(len(refused.body)).encode()))
+    headers = encoded([*refused.headers, ("content-length", str(len(refused.body)))])
     kind = "http.response"
     if scope["type"] == "websocket":
         await receive()  # websocket.connect comes first

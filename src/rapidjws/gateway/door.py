@@ -5,7 +5,7 @@ A door of each framework reads headers in its own way and asks here. What this n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from rapidjws.gateway.answer import Answer, answer_for, checked_realm
 from rapidjws.gateway.place import TokenPlace
@@ -22,6 +22,25 @@ KEY = "rapidjws"
 """Where the decision stands in a scope, an environ or a request."""
 
 RequestT = TypeVar("RequestT")
+
+
+class Asked(NamedTuple):
+    """Hold what a request says about itself.
+
+    Attributes:
+        values: Each value of the header named by ``Door.field``, in the order of the request.
+        query: The query of its target, as it was sent.
+        partner: Who is asking, or None.
+        route: The path that is asked for, or None.
+        scopes: The scopes that are due.
+    """
+
+    values: list[bytes]
+    query: bytes
+    partner: str | None
+    route: str | None
+    scopes: tuple[str, ...] = ()
+
 
 if TYPE_CHECKING:
 
@@ -65,6 +84,21 @@ class Door(Generic[RequestT]):
         self.realm = checked_realm(realm, "door.realm")
         self.exempt = exempt
         self._partner_of = partner_of
+
+    @property
+    def field(self) -> bytes:
+        """Return the lower-case name of the header that is read."""
+        return self.place.field
+
+    def decide(self, asked: Asked) -> Decision:
+        """Decide about a request."""
+        token = self.place.token(asked.values, asked.query)
+        return self.engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+
+    async def adecide(self, asked: Asked) -> Decision:
+        """Decide about a request from asyncio, without holding up the loop."""
+        token = self.place.token(asked.values, asked.query)
+        return await self.engine.adecide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
 
     def partner(self, request: RequestT) -> str | None:
         """Return the partner of a request, or None."""

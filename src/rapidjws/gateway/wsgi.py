@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.door import KEY, Door
+from rapidjws.gateway.door import KEY, Asked, Door
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,7 +35,7 @@ class WSGIMiddleware:
     def __init__(self, app: WSGIApp, **settings: Unpack[DoorSettings[Environ]]) -> None:
         self._app = app
         self._door: Door[Environ] = Door(**settings)
-        self._name = "HTTP_" + self._door.place.field.decode().upper().replace("-", "_")
+        self._name = "HTTP_" + self._door.field.decode().upper().replace("-", "_")
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, or hand it on."""
@@ -50,9 +50,9 @@ class WSGIMiddleware:
             return self._app(kept, start_response)
         value = environ.get(self._name)
         values = [] if value is None else [value.encode("latin-1", "replace")]
-        token = door.place.token(values, environ.get("QUERY_STRING", "").encode("latin-1", "replace"))
+        query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
         route = environ.get("REQUEST_URI") or environ.get("RAW_URI") or path
-        decision = door.engine.decide(token, partner=door.partner(environ), route=route)
+        decision = door.decide(Asked(values, query, door.partner(environ), route))
         refused = door.answer(decision)
         if refused is not None:
             status = HTTPStatus(refused.status)

@@ -1,0 +1,205 @@
+"""A grpc.aio server interceptor: unary and streaming calls, asynchronous and synchronous handlers.
+
+Needs the extra ``grpc``. The decision of the call stands in the context variable ``DECISION``, and trusted
+metadata in ``context.invocation_metadata()``. The route of a call is its method, ``/package.Service/Method``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from rapidjws.errors import CODES
+from rapidjws.gateway.answer import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
+from rapidjws.gateway.door import Asked, Door
+from rapidjws.gateway.grpc_status import status_details
+
+try:
+    import grpc
+    import grpc.aio
+except ImportError as missing:
+    raise ImportError("the gRPC interceptor needs: pip install 'rapidjws[grpc]'") from missing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+    from typing_extensions import Unpack
+
+    from rapidjws.engine.decision import Decision
+    from rapidjws.gateway.door import DoorSettings
+
+    Pair = tuple[str, str | bytes]
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+DECISION: ContextVar[Decision | None] = ContextVar("rapidjws_decision", default=None)
+"""The decision of the call that is served here; None outside of one."""
+
+_STATUS: Final = {
+    400: grpc.StatusCode.UNAUTHENTICATED,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
+"""HTTP status -> gRPC status: a call without one well-formed token is unauthenticated too."""
+
+
+class Metadatum(NamedTuple):
+    """Hold one entry of metadata."""
+
+    key: str
+    value: str | bytes
+
+
+class JWSInterceptor(grpc.aio.ServerInterceptor):
+    """Let calls through to the handlers of a grpc.aio server as the engine decides.
+
+    Put it first: interceptors before it see metadata as the client sent it.
+
+    Args:
+        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the call's details. ``exempt``
+            holds methods, ``/grpc.health.v1.Health/Check``.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    def __init__(self, **settings: Unpack[DoorSettings[grpc.HandlerCallDetails]]) -> None:
+        self._door: Door[grpc.HandlerCallDetails] = Door(**settings)
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Refuse one call, or hand it on with trusted metadata."""
+        method: str = handler_call_details.method
+        sent: Sequence[Pair] = tuple(handler_call_details.invocation_metadata or ())
+        kept = tuple([Metadatum(*pair) for pair in sent if not is_ours(pair[0])])
+        if method in self._door.exempt:
+            handler = await continuation(_with_metadata(handler_call_details, kept))
+            return handler if handler is None else _wrapped(handler, None, kept)
+        field = self._door.field.decode()
+        values = [_octets(value) for name, value in sent if name == field]
+        partner = self._door.partner(handler_call_details)
+        decision = await self._door.adecide(Asked(values, b"", partner, method))
+        refused = self._door.answer(decision)
+        kept += tuple([Metadatum(*pair) for pair in trusted_headers(decision)])
+        DECISION.set(decision)
+        handler = await continuation(_with_metadata(handler_call_details, kept))
+        if handler is None:  # no such method: grpc answers UNIMPLEMENTED
+            return handler
+        if refused is not None:
+            return _rebuilt(handler, _refusing(_STATUS[refused.status], decision.code), coded=False)
+        return _wrapped(handler, decision, kept)
+
+
+def _with_metadata(
+    details: grpc.HandlerCallDetails, metadata: tuple[Metadatum, ...]
+) -> grpc.HandlerCallDetails:
+    """Return a call's details with other metadata; grpc.aio takes no class but its own, which has no name."""
+    kind: Any = type(details)
+    changed: grpc.HandlerCallDetails = kind(details.method, metadata)
+    return changed
+
+
+def _octets(value: str | bytes) -> bytes:
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+
+
+def _behaviour(handler: Handler) -> Any:
+    return (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )  # one of them is set
+
+
+def _rebuilt(handler: Handler, behaviour: Any, *, coded: bool = True) -> Handler:
+    """Return a handler of the same kind that behaves otherwise."""
+    kinds = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    make: Callable[..., Handler] = kinds[handler.request_streaming, handler.response_streaming]
+    if not coded:  # nobody parses the message of a call that is refused
+        return make(behaviour)
+    return make(behaviour, handler.request_deserializer, handler.response_serializer)
+
+
+def _refusing(status: grpc.StatusCode, code: str) -> Any:
+    """Return a behaviour that ends the call with a status, its code, and when to try again."""
+    retry_s = RETRY_AFTER_S if status is grpc.StatusCode.UNAVAILABLE else None
+    details = f"{code}: {CODES[code].meaning}"
+    packed = status_details(status.value[0], details, reason=code, retry_s=retry_s)
+    metadata: list[Pair] = [("grpc-status-details-bin", packed)]
+    if retry_s is not None:  # what gRPC's own retries heed
+        metadata.append(("grpc-retry-pushback-ms", str(retry_s * 1000)))
+
+    async def refuse(_: Any, context: Any) -> None:
+        await context.abort(status, details, tuple(metadata))
+
+    return refuse
+
+
+class _Context:
+    """Stand before a call's context: other metadata comes in, and the warnings go out."""
+
+    def __init__(self, context: Any, metadata: tuple[Metadatum, ...], warnings: list[Pair]) -> None:
+        self._context = context
+        self._metadata = metadata
+        self._warnings = warnings
+        if warnings:
+            context.set_trailing_metadata(tuple(warnings))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def invocation_metadata(self) -> tuple[Metadatum, ...]:
+        """Return the metadata without what only a door may set, and with what it set."""
+        return self._metadata
+
+    def set_trailing_metadata(self, trailing_metadata: Sequence[Pair]) -> None:
+        """Set the handler's metadata beside the warnings."""
+        self._context.set_trailing_metadata((*trailing_metadata, *self._warnings))
+
+
+grpc.aio.ServicerContext.register(_Context)
+grpc.ServicerContext.register(_Context)
+
+
+def _wrapped(handler: Handler, decision: Decision | None, metadata: tuple[Metadatum, ...]) -> Handler:
+    """Return a handler that sees what is to be trusted; it stays of its kind, for grpc looks at that."""
+    behaviour = _behaviour(handler)
+    warnings: list[Pair] = [] if decision is None else list(warning_headers(decision))
+
+    def seen(context: Any) -> _Context:
+        DECISION.set(decision)
+        return _Context(context, metadata, warnings)
+
+    @functools.wraps(behaviour)
+    async def awaited(request: Any, context: Any) -> Any:
+        return await behaviour(request, seen(context))
+
+    @functools.wraps(behaviour)
+    async def yielding(request: Any, context: Any) -> AsyncIterator[Any]:
+        async for message in behaviour(request, seen(context)):
+            yield message
+
+    @functools.wraps(behaviour)
+    def called(request: Any, context: Any) -> Any:
+        return copy_context().run(lambda: behaviour(request, seen(context)))
+
+    @functools.wraps(behaviour)
+    def iterated(request: Any, context: Any) -> Iterator[Any]:
+        inside = copy_context()  # each message may be asked for on another thread
+        messages = iter(inside.run(lambda: behaviour(request, seen(context))))
+        nothing = object()
+        while (message := inside.run(next, messages, nothing)) is not nothing:
+            yield message
+
+    if inspect.iscoroutinefunction(behaviour):
+        return _rebuilt(handler, awaited)
+    if inspect.isasyncgenfunction(behaviour):
+        return _rebuilt(handler, yielding)
+    return _rebuilt(handler, iterated if handler.response_streaming else called)

@@ -1,0 +1,99 @@
+"""The doors in front of real applications on real servers: one table of verdicts for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from frameworks import DOORS
+from served import ask
+from verdicts import SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
+
+from rapidjws.gateway import TokenPlace
+
+
+def opened(name: str, **settings: Any) -> Any:
+    """Return what serves the application of a framework, or skip where it is not installed."""
+    packages, serve = DOORS[name]
+    for package in packages:
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group doors")
+    return serve(**settings)
+
+
+@pytest.fixture(scope="module", params=DOORS)
+def door(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Serve the application behind the door of each framework, enforced."""
+    with opened(request.param, engine=engine()) as port:
+        yield port
+
+
+@pytest.fixture(scope="module", params=DOORS)
+def warning_door(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """Serve the application behind the door of each framework, in the phase of warnings."""
+    with opened(request.param, engine=engine("warning")) as port:
+        yield request.param, port
+
+
+@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.name)
+def test_one_verdict_at_every_door(door: int, verdict: Verdict) -> None:
+    """Each request of the table gets its status, challenge and code, and nothing spoofed arrives."""
+    reply = ask(door, "/who", headers_of(verdict.name) + SPOOFED)
+    assert reply.status == verdict.status
+    if verdict.status == 200:
+        assert (reply.json["code"], reply.json["sub"]) == ("ok", "ann")
+        ours = dict(reply.json["ours"])
+        assert len(ours) == len(reply.json["ours"])  # none of them twice
+        assert (ours["x-jws-subject"], ours["x-jws-status"]) == ("ann", "verified")
+        assert "admin" not in str(ours)
+        assert "evil" not in str(ours)
+        return
+    assert reply.headers["content-type"].partition(";")[0] == "application/problem+json"
+    assert (reply.json["code"], reply.json["status"]) == (verdict.code, verdict.status)
+    challenge = reply.headers.get("www-authenticate", "")
+    assert challenge.startswith("Bearer realm=") == (verdict.status != 503)
+    assert f'error="{verdict.error}"' in challenge if verdict.error else "error" not in challenge
+    assert reply.headers["cache-control"] == "no-store"
+    assert ("retry-after" in reply.headers) == (verdict.status == 503)
+
+
+def test_a_second_token_in_the_query_is_refused(door: int) -> None:
+    """A token in the header and one in the query are two."""
+    reply = ask(door, "/who?access%5Ftoken=x", bearer(token()))
+    assert (reply.status, reply.json["code"]) == (400, "malformed_request")
+
+
+def test_exempt_path_needs_no_token_and_hands_on_no_spoofed_name(door: int) -> None:
+    """A path that is exempt is served, without a decision and without trusted headers."""
+    reply = ask(door, "/health", SPOOFED)
+    assert (reply.status, reply.json["code"], reply.json["ours"]) == (200, None, [])
+    assert ask(door, "/who/../health", SPOOFED).status != 200
+
+
+def test_warning_phase_lets_through_and_tells(warning_door: tuple[str, int]) -> None:
+    """In warning a request without a token is served, unverified, and its answer says what will happen."""
+    name, port = warning_door
+    for path in ("/who", "/flow"):
+        reply = ask(port, path, SPOOFED)
+        assert reply.status == 200
+        if name == "fastapi dependency" and path == "/flow":
+            continue  # FastAPI adds a dependency's headers only to responses that it makes itself
+        assert 'rapidjws "missing_token' in reply.headers["warning"]
+        assert reply.headers["deprecation"].startswith("@")
+    ours = dict(ask(port, "/who", SPOOFED).json["ours"])
+    assert (ours["x-jws-subject"], ours["x-jws-status"]) == ("", "unverified missing_token")
+    good = ask(port, "/who", bearer(token(sub="ann")) + SPOOFED)
+    assert "warning" not in good.headers
+    assert good.json["sub"] == "ann"
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_token_in_a_cookie_and_in_a_named_header(name: str) -> None:
+    """Each door reads the place that it was told, and no other."""
+    for place, header in (
+        (TokenPlace(cookie="session"), ("Cookie", f"a=b; session={token()}")),
+        (TokenPlace(header="X-Token", scheme=""), ("X-Token", token())),
+    ):
+        with opened(name, engine=engine(), place=place) as port:
+            assert ask(port, "/who", [header]).status == 200
+            assert ask(port, "/who", bearer(token())).json["code"] == "missing_token"
