@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from issuers import now_s
+from issuers import code, now_s
 from redis_server import OwnRedis, free_port
 
 from rapidjws import Engine, Issuer, Rejected, Replay, TokenCache
@@ -35,15 +35,6 @@ def engine_of(store: Any, *, issuers: tuple[FakeIssuer, ...] = (ISSUER,), **sett
         for one in issuers
     ]
     return Engine(*rules, cache=cache)
-
-
-def code(engine: Engine, token: str) -> str:
-    """Return "ok" or the code of the refusal."""
-    try:
-        engine.verify(token)
-    except RapidJWSError as refused:
-        return refused.code
-    return "ok"
 
 
 def fresh(jti: Any = "1", **changes: Any) -> str:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from issuers import now_s, wait_for
+from issuers import code, now_s, wait_for
 from redis_server import OwnRedis, free_port
 
 from rapidjws import DependencyUnavailable, Engine, Event, Issuer, Revocation
-from rapidjws.errors import RapidJWSError
 from rapidjws.keys import RedisRevocations, RevocationFile
 from rapidjws.testing import FakeIssuer
 
@@ -26,15 +25,6 @@ def engine_of(store: Any) -> Engine:
     """Make an engine on a revocation store."""
     rules = Issuer(ISSUER.iss, keys=ISSUER.jwks, algorithms=["ES256"], audience=ISSUER.audience)
     return Engine(rules, revocations=store)
-
-
-def code(engine: Engine, token: str) -> str:
-    """Return "ok" or the code of the refusal."""
-    try:
-        engine.verify(token)
-    except RapidJWSError as refused:
-        return refused.code
-    return "ok"
 
 
 def token_of(jti: str = "a") -> str:

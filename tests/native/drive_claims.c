@@ -120,13 +120,11 @@ static void bench(void) {
     REQUIRE(accepted == 2 * REPEATS * ROUNDS);
 }
 
+static const driver_command COMMANDS[] = {
+    {"lines", lines, NULL},
+    {"bench", bench, NULL},
+};
+
 int main(int argc, char **argv) {
-    if (argc == 2 && strcmp(argv[1], "lines") == 0) {
-        lines();
-    } else if (argc == 2 && strcmp(argv[1], "bench") == 0) {
-        bench();
-    } else {
-        return 2;
-    }
-    return 0;
+    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
 }

@@ -234,17 +234,13 @@ static void bench(void) {
     }
 }
 
+static const driver_command COMMANDS[] = {
+    {"differential", NULL, differential},
+    {"lanes", NULL, lanes},
+    {"lines", lines, NULL},
+    {"bench", bench, NULL},
+};
+
 int main(int argc, char **argv) {
-    if (argc == 4 && strcmp(argv[1], "differential") == 0) {
-        differential(strtoul(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
-    } else if (argc == 4 && strcmp(argv[1], "lanes") == 0) {
-        lanes(strtoul(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
-    } else if (argc == 2 && strcmp(argv[1], "lines") == 0) {
-        lines();
-    } else if (argc == 2 && strcmp(argv[1], "bench") == 0) {
-        bench();
-    } else {
-        return 2;
-    }
-    return 0;
+    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
 }

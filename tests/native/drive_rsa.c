@@ -259,21 +259,15 @@ static void bench(void) {
     bench_size(4096, RJ_RSA_PKCS1, 20);
 }
 
+static const driver_command COMMANDS[] = {
+    {"arithmetic", NULL, arithmetic},
+    {"differential", NULL, differential},
+    {"corpus", NULL, corpus},
+    {"limits", limits, NULL},
+    {"lines", lines, NULL},
+    {"bench", bench, NULL},
+};
+
 int main(int argc, char **argv) {
-    if (argc == 4 && strcmp(argv[1], "arithmetic") == 0) {
-        arithmetic(strtoul(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
-    } else if (argc == 4 && strcmp(argv[1], "differential") == 0) {
-        differential(strtoul(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
-    } else if (argc == 4 && strcmp(argv[1], "corpus") == 0) {
-        corpus(strtoul(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
-    } else if (argc == 2 && strcmp(argv[1], "limits") == 0) {
-        limits();
-    } else if (argc == 2 && strcmp(argv[1], "lines") == 0) {
-        lines();
-    } else if (argc == 2 && strcmp(argv[1], "bench") == 0) {
-        bench();
-    } else {
-        return 2;
-    }
-    return 0;
+    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
 }

@@ -46,6 +46,31 @@ static inline int driver_nibble(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* What a driver does for one word on its command line: with a count and a seed behind it, or alone. */
+typedef struct {
+    const char *word;
+    void (*alone)(void);
+    void (*counted)(unsigned long count, uint64_t seed);
+} driver_command;
+
+/* Do what the command line says. Returns main's answer: 2 where it says none of the commands. */
+static inline int driver_run(const driver_command *commands, size_t commands_len, int argc, char **argv) {
+    for (size_t i = 0; i < commands_len && argc >= 2; i++) {
+        if (strcmp(argv[1], commands[i].word) != 0) {
+            continue;
+        }
+        if (argc == 2 && commands[i].alone != NULL) {
+            commands[i].alone();
+            return 0;
+        }
+        if (argc == 4 && commands[i].counted != NULL) {
+            commands[i].counted(strtoul(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+            return 0;
+        }
+    }
+    return 2;
+}
+
 /* One lower-case hex word, or "-" for no bytes. Returns its bytes; the caller frees *out. */
 static inline size_t driver_hex(uint8_t **out, const char *word) {
     size_t digits = strcmp(word, "-") == 0 ? 0 : strlen(word);

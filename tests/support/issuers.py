@@ -35,6 +35,15 @@ def wait_for(condition: Callable[[], Any], bound_s: float = 10.0) -> Any:
     raise AssertionError("it did not happen within the bound")
 
 
+def code(engine: Engine, token: str) -> str:
+    """Return "ok" or the code of the refusal."""
+    try:
+        engine.verify(token)
+    except RapidJWSError as refused:
+        return refused.code
+    return "ok"
+
+
 class Setup:
     """Hold an issuer, a source on it, an engine on that, and their events.
 
