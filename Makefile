@@ -12,7 +12,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners test test-long test-sanitize test-valgrind test-tsan bench lint format wheels release-check clean
+.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan bench lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -56,7 +56,10 @@ demo: $(STAMPS)/package ## keys, a JWKS and thousands of tokens, verified before
 partners: ## the contract tests' partners beyond Python: Node's jose and golang-jwt, where their tools are
 	sh tools/partners.sh
 
-test: $(STAMPS)/package $(STAMPS)/test-deps partners ## the whole suite, the README's examples included
+gateways: ## the gateways that the tests put in front of the sidecar, where they can be had
+	PYTHON=$(PYTHON) sh tools/gateways.sh
+
+test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways ## the whole suite, the README's examples included
 	$(BIN)/python -m pytest
 
 test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes

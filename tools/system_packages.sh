@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure the compilers and headers are there: install them by apt where we are root on Debian,
-# otherwise name what is missing. Usage: tools/system_packages.sh build|test|memcheck|release ...
+# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|memcheck|release ...
 # Touches nothing when everything is in place.
 set -eu
 python=${PYTHON:-python3}
@@ -30,6 +30,10 @@ for feature in "$@"; do
         ;;
     test)
         want redis-server redis-server --version
+        ;;
+    gateways)
+        want nginx test -x /usr/sbin/nginx
+        want haproxy test -x /usr/sbin/haproxy
         ;;
     memcheck)
         want valgrind valgrind --version

@@ -1,118 +1,82 @@
-"""Real gateways and the sidecar, started for tests on free ports. What it never does: test."""
+"""Real gateways and the sidecar, started for tests with the configurations of the examples.
+
+What it never does: test.
+"""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import shutil
-import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway import COMMAND, GATEWAYS, WAIT_S, Service, bearer, free_port, get, program, running
+from gateway import gateway as run_gateway
 
-COMMAND = [sys.executable, "-c", "from rapidjws.cli import main; main()"]
+from rapidjws.policy import Rollout, StateFolder
+from rapidjws.policy.rollout import first_plan
+from rapidjws.testing import FakeIssuer
 
+__all__ = [
+    "COMMAND",
+    "GATEWAYS",
+    "ISSUER",
+    "SPOOFED",
+    "Service",
+    "Sidecar",
+    "bearer",
+    "exchange",
+    "forged",
+    "free_port",
+    "get",
+    "kinds",
+    "running",
+    "serving",
+    "started",
+    "token",
+    "write_config",
+    "write_keys",
+]
 
-def program(name: str) -> str:
-    """Return a gateway's program, from RAPIDJWS_GATEWAYS (a folder) or the path; skip where it is absent."""
-    folder = os.environ.get("RAPIDJWS_GATEWAYS")
-    found = shutil.which(name, path=folder) if folder else None
-    found = found or shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    if found is None:
-        pytest.skip(f"{name} absent: install it, or name its folder in RAPIDJWS_GATEWAYS")
-    return found
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a port answers; say so where its process ended."""
-    end_s = time.monotonic() + 30
-    while time.monotonic() < end_s:
-        if process.poll() is not None:
-            raise AssertionError(f"ended with {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError("never answered")
-
-
-@contextmanager
-def running(command: list[str], port: int, **named: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program until the end of a test."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **named)
-    try:
-        wait_for(port, process)
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+ISSUER = FakeIssuer("https://a.example", "ES256", lifetime_s=7200)
+GONE = FakeIssuer("https://gone.example", "ES256", lifetime_s=7200)
+SPOOFED = [
+    ("X-JWS-Subject", "admin"),
+    ("X-JWS-Status", "verified"),
+    ("X-JWS-Issuer", "https://evil.example"),
+    ("x_jws_subject", "admin"),
+    ("X_JWS_Issuer", "https://evil.example"),
+    ("X-JWS-Role", "admin"),
+]
+"""What a client makes up under our names, in both spellings, and under a name that we do not even use."""
 
 
-class Service:
-    """An API behind a gateway: it remembers the headers that reached it."""
-
-    def __init__(self) -> None:
-        self.seen: list[dict[str, str]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.seen.append({name.lower(): value for name, value in self.headers.items()})
-                self.send_response(200)
-                self.send_header("Content-Length", "4")
-                self.end_headers()
-                self.wfile.write(b"fine")
-
-            def log_message(self, *args: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop."""
-        self.server.shutdown()
-        self.server.server_close()
+def token(of: FakeIssuer = ISSUER, header: dict[str, Any] | None = None, **changes: Any) -> str:
+    """Return a token that is good now."""
+    return of.token(of.claims(int(time.time()), **changes), header=header)
 
 
-def get(port: int, headers: list[tuple[str, str]], path: str = "/a") -> tuple[int, dict[str, str], bytes]:
-    """Send one request and return status, headers and body."""
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    try:
-        link.putrequest("GET", path)
-        for name, value in headers:
-            link.putheader(name, value)
-        link.endheaders()
-        answer = link.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-    finally:
-        link.close()
+def forged() -> str:
+    """Return a token under another one's signature."""
+    return token().rpartition(".")[0] + "." + token(sub="x").rpartition(".")[2]
+
+
+def kinds() -> list[tuple[str, list[tuple[str, str]], int]]:
+    """Return a request of each kind, with the status that it must get at every door."""
+    return [
+        ("good", bearer(token(sub="ann")), 200),
+        ("forged", bearer(forged()), 401),
+        ("expired", bearer(token(exp=1_700_000_000)), 401),
+        ("missing", [], 401),
+        ("unknown kid", bearer(token(header={"kid": "made-up"})), 401),
+        ("two tokens", bearer(token()) + bearer(forged()), 401),
+        ("outage", bearer(token(GONE)), 503),
+    ]
 
 
 def write_config(folder: Path, issuers: list[dict[str, Any]], **sections: Any) -> Path:
@@ -122,84 +86,75 @@ def write_config(folder: Path, issuers: list[dict[str, Any]], **sections: Any) -
     return path
 
 
-def envoy_config(port: int, service: int, sidecar: int) -> dict[str, Any]:
-    """Return an Envoy configuration with ext_authz over HTTP in front of a service."""
+def write_keys(folder: Path) -> None:
+    """Write the keys of ISSUER."""
+    (folder / "jwks.json").write_text(json.dumps({"keys": [jwk.as_dict() for jwk in ISSUER.jwks.keys]}))
 
-    def cluster(name: str, target: int) -> dict[str, Any]:
-        address = {"socket_address": {"address": "127.0.0.1", "port_value": target}}
-        points = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
-        return {"name": name, "type": "STATIC", "connect_timeout": "2s",
-                "load_assignment": {"cluster_name": name, "endpoints": points}}  # fmt: skip
 
-    authz = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
-        "failure_mode_allow": False,
-        "status_on_error": {"code": "ServiceUnavailable"},
-        "http_service": {
-            "server_uri": {"uri": f"http://127.0.0.1:{sidecar}", "cluster": "sidecar", "timeout": "2s"},
-            "path_prefix": "/verify",
-            "authorization_request": {"allowed_headers": {"patterns": [{"exact": "x-partner"}]}},
-            "authorization_response": {
-                "allowed_upstream_headers": {"patterns": [{"prefix": "x-jws-"}]},
-                "allowed_client_headers_on_success": {"patterns": [
-                    {"exact": "warning"}, {"exact": "deprecation"}, {"exact": "sunset"}]},
-                "allowed_client_headers": {"patterns": [
-                    {"exact": "www-authenticate"}, {"exact": "retry-after"}, {"exact": "content-type"}]},
-            },
+class Sidecar:
+    """Hold a running sidecar."""
+
+    def __init__(self, port: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.port = port
+        self.folder = folder
+        self.process = process
+        self.rollout = Rollout(state=StateFolder(folder / "state", first_plan()))
+
+
+@contextmanager
+def serving(folder: Path, sections: dict[str, Any] | None = None, **server: Any) -> Iterator[Sidecar]:
+    """Run a sidecar of two workers until it is ready; one of its issuers cannot be reached.
+
+    Args:
+        folder: For its configuration and state.
+        sections: More sections of the configuration.
+        server: More settings of the section server.
+    """
+    write_keys(folder)
+    port = free_port()
+    common = {"algorithms": ["ES256"], "audience": "https://api.example"}
+    gone_url = f"https://127.0.0.1:{free_port()}/jwks"
+    path = write_config(
+        folder,
+        [
+            {"iss": ISSUER.iss, "jwks_file": "jwks.json", **common},
+            {"iss": GONE.iss, "jwks_url": gone_url, "required": False, **common},
+        ],
+        **{
+            "rollout": {"state": "state", "phase": "enforcement"},
+            "server": {"listen": f"127.0.0.1:{port}", "workers": 2, **server},
+            "partners": [{"name": "ready", "issuers": [ISSUER.iss]}],
+            **(sections or {}),
         },
-    }  # fmt: skip
-    router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
-    manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
-        ".HttpConnectionManager",
-        "stat_prefix": "in",
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-            {"match": {"prefix": "/"}, "route": {"cluster": "service"}}]}]},
-        "http_filters": [{"name": "envoy.filters.http.ext_authz", "typed_config": authz},
-                         {"name": "envoy.filters.http.router", "typed_config": router}],
-    }  # fmt: skip
-    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-    listener = {
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-        "filter_chains": [{"filters": filters}],
-    }
-    clusters = [cluster("service", service), cluster("sidecar", sidecar)]
-    return {"static_resources": {"listeners": [listener], "clusters": clusters}}
+    )
+    with running([*COMMAND, "serve", "--config", str(path)], port) as process:
+        end_s = time.monotonic() + WAIT_S
+        while get(port, [], "/readyz")[0] != 200:
+            assert time.monotonic() < end_s, "never ready"
+            time.sleep(0.1)
+        yield Sidecar(port, folder, process)
 
 
-def nginx_config(folder: Path, port: int, service: int, sidecar: int) -> str:
-    """Return an nginx configuration with auth_request in front of a service."""
-    trusted = ("status", "issuer", "subject", "scope", "kid", "partner")
-    sets = "\n".join(f"auth_request_set $jws_{name} $upstream_http_x_jws_{name};" for name in trusted)
-    hands = "\n".join(f"proxy_set_header X-JWS-{name.title()} $jws_{name};" for name in trusted)
-    return f"""
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream sidecar {{ server 127.0.0.1:{sidecar}; keepalive 16; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location = /_verify {{
-      internal;
-      proxy_pass http://sidecar/verify;
-      proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_pass_request_body off; proxy_set_header Content-Length "";
-      proxy_set_header X-Original-URI $request_uri;
-      proxy_set_header X-Partner "";
-    }}
-    location @outage {{ internal; add_header Retry-After 5 always; return 503; }}
-    location / {{
-      auth_request /_verify;
-      {sets}
-      auth_request_set $jws_warning $upstream_http_warning;
-      add_header Warning $jws_warning;
-      error_page 500 = @outage;
-      proxy_pass http://127.0.0.1:{service};
-      {hands}
-    }}
-  }}
-}}
-"""
+@contextmanager
+def started(name: str, folder: Path, *, service: int, sidecar: str, grpc: int = 0) -> Iterator[int]:
+    """Run a gateway in front of a service and give its port; skip where its program is absent."""
+    if program(GATEWAYS[name].program) is None:
+        pytest.skip(f"{GATEWAYS[name].program} absent: `make gateways` installs it where it can be had")
+    with run_gateway(name, folder, service=service, sidecar=sidecar, grpc=grpc) as port:
+        yield port
+
+
+def exchange(target: int | Path, octets: bytes, wait_s: float = 20.0) -> bytes:
+    """Send octets to a port or Unix socket; return what comes back until it closes or nothing comes."""
+    family = socket.AF_UNIX if isinstance(target, Path) else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as link:
+        link.settimeout(wait_s)
+        link.connect(str(target) if isinstance(target, Path) else ("127.0.0.1", target))
+        found = b""
+        try:
+            link.sendall(octets)
+            while piece := link.recv(65536):
+                found += piece
+        except (TimeoutError, ConnectionError):
+            pass
+        return found

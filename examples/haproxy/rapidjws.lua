@@ -1,0 +1,44 @@
+-- The action `lua.rapidjws URL`: asks the sidecar about a request. A permit sets the trusted headers, a refusal
+-- is answered as it stands, and a sidecar that does not answer is 503: nothing passes undecided.
+
+local HANDED_TO_CLIENT = { ["content-type"] = true, ["www-authenticate"] = true, ["retry-after"] = true,
+                           ["cache-control"] = true }
+
+local function values(list)
+  local found, at = {}, 0
+  while list[at] ~= nil do
+    found[#found + 1] = list[at]
+    at = at + 1
+  end
+  return found
+end
+
+local function refuse(txn, status, headers, body)
+  local reply = txn:reply()
+  reply:set_status(status)
+  for name, list in pairs(headers) do
+    if HANDED_TO_CLIENT[name] then
+      for _, value in ipairs(values(list)) do reply:add_header(name, value) end
+    end
+  end
+  reply:set_body(body or "")
+  txn:done(reply)
+end
+
+core.register_action("rapidjws", { "http-req" }, function(txn, url)
+  local asked = { ["x-original-uri"] = { txn.f:pathq() } }
+  for name, list in pairs(txn.http:req_get_headers()) do
+    if name == "authorization" then asked[name] = values(list) end
+  end
+  local answer = core.httpclient():get({ url = url, headers = asked, timeout = 2000 })
+  local status = answer and answer.status or 0
+  if status == 401 or status == 403 then
+    return refuse(txn, status, answer.headers, answer.body)
+  elseif status ~= 200 then
+    return refuse(txn, 503, { ["retry-after"] = { [0] = "5" } }, "")
+  end
+  for name, list in pairs(answer.headers) do
+    if name:sub(1, 6) == "x-jws-" then txn.http:req_set_header(name, list[0]) end
+  end
+  if answer.headers["warning"] then txn:set_var("txn.rapidjws_warning", answer.headers["warning"][0]) end
+end, 1)

@@ -1,0 +1,51 @@
+"""A sidecar, a service, and each real gateway in front of them; started once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from gates import GATEWAYS, Service, Sidecar, free_port, serving, started
+
+
+@pytest.fixture(scope="session")
+def grpc_port() -> int:
+    """Give the port of the sidecar's gRPC."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def sidecar(grpc_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    """Start a sidecar with two workers."""
+    with serving(tmp_path_factory.mktemp("sidecar"), partner_header="X-Partner") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    """Start an API."""
+    one = Service()
+    yield one
+    one.close()
+
+
+class Gate:
+    """Hold a running gateway."""
+
+    def __init__(self, name: str, port: int) -> None:
+        self.name = name
+        self.port = port
+
+
+@pytest.fixture(scope="module", params=[name for name in GATEWAYS if name != "envoy-grpc"])
+def gate(
+    request: pytest.FixtureRequest,
+    sidecar: Sidecar,
+    grpc_port: int,
+    service: Service,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gate]:
+    """Start each gateway."""
+    folder, address = tmp_path_factory.mktemp(request.param), f"127.0.0.1:{sidecar.port}"
+    with started(request.param, folder, service=service.port, sidecar=address, grpc=grpc_port) as port:
+        yield Gate(request.param, port)
