@@ -17,7 +17,8 @@ def grpc_port() -> int:
 @pytest.fixture(scope="session")
 def sidecar(grpc_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """Start a sidecar with two workers."""
-    with serving(tmp_path_factory.mktemp("sidecar"), partner_header="X-Partner") as one:
+    folder, grpc = tmp_path_factory.mktemp("sidecar"), f"127.0.0.1:{grpc_port}"
+    with serving(folder, partner_header="X-Partner", grpc_listen=grpc) as one:
         yield one
 
 
@@ -37,7 +38,7 @@ class Gate:
         self.port = port
 
 
-@pytest.fixture(scope="module", params=[name for name in GATEWAYS if name != "envoy-grpc"])
+@pytest.fixture(scope="module", params=list(GATEWAYS))
 def gate(
     request: pytest.FixtureRequest,
     sidecar: Sidecar,

@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from rapidjws.errors import RapidJWSError
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.server import Served
 from rapidjws.gateway.server import serve as serve_workers
 from rapidjws.gateway.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from rapidjws.engine.engine import Engine
-    from rapidjws.policy.rollout import Rollout
+    from rapidjws.keys.hook import Invalidated
+    from rapidjws.policy.config import ConfigFile
 
 _PLACE = {"token_header": "header", "token_scheme": "scheme", "token_cookie": "cookie"}
 
 
-def settings_from(section: dict[str, Any]) -> ServerSettings:
-    """Return the settings of a table ``server``; raises ConfigurationError."""
+_SECRETS = {"admin_token_file": "admin_token", "hook_secret_file": "hook_secret"}
+SECRET_MAX_BYTES = 4096
+
+
+def _secret(path: Path, place: str) -> str:
+    """Return the secret in a file; raises ConfigurationError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(SECRET_MAX_BYTES).decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise error_for("configuration_invalid", place, "a file to read", type(fault).__name__) from None
+
+
+def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
+    """Return the settings of a table ``server``; raises ConfigurationError.
+
+    Args:
+        section: The table.
+        folder: What paths of secrets are relative to.
+    """
     settings = dict(section)
+    for name, mine in _SECRETS.items():
+        if name in settings:
+            settings[mine] = _secret(folder / settings.pop(name), f"server.{name}")
     place = {mine: settings.pop(name) for name, mine in _PLACE.items() if name in settings}
     headers = settings.get("route_headers")
     if headers is not None:
@@ -30,8 +52,8 @@ def settings_from(section: dict[str, Any]) -> ServerSettings:
     return ServerSettings(place=TokenPlace(**place), **settings)
 
 
-def load(path: Path) -> tuple[Engine, Rollout]:
-    """Return engine and rollout of a configuration file; raises RapidJWSError."""
+def load(path: Path) -> Served:
+    """Return what a configuration file asks for; raises RapidJWSError."""
     from rapidjws.policy.config import ConfigFile
     from rapidjws.policy.sections import rollout_from
 
@@ -45,7 +67,13 @@ def load(path: Path) -> tuple[Engine, Rollout]:
     )
     engine.rollout = rollout
     config.watch()
-    return engine, rollout
+    return Served(engine=engine, rollout=rollout, reload=config.reload, sources=lambda: _told(config))
+
+
+def _told(config: ConfigFile) -> dict[str, Invalidated]:
+    """Return the sources that can be told of a rotation."""
+    found = config.sources.items()
+    return {iss: cast("Invalidated", source) for iss, source in found if hasattr(source, "invalidate")}
 
 
 def serve(
@@ -61,7 +89,7 @@ def serve(
     try:
         section = dict(read_file(config)[1].get("server", {}))
         section.update({name: value for name, value in (("listen", listen), ("workers", workers)) if value})
-        status = serve_workers(settings_from(section), lambda: load(config))
+        status = serve_workers(settings_from(section, config.parent), lambda: load(config))
     except RapidJWSError as refused:
         print(f"rapidjws serve: {refused}", file=sys.stderr)
         raise typer.Exit(2) from None

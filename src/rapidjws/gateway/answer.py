@@ -139,21 +139,21 @@ def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
     A value that is not plain printable ASCII is left empty: the claims hold it.
     """
     values = dict.fromkeys(TRUSTED, "")
-    values["x-jws-partner"] = _plain(decision.partner)
+    values["x-jws-partner"] = plain(decision.partner)
     verified = decision.verified
     if verified is None:
         values["x-jws-status"] = f"unverified {decision.code}"
     else:
         claims = verified.claims
         values["x-jws-status"] = "verified"
-        values["x-jws-issuer"] = _plain(verified.issuer)
-        values["x-jws-subject"] = _plain(claims.get("sub"))
-        values["x-jws-scope"] = _plain(" ".join(sorted(scopes_of(claims))))
-        values["x-jws-kid"] = _plain(verified.kid)
+        values["x-jws-issuer"] = plain(verified.issuer)
+        values["x-jws-subject"] = plain(claims.get("sub"))
+        values["x-jws-scope"] = plain(" ".join(sorted(scopes_of(claims))))
+        values["x-jws-kid"] = plain(verified.kid)
     return list(values.items())
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """Return text that is safe in a header, or nothing (RFC 9110 s.5.5)."""
     fits = (
         isinstance(value, str) and len(value) <= VALUE_MAX_CHARS and value.isascii() and value.isprintable()

@@ -8,11 +8,14 @@ from rapidjws.engine.decision import OK
 from rapidjws.errors import CODES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapidjws.gateway.board import WorkerState
     from rapidjws.policy.evidence import Row, RowKey
 
 
-def exposition(rows: dict[RowKey, Row], *, ready: bool) -> str:
-    """Return the counters; labels are configured names and codes only."""
+def exposition(rows: dict[RowKey, Row], *, ready: bool, workers: Sequence[WorkerState] = ()) -> str:
+    """Return the counters; labels are configured names, codes and process ids only."""
     lines = [
         "# HELP rapidjws_ready Whether every required issuer has keys.",
         "# TYPE rapidjws_ready gauge",
@@ -32,6 +35,14 @@ def exposition(rows: dict[RowKey, Row], *, ready: bool) -> str:
     for (partner, route), row in sorted(rows.items()):
         labels = f'partner="{_escaped(partner)}",route="{_escaped(route)}"'
         lines.append(f"rapidjws_refused_total{{{labels}}} {row.refused}")
+    lines += [
+        "# HELP rapidjws_change_lag_seconds From the call of the last change to where it held in a worker.",
+        "# TYPE rapidjws_change_lag_seconds gauge",
+        *(f'rapidjws_change_lag_seconds{{worker="{one.pid}"}} {one.lag_s:.6f}' for one in workers),
+        "# HELP rapidjws_changes_total Changes that a worker took over.",
+        "# TYPE rapidjws_changes_total counter",
+        *(f'rapidjws_changes_total{{worker="{one.pid}"}} {one.changes}' for one in workers),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -2,59 +2,127 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
 import sys
 import time
-from functools import partial
+import traceback
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.gateway.board import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rapidjws.engine.engine import Engine
-    from rapidjws.gateway.protocol import Shared
     from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.keys.hook import Invalidated
     from rapidjws.policy.rollout import Rollout
 
-    Load = Callable[[], "tuple[Engine, Rollout]"]
+    Load = Callable[[], "Served"]
 
 EXIT_CONFIGURATION: Final = 78
 """A worker that cannot be configured ends with this, and is not started again (EX_CONFIG)."""
 
-FLUSH_S: Final = 2.0
-BACKLOG: Final = 2048
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
-def listening_sockets(settings: ServerSettings) -> list[socket.socket]:
-    """Return a bound socket for each worker: one shared Unix socket, or TCP sockets on one port.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Hold what a worker serves.
+
+    Attributes:
+        engine: Decides.
+        rollout: Its policy.
+        reload: Reads the configuration again, whole or not at all.
+        sources: iss -> key source, as configured now.
+    """
+
+    engine: Engine
+    rollout: Rollout
+    reload: Callable[[], None] = _nothing
+    sources: Callable[[], Mapping[str, Invalidated]] = field(default=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sockets:
+    """Hold a worker's sockets and its number.
+
+    Attributes:
+        index: The worker's number.
+        public: Where requests come.
+        admin: Where admin actions come, shared by all workers, or None.
+    """
+
+    index: int
+    public: socket.socket
+    admin: socket.socket | None
+
+
+def bound(address: str, *, reuse_port: bool = False, mode: int | None = None) -> socket.socket:
+    """Return a bound socket.
+
+    Args:
+        address: ``"host:port"`` or ``"unix:/path"``; a socket that lies there is replaced.
+        reuse_port: Whether others may bind the same port.
+        mode: The rights of a Unix socket, from its first moment on; None for the process's own.
 
     Raises:
         OSError: The address is taken, or not ours.
     """
-    if settings.listen.startswith("unix:"):
-        path = settings.listen.removeprefix("unix:")
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        shared = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        shared.bind(path)
-        return [shared] * settings.workers
-    host, _, port = settings.listen.rpartition(":")
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = None if mode is None else os.umask(0o777 & ~mode)
+        try:
+            one.bind(path)
+        finally:
+            if before is not None:
+                os.umask(before)
+        return one
+    host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound: list[socket.socket] = []
-    for _ in range(settings.workers):
-        one = socket.socket(family, socket.SOCK_STREAM)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        one.bind((host, int(port) if not bound else bound[0].getsockname()[1]))
-        bound.append(one)
-    return bound
+    one.bind((host, int(port)))
+    return one
+
+
+def listening_sockets(settings: ServerSettings) -> list[Sockets]:
+    """Return the sockets of each worker: one shared Unix socket, or TCP sockets on one port.
+
+    Raises:
+        OSError: An address is taken, or not ours.
+    """
+    admin = None if settings.admin_listen is None else bound(settings.admin_listen, mode=0o600)
+    first = bound(settings.listen, reuse_port=True)
+    public = [first] * settings.workers
+    if not settings.listen.startswith("unix:"):
+        host = settings.listen.rpartition(":")[0]
+        same = f"{host}:{first.getsockname()[1]}"
+        public[1:] = [bound(same, reuse_port=True) for _ in public[1:]]
+    return [Sockets(index=index, public=one, admin=admin) for index, one in enumerate(public)]
+
+
+def _check_extras(settings: ServerSettings) -> None:
+    """Refuse to start what each worker would miss; nothing is imported here, for grpcio does not fork."""
+    needed = [("httptools", "server"), ("uvloop", "server")]
+    if settings.grpc_listen is not None:
+        needed.append(("grpc", "envoy"))
+    for module, extra in needed:
+        if importlib.util.find_spec(module) is None:
+            raise error_for("configuration_invalid", "serve", f"the extra: rapidjws[{extra}]")
 
 
 def serve(settings: ServerSettings, load: Load) -> int:
@@ -69,29 +137,33 @@ def serve(settings: ServerSettings, load: Load) -> int:
 
     Raises:
         OSError: The address cannot be listened on.
-        ConfigurationError: ``configuration_invalid``: the extra ``server`` is not installed.
+        ConfigurationError: ``configuration_invalid``: an extra is not installed.
     """
-    try:
-        import httptools  # noqa: F401 (missing in the parent is missing in each worker)
-    except ImportError:
-        raise error_for("configuration_invalid", "serve", "the extra: rapidjws[server]") from None
+    _check_extras(settings)
     sockets = listening_sockets(settings)
+    board = Board(settings.workers)
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.append(1))
-    workers = {_start(settings, load, one): one for one in sockets}
-    print(f"rapidjws serve: {_address(sockets[0])}, {settings.workers} workers", file=sys.stderr, flush=True)
+    workers = {_start(settings, load, board, one): one for one in sockets}
+    shown = _address(sockets[0].public)
+    print(f"rapidjws serve: {shown}, {settings.workers} workers", file=sys.stderr, flush=True)
     status = 0
     while not stopping and not status:
         for pid, code in _ended(workers):
-            listener = workers.pop(pid)
+            one = workers.pop(pid)
+            board.forget(one.index)
             if code == EXIT_CONFIGURATION:
                 status = EXIT_CONFIGURATION
             else:
                 time.sleep(0.2)
-                workers[_start(settings, load, listener)] = listener
+                workers[_start(settings, load, board, one)] = one
         time.sleep(0.05)
     _stop(workers, settings.drain_s)
+    for address in (settings.listen, settings.admin_listen):
+        if address is not None and address.startswith("unix:"):
+            with contextlib.suppress(OSError):
+                os.unlink(address.removeprefix("unix:"))
     return status
 
 
@@ -100,7 +172,7 @@ def _address(one: socket.socket) -> str:
     return f"unix:{name}" if isinstance(name, str) else f"{name[0]}:{name[1]}"
 
 
-def _ended(workers: dict[int, socket.socket]) -> list[tuple[int, int]]:
+def _ended(workers: dict[int, Sockets]) -> list[tuple[int, int]]:
     ended = []
     for pid in workers:
         found, state = os.waitpid(pid, os.WNOHANG)
@@ -109,7 +181,7 @@ def _ended(workers: dict[int, socket.socket]) -> list[tuple[int, int]]:
     return ended
 
 
-def _stop(workers: dict[int, socket.socket], drain_s: float) -> None:
+def _stop(workers: dict[int, Sockets], drain_s: float) -> None:
     """Let each worker finish what it began, and end those that do not."""
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
@@ -123,7 +195,7 @@ def _stop(workers: dict[int, socket.socket], drain_s: float) -> None:
         os.waitpid(pid, 0)
 
 
-def _start(settings: ServerSettings, load: Load, listener: socket.socket) -> int:
+def _start(settings: ServerSettings, load: Load, board: Board, sockets: Sockets) -> int:
     """Fork a worker and return its process id."""
     pid = os.fork()
     if pid:
@@ -132,54 +204,18 @@ def _start(settings: ServerSettings, load: Load, listener: socket.socket) -> int
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        status = _work(settings, load, listener)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the loop listens
+        from rapidjws.gateway.worker import work
+
+        status = work(settings, load(), board, sockets)
     except RapidJWSError as refused:
         print(f"rapidjws serve: {refused}", file=sys.stderr, flush=True)
         status = EXIT_CONFIGURATION if refused.code == "configuration_invalid" else 1
+    except OSError as fault:
+        print(f"rapidjws serve: {fault}", file=sys.stderr, flush=True)
+        status = EXIT_CONFIGURATION
+    except Exception:  # os._exit would swallow it
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(status)
-
-
-def _work(settings: ServerSettings, load: Load, listener: socket.socket) -> int:
-    """Serve in this process until SIGTERM."""
-    import uvloop
-
-    from rapidjws.gateway.protocol import Shared
-
-    engine, rollout = load()
-    loop = uvloop.new_event_loop()
-    try:
-        loop.run_until_complete(run(Shared(engine, rollout, settings), listener))
-    finally:
-        rollout.evidence.flush()
-        loop.close()
-    return 0
-
-
-async def run(shared: Shared, listener: socket.socket) -> None:
-    """Serve connections of a bound socket until SIGTERM or SIGINT, then drain."""
-    from rapidjws.gateway.protocol import SidecarProtocol
-
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    listener.setblocking(False)
-    server = await loop.create_server(partial(SidecarProtocol, shared, loop), sock=listener, backlog=BACKLOG)
-    flushed_s = loop.time()
-    while not stop.is_set():
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.5)
-        shared.sweep(loop.time())
-        if loop.time() - flushed_s >= FLUSH_S:
-            await loop.run_in_executor(None, shared.rollout.evidence.flush)
-            flushed_s = loop.time()
-    shared.draining = True
-    server.close()
-    end_s = loop.time() + shared.settings.drain_s
-    while shared.connections and loop.time() < end_s:
-        for connection in tuple(shared.connections):
-            connection.drain()
-        shared.sweep(loop.time())
-        await asyncio.sleep(0.02)

@@ -12,12 +12,39 @@ ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 """How nginx by convention, and Traefik and Caddy by themselves, name what was asked for."""
 
 
+SECRET_MIN_CHARS = 32
+
+
+def is_unix(address: str | None) -> bool:
+    """Return whether an address is that of a Unix socket."""
+    return address is not None and address.startswith("unix:/")
+
+
+def _checked_address(place: str, address: str | None) -> None:
+    if address is None or is_unix(address):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise error_for("configuration_invalid", place, "host:port or unix:/path")
+
+
+def _checked_secret(place: str, secret: str | None) -> None:
+    if secret is not None and (len(secret) < SECRET_MIN_CHARS or not secret.isprintable()):
+        raise error_for("configuration_invalid", place, f"at least {SECRET_MIN_CHARS} characters")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Say how the sidecar serves.
 
     Args:
         listen: ``"host:port"`` or ``"unix:/path"``.
+        grpc_listen: Where Envoy's ext_authz over gRPC is answered, or None; ``"unix:/path"`` with one worker
+            only.
+        admin_listen: Where admin actions are taken, or None: ``"unix:/path"``, which only its owner may open,
+            or ``"host:port"``, which needs a token.
+        admin_token: What an administrator must show as a bearer token, 32 characters or more, or None.
+        hook_secret: What an issuer must show to ``/hooks/jwks-rotated``, likewise; None: there is no hook.
         workers: Processes.
         prefix: The path under which requests are decided; what follows it is the route (Envoy).
         route_headers: Headers that name the route where nothing follows the prefix; the gateway sets them.
@@ -37,6 +64,10 @@ class ServerSettings:
     """
 
     listen: str = "127.0.0.1:8088"
+    grpc_listen: str | None = None
+    admin_listen: str | None = None
+    admin_token: str | None = field(default=None, repr=False)
+    hook_secret: str | None = field(default=None, repr=False)
     workers: int = 1
     prefix: str = "/verify"
     route_headers: tuple[str, ...] = ROUTE_HEADERS
@@ -52,10 +83,20 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         """Check every argument once."""
-        if not self.listen.startswith("unix:/"):
-            host, _, port = self.listen.rpartition(":")
-            if not host or not port.isdecimal() or int(port) > 65535:
-                raise error_for("configuration_invalid", "server.listen", "host:port or unix:/path")
+        for place in ("listen", "grpc_listen", "admin_listen"):
+            _checked_address(f"server.{place}", getattr(self, place))
+        for place in ("admin_token", "hook_secret"):
+            _checked_secret(f"server.{place}", getattr(self, place))
+        if is_unix(self.grpc_listen) and self.workers > 1:  # the second worker would take it from the first
+            raise error_for("configuration_invalid", "server.grpc_listen", "host:port, for several workers")
+        if self.admin_listen is not None and not is_unix(self.admin_listen) and self.admin_token is None:
+            raise error_for(
+                "configuration_invalid", "server.admin_token", "a token, for all but a Unix socket"
+            )
+        addresses = [one for one in (self.listen, self.grpc_listen, self.admin_listen) if one is not None]
+        fixed = [one for one in addresses if not one.endswith(":0")]
+        if len(set(fixed)) < len(fixed):
+            raise error_for("configuration_invalid", "server.listen", "an address for each listener")
         if not self.prefix.startswith("/") or self.prefix.endswith("/") or not self.prefix.isascii():
             raise error_for("configuration_invalid", "server.prefix", expected="a path, /like/this")
         checked_realm(self.realm, "server.realm")

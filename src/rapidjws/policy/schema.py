@@ -86,6 +86,10 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "server": {
         "listen": TEXT,
+        "grpc_listen": TEXT,
+        "admin_listen": TEXT,
+        "admin_token_file": TEXT,
+        "hook_secret_file": TEXT,
         "workers": WHOLE,
         "prefix": TEXT,
         "route_headers": TEXTS,

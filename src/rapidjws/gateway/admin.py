@@ -1,0 +1,245 @@
+"""The sidecar's other door: promote, roll back, freeze, thaw, revoke and reload, in every worker at run time.
+
+It is a listener of its own, a Unix socket for its owner only or one that wants a token; the public one knows
+none of these paths. An answer comes once each worker took the change over, and says after how long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.errors import ConfigurationError, RapidJWSError
+from rapidjws.gateway.connection import Connection, Listening, head_of
+from rapidjws.policy.stages import checked_phase
+from rapidjws.policy.state import MemoryState, plan_members
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from rapidjws.gateway.board import Kind
+    from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.gateway.shared import Shared
+
+PATH: Final = "/admin/"
+CONNECTIONS_MAX: Final = 64
+WAIT_S: Final = 5.0
+"""Longest wait for the other workers before an answer says that some are behind."""
+
+Reply = tuple[int, dict[str, Any]]
+
+_TEXTS: Final = ("by", "partner", "route", "to", "why", "kid", "thumbprint", "issuer", "jti")
+_NUMBERS: Final = ("canary_percent", "enforce_on_s", "issued_before")
+_FIELDS: Final = {
+    "promote": ("by", "partner", "route", "to", "canary_percent", "enforce_on_s", "why", "force"),
+    "rollback": ("by", "partner", "route", "to", "why"),
+    "freeze": ("by", "why"),
+    "thaw": ("by", "why"),
+    "revoke": ("kid", "thumbprint", "issuer", "jti", "issued_before"),
+    "unrevoke": ("kid", "thumbprint", "issuer", "jti", "issued_before"),
+    "reload": (),
+}
+
+
+class Refused(Exception):
+    """An action is refused, with its answer."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.reply: Reply = (status, {"error": error})
+
+
+class AdminActions:
+    """Do what an administrator asks for.
+
+    Args:
+        shared: The worker's share of the sidecar.
+        secret: What a caller must show as a bearer token, or None where the socket's owner is enough.
+    """
+
+    def __init__(self, shared: Shared, secret: str | None) -> None:
+        self._shared = shared
+        self._digest = None if secret is None else hashlib.sha256(secret.encode()).digest()
+        self._alone = shared.settings.workers == 1
+        self._doing: dict[str, tuple[Kind, Callable[[dict[str, Any]], None]]] = {
+            "promote": ("rollout", self._promote),
+            "rollback": ("rollout", self._rollback),
+            "freeze": ("rollout", self._freeze),
+            "thaw": ("rollout", self._thaw),
+            "revoke": ("revocations", self._revoke),
+            "unrevoke": ("revocations", self._unrevoke),
+            "reload": ("config", self._reload),
+        }
+
+    def handle(self, method: str, path: str, authorization: list[str], body: bytes) -> Reply:
+        """Handle one request; may wait, so never on a loop.
+
+        Args:
+            method: The HTTP method.
+            path: The path.
+            authorization: The values of the Authorization header.
+            body: A JSON object with the action's arguments, or nothing.
+
+        Returns:
+            Status and JSON members: 200; 202 where a worker is still behind; 400, 401, 404, 405, 409.
+        """
+        if self._digest is not None and not self._knows(authorization):
+            return 401, {"error": "unauthorized"}
+        name = path.removeprefix(PATH) if path.startswith(PATH) else ""
+        if name == "status":
+            return (200, self._status()) if method == "GET" else (405, {"error": "method_not_allowed"})
+        if name not in self._doing:
+            return 404, {"error": "not_found"}
+        if method != "POST":
+            return 405, {"error": "method_not_allowed"}
+        kind, act = self._doing[name]
+        try:
+            act(_arguments(name, body))
+        except Refused as refused:
+            return refused.reply
+        except ConfigurationError as refused:
+            return 409, {"error": refused.code, "detail": str(refused)}
+        except RapidJWSError as fault:
+            return 503, {"error": fault.code, "detail": str(fault)}
+        changes = self._shared.board.announce(kind)
+        whole = self._shared.board.wait(changes, WAIT_S)
+        return 200 if whole else 202, self._status()
+
+    def _knows(self, authorization: list[str]) -> bool:
+        """Return whether a caller shows the secret; how long it takes does not depend on what it shows."""
+        scheme, _, given = (authorization[0] if len(authorization) == 1 else "").partition(" ")
+        digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
+        return hmac.compare_digest(digest, self._digest or b"") and scheme.lower() == "bearer"
+
+    def _status(self) -> dict[str, Any]:
+        shared = self._shared
+        plan = plan_members(shared.rollout.state.plan())
+        return {
+            "ready": shared.engine.ready,
+            "plan": plan,
+            "revocations": len(shared.engine.revocations()),
+            "workers": [asdict(worker) for worker in shared.board.workers()],
+        }
+
+    # --- the actions -------------------------------------------------------------------------------------
+
+    def _rollout_kept(self) -> Any:
+        rollout = self._shared.rollout
+        if isinstance(rollout.state, MemoryState) and not self._alone:
+            raise Refused(409, "rollout.state: the workers share no folder")
+        return rollout
+
+    def _promote(self, found: dict[str, Any]) -> None:
+        self._rollout_kept().promote(**found)
+
+    def _rollback(self, found: dict[str, Any]) -> None:
+        self._rollout_kept().rollback(**found)
+
+    def _freeze(self, found: dict[str, Any]) -> None:
+        self._rollout_kept().freeze(**found)
+
+    def _thaw(self, found: dict[str, Any]) -> None:
+        self._rollout_kept().thaw(**found)
+
+    def _revocations_kept(self) -> Any:
+        engine = self._shared.engine
+        if engine._store is None and not self._alone:
+            raise Refused(409, "revocations: the workers share no store")
+        return engine
+
+    def _revoke(self, found: dict[str, Any]) -> None:
+        self._revocations_kept().revoke(**found)
+
+    def _unrevoke(self, found: dict[str, Any]) -> None:
+        engine = self._revocations_kept()
+        asked = {name: value for name, value in found.items() if value is not None}
+        for one in engine.revocations():
+            if {name: value for name, value in one.as_dict().items() if value is not None} == asked:
+                engine.unrevoke(one)
+                return
+        raise Refused(404, "no such revocation")
+
+    def _reload(self, found: dict[str, Any]) -> None:
+        self._shared.served.reload()
+
+
+def _arguments(name: str, body: bytes) -> dict[str, Any]:
+    """Return the arguments of an action.
+
+    Raises:
+        Refused: They are no JSON object, or hold what the action does not take.
+    """
+    try:
+        found = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        raise Refused(400, "body: a JSON object expected") from None
+    if not isinstance(found, dict):
+        raise Refused(400, "body: a JSON object expected")
+    for place, value in found.items():
+        if place not in _FIELDS[name]:
+            raise Refused(400, f"body: {name} takes {', '.join(_FIELDS[name]) or 'nothing'}")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        fits = number if place in _NUMBERS else isinstance(value, str if place in _TEXTS else bool)
+        if not fits and value is not None:
+            raise Refused(400, f"body.{place}: of another type")
+    if "by" in _FIELDS[name]:
+        found.setdefault("by", "the admin listener")
+    if found.get("to") is not None:
+        try:
+            checked_phase(found["to"])
+        except RapidJWSError as refused:
+            raise Refused(400, str(refused)) from None
+    return {place: value for place, value in found.items() if value is not None}
+
+
+class Admin(Listening):
+    """Hold what the admin connections of a worker share."""
+
+    def __init__(self, shared: Shared, settings: ServerSettings) -> None:
+        super().__init__(settings, max_connections=CONNECTIONS_MAX)
+        self.actions = AdminActions(shared, settings.admin_token)
+
+
+class AdminProtocol(Connection):
+    """Serve one admin connection, one request at a time; the actions run beside the loop."""
+
+    wanted = frozenset({b"authorization"})
+    keeps_body = True
+
+    def __init__(self, admin: Admin, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(admin, loop)
+        self._actions = admin.actions
+        self._doing: set[asyncio.Task[None]] = set()
+
+    def requested(
+        self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
+    ) -> None:
+        """Do what is asked for; a second request on the way ends the connection."""
+        if self._under_way:
+            self.close()
+            return
+        self._under_way = 1
+        said = [value.decode("latin-1") for _, value in headers]
+        task = self._loop.create_task(self._act(url, said, method, body, keep))
+        self._doing.add(task)
+        task.add_done_callback(self._doing.discard)
+
+    async def _act(self, url: bytes, said: list[str], method: bytes, body: bytes, keep: bool) -> None:
+        path = url.partition(b"?")[0].decode("latin-1")
+        name = method.decode("latin-1")
+        try:
+            status, shown = await self._loop.run_in_executor(
+                None, self._actions.handle, name, path, said, body
+            )
+        except Exception as fault:
+            status, shown = 500, {"error": "internal_error", "detail": type(fault).__name__}
+        head = [("content-type", "application/json"), ("cache-control", "no-store")]
+        if status == 401:
+            head.append(("www-authenticate", 'Bearer realm="admin"'))
+        self._under_way = 0
+        self.answer(status, head_of(head), json.dumps(shown).encode() + b"\n", method, keep=keep)
+        self.touch(busy=False)

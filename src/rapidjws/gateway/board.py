@@ -1,0 +1,133 @@
+"""What changed, told between the workers of a sidecar through shared memory: one look at it a request.
+
+Each worker notes how long after a change it took it over. What this never does: hold what the change is; that
+lies in the rollout's folder, the revocations' store and the configuration file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import signal
+import struct
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Kind = Literal["rollout", "revocations", "config", "keys"]
+KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "config", "keys")
+
+_HEAD: Final = struct.Struct(f"={len(KINDS)}QQ")  # a counter a kind, and the moment of the last change, ns
+_SLOT: Final = struct.Struct("=QQQQ")  # process id, changes taken over, lag of the last, longest lag, ns
+COUNTERS_BYTES: Final = 8 * len(KINDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """Hold what a worker has taken over.
+
+    Attributes:
+        pid: Its process id.
+        changes: How many changes it has taken over, or knew from its start.
+        lag_s: From the call of the last change to where it held in this worker, in seconds.
+        longest_lag_s: The longest such time.
+    """
+
+    pid: int
+    changes: int
+    lag_s: float
+    longest_lag_s: float
+
+
+class Board:
+    """Share counters between forked workers.
+
+    Args:
+        workers: How many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (for the board's life)
+        size = _HEAD.size + workers * _SLOT.size
+        self._file.truncate(size)
+        self._memory = mmap.mmap(self._file.fileno(), size)
+
+    def counters(self) -> bytes:
+        """Return the counters as octets: as they were where nothing changed."""
+        return self._memory[:COUNTERS_BYTES]
+
+    def announce(self, kind: Kind) -> int:
+        """Count a change and wake the workers; return how many changes there were by now."""
+        with self._exclusively():
+            *counts, _ = _HEAD.unpack_from(self._memory)
+            counts[KINDS.index(kind)] += 1
+            _HEAD.pack_into(self._memory, 0, *counts, time.monotonic_ns())
+        for worker in self.workers():
+            with contextlib.suppress(OSError):
+                os.kill(worker.pid, signal.SIGUSR1)
+        return sum(counts)
+
+    def changed(self, seen: bytes, now: bytes) -> set[Kind]:
+        """Return which kinds differ between two looks at the counters."""
+        return {
+            kind for at, kind in enumerate(KINDS) if seen[8 * at : 8 * at + 8] != now[8 * at : 8 * at + 8]
+        }
+
+    def take(self, index: int) -> bytes:
+        """Note that a new worker begins with what holds now; return the counters to compare with."""
+        counters = self.counters()
+        _SLOT.pack_into(self._memory, self._at(index), os.getpid(), _sum(counters), 0, 0)
+        return counters
+
+    def taken_over(self, index: int, counters: bytes) -> None:
+        """Note that a worker took over the changes up to these counters."""
+        changed_ns = _HEAD.unpack_from(self._memory)[-1]
+        lag_ns = max(0, time.monotonic_ns() - changed_ns)
+        longest_ns = max(lag_ns, _SLOT.unpack_from(self._memory, self._at(index))[3])
+        _SLOT.pack_into(self._memory, self._at(index), os.getpid(), _sum(counters), lag_ns, longest_ns)
+
+    def forget(self, index: int) -> None:
+        """Forget a worker that ended: nobody waits for it, or wakes who has its process id next."""
+        _SLOT.pack_into(self._memory, self._at(index), 0, 0, 0, 0)
+
+    def workers(self) -> list[WorkerState]:
+        """Return the state of each worker that began."""
+        slots = (_SLOT.unpack_from(self._memory, self._at(index)) for index in range(self._workers))
+        return [
+            WorkerState(pid=pid, changes=changes, lag_s=lag_ns / 1e9, longest_lag_s=longest_ns / 1e9)
+            for pid, changes, lag_ns, longest_ns in slots
+            if pid
+        ]
+
+    def wait(self, changes: int, bound_s: float) -> bool:
+        """Wait until every worker has taken over so many changes; return whether they did."""
+        end_s = time.monotonic() + bound_s
+        while any(worker.changes < changes for worker in self.workers()):
+            if time.monotonic() > end_s:
+                return False
+            time.sleep(0.0005)
+        return True
+
+    def _at(self, index: int) -> int:
+        return _HEAD.size + index * _SLOT.size
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """Keep other workers' announcements out."""
+        import fcntl
+
+        fcntl.lockf(self._file.fileno(), fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file.fileno(), fcntl.LOCK_UN)
+
+
+def _sum(counters: bytes) -> int:
+    return sum(struct.unpack(f"={len(KINDS)}Q", counters))

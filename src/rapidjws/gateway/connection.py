@@ -1,0 +1,240 @@
+"""One HTTP/1.1 connection of the sidecar: parsing, limits, times, answers; its heirs know what is asked.
+
+Heads, bodies, times and connections are bounded. What this never does: decide, or forward anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import httptools
+
+if TYPE_CHECKING:
+    from rapidjws.gateway.settings import ServerSettings
+
+PHRASES: Final = {
+    200: b"OK", 202: b"Accepted", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden",
+    404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict",
+    413: b"Content Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
+    503: b"Service Unavailable",
+}  # fmt: skip
+
+
+class Listening:
+    """Hold what all connections of a listener share, in one worker."""
+
+    def __init__(self, settings: ServerSettings, *, max_connections: int | None = None) -> None:
+        self.settings = settings
+        self.max_connections = settings.max_connections if max_connections is None else max_connections
+        self.connections: set[Connection] = set()
+        self.draining = False
+
+    def sweep(self, now_s: float) -> None:
+        """Close connections that took too long; called about once a second."""
+        for connection in tuple(self.connections):
+            connection.expire(now_s)
+
+    def drain(self) -> None:
+        """Close connections without a request under way, and take no more."""
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.drain()
+
+
+class Connection(asyncio.Protocol):
+    """Parse one connection's requests; an heir's ``requested`` is called with each complete one.
+
+    Args:
+        listening: What the connections of this listener share.
+        loop: The loop.
+    """
+
+    wanted: frozenset[bytes] | None = None
+    """Lower-case names of the headers that are kept, or None for all."""
+
+    keeps_body = False
+
+    def __init__(self, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
+        self._listening = listening
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._max_head = listening.settings.max_header_bytes
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._size = self._body = 0
+        self._in_head = True
+        self._since_s = loop.time()
+        self._busy = False
+        self._under_way = 0
+
+    def requested(
+        self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
+    ) -> None:
+        """Take one complete request; the heir answers it by ``answer``, in its turn."""
+        raise NotImplementedError
+
+    # --- the transport's calls ---------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection, or close it where there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        shared = self._listening
+        if len(shared.connections) >= shared.max_connections or shared.draining:
+            self._transport.abort()
+            return
+        shared.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self._listening.connections.discard(self)
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        """Read no more from a client that does not read."""
+        self.touch(busy=True)
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on reading."""
+        self.touch(busy=False)
+        self.resume_reading()
+
+    def resume_reading(self) -> None:
+        """Read again, where the connection still stands."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not self._busy:
+            self.touch(busy=True)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.close()  # answered already; what follows is another protocol
+            return
+        except httptools.HttpParserError:
+            self.fail(400)
+            return
+        if self._in_head:
+            self._size += len(data) if self._url or self._size else 0
+            if self._size > self._max_head:
+                self.fail(431)
+
+    def touch(self, *, busy: bool) -> None:
+        """Begin to count the time of a request, or of a rest."""
+        self._busy = busy
+        self._since_s = self._loop.time()
+
+    def expire(self, now_s: float) -> None:
+        """Close a connection whose request, or whose rest, lasts too long."""
+        settings = self._listening.settings
+        limit_s = settings.header_timeout_s if self._busy else settings.idle_timeout_s
+        if not self._under_way and now_s - self._since_s > limit_s and self._transport is not None:
+            self._transport.abort()
+
+    def drain(self) -> None:
+        """Close a connection without a request under way."""
+        if not self._busy and not self._under_way:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection once what was written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- the parser's calls ------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._url = b""
+        self._headers = []
+        self._size = self._body = 0
+        self._in_head = True
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._url += url
+        self._grow(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        name = name.lower()
+        if self.wanted is None or name in self.wanted:
+            self._headers.append((name, value))
+        self._size += len(name) + len(value) + 4
+        if self._size > self._max_head:
+            self.fail(431)
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > self._max_head:
+            self.fail(431)
+
+    def on_headers_complete(self) -> None:
+        """End a head."""
+        self._in_head = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body, or throw it away, up to its limit."""
+        self._body += len(body)
+        if self._body > self._listening.settings.max_body_bytes:
+            self.fail(413)
+        elif self.keeps_body:
+            self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        """Hand a request on, in its turn."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._in_head = True
+        keep = self._parser.should_keep_alive() and not self._listening.draining
+        body = b""
+        if self._pieces:
+            body = b"".join(self._pieces)
+            self._pieces = []
+        self.requested(self._url, self._headers, self._parser.get_method(), body, keep=keep)
+
+    # --- answers -----------------------------------------------------------------------------------------
+
+    def fail(self, status: int) -> None:
+        """Answer a request that is not understood, and hang up."""
+        if self._transport is not None and not self._transport.is_closing():
+            self.answer(status, b"", b"", b"GET", keep=False)
+
+    def answer(self, status: int, head: bytes, body: bytes, method: bytes, *, keep: bool) -> None:
+        """Write an answer.
+
+        Args:
+            status: Its status, one of PHRASES.
+            head: Header lines, each with its line end.
+            body: Its body; only its size is said to HEAD.
+            method: The request's method.
+            keep: Whether the connection stays.
+        """
+        text = b"HTTP/1.1 %d %b\r\ncontent-length: %d\r\n%b\r\n" % (status, PHRASES[status], len(body), head)
+        self.write(text if method == b"HEAD" else text + body, keep=keep)
+
+    def write(self, octets: bytes, *, keep: bool) -> None:
+        """Write a whole answer whose head ends with an empty line; say where it is the last one."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if keep:
+            transport.write(octets)
+            return
+        start, _, rest = octets.partition(b"\r\n")
+        transport.write(start + b"\r\nconnection: close\r\n" + rest)
+        transport.close()
+
+
+def head_of(headers: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> bytes:
+    """Return header lines."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")

@@ -1,0 +1,177 @@
+"""Envoy's ext_authz over gRPC: ``envoy.service.auth.v3.Authorization/Check``, octets in, octets out.
+
+Of a CheckRequest only headers and path are read. What this never does: look at the body, or let a request
+pass whose message it does not understand.
+Source: Envoy API v3, external_auth.proto and attribute_context.proto.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.gateway.answer import answer_for, is_ours, trusted_headers, warning_headers
+from rapidjws.gateway.protobuf import field, number_field, spans
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from rapidjws.engine.decision import Decision
+    from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.gateway.shared import Shared
+
+METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
+
+_ATTRIBUTES: Final = 1  # CheckRequest
+_REQUEST: Final = 4  # AttributeContext
+_HTTP: Final = 2  # AttributeContext.Request
+_HEADERS, _PATH, _HEADER_MAP = 3, 4, 13  # AttributeContext.HttpRequest
+_KEY, _VALUE, _RAW_VALUE = 1, 2, 3  # HeaderValue; of a map's entry the first two
+
+_PERMISSION_DENIED: Final = 7
+_UNAUTHENTICATED: Final = 16
+_UNAVAILABLE: Final = 14
+_RPC_CODES: Final = {401: _UNAUTHENTICATED, 403: _PERMISSION_DENIED, 503: _UNAVAILABLE}
+
+Asked = tuple["list[tuple[bytes, bytes]]", bytes]
+
+
+def read_check(octets: bytes) -> Asked:
+    """Return the headers and the target of a CheckRequest.
+
+    Args:
+        octets: The message. With ``encode_raw_headers`` it holds each header by itself, else those of one
+            name joined by commas.
+
+    Raises:
+        ValueError: It is no such message, or holds no HTTP request.
+    """
+    at = (0, len(octets))
+    for wanted in (_ATTRIBUTES, _REQUEST, _HTTP):
+        found = [(start, end) for number, start, end in spans(octets, *at) if number == wanted]
+        if len(found) != 1:  # a message in two pieces would be merged by others: two readings
+            raise ValueError("one HTTP request expected")
+        at = found[0]
+    headers: list[tuple[bytes, bytes]] = []
+    raw: list[tuple[bytes, bytes]] = []
+    path = b""
+    for number, start, end in spans(octets, *at):
+        if number == _HEADERS:
+            headers.append(_header(octets, start, end))
+        elif number == _PATH:
+            path = octets[start:end]
+        elif number == _HEADER_MAP:
+            raw += [_header(octets, *one[1:]) for one in spans(octets, start, end) if one[0] == 1]
+    return raw or headers, path
+
+
+def _header(octets: bytes, start: int, end: int) -> tuple[bytes, bytes]:
+    name = value = b""
+    for number, first, last in spans(octets, start, end):
+        if number == _KEY:
+            name = octets[first:last].lower()
+        elif number in (_VALUE, _RAW_VALUE):
+            value = octets[first:last]
+    return name, value
+
+
+def _option(name: str, value: str) -> bytes:
+    """Return a HeaderValueOption that overwrites: ``append`` is false, and said to be."""
+    return field(1, field(_KEY, name) + field(_VALUE, value)) + field(2, b"")
+
+
+def permit(decision: Decision, sent: list[bytes]) -> bytes:
+    """Return the CheckResponse of a permit.
+
+    Args:
+        decision: The decision.
+        sent: Names of the request's headers that are ours: removed, or overwritten.
+    """
+    made: list[bytes] = []
+    removed = {name.decode("latin-1") for name in sent}
+    for name, value in trusted_headers(decision):
+        if value:
+            made.append(field(2, _option(name, value)))
+            removed.discard(name)
+    made += [field(5, name) for name in sorted(removed)]
+    made += [field(6, _option(name, value)) for name, value in warning_headers(decision)]
+    return field(1, b"") + field(3, b"".join(made))
+
+
+def refusal(decision: Decision, settings: ServerSettings) -> bytes | None:
+    """Return the CheckResponse of a refusal, or None for a permit."""
+    answer = answer_for(decision, realm=settings.realm, scheme=settings.place.scheme)
+    if answer is None:
+        return None
+    headers = [field(2, _option(name, value)) for name, value in answer.headers]
+    denied = field(1, number_field(1, answer.status)) + b"".join(headers) + field(3, answer.body)
+    code = _RPC_CODES.get(answer.status, _PERMISSION_DENIED)
+    return field(1, number_field(1, code)) + field(2, denied)
+
+
+class Authorization:
+    """Answer checks; octets in and out, for a generic handler of ``grpc.aio``."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    async def check(self, octets: bytes, context: Any) -> bytes:
+        """Decide on one request."""
+        shared = self._shared
+        try:
+            headers, target = read_check(octets)
+        except ValueError:
+            import grpc
+
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a CheckRequest expected")
+            raise  # unreachable: abort raises
+        shared.catch_up()
+        token, partner, route = shared.asked(headers, target)
+        if shared.blocking:
+            decision = await shared.engine.adecide(token, partner=partner, route=route)
+        else:
+            decision = shared.engine.decide(token, partner=partner, route=route)
+        refused = refusal(decision, shared.settings)
+        if refused is not None:
+            return refused
+        return permit(decision, [name for name, _ in headers if is_ours(name.decode("latin-1"))])
+
+
+async def start(shared: Shared, address: str, *, handshake_s: float) -> Any:
+    """Start the gRPC server of a worker and return it; ``stop`` drains it.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+    import grpc
+    import grpc.aio
+
+    authorization = Authorization(shared)
+    handler = grpc.unary_unary_rpc_method_handler(authorization.check)
+
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
+        def service(self, details: Any) -> Any:
+            return handler if details.method == METHOD else None
+
+    settings = shared.settings
+    options = [
+        ("grpc.so_reuseport", 1),
+        ("grpc.max_receive_message_length", 2 * settings.max_header_bytes + settings.max_body_bytes),
+        ("grpc.max_concurrent_streams", 1024),
+        ("grpc.absolute_max_metadata_size", 16 * 1024),
+        ("grpc.server_handshake_timeout_ms", int(handshake_s * 1000)),
+        ("grpc.keepalive_time_ms", int(settings.idle_timeout_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(handshake_s * 1000)),
+    ]
+    server = grpc.aio.server(options=options)
+    server.add_generic_rpc_handlers((Handler(),))
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError:
+        raise OSError(f"gRPC cannot listen on {address}") from None
+    await server.start()
+    return server
+
+
+async def stop(server: Any, loop: asyncio.AbstractEventLoop, end_s: float) -> None:
+    """Let a server finish what it began, until a moment of the loop's clock."""
+    await server.stop(max(0.0, end_s - loop.time()))

@@ -1,0 +1,84 @@
+"""The sidecar's answers as octets, with what many of them have in common made once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rapidjws.gateway.answer import FORBIDDEN, TRUSTED, answer_for, plain, trusted_headers, warning_headers
+from rapidjws.gateway.connection import PHRASES, head_of
+from rapidjws.jose.scopes import scopes_of
+
+if TYPE_CHECKING:
+    from rapidjws.engine.decision import Decision
+    from rapidjws.gateway.settings import ServerSettings
+
+KEPT_MAX: Final = 1024
+"""Most beginnings of answers that are kept: kids and partners are configured, so there are few."""
+
+_OK: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n"
+_OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-scope")
+"""What differs from token to token; all other trusted headers follow from key, issuer and partner."""
+
+
+class Replies:
+    """Make the answers to ``/verify``.
+
+    Args:
+        settings: Realm and scheme of challenges.
+    """
+
+    __slots__ = ("_permits", "_realm", "_refusals", "_scheme")
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._realm = settings.realm
+        self._scheme = settings.place.scheme
+        self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
+        self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+
+    def reply(self, decision: Decision, method: bytes) -> bytes:
+        """Return the whole answer to a request."""
+        verified = decision.verified
+        if verified is None or decision.warnings:
+            return self._other(decision, method)
+        key = (verified.issuer, verified.kid, decision.partner)
+        start = self._permits.get(key)
+        if start is None:
+            start = self._begin(decision)
+            if len(self._permits) < KEPT_MAX:
+                self._permits[key] = start
+        claims = verified.claims
+        subject = plain(claims.get("sub"))
+        scope = plain(" ".join(sorted(scopes_of(claims))))
+        return b"%bx-jws-subject: %b\r\nx-jws-scope: %b\r\n\r\n" % (start, subject.encode(), scope.encode())
+
+    @staticmethod
+    def _begin(decision: Decision) -> bytes:
+        return _OK + head_of([one for one in trusted_headers(decision) if one[0] not in _OF_THE_TOKEN])
+
+    def _other(self, decision: Decision, method: bytes) -> bytes:
+        """Return a refusal, or a permit with warnings or without a token."""
+        if decision.outcome == "permit":
+            return _OK + head_of(trusted_headers(decision) + warning_headers(decision)) + b"\r\n"
+        key = (decision.outcome, decision.code)
+        made = self._refusals.get(key)
+        if made is None:
+            made = self._refuse(decision)
+            if decision.code not in FORBIDDEN:  # those name the scopes that are due
+                self._refusals[key] = made
+        head, body = made
+        return head if method == b"HEAD" else head + body
+
+    def _refuse(self, decision: Decision) -> tuple[bytes, bytes]:
+        # nginx knows 401 and 403 only
+        answer = answer_for(decision, realm=self._realm, scheme=self._scheme, bad_request_status=401)
+        if answer is None:  # unreachable: it is no permit
+            raise AssertionError
+        start = b"HTTP/1.1 %d %b\r\ncontent-length: %d\r\n" % (
+            answer.status,
+            PHRASES[answer.status],
+            len(answer.body),
+        )
+        return start + head_of(answer.headers) + b"\r\n", answer.body
+
+
+assert set(_OF_THE_TOKEN) < set(TRUSTED)

@@ -1,0 +1,102 @@
+"""What all connections of a worker share: the engine, what is read of a request, the changes of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rapidjws.errors import RapidJWSError
+from rapidjws.gateway.connection import Listening
+
+if TYPE_CHECKING:
+    from rapidjws.gateway.board import Board
+    from rapidjws.gateway.server import Served
+    from rapidjws.gateway.settings import ServerSettings
+
+
+class Shared(Listening):
+    """Hold a worker's share of the sidecar.
+
+    Args:
+        served: What it serves.
+        settings: How.
+        board: Tells of changes between workers.
+        index: The worker's number, from 0 on.
+    """
+
+    def __init__(self, served: Served, settings: ServerSettings, board: Board, index: int = 0) -> None:
+        super().__init__(settings)
+        self.served = served
+        self.engine = served.engine
+        self.rollout = served.rollout
+        self.board = board
+        self._index = index
+        self._seen = board.take(index)
+        self._behind = b""
+        self.token_field = settings.place.field
+        partner = settings.partner_header
+        self.partner_field = None if partner is None else partner.lower().encode("ascii")
+        self.route_fields = tuple(name.lower().encode("ascii") for name in settings.route_headers)
+        self.prefix = settings.prefix.encode("ascii")
+
+    @property
+    def blocking(self) -> bool:
+        """Return whether a decision may wait for another machine."""
+        guard = self.engine._snapshot.guard
+        return guard is not None and guard.blocking
+
+    def asked(
+        self, headers: list[tuple[bytes, bytes]], target: bytes | None
+    ) -> tuple[bytes | None, str | None, str | None]:
+        """Return token, partner and route that a request asks about.
+
+        Args:
+            headers: Lower-case names and values.
+            target: The route where the gateway says it otherwise than in a header, or None.
+        """
+        found: list[bytes] = []
+        partner: list[bytes] = []
+        named: list[bytes] = []
+        for name, value in headers:
+            if name == self.token_field:
+                found.append(value)
+            elif name == self.partner_field:
+                partner.append(value)
+            elif name in self.route_fields:
+                named.append(value)
+        route = target
+        if route is None:  # two headers are two readings: the strictest stage holds
+            route = named[0] if len(named) == 1 else b"//" if named else b""
+        who = partner[0].decode("latin-1") if len(partner) == 1 else None
+        token = self.settings.place.token(found, route.partition(b"?")[2])
+        return token, who, route.decode("latin-1") or None
+
+    def catch_up(self) -> None:
+        """Take over what other workers were told; one look at shared memory where there is nothing."""
+        if self.board.counters() != self._seen:
+            self._take_over()
+
+    def tend(self, now_s: float) -> None:
+        """Do what is due from time to time."""
+        self.sweep(now_s)
+        if self._behind:
+            self._seen = self._behind
+        self.catch_up()
+
+    def _take_over(self) -> None:
+        counters, before = self.board.counters(), self._seen
+        changed = self.board.changed(before, counters)
+        self._seen = counters
+        try:
+            if "revocations" in changed:
+                self.engine._revocations_changed()
+            if "config" in changed:
+                self.served.reload()
+        except RapidJWSError:  # a store that is down: not at each request again, but when it is due
+            self._behind = before
+            return
+        if "keys" in changed:
+            for source in self.served.sources().values():
+                source.invalidate()
+        self.rollout.state.plan()
+        self._behind = b""
+        self.board.taken_over(self._index, counters)

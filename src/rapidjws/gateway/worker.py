@@ -1,0 +1,97 @@
+"""One worker of the sidecar: its listeners on one loop, what is due from time to time, and draining."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.gateway.admin import Admin, AdminProtocol
+from rapidjws.gateway.protocol import Public, SidecarProtocol
+
+if TYPE_CHECKING:
+    from rapidjws.gateway.board import Board
+    from rapidjws.gateway.connection import Listening
+    from rapidjws.gateway.server import Served, Sockets
+    from rapidjws.gateway.settings import ServerSettings
+
+FLUSH_S: Final = 2.0
+BACKLOG: Final = 2048
+
+
+def work(settings: ServerSettings, served: Served, board: Board, sockets: Sockets) -> int:
+    """Serve in this process until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        OSError: The address for gRPC cannot be listened on.
+    """
+    import uvloop
+
+    public = Public(served, settings, board, sockets.index)
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(_run(public, sockets))
+    finally:
+        served.rollout.evidence.flush()
+        loop.close()
+    return 0
+
+
+async def _run(public: Public, sockets: Sockets) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, public.catch_up)
+    public.catch_up()
+    listening: list[Listening] = [public]
+    servers = [await _listen(partial(SidecarProtocol, public, loop), sockets.public)]
+    if sockets.admin is not None:
+        admin = Admin(public, public.settings)
+        listening.append(admin)
+        servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
+    grpc = await _start_grpc(public)
+    flushed_s = loop.time()
+    while not stop.is_set():
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.5)
+        public.tend(loop.time())
+        for one in listening[1:]:
+            one.sweep(loop.time())
+        if loop.time() - flushed_s >= FLUSH_S:
+            await loop.run_in_executor(None, public.rollout.evidence.flush)
+            flushed_s = loop.time()
+    for server in servers:
+        server.close()
+    await _drain(listening, grpc, loop.time() + public.settings.drain_s)
+
+
+async def _listen(protocol: Any, one: Any) -> Any:
+    one.setblocking(False)
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(protocol, sock=one, backlog=BACKLOG)
+
+
+async def _start_grpc(public: Public) -> Any:
+    """Start the gRPC server where it is asked for; return it or None."""
+    settings = public.settings
+    if settings.grpc_listen is None:
+        return None
+    from rapidjws.gateway.ext_authz import start
+
+    return await start(public, settings.grpc_listen, handshake_s=settings.header_timeout_s)
+
+
+async def _drain(listening: list[Listening], grpc: Any, end_s: float) -> None:
+    """Let requests under way end, until a moment of the loop's clock."""
+    loop = asyncio.get_running_loop()
+    stopping = None if grpc is None else loop.create_task(grpc.stop(max(0.0, end_s - loop.time())))
+    while any(one.connections for one in listening) and loop.time() < end_s:
+        for one in listening:
+            one.drain()
+            one.sweep(loop.time())
+        await asyncio.sleep(0.02)
+    if stopping is not None:
+        await stopping
