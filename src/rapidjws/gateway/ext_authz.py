@@ -146,9 +146,9 @@ async def start(shared: Shared, address: str, *, handshake_s: float) -> Any:
     import grpc.aio
 
     authorization = Authorization(shared)
-    handler = grpc.unary_unary_rpc_method_handler(authorization.check)
+    handler: Any = grpc.unary_unary_rpc_method_handler(authorization.check)
 
-    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
+    class Handler(grpc.GenericRpcHandler):
         def service(self, details: Any) -> Any:
             return handler if details.method == METHOD else None
 
