@@ -1,9 +1,6 @@
 /* python_general.c: see python_general.h. Only accepts or leaves undecided; the reasons are found in Python. */
-#ifndef Py_GIL_DISABLED
-#define Py_LIMITED_API 0x030a0000
-#endif
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "python_api.h"
+
 #include <stdlib.h>
 #include <string.h>
 

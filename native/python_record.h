@@ -5,12 +5,7 @@
 #ifndef RJ_PYTHON_RECORD_H
 #define RJ_PYTHON_RECORD_H
 
-/* The limited API of Python 3.10, so that one binary serves all later ones; free-threaded builds have none yet. */
-#if !defined(Py_GIL_DISABLED) && !defined(Py_LIMITED_API)
-#define Py_LIMITED_API 0x030a0000
-#endif
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "python_api.h"
 
 /* Every field is owned, or NULL and reads as None. */
 typedef struct {

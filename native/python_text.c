@@ -1,9 +1,5 @@
 /* python_text.c: see python_text.h. Keeps no state; base64url.c and json_scan.c decide. */
-#ifndef Py_GIL_DISABLED
-#define Py_LIMITED_API 0x030a0000
-#endif
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "python_api.h"
 
 #include "base64url.h"
 #include "face.h"

@@ -144,6 +144,14 @@ def test_warnings_are_on() -> None:
     assert [flag for flag in REQUIRED_FLAGS if f'"{flag}"' not in text] == []
 
 
+@pytest.mark.source_tree
+def test_pythons_header_is_read_in_one_place() -> None:
+    """One header chooses the limited API: a free-threaded build has none, and would refuse a second choice."""
+    readers = [path.name for path in rooms() if "<Python.h>" in path.read_text("utf-8")]
+    choosers = [path.name for path in rooms() if "#define Py_LIMITED_API" in path.read_text("utf-8")]
+    assert (readers, choosers) == (["python_api.h"], ["python_api.h"])
+
+
 def test_module_exports_its_init_only() -> None:
     """The built module gives the process one symbol: its init function."""
     from rapidjws import _native
