@@ -146,7 +146,7 @@ def test_warnings_are_on() -> None:
 
 @pytest.mark.source_tree
 def test_pythons_header_is_read_in_one_place() -> None:
-    """One header chooses the limited API: a free-threaded build has none, and a second choice would break it."""
+    """One header chooses the limited API: a free-threaded build has none and stops at a second choice."""
     readers = [path.name for path in rooms() if "<Python.h>" in path.read_text("utf-8")]
     choosers = [path.name for path in rooms() if "#define Py_LIMITED_API" in path.read_text("utf-8")]
     assert (readers, choosers) == (["python_api.h"], ["python_api.h"])

@@ -1,9 +1,9 @@
 """Fixtures that put the engine's regression gate into the CI of those who use it. Needs pytest-benchmark.
 
 In a conftest: ``pytest_plugins = ["rapidjws.testing.benchmarks"]``; in a test, with the fixture ``jws_gate``:
-``jws_gate(workload("ES256"))``. A figure is how many times as fast as pyca/cryptography checks the same number of bare signatures, in the same
-process, right before and right after: so a busy or another machine moves it little. What it never does: pass
-a run whose accepted and refused tokens are not the expected ones, however fast it is.
+``jws_gate(workload("ES256"))``. A figure is how many times as fast as pyca/cryptography checks as many bare
+signatures, in the same process, right before and right after: so a busy or another machine moves it little.
+What it never does: pass a run whose accepted and refused tokens are not the expected ones.
 """
 
 from __future__ import annotations
