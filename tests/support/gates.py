@@ -114,19 +114,18 @@ def serving(folder: Path, sections: dict[str, Any] | None = None, **server: Any)
     port = free_port()
     common = {"algorithms": ["ES256"], "audience": "https://api.example"}
     gone_url = f"https://127.0.0.1:{free_port()}/jwks"
-    path = write_config(
-        folder,
-        [
-            {"iss": ISSUER.iss, "jwks_file": "jwks.json", **common},
-            {"iss": GONE.iss, "jwks_url": gone_url, "required": False, **common},
-        ],
-        **{
-            "rollout": {"state": "state", "phase": "enforcement"},
-            "server": {"listen": f"127.0.0.1:{port}", "workers": 2, **server},
-            "partners": [{"name": "ready", "issuers": [ISSUER.iss]}],
-            **(sections or {}),
-        },
-    )
+    issuers = [
+        {"iss": ISSUER.iss, "jwks_file": "jwks.json", **common},
+        {"iss": GONE.iss, "jwks_url": gone_url, "required": False, **common},
+    ]
+    found = {
+        "issuers": issuers,
+        "rollout": {"state": "state", "phase": "enforcement"},
+        "server": {"listen": f"127.0.0.1:{port}", "workers": 2, **server},
+        "partners": [{"name": "ready", "issuers": [ISSUER.iss]}],
+        **(sections or {}),
+    }
+    path = write_config(folder, **found)
     with running([*COMMAND, "serve", "--config", str(path)], port) as process:
         end_s = time.monotonic() + WAIT_S
         while get(port, [], "/readyz")[0] != 200:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,6 +88,7 @@ class AdminActions:
         Returns:
             Status and JSON members: 200; 202 where a worker is still behind; 400, 401, 404, 405, 409.
         """
+        started_ns = time.monotonic_ns()
         if self._digest is not None and not self._knows(authorization):
             return 401, {"error": "unauthorized"}
         name = path.removeprefix(PATH) if path.startswith(PATH) else ""
@@ -105,7 +107,7 @@ class AdminActions:
             return 409, {"error": refused.code, "detail": str(refused)}
         except RapidJWSError as fault:
             return 503, {"error": fault.code, "detail": str(fault)}
-        changes = self._shared.board.announce(kind)
+        changes = self._shared.board.announce(kind, started_ns)
         whole = self._shared.board.wait(changes, WAIT_S)
         return 200 if whole else 202, self._status()
 

@@ -62,12 +62,20 @@ class Board:
         """Return the counters as octets: as they were where nothing changed."""
         return self._memory[:COUNTERS_BYTES]
 
-    def announce(self, kind: Kind) -> int:
-        """Count a change and wake the workers; return how many changes there were by now."""
+    def announce(self, kind: Kind, since_ns: int) -> int:
+        """Count a change and wake the workers.
+
+        Args:
+            kind: What changed.
+            since_ns: When it was asked for, on the monotonic clock, in nanoseconds.
+
+        Returns:
+            How many changes there were by now.
+        """
         with self._exclusively():
             *counts, _ = _HEAD.unpack_from(self._memory)
             counts[KINDS.index(kind)] += 1
-            _HEAD.pack_into(self._memory, 0, *counts, time.monotonic_ns())
+            _HEAD.pack_into(self._memory, 0, *counts, since_ns)
         for worker in self.workers():
             with contextlib.suppress(OSError):
                 os.kill(worker.pid, signal.SIGUSR1)
@@ -113,6 +121,11 @@ class Board:
                 return False
             time.sleep(0.0005)
         return True
+
+    def close(self) -> None:
+        """Let the memory go."""
+        self._memory.close()
+        self._file.close()
 
     def _at(self, index: int) -> int:
         return _HEAD.size + index * _SLOT.size

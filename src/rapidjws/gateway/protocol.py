@@ -7,6 +7,7 @@ caller with the hook's secret.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.gateway.connection import Connection
@@ -150,10 +151,11 @@ class SidecarProtocol(Connection):
         self, secret: str, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes
     ) -> tuple[int, bytes]:
         """Fetch keys again, in every worker, for a caller with the secret."""
+        started_ns = time.monotonic_ns()
         given = [value for name, value in headers if name == b"authorization"]
         said = given[0].decode("latin-1") if len(given) == 1 else None
         hook = RotatedHook(self._shared.served.sources(), secret=secret)
         status, shown = hook.handle(method.decode("latin-1"), said, body)
         if status == 202:
-            self._shared.board.announce("keys")
+            self._shared.board.announce("keys", started_ns)
         return status, shown

@@ -160,6 +160,7 @@ def serve(settings: ServerSettings, load: Load) -> int:
                 workers[_start(settings, load, board, one)] = one
         time.sleep(0.05)
     _stop(workers, settings.drain_s)
+    board.close()
     for address in (settings.listen, settings.admin_listen):
         if address is not None and address.startswith("unix:"):
             with contextlib.suppress(OSError):
