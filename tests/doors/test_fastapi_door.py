@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,11 +13,16 @@ from verdicts import bearer, engine, token
 pytest.importorskip("fastapi", reason="fastapi is not installed: pip install --group doors")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install --group doors")
 
-from fastapi import Depends, FastAPI, Header, Request, Response, Security
+from fastapi import Body, Depends, FastAPI, Header, Request, Response, Security
 from pydantic import BaseModel
 
-from rapidjws.gateway import TokenPlace
+import rapidjws
+from rapidjws.gateway import SignedBody, TokenPlace
 from rapidjws.gateway.fastapi import JWSRefused, JWSSecurity
+from rapidjws.signing import LocalSigner, sign_compact
+from rapidjws.testing import make_key
+
+KEY = make_key("ES256", kid="sender")
 
 
 class Caller(BaseModel):
@@ -96,6 +102,53 @@ def test_openapi_shows_the_scheme(place: TokenPlace, expected: dict[str, str]) -
     document = app_of(jws, "pay").openapi()
     assert document["components"]["securitySchemes"] == {"Partner": expected}
     assert document["paths"]["/who"]["get"]["security"] == [{"Partner": ["pay"]}]
+
+
+ORDER = b'{"sub": "ann", "level": 3}'
+
+
+def signed_door(**options: Any) -> JWSSecurity[Any]:
+    """Return a dependency that gives the signed payload of a body."""
+    verifier = rapidjws.Verifier(KEY.public(), algorithms=["ES256"])
+    return JWSSecurity(Caller, body=SignedBody(verifier=verifier, max_bytes=64, **options))
+
+
+def test_signed_body_is_a_typed_value_beside_a_body_parameter() -> None:
+    """A route gets the verified payload as its type, though FastAPI read the body before the door did."""
+    app = FastAPI()
+
+    async def put(caller: Any, sent: Any) -> Any:
+        return [caller.level, sent]
+
+    put.__annotations__ = {"caller": Annotated[Any, Depends(signed_door())], "sent": Annotated[Any, Body()]}
+    app.add_api_route("/who", put, methods=["POST"])
+    long = ORDER.ljust(65)
+    with uvicorn(app) as port:
+
+        def status(body: bytes, signature: str) -> Any:
+            headers = [("Content-Type", "application/json"), ("X-JWS-Signature", signature)]
+            return ask(port, "/who", headers, body, method="POST")
+
+        good = sign_compact(ORDER, LocalSigner(KEY), detached=True)
+        assert status(ORDER, good).json == [3, json.loads(ORDER)]
+        assert status(ORDER + b" ", good).json["code"] == "signature_invalid"
+        assert status(long, sign_compact(long, LocalSigner(KEY), detached=True)).status == 413
+        other = b'{"level": 3}'
+        reply = status(other, sign_compact(other, LocalSigner(KEY), detached=True))
+        assert (reply.status, reply.json["code"]) == (401, "malformed_claim")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("X-Signature", {"type": "apiKey", "in": "header", "name": "X-Signature"}),
+        (None, {"type": "http", "scheme": "JWS", "description": "The body is a JWS."}),
+    ],
+)
+def test_openapi_shows_signed_bodies(header: str | None, expected: dict[str, str]) -> None:
+    """The OpenAPI document names the header of the signature, or says that the body is one."""
+    document = app_of(signed_door(signature_header=header)).openapi()
+    assert document["components"]["securitySchemes"] == {"JWS": expected}
 
 
 def test_handler_of_the_application_comes_first() -> None:

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from verdicts import SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
+from verdicts import ISSUER, SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
 
 pytest.importorskip("grpc_status", reason="grpcio-status is not installed: pip install --group doors")
 
 import grpc
 import grpc.aio
 
+import rapidjws
+from rapidjws.gateway import SignedBody
 from rapidjws.gateway.answer import RETRY_AFTER_S
 from rapidjws.gateway.grpc import DECISION, JWSInterceptor
 
@@ -251,6 +253,13 @@ def test_method_that_is_not_there_is_unimplemented() -> None:
             assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
     served(test, engine=engine())
+
+
+def test_calls_have_no_body_to_sign() -> None:
+    """An interceptor for signed bodies is a configuration that is refused."""
+    verifier = rapidjws.Verifier(ISSUER.jwks, algorithms=["ES256"])
+    with pytest.raises(rapidjws.ConfigurationError):
+        JWSInterceptor(body=SignedBody(verifier=verifier))
 
 
 def test_calls_at_once_see_their_own_decision() -> None:

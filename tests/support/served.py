@@ -44,7 +44,8 @@ def ask(port: int, path: str, headers: Headers, body: Any = None, *, method: str
             link.putheader("Transfer-Encoding", "chunked")
         elif body is not None and not any(name.lower() == "content-length" for name, _ in headers):
             link.putheader("Content-Length", str(len(body)))
-        link.endheaders(message_body=body, encode_chunked=chunked)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was sent
+            link.endheaders(message_body=body, encode_chunked=chunked)
         answer = link.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
         return Reply(answer.status, found, answer.read())

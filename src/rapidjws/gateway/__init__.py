@@ -2,6 +2,7 @@
 
 from rapidjws.gateway.answer import Answer, answer_for, trusted_headers
 from rapidjws.gateway.asgi import JWSMiddleware
+from rapidjws.gateway.body import SignedBody
 from rapidjws.gateway.door import Door
 from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.webhook import verify_webhook
@@ -11,6 +12,7 @@ __all__ = [
     "Answer",
     "Door",
     "JWSMiddleware",
+    "SignedBody",
     "TokenPlace",
     "WSGIMiddleware",
     "answer_for",

@@ -5,6 +5,7 @@ The decision stands in ``request[DECISION]``; verified claims are ``request[DECI
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from rapidjws.engine.decision import Decision
@@ -33,6 +34,8 @@ DECISION = web.RequestKey(KEY, Decision)
 def setup(app: web.Application, **settings: Unpack[DoorSettings[web.Request]]) -> None:
     """Put a door before all handlers and middlewares of an application.
 
+    aiohttp unpacks bodies with a Content-Encoding: what was signed must be what came out of it.
+
     Args:
         app: The application, not started yet.
         settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the request.
@@ -55,7 +58,11 @@ async def _through(door: Door[web.Request], request: web.Request, handler: Handl
     headers = CIMultiDict([pair for pair in request.headers.items() if not is_ours(pair[0])])
     if request.path in door.exempt:
         return await handler(request.clone(headers=headers))
-    decision = await door.adecide(_asked_in(request, door))
+    asked = _asked_in(request, door)
+    if door.wants_body(asked):
+        decision = await door.adecide(asked, await _taken(request, door.limit_bytes))
+    else:
+        decision = await door.adecide(asked)
     refused = door.answer(decision)
     if refused is not None:
         return web.Response(status=refused.status, headers=dict(refused.headers), body=refused.body)
@@ -69,6 +76,21 @@ def _asked_in(request: web.Request, door: Door[web.Request]) -> Asked:
     target = request.raw_path
     query = target.partition("?")[2].encode("utf-8", "replace")
     return Asked(values, query, door.partner(request), target)
+
+
+async def _taken(request: web.Request, limit_bytes: int) -> bytes | None:
+    """Read a body up to a limit and put it back; return it, or None where it is longer."""
+    if (request.content_length or 0) > limit_bytes:
+        return None
+    if not request.body_exists:
+        return b""
+    body = bytearray()
+    while len(body) <= limit_bytes and (piece := await request.content.readany()):
+        body += piece
+    with warnings.catch_warnings():  # deprecated since long, and the only way to give octets back
+        warnings.simplefilter("ignore", DeprecationWarning)
+        request.content.unread_data(bytes(body))
+    return bytes(body) if len(body) <= limit_bytes else None
 
 
 async def _warn(request: web.Request, response: web.StreamResponse) -> None:

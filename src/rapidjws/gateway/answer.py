@@ -16,6 +16,7 @@ from rapidjws.jose.scopes import scopes_of
 
 if TYPE_CHECKING:
     from rapidjws.engine.decision import Decision
+    from rapidjws.engine.result import VerifiedJWS
 
 PREFIX: Final = "x-jws-"
 """All headers whose names begin so are ours: what a client sends under it is removed."""
@@ -43,7 +44,7 @@ class Answer:
     """Hold a refusal as HTTP.
 
     Attributes:
-        status: 400, 401, 403 or 503.
+        status: 400, 401, 403, 413 or 503.
         headers: Names in lower case, and values.
         body: A problem document (RFC 9457).
     """
@@ -90,11 +91,13 @@ def answer_for(
         headers.append(("retry-after", str(RETRY_AFTER_S)))
     elif code in FORBIDDEN:
         status, title = 403, "Forbidden"
+    elif code == "too_large" and decision.place == "body":
+        status, title = 413, "Content Too Large"
     elif code == "malformed_request" and bad_request_status == 400:
         status, title = 400, "Bad Request"
     else:
         status, title = 401, "Unauthorized"
-    if status != 503:
+    if status not in (413, 503):
         headers.append(("www-authenticate", _challenge(decision, realm, scheme or "Bearer")))
     row = CODES[code]
     problem: dict[str, Any] = {
@@ -144,13 +147,19 @@ def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
     if verified is None:
         values["x-jws-status"] = f"unverified {decision.code}"
     else:
-        claims = verified.claims
+        is_jwt = verified.issuer is not None  # a Verifier checks no claims
+        claims = verified.claims if is_jwt else {}
         values["x-jws-status"] = "verified"
-        values["x-jws-issuer"] = plain(verified.issuer)
+        values["x-jws-issuer"] = plain(verified.issuer if is_jwt else _signer(verified))
         values["x-jws-subject"] = plain(claims.get("sub"))
         values["x-jws-scope"] = plain(" ".join(sorted(scopes_of(claims))))
         values["x-jws-kid"] = plain(verified.kid)
     return list(values.items())
+
+
+def _signer(verified: VerifiedJWS) -> str | None:
+    """Return the name under which a verifier holds the key of the first good signature, or None."""
+    return next((one.issuer for one in verified.signatures if one.verdict == "verified"), None)
 
 
 def plain(value: object) -> str:

@@ -46,7 +46,15 @@ class JWSMiddleware:
         if scope["path"] in door.exempt:
             await self._app({**scope, "headers": stripped(scope)}, receive, send)
             return
-        decision = await door.adecide(asked_in(scope, door))
+        asked = asked_in(scope, door)
+        if scope["type"] == "http" and door.wants_body(asked):
+            try:
+                body, receive = await _taken(scope, receive, door.limit_bytes)
+            except _ClientGone:  # nobody is there to be answered
+                return
+            decision = await door.adecide(asked, body)
+        else:
+            decision = await door.adecide(asked)
         refused = door.answer(decision)
         if refused is not None:
             await _refuse(scope, receive, send, refused)
@@ -59,6 +67,43 @@ def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> A
     """Return what a request's scope says."""
     values = [value for name, value in scope["headers"] if name.lower() == door.field]
     return Asked(values, scope.get("query_string", b""), door.partner(scope), _target(scope), scopes)
+
+
+def declared_bytes(scope: Scope) -> int:
+    """Return the length that a request declares for its body, or 0."""
+    values = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
+    return int(values[0]) if len(values) == 1 and values[0].isdigit() else 0
+
+
+class _ClientGone(Exception):
+    """Say that the client went before its request was whole."""
+
+
+async def _taken(scope: Scope, receive: Receive, limit_bytes: int) -> tuple[bytes | None, Receive]:
+    """Read a body up to a limit; return it, or None where it is longer, and what gives it out again."""
+    if declared_bytes(scope) > limit_bytes:
+        return None, receive
+    body = bytearray()
+    more = True
+    while more and len(body) <= limit_bytes:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _ClientGone
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    octets = bytes(body)
+    whole = {"type": "http.request", "body": octets, "more_body": more}
+    return octets if len(octets) <= limit_bytes else None, _again(whole, receive)
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """Return a ``receive`` that gives a message out again, and then what else comes."""
+    waiting = [first]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
 
 
 def stripped(scope: Scope) -> Headers:

@@ -5,8 +5,12 @@ A door of each framework reads headers in its own way and asks here. What this n
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from rapidjws.engine import parallel
+from rapidjws.engine.decision import AMBIGUOUS
+from rapidjws.errors import error_for
 from rapidjws.gateway.answer import Answer, answer_for, checked_realm
 from rapidjws.gateway.place import TokenPlace
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
     from rapidjws.engine.decision import Decision
     from rapidjws.engine.engine import Engine
+    from rapidjws.gateway.body import SignedBody
 
 KEY = "rapidjws"
 """Where the decision stands in a scope, an environ or a request."""
@@ -47,7 +52,8 @@ if TYPE_CHECKING:
     class DoorSettings(TypedDict, Generic[RequestT]):
         """Name the arguments of :class:`Door` for those who hand them on."""
 
-        engine: Engine
+        engine: NotRequired[Engine | None]
+        body: NotRequired[SignedBody | None]
         place: NotRequired[TokenPlace | None]
         partner_of: NotRequired[Callable[[RequestT], str | None] | None]
         realm: NotRequired[str]
@@ -58,7 +64,8 @@ class Door(Generic[RequestT]):
     """Hold the settings of a door.
 
     Args:
-        engine: Decides.
+        engine: Decides by the token in the header.
+        body: Decides by the signature of the body, instead.
         place: Where tokens stand.
         partner_of: Names the partner of a request (a scope, an environ, a context), from what authenticates
             it beside the token (a client certificate, an API key); None where nobody is known. Never from a
@@ -67,19 +74,23 @@ class Door(Generic[RequestT]):
         exempt: Paths that need no token, exactly as they are: health checks.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``.
+        ConfigurationError: ``configuration_invalid``: not one of ``engine`` and ``body``, or a place too.
     """
 
     def __init__(
         self,
         *,
-        engine: Engine,
+        engine: Engine | None = None,
+        body: SignedBody | None = None,
         place: TokenPlace | None = None,
         partner_of: Callable[[RequestT], str | None] | None = None,
         realm: str = "api",
         exempt: frozenset[str] = frozenset(),
     ) -> None:
-        self.engine = engine
+        if (engine is None) == (body is None) or (body is not None and place is not None):
+            raise error_for("configuration_invalid", "door", "an engine, or a signed body")
+        self._engine = engine
+        self.body = body
         self.place = place or TokenPlace()
         self.realm = checked_realm(realm, "door.realm")
         self.exempt = exempt
@@ -88,17 +99,50 @@ class Door(Generic[RequestT]):
     @property
     def field(self) -> bytes:
         """Return the lower-case name of the header that is read."""
-        return self.place.field
+        return self.place.field if self.body is None else self.body.field
 
-    def decide(self, asked: Asked) -> Decision:
-        """Decide about a request."""
-        token = self.place.token(asked.values, asked.query)
-        return self.engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+    @property
+    def limit_bytes(self) -> int:
+        """Return the largest body that is read."""
+        return 0 if self.body is None else self.body.limit_bytes
 
-    async def adecide(self, asked: Asked) -> Decision:
-        """Decide about a request from asyncio, without holding up the loop."""
+    def wants_body(self, asked: Asked) -> bool:
+        """Return whether the body is to be read: not where the headers alone decide."""
+        if self.body is None:
+            return False
+        said = self.body.said(asked.values)
+        return said is not None and said is not AMBIGUOUS
+
+    def decide(self, asked: Asked, body: bytes | None = b"") -> Decision:
+        """Decide about a request.
+
+        Args:
+            asked: What it says.
+            body: Its body, where ``wants_body``; None for more than ``limit_bytes``.
+        """
+        if self._engine is None:
+            assert self.body is not None
+            return self.body.decide(asked, body)
         token = self.place.token(asked.values, asked.query)
-        return await self.engine.adecide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+        return self._engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+
+    async def adecide(self, asked: Asked, body: bytes | None = b"") -> Decision:
+        """Decide about a request from asyncio, without holding up the loop.
+
+        Args:
+            asked: As for ``decide``.
+            body: As for ``decide``.
+        """
+        if self._engine is None:
+            assert self.body is not None
+            if not body:
+                return self.body.decide(asked, body)
+            loop = asyncio.get_running_loop()  # a body is long, and its keys may be slow
+            return await loop.run_in_executor(parallel.executor(), self.body.decide, asked, body)
+        token = self.place.token(asked.values, asked.query)
+        return await self._engine.adecide(
+            token, partner=asked.partner, route=asked.route, scopes=asked.scopes
+        )
 
     def partner(self, request: RequestT) -> str | None:
         """Return the partner of a request, or None."""
@@ -106,4 +150,5 @@ class Door(Generic[RequestT]):
 
     def answer(self, decision: Decision) -> Answer | None:
         """Return the refusal that a decision asks for, or None for a permit."""
-        return answer_for(decision, realm=self.realm, scheme=self.place.scheme)
+        scheme = self.place.scheme if self.body is None else "JWS"
+        return answer_for(decision, realm=self.realm, scheme=scheme)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rapidjws.engine.decision import Decision
 from rapidjws.gateway.answer import Answer, trusted_headers, warning_headers
-from rapidjws.gateway.asgi import Scope, asked_in, encoded, stripped
+from rapidjws.gateway.asgi import Headers, Scope, asked_in, declared_bytes, encoded, stripped
 from rapidjws.gateway.door import KEY, Door
 
 try:
@@ -19,6 +19,7 @@ try:
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
     from pydantic import TypeAdapter, ValidationError
+    from starlette.requests import ClientDisconnect
 except ImportError as missing:
     raise ImportError("the FastAPI dependency needs: pip install 'rapidjws[fastapi]'") from missing
 
@@ -63,6 +64,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
 
     Args:
         claims: What the claims are read as: a pydantic model, a dataclass, a TypedDict or ``dict[str, Any]``.
+            Of a body that a Verifier verified, its payload is read so.
         scheme_name: Its name in OpenAPI.
         description: Words for OpenAPI.
         settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the scope.
@@ -90,27 +92,56 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         """Return the claims, or None for a request that is let through without; raise JWSRefused."""
         scope, door = request.scope, self._door
         if scope["path"] in door.exempt:
-            scope["headers"][:] = stripped(scope)
+            _hand_on(request, stripped(scope))
             return None
-        decision = await door.adecide(asked_in(scope, door, tuple(security_scopes.scopes)))
-        claims, decision = self._read(decision)
-        refused = door.answer(decision)
-        if refused is not None:
-            handlers: dict[Any, Callable[..., Awaitable[Response]]] = scope.get(_HANDLERS, ({},))[0]
-            handlers.setdefault(JWSRefused, refusal)
-            raise JWSRefused(refused)
-        scope["headers"][:] = stripped(scope) + encoded(trusted_headers(decision))
+        asked = asked_in(scope, door, tuple(security_scopes.scopes))
+        body = await self._taken(request) if door.wants_body(asked) else b""
+        claims, decision = self._read(await door.adecide(asked, body))
+        self._refuse(request, decision)
+        _hand_on(request, stripped(scope) + encoded(trusted_headers(decision)))
         scope[KEY] = decision
         for name, value in warning_headers(decision):
             response.headers.append(name, value)
         return claims
+
+    def _refuse(self, request: Request, decision: Decision) -> None:
+        """Raise JWSRefused for what is no permit, and see to its answer."""
+        refused = self._door.answer(decision)
+        if refused is not None:
+            handlers: dict[Any, Callable[..., Awaitable[Response]]] = request.scope.get(_HANDLERS, ({},))[0]
+            handlers.setdefault(JWSRefused, refusal)
+            raise JWSRefused(refused)
+
+    async def _taken(self, request: Request) -> bytes | None:
+        """Return the body, or None where it is longer than the limit; the handler gets it again.
+
+        FastAPI itself reads the body of a route with a body parameter before its dependencies run.
+        """
+        limit_bytes = self._door.limit_bytes
+        if hasattr(request, "_body"):
+            whole = await request.body()
+            return whole if len(whole) <= limit_bytes else None
+        if declared_bytes(request.scope) > limit_bytes:
+            return None
+        body = bytearray()
+        try:
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit_bytes:  # half is read, and cannot be given back
+                    self._refuse(request, Decision(outcome="deny", code="too_large", place="body"))
+        except ClientDisconnect:
+            self._refuse(request, Decision(outcome="deny", code="malformed_request"))
+        request._body = bytes(body)  # where Request.body() keeps it too
+        return request._body
 
     def _read(self, decision: Decision) -> tuple[ClaimsT | None, Decision]:
         """Return the claims of a verified token, or a decision against one whose claims do not fit."""
         if decision.verified is None:
             return None, decision
         try:
-            return self._claims.validate_python(decision.verified.claims), decision
+            if self._door.body is None or decision.verified.issuer is not None:
+                return self._claims.validate_python(decision.verified.claims), decision
+            return self._claims.validate_json(decision.verified.payload), decision
         except ValidationError as fault:
             place = ".".join(["claims", *map(str, fault.errors()[0]["loc"])])
             passes = decision.phase in _LENIENT
@@ -124,11 +155,25 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             )
 
 
+def _hand_on(request: Request, headers: Headers) -> None:
+    """Put other headers in the place of the request's, also for who holds ``request.headers`` already."""
+    if request.headers is not None:  # the first look makes a list of what the server gave
+        request.scope["headers"][:] = headers
+
+
 def _model(door: Door[Scope], description: str | None) -> models.SecurityBase:
     """Return how OpenAPI describes the place of the token."""
+    if door.body is not None:
+        if door.body.signature_header is None:  # no scheme of OpenAPI stands in a body
+            return models.HTTPBase(scheme="JWS", description=description or "The body is a JWS.")
+        return _key(models.APIKeyIn.header, door.body.signature_header, description)
     place = door.place
     if place.is_bearer:
         return models.HTTPBearer(bearerFormat="JWT", description=description)
     where = models.APIKeyIn.header if place.cookie is None else models.APIKeyIn.cookie
     name = place.header if place.cookie is None else place.cookie
+    return _key(where, name, description)
+
+
+def _key(where: models.APIKeyIn, name: str, description: str | None) -> models.APIKey:
     return models.APIKey.model_validate({"in": where, "name": name, "description": description})

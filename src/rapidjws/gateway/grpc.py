@@ -11,7 +11,7 @@ import inspect
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rapidjws.errors import CODES
+from rapidjws.errors import CODES, error_for
 from rapidjws.gateway.answer import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import Asked, Door
 from rapidjws.gateway.grpc_status import status_details
@@ -68,6 +68,8 @@ class JWSInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, **settings: Unpack[DoorSettings[grpc.HandlerCallDetails]]) -> None:
         self._door: Door[grpc.HandlerCallDetails] = Door(**settings)
+        if self._door.body is not None:
+            raise error_for("configuration_invalid", "door.body", "an engine: calls have no body")
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails

@@ -19,6 +19,11 @@ QUERY_NAME: Final = b"access_token"
 """RFC 6750 s.2.3: the other place in which a bearer token may come; never read, but never overlooked."""
 
 
+def is_field_name(name: object) -> bool:
+    """Return whether a name can be a header's, or a cookie's."""
+    return isinstance(name, str) and _FIELD_NAME.match(name) is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPlace:
     """Say where the token stands.
@@ -42,7 +47,7 @@ class TokenPlace:
             name = getattr(self, place)
             if name is None or (place == "scheme" and name == ""):
                 continue
-            if not isinstance(name, str) or not _FIELD_NAME.match(name):
+            if not is_field_name(name):
                 raise error_for("configuration_invalid", f"token.{place}", expected="a name of RFC 9110")
 
     @property

@@ -1,0 +1,119 @@
+"""A signature of the body: the body is the JWS, or a header holds a detached one (RFC 7515 appendix F).
+
+What is verified are the octets as they came, never parsed and written again. What this never does: read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.engine.decision import AMBIGUOUS, Decision, decide
+from rapidjws.engine.engine import Engine
+from rapidjws.engine.json_form import looks_like_json
+from rapidjws.errors import error_for
+from rapidjws.gateway.place import is_field_name
+
+if TYPE_CHECKING:
+    from rapidjws.engine.decision import DecisionPolicy
+    from rapidjws.engine.result import VerifiedJWS
+    from rapidjws.engine.verifier import Verifier
+    from rapidjws.gateway.door import Asked
+
+SIGNATURE_HEADER: Final = "X-JWS-Signature"
+BODY_MAX_BYTES: Final = 1 << 20
+
+JSON_TYPES: Final = frozenset({b"application/jose+json"})
+MEDIA_TYPES: Final = frozenset({b"application/jose", b"application/jwt"}) | JSON_TYPES
+"""Bodies that are a JWS (RFC 7515 s.9.2, RFC 7519 s.10.3.1); any other carries no signature."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedBody:
+    """Say how bodies are signed.
+
+    Args:
+        verifier: Its keys are the senders'; ``crit=["b64"]`` for unencoded payloads. Or an Engine, for bodies
+            that are a JWT.
+        signature_header: The header of the detached signature; None where the body itself is the JWS.
+        max_bytes: Largest body; of a body that is the JWS, the verifier's ``max_token_bytes`` is a limit too.
+        rollout: What becomes of a verdict; None refuses what is not good, or leaves it to the engine's own.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    verifier: Verifier | Engine
+    signature_header: str | None = SIGNATURE_HEADER
+    max_bytes: int = BODY_MAX_BYTES
+    rollout: DecisionPolicy | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        if self.signature_header is not None:
+            if not is_field_name(self.signature_header):
+                raise error_for("configuration_invalid", "body.signature_header", "a name of RFC 9110")
+            if isinstance(self.verifier, Engine):
+                raise error_for("configuration_invalid", "body.verifier", "a Verifier for detached content")
+        if not isinstance(self.max_bytes, int) or self.max_bytes < 1:
+            raise error_for("configuration_invalid", "body.max_bytes", expected="from 1 on")
+
+    @property
+    def field(self) -> bytes:
+        """Return the lower-case name of the header that says what there is to verify."""
+        return (self.signature_header or "content-type").lower().encode("ascii")
+
+    @property
+    def limit_bytes(self) -> int:
+        """Return the largest body that can be verified."""
+        if self.signature_header is not None:
+            return self.max_bytes
+        return min(self.max_bytes, self.verifier._snapshot.max_token_bytes)
+
+    def said(self, values: list[bytes]) -> bytes | None:
+        """Return what the header says: the detached signature, or the media type of a JWS.
+
+        Args:
+            values: Each value of the header named by ``field``.
+
+        Returns:
+            It; None where the request carries no signature; ``AMBIGUOUS`` where there are several.
+        """
+        if len(values) > 1:  # the service could heed the other one
+            return AMBIGUOUS
+        value = values[0].strip(b" \t") if values else b""
+        if self.signature_header is None:
+            kind = value.partition(b";")[0].strip(b" \t").lower()
+            return kind if kind in MEDIA_TYPES else None
+        return AMBIGUOUS if b"," in value and not looks_like_json(value) else value or None
+
+    def decide(self, asked: Asked, body: bytes | None) -> Decision:
+        """Verify a body and decide; never raises.
+
+        Args:
+            asked: What the request says.
+            body: The octets as they came; None for more than ``limit_bytes``.
+        """
+        said = self.said(asked.values)
+        if self.signature_header is None and body == b"":
+            said = AMBIGUOUS if said is AMBIGUOUS else None
+        policy = self.rollout
+        if policy is None and isinstance(self.verifier, Engine):
+            policy = self.verifier.rollout
+        verify = partial(self._verify, body)
+        return decide(verify, policy, said, asked.partner, asked.route, None, asked.scopes)
+
+    def _verify(self, body: bytes | None, said: bytes, now: float | None) -> VerifiedJWS:
+        if body is None:
+            raise error_for("too_large", "body", f"at most {self.limit_bytes} bytes")
+        verifier: Any = self.verifier
+        if self.signature_header is not None:
+            detached: VerifiedJWS = verifier.verify(said, payload=body)
+            return detached
+        if looks_like_json(body) != (said in JSON_TYPES):  # another reader would go by the media type
+            raise error_for("malformed_token", "body", expected=said.decode("ascii"))
+        attached: VerifiedJWS = (
+            verifier.verify(body, now) if isinstance(verifier, Engine) else verifier.verify(body)
+        )
+        return attached
