@@ -77,14 +77,28 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a port answers; say so where its process ended."""
+def connected(target: int | Path) -> socket.socket:
+    """Return a connection to a port of this machine, or to a Unix socket."""
+    if isinstance(target, int):
+        return socket.create_connection(("127.0.0.1", target), 20)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.settimeout(20)
+        link.connect(str(target))
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def wait_for(target: int | Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a port or Unix socket answers; say so where its process ended."""
     end_s = time.monotonic() + WAIT_S
     while time.monotonic() < end_s:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            connected(target).close()
             return
         except OSError:
             time.sleep(0.05)
@@ -92,11 +106,11 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, **named: Any) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], target: int | Path, **named: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the end of the block."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **named)
     try:
-        wait_for(port, process)
+        wait_for(target, process)
         yield process
     finally:
         process.terminate()
@@ -176,10 +190,13 @@ class Service:
         self.server.server_close()
 
 
-def get(port: int, headers: list[tuple[str, str]], path: str = "/a") -> tuple[int, dict[str, str], bytes]:
+def get(
+    target: int | Path, headers: list[tuple[str, str]], path: str = "/a"
+) -> tuple[int, dict[str, str], bytes]:
     """Send one request and return status, headers and body."""
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    link = http.client.HTTPConnection("localhost", timeout=20)
     try:
+        link.sock = connected(target)
         link.putrequest("GET", path)
         for name, value in headers:
             link.putheader(name, value)

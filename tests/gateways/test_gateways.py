@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from gates import ISSUER, SPOOFED, Service, Sidecar, bearer, exchange, forged, get, kinds, token
+from gates import (
+    GATEWAYS,
+    ISSUER,
+    SPOOFED,
+    Service,
+    Sidecar,
+    bearer,
+    exchange,
+    forged,
+    free_port,
+    get,
+    kinds,
+    serving,
+    started,
+    token,
+)
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
@@ -135,3 +151,43 @@ def test_smuggled_requests_reach_nobody(gate: Any, service: Service, octets: byt
     assert b" 200 " not in found
     assert get(gate.port, bearer(token(sub="last")))[0] == 200
     assert [one["x-jws-subject"] for one in service.seen[before:]] == ["last"]
+
+
+def test_partner_is_named_by_the_gateway_only(gate: Any, sidecar: Sidecar) -> None:
+    """A client that calls itself a partner in the gateway's own header gets nothing of that partner's."""
+    sidecar.rollout.rollback(by="ann", partner="ready", to="detection")
+    try:
+        assert get(sidecar.port, [("X-Partner", "ready")], "/verify")[0] == 200
+        for name in ("X-Partner", "x-partner", "X_Partner"):
+            assert get(gate.port, [(name, "ready")])[0] == 401
+    finally:
+        sidecar.rollout.promote(by="ann", partner="ready", to="enforcement", force=True)
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_without_a_sidecar_nothing_passes(name: str, service: Service, tmp_path: Path) -> None:
+    """Where no sidecar answers, a good token gets 503, and the service sees nothing.
+
+    Traefik says 500 and cannot be told otherwise without touching the service's own answers.
+    """
+    status = 500 if name == "traefik" else 503
+    before = len(service.seen)
+    gone, grpc = f"127.0.0.1:{free_port()}", free_port()
+    with started(name, tmp_path, service=service.port, sidecar=gone, grpc=grpc) as port:
+        assert get(port, bearer(token()))[0] == status
+        assert get(port, [])[0] == status
+    assert len(service.seen) == before
+
+
+def test_nginx_asks_over_a_unix_socket(service: Service, tmp_path: Path) -> None:
+    """A sidecar of two workers on a Unix socket decides as one on a port does."""
+    path = tmp_path / "s.sock"
+    with (
+        serving(tmp_path, listen=f"unix:{path}"),
+        started("nginx", tmp_path, service=service.port, sidecar=f"unix:{path}") as port,
+    ):
+        for _, headers, status in kinds():
+            before = len(service.seen)
+            assert get(port, [*headers, *SPOOFED])[0] == status or len(headers) == 2
+            assert len(service.seen) - before == (status == 200)
+    assert not path.exists()

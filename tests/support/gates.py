@@ -18,7 +18,7 @@ import pytest
 from gateway import COMMAND, GATEWAYS, WAIT_S, Service, bearer, free_port, get, program, running
 from gateway import gateway as run_gateway
 
-from rapidjws.policy import Rollout, StateFolder
+from rapidjws.policy import Partner, Rollout, StateFolder
 from rapidjws.policy.rollout import first_plan
 from rapidjws.testing import FakeIssuer
 
@@ -98,7 +98,7 @@ class Sidecar:
         self.port = port
         self.folder = folder
         self.process = process
-        self.rollout = Rollout(state=StateFolder(folder / "state", first_plan()))
+        self.rollout = Rollout([Partner(name="ready")], state=StateFolder(folder / "state", first_plan()))
 
 
 @contextmanager
@@ -126,9 +126,11 @@ def serving(folder: Path, sections: dict[str, Any] | None = None, **server: Any)
         **(sections or {}),
     }
     path = write_config(folder, **found)
-    with running([*COMMAND, "serve", "--config", str(path)], port) as process:
+    listen = found["server"]["listen"]
+    target = Path(listen.removeprefix("unix:")) if listen.startswith("unix:") else port
+    with running([*COMMAND, "serve", "--config", str(path)], target) as process:
         end_s = time.monotonic() + WAIT_S
-        while get(port, [], "/readyz")[0] != 200:
+        while get(target, [], "/readyz")[0] != 200:
             assert time.monotonic() < end_s, "never ready"
             time.sleep(0.1)
         yield Sidecar(port, folder, process)
