@@ -169,6 +169,25 @@ def test_partner_leeway_into_the_future() -> None:
     assert ask(of, token, "a", now=NOW_S - 601).outcome == "deny"
 
 
+@pytest.mark.parametrize("late_s", [61, 100, 300, 400, 480, 599, 600])
+def test_partner_leeway_for_short_lived_tokens(late_s: int) -> None:
+    """A token of five minutes, from a clock that is behind, is good within the partner's leeway only."""
+    of = engine(rollout(Partner(name="a", leeway_s=600)))
+    token = ISSUER.token(ISSUER.claims(NOW_S, iat=NOW_S, nbf=NOW_S, exp=NOW_S + 300))
+    assert ask(of, token, "a", now=NOW_S + 300 + late_s).code == ("ok" if late_s < 600 else "expired")
+
+
+@pytest.mark.parametrize("late_s", [61, 100, 600, 601])
+def test_partner_leeway_for_a_largest_age(late_s: int) -> None:
+    """A token past its largest age is good within the partner's leeway, however short that age is."""
+    rules = rapidjws.Issuer(
+        ISSUER.iss, keys=ISSUER.jwks, algorithms=["ES256"], audience="https://api.example", max_age_s=30
+    )
+    of = rapidjws.Engine(rules, rollout=rollout(Partner(name="a", leeway_s=600)))
+    token = ISSUER.token(ISSUER.claims(NOW_S, iat=NOW_S, nbf=NOW_S, exp=NOW_S + 3600))
+    assert ask(of, token, "a", now=NOW_S + 30 + late_s).code == ("ok" if late_s <= 600 else "too_old")
+
+
 def test_canary_is_stable_and_grows() -> None:
     """A canary's partners stay in it as it grows; strangers join last."""
     names = [f"p{n}" for n in range(400)]

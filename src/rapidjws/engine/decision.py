@@ -120,9 +120,16 @@ class DecisionPolicy(Protocol):
         """Return another time at which a token is to be tried, for a partner with a leeway of its own."""
 
     def decide(
-        self, settled: Settled, *, partner: str | None, route: str | None, now_s: int, elapsed_ns: int
+        self,
+        settled: Settled,
+        *,
+        token: Token | None,
+        partner: str | None,
+        route: str | None,
+        now_s: int,
+        elapsed_ns: int,
     ) -> Decision:
-        """Return the decision, and count it."""
+        """Return the decision, and count it; the token is for comparing, and is not kept."""
 
 
 def plain_decision(settled: Settled, *, partner: str | None, route: str | None) -> Decision:
@@ -156,6 +163,7 @@ def _second_look_s(
 def _concluded(
     policy: DecisionPolicy | None,
     settled: Settled,
+    token: Token | None,
     partner: str | None,
     route: str | None,
     now: float | None,
@@ -166,7 +174,9 @@ def _concluded(
         return plain_decision(settled, partner=partner, route=route)
     now_s = int(time() if now is None else now)
     elapsed_ns = perf_counter_ns() - started_ns
-    return policy.decide(settled, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns)
+    return policy.decide(
+        settled, token=token, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns
+    )
 
 
 def _no_token(token: Token | None) -> RapidJWSError | None:
@@ -214,7 +224,7 @@ def decide(
     again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
     if again_s is not None:
         settled = _tried(verify, token, again_s, scopes)
-    return _concluded(policy, settled, partner, route, now, started_ns)
+    return _concluded(policy, settled, token, partner, route, now, started_ns)
 
 
 async def adecide(
@@ -232,4 +242,4 @@ async def adecide(
     again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
     if again_s is not None:
         settled = await _atried(averify, token, again_s, scopes)
-    return _concluded(policy, settled, partner, route, now, started_ns)
+    return _concluded(policy, settled, token, partner, route, now, started_ns)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rapidjws.gateway.board import WorkerState
-    from rapidjws.policy.evidence import Row, RowKey
+    from rapidjws.policy.rows import Row, RowKey
 
 
 def exposition(rows: dict[RowKey, Row], *, ready: bool, workers: Sequence[WorkerState] = ()) -> str:

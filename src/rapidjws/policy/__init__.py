@@ -5,6 +5,7 @@ from rapidjws.policy.partner import Partner
 from rapidjws.policy.replay import MemoryReplayStore
 from rapidjws.policy.replay_redis import RedisReplayStore
 from rapidjws.policy.rollout import Rollout
+from rapidjws.policy.shadow import Shadow
 from rapidjws.policy.stages import PHASES, Stage
 from rapidjws.policy.state import Change, MemoryState, StateFolder
 
@@ -17,6 +18,7 @@ __all__ = [
     "Partner",
     "RedisReplayStore",
     "Rollout",
+    "Shadow",
     "Stage",
     "StateFolder",
 ]

@@ -28,9 +28,11 @@ NAME_MAX_CHARS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """Hold what a promotion asks for; see ``Rollout.promote``."""
+    """Hold what a promotion asks for, and the stage it was decided on; see ``Rollout.promote``."""
 
     key: StageKey
+    seen: Stage
+    if_revision: int | None
     to: Phase | None
     canary_percent: float
     enforce_on_s: int | None
@@ -48,9 +50,17 @@ def _checked_words(by: str, why: str) -> None:
         raise error_for("configuration_invalid", "by", expected="who does it")
 
 
-def _stage_of(plan: Plan, key: StageKey) -> Stage:
-    """Return the stage that holds for exactly this partner and route, its own or the wider one."""
-    return plan.find(key[0] or None, key[1] or None)[1]
+def stage_of(plan: Plan, key: StageKey) -> Stage:
+    """Return the stage that holds for exactly this partner and route, its own or the wider one.
+
+    For one partner a canary is past: it is in it or not.
+    """
+    partner = key[0] or None
+    stage = plan.find(partner, key[1] or None)[1]
+    if partner is None or stage.canary_percent >= 100:
+        return stage
+    phase = stage.phase_for(partner)
+    return replace(stage, phase=phase, before=phase, canary_percent=100.0)
 
 
 def words_for(stage: Stage) -> str:
@@ -71,14 +81,22 @@ def promote_edit(step: Promotion, held: str | None) -> Callable[[Plan], tuple[Pl
     def edit(plan: Plan) -> tuple[Plan, Change]:
         if plan.frozen:
             raise error_for("configuration_invalid", "promote", expected="a rollout that is not frozen")
+        if step.if_revision is not None and plan.revision != step.if_revision:
+            raise error_for("configuration_invalid", "promote", f"revision {step.if_revision}", plan.revision)
+        now = stage_of(plan, step.key)
+        if now != step.seen:  # the evidence was looked at for another step
+            raise error_for("configuration_invalid", "promote", words_for(step.seen), words_for(now))
         if held is not None:
             raise error_for("configuration_invalid", "promote", "the guard rails' consent, or force", held)
-        now = _stage_of(plan, step.key)
+        if step.key[0] and step.canary_percent < 100:
+            raise error_for("configuration_invalid", "canary_percent", "100 for one partner")
         widens = now.canary_percent < 100 and step.to in (None, now.phase)
         phase = now.phase if widens else checked_phase(step.to or neighbour(now.phase, 1))
         forward = step.canary_percent > now.canary_percent if widens else _rank(phase) > _rank(now.phase)
         if not forward:
             raise error_for("configuration_invalid", "promote", "a step forward", words_for(now))
+        if not widens and now.canary_percent < 100 and step.canary_percent < 100:  # would take some back
+            raise error_for("configuration_invalid", "canary_percent", "the present canary at 100 first")
         stage = Stage(
             phase=phase,
             before=now.before if now.canary_percent < 100 else now.phase,
@@ -97,6 +115,10 @@ def promote_edit(step: Promotion, held: str | None) -> Callable[[Plan], tuple[Pl
 def _capped(plan: Plan, key: StageKey, cap: Stage) -> Plan:
     """Take narrower stages back as well: whoever rolls back for everyone means everyone."""
     partner, route = key
+    named = {name for name, _ in plan.stages if name} if partner == EVERYONE and route else set()
+    own = {
+        (name, route): cap for name in named if _rank(stage_of(plan, (name, route)).phase) > _rank(cap.phase)
+    }
     stages = {
         (name, path): cap
         if partner in (EVERYONE, name)
@@ -105,7 +127,7 @@ def _capped(plan: Plan, key: StageKey, cap: Stage) -> Plan:
         else stage
         for (name, path), stage in plan.stages.items()
     }
-    return replace(plan, stages=stages)
+    return replace(plan, stages={**stages, **own})
 
 
 def _rank(phase: Phase) -> int:
@@ -113,13 +135,26 @@ def _rank(phase: Phase) -> int:
 
 
 def rollback_edit(
-    key: StageKey, to: Phase | None, *, by: str, why: str, action: str, now_s: int
+    key: StageKey, to: Phase | None, *, by: str, why: str, action: str, now_s: int, only: Stage | None = None
 ) -> Callable[[Plan], tuple[Plan, Change]]:
-    """Return the change that goes back to a milder phase."""
+    """Return the change that goes back to a milder phase.
+
+    Args:
+        key: Partner and route.
+        to: The phase, or None for the one before.
+        by: Who.
+        why: The reason.
+        action: The word for the history.
+        now_s: Seconds since the epoch.
+        only: For a guard rail: the stage it watched; another worker may have taken that back, or somebody
+            frozen the plan.
+    """
     _checked_words(by, why)
 
     def edit(plan: Plan) -> tuple[Plan, Change]:
-        now = _stage_of(plan, key)
+        now = stage_of(plan, key)
+        if only is not None and (plan.frozen or plan.find(key[0] or None, key[1] or None)[1] != only):
+            raise error_for("configuration_invalid", "rollback", words_for(only), words_for(now))
         canary = now.canary_percent < 100
         milder = now.before if canary else neighbour(now.phase, -1) if to is None else now.before
         phase = checked_phase(milder if to is None else to)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
-    from rapidjws.policy.evidence import Tally
+    from rapidjws.policy.rows import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

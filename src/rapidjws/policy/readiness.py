@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.engine.decision import ENFORCEMENT, OK
-from rapidjws.policy.evidence import HOUR_S, Row, Tally
+from rapidjws.policy.rows import HOUR_S, Row, Tally
 
 if TYPE_CHECKING:
     from rapidjws.policy.partner import Partner

@@ -7,27 +7,47 @@ so nothing behind it can mistake it for a verified one.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.decision import OK, Decision, Settled
+from rapidjws.engine.decision import Decision, Settled
 from rapidjws.engine.result import VerifiedJWS
-from rapidjws.errors import CODES, RapidJWSError, error_for
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
-from rapidjws.jose.scopes import scopes_due
-from rapidjws.policy.changing import Promotion, freeze_edit, promote_edit, rollback_edit
-from rapidjws.policy.evidence import Evidence, Tally
+from rapidjws.policy.changing import Promotion, freeze_edit, promote_edit, rollback_edit, stage_of
+from rapidjws.policy.clues import request_of
+from rapidjws.policy.evidence import Evidence
 from rapidjws.policy.guardrails import GuardRails
 from rapidjws.policy.partner import Partner
+from rapidjws.policy.phases import bad_decision, good_decision
+from rapidjws.policy.rows import RowKey, Tally
 from rapidjws.policy.stages import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
 from rapidjws.policy.state import Change, MemoryState, PlanState, StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rapidjws.engine.seams import Event
+    from rapidjws.engine.snapshot import Token
+    from rapidjws.policy.shadow import Shadow
+
 _SHIFTED: Final = {"expired": -1, "too_old": -1, "not_yet_valid": 1, "issued_in_future": 1}
 """Codes that another leeway may change, and to which side the clock is then moved."""
+
+
+def _needed_shift_s(refused: RapidJWSError, now_s: int, leeway_s: int) -> int | None:
+    """Return by how many seconds the clock must be off for a token to be in its time, or None: unknown.
+
+    More would put a short-lived token outside its other end.
+    """
+    found = refused.actual
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
+        return None
+    if refused.code == "expired":
+        return max(1, now_s - math.ceil(found) - leeway_s + 1)
+    return abs(math.ceil(found) - now_s) if refused.code == "too_old" else math.ceil(found) - now_s - leeway_s
 
 
 def first_plan(phase: Phase = "detection", *, enforce_on_s: int | None = None) -> Plan:
@@ -46,6 +66,7 @@ class Rollout:
         state: Where the plan is kept; by default in this process, in detection.
         guard_rails: What a promotion needs.
         issuer_leeway_s: The issuers' own leeway in seconds, which a partner's wider one adds to.
+        shadow: An incumbent verifier to compare with, or None.
         clock: Gives seconds since the epoch, for changes.
 
     Raises:
@@ -57,6 +78,7 @@ class Rollout:
         "_clock",
         "_leeway_s",
         "_lock",
+        "_shadow",
         "_watched",
         "default",
         "evidence",
@@ -73,6 +95,7 @@ class Rollout:
         state: PlanState | None = None,
         guard_rails: GuardRails | None = None,
         issuer_leeway_s: int = limits.LEEWAY_DEFAULT_S,
+        shadow: Shadow | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self.partners: dict[str, Partner] = {}
@@ -89,6 +112,7 @@ class Rollout:
         self.evidence = Evidence(self.state.path if isinstance(self.state, StateFolder) else None)
         self._leeway_s = issuer_leeway_s
         self._clock = clock
+        self._shadow = shadow
         self._lock = threading.Lock()
         self._watched: dict[StageKey, tuple[int, Tally]] = {}
 
@@ -106,42 +130,51 @@ class Rollout:
         leeway_s = self._partner(partner).leeway_s
         if side is None or leeway_s is None or leeway_s <= self._leeway_s:
             return None
-        return now_s + side * (leeway_s - self._leeway_s)
+        most_s = leeway_s - self._leeway_s
+        needed_s = _needed_shift_s(refused, now_s, self._leeway_s)
+        return now_s + side * (most_s if needed_s is None else min(most_s, needed_s))
 
     def decide(
-        self, settled: Settled, *, partner: str | None, route: str | None, now_s: int, elapsed_ns: int
+        self,
+        settled: Settled,
+        *,
+        token: Token | None = None,
+        partner: str | None,
+        route: str | None,
+        now_s: int,
+        elapsed_ns: int,
     ) -> Decision:
-        """Return the decision for a verdict, and count it."""
+        """Return the decision for a verdict, and count it; hand the token to the shadow comparison."""
         if partner is None and isinstance(settled, VerifiedJWS):
             partner = self._by_issuer.get(settled.issuer or "")
         rules = self._partner(partner)
         name = rules.name if rules is not self.default else None
         error = settled if isinstance(settled, RapidJWSError) else self._objection(rules, settled, now_s)
-        key, stage = self.state.plan().find(name, route)
+        found, stage = self.state.plan().find(name, route)
         phase = stage.phase_for(name)
         if error is None and isinstance(settled, VerifiedJWS):
-            decision = self._good(settled, rules, name, route, phase)
+            decision = good_decision(settled, rules, name, route, phase)
         else:
-            decision = self._bad(
-                error or error_for("internal_error"), rules, name, route, phase, stage, now_s
-            )
-        good = decision.verified
-        self.evidence.count(
-            (name or "", key[1]),
-            decision.code,
-            None if good is None else good.alg,
-            now_s,
-            elapsed_ns,
-            failed=good is None,
-            refused=decision.outcome != "permit",
-        )
+            error = error or error_for("internal_error")
+            decision = bad_decision(error, rules, name, route, phase, stage, now_s)
+        key = (name or "", found[1])
+        self.evidence.count(key, request_of(decision, settled, error, token, now_s, elapsed_ns))
+        if self._shadow is not None and token:
+            self._compare(self._shadow, token, decision, key, now_s)
         if (
             name is not None
             and self.guard_rails.automatic_rollback
             and phase in ("allow_list", "enforcement")
         ):
-            self._watch((name, key[1]), stage, failed=decision.outcome == "deny")
+            self._watch((name, found[1]), stage, failed=decision.outcome == "deny")
         return decision
+
+    def _compare(self, shadow: Shadow, token: Token, decision: Decision, key: RowKey, now_s: int) -> None:
+        """Have the incumbent see the same token, where ours has a verdict on one."""
+        if decision.verdict == "indeterminate" or decision.code == "malformed_request":
+            return
+        evidence = self.evidence
+        shadow.offer(token, decision.code, lambda outcome: evidence.count_shadow(key, outcome, now_s))
 
     @staticmethod
     def _objection(rules: Partner, verified: VerifiedJWS, now_s: int) -> RapidJWSError | None:
@@ -151,49 +184,6 @@ class Rollout:
             return refused
         except Exception as fault:
             return error_for("internal_error", type(fault).__name__)
-
-    @staticmethod
-    def _good(
-        verified: VerifiedJWS, rules: Partner, name: str | None, route: str | None, phase: Phase
-    ) -> Decision:
-        warning = rules.warning(verified.alg) if rules.retiring else None
-        return Decision(
-            outcome="permit",
-            code=OK,
-            phase=phase,
-            partner=name,
-            route=route,
-            verified=verified,
-            warnings=() if warning is None else (warning[0],),
-            sunset_at_s=None if warning is None else warning[1],
-        )
-
-    @staticmethod
-    def _bad(
-        error: RapidJWSError,
-        rules: Partner,
-        name: str | None,
-        route: str | None,
-        phase: Phase,
-        stage: Stage,
-        now_s: int,
-    ) -> Decision:
-        """Return what a phase makes of a request whose token is not good."""
-        listed = phase == "allow_list" and rules.is_allow_listed(now_s)
-        told = phase == "warning" or listed
-        passes = phase == "detection" or told
-        return Decision(
-            outcome="permit" if passes else error.outcome,
-            code=error.code,
-            phase=phase,
-            partner=name,
-            route=route,
-            place=error.place,
-            warnings=(f"{error.code}: {CODES[error.code].meaning}; to be refused",) if told else (),
-            deprecated_at_s=stage.since_s if told else None,
-            sunset_at_s=rules.allow_listed_until_s if listed else stage.enforce_on_s if told else None,
-            scopes_due=scopes_due(error),
-        )
 
     def _watch(self, key: StageKey, stage: Stage, *, failed: bool) -> None:
         """Take an enforced partner back one phase where too many of its requests are refused."""
@@ -213,7 +203,7 @@ class Rollout:
         if not self.state.plan().frozen:
             why = f"{tally.failed} of {tally.total} requests refused"
             with contextlib.suppress(RapidJWSError):  # somebody else was quicker, or the folder is full
-                self._roll(key, None, by="guard rail", why=why, action="automatic_rollback")
+                self._roll(key, None, by="guard rail", why=why, action="automatic_rollback", only=stage)
 
     # --- changes at run time -----------------------------------------------------------------------------
 
@@ -226,6 +216,7 @@ class Rollout:
         to: Phase | None = None,
         canary_percent: float = 100.0,
         enforce_on_s: int | None = None,
+        if_revision: int | None = None,
         why: str = "",
         force: bool = False,
     ) -> Plan:
@@ -236,8 +227,10 @@ class Rollout:
             partner: The partner, or None for everyone without a stage of his own.
             route: The route, ``""`` for all.
             to: The phase; by default the next one, or the present one while its canary is not full.
-            canary_percent: The share of partners that go on.
+            canary_percent: The share of partners that go on; 100 for one partner.
             enforce_on_s: The announced date of enforcement, or None to leave it.
+            if_revision: The plan's revision that this was decided on, or None: of two promotions that rest on
+                the same one, only the first is made.
             why: The reason, for the history.
             force: Whether the guard rails are overridden; the history says so.
 
@@ -245,13 +238,18 @@ class Rollout:
             The new plan.
 
         Raises:
-            ConfigurationError: ``configuration_invalid``: frozen, held by a guard rail, or no step forward.
+            ConfigurationError: ``configuration_invalid``: frozen, held by a guard rail, no step forward, or
+                changed by somebody else meanwhile.
         """
         now_s = int(self._clock())
         self._known(partner)
+        key = (partner or EVERYONE, route)
+        seen = stage_of(self.state.plan(), key)
         held = None if force else self._held(partner, route, now_s)
         step = Promotion(
-            key=(partner or EVERYONE, route),
+            key=key,
+            seen=seen,
+            if_revision=if_revision,
             to=to,
             canary_percent=canary_percent,
             enforce_on_s=enforce_on_s,
@@ -264,7 +262,9 @@ class Rollout:
 
     def _held(self, partner: str | None, route: str, now_s: int) -> str | None:
         since_s = now_s - self.guard_rails.window_s
-        return self.guard_rails.objection(self.evidence.tally(partner, route, since_s))
+        known = self.partners
+        tally = self.evidence.tally(partner, route, since_s, until_s=now_s, known=known)
+        return self.guard_rails.objection(tally)
 
     def rollback(
         self,
@@ -295,9 +295,11 @@ class Rollout:
         self._known(partner)
         return self._roll((partner or EVERYONE, route), to, by=by, why=why, action="rollback")
 
-    def _roll(self, key: StageKey, to: Phase | None, *, by: str, why: str, action: str) -> Plan:
-        edit = rollback_edit(key, to, by=by, why=why, action=action, now_s=int(self._clock()))
-        return self.state.edit(edit)
+    def _roll(
+        self, key: StageKey, to: Phase | None, *, by: str, why: str, action: str, only: Stage | None = None
+    ) -> Plan:
+        now_s = int(self._clock())
+        return self.state.edit(rollback_edit(key, to, by=by, why=why, action=action, now_s=now_s, only=only))
 
     def freeze(self, *, by: str, why: str = "") -> Plan:
         """Refuse promotions and automatic rollbacks until ``thaw``."""
@@ -310,6 +312,10 @@ class Rollout:
     def history(self) -> tuple[Change, ...]:
         """Return who changed what when, the oldest first."""
         return tuple(self.state.history())
+
+    def note(self, event: Event) -> None:
+        """Take note of how a key source's fetches go: hand this to it as ``events``."""
+        self.evidence.count_fetch(event, int(self._clock()))
 
     def _known(self, partner: str | None) -> None:
         if partner is not None and partner not in self.partners:

@@ -1,0 +1,85 @@
+"""What a verdict tells beyond its code: an unknown kid, an algorithm not agreed on, a clock's difference.
+
+What this never does: believe a claim of a token whose signature is not good.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.engine.decision import OK, Decision, Settled
+from rapidjws.engine.result import VerifiedJWS
+from rapidjws.policy.measures import safe_name
+from rapidjws.policy.rows import Request
+
+if TYPE_CHECKING:
+    from rapidjws.engine.snapshot import Token
+    from rapidjws.errors import RapidJWSError
+
+TIMED: Final = frozenset({"expired", "too_old", "not_yet_valid", "issued_in_future"})
+"""Codes of tokens whose signature is good and whose time is not."""
+
+OTHER_ALGORITHM: Final = frozenset({"algorithm_not_allowed", "unsupported_algorithm", "key_alg_mismatch"})
+
+
+def request_of(
+    decision: Decision,
+    settled: Settled,
+    error: RapidJWSError | None,
+    token: Token | None,
+    now_s: int,
+    elapsed_ns: int,
+) -> Request:
+    """Return what is counted of a request.
+
+    Args:
+        decision: What was decided.
+        settled: What verification found.
+        error: What was found at last, by verification or by the partner's rules.
+        token: The token, or None.
+        now_s: Seconds since the epoch.
+        elapsed_ns: Time that verification took, in nanoseconds.
+    """
+    good = decision.verified
+    unknown_kid = other_alg = None
+    if error is not None:
+        named = None if error.actual is None else safe_name(error.actual)
+        unknown_kid = named if error.code == "unknown_kid" else None
+        other_alg = (named or "unnamed") if error.code in OTHER_ALGORITHM else None
+    return Request(
+        code=decision.code if good is None else OK,
+        now_s=now_s,
+        elapsed_ns=elapsed_ns,
+        failed=good is None,
+        refused=decision.outcome != "permit",
+        alg=None if good is None else good.alg,
+        unknown_kid=unknown_kid,
+        other_alg=other_alg,
+        skew_s=_skew_s(settled, token, now_s),
+    )
+
+
+def _skew_s(settled: Settled, token: Token | None, now_s: int) -> float | None:
+    """Return how far ``iat`` lies from now, of a token whose signature is good, or None."""
+    iat: Any = None
+    if isinstance(settled, VerifiedJWS):
+        with contextlib.suppress(TypeError):  # a Verifier's payload holds no claims
+            iat = settled.claims.get("iat")
+    elif settled.code in TIMED and token is not None:
+        iat = _issued_at(token)
+    if isinstance(iat, bool) or not isinstance(iat, (int, float)) or not math.isfinite(iat):
+        return None
+    return iat - now_s
+
+
+def _issued_at(token: Token) -> Any:
+    """Return ``iat`` of a compact token that was refused for its time only: its signature was good before."""
+    with contextlib.suppress(Exception):  # a clue that cannot be read is none
+        octets = token.encode("ascii") if isinstance(token, str) else bytes(token)
+        payload = octets.split(b".")[1]
+        return json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))).get("iat")
+    return None

@@ -1,0 +1,141 @@
+"""Small bounded measures that workers can add up: names with counts, clock differences, failing key sources.
+
+What this never does: keep a foreign text as it came. Names are printable ASCII, shortened, and few.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+NAMES_KEPT: Final = 16
+"""Names that a table of foreign names remembers."""
+
+NAME_MAX_CHARS: Final = 64
+"""Longest foreign name that is kept, in characters."""
+
+SKEW_EDGES_S: Final = (10, 60, 300, 600, 1800, 3600)
+"""Clock differences, in seconds, between which tokens are counted, to both sides."""
+
+SKEW_BUCKETS: Final = 2 * len(SKEW_EDGES_S) + 1
+
+Names = dict[str, list[int]]
+"""Name -> [count, first seen, last seen], seconds since the epoch."""
+
+
+def safe_name(text: object) -> str:
+    """Return a foreign name as printable ASCII, shortened."""
+    shown = ascii(text if isinstance(text, str) else str(text))[1:-1]
+    return shown if len(shown) <= NAME_MAX_CHARS else shown[: NAME_MAX_CHARS - 3] + "..."
+
+
+def count_name(table: Names, name: str, now_s: int, most: int | None = None) -> None:
+    """Count a name; in a full table it takes the place of the rarest one.
+
+    Args:
+        table: What was counted before.
+        name: The name.
+        now_s: Seconds since the epoch.
+        most: Names that the table may hold, or None for one whose names are ours.
+    """
+    seen = table.get(name)
+    if seen is not None:
+        seen[0] += 1
+        if now_s > seen[2]:
+            seen[2] = now_s
+        return
+    if most is not None and len(table) >= most:
+        del table[min(table, key=lambda one: (table[one][0], table[one][2]))]
+    table[name] = [1, now_s, now_s]
+
+
+def add_names(mine: Names, theirs: Names, most: int | None = None) -> None:
+    """Add another worker's table; the most frequent names stay."""
+    for name, (count, first_s, last_s) in theirs.items():
+        seen = mine.setdefault(name, [0, first_s, last_s])
+        mine[name] = [seen[0] + count, min(seen[1], first_s), max(seen[2], last_s)]
+    if most is not None and len(mine) > most:
+        for name in sorted(mine, key=lambda one: (-mine[one][0], -mine[one][2]))[most:]:
+            del mine[name]
+
+
+def names_of(members: dict[str, Any]) -> Names:
+    """Return a table out of its members; raises what is wrong with them."""
+    return {str(name): [int(seen[0]), int(seen[1]), int(seen[2])] for name, seen in members.items()}
+
+
+def skew_bucket(skew_s: float) -> int:
+    """Return where a clock difference is counted: the middle for none, an edge belongs to the inner side."""
+    middle = len(SKEW_EDGES_S)
+    return (
+        middle + bisect_left(SKEW_EDGES_S, skew_s)
+        if skew_s > 0
+        else middle - bisect_left(SKEW_EDGES_S, -skew_s)
+    )
+
+
+def skew_names() -> tuple[str, ...]:
+    """Return the buckets in words, the slowest clock first."""
+    spans = [f"{low} to {high} s" for low, high in itertools.pairwise(SKEW_EDGES_S)]
+    side = [*spans, f"over {SKEW_EDGES_S[-1]} s"]
+    behind = [f"behind by {span}" for span in reversed(side)]
+    return (*behind, f"within {SKEW_EDGES_S[0]} s", *(f"ahead by {span}" for span in side))
+
+
+@dataclass(slots=True)
+class SourceRecord:
+    """Hold how the fetches of one JWK Set go; times are seconds since the epoch, 0 for never.
+
+    Attributes:
+        ok_s: When one succeeded last.
+        since_s: Since when all have failed.
+        last_s: When one failed last.
+        failures: How many have failed since then.
+        words: Why, by count.
+    """
+
+    ok_s: int = 0
+    since_s: int = 0
+    last_s: int = 0
+    failures: int = 0
+    words: dict[str, int] = field(default_factory=dict)
+
+    def succeeded(self, now_s: int) -> None:
+        """Note a success: what failed before is over."""
+        self.ok_s, self.since_s, self.last_s, self.failures, self.words = now_s, 0, 0, 0, {}
+
+    def failed(self, now_s: int, word: str) -> None:
+        """Note a failure."""
+        self.since_s = self.since_s or now_s
+        self.last_s = max(self.last_s, now_s)
+        self.failures += 1
+        if word in self.words or len(self.words) < NAMES_KEPT:
+            self.words[word] = self.words.get(word, 0) + 1
+
+    def add(self, other: SourceRecord) -> None:
+        """Add another worker's record: one worker's success ends the others' outage before it."""
+        ok_s = max(self.ok_s, other.ok_s)
+        runs = [one for one in (self, other) if one.since_s and one.last_s >= ok_s]
+        words: dict[str, int] = {}
+        for one in runs:
+            for word, count in one.words.items():
+                words[word] = words.get(word, 0) + count
+        since_s = min((max(one.since_s, ok_s) for one in runs), default=0)
+        last_s = max((one.last_s for one in runs), default=0)
+        failures = sum(one.failures for one in runs)
+        self.ok_s, self.since_s, self.last_s, self.failures, self.words = (
+            ok_s,
+            since_s,
+            last_s,
+            failures,
+            words,
+        )
+
+
+def source_of(members: dict[str, Any]) -> SourceRecord:
+    """Return a record out of its members; raises what is wrong with them."""
+    words = {str(word): int(count) for word, count in members["words"].items()}
+    times = {name: int(members[name]) for name in ("ok_s", "since_s", "last_s", "failures")}
+    return SourceRecord(**times, words=words)

@@ -1,0 +1,59 @@
+"""What a phase makes of a request: the decision for a good token, and for anything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rapidjws.engine.decision import OK, Decision
+from rapidjws.errors import CODES
+from rapidjws.jose.scopes import scopes_due
+
+if TYPE_CHECKING:
+    from rapidjws.engine.result import VerifiedJWS
+    from rapidjws.errors import RapidJWSError
+    from rapidjws.policy.partner import Partner
+    from rapidjws.policy.stages import Phase, Stage
+
+
+def good_decision(
+    verified: VerifiedJWS, rules: Partner, name: str | None, route: str | None, phase: Phase
+) -> Decision:
+    """Return the decision for a good token: permit, with a warning where its algorithm retires."""
+    warning = rules.warning(verified.alg) if rules.retiring else None
+    return Decision(
+        outcome="permit",
+        code=OK,
+        phase=phase,
+        partner=name,
+        route=route,
+        verified=verified,
+        warnings=() if warning is None else (warning[0],),
+        sunset_at_s=None if warning is None else warning[1],
+    )
+
+
+def bad_decision(
+    error: RapidJWSError,
+    rules: Partner,
+    name: str | None,
+    route: str | None,
+    phase: Phase,
+    stage: Stage,
+    now_s: int,
+) -> Decision:
+    """Return what a phase makes of a request whose token is not good."""
+    listed = phase == "allow_list" and rules.is_allow_listed(now_s)
+    told = phase == "warning" or listed
+    passes = phase == "detection" or told
+    return Decision(
+        outcome="permit" if passes else error.outcome,
+        code=error.code,
+        phase=phase,
+        partner=name,
+        route=route,
+        place=error.place,
+        warnings=(f"{error.code}: {CODES[error.code].meaning}; to be refused",) if told else (),
+        deprecated_at_s=stage.since_s if told else None,
+        sunset_at_s=rules.allow_listed_until_s if listed else stage.enforce_on_s if told else None,
+        scopes_due=scopes_due(error),
+    )
