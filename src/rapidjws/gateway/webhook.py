@@ -1,4 +1,7 @@
-"""Webhooks: a body that is a JWS, or a body with a detached signature in a header (RFC 7515 appendix F)."""
+"""Webhooks: a body that is a JWS, or a body with a detached signature in a header (RFC 7515 appendix F).
+
+The entry for code without a framework, a function that starts cold among it: loads no door and no event loop.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rapidjws.engine.verifier import Verifier
+    from rapidjws.keys import KeptVerifier
 
 SIGNATURE_HEADER = "x-jws-signature"
 BODY_MAX_BYTES = 1 << 20
 
 
 def verify_webhook(
-    verifier: Verifier,
+    verifier: Verifier | KeptVerifier,
     *,
     body: bytes,
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
@@ -27,7 +31,7 @@ def verify_webhook(
     """Verify one webhook; never raises for what a sender did.
 
     Args:
-        verifier: Its keys are the sender's.
+        verifier: Its keys are the sender's; a ``KeptVerifier`` for code that starts cold.
         body: The body's octets as they were received, never parsed and written again.
         headers: The request's headers, names in any case.
         signature_header: The header of the detached signature; None where the body itself is the JWS.

@@ -1,11 +1,30 @@
 """Where keys come from and how they leave: URLs, files, revocation lists, announced rotations."""
 
-from rapidjws.keys.fetch import Answer, Fetch, FetchFailed
-from rapidjws.keys.file import FileJWKS
-from rapidjws.keys.hook import RotatedHook
-from rapidjws.keys.remote import RemoteJWKS, SourceStatus
-from rapidjws.keys.revocation import RedisRevocations, RevocationFile
-from rapidjws.keys.settings import Freshness, Transport, UnknownKids
+from typing import TYPE_CHECKING
+
+from rapidjws._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from rapidjws.keys.fetch import Answer, Fetch, FetchFailed
+    from rapidjws.keys.file import FileJWKS
+    from rapidjws.keys.hook import RotatedHook
+    from rapidjws.keys.kept import KeptVerifier
+    from rapidjws.keys.remote import RemoteJWKS, SourceStatus
+    from rapidjws.keys.revocation import RedisRevocations, RevocationFile
+    from rapidjws.keys.settings import Freshness, Transport, UnknownKids
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rapidjws.keys.fetch": ("Answer", "Fetch", "FetchFailed"),
+            "rapidjws.keys.file": ("FileJWKS",),
+            "rapidjws.keys.hook": ("RotatedHook",),
+            "rapidjws.keys.kept": ("KeptVerifier",),
+            "rapidjws.keys.remote": ("RemoteJWKS", "SourceStatus"),
+            "rapidjws.keys.revocation": ("RedisRevocations", "RevocationFile"),
+            "rapidjws.keys.settings": ("Freshness", "Transport", "UnknownKids"),
+        },
+    )
 
 __all__ = [
     "Answer",
@@ -13,6 +32,7 @@ __all__ = [
     "FetchFailed",
     "FileJWKS",
     "Freshness",
+    "KeptVerifier",
     "RedisRevocations",
     "RemoteJWKS",
     "RevocationFile",

@@ -1,0 +1,204 @@
+"""A verifier for code that starts cold and may be frozen between calls: a kept set, fetched when due.
+
+It has no thread and no timer: what is due is fetched within a call, once, in bounded time. Where nothing is
+due nothing is loaded that a fetch needs. For a server that stays up use ``RemoteJWKS``.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rapidjws.engine.verifier import Verifier
+from rapidjws.errors import RapidJWSError, UnknownKey, error_for
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.keys import lastgood
+from rapidjws.keys.clockwork import SystemClock
+from rapidjws.keys.settings import Transport, positive_s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rapidjws.engine.result import VerifiedJWS
+    from rapidjws.engine.seams import Clock
+    from rapidjws.engine.snapshot import Token
+    from rapidjws.engine.verifier import JSONToken
+    from rapidjws.keys.fetch import Fetch
+
+MAX_AGE_S: Final = 3600.0
+STALE_LIMIT_S: Final = 86_400.0
+RETRY_S: Final = 30.0
+
+
+class KeptVerifier:
+    """Verify JWS against a sender's JWK Set that is kept in a file; hand it to ``verify_webhook``.
+
+    Args:
+        url: The https URL of the set.
+        kept: The file that keeps it, as ``RemoteJWKS(last_good=...)`` does; written anew after each fetch.
+        algorithms: The ``alg`` values accepted; required.
+        shipped: A file of the same form that came with the code and is never written, or None.
+        crit: As for ``Verifier``: ``"b64"`` accepts unencoded payloads.
+        max_age_s: Age from which on the set is fetched again before it is used.
+        stale_limit_s: Age from which on a set that cannot be fetched is not used, the shipped one included.
+        retry_s: Shortest time between two fetches, whatever asks for them: unknown kids, failures.
+        transport: Limits and trust of a fetch; its ``timeout_s`` is the longest that a call waits.
+        clock: Both times.
+        fetch: Another way to fetch.
+
+    Attributes:
+        last_failure: Why the last fetch failed, in one word, or None.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        kept: str | Path,
+        algorithms: Iterable[str],
+        shipped: str | Path | None = None,
+        crit: Iterable[str] = (),
+        max_age_s: float = MAX_AGE_S,
+        stale_limit_s: float = STALE_LIMIT_S,
+        retry_s: float = RETRY_S,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+        fetch: Fetch | None = None,
+    ) -> None:
+        for place, value in (
+            ("max_age_s", max_age_s),
+            ("stale_limit_s", stale_limit_s),
+            ("retry_s", retry_s),
+        ):
+            positive_s(place, value)
+        if max_age_s > stale_limit_s:
+            raise error_for("configuration_invalid", "stale_limit_s", expected="at least max_age_s")
+        self._transport = transport or Transport()
+        self.url = self._transport.check_url(url)
+        self._kept = Path(kept)
+        self._shipped = None if shipped is None else Path(shipped)
+        self._algorithms = tuple(algorithms)
+        self._crit = tuple(crit)
+        self._max_age_s, self._stale_limit_s, self._retry_s = max_age_s, stale_limit_s, retry_s
+        self._clock: Clock = clock or SystemClock()
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._verifier: Verifier | None = None
+        self._fetched_at_s = 0.0
+        self._tried_at: float | None = None
+        self.last_failure: str | None = None
+        Verifier(JWKSet(), algorithms=self._algorithms, crit=self._crit)  # what is wrong is told now
+
+    def verify(
+        self, token: Token | JSONToken, *, payload: bytes | bytearray | memoryview | None = None
+    ) -> VerifiedJWS:
+        """Verify one token, after a fetch where one is due; a kid that is not in the set may cause one.
+
+        Args:
+            token: As for ``Verifier.verify``.
+            payload: As for ``Verifier.verify``.
+
+        Returns:
+            The verified JWS.
+
+        Raises:
+            TokenRefused: As ``Verifier.verify``.
+            KeysUnavailable: ``keys_unavailable``: there is no set, kept or to be fetched; ``keys_stale``: it
+                is past its limit, and cannot be fetched.
+        """
+        verifier = self._current()
+        try:
+            return verifier.verify(token, payload=payload)
+        except UnknownKey as refused:
+            if refused.code != "unknown_kid" or not self._renew(verifier):
+                raise
+        return self._current().verify(token, payload=payload)
+
+    def refresh(self) -> bool:
+        """Fetch now, whatever is due: for the step that ships the code, or keeps the set warm.
+
+        Returns:
+            Whether the set was fetched, and kept as far as the file can be written.
+        """
+        with self._lock:
+            return self._fetch_now()
+
+    def _current(self) -> Verifier:
+        """Return a verifier with keys that may be used now.
+
+        Raises:
+            KeysUnavailable: There are none.
+        """
+        with self._lock:
+            if self._verifier is None:
+                self._adopt()
+            if self._age_s() >= self._max_age_s and self._may_try():
+                self._fetch_now()
+            if self._verifier is None:
+                raise error_for("keys_unavailable", "keys")
+            if self._age_s() >= self._stale_limit_s:
+                raise error_for("keys_stale", "keys", f"at most {int(self._stale_limit_s)} s old")
+            return self._verifier
+
+    def _renew(self, used: Verifier) -> bool:
+        """Return whether there are other keys than those that were used, fetching where that is allowed."""
+        with self._lock:
+            return self._verifier is not used or (self._may_try() and self._fetch_now())
+
+    def _age_s(self) -> float:
+        """Return the set's age; one from the future, by a clock that stepped back, counts as old."""
+        age_s = self._clock.time() - self._fetched_at_s
+        return age_s if age_s >= -60 else float("inf")
+
+    def _may_try(self) -> bool:
+        return self._tried_at is None or self._clock.monotonic() - self._tried_at >= self._retry_s
+
+    def _adopt(self) -> None:
+        """Take the newer one of the kept sets that are whole, of this URL, and not too old."""
+        now_s, most = self._clock.time(), self._transport.max_bytes
+        found = [
+            lastgood.read(path, self.url, now_s=now_s, max_age_s=self._stale_limit_s, max_bytes=most)
+            for path in (self._kept, self._shipped)
+            if path is not None
+        ]
+        for one in sorted((one for one in found if one is not None), key=lambda one: -one.fetched_at_s):
+            if self._take(one.body, one.fetched_at_s):
+                return
+
+    def _take(self, body: bytes, fetched_at_s: float) -> bool:
+        """Use a set, unless it is none or has no usable key."""
+        limits = {"max_keys": self._transport.max_keys, "max_bytes": self._transport.max_bytes}
+        try:
+            keys = JWKSet.from_json(body, fetched=True, **limits)
+            if not keys.keys:
+                return False
+            self._verifier = Verifier(keys, algorithms=self._algorithms, crit=self._crit)
+        except RapidJWSError:
+            return False
+        self._fetched_at_s = fetched_at_s
+        return True
+
+    def _fetch_now(self) -> bool:
+        from rapidjws.keys.fetch import FetchFailed, HttpsFetch  # loads TLS: not before it is needed
+
+        self._tried_at = self._clock.monotonic()
+        try:
+            fetch = self._fetch = self._fetch or HttpsFetch(self._transport)
+            answer = fetch(self.url, None)
+        except FetchFailed as failed:
+            self.last_failure = failed.word
+            return False
+        fetched_at_s = self._clock.time()
+        if not self._take(answer.body, fetched_at_s):
+            self.last_failure = "document"
+            return False
+        self.last_failure = None
+        try:
+            lastgood.write(self._kept, self.url, lastgood.LastGood(answer.body, None, fetched_at_s))
+        except (OSError, UnicodeDecodeError):
+            self.last_failure = "not_written"  # a read-only place: the next start fetches again
+        return True
