@@ -144,6 +144,11 @@ def metadata_of(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), value) for name, value in headers)
 
 
+async def trailing_of(one: Any) -> dict[str, Any]:
+    """Return a call's trailing metadata."""
+    return {key: value for key, value in await one.trailing_metadata()}  # noqa: C416 (older ones have keys())
+
+
 def refused_call(channel: Any, kind: str, metadata: Any) -> Any:
     """Call a method and send nothing on a stream: a client that still writes may miss how its call ended."""
     name = f"/who.Who/{kind}"
@@ -182,7 +187,7 @@ def test_one_verdict_for_every_kind_of_method(kind: str) -> None:
     async def check_refusal(verdict: Verdict, refused: Any) -> None:
         code, details = await refused.code(), await refused.details()
         assert (code.name, details.partition(":")[0]) == (verdict.grpc, verdict.code)
-        trailing = dict(await refused.trailing_metadata())
+        trailing = await trailing_of(refused)
         again = verdict.status == 503
         assert trailing.get("grpc-retry-pushback-ms") == (str(RETRY_AFTER_S * 1000) if again else None)
         status = await rpc_status.aio.from_call(refused)
@@ -221,7 +226,7 @@ def test_warning_phase_tells_in_trailing_metadata(kind: str) -> None:
 
     async def test(channel: Any, later: Later) -> None:
         messages, one = await call(channel, kind, METADATA)
-        trailing = dict(await one.trailing_metadata())
+        trailing = await trailing_of(one)
         assert 'rapidjws "missing_token' in trailing["warning"]
         assert trailing["deprecation"].startswith("@")
         assert ("of-the-handler" in trailing) == (kind == "unary")
@@ -238,7 +243,7 @@ def test_detection_phase_says_nothing() -> None:
 
     async def test(channel: Any, later: Later) -> None:
         _, one = await call(channel, "unary", ())
-        assert "warning" not in dict(await one.trailing_metadata())
+        assert "warning" not in await trailing_of(one)
 
     served(test, engine=engine("detection"))
 

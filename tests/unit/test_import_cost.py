@@ -24,6 +24,8 @@ HEAVY = {
     "asyncio", "cryptography", "email", "hmac", "http", "httpcore2", "multiprocessing", "random", "secrets",
     "socket", "ssl", "subprocess", "tempfile", "urllib",
 }  # fmt: skip
+if sys.version_info < (3, 11):
+    HEAVY -= {"subprocess"}  # orjson loads uuid, which loads it there
 # what an engine needs from its making on, lest a first import be half done when a process forks; `import
 # rapidjws` alone does without
 ENGINE = {"concurrent", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "orjson", "uuid"}

@@ -211,7 +211,7 @@ def test_verdict_from_a_kept_set_loads_nothing_for_the_network(world: World) -> 
         """,
         bare=True,
     ).split()
-    heavy = {"asyncio", "cryptography", "email", "http", "httpcore2", "socket", "ssl", "subprocess"}
+    heavy = {"asyncio", "cryptography", "email", "http", "httpcore2", "socket", "ssl"}
     assert heavy & set(loaded) == set()
     doors = {name for name in loaded if name.startswith("rapidjws.gateway.")}
     assert doors == {"rapidjws.gateway.webhook"}
