@@ -45,6 +45,7 @@ $(STAMPS)/lint-deps: $(STAMPS)/venv pyproject.toml
 
 $(STAMPS)/release-deps: $(STAMPS)/venv pyproject.toml
 	PYTHON=$(PYTHON) sh tools/system_packages.sh release
+	-PYTHON=$(PYTHON) sh tools/system_packages.sh cross
 	$(PIP) install --group release
 	@touch $@
 

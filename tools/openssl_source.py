@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from apt_elsewhere import apt_of
+
 SCRIPT = Path(__file__).resolve().with_name("build_openssl.sh")
 DEBIAN_SUITE = "trixie"  # the release whose openssl source package carries the pinned upstream tarball
 TIMEOUT_S = 60
@@ -35,44 +37,15 @@ def from_project(tarball: Path) -> None:
         print(f"not from the project: {fault}")
 
 
-def debian_site() -> str:
-    """Give the mirror that this machine's apt is set up with."""
-    command = ["apt-get", "indextargets", "--format", "$(SITE)"]
-    sites = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return next((site for site in sites if site.rstrip("/").endswith("/debian")), "")
-
-
 def from_debian(tarball: Path) -> None:
     """Take the upstream tarball out of Debian's source package, with an apt configuration of our own."""
-    with tempfile.TemporaryDirectory() as name:
-        base = Path(name)
-        for folder in ("lists/partial", "cache/archives/partial"):
-            (base / folder).mkdir(parents=True)
-        (base / "status").touch()
-        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-        source = f"deb-src [signed-by={keyring}] {debian_site()} {DEBIAN_SUITE} main\n"
-        (base / "sources.list").write_text(source, "utf-8")
-        options = {
-            "Dir::Etc::sourcelist": base / "sources.list",
-            "Dir::Etc::sourceparts": "-",
-            "Dir::State::lists": base / "lists",
-            "Dir::State::status": base / "status",
-            "Dir::Cache": base / "cache",
-            "APT::Sandbox::User": "root",
-        }
-        apt = [
-            "apt-get",
-            "-qq",
-            *(word for key, value in options.items() for word in ("-o", f"{key}={value}")),
-        ]
-        try:
-            subprocess.run([*apt, "update"], check=True)
-            subprocess.run([*apt, "source", "--download-only", "openssl"], cwd=base, check=True)
-        except (OSError, subprocess.CalledProcessError) as fault:
-            print(f"not from Debian: {fault}")
-            return
-        for found in base.glob(f"openssl_{pin()['version']}*.orig.tar.gz"):
-            tarball.write_bytes(found.read_bytes())
+    try:
+        with apt_of(DEBIAN_SUITE, kind="deb-src") as apt, tempfile.TemporaryDirectory() as folder:
+            subprocess.run([*apt, "source", "--download-only", "openssl"], cwd=folder, check=True)
+            for found in Path(folder).glob(f"openssl_{pin()['version']}*.orig.tar.gz"):
+                tarball.write_bytes(found.read_bytes())
+    except (OSError, subprocess.CalledProcessError) as fault:
+        print(f"not from Debian: {fault}")
 
 
 def tarball_in(folder: Path) -> Path:

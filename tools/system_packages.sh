@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure the compilers and headers are there: install them by apt where we are root on Debian,
-# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|memcheck|release ...
+# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|memcheck|release|cross ...
 # Touches nothing when everything is in place.
 set -eu
 python=${PYTHON:-python3}
@@ -39,6 +39,11 @@ for feature in "$@"; do
         want valgrind valgrind --version
         # memcheck refuses to start without the symbols of the dynamic loader
         want libc6-dbg test -d /usr/lib/debug/.build-id
+        ;;
+    cross) # for the aarch64 wheel, on x86_64
+        want gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc --version
+        want libc6-dev-arm64-cross test -f /usr/aarch64-linux-gnu/include/stdlib.h
+        want qemu-user-static qemu-aarch64-static --version
         ;;
     release)
         want ca-certificates test -d /etc/ssl/certs

@@ -9,15 +9,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
-ROOT = Path(__file__).resolve().parents[1]
-IMPORT_RUNS = 11
-MINORS = range(10, 16)
+from pythons import version_of
+from workbench import tested_tree, vectors
+
+IMPORT_RUNS = 21
+MLDSA_NATIVELY = {f"test_mldsa_natively[{level}]" for level in (44, 65, 87)}
+IMPORTS = {"package": "import rapidjws", "engine": "from rapidjws import Engine, Issuer, Verifier"}
 
 FRESH_IMPORT = """
 import time
 begun = time.process_time()
-import rapidjws
+{statement}
 print((time.process_time() - begun) * 1000)
 """
 
@@ -28,103 +32,130 @@ class Trial:
 
     Attributes:
         python: Its version.
-        closing_line: The last line of pytest.
-        ok: True when the suite and the demo both passed.
-        import_ms: CPU time of `import rapidjws` in a fresh process, core dependencies only, best of some.
+        passed: Tests that passed.
+        conformance: Of these, those of third-party vectors and the register of known faults.
+        whole: True where the whole suite ran, False where conformance and what is the wheel's alone.
+        faults: What went wrong, in words; empty where all is well.
+        import_ms: CPU time of each of IMPORTS in a fresh process, core dependencies only, best of some.
     """
 
     python: str
-    closing_line: str
-    ok: bool
-    import_ms: float
+    passed: int
+    conformance: int
+    whole: bool
+    faults: tuple[str, ...]
+    import_ms: dict[str, float]
 
 
-def version_of(python: Path) -> str | None:
-    """Give the version of an ordinary CPython, or None where it does not start or is too old."""
-    code = (
-        "import sys; print('.'.join(map(str, sys.version_info[:3])) if sys.version_info >= (3, 10) else '')"
-    )
-    try:
-        answer = subprocess.run(
-            [str(python), "-c", code], capture_output=True, text=True, timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
-
-
-def interpreters() -> dict[str, Path]:
-    """Find one interpreter for each minor version: RAPIDJWS_PYTHONS, the path, then pyenv's."""
-    named = [Path(word) for word in os.environ.get("RAPIDJWS_PYTHONS", "").split()]
-    on_path = [Path(program) for minor in MINORS if (program := shutil.which(f"python3.{minor}"))]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found: dict[str, Path] = {}
-    for python in [*named, *sorted(pyenv.glob("3.*/bin/python3")), *on_path, Path(sys.executable)]:
-        version = version_of(python)
-        if version:
-            found.setdefault(version.rsplit(".", 1)[0], python)
-    return dict(sorted(found.items(), key=lambda item: int(item[0].split(".")[1])))
-
-
-def test_tree(folder: Path) -> Path:
-    """Copy what the tests need, and no source of the package, into a folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in ("tests", "native"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy2(ROOT / name, folder / name)
-    return folder
-
-
-def vectors() -> str:
-    """Give the absolute path of the third-party vectors, wherever the tests then run."""
-    return os.environ.get("RAPIDJWS_VECTORS") or str((ROOT.parent / "shared" / "vectors").resolve())
-
-
-def import_time_ms(python: Path, environment: dict[str, str]) -> float:
+def import_time_ms(python: Path, statement: str, environment: dict[str, str]) -> float:
     """Give the best of some imports, each in a fresh process, in milliseconds of CPU."""
-    command = [str(python), "-c", FRESH_IMPORT]
+    command = [str(python), "-c", FRESH_IMPORT.format(statement=statement)]
     runs = (subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
             for _ in range(IMPORT_RUNS))  # fmt: skip
     return min(float(answer.stdout) for answer in runs)
 
 
-def try_wheel(wheel: Path, python: Path, folder: Path) -> Trial:
-    """Install the wheel into a fresh environment of this interpreter and run everything that a user could."""
-    tree = test_tree(folder / "tree")
-    venv = folder / "venv"
-    shutil.rmtree(venv, ignore_errors=True)
-    subprocess.run([str(python), "-m", "venv", str(venv)], check=True)
-    inside = venv / "bin" / "python"
-    # only the environment's own programs: no compiler, no headers, nothing of the checkout
-    environment = {
-        "PATH": str(venv / "bin"),
-        "HOME": str(folder),
-        "RAPIDJWS_VECTORS": vectors(),
-        "CI": "true",
+def passed_tests(report: Path) -> list[tuple[str, str]]:
+    """Read (module, test) of each test that passed out of a junit file."""
+    if not report.exists():
+        return []
+    cases = ElementTree.parse(report).iter("testcase")
+    return [(case.get("classname", ""), case.get("name", "")) for case in cases if not len(case)]
+
+
+class Clean:
+    """A clean environment of one interpreter with the wheel in it.
+
+    Args:
+        wheel: The wheel.
+        python: The interpreter.
+        folder: Where everything goes.
+        settings: Further variables for what runs there.
+    """
+
+    def __init__(self, wheel: Path, python: Path, folder: Path, settings: dict[str, str]) -> None:
+        self.wheel = wheel
+        self.tree = tested_tree(folder / "tree")
+        self.venv = folder / "venv"
+        self.python = self.venv / "bin" / "python"
+        shutil.rmtree(self.venv, ignore_errors=True)
+        subprocess.run([str(python), "-m", "venv", "--without-pip", str(self.venv)], check=True)
+        # only the environment's own programs: no compiler, no headers, nothing of the checkout
+        self.environment = {
+            "PATH": str(self.venv / "bin"),
+            "HOME": str(folder),
+            "RAPIDJWS_VECTORS": vectors(),
+            "RAPIDJWS_TEST_FROM": str(self.venv),
+            "CI": "true",
+            **settings,
+        }
+
+    def install(self, *what: str) -> None:
+        """Install into it; wheels only, as nothing can be compiled there."""
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", self.python]
+        passed_on = {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
+        command = [*map(str, pip), "install", "--only-binary=:all:", *what]
+        subprocess.run(command, cwd=self.tree, env={**self.environment, **passed_on}, check=True)
+
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command in the tree of tests."""
+        words = [str(word) for word in command]
+        return subprocess.run(
+            words, cwd=self.tree, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+
+def parts(*, whole: bool) -> list[str]:
+    """Name the tests that run: all, or conformance and what only a wheel can show."""
+    if whole:
+        return []
+    return ["tests/conformance", "tests/faults/test_two_libcryptos.py", "tests/unit/test_import_cost.py",
+            "tests/unit/test_verifier.py", "tests/unit/test_engine_claims.py", "README.md"]  # fmt: skip
+
+
+def try_wheel(
+    wheel: Path, python: Path, folder: Path, *, whole: bool, settings: dict[str, str] | None = None
+) -> Trial:
+    """Install the wheel into a fresh environment of this interpreter and run what a user could.
+
+    Args:
+        wheel: The repaired wheel.
+        python: The interpreter.
+        folder: Where environment, tests and logs go.
+        whole: Whether the whole suite runs.
+        settings: Further variables for the tests.
+    """
+    clean = Clean(wheel, python, folder, settings or {})
+    clean.install(str(wheel))
+    import_ms = {
+        name: import_time_ms(clean.python, code, clean.environment) for name, code in IMPORTS.items()
     }
-    passed_on = {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
-    pip = [str(inside), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-
-    def install(*what: str) -> None:
-        subprocess.run([*pip, "install", *what], cwd=tree, env={**environment, **passed_on}, check=True)
-
-    install("--upgrade", "pip>=25.1")
-    install("--only-binary=:all:", str(wheel))
-    import_ms = import_time_ms(inside, environment)
-    install("--only-binary=:all:", f"{wheel}[cli]")
-    install("--only-binary=:all:", "--group", "test")
-    environment["RAPIDJWS_TEST_FROM"] = str(venv)
-
-    def answer_of(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
-
-    calm = ["-p", "no:cacheprovider", "-m", "not long and not source_tree"]
-    suite = answer_of(str(inside), "-m", "pytest", *calm)
-    demo = answer_of(str(venv / "bin" / "rapidjws"), "demo")
+    clean.install(f"{wheel}[cli]")
+    clean.install("--group", "test")
+    report = folder / "junit.xml"
+    report.unlink(missing_ok=True)
+    calm = ["-p", "no:cacheprovider", "-m", "not long and not source_tree", f"--junitxml={report}"]
+    suite = clean.run(clean.python, "-m", "pytest", *calm, *parts(whole=whole))
+    demo = clean.run(clean.venv / "bin" / "rapidjws", "demo")
     (folder / "pytest.log").write_text(suite.stdout + suite.stderr, "utf-8")
     (folder / "demo.log").write_text(demo.stdout + demo.stderr, "utf-8")
+    passed = passed_tests(report)
     closing = re.sub(r"=+", "", (suite.stdout.strip().splitlines() or ["nothing printed"])[-1]).strip()
-    ok = suite.returncode == 0 and demo.returncode == 0
-    return Trial(python=version_of(inside) or "?", closing_line=closing, ok=ok, import_ms=import_ms)
+    faults = [f"suite: {closing}"] if suite.returncode else []
+    faults += ["the demo failed"] if demo.returncode else []
+    unproven = MLDSA_NATIVELY - {name for _, name in passed}
+    faults += [f"not run or not passed: {name}" for name in sorted(unproven)]
+    return Trial(
+        python=version_of(clean.python) or "?",
+        passed=len(passed),
+        conformance=sum(".conformance." in f".{module}" for module, _ in passed),
+        whole=whole,
+        faults=tuple(faults),
+        import_ms=import_ms,
+    )
+
+
+if __name__ == "__main__":  # python tools/wheel_trial.py WHEEL PYTHON FOLDER: one interpreter, whole suite
+    tried = try_wheel(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), whole=True)
+    print(tried)
+    sys.exit(bool(tried.faults))

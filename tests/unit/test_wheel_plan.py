@@ -56,6 +56,14 @@ def test_openssl_is_pinned() -> None:
     assert found["version"] in found["url"]
 
 
+def test_every_version_tells_its_verification_outcomes() -> None:
+    """Each section of the changelog lists the inputs whose verdict changed, or says that there are none."""
+    sections = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## [")[1:]
+    assert sections, "CHANGELOG.md has no section"
+    untold = [part.splitlines()[0] for part in sections if "### Verification outcomes\n\n- " not in part]
+    assert untold == []
+
+
 def test_version_stands_once() -> None:
     """Only `_version.py` names the version; the project's metadata and the binary read it there."""
     text = (ROOT / "pyproject.toml").read_text("utf-8")
