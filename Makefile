@@ -12,7 +12,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan bench lint format wheels release-check clean
+.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan bench bench-gateways lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -68,6 +68,11 @@ test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes
 
 bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the README's benchmark table
 	$(BIN)/python benchmarks/run.py
+
+bench-gateways: $(STAMPS)/package $(STAMPS)/test-deps gateways ## the sidecar and the middleware under load
+	PYTHON=$(PYTHON) sh tools/system_packages.sh load
+	$(BIN)/python benchmarks/gateways.py
+	$(BIN)/python benchmarks/open_loop.py
 
 lint: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/lint-deps ## ruff, mypy --strict, C warnings as errors
 	$(BIN)/ruff check .

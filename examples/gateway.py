@@ -122,7 +122,9 @@ def running(command: list[str], target: int | Path, **named: Any) -> Iterator[su
 
 
 @contextlib.contextmanager
-def gateway(name: str, folder: Path, *, service: int, sidecar: str, grpc: int = 0) -> Iterator[int]:
+def gateway(
+    name: str, folder: Path, *, service: int, sidecar: str, grpc: int = 0, prefix: tuple[str, ...] = ()
+) -> Iterator[int]:
     """Run a gateway with its example's configuration on other ports, and give the one it listens on.
 
     Args:
@@ -131,6 +133,7 @@ def gateway(name: str, folder: Path, *, service: int, sidecar: str, grpc: int = 
         service: The port of the service behind it.
         sidecar: The address of the sidecar: ``host:port``, or for nginx ``unix:/path``.
         grpc: The port of the sidecar's gRPC, for envoy-grpc.
+        prefix: What stands before the program: a command that runs it in its place.
     """
     found = GATEWAYS[name]
     path, port = program(found.program), free_port()
@@ -151,7 +154,8 @@ def gateway(name: str, folder: Path, *, service: int, sidecar: str, grpc: int = 
             text = text.replace(old, new)
         (folder / Path(file).name).write_text(text, "utf-8")
     homes = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    with running([path, *found.arguments], port, cwd=folder, env={**os.environ, **homes}):
+    with running([*prefix, path, *found.arguments], port, cwd=folder, env={**os.environ, **homes}) as process:
+        (folder / "gateway.pid").write_text(str(process.pid))
         end_s = time.monotonic() + WAIT_S
         while get(port, [])[0] == 404 and time.monotonic() < end_s:  # Traefik listens before it has routes
             time.sleep(0.05)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure the compilers and headers are there: install them by apt where we are root on Debian,
-# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|memcheck|release|cross ...
+# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|load|memcheck|release|cross ...
 # Touches nothing when everything is in place.
 set -eu
 python=${PYTHON:-python3}
@@ -34,6 +34,9 @@ for feature in "$@"; do
     gateways)
         want nginx test -x /usr/sbin/nginx
         want haproxy test -x /usr/sbin/haproxy
+        ;;
+    load)
+        want wrk which wrk
         ;;
     memcheck)
         want valgrind valgrind --version

@@ -127,6 +127,25 @@ class SnapshotHolder:
                 self.publish_hot()
         return built
 
+    def preheat(self, most: int) -> bool:
+        """Ask for the tables of keys that have none, beside the traffic, before their first tokens earn them.
+
+        Args:
+            most: How many are asked for at once.
+
+        Returns:
+            Whether some are missing that there is room for.
+        """
+        hot = self._hot
+        if not hot.threshold:
+            return False
+        missing = [
+            key for key in self._snapshot.table.slots if key not in hot.tables and hot.has_room_for(key)
+        ]
+        for key in missing[:most]:
+            self._earned(key)
+        return bool(missing)
+
     def heat(self) -> dict[PreparedKey, int]:
         """Return how often each key with a table accepted since the last swap."""
         snapshot = self._snapshot

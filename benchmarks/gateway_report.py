@@ -1,0 +1,71 @@
+"""What the gateway benchmarks write: results/gateways.json and the README's lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway import HERE
+
+ROOT = HERE.parent
+RESULTS = ROOT / "benchmarks" / "results" / "gateways.json"
+BEGIN, END = "<!-- gateways:begin -->", "<!-- gateways:end -->"
+
+
+def ratios(found: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """Return how many times as many requests a second we get in each set-up."""
+    rates = {one["name"]: one["rate"] for part in found.values() for one in part}
+    pairs = [(f"{name} rapidjws", f"{name} PyJWT") for name in (*found, "envoy+API")]
+    pairs += [("envoy rapidjws", "envoy jwt_authn"), ("envoy rapidjws gRPC", "envoy jwt_authn")]
+    return {
+        f"{mine} / {theirs.rpartition(' ')[2]}": rates[mine] / rates[theirs]
+        for mine, theirs in pairs
+        if mine in rates and theirs in rates
+    }
+
+
+def _row(one: dict[str, Any], peer: float | None) -> str:
+    times = f"**{one['rate'] / peer:.2f}**" if peer else "-"
+    spent = f"{one['sidecar_us']:.0f}, {one['front_us']:.0f}"
+    return f"| {one['name']} | {one['rate']:.0f} ({spent}) | {times} |"
+
+
+def lines(results: dict[str, Any]) -> str:
+    """Return the README's lines."""
+    text = [
+        "Requests a second (ES256, loopback): the sidecar with one worker on one core; gateway, service",
+        "and load on the other; in brackets microseconds of CPU a request in the sidecar and in the",
+        "gateway. Written by `make bench-gateways`.",
+        "",
+        "| | requests a second | times PyJWT + uvicorn |",
+        "| --- | ---: | ---: |",
+    ]
+    for rows in results["found"].values():
+        rates = {one["name"]: one["rate"] for one in rows}
+        text += [_row(one, rates.get(f"{one['name'].partition(' ')[0]} PyJWT")) for one in rows]
+    found = results.get("open_loop")
+    if found:
+        text += [
+            "",
+            f"Open loop at {found['share']:.0%} of saturation, {found['rate']:.0f} requests a second for"
+            f" {found['seconds']:.0f} s, latency from",
+            "the scheduled moment, a key rotation and a promotion in the middle:"
+            f" p50 {found['p50_ms']:.2f} ms, p95 {found['p95_ms']:.2f} ms,",
+            f"p99 {found['p99_ms']:.2f} ms; of {found['requests']} requests {found['wrong']} got a wrong"
+            f" verdict and {found['failed']} failed.",
+        ]
+    return "\n".join(text)
+
+
+def write(found: dict[str, Any], taken: dict[str, float], open_loop: dict[str, Any] | None = None) -> None:
+    """Write the results, keeping what this run did not measure, and the README's lines."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"found": {}, "ratios": {}}
+    results["found"].update(found)
+    results["ratios"].update({name: round(value, 3) for name, value in taken.items()})
+    if open_loop is not None:
+        results["open_loop"] = open_loop
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    readme.write_text(f"{text[:start]}\n{lines(results)}\n{text[end:]}")
