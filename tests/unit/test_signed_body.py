@@ -112,7 +112,9 @@ class Watched:
         return VERIFIER.verify(*args, **named)
 
 
-async def through_asgi(messages: list[Any], verifier: Any = VERIFIER) -> tuple[list[Any], list[bytes]]:
+async def through_asgi(
+    messages: list[Any], verifier: Any = VERIFIER, length: int | None = None, signature: str = SIGNATURE
+) -> tuple[list[Any], list[bytes]]:
     """Send messages through the ASGI door; return what it sent, and the bodies that the application read."""
     sent: list[Any] = []
     read: list[bytes] = []
@@ -132,7 +134,8 @@ async def through_asgi(messages: list[Any], verifier: Any = VERIFIER) -> tuple[l
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"x-jws-signature", SIGNATURE.encode())]
+    headers = [(b"x-jws-signature", signature.encode())]
+    headers += [] if length is None else [(b"content-length", str(length).encode())]
     scope = {"type": "http", "path": "/", "headers": headers}
     await JWSMiddleware(app, body=SignedBody(verifier=verifier, max_bytes=64))(scope, receive, send)
     return sent, read
@@ -227,3 +230,25 @@ def test_wsgi_body_that_is_declared_too_long_is_not_read() -> None:
     assert stream.tell() == 0
     lenient = SignedBody(verifier=VERIFIER, max_bytes=64, rollout=rollout(phase="detection"))
     assert through_wsgi(stream, lenient, CONTENT_LENGTH=str(len(PAID) * 9))[2] == [PAID * 9]
+
+
+def test_body_that_is_declared_too_long_is_not_read() -> None:
+    """A declared length past the limit is refused before the first octet is asked for."""
+    waiting = pieces(PAID)
+    sent, read = asyncio.run(through_asgi(waiting, length=65))
+    assert (sent[0]["status"], read, len(waiting)) == (413, [], 1)
+
+
+@pytest.mark.parametrize(("signature", "status"), [("", 401), ("a..b,a..b", 400)])
+def test_body_without_one_signature_is_not_read(signature: str, status: int) -> None:
+    """Where the headers alone decide, nothing of the body is asked for."""
+    waiting = pieces(PAID)
+    sent, read = asyncio.run(through_asgi(waiting, signature=signature))
+    assert (sent[0]["status"], read, len(waiting)) == (status, [], 1)
+
+
+def test_body_without_a_length_is_read_to_the_limit_and_no_further() -> None:
+    """What comes after the limit is left where it is: the memory that a request takes is bounded."""
+    waiting = pieces(*[b"x" * 32] * 9)
+    sent, read = asyncio.run(through_asgi(waiting))
+    assert (sent[0]["status"], read, len(waiting)) == (413, [], 6)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from rapidjws.gateway.answer import Answer, is_ours, trusted_headers, warning_headers
+from rapidjws.gateway.answer import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+_MAY_BE_OURS = (PREFIX[:1].encode(), PREFIX[:1].upper().encode())
+"""How names begin that are looked at more closely: most requests have many others."""
 
 
 class JWSMiddleware:
@@ -65,7 +69,8 @@ class JWSMiddleware:
 
 def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> Asked:
     """Return what a request's scope says."""
-    values = [value for name, value in scope["headers"] if name.lower() == door.field]
+    field = door.field
+    values = [value for name, value in scope["headers"] if name.lower() == field]
     return Asked(values, scope.get("query_string", b""), door.partner(scope), _target(scope), scopes)
 
 
@@ -108,7 +113,11 @@ def _again(first: Message, receive: Receive) -> Receive:
 
 def stripped(scope: Scope) -> Headers:
     """Return the request's headers without those that only a door may set."""
-    return [pair for pair in scope["headers"] if not is_ours(pair[0].decode("latin-1"))]
+    return [
+        pair
+        for pair in scope["headers"]
+        if pair[0][:1] not in _MAY_BE_OURS or not is_ours(pair[0].decode("latin-1"))
+    ]
 
 
 def encoded(headers: Iterable[tuple[str, str]]) -> Headers:

@@ -6,7 +6,8 @@ A door of each framework reads headers in its own way and asks here. What this n
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from array import array
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from rapidjws.engine import parallel
 from rapidjws.engine.decision import AMBIGUOUS
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from rapidjws.engine.decision import Decision
     from rapidjws.engine.engine import Engine
     from rapidjws.gateway.body import SignedBody
+
+INLINE_US: Final = 250
+"""Estimated work, in microseconds, up to which the loop itself decides: to hand it over costs more."""
 
 KEY = "rapidjws"
 """Where the decision stands in a scope, an environ or a request."""
@@ -60,6 +64,16 @@ if TYPE_CHECKING:
         exempt: NotRequired[frozenset[str]]
 
 
+def _is_quick(engine: Engine, token: bytes | None) -> bool:
+    """Return whether a decision keeps the loop for a moment only: no store to ask, no slow algorithm."""
+    if not token or token is AMBIGUOUS:
+        return True
+    snapshot = engine._snapshot
+    if snapshot.guard is not None and snapshot.guard.blocking:
+        return False
+    return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
+
+
 class Door(Generic[RequestT]):
     """Hold the settings of a door.
 
@@ -72,6 +86,9 @@ class Door(Generic[RequestT]):
             header that any client can set.
         realm: The ``realm`` of challenges.
         exempt: Paths that need no token, exactly as they are: health checks.
+
+    Attributes:
+        field: The lower-case name of the header that is read.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: not one of ``engine`` and ``body``, or a place too.
@@ -94,12 +111,8 @@ class Door(Generic[RequestT]):
         self.place = place or TokenPlace()
         self.realm = checked_realm(realm, "door.realm")
         self.exempt = exempt
+        self.field = self.place.field if body is None else body.field
         self._partner_of = partner_of
-
-    @property
-    def field(self) -> bytes:
-        """Return the lower-case name of the header that is read."""
-        return self.place.field if self.body is None else self.body.field
 
     @property
     def limit_bytes(self) -> int:
@@ -139,10 +152,11 @@ class Door(Generic[RequestT]):
                 return self.body.decide(asked, body)
             loop = asyncio.get_running_loop()  # a body is long, and its keys may be slow
             return await loop.run_in_executor(parallel.executor(), self.body.decide, asked, body)
+        engine = self._engine
         token = self.place.token(asked.values, asked.query)
-        return await self._engine.adecide(
-            token, partner=asked.partner, route=asked.route, scopes=asked.scopes
-        )
+        if _is_quick(engine, token):
+            return engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+        return await engine.adecide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
 
     def partner(self, request: RequestT) -> str | None:
         """Return the partner of a request, or None."""
