@@ -141,20 +141,21 @@ def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
 
     A value that is not plain printable ASCII is left empty: the claims hold it.
     """
-    values = dict.fromkeys(TRUSTED, "")
-    values["x-jws-partner"] = plain(decision.partner)
     verified = decision.verified
     if verified is None:
-        values["x-jws-status"] = f"unverified {decision.code}"
-    else:
-        is_jwt = verified.issuer is not None  # a Verifier checks no claims
-        claims = verified.claims if is_jwt else {}
-        values["x-jws-status"] = "verified"
-        values["x-jws-issuer"] = plain(verified.issuer if is_jwt else _signer(verified))
-        values["x-jws-subject"] = plain(claims.get("sub"))
-        values["x-jws-scope"] = plain(" ".join(sorted(scopes_of(claims))))
-        values["x-jws-kid"] = plain(verified.kid)
-    return list(values.items())
+        values = (f"unverified {decision.code}", "", "", "", "", plain(decision.partner))
+        return list(zip(TRUSTED, values, strict=True))
+    is_jwt = verified.issuer is not None  # a Verifier checks no claims
+    claims = verified.claims if is_jwt else {}
+    values = (
+        "verified",
+        plain(verified.issuer if is_jwt else _signer(verified)),
+        plain(claims.get("sub")),
+        plain(" ".join(sorted(scopes_of(claims)))),
+        plain(verified.kid),
+        plain(decision.partner),
+    )
+    return list(zip(TRUSTED, values, strict=True))
 
 
 def _signer(verified: VerifiedJWS) -> str | None:
@@ -164,10 +165,9 @@ def _signer(verified: VerifiedJWS) -> str | None:
 
 def plain(value: object) -> str:
     """Return text that is safe in a header, or nothing (RFC 9110 s.5.5)."""
-    fits = (
-        isinstance(value, str) and len(value) <= VALUE_MAX_CHARS and value.isascii() and value.isprintable()
-    )
-    return str(value).strip() if fits else ""
+    if isinstance(value, str) and len(value) <= VALUE_MAX_CHARS and value.isascii() and value.isprintable():
+        return value.strip()
+    return ""
 
 
 def is_ours(name: str) -> bool:

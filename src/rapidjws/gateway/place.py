@@ -87,9 +87,7 @@ class TokenPlace:
             value = value.strip(b" ") or AMBIGUOUS
         if b"," in value or b" " in value:  # WSGI servers join what was sent twice
             return AMBIGUOUS
-        if (
-            query and self.is_bearer and _names_token(query)
-        ):  # RFC 6750 s.2: MUST NOT use more than one method
+        if query and self.is_bearer and _names_token(query):  # RFC 6750 s.2: one method a request
             return AMBIGUOUS
         return value or None
 
