@@ -1,4 +1,5 @@
 /* python_face.c: see python_face.h. Nothing here decides about a token; token.c and batch.c do. */
+#include "python_claims.h"
 #include "python_record.h"
 
 #include "batch.h"
@@ -16,11 +17,15 @@ typedef struct {
     PyTypeObject *accepted; /* the type of a result, a Record */
     PyObject *slots;        /* slot number -> (key, issuer) */
     PyObject *read;         /* reads the claims of a result that has an issuer */
+    rj_claims_shapes *shapes;
 } face_bound;
 
-enum { BOUND_CAPSULE, BOUND_ACCEPTED, BOUND_SLOTS, BOUND_READ, BOUND_OWNER, BOUND_FIELDS };
+enum { BOUND_CAPSULE, BOUND_ACCEPTED, BOUND_SLOTS, BOUND_READ, BOUND_SHAPES, BOUND_OWNER, BOUND_FIELDS };
 
 static const char FACE_CAPSULE[] = "rapidjws.snapshot";
+static const char FACE_SHAPES[] = "rapidjws.shapes";
+
+static void face_free_shapes(PyObject *capsule) { rj_claims_shapes_free(PyCapsule_GetPointer(capsule, FACE_SHAPES)); }
 
 static int face_unbind(face_bound *bound, PyObject *self)
 {
@@ -28,7 +33,9 @@ static int face_unbind(face_bound *bound, PyObject *self)
     bound->accepted = (PyTypeObject *)PyTuple_GetItem(self, BOUND_ACCEPTED);
     bound->slots = PyTuple_GetItem(self, BOUND_SLOTS);
     bound->read = PyTuple_GetItem(self, BOUND_READ);
-    return bound->snapshot != NULL && bound->accepted != NULL && bound->slots != NULL && bound->read != NULL;
+    bound->shapes = PyCapsule_GetPointer(PyTuple_GetItem(self, BOUND_SHAPES), FACE_SHAPES);
+    return bound->snapshot != NULL && bound->accepted != NULL && bound->slots != NULL && bound->read != NULL
+           && bound->shapes != NULL;
 }
 
 /* The octets of a token that nobody can change: text or bytes. Returns 0 for anything else. */
@@ -72,7 +79,6 @@ static int face_now(int64_t *now_s, PyObject *value)
  * verdict as a number. */
 static PyObject *face_result(const face_bound *bound, PyObject *octets, const rj_token *token)
 {
-    PyObject *payload = NULL;
     PyObject *slot = NULL;
     rj_record *record = NULL;
 
@@ -83,25 +89,26 @@ static PyObject *face_result(const face_bound *bound, PyObject *octets, const rj
     if (slot == NULL) {
         return NULL;
     }
-    payload = PyBytes_FromStringAndSize((const char *)token->payload.ptr, (Py_ssize_t)token->payload.len);
-    if (payload == NULL) {
-        return NULL;
-    }
     record = (rj_record *)PyType_GenericAlloc(bound->accepted, 0);
     if (record == NULL) {
-        Py_DECREF(payload);
         return NULL;
     }
     Py_INCREF(octets);
     record->token = octets;
-    record->payload = payload;
     record->key = PyTuple_GetItem(slot, 0);
     Py_XINCREF(record->key);
     record->issuer = PyTuple_GetItem(slot, 1);
     Py_XINCREF(record->issuer);
     if (record->issuer != Py_None) { /* a Verifier's tokens have none, and their payload is opaque */
+        record->claims = rj_claims_make(bound->shapes, token, bound->read);
         Py_INCREF(bound->read);
         record->read = bound->read;
+    }
+    if (record->claims == NULL) { /* else the payload can be had from the token, if anybody asks */
+        record->payload = PyBytes_FromStringAndSize((const char *)token->payload.ptr, (Py_ssize_t)token->payload.len);
+        if (record->payload == NULL) {
+            Py_CLEAR(record);
+        }
     }
     return (PyObject *)record;
 }
@@ -281,19 +288,28 @@ static PyObject *face_bind(PyObject *module, PyObject *args)
     PyObject *read = NULL;
     PyObject *owner = NULL;
     PyObject *capsule = NULL;
+    PyObject *kept = NULL;
     PyObject *bound = NULL;
     PyObject *result = NULL;
+    rj_claims_shapes *shapes = NULL;
 
     (void)module;
     if (!PyArg_ParseTuple(args, "KOO!OO", &address, &accepted, &PyTuple_Type, &slots, &read, &owner)) {
         return NULL;
     }
-    capsule = PyCapsule_New((void *)(uintptr_t)address, FACE_CAPSULE, NULL);
-    if (capsule == NULL) {
+    shapes = rj_claims_shapes_new();
+    if (shapes == NULL) {
+        return PyErr_NoMemory();
+    }
+    kept = PyCapsule_New(shapes, FACE_SHAPES, face_free_shapes);
+    if (kept == NULL) {
+        rj_claims_shapes_free(shapes);
         return NULL;
     }
-    bound = PyTuple_Pack(BOUND_FIELDS, capsule, accepted, slots, read, owner);
-    Py_DECREF(capsule);
+    capsule = PyCapsule_New((void *)(uintptr_t)address, FACE_CAPSULE, NULL);
+    bound = capsule == NULL ? NULL : PyTuple_Pack(BOUND_FIELDS, capsule, accepted, slots, read, kept, owner);
+    Py_XDECREF(capsule);
+    Py_DECREF(kept);
     if (bound == NULL) {
         return NULL;
     }

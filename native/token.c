@@ -81,6 +81,8 @@ static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_work *
     token->slot_index = RJ_SLOT_NONE;
     token->slot = NULL;
     token->earned = 0;
+    token->members = NULL;
+    token->members_len = 0;
     token->status =
         rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
     if (token->status == RJ_OK) {
@@ -132,6 +134,18 @@ void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *wor
     }
 }
 
+/* Keep the scan's members beside the token: the next token's scan writes over them. */
+static void token_keep_members(rj_token *token, rj_work *work, size_t members_len)
+{
+    void *kept = rj_work_cut(work, members_len * sizeof *work->members);
+
+    if (kept != NULL) {
+        memcpy(kept, work->members, members_len * sizeof *work->members);
+        token->members = kept;
+        token->members_len = members_len;
+    }
+}
+
 void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, int64_t now_s)
 {
     rj_json_report report;
@@ -156,6 +170,9 @@ void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work
     }
     token->status = rj_claims_check(&snapshot->policies[token->slot->issuer], token->payload.ptr, work->members,
                                     report.members_len, now_s);
+    if (token->status == RJ_OK) {
+        token_keep_members(token, work, report.members_len);
+    }
 }
 
 void rj_token_warm(rj_token *token, const rj_snapshot *snapshot)

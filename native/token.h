@@ -16,6 +16,8 @@ typedef struct {
     rj_span input;         /* the JWS Signing Input: the received octets up to the second dot */
     rj_span payload;       /* decoded */
     rj_span signature;     /* decoded */
+    const rj_json_member *members; /* of the payload's root, where its claims were accepted and there was room */
+    size_t members_len;
     const rj_slot *slot;
     uint32_t slot_index;
     rj_fast_group group;   /* batch.c's: which tokens go together */

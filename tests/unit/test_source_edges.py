@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -90,3 +91,12 @@ def test_a_source_shows_itself_without_secrets() -> None:
     assert repr(source) == "<RemoteJWKS https://issuer.example/: no keys>"
     source.start()
     wait_for(lambda: source.status().last_failure == "document")
+
+
+def test_the_applications_random_numbers_are_left_alone() -> None:
+    """Jitter in the background takes nothing from the generator that the application may have seeded."""
+    before = random.getstate()
+    with setup() as at:
+        at.ready()
+        assert at.source.refresh()
+    assert random.getstate() == before

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
+import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import tokens
@@ -50,6 +53,82 @@ def test_claims_cannot_be_assigned(engine: rapidjws.Engine) -> None:
     verified = engine.verify(tokens.token("HS256"), NOW_S)
     with pytest.raises(AttributeError):
         verified.claims = {}  # type: ignore[misc]
+
+
+def signed(payload: str) -> str:
+    """Return a token with exactly this payload."""
+    jwk = tokens.key("HS256")
+    return tokens.sign(jwk, {"alg": "HS256", "kid": jwk.kid}, payload.encode())
+
+
+VALUES = (
+    '"a"', '"b"', '""', '"\\u00e9"', '"\u00e9\U0001f600"', '"a\\"b"', "0", "-0", "-1", "7",
+    "123456789012345678", "1234567890123456789", "18446744073709551615", "-9223372036854775808", "1.5", "1e3",
+    "true", "false", "null", "[]", '["a",{"b":[1]}]', "{}", '{"a":{"b":"c"}}',
+)  # fmt: skip
+
+
+def payloads(names: tuple[str, ...], count: int, seed: int) -> list[str]:
+    """Return claims sets of these further names in this order, their values drawn anew for each."""
+    draw = random.Random(seed)
+    base = json.dumps(tokens.claims())[1:-1]
+    return [
+        "{" + ", ".join([base, *(f'"{name}":{draw.choice(VALUES)}' for name in names)]) + "}"
+        for _ in range(count)
+    ]
+
+
+NAMES = (
+    ("x", "y", "z"),
+    ("x",),
+    ("y", "x"),
+    ("\u00e9", "x"),
+    ("\\u0078", "y"),
+    tuple(f"n{i}" for i in range(60)),
+)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one by one", "in a batch"])
+def test_claims_are_the_tokens_own(many: bool) -> None:
+    """However many tokens of like shapes went before, each one's claims are exactly what it says."""
+    engine = tokens.engine("HS256")
+    texts = [text for seed, names in enumerate(NAMES) for text in payloads(names, 60, seed)]
+    mixed = texts + random.Random(7).sample(texts, len(texts))
+    signed_texts = [signed(text) for text in mixed]
+    found: list[Any] = (
+        engine.verify_many(signed_texts, NOW_S)
+        if many
+        else [engine.verify(token, NOW_S) for token in signed_texts]
+    )
+    for text, verified in zip(mixed, found, strict=True):
+        due = json.loads(text)
+        assert repr(verified.claims) == repr(due)  # types and order as well
+        assert verified.payload == text.encode()
+
+
+def test_what_is_done_to_claims_stays_there() -> None:
+    """Changing one token's claims, at any depth, changes no other's."""
+    engine = tokens.engine("HS256")
+    made = [tokens.token("HS256", roles=["a"], deep={"b": []}, jti=str(number % 3)) for number in range(40)]
+    for token in made:
+        claims = engine.verify(token, NOW_S).claims
+        assert claims == tokens.claims(roles=["a"], deep={"b": []}, jti=claims["jti"])
+        claims["roles"].append("admin")
+        claims["deep"]["b"].append(1)
+        claims["sub"] = "somebody else"
+        del claims["iss"]
+        claims.clear()
+
+
+def test_claims_of_many_threads(engine: rapidjws.Engine) -> None:
+    """Threads that verify tokens of like shapes at once each get their own claims."""
+    made = {signed(text): json.loads(text) for names in NAMES[:3] for text in payloads(names, 100, 3)}
+
+    def right(token: str) -> bool:
+        return engine.verify(token, NOW_S).claims == made[token]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(right, [*made] * 20))
 
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="this interpreter does not count references")

@@ -6,12 +6,12 @@ never does: follow a redirect, or let one issuer's trouble reach another.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.engine.seams import KeyState, no_events
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 JITTER = 0.1
 INVALIDATE_MIN_S = 1.0
 """Announced changes closer together than this are one."""
+
+_chance = SystemRandom().random  # a background thread leaves the application's own generator alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +266,7 @@ class RemoteJWKS(Source):
             self._applied = number
             self._failures, self._last_failure = 0, None
             self._good_at, self._fresh_until = started, started + life_s
-            self._next_at = started + life_s * self.freshness.refresh_at * (1 - JITTER * random.random())
+            self._next_at = started + life_s * self.freshness.refresh_at * (1 - JITTER * _chance())
             if keys is not None:
                 self._etag = etag_of(answer.headers)
                 self._held = keys
@@ -307,7 +309,7 @@ class RemoteJWKS(Source):
         rules = self.freshness
         grown_s: float = min(rules.retry_max_s, rules.retry_min_s * 2 ** min(self._failures - 1, 30))
         asked_s = retry_after_s(failed.retry_after, self._clock.time()) or 0.0
-        return max(grown_s * (0.5 + 0.5 * random.random()), min(asked_s, rules.retry_after_max_s))
+        return max(grown_s * (0.5 + 0.5 * _chance()), min(asked_s, rules.retry_after_max_s))
 
     # --- the last good set -------------------------------------------------------------------------------
 
@@ -361,7 +363,7 @@ class RemoteJWKS(Source):
         self._flying = self._again = False
         self._wake_at = None
         if self._started:
-            self._next_at = min(self._next_at, self._clock.monotonic() + random.random())
+            self._next_at = min(self._next_at, self._clock.monotonic() + _chance())
             self._plan()
 
     def __repr__(self) -> str:
