@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -88,12 +89,14 @@ class Later(grpc.aio.ServerInterceptor):  # type: ignore[misc,name-defined]
         return await continuation(details)
 
 
-def served(test: Callable[[Any, Later], Awaitable[None]], **settings: Any) -> None:
+def served(
+    test: Callable[[Any, Later], Awaitable[None]], pool: ThreadPoolExecutor | None = None, **settings: Any
+) -> None:
     """Run a test against a server and a channel to it."""
 
     async def run() -> None:
         later = Later()
-        server = grpc.aio.server(interceptors=[JWSInterceptor(**settings), later])
+        server = grpc.aio.server(pool, interceptors=[JWSInterceptor(**settings), later])
         make = {
             (False, False): grpc.unary_unary_rpc_method_handler,
             (False, True): grpc.unary_stream_rpc_method_handler,
@@ -269,6 +272,18 @@ def test_method_that_is_not_there_is_unimplemented() -> None:
             assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
     served(test, engine=engine())
+
+
+def test_decision_is_gone_when_the_call_is() -> None:
+    """Threads that served a call know nothing of it afterwards."""
+    with ThreadPoolExecutor(1) as pool:
+
+        async def test(channel: Any, later: Later) -> None:
+            for kind in ("unary_sync", "stream_out_sync"):
+                await call(channel, kind, metadata_of(bearer(token())))
+                assert pool.submit(DECISION.get).result(60) is None
+
+        served(test, pool, engine=engine())
 
 
 def test_calls_have_no_body_to_sign() -> None:

@@ -229,3 +229,11 @@ def test_a_slow_body_holds_nobody_up(detached_door: int) -> None:
         while piece := link.recv(65536):
             answer += piece
     assert b" 200 OK" in answer.partition(b"\r\n")[0]
+
+
+def test_body_that_is_declared_too_long_is_not_waited_for(detached_door: int) -> None:
+    """A declared length past the limit is answered before an octet of the body came."""
+    head = f"POST /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {LIMIT_BYTES + 1}\r\n"
+    with contextlib.closing(socket.create_connection(("127.0.0.1", detached_door), 60)) as link:
+        link.sendall(f"{head}X-JWS-Signature: {signed(ORDER)[0][1]}\r\n\r\n".encode())
+        assert b" 413 " in link.recv(65536).partition(b"\r\n")[0]

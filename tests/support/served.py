@@ -104,23 +104,26 @@ def aiohttp(app: Any) -> Iterator[int]:
     from aiohttp import web
 
     listener = socket.create_server(("127.0.0.1", 0))
-    loop = asyncio.new_event_loop()
-    ready, done = threading.Event(), asyncio.Event()
+    ready = threading.Event()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def serve() -> None:
-        runner = web.AppRunner(app, access_log=None)
+        done = asyncio.Event()
+        running.append((asyncio.get_running_loop(), done))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         await web.SockSite(runner, listener).start()
         ready.set()
         await done.wait()
         await runner.cleanup()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     assert ready.wait(READY_S)
     try:
         yield listener.getsockname()[1]
     finally:
+        loop, done = running[0]
         loop.call_soon_threadsafe(done.set)
         thread.join(READY_S)
-        loop.close()
+        listener.close()
