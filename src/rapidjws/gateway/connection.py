@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._since_s = loop.time()
         self._busy = False
+        self._is_blocked = False
         self._under_way = 0
 
     def requested(
@@ -95,11 +96,13 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Read no more from a client that does not read."""
         self.touch(busy=True)
+        self._is_blocked = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on reading."""
+        self._is_blocked = False
         self.touch(busy=False)
         self.resume_reading()
 
@@ -128,7 +131,9 @@ class Connection(asyncio.Protocol):
                 self.fail(431)
 
     def touch(self, *, busy: bool) -> None:
-        """Begin to count the time of a request, or of a rest."""
+        """Begin to count the time of a request, or of a rest; who does not read gets no new time."""
+        if self._is_blocked:
+            return
         self._busy = busy
         self._since_s = self._loop.time()
 
