@@ -168,6 +168,17 @@ def test_kept_file_that_is_not_ours_is_not_used(world: World) -> None:
     assert (world.code(world.start()), world.fetches) == ("ok", 4)
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_kept_file_of_another_user_is_not_used(world: World, tmp_path: Path) -> None:
+    """A file that somebody else put in a shared place is fetched anew; a shipped one may be anyone's."""
+    assert world.start().refresh()
+    os.chown(world.kept, 12345, 12345)
+    assert (world.code(world.start()), world.fetches) == ("ok", 2)
+    os.chown(world.kept, 12345, 12345)
+    other = tmp_path / "other.json"
+    assert (world.code(world.start(kept=other, shipped=world.kept)), world.fetches) == ("ok", 2)
+
+
 def test_place_that_cannot_be_written_is_no_obstacle(world: World, tmp_path: Path) -> None:
     """Without a place for the set each start fetches, and verifies."""
     nowhere = world.start(kept=tmp_path / "absent" / "sender.json")

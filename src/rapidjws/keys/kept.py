@@ -7,6 +7,7 @@ due nothing is loaded that a fetch needs. For a server that stays up use ``Remot
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,7 @@ class KeptVerifier:
     Args:
         url: The https URL of the set.
         kept: The file that keeps it, as ``RemoteJWKS(last_good=...)`` does; written anew after each fetch.
+            One of another user is not read, so it may lie in ``/tmp``.
         algorithms: The ``alg`` values accepted; required.
         shipped: A file of the same form that came with the code and is never written, or None.
         crit: As for ``Verifier``: ``"b64"`` accepts unencoded payloads.
@@ -159,12 +161,16 @@ class KeptVerifier:
 
     def _adopt(self) -> None:
         """Take the newer one of the kept sets that are whole, of this URL, and not too old."""
-        now_s, most = self._clock.time(), self._transport.max_bytes
-        found = [
-            lastgood.read(path, self.url, now_s=now_s, max_age_s=self._stale_limit_s, max_bytes=most)
-            for path in (self._kept, self._shipped)
-            if path is not None
-        ]
+        read = partial(
+            lastgood.read,
+            url=self.url,
+            now_s=self._clock.time(),
+            max_age_s=self._stale_limit_s,
+            max_bytes=self._transport.max_bytes,
+        )
+        found = [read(self._kept, is_ours=True)]
+        if self._shipped is not None:  # whoever shipped the code could as well have changed it
+            found.append(read(self._shipped))
         for one in sorted((one for one in found if one is not None), key=lambda one: -one.fetched_at_s):
             if self._take(one.body, one.fetched_at_s):
                 return

@@ -80,7 +80,9 @@ def write(path: Path, url: str, kept: LastGood) -> None:
     write_atomically(path, json.dumps({**fields, "sha256": _digest(url, fields)}).encode())
 
 
-def read(path: Path, url: str, *, now_s: float, max_age_s: float, max_bytes: int) -> LastGood | None:
+def read(
+    path: Path, url: str, *, now_s: float, max_age_s: float, max_bytes: int, is_ours: bool = False
+) -> LastGood | None:
     """Return what was kept for a URL, or None where there is nothing fit for use.
 
     Args:
@@ -89,12 +91,15 @@ def read(path: Path, url: str, *, now_s: float, max_age_s: float, max_bytes: int
         now_s: Seconds since the epoch.
         max_age_s: Oldest set used; one from the future is not used either.
         max_bytes: Largest set.
+        is_ours: Whether the file must be this user's, or root's: it may lie where others may put files.
     """
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             if os.name == "posix" and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 return None  # others could have put keys of theirs in
+            if is_ours and os.name == "posix" and found.st_uid not in (0, os.geteuid()):
+                return None  # or a file of theirs
             octets = file.read(2 * max_bytes + SLACK_BYTES)
         fields = json.loads(octets)
         whole = fields["version"] == VERSION and fields["sha256"] == _digest(url, fields)
