@@ -99,6 +99,15 @@ def test_rollout_decides_about_bodies_too() -> None:
     assert body.decide(asked(SIGNATURE.encode()), None).place == "body"
 
 
+def test_signed_body_holds_no_scopes() -> None:
+    """Where a route asks for scopes, a body that is no JWT does not suffice, however good its signature is."""
+    body = SignedBody(verifier=VERIFIER)
+    signed = asked(SIGNATURE.encode())
+    assert body.decide(signed, PAID).code == "ok"
+    decision = body.decide(signed._replace(scopes=("pay",)), PAID)
+    assert (decision.outcome, decision.code, decision.scopes_due) == ("deny", "insufficient_scope", ("pay",))
+
+
 class Watched:
     """Be a verifier that notes the thread it runs on."""
 

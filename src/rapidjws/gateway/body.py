@@ -39,6 +39,7 @@ class SignedBody:
         signature_header: The header of the detached signature; None where the body itself is the JWS.
         max_bytes: Largest body; of a body that is the JWS, the verifier's ``max_token_bytes`` is a limit too.
         rollout: What becomes of a verdict; None refuses what is not good, or leaves it to the engine's own.
+            Of a Verifier's results, a partner's rules on issuers, claims and scopes find none.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
