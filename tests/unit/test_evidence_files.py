@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -88,6 +89,21 @@ def test_crash_before_the_archive_loses_nothing(tmp_path: Path, monkeypatch: pyt
     EvidenceFiles(tmp_path).compact()
     assert list(tmp_path.glob("*.tmp")) == []
     assert seen(tmp_path) == 4
+
+
+def test_file_taken_for_a_leftover_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that another removes before its writer could lock it costs no count."""
+    flock, others = fcntl.flock, [EvidenceFiles(tmp_path)]
+
+    def late(descriptor: object, mode: int) -> None:
+        if others:
+            others.pop().compact()
+        flock(descriptor, mode)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    worker(tmp_path, 3)
+    assert others == []
+    assert seen(tmp_path) == 3
 
 
 def test_living_worker_is_never_taken(tmp_path: Path) -> None:

@@ -67,12 +67,8 @@ class EvidenceFiles:
         Raises:
             OSError: It cannot be written.
         """
-        import fcntl
-
-        fresh = self._folder / f"{self.name}.{secrets.token_hex(4)}.tmp"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fresh, descriptor = self._fresh()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(octets)
             os.replace(fresh, self._folder / self.name)
@@ -83,6 +79,19 @@ class EvidenceFiles:
             raise
         self._let_go()
         self._descriptor = descriptor
+
+    def _fresh(self) -> tuple[Path, int]:
+        """Return a new file and its descriptor, which holds its lock; raises OSError."""
+        import fcntl
+
+        while True:
+            path = self._folder / f"{self.name}.{secrets.token_hex(4)}.tmp"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                    return path, descriptor
+            os.close(descriptor)  # another took it for a leftover before it was locked
 
     def others(self) -> Counts:
         """Return what other workers counted, living and ended; what cannot be read is left out."""

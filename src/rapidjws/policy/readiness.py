@@ -1,4 +1,4 @@
-"""The readiness report: which partners sign, which fail and why, and who would be refused tomorrow.
+"""The readiness report: which partners sign, which fail and why, who would be refused tomorrow.
 
 What this never does: guess. A partner without requests is silent, not ready.
 """
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.engine.decision import ENFORCEMENT, OK
+from rapidjws.policy.escalation import DAY_S, Escalation, escalations
 from rapidjws.policy.rows import HOUR_S, Row, Tally
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from rapidjws.policy.rollout import Rollout
     from rapidjws.policy.stages import Phase
 
-DAY_S: Final = 86_400
 UNKNOWN: Final = "(unknown callers)"
 
 
@@ -49,7 +49,11 @@ class PartnerReadiness:
         why: Why, or why not.
         p50_us: Half of its requests were decided within this time, microseconds; an upper bound.
         p99_us: 99 of 100.
+        latency: Requests by the power of two of nanoseconds that verification took.
         days: Day since the epoch, requests, failed.
+        unknown_kids: Kids that no key has.
+        other_algorithms: Algorithms of tokens that were refused for them.
+        enforce_on_s: The announced date of enforcement for it, seconds since the epoch, or None.
     """
 
     partner: str
@@ -66,16 +70,54 @@ class PartnerReadiness:
     why: str
     p50_us: float
     p99_us: float
+    latency: tuple[int, ...]
     days: tuple[tuple[int, int, int], ...]
+    unknown_kids: tuple[Seen, ...] = ()
+    other_algorithms: tuple[Seen, ...] = ()
+    enforce_on_s: int | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether it sent requests on the last day, all of them with a good token."""
+        return self.recent > 0 and self.recent_failed == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Hold one outcome of the shadow comparison.
+
+    Attributes:
+        partner: The partner, or ``UNKNOWN``.
+        route: The route with a stage of its own, ``""`` for all others.
+        seen: The outcome in words, how often and when.
+    """
+
+    partner: str
+    route: str
+    seen: Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Hold the report: when it was made, whether the plan is frozen, and one row a partner."""
+    """Hold the report.
+
+    Attributes:
+        at_s: When it was made, seconds since the epoch.
+        frozen: Whether the plan is frozen.
+        partners: A row a partner.
+        p50_us: Half of all requests were decided within this time, microseconds; an upper bound.
+        p99_us: 99 of 100.
+        shadow: What the comparison with an incumbent came to.
+        escalations: What is to be taken up with whom.
+    """
 
     at_s: int
     frozen: bool
     partners: tuple[PartnerReadiness, ...]
+    p50_us: float = 0.0
+    p99_us: float = 0.0
+    shadow: tuple[Compared, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
@@ -92,22 +134,39 @@ def readiness(rollout: Rollout, now_s: int) -> Readiness:
     Returns:
         One row a configured partner, in their order, and one for unknown callers.
     """
+    counts = rollout.evidence.counts()
     sums: dict[str, Row] = {}
-    for (name, _), row in rollout.evidence.rows().items():
+    total = Row()
+    for (name, _), row in counts.rows.items():
         sums.setdefault(name, Row()).add(row)
+        total.add(row)
     rows = [
         _partner(rollout, partner, sums.get(name, Row()), now_s) for name, partner in rollout.partners.items()
     ]
     if "" in sums:
         rows.append(_partner(rollout, None, sums[""], now_s))
-    return Readiness(at_s=now_s, frozen=rollout.state.plan().frozen, partners=tuple(rows))
+    return Readiness(
+        at_s=now_s,
+        frozen=rollout.state.plan().frozen,
+        partners=tuple(rows),
+        p50_us=total.latency_ns(0.5) / 1000,
+        p99_us=total.latency_ns(0.99) / 1000,
+        shadow=tuple(
+            Compared(partner=name or UNKNOWN, route=route, seen=seen)
+            for (name, route), row in sorted(counts.rows.items())
+            if not name or name in rollout.partners
+            for seen in _seen(row.shadow)
+        ),
+        escalations=escalations(rollout, counts, now_s),
+    )
 
 
 def _partner(rollout: Rollout, partner: Partner | None, row: Row, now_s: int) -> PartnerReadiness:
     rules = rollout.default if partner is None else partner
     name = None if partner is None else partner.name
     stage = rollout.state.plan().find(name, None)[1]
-    recent = row.since(now_s - DAY_S)
+    recent = row.since(now_s - DAY_S, now_s)
+    dates = [date_s for date_s in (stage.enforce_on_s, rules.allow_listed_until_s) if date_s is not None]
     rejected, why = _tomorrow(rules, row, recent, stage.phase_for(name), now_s)
     return PartnerReadiness(
         partner=UNKNOWN if name is None else name,
@@ -124,7 +183,11 @@ def _partner(rollout: Rollout, partner: Partner | None, row: Row, now_s: int) ->
         why=why,
         p50_us=row.latency_ns(0.5) / 1000,
         p99_us=row.latency_ns(0.99) / 1000,
+        latency=tuple(row.latency),
         days=_days(row),
+        unknown_kids=_seen(row.kids),
+        other_algorithms=_seen(row.other_algs),
+        enforce_on_s=max(dates, default=None),
     )
 
 

@@ -27,7 +27,7 @@ from rapidjws.policy.stages import EVERYONE, EVERYWHERE, Phase, Plan, Stage, Sta
 from rapidjws.policy.state import Change, MemoryState, PlanState, StateFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from rapidjws.engine.seams import Event
     from rapidjws.engine.snapshot import Token
@@ -67,6 +67,7 @@ class Rollout:
         guard_rails: What a promotion needs.
         issuer_leeway_s: The issuers' own leeway in seconds, which a partner's wider one adds to.
         shadow: An incumbent verifier to compare with, or None.
+        key_sources: The name of a key source, its URL, -> the ``iss`` it serves, for escalations.
         clock: Gives seconds since the epoch, for changes.
 
     Raises:
@@ -83,6 +84,7 @@ class Rollout:
         "default",
         "evidence",
         "guard_rails",
+        "key_sources",
         "partners",
         "state",
     )
@@ -96,6 +98,7 @@ class Rollout:
         guard_rails: GuardRails | None = None,
         issuer_leeway_s: int = limits.LEEWAY_DEFAULT_S,
         shadow: Shadow | None = None,
+        key_sources: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self.partners: dict[str, Partner] = {}
@@ -113,6 +116,7 @@ class Rollout:
         self._leeway_s = issuer_leeway_s
         self._clock = clock
         self._shadow = shadow
+        self.key_sources = dict(key_sources or {})
         self._lock = threading.Lock()
         self._watched: dict[StageKey, tuple[int, Tally]] = {}
 
