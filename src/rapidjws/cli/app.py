@@ -12,6 +12,7 @@ from rapidjws.cli.jwk import jwk
 from rapidjws.cli.jwks import jwks
 from rapidjws.cli.keygen import keygen
 from rapidjws.cli.keys import app as keys
+from rapidjws.cli.notify import notify
 from rapidjws.cli.openssl import openssl
 from rapidjws.cli.rollout import rollout
 from rapidjws.cli.serve import serve
@@ -36,6 +37,7 @@ app.command()(diagnose)
 app.command()(diff)
 app.command()(openssl)
 app.command()(serve)
+rollout.command()(notify)
 app.add_typer(rollout, name="rollout")
 app.command()(demo)
 app.command()(version)

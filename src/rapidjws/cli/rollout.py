@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,12 +15,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rapidjws.cli.rollout_show import show_report
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.config import read_file
-from rapidjws.policy.readiness import Readiness, readiness
-from rapidjws.policy.readiness_html import page, when
+from rapidjws.policy.plots import when
+from rapidjws.policy.readiness import readiness
+from rapidjws.policy.readiness_html import page
 from rapidjws.policy.rollout import Rollout
-from rapidjws.policy.sections import moment_s, rollout_from
+from rapidjws.policy.sections import key_sources_of, moment_s, rollout_from
 from rapidjws.policy.stages import checked_phase
 from rapidjws.policy.state import plan_members
 
@@ -39,20 +42,34 @@ def _group() -> None:
     """Look at a rollout, and change it while it runs."""
 
 
-def _load(config: Path) -> Rollout:
+def load(config: Path) -> Rollout:
     """Return the rollout of a configuration whose state is shared; raises ConfigurationError."""
     found = read_file(config)[1]
     if "state" not in found.get("rollout", {}):
         raise error_for("configuration_invalid", "rollout.state", "a folder that the workers share", "none")
     leeway_s = min(issuer.get("leeway_s", 60) for issuer in found["issuers"])
     partners = found.get("partners", [])
-    return rollout_from(found["rollout"], partners, folder=config.parent, issuer_leeway_s=leeway_s)
+    return rollout_from(
+        found["rollout"],
+        partners,
+        folder=config.parent,
+        issuer_leeway_s=leeway_s,
+        key_sources=key_sources_of(found["issuers"]),
+    )
+
+
+def _login() -> str:
+    """Return who is logged in, or the number of a user that has no name here."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _change(command: str, config: Path, action: Callable[[Rollout, str], object], by: str | None) -> None:
     try:
-        one = _load(config)
-        action(one, by or getpass.getuser())
+        one = load(config)
+        action(one, by or _login())
     except RapidJWSError as refused:
         print(f"rapidjws rollout {command}: {refused}", file=sys.stderr)
         raise typer.Exit(2 if command == "status" else 1) from None
@@ -68,6 +85,7 @@ def promote(
     to: To = None,
     canary: Annotated[float, typer.Option(help="Percent of partners that go on.")] = 100.0,
     enforce_on: Annotated[str | None, typer.Option(help="The announced date, 2027-01-31.")] = None,
+    if_revision: Annotated[int | None, typer.Option(help="Only on this revision of the plan.")] = None,
     why: Why = "",
     by: By = None,
     force: Annotated[bool, typer.Option("--force", help="Override the guard rails.")] = False,
@@ -82,6 +100,7 @@ def promote(
             to=None if to is None else checked_phase(to),
             canary_percent=canary,
             enforce_on_s=None if enforce_on is None else moment_s("enforce_on", enforce_on),
+            if_revision=if_revision,
             why=why,
             force=force,
         )
@@ -116,7 +135,7 @@ def thaw(config: Config, why: Why = "", by: By = None) -> None:
 
 def _read(command: str, config: Path) -> Rollout:
     try:
-        return _load(config)
+        return load(config)
     except RapidJWSError as refused:
         print(f"rapidjws rollout {command}: {refused}", file=sys.stderr)
         raise typer.Exit(2) from None
@@ -157,17 +176,5 @@ def report(
     if as_json:
         print(json.dumps(found.as_dict()))
     elif html is None:
-        _show(found)
+        show_report(found)
     raise typer.Exit(1 if any(one.rejected_tomorrow for one in found.partners) else 0)
-
-
-def _show(found: Readiness) -> None:
-    table = Table(
-        "partner", "phase", "requests", "verified", "last day", "failed", "why", "tomorrow", box=None
-    )
-    for one in found.partners:
-        codes = ", ".join(f"{seen.name} {seen.count}" for seen in one.failures[:3]) or "-"
-        style = "bold red" if one.rejected_tomorrow else None if one.recent else "dim"
-        counts = (one.requests, one.verified, one.recent, one.recent_failed)
-        table.add_row(one.partner, one.phase, *(str(n) for n in counts), codes, one.why, style=style)
-    Console().print(table)

@@ -54,17 +54,22 @@ def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
 
 def load(path: Path) -> Served:
     """Return what a configuration file asks for; raises RapidJWSError."""
-    from rapidjws.policy.config import ConfigFile
-    from rapidjws.policy.sections import rollout_from
+    from rapidjws.policy.config import ConfigFile, read_file
+    from rapidjws.policy.relay import Relay
+    from rapidjws.policy.sections import key_sources_of, rollout_from, shadow_from
 
-    config = ConfigFile(path)
+    relay = Relay()
+    config = ConfigFile(path, events=relay)
     engine = config.engine
     rollout = rollout_from(
         config.section("rollout") or {},
         config.section("partners") or [],
         folder=path.parent,
         issuer_leeway_s=min(issuer.leeway_s for issuer in engine.issuers),
+        shadow=shadow_from(config.section("shadow") or {}),
+        key_sources=key_sources_of(read_file(path)[1]["issuers"]),
     )
+    relay.hand_to(rollout.note)
     engine.rollout = rollout
     config.watch()
     return Served(engine=engine, rollout=rollout, reload=config.reload, sources=lambda: _told(config))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rapidjws.engine.seams import KeySource, Recorder, ReplayStore, RevocationStore
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-_FIXED: Final = ("engine", "revocations", "replay", "rollout", "partners", "server")
+_FIXED: Final = ("engine", "revocations", "replay", "rollout", "partners", "shadow", "server")
 
 
 def _picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:

@@ -20,6 +20,21 @@ if TYPE_CHECKING:
     from rapidjws.engine.result import VerifiedJWS
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._@:/-]{1,128}\Z")
+_ADDRESS: Final = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z"
+)
+"""One addr-spec (RFC 5322 s.3.4.1), no quotes, comments or display name: it can name one mailbox only."""
+
+
+def checked_address(place: str, value: object) -> str:
+    """Return a mail address.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: not one plain address.
+    """
+    if not isinstance(value, str) or not _ADDRESS.match(value):
+        raise error_for("configuration_invalid", place, expected="a mail address, name@host")
+    return value
 
 
 def checked_when_s(place: str, value: object) -> int:
@@ -93,10 +108,8 @@ class Partner:
             raise error_for(
                 "configuration_invalid", "partner.leeway_s", expected=f"0 to {limits.LEEWAY_MAX_S}"
             )
-        if self.contact is not None and (
-            not isinstance(self.contact, str) or "@" not in self.contact or not self.contact.isprintable()
-        ):
-            raise error_for("configuration_invalid", "partner.contact", expected="a mail address")
+        if self.contact is not None:
+            checked_address("partner.contact", self.contact)
 
     def is_allow_listed(self, now_s: int) -> bool:
         """Return whether it is let through in the phase ``allow_list``; on its end date no more."""

@@ -77,6 +77,11 @@ class PartnerReadiness:
     enforce_on_s: int | None = None
 
     @property
+    def is_known(self) -> bool:
+        """Return whether it is a configured partner, not the unknown callers."""
+        return self.partner != UNKNOWN
+
+    @property
     def is_ready(self) -> bool:
         """Return whether it sent requests on the last day, all of them with a good token."""
         return self.recent > 0 and self.recent_failed == 0

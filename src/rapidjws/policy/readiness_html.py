@@ -1,32 +1,31 @@
-"""The readiness report as one HTML page that needs nothing else: no script, plots as SVG."""
+"""The readiness report as one HTML page that needs nothing else: no script, plots as SVG.
+
+What this never does: let a browser fetch or run anything (its content security policy forbids all but its own
+style), or put a foreign name on the page as markup.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from rapidjws.policy.plots import days_plot, latency_plot, when
+
 if TYPE_CHECKING:
-    from rapidjws.policy.readiness import PartnerReadiness, Readiness, Seen
+    from rapidjws.policy.escalation import Escalation
+    from rapidjws.policy.readiness import Compared, PartnerReadiness, Readiness, Seen
 
 _STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;
 color:#1c2430;background:#fff}
 table{border-collapse:collapse;width:100%;margin:1rem 0}th,td{text-align:left;padding:.3rem .7rem;
-border-bottom:1px solid #d8dee6;vertical-align:top}td.n,th.n{text-align:right;
+border-bottom:1px solid #d8dee6;vertical-align:top;overflow-wrap:anywhere}td.n,th.n{text-align:right;
 font-variant-numeric:tabular-nums}
 .no{color:#a3221b;font-weight:600}.yes{color:#1d6b3a}.quiet{color:#5d6877}h2{margin-top:2.2rem}
-svg{display:block;margin:.6rem 0}rect.good{fill:#3f7fbf}rect.bad{fill:#c7503f}
-text{font-size:11px;fill:#5d6877}
+svg{display:block;margin:.6rem 0;max-width:100%}rect.good{fill:#3f7fbf}rect.bad{fill:#c7503f}
+text{font-size:11px;fill:#5d6877}.plots{display:flex;flex-wrap:wrap;gap:0 2rem}
 """
-_WIDTH: Final = 640
-_HEIGHT: Final = 110
-_DAYS_SHOWN: Final = 60
-
-
-def when(moment_s: int) -> str:
-    """Return a moment in words, UTC, to the minute."""
-    return datetime.fromtimestamp(moment_s, timezone.utc).strftime("%Y-%m-%d %H:%M")
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def page(report: Readiness) -> str:
@@ -35,12 +34,16 @@ def page(report: Readiness) -> str:
     rows = "".join(_row(one) for one in report.partners)
     parts = "".join(_section(one) for one in report.partners)
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Readiness for signatures</title>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width"><title>Readiness for signatures</title>'
         f"<style>{_STYLE}</style></head><body><h1>Readiness for signatures</h1>"
-        f'<p class="quiet">{when(report.at_s)} UTC.{frozen}</p>'
+        f'<p class="quiet">{when(report.at_s)} UTC.{frozen} Verification added at most {report.p50_us:.0f} '
+        f"&micro;s to half of all requests, {report.p99_us:.0f} &micro;s to 99 of 100.</p>"
         '<table><tr><th>Partner</th><th>Phase</th><th class="n">Requests</th><th class="n">Verified</th>'
         '<th class="n">Last day</th><th class="n">Failed</th><th class="n">p50 / p99 &micro;s</th>'
-        f"<th>Refused, if tomorrow were enforced</th></tr>{rows}</table>{parts}</body></html>"
+        f"<th>Refused, if tomorrow were enforced</th></tr>{rows}</table>"
+        f"{_escalations(report.escalations)}{_shadow(report.shadow)}{parts}</body></html>"
     )
 
 
@@ -55,12 +58,49 @@ def _row(one: PartnerReadiness) -> str:
     )
 
 
+def _escalations(found: tuple[Escalation, ...]) -> str:
+    if not found:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(one.partner or '-')}</td><td>{escape(one.contact or '-')}</td>"
+        f"<td>{escape(one.summary)}</td><td class='n'>{one.count}</td><td>{when(one.first_s)}</td>"
+        f"<td>{when(one.last_s)}</td><td>"
+        f"{'<br>'.join(f'{escape(name)}: {escape(value)}' for name, value in one.evidence)}</td></tr>"
+        for one in found
+    )
+    return (
+        "<h2>To take up</h2><table><tr><th>Partner</th><th>Contact</th><th>What</th><th class='n'>Count</th>"
+        f"<th>First seen</th><th>Last seen</th><th>Evidence</th></tr>{rows}</table>"
+    )
+
+
+def _shadow(found: tuple[Compared, ...]) -> str:
+    if not found:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(one.partner)}</td><td>{escape(one.route or 'all others')}</td>"
+        f"<td>{escape(one.seen.name.replace('_', ' '))}</td><td class='n'>{one.seen.count}</td>"
+        f"<td>{when(one.seen.first_s)}</td><td>{when(one.seen.last_s)}</td></tr>"
+        for one in found
+    )
+    return (
+        "<h2>Beside the incumbent</h2><table><tr><th>Partner</th><th>Route</th><th>Outcome</th>"
+        f"<th class='n'>Count</th><th>First seen</th><th>Last seen</th></tr>{rows}</table>"
+    )
+
+
 def _section(one: PartnerReadiness) -> str:
     contact = f" &middot; {escape(one.contact)}" if one.contact else ""
     failures = _table("Code", one.failures) if one.failures else "<p>No failures.</p>"
+    tables = (
+        ("Algorithm", one.algorithms),
+        ("Unknown kid", one.unknown_kids),
+        ("Algorithm refused", one.other_algorithms),
+    )
     return (
         f"<h2>{escape(one.partner)}</h2><p class='quiet'>{escape(one.phase)}{contact}, {one.refused} refused"
-        f"</p>{_plot(one)}{failures}{_table('Algorithm', one.algorithms) if one.algorithms else ''}"
+        f"</p><div class='plots'>{days_plot(one.days)}{latency_plot(one.latency)}</div>{failures}"
+        f"{''.join(_table(title, seen) for title, seen in tables if seen)}"
     )
 
 
@@ -73,30 +113,4 @@ def _table(title: str, seen: tuple[Seen, ...]) -> str:
     return (
         f'<table><tr><th>{title}</th><th class="n">Count</th><th>First seen</th><th>Last seen</th></tr>'
         f"{rows}</table>"
-    )
-
-
-def _plot(one: PartnerReadiness) -> str:
-    """Return a bar a day: good requests below, failed ones above."""
-    days = one.days[-_DAYS_SHOWN:]
-    if not days:
-        return "<p>No requests yet.</p>"
-    most = max(total for _, total, _ in days)
-    step = _WIDTH / _DAYS_SHOWN
-    bars = []
-    for number, (day, total, failed) in enumerate(days):
-        bad = failed / most * _HEIGHT
-        good = (total - failed) / most * _HEIGHT
-        x = number * step
-        title = f"<title>{when(day * 86_400)[:10]}: {total} requests, {failed} failed</title>"
-        bars.append(
-            f'<rect class="good" x="{x:.1f}" y="{_HEIGHT - good:.1f}" width="{step - 1.5:.1f}" '
-            f'height="{good:.1f}">{title}</rect>'
-            f'<rect class="bad" x="{x:.1f}" y="{_HEIGHT - good - bad:.1f}" width="{step - 1.5:.1f}" '
-            f'height="{bad:.1f}">{title}</rect>'
-        )
-    first, last = when(days[0][0] * 86_400)[:10], when(days[-1][0] * 86_400)[:10]
-    return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT + 18}" role="img">{"".join(bars)}'
-        f'<text x="0" y="{_HEIGHT + 14}">{first} to {last}, at most {most} a day; failed on top</text></svg>'
     )

@@ -6,6 +6,7 @@ Ranges are checked by the constructors that take the settings; this checks names
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, NoReturn
 
 from rapidjws.errors import error_for
@@ -16,6 +17,7 @@ TEXTS: Final = "texts"
 WHOLE: Final = "a whole number"
 NUMBER: Final = "a number"
 SWITCH: Final = "true or false"
+DATE: Final = "a date"
 
 SOURCE_FIELDS: Final = {
     "jwks_url": TEXT,
@@ -77,12 +79,31 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     "rollout": {
         "state": TEXT,
         "phase": TEXT,
-        "enforce_on": TEXT,
+        "enforce_on": DATE,
         "max_error_rate": NUMBER,
         "min_evidence": WHOLE,
         "window_s": WHOLE,
         "automatic_rollback": SWITCH,
         "rollback_error_rate": NUMBER,
+    },
+    "shadow": {
+        "incumbent": TEXT,
+        "sample": NUMBER,
+        "timeout_s": NUMBER,
+        "concurrent": WHOLE,
+        "per_second": WHOLE,
+    },
+    "notices": {
+        "host": TEXT,
+        "port": WHOLE,
+        "security": TEXT,
+        "username": TEXT,
+        "password_file": TEXT,
+        "ca": TEXT,
+        "timeout_s": NUMBER,
+        "sender": TEXT,
+        "reply_to": TEXT,
+        "templates": TEXT,
     },
     "server": {
         "listen": TEXT,
@@ -115,7 +136,7 @@ PARTNER: Final = {
     "required_claims": TEXTS,
     "scopes": TEXTS,
     "contact": TEXT,
-    "allow_listed_until": TEXT,
+    "allow_listed_until": DATE,
 }
 ISSUER: Final = {
     **RULE_FIELDS,
@@ -128,6 +149,8 @@ ISSUER: Final = {
 
 
 def _fits(value: object, kind: str) -> bool:
+    if kind == DATE:
+        return isinstance(value, (str, date))  # TOML has dates of its own; a datetime is one
     if kind == SWITCH:
         return isinstance(value, bool)
     if isinstance(value, bool):

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import re
+from datetime import date, datetime, time, timezone
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
 from rapidjws.policy.guardrails import GuardRails
-from rapidjws.policy.partner import Partner
+from rapidjws.policy.partner import Partner, checked_when_s
 from rapidjws.policy.rollout import Rollout, first_plan
+from rapidjws.policy.shadow import Shadow
 from rapidjws.policy.stages import checked_phase
 from rapidjws.policy.state import MemoryState, PlanState, StateFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _RAILS: Final = ("max_error_rate", "min_evidence", "window_s", "automatic_rollback", "rollback_error_rate")
 _LISTS: Final = ("issuers", "algorithms", "required_claims", "scopes")
 
 
-def moment_s(place: str, text: str) -> int:
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_DATE: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?\Z", re.ASCII
+)
+
+
+def moment_s(place: str, when: str | date) -> int:
     """Return a moment out of ``2027-01-31`` (its first second, UTC) or ``2027-01-31T12:00:00+01:00``.
+
+    A time without an offset is UTC as well, whatever the machine's time zone is.
+
+    Args:
+        place: The setting.
+        when: Text, or a date or time of TOML's own.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise error_for("configuration_invalid", place, expected="a date, 2027-01-31", actual=text) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=timezone.utc)
-    return int(found.timestamp())
+        if isinstance(when, str):
+            if not _DATE.match(when):  # what Python reads beyond that differs from version to version
+                raise ValueError
+            when = datetime.fromisoformat(when.replace("Z", "+00:00"))
+        found = when if isinstance(when, datetime) else datetime.combine(when, time())
+        found = found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found
+        moment = (found - _EPOCH).total_seconds()
+    except (ValueError, OverflowError):
+        expected = "a date, 2027-01-31"
+        raise error_for("configuration_invalid", place, expected=expected, actual=str(when)) from None
+    return checked_when_s(place, int(moment))
+
+
+def shadow_from(section: dict[str, Any]) -> Shadow | None:
+    """Return the comparison that a table ``shadow`` asks for, or None where it is empty.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: among others, the incumbent cannot be imported.
+    """
+    if not section:
+        return None
+    settings = dict(section)
+    module, _, name = str(settings.pop("incumbent", "")).partition(":")
+    try:
+        incumbent = getattr(import_module(module), name)
+    except Exception as fault:  # it is somebody else's module: whatever it raises, it cannot be had
+        expected = "module:callable"
+        raise error_for("configuration_invalid", "shadow.incumbent", expected, type(fault).__name__) from None
+    return Shadow(incumbent, **settings)
 
 
 def partner_from(section: dict[str, Any]) -> Partner:
@@ -54,7 +95,13 @@ def partner_from(section: dict[str, Any]) -> Partner:
 
 
 def rollout_from(
-    section: dict[str, Any], partners: list[dict[str, Any]], *, folder: Path, issuer_leeway_s: int
+    section: dict[str, Any],
+    partners: list[dict[str, Any]],
+    *,
+    folder: Path,
+    issuer_leeway_s: int,
+    shadow: Shadow | None = None,
+    key_sources: Mapping[str, str] | None = None,
 ) -> Rollout:
     """Return the rollout of a configuration file; without a section ``rollout``, enforcement.
 
@@ -63,6 +110,8 @@ def rollout_from(
         partners: The tables ``partners``; one named ``default`` holds for callers that are no partner.
         folder: What paths are relative to.
         issuer_leeway_s: The smallest leeway of the issuers.
+        shadow: A comparison with an incumbent, or None.
+        key_sources: JWK Set URL -> ``iss``.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -80,4 +129,11 @@ def rollout_from(
         state=state,
         guard_rails=GuardRails(**{name: section[name] for name in _RAILS if name in section}),
         issuer_leeway_s=issuer_leeway_s,
+        shadow=shadow,
+        key_sources=key_sources,
     )
+
+
+def key_sources_of(issuers: list[dict[str, Any]]) -> dict[str, str]:
+    """Return JWK Set URL -> ``iss``, of the tables ``issuers``."""
+    return {one["jwks_url"]: one["iss"] for one in issuers if "jwks_url" in one}

@@ -1,0 +1,291 @@
+"""Notices sent by SMTP, each at most once: what was sent is written down before and after.
+
+What this never does: send in the clear where TLS was asked for, log in without TLS, or say anything of the
+password, or of what the server says beyond its code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import smtplib
+import ssl
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from rapidjws.errors import error_for
+from rapidjws.policy.partner import checked_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rapidjws.policy.notices import Notice
+
+Outcome = Literal["sent", "refused", "failed", "uncertain", "known"]
+
+_PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+_HELD: Final = ("sent", "sending")
+"""States of the log that forbid another try: sent, or begun and never told to have failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailServer:
+    """Say where and how notices are sent.
+
+    Args:
+        host: The SMTP server.
+        sender: The address in ``From``.
+        port: Its port; by default 587, 465 or 25, as ``security`` has it.
+        security: ``"starttls"``, ``"tls"`` from the first byte on, or ``"none"``.
+        username: For logging in, or None.
+        password: For logging in.
+        reply_to: The address in ``Reply-To``, or None.
+        ca: A file of certificates to trust instead of the system's, or None.
+        timeout_s: Time for each step, in seconds.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    host: str
+    sender: str
+    port: int | None = None
+    security: str = "starttls"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    reply_to: str | None = None
+    ca: str | Path | None = None
+    timeout_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        if not isinstance(self.host, str) or not self.host or not self.host.isprintable() or " " in self.host:
+            raise error_for("configuration_invalid", "notices.host", expected="a host")
+        checked_address("notices.sender", self.sender)
+        if self.reply_to is not None:
+            checked_address("notices.reply_to", self.reply_to)
+        if self.security not in _PORTS:
+            raise error_for("configuration_invalid", "notices.security", tuple(_PORTS), str(self.security))
+        if self.port is not None and (isinstance(self.port, bool) or not 0 < self.port < 65536):
+            raise error_for("configuration_invalid", "notices.port", expected="1 to 65535")
+        if (self.username is None) != (self.password is None):
+            raise error_for("configuration_invalid", "notices.username", expected="both it and a password")
+        if self.username is not None and self.security == "none":  # RFC 4954 s.4: not in the clear
+            raise error_for("configuration_invalid", "notices.security", "TLS, with a password", "none")
+        if isinstance(self.timeout_s, bool) or not 0 < self.timeout_s <= 600:
+            raise error_for("configuration_invalid", "notices.timeout_s", expected="above 0 to 600")
+
+    def connect(self) -> smtplib.SMTP:
+        """Return a connection, secured and logged in; raises OSError, of which SMTPException is one."""
+        port = self.port or _PORTS[self.security]
+        trust = None if self.security == "none" else ssl.create_default_context(cafile=self.ca)
+        if self.security == "tls":
+            wire: smtplib.SMTP = smtplib.SMTP_SSL(self.host, port, timeout=self.timeout_s, context=trust)
+        else:
+            wire = smtplib.SMTP(self.host, port, timeout=self.timeout_s)
+        try:
+            if self.security == "starttls":
+                wire.starttls(context=trust)  # raises where it is not offered, or stripped
+            if self.username is not None and self.password is not None:
+                wire.login(self.username, self.password)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """Say what became of one notice.
+
+    Attributes:
+        partner: Whom it is about.
+        to: Its address.
+        mark: Names the notice.
+        outcome: ``"sent"``; ``"refused"`` by the server; ``"failed"`` before it was handed over;
+            ``"uncertain"``: the connection broke while it was; ``"known"``: it was sent before.
+        detail: A stable word or the server's code.
+        at_s: When, seconds since the epoch.
+    """
+
+    partner: str
+    to: str
+    mark: str
+    outcome: Outcome
+    detail: str
+    at_s: int
+
+
+class SentLog:
+    """Remember what was sent, in a file that only grows.
+
+    Args:
+        path: The file.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def states(self) -> dict[str, str]:
+        """Return mark -> its last state; a line cut off by a crash counts as begun."""
+        found: dict[str, str] = {}
+        with contextlib.suppress(OSError):
+            for line in self._path.read_text("utf-8", "replace").splitlines():
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    entry = json.loads(line)
+                    found[str(entry["mark"])] = str(entry["state"])
+        return found
+
+    def write(self, notice: Notice, state: str, at_s: int) -> None:
+        """Write a state down, on the disk before it returns; raises OSError."""
+        entry = {
+            "mark": notice.mark,
+            "partner": notice.partner,
+            "to": notice.to,
+            "state": state,
+            "at_s": at_s,
+        }
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, b"\n" + json.dumps(entry).encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the log against other senders.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: another one sends now, or it cannot be written.
+        """
+        import fcntl
+
+        with contextlib.ExitStack() as held:
+            try:
+                file = held.enter_context(open(self._path.with_suffix(".lock"), "ab"))
+            except OSError as fault:
+                raise error_for("configuration_invalid", "notices", "a log", type(fault).__name__) from None
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise error_for("configuration_invalid", "notices", "one sender at a time") from None
+            yield
+
+
+def send(
+    notices: Sequence[Notice],
+    server: MailServer,
+    log: SentLog,
+    *,
+    again: bool = False,
+    clock: Callable[[], float] = time,
+) -> tuple[Sending, ...]:
+    """Send notices, each at most once.
+
+    Args:
+        notices: What to send.
+        server: Where and how.
+        log: What was sent before.
+        again: Whether what was sent before, or may have been, is sent again.
+        clock: Gives seconds since the epoch, for the log.
+
+    Returns:
+        What became of each, in order: one that is refused holds up no other.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: another one sends now, or the log cannot be written.
+    """
+    with log.alone():
+        run = _Run(server, log, clock)
+        try:
+            states = {} if again else log.states()
+            return tuple(run.one(notice, states.get(notice.mark)) for notice in notices)
+        finally:
+            run.close()
+
+
+class _Run:
+    """Hold a connection while notices are sent over it."""
+
+    def __init__(self, server: MailServer, log: SentLog, clock: Callable[[], float]) -> None:
+        self._server = server
+        self._log = log
+        self._clock = clock
+        self._wire: smtplib.SMTP | None = None
+        self._unreachable: str | None = None
+
+    def close(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.quit()
+            wire.close()
+
+    def one(self, notice: Notice, state: str | None) -> Sending:
+        """Send one notice unless the log forbids it."""
+        outcome: Outcome = "known"
+        detail = str(state)
+        if state not in _HELD:
+            outcome, detail = self._try(notice)
+        return Sending(
+            partner=notice.partner,
+            to=notice.to,
+            mark=notice.mark,
+            outcome=outcome,
+            detail=detail,
+            at_s=int(self._clock()),
+        )
+
+    def _try(self, notice: Notice) -> tuple[Outcome, str]:
+        if self._wire is None and self._unreachable is None:
+            try:
+                self._wire = self._server.connect()
+            except (OSError, ValueError) as fault:  # SMTPException is an OSError
+                self._unreachable = _word(fault)
+        if self._wire is None:
+            return "failed", self._unreachable or "unreachable"
+        self._written(notice, "sending")
+        outcome, detail = self._hand_over(self._wire, notice)
+        if outcome != "uncertain":
+            self._written(notice, outcome)
+        return outcome, detail
+
+    def _hand_over(self, wire: smtplib.SMTP, notice: Notice) -> tuple[Outcome, str]:
+        server = self._server
+        try:
+            wire.send_message(notice.message(server.sender, server.reply_to), server.sender, [notice.to])
+        except smtplib.SMTPRecipientsRefused as fault:
+            code = next(iter(fault.recipients.values()))[0]
+            self._wire = None if code == 421 else wire  # RFC 5321 s.3.8: it closes the channel
+            return "refused", str(code)
+        except smtplib.SMTPResponseException as fault:
+            self._wire = None if fault.smtp_code == 421 else wire
+            return "refused", str(fault.smtp_code)
+        except OSError as fault:
+            wire.close()
+            self._wire = None  # the next one gets a connection of its own
+            return "uncertain", _word(fault)
+        return "sent", "250"
+
+    def _written(self, notice: Notice, state: str) -> None:
+        try:
+            self._log.write(notice, state, int(self._clock()))
+        except OSError as fault:
+            raise error_for("configuration_invalid", "notices", "a log", type(fault).__name__) from None
+
+
+def _word(fault: Exception) -> str:
+    """Return what went wrong in a word and a code; never what the server said."""
+    code: Any = getattr(fault, "smtp_code", None)
+    return type(fault).__name__ if code is None else f"{type(fault).__name__} {code}"
+
+
+def as_dict(sending: Sending) -> dict[str, Any]:
+    """Return what became of a notice as plain values."""
+    return asdict(sending)

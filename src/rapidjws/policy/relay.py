@@ -1,0 +1,36 @@
+"""Events for a listener that is not there yet: key sources begin to fetch before there is a rollout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rapidjws.engine.seams import tell
+
+if TYPE_CHECKING:
+    from rapidjws.engine.seams import Event, Recorder
+
+KEPT_MAX: Final = 256
+
+
+class Relay:
+    """Keep the first events, and hand them and all later ones to the listener once it is named."""
+
+    __slots__ = ("_kept", "_to")
+
+    def __init__(self) -> None:
+        self._kept: list[Event] = []
+        self._to: Recorder | None = None
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event."""
+        if self._to is not None:
+            tell(self._to, event)
+        elif len(self._kept) < KEPT_MAX:
+            self._kept.append(event)
+
+    def hand_to(self, listener: Recorder) -> None:
+        """Name the listener, and hand it what was kept."""
+        self._to = listener
+        kept, self._kept = self._kept, []
+        for event in kept:
+            tell(listener, event)
