@@ -148,6 +148,11 @@ def _skewed(partner: Partner, row: Row, now_s: int) -> Iterator[Escalation]:
     )
 
 
+def safe_source(name: str) -> str:
+    """Return the name of a key source without its query, which may hold a secret."""
+    return name.partition("?")[0]
+
+
 def _sources_down(rollout: Rollout, counts: Counts, now_s: int) -> Iterator[Escalation]:
     """Yield the key sets whose fetches have failed for too long, for each partner that needs one."""
     for name, record in sorted(counts.sources.items()):
@@ -156,7 +161,10 @@ def _sources_down(rollout: Rollout, counts: Counts, now_s: int) -> Iterator[Esca
         iss = rollout.key_sources.get(name)
         owners = [one for one in rollout.partners.values() if iss is not None and iss in tuple(one.issuers)]
         words = sorted(record.words.items(), key=lambda item: (-item[1], item[0]))
-        evidence = [("key set", name), *((f"failed: {word}", f"{count} times") for word, count in words)]
+        evidence = [
+            ("key set", safe_source(name)),
+            *((f"failed: {word}", f"{count} times") for word, count in words),
+        ]
         concerned: list[Partner | None] = [*owners] or [None]
         for partner in concerned:
             yield Escalation(

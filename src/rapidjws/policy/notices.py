@@ -15,6 +15,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import CODES, error_for
+from rapidjws.policy.partner import checked_address
 from rapidjws.policy.plots import when
 
 if TYPE_CHECKING:
@@ -72,13 +73,17 @@ class Templates:
 class Notice:
     """Hold one mail.
 
-    Attributes:
+    Args:
         partner: Whom it is about.
         to: Its technical contact.
         subject: One line.
         text: The plain text part.
         html: The HTML part.
         mark: Names the notice: the same partner, address and date make the same one.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: an address that is not one, or a subject that is not
+            one line: it could begin another header.
     """
 
     partner: str
@@ -87,6 +92,12 @@ class Notice:
     text: str
     html: str
     mark: str
+
+    def __post_init__(self) -> None:
+        """Check what goes into headers."""
+        checked_address("notice.to", self.to)
+        if not self.subject.isprintable() or not self.subject.strip():
+            raise error_for("configuration_invalid", "notice.subject", expected="one printable line")
 
     def message(self, sender: str, reply_to: str | None = None) -> EmailMessage:
         """Return the mail."""
@@ -184,14 +195,11 @@ def _notice(one: PartnerReadiness, to: str, enforce_on_s: int, now_s: int, templ
         "verdict": _verdict(one),
     }
     escaped = {name: escape(value) for name, value in values.items()}
-    subject = _filled("subject", templates.subject, values)
-    if not subject.isprintable() or not subject.strip():  # a line break would begin another header
-        raise error_for("configuration_invalid", "notices.templates: subject", expected="one printable line")
     named = json.dumps([one.partner, to, enforce_on_s])
     return Notice(
         partner=one.partner,
         to=to,
-        subject=subject,
+        subject=_filled("subject", templates.subject, values),
         text=_filled("text", templates.text, {**values, "failures": _as_text(one)}),
         html=_filled("html", templates.html, {**escaped, "failures": _as_html(one)}),
         mark=hashlib.sha256(named.encode()).hexdigest()[:32],
