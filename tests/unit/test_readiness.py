@@ -26,7 +26,8 @@ from rapidjws.policy.readiness_html import page
 from rapidjws.policy.rollout import first_plan
 
 HOSTILE = (
-    "</td><script>document.title='taken'</script><img src='http://127.0.0.1:{port}/x' onerror=alert(1)>&quot;"
+    "</td><script>document.title='taken'</script>"
+    "<img src='http://127.0.0.1:{port}/x' onerror=this.alt='taken'>&quot;"
 )
 
 
