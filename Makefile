@@ -99,10 +99,10 @@ test-tsan: $(STAMPS)/package $(STAMPS)/test-deps ## TSan: key tables swapped und
 
 # --- what is shipped -----------------------------------------------------------------------------
 
-wheels: $(STAMPS)/build-deps $(STAMPS)/release-deps ## the abi3 wheel with OpenSSL inside, audited and tried out
+wheels: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/release-deps ## the abi3 wheel with OpenSSL inside, audited and tried out
 	$(BIN)/python tools/wheels.py
 
-release-check: $(STAMPS)/build-deps $(STAMPS)/release-deps ## all of wheels, then what a release would publish
+release-check: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/release-deps ## all of wheels, then what a release would publish
 	$(BIN)/python tools/wheels.py --release-check
 
 clean: ## everything that was made here

@@ -13,9 +13,10 @@ import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from aarch64 import Crossed, cross
+from aarch64 import Crossed, cross, try_crossed
 from openssl_source import pin, tarball_in
 from pythons import interpreters
 from sbom import bill
@@ -25,6 +26,7 @@ from workbench import BIN, BUILD, HOUSE, ROOT, fresh, path_with, plat, run, zig_
 MACHINE = "x86_64"
 WHEEL_MAX_BYTES = 4 * 1024 * 1024
 IMPORT_MAX_MS = 60.0
+AT_A_TIME = 3
 MARKERS = ("<!-- install:begin -->", "<!-- install:end -->")
 
 
@@ -86,10 +88,17 @@ def audit(wheel: Path, machine: str) -> None:
     print(f"{module.name}: exports its init function only, {module.stat().st_size} bytes")
 
 
+def suite_of(trial: Trial) -> str:
+    """Word what came of the whole suite, where it ran."""
+    if not trial.whole:
+        return "-"
+    return f"{trial.passed} passed" + (f", {trial.failed} failed" if trial.failed else "")
+
+
 def rows(trials: list[Trial], crossed: Crossed | None) -> list[str]:
     """Word one row an interpreter."""
     made = [
-        f"| {one.python} | {f'{one.passed} passed' if one.whole else '-'} | {one.conformance} passed | "
+        f"| {one.python} | {suite_of(one)} | {one.conformance} passed | "
         f"{one.import_ms['package']:.0f} ms | {one.import_ms['engine']:.0f} ms |"
         for one in trials
     ]
@@ -155,20 +164,28 @@ def release_check(published: list[Path]) -> None:
     print("with the bill of materials wheelhouse/sbom.cdx.json, and an attestation of each file")
 
 
-def try_all(wheel: Path) -> list[Trial]:
-    """Try the wheel on every interpreter: the whole suite on the oldest and newest, conformance on all."""
+def try_one(wheel: Path, minor: str, python: Path, settings: dict[str, str], *, whole: bool) -> Trial:
+    """Try the wheel on one interpreter, and say what came of it."""
+    trial = try_wheel(wheel, python, BUILD / f"try-{minor}", whole=whole, settings=settings)
+    times = ", ".join(f"{name} {taken:.1f} ms" for name, taken in trial.import_ms.items())
+    said = "; ".join(trial.faults) or "ok"
+    print(f"CPython {trial.python}: {said}; {trial.passed} passed, {trial.failed} failed, "
+          f"{trial.conformance} of conformance passed; import: {times}", flush=True)  # fmt: skip
+    return trial
+
+
+def try_all(wheel: Path, crossed: Path | None) -> tuple[list[Trial], Crossed | None]:
+    """Try the wheels everywhere, some at a time: the whole suite on the oldest, conformance on all."""
     found = interpreters()
     settings = {"RAPIDJWS_FOREIGN_LIBCRYPTO": str(foreign_libcrypto())}
-    trials = []
-    for minor, python in found.items():
-        whole = minor in (min(found, key=_number), max(found, key=_number))
-        trial = try_wheel(wheel, python, BUILD / f"try-{minor}", whole=whole, settings=settings)
-        times = ", ".join(f"{name} {taken:.1f} ms" for name, taken in trial.import_ms.items())
-        said = "; ".join(trial.faults) or "ok"
-        print(f"CPython {trial.python}: {said}; {trial.passed} passed, {trial.conformance} of conformance, "
-              f"import: {times}", flush=True)  # fmt: skip
-        trials.append(trial)
-    return trials
+    oldest = min(found, key=_number)
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        elsewhere = None if crossed is None else pool.submit(try_crossed, crossed)
+        trials = [
+            pool.submit(try_one, wheel, minor, python, settings, whole=minor == oldest)
+            for minor, python in found.items()
+        ]
+        return [trial.result() for trial in trials], None if elsewhere is None else elsewhere.result()
 
 
 def _number(minor: str) -> int:
@@ -179,13 +196,13 @@ def main() -> int:
     """Build, audit, try, write down."""
     sdist, wheel = build()
     audit(wheel, MACHINE)
-    crossed = cross(sdist)
-    if crossed is not None:
-        audit(crossed.wheel, "aarch64")
-    published = [sdist, wheel, *([crossed.wheel] if crossed else [])]
+    elsewhere = cross(sdist)
+    if elsewhere is not None:
+        audit(elsewhere, "aarch64")
+    published = [sdist, wheel, *([elsewhere] if elsewhere else [])]
     print(run(BIN / "twine", "check", "--strict", *published).strip())
     (HOUSE / "sbom.cdx.json").write_text(json.dumps(bill(HOUSE), indent=1) + "\n", "utf-8")
-    trials = try_all(wheel)
+    trials, crossed = try_all(wheel, elsewhere)
     faults = [f"{trial.python}: {fault}" for trial in trials for fault in trial.faults]
     faults += [
         f"{trial.python}: `import rapidjws` takes more than {IMPORT_MAX_MS:.0f} ms"
@@ -195,7 +212,7 @@ def main() -> int:
     if crossed is not None:
         faults += crossed.faults
     print("\n".join(faults))
-    if trials and not faults:
+    if trials and all(trial.proven for trial in trials):
         rewrite_readme(install_section(wheel, trials, crossed))
     if "--release-check" in sys.argv:
         release_check(published)
