@@ -83,9 +83,10 @@ def build(sdist: Path) -> Path:
         RAPIDJWS_OPENSSL_TARBALL=str(tarball_in(BUILD)))  # fmt: skip
     raw = fresh(BUILD / "raw-aarch64")
     headers = SYSTEM / "usr" / "include"
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", raw, sdist, CC=GCC,
-        LDSHARED=f"{zig} -shared", CFLAGS=f"-g0 -I{headers / PYTHON} -idirafter {headers}",
-        _PYTHON_HOST_PLATFORM="linux-aarch64", RAPIDJWS_OPENSSL_PREFIX=str(PREFIX))  # fmt: skip
+    pip_wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    run(*pip_wheel, "--wheel-dir", raw, sdist, CC=GCC, LDSHARED=f"{zig} -shared",
+        CFLAGS=f"-g0 -I{headers / PYTHON} -idirafter {headers}", _PYTHON_HOST_PLATFORM="linux-aarch64",
+        RAPIDJWS_OPENSSL_PREFIX=str(PREFIX))  # fmt: skip
     (wheel,) = raw.glob("*.whl")
     tools = fresh(BUILD / "bin-aarch64")
     (tools / "strip").symlink_to(str(shutil.which(STRIP)))
