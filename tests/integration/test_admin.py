@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,17 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         admin_listen=f"unix:{folder / 'admin.sock'}",
         hook_secret_file="hook.txt",
     ) as sidecar:
-        yield Door(sidecar, folder / "admin.sock")
+        one = Door(sidecar, folder / "admin.sock")
+        wait_until(lambda: len(one.status()["workers"]) == 2)
+        yield one
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    end_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end_s, "it never happened"
+        time.sleep(0.05)
 
 
 @pytest.fixture

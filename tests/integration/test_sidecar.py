@@ -99,6 +99,27 @@ def test_pipelined_requests_are_answered_in_order(sidecar: Sidecar) -> None:
     assert re.findall(rb"HTTP/1\.1 (\d+) ", found) == [b"200", b"401", b"200", b"400"]
 
 
+def test_pipelined_requests_of_all_kinds_keep_their_order(sidecar: Sidecar) -> None:
+    """Decided together or answered at once, each request of a piece gets its own answer in its place."""
+    good = b"GET /verify HTTP/1.1\r\nAuthorization: Bearer %s\r\n\r\n" % token(sub="ann").encode()
+    other = b"GET /verify HTTP/1.1\r\nAuthorization: Bearer %s\r\n\r\n" % token(sub="bob").encode()
+    bad, health = b"GET /verify HTTP/1.1\r\n\r\n", b"GET /healthz HTTP/1.1\r\n\r\n"
+    last = b"GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n"
+    found = exchange(sidecar.port, (health + good + health + bad + other) * 30 + last + good * 3)
+    statuses = re.findall(rb"HTTP/1\.1 (\d+) ", found)
+    assert statuses == [b"200", b"200", b"200", b"401", b"200"] * 30 + [b"404"]
+    said = re.findall(rb"x-jws-subject: (\w+)|(alive)", found)
+    assert [subject or alive for subject, alive in said] == [b"alive", b"ann", b"alive", b"bob"] * 30
+
+
+def test_an_upgrade_is_answered_and_ends_the_connection(sidecar: Sidecar) -> None:
+    """A request that asks for another protocol is answered as what it is, after those before it."""
+    bad = b"GET /verify HTTP/1.1\r\n\r\n"
+    upgrade = b"GET /verify HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    found = exchange(sidecar.port, bad + upgrade + bad)
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", found) == [b"401", b"401"]
+
+
 def test_drain_finishes_what_began(tmp_path: Path) -> None:
     """After SIGTERM idle connections close, a request under way is answered, and the exit status is 0."""
     write_keys(tmp_path)

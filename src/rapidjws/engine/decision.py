@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns, time
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
 
-from rapidjws.engine.result import VerifiedJWS
+from rapidjws.engine.result import Rejected, VerifiedJWS
 from rapidjws.errors import CODES, RapidJWSError, error_for
 from rapidjws.jose.scopes import scopes_due, scopes_objection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from rapidjws.engine.snapshot import Token
     from rapidjws.errors import Reason, SafeValue
+
+    Asked = tuple[Token | None, str | None, str | None]
+    """Token, partner and route of a request, as ``Engine.decide`` takes them."""
 
 DecisionOutcome = Literal["permit", "deny", "indeterminate"]
 Settled = VerifiedJWS | RapidJWSError
@@ -246,3 +249,43 @@ async def adecide(
     if again_s is not None:
         settled = await _atried(averify, token, again_s, scopes)
     return _concluded(policy, settled, token, partner, route, now, started_ns)
+
+
+def _tried_together(
+    verify_many: Callable[..., Sequence[VerifiedJWS | Rejected]],
+    verify: Callable[..., VerifiedJWS],
+    tokens: list[Token],
+    now: float | None,
+) -> list[Settled]:
+    """Verify a batch; where that fails as a whole, each token by itself, so that none answers for another."""
+    try:
+        found = verify_many(tokens, now)
+    except Exception:
+        return [_tried(verify, token, now, ()) for token in tokens]
+    return [one.error() if isinstance(one, Rejected) else one for one in found]
+
+
+def decide_many(
+    verify_many: Callable[..., Sequence[VerifiedJWS | Rejected]],
+    verify: Callable[..., VerifiedJWS],
+    policy: DecisionPolicy | None,
+    asked: Sequence[Asked],
+    now: float | None,
+) -> list[Decision]:
+    """Verify the tokens of several requests together, and decide on each."""
+    started_ns = 0 if policy is None else perf_counter_ns()
+    without = [_no_token(token) for token, _, _ in asked]
+    tokens = [
+        token
+        for (token, _, _), error in zip(asked, without, strict=True)
+        if error is None and token is not None
+    ]
+    found = iter(_tried_together(verify_many, verify, tokens, now))
+    decisions = []
+    for (token, partner, route), error in zip(asked, without, strict=True):
+        settled: Settled = next(found) if error is None else error
+        again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
+        if again_s is not None:
+            settled = _tried(verify, token, again_s, ())
+        decisions.append(_concluded(policy, settled, token, partner, route, now, started_ns))
+    return decisions

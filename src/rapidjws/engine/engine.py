@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from rapidjws.engine import parallel
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.changes import ChangingKeys
-from rapidjws.engine.decision import Decision, DecisionPolicy, adecide, decide
+from rapidjws.engine.decision import Decision, DecisionPolicy, adecide, decide, decide_many
 from rapidjws.engine.gather import Gatherer
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.engine.issuer import Issuer
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
+    from rapidjws.engine.decision import Asked
     from rapidjws.engine.snapshot import Snapshot
 
 MAX_GATHER_US: Final = 100_000
@@ -270,6 +271,18 @@ class Engine(ChangingKeys):
             The decision. Without a rollout, what is not good is refused.
         """
         return decide(self.verify, self.rollout, token, partner, route, now, scopes)
+
+    def decide_many(self, asked: Sequence[Asked], *, now: float | None = None) -> list[Decision]:
+        """Decide on several requests at once, as ``decide`` does on each; never raises.
+
+        Args:
+            asked: Token, partner and route of each request.
+            now: Seconds since the epoch, the same for all; by default the wall clock.
+
+        Returns:
+            One decision a request, in order.
+        """
+        return decide_many(self.verify_many, self.verify, self.rollout, asked, now)
 
     async def adecide(
         self,

@@ -87,11 +87,9 @@ class Board:
             kind for at, kind in enumerate(KINDS) if seen[8 * at : 8 * at + 8] != now[8 * at : 8 * at + 8]
         }
 
-    def take(self, index: int) -> bytes:
-        """Note that a new worker begins with what holds now; return the counters to compare with."""
-        counters = self.counters()
+    def begin(self, index: int, counters: bytes) -> None:
+        """Note that a worker begins, with all changes up to these counters."""
         _SLOT.pack_into(self._memory, self._at(index), os.getpid(), _sum(counters), 0, 0)
-        return counters
 
     def taken_over(self, index: int, counters: bytes) -> None:
         """Note that a worker took over the changes up to these counters."""

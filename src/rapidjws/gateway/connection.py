@@ -77,6 +77,9 @@ class Connection(asyncio.Protocol):
         """Take one complete request; the heir answers it by ``answer``, in its turn."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """Answer what came before, where an heir has not; what came last ends the connection."""
+
     # --- the transport's calls ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -120,6 +123,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
+            self.settle()
             self.close()  # answered already; what follows is another protocol
             return
         except httptools.HttpParserError:
@@ -211,6 +215,11 @@ class Connection(asyncio.Protocol):
 
     def fail(self, status: int) -> None:
         """Answer a request that is not understood, and hang up."""
+        self.settle()
+        self.hang_up(status)
+
+    def hang_up(self, status: int) -> None:
+        """Answer with a bare status, and close."""
         if self._transport is not None and not self._transport.is_closing():
             self.answer(status, b"", b"", b"GET", keep=False)
 

@@ -1,7 +1,8 @@
 """The sidecar's public side: requests in, decisions out, health and counters beside them.
 
-Pipelined requests are answered in order. What this never does: change anything, but fetch keys again for a
-caller with the hook's secret.
+What one turn of the loop brings is decided together: the answers then leave one after the other, which costs
+the system far less than to read, answer and wake a client in turn. Pipelined requests are answered in order.
+What this never does: change anything, but fetch keys again for a caller with the hook's secret.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from rapidjws.engine.parallel import MIN_CHUNK_TOKENS
 from rapidjws.gateway.connection import Connection
 from rapidjws.gateway.exposition import exposition
 from rapidjws.gateway.replies import Replies
@@ -19,7 +21,9 @@ from rapidjws.keys.hook import RotatedHook
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Sequence
 
+    from rapidjws.engine.decision import Asked, Decision
     from rapidjws.gateway.board import Board
     from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
@@ -27,19 +31,75 @@ if TYPE_CHECKING:
 QUEUE_MAX: Final = 64
 """Most pipelined requests that wait for a slow replay store before the connection is no longer read."""
 
+GATHERED_MAX: Final = 2 * MIN_CHUNK_TOKENS - 1
+"""Most requests that are decided in one call: with one more, a second thread would be woken."""
+
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
+Gathered = tuple["SidecarProtocol", "bytes | None", Waiting]
 
 
 class Public(Shared):
     """Hold what the public connections of a worker share."""
 
-    def __init__(self, served: Served, settings: ServerSettings, board: Board, index: int = 0) -> None:
-        super().__init__(served, settings, board, index)
+    def __init__(
+        self, served: Served, settings: ServerSettings, board: Board, *, index: int, seen: bytes
+    ) -> None:
+        super().__init__(served, settings, board, index=index, seen=seen)
         self.replies = Replies(settings)
+        self._gathered: list[Gathered] = []
         self.wanted = frozenset(
             {self.token_field, *self.route_fields, b"authorization"}
             | ({self.partner_field} if self.partner_field else set())
         )
+
+    def gather(self, one: Gathered, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a request that is answered when this turn of the loop has brought all it had."""
+        self._gathered.append(one)
+        if len(self._gathered) == 1:
+            loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Decide on all requests that were gathered, and answer them in their order."""
+        gathered, self._gathered = self._gathered, []
+        for start in range(0, len(gathered), GATHERED_MAX):
+            self._answer(gathered[start : start + GATHERED_MAX])
+
+    def _answer(self, gathered: list[Gathered]) -> None:
+        self.catch_up()
+        asked = [
+            self.asked(headers, rest if rest[:1] == b"/" else None)
+            for _, rest, (_, headers, _, _, _) in gathered
+            if rest is not None
+        ]
+        decisions = iter(self._decide(asked))
+        for connection, rest, request in gathered:
+            decision = None if rest is None else next(decisions)
+            try:
+                if rest is None:
+                    connection.answer_other(*request)
+                elif decision is not None:
+                    connection.write(self.replies.reply(decision, request[2]), keep=request[4])
+                else:
+                    connection.hang_up(500)
+            except Exception:  # one connection's fault is not the next one's
+                connection.close()
+            connection.answered()
+
+    def _decide(self, asked: Sequence[Asked]) -> list[Decision | None]:
+        """Return a decision a request, or None where there was a fault of ours: no answer is no permit."""
+        engine = self.engine
+        if len(asked) > 1 and engine._cache is None:
+            try:
+                return list(engine.decide_many(asked))
+            except Exception:  # a policy's fault with one of them: the others are decided below
+                pass
+        decisions: list[Decision | None] = []
+        for token, partner, route in asked:
+            try:
+                decisions.append(engine.decide(token, partner=partner, route=route))
+            except Exception:
+                decisions.append(None)
+        return decisions
 
 
 class SidecarProtocol(Connection):
@@ -52,6 +112,7 @@ class SidecarProtocol(Connection):
         self.keeps_body = shared.settings.hook_secret is not None
         self._waiting: deque[Waiting] | None = None
         self._worker: asyncio.Task[None] | None = None
+        self._has_last = False
         self._prefix = shared.prefix
         self._prefix_size = len(shared.prefix)
 
@@ -64,13 +125,32 @@ class SidecarProtocol(Connection):
     def requested(
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
     ) -> None:
-        """Answer a request at once, or in its turn where a decision may wait."""
-        if self._worker is None and not self._shared.blocking:
-            if not self._decide(url, headers, method, keep):
-                self._answer_other(url, headers, method, body, keep)
+        """Answer a request in its turn."""
+        if self._has_last:
+            return
+        self._has_last = not keep
+        request = (url, headers, method, body, keep)
+        if self._worker is not None or self._shared.blocking:
+            self._queue(request)
+            return
+        rest = self._target(url)
+        if rest is None and not self._under_way:
+            self.answer_other(*request)
             self.touch(busy=False)
             return
-        self._queue((url, headers, method, body, keep))
+        self._under_way += 1
+        self._shared.gather((self, rest, request), self._loop)
+
+    def answered(self) -> None:
+        """Note that a gathered request has its answer."""
+        self._under_way -= 1
+        if not self._under_way:
+            self.touch(busy=False)
+
+    def settle(self) -> None:
+        """Answer what came before, where what came last ends the connection."""
+        if self._under_way and self._worker is None:
+            self._shared.flush()
 
     def _target(self, url: bytes) -> bytes | None:
         """Return what follows the prefix in a request to be decided; None for another one."""
@@ -79,18 +159,6 @@ class SidecarProtocol(Connection):
             return None
         rest = url[size:]
         return rest if rest[:1] in (b"", b"/", b"?") else None
-
-    def _decide(self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, keep: bool) -> bool:
-        """Answer a request that is to be decided; return whether it was one."""
-        rest = self._target(url)
-        if rest is None:
-            return False
-        shared = self._shared
-        shared.catch_up()
-        token, partner, route = shared.asked(headers, rest if rest[:1] == b"/" else None)
-        decision = shared.engine.decide(token, partner=partner, route=route)
-        self.write(shared.replies.reply(decision, method), keep=keep)
-        return True
 
     # --- decisions that may wait -------------------------------------------------------------------------
 
@@ -103,7 +171,7 @@ class SidecarProtocol(Connection):
         if len(self._waiting) >= QUEUE_MAX and self._transport is not None:
             self._transport.pause_reading()
         if self._worker is None:
-            self._under_way = 1
+            self._under_way += 1
             self._worker = self._loop.create_task(self._work(self._waiting))
 
     async def _work(self, waiting: deque[Waiting]) -> None:
@@ -113,22 +181,22 @@ class SidecarProtocol(Connection):
             url, headers, method, body, keep = waiting.popleft()
             rest = self._target(url)
             if rest is None:
-                self._answer_other(url, headers, method, body, keep)
+                self.answer_other(url, headers, method, body, keep)
                 continue
             shared.catch_up()
             token, partner, route = shared.asked(headers, rest if rest[:1] == b"/" else None)
             decision = await shared.engine.adecide(token, partner=partner, route=route)
             self.write(shared.replies.reply(decision, method), keep=keep)
         self._worker = None
-        self._under_way = 0
-        self.touch(busy=False)
+        self.answered()
         self.resume_reading()
 
     # --- the other paths ---------------------------------------------------------------------------------
 
-    def _answer_other(
+    def answer_other(
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, keep: bool
     ) -> None:
+        """Answer a request that is not to be decided."""
         shared = self._shared
         path = url.partition(b"?")[0]
         if path == b"/healthz":

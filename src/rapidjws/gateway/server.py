@@ -208,7 +208,8 @@ def _start(settings: ServerSettings, load: Load, board: Board, sockets: Sockets)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the loop listens
         from rapidjws.gateway.worker import work
 
-        status = work(settings, load(), board, sockets)
+        seen = board.counters()  # before the load: what changes meanwhile is taken over after it
+        status = work(settings, load(), board, sockets, seen)
     except RapidJWSError as refused:
         print(f"rapidjws serve: {refused}", file=sys.stderr, flush=True)
         status = EXIT_CONFIGURATION if refused.code == "configuration_invalid" else 1

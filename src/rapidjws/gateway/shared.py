@@ -25,16 +25,20 @@ class Shared(Listening):
         settings: How.
         board: Tells of changes between workers.
         index: The worker's number, from 0 on.
+        seen: The board's counters as they were before ``served`` was made: what changed since is taken over.
     """
 
-    def __init__(self, served: Served, settings: ServerSettings, board: Board, index: int = 0) -> None:
+    def __init__(
+        self, served: Served, settings: ServerSettings, board: Board, *, index: int, seen: bytes
+    ) -> None:
         super().__init__(settings)
         self.served = served
         self.engine = served.engine
         self.rollout = served.rollout
         self.board = board
         self._index = index
-        self._seen = board.take(index)
+        self._seen = seen
+        board.begin(index, seen)
         self._behind = b""
         self._warm: object = None
         self.token_field = settings.place.field

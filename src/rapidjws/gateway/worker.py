@@ -21,15 +21,22 @@ FLUSH_S: Final = 2.0
 BACKLOG: Final = 2048
 
 
-def work(settings: ServerSettings, served: Served, board: Board, sockets: Sockets) -> int:
+def work(settings: ServerSettings, served: Served, board: Board, sockets: Sockets, seen: bytes) -> int:
     """Serve in this process until SIGTERM or SIGINT, then drain.
+
+    Args:
+        settings: How to serve.
+        served: What to serve.
+        board: Tells of changes between workers.
+        sockets: Where to listen.
+        seen: The board's counters before ``served`` was made.
 
     Raises:
         OSError: The address for gRPC cannot be listened on.
     """
     import uvloop
 
-    public = Public(served, settings, board, sockets.index)
+    public = Public(served, settings, board, index=sockets.index, seen=seen)
     loop = uvloop.new_event_loop()
     try:
         loop.run_until_complete(_run(public, sockets))
