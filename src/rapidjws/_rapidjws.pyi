@@ -10,9 +10,25 @@ class Record:
     _header: dict[str, Any] | None
     _claims: dict[str, Any] | None
 
-def bind(
-    address: int, accepted: type, slots: tuple[Any, ...], read: Callable[[bytes], Any], owner: object
-) -> tuple[Any, Any, Any]: ...
+class Bound:
+    def _bind(
+        self,
+        address: int,
+        accepted: type,
+        slots: tuple[Any, ...],
+        read: Callable[[bytes], Any],
+        clock_floor_s: int,
+        is_plain: bool,
+        owner: object,
+    ) -> None: ...
+    def verify_one(self, token: object, now: float) -> Any: ...
+    def verify_list(self, tokens: list[Any], now: float) -> list[Any]: ...
+    def recheck(self, token: bytes, now: float, slot: int) -> Any: ...
+
+class Holder:
+    _snapshot: Any
+    _direct: bool
+
 def verify_known(
     address: int, known: dict[str, Any], payload: object, signatures: object
 ) -> tuple[list[Any], list[int] | None] | None: ...

@@ -122,13 +122,20 @@ def test_F28_tokens_expire_rightly_after_a_step_forward() -> None:
 def test_F29_a_clock_at_1970(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock earlier than this release refuses time checks in every way in: indeterminate."""
     import rapidjws.engine.engine as engine_module
+    from rapidjws.jose import limits
 
-    with setup() as at:
-        at.ready()
+    with setup() as at:  # this machine's clock is right: a release a thousand years from now makes it early
+        assert at.ready().engine.verify(at.token())
+        for module in (engine_module, limits):
+            monkeypatch.setattr(module, "CLOCK_FLOOR_S", now_s() + 31_556_952_000)
+        at.issuer.rotate()
+        assert at.source.refresh()
         token = at.token()
-        monkeypatch.setattr(engine_module, "time", lambda: 100.0)
+        assert at.engine.verify(token, now=now_s())
         for call in (
             lambda: at.engine.verify(token),
+            lambda: at.engine.verify(token, now=None),
+            lambda: at.engine.verify(token, wait_s=0.1),
             lambda: at.engine.verify_many([token]),
             lambda: asyncio.run(at.engine.averify(token)),
         ):

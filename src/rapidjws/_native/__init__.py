@@ -1,6 +1,6 @@
 """The airlock: the only way to the compiled module, and the only place where typing is loose.
 
-``core`` alone imports it. The calls that every token takes are bound to a snapshot (``NativeSnapshot.bind``)
+``core`` alone imports it. The calls that every token takes are methods of its types (``Holder``, ``Bound``)
 and take and make Python objects themselves; all else goes through cffi. Everything that owns native memory is
 a small class here.
 """
@@ -17,6 +17,8 @@ from rapidjws._native.core import (
     SAMPLE_INTERVAL,
     SIGNATURE_INVALID,
     STATUS_NAMES,
+    Bound,
+    Holder,
     HotReport,
     Record,
     error_queue_len,
@@ -59,8 +61,10 @@ from rapidjws._native.text import (
 
 __all__ = [
     "ALG_NUMBERS",
+    "Bound",
     "CLAIMS_UNDECIDED",
     "HEADER_UNKNOWN",
+    "Holder",
     "HotReport",
     "JSON_HAS_BIG_INTEGER",
     "MALFORMED_TOKEN",

@@ -47,9 +47,6 @@ _check_version()
 if not (lib.rj_python_install() and lib.rj_python_general_install() and lib.rj_python_text_install()):
     raise ImportError("rapidjws could not set up its native types: reinstall the package")
 
-bind = _rapidjws.bind
-"""Bind the functions that tokens go through to one snapshot."""
-
 verify_known = _rapidjws.verify_known
 """Verify a General JSON Serialization of known headers, see ``NativeSnapshot.verify_known``."""
 
@@ -58,6 +55,12 @@ b64url_decode_octets = _rapidjws.b64url_decode
 
 json_check_octets = _rapidjws.json_check
 """Check a JSON text's shape, see ``text.json_check``."""
+
+Bound = _rapidjws.Bound
+"""What a snapshot is to the calls that every token takes."""
+
+Holder = _rapidjws.Holder
+"""What an engine is to the core: one reference to a :class:`Bound`, and ``verify``."""
 
 Record = _rapidjws.Record
 """The fields of a verified token, which the core fills itself."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws._native.core import bind, ffi, lib, made, random_u64, runtime, verify_known
+from rapidjws._native.core import ffi, lib, made, random_u64, runtime, verify_known
 from rapidjws._native.policies import NativePolicy, PolicyArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 SLOT_FORMAT: Final = "@PPII"
 """How one slot is packed: key address, hot table address, algorithm number, issuer number."""
@@ -89,23 +89,10 @@ class NativeSnapshot:
         lens_c = ffi.from_buffer("uint32_t[]", lens)
         return int(lib.rj_batch_cost_us(self.handle, tokens, lens_c, len(lens)))
 
-    def bind(
-        self, accepted: type, slots: tuple[tuple[Any, Any], ...], read: Callable[[bytes], Any]
-    ) -> tuple[Any, Any, Any]:
-        """Return the functions that tokens go through.
-
-        Args:
-            accepted: The type of a result; a :class:`Record`.
-            slots: Slot number -> what goes into a result's ``_key`` and ``issuer``.
-            read: Makes a result's ``claims`` of octets that the core scanned.
-
-        Returns:
-            ``verify(token, now)``: a result where the token is accepted and nothing else is to do, else its
-            verdict as a number, or None where the token is neither ``str`` nor ``bytes``;
-            ``verify_list(tokens, now)``, which gives a list of these; and ``recheck(token, now, slot)`` for
-            octets whose signature verified by this slot before: all but the signature is checked again.
-        """
-        return bind(self._address, accepted, slots, read, self)
+    @property
+    def address(self) -> int:
+        """Return where the core's snapshot lies; it lives as long as this object."""
+        return self._address
 
     def verify_known(
         self, known: dict[str, Any], payload: object, signatures: object

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from concurrent.futures import wait
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from rapidjws.engine import parallel
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 MAX_GATHER_US: Final = 100_000
 """Longest wait for more tokens that is not a mistake, in microseconds."""
-
-_CLOCK_FLOOR_S: Final = float(CLOCK_FLOOR_S)  # a float is quicker to compare with a float
 
 
 def _checked_gather_us(gather_us: object) -> int:
@@ -95,6 +93,7 @@ class Engine(ChangingKeys):
         rollout: DecisionPolicy | None = None,
     ) -> None:
         self._cache = cache
+        self._direct = cache is None
         self.rollout = rollout
         self._gather_us = _checked_gather_us(gather_us)
         self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = WeakKeyDictionary()
@@ -115,39 +114,45 @@ class Engine(ChangingKeys):
         if self._cache is not None:
             self._cache.renew_lock()
 
-    def verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
-        """Verify one token and its claims.
+    if TYPE_CHECKING:
 
-        Args:
-            token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
-            now: Seconds since the epoch; by default the wall clock.
-            wait_s: Longest wait for a refresh that may bring the token's key, in seconds; by default none.
+        def verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
+            """Verify one token and its claims.
 
-        Returns:
-            The verified JWS, with ``.claims``.
+            Args:
+                token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
+                now: Seconds since the epoch; by default the wall clock.
+                wait_s: Longest wait for a refresh that may bring the token's key, in seconds; 0 for none.
 
-        Raises:
-            TokenRefused: With the stable code of the first check that refused.
-            KeysUnavailable: ``keys_unavailable``, ``keys_stale``: the issuer has no keys to be used now.
-            DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release;
-                ``replay_store_unavailable``.
+            Returns:
+                The verified JWS, with ``.claims``.
 
-        Source: RFC 7515 section 5.2, RFC 7519 section 7.2.
-        """
+            Raises:
+                TokenRefused: With the stable code of the first check that refused.
+                KeysUnavailable: ``keys_unavailable``, ``keys_stale``: the issuer has no keys to be used now.
+                DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release;
+                    ``replay_store_unavailable``.
+
+            Source: RFC 7515 section 5.2, RFC 7519 section 7.2.
+            """
+
+    def _settle(self, snapshot: Snapshot, token: Token, result: Any, now_s: int) -> VerifiedJWS:
+        """Finish what the core's ``verify`` left open; raise where the token is refused."""
+        settled = snapshot.finish(token, result, now_s)
+        if isinstance(settled, RapidJWSError):
+            raise settled
+        return settled
+
+    def _verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
+        """Verify one token where a cache, a guard or a wait has a say; the core's ``verify`` asks here."""
         snapshot = self._snapshot
         if now is None:
-            now = time()
-            if now < _CLOCK_FLOOR_S:
-                raise error_for("clock_implausible", "clock", actual=int(now))
+            now = _wall_clock_s()
         if self._cache is not None:
             octets = snapshot.octets(token)
             settled = self._settle_cached(self._cache, snapshot, octets, int(now))
         else:
-            result = snapshot.verify_one(token, now)
-            if result.__class__ is Accepted:  # by the core, with nothing else to do
-                accepted: VerifiedJWS = result
-                return accepted if snapshot.guard is None else snapshot.guard.admit(accepted, int(now))
-            settled = snapshot.finish(token, result, int(now))
+            settled = snapshot.finish(token, snapshot.verify_one(token, now), int(now))
         if isinstance(settled, RapidJWSError):
             if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
                 return self.verify(token, now)

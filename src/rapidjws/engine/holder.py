@@ -41,7 +41,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-class SnapshotHolder:
+class SnapshotHolder(_native.Holder):
     """Hold a snapshot and change it under traffic.
 
     Args:
@@ -63,7 +63,6 @@ class SnapshotHolder:
         "_guard",
         "_hot",
         "_max_token_bytes",
-        "_snapshot",
         "_workers",
     )
     _around: Around | None

@@ -39,7 +39,7 @@ _MAX_KNOWN: Final = 1024
 _EARNED: Final = 0x100
 
 
-class Snapshot:
+class Snapshot(_native.Bound):
     """Hold a key table with its rules, ready for the core.
 
     Args:
@@ -67,13 +67,10 @@ class Snapshot:
         "known",
         "max_token_bytes",
         "native",
-        "recheck",
         "rules",
         "slots",
         "table",
         "understood_crit",
-        "verify_list",
-        "verify_one",
     )
 
     def __init__(
@@ -121,8 +118,15 @@ class Snapshot:
             accelerated=hot.is_on,
         )
         self.handle: Any = self.native.handle
-        bound = self.native.bind(Accepted, self.slots, loads_scanned)
-        self.verify_one, self.verify_list, self.recheck = bound
+        self._bind(
+            self.native.address,
+            Accepted,
+            self.slots,
+            loads_scanned,
+            limits.CLOCK_FLOOR_S,
+            guard is None,
+            self.native,
+        )
 
     def octets(self, token: Token) -> bytes:
         """Return a token as bytes that nobody can change during the call.
