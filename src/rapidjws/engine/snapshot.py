@@ -391,7 +391,7 @@ class Snapshot(_native.Bound):
         if policy is not None and payload is not None and code in RULED:  # the core scanned text and types
             ruled = refusal_by(code, loads_scanned(payload), policy, now_s)
             if ruled is not None:
-                return ruled.with_traceback(None)
+                return ruled
         try:
             self._accept_with_claims(octets, slot, now_s)
         except RapidJWSError as detailed:

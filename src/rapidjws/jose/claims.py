@@ -119,9 +119,13 @@ def check_claims(
         raise error_for("malformed_claims", "claims", "a JSON object", type(claims).__name__)
     _check_types(claims)
     _check_presence(claims, policy)
-    _check_issuer(claims, policy)
-    _check_audience(claims, policy)
-    _check_times(claims, policy, now)
+    refused = (
+        _refused_issuer(claims, policy)
+        or _refused_audience(claims, policy)
+        or _refused_times(claims, policy, now)
+    )
+    if refused is not None:
+        raise refused
     return claims
 
 
@@ -137,16 +141,13 @@ def refusal_by(code: str, claims: dict[str, Any], policy: ClaimsPolicy, now: flo
     Returns:
         The error; None where this rule lets the claims pass, or is not one of issuer, audience and time.
     """
-    try:
-        if code == "issuer_mismatch":
-            _check_issuer(claims, policy)
-        elif code == "audience_mismatch":
-            _check_audience(claims, policy)
-        elif code in RULED:
-            _check_times(claims, policy, now)
-    except RapidJWSError as refused:
-        return refused if refused.code == code else None
-    return None
+    if code == "issuer_mismatch":
+        refused = _refused_issuer(claims, policy)
+    elif code == "audience_mismatch":
+        refused = _refused_audience(claims, policy)
+    else:
+        refused = _refused_times(claims, policy, now) if code in RULED else None
+    return refused if refused is not None and refused.code == code else None
 
 
 def _check_now(now: float, *, now_is_measured: bool) -> None:
@@ -199,41 +200,48 @@ def _check_presence(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
             raise error_for("missing_claim", f"claims.{name}", "a value")
 
 
-def _check_issuer(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
-    """Refuse another issuer; compared character by character (RFC 7519 s.4.1.1)."""
+def _refused_issuer(claims: dict[str, Any], policy: ClaimsPolicy) -> RapidJWSError | None:
+    """Return the error of another issuer; compared character by character (RFC 7519 s.4.1.1)."""
     if policy.issuer is not None and claims["iss"] != policy.issuer:
-        raise error_for("issuer_mismatch", "claims.iss", policy.issuer, claims["iss"])
+        return error_for("issuer_mismatch", "claims.iss", policy.issuer, claims["iss"])
+    return None
 
 
-def _check_audience(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
-    """Refuse a token for others: whoever is not named in aud must not accept it (RFC 7519 s.4.1.3)."""
+def _refused_audience(claims: dict[str, Any], policy: ClaimsPolicy) -> RapidJWSError | None:
+    """Return the error of a token for others: who is not named must not accept it (RFC 7519 s.4.1.3)."""
     if "aud" not in claims:
-        return
+        return None
     aud = claims["aud"]
     named = (aud,) if isinstance(aud, str) else tuple(aud)
-    if not any(name in policy.audiences for name in named):
-        raise error_for("audience_mismatch", "claims.aud", policy.audiences, named)
+    if any(name in policy.audiences for name in named):
+        return None
+    return error_for("audience_mismatch", "claims.aud", policy.audiences, named)
 
 
-def _check_times(claims: dict[str, Any], policy: ClaimsPolicy, now: float) -> None:
-    """Refuse a token outside its time. Each test states what passes: nothing odd passes by default."""
+def _refused_times(claims: dict[str, Any], policy: ClaimsPolicy, now: float) -> RapidJWSError | None:
+    """Return the error of a token outside its time; each test states what passes, so nothing odd does."""
     leeway_s = policy.leeway_s
     exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
     if exp is not None and not now < exp + leeway_s:  # RFC 7519 s.4.1.4: before exp, not on it
-        raise error_for("expired", "claims.exp", f"later than {_seconds(now)} - {_seconds(leeway_s)}", exp)
+        return error_for("expired", "claims.exp", f"later than {_seconds(now)} - {_seconds(leeway_s)}", exp)
     if nbf is not None and not now + leeway_s >= nbf:  # RFC 7519 s.4.1.5
-        raise error_for("not_yet_valid", "claims.nbf", f"at most {_seconds(now)} + {_seconds(leeway_s)}", nbf)
+        return error_for(
+            "not_yet_valid", "claims.nbf", f"at most {_seconds(now)} + {_seconds(leeway_s)}", nbf
+        )
     if iat is not None and not iat <= now + leeway_s:
-        raise error_for(
+        return error_for(
             "issued_in_future", "claims.iat", f"at most {_seconds(now)} + {_seconds(leeway_s)}", iat
         )
     if policy.max_age_s is not None and not math.floor(now) - claims["iat"] <= policy.max_age_s + leeway_s:
         oldest = f"at least {_seconds(now)} - {_seconds(policy.max_age_s)} - {_seconds(leeway_s)}"
-        raise error_for("too_old", "claims.iat", oldest, iat)
+        return error_for("too_old", "claims.iat", oldest, iat)
+    return None
 
 
 def _seconds(value: float) -> str:
     """Write seconds without the trailing zeros of a float."""
+    if isinstance(value, int):
+        return str(value)
     return str(int(value)) if value == int(value) else f"{value:.3f}"
 
 
