@@ -100,7 +100,7 @@ def test_rollout_decides_about_bodies_too() -> None:
 
 
 def test_signed_body_holds_no_scopes() -> None:
-    """Where a route asks for scopes, a body that is no JWT does not suffice, however good its signature is."""
+    """Where a route asks for scopes, a body that is no JWT does not suffice, however well it is signed."""
     body = SignedBody(verifier=VERIFIER)
     signed = asked(SIGNATURE.encode())
     assert body.decide(signed, PAID).code == "ok"
