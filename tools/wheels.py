@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from aarch64 import Crossed, cross, try_crossed
@@ -27,6 +28,7 @@ MACHINE = "x86_64"
 WHEEL_MAX_BYTES = 4 * 1024 * 1024
 IMPORT_MAX_MS = 60.0
 AT_A_TIME = 3
+RECORD = BUILD / "trials.json"
 MARKERS = ("<!-- install:begin -->", "<!-- install:end -->")
 
 
@@ -192,8 +194,22 @@ def _number(minor: str) -> int:
     return int(minor.partition(".")[2])
 
 
+def write_down() -> None:
+    """Write README's install section from the record of the last run; not where a trial proved nothing."""
+    record = json.loads(RECORD.read_text("utf-8"))
+    trials = [Trial(**{**one, "faults": tuple(one["faults"])}) for one in record["trials"]]
+    if not trials or not all(trial.proven for trial in trials):
+        raise SystemExit("README.md is left as it was: not every interpreter proved the wheel")
+    there = record.get("crossed")
+    crossed = None if there is None else Crossed(**{**there, "wheel": HOUSE / there["wheel"], "faults": ()})
+    rewrite_readme(install_section(HOUSE / record["wheel"], trials, crossed))
+
+
 def main() -> int:
-    """Build, audit, try, write down."""
+    """Build, audit, try, write down; with --write only the last."""
+    if "--write" in sys.argv:
+        write_down()
+        return 0
     sdist, wheel = build()
     audit(wheel, MACHINE)
     elsewhere = cross(sdist)
@@ -212,8 +228,11 @@ def main() -> int:
     if crossed is not None:
         faults += crossed.faults
     print("\n".join(faults))
-    if trials and all(trial.proven for trial in trials):
-        rewrite_readme(install_section(wheel, trials, crossed))
+    record: dict[str, object] = {"wheel": wheel.name, "trials": [asdict(one) for one in trials]}
+    if crossed is not None and not crossed.faults:
+        record["crossed"] = {**asdict(crossed), "wheel": crossed.wheel.name}
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_down()
     if "--release-check" in sys.argv:
         release_check(published)
     return 0 if trials and not faults else 1
