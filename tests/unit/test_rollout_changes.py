@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run_python
 from rollouts import NOW_S, ask, engine, forged, good, rollout
 
 import rapidjws
@@ -159,33 +159,28 @@ def test_workers_sum_their_evidence(tmp_path: Path) -> None:
     assert second.evidence.tally("a", "", NOW_S - 3600).failed == 5
 
 
-def test_forked_worker_counts_anew_and_by_itself_puts_counts_by(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forked_worker_counts_anew_and_by_itself_puts_counts_by(tmp_path: Path) -> None:
     """A forked worker's counts are added to its parent's, none of them twice, without anybody flushing."""
-    monkeypatch.setattr("rapidjws.policy.evidence.FLUSH_S", -1.0)
-    monkeypatch.setattr("rapidjws.policy.evidence.FLUSH_SHARE", 0)
-    one = rollout(Partner(name="a"), state=StateFolder(tmp_path, first_plan("detection")))
-    of = engine(one)
-    ask(of, None, "a")
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            for _ in range(3):
-                one.decide(
-                    rapidjws.errors.error_for("missing_token"),
-                    partner="a",
-                    route=None,
-                    now_s=NOW_S,
-                    elapsed_ns=1,
-                )
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert one.evidence.rows()[("a", "")].codes["missing_token"][0] == 4
-    assert len(list(tmp_path.glob("evidence-*.json"))) == 2
+    code = """
+from pathlib import Path
+import rapidjws.policy.evidence as evidence
+from rollouts import *
+from rapidjws.policy import StateFolder
+evidence.FLUSH_S, evidence.FLUSH_SHARE = -1.0, 0
+folder = Path(os.environ["FOLDER"])
+one = rollout(Partner(name="a"), state=StateFolder(folder, first_plan("detection")))
+missing = rapidjws.errors.error_for("missing_token")
+def decide(): one.decide(missing, partner="a", route=None, now_s=NOW_S, elapsed_ns=1)
+decide()
+child = os.fork()
+if child == 0:
+    for _ in range(3):
+        decide()
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print(one.evidence.rows()[("a", "")].codes["missing_token"][0], len(list(folder.glob("evidence-*-*.json"))))
+"""
+    assert run_python(code, FOLDER=str(tmp_path)) == "4 2\n"
 
 
 def test_rows_are_bounded() -> None:

@@ -230,6 +230,17 @@ def test_hanging_async_incumbent(stubborn: bool) -> None:
         assert told == ["late", "late", "agree"]
 
 
+def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that nothing comes to ends, and the next token has one again."""
+    monkeypatch.setattr("rapidjws.policy.shadow.IDLE_S", 0.01)
+    told: list[str] = []
+    shadow = Shadow(lambda token: True, timeout_s=BOUND_S)
+    for number in range(1, 4):
+        shadow.offer("a.b.c", "ok", told.append)
+        wait_until(lambda number=number: len(told) == number and shadow._threads == 0)  # type: ignore[misc]
+    assert told == ["agree"] * 3
+
+
 def test_incumbent_gets_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A buffer that the caller reuses is copied before it is shown; what the incumbent gets is text."""
     seen: list[object] = []

@@ -36,6 +36,8 @@ WAITING_MAX: Final = 64
 """Tokens that wait for the incumbent; more are skipped."""
 
 CONCURRENT_MAX: Final = 64
+IDLE_S: Final = 10.0
+"""Seconds without a token after which a thread ends."""
 
 
 def _between(place: str, value: object, least: float, most: float) -> float:
@@ -220,8 +222,9 @@ class Shadow:
     def _serve(self) -> None:
         while True:
             with self._lock:
-                while not self._waiting:
-                    self._idle.wait()
+                if not self._waiting and not self._idle.wait_for(lambda: self._waiting, IDLE_S):
+                    self._threads -= 1
+                    return
                 call = self._taken()
             try:
                 found: Any = self._incumbent(call.token)
