@@ -58,6 +58,10 @@ def test_who_gets_a_notice() -> None:
     everyone = notices_for(report(), ready_too=True)
     assert [notice.partner for notice in everyone] == ["a", "b", "silent"]
     assert [notice.partner for notice in notices_for(report(), partners=["silent", "mute"])] == ["silent"]
+    strangers = rollout(default=Partner(name="default", contact="ops@x.example"), phase="detection")
+    ask(engine(strangers), None)
+    strangers.promote(by="ann", enforce_on_s=NOW_S + DAY_S)
+    assert notices_for(readiness(strangers, NOW_S), ready_too=True) == ()
     undated = replace(report(), partners=tuple(replace(row, enforce_on_s=None) for row in report().partners))
     assert notices_for(undated, ready_too=True) == ()
 

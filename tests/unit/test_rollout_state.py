@@ -127,6 +127,15 @@ def test_two_promotions_of_one_revision_make_one_step(tmp_path: Path) -> None:
     assert len(state.history()) == 1
 
 
+def test_promotion_on_another_revision_is_refused() -> None:
+    """A promotion decided on a plan that anybody changed since, anywhere in it, is refused."""
+    policy = rollout(Partner(name="a"), Partner(name="b"), phase="detection")
+    policy.promote(by="ann", partner="b", if_revision=0)
+    with pytest.raises(rapidjws.ConfigurationError, match="revision 0"):
+        policy.promote(by="bob", partner="a", if_revision=0)
+    policy.promote(by="bob", partner="a", if_revision=1)
+
+
 def test_promotion_on_a_changed_stage_is_refused() -> None:
     """A promotion whose evidence was looked at for another stage is refused."""
     policy = rollout(phase="detection")
