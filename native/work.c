@@ -67,7 +67,8 @@ uint8_t *rj_work_cut(rj_work *work, size_t bytes)
         return NULL;
     }
     cut = work->arena + work->arena_used;
-    work->arena_used += bytes;
+    /* the arena's size is a multiple of the alignment, so the sum never passes it */
+    work->arena_used += (bytes + RJ_WORK_CUT_ALIGNMENT - 1) / RJ_WORK_CUT_ALIGNMENT * RJ_WORK_CUT_ALIGNMENT;
     return cut;
 }
 

@@ -18,7 +18,8 @@ enum {
     RJ_WORK_CONTEXTS = 8,           /* verification contexts kept ready, for the keys used last */
     RJ_WORK_MEMBERS = 64,           /* root members of a claims set looked at in C */
     RJ_WORK_JSON_BYTES = 16 * 1024, /* scratch of the JSON scan */
-    RJ_WORK_ARENA_BYTES = 256 * 1024 /* decoded parts of the tokens under way */
+    RJ_WORK_ARENA_BYTES = 256 * 1024, /* decoded parts of the tokens under way */
+    RJ_WORK_CUT_ALIGNMENT = 8         /* of each cut: octets and structures lie in the arena in turn */
 };
 
 typedef struct {
@@ -37,7 +38,7 @@ typedef struct rj_work {
     size_t scratch_bytes;
     rj_json_member members[RJ_WORK_MEMBERS];
     uint8_t json[RJ_WORK_JSON_BYTES];
-    uint8_t arena[RJ_WORK_ARENA_BYTES];
+    _Alignas(RJ_WORK_CUT_ALIGNMENT) uint8_t arena[RJ_WORK_ARENA_BYTES];
 } rj_work;
 
 /* Returns a fresh work area, or NULL where memory is out. */
@@ -53,7 +54,7 @@ uint64_t rj_work_random(rj_work *work);
 rj_rsa_work *rj_work_rsa(rj_work *work);
 
 /* Cut `bytes` from the arena until it is reset by arena_used = 0.
- * Returns a pointer, or NULL where the arena is used up. */
+ * Returns a pointer, aligned to RJ_WORK_CUT_ALIGNMENT, or NULL where the arena is used up. */
 uint8_t *rj_work_cut(rj_work *work, size_t bytes);
 
 /* Get scratch of at least `bytes`, aligned to 64; what it held is lost.
