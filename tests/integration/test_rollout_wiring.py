@@ -19,26 +19,7 @@ from rapidjws.testing import FakeIssuer
 ISSUER = FakeIssuer("https://a.example", "ES256")
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait until something holds, within a generous bound."""
-    end_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
-
-
-def test_incumbent_and_failing_key_set_reach_the_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the sidecar's engine sees of an incumbent and of a key set that is down, the command reports."""
-    module = ModuleType("old_gateway")
-    module.verify = lambda token: token.startswith("ey")  # type: ignore[attr-defined]
-    monkeypatch.setitem(__import__("sys").modules, "old_gateway", module)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    (tmp_path / "a.json").write_text(json.dumps(ISSUER.jwks.as_dict()))
-    path = tmp_path / "c.toml"
-    path.write_text(f"""
+CONFIG = """
 [[issuers]]
 iss = "https://a.example"
 algorithms = ["ES256"]
@@ -68,7 +49,29 @@ phase = "detection"
 [shadow]
 incumbent = "old_gateway:verify"
 timeout_s = 60
-""")
+"""
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait until something holds, within a generous bound."""
+    end_s = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_incumbent_and_failing_key_set_reach_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the sidecar's engine sees of an incumbent and of a key set that is down, the command reports."""
+    module = ModuleType("old_gateway")
+    module.verify = lambda token: token.startswith("ey")  # type: ignore[attr-defined]
+    monkeypatch.setitem(__import__("sys").modules, "old_gateway", module)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (tmp_path / "a.json").write_text(json.dumps(ISSUER.jwks.as_dict()))
+    path = tmp_path / "c.toml"
+    path.write_text(CONFIG.format(port=port))
     served = load(path)
     evidence = served.rollout.evidence
     good = ISSUER.token(ISSUER.claims(int(time.time())))
