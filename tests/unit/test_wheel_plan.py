@@ -64,6 +64,16 @@ def test_every_version_tells_its_verification_outcomes() -> None:
     assert untold == []
 
 
+def test_readme_tells_what_was_installed() -> None:
+    """The install section was written by a run with the OpenSSL that is pinned now."""
+    section = (ROOT / "README.md").read_text("utf-8").partition("<!-- install:begin -->")[2]
+    section = section.partition("<!-- install:end -->")[0]
+    script = (ROOT / "tools" / "build_openssl.sh").read_text("utf-8")
+    version = next(line for line in script.splitlines() if line.startswith("version=")).partition("=")[2]
+    assert f"OpenSSL {version}" in section
+    assert "| 3.10." in section
+
+
 def test_version_stands_once() -> None:
     """Only `_version.py` names the version; the project's metadata and the binary read it there."""
     text = (ROOT / "pyproject.toml").read_text("utf-8")
