@@ -67,13 +67,16 @@ def _skew_s(settled: Settled, token: Token | None, now_s: int) -> float | None:
     """Return how far ``iat`` lies from now, of a token whose signature is good, or None."""
     iat: Any = None
     if isinstance(settled, VerifiedJWS):
-        with contextlib.suppress(TypeError):  # a Verifier's payload holds no claims
+        try:
             iat = settled.claims.get("iat")
+        except TypeError:  # a Verifier's payload holds no claims
+            return None
     elif settled.code in TIMED and token is not None:
         iat = _issued_at(token)
-    if isinstance(iat, bool) or not isinstance(iat, (int, float)) or not math.isfinite(iat):
-        return None
-    return iat - now_s
+    if iat.__class__ is int or (iat.__class__ is float and math.isfinite(iat)):
+        difference_s: float = iat - now_s
+        return difference_s
+    return None
 
 
 def _issued_at(token: Token) -> Any:

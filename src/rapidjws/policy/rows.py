@@ -48,9 +48,9 @@ class Tally:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Request:
-    """Say what is counted of one request.
+    """Say what is counted of one request; one is made for each, so it is not frozen.
 
     Attributes:
         code: ``"ok"``, or the code of what was found.
