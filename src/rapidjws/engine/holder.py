@@ -65,6 +65,7 @@ class SnapshotHolder(_native.Holder):
         "_max_token_bytes",
         "_workers",
     )
+    _snapshot: Snapshot
     _around: Around | None
     _guard: Guard | None
 
