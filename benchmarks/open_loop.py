@@ -131,7 +131,7 @@ def run(seconds: float) -> dict[str, Any]:
                 for n in range(OF_A_KIND)
             ]
         tokens += forged(tokens[:OF_A_KIND])
-        begin_ns = time.monotonic_ns() + 3_000_000_000
+        begin_ns = time.monotonic_ns() + 8_000_000_000  # the driver draws first
         kinds = [[OF_A_KIND * n, OF_A_KIND * (n + 1)] for n in range(3)]
         plan = {
             "port": port, "path": "/verify", "tokens": tokens, "rate": rate, "seconds": seconds,

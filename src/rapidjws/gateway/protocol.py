@@ -11,7 +11,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.parallel import MIN_CHUNK_TOKENS
 from rapidjws.gateway.connection import Connection
 from rapidjws.gateway.exposition import exposition
 from rapidjws.gateway.replies import Replies
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 QUEUE_MAX: Final = 64
 """Most pipelined requests that wait for a slow replay store before the connection is no longer read."""
 
-GATHERED_MAX: Final = 2 * MIN_CHUNK_TOKENS - 1
-"""Most requests that are decided in one call: with one more, a second thread would be woken."""
+GATHERED_MAX: Final = 16
+"""Most requests that are decided in one call: the gateway has answers to work on while the rest is decided."""
 
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
 Gathered = tuple["SidecarProtocol", "bytes | None", Waiting]
