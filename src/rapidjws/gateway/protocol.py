@@ -31,7 +31,7 @@ QUEUE_MAX: Final = 64
 """Most pipelined requests that wait for a slow replay store before the connection is no longer read."""
 
 GATHERED_MAX: Final = 16
-"""Most requests that are decided in one call: the gateway has answers to work on while the rest is decided."""
+"""Most requests that are decided in one call: a gateway has answers to work on while the rest is decided."""
 
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
 Gathered = tuple["SidecarProtocol", "bytes | None", Waiting]
