@@ -265,12 +265,12 @@ PARTS = {"direct": direct, "nginx": nginx, "envoy": envoy, "asgi": asgi}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="measure behind real gateways")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of a round")
+    parser.add_argument("--seconds", type=int, default=6, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="short rounds; results and README stay")
     args = parser.parse_args()
-    seconds, rounds = (2.0, 2) if args.quick else (args.seconds, args.rounds)
+    seconds, rounds = (2, 2) if args.quick else (args.seconds, args.rounds)
     found: dict[str, list[dict[str, Any]]] = {}
     for part in args.only.split(","):
         with ExitStack() as stack, tempfile.TemporaryDirectory() as made:
