@@ -85,7 +85,8 @@ static const PyMethodDef BOUND_METHODS[] = {
     {"verify_one", (PyCFunction)(void (*)(void))rj_face_verify_one, METH_FASTCALL,
      "verify_one(token, now): a Record, a verdict number, or None where the token is neither str nor bytes"},
     {"verify_list", (PyCFunction)(void (*)(void))rj_face_verify_list, METH_FASTCALL,
-     "verify_list(tokens, now): a list of what verify_one would give for each; the list must be the caller's own"},
+     "verify_list(tokens, now, is_alone): a list of what verify_one would give for each, claims read later where\n"
+     "other threads verify as well; the list must be the caller's own"},
     {"recheck", (PyCFunction)(void (*)(void))rj_face_recheck, METH_FASTCALL,
      "recheck(token, now, slot): verify_one, but for the signature, of bytes that verified by this slot before"},
     {NULL, NULL, 0, NULL},

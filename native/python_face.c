@@ -181,7 +181,7 @@ PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args
 
 /* Verify a list's tokens window by window into `results`. Returns 0 with an exception set where it was ended. */
 static int face_verify_windows(const rj_bound *bound, PyObject *results, rj_work *work, PyObject *tokens,
-                               const rj_span *spans, size_t spans_len, int64_t now_s)
+                               const rj_span *spans, size_t spans_len, int64_t now_s, int is_alone)
 {
     rj_batch_window window;
     size_t done = 0;
@@ -194,6 +194,9 @@ static int face_verify_windows(const rj_bound *bound, PyObject *results, rj_work
         for (size_t i = 0; i < decided; i++) {
             Py_ssize_t at = (Py_ssize_t)(done + i);
             PyObject *result = NULL;
+            if (!is_alone) {
+                window.tokens[i].members = NULL; /* no claims yet: threads wait for this one's GIL */
+            }
             if (spans[at].ptr == NULL) {
                 result = Py_None;
                 Py_INCREF(result);
@@ -222,8 +225,8 @@ PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t 
     PyObject *results = NULL;
     int good = 0;
 
-    if (args_len != 2 || !PyList_CheckExact(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "verify_list(list, now) takes a list and a time");
+    if (args_len != 3 || !PyList_CheckExact(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "verify_list(list, now, is_alone) takes a list, a time and a truth");
         return NULL;
     }
     if (bound == NULL || !rj_face_now(&now_s, args[1])) {
@@ -240,7 +243,7 @@ PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t 
         /* What is neither text nor bytes stays an empty span, and its result None. */
         (void)face_octets(&spans[i], PyList_GetItem(args[0], i), bound->snapshot->max_token_bytes);
     }
-    good = face_verify_windows(bound, results, work, args[0], spans, (size_t)len, now_s);
+    good = face_verify_windows(bound, results, work, args[0], spans, (size_t)len, now_s, args[2] == Py_True);
 done:
     if (work != NULL) {
         rj_runtime_put(bound->snapshot->runtime, work);

@@ -88,16 +88,16 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("many", [False, True], ids=["one by one", "in a batch"])
-def test_claims_are_the_tokens_own(many: bool) -> None:
+@pytest.mark.parametrize("workers", [0, 1, 2], ids=["one by one", "one worker", "two workers"])
+def test_claims_are_the_tokens_own(workers: int) -> None:
     """However many tokens of like shapes went before, each one's claims are exactly what it says."""
-    engine = tokens.engine("HS256")
+    engine = rapidjws.Engine(tokens.issuer("HS256"), workers=workers or 1)
     texts = [text for seed, names in enumerate(NAMES) for text in payloads(names, 60, seed)]
     mixed = texts + random.Random(7).sample(texts, len(texts))
     signed_texts = [signed(text) for text in mixed]
     found: list[Any] = (
         engine.verify_many(signed_texts, NOW_S)
-        if many
+        if workers
         else [engine.verify(token, NOW_S) for token in signed_texts]
     )
     for text, verified in zip(mixed, found, strict=True):

@@ -84,9 +84,11 @@ def checked_workers(workers: object) -> int:
 class _Job:
     """Share one call's chunks between its threads."""
 
-    __slots__ = ("chunks", "now_s", "results", "snapshot", "stopped", "tokens")
+    __slots__ = ("chunks", "is_alone", "now_s", "results", "snapshot", "stopped", "tokens")
 
-    def __init__(self, snapshot: Snapshot, tokens: Sequence[Token], now_s: int, size: int) -> None:
+    def __init__(
+        self, snapshot: Snapshot, tokens: Sequence[Token], now_s: int, size: int, *, is_alone: bool
+    ) -> None:
         self.snapshot = snapshot
         self.tokens = tokens
         self.now_s = now_s
@@ -94,6 +96,7 @@ class _Job:
         self.chunks = deque((index, start, start + size) for index, start in enumerate(starts))
         self.results: list[list[Result]] = [[] for _ in starts]
         self.stopped = False
+        self.is_alone = is_alone
 
     def work(self) -> None:
         """Take chunks until none is left or the call is given up."""
@@ -102,7 +105,9 @@ class _Job:
                 index, start, end = self.chunks.popleft()
             except IndexError:
                 return
-            self.results[index] = verify_chunk(self.snapshot, self.tokens[start:end], self.now_s)
+            self.results[index] = verify_chunk(
+                self.snapshot, self.tokens[start:end], self.now_s, is_alone=self.is_alone
+            )
 
 
 def verify_many(
@@ -124,7 +129,8 @@ def verify_many(
     if helpers <= 0 and count <= CHUNK_TOKENS:
         return verify_chunk(snapshot, tokens, now_s)
     share = count // (4 * workers)
-    job = _Job(snapshot, tokens, now_s, max(MIN_CHUNK_TOKENS, min(CHUNK_TOKENS, share)))
+    size = max(MIN_CHUNK_TOKENS, min(CHUNK_TOKENS, share))
+    job = _Job(snapshot, tokens, now_s, size, is_alone=helpers <= 0)
     futures: list[Future[None]] = []
     try:
         if helpers > 0:
@@ -145,10 +151,15 @@ def _helpers(job: _Job, count: int) -> list[Future[None]]:
         return []
 
 
-def verify_chunk(snapshot: Snapshot, tokens: Sequence[Token], now_s: int) -> list[Result]:
-    """Verify a chunk on this thread, outside the GIL; the core looks for signals every few milliseconds."""
+def verify_chunk(
+    snapshot: Snapshot, tokens: Sequence[Token], now_s: int, *, is_alone: bool = True
+) -> list[Result]:
+    """Verify a chunk on this thread, outside the GIL; the core looks for signals every few milliseconds.
+
+    Claims are made along with the results, or when asked for where other threads wait for the GIL.
+    """
     mine = list(tokens)  # a list that nobody can change during the call
-    results: list[Any] = snapshot.verify_list(mine, now_s)
+    results: list[Any] = snapshot.verify_list(mine, now_s, is_alone)
     for position, result in enumerate(results):
         if result.__class__ is not Accepted:
             settled = snapshot.finish(mine[position], result, now_s)
