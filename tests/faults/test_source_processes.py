@@ -226,5 +226,6 @@ def test_P14_soak_with_rotation(seconds: float) -> None:
                 base, files = rss_bytes(), open_files()
         gc.collect()
         assert verified > 1000
-        assert rss_bytes() - base < max(base // 100, 4 * 2**20)
+        if "LD_PRELOAD" not in os.environ:  # an instrument keeps freed memory
+            assert rss_bytes() - base < max(base // 100, 4 * 2**20)
         assert open_files() <= files + 4

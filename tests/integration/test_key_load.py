@@ -95,7 +95,8 @@ def test_random_kids_move_nothing(tokens: int) -> None:
         fetch_times = [request.at_s for request in at.issuer.requests]
         assert all(later - earlier > 28.5 for earlier, later in itertools.pairwise(fetch_times))
         assert len(fetch_times) <= 1 + spent_s / 30
-        assert rss_bytes() - base < 4 * 2**20
+        if "LD_PRELOAD" not in os.environ:  # an instrument keeps freed memory
+            assert rss_bytes() - base < 4 * 2**20
         assert loud.at_us(0.5) < 1.5 * quiet.at_us(0.5) + 5  # the exact ratio is for a quiet machine to show
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from issuers import setup, wait_for
 
-from rapidjws import ConfigurationError, UnknownKey
+from rapidjws import ConfigurationError, Event, UnknownKey
 from rapidjws.keys import Answer, Freshness, RemoteJWKS, Transport
 from rapidjws.keys.source import WAITERS_MAX, Source
 
@@ -100,3 +100,22 @@ def test_the_applications_random_numbers_are_left_alone() -> None:
         at.ready()
         assert at.source.refresh()
     assert random.getstate() == before
+
+
+def test_what_is_told_of_keys_holds_already() -> None:
+    """Whoever hears that a key was removed, added or re-bound finds it so in the next call."""
+    heard: list[tuple[str, str]] = []
+    with setup() as at:
+        old = at.ready().token()
+        listen = at.source._events
+
+        def hear(event: Event) -> None:
+            if event.name in ("key_removed", "key_added"):
+                token = old if event.name == "key_removed" else at.token()
+                heard.append((event.name, at.code(token)))
+            listen(event)
+
+        at.source._events = hear
+        at.issuer.rotate(keep=0)
+        assert at.source.refresh()
+    assert sorted(set(heard)) == [("key_added", "ok"), ("key_removed", "unknown_kid")]

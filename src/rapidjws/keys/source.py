@@ -104,7 +104,7 @@ class Source:
                 self._tell("swap_failed")
 
     def _publish_keys(self, keys: JWKSet) -> None:
-        """Put a set in place where it differs from what is there, and name the differences."""
+        """Put a set in place where it differs from what is there, then name what differs: it holds by now."""
         with self._lock:
             before = self._state
         self._tell_skipped(keys)
@@ -116,18 +116,19 @@ class Source:
         kept = JWKSet(same.get(key, key) for key in keys)  # the same objects: nothing is built anew
         object.__setattr__(kept, "skipped", keys.skipped)
         seen = {kid: when for kid, when in before.first_seen.items() if kid in keys}
+        news: list[dict[str, Any]] = []
         for key in kept:
             if key.kid is None or key in same:
                 continue
             if key.kid in known:
-                self._tell("kid_rebound", kid=key.kid, detail=key.alg or key.kty)
+                news.append({"name": "kid_rebound", "kid": key.kid, "detail": key.alg or key.kty})
             elif old:
-                self._tell("key_added", kid=key.kid)
+                news.append({"name": "key_added", "kid": key.kid})
                 seen[key.kid] = self._clock.monotonic()
-        for kid in known:
-            if kid is not None and kid not in kept:
-                self._tell("key_removed", kid=kid)
+        news += [{"name": "key_removed", "kid": kid} for kid in known if kid is not None and kid not in kept]
         self._publish(KeyState(keys=kept, first_seen=seen))
+        for one in news:
+            self._tell(**one)
         self._tell("keys_changed", value=len(kept))
 
     def _tell_skipped(self, keys: JWKSet) -> None:
