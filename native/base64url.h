@@ -32,10 +32,8 @@ static inline size_t rj_base64url_encoded_chars(size_t bytes_len) {
  * In:      text     text_len characters; not NUL-terminated; may be NULL when text_len is 0.
  * Source:  RFC 7515 s.2; RFC 4648 s.3.2, s.3.3, s.3.5, s.5.
  */
-/* rj-cdef-begin */
 RJ_MUST_CHECK rj_status rj_base64url_decode(uint8_t *out, size_t *out_len, size_t out_cap,
                                             const uint8_t *text, size_t text_len);
-/* rj-cdef-end */
 
 /* Say whether a text is strict base64url, without decoding it.
  *
@@ -43,9 +41,7 @@ RJ_MUST_CHECK rj_status rj_base64url_decode(uint8_t *out, size_t *out_len, size_
  * In:      text     text_len characters; may be NULL when text_len is 0.
  * Source:  as rj_base64url_decode, whose verdict it always equals.
  */
-/* rj-cdef-begin */
 RJ_MUST_CHECK rj_status rj_base64url_check(const uint8_t *text, size_t text_len);
-/* rj-cdef-end */
 
 /* Encode as unpadded base64url.
  *

@@ -38,9 +38,7 @@ HEADERS = (
     "signatures.h",
     "stream.h",
     "face.h",
-    "python_general.h",
     "python_module.h",
-    "python_text.h",
 )
 """In the order in which the cdef regions need each other."""
 

@@ -10,16 +10,13 @@ enum { FACE_INLINE_BYTES = 4096 /* a MAC over so little is quicker than letting 
 
 static const double FACE_MAX_NOW_S = 1e15;
 
-/* The snapshot of a bound object, or NULL with an exception set. */
-static rj_bound *face_bound(PyObject *self)
+/* Returns 0 with an exception set where there is no snapshot yet. */
+static int face_is_bound(const rj_bound *bound)
 {
-    rj_bound *bound = (rj_bound *)self;
-
     if (bound->snapshot == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "this snapshot is not bound");
-        return NULL;
     }
-    return bound;
+    return bound->snapshot != NULL;
 }
 
 /* The octets of a token that nobody can change: text or bytes. Returns 0 for anything else. */
@@ -110,8 +107,8 @@ PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, int64_t now_s)
     PyObject *result = NULL;
     rj_work *work = NULL;
 
-    if (bound->snapshot == NULL) {
-        return PyErr_Format(PyExc_RuntimeError, "this snapshot is not bound");
+    if (!face_is_bound(bound)) {
+        return NULL;
     }
     if (!face_octets(&span, octets, bound->snapshot->max_token_bytes)) {
         Py_INCREF(Py_None);
@@ -151,13 +148,13 @@ PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args
 {
     rj_token token = {.status = RJ_UNDECIDED};
     rj_span octets = {NULL, 0};
-    rj_bound *bound = face_bound(self);
+    rj_bound *bound = (rj_bound *)self;
     int64_t now_s = 0;
     unsigned long slot = 0;
     PyObject *result = NULL;
     rj_work *work = NULL;
 
-    if (bound == NULL) {
+    if (!face_is_bound(bound)) {
         return NULL;
     }
     if (args_len != 3 || !rj_face_now(&now_s, args[1])
@@ -217,7 +214,7 @@ static int face_verify_windows(const rj_bound *bound, PyObject *results, rj_work
 
 PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
-    rj_bound *bound = face_bound(self);
+    rj_bound *bound = (rj_bound *)self;
     int64_t now_s = 0;
     Py_ssize_t len = 0;
     rj_span *spans = NULL;
@@ -229,7 +226,7 @@ PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t 
         PyErr_SetString(PyExc_TypeError, "verify_list(list, now, is_alone) takes a list, a time and a truth");
         return NULL;
     }
-    if (bound == NULL || !rj_face_now(&now_s, args[1])) {
+    if (!face_is_bound(bound) || !rj_face_now(&now_s, args[1])) {
         return NULL;
     }
     len = PyList_Size(args[0]);

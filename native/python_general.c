@@ -1,10 +1,9 @@
 /* python_general.c: see python_general.h. Only accepts or leaves undecided; the reasons are found in Python. */
-#include "python_api.h"
+#include "python_general.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "python_general.h"
 #include "signatures.h"
 
 enum { GENERAL_MAX_SIGNATURES = 64, GENERAL_MEMBERS = 2 };
@@ -122,8 +121,6 @@ static PyObject *general_verdicts(const general_token *token)
     return numbers;
 }
 
-/* verify_known(address, known, payload, signatures): (rows, None or verdicts), or None where not all is plain.
- * The list and what it holds must be the caller's own. */
 static PyObject *general_verify_known(PyObject *module, PyObject *const *args, Py_ssize_t args_len)
 {
     general_token token = {.len = 0};
@@ -166,20 +163,5 @@ static PyObject *general_verify_known(PyObject *module, PyObject *const *args, P
     return Py_BuildValue("(NN)", rows, general_verdicts(&token));
 }
 
-static const PyMethodDef GENERAL_VERIFY_KNOWN = {
+const PyMethodDef rj_general_verify_known = {
     "verify_known", (PyCFunction)(void (*)(void))general_verify_known, METH_FASTCALL, NULL};
-
-int rj_python_general_install(void)
-{
-    PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
-    PyObject *function = PyCFunction_NewEx((PyMethodDef *)(uintptr_t)&GENERAL_VERIFY_KNOWN, NULL, NULL);
-    int good = module != NULL && function != NULL
-               && PyObject_SetAttrString(module, "verify_known", function) == 0;
-
-    Py_XDECREF(function);
-    Py_XDECREF(module);
-    PyErr_Clear();
-    PyGILState_Release(state);
-    return good;
-}

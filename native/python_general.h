@@ -6,10 +6,10 @@
 #ifndef RJ_PYTHON_GENERAL_H
 #define RJ_PYTHON_GENERAL_H
 
-/* Put the function `verify_known` into the compiled module; called once, at import.
- * Returns 1, or 0 with no exception left where it could not be done. Takes the GIL itself. */
-/* rj-cdef-begin */
-int rj_python_general_install(void);
-/* rj-cdef-end */
+#include "python_api.h"
+
+/* verify_known(address, known, payload, signatures): (rows, None or verdicts), or None where not all is plain.
+ * The list and what it holds must be the caller's own. */
+extern const PyMethodDef rj_general_verify_known;
 
 #endif

@@ -116,7 +116,7 @@ static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t
     }
     result = rj_face_verify(bound, args[0], now_s);
     if (result != NULL && (PyObject *)Py_TYPE(result) != bound->accepted) {
-        PyObject *settled = PyObject_CallMethod(self, "_settle", "OOOL", snapshot, args[0], result, (long long)now_s);
+        PyObject *settled = PyObject_CallMethod(snapshot, "settled", "OOL", args[0], result, (long long)now_s);
         Py_DECREF(result);
         result = settled;
     }

@@ -1,8 +1,9 @@
-/* python_module.h: what the compiled module has beside cffi's own: the types that tokens go through. */
+/* python_module.h: what the compiled module has beside cffi's own: the types and calls that tokens go through. */
 #ifndef RJ_PYTHON_MODULE_H
 #define RJ_PYTHON_MODULE_H
 
-/* Put the types `Record`, `Bound` and `Holder` into the compiled module; called once, at import.
+/* Put the types `Record`, `Bound` and `Holder`, and the functions of python_general.h and python_text.h, into the
+ * compiled module; called once, at import.
  * Returns 1, or 0 with no exception left where it could not be done. Takes the GIL itself. */
 /* rj-cdef-begin */
 int rj_python_install(void);

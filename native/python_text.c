@@ -1,9 +1,8 @@
 /* python_text.c: see python_text.h. Keeps no state; base64url.c and json_scan.c decide. */
-#include "python_api.h"
+#include "python_text.h"
 
 #include "base64url.h"
 #include "face.h"
-#include "python_text.h"
 #include "span.h"
 
 enum { TEXT_INLINE_BYTES = 4096 /* so little is done sooner than the GIL is let go and taken again */ };
@@ -21,7 +20,6 @@ static int text_octets(rj_span *out, PyObject *value)
     return 1;
 }
 
-/* b64url_decode(bytes): the octets, or None where the text is not strict base64url. */
 static PyObject *text_b64url_decode(PyObject *module, PyObject *text)
 {
     rj_span from = {NULL, 0};
@@ -61,7 +59,6 @@ enum { LIMIT_BYTES, LIMIT_DEPTH, LIMIT_MEMBERS, LIMIT_ANY_ROOT, LIMITS };
 
 enum { CHECK_RUNTIME, CHECK_TEXT, CHECK_LIMITS, CHECK_ARGS = CHECK_LIMITS + LIMITS };
 
-/* json_check(runtime, bytes, max_bytes, max_depth, max_members, any_root): (status, fault's offset, notes). */
 static PyObject *text_json_check(PyObject *module, PyObject *const *args, Py_ssize_t args_len)
 {
     uint32_t limits[LIMITS] = {0, 0, 0, 0};
@@ -107,28 +104,6 @@ static PyObject *text_json_check(PyObject *module, PyObject *const *args, Py_ssi
     return Py_BuildValue("(iII)", (int)status, (unsigned int)offset, (unsigned int)notes);
 }
 
-static const PyMethodDef TEXT_B64URL_DECODE = {"b64url_decode", text_b64url_decode, METH_O, NULL};
-static const PyMethodDef TEXT_JSON_CHECK = {"json_check", (PyCFunction)(void (*)(void))text_json_check,
-                                            METH_FASTCALL, NULL};
-
-/* Put one function into the module; CPython asks for a method table that could change, and never changes it. */
-static int text_put(PyObject *module, const PyMethodDef *method)
-{
-    PyObject *function = PyCFunction_NewEx((PyMethodDef *)(uintptr_t)method, NULL, NULL);
-    int good = function != NULL && PyObject_SetAttrString(module, method->ml_name, function) == 0;
-
-    Py_XDECREF(function);
-    return good;
-}
-
-int rj_python_text_install(void)
-{
-    PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
-    int good = module != NULL && text_put(module, &TEXT_B64URL_DECODE) && text_put(module, &TEXT_JSON_CHECK);
-
-    Py_XDECREF(module);
-    PyErr_Clear();
-    PyGILState_Release(state);
-    return good;
-}
+const PyMethodDef rj_text_b64url_decode = {"b64url_decode", text_b64url_decode, METH_O, NULL};
+const PyMethodDef rj_text_json_check = {"json_check", (PyCFunction)(void (*)(void))text_json_check,
+                                        METH_FASTCALL, NULL};

@@ -6,10 +6,12 @@
 #ifndef RJ_PYTHON_TEXT_H
 #define RJ_PYTHON_TEXT_H
 
-/* Put the functions `b64url_decode` and `json_check` into the compiled module; called once, at import.
- * Returns 1, or 0 with no exception left where it could not be done. Takes the GIL itself. */
-/* rj-cdef-begin */
-int rj_python_text_install(void);
-/* rj-cdef-end */
+#include "python_api.h"
+
+/* b64url_decode(bytes): the octets, or None where the text is not strict base64url. */
+extern const PyMethodDef rj_text_b64url_decode;
+
+/* json_check(runtime, bytes, max_bytes, max_depth, max_members, any_root): (status, fault's offset, notes). */
+extern const PyMethodDef rj_text_json_check;
 
 #endif

@@ -11,9 +11,7 @@
 
 #include "base64url.h"
 #include "face.h"
-#include "python_general.h"
 #include "python_module.h"
-#include "python_text.h"
 #include "signatures.h"
 #include "stream.h"
 

@@ -94,7 +94,7 @@ def test_a_batch_finishes_on_the_keys_it_began_with() -> None:
     good = tokens.token()
     before: Snapshot = engine._snapshot
     engine.replace_keys(ISS, tokens.public("ES256", "k2"))
-    assert before.verify(good, NOW_S).issuer == ISS
+    assert before.settled(good, before.verify_one(good, NOW_S), NOW_S).issuer == ISS
     assert code_of(engine, good) == "unknown_kid"
 
 

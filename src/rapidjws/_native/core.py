@@ -44,7 +44,7 @@ def _check_version() -> None:
 
 _check_version()
 
-if not (lib.rj_python_install() and lib.rj_python_general_install() and lib.rj_python_text_install()):
+if not lib.rj_python_install():
     raise ImportError("rapidjws could not set up its native types: reinstall the package")
 
 verify_known = _rapidjws.verify_known

@@ -109,7 +109,7 @@ def _engine_verdict(engine: Engine, token: Token, now: float | None) -> RapidJWS
     now_s = int(time.time() if now is None else now)
     if now is None and now_s < CLOCK_FLOOR_S:
         return error_for("clock_implausible", "clock", actual=now_s)
-    verified = snapshot.verify(token, now_s)
+    verified = snapshot.settled(token, snapshot.verify_one(token, now_s), now_s)
     return None if snapshot.guard is None else snapshot.guard.refusal_without_store(verified)
 
 

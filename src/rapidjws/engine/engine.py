@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from concurrent.futures import wait
 from time import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from rapidjws.engine import parallel
@@ -135,13 +135,6 @@ class Engine(ChangingKeys):
 
             Source: RFC 7515 section 5.2, RFC 7519 section 7.2.
             """
-
-    def _settle(self, snapshot: Snapshot, token: Token, result: Any, now_s: int) -> VerifiedJWS:
-        """Finish what the core's ``verify`` left open; raise where the token is refused."""
-        settled = snapshot.finish(token, result, now_s)
-        if isinstance(settled, RapidJWSError):
-            raise settled
-        return settled
 
     def _verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
         """Verify one token where a cache, a guard or a wait has a say; the core's ``verify`` asks here."""

@@ -20,7 +20,7 @@ from rapidjws.engine.rules import Rules
 from rapidjws.engine.signatures import SignaturePolicy, all_of
 from rapidjws.engine.snapshot import Snapshot, Token
 from rapidjws.engine.streaming import DetachedCheck, Source, verify_async_stream, verify_stream
-from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.errors import error_for
 from rapidjws.jose import limits
 
 if TYPE_CHECKING:
@@ -176,9 +176,7 @@ class Verifier(SnapshotHolder):
         other = self._other_form(snapshot, octets, signatures)
         if other is not None:
             return other
-        settled = snapshot.finish(octets, result, 0)
-        if isinstance(settled, RapidJWSError):
-            raise settled
+        settled = snapshot.settled(octets, result, 0)
         _check_single(settled, signatures)
         return settled
 
