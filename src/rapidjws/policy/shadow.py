@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import inspect
 import os
-import random
 import sys
 import threading
 import weakref
 from collections import deque
 from functools import partial
+from random import SystemRandom
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +38,8 @@ WAITING_MAX: Final = 64
 CONCURRENT_MAX: Final = 64
 IDLE_S: Final = 10.0
 """Seconds without a token after which a thread ends."""
+
+_chance = SystemRandom().random  # the application's own generator, which it may have seeded, is left alone
 
 
 def _between(place: str, value: object, least: float, most: float) -> float:
@@ -95,7 +97,7 @@ class Shadow:
         concurrent: int = 2,
         per_second: int = 100,
         causes: Mapping[str, Causes] | None = None,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _chance,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         if not callable(incumbent):
