@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tokens
+from process_memory import INSTRUMENTED, rss_bytes
 from processes import run_python
 from tokens import NOW_S, code_of
 
@@ -47,9 +48,7 @@ def test_P1_fork_after_load() -> None:
 
 
 @needs_fork
-@pytest.mark.skipif(
-    "LD_PRELOAD" in os.environ, reason="the sanitizer's allocator may hold its lock at a fork"
-)
+@pytest.mark.skipif(INSTRUMENTED, reason="the sanitizer's allocator may hold its lock at a fork")
 def test_P2_fork_while_others_verify() -> None:
     """A child forked while threads verify, build tables and swap keys never waits for a lock of theirs."""
     run_python(
@@ -241,13 +240,8 @@ def test_exported_symbols() -> None:
     assert names - {"_cffi_pypyinit__rapidjws"} == {"PyInit__rapidjws"}
 
 
-def rss_bytes() -> int:
-    """Return the resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="an instrument keeps freed memory")
+@pytest.mark.skipif(INSTRUMENTED, reason="an instrument keeps freed memory")
 def test_P5_memory_is_flat_over_swaps() -> None:
     """Two thousand changes of keys, with headers learnt and tables built between, leave no memory behind."""
     made = rapidjws.Engine(tokens.issuer("ES256"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -11,13 +10,13 @@ from typing import Any
 
 import pytest
 from gates import ISSUER, bearer, free_port, kinds, serving, token
+from raw_links import CUT_OFF_WITHIN_S, closed
 
 grpc = pytest.importorskip("grpc", reason="the extra `envoy` is not installed")
 external_auth = pytest.importorskip("envoy.service.auth.v3.external_auth_pb2", reason="xds-protos is absent")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
 
 METHOD = "/envoy.service.auth.v3.Authorization/Check"
-CUT_OFF_WITHIN_S = 60.0
 
 
 def request(headers: list[tuple[str, str]], path: str = "/a") -> bytes:
@@ -101,16 +100,6 @@ def raw(client: Client) -> socket.socket:
     return socket.create_connection((host, int(port)), 30)
 
 
-def ended(link: socket.socket) -> bool:
-    """Return whether the other side hangs up in time."""
-    link.settimeout(CUT_OFF_WITHIN_S)
-    with contextlib.suppress(ConnectionError):
-        while link.recv(65536):
-            pass
-    link.close()
-    return True
-
-
 @pytest.mark.parametrize(
     "octets",
     [
@@ -128,7 +117,7 @@ def test_other_protocols_are_cut_off(client: Client, octets: bytes) -> None:
     """What does not speak HTTP/2, or speaks it wrongly, is hung up on; calls go on."""
     link = raw(client)
     link.sendall(octets)
-    assert ended(link)
+    assert closed(link)
     assert client.status(bearer(token())) == 200
 
 
@@ -139,7 +128,7 @@ def test_silent_and_slow_greetings_are_cut_off(client: Client) -> None:
         link.sendall(b"PRI * HTTP/2.0\r\n\r\nSM"[: number % 18])
     assert client.status(bearer(token())) == 200
     started_s = time.monotonic()
-    assert all(ended(link) for link in slow)
+    assert all(closed(link) for link in slow)
     assert time.monotonic() - started_s < CUT_OFF_WITHIN_S
     assert client.status(bearer(token())) == 200
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 from gates import bearer, exchange, forged, get, serving, token
+from raw_links import CUT_OFF_WITHIN_S, closed
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
 
 HEADER_TIMEOUT_S = 1.5
-CUT_OFF_WITHIN_S = 60.0
 MANY = 300
 
 Target = int | Path
@@ -70,16 +70,6 @@ def listener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             yield Listener(admin, b"/admin/status", lambda: get(admin, [], "/admin/status")[0] == 200)
         else:
             yield Listener(target, b"/verify", lambda: get(target, bearer(token()), "/verify")[0] == 200)
-
-
-def closed(link: socket.socket) -> bool:
-    """Return whether the other side hangs up in time."""
-    link.settimeout(CUT_OFF_WITHIN_S)
-    with contextlib.suppress(ConnectionError):
-        while link.recv(65536):
-            pass
-    link.close()
-    return True
 
 
 HUGE = [

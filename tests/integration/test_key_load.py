@@ -6,24 +6,17 @@ import base64
 import gc
 import itertools
 import math
-import os
 import time
 from typing import Any
 
 import pytest
 from issuers import Setup, needs_proc, now_s, setup, wait_for
+from process_memory import INSTRUMENTED, rss_bytes
 
 from rapidjws import TokenCache
 from rapidjws.engine.result import Rejected
 
 M6_BOUND_S = 300.0
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-
-
-def rss_bytes() -> int:
-    """Return the process's resident memory."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * PAGE_BYTES
 
 
 def junk_maker(at: Setup) -> Any:
@@ -95,7 +88,7 @@ def test_random_kids_move_nothing(tokens: int) -> None:
         fetch_times = [request.at_s for request in at.issuer.requests]
         assert all(later - earlier > 28.5 for earlier, later in itertools.pairwise(fetch_times))
         assert len(fetch_times) <= 1 + spent_s / 30
-        if "LD_PRELOAD" not in os.environ:  # an instrument keeps freed memory
+        if not INSTRUMENTED:  # an instrument keeps freed memory
             assert rss_bytes() - base < 4 * 2**20
         assert loud.at_us(0.5) < 1.5 * quiet.at_us(0.5) + 5  # the exact ratio is for a quiet machine to show
 
