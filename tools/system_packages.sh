@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure the compilers and headers are there: install them by apt where we are root on Debian,
-# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|load|memcheck|release|cross ...
+# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|load|memcheck|mutants|release|cross ...
 # Touches nothing when everything is in place.
 set -eu
 python=${PYTHON:-python3}
@@ -47,6 +47,9 @@ for feature in "$@"; do
         want gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc --version
         want libc6-dev-arm64-cross test -f /usr/aarch64-linux-gnu/include/stdlib.h
         want qemu-user-static qemu-aarch64-static --version
+        ;;
+    mutants) # compiles again what did not change in no time
+        want ccache ccache --version
         ;;
     release)
         want ca-certificates test -d /etc/ssl/certs

@@ -1,0 +1,89 @@
+"""The lists of careless changes fit the code, and their runner tells noticed from unnoticed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.source_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import mutants  # noqa: E402  tools/ is no package
+
+NUMBER_OF_MUTANTS = 1
+
+
+def test_lists_fit_the_code() -> None:
+    """Every entry's text occurs once in its file, its tests exist, and no id occurs twice."""
+    listed = mutants.read_lists(mutants.LISTS)
+    assert [fault for mutant in listed for fault in mutants.faults_of(mutant, ROOT)] == []
+    ids = [mutant.id for mutant in listed]
+    assert sorted(set(ids)) == sorted(ids)
+    assert len([mutant for mutant in listed if mutant.tests]) >= NUMBER_OF_MUTANTS
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"file": "src/rapidjws/none.py"}, "no file"),
+        ({"find": "no such text"}, "occurs 0 times"),
+        ({"find": "return"}, "times in"),
+        ({"replace": "return frozenset()"}, "changes nothing"),
+        ({"tests": ("tests/unit/test_none.py",)}, "no test file"),
+        ({"tests": ("tests/unit/test_mutants.py::test_none",)}, "no test test_none"),
+        ({"tests": ()}, "expected either"),
+        ({"equivalent": "a reason"}, "expected either"),
+    ],
+)
+def test_entry_that_does_not_fit(change: dict[str, object], words: str) -> None:
+    """Each way in which an entry may not fit the tree is named."""
+    entry = {"id": "x", "area": "x", "file": "src/rapidjws/jose/scopes.py", "find": "return frozenset()",
+             "replace": "return None", "tests": ("tests/unit/test_mutants.py",)}  # fmt: skip
+    assert mutants.faults_of(mutants.Mutant(**entry), ROOT) == []
+    (fault,) = mutants.faults_of(mutants.Mutant(**{**entry, **change}), ROOT)
+    assert words in fault
+
+
+def small_tree(folder: Path, test: str) -> Path:
+    """Make a tree of one function, one test, and a list of one mutant; give the runner's copy in it."""
+    for name in ("tools", "src", "tests/mutants"):
+        (folder / name).mkdir(parents=True)
+    (folder / "tools" / "mutants.py").write_bytes((ROOT / "tools" / "mutants.py").read_bytes())
+    (folder / "src" / "least.py").write_text("def least(a, b):\n    return a if a < b else b\n")
+    (folder / "tests" / "test_least.py").write_text(test)
+    (folder / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (folder / "tests" / "mutants" / "small.toml").write_text(
+        '[[mutant]]\nid = "swapped"\nfile = "src/least.py"\nfind = "a < b"\nreplace = "a > b"\n'
+        'tests = ["tests/test_least.py"]\n'
+    )
+    return folder / "tools" / "mutants.py"
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "verdict"),
+    [
+        ("assert least(1, 2) == 1", 0, "noticed"),
+        ("assert least(1, 1) == 1", 1, "survived"),
+        ("assert least(1, 2) == 2", 2, None),
+    ],
+)
+def test_runner_tells_noticed_from_survived(
+    tmp_path: Path, call: str, status: int, verdict: str | None
+) -> None:
+    """A change is noticed when a named test fails; a test that fails on the unchanged tree stops the run."""
+    runner = small_tree(tmp_path, f"from least import least\n\n\ndef test_least():\n    {call}\n")
+    done = subprocess.run(
+        [sys.executable, str(runner), "--jobs", "1"], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    report = tmp_path / "build" / "mutants" / "report.json"
+    assert ([row["verdict"] for row in json.loads(report.read_text())] if verdict else report.exists()) == (
+        [verdict] if verdict else False
+    )
+    assert "a < b" in (tmp_path / "src" / "least.py").read_text()
