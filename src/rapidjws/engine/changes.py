@@ -15,6 +15,7 @@ from rapidjws.engine.guard import Guard, ReplayRule
 from rapidjws.engine.holder import SnapshotHolder
 from rapidjws.engine.issuer import Issuer, checked_keys
 from rapidjws.engine.keytable import IssuerKeys
+from rapidjws.engine.readiness import ReadyWaiters
 from rapidjws.engine.revocations import Revocation, Revocations
 from rapidjws.engine.seams import Event, KeySource, KeyState, tell
 from rapidjws.engine.skew import SkewMeter
@@ -55,6 +56,7 @@ class ChangingKeys(SnapshotHolder):
         "_issuers",
         "_keys",
         "_meters",
+        "_ready_waiters",
         "_revocations",
         "_skew_every",
         "_sources",
@@ -79,6 +81,7 @@ class ChangingKeys(SnapshotHolder):
         if not isinstance(skew_every, int) or isinstance(skew_every, bool) or skew_every < 0:
             raise error_for("configuration_invalid", "skew_every", expected="a whole number from 0 on")
         self._issuers = _by_iss(issuers)
+        self._ready_waiters = ReadyWaiters()
         self._events = events
         self._skew_every = skew_every
         self._store = revocations
@@ -109,6 +112,10 @@ class ChangingKeys(SnapshotHolder):
             source.subscribe(self._keys_changed)
         self._keys_changed()
 
+    def _renew_locks(self) -> None:
+        super()._renew_locks()
+        self._ready_waiters = ReadyWaiters()
+
     # --- issuers and keys --------------------------------------------------------------------------------
 
     @property
@@ -121,6 +128,34 @@ class ChangingKeys(SnapshotHolder):
         """Return whether each required issuer has keys that may be used now."""
         issuers = self._issuers
         return not any(iss in issuers and issuers[iss].required for iss in self._snapshot.without_keys)
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait, within a bound, until each required issuer has keys that may be used.
+
+        Args:
+            timeout_s: Longest wait, in seconds, from 0 to 3600.
+
+        Returns:
+            Whether the engine is ready now.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        return self._ready_waiters.wait(lambda: self.ready, timeout_s)
+
+    async def await_ready(self, timeout_s: float) -> bool:
+        """Wait as ``wait_ready`` does, from asyncio, without holding up the loop.
+
+        Args:
+            timeout_s: As for ``wait_ready``.
+
+        Returns:
+            Whether the engine is ready now.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        return await self._ready_waiters.wait_async(lambda: self.ready, timeout_s)
 
     def key_state(self, issuer: str) -> KeyState:
         """Return an issuer's keys as the engine uses them, or why there are none.
@@ -271,6 +306,8 @@ class ChangingKeys(SnapshotHolder):
         keys = self._filtered(around)
         self._around, self._guard = around, self._make_guard()
         self._swap(keys, [issuer.rules() for issuer in self._issuers.values()])
+        if self.ready:
+            self._ready_waiters.release()
 
     def _unknown_kid(self, iss: str, kid: str) -> None:
         source = self._sources.get(iss)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
@@ -14,7 +16,8 @@ from rapidjws import _native
 from rapidjws.engine import hot as hot_module
 from rapidjws.engine.hot import HotKeys, checked_acceleration
 from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
-from rapidjws.engine.parallel import checked_workers
+from rapidjws.engine.parallel import checked_workers, executor
+from rapidjws.engine.readiness import checked_timeout_s
 from rapidjws.engine.snapshot import Snapshot
 from rapidjws.errors import error_for
 
@@ -107,25 +110,56 @@ class SnapshotHolder(_native.Holder):
         """Return the kids of the keys that have a precomputed table now."""
         return tuple(key.jwk.kid for key in self._hot.tables)
 
-    def preload(self, *, hot: bool = True) -> int:
-        """Build the tables of hot keys now, in the order of the keys, as far as the budget reaches.
+    def precompute(self, *, wait: bool = True, timeout_s: float | None = None) -> int:
+        """Build the precomputed tables of keys that have none, in the order of the keys, within the budget.
 
         Args:
-            hot: False does nothing beyond what the constructor did.
+            wait: True returns when the tables are in use; False has them built beside the traffic.
+            timeout_s: Longest time to build, in seconds, where ``wait``; None for as long as it takes. A key
+                without a table is verified by libcrypto.
+
+        Returns:
+            How many tables were built, or will be where ``wait`` is False.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        end_s = None if timeout_s is None else monotonic() + checked_timeout_s(timeout_s)
+        hot = self._hot
+        missing = hot.missing(self._snapshot.table.slots)
+        if not wait:
+            for key in missing:
+                self._earned(key)
+            return len(missing)
+        built = 0
+        for key in missing:
+            if end_s is not None and monotonic() >= end_s:
+                break
+            built += hot.earn((key,), {})
+        if built:
+            self.publish_hot()
+        return built
+
+    async def aprecompute(self, *, timeout_s: float | None = None) -> int:
+        """Build tables as ``precompute`` does, on another thread, and wait for them from asyncio.
+
+        Args:
+            timeout_s: As for ``precompute``.
 
         Returns:
             How many tables were built.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
         """
-        if not hot:
-            return 0
-        built = 0
-        with self._change:
-            for key in self._snapshot.table.slots:
-                if key not in self._hot.tables and self._hot.has_room_for(key):
-                    built += self._hot.earn((key,), {})
-            if built:
-                self.publish_hot()
-        return built
+        import asyncio  # who is here has loaded it; all others do without
+
+        work = partial(self.precompute, timeout_s=timeout_s)
+        return await asyncio.get_running_loop().run_in_executor(executor(), work)
+
+    def preload(self, *, hot: bool = True) -> int:
+        """Build tables as ``precompute`` does; ``hot=False`` does nothing."""
+        return self.precompute() if hot else 0
 
     def preheat(self, most: int) -> bool:
         """Ask for the tables of keys that have none, beside the traffic, before their first tokens earn them.
@@ -139,9 +173,7 @@ class SnapshotHolder(_native.Holder):
         hot = self._hot
         if not hot.threshold:
             return False
-        missing = [
-            key for key in self._snapshot.table.slots if key not in hot.tables and hot.has_room_for(key)
-        ]
+        missing = hot.missing(self._snapshot.table.slots)
         for key in missing[:most]:
             self._earned(key)
         return bool(missing)

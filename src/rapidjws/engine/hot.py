@@ -88,10 +88,18 @@ class HotKeys:
         """Replace the builders' lock in a forked child."""
         self._lock = threading.Lock()
 
-    def has_room_for(self, key: PreparedKey) -> bool:
-        """Return whether a key could have a table without another losing its own."""
-        need = _native.hot_bytes(key.number)
-        return self.is_on and need > 0 and self.used_bytes + need <= self.budget_bytes
+    def missing(self, keys: Iterable[PreparedKey]) -> list[PreparedKey]:
+        """Return the keys that could get a table without another losing its own, in order."""
+        if not self.is_on:
+            return []
+        left_bytes = self.budget_bytes - self.used_bytes
+        found = []
+        for key in keys:
+            need = _native.hot_bytes(key.number)
+            if 0 < need <= left_bytes and key.native is not None and key not in self.tables:
+                found.append(key)
+                left_bytes -= need
+        return found
 
     def keep_only(self, keys: Iterable[PreparedKey]) -> None:
         """Drop the tables of keys that are gone."""
