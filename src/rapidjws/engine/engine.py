@@ -8,7 +8,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from rapidjws.engine import parallel
+from rapidjws.engine import parallel, worker_pool
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.changes import ChangingKeys
 from rapidjws.engine.decision import Decision, DecisionPolicy, adecide, decide, decide_many
@@ -220,7 +220,7 @@ class Engine(ChangingKeys):
             self._cache is not None and self._cache.slot(octets, snapshot.generation) is not None
         ):
             if snapshot.guard is not None and snapshot.guard.blocking:
-                return await loop.run_in_executor(parallel.executor(), self.verify, octets, now)
+                return await loop.run_in_executor(worker_pool.executor(), self.verify, octets, now)
             return self.verify(octets, now)
         gatherer = self._gatherers.get(loop)
         if gatherer is None:

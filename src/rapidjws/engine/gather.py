@@ -9,14 +9,14 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine import parallel
+from rapidjws.engine import parallel, worker_pool
 from rapidjws.engine.result import Rejected, VerifiedJWS
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from rapidjws.engine.snapshot import Snapshot
+    from rapidjws.engine.snapshot import Snapshot, Token
 
 INLINE_US: Final = 250
 """Estimated work, in microseconds, up to which a batch is verified in the loop itself."""
@@ -82,13 +82,16 @@ class Gatherer:
         except Exception as fault:
             _fail(waiting, fault)
             return
-        tokens = [octets for octets, _ in waiting]
+        tokens: list[Token] = [octets for octets, _ in waiting]
         lens = array("I", map(len, tokens))
         waits = snapshot.guard is not None and snapshot.guard.blocking
-        if not waits and snapshot.native.cost_us(b"".join(tokens), lens) <= self._inline_us:
+        if (
+            not waits
+            and snapshot.native.cost_us(b"".join(octets for octets, _ in waiting), lens) <= self._inline_us
+        ):
             _deliver(waiting, _admitted(snapshot, parallel.verify_chunk(snapshot, tokens, now_s), now_s))
             return
-        work = self._loop.run_in_executor(parallel.executor(), _verify_all, snapshot, tokens, now_s)
+        work = self._loop.run_in_executor(worker_pool.executor(), _verify_all, snapshot, tokens, now_s)
         work.add_done_callback(lambda done: _hand_over(waiting, done))
 
 
@@ -98,7 +101,7 @@ def _admitted(
     return results if snapshot.guard is None else snapshot.guard.admit_all(results, now_s)
 
 
-def _verify_all(snapshot: Snapshot, tokens: list[bytes], now_s: int) -> list[VerifiedJWS | Rejected]:
+def _verify_all(snapshot: Snapshot, tokens: list[Token], now_s: int) -> list[VerifiedJWS | Rejected]:
     """Verify a batch on a worker thread, its guard included."""
     return _admitted(snapshot, parallel.verify_many(snapshot, tokens, now_s, 1), now_s)
 

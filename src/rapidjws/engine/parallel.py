@@ -2,17 +2,19 @@
 
 A chunk crosses into the core once; the GIL is released there. The calling thread works too, so Ctrl-C and
 timeouts are seen between crossings, each of which is a few milliseconds long.
+
+Results are placed by index into a list of refusals made beforehand: whatever fails (a thread that cannot be
+started, memory that cannot be had), a token keeps its own result or gets ``internal_error``, never another's.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.engine.result import Accepted, Rejected, VerifiedJWS
+from rapidjws.engine.worker_pool import MAX_WORKERS, Task, submit
 from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
@@ -25,44 +27,11 @@ Result = VerifiedJWS | Rejected
 CHUNK_TOKENS: Final = 256
 MIN_CHUNK_TOKENS: Final = 32
 
-MAX_WORKERS: Final = 256
+UNFINISHED: Final = Rejected(error_for("internal_error", "verify_many", "a result", "none"))
+"""What stands for a token until its result does."""
 
-
-class _Pool:
-    """Hold the process's worker threads; made on first use, and anew in a forked child."""
-
-    __slots__ = ("_executor", "_lock", "_pid")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-        self._pid = -1
-
-    def executor(self) -> ThreadPoolExecutor:
-        """Return this process's executor."""
-        if self._pid != os.getpid():
-            with self._lock:
-                if self._pid != os.getpid():
-                    self._executor = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="rapidjws")
-                    self._pid = os.getpid()
-        assert self._executor is not None
-        return self._executor
-
-    def forget(self) -> None:
-        """Drop what a fork left behind: the threads are not in the child, and the lock may be held."""
-        self._lock = threading.Lock()
-        self._executor = None
-        self._pid = -1
-
-
-_pool: Final = _Pool()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.forget)
-
-
-def executor() -> ThreadPoolExecutor:
-    """Return this process's worker threads."""
-    return _pool.executor()
+_OWN_FAULTS: Final = (RapidJWSError, MemoryError, RuntimeError)
+"""What goes wrong with one token or chunk; anything else (a signal handler's exception) ends the call."""
 
 
 def checked_workers(workers: object) -> int:
@@ -82,19 +51,23 @@ def checked_workers(workers: object) -> int:
 
 
 class _Job:
-    """Share one call's chunks between its threads."""
+    """One call's chunks, shared between its threads, and the results as they are placed.
+
+    Attributes:
+        results: One a token; ``UNFINISHED`` until the chunk of a token is finished.
+    """
 
     __slots__ = ("chunks", "is_alone", "now_s", "results", "snapshot", "stopped", "tokens")
 
     def __init__(
-        self, snapshot: Snapshot, tokens: Sequence[Token], now_s: int, size: int, *, is_alone: bool
+        self, snapshot: Snapshot, tokens: list[Token], now_s: int, size: int, *, is_alone: bool
     ) -> None:
         self.snapshot = snapshot
         self.tokens = tokens
         self.now_s = now_s
-        starts = range(0, len(tokens), size)
-        self.chunks = deque((index, start, start + size) for index, start in enumerate(starts))
-        self.results: list[list[Result]] = [[] for _ in starts]
+        count = len(tokens)
+        self.chunks = deque((start, min(start + size, count)) for start in range(0, count, size))
+        self.results: list[Result] = [UNFINISHED] * count
         self.stopped = False
         self.is_alone = is_alone
 
@@ -102,12 +75,12 @@ class _Job:
         """Take chunks until none is left or the call is given up."""
         while not self.stopped:
             try:
-                index, start, end = self.chunks.popleft()
+                start, end = self.chunks.popleft()
             except IndexError:
                 return
-            self.results[index] = verify_chunk(
-                self.snapshot, self.tokens[start:end], self.now_s, is_alone=self.is_alone
-            )
+            found = verify_chunk(self.snapshot, self.tokens[start:end], self.now_s, is_alone=self.is_alone)
+            if len(found) == end - start:  # a list of another length would move all that follows
+                self.results[start:end] = found
 
 
 def verify_many(
@@ -119,49 +92,75 @@ def verify_many(
         snapshot: Keys and rules for the whole call.
         tokens: JWS Compact Serializations.
         now_s: Seconds since the epoch.
-        workers: Most threads, the calling one among them.
+        workers: Most threads, the calling one among them; where fewer can be had, fewer work.
 
     Returns:
-        One result a token, in order.
+        One result a token, in order; ``internal_error`` for those that no thread finished.
     """
-    count = len(tokens)
+    mine = list(tokens)  # a list that nobody can change during the call
+    count = len(mine)
     helpers = min(workers, count // MIN_CHUNK_TOKENS) - 1
     if helpers <= 0 and count <= CHUNK_TOKENS:
-        return verify_chunk(snapshot, tokens, now_s)
+        return checked_length(verify_chunk(snapshot, mine, now_s), count)
     share = count // (4 * workers)
     size = max(MIN_CHUNK_TOKENS, min(CHUNK_TOKENS, share))
-    job = _Job(snapshot, tokens, now_s, size, is_alone=helpers <= 0)
-    futures: list[Future[None]] = []
+    job = _Job(snapshot, mine, now_s, size, is_alone=helpers <= 0)
+    tasks: list[Task[None]] = []
     try:
-        if helpers > 0:
-            futures = _helpers(job, helpers)
+        for _ in range(helpers):
+            task = Task(job.work)
+            tasks.append(task)  # first: it may be begun although no thread could be had for it
+            if not submit(task):
+                break
         job.work()
     finally:
         job.stopped = True
-    for future in futures:
-        future.result()
-    return [result for chunk in job.results for result in chunk]
+    for task in tasks:
+        if task.take_back() is None:
+            task.future.exception()  # until it has ended; a chunk that it did not finish stays refused
+    return checked_length(job.results, count)
 
 
-def _helpers(job: _Job, count: int) -> list[Future[None]]:
-    """Set threads to work on a job; none while the interpreter goes down: the caller does it all then."""
-    try:
-        return [executor().submit(job.work) for _ in range(count)]
-    except RuntimeError:
-        return []
+def checked_length(results: list[Result], count: int) -> list[Result]:
+    """Return results where there is one for each token, else as many refusals.
+
+    A list of another length would give the tokens each other's results.
+    """
+    return results if len(results) == count else [UNFINISHED] * count
 
 
 def verify_chunk(
-    snapshot: Snapshot, tokens: Sequence[Token], now_s: int, *, is_alone: bool = True
+    snapshot: Snapshot, tokens: list[Token], now_s: int, *, is_alone: bool = True
 ) -> list[Result]:
     """Verify a chunk on this thread, outside the GIL; the core looks for signals every few milliseconds.
 
     Claims are made along with the results, or when asked for where other threads wait for the GIL.
+
+    Args:
+        snapshot: Keys and rules.
+        tokens: A list that nobody changes during the call.
+        now_s: Seconds since the epoch.
+        is_alone: Whether no other thread waits for the GIL.
+
+    Returns:
+        One result a token, in order.
     """
-    mine = list(tokens)  # a list that nobody can change during the call
-    results: list[Any] = snapshot.verify_list(mine, now_s, is_alone)
+    try:
+        results: list[Any] = snapshot.verify_list(tokens, now_s, is_alone)
+    except _OWN_FAULTS:
+        results = []
+    if len(results) != len(tokens):
+        results = [None] * len(tokens)  # each by itself, so that none is lost to another
     for position, result in enumerate(results):
         if result.__class__ is not Accepted:
-            settled = snapshot.finish(mine[position], result, now_s)
-            results[position] = Rejected(settled) if isinstance(settled, RapidJWSError) else settled
+            results[position] = _finished(snapshot, tokens[position], result, now_s)
     return results
+
+
+def _finished(snapshot: Snapshot, token: Token, result: Any, now_s: int) -> Result:
+    """Return the result for a token that the core left open; a fault of ours refuses this token only."""
+    try:
+        settled = snapshot.finish(token, result, now_s)
+    except _OWN_FAULTS as fault:
+        return Rejected(error_for("internal_error", type(fault).__name__))
+    return Rejected(settled) if isinstance(settled, RapidJWSError) else settled

@@ -9,7 +9,7 @@ import asyncio
 from array import array
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from rapidjws.engine import parallel
+from rapidjws.engine import worker_pool
 from rapidjws.engine.decision import AMBIGUOUS
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import Answer, answer_for, checked_realm
@@ -151,7 +151,7 @@ class Door(Generic[RequestT]):
             if not body:
                 return self.body.decide(asked, body)
             loop = asyncio.get_running_loop()  # a body is long, and its keys may be slow
-            return await loop.run_in_executor(parallel.executor(), self.body.decide, asked, body)
+            return await loop.run_in_executor(worker_pool.executor(), self.body.decide, asked, body)
         engine = self._engine
         token = self.place.token(asked.values, asked.query)
         if _is_quick(engine, token):

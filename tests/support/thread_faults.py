@@ -1,0 +1,60 @@
+"""Threads that cannot be started: each start is made to fail or not, in turn, and nothing else is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from unittest import mock
+
+from rapidjws.engine import worker_pool
+
+NO_THREAD = "can't start new thread"
+
+
+class Starts:
+    """What every start of a thread asks while it is in force.
+
+    Args:
+        fails: Told the number of a start, from 0; returns whether it fails.
+        only: The beginning of the names of threads that can fail.
+
+    Attributes:
+        count: Starts so far.
+        failed: How many of them failed.
+    """
+
+    def __init__(self, fails: Callable[[int], bool], only: str) -> None:
+        self._fails = fails
+        self._only = only
+        self._lock = threading.Lock()
+        self.count = self.failed = 0
+
+    def start(self, thread: threading.Thread, start: Callable[[threading.Thread], None]) -> None:
+        """Start a thread, or raise what Python raises at a process limit."""
+        if thread.name.startswith(self._only):
+            with self._lock:
+                number, self.count = self.count, self.count + 1
+                fails = self._fails(number)
+                self.failed += fails
+            if fails:
+                raise RuntimeError(NO_THREAD)
+        start(thread)
+
+
+@contextlib.contextmanager
+def failing_starts(fails: Callable[[int], bool], only: str = "rapidjws") -> Iterator[Starts]:
+    """Make starts of threads fail, with a pool of worker threads that has none yet."""
+    starts = Starts(fails, only)
+    real = threading.Thread.start
+    pool = worker_pool._Pool()
+    with (
+        mock.patch.object(worker_pool, "_pool", pool),
+        mock.patch.object(threading.Thread, "start", lambda thread: starts.start(thread, real)),
+    ):
+        try:
+            yield starts
+        finally:
+            made = pool._executor
+    if made is not None:
+        made.shutdown(wait=True)
