@@ -16,9 +16,10 @@ from rapidjws import _native
 from rapidjws.engine import hot as hot_module
 from rapidjws.engine.hot import HotKeys, checked_acceleration
 from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
-from rapidjws.engine.parallel import checked_workers, executor
+from rapidjws.engine.parallel import checked_workers
 from rapidjws.engine.readiness import checked_timeout_s
 from rapidjws.engine.snapshot import Snapshot
+from rapidjws.engine.worker_pool import executor
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
