@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import queue
 import random
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +17,7 @@ from thread_faults import failing_starts
 from tokens import NOW_S
 
 import rapidjws
-from rapidjws.engine import parallel
+from rapidjws.engine import hot, parallel
 from rapidjws.engine.snapshot import Snapshot
 
 Results = Sequence["rapidjws.VerifiedJWS | rapidjws.Rejected"]
@@ -223,3 +226,74 @@ def test_S14_a_list_that_changes_meanwhile() -> None:
     finally:
         stop.set()
         thread.join(60)
+
+
+def test_S24_no_table_thread_no_fault(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the thread that builds tables cannot start, verdicts stay right; the next one builds all."""
+    builder = hot._Builder()
+    monkeypatch.setattr(hot, "builder", builder)
+    engine = rapidjws.Engine(tokens.issuer("ES256"), workers=2, hot_threshold=2)
+    other = rapidjws.Engine(tokens.issuer("ES256"), workers=2, hot_threshold=2)
+    text = tokens.token("ES256")
+    refuse = True
+    with failing_starts(lambda _: refuse, only="rapidjws-hot") as starts:
+        for _ in range(3):
+            assert engine.verify(text, NOW_S).claims["sub"] == "user-1"
+        assert all(isinstance(one, rapidjws.VerifiedJWS) for one in other.verify_many([text] * 80, NOW_S))
+        assert (starts.failed, builder.failures) == (2, 2)
+        assert not engine.hot_kids
+        assert "can't start new thread" in caplog.text
+        refuse = False
+        built = threading.Event()
+        monkeypatch.setattr(
+            rapidjws.Engine,
+            "publish_hot",
+            lambda self, real=rapidjws.Engine.publish_hot: (real(self), other.hot_kids and built.set()),
+        )
+        third = rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1)
+        third.verify(text, NOW_S)
+        assert built.wait(60)
+    assert engine.hot_kids == other.hot_kids == ("k1-es256",)
+
+
+def test_S24_a_builder_survives_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that cannot be built for want of memory takes neither the thread nor other tables with it."""
+    builder = hot._Builder()
+    monkeypatch.setattr(hot, "builder", builder)
+    engines = [rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1) for _ in range(3)]
+    text = tokens.token("ES256")
+    built: queue.SimpleQueue[hot.HotKeys] = queue.SimpleQueue()
+    real = hot.HotKeys.earn
+
+    def earn(self: hot.HotKeys, *args: Any) -> int:
+        if self is engines[0]._hot:
+            raise MemoryError
+        count = real(self, *args)
+        built.put(self)
+        return count
+
+    monkeypatch.setattr(hot.HotKeys, "earn", earn)
+    with failing_starts(
+        lambda number: number == 0, only="rapidjws-hot"
+    ):  # the first two orders come together
+        assert engines[0].verify(text, NOW_S)
+        assert engines[1].verify(text, NOW_S)
+        assert built.get(timeout=60) is engines[1]._hot
+        assert engines[2].verify(text, NOW_S)
+        assert built.get(timeout=60) is engines[2]._hot
+    assert builder.failures == 2  # the start, and the table of the first
+
+
+def test_S24_waiting_orders_keep_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine whose table was ordered and never built is let go like any other."""
+    monkeypatch.setattr(hot, "builder", hot._Builder())
+    with failing_starts(lambda _: True, only="rapidjws-hot") as starts:
+        engine = rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1)
+        engine.verify(tokens.token("ES256"), NOW_S)
+        assert starts.failed
+        gone = weakref.ref(engine)
+        del engine
+        gc.collect()
+        assert gone() is None

@@ -6,9 +6,12 @@ their own, off the verification path, within a memory budget, and published by t
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import queue
 import threading
+import weakref
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, get_args
 
 from rapidjws import _native
@@ -26,6 +29,12 @@ HOT_THRESHOLD: Final = 64
 
 HOT_BUDGET_BYTES: Final = 64 * 1024 * 1024
 """Default memory for the tables of one engine."""
+
+
+ORDERS_MAX: Final = 4096
+"""Most tables asked for that wait to be built."""
+
+_log: Final = logging.getLogger("rapidjws.engine")
 
 
 class Owner(Protocol):
@@ -48,6 +57,9 @@ def checked_acceleration(acceleration: str) -> Acceleration:
         if acceleration == known:
             return cast("Acceleration", known)
     raise error_for("configuration_invalid", "acceleration", expected=("auto", "portable", "openssl"))
+
+
+Order = tuple["weakref.ref[Owner]", "HotKeys", "PreparedKey"]
 
 
 class HotKeys:
@@ -151,44 +163,79 @@ class HotKeys:
 
 
 class _Builder:
-    """Build tables on one background thread a process; made on first use, and anew in a forked child."""
+    """One background thread a process that builds tables; started on first use, and anew in a forked child.
 
-    __slots__ = ("_lock", "_pid", "_queue")
+    A table is an acceleration only: whatever fails here is counted and logged, and no verdict waits for it.
+
+    Attributes:
+        failures: Orders that were put off or given up, since the process began.
+    """
+
+    __slots__ = ("_lock", "_pid", "_queue", "failures")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.failures = 0
         self._pid = -1
-        self._queue: queue.SimpleQueue[tuple[Owner, HotKeys, PreparedKey]] = queue.SimpleQueue()
+        self.forget()
 
     def submit(self, owner: Owner, hot: HotKeys, key: PreparedKey) -> None:
-        """Ask for a table; returns at once."""
-        if self._pid != os.getpid():
-            with self._lock:
-                if self._pid != os.getpid():
-                    self._queue = queue.SimpleQueue()
-                    threading.Thread(
-                        target=self._run, args=(self._queue,), name="rapidjws-hot", daemon=True
-                    ).start()
-                    self._pid = os.getpid()
-        self._queue.put((owner, hot, key))
+        """Ask for a table; returns at once and never raises.
 
-    @staticmethod
-    def _run(waiting: queue.SimpleQueue[tuple[Owner, HotKeys, PreparedKey]]) -> None:
+        Where no thread can be started, the order waits for the next one that can.
+        """
+        try:
+            if self._queue.qsize() < ORDERS_MAX:
+                self._queue.put((weakref.ref(owner), hot, key))
+            if self._pid != os.getpid() and self._lock.acquire(blocking=False):  # else another starts it
+                try:
+                    self._start()
+                finally:
+                    self._lock.release()
+        except Exception as fault:  # RuntimeError: no more threads; MemoryError
+            self._failed(fault)
+
+    def _start(self) -> None:
+        if self._pid != os.getpid():
+            threading.Thread(target=self._run, args=(self._queue,), name="rapidjws-hot", daemon=True).start()
+            self._pid = os.getpid()
+
+    def _failed(self, fault: Exception) -> None:
+        self.failures += 1
+        with contextlib.suppress(Exception):  # a log handler of the application
+            _log.warning(
+                "no precomputed table for a key now: %s; its tokens are verified without", str(fault)
+            )
+
+    def _run(self, waiting: queue.SimpleQueue[Order]) -> None:
         while True:
             first = waiting.get()
             orders = [first]
-            while not waiting.empty():
-                orders.append(waiting.get())
-            for owner, hot in {(id(owner), id(hot)): (owner, hot) for owner, hot, _ in orders}.values():
-                keys = [key for one, _, key in orders if one is owner]
-                if hot.earn(keys, owner.heat()):
-                    owner.publish_hot()
-            del first, orders, owner, hot, keys  # an idle builder keeps nobody's engine alive
+            try:
+                while not waiting.empty():
+                    orders.append(waiting.get())
+            except Exception as fault:
+                self._failed(fault)
+            self._build(orders)
+            del first, orders  # an idle builder keeps nobody's keys alive
+
+    def _build(self, orders: list[Order]) -> None:
+        """Build what was ordered, and publish it once for each owner that is still there."""
+        for reference, hot in {(id(one), id(hot)): (one, hot) for one, hot, _ in orders}.values():
+            try:
+                owner = reference()
+                if owner is not None:
+                    keys = [key for one, _, key in orders if one is reference]
+                    if hot.earn(keys, owner.heat()):
+                        owner.publish_hot()
+            except Exception as fault:  # one engine's trouble stops no other's tables
+                self._failed(fault)
+            owner = None
 
     def forget(self) -> None:
         """Drop what a fork left behind."""
         self._lock = threading.Lock()
         self._pid = -1
+        self._queue: queue.SimpleQueue[Order] = queue.SimpleQueue()
 
 
 builder: Final = _Builder()
