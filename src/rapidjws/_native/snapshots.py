@@ -85,7 +85,7 @@ class NativeSnapshot:
         return int(lib.rj_keytable_heat(self._keys, slot))
 
     def cost_us(self, tokens: bytes, lens: Any) -> int:
-        """Return about how many microseconds a batch would take; arguments as in ``verify_batch``."""
+        """Return about how many microseconds a batch would take; arguments as in ``verify_known``."""
         lens_c = ffi.from_buffer("uint32_t[]", lens)
         return int(lib.rj_batch_cost_us(self.handle, tokens, lens_c, len(lens)))
 

@@ -91,11 +91,6 @@ class HotKeys:
         """Return whether tables are used at all."""
         return self.acceleration != "openssl"
 
-    def address(self, key: PreparedKey) -> int:
-        """Return where a key's table lies, 0 for none."""
-        table = self.tables.get(key)
-        return 0 if table is None else table.address
-
     def renew_lock(self) -> None:
         """Replace the builders' lock in a forked child."""
         self._lock = threading.Lock()

@@ -9,23 +9,25 @@ from rapidjws.errors import RapidJWSError, error_for
 
 _PARTS: Final = ("header", "payload", "signature")
 
-CODES_OF: Final = {
-    "too_large": "too_large",
-    "signature_invalid": "signature_invalid",
-    "malformed_json": "malformed_json",
-    "duplicate_member": "duplicate_member",
-    "too_deep": "too_deep",
-    "too_many_members": "too_many_members",
-    "malformed_claim": "malformed_claim",
-    "missing_claim": "missing_claim",
-    "expired": "expired",
-    "not_yet_valid": "not_yet_valid",
-    "issued_in_future": "issued_in_future",
-    "too_old": "too_old",
-    "issuer_mismatch": "issuer_mismatch",
-    "audience_mismatch": "audience_mismatch",
-}
-"""Statuses of the core that are verdicts -> error codes; every other status is ``internal_error``."""
+REFUSING_STATUSES: Final = frozenset(
+    {
+        "too_large",
+        "signature_invalid",
+        "malformed_json",
+        "duplicate_member",
+        "too_deep",
+        "too_many_members",
+        "malformed_claim",
+        "missing_claim",
+        "expired",
+        "not_yet_valid",
+        "issued_in_future",
+        "too_old",
+        "issuer_mismatch",
+        "audience_mismatch",
+    }
+)
+"""Statuses of the core that are error codes as well; every other status is ``internal_error``."""
 
 
 def malformed(octets: bytes) -> RapidJWSError:

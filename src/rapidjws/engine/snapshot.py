@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _native
 from rapidjws.engine.choosing import choose, choose_any
 from rapidjws.engine.json_form import json_octets
-from rapidjws.engine.refusals import CODES_OF, malformed
+from rapidjws.engine.refusals import REFUSING_STATUSES, malformed
 from rapidjws.engine.result import Accepted, VerifiedJWS
 from rapidjws.engine.rules import Known, Rules
 from rapidjws.engine.signatures import told
@@ -377,7 +377,7 @@ class Snapshot(_native.Bound):
         if name == "signature_invalid":
             key = self.slots[verdict >> 9][0]
             return error_for("signature_invalid", "signature", expected=f"{key.alg} by kid {key.jwk.kid!r}")
-        code = CODES_OF.get(name, "internal_error")
+        code = name if name in REFUSING_STATUSES else "internal_error"
         if code == "internal_error":
             return error_for(code, "core", actual=name)
         slot = verdict >> 9

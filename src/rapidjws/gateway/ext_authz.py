@@ -13,8 +13,6 @@ from rapidjws.gateway.answer import answer_for, is_ours, trusted_headers, warnin
 from rapidjws.gateway.protobuf import field, number_field, spans
 
 if TYPE_CHECKING:
-    import asyncio
-
     from rapidjws.engine.decision import Decision
     from rapidjws.gateway.settings import ServerSettings
     from rapidjws.gateway.shared import Shared
@@ -137,7 +135,7 @@ class Authorization:
 
 
 async def start(shared: Shared, address: str, *, handshake_s: float) -> Any:
-    """Start the gRPC server of a worker and return it; ``stop`` drains it.
+    """Start the gRPC server of a worker and return it; its own ``stop`` drains it.
 
     Raises:
         OSError: The address cannot be listened on.
@@ -170,8 +168,3 @@ async def start(shared: Shared, address: str, *, handshake_s: float) -> Any:
         raise OSError(f"gRPC cannot listen on {address}") from None
     await server.start()
     return server
-
-
-async def stop(server: Any, loop: asyncio.AbstractEventLoop, end_s: float) -> None:
-    """Let a server finish what it began, until a moment of the loop's clock."""
-    await server.stop(max(0.0, end_s - loop.time()))
