@@ -5,6 +5,7 @@ VENV ?= .venv
 STAMPS := $(VENV)/stamps
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PARALLEL := -n auto --dist loadgroup
 SANITIZED := build/sanitize
 THREADED := build/tsan
 
@@ -12,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan test-mutants bench bench-gateways lint format wheels release-check clean
+.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants bench bench-gateways lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -61,7 +62,10 @@ gateways: ## the gateways that the tests put in front of the sidecar, where they
 	PYTHON=$(PYTHON) sh tools/gateways.sh
 
 test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways ## the whole suite, the README's examples included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-bare: ## make demo and make test as on a bare Debian, from an archive without git (as root)
+	sh tools/bare_machine.sh build/bare demo test
 
 test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout=3600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS_ABSENT = "third-party vectors absent: put them in ../shared/vectors or name them in RAPIDJWS_VECTORS"
+
+SHARED_BY_FOLDER = {"gateways", "interop"}
+SHARED_BY_FILE = {"native", "integration", "typing"}
 
 settings.register_profile("bounded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bounded")
@@ -29,6 +33,16 @@ def vectors() -> Path:
     if folder is None:
         pytest.skip(VECTORS_ABSENT)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a costly fixture (a driver, a gateway, Node) in one process of a parallel run."""
+    for item in items:
+        folder, file = item.path.parent.name, item.path.stem
+        if folder in SHARED_BY_FOLDER:
+            item.add_marker(pytest.mark.xdist_group(folder))
+        elif folder in SHARED_BY_FILE:
+            item.add_marker(pytest.mark.xdist_group(file))
 
 
 def pytest_report_header() -> list[str]:
@@ -55,8 +69,11 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line how much was left out for want of the vectors."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    absent = sum(VECTORS_ABSENT in str(report.longrepr) for report in skipped)
-    if absent:
-        terminalreporter.write_line(f"{absent} tests skipped: {VECTORS_ABSENT}", yellow=True)
+    """Count what was left out by its reason: a line each, with what would bring it back."""
+    reasons: collections.Counter[str] = collections.Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        where = report.longrepr
+        reason = where[2] if isinstance(where, tuple) else str(where)
+        reasons[VECTORS_ABSENT if VECTORS_ABSENT in reason else reason.removeprefix("Skipped: ")] += 1
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"left out: {count} x {reason}", yellow=True)

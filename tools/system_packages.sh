@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure the compilers and headers are there: install them by apt where we are root on Debian,
-# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|load|memcheck|mutants|release|cross ...
+# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|load|memcheck|bare|mutants|release|cross ...
 # Touches nothing when everything is in place.
 set -eu
 python=${PYTHON:-python3}
@@ -30,6 +30,7 @@ for feature in "$@"; do
         ;;
     test)
         want redis-server redis-server --version
+        want chromium which chromium # the HTML reports are looked at by a real browser
         ;;
     gateways)
         want nginx test -x /usr/sbin/nginx
@@ -47,6 +48,9 @@ for feature in "$@"; do
         want gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc --version
         want libc6-dev-arm64-cross test -f /usr/aarch64-linux-gnu/include/stdlib.h
         want qemu-user-static qemu-aarch64-static --version
+        ;;
+    bare)
+        want debootstrap debootstrap --version
         ;;
     mutants) # compiles again what did not change in no time
         want ccache ccache --version
