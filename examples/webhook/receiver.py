@@ -5,6 +5,7 @@ It answers 204 for a body that the sender signed, 401 for any other, and 503 whe
 
 from __future__ import annotations
 
+import re
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from rapidjws.gateway import verify_webhook
 
 SENDER = Verifier(JWKSet.from_json(Path(sys.argv[2]).read_bytes()), algorithms=["ES256"], crit=["b64"])
 BODY_MAX_BYTES = 1 << 20
+LENGTH = re.compile(r"[0-9]{1,19}\Z")
 STATUSES = {"permit": 204, "deny": 401, "indeterminate": 503}
 
 
@@ -24,7 +26,11 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Verify the body's octets as they came, before anything reads them."""
-        size = int(self.headers.get("Content-Length", "0"))
+        lengths = self.headers.get_all("Content-Length", [])
+        if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not LENGTH.match(lengths[0]):
+            self.send_error(411)  # this server decodes no chunks, and a length is plain digits
+            return
+        size = int(lengths[0])
         if size > BODY_MAX_BYTES:
             self.send_error(413)
             return

@@ -326,7 +326,7 @@ def test_websocket_is_closed_before_it_opens() -> None:
 
     scope = {"type": "websocket", "path": "/", "headers": []}
     asyncio.run(JWSMiddleware(app, engine=engine())(scope, receive, send))
-    assert sent == [{"type": "websocket.close", "code": 1008, "reason": ""}]
+    assert sent == [{"type": "websocket.close", "code": 4401, "reason": ""}]
 
 
 def test_lifespan_passes() -> None:

@@ -42,7 +42,13 @@ def test_settings_that_contradict_themselves_are_refused() -> None:
     for settings in wrong:
         with pytest.raises(rapidjws.ConfigurationError):
             Door(**settings)
-    wrong = [{"signature_header": "a b"}, {"signature_header": ""}, {"max_bytes": 0}, {"verifier": engine()}]
+    wrong = [
+        {"signature_header": "a b"},
+        {"signature_header": ""},
+        {"max_bytes": 0},
+        {"verifier": engine()},
+        {"verifier": 7},
+    ]
     for settings in wrong:
         with pytest.raises(rapidjws.ConfigurationError):
             SignedBody(**{"verifier": VERIFIER, **settings})
@@ -261,3 +267,54 @@ def test_body_without_a_length_is_read_to_the_limit_and_no_further() -> None:
     waiting = pieces(*[b"x" * 32] * 9)
     sent, read = asyncio.run(through_asgi(waiting))
     assert (sent[0]["status"], read, len(waiting)) == (413, [], 6)
+
+
+SECEVENT = "application/secevent+jwt"
+SIGNED_TYPES = (
+    "application/jose", "application/jwt", SECEVENT, "Application/SecEvent+JWT; charset=utf-8",
+    "application/at+jwt", "application/dpop+jwt", "application/logout+jwt", "application/oauth-authz-req+jwt",
+    "application/token-introspection+jwt", "application/entity-statement+jwt", "application/vc+ld+json+jwt",
+    "application/statuslist+jwt", "application/jwk-set+jwt", "application/trust-mark+jwt",
+)  # fmt: skip
+UNSIGNED_TYPES = (
+    "", "application/json", "application/josephine", "application/jwt+json", "application/dc+sd-jwt",
+    "text/jwt", "application/x-jwt", "application/+jwt", "application/a b+jwt", "application/\xe9+jwt",
+    "xapplication/jwt", "application/secevent", "multipart/form-data; boundary=application/jwt",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("phase", ["detection", "warning", "allow_list", "enforcement"])
+@pytest.mark.parametrize("kind", SIGNED_TYPES)
+def test_B2_every_jwt_media_type_is_a_signed_body(kind: str, phase: Any) -> None:
+    """Good and forged security events and the like get their own verdict in all phases, as any JWS does."""
+    body = SignedBody(verifier=VERIFIER, signature_header=None, rollout=rollout(phase=phase))
+    octets = sign_compact(PAID, SIGNER).encode()
+    decision = body.decide(asked(kind.encode()), octets)
+    assert (decision.outcome, decision.code) == ("permit", "ok")
+    assert decision.verified is not None
+    assert decision.verified.payload == PAID
+    forged = octets[:-2] + (b"AA" if octets[-2:] != b"AA" else b"BA")
+    decision = body.decide(asked(kind.encode()), forged)
+    assert decision.code in ("signature_invalid", "malformed_base64url")
+    assert decision.outcome == ("deny" if phase in ("enforcement", "allow_list") else "permit")
+    assert decision.verified is None
+
+
+@pytest.mark.parametrize("kind", UNSIGNED_TYPES)
+def test_B2_other_media_types_sign_nothing(kind: str) -> None:
+    """A type that only looks like one of them is an unsigned body, whatever is in it: never a 503."""
+    body = SignedBody(verifier=VERIFIER, signature_header=None)
+    octets = sign_compact(PAID, SIGNER).encode()
+    assert body.decide(asked(kind.encode("latin-1")), octets).code == "missing_token"
+
+
+def test_B2_json_serialization_has_the_json_type() -> None:
+    """JSON belongs to ``+json`` only, and a compact one to all the others."""
+    from rapidjws.signing import sign_flattened
+
+    body = SignedBody(verifier=VERIFIER, signature_header=None)
+    octets = json.dumps(sign_flattened(PAID, SIGNER)).encode()
+    assert body.decide(asked(b"application/jose+json"), octets).code == "ok"
+    assert body.decide(asked(b"application/x.jose+jose+json"), octets).code == "ok"
+    for kind in (b"application/jose", b"application/secevent+jwt", b"application/jwt"):
+        assert body.decide(asked(kind), octets).code == "malformed_token"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rapidjws.engine.decision import Decision
 from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
+from rapidjws.gateway.requests import content_length, is_exempt, is_websocket
 
 try:
     from aiohttp import web
@@ -56,13 +57,16 @@ def setup(app: web.Application, **settings: Unpack[DoorSettings[web.Request]]) -
 async def _through(door: Door[web.Request], request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer one request, or hand it on."""
     headers = CIMultiDict([pair for pair in request.headers.items() if not is_ours(pair[0])])
-    if request.path in door.exempt:
+    if is_exempt(door.exempt, request.path, request.rel_url.raw_path):  # what the router matches
         return await handler(request.clone(headers=headers))
     asked = _asked_in(request, door)
-    if door.wants_body(asked):
-        decision = await door.adecide(asked, await _taken(request, door.limit_bytes))
-    else:
-        decision = await door.adecide(asked)
+    body: bytes | None = b""
+    try:
+        if door.wants_body(asked):
+            body = await _read_body(request, door.limit_bytes)
+        decision = await door.adecide(asked, body)
+    except _MalformedLength:
+        decision = Decision(outcome="deny", code="malformed_request")
     refused = door.answer(decision)
     if refused is not None:
         return web.Response(status=refused.status, headers=dict(refused.headers), body=refused.body)
@@ -72,21 +76,42 @@ async def _through(door: Door[web.Request], request: web.Request, handler: Handl
 
 
 def _asked_in(request: web.Request, door: Door[web.Request]) -> Asked:
-    values = [value for name, value in request.raw_headers if name.lower() == door.field]
+    values = _values(request, door.field)
+    if door.body is not None and is_websocket(request.headers.get("Upgrade", "")):
+        values = []  # what comes over a websocket is signed by nothing
     target = request.raw_path
     query = target.partition("?")[2].encode("utf-8", "replace")
     return Asked(values, query, door.partner(request), target)
 
 
-async def _taken(request: web.Request, limit_bytes: int) -> bytes | None:
-    """Read a body up to a limit and put it back; return it, or None where it is longer."""
-    if (request.content_length or 0) > limit_bytes:
+def _values(request: web.Request, field: bytes) -> list[bytes]:
+    return [value for name, value in request.raw_headers if name.lower() == field]
+
+
+class _MalformedLength(Exception):
+    """A Content-Length that is not one plain number."""
+
+
+async def _read_body(request: web.Request, limit_bytes: int) -> bytes | None:
+    """Read a body up to a limit and put it back; return it, or None where it is longer.
+
+    Raises:
+        _MalformedLength: The declared length is malformed.
+    """
+    declared = _values(request, b"content-length")
+    size = content_length(declared) if declared else 0
+    if size is None:
+        raise _MalformedLength
+    if size > limit_bytes:
         return None
     if not request.body_exists:
         return b""
-    body = bytearray()
-    while len(body) <= limit_bytes and (piece := await request.content.readany()):
-        body += piece
+    if not request.can_read_body:  # a middleware before this one read it: aiohttp keeps what read() gave
+        body = bytearray(await request.read())
+    else:
+        body = bytearray()
+        while len(body) <= limit_bytes and (piece := await request.content.readany()):
+            body += piece
     with warnings.catch_warnings():  # deprecated since long, and the only way to give octets back
         warnings.simplefilter("ignore", DeprecationWarning)
         request.content.unread_data(bytes(body))

@@ -6,13 +6,12 @@ Nothing of a token is in an answer but its verified names, and only towards the 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import CODES, error_for
-from rapidjws.jose.scopes import scopes_of
+from rapidjws.jose.scopes import is_scope_token, scopes_of
 
 if TYPE_CHECKING:
     from rapidjws.engine.decision import Decision
@@ -31,7 +30,6 @@ TRUSTED: Final = (
 )
 """Headers for the service behind the door; each is always set, empty where nothing was verified."""
 
-_SCOPE_TOKEN: Final = re.compile(r"[!#-\[\]-~]+\Z")  # RFC 6749 s.3.3
 VALUE_MAX_CHARS: Final = 1024
 RETRY_AFTER_S: Final = 5
 PROBLEM_TYPE: Final = "urn:rapidjws:problem:"
@@ -122,7 +120,7 @@ def _challenge(decision: Decision, realm: str, scheme: str) -> str:
     elif code == "malformed_request":
         error = "invalid_request"
     text += f', error="{error}", error_description="{code}: {CODES[code].meaning}"'
-    due = " ".join(scope for scope in decision.scopes_due if _SCOPE_TOKEN.match(scope))
+    due = " ".join(scope for scope in decision.scopes_due if is_scope_token(scope))
     return f'{text}, scope="{due}"' if due else text
 
 
@@ -164,10 +162,13 @@ def _signer(verified: VerifiedJWS) -> str | None:
 
 
 def plain(value: object) -> str:
-    """Return text that is safe in a header, or nothing (RFC 9110 s.5.5)."""
-    if isinstance(value, str) and len(value) <= VALUE_MAX_CHARS and value.isascii() and value.isprintable():
-        return value.strip()
-    return ""
+    """Return text that arrives in a header as it stands, or nothing: never changed (RFC 9110 s.5.5).
+
+    A receiver drops spaces at its ends, which would make ``" admin"`` another subject.
+    """
+    if not isinstance(value, str) or len(value) > VALUE_MAX_CHARS or value != value.strip(" "):
+        return ""
+    return value if value.isascii() and value.isprintable() else ""
 
 
 def is_ours(name: str) -> bool:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from rapidjws.engine.decision import Decision
+from rapidjws.errors import error_for
 from rapidjws.gateway.answer import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
+from rapidjws.gateway.requests import content_length, is_exempt
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from rapidjws.engine.decision import Decision
     from rapidjws.gateway.door import DoorSettings
 
 Headers = list[tuple[bytes, bytes]]
@@ -28,85 +30,165 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _MAY_BE_OURS = (PREFIX[:1].encode(), PREFIX[:1].upper().encode())
 """How names begin that are looked at more closely: most requests have many others."""
 
+_FRAMING = (b"content-length", b"transfer-encoding")
+"""Headers that said how long a body is, before it was read whole."""
+
 
 class JWSMiddleware:
     """Let requests through to an ASGI application as the engine decides.
 
+    A refused websocket is closed with 4000 and the HTTP status (4401, 4403, 4503), or gets that answer itself
+    from a server with the extension ``websocket.http.response``. Where bodies are signed, a websocket is a
+    request without a signature: nothing signs what comes over it.
+
     Args:
         app: The application.
+        undecided_scopes: Types of ASGI scopes, beside ``lifespan``, that are handed on without a decision.
+            Any other type that is neither ``http`` nor ``websocket`` raises.
         settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the scope.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``; of a call, for a scope's type that is not named.
     """
 
-    def __init__(self, app: ASGIApp, **settings: Unpack[DoorSettings[Scope]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        undecided_scopes: Iterable[str] = (),
+        **settings: Unpack[DoorSettings[Scope]],
+    ) -> None:
         self._app = app
+        self._undecided = _undecided(undecided_scopes)
         self._door: Door[Scope] = Door(**settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
-        if scope["type"] not in ("http", "websocket"):
+        kind = scope["type"]
+        if kind not in ("http", "websocket"):
+            if kind not in self._undecided:
+                raise error_for(
+                    "configuration_invalid", "scope.type", "a type in undecided_scopes", str(kind)
+                )
             await self._app(scope, receive, send)
             return
         door = self._door
-        if scope["path"] in door.exempt:
+        if is_exempt_scope(scope, door):
             await self._app({**scope, "headers": stripped(scope)}, receive, send)
             return
         asked = asked_in(scope, door)
-        if scope["type"] == "http" and door.wants_body(asked):
+        headers = stripped(scope)
+        if kind == "http" and door.wants_body(asked):
             try:
-                body, receive = await _taken(scope, receive, door.limit_bytes)
-            except _ClientGone:  # nobody is there to be answered
+                body, receive = await _read_body(scope, receive, door.limit_bytes)
+                decision = await door.adecide(asked, body)
+                headers = headers if body is None else with_length(headers, len(body))
+            except ClientGone:  # nobody is there to be answered
                 return
-            decision = await door.adecide(asked, body)
+            except MalformedLength:
+                decision = Decision(outcome="deny", code="malformed_request")
         else:
             decision = await door.adecide(asked)
         refused = door.answer(decision)
         if refused is not None:
             await _refuse(scope, receive, send, refused)
             return
-        inner = {**scope, "headers": stripped(scope) + encoded(trusted_headers(decision)), KEY: decision}
+        inner = {**scope, "headers": headers + encoded(trusted_headers(decision)), KEY: decision}
         await self._app(inner, receive, _warned(send, decision) if decision.warnings else send)
+
+
+def _undecided(types: Iterable[str]) -> frozenset[str]:
+    names = () if isinstance(types, str) else tuple(types)
+    if isinstance(types, str) or not all(isinstance(name, str) for name in names):
+        raise error_for("configuration_invalid", "undecided_scopes", expected="a list of types of scopes")
+    if not {"http", "websocket"}.isdisjoint(names):
+        raise error_for("configuration_invalid", "undecided_scopes", expected="neither http nor websocket")
+    return frozenset(("lifespan", *names))
+
+
+def is_exempt_scope(scope: Scope, door: Door[Scope]) -> bool:
+    """Return whether a request needs no token."""
+    return is_exempt(door.exempt, scope["path"], _target(scope))
 
 
 def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> Asked:
     """Return what a request's scope says."""
-    field = door.field
-    values = [value for name, value in scope["headers"] if name.lower() == field]
+    values = _values(scope, door.field)
+    if door.body is not None and scope["type"] == "websocket":
+        values = []  # what comes over a websocket is signed by nothing
     return Asked(values, scope.get("query_string", b""), door.partner(scope), _target(scope), scopes)
 
 
-def declared_bytes(scope: Scope) -> int:
-    """Return the length that a request declares for its body, or 0."""
-    values = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
-    return int(values[0]) if len(values) == 1 and values[0].isdigit() else 0
+def _values(scope: Scope, field: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name.lower() == field]
 
 
-class _ClientGone(Exception):
-    """Say that the client went before its request was whole."""
+def declared_bytes(scope: Scope) -> int | None:
+    """Return the length that a request declares for its body, or None.
+
+    Raises:
+        MalformedLength: It is not one plain number.
+    """
+    values = _values(scope, b"content-length")
+    if not values:
+        return None
+    size = content_length(values)
+    if size is None:
+        raise MalformedLength
+    return size
 
 
-async def _taken(scope: Scope, receive: Receive, limit_bytes: int) -> tuple[bytes | None, Receive]:
-    """Read a body up to a limit; return it, or None where it is longer, and what gives it out again."""
-    if declared_bytes(scope) > limit_bytes:
+def with_length(headers: Headers, size: int) -> Headers:
+    """Return headers with the length of a body that was read whole: frameworks read so much, and no more."""
+    kept = [pair for pair in headers if pair[0].lower() not in _FRAMING]
+    return [*kept, (b"content-length", b"%d" % size)]
+
+
+class ClientGone(Exception):
+    """The client went before its request was whole."""
+
+
+class MalformedLength(Exception):
+    """A Content-Length that is not one plain number, or not the body's."""
+
+
+async def _read_body(scope: Scope, receive: Receive, limit_bytes: int) -> tuple[bytes | None, Receive]:
+    """Read a body up to a limit; return it, or None where it is longer, and what gives it out again.
+
+    Raises:
+        ClientGone: The client went away.
+        MalformedLength: The declared length is malformed, or not that of the body.
+    """
+    size = declared_bytes(scope)
+    if size is not None and size > limit_bytes:
         return None, receive
     body = bytearray()
     more = True
     while more and len(body) <= limit_bytes:
         message = await receive()
         if message["type"] != "http.request":
-            raise _ClientGone
+            raise ClientGone
         body += message.get("body", b"")
         more = message.get("more_body", False)
     octets = bytes(body)
-    whole = {"type": "http.request", "body": octets, "more_body": more}
-    return octets if len(octets) <= limit_bytes else None, _again(whole, receive)
+    if size is not None and size != len(octets):
+        raise MalformedLength
+    first = {"type": "http.request", "body": octets, "more_body": more}
+    return octets if len(octets) <= limit_bytes else None, _replaying(first, receive)
 
 
-def _again(first: Message, receive: Receive) -> Receive:
-    """Return a ``receive`` that gives a message out again, and then what else comes."""
+def _replaying(first: Message, receive: Receive) -> Receive:
+    """Return a ``receive`` that gives a message out again, then what else comes: no octets past the end."""
     waiting = [first]
+    ended = not first["more_body"]
 
     async def replayed() -> Message:
-        return waiting.pop() if waiting else await receive()
+        if waiting:
+            return waiting.pop()
+        message = await receive()
+        if ended and message["type"] == "http.request":  # its octets were not verified
+            return {"type": "http.request", "body": b"", "more_body": False}
+        return message
 
     return replayed
 
@@ -148,9 +230,19 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Answer) -
     kind = "http.response"
     if scope["type"] == "websocket":
         await receive()  # websocket.connect comes first
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        if not can_deny_websocket(scope):
+            await send({"type": "websocket.close", "code": close_code(refused), "reason": ""})
             return
         kind = "websocket.http.response"
     await send({"type": f"{kind}.start", "status": refused.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": refused.body})
+
+
+def can_deny_websocket(scope: Scope) -> bool:
+    """Return whether a server can answer a websocket's request by HTTP (the Websocket Denial Response)."""
+    return "websocket.http.response" in (scope.get("extensions") or {})
+
+
+def close_code(refused: Answer) -> int:
+    """Return the close code of a refused websocket: 4401 for 401 and so on (RFC 6455 s.7.4.2)."""
+    return 4000 + refused.status

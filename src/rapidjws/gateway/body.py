@@ -5,6 +5,7 @@ What is verified are the octets as they came, never parsed and written again. Wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 SIGNATURE_HEADER: Final = "X-JWS-Signature"
 BODY_MAX_BYTES: Final = 1 << 20
 
-JSON_TYPES: Final = frozenset({b"application/jose+json"})
-MEDIA_TYPES: Final = frozenset({b"application/jose", b"application/jwt"}) | JSON_TYPES
-"""Bodies that are a JWS (RFC 7515 s.9.2, RFC 7519 s.10.3.1); any other carries no signature."""
+_MEDIA_TYPE: Final = re.compile(
+    rb"application/(?:[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\+)?(?:jwt|jose(\+json)?)\Z"
+)
+"""Bodies that are a JWS: ``jose`` and ``jose+json`` (RFC 7515 s.9.2), ``jwt`` (RFC 7519 s.10.3.1), and all
+whose suffix says so (RFC 8417 s.7.2), ``secevent+jwt`` (RFC 8935) among them; any other is unsigned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,8 @@ class SignedBody:
                 raise error_for("configuration_invalid", "body.verifier", "a Verifier for detached content")
         if not isinstance(self.max_bytes, int) or self.max_bytes < 1:
             raise error_for("configuration_invalid", "body.max_bytes", expected="from 1 on")
+        if not callable(getattr(self.verifier, "verify", None)):
+            raise error_for("configuration_invalid", "body.verifier", "a Verifier, or an Engine for JWTs")
 
     @property
     def field(self) -> bytes:
@@ -86,7 +91,7 @@ class SignedBody:
         value = values[0].strip(b" \t") if values else b""
         if self.signature_header is None:
             kind = value.partition(b";")[0].strip(b" \t").lower()
-            return kind if kind in MEDIA_TYPES else None
+            return kind if _MEDIA_TYPE.match(kind) else None
         return AMBIGUOUS if b"," in value and not looks_like_json(value) else value or None
 
     def decide(self, asked: Asked, body: bytes | None) -> Decision:
@@ -112,7 +117,7 @@ class SignedBody:
         if self.signature_header is not None:
             detached: VerifiedJWS = verifier.verify(said, payload=body)
             return detached
-        if looks_like_json(body) != (said in JSON_TYPES):  # another reader would go by the media type
+        if looks_like_json(body) != said.endswith(b"+json"):  # another reader would go by the media type
             raise error_for("malformed_token", "body", expected=said.decode("ascii"))
         attached: VerifiedJWS = (
             verifier.verify(body, now) if isinstance(verifier, Engine) else verifier.verify(body)

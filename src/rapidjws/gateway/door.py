@@ -16,7 +16,7 @@ from rapidjws.gateway.answer import Answer, answer_for, checked_realm
 from rapidjws.gateway.place import TokenPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from typing_extensions import NotRequired, TypedDict
 
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         place: NotRequired[TokenPlace | None]
         partner_of: NotRequired[Callable[[RequestT], str | None] | None]
         realm: NotRequired[str]
-        exempt: NotRequired[frozenset[str]]
+        exempt: NotRequired[Collection[str]]
 
 
 def _is_quick(engine: Engine, token: bytes | None) -> bool:
@@ -72,6 +72,14 @@ def _is_quick(engine: Engine, token: bytes | None) -> bool:
     if snapshot.guard is not None and snapshot.guard.blocking:
         return False
     return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
+
+
+def _checked_exempt(exempt: Collection[str]) -> frozenset[str]:
+    """Return exempt paths; one text in their place would exempt each of its pieces."""
+    is_list = isinstance(exempt, (frozenset, set, list, tuple))
+    if not is_list or not all(isinstance(path, str) and path.startswith("/") for path in exempt):
+        raise error_for("configuration_invalid", "door.exempt", expected="a list of paths, /like/this")
+    return frozenset(exempt)
 
 
 class Door(Generic[RequestT]):
@@ -85,7 +93,8 @@ class Door(Generic[RequestT]):
             it beside the token (a client certificate, an API key); None where nobody is known. Never from a
             header that any client can set.
         realm: The ``realm`` of challenges.
-        exempt: Paths that need no token, exactly as they are: health checks.
+        exempt: Paths that need no token, exactly as they are: health checks. A request that escapes what need
+            not be escaped (``/status%2Flive``) is not exempt: some routers match it otherwise.
 
     Attributes:
         field: The lower-case name of the header that is read.
@@ -102,7 +111,7 @@ class Door(Generic[RequestT]):
         place: TokenPlace | None = None,
         partner_of: Callable[[RequestT], str | None] | None = None,
         realm: str = "api",
-        exempt: frozenset[str] = frozenset(),
+        exempt: Collection[str] = frozenset(),
     ) -> None:
         if (engine is None) == (body is None) or (body is not None and place is not None):
             raise error_for("configuration_invalid", "door", "an engine, or a signed body")
@@ -110,7 +119,7 @@ class Door(Generic[RequestT]):
         self.body = body
         self.place = place or TokenPlace()
         self.realm = checked_realm(realm, "door.realm")
-        self.exempt = exempt
+        self.exempt = _checked_exempt(exempt)
         self.field = self.place.field if body is None else body.field
         self._partner_of = partner_of
 

@@ -9,8 +9,20 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rapidjws.engine.decision import Decision
+from rapidjws.errors import error_for
 from rapidjws.gateway.answer import Answer, trusted_headers, warning_headers
-from rapidjws.gateway.asgi import Headers, Scope, asked_in, declared_bytes, encoded, stripped
+from rapidjws.gateway.asgi import (
+    Headers,
+    MalformedLength,
+    Scope,
+    asked_in,
+    can_deny_websocket,
+    close_code,
+    declared_bytes,
+    encoded,
+    is_exempt_scope,
+    stripped,
+)
 from rapidjws.gateway.door import KEY, Door
 
 try:
@@ -19,7 +31,8 @@ try:
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
     from pydantic import TypeAdapter, ValidationError
-    from starlette.requests import ClientDisconnect
+    from starlette.requests import ClientDisconnect, HTTPConnection
+    from starlette.websockets import WebSocket
 except ImportError as missing:
     raise ImportError("the FastAPI dependency needs: pip install 'rapidjws[fastapi]'") from missing
 
@@ -48,11 +61,18 @@ class JWSRefused(HTTPException):
         self.answer = answer
 
 
-async def refusal(request: Request, refused: Exception) -> Response:
-    """Answer a request that was refused: the problem document and its headers."""
+async def refusal(connection: HTTPConnection, refused: Exception) -> Response | None:
+    """Answer a request that was refused: the problem document and its headers, or the end of a websocket."""
     assert isinstance(refused, JWSRefused)
     answer = refused.answer
-    return Response(answer.body, answer.status, dict(answer.headers))
+    response = Response(answer.body, answer.status, dict(answer.headers))
+    if not isinstance(connection, WebSocket):
+        return response
+    if can_deny_websocket(connection.scope):
+        await connection.send_denial_response(response)
+    else:
+        await connection.close(close_code(answer))
+    return None
 
 
 class JWSSecurity(SecurityBase, Generic[ClaimsT]):
@@ -61,6 +81,12 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
     ``Annotated[Caller, Security(jws, scopes=["pay"])]`` asks for scopes too. The decision stands in
     ``request.scope["rapidjws"]``. The value is None where a phase lets a request through unverified. The
     headers of a warning reach responses that FastAPI makes; a ``Response`` of the handler's own lacks them.
+
+    A route for websockets may depend on it: who is refused is closed with 4000 and the HTTP status (4401,
+    4403, 4503), or gets that answer itself where the server can. FastAPI does not run dependencies for
+    applications that are mounted (``app.mount``), and runs those that a route names first before this one:
+    they see the headers as the client sent them. ``JWSMiddleware`` covers both. A signed body cannot be read
+    again where a route has form or file parameters; there it takes ``JWSMiddleware`` too.
 
     Args:
         claims: What the claims are read as: a pydantic model, a dataclass, a TypedDict or ``dict[str, Any]``.
@@ -87,15 +113,17 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         self.model = _model(self._door, description)
 
     async def __call__(
-        self, request: Request, response: Response, security_scopes: SecurityScopes
+        self, request: HTTPConnection, response: Response, security_scopes: SecurityScopes
     ) -> ClaimsT | None:
         """Return the claims, or None for a request that is let through without; raise JWSRefused."""
         scope, door = request.scope, self._door
-        if scope["path"] in door.exempt:
+        if is_exempt_scope(scope, door):
             _hand_on(request, stripped(scope))
             return None
         asked = asked_in(scope, door, tuple(security_scopes.scopes))
-        body = await self._taken(request) if door.wants_body(asked) else b""
+        body: bytes | None = b""
+        if isinstance(request, Request) and door.wants_body(asked):
+            body = await self._read_body(request)
         claims, decision = self._read(await door.adecide(asked, body))
         self._refuse(request, decision)
         _hand_on(request, stripped(scope) + encoded(trusted_headers(decision)))
@@ -104,35 +132,47 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             response.headers.append(name, value)
         return claims
 
-    def _refuse(self, request: Request, decision: Decision) -> None:
+    def _refuse(self, request: HTTPConnection, decision: Decision) -> None:
         """Raise JWSRefused for what is no permit, and see to its answer."""
         refused = self._door.answer(decision)
         if refused is not None:
-            handlers: dict[Any, Callable[..., Awaitable[Response]]] = request.scope.get(_HANDLERS, ({},))[0]
+            handlers: dict[Any, Callable[..., Awaitable[Response | None]]] = request.scope.get(
+                _HANDLERS, ({},)
+            )[0]
             handlers.setdefault(JWSRefused, refusal)
             raise JWSRefused(refused)
 
-    async def _taken(self, request: Request) -> bytes | None:
+    async def _read_body(self, request: Request) -> bytes | None:
         """Return the body, or None where it is longer than the limit; the handler gets it again.
 
         FastAPI itself reads the body of a route with a body parameter before its dependencies run.
         """
         limit_bytes = self._door.limit_bytes
-        if hasattr(request, "_body"):
-            whole = await request.body()
-            return whole if len(whole) <= limit_bytes else None
-        if declared_bytes(request.scope) > limit_bytes:
-            return None
+        if not hasattr(request, "_body"):
+            try:
+                size = declared_bytes(request.scope)
+                if size is not None and size > limit_bytes:
+                    return None
+                request._body = await self._stream(request)  # where Request.body() keeps it too
+                if size is not None and size != len(request._body):
+                    raise MalformedLength
+            except (ClientDisconnect, MalformedLength):
+                self._refuse(request, Decision(outcome="deny", code="malformed_request"))
+        whole = await request.body()
+        return whole if len(whole) <= limit_bytes else None
+
+    async def _stream(self, request: Request) -> bytes:
+        """Read a body that nobody read yet, up to the limit."""
+        if request._stream_consumed:  # into a form: its octets are gone
+            raise error_for(
+                "configuration_invalid", "route", "JWSMiddleware before routes with form parameters"
+            )
         body = bytearray()
-        try:
-            async for piece in request.stream():
-                body += piece
-                if len(body) > limit_bytes:  # half is read, and cannot be given back
-                    self._refuse(request, Decision(outcome="deny", code="too_large", place="body"))
-        except ClientDisconnect:
-            self._refuse(request, Decision(outcome="deny", code="malformed_request"))
-        request._body = bytes(body)  # where Request.body() keeps it too
-        return request._body
+        async for piece in request.stream():
+            body += piece
+            if len(body) > self._door.limit_bytes:  # half is read, and cannot be given back
+                self._refuse(request, Decision(outcome="deny", code="too_large", place="body"))
+        return bytes(body)
 
     def _read(self, decision: Decision) -> tuple[ClaimsT | None, Decision]:
         """Return the claims of a verified token, or a decision against one whose claims do not fit."""
@@ -155,7 +195,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             )
 
 
-def _hand_on(request: Request, headers: Headers) -> None:
+def _hand_on(request: HTTPConnection, headers: Headers) -> None:
     """Put other headers in the place of the request's, also for who holds ``request.headers`` already."""
     if request.headers is not None:  # the first look makes a list of what the server gave
         request.scope["headers"][:] = headers

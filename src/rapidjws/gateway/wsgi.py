@@ -14,6 +14,7 @@ from rapidjws.engine.decision import Decision
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
+from rapidjws.gateway.requests import content_length, is_exempt, is_websocket
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -51,18 +52,20 @@ class WSGIMiddleware:
             if not (name.startswith("HTTP_") and is_ours(name.removeprefix("HTTP_")))
         }
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        if path in door.exempt:
+        route = environ.get("REQUEST_URI") or environ.get("RAW_URI") or path
+        if is_exempt(door.exempt, path, route):
             return self._app(kept, start_response)
         value = environ.get(self._name)
         values = [] if value is None else [value.encode("latin-1", "replace")]
+        if door.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
+            values = []  # what comes over a websocket is signed by nothing
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-        route = environ.get("REQUEST_URI") or environ.get("RAW_URI") or path
         asked = Asked(values, query, door.partner(environ), route)
         body: bytes | None = b""
         if door.wants_body(asked):
             try:
-                body, kept["wsgi.input"] = _taken(environ, door.limit_bytes)
-            except EOFError:
+                body = _with_read_body(environ, kept, door.limit_bytes)
+            except _UnreadableBody:
                 return _refuse(door, Decision(outcome="deny", code="malformed_request"), start_response)
         decision = door.decide(asked, body)
         if decision.outcome != "permit":
@@ -90,30 +93,69 @@ def _refuse(door: Door[Environ], decision: Decision, start_response: StartRespon
     return [refused.body]
 
 
-def _taken(environ: Environ, limit_bytes: int) -> tuple[bytes | None, Any]:
-    """Read a body up to a limit; return it, or None where it is longer, and a stream that gives it out again.
+def _with_read_body(environ: Environ, seen: Environ, limit_bytes: int) -> bytes | None:
+    """Read a body up to a limit, and give the application exactly the octets that are verified.
 
-    Without a declared length there is a body only where the server ends the stream by itself.
+    Args:
+        environ: The server's environ.
+        seen: The environ that the application gets.
+        limit_bytes: Largest body.
+
+    Returns:
+        The body; None where it is longer: the application then gets the server's own stream, unverified.
 
     Raises:
-        EOFError: The client went before its request was whole.
+        _UnreadableBody: Its length is malformed, nobody knows where it ends, or the client went away.
+
+    Source: RFC 3875 section 4.1.2, RFC 9110 section 8.6, RFC 9112 section 6.3, PEP 3333.
     """
     stream = environ["wsgi.input"]
-    declared = environ.get("CONTENT_LENGTH") or ""
-    if declared.isdecimal():
-        size = int(declared)
-        if size > limit_bytes:
-            return None, stream
-        body = _read(stream, size)
-        if len(body) < size:
-            raise EOFError
-        return body, io.BytesIO(body)
-    if not environ.get("wsgi.input_terminated"):
-        return b"", stream
-    body = _read(stream, limit_bytes + 1)
+    size = _declared_bytes(environ)
+    ends = bool(environ.get("wsgi.input_terminated"))
+    if size is not None and size > limit_bytes:
+        return None
+    if size is None and not ends and environ.get("HTTP_TRANSFER_ENCODING"):
+        raise _UnreadableBody  # PEP 3333: the server did not decode it, and a read could wait for ever
+    body = b""
+    if size is not None or ends:
+        try:
+            body = _read(stream, limit_bytes + 1 if size is None else size)
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+        ):  # a server's words for a broken chunk, or a client that went away
+            raise _UnreadableBody from None
+    if size is not None and len(body) < size:
+        raise _UnreadableBody
     if len(body) > limit_bytes:
-        return None, io.BufferedReader(_Chain(body, stream))
-    return body, io.BytesIO(body)
+        seen["wsgi.input"] = io.BufferedReader(_Chain(body, stream))
+        return None
+    seen["wsgi.input"] = io.BytesIO(body)
+    seen["wsgi.input_terminated"] = True
+    seen["CONTENT_LENGTH"] = str(len(body))  # frameworks read so much, and no more
+    for name in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):
+        seen.pop(name, None)
+    return body
+
+
+def _declared_bytes(environ: Environ) -> int | None:
+    """Return the declared length of a body, or None where there is none.
+
+    Raises:
+        _UnreadableBody: It is not a plain number: a framework may read another one out of it.
+    """
+    declared = environ.get("CONTENT_LENGTH")
+    if declared is None or declared == "":  # RFC 3875 s.4.1.2: both say that there is none
+        return None
+    size = content_length([declared.encode("latin-1", "replace")])
+    if size is None:
+        raise _UnreadableBody
+    return size
+
+
+class _UnreadableBody(Exception):
+    """A body whose octets cannot be told."""
 
 
 def _read(stream: Any, size: int) -> bytes:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rapidjws.errors import RapidJWSError, error_for
 
+_SCOPE_TOKEN: Final = re.compile(r"[!#-\[\]-~]+\Z")  # RFC 6749 s.3.3: no space, quote, backslash or control
+_SCOPE_TEXT: Final = re.compile(r"[ !#-\[\]-~]*\Z")
+
+
+def is_scope_token(value: object) -> bool:
+    """Return whether a value is one scope (RFC 6749 s.3.3); ``"admin read"`` would be two downstream."""
+    return isinstance(value, str) and _SCOPE_TOKEN.match(value) is not None
+
 
 def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Return the scopes that claims hold."""
+    """Return the scopes that claims hold; items that are no scope-token are none (RFC 6749 s.3.3).
+
+    ``scope`` counts where it is text or a list, though it be empty; only else ``scp``.
+    """
     for name in ("scope", "scp"):
         value = claims.get(name)
         if isinstance(value, str):
-            return frozenset(value.split(" "))
+            if _SCOPE_TEXT.match(value):  # spaces, and what tokens hold: the usual case, in one look
+                return frozenset(value.split())
+            return frozenset(filter(is_scope_token, value.split(" ")))
         if isinstance(value, list):
-            return frozenset(item for item in value if isinstance(item, str))
+            return frozenset(filter(is_scope_token, value))
     return frozenset()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.jwa import ALGORITHM_TABLE
-from rapidjws.jose.scopes import scopes_objection
+from rapidjws.jose.scopes import is_scope_token, scopes_objection
 
 if TYPE_CHECKING:
     from rapidjws.engine.result import VerifiedJWS
@@ -91,6 +91,8 @@ class Partner:
         put = object.__setattr__
         for place in ("issuers", "algorithms", "required_claims", "scopes"):
             put(self, place, _texts(f"partner.{place}", getattr(self, place)))
+        if not all(map(is_scope_token, self.scopes)):
+            raise error_for("configuration_invalid", "partner.scopes", "scope-tokens of RFC 6749: no spaces")
         for alg in (*self.algorithms, *self.retiring):
             if alg not in ALGORITHM_TABLE:
                 raise error_for("configuration_invalid", "partner.algorithms", actual=str(alg))

@@ -1,0 +1,50 @@
+"""What all middlewares read alike of a request: its length, its path, whether it asks for a websocket."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+_LENGTH: Final = re.compile(rb"[0-9]{1,19}\Z")  # RFC 9110 s.8.6: 1*DIGIT; no body has 10^19 octets
+_PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"  # RFC 3986 s.3.3: what a path holds unescaped
+
+
+def content_length(values: Sequence[bytes]) -> int | None:
+    """Return the number in a request's one Content-Length, or None where it is not one plain number.
+
+    Args:
+        values: Each value of the header, as it was sent.
+
+    Source: RFC 9110 section 8.6; a sign, a space, a ``_`` or a list are read differently by frameworks.
+    """
+    if len(values) != 1 or _LENGTH.match(values[0]) is None:
+        return None
+    return int(values[0])
+
+
+def is_exempt(exempt: Collection[str], path: str, target: str | None) -> bool:
+    """Return whether a request needs no token, whatever its router matches: escaped or decoded octets.
+
+    Args:
+        exempt: The paths that need none.
+        path: The decoded path.
+        target: The target as it was sent, where the server tells it: its path must be the exempt one without
+            an escape that need not be there (``/status%2Flive`` is no ``/status/live``).
+    """
+    if not exempt or path not in exempt:
+        return False
+    sent = "" if target is None else target.partition("?")[0]
+    if "%" not in sent and "/." not in sent:  # one reading
+        return True
+    quoted = quote(path, safe=_PATH_SAFE)
+    before = sent.removesuffix(quoted)  # a mount, or a scheme and a host
+    return before != sent and "%" not in before and "/." not in before
+
+
+def is_websocket(upgrade: str) -> bool:
+    """Return whether a request's Upgrade header asks for a websocket (RFC 6455 s.4.1)."""
+    return "websocket" in upgrade.lower()
