@@ -6,6 +6,7 @@ written unless asked for. Source: RFC 7515 s.5.2, RFC 7518 s.3.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -28,31 +29,71 @@ SUPPORTED: Final[tuple[str, ...]] = tuple(name for name, row in ALGORITHM_TABLE.
 
 _HEAD: Final = """#!/bin/sh
 # Verify the signature of this folder's token with openssl alone.
-# Prints "Verified OK" and exits 0, or says that it failed and exits 1.
-cd "$(dirname "$0")" || exit 2
+# Prints "Verified OK" and exits 0; exits 1 where the signature does not verify, 2 where it was not tried.
+# The exit status and the output of every command are checked.
 fail() { echo "Verification failure" >&2; exit 1; }
+stop() { echo "not verified: $1" >&2; exit 2; }
+here=$(dirname -- "$0") || stop "dirname failed"
+[ -n "$here" ] || stop "dirname printed nothing"
+CDPATH='' cd -- "$here" || stop "the folder cannot be entered"
+openssl version >/dev/null || stop "the openssl command does not run"
+for name in signing_input signature.bin; do [ -r "$name" ] || stop "$name cannot be read"; done
+[ -s signing_input ] || stop "signing_input is empty"
+[ -s signature.bin ] || fail
 """
-_SCRIPTS: Final = {
-    "rsa_pkcs1": "openssl dgst -{digest} -verify public_key.pem -signature signature.bin signing_input"
-    " || fail\n",
-    "rsa_pss": "openssl dgst -{digest} -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest"
-    " -sigopt rsa_mgf1_md:{digest} \\\n"
-    "    -verify public_key.pem -signature signature.bin signing_input || fail\n",
-    "ecdsa": "openssl dgst -{digest} -verify public_key.pem -signature signature.der signing_input || fail\n",
-    "eddsa": "# EdDSA takes the octets themselves, not a digest of them.\n"
-    "openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in signing_input \\\n"
-    "    -sigfile signature.bin >/dev/null 2>&1 || fail\necho 'Verified OK'\n",
-    "mldsa": "# ML-DSA needs openssl 3.5 or later.\n"
-    "openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in signing_input \\\n"
-    "    -sigfile signature.bin >/dev/null 2>&1 || fail\necho 'Verified OK'\n",
-    "hmac": "# The secret is read from secret.hex (hexadecimal, mode 0600), or from RAPIDJWS_SECRET_HEX.\n"
-    "secret=${{RAPIDJWS_SECRET_HEX:-$(cat secret.hex 2>/dev/null)}}\n"
-    '[ -n "$secret" ] || {{ echo "no secret: put it into secret.hex" >&2; exit 2; }}\n'
-    'made=$(openssl dgst -{digest} -mac HMAC -macopt "hexkey:$secret" -binary signing_input '
-    "| openssl base64 -A)\n"
-    "sent=$(openssl base64 -A -in signature.bin)\n"
-    '[ "$made" = "$sent" ] || fail\necho "Verified OK"\n',
+_DGST: Final = (
+    "[ -s public_key.pem ] || stop 'public_key.pem is empty or absent'\n"
+    "said=$(openssl dgst -{digest} {options}-verify public_key.pem \\\n"
+    "    -signature {signature} signing_input) || fail\n"
+    "[ \"$said\" = 'Verified OK' ] || fail\necho 'Verified OK'\n"
+)
+_PKEYUTL: Final = (
+    "[ -s public_key.pem ] || stop 'public_key.pem is empty or absent'\n"
+    "said=$(openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in signing_input \\\n"
+    "    -sigfile signature.bin) || fail\n"
+    "[ \"$said\" = 'Signature Verified Successfully' ] || fail\necho 'Verified OK'\n"
+)
+_PSS: Final = (
+    "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -sigopt rsa_mgf1_md:{digest} \\\n    "
+)
+_HMAC: Final = """# The secret is read from RAPIDJWS_SECRET_HEX, or from secret.hex (hexadecimal, mode 0600).
+# While openssl runs it stands in the list of processes: use a machine of your own.
+secret=${{RAPIDJWS_SECRET_HEX:-}}
+if [ -z "$secret" ] && [ -e secret.hex ]; then
+    secret=$(cat secret.hex) || stop "secret.hex cannot be read"
+fi
+[ -n "$secret" ] || stop "no secret: put it into secret.hex, in hexadecimal"
+case $secret in *[!0-9A-Fa-f]*) stop "the secret is not hexadecimal: digits only, no 0x, no base64" ;; esac
+[ $(( ${{#secret}} % 2 )) -eq 0 ] || stop "the secret has an odd number of hexadecimal digits"
+work=$(mktemp -d) || stop "mktemp failed"
+[ -d "$work" ] || stop "mktemp made no folder"
+trap 'rm -rf "$work"' EXIT
+openssl dgst -{digest} -mac HMAC -macopt "hexkey:$secret" -binary -out "$work/mac" signing_input ||
+    stop "openssl dgst failed"
+made=$(openssl base64 -A -in "$work/mac") || stop "openssl base64 failed"
+sent=$(openssl base64 -A -in signature.bin) || stop "openssl base64 failed"
+[ ${{#made}} -eq {mac_chars} ] || stop "openssl made no MAC of {mac_bytes} bytes"
+[ ${{#sent}} -eq {mac_chars} ] || fail
+[ "$made" = "$sent" ] || fail
+echo 'Verified OK'
+"""
+_COMMANDS: Final = {
+    "rsa_pkcs1": _DGST.replace("{options}", "").replace("{signature}", "signature.bin"),
+    "rsa_pss": _DGST.replace("{options}", _PSS).replace("{signature}", "signature.bin"),
+    "ecdsa": _DGST.replace("{options}", "").replace("{signature}", "signature.der"),
+    "eddsa": f"# EdDSA takes the octets themselves, not a digest of them.\n{_PKEYUTL}",
+    "mldsa": f"# ML-DSA needs openssl 3.5 or later.\n{_PKEYUTL}",
+    "hmac": _HMAC,
 }
+
+
+def verify_script(alg: str) -> str:
+    """Return the text of verify.sh for an algorithm; nothing of the token stands in it."""
+    row = ALGORITHM_TABLE[alg]
+    mac_bytes = hashlib.new(row.digest).digest_size if row.kind == "hmac" and row.digest else 0
+    mac_chars = (mac_bytes + 2) // 3 * 4
+    commands = _COMMANDS[row.kind].format(digest=row.digest or "", mac_bytes=mac_bytes, mac_chars=mac_chars)
+    return _HEAD + commands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +223,7 @@ def _write_all(folder: Path, files: dict[str, bytes], alg: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, octets in files.items():
         _write(folder / name, octets, secret=name == "secret.hex")
-    script = _HEAD + _SCRIPTS[ALGORITHM_TABLE[alg].kind].format(digest=ALGORITHM_TABLE[alg].digest or "")
-    _write(folder / "verify.sh", script.encode())
+    _write(folder / "verify.sh", verify_script(alg).encode())
     (folder / "verify.sh").chmod(0o755)
 
 
