@@ -135,7 +135,7 @@ def dates() -> list[Row]:
     return [
         ("old", "expired", token(payload=claims(iat=NOW - 200_000, exp=NOW - 199_700)), {}),
         ("late-by-seconds", "expired_just_now", token(payload=claims(iat=NOW - 400, exp=NOW - 100)), {}),
-        ("local-time-west", "clock_local_time",
+        ("age-of-whole-hours", "expired",
          token(payload=claims(iat=NOW - 5 * hour - 3, exp=NOW - 5 * hour + 297)), {}),
         ("local-time-east", "clock_local_time",
          token(payload=claims(iat=NOW + 2 * hour - 2, exp=NOW + 2 * hour + 298)), {}),
@@ -149,7 +149,7 @@ def dates() -> list[Row]:
         ("too-old", "too_old", token(payload=claims(iat=NOW - 10_000)), {"using": one_issuer(max_age_s=600)}),
         ("issuer-slash", "issuer_spelling", token(payload=claims(iss=f"{BANK}/")), {}),
         ("issuer-http", "issuer_spelling", token(payload=claims(iss="http://bank.example")), {"using": one_issuer()}),
-        ("issuer-stranger", "issuer_other", token(payload=claims(iss="https://other.example")), {"using": one_issuer()}),
+        ("issuer-of-own-key", "issuer_of_own_key", token(payload=claims(iss="https://other.example")), {"using": one_issuer()}),
         ("audience-slash", "audience_spelling", token(payload=claims(aud=f"{AUD}/")), {}),
         ("audience-joined", "audience_joined", token(payload=claims(aud=f"x {AUD}")), {}),
         ("audience-stranger", "audience_other", token(payload=claims(aud="https://mail.example")), {}),

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _native
 from rapidjws.errors import CODES, RapidJWSError
 from rapidjws.jose import _json
 from rapidjws.jose.limits import JSON_MAX_DEPTH
@@ -57,6 +58,31 @@ class Case:
     issuer: int | None = None
     signed: bool = False
     targets: list[Known] = field(default_factory=list)
+
+    @property
+    def is_detached(self) -> bool:
+        """Return whether three parts were read and the payload's is empty (RFC 7515 appendix F)."""
+        return self.read.parts is not None and not self.read.parts[1]
+
+    @property
+    def payload(self) -> bytes | None:
+        """Return the JWS Payload: the body where it is detached and one was given."""
+        return self.body if self.is_detached and self.body is not None else self.read.decoded[1]
+
+    @property
+    def signing_input(self) -> bytes:
+        """Return the JWS Signing Input, unencoded where the header says so (RFC 7515 s.5.2, RFC 7797 s.3)."""
+        first, second, _ = self.read.parts or ("", "", "")
+        text = second.encode("utf-8", "replace")
+        if self.is_detached and self.body is not None:
+            text = self.body if self.read.is_unencoded else _native.b64url_encode(self.body)
+        return first.encode() + b"." + text
+
+    def owns(self, known: Known) -> bool:
+        """Say whether a key belongs to the issuer whose rules apply; any key where that is not known."""
+        if self.issuer is None or known.issuer is None:
+            return True
+        return known.issuer == self.subject.rules[self.issuer].iss
 
     @property
     def code(self) -> str | None:

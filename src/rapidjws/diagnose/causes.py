@@ -7,23 +7,12 @@ made from both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from rapidjws.diagnose.values import Cause, Escalation
+from rapidjws.diagnose.format_causes import FORMAT_CAUSES
+from rapidjws.diagnose.values import EXPLAINED, PROVEN, Cause, CauseText
 from rapidjws.errors import CODES
-
-
-@dataclass(frozen=True, slots=True)
-class CauseText:
-    """One row of ``CAUSES``."""
-
-    id: str
-    escalate: Escalation
-    title: str
-    fix: str
-
 
 _T = CauseText
 _CLIENT = "Send exactly the token as it was issued: three parts, two dots, nothing around it."
@@ -68,10 +57,6 @@ _ROWS: Final = (
        "Send the header once; look for a proxy that adds its own."),
     _T("json_serialization", "client", "A JWS JSON Serialization came where a compact one is due.",
        "Send the compact form, or verify with the JSON interface."),
-    _T("encrypted_token", "partner", "This is an encrypted token (JWE), not a signed one.",
-       "Ask the issuer for a signed token, or decrypt it first; the JWS may be inside."),
-    _T("opaque_token", "client", "This is an opaque token: it has no dots and nothing to verify.",
-       "Send the JWT (often id_token or access_token of another audience), or introspect it."),
     _T("signature_missing", "client", "The signature part is missing.",
        "Look for a limit or a split at the last dot between issuer and verifier."),
     _T("wrong_parts", "client", "The token has not three parts.", _CLIENT),
@@ -79,14 +64,19 @@ _ROWS: Final = (
     _T("padding", "partner", "A part is padded with '='.", _ENCODE),
     _T("standard_alphabet", "partner", "A part is in the standard base64 alphabet ('+', '/').", _ENCODE),
     _T("foreign_character", "client", "A character that base64url does not know stands in a part.", _CLIENT),
-    _T("cut_off", "client", "A part was cut off: its length is no whole number of bytes.",
-       "Look for a size limit (header buffer, column width, log line) on the way."),
-    _T("trailing_bits", "security", "The last character of a part carries bits that must be zero.",
-       "A changed copy of a token, or a broken encoder: refuse it, and look who sent it."),
+    _T("cut_off", "client", "Characters are missing: the length of a part is no whole number of bytes.",
+       "Look for a size limit (header buffer, column width, log line) or a slip in copying."),
+    _T("trailing_bits", "client", "The last character of a part carries bits that must be zero.",
+       "The character was mistyped or changed, or an encoder is broken: send the token as issued."),
     _T("too_large", "partner", "The token is larger than the limit.",
        "Make the token smaller, or raise max_token_bytes knowingly."),
+    _T("header_too_large", "partner", "The protected header is larger than the limit (usually an x5c chain).",
+       "Make the header smaller, or raise max_header_bytes knowingly; max_token_bytes does not help."),
+    _T("detached_without_body", "client", "The payload is detached, and no body was given to verify it with.",
+       "Give the octets that were signed: diagnose --body FILE, Verifier.verify(token, payload=...)."),
     # the header
-    _T("header_not_json", "partner", "The protected header is not JSON.", _SIGNING_INPUT),
+    _T("header_not_json", "client", "The protected header is not JSON: damaged on the way, or never was one.",
+       _CLIENT),
     _T("header_encoded_twice", "partner", "The header is base64url-encoded twice.", _ENCODE),
     _T("duplicate_header_member", "security", "A member stands twice in the header.",
        "An attack on two parsers, or a broken encoder: the issuer must write each member once."),
@@ -104,13 +94,18 @@ _ROWS: Final = (
     _T("algorithm_confusion", "security", "A public key was used as HMAC secret: algorithm confusion.",
        "An attack. Keep the algorithm list strict, and find out who sent it."),
     _T("typ_mismatch", "client", "The token is of another type than is due here.", "Send the right token."),
-    _T("id_token", "client", "An ID token was sent where an access token is due.",
-       "Send the access token; an ID token is for the client that asked for it."),
     _T("crit", "partner", "The header demands an extension that is not understood here.",
-       "Agree with the issuer: leave it out, or implement it."),
+       "Implement it and say so (crit=[...], diagnose --crit NAME); or ask the issuer to leave it out."),
     _T("crit_malformed", "partner", "crit breaks its own rules.", "The issuer must mend crit."),
-    _T("unencoded_payload", "partner", "The payload is unencoded (b64 false), which is not asked for here.",
-       "Verify it through the detached interface, or ask for an encoded payload."),
+    _T("unencoded_payload", "operator", "The payload is unencoded (b64 false), which is not asked for here.",
+       "Accept it with crit=['b64'] (diagnose --crit b64), or ask for an encoded payload."),
+    _T("b64_without_crit", "partner", "b64 stands in the header, but not in crit (RFC 7797 section 6).",
+       "The issuer must list b64 in crit; or leave b64 out, for true is the default."),
+    _T("header_altered", "client", "The header was changed after signing: put right, the signature fits it.",
+       _CLIENT),
+    _T("header_nonce_hashed", "client",
+       "The header's nonce was hashed before signing: a token for Microsoft Graph, not for this service.",
+       "Ask for a token of your own API's scope (api://...); one for Graph only Graph can verify."),
     # the key
     _T("kid_whitespace", "operator", "The kid differs by white space or an invisible character.", _KID),
     _T("kid_case", "partner", "The kid differs by upper and lower case.", _KID),
@@ -126,6 +121,12 @@ _ROWS: Final = (
        "The issuer must write kid; or publish one key an algorithm."),
     _T("kid_unknown", "partner", "No known key has this kid.",
        "Compare the kid with the issuer's JWK Set; ask which key signed."),
+    _T("kid_of_other_issuer", "partner", "The kid is that of another issuer's key.",
+       "Compare iss and kid: the token names one issuer and a key of another."),
+    _T("key_null_members", "partner", "The key is in the set, but a member of it is null.",
+       "The issuer must leave absent members out instead of writing null."),
+    _T("key_named_by_x5t", "partner", "The header names its key by x5t alone, which chooses none here.",
+       "The issuer must write kid; or configure its one key alone."),
     _T("key_left_out", "partner", "The key is in the set, but it was left out for a fault of its own.", _JWK),
     _T("key_unused", "operator", "The key is in the set, but serves none of the allowed algorithms.",
        "Compare the key's alg, kty and crv with the algorithms configured for the issuer."),
@@ -143,10 +144,6 @@ _ROWS: Final = (
        "Open the JWKS URL from this machine: name, network, TLS and what it answers."),
     _T("keys_not_refreshed", "operator", "The issuer's keys cannot be refreshed, and what is in use is old.",
        "Open the JWKS URL from this machine; a key published meanwhile is not known here."),
-    _T("jwks_not_json", "operator", "What stands for the JWK Set is not one (an error page?).",
-       "Open the URL and look at what it answers."),
-    _T("jwks_mixed", "operator", "The JWK Set mixes secrets and public keys.",
-       "Keep secrets in a set of their own."),
     _T("stale_cache", "operator", "The issuer publishes this key, but the keys in use are older.",
        "Refresh the issuer's keys now; then find out why the refresh did not run."),
     _T("key_replaced", "operator",
@@ -160,7 +157,11 @@ _ROWS: Final = (
        "Send tokens and keys of one environment: compare the JWKS URL with the issuer's."),
     _T("unknown_issuer", "operator", "No such issuer is configured.", "Configure the issuer, or refuse it."),
     _T("embedded_key", "security", "The signature fits the key that the token itself brings.",
-       "Never trust jwk or x5c in a header. The issuer must publish its key."),
+       "Never trust jwk in a header. The issuer must publish its key."),
+    _T("embedded_certificate", "operator", "The signature fits the certificate in the token's own x5c.",
+       "It proves nothing until the issuer's roots are pinned: get the key from the issuer."),
+    _T("issuer_of_own_key", "operator", "The configured issuer's own key signed, under another iss.",
+       "Configure iss as this issuer writes it (public host name, Entra v1 or v2, {tenantid} filled in)."),
     # the signature
     _T("signature_der", "partner", "The ECDSA signature is in DER; JWS wants R || S.", _RAW),
     _T("signature_swapped", "partner", "The halves of the ECDSA signature are swapped.", _RAW),
@@ -207,12 +208,16 @@ _ROWS: Final = (
        "Agree whether the secret is text or base64: it is bytes, and k is their base64url."),
     _T("secret_newline", "operator", "The issuer's HMAC secret has a line break at its end, or lacks ours.",
        "Write secret files without a final line break (printf, not echo)."),
+    _T("signed_encoded_payload", "partner", "The payload was signed base64url-encoded, though b64 is false.",
+       "The issuer must sign the octets of the body as they are (RFC 7797 section 3)."),
     _T("body_signed", "client", "The signature is over the request body, not over the token's payload.",
        "Send it detached, or with the body as its payload."),
     _T("body_changed", "client", "The request body is not the payload that was signed.",
        "Compare the two with 'rapidjws diff': something on the way writes the body anew."),
-    _T("payload_changed", "security", "No known key and no known mistake gives this signature.",
-       "If all tokens of the issuer fail, ask it for the key that signed; one alone is to be refused."),
+    _T("body_digest_differs", "client", "The token carries a digest of a body, and this body has another.",
+       _SIGN_RECEIVED),
+    _T("signature_unexplained", "client", "No key at hand and no mistake that was tried fits it.",
+       "Send the token once more as issued; if all of them fail, ask the issuer which key signs."),
     # the claims
     _T("payload_not_json", "client", "The payload is not JSON, but claims are due here.",
        "Use Verifier for payloads that are not claims."),
@@ -225,7 +230,8 @@ _ROWS: Final = (
     _T("date_text", "partner", "A date is text.", _DATES),
     _T("date_duration", "partner", "A date is a duration, not a date.", _DATES),
     _T("date_type", "partner", "A date is no number in range.", _DATES),
-    _T("claim_type", "partner", "A registered claim has the wrong type.", "The issuer must mend the claim."),
+    _T("claim_type", "partner", "A registered claim has the wrong type.",
+       "The issuer must write iss, sub and jti as strings, aud as a string or an array of strings."),
     _T("claim_misnamed", "partner", "A required claim stands under another name.",
        "The issuer must use the registered name (RFC 7519 section 4.1)."),
     _T("claim_null", "partner", "A required claim is null.", "The issuer must send a value."),
@@ -255,8 +261,18 @@ _ROWS: Final = (
     _T("too_old", "client", "The token was issued too long ago.", "Get a new token."),
 )  # fmt: skip
 
-CAUSES: Final[Mapping[str, CauseText]] = MappingProxyType({row.id: row for row in _ROWS})
+CAUSES: Final[Mapping[str, CauseText]] = MappingProxyType({row.id: row for row in (*_ROWS, *FORMAT_CAUSES)})
 """Every cause by its id."""
+
+_GUESSES: Final = frozenset(
+    "signature_cut_off signature_other_curve signature_unexplained body_changed clock_local_time clock_ahead"
+    " activated_later issuer_other id_token masked elided kid_whitespace kid_case kid_truncated kid_encoding"
+    " kid_typo kid_renamed kid_of_other_key kid_of_other_issuer key_replaced key_withdrawn other_issuer_key"
+    " other_environment embedded_key embedded_certificate algorithm_changed issuer_spelling audience_spelling"
+    " date_milliseconds date_duration claim_misnamed saml_assertion keys_not_refreshed key_named_by_x5t"
+    " header_altered issuer_of_own_key spiffe_bundle".split()
+)
+"""Causes that octets alone do not prove: only a trial verification does (weight from ``PROVEN`` on)."""
 
 
 def cause(name: str, weight: int, evidence: str) -> Cause:
@@ -264,11 +280,18 @@ def cause(name: str, weight: int, evidence: str) -> Cause:
     row = CAUSES.get(name)
     if row is not None:
         return Cause(
-            id=name, title=row.title, fix=row.fix, escalate=row.escalate, evidence=evidence, weight=weight
+            id=name,
+            title=row.title,
+            fix=row.fix,
+            escalate=row.escalate,
+            evidence=evidence,
+            weight=weight,
+            is_proven=weight >= PROVEN or (weight >= EXPLAINED and name not in _GUESSES),
         )
     code = CODES[name]
     return Cause(
         id=name,
+        is_proven=weight >= PROVEN or code.reason == "policy",
         title=f"{code.meaning[:1].upper()}{code.meaning[1:]}: {code.cause}",
         fix=code.fix,
         escalate="operator" if code.outcome == "indeterminate" else "partner",

@@ -15,7 +15,7 @@ from rapidjws.diagnose.report import Report
 from rapidjws.diagnose.subject import Subject, make_subject
 from rapidjws.diagnose.values import Cause, Room
 from rapidjws.engine.verifier import Verifier
-from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.errors import RapidJWSError, SignaturesRefused, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _RELEVANT: Final[dict[Room, tuple[Room, ...]]] = {
     "structure": ("structure",),
     "header": ("header", "key", "signature", "structure"),
-    "key": ("key", "header", "signature"),
-    "signature": ("signature", "key", "body", "structure"),
-    "claims": ("claims", "header"),
+    "key": ("key", "header", "signature", "structure"),
+    "signature": ("signature", "key", "body", "structure", "header"),
+    "claims": ("claims", "header", "structure"),
 }
 _LATER: Final = 50
 """What a cause loses when it speaks of a room where the engine did not refuse."""
@@ -56,11 +56,10 @@ def examine(
         cache_age_s=cache_age_s,
         kid=kid if isinstance(kid, str) else None,
     )
-    detached = body is not None and not read.faults and read.parts is not None and not read.parts[1]
-    if detached and isinstance(subject.engine, Verifier):
-        verdict = subject.verdict(token, now, body)
-    else:
-        verdict = subject.verdict(_with_body(token, read, body), now)
+    verdict = _verdict(subject, token, read, now, body)
+    if isinstance(verdict, SignaturesRefused) and read.signatures > 1:
+        refused = (index for index, one in enumerate(verdict.signatures) if one.verdict == "refused")
+        read = lenient.read(token, next(refused, 0))
     case = Case(subject=subject, notes=Notes(), read=read, verdict=verdict, now=moment, body=body)
     for room in (structure, header, key, signature, claims, body_room):
         try:
@@ -73,9 +72,24 @@ def examine(
     return _report(case, shown)
 
 
-def _with_body(token: Any, read: lenient.Lenient, body: bytes | None) -> Any:
-    """Return the token to be judged: a detached one gets the body as its payload (RFC 7515 appendix F)."""
-    if body is None or read.faults or read.parts is None or read.parts[1]:
+def _verdict(
+    subject: Subject, token: Any, read: lenient.Lenient, now: float | None, body: bytes | None
+) -> RapidJWSError | None:
+    """Return what the engine or verifier says, with the body as payload of a detached token."""
+    takes_payload = isinstance(subject.engine, Verifier)
+    whole = read.parts is not None and not read.parts[1] and all(
+        fault.id == "json_serialization" and takes_payload for fault in read.faults
+    )  # fmt: skip
+    if body is None or not whole:
+        return subject.verdict(token, now)
+    if takes_payload:
+        return subject.verdict(token, now, body)
+    return subject.verdict(_with_body(token, read, body), now)
+
+
+def _with_body(token: Any, read: lenient.Lenient, body: bytes) -> Any:
+    """Return a detached token with the body as its payload (RFC 7515 appendix F)."""
+    if read.parts is None or read.is_unencoded:
         return token
     first, _, last = read.parts
     return f"{first}.{_native.b64url_encode(body).decode()}.{last}"

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.diagnose.case import json_object
+from rapidjws.diagnose.formats import purpose
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jws import parse_header
+from rapidjws.jose.limits import HEADER_MAX_BYTES
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.case import Case
@@ -32,7 +34,7 @@ def examine(case: Case) -> None:
     if data is None:
         notes.check("header", "json", "skip", "the header cannot be decoded")
         return
-    value = json_object(data)
+    value = json_object(data) if data or not case.read.unprotected else {}
     if not isinstance(value, dict):
         notes.check("header", "json", "fail", "the header is not a JSON object")
         again = _native.b64url_decode(data.strip().rstrip(b"="))
@@ -41,19 +43,25 @@ def examine(case: Case) -> None:
         name = "header_encoded_twice" if twice else "byte_order_mark" if bom else "header_not_json"
         notes.cause("header", name, 85, "the decoded header is base64url once more" if twice else "not JSON")
         return
-    case.header = value
+    case.header = value = {**case.read.unprotected, **value}
     notes.check("header", "json", "ok", "a JSON object", actual=tuple(str(name) for name in value))
     _strict(case, data)
     _alg(case, value.get("alg"))
     _typ(case)
+    _purpose(case, value)
     _other(case, value)
 
 
 def _strict(case: Case, data: bytes) -> None:
     """Note what the strict reader of the engine says."""
     notes = case.notes
+    understood = frozenset({"b64"}).union(*(rule.crit for rule in case.subject.rules))
+    if case.read.is_json and case.read.unprotected:
+        notes.check("header", "unprotected", "info", "a part of the header is unprotected",
+                    actual=tuple(case.read.unprotected))  # fmt: skip
+        return
     try:
-        parse_header(data, understood_crit=frozenset({"b64"}))
+        parse_header(data, understood_crit=understood, max_bytes=max(len(data), HEADER_MAX_BYTES))
     except RapidJWSError as refused:
         if refused.code in ("unsupported_algorithm",):
             return
@@ -62,6 +70,7 @@ def _strict(case: Case, data: bytes) -> None:
             "duplicate_member": "duplicate_header_member",
             "crit_malformed": "crit_malformed",
             "crit_unsupported": "crit",
+            "b64_unsupported": "b64_without_crit",
         }
         name = names.get(refused.code)
         if name is None and refused.place == "header.alg":
@@ -74,9 +83,12 @@ def _strict(case: Case, data: bytes) -> None:
 def _alg(case: Case, alg: Any) -> None:
     """Note whether the algorithm is known and allowed, and what was probably meant."""
     notes = case.notes
-    allowed = tuple(dict.fromkeys(name for names in case.subject.algorithms for name in names))
+    allowed = case.subject.allowed
     if not isinstance(alg, str):
         notes.check("header", "alg", "fail", "alg is missing or no text", expected=allowed)
+        return
+    if alg in ALGORITHM_TABLE and not allowed:
+        notes.check("header", "alg", "info", "alg is known; which are allowed is not told", actual=alg)
         return
     if alg in ALGORITHM_TABLE:
         fits = alg in allowed
@@ -116,13 +128,39 @@ def _typ(case: Case) -> None:
         case.notes.check("header", "typ", "info", text, expected=tuple(wanted) or None, actual=found)
 
 
+def _purpose(case: Case, header: dict[str, Any]) -> None:
+    """Note a type that is made for another purpose than access (RFC 8725 s.3.11, s.3.12)."""
+    claims = json_object(case.read.decoded[1])
+    found = purpose(header, claims if isinstance(claims, dict) else None)
+    due = {rule.typ for rule in case.subject.rules if rule.typ is not None}
+    typ = header.get("typ")
+    if found is None or (isinstance(typ, str) and typ in due):
+        return
+    name, words = found
+    checks_claims = any(rule.policy is not None for rule in case.subject.rules)
+    case.notes.check("header", "purpose", "warn", f"{words}, not an access token", actual=str(typ)[:40])
+    if case.verdict is None and checks_claims:
+        text = (
+            "accepted, because no typ is asked for: set typ='at+jwt' for this issuer (RFC 8725 section 3.11)"
+        )
+        case.notes.check("header", "hardening", "warn", text)
+    if checks_claims or name == "dpop_proof":
+        case.notes.cause("header", name, 97, words)
+        case.notes.cause("claims", name, 97, words)
+
+
 def _other(case: Case, header: dict[str, Any]) -> None:
     """Note crit, b64, keys brought along, and characters that nobody sees."""
     notes = case.notes
     if header.get("b64") is False:
         notes.check("header", "b64", "warn", "the payload is unencoded (RFC 7797)")
-        if case.code in ("b64_unsupported", "crit_unsupported"):
-            notes.cause("header", "unencoded_payload", 86, "b64 is false")
+        refused = None if case.verdict is None else case.verdict.actual
+        if case.code == "b64_unsupported" and "b64" not in (header.get("crit") or ()):
+            notes.cause("header", "b64_without_crit", 87, "b64 is false, and crit does not list it")
+        elif case.code == "b64_unsupported" or (case.code == "crit_unsupported" and refused == "b64"):
+            notes.cause("header", "unencoded_payload", 86, "b64 is false, and b64 is not among crit here")
+    elif case.code == "b64_unsupported":
+        notes.cause("header", "b64_without_crit", 87, "b64 is true, and crit does not list it")
     if "crit" in header:
         notes.check("header", "crit", "info", "crit is present")
     brought = tuple(name for name in _TRUSTED_BY_NOBODY if name in header)
@@ -134,5 +172,12 @@ def _other(case: Case, header: dict[str, Any]) -> None:
             notes.check(
                 "header", "invisible", "warn", "an invisible character stands in a member", actual=name
             )
-    if case.code in ("crit_unsupported",) and header.get("b64") is not False:
-        notes.cause("header", "crit", 84, "crit names an extension that is not understood")
+    if case.code == "crit_unsupported" and case.verdict is not None and case.verdict.actual != "b64":
+        name = str(case.verdict.actual)[:40]
+        notes.cause("header", "crit", 89, f"crit names {name!r}, which is not understood here")
+    if case.code == "too_large" and case.stage == "header":
+        size = len(case.read.decoded[0] or b"")
+        notes.check(
+            "header", "size", "fail", "past the header's limit", expected=HEADER_MAX_BYTES, actual=size
+        )
+        notes.cause("header", "header_too_large", 95, f"{size} bytes; the limit is max_header_bytes")

@@ -7,16 +7,20 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from rapidjws.diagnose import trial
 from rapidjws.diagnose.case import json_object
+from rapidjws.diagnose.key_documents import keys_inside, recognise_set
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.case import Case
     from rapidjws.diagnose.subject import Known
+    from rapidjws.jose.jwks import Skipped
 
 _SHOWN_KIDS: Final = 12
 _NO_KEYS_YET: Final = {"keys_unavailable": "keys_not_fetched", "keys_stale": "keys_not_refreshed"}
 _THUMBPRINT_CHARS: Final = 43
+_SPIFFE_USES: Final = ("jwt-svid", "x509-svid")
 _UNSEEN: Final = re.compile("[\\s\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
@@ -33,13 +37,16 @@ def examine(case: Case) -> None:
     in_use = subject.of("in use")
     kids = tuple(str(known.jwk.kid) for known in in_use[:_SHOWN_KIDS])
     notes.check("key", "available", "ok" if in_use else "fail", f"keys in use: {len(in_use)}", actual=kids)
+    if case.code == "keys_unavailable" and not in_use and not subject.left_out:
+        return  # without a single key nothing can be said of the kid
     for issuer, gone in subject.left_out[:_SHOWN_KIDS]:
         owner = "" if issuer is None else f" of {issuer}"
         notes.check("key", "left_out", "warn", f"a key{owner} was left out: {gone.error}", actual=gone.kid)
     if not in_use and not subject.left_out and case.code not in _NO_KEYS_YET:
         notes.cause("key", "no_keys", 88, "the set in use holds no usable key")
+        return
     kid, alg = case.member("kid"), case.member("alg")
-    own = [known for known in in_use if _is_ours(case, known)]
+    own = [known for known in in_use if case.owns(known)]
     if kid is None:
         case.targets = [known for known in own if alg in known.jwk.algorithms]
         _without_kid(case, alg)
@@ -88,13 +95,6 @@ def _issuer_number(case: Case) -> int | None:
     return None
 
 
-def _is_ours(case: Case, known: Known) -> bool:
-    """Say whether a key belongs to the issuer that the token claims."""
-    if case.issuer is None or known.issuer is None:
-        return True
-    return known.issuer == case.subject.rules[case.issuer].iss
-
-
 def _setup_fault(case: Case) -> None:
     """Note why there is nothing to verify with."""
     fault = case.subject.fault
@@ -102,19 +102,55 @@ def _setup_fault(case: Case) -> None:
         return
     case.notes.check("key", "set_up", "fail", str(fault))
     names = {"jwks_malformed": "jwks_not_json", "mixed_key_set": "jwks_mixed", "keys_unavailable": "no_keys"}
+    known = (
+        recognise_set(case.subject.document) if fault.code in ("jwks_malformed", "keys_unavailable") else None
+    )
+    if known is not None:
+        case.notes.cause("key", known[0], 97, f"{known[1]}{_trial_with(case)}")
+        return
     case.notes.cause("key", names.get(fault.code, fault.code), 95, str(fault))
+
+
+def _trial_with(case: Case) -> str:
+    """Try the keys inside what is no JWK Set; return words for what came of it, or for no trial."""
+    alg, signature = case.member("alg"), case.read.decoded[2]
+    inside = keys_inside(case.subject.document)
+    if alg is None or not signature or not len(inside):
+        return "; no key was tried"
+    kid = case.member("kid")
+    fitting = [jwk for jwk in inside if kid is None or jwk.kid in (None, kid)]
+    if any(trial.verifies(case.notes, jwk, alg, case.signing_input, signature) for jwk in fitting):
+        return "; the token's signature verifies under the key in it"
+    return "; no key in it gave this signature"
 
 
 def _without_kid(case: Case, alg: str | None) -> None:
     """Note how far a header without kid leads."""
     notes, count = case.notes, len(case.targets)
     notes.check("key", "kid", "warn" if count == 1 else "fail", f"no kid; {count} keys in use serve {alg}")
+    if _by_x5t(case):
+        return
     if case.code == "missing_kid":
         notes.cause("key", "kid_missing", 85, "a kid is required here")
     elif case.code == "ambiguous_key":
         notes.cause("key", "ambiguous_key", 85, f"{count} keys serve {alg}")
     elif case.code == "no_suitable_key" and not _left_out(case, None):
         notes.cause("key", "no_suitable_key", 70, f"no key in use serves {alg}")
+
+
+def _by_x5t(case: Case) -> bool:
+    """Note a header that names its key by a certificate thumbprint alone (RFC 7515 s.4.1.7, s.4.1.8)."""
+    for member in ("x5t", "x5t#S256"):
+        named = case.member(member)
+        if named is None or case.code not in ("ambiguous_key", "missing_kid", "no_suitable_key"):
+            continue
+        same = [known for known in case.targets if known.jwk.kid == named]
+        which = (
+            f"header.{member} names key {same[0].jwk.kid!r}" if same else f"header.{member} is {named[:50]!r}"
+        )
+        case.notes.cause("key", "key_named_by_x5t", 92 if same else 86, f"{which}; there is no kid")
+        return True
+    return False
 
 
 def _fits(case: Case, known: Known, alg: str | None) -> None:
@@ -130,7 +166,7 @@ def _fits(case: Case, known: Known, alg: str | None) -> None:
             "key", "key_alg_mismatch", 75, f"the key serves {list(jwk.algorithms)}, the header says {alg}"
         )
     allowed = {name for names in case.subject.algorithms for name in names}
-    if serves and not allowed & set(jwk.algorithms):
+    if not allowed & set(jwk.algorithms):
         notes.cause(
             "key", "key_unused", 80, f"the key serves {list(jwk.algorithms)}, allowed are {sorted(allowed)}"
         )
@@ -145,15 +181,16 @@ def _against_fresh(case: Case, known: Known) -> None:
     """Compare the key in use with the one of a fresh fetch."""
     if not case.subject.has_fresh:
         return
-    fresh = [other for other in case.subject.of("fresh") if other.jwk.kid == known.jwk.kid]
-    same = [other for other in fresh if other.jwk.material == known.jwk.material]
+    ours = [other for other in case.subject.of("fresh") if other.issuer == known.issuer]
+    fresh = [other for other in ours if other.jwk.kid == known.jwk.kid]
+    same = [other for other in fresh if other.jwk.thumbprint() == known.jwk.thumbprint()]
     if same:
         case.notes.check("key", "fresh", "ok", "a fresh fetch holds the same key")
     elif fresh:
         case.notes.check("key", "fresh", "fail", "a fresh fetch holds another key under this kid")
         case.notes.cause("key", "key_replaced", 70, "the fresh set has another key under the same kid")
     else:
-        case.notes.check("key", "fresh", "warn", "a fresh fetch does not hold this key any more")
+        case.notes.check("key", "fresh", "warn", "a fresh fetch does not hold this kid any more")
 
 
 def _absent(case: Case, kid: str, own: list[Known]) -> None:
@@ -161,7 +198,7 @@ def _absent(case: Case, kid: str, own: list[Known]) -> None:
     notes = case.notes
     if _left_out(case, kid):
         return
-    if any(other.jwk.kid == kid for other in case.subject.of("fresh")):
+    if any(other.jwk.kid == kid and case.owns(other) for other in case.subject.of("fresh")):
         age = case.subject.cache_age_s
         aged = "" if age is None else f"; the keys in use are {age:.0f} s old: stale"
         notes.check("key", "fresh", "fail", f"a fresh fetch holds this kid{aged}")
@@ -170,11 +207,11 @@ def _absent(case: Case, kid: str, own: list[Known]) -> None:
     if case.subject.has_fresh:
         notes.check("key", "fresh", "info", "a fresh fetch does not hold this kid either")
     for other in case.subject.known:
-        if other.jwk.kid == kid and not _is_ours(case, other):
+        if other.jwk.kid == kid and not case.owns(other):
             where = f"the kid is that of {other.name}"
             notes.check("key", "other_owner", "info", where)
             foreign = other.origin not in ("in use", "fresh")
-            notes.cause("key", "other_environment" if foreign else "other_issuer_key", 72, where)
+            notes.cause("key", "other_environment" if foreign else "kid_of_other_issuer", 72, where)
             return
         if other.jwk.kid == kid and other.origin not in ("in use", "fresh"):
             notes.cause("key", "other_environment", 74, f"the kid is that of {other.name}")
@@ -191,12 +228,29 @@ def _absent(case: Case, kid: str, own: list[Known]) -> None:
 
 def _left_out(case: Case, kid: str | None) -> bool:
     """Note the key of this kid, or any where there is none, that a set names and nobody can use."""
-    for _, gone in case.subject.left_out:
+    own = None if case.issuer is None else case.subject.rules[case.issuer].iss
+    for issuer, gone in case.subject.left_out:
+        if own is not None and issuer is not None and issuer != own:
+            continue
         if kid is None or gone.kid == kid or (gone.kid is None and gone.code == "key_malformed"):
-            name = "duplicate_kid" if gone.code == "duplicate_kid" else "key_left_out"
-            case.notes.cause("key", name, 86, str(gone.error))
+            name, words = _why_left_out(gone)
+            sure = kid is None or gone.kid == kid
+            case.notes.cause("key", name, 86 if sure else 59, words)
             return True
     return False
+
+
+def _why_left_out(gone: Skipped) -> tuple[str, str]:
+    """Return the cause and words for a key that nobody can use."""
+    place = gone.error.place or ""
+    member = place.rpartition(".")[2]
+    if gone.code == "duplicate_kid":
+        return "duplicate_kid", str(gone.error)
+    if gone.error.actual in ("NoneType", "null"):
+        return "key_null_members", f"{place}: {member} is null: leave it out"
+    if member == "use" and gone.error.actual in _SPIFFE_USES:
+        return "spiffe_bundle", f"{place} is {gone.error.actual!r}, as the SPIFFE specification demands"
+    return "key_left_out", str(gone.error)
 
 
 def near_miss(kid: str, known: list[Known]) -> tuple[str, Known, str] | None:

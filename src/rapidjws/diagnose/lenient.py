@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from rapidjws import _native
+from rapidjws.diagnose.formats import begins_a_token, recognise
 
 PARTS: Final = ("header", "payload", "signature")
 MENDED_MAX_CHARS: Final = 256 * 1024
@@ -50,16 +51,24 @@ class Lenient:
         faults: Every fault of shape, outermost first.
         parts: Three texts in strict base64url, or None where there are not three parts.
         decoded: The three parts decoded; None for a part that cannot be.
+        is_unencoded: Whether the header says ``"b64": false``: the payload's text is the payload (RFC 7797).
+        is_json: Whether it is a JWS JSON Serialization.
+        unprotected: The unprotected header of the signature looked at.
+        signatures: How many signatures the JSON serialization has.
     """
 
     text: str = ""
     faults: list[Fault] = field(default_factory=list)
     parts: tuple[str, str, str] | None = None
     decoded: tuple[bytes | None, bytes | None, bytes | None] = (None, None, None)
+    is_unencoded: bool = False
+    is_json: bool = False
+    unprotected: dict[str, Any] = field(default_factory=dict)
+    signatures: int = 1
 
     @property
     def mended(self) -> str | None:
-        """Return the token with its faults undone, or None."""
+        """Return the compact token with its faults undone, or None."""
         return None if self.parts is None else ".".join(self.parts)
 
     def names(self, name: str) -> bool:
@@ -71,11 +80,12 @@ class Lenient:
         self.faults.append(Fault(id=fault, place=place, text=text))
 
 
-def read(token: object) -> Lenient:
+def read(token: object, index: int = 0) -> Lenient:
     """Read a token leniently.
 
     Args:
         token: Anything.
+        index: The signature of a General JSON Serialization that is looked at.
 
     Returns:
         What could be read of it, with every fault of shape.
@@ -90,15 +100,42 @@ def read(token: object) -> Lenient:
         if not found.names("not_text"):
             found.note("empty", "token", "nothing is left once what surrounds a token is taken away")
         return found
-    if text.startswith("{"):
-        found.note("json_serialization", "token", "the text starts with '{'")
-        text = _from_json(text) or text
-    parts = _three(_clean(text, found), found)
-    if parts is not None:
-        found.parts = (_part(0, parts[0], found), _part(1, parts[1], found), _part(2, parts[2], found))
-        first, second, third = (_native.b64url_decode(part.encode()) for part in found.parts)
-        found.decoded = (first, second, third)
+    pieces = _from_json(text, index, found) if text.startswith("{") else None
+    if pieces is None:
+        kind = recognise(text)
+        if kind is not None:
+            found.note(kind.id, "token", kind.text)
+            if kind.inner is None:
+                return found
+            text = kind.inner
+        pieces = _three(_clean(text, found), found)
+    if pieces is not None:
+        _take(pieces, found)
     return found
+
+
+def _take(pieces: list[str], found: Lenient) -> None:
+    """Decode three parts, each fault noted; an unencoded payload is taken as it stands."""
+    header = _part(0, pieces[0], found)
+    first = _native.b64url_decode(header.encode())
+    found.is_unencoded = _says_unencoded(first)
+    payload = pieces[1] if found.is_unencoded else _part(1, pieces[1], found)
+    found.parts = (header, payload, _part(2, pieces[2], found))
+    second = (
+        payload.encode("utf-8", "replace") if found.is_unencoded else _native.b64url_decode(payload.encode())
+    )
+    found.decoded = (first, second, _native.b64url_decode(found.parts[2].encode()))
+
+
+def _says_unencoded(header: bytes | None) -> bool:
+    """Say whether a header's member b64 is false (RFC 7797 s.3)."""
+    if header is None or b"b64" not in header:
+        return False
+    try:
+        value = json.loads(header)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("b64") is False
 
 
 def _text(token: object, found: Lenient) -> str:
@@ -198,8 +235,14 @@ def _three(text: str, found: Lenient) -> list[str] | None:
                 found.note(cause, name, "the part is empty")
         return parts
     if len(parts) == 1:
-        looks = text[:2] == "ey" and len(text) > 40
-        found.note("wrong_parts" if looks else "opaque_token", "token", "no dot stands in the token")
+        if begins_a_token(text):
+            found.note(
+                "cut_off", f"token[{len(text)}]", "no dot stands in the token; it begins like a header"
+            )
+        else:
+            found.note("opaque_token", "token", "no dot stands in the token")
+    elif len(parts) == 2 and not begins_a_token(parts[0]):
+        found.note("opaque_token", "token", "one dot, and what stands before it is no header")
     elif len(parts) == 2:
         found.note("signature_missing", "token", "one dot: header and payload only")
         return [*parts, ""]
@@ -250,12 +293,25 @@ def _part(index: int, text: str, found: Lenient) -> str:
     return text
 
 
-def _from_json(text: str) -> str | None:
-    """Return the compact form of a flattened JSON Serialization, or of a General one with one signature."""
+def _from_json(text: str, index: int, found: Lenient) -> list[str] | None:
+    """Return the parts of one signature of a JWS JSON Serialization (RFC 7515 s.7.2), or None."""
     try:
         value = json.loads(text)
-        if isinstance(value, dict) and isinstance(value.get("signatures"), list) and value["signatures"]:
-            value = {**value, **value["signatures"][0]}
-        return ".".join(str(value[name]) for name in ("protected", "payload", "signature"))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
+    if not isinstance(value, dict) or "payloadType" in value:
+        return None
+    several = value.get("signatures")
+    if isinstance(several, list) and several:
+        found.signatures = len(several)
+        chosen = several[index if index < len(several) else 0]
+    else:
+        chosen = value
+    if not isinstance(chosen, dict) or not isinstance(chosen.get("signature"), str):
+        return None
+    found.is_json = True
+    found.note("json_serialization", "token", "the text starts with '{'")
+    unprotected = chosen.get("header")
+    found.unprotected = unprotected if isinstance(unprotected, dict) else {}
+    texts = [chosen.get("protected", ""), value.get("payload", ""), chosen["signature"]]
+    return [one if isinstance(one, str) else "" for one in texts]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rapidjws.diagnose.values import Room, Status
     from rapidjws.errors import SafeValue
 
-BUDGET_UNITS: Final = 500
+BUDGET_UNITS: Final = 1000
 """Work that experiments may spend, in units of roughly 25 microseconds of signature arithmetic."""
 
 _UNITS: Final = {"hmac": 1, "rsa_pkcs1": 2, "rsa_pss": 2, "ecdsa": 6, "eddsa": 7, "mldsa": 8}
@@ -26,14 +26,16 @@ class Notes:
         checks: The checks so far.
         found: Each cause with the room that named it.
         left: Units of work that experiments may still spend.
+        trials: Trial verifications made so far.
     """
 
-    __slots__ = ("checks", "found", "left")
+    __slots__ = ("checks", "found", "left", "trials")
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
         self.found: list[tuple[Room, Cause]] = []
         self.left = BUDGET_UNITS
+        self.trials = 0
 
     def check(
         self,
@@ -60,4 +62,5 @@ class Notes:
     def spend(self, alg: str, kind: str, size: int) -> bool:
         """Take the work of one verification; return False where the budget is used up."""
         self.left -= _SLOW_CURVES.get(alg, _UNITS.get(kind, 8)) + size // _BYTES_A_UNIT
+        self.trials += self.left >= 0
         return self.left >= 0

@@ -6,10 +6,13 @@ experiment explains; it never makes a token good.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
-from rapidjws.diagnose import trial, variants
+from rapidjws.diagnose import altered, formats, trial, variants
+from rapidjws.diagnose.key_documents import certificate_key
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -29,14 +32,19 @@ def examine(case: Case) -> None:
     """Note whether the signature verifies, and if not, what would make it."""
     notes, alg = case.notes, case.member("alg")
     header, payload, signature = case.read.decoded
+    if case.subject.engine is None:
+        notes.check(
+            "signature", "verify", "skip", "without a usable key set nothing is said of the signature"
+        )
+        return
     if case.read.parts is None or alg not in ALGORITHM_TABLE or alg is None:
         notes.check("signature", "verify", "skip", "the token names no algorithm that could be tried")
+        _altered(case)
         return
     if header is None or payload is None or not signature:
         notes.check("signature", "verify", "skip", "there is no signature to try")
         return
-    first, second, _ = case.read.parts
-    octets = f"{first}.{second}".encode()
+    octets = case.signing_input
     targets = case.targets[:_TARGETS]
     if case.verdict is None:
         case.signed = True
@@ -48,18 +56,49 @@ def examine(case: Case) -> None:
         if case.verdict is not None:
             _good_but(case, alg, targets)
         return
+    if case.is_detached and case.body is None:
+        notes.check("signature", "verify", "skip", "the payload is detached, and no body was given to try")
+        words = "the payload's part is empty: header..signature"
+        notes.cause("signature", "detached_without_body", 94, words)
+        notes.cause(case.stage or "signature", "detached_without_body", 94, words)
+        return
     _length(case, alg, targets, len(signature))
     found = _search(case, alg, octets, signature, targets)
     if found is None:
-        notes.check("signature", "verify", "fail", "does not verify, and no known mistake makes it")
-        if targets:
-            notes.cause("signature", "payload_changed", 40, "every experiment failed")
-        if notes.left < 0:
-            notes.check("signature", "experiments", "skip", "the budget for experiments was spent")
+        _not_found(case, targets)
         return
     cause, words, room, weight = found
     notes.check("signature", "verify", "fail", f"does not verify as it stands; {words}")
     notes.cause("key" if room == "key" else "signature", cause, weight, words)
+
+
+def _not_found(case: Case, targets: list[Known]) -> None:
+    """Say what was tried in vain, and no more than that."""
+    notes = case.notes
+    if _altered(case):
+        return
+    if not notes.trials:
+        text = "no key was tried: none at hand serves the header's alg and kid"
+        notes.check("signature", "verify", "skip", text)
+        return
+    tried = f"{notes.trials} trial verifications"
+    text = f"does not verify; {tried} with known mistakes undone did not either"
+    notes.check("signature", "verify", "fail", text, actual=notes.trials)
+    if targets:
+        notes.cause("signature", "signature_unexplained", 40, f"{tried} failed")
+    if notes.left < 0:
+        notes.check("signature", "experiments", "skip", "the budget for experiments was spent")
+
+
+def _altered(case: Case) -> bool:
+    """Note a header that was altered after signing, where a trial shows it."""
+    found = None if case.notes.names("header_encoded_twice") else altered.search(case)
+    if found is None:
+        return False
+    case.notes.check("signature", "verify", "fail", f"does not verify as it stands; {found[1]}")
+    case.notes.cause("signature", found[0], 96, found[1])
+    case.notes.cause(case.stage or "signature", found[0], 96, found[1])
+    return True
 
 
 def _good_but(case: Case, alg: str, targets: list[Known]) -> None:
@@ -113,7 +152,7 @@ Found = tuple[str, str, str, int]
 
 def _search(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
     """Return the first experiment that makes the signature verify, or None."""
-    for search in (_writings, _strangers, _embedded, _confusion, _algorithms, _secrets, _inputs):
+    for search in (_writings, _strangers, _embedded, _confusion, _algorithms, _secrets, _nonce, _inputs):
         found = search(case, alg, octets, signature, targets)
         if found is not None:
             return found
@@ -171,6 +210,12 @@ def _whose(case: Case, known: Known, kid: str | None) -> Found:
 
 def _embedded(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
     """Try the key that the token brings, which proves nothing but explains much."""
+    chain = (case.header or {}).get("x5c")
+    if isinstance(chain, list) and chain and isinstance(chain[0], str):
+        der = formats.from_base64(chain[0])
+        leaf = None if der is None else certificate_key(der)
+        if leaf is not None and trial.verifies(case.notes, leaf, alg, octets, signature):
+            return "embedded_certificate", "it verifies under the leaf of its own x5c", "key", 95
     brought = (case.header or {}).get("jwk")
     if not isinstance(brought, dict):
         return None
@@ -180,6 +225,13 @@ def _embedded(case: Case, alg: str, octets: bytes, signature: bytes, targets: li
         return None
     if jwk.is_symmetric or not trial.verifies(case.notes, jwk, alg, octets, signature):
         return None
+    if case.notes.names("dpop_proof"):
+        return (
+            "dpop_proof",
+            "it verifies under its embedded key, which is as RFC 9449 section 4.2 wants it",
+            "key",
+            98,
+        )
     return "embedded_key", "it verifies under the key in its own header, which is never trusted", "key", 96
 
 
@@ -218,6 +270,22 @@ def _secrets(case: Case, alg: str, octets: bytes, signature: bytes, targets: lis
     return None
 
 
+def _nonce(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+    """Try the header with its nonce hashed, as Microsoft Graph's tokens are signed."""
+    nonce, header = case.member("nonce"), case.read.decoded[0] or b""
+    written = json.dumps(nonce).encode()
+    if nonce is None or header.count(written) != 1:
+        return None
+    digest = hashlib.sha256(nonce.encode("utf-8", "replace")).digest()
+    hashed = header.replace(written, b'"' + _native.b64url_encode(digest) + b'"')
+    other = _native.b64url_encode(hashed) + b"." + octets.partition(b".")[2]
+    for known in targets:
+        if trial.verifies(case.notes, known.jwk, alg, other, signature):
+            words = f"with the nonce replaced by its SHA-256 it verifies under {known.name}"
+            return "header_nonce_hashed", words, "signature", 97
+    return None
+
+
 def _inputs(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
     """Try other octets than the signing input."""
     for known in targets:
@@ -228,16 +296,20 @@ def _inputs(case: Case, alg: str, octets: bytes, signature: bytes, targets: list
 
 
 def _other_inputs(case: Case, alg: str) -> Iterator[variants.Variant]:
-    """Yield the body as payload first, then every usual mistake."""
-    header, payload, _ = case.read.decoded
+    """Yield the body as payload first, then every usual mistake; unencoded where b64 is false."""
+    header, payload = case.read.decoded[0], case.payload
     if case.read.parts is None or header is None or payload is None:
         return
-    first, second, _ = case.read.parts
+    first = case.read.parts[0]
+    head = first.encode() + b"."
+    raw = case.read.is_unencoded
     if case.body is not None and case.body != payload:
-        encode = _native.b64url_encode
-        yield "body_signed", "over the request body", first.encode() + b"." + encode(case.body)
-        yield "body_signed", "over the unencoded request body", first.encode() + b"." + case.body
-        for cause, words, other in variants.payloads(case.body):
-            if not payload:
-                yield cause, f"over the request body {words}", first.encode() + b"." + encode(other)
-    yield from variants.signing_inputs(first, second, header, payload, alg)
+        yield "body_signed", "over the request body", head + _native.b64url_encode(case.body)
+        yield "body_signed", "over the unencoded request body", head + case.body
+    if raw:
+        for cause, words, other in variants.payloads(payload):
+            yield cause, f"over the unencoded payload {words}", head + other
+        encoded = head + _native.b64url_encode(payload)
+        yield "signed_encoded_payload", "over the payload in base64url", encoded
+    second = case.signing_input.partition(b".")[2].decode("utf-8", "replace")
+    yield from variants.signing_inputs(first, second, header, payload, alg, is_unencoded=raw)

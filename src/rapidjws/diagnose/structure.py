@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.diagnose.lenient import PARTS
+from rapidjws.engine.verifier import Verifier
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.case import Case
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 _FIRST: Final = (
     "not_text", "empty", "utf16", "bearer_prefix", "name_prefix", "quoted", "doubled", "byte_order_mark",
     "escaped_newline", "percent_encoded", "line_breaks", "inner_whitespace", "outer_whitespace",
-    "invisible_character", "typographic_character", "elided", "masked", "encrypted_token",
+    "invisible_character", "typographic_character", "elided", "masked", "encoded_token", "sd_jwt", "paseto",
+    "encrypted_token", "dsse_envelope", "http_message_signature", "webhook_mac", "provider_token",
+    "basic_credentials", "key_as_token", "json_document", "json_broken", "saml_assertion",
     "json_serialization", "opaque_token", "alg_none", "signature_missing", "wrong_parts", "empty_part",
     "trailing_separator", "cut_off", "standard_alphabet", "padding", "foreign_character", "trailing_bits",
 )  # fmt: skip
@@ -25,23 +28,27 @@ def examine(case: Case) -> None:
     if case.code == "too_large" and case.stage == "structure":
         size = len(read.text)
         notes.check("structure", "size", "fail", "the token is past the size limit", actual=size)
-        notes.cause("structure", "too_large", 85, f"{size} characters")
+        notes.cause("structure", "too_large", 95, f"{size} characters")
     else:
         notes.check("structure", "size", "ok", "within the size limit", actual=len(read.text))
-    for fault in read.faults:
+    faults = [fault for fault in read.faults if not (fault.id == "json_serialization" and _takes_json(case))]
+    if read.is_json and not any(fault.id == "json_serialization" for fault in faults):
+        text = f"JWS JSON Serialization, signatures: {read.signatures}"
+        notes.check("structure", "serialization", "ok", text, actual=read.signatures)
+    for fault in faults:
         notes.check("structure", fault.id, "fail", f"{fault.text}, at {fault.place}")
     if read.parts is None:
         notes.check("structure", "parts", "fail", "the token cannot be split into three parts")
     else:
         sizes = tuple(f"{name} {len(part)}" for name, part in zip(PARTS, read.parts, strict=True))
         notes.check("structure", "parts", "ok", "three parts, lengths in characters", actual=sizes)
-    if not read.faults:
+    if not faults:
         notes.check("structure", "base64url", "ok", "strict, unpadded base64url")
         return
     if case.verdict is None:
         return
     mended_good = read.mended is not None and _accepts(case)
-    ordered = sorted(read.faults, key=lambda fault: _FIRST.index(fault.id))
+    ordered = sorted(faults, key=lambda fault: _FIRST.index(fault.id))
     for rank, fault in enumerate(ordered):
         weight = max(92 - rank, 90) if mended_good else max(80 - rank, 62)
         if case.stage != "structure" and not mended_good:
@@ -50,7 +57,15 @@ def examine(case: Case) -> None:
         notes.cause("structure", fault.id, weight, f"{fault.text}, at {fault.place}{proof}")
 
 
+def _takes_json(case: Case) -> bool:
+    """Say whether what gives the verdict takes JSON serializations as well."""
+    return case.read.is_json and isinstance(case.subject.engine, Verifier)
+
+
 def _accepts(case: Case) -> bool:
     """Say whether the engine accepts the mended token, which is dropped at once."""
     mended = case.read.mended
-    return mended is not None and case.subject.verdict(mended, case.now) is None
+    if mended is None:
+        return False
+    detached = case.is_detached and case.body is not None and isinstance(case.subject.engine, Verifier)
+    return case.subject.verdict(mended, case.now, case.body if detached else None) is None

@@ -13,9 +13,8 @@ Escalation = Literal["partner", "operator", "security", "client"]
 
 ROOMS: Final[tuple[Room, ...]] = ("structure", "header", "key", "signature", "claims", "body")
 PROVEN: Final = 90
-"""From this weight on an experiment showed the cause: with it undone, the signature or the token is good."""
+"""From this weight on a trial verification showed the cause: with it undone, the signature is good."""
 EXPLAINED: Final = 60
-LIKELY: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,8 @@ class Cause:
         fix: What to do.
         escalate: Who must act: ``"partner"``, ``"client"``, ``"operator"`` (us) or ``"security"``.
         evidence: What the explanation rests on.
-        weight: 0 to 100; from ``PROVEN`` on an experiment showed it.
+        weight: 0 to 100: the rank among others; from ``PROVEN`` on a trial verification showed the cause.
+        is_proven: Whether a trial verification or the octets themselves show it; else it is only possible.
     """
 
     id: str
@@ -69,15 +69,12 @@ class Cause:
     escalate: Escalation
     evidence: str
     weight: int
+    is_proven: bool = False
 
     @property
     def certainty(self) -> str:
-        """Return the weight in a word."""
-        if self.weight >= PROVEN:
-            return "proven"
-        if self.weight >= EXPLAINED:
-            return "explains it"
-        return "likely" if self.weight >= LIKELY else "possible"
+        """Return ``"proven"`` or ``"possible"``."""
+        return "proven" if self.is_proven else "possible"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the cause as flat values."""
@@ -89,3 +86,13 @@ class Cause:
             "evidence": self.evidence,
             "certainty": self.certainty,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class CauseText:
+    """One row of the table of causes: its id, who must act, what happened, what to do."""
+
+    id: str
+    escalate: Escalation
+    title: str
+    fix: str

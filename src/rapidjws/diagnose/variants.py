@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import unicodedata
 from collections.abc import Iterator
@@ -82,7 +83,13 @@ def _ecdsa(signature: bytes, size: int) -> Iterator[Variant]:
 
 
 def signing_inputs(
-    header_text: str, payload_text: str, header: bytes, payload: bytes, alg: str
+    header_text: str,
+    payload_text: str,
+    header: bytes,
+    payload: bytes,
+    alg: str,
+    *,
+    is_unencoded: bool = False,
 ) -> Iterator[Variant]:
     """Yield what may have been signed instead of the signing input, each with its cause.
 
@@ -92,14 +99,16 @@ def signing_inputs(
         header: The header decoded.
         payload: The payload decoded.
         alg: The algorithm of the header.
+        is_unencoded: Whether b64 is false: variants of the payload are then tried elsewhere.
     """
     encode = _native.b64url_encode
     head, body = header_text.encode(), payload_text.encode()
-    for cause, words, other in payloads(payload):
-        yield cause, words, head + b"." + encode(other)
+    if not is_unencoded:
+        yield "signed_raw_payload", "over the unencoded payload", head + b"." + payload
+        for cause, words, other in payloads(payload):
+            yield cause, words, head + b"." + encode(other)
     for cause, words, other in _rewritten(header, "header_reserialized"):
         yield cause, words, encode(other) + b"." + body
-    yield "signed_raw_payload", "over the unencoded payload", head + b"." + payload
     padded = base64.urlsafe_b64encode(header) + b"." + base64.urlsafe_b64encode(payload)
     yield "signed_padded", "over padded base64url", padded
     yield "signed_padded", "over standard base64", base64.b64encode(header) + b"." + base64.b64encode(payload)
@@ -168,6 +177,38 @@ def _rewritten(data: bytes, cause: str) -> Iterator[Variant]:
         if other not in seen:
             seen.add(other)
             yield cause, f"as JSON {words}", other
+    for other in _reordered(value):
+        if other not in seen:
+            seen.add(other)
+            yield cause, "as JSON with its names in another order", other
+
+
+_ORDERS: Final = (
+    "iss sub aud exp nbf iat jti", "iss aud sub iat exp jti", "iss sub aud iat exp jti",
+    "sub iss aud iat exp jti", "sub iat exp iss aud jti", "aud iss iat nbf exp sub jti",
+    "exp iat jti iss aud sub", "jti iss sub aud iat nbf exp", "iat exp iss aud sub jti",
+    "iss iat exp aud sub jti", "iss exp aud sub iat jti",
+)  # fmt: skip
+"""Orders in which common issuers write the registered claims."""
+_PERMUTED_MOST: Final = 5
+
+
+def _reordered(value: Any) -> Iterator[bytes]:
+    """Yield an object whose names are sorted, which its writer need not have done, in other orders."""
+    if not isinstance(value, dict) or list(value) != sorted(value):
+        return
+    for order in _ORDERS:
+        first = [name for name in order.split() if name in value]
+        names = [*first, *(name for name in value if name not in first)]
+        yield _compact({name: value[name] for name in names})
+    if len(value) <= _PERMUTED_MOST:
+        for names_too in itertools.permutations(value):
+            yield _compact({name: value[name] for name in names_too})
+
+
+def _compact(value: Any) -> bytes:
+    """Return JSON without white space, in UTF-8."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _json(**options: Any) -> Callable[[Any], bytes]:
