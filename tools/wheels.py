@@ -12,13 +12,14 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 from aarch64 import Crossed, cross, try_crossed
-from openssl_source import pin, tarball_in
+from openssl_source import newer_release, pin, tarball_in
 from pythons import interpreters
 from sbom import bill
 from wheel_trial import Trial, try_wheel
@@ -150,20 +151,36 @@ def rewrite_readme(section: str) -> None:
     readme.write_text(pattern.sub(lambda found: f"{found[1]}{section}\n{found[2]}", text), "utf-8")
 
 
-def release_check(published: list[Path]) -> None:
-    """Check what stands between good wheels and a release, and print what it would publish."""
-    version = published[-1].name.split("-")[1]
+def release_faults(version: str) -> list[str]:
+    """List what stands between good wheels and a release."""
+    faults = []
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     if not re.search(rf"^## \[{re.escape(version)}\]", changelog, re.MULTILINE):
-        print(f"NOT READY: CHANGELOG.md has no section [{version}]")
+        faults.append(f"CHANGELOG.md has no section [{version}]")
     changed = [line for line in run("git", "status", "--porcelain").splitlines() if line[3:] != "README.md"]
     if changed:
-        print("NOT READY: the checkout has changes that are not committed")
+        faults.append("the checkout has changes that are not committed")
+    try:
+        newer = newer_release()
+    except (OSError, subprocess.CalledProcessError) as fault:
+        faults.append(f"whether OpenSSL {pin()['version']} is the newest of its line cannot be told: {fault}")
+    else:
+        if newer:
+            faults.append(f"OpenSSL {newer} is out: read its fixes, and pin it in tools/build_openssl.sh")
+    return faults
+
+
+def release_check(published: list[Path]) -> int:
+    """Print what a release would publish and what stands in its way; give the number of faults."""
+    version = published[-1].name.split("-")[1]
+    faults = release_faults(version)
+    print("\n".join(f"NOT READY: {fault}" for fault in faults))
     print(run(sys.executable, "-m", "pytest", "-q", "tests/unit/test_wheel_plan.py").strip())
     print(f"a release of {version} would publish, besides the other platforms' wheels:")
     for path in published:
         print(f"  {hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}  {path.stat().st_size} bytes")
     print("with the bill of materials wheelhouse/sbom.cdx.json, and an attestation of each file")
+    return len(faults)
 
 
 def try_one(wheel: Path, minor: str, python: Path, settings: dict[str, str], *, whole: bool) -> Trial:
@@ -234,7 +251,7 @@ def main() -> int:
     RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     write_down()
     if "--release-check" in sys.argv:
-        release_check(published)
+        return 1 if release_check(published) or faults or not trials else 0
     return 0 if trials and not faults else 1
 
 

@@ -14,6 +14,10 @@ import pytest
 pytestmark = pytest.mark.source_tree
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import openssl_source  # noqa: E402  tools/ is no package
+
 PLATFORMS = {
     "linux": (
         "x86_64,aarch64",
@@ -80,3 +84,31 @@ def test_version_stands_once() -> None:
     assert 'dynamic = ["version"]' in text
     assert 'version = { attr = "rapidjws._version.__version__" }' in text
     assert "RJ_VERSION" in (ROOT / "native" / "build.py").read_text("utf-8")
+
+
+RECORDS = """\
+Package: openssl
+Version: 3.5.9-1~deb13u1
+Package: openssl
+Version: 3.5.7-1~deb13u2
+Package: openssl
+Version: 1:3.6.10-1
+"""
+
+
+@pytest.mark.parametrize(
+    ("pinned", "newer"),
+    [("3.5.7", "3.5.9"), ("3.5.9", None), ("3.5.10", None), ("3.6.9", "3.6.10"), ("4.0.0", None)],
+)
+def test_A6_a_newer_release_of_the_line_is_named(pinned: str, newer: str | None) -> None:
+    """A release of the pinned line that is newer stands in the way of ours; other lines do not."""
+    assert openssl_source.newer_in_line(pinned, RECORDS) == newer
+
+
+def test_A6_the_pinned_source_is_asked_for_by_its_version() -> None:
+    """The index is read for the Debian version of the pinned one, wherever it stands."""
+    assert openssl_source.offered(RECORDS) == [
+        ("3.5.7", "3.5.7-1~deb13u2"),
+        ("3.5.9", "3.5.9-1~deb13u1"),
+        ("3.6.10", "3.6.10-1"),
+    ]
