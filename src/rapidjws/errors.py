@@ -1,4 +1,4 @@
-"""The error tree, and the one table of error codes. Imports nothing of this package.
+"""The error tree, and the one table of error codes. Imports nothing else of this package.
 
     RapidJWSError                 everything this package raises on purpose
     ├── TokenRefused              the token is at fault: deny
@@ -15,6 +15,7 @@
     │   ├── KeysUnavailable         no keys, or keys past their stale limit
     │   └── DependencyUnavailable   replay or revocation store, or clock
     ├── ConfigurationError        the operator's settings contradict themselves
+    │   └── RolloutRefused          a change of the rollout is not made: guard rails, frozen, no such step
     └── InternalError             a fault of this package: indeterminate, never a permit
 
 Every error carries a stable ``code`` out of ``CODES``; class, reason, outcome and the operator's words follow
@@ -25,7 +26,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, Union
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from rapidjws._shown import SafeValue as SafeValue
+from rapidjws._shown import bounded, shown, shown_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,9 +39,7 @@ Reason = Literal[
     "signature", "claims", "policy", "unavailable", "configuration",
 ]  # fmt: skip
 Outcome = Literal["deny", "indeterminate"]
-SafeValue = Union[str, int, float, bool, None, "tuple[str, ...]"]
 
-SHOWN_MAX_CHARS: Final = 80  # longest piece of a foreign value that a message shows
 MESSAGE_MAX_CHARS: Final = 256  # longest message, whatever the values are
 
 
@@ -51,7 +53,7 @@ class RapidJWSError(Exception):
         actual: A safe value, or words for one; never token, signature, payload or key bytes.
     """
 
-    __slots__ = ("actual", "code", "expected", "place")
+    __slots__ = ("actual", "code", "expected", "issuer", "place")
 
     def __init__(
         self, code: str, place: str | None = None, expected: SafeValue = None, actual: SafeValue = None
@@ -61,6 +63,7 @@ class RapidJWSError(Exception):
         self.place = place
         self.expected = expected
         self.actual = actual
+        self.issuer: str | None = None  # under whose key the signature verified, if it did
 
     @property
     def info(self) -> Code:
@@ -79,24 +82,24 @@ class RapidJWSError(Exception):
 
     def as_dict(self) -> dict[str, SafeValue]:
         """Return the error as flat values fit for a structured log."""
-        seen = {"expected": _bounded(self.expected), "actual": _bounded(self.actual)}
+        seen = {"expected": bounded(self.expected), "actual": bounded(self.actual)}
         return {"code": self.code, "reason": self.reason, "outcome": self.outcome, "place": self.place} | seen
 
     def __str__(self) -> str:
-        where = "" if self.place is None else f" at {_shown_place(self.place)}"
+        where = "" if self.place is None else f" at {shown_place(self.place)}"
         text = f"{self.code}{where}: {CODES[self.code].meaning}"
         if self.expected is not None:
-            text += f"; expected {_shown(self.expected)}"
+            text += f"; expected {shown(self.expected)}"
         if self.actual is not None:
-            text += f"{';' if self.expected is None else ','} found {_shown(self.actual)}"
+            text += f"{';' if self.expected is None else ','} found {shown(self.actual)}"
         return text if len(text) <= MESSAGE_MAX_CHARS else f"{text[: MESSAGE_MAX_CHARS - 3]}..."
 
     def __repr__(self) -> str:
         parts = [f"code={self.code!r}"]
         if self.place is not None:
-            parts.append(f"place={_shown_place(self.place)!r}")
+            parts.append(f"place={shown_place(self.place)!r}")
         parts += [
-            f"{name}={_shown(value)}"
+            f"{name}={shown(value)}"
             for name, value in (("expected", self.expected), ("actual", self.actual))
             if value is not None
         ]
@@ -104,24 +107,6 @@ class RapidJWSError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., RapidJWSError], tuple[SafeValue, ...]]:
         return error_for, (self.code, self.place, self.expected, self.actual)
-
-
-def _shown(value: SafeValue) -> str:
-    """Return one line of printable ASCII, whatever the value holds."""
-    text = ascii(value)
-    return text if len(text) <= SHOWN_MAX_CHARS else f"{text[:SHOWN_MAX_CHARS]}... ({len(text)} characters)"
-
-
-def _shown_place(place: str) -> str:
-    """Return a place without quotes, printable and bounded: a member name in it may be a stranger's."""
-    return _shown(place)[1:-1] if len(place) < SHOWN_MAX_CHARS - 2 else _shown(place)
-
-
-def _bounded(value: SafeValue) -> SafeValue:
-    """Return short values as they are and long ones as their shown text."""
-    if value is None or isinstance(value, (int, float)):
-        return value
-    return value if len(ascii(value)) <= SHOWN_MAX_CHARS else _shown(value)
 
 
 class TokenRefused(RapidJWSError):
@@ -204,6 +189,12 @@ class DependencyUnavailable(Unavailable):
 
 class ConfigurationError(RapidJWSError):
     """The settings contradict themselves or a limit."""
+
+    __slots__ = ()
+
+
+class RolloutRefused(ConfigurationError):
+    """A change of the rollout is not made."""
 
     __slots__ = ()
 
@@ -370,6 +361,17 @@ _ROWS: Final = (
     # Ourselves
     Code("configuration_invalid", ConfigurationError, "configuration", "a setting is not valid",
          "A value out of range, of the wrong type, or against another one.", "Correct the named setting."),
+    Code("attribution_missing", ConfigurationError, "configuration", "nothing tells whose a request is",
+         "Whoever left the token away would leave a stricter stage, and nobody wrote that this is meant.",
+         "Set server.partner_header (or name partners by partner_of), or rollout.unattributed."),
+    Code("guard_rails_not_met", RolloutRefused, "configuration", "the guard rails hold this promotion",
+         "Too few requests, or too many without a good token.", "Wait, mend what fails, or use --force."),
+    Code("rollout_frozen", RolloutRefused, "configuration", "the rollout is frozen",
+         "Somebody froze it: see the history.", "Thaw it first: rapidjws rollout thaw."),
+    Code("rollout_changed", RolloutRefused, "configuration", "the plan was changed meanwhile",
+         "Somebody else, or a guard rail, was quicker.", "Look at the plan, and decide again."),
+    Code("rollout_no_step", RolloutRefused, "configuration", "no such step from the stage that holds",
+         "It holds already, or there is none beyond.", "Look at the stage: rapidjws rollout status."),
     Code("internal_error", InternalError, "unavailable", "a fault inside rapidjws",
          "A bug, memory exhaustion, or a failing libcrypto.", "Report it with its place.", escalate=True),
 )  # fmt: skip

@@ -21,6 +21,7 @@ def rollout(*partners: Partner, phase: Any = "enforcement", **named: Any) -> Rol
     """Return a rollout that begins in a phase, with the clock at NOW_S."""
     named.setdefault("state", MemoryState(first_plan(phase)))
     named.setdefault("guard_rails", LAX)
+    named.setdefault("partners_named", "unattributed" not in named)
     return Rollout(partners, clock=lambda: NOW_S, **named)
 
 

@@ -10,7 +10,8 @@ from rollouts import ISSUER, NOW_S, OTHER, ask, engine, forged, good, rollout
 import rapidjws
 from rapidjws.engine.decision import Decision
 from rapidjws.policy import Partner, Stage
-from rapidjws.policy.stages import Plan, canary_position, has_two_readings, is_below
+from rapidjws.policy.routes import is_below, route_of
+from rapidjws.policy.stages import Plan, canary_position
 
 
 def test_plain_engine_enforces() -> None:
@@ -216,18 +217,19 @@ def test_most_specific_stage_holds() -> None:
 
 
 @pytest.mark.parametrize("path", [
-    "/open//pay", "/open/../pay", "/%70ay", "/open/%2e%2e/pay", "/a;b/pay", "\\pay", "/a%2fb", "pay", "/x%00",
+    "/open//pay", "/open/../pay", "/%252e", "/open/%2e%2e/pay", "/a;b/pay", "\\pay", "/a%2fb", "pay", "/x%00",
 ])  # fmt: skip
 def test_path_with_two_readings_gets_the_strictest(path: str) -> None:
     """A path that servers may read apart never finds a milder stage."""
     plan = Plan(stages={("", ""): Stage(phase="detection", before="detection"),
                         ("", "/pay"): Stage(phase="enforcement", before="enforcement")})  # fmt: skip
-    assert has_two_readings(path)
+    assert route_of(path) is None
     assert plan.find(None, path)[1].phase == "enforcement"
 
 
 def test_plain_paths_have_one_reading() -> None:
     """Ordinary paths, spaces and UTF-8 escapes among them, are looked up as they are."""
-    assert not any(has_two_readings(path) for path in ("/", "/a/b", "/a%20b", "/%C3%A9", "/a.b/c?x=../y"))
+    for path in ("/", "/a/b", "/a%20b", "/%C3%A9", "/a.b/c"):
+        assert route_of(path) == route_of(f"{path}?x=../y") == path
     assert is_below("/pay/1", "/pay")
     assert not is_below("/payment", "/pay")

@@ -99,7 +99,7 @@ def test_strangers_are_no_evidence() -> None:
     of = engine(policy)
     for _ in range(50):
         ask(of, forged())
-    with pytest.raises(rapidjws.ConfigurationError, match="evidence: 0"):
+    with pytest.raises(rapidjws.ConfigurationError, match=r"evidence: .* found '0, "):
         policy.promote(by="ann")
     for _ in range(5):
         ask(of, good(), "a")

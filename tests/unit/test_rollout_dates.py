@@ -149,7 +149,7 @@ def test_evidence_of_a_removed_partner_promotes_nobody() -> None:
     for _ in range(5):
         ask(of, good(), "a")
     del policy.partners["a"]
-    with pytest.raises(rapidjws.ConfigurationError, match="evidence: 0"):
+    with pytest.raises(rapidjws.ConfigurationError, match=r"evidence: .* found '0, "):
         policy.promote(by="ann")
 
 
@@ -161,7 +161,7 @@ def test_guard_rail_window_ends_at_its_hour() -> None:
     for hours in (-2, +3):
         moment_s = NOW_S + hours * 3600
         ask(of, ISSUER.token(ISSUER.claims(moment_s)), "a", now=moment_s)
-    with pytest.raises(rapidjws.ConfigurationError, match="evidence: 0"):
+    with pytest.raises(rapidjws.ConfigurationError, match=r"evidence: .* found '0, "):
         policy.promote(by="ann")
     ask(of, good(), "a")
     policy.promote(by="ann")

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from rapidjws.engine.snapshot import Token
     from rapidjws.errors import Reason, SafeValue
 
-    Asked = tuple[Token | None, str | None, str | None]
+    Names = str | tuple[str, ...] | None
+    """What names a partner or a route; several where a request says several."""
+
+    Asked = tuple[Token | None, Names, Names]
     """Token, partner and route of a request, as ``Engine.decide`` takes them."""
+
+    NamedIssuers = Callable[[Token], tuple[str, ...]]
+    """Gives the issuers that an unverified token names."""
 
 DecisionOutcome = Literal["permit", "deny", "indeterminate"]
 Settled = VerifiedJWS | RapidJWSError
@@ -45,14 +51,17 @@ class Decision:
         outcome: ``"permit"``, ``"deny"``, or ``"indeterminate"``: nothing is known about the token now.
         code: ``"ok"``, or the stable code of what was found, also where the request is let through.
         phase: The rollout phase that was applied.
-        partner: The configured partner, or None for an unknown one.
-        route: The route as it was asked for, or None.
+        partner: The configured partner that the request is attributed to, or None.
+        route: The route as it was asked for, or None; None as well where there are several.
         warnings: Sentences for whoever sent the request; no secret in them.
         place: Where it was found, or None.
         verified: The verified token; only with ``"ok"``.
         deprecated_at_s: Since when requests like this one are frowned upon, seconds since the epoch, or None.
         sunset_at_s: From when on they will be refused, seconds since the epoch, or None.
         scopes_due: With ``insufficient_scope``, the scopes that suffice.
+        attributed_by: What the request was attributed by: ``"gateway"``, ``"issuer"`` (whose key verified the
+            signature), ``"claim"`` (an unverified token names a partner's issuer: its stage counts, but it is
+            not the partner), ``"several"`` (more than one partner fits) or ``"nobody"``.
 
     Raises:
         InternalError: ``internal_error``: the parts contradict each other.
@@ -69,6 +78,7 @@ class Decision:
     deprecated_at_s: int | None = None
     sunset_at_s: int | None = None
     scopes_due: tuple[str, ...] = ()
+    attributed_by: str = "nobody"
 
     def __post_init__(self) -> None:
         """Refuse a decision whose parts contradict each other: a permit never grows out of a mistake."""
@@ -105,6 +115,7 @@ class Decision:
             "place": self.place,
             "phase": self.phase,
             "partner": self.partner,
+            "attributed_by": self.attributed_by,
             "route": self.route,
             "warnings": self.warnings,
             "issuer": None if good is None else good.issuer,
@@ -119,7 +130,7 @@ class Decision:
 class DecisionPolicy(Protocol):
     """Turn what a verification found into a decision; see ``rapidjws.policy.Rollout``."""
 
-    def second_look_s(self, refused: RapidJWSError, partner: str | None, now_s: int) -> int | None:
+    def second_look_s(self, refused: RapidJWSError, partner: Names, now_s: int) -> int | None:
         """Return another time at which a token is to be tried, for a partner with a leeway of its own."""
 
     def decide(
@@ -127,16 +138,25 @@ class DecisionPolicy(Protocol):
         settled: Settled,
         *,
         token: Token | None,
-        partner: str | None,
-        route: str | None,
+        partner: Names,
+        route: Names,
         now_s: int,
         elapsed_ns: int,
+        named_issuers: NamedIssuers | None = None,
     ) -> Decision:
         """Return the decision, and count it; the token is for comparing, and is not kept."""
 
 
-def plain_decision(settled: Settled, *, partner: str | None, route: str | None) -> Decision:
+def one_of(names: Names) -> str | None:
+    """Return the one name there is, or None."""
+    if names is None or isinstance(names, str):
+        return names
+    return names[0] if len(names) == 1 else None
+
+
+def plain_decision(settled: Settled, *, partner: Names, route: Names) -> Decision:
     """Return the decision of an engine without a rollout: what is not good is refused."""
+    partner, route = one_of(partner), one_of(route)
     if isinstance(settled, VerifiedJWS):
         return Decision(outcome="permit", code=OK, partner=partner, route=route, verified=settled)
     return Decision(
@@ -154,9 +174,7 @@ def _fault(fault: Exception) -> RapidJWSError:
     return fault if isinstance(fault, RapidJWSError) else error_for("internal_error", type(fault).__name__)
 
 
-def _second_look_s(
-    policy: DecisionPolicy, settled: Settled, partner: str | None, now: float | None
-) -> int | None:
+def _second_look_s(policy: DecisionPolicy, settled: Settled, partner: Names, now: float | None) -> int | None:
     """Return another time at which a refused token is to be tried, or None."""
     if not isinstance(settled, RapidJWSError):
         return None
@@ -167,10 +185,11 @@ def _concluded(
     policy: DecisionPolicy | None,
     settled: Settled,
     token: Token | None,
-    partner: str | None,
-    route: str | None,
+    partner: Names,
+    route: Names,
     now: float | None,
     started_ns: int,
+    named_issuers: NamedIssuers | None,
 ) -> Decision:
     """Return the decision on what was found, by the policy if there is one."""
     if policy is None:
@@ -178,7 +197,13 @@ def _concluded(
     now_s = int(time() if now is None else now)
     elapsed_ns = perf_counter_ns() - started_ns
     return policy.decide(
-        settled, token=token, partner=partner, route=route, now_s=now_s, elapsed_ns=elapsed_ns
+        settled,
+        token=token,
+        partner=partner,
+        route=route,
+        now_s=now_s,
+        elapsed_ns=elapsed_ns,
+        named_issuers=named_issuers,
     )
 
 
@@ -194,7 +219,11 @@ def _checked(verified: VerifiedJWS, scopes: Scopes) -> Settled:
     if not scopes:
         return verified
     claims = {} if verified.issuer is None else verified.claims  # a Verifier's payload holds no scopes
-    return scopes_objection(claims, scopes) or verified
+    refused = scopes_objection(claims, scopes)
+    if refused is None:
+        return verified
+    refused.issuer = verified.issuer
+    return refused
 
 
 def _tried(
@@ -219,10 +248,11 @@ def decide(
     verify: Callable[..., VerifiedJWS],
     policy: DecisionPolicy | None,
     token: Token | None,
-    partner: str | None,
-    route: str | None,
+    partner: Names,
+    route: Names,
     now: float | None,
     scopes: Scopes = (),
+    named_issuers: NamedIssuers | None = None,
 ) -> Decision:
     """Verify one token, if there is one, and decide."""
     started_ns = 0 if policy is None else perf_counter_ns()
@@ -230,17 +260,18 @@ def decide(
     again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
     if again_s is not None:
         settled = _tried(verify, token, again_s, scopes)
-    return _concluded(policy, settled, token, partner, route, now, started_ns)
+    return _concluded(policy, settled, token, partner, route, now, started_ns, named_issuers)
 
 
 async def adecide(
     averify: Callable[..., Awaitable[VerifiedJWS]],
     policy: DecisionPolicy | None,
     token: Token | None,
-    partner: str | None,
-    route: str | None,
+    partner: Names,
+    route: Names,
     now: float | None,
     scopes: Scopes = (),
+    named_issuers: NamedIssuers | None = None,
 ) -> Decision:
     """Verify and decide from asyncio, in a batch with what else arrives."""
     started_ns = 0 if policy is None else perf_counter_ns()
@@ -248,7 +279,7 @@ async def adecide(
     again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
     if again_s is not None:
         settled = await _atried(averify, token, again_s, scopes)
-    return _concluded(policy, settled, token, partner, route, now, started_ns)
+    return _concluded(policy, settled, token, partner, route, now, started_ns, named_issuers)
 
 
 def _tried_together(
@@ -271,6 +302,7 @@ def decide_many(
     policy: DecisionPolicy | None,
     asked: Sequence[Asked],
     now: float | None,
+    named_issuers: NamedIssuers | None = None,
 ) -> list[Decision]:
     """Verify the tokens of several requests together, and decide on each."""
     started_ns = 0 if policy is None else perf_counter_ns()
@@ -287,5 +319,5 @@ def decide_many(
         again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
         if again_s is not None:
             settled = _tried(verify, token, again_s, ())
-        decisions.append(_concluded(policy, settled, token, partner, route, now, started_ns))
+        decisions.append(_concluded(policy, settled, token, partner, route, now, started_ns, named_issuers))
     return decisions

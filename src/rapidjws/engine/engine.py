@@ -15,6 +15,7 @@ from rapidjws.engine.decision import Decision, DecisionPolicy, adecide, decide, 
 from rapidjws.engine.gather import Gatherer
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.engine.issuer import Issuer
+from rapidjws.engine.named_issuers import named_issuers
 from rapidjws.engine.result import Accepted, Rejected, VerifiedJWS
 from rapidjws.engine.seams import Recorder, RevocationStore, no_events
 from rapidjws.engine.snapshot import Token
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from rapidjws.engine.decision import Asked
+    from rapidjws.engine.decision import Asked, Names
     from rapidjws.engine.snapshot import Snapshot
 
 MAX_GATHER_US: Final = 100_000
@@ -251,8 +252,8 @@ class Engine(ChangingKeys):
         self,
         token: Token | None,
         *,
-        partner: str | None = None,
-        route: str | None = None,
+        partner: Names = None,
+        route: Names = None,
         scopes: tuple[str, ...] = (),
         now: float | None = None,
     ) -> Decision:
@@ -260,15 +261,17 @@ class Engine(ChangingKeys):
 
         Args:
             token: As for ``verify``, or None where the request has none.
-            partner: Who is asking, as authenticated by other means than the token; None for unknown.
-            route: The path that is asked for, or None.
+            partner: Who is asking, as authenticated by other means than the token; None for unknown, and a
+                tuple where a request names several: the strictest stage holds.
+            route: The path that is asked for, as it was sent; None where it is not known, and a tuple where a
+                request names several: the strictest stage holds.
             scopes: What ``scope`` (RFC 8693 s.4.2) or ``scp`` must hold for this request.
             now: Seconds since the epoch; by default the wall clock.
 
         Returns:
             The decision. Without a rollout, what is not good is refused.
         """
-        return decide(self.verify, self.rollout, token, partner, route, now, scopes)
+        return decide(self.verify, self.rollout, token, partner, route, now, scopes, self._named_issuers)
 
     def decide_many(self, asked: Sequence[Asked], *, now: float | None = None) -> list[Decision]:
         """Decide on several requests at once, as ``decide`` does on each; never raises.
@@ -280,14 +283,14 @@ class Engine(ChangingKeys):
         Returns:
             One decision a request, in order.
         """
-        return decide_many(self.verify_many, self.verify, self.rollout, asked, now)
+        return decide_many(self.verify_many, self.verify, self.rollout, asked, now, self._named_issuers)
 
     async def adecide(
         self,
         token: Token | None,
         *,
-        partner: str | None = None,
-        route: str | None = None,
+        partner: Names = None,
+        route: Names = None,
         scopes: tuple[str, ...] = (),
         now: float | None = None,
     ) -> Decision:
@@ -303,4 +306,10 @@ class Engine(ChangingKeys):
         Returns:
             The decision.
         """
-        return await adecide(self.averify, self.rollout, token, partner, route, now, scopes)
+        return await adecide(
+            self.averify, self.rollout, token, partner, route, now, scopes, self._named_issuers
+        )
+
+    def _named_issuers(self, token: Token) -> tuple[str, ...]:
+        """Return the issuers that an unverified token names: whose stages count, and nothing more."""
+        return named_issuers(self._snapshot, token)

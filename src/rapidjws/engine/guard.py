@@ -189,13 +189,13 @@ class Guard:
             if self._every and next(self._counter) % self._every == 0:
                 self._meters[iss].add(verified.claims.get("iat"), now_s)
             if self._revocations.on_tokens and self._revocations.hits_token(iss, verified.claims):
-                results[position] = Rejected(error_for("revoked", "claims"))
+                results[position] = _rejected(error_for("revoked", "claims"), iss)
             elif rule is not None:
                 try:
                     digest = rule.replay.identity == "jti_or_digest"
                     key = replay_key(iss, verified.claims, verified, digest=digest)
                 except RapidJWSError as refused:
-                    results[position] = Rejected(refused.with_traceback(None))
+                    results[position] = _rejected(refused.with_traceback(None), iss)
                     continue
                 entry = (key, _life_s(verified.claims, rule, now_s))
                 asked.setdefault(id(rule.replay.store), []).append((position, entry))
@@ -217,11 +217,17 @@ class Guard:
                 continue
             iss = str(verified.issuer)
             if fresh is False:
-                results[position] = Rejected(error_for("replayed", "claims.jti"))
+                results[position] = _rejected(error_for("replayed", "claims.jti"), iss)
             elif self._replays[iss].replay.on_failure == "accept":
                 tell(self._events, Event(name="replay_unchecked", issuer=iss))
             else:
-                results[position] = Rejected(error_for("replay_store_unavailable", "replay"))
+                results[position] = _rejected(error_for("replay_store_unavailable", "replay"), iss)
+
+
+def _rejected(error: RapidJWSError, iss: str) -> Rejected:
+    """Return the refusal of a token whose signature an issuer's key verified."""
+    error.issuer = iss
+    return Rejected(error)
 
 
 def _ask(store: ReplayStore, entries: list[tuple[bytes, int]]) -> list[bool | None]:

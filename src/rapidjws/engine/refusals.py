@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PARTS: Final = ("header", "payload", "signature")
 
@@ -44,3 +48,19 @@ def malformed(octets: bytes) -> RapidJWSError:
         if _native.b64url_decode(part) is None:
             return error_for("malformed_base64url", name, expected="strict, unpadded base64url")
     return error_for("malformed_token", "token")
+
+
+def with_issuer(error: RapidJWSError, issuer: str | None) -> RapidJWSError:
+    """Return an error that says under whose key the signature verified before something else was refused."""
+    error.issuer = issuer
+    return error
+
+
+@contextlib.contextmanager
+def proven_issuer(issuer: str | None) -> Iterator[None]:
+    """Have refusals raised within say under whose key the signature verified."""
+    try:
+        yield
+    except RapidJWSError as refused:
+        refused.issuer = issuer
+        raise

@@ -201,7 +201,9 @@ class Rejected:
 
     def error(self) -> RapidJWSError:
         """Return the exception that ``verify`` would have raised."""
-        return error_for(self.code, self.place, self.expected, self.actual)
+        error = error_for(self.code, self.place, self.expected, self.actual)
+        error.issuer = self._error.issuer
+        return error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rejected) and self._error.as_dict() == other._error.as_dict()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _native
 from rapidjws.engine.choosing import choose, choose_any
 from rapidjws.engine.json_form import json_octets
-from rapidjws.engine.refusals import REFUSING_STATUSES, malformed
+from rapidjws.engine.refusals import REFUSING_STATUSES, malformed, proven_issuer, with_issuer
 from rapidjws.engine.result import Accepted, VerifiedJWS
 from rapidjws.engine.rules import Known, Rules
 from rapidjws.engine.signatures import told
@@ -245,7 +245,10 @@ class Snapshot(_native.Bound):
         verified = self.accept(octets, slot)
         policy = self.rules[self.table.issuer_of[slot]].policy
         if policy is not None:
-            verified._claims = check_claims(verified.payload, policy, now_s, max_bytes=self.max_token_bytes)
+            with proven_issuer(verified.issuer):
+                verified._claims = check_claims(
+                    verified.payload, policy, now_s, max_bytes=self.max_token_bytes
+                )
         return verified
 
     def _introduce(self, octets: bytes, now_s: int) -> VerifiedJWS | RapidJWSError:
@@ -386,9 +389,9 @@ class Snapshot(_native.Bound):
             payload = _native.b64url_decode(octets.split(b".", 2)[1])
             ruled = None if payload is None else refusal_by(code, loads_scanned(payload), policy, now_s)
             if ruled is not None:
-                return ruled
+                return with_issuer(ruled, self.slots[slot][1])
         try:
             self._accept_with_claims(octets, slot, now_s)
         except RapidJWSError as detailed:
             return detailed.with_traceback(None)
-        return error_for(code, "claims")
+        return with_issuer(error_for(code, "claims"), self.slots[slot][1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import error_for
+from rapidjws.policy.routes import is_below
 from rapidjws.policy.stages import (
     EVERYONE,
     EVERYWHERE,
@@ -15,20 +17,26 @@ from rapidjws.policy.stages import (
     Stage,
     StageKey,
     checked_phase,
-    is_below,
     neighbour,
 )
 from rapidjws.policy.state import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Container
+
+    from rapidjws.errors import RapidJWSError
 
 NAME_MAX_CHARS: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """Hold what a promotion asks for, and the stage it was decided on; see ``Rollout.promote``."""
+    """Hold what a promotion asks for, and the stage it was decided on; see ``Rollout.promote``.
+
+    Attributes:
+        including: Partners with milder stages of their own that go along.
+        check: Called with the plan that would hold; raises where it must not.
+    """
 
     key: StageKey
     seen: Stage
@@ -40,6 +48,8 @@ class Promotion:
     why: str
     forced: bool
     now_s: int
+    including: frozenset[str] = frozenset()
+    check: Callable[[Plan], None] = lambda plan: None
 
 
 def _checked_words(by: str, why: str) -> None:
@@ -56,7 +66,7 @@ def stage_of(plan: Plan, key: StageKey) -> Stage:
     For one partner a canary is past: it is in it or not.
     """
     partner = key[0] or None
-    stage = plan.find(partner, key[1] or None)[1]
+    stage = plan.find(partner, key[1])[1]
     if partner is None or stage.canary_percent >= 100:
         return stage
     phase = stage.phase_for(partner)
@@ -74,29 +84,29 @@ def _with(plan: Plan, key: StageKey, stage: Stage) -> Plan:
     return replace(plan, stages={**plan.stages, key: stage}, revision=plan.revision + 1)
 
 
-def promote_edit(step: Promotion, held: str | None) -> Callable[[Plan], tuple[Plan, Change]]:
+def promote_edit(step: Promotion, held: RapidJWSError | None) -> Callable[[Plan], tuple[Plan, Change]]:
     """Return the change that a promotion makes, refused while frozen or held by a guard rail."""
     _checked_words(step.by, step.why)
 
     def edit(plan: Plan) -> tuple[Plan, Change]:
         if plan.frozen:
-            raise error_for("configuration_invalid", "promote", expected="a rollout that is not frozen")
+            raise error_for("rollout_frozen", "promote", expected="a rollout that is not frozen")
         if step.if_revision is not None and plan.revision != step.if_revision:
-            raise error_for("configuration_invalid", "promote", f"revision {step.if_revision}", plan.revision)
+            raise error_for("rollout_changed", "promote", f"revision {step.if_revision}", plan.revision)
         now = stage_of(plan, step.key)
         if now != step.seen:  # the evidence was looked at for another step
-            raise error_for("configuration_invalid", "promote", words_for(step.seen), words_for(now))
+            raise error_for("rollout_changed", "promote", words_for(step.seen), words_for(now))
         if held is not None:
-            raise error_for("configuration_invalid", "promote", "the guard rails' consent, or force", held)
+            raise held
         if step.key[0] and step.canary_percent < 100:
             raise error_for("configuration_invalid", "canary_percent", "100 for one partner")
         widens = now.canary_percent < 100 and step.to in (None, now.phase)
         phase = now.phase if widens else checked_phase(step.to or neighbour(now.phase, 1))
         forward = step.canary_percent > now.canary_percent if widens else _rank(phase) > _rank(now.phase)
         if not forward:
-            raise error_for("configuration_invalid", "promote", "a step forward", words_for(now))
+            raise error_for("rollout_no_step", "promote", "a step forward", words_for(now))
         if not widens and now.canary_percent < 100 and step.canary_percent < 100:  # would take some back
-            raise error_for("configuration_invalid", "canary_percent", "the present canary at 100 first")
+            raise error_for("rollout_no_step", "canary_percent", "the present canary at 100 first")
         stage = Stage(
             phase=phase,
             before=now.before if now.canary_percent < 100 else now.phase,
@@ -104,12 +114,68 @@ def promote_edit(step: Promotion, held: str | None) -> Callable[[Plan], tuple[Pl
             enforce_on_s=now.enforce_on_s if step.enforce_on_s is None else step.enforce_on_s,
             since_s=step.now_s,
         )
-        after = _with(plan, step.key, stage)
+        after = _including(_with(plan, step.key, stage), step.key, stage, step.including)
+        step.check(after)
         return after, _entry(
             step.key, now, stage, after, step.by, step.why, "promote", step.now_s, step.forced
         )
 
     return edit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """A stage of its own that a promotion for everyone leaves milder.
+
+    Attributes:
+        partner: Whose it is, ``""`` for everyone on a longer route.
+        route: Its route, ``""`` for all.
+        phase: Its phase.
+        since_s: Since when, seconds since the epoch.
+    """
+
+    partner: str
+    route: str
+    phase: Phase
+    since_s: int
+
+
+def left_behind(plan: Plan, route: str, known: Container[str]) -> tuple[LeftBehind, ...]:
+    """Return the stages that stay milder than everyone's on a route, or on a longer one within it.
+
+    Args:
+        plan: The plan.
+        route: The route, ``""`` for all.
+        known: The configured partners: others have left.
+    """
+    rank = _rank(plan.find(None, route)[1].phase)
+    found: dict[StageKey, LeftBehind] = {}
+    for (name, path), stage in plan.stages.items():
+        within = route in (EVERYWHERE, path) or (path and is_below(path, route))
+        holds = path == EVERYWHERE or is_below(route, path)  # a wider stage of its own comes first
+        if (name and name not in known) or not (within or (name and holds)) or (name, path) == ("", route):
+            continue
+        if not within and plan.find(name, route)[1] is not stage:
+            continue
+        phase = stage.phase_for(name) if name else stage.phase
+        if _rank(phase) < rank:
+            found[name, path] = LeftBehind(partner=name, route=path, phase=phase, since_s=stage.since_s)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _including(plan: Plan, key: StageKey, stage: Stage, names: frozenset[str]) -> Plan:
+    """Take partners with milder stages of their own along: what is within the route follows everyone's."""
+    if not names:
+        return plan
+    route = key[1]
+    behind = {(one.partner, one.route) for one in left_behind(plan, route, names) if one.partner in names}
+    within = {pair for pair in behind if route == EVERYWHERE or (pair[1] and is_below(pair[1], route))}
+    stages = {pair: one for pair, one in plan.stages.items() if pair not in within}
+    for name in sorted({name for name, _ in behind}):
+        wider = plan.matching(route)[1:] if route else ()
+        if any((name, path) in stages for path in wider):  # it comes before everyone's stage on this route
+            stages[name, route] = stage
+    return replace(plan, stages=stages)
 
 
 def _capped(plan: Plan, key: StageKey, cap: Stage) -> Plan:
@@ -153,13 +219,13 @@ def rollback_edit(
 
     def edit(plan: Plan) -> tuple[Plan, Change]:
         now = stage_of(plan, key)
-        if only is not None and (plan.frozen or plan.find(key[0] or None, key[1] or None)[1] != only):
-            raise error_for("configuration_invalid", "rollback", words_for(only), words_for(now))
+        if only is not None and (plan.frozen or plan.find(key[0] or None, key[1])[1] != only):
+            raise error_for("rollout_changed", "rollback", words_for(only), words_for(now))
         canary = now.canary_percent < 100
         milder = now.before if canary else neighbour(now.phase, -1) if to is None else now.before
         phase = checked_phase(milder if to is None else to)
         if _rank(phase) >= _rank(now.phase):
-            raise error_for("configuration_invalid", "rollback", "a step back", words_for(now))
+            raise error_for("rollout_no_step", "rollback", "a step back", words_for(now))
         stage = Stage(phase=phase, before=phase, enforce_on_s=now.enforce_on_s, since_s=now_s)
         after = _capped(_with(plan, key, stage), key, stage)
         return after, _entry(key, now, stage, after, by, why, action, now_s, forced=False)

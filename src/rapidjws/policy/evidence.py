@@ -22,7 +22,7 @@ from rapidjws.policy.measures import SourceRecord, count_name, safe_name
 from rapidjws.policy.rows import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
     from pathlib import Path
 
     from rapidjws.engine.seams import Event
@@ -64,10 +64,18 @@ class Evidence:
         self._due_s = monotonic() + FLUSH_S
         self._compacted_s = -COMPACT_S
 
-    def count(self, key: RowKey, seen: Request) -> None:
-        """Count one request under a partner and a route; every few seconds, put the counts by."""
+    def count(self, key: RowKey, seen: Request, *, claimed: Sequence[str] = ()) -> None:
+        """Count one request under a partner and a route; every few seconds, put the counts by.
+
+        Args:
+            key: The partner it is attributed to, ``""`` for nobody, and the route.
+            seen: What was seen.
+            claimed: The partners that an unverified token names: counted apart, it may be a stranger's.
+        """
         with self._lock:
             self._counts.row(key).count(seen)
+            for name in claimed:
+                self._counts.row((name, key[1])).count_claim(seen)
         if self._files is not None and monotonic() > self._due_s:
             self.flush()
 
@@ -152,6 +160,18 @@ class Evidence:
                 name == partner if partner is not None else bool(name) and (known is None or name in known)
             )
             if wanted and route in ("", path):
+                part = row.since(since_s, until_s)
+                tally.total += part.total
+                tally.failed += part.failed
+                tally.claimed += part.claimed
+                tally.last_failed_s = max(tally.last_failed_s, part.last_failed_s)
+        return tally
+
+    def nobodys(self, route: str, since_s: int, *, until_s: int | None = None) -> Tally:
+        """Return the tally of requests that nobody could be attributed to; see ``tally``."""
+        tally = Tally()
+        for (name, path), row in self.rows().items():
+            if not name and route in ("", path):
                 part = row.since(since_s, until_s)
                 tally.total += part.total
                 tally.failed += part.failed

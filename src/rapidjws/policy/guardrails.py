@@ -7,13 +7,72 @@ stop a promotion for long nor switch verification off.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rapidjws.policy.rows import Tally
+
+
+DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """What a promotion lacks.
+
+    Attributes:
+        rule: ``"evidence"`` or ``"error_rate"``.
+        expected: What is needed.
+        actual: What there is, and how much is missing.
+        until_s: When it may be met, seconds since the epoch; None where nothing tells.
+        when: What that moment rests on.
+    """
+
+    rule: Literal["evidence", "error_rate"]
+    expected: str
+    actual: str
+    until_s: int | None
+    when: str
+
+    @property
+    def until(self) -> str:
+        """Return in words when it may be met."""
+        return self.when if self.until_s is None else f"{_day(self.until_s)} {self.when}"
+
+    def as_dict(self) -> dict[str, str | int | None]:
+        """Return it as flat values."""
+        return asdict(self)
+
+
+def held_error(objections: Sequence[Objection], place: str) -> RapidJWSError:
+    """Return the error of a promotion that the guard rails hold: the first of what it lacks.
+
+    Args:
+        objections: What it lacks, at least one thing.
+        place: Whose promotion it is, in words.
+    """
+    first = objections[0]
+    more = f" (and {len(objections) - 1} more)" if len(objections) > 1 else ""
+    actual = f"{first.actual}; {first.until}{more}"
+    return error_for("guard_rails_not_met", place, f"{first.expected} (or --force)", actual)
+
+
+def _span(seconds: int) -> str:
+    days, rest = divmod(seconds, DAY_S)
+    if days and not rest:
+        return f"{days} days" if days > 1 else "a day"
+    return "an hour" if seconds == 3600 else f"{seconds / 3600:g} hours"
+
+
+def _day(when_s: int) -> str:
+    """Return a moment's day; one beyond the calendar is far."""
+    return time.strftime("%Y-%m-%d", time.gmtime(when_s)) if when_s < 253_402_300_800 else "9999"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +84,8 @@ class GuardRails:
         min_evidence: The fewest requests that the share is taken over.
         window_s: How far back requests count, in seconds.
         automatic_rollback: Whether a partner whose requests are refused above ``rollback_error_rate`` goes
-            back one phase by itself. Only partners that the gateway authenticates are counted: leave it off
+            back one phase by itself. Only requests whose partner the gateway names are counted, not those
+            that are attributed by their issuer: whoever saw an old token can send it again. Leave it off
             where a stranger can name himself a partner.
         rollback_error_rate: See ``automatic_rollback``.
 
@@ -52,14 +112,39 @@ class GuardRails:
             if isinstance(number, bool) or not isinstance(number, int) or number < least:
                 raise error_for("configuration_invalid", f"guard_rails.{place}", f"from {least} on")
 
-    def objection(self, tally: Tally) -> str | None:
-        """Return why a promotion must not be, or None."""
+    def objections(self, tally: Tally, *, last_day: int, now_s: int) -> tuple[Objection, ...]:
+        """Return what a promotion still lacks; nothing where it may be.
+
+        Args:
+            tally: What was seen within ``window_s``.
+            last_day: Requests of the last day, for an estimate of when there are enough.
+            now_s: Seconds since the epoch.
+        """
+        found: list[Objection] = []
+        span = _span(self.window_s)
         if tally.total < self.min_evidence:
-            return f"evidence: {tally.total} requests, {self.min_evidence} needed"
-        rate = tally.failed / tally.total if tally.total else 0.0
-        if rate > self.max_error_rate:
-            return f"error rate: {rate:.4f}, at most {self.max_error_rate:.4f}"
-        return None
+            missing = self.min_evidence - tally.total
+            until_s = now_s + math.ceil(missing * DAY_S / last_day) if last_day else None
+            found.append(
+                Objection(
+                    rule="evidence",
+                    expected=f"evidence: {self.min_evidence} in {span}",
+                    actual=f"{tally.total}, {missing} missing",
+                    until_s=until_s,
+                    when="none in the last day" if until_s is None else "at the pace of the last day",
+                )
+            )
+        if tally.total and tally.failed / tally.total > self.max_error_rate:
+            found.append(
+                Objection(
+                    rule="error_rate",
+                    expected=f"error rate: at most {self.max_error_rate:.2%} in {span}",
+                    actual=f"{tally.failed} of {tally.total} ({tally.failed / tally.total:.2%})",
+                    until_s=tally.last_failed_s + self.window_s,
+                    when="if no more fail",
+                )
+            )
+        return tuple(found)
 
     def asks_for_rollback(self, tally: Tally) -> bool:
         """Return whether so many of an enforced partner's requests are refused that it goes back."""

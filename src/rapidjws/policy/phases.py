@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rapidjws.engine.decision import OK, Decision
@@ -15,17 +16,25 @@ if TYPE_CHECKING:
     from rapidjws.policy.stages import Phase, Stage
 
 
-def good_decision(
-    verified: VerifiedJWS, rules: Partner, name: str | None, route: str | None, phase: Phase
-) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose request it is: the partner, or None; what it was attributed by; and the route asked for."""
+
+    name: str | None
+    by: str
+    route: str | None
+
+
+def good_decision(verified: VerifiedJWS, rules: Partner, whose: Whose, phase: Phase) -> Decision:
     """Return the decision for a good token: permit, with a warning where its algorithm retires."""
     warning = rules.warning(verified.alg) if rules.retiring else None
     return Decision(
         outcome="permit",
         code=OK,
         phase=phase,
-        partner=name,
-        route=route,
+        partner=whose.name,
+        attributed_by=whose.by,
+        route=whose.route,
         verified=verified,
         warnings=() if warning is None else (warning[0],),
         sunset_at_s=None if warning is None else warning[1],
@@ -35,13 +44,21 @@ def good_decision(
 def bad_decision(
     error: RapidJWSError,
     rules: Partner,
-    name: str | None,
-    route: str | None,
+    whose: Whose,
     phase: Phase,
     stage: Stage,
     now_s: int,
 ) -> Decision:
-    """Return what a phase makes of a request whose token is not good."""
+    """Return what a phase makes of a request whose token is not good.
+
+    Args:
+        error: Why it is not.
+        rules: The rules of the partner whose stage holds.
+        whose: Whose request it is.
+        phase: The phase that holds.
+        stage: The stage that it is the phase of.
+        now_s: Seconds since the epoch.
+    """
     listed = phase == "allow_list" and rules.is_allow_listed(now_s)
     told = phase == "warning" or listed
     passes = phase == "detection" or told
@@ -49,8 +66,9 @@ def bad_decision(
         outcome="permit" if passes else error.outcome,
         code=error.code,
         phase=phase,
-        partner=name,
-        route=route,
+        partner=whose.name,
+        attributed_by=whose.by,
+        route=whose.route,
         place=error.place,
         warnings=(f"{error.code}: {CODES[error.code].meaning}; to be refused",) if told else (),
         deprecated_at_s=stage.since_s if told else None,

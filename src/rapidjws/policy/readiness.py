@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.engine.decision import ENFORCEMENT, OK
 from rapidjws.policy.escalation import DAY_S, Escalation, escalations
 from rapidjws.policy.rows import HOUR_S, Row, Tally
+from rapidjws.policy.stages import EVERYWHERE
 
 if TYPE_CHECKING:
     from rapidjws.policy.partner import Partner
@@ -169,7 +170,7 @@ def readiness(rollout: Rollout, now_s: int) -> Readiness:
 def _partner(rollout: Rollout, partner: Partner | None, row: Row, now_s: int) -> PartnerReadiness:
     rules = rollout.default if partner is None else partner
     name = None if partner is None else partner.name
-    stage = rollout.state.plan().find(name, None)[1]
+    stage = rollout.state.plan().find(name, EVERYWHERE)[1]
     recent = row.since(now_s - DAY_S, now_s)
     dates = [date_s for date_s in (stage.enforce_on_s, rules.allow_listed_until_s) if date_s is not None]
     rejected, why = _tomorrow(rules, row, recent, stage.phase_for(name), now_s)

@@ -12,23 +12,33 @@ import threading
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.decision import Decision, Settled
+from rapidjws.engine.decision import Decision, Settled, one_of
 from rapidjws.engine.result import VerifiedJWS
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
-from rapidjws.policy.changing import Promotion, freeze_edit, promote_edit, rollback_edit, stage_of
+from rapidjws.policy.attribution import (
+    UNATTRIBUTED,
+    Attribution,
+    Unattributed,
+    attribute,
+    names_in,
+    owners_of,
+)
 from rapidjws.policy.clues import request_of
 from rapidjws.policy.evidence import Evidence
 from rapidjws.policy.guardrails import GuardRails
 from rapidjws.policy.partner import Partner
-from rapidjws.policy.phases import bad_decision, good_decision
+from rapidjws.policy.phases import Whose, bad_decision, good_decision
+from rapidjws.policy.rollout_changes import RolloutChanges
 from rapidjws.policy.rows import RowKey, Tally
+from rapidjws.policy.stage_choice import Chosen, StageChoice
 from rapidjws.policy.stages import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
-from rapidjws.policy.state import Change, MemoryState, PlanState, StateFolder
+from rapidjws.policy.state import MemoryState, PlanState, StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from rapidjws.engine.decision import NamedIssuers, Names
     from rapidjws.engine.seams import Event
     from rapidjws.engine.snapshot import Token
     from rapidjws.policy.shadow import Shadow
@@ -56,7 +66,7 @@ def first_plan(phase: Phase = "detection", *, enforce_on_s: int | None = None) -
     return Plan(stages={(EVERYONE, EVERYWHERE): stage})
 
 
-class Rollout:
+class Rollout(RolloutChanges):
     """Decide by partner, route and phase, count the evidence, and change phases at run time.
 
     Args:
@@ -68,25 +78,39 @@ class Rollout:
         issuer_leeway_s: The issuers' own leeway in seconds, which a partner's wider one adds to.
         shadow: An incumbent verifier to compare with, or None.
         key_sources: The name of a key source, its URL, -> the ``iss`` it serves, for escalations.
+        unattributed: What a request gets that nobody can be attributed to (no token, or one that names no
+            partner): ``"default"``, the stage for everyone, or ``"strictest"``, the strictest of all
+            partners'. None: not chosen; then no partner's stage may be stricter than everyone's, unless
+            ``partners_named``.
+        partners_named: Whether ``decide`` is told the partner of each request, as authenticated by other
+            means than the token: a header that the gateway sets, a client certificate, an API key.
+        case_insensitive_routes: Whether ``/Pay`` and ``/pay`` are one route. Where they are not, a path that
+            differs from a route with a stage of its own in case only gets the stricter of both stages.
         clock: Gives seconds since the epoch, for changes.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: a partner twice.
+        ConfigurationError: ``configuration_invalid``: a partner twice, no such choice;
+            ``attribution_missing``: a partner's stage is stricter than everyone's, and nothing says what
+            becomes of requests that nobody can be attributed to.
     """
 
     __slots__ = (
-        "_by_issuer",
+        "_choice",
         "_clock",
         "_leeway_s",
         "_lock",
+        "_owners",
         "_shadow",
         "_watched",
+        "case_insensitive_routes",
         "default",
         "evidence",
         "guard_rails",
         "key_sources",
         "partners",
+        "partners_named",
         "state",
+        "unattributed",
     )
 
     def __init__(
@@ -99,6 +123,9 @@ class Rollout:
         issuer_leeway_s: int = limits.LEEWAY_DEFAULT_S,
         shadow: Shadow | None = None,
         key_sources: Mapping[str, str] | None = None,
+        unattributed: Unattributed | None = None,
+        partners_named: bool = False,
+        case_insensitive_routes: bool = False,
         clock: Callable[[], float] = time,
     ) -> None:
         self.partners: dict[str, Partner] = {}
@@ -106,9 +133,21 @@ class Rollout:
             if partner.name in self.partners:
                 raise error_for("configuration_invalid", "partners", "each name once", partner.name)
             self.partners[partner.name] = partner
-        owners = [(iss, one.name) for one in self.partners.values() for iss in one.issuers]
-        shared = {iss for iss, name in owners if any(iss == i and name != n for i, n in owners)}
-        self._by_issuer = {iss: name for iss, name in owners if iss not in shared}
+        if unattributed is not None and unattributed not in UNATTRIBUTED:
+            raise error_for("configuration_invalid", "rollout.unattributed", UNATTRIBUTED, str(unattributed))
+        for place, switch in (
+            ("partners_named", partners_named),
+            ("case_insensitive_routes", case_insensitive_routes),
+        ):
+            if not isinstance(switch, bool):
+                raise error_for("configuration_invalid", f"rollout.{place}", "True or False", repr(switch))
+        self.unattributed = unattributed
+        self.partners_named = partners_named
+        self.case_insensitive_routes = case_insensitive_routes
+        self._owners = owners_of(self.partners.values())
+        self._choice = StageChoice(
+            self.partners, unattributed=unattributed or "default", fold_case=case_insensitive_routes
+        )
         self.default = default or Partner(name="default")
         self.state: PlanState = MemoryState(first_plan()) if state is None else state
         self.guard_rails = guard_rails or GuardRails()
@@ -118,59 +157,73 @@ class Rollout:
         self._shadow = shadow
         self.key_sources = dict(key_sources or {})
         self._lock = threading.Lock()
-        self._watched: dict[StageKey, tuple[int, Tally]] = {}
+        self._watched: dict[StageKey, tuple[Stage, Tally]] = {}
+        self._check_attribution(self.state.plan())
 
     # --- the decision ------------------------------------------------------------------------------------
 
     def _partner(self, name: str | None) -> Partner:
         return self.default if name is None else self.partners.get(name, self.default)
 
-    def second_look_s(self, refused: RapidJWSError, partner: str | None, now_s: int) -> int | None:
+    def second_look_s(self, refused: RapidJWSError, partner: Names, now_s: int) -> int | None:
         """Return the moment at which a token may be good for a partner with a wider leeway, or None.
 
         The token must then pass all of its issuer's rules at that moment: never more is forgiven.
         """
         side = _SHIFTED.get(refused.code)
-        leeway_s = self._partner(partner).leeway_s
-        if side is None or leeway_s is None or leeway_s <= self._leeway_s:
+        if side is None:
+            return None
+        who = self._attributed(refused, None, partner, None)
+        leeway_s = self._partner(who.partner).leeway_s
+        if leeway_s is None or leeway_s <= self._leeway_s or len(who.named) > 1:
             return None
         most_s = leeway_s - self._leeway_s
         needed_s = _needed_shift_s(refused, now_s, self._leeway_s)
         return now_s + side * (most_s if needed_s is None else min(most_s, needed_s))
+
+    def _attributed(
+        self, settled: Settled, token: Token | None, partner: Names, named_issuers: NamedIssuers | None
+    ) -> Attribution:
+        return attribute(
+            settled,
+            names=names_in(partner),
+            token=token,
+            partners=self.partners,
+            owners=self._owners,
+            named_issuers=named_issuers,
+        )
 
     def decide(
         self,
         settled: Settled,
         *,
         token: Token | None = None,
-        partner: str | None,
-        route: str | None,
+        partner: Names,
+        route: Names,
         now_s: int,
         elapsed_ns: int,
+        named_issuers: NamedIssuers | None = None,
     ) -> Decision:
         """Return the decision for a verdict, and count it; hand the token to the shadow comparison."""
-        if partner is None and isinstance(settled, VerifiedJWS):
-            partner = self._by_issuer.get(settled.issuer or "")
-        rules = self._partner(partner)
-        name = rules.name if rules is not self.default else None
-        error = settled if isinstance(settled, RapidJWSError) else self._objection(rules, settled, now_s)
-        found, stage = self.state.plan().find(name, route)
-        phase = stage.phase_for(name)
+        who = self._attributed(settled, token, partner, named_issuers)
+        rules = self._partner(who.partner)
+        error = settled if isinstance(settled, RapidJWSError) else self._objection(who, settled, now_s)
+        chosen = self._choice.choose(self.state.plan(), who, route, now_s)
+        told = Whose(name=who.partner, by=who.by, route=one_of(route))
         if error is None and isinstance(settled, VerifiedJWS):
-            decision = good_decision(settled, rules, name, route, phase)
+            decision = good_decision(settled, rules, told, chosen.phase)
         else:
             error = error or error_for("internal_error")
-            decision = bad_decision(error, rules, name, route, phase, stage, now_s)
-        key = (name or "", found[1])
-        self.evidence.count(key, request_of(decision, settled, error, token, now_s, elapsed_ns))
+            decision = bad_decision(
+                error, self._partner(chosen.name), told, chosen.phase, chosen.stage, now_s
+            )
+        key = (who.partner or "", chosen.route)
+        seen = request_of(decision, settled, error, token, now_s, elapsed_ns)
+        self.evidence.count(key, seen, claimed=who.claimed)
         if self._shadow is not None and token:
             self._compare(self._shadow, token, decision, key, now_s)
-        if (
-            name is not None
-            and self.guard_rails.automatic_rollback
-            and phase in ("allow_list", "enforcement")
-        ):
-            self._watch((name, found[1]), stage, failed=decision.outcome == "deny")
+        if self.guard_rails.automatic_rollback and who.by == "gateway" and chosen.name == who.partner:
+            self._watch((str(who.partner), chosen.key[1]), chosen, failed=decision.outcome == "deny")
         return decision
 
     def _compare(self, shadow: Shadow, token: Token, decision: Decision, key: RowKey, now_s: int) -> None:
@@ -180,22 +233,29 @@ class Rollout:
         evidence = self.evidence
         shadow.offer(token, decision.code, lambda outcome: evidence.count_shadow(key, outcome, now_s))
 
-    @staticmethod
-    def _objection(rules: Partner, verified: VerifiedJWS, now_s: int) -> RapidJWSError | None:
+    def _objection(self, who: Attribution, verified: VerifiedJWS, now_s: int) -> RapidJWSError | None:
+        """Return why a verified token is not good for its partner, or for any of several that were named."""
         try:
-            return rules.objection(verified, now_s)
+            for name in who.named if len(who.named) > 1 else (who.partner,):
+                refused = self._partner(name).objection(verified, now_s)
+                if refused is not None:
+                    return refused
+            return None
         except RapidJWSError as refused:
             return refused
         except Exception as fault:
             return error_for("internal_error", type(fault).__name__)
 
-    def _watch(self, key: StageKey, stage: Stage, *, failed: bool) -> None:
+    def _watch(self, key: StageKey, chosen: Chosen, *, failed: bool) -> None:
         """Take an enforced partner back one phase where too many of its requests are refused."""
+        if chosen.phase not in ("allow_list", "enforcement"):
+            return
+        stage = chosen.stage
         with self._lock:
-            since_s, tally = self._watched.get(key, (-1, Tally()))
-            if since_s != stage.since_s:  # counted anew in each stage
+            counted, tally = self._watched.get(key, (None, Tally()))
+            if counted != stage:  # counted anew in each stage
                 tally = Tally()
-                self._watched[key] = (stage.since_s, tally)
+                self._watched[key] = (stage, tally)
             tally.total += 1
             tally.failed += failed
             if tally.total > 4 * max(1, self.guard_rails.min_evidence):
@@ -209,118 +269,6 @@ class Rollout:
             with contextlib.suppress(RapidJWSError):  # somebody else was quicker, or the folder is full
                 self._roll(key, None, by="guard rail", why=why, action="automatic_rollback", only=stage)
 
-    # --- changes at run time -----------------------------------------------------------------------------
-
-    def promote(
-        self,
-        *,
-        by: str,
-        partner: str | None = None,
-        route: str = EVERYWHERE,
-        to: Phase | None = None,
-        canary_percent: float = 100.0,
-        enforce_on_s: int | None = None,
-        if_revision: int | None = None,
-        why: str = "",
-        force: bool = False,
-    ) -> Plan:
-        """Go on to a stricter phase, or widen the canary of the present one; the next call heeds it.
-
-        Args:
-            by: Who does it; kept in the history.
-            partner: The partner, or None for everyone without a stage of his own.
-            route: The route, ``""`` for all.
-            to: The phase; by default the next one, or the present one while its canary is not full.
-            canary_percent: The share of partners that go on; 100 for one partner.
-            enforce_on_s: The announced date of enforcement, or None to leave it.
-            if_revision: The plan's revision that this was decided on, or None: of two promotions that rest on
-                the same one, only the first is made.
-            why: The reason, for the history.
-            force: Whether the guard rails are overridden; the history says so.
-
-        Returns:
-            The new plan.
-
-        Raises:
-            ConfigurationError: ``configuration_invalid``: frozen, held by a guard rail, no step forward, or
-                changed by somebody else meanwhile.
-        """
-        now_s = int(self._clock())
-        self._known(partner)
-        key = (partner or EVERYONE, route)
-        seen = stage_of(self.state.plan(), key)
-        held = None if force else self._held(partner, route, now_s)
-        step = Promotion(
-            key=key,
-            seen=seen,
-            if_revision=if_revision,
-            to=to,
-            canary_percent=canary_percent,
-            enforce_on_s=enforce_on_s,
-            by=by,
-            why=why,
-            forced=force,
-            now_s=now_s,
-        )
-        return self.state.edit(promote_edit(step, held))
-
-    def _held(self, partner: str | None, route: str, now_s: int) -> str | None:
-        since_s = now_s - self.guard_rails.window_s
-        known = self.partners
-        tally = self.evidence.tally(partner, route, since_s, until_s=now_s, known=known)
-        return self.guard_rails.objection(tally)
-
-    def rollback(
-        self,
-        *,
-        by: str,
-        partner: str | None = None,
-        route: str = EVERYWHERE,
-        to: Phase | None = None,
-        why: str = "",
-    ) -> Plan:
-        """Go back to a milder phase at once, frozen or not; the next call heeds it.
-
-        Stages within the one named, of single partners or longer routes, go back with it.
-
-        Args:
-            by: Who does it; kept in the history.
-            partner: The partner, or None for everyone without a stage of his own.
-            route: The route, ``""`` for all.
-            to: The phase; by default the one before.
-            why: The reason, for the history.
-
-        Returns:
-            The new plan.
-
-        Raises:
-            ConfigurationError: ``configuration_invalid``: there is no milder phase, or not a step back.
-        """
-        self._known(partner)
-        return self._roll((partner or EVERYONE, route), to, by=by, why=why, action="rollback")
-
-    def _roll(
-        self, key: StageKey, to: Phase | None, *, by: str, why: str, action: str, only: Stage | None = None
-    ) -> Plan:
-        now_s = int(self._clock())
-        return self.state.edit(rollback_edit(key, to, by=by, why=why, action=action, now_s=now_s, only=only))
-
-    def freeze(self, *, by: str, why: str = "") -> Plan:
-        """Refuse promotions and automatic rollbacks until ``thaw``."""
-        return self.state.edit(freeze_edit(by=by, why=why, now_s=int(self._clock()), frozen=True))
-
-    def thaw(self, *, by: str, why: str = "") -> Plan:
-        """Allow promotions and automatic rollbacks again."""
-        return self.state.edit(freeze_edit(by=by, why=why, now_s=int(self._clock()), frozen=False))
-
-    def history(self) -> tuple[Change, ...]:
-        """Return who changed what when, the oldest first."""
-        return tuple(self.state.history())
-
     def note(self, event: Event) -> None:
         """Take note of how a key source's fetches go: hand this to it as ``events``."""
         self.evidence.count_fetch(event, int(self._clock()))
-
-    def _known(self, partner: str | None) -> None:
-        if partner is not None and partner not in self.partners:
-            raise error_for("configuration_invalid", "partner", tuple(self.partners), partner)

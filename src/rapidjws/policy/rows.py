@@ -42,10 +42,19 @@ RowKey = tuple[str, str]
 
 @dataclass(slots=True)
 class Tally:
-    """Count requests, and those that enforcement refuses or would refuse."""
+    """Count requests, and those that enforcement refuses or would refuse.
+
+    Attributes:
+        total: Requests.
+        failed: Those of them without a good token.
+        claimed: Requests beside them whose unverified token names the partner.
+        last_failed_s: The end of the last hour with a failed one, seconds since the epoch, or 0.
+    """
 
     total: int = 0
     failed: int = 0
+    claimed: int = 0
+    last_failed_s: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +98,8 @@ class Row:
         other_algs: Algorithms that nobody agreed on -> the same.
         skew: hour since the epoch -> counts of clock differences, by ``skew_bucket``.
         shadow: Outcome of a shadow comparison, in words -> the same as for codes.
+        claims: Codes of requests of nobody's whose unverified token names the partner -> the same.
+        claim_hours: hour since the epoch -> [how many of them].
     """
 
     codes: Names = field(default_factory=dict)
@@ -100,6 +111,13 @@ class Row:
     other_algs: Names = field(default_factory=dict)
     skew: dict[int, list[int]] = field(default_factory=dict)
     shadow: Names = field(default_factory=dict)
+    claims: Names = field(default_factory=dict)
+    claim_hours: dict[int, list[int]] = field(default_factory=dict)
+
+    def count_claim(self, seen: Request) -> None:
+        """Count one request of nobody's whose unverified token names this partner."""
+        count_name(self.claims, seen.code, seen.now_s)
+        _hour(self.claim_hours, seen.now_s // HOUR_S, HOURS_KEPT, 1)[0] += 1
 
     def count(self, seen: Request) -> None:
         """Count one request."""
@@ -126,6 +144,8 @@ class Row:
         add_names(self.kids, other.kids, NAMES_KEPT)
         add_names(self.other_algs, other.other_algs, NAMES_KEPT)
         add_names(self.shadow, other.shadow, PAIRS_KEPT)
+        add_names(self.claims, other.claims)
+        _add_hours(self.claim_hours, other.claim_hours, HOURS_KEPT, 1)
         _add_hours(self.hours, other.hours, HOURS_KEPT, 2)
         _add_hours(self.skew, other.skew, SKEW_HOURS_KEPT, SKEW_BUCKETS)
         self.latency = [mine + theirs for mine, theirs in zip(self.latency, other.latency, strict=True)]
@@ -137,10 +157,16 @@ class Row:
         Hours beyond it were counted under a clock that was wrong.
         """
         tally = Tally()
+        last = None if until_s is None else until_s // HOUR_S + 1
         for hour, (total, failed) in self.hours.items():
-            if hour >= when_s // HOUR_S and (until_s is None or hour <= until_s // HOUR_S + 1):
+            if hour >= when_s // HOUR_S and (last is None or hour <= last):
                 tally.total += total
                 tally.failed += failed
+                if failed:
+                    tally.last_failed_s = max(tally.last_failed_s, (hour + 1) * HOUR_S)
+        for hour, (claimed,) in self.claim_hours.items():
+            if hour >= when_s // HOUR_S and (last is None or hour <= last):
+                tally.claimed += claimed
         return tally
 
     def skew_since(self, when_s: int) -> list[int]:
@@ -162,7 +188,8 @@ class Row:
 
     def last_s(self) -> int:
         """Return when something was seen last, seconds since the epoch."""
-        return max((seen[2] for seen in (*self.codes.values(), *self.shadow.values())), default=0)
+        seen = (*self.codes.values(), *self.shadow.values(), *self.claims.values())
+        return max((one[2] for one in seen), default=0)
 
 
 def _hour(hours: dict[int, list[int]], now: int, most: int, size: int) -> list[int]:
@@ -225,7 +252,7 @@ class Counts:
         return {"rows": rows, "sources": {name: asdict(one) for name, one in self.sources.items()}}
 
 
-_NAMES: Final = ("codes", "algs", "kids", "other_algs", "shadow")
+_NAMES: Final = ("codes", "algs", "kids", "other_algs", "shadow", "claims")
 
 
 def _row_members(row: Row) -> dict[str, Any]:
@@ -233,6 +260,7 @@ def _row_members(row: Row) -> dict[str, Any]:
         **{name: getattr(row, name) for name in _NAMES},
         "hours": {str(hour): counts for hour, counts in row.hours.items()},
         "skew": {str(hour): counts for hour, counts in row.skew.items()},
+        "claim_hours": {str(hour): counts for hour, counts in row.claim_hours.items()},
         "latency": row.latency,
         "refused": row.refused,
     }
@@ -249,9 +277,10 @@ def counts_of(members: dict[str, Any]) -> Counts:
     """Return counts out of their members; raises what is wrong with them."""
     rows = {
         (str(one["partner"]), str(one["route"])): Row(
-            **{name: names_of(one[name]) for name in _NAMES},
+            **{name: names_of(one.get(name, {}) if name == "claims" else one[name]) for name in _NAMES},
             hours=_hours_of(one["hours"], 2),
             skew=_hours_of(one["skew"], SKEW_BUCKETS),
+            claim_hours=_hours_of(one.get("claim_hours", {}), 1),  # older files hold no claims
             latency=_hours_of({"0": one["latency"]}, LATENCY_BUCKETS)[0],
             refused=int(one["refused"]),
         )

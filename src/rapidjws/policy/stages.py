@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from rapidjws.engine.decision import ENFORCEMENT
 from rapidjws.errors import error_for
 from rapidjws.policy.partner import checked_when_s
+from rapidjws.policy.routes import is_below, route_of
 
 Phase = Literal["detection", "warning", "allow_list", "enforcement"]
 PHASES: Final[tuple[Phase, ...]] = ("detection", "warning", "allow_list", ENFORCEMENT)
@@ -30,8 +30,6 @@ EVERYWHERE: Final = ""
 """The route of a stage for all routes."""
 
 StageKey = tuple[str, str]
-
-_TWO_READINGS: Final = re.compile(r"//|/\.{1,2}(?:/|$)|[\\;]|%(?:2[5DEFdef]|[3-7][0-9A-Fa-f]|0|$)")
 
 
 def checked_phase(phase: object) -> Phase:
@@ -50,11 +48,11 @@ def neighbour(phase: Phase, step: Literal[-1, 1]) -> Phase:
     """Return the next stricter phase, or the next milder one.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: there is none.
+        RolloutRefused: ``rollout_no_step``: there is none.
     """
     at = PHASES.index(phase) + step
     if not 0 <= at < len(PHASES):
-        raise error_for("configuration_invalid", "phase", expected="a phase beyond", actual=phase)
+        raise error_for("rollout_no_step", "phase", expected="a phase beyond", actual=phase)
     return PHASES[at]
 
 
@@ -118,71 +116,126 @@ class Plan:
     """Hold all stages at one moment; a change makes a new one.
 
     Args:
-        stages: (partner, route) -> stage, with a stage for everyone everywhere.
+        stages: (partner, route) -> stage, with a stage for everyone everywhere. Routes are spelled as
+            ``routes.route_of`` spells them.
         frozen: Whether promotions and automatic rollbacks are refused.
         revision: Counts changes.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: no stage for everyone; a route without ``/``.
+        ConfigurationError: ``configuration_invalid``: no stage for everyone; a route that is no plain path.
     """
 
     stages: Mapping[StageKey, Stage]
     frozen: bool = False
     revision: int = 0
+    _index: _Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check that there is an answer for everyone."""
         if (EVERYONE, EVERYWHERE) not in self.stages:
             raise error_for("configuration_invalid", "stages", expected="a stage for everyone")
         for _, route in self.stages:
-            if route and (has_two_readings(route) or _path(route) != route):
-                raise error_for("configuration_invalid", "route", expected="a plain path, /like/this")
+            if route and route_of(route) != route:
+                raise error_for(
+                    "configuration_invalid", "route", route_of(route) or "a plain path, /like/this", route
+                )
         object.__setattr__(self, "stages", MappingProxyType(dict(self.stages)))
+        object.__setattr__(self, "_index", _Index(self.stages))
 
     @property
     def routes(self) -> tuple[str, ...]:
         """Return the routes with stages of their own, the longest first."""
-        return tuple(sorted({route for _, route in self.stages if route}, key=len, reverse=True))
+        return self._index.routes
+
+    def names_with_stages(self) -> frozenset[str]:
+        """Return the partners with stages of their own."""
+        return self._index.names
+
+    def matching(self, route: str) -> tuple[str, ...]:
+        """Return the configured routes that hold a path, the longest first, all of them (``""``) last.
+
+        Args:
+            route: As ``routes.route_of`` spells it.
+        """
+        return self._index.matching(route)
+
+    def among(self, partner: str | None, routes: Sequence[str]) -> tuple[StageKey, Stage]:
+        """Return the stage that holds: the partner's own before everyone's, a longer route first.
+
+        Args:
+            partner: The partner, or None for whoever is none.
+            routes: Configured routes, in the order in which they count; see ``matching``.
+        """
+        stages = self.stages
+        if partner is not None and partner in self._index.names:
+            for route in routes:
+                stage = stages.get((partner, route))
+                if stage is not None:
+                    return (partner, route), stage
+        for route in routes:
+            stage = stages.get((EVERYONE, route))
+            if stage is not None:
+                return (EVERYONE, route), stage
+        return (EVERYONE, EVERYWHERE), stages[EVERYONE, EVERYWHERE]
 
     def find(self, partner: str | None, route: str | None) -> tuple[StageKey, Stage]:
-        """Return the stage that holds: the partner's own before everyone's, a longer route first."""
-        stages = self.stages
-        routes: tuple[str, ...]
-        if len(stages) == 1:
-            key = (EVERYONE, EVERYWHERE)
-            return key, stages[key]
-        if route is None:
-            routes = (EVERYWHERE,)
-        elif has_two_readings(route):
-            return self._strictest(partner)
-        else:
-            path = _path(route)
-            routes = (*(known for known in self.routes if is_below(path, known)), EVERYWHERE)
-        for name in (EVERYONE,) if partner is None else (partner, EVERYONE):
-            for known in routes:
-                stage = stages.get((name, known))
-                if stage is not None:
-                    return (name, known), stage
-        raise error_for("internal_error", "plan")  # unreachable: there is one for everyone
+        """Return the stage that holds for a path as it was sent; None or ``""`` for what is below no route.
 
-    def _strictest(self, partner: str | None) -> tuple[StageKey, Stage]:
-        """Return the strictest stage that a path may fall under, where servers may read it apart."""
-        fitting = [
-            (key, stage) for key, stage in self.stages.items() if key[0] in (EVERYONE, partner or EVERYONE)
+        A path that servers may read apart gets the strictest stage.
+        """
+        if not route:
+            return self.among(partner, (EVERYWHERE,))
+        spelled = route_of(route)
+        return self.strictest(partner) if spelled is None else self.among(partner, self.matching(spelled))
+
+    def strictest(self, partner: str | None) -> tuple[StageKey, Stage]:
+        """Return the strictest stage that a partner's requests can get on any route."""
+        return max(self._index.possible(partner), key=lambda item: PHASES.index(item[1].phase_for(partner)))
+
+
+class _Index:
+    """What a plan's look-ups go by, made once a plan: neither grows with partners or routes."""
+
+    __slots__ = ("_by_name", "_known", "_lengths", "_own_everywhere", "names", "routes")
+
+    def __init__(self, stages: Mapping[StageKey, Stage]) -> None:
+        self._known = frozenset(route for _, route in stages if route)
+        self.routes = tuple(sorted(self._known, key=lambda one: (-len(one), one)))
+        self.names = frozenset(name for name, _ in stages if name)
+        self._own_everywhere = frozenset(name for name, route in stages if name and not route)
+        self._lengths = tuple(sorted({len(route) for route in self.routes}, reverse=True))
+        groups: dict[str, dict[tuple[Phase, Phase, float], tuple[StageKey, Stage]]] = {}
+        for (name, route), stage in stages.items():
+            kind = (stage.phase, stage.before, stage.canary_percent)
+            groups.setdefault(name, {}).setdefault(kind, ((name, route), stage))
+        self._by_name = {name: tuple(group.values()) for name, group in groups.items()}
+
+    def matching(self, route: str) -> tuple[str, ...]:
+        """Return the configured routes that hold a path, the longest first, all of them last."""
+        known = self._known
+        found = [
+            piece for size in self._lengths if (piece := route[:size]) in known and is_below(route, piece)
         ]
-        return max(fitting, key=lambda item: PHASES.index(item[1].phase_for(partner)))
+        return (*found, EVERYWHERE)
+
+    def possible(self, partner: str | None) -> tuple[tuple[StageKey, Stage], ...]:
+        """Return a stage of each kind that a partner's requests can get, on whatever route."""
+        own = self._by_name.get(partner, ()) if partner else ()
+        if partner in self._own_everywhere:  # it comes before whatever there is for everyone
+            return own
+        return (*own, *self._by_name[EVERYONE])
 
 
-def is_below(path: str, route: str) -> bool:
-    """Return whether a path is a route or lies below it: ``/pay`` holds ``/pay/1`` and not ``/payment``."""
-    return path == route or path.startswith(route if route.endswith("/") else route + "/")
+def folded(plan: Plan) -> Plan:
+    """Return a plan whose routes are in lower case; of two that become one, the stricter stage stays."""
+    if all(route_of(route, fold_case=True) == route for route in plan.routes):
+        return plan
+    stages: dict[StageKey, Stage] = {}
+    for (name, route), stage in plan.stages.items():
+        key = (name, (route_of(route, fold_case=True) or route) if route else route)
+        stages[key] = max(stages.get(key, stage), stage, key=_strictness)
+    return replace(plan, stages=stages)
 
 
-def _path(target: str) -> str:
-    """Return the path of a request target: without its query."""
-    return target.partition("?")[0].partition("#")[0]
-
-
-def has_two_readings(target: str) -> bool:
-    """Return whether servers may disagree about a path: dots, doubled or escaped slashes, escaped letters."""
-    return _TWO_READINGS.search(_path(target)) is not None or not target.startswith("/")
+def _strictness(stage: Stage) -> tuple[int, int, float]:
+    return PHASES.index(stage.phase), PHASES.index(stage.before), stage.canary_percent

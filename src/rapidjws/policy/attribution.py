@@ -1,0 +1,160 @@
+"""Whose request it is: named by the gateway, proven by a signature, or only claimed by the token.
+
+Nobody profits from being unattributed. A claim alone never makes a stage milder, and never counts as a
+partner's own evidence: a stranger can write any ``iss`` into a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from rapidjws.engine.result import VerifiedJWS
+from rapidjws.errors import error_for
+from rapidjws.policy.stages import EVERYONE, EVERYWHERE, PHASES, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from rapidjws.engine.decision import Names, Settled
+    from rapidjws.engine.snapshot import Token
+    from rapidjws.policy.partner import Partner
+
+Unattributed = Literal["default", "strictest"]
+UNATTRIBUTED: Final[tuple[Unattributed, ...]] = ("default", "strictest")
+"""What a request gets that nobody can be attributed to: everyone's stage, or the strictest partner's."""
+
+By = Literal["gateway", "issuer", "claim", "several", "nobody"]
+
+WAYS_OUT: Final = 'server.partner_header, or rollout.unattributed = "default" or "strictest"'
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Whose request it is, and whose stages count.
+
+    Attributes:
+        partner: The partner that it is attributed to, or None.
+        by: What by: the gateway named it, its issuer's key verified the signature, the token only claims it,
+            several partners fit, or nothing is known.
+        candidates: The partners whose stages count; the strictest one holds.
+        falls_back: Whether the stage of unattributed requests counts as well.
+        named: The configured partners that the gateway named.
+        claimed: The partners whose issuer or key an unverified token names, where the gateway named nobody.
+    """
+
+    partner: str | None
+    by: By
+    candidates: tuple[str, ...]
+    falls_back: bool
+    named: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+
+
+NOBODY: Final = Attribution(None, "nobody", (), falls_back=True)
+
+
+def names_in(partner: Names) -> tuple[str, ...]:
+    """Return the names that a gateway gave, each once; several may stand in one value, joined by commas."""
+    if partner is None:
+        return ()
+    values = (partner,) if isinstance(partner, str) else partner
+    if len(values) == 1 and "," not in values[0]:
+        return values if values[0] else ()
+    names = (name.strip() for value in values for name in value.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def owners_of(partners: Iterable[Partner]) -> dict[str, tuple[str, ...]]:
+    """Return iss -> the partners that may use it."""
+    owners: dict[str, tuple[str, ...]] = {}
+    for partner in partners:
+        for iss in dict.fromkeys(partner.issuers):
+            owners[iss] = (*owners.get(iss, ()), partner.name)
+    return owners
+
+
+def attribute(
+    settled: Settled,
+    *,
+    names: tuple[str, ...],
+    token: Token | None,
+    partners: Mapping[str, Partner],
+    owners: Mapping[str, tuple[str, ...]],
+    named_issuers: Callable[[Token], tuple[str, ...]] | None,
+) -> Attribution:
+    """Return whose request it is.
+
+    Args:
+        settled: What verification found.
+        names: What the gateway says, see ``names_in``.
+        token: The token, or None.
+        partners: The configured partners by name.
+        owners: iss -> partners, see ``owners_of``.
+        named_issuers: Gives the issuers that an unverified token names, or None.
+    """
+    issuer = settled.issuer
+    proven = owners.get(issuer, ()) if issuer is not None else ()
+    claimed: tuple[str, ...] = ()
+    if issuer is None and owners and token and named_issuers and not isinstance(settled, VerifiedJWS):
+        named = named_issuers(token)
+        claimed = tuple(dict.fromkeys(name for iss in named for name in owners.get(iss, ())))
+    known = tuple(name for name in names if name in partners)
+    if len(names) == 1 and known:
+        others = () if known[0] in proven or known[0] in claimed else (*proven, *claimed)
+        return Attribution(known[0], "gateway", (*known, *others), falls_back=False, named=known)
+    if not names and len(proven) == 1:
+        return Attribution(proven[0], "issuer", proven, falls_back=False)
+    candidates = tuple(dict.fromkeys((*known, *proven, *claimed)))
+    if not candidates:
+        return NOBODY
+    certain = len(known) == len(names) and bool(known or proven)
+    by: By = "several" if known or proven else "claim"
+    return Attribution(
+        None, by, candidates, falls_back=not certain, named=known, claimed=() if known else claimed
+    )
+
+
+def check_attribution(
+    plan: Plan,
+    partners: Mapping[str, Partner],
+    *,
+    unattributed: Unattributed | None,
+    partners_named: bool,
+) -> None:
+    """Refuse a plan with a stage stricter than the default that nothing attributes requests to.
+
+    Args:
+        plan: The plan.
+        partners: The configured partners by name.
+        unattributed: The operator's written choice, or None.
+        partners_named: Whether the gateway names the partner of each request.
+
+    Raises:
+        ConfigurationError: ``attribution_missing``, with the ways out.
+    """
+    if partners_named or unattributed == "strictest":
+        return
+    canary = any(stage.canary_percent < 100 for (name, _), stage in plan.stages.items() if name == EVERYONE)
+    own = plan.names_with_stages()
+    for name, partner in partners.items():
+        if not canary and name not in own:
+            continue
+        found = _stricter(plan, name)
+        if found is None:
+            continue
+        if unattributed is None:
+            raise error_for("attribution_missing", f"partner {name}", WAYS_OUT, found)
+        if not tuple(partner.issuers):
+            expected = 'issuers of its own, server.partner_header, or unattributed = "strictest"'
+            raise error_for("attribution_missing", f"partner {name}", expected, found)
+
+
+def _stricter(plan: Plan, name: str) -> str | None:
+    """Return in words where a partner's stage is stricter than everybody's, or None."""
+    for route in (EVERYWHERE, *plan.routes):
+        mine = plan.find(name, route)[1].phase_for(name)
+        default = plan.find(None, route)[1].phase_for(None)
+        if PHASES.index(mine) > PHASES.index(default):
+            return f"{mine}, by default {default}"
+    return None
