@@ -19,11 +19,11 @@ from rapidjws.cli.rollout_show import show_report
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.config import read_file
 from rapidjws.policy.plots import when
-from rapidjws.policy.readiness import readiness
+from rapidjws.policy.readiness import readiness, uncertain_lines
 from rapidjws.policy.readiness_html import page
 from rapidjws.policy.rollout import Rollout
 from rapidjws.policy.sections import key_sources_of, moment_s, rollout_from
-from rapidjws.policy.stages import checked_phase
+from rapidjws.policy.stages import canary_position, checked_phase
 from rapidjws.policy.state import plan_members
 
 rollout = typer.Typer(help="Look at a rollout, and change it while it runs.", no_args_is_help=True)
@@ -42,8 +42,13 @@ def _group() -> None:
     """Look at a rollout, and change it while it runs."""
 
 
-def load(config: Path) -> Rollout:
-    """Return the rollout of a configuration whose state is shared; raises ConfigurationError."""
+def load(config: Path, *, for_reading: bool = True) -> Rollout:
+    """Return the rollout of a configuration whose state is shared; raises ConfigurationError.
+
+    Args:
+        config: The file.
+        for_reading: Whether nobody is promoted by it: then nothing need tell whose a request is.
+    """
     found = read_file(config)[1]
     if "state" not in found.get("rollout", {}):
         raise error_for("configuration_invalid", "rollout.state", "a folder that the workers share", "none")
@@ -55,6 +60,8 @@ def load(config: Path) -> Rollout:
         folder=config.parent,
         issuer_leeway_s=leeway_s,
         key_sources=key_sources_of(found["issuers"]),
+        partners_named="partner_header" in found.get("server", {}),
+        for_reading=for_reading,
     )
 
 
@@ -68,13 +75,45 @@ def _login() -> str:
 
 def _change(command: str, config: Path, action: Callable[[Rollout, str], object], by: str | None) -> None:
     try:
-        one = load(config)
+        one = load(config, for_reading=command != "promote")
         action(one, by or _login())
     except RapidJWSError as refused:
         print(f"rapidjws rollout {command}: {refused}", file=sys.stderr)
         raise typer.Exit(2 if command == "status" else 1) from None
     entry = one.history()[-1]
     print(f"{entry.action}: {entry.before or '-'} -> {entry.after or '-'} (revision {entry.revision})")
+
+
+def _print_held(one: Rollout, partner: str | None, route: str) -> None:
+    """Say what a promotion lacks, how much, until when, and how to override it."""
+    for objection in one.objections(partner, route):
+        print(f"  needed: {objection.expected}; found: {objection.actual}", file=sys.stderr)
+        print(f"  may be met: {objection.until}", file=sys.stderr)
+    for line in uncertain_lines(one, partner, int(time.time())):
+        print(f"  {line}", file=sys.stderr)
+    print("  override: --force; the history keeps that it was forced, and --why", file=sys.stderr)
+
+
+def _print_after(one: Rollout, partner: str | None, route: str, canary: float) -> None:
+    """Say who stays behind after a promotion for everyone, and what makes it uncertain."""
+    for line in uncertain_lines(one, partner, int(time.time())):
+        print(line)
+    if partner is not None:
+        return
+    entries = one.history()[:-1]
+    behind = one.left_behind(route)
+    for left in behind:
+        made = [one for one in entries if (one.partner, one.route) == (left.partner, left.route)]
+        why = f", by {made[-1].action} of {made[-1].by}" if made else ""
+        said = f": {made[-1].why}" if made and made[-1].why else ""
+        whose = left.partner or "everyone"
+        where = f" on {left.route}" if left.route else ""
+        print(f"stays behind: {whose}{where}, a stage of its own ({left.phase}{why}{said})")
+    if any(left.partner for left in behind):
+        print("take partners along: --including-partners, or promote each with --partner")
+    if canary < 100:
+        outside = sum(canary_position(name) >= canary for name in one.partners)
+        print(f"wait for the canary to grow: {outside} of {len(one.partners)} partners")
 
 
 @rollout.command()
@@ -89,10 +128,24 @@ def promote(
     why: Why = "",
     by: By = None,
     force: Annotated[bool, typer.Option("--force", help="Override the guard rails.")] = False,
+    including_partners: Annotated[
+        bool,
+        typer.Option("--including-partners", help="Take partners with milder stages of their own along."),
+    ] = False,
 ) -> None:
     """Go on to a stricter phase: exit 0, or 1 where it is refused."""
 
     def act(one: Rollout, who: str) -> object:
+        try:
+            step(one, who)
+        except RapidJWSError as refused:
+            if refused.code == "guard_rails_not_met":
+                done.append(one)
+            raise
+        done.append(one)
+        return None
+
+    def step(one: Rollout, who: str) -> object:
         return one.promote(
             by=who,
             partner=partner,
@@ -103,9 +156,17 @@ def promote(
             if_revision=if_revision,
             why=why,
             force=force,
+            including_partners=including_partners,
         )
 
-    _change("promote", config, act, by)
+    done: list[Rollout] = []
+    try:
+        _change("promote", config, act, by)
+    except typer.Exit:
+        if done:
+            _print_held(done[0], partner, route)
+        raise
+    _print_after(done[0], partner, route, canary)
 
 
 @rollout.command()

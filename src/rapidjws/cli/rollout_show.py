@@ -51,6 +51,7 @@ def show_report(found: Readiness) -> None:
         cells = (one.partner, one.phase, *counts, latency, verdict)
         table.add_row(*(escape(str(cell)) for cell in cells), style=style)
     console.print(table)
+    print_unattributed(console, found)
     failures = [
         (one.partner, seen.name, seen.count, when(seen.first_s), when(seen.last_s))
         for one in found.partners
@@ -72,6 +73,22 @@ def show_report(found: Readiness) -> None:
     ]  # fmt: skip
     if shadow:
         console.print(_table("beside the incumbent", _SHADOW, shadow))
+
+
+def print_unattributed(console: Console, found: Readiness) -> None:
+    """Say how many requests nobody could be attributed to, and which promotions that makes uncertain."""
+    total, failed = found.unattributed, found.unattributed_failed
+    console.print(f"attributed to nobody: {total} requests, {failed} without a good token")
+    claims = [
+        (one.partner, seen.name, seen.count, when(seen.first_s), when(seen.last_s))
+        for one in found.partners
+        for seen in one.claims
+    ]
+    if claims:
+        console.print(_table("claimed: unverified tokens that name a partner", _FAILS, claims))
+    uncertain = [(one.partner, one.uncertain) for one in found.partners if one.uncertain]
+    if uncertain:
+        console.print(_table("uncertain promotions", ("partner", "why"), uncertain))
 
 
 def show_notice(notice: Notice) -> None:

@@ -68,6 +68,7 @@ def load(path: Path) -> Served:
         issuer_leeway_s=min(issuer.leeway_s for issuer in engine.issuers),
         shadow=shadow_from(config.section("shadow") or {}),
         key_sources=key_sources_of(read_file(path)[1]["issuers"]),
+        partners_named="partner_header" in (config.section("server") or {}),
     )
     relay.hand_to(rollout.note)
     engine.rollout = rollout

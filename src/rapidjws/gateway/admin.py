@@ -36,7 +36,17 @@ Reply = tuple[int, dict[str, Any]]
 _TEXTS: Final = ("by", "partner", "route", "to", "why", "kid", "thumbprint", "issuer", "jti")
 _NUMBERS: Final = ("canary_percent", "enforce_on_s", "issued_before")
 _FIELDS: Final = {
-    "promote": ("by", "partner", "route", "to", "canary_percent", "enforce_on_s", "why", "force"),
+    "promote": (
+        "by",
+        "partner",
+        "route",
+        "to",
+        "canary_percent",
+        "enforce_on_s",
+        "why",
+        "force",
+        "including_partners",
+    ),
     "rollback": ("by", "partner", "route", "to", "why"),
     "freeze": ("by", "why"),
     "thaw": ("by", "why"),
@@ -66,7 +76,7 @@ class AdminActions:
         self._shared = shared
         self._digest = None if secret is None else hashlib.sha256(secret.encode()).digest()
         self._alone = shared.settings.workers == 1
-        self._doing: dict[str, tuple[Kind, Callable[[dict[str, Any]], None]]] = {
+        self._doing: dict[str, tuple[Kind, Callable[[dict[str, Any]], dict[str, Any] | None]]] = {
             "promote": ("rollout", self._promote),
             "rollback": ("rollout", self._rollback),
             "freeze": ("rollout", self._freeze),
@@ -100,7 +110,7 @@ class AdminActions:
             return 405, {"error": "method_not_allowed"}
         kind, act = self._doing[name]
         try:
-            act(_arguments(name, body))
+            told = act(_arguments(name, body))
         except Refused as refused:
             return refused.reply
         except ConfigurationError as refused:
@@ -109,7 +119,7 @@ class AdminActions:
             return 503, {"error": fault.code, "detail": str(fault)}
         changes = self._shared.board.announce(kind, started_ns)
         whole = self._shared.board.wait(changes, WAIT_S)
-        return 200 if whole else 202, self._status()
+        return 200 if whole else 202, {**self._status(), **(told or {})}
 
     def _knows(self, authorization: list[str]) -> bool:
         """Return whether a caller shows the secret; how long it takes does not depend on what it shows."""
@@ -135,8 +145,12 @@ class AdminActions:
             raise Refused(409, "rollout.state: the workers share no folder")
         return rollout
 
-    def _promote(self, found: dict[str, Any]) -> None:
-        self._rollout_kept().promote(**found)
+    def _promote(self, found: dict[str, Any]) -> dict[str, Any] | None:
+        rollout = self._rollout_kept()
+        rollout.promote(**found)
+        if found.get("partner") is not None:
+            return None
+        return {"left_behind": [asdict(one) for one in rollout.left_behind(found.get("route", ""))]}
 
     def _rollback(self, found: dict[str, Any]) -> None:
         self._rollout_kept().rollback(**found)

@@ -49,7 +49,7 @@ class ServerSettings:
         prefix: The path under which requests are decided; what follows it is the route (Envoy).
         route_headers: Headers that name the route where nothing follows the prefix; the gateway sets them.
         partner_header: The header in which the gateway names the partner it authenticated, or None. The
-            gateway must overwrite what a client sends under it.
+            gateway must overwrite what a client sends under it; two of them get the strictest stage of both.
         place: Where tokens stand.
         realm: The ``realm`` of challenges.
         max_header_bytes: Largest head of a request.

@@ -8,6 +8,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.gateway.connection import Listening
 
 if TYPE_CHECKING:
+    from rapidjws.engine.decision import Asked, Names
     from rapidjws.gateway.board import Board
     from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 PREHEATED: Final = 4
 """Keys whose tables are asked for at once, some milliseconds each: a rotated key is hot from the start."""
+
+
+def _names(values: list[bytes]) -> Names:
+    """Return what headers name: one value as it is, several as a tuple, of which the strictest holds."""
+    if len(values) == 1:
+        return values[0].decode("latin-1")
+    return tuple(value.decode("latin-1") for value in values) or None
 
 
 class Shared(Listening):
@@ -53,10 +61,8 @@ class Shared(Listening):
         guard = self.engine._snapshot.guard
         return guard is not None and guard.blocking
 
-    def asked(
-        self, headers: list[tuple[bytes, bytes]], target: bytes | None
-    ) -> tuple[bytes | None, str | None, str | None]:
-        """Return token, partner and route that a request asks about.
+    def asked(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> Asked:
+        """Return token, partner and route that a request asks about; several of either as they came.
 
         Args:
             headers: Lower-case names and values.
@@ -72,12 +78,10 @@ class Shared(Listening):
                 partner.append(value)
             elif name in self.route_fields:
                 named.append(value)
-        route = target
-        if route is None:  # two headers are two readings: the strictest stage holds
-            route = named[0] if len(named) == 1 else b"//" if named else b""
-        who = partner[0].decode("latin-1") if len(partner) == 1 else None
-        token = self.settings.place.token(found, route.partition(b"?")[2])
-        return token, who, route.decode("latin-1") or None
+        routes = named if target is None else [target]
+        query = b"&".join(route.partition(b"?")[2] for route in routes)
+        token = self.settings.place.token(found, query)
+        return token, _names(partner), _names(routes)
 
     def catch_up(self) -> None:
         """Take over what other workers were told; one look at shared memory where there is nothing."""

@@ -167,16 +167,6 @@ class Evidence:
                 tally.last_failed_s = max(tally.last_failed_s, part.last_failed_s)
         return tally
 
-    def nobodys(self, route: str, since_s: int, *, until_s: int | None = None) -> Tally:
-        """Return the tally of requests that nobody could be attributed to; see ``tally``."""
-        tally = Tally()
-        for (name, path), row in self.rows().items():
-            if not name and route in ("", path):
-                part = row.since(since_s, until_s)
-                tally.total += part.total
-                tally.failed += part.failed
-        return tally
-
 
 def _renew(evidence: weakref.ref[Evidence]) -> None:
     found = evidence()

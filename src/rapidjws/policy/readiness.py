@@ -55,6 +55,8 @@ class PartnerReadiness:
         unknown_kids: Kids that no key has.
         other_algorithms: Algorithms of tokens that were refused for them.
         enforce_on_s: The announced date of enforcement for it, seconds since the epoch, or None.
+        claims: Requests of nobody's whose unverified token names it, by code: its own, or a stranger's.
+        uncertain: Why its promotion is uncertain, in a sentence; ``""`` where it is not.
     """
 
     partner: str
@@ -76,6 +78,8 @@ class PartnerReadiness:
     unknown_kids: tuple[Seen, ...] = ()
     other_algorithms: tuple[Seen, ...] = ()
     enforce_on_s: int | None = None
+    claims: tuple[Seen, ...] = ()
+    uncertain: str = ""
 
     @property
     def is_known(self) -> bool:
@@ -115,6 +119,8 @@ class Readiness:
         p99_us: 99 of 100.
         shadow: What the comparison with an incumbent came to.
         escalations: What is to be taken up with whom.
+        unattributed: Requests that nobody could be attributed to, within the guard rails' window.
+        unattributed_failed: Those of them without a good token.
     """
 
     at_s: int
@@ -124,6 +130,8 @@ class Readiness:
     p99_us: float = 0.0
     shadow: tuple[Compared, ...] = ()
     escalations: tuple[Escalation, ...] = ()
+    unattributed: int = 0
+    unattributed_failed: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
@@ -146,11 +154,13 @@ def readiness(rollout: Rollout, now_s: int) -> Readiness:
     for (name, _), row in counts.rows.items():
         sums.setdefault(name, Row()).add(row)
         total.add(row)
+    nobody = sums.get("", Row()).since(now_s - rollout.guard_rails.window_s, now_s)
     rows = [
-        _partner(rollout, partner, sums.get(name, Row()), now_s) for name, partner in rollout.partners.items()
+        _partner(rollout, partner, sums.get(name, Row()), now_s, nobody)
+        for name, partner in rollout.partners.items()
     ]
     if "" in sums:
-        rows.append(_partner(rollout, None, sums[""], now_s))
+        rows.append(_partner(rollout, None, sums[""], now_s, Tally()))
     return Readiness(
         at_s=now_s,
         frozen=rollout.state.plan().frozen,
@@ -164,10 +174,41 @@ def readiness(rollout: Rollout, now_s: int) -> Readiness:
             for seen in _seen(row.shadow)
         ),
         escalations=escalations(rollout, counts, now_s),
+        unattributed=nobody.total,
+        unattributed_failed=nobody.failed,
     )
 
 
-def _partner(rollout: Rollout, partner: Partner | None, row: Row, now_s: int) -> PartnerReadiness:
+def uncertain_lines(rollout: Rollout, partner: str | None, now_s: int) -> list[str]:
+    """Return why the promotion of a partner, or of any of all, is uncertain, a line each."""
+    report = readiness(rollout, now_s)
+    return [
+        f"uncertain: {one.partner}: {one.uncertain}"
+        for one in report.partners
+        if one.uncertain and partner in (None, one.partner)
+    ]
+
+
+def _uncertain(rollout: Rollout, own: Tally, nobody: Tally) -> str:
+    """Return why a partner's promotion is uncertain, or ``""``.
+
+    It is where the guard rails would object if the failed requests of nobody's were its own: those that name
+    it, and, where no gateway names partners, all of them.
+    """
+    rails = rollout.guard_rails
+    failed = min(own.claimed, nobody.failed) if rollout.partners_named else nobody.failed
+    if not failed:
+        return ""
+    total = own.total + failed
+    if (own.failed + failed) / total <= rails.max_error_rate:
+        return ""
+    named = f", {own.claimed} of them name it" if own.claimed else ""
+    return f"{failed} requests without a good token could be attributed to nobody{named}"
+
+
+def _partner(
+    rollout: Rollout, partner: Partner | None, row: Row, now_s: int, nobody: Tally
+) -> PartnerReadiness:
     rules = rollout.default if partner is None else partner
     name = None if partner is None else partner.name
     stage = rollout.state.plan().find(name, EVERYWHERE)[1]
@@ -194,6 +235,10 @@ def _partner(rollout: Rollout, partner: Partner | None, row: Row, now_s: int) ->
         unknown_kids=_seen(row.kids),
         other_algorithms=_seen(row.other_algs),
         enforce_on_s=max(dates, default=None),
+        claims=_seen(row.claims),
+        uncertain=""
+        if partner is None
+        else _uncertain(rollout, row.since(now_s - rollout.guard_rails.window_s, now_s), nobody),
     )
 
 

@@ -43,7 +43,7 @@ def page(report: Readiness) -> str:
         '<table><tr><th>Partner</th><th>Phase</th><th class="n">Requests</th><th class="n">Verified</th>'
         '<th class="n">Last day</th><th class="n">Failed</th><th class="n">p50 / p99 &micro;s</th>'
         f"<th>Refused, if tomorrow were enforced</th></tr>{rows}</table>"
-        f"{_escalations(report.escalations)}{_shadow(report.shadow)}{parts}</body></html>"
+        f"{_unattributed(report)}{_escalations(report.escalations)}{_shadow(report.shadow)}{parts}</body></html>"
     )
 
 
@@ -55,6 +55,20 @@ def _row(one: PartnerReadiness) -> str:
         f'<td class="n">{one.requests}</td><td class="n">{one.verified}</td><td class="n">{one.recent}</td>'
         f'<td class="n">{one.recent_failed}</td><td class="n">{one.p50_us:.0f} / {one.p99_us:.0f}</td>'
         f'<td class="{style}">{verdict}: {escape(one.why)}</td></tr>'
+    )
+
+
+def _unattributed(report: Readiness) -> str:
+    """Return how many requests nobody could be attributed to, and which promotions that makes uncertain."""
+    rows = "".join(
+        f"<tr><td>{escape(one.partner)}</td><td>{escape(one.uncertain)}</td></tr>"
+        for one in report.partners
+        if one.uncertain
+    )
+    table = f"<table><tr><th>Partner</th><th>Promotion uncertain</th></tr>{rows}</table>" if rows else ""
+    return (
+        f"<p>Attributed to nobody: {report.unattributed} requests, {report.unattributed_failed} without "
+        f"a good token.</p>{table}"
     )
 
 
@@ -96,6 +110,7 @@ def _section(one: PartnerReadiness) -> str:
         ("Algorithm", one.algorithms),
         ("Unknown kid", one.unknown_kids),
         ("Algorithm refused", one.other_algorithms),
+        ("Claimed by unverified tokens", one.claims),
     )
     return (
         f"<h2>{escape(one.partner)}</h2><p class='quiet'>{escape(one.phase)}{contact}, {one.refused} refused"

@@ -74,7 +74,7 @@ class RolloutChanges:
                 the same one, only the first is made.
             why: The reason, for the history.
             force: Whether the guard rails are overridden; the history says so.
-            including_partners: Whether partners with milder stages of their own go along, if their rails agree.
+            including_partners: Whether partners with milder stages of their own go along; each is checked.
 
         Returns:
             The new plan; ``left_behind`` says who did not come along.

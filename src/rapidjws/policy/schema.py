@@ -85,6 +85,8 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "window_s": WHOLE,
         "automatic_rollback": SWITCH,
         "rollback_error_rate": NUMBER,
+        "unattributed": TEXT,
+        "case_insensitive_routes": SWITCH,
     },
     "shadow": {
         "incumbent": TEXT,

@@ -102,6 +102,8 @@ def rollout_from(
     issuer_leeway_s: int,
     shadow: Shadow | None = None,
     key_sources: Mapping[str, str] | None = None,
+    partners_named: bool = False,
+    for_reading: bool = False,
 ) -> Rollout:
     """Return the rollout of a configuration file; without a section ``rollout``, enforcement.
 
@@ -112,9 +114,12 @@ def rollout_from(
         issuer_leeway_s: The smallest leeway of the issuers.
         shadow: A comparison with an incumbent, or None.
         key_sources: JWK Set URL -> ``iss``.
+        partners_named: Whether the gateway names the partner of each request.
+        for_reading: Whether nobody is promoted by it: a plan that lacks a way to attribute requests can then
+            be looked at, and taken back.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``.
+        ConfigurationError: ``configuration_invalid``, ``attribution_missing``.
     """
     until = section.get("enforce_on")
     enforce_on_s = None if until is None else moment_s("rollout.enforce_on", until)
@@ -131,6 +136,9 @@ def rollout_from(
         issuer_leeway_s=issuer_leeway_s,
         shadow=shadow,
         key_sources=key_sources,
+        unattributed=section.get("unattributed", "strictest" if for_reading else None),
+        partners_named=partners_named,
+        case_insensitive_routes=section.get("case_insensitive_routes", False),
     )
 
 
