@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import typer
 
+from rapidjws import _files
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
 
@@ -43,12 +43,11 @@ def read_key(
 
 def write_secret(command: str, path: Path, octets: bytes, *, force: bool) -> None:
     """Write a secret with mode 0600 from its first byte on; never over a file, unless forced."""
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        descriptor = os.open(path, flags, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            os.chmod(path, 0o600)
-            file.write(octets)
+        if force:
+            _files.replace(path, octets)
+        else:
+            _files.write_new(path, octets)
     except FileExistsError:
         raise usage(command, f"{path} exists; --force replaces it") from None
     except OSError as fault:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from rapidjws import _files
 from rapidjws.cli.files import read_key, usage, write_secret
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose import _pyca
@@ -54,7 +55,7 @@ def jwk(
     elif out is None:
         sys.stdout.buffer.write(octets)
     else:
-        out.write_bytes(octets)
+        _files.write_output(out, octets)
 
 
 def _read(source: Path, *, private: bool, alg: str | None) -> JWK:

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from rapidjws import _files
 from rapidjws.cli.rollout import AsJSON, Config, load
 from rapidjws.cli.rollout_show import show_notice
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.config import read_file
-from rapidjws.policy.mailing import MailServer, Sending, SentLog, as_dict, send
+from rapidjws.policy.mailing import MailServer, Sending, SentLog, SentStates, as_dict, send
 from rapidjws.policy.notices import Notice, notices_for, templates_from
 from rapidjws.policy.readiness import readiness
 
@@ -33,8 +34,8 @@ def _server(section: dict[str, Any], folder: Path) -> MailServer:
     kept = settings.pop("password_file", None)
     if kept is not None:
         try:
-            with open(folder / kept, "rb") as file:
-                settings["password"] = file.read(PASSWORD_MAX_BYTES).decode("utf-8").strip()
+            octets = _files.read_trusted(folder / kept, PASSWORD_MAX_BYTES)
+            settings["password"] = octets.decode("utf-8").strip()
         except (OSError, ValueError) as fault:
             found = type(fault).__name__
             raise error_for("configuration_invalid", "notices.password_file", "a file", found) from None
@@ -92,7 +93,7 @@ def _line(one: Sending) -> str:
     return f"{one.partner} <{one.to}>: {words[one.outcome]}"
 
 
-def _show(notices: tuple[Notice, ...], states: dict[str, str], *, as_json: bool) -> None:
+def _show(notices: tuple[Notice, ...], states: SentStates, *, as_json: bool) -> None:
     for notice in notices:
         if as_json:
             members = {"partner": notice.partner, "to": notice.to, "subject": notice.subject}

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rapidjws import _files
 from rapidjws.cli.rollout_show import show_report
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.config import read_file
@@ -233,7 +234,7 @@ def report(
     """Say which partners are ready: exit 0 if nobody would be refused tomorrow, else 1."""
     found = readiness(_read("report", config), int(time.time()))
     if html is not None:
-        html.write_text(page(found), encoding="utf-8")
+        _files.write_output(html, page(found).encode())
     if as_json:
         print(json.dumps(found.as_dict()))
     elif html is None:

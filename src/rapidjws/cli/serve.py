@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.server import Served
@@ -28,8 +29,7 @@ SECRET_MAX_BYTES = 4096
 def _secret(path: Path, place: str) -> str:
     """Return the secret in a file; raises ConfigurationError."""
     try:
-        with path.open("rb") as file:
-            return file.read(SECRET_MAX_BYTES).decode("utf-8").strip()
+        return _files.read_trusted(path, SECRET_MAX_BYTES).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as fault:
         raise error_for("configuration_invalid", place, "a file to read", type(fault).__name__) from None
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws import _native
+from rapidjws import _files, _native
 from rapidjws.diagnose.case import json_object
 from rapidjws.diagnose.subject import read_keys
 from rapidjws.errors import error_for
@@ -230,6 +229,4 @@ def _write_all(folder: Path, files: dict[str, bytes], alg: str) -> None:
 def _write(path: Path, octets: bytes, *, secret: bool = False) -> None:
     """Write a file; a secret for its owner's eyes only."""
     mode = stat.S_IRUSR | stat.S_IWUSR if secret else 0o644
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
+    _files.replace(path, octets, mode=mode, sync=False)

@@ -6,6 +6,7 @@ that lock.
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from rapidjws.engine.revocations import Revocation, Revocations
 from rapidjws.engine.seams import Event, KeySource, KeyState, tell
 from rapidjws.engine.skew import SkewMeter
 from rapidjws.engine.verifier import token_limit
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class ChangingKeys(SnapshotHolder):
 
     __slots__ = (
         "_events",
+        "_is_lost",
         "_issuers",
         "_keys",
         "_meters",
@@ -85,6 +87,7 @@ class ChangingKeys(SnapshotHolder):
         self._events = events
         self._skew_every = skew_every
         self._store = revocations
+        self._is_lost = False  # the store lost its list, and its owner chose to refuse meanwhile
         self._unsent: tuple[Revocation, ...] = ()  # hold here, but the store does not have them (yet)
         self._revocations = Revocations(() if revocations is None else revocations.load())
         self._meters = {iss: SkewMeter() for iss in self._issuers}
@@ -263,6 +266,8 @@ class ChangingKeys(SnapshotHolder):
             for number, iss in enumerate(self._issuers)
             if self._states[iss].keys is None
         }
+        if self._is_lost:
+            unavailable = dict.fromkeys(range(len(self._issuers)), "revocation_store_unavailable")
         if not (unavailable or self._sources or self._revocations.on_keys):
             return None
         done = set() if before is None else before.accepted
@@ -281,6 +286,8 @@ class ChangingKeys(SnapshotHolder):
 
     def _filtered(self, around: Around | None) -> list[IssuerKeys]:
         """Return the issuers' keys without those revoked, and note the latter."""
+        if around is not None and self._is_lost:  # no token can be known not to be revoked
+            return [keys.without(lambda _: True)[0] for keys in self._keys.values()]
         if around is None or not self._revocations.on_keys:
             return list(self._keys.values())
         kept: list[IssuerKeys] = []
@@ -344,11 +351,13 @@ class ChangingKeys(SnapshotHolder):
         revocation = Revocation(
             kid=kid, thumbprint=thumbprint, issuer=issuer, jti=jti, issued_before=issued_before
         )
-        self._unsent = (*self._unsent, revocation)
-        self._set_revocations(lambda listed: (*listed, revocation))
+        with self._change:
+            self._unsent = (*self._unsent, revocation)
+            self._set_revocations(lambda listed: (*listed, revocation))
         if self._store is not None:
             self._store.add(revocation)
-        self._unsent = tuple(one for one in self._unsent if one != revocation)
+        self._forget_unsent(revocation)
+        self._take_over_revocations()
         return revocation
 
     def unrevoke(self, revocation: Revocation) -> bool:
@@ -364,11 +373,21 @@ class ChangingKeys(SnapshotHolder):
             DependencyUnavailable: ``revocation_store_unavailable``: it is lifted here only.
         """
         was_there = revocation in self._revocations.listed
-        self._unsent = tuple(one for one in self._unsent if one != revocation)
+        self._forget_unsent(revocation)
         self._set_revocations(lambda listed: [one for one in listed if one != revocation])
         if self._store is not None:
             self._store.remove(revocation)
+        self._take_over_revocations()
         return was_there
+
+    def _forget_unsent(self, revocation: Revocation) -> None:
+        with self._change:
+            self._unsent = tuple(one for one in self._unsent if one != revocation)
+
+    def _take_over_revocations(self) -> None:
+        """Go by what the store says after a change of ours: others may have changed it before or since."""
+        with contextlib.suppress(RapidJWSError):  # what was changed here holds here until the store is back
+            self._revocations_changed()
 
     def revocations(self) -> tuple[Revocation, ...]:
         """Return all revocations that hold."""
@@ -378,7 +397,10 @@ class ChangingKeys(SnapshotHolder):
         """Take over what the store has now; called by it when others changed the list."""
         store = self._store
         if store is not None:
-            self._set_revocations(lambda _: (*store.load(), *self._unsent))
+            with self._change:
+                listed = store.load()
+                self._is_lost = getattr(store, "is_lost", False) is True
+                self._set_revocations(lambda _: (*listed, *self._unsent))
 
     def _set_revocations(self, change: Callable[[tuple[Revocation, ...]], Iterable[Revocation]]) -> None:
         started = monotonic()

@@ -11,13 +11,11 @@ import mmap
 import os
 import signal
 import struct
-import tempfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from rapidjws import _files
 
 Kind = Literal["rollout", "revocations", "config", "keys"]
 KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "config", "keys")
@@ -53,10 +51,9 @@ class Board:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (for the board's life)
-        size = _HEAD.size + workers * _SLOT.size
-        self._file.truncate(size)
-        self._memory = mmap.mmap(self._file.fileno(), size)
+        self._lock = _files.ForkedLock()
+        # of no file: what could be shortened, or has no room on a full disk, would kill who touches it
+        self._memory = mmap.mmap(-1, _HEAD.size + workers * _SLOT.size)
 
     def counters(self) -> bytes:
         """Return the counters as octets: as they were where nothing changed."""
@@ -72,7 +69,7 @@ class Board:
         Returns:
             How many changes there were by now.
         """
-        with self._exclusively():
+        with self._lock:
             *counts, _ = _HEAD.unpack_from(self._memory)
             counts[KINDS.index(kind)] += 1
             _HEAD.pack_into(self._memory, 0, *counts, since_ns)
@@ -123,21 +120,10 @@ class Board:
     def close(self) -> None:
         """Let the memory go."""
         self._memory.close()
-        self._file.close()
+        self._lock.close()
 
     def _at(self, index: int) -> int:
         return _HEAD.size + index * _SLOT.size
-
-    @contextlib.contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        """Keep other workers' announcements out."""
-        import fcntl
-
-        fcntl.lockf(self._file.fileno(), fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._file.fileno(), fcntl.LOCK_UN)
 
 
 def _sum(counters: bytes) -> int:

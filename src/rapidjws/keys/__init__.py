@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from rapidjws.keys.hook import RotatedHook
     from rapidjws.keys.kept import KeptVerifier
     from rapidjws.keys.remote import RemoteJWKS, SourceStatus
-    from rapidjws.keys.revocation import RedisRevocations, RevocationFile
+    from rapidjws.keys.revocation import RevocationFile
+    from rapidjws.keys.revocation_redis import RedisRevocations
     from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 else:
     __getattr__, __dir__ = lazy_names(
@@ -21,7 +22,8 @@ else:
             "rapidjws.keys.hook": ("RotatedHook",),
             "rapidjws.keys.kept": ("KeptVerifier",),
             "rapidjws.keys.remote": ("RemoteJWKS", "SourceStatus"),
-            "rapidjws.keys.revocation": ("RedisRevocations", "RevocationFile"),
+            "rapidjws.keys.revocation": ("RevocationFile",),
+            "rapidjws.keys.revocation_redis": ("RedisRevocations",),
             "rapidjws.keys.settings": ("Freshness", "Transport", "UnknownKids"),
         },
     )

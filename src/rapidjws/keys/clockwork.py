@@ -102,7 +102,7 @@ class Clockwork:
         """Start anew in a forked child."""
         self._forget()
         for member in list(self.members):
-            member.after_fork()
+            _quietly(member.after_fork)  # one's fault keeps no other in its parent's locks
 
 
 def _quietly(method: Callable[[], None]) -> None:

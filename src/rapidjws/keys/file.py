@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rapidjws import _files
 from rapidjws.engine.seams import no_events
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
@@ -43,7 +44,7 @@ class FileJWKS(Source):
         super().__init__(str(path), events, clock)
         self.path = Path(path)
         self._poll_s = poll_s
-        self._seen: tuple[int, ...] | None = None
+        self._seen: _files.Signature | None = None
         self._watching = False
         self.reload()
 
@@ -59,14 +60,12 @@ class FileJWKS(Source):
     def reload(self) -> bool:
         """Read the file where it changed; return whether the set in use is what it holds."""
         try:
-            found = self.path.stat()
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen == self._seen:
+            seen = _files.signature(self.path)
+            if seen is not None and seen == self._seen:
                 return True
-            with self.path.open("rb") as file:
-                keys = JWKSet.from_json(file.read(JWKS_STATIC_MAX_BYTES + 1))
+            keys = JWKSet.from_json(_files.read_trusted(self.path, JWKS_STATIC_MAX_BYTES))
         except (OSError, RapidJWSError) as fault:
-            word = fault.code if isinstance(fault, RapidJWSError) else "unreadable"
+            word = fault.code if isinstance(fault, RapidJWSError) else _word(fault)
             self._tell("file_refused", detail=word)
             self._answered()
             return False
@@ -89,3 +88,9 @@ class FileJWKS(Source):
         super().after_fork()
         if self._watching:
             clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+
+
+def _word(fault: OSError) -> str:
+    """Return why a file was not read, in a stable word."""
+    reason = fault.reason if isinstance(fault, _files.FileRefused) else "unreadable"
+    return "jwks_too_large" if reason == "too_large" else reason

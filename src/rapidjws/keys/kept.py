@@ -154,7 +154,7 @@ class KeptVerifier:
     def _age_s(self) -> float:
         """Return the set's age; one from the future, by a clock that stepped back, counts as old."""
         age_s = self._clock.time() - self._fetched_at_s
-        return age_s if age_s >= -60 else float("inf")
+        return age_s if age_s >= -lastgood.SLACK_S else float("inf")
 
     def _may_try(self) -> bool:
         return self._tried_at is None or self._clock.monotonic() - self._tried_at >= self._retry_s
@@ -168,9 +168,9 @@ class KeptVerifier:
             max_age_s=self._stale_limit_s,
             max_bytes=self._transport.max_bytes,
         )
-        found = [read(self._kept, is_ours=True)]
+        found = [read(self._kept)]
         if self._shipped is not None:  # whoever shipped the code could as well have changed it
-            found.append(read(self._shipped))
+            found.append(read(self._shipped, is_ours=False))
         for one in sorted((one for one in found if one is not None), key=lambda one: -one.fetched_at_s):
             if self._take(one.body, one.fetched_at_s):
                 return

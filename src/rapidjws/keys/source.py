@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakMethod
 
 from rapidjws.engine.seams import Event, KeyState, no_events, tell
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.keys.clockwork import SystemClock, clockwork
+from rapidjws.keys.listeners import WeakListeners
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class Source:
         self._clock: Clock = clock or SystemClock()
         self._state = NO_KEYS
         self._lock = threading.RLock()
-        self._subscribers: list[WeakMethod[Any]] = []
+        self._subscribers = WeakListeners()
         self._waiters: list[Future[None]] = []
         clockwork.members.add(self)
 
@@ -55,8 +55,7 @@ class Source:
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call a bound method after each change; it is held weakly."""
         with self._lock:
-            self._subscribers = [one for one in self._subscribers if one() is not None]
-            self._subscribers.append(WeakMethod(changed))
+            self._subscribers.add(changed)
 
     def next_answer(self) -> Future[None]:
         """Return a future of the caller's own, done when the next refresh ended, well or not."""
@@ -93,15 +92,8 @@ class Source:
         """Put a state in place and tell the subscribers; one's fault stops no other."""
         with self._lock:
             self._state = state
-            subscribers = list(self._subscribers)
-        for reference in subscribers:
-            changed = reference()
-            if changed is None:
-                continue
-            try:
-                changed()
-            except Exception:
-                self._tell("swap_failed")
+        if self._subscribers.call() is not None:
+            self._tell("swap_failed")
 
     def _publish_keys(self, keys: JWKSet) -> None:
         """Put a set in place where it differs from what is there, then name what differs: it holds by now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ from rapidjws.policy.stages import (
     checked_phase,
     neighbour,
 )
-from rapidjws.policy.state import Change
+from rapidjws.policy.state import Change, PlanEdit
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -84,7 +83,7 @@ def _with(plan: Plan, key: StageKey, stage: Stage) -> Plan:
     return replace(plan, stages={**plan.stages, key: stage}, revision=plan.revision + 1)
 
 
-def promote_edit(step: Promotion, held: RapidJWSError | None) -> Callable[[Plan], tuple[Plan, Change]]:
+def promote_edit(step: Promotion, held: RapidJWSError | None) -> PlanEdit:
     """Return the change that a promotion makes, refused while frozen or held by a guard rail."""
     _checked_words(step.by, step.why)
 
@@ -120,7 +119,10 @@ def promote_edit(step: Promotion, held: RapidJWSError | None) -> Callable[[Plan]
             step.key, now, stage, after, step.by, step.why, "promote", step.now_s, step.forced
         )
 
-    return edit
+    made = Change(
+        at_s=step.now_s, by=step.by, action="promote", partner=step.key[0], route=step.key[1], why=step.why
+    )
+    return PlanEdit(step=made, apply=edit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,7 @@ def _rank(phase: Phase) -> int:
 
 def rollback_edit(
     key: StageKey, to: Phase | None, *, by: str, why: str, action: str, now_s: int, only: Stage | None = None
-) -> Callable[[Plan], tuple[Plan, Change]]:
+) -> PlanEdit:
     """Return the change that goes back to a milder phase.
 
     Args:
@@ -217,20 +219,25 @@ def rollback_edit(
     """
     _checked_words(by, why)
 
-    def edit(plan: Plan) -> tuple[Plan, Change]:
+    def edit(plan: Plan) -> tuple[Plan, Change | None]:
         now = stage_of(plan, key)
         if only is not None and (plan.frozen or plan.find(key[0] or None, key[1])[1] != only):
             raise error_for("rollout_changed", "rollback", words_for(only), words_for(now))
         canary = now.canary_percent < 100
         milder = now.before if canary else neighbour(now.phase, -1) if to is None else now.before
         phase = checked_phase(milder if to is None else to)
+        if to is not None and phase == now.phase and not canary:
+            capped = _capped(plan, key, now)
+            if capped.stages == plan.stages:
+                return plan, None  # it is there already: asked for again after a fault
         if _rank(phase) >= _rank(now.phase):
             raise error_for("rollout_no_step", "rollback", "a step back", words_for(now))
         stage = Stage(phase=phase, before=phase, enforce_on_s=now.enforce_on_s, since_s=now_s)
         after = _capped(_with(plan, key, stage), key, stage)
         return after, _entry(key, now, stage, after, by, why, action, now_s, forced=False)
 
-    return edit
+    made = Change(at_s=now_s, by=by, action=action, partner=key[0], route=key[1], why=why)
+    return PlanEdit(step=made, apply=edit)
 
 
 def _entry(
@@ -258,13 +265,13 @@ def _entry(
     )
 
 
-def freeze_edit(*, by: str, why: str, now_s: int, frozen: bool) -> Callable[[Plan], tuple[Plan, Change]]:
+def freeze_edit(*, by: str, why: str, now_s: int, frozen: bool) -> PlanEdit:
     """Return the change that freezes or thaws."""
     _checked_words(by, why)
+    made = Change(at_s=now_s, by=by, action="freeze" if frozen else "thaw", why=why)
 
     def edit(plan: Plan) -> tuple[Plan, Change]:
         after = replace(plan, frozen=frozen, revision=plan.revision + 1)
-        action = "freeze" if frozen else "thaw"
-        return after, Change(at_s=now_s, by=by, action=action, why=why, revision=after.revision)
+        return after, replace(made, revision=after.revision)
 
-    return edit
+    return PlanEdit(step=made, apply=edit)

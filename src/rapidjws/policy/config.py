@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _files
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.guard import Replay
@@ -202,8 +203,8 @@ class ConfigFile:
     def _revocation_store(self) -> RevocationStore | None:
         section = self._fixed["revocations"]
         if "redis" in section:
-            stream = section.get("stream", "rapidjws:revocations")
-            return RedisRevocations(section["redis"], stream=stream, events=self._events)
+            choices = {name: section[name] for name in ("stream", "on_loss") if name in section}
+            return RedisRevocations(section["redis"], **choices, events=self._events)
         if "file" in section:
             return RevocationFile(self.path.parent / section["file"], events=self._events)
         return None
@@ -217,15 +218,17 @@ def read_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:
     """
     is_json = path.suffix == ".json"
     try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_BYTES + 1)
-        text = octets.decode("utf-8")
+        text = _files.read_trusted(path, MAX_BYTES).decode("utf-8")
+    except _files.FileRefused as fault:
+        if fault.reason == "too_large":
+            raise error_for(
+                "configuration_invalid", path.name, expected=f"at most {MAX_BYTES} bytes"
+            ) from None
+        raise error_for("configuration_invalid", path.name, "a file to trust", fault.strerror) from None
     except OSError as fault:
         raise error_for("configuration_invalid", str(path.name), actual=fault.strerror) from None
     except UnicodeDecodeError:
         raise error_for("configuration_invalid", str(path.name), expected="UTF-8") from None
-    if len(octets) > MAX_BYTES:
-        raise error_for("configuration_invalid", path.name, expected=f"at most {MAX_BYTES} bytes")
     try:
         found = json.loads(text, object_pairs_hook=_unique) if is_json else _toml_loads(text)
     except (ValueError, RecursionError) as fault:  # both parsers say the line

@@ -11,16 +11,20 @@ import json
 import os
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _files
 from rapidjws.policy.rows import ROWS_KEPT_S, Counts, counts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 ARCHIVE: Final = "evidence-archive.json"
+FILE_MAX_BYTES: Final = 256 << 20
+"""Largest file that is read."""
+
+_LOCK: Final = "evidence.lock"
 _BROKEN: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 """What reading a damaged file may raise."""
 
@@ -69,34 +73,34 @@ class EvidenceFiles:
         """
         fresh, descriptor = self._fresh()
         try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(octets)
-            os.replace(fresh, self._folder / self.name)
+            _files.write_all(descriptor, octets)
+            _files.move(fresh, self._folder / self.name)
         except BaseException:
             os.close(descriptor)
             with contextlib.suppress(OSError):
-                fresh.unlink()
+                _files.remove(fresh)
             raise
         self._let_go()
         self._descriptor = descriptor
 
     def _fresh(self) -> tuple[Path, int]:
         """Return a new file and its descriptor, which holds its lock; raises OSError."""
-        import fcntl
-
         while True:
             path = self._folder / f"{self.name}.{secrets.token_hex(4)}.tmp"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                    return path, descriptor
+            descriptor = _files.create(path)
+            try:
+                _files.lock(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if _files.is_same(descriptor, path):
+                return path, descriptor
             os.close(descriptor)  # another took it for a leftover before it was locked
 
     def others(self) -> Counts:
         """Return what other workers counted, living and ended; what cannot be read is left out."""
         total = Counts()
-        with contextlib.suppress(OSError), self._locked(wait=True, alone=False):
+        with contextlib.suppress(OSError), _files.locked(self._folder / _LOCK, shared=True):
             archive = _Archive()
             with contextlib.suppress(*_BROKEN):
                 archive = self._archive()
@@ -104,7 +108,7 @@ class EvidenceFiles:
             for path in self._workers():
                 if path.name not in (*archive.taken, self.name):
                     with contextlib.suppress(*_BROKEN):
-                        total.add(counts_of(json.loads(path.read_bytes())))
+                        total.add(counts_of(_json_in(path)))
         return total
 
     def compact(self) -> None:
@@ -113,21 +117,29 @@ class EvidenceFiles:
         Raises:
             OSError: The folder cannot be written.
         """
-        with contextlib.suppress(BlockingIOError), self._locked(wait=False, alone=True):
+        with contextlib.suppress(BlockingIOError), _files.locked(self._folder / _LOCK, wait=False):
             self._remove_leftovers()
-            ended = [path for path in self._workers() if path.name != self.name and _has_ended(path)]
+            ended = [path for path in self._workers() if path.name != self.name and _files.is_abandoned(path)]
             if not ended:
                 return
             archive = self._archive_or_anew()
+            damaged: list[Path] = []
             for path in ended:
                 if path.name not in archive.taken:
-                    with contextlib.suppress(*_BROKEN):
-                        archive.counts.add(counts_of(json.loads(path.read_bytes())))
+                    try:
+                        archive.counts.add(counts_of(_json_in(path)))
+                    except _BROKEN as fault:
+                        if _is_passing(fault):
+                            raise
+                        damaged.append(path)
             archive.counts.forget_before(int(time()) - ROWS_KEPT_S)
             taken = [path.name for path in self._workers() if path in ended or path.name in archive.taken]
             self._write_archive({"taken": taken, **archive.counts.members()})
             for path in ended:
-                path.unlink()
+                if path in damaged:
+                    self._put_aside(path)
+                else:
+                    _files.remove(path)
 
     # --- the folder --------------------------------------------------------------------------------------
 
@@ -136,15 +148,16 @@ class EvidenceFiles:
 
     def _remove_leftovers(self) -> None:
         """Remove what a worker that ended was writing."""
+        _files.remove_leftovers(self._folder / ARCHIVE)
         for path in self._folder.glob("evidence-*.tmp"):
-            if _has_ended(path):
+            if _files.is_abandoned(path):
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    _files.remove(path)
 
     def _archive(self) -> _Archive:
         """Read the archive; raises one of ``_BROKEN``, but not where there is none."""
         try:
-            found: dict[str, Any] = json.loads((self._folder / ARCHIVE).read_bytes())
+            found = _json_in(self._folder / ARCHIVE)
         except FileNotFoundError:
             return _Archive()
         return _Archive(counts=counts_of(found), taken=tuple(str(name) for name in found["taken"]))
@@ -153,36 +166,29 @@ class EvidenceFiles:
         """Read the archive; one that is damaged is put aside, never overwritten."""
         try:
             return self._archive()
-        except _BROKEN:
-            os.replace(self._folder / ARCHIVE, self._folder / f"{ARCHIVE}.bad")
+        except _BROKEN as fault:
+            if _is_passing(fault):
+                raise
+            self._put_aside(self._folder / ARCHIVE)
             return _Archive()
 
+    def _put_aside(self, path: Path) -> None:
+        """Keep what nobody can read for people to look at."""
+        _files.move(path, path.with_name(f"{path.name}.{secrets.token_hex(4)}.bad"))
+
     def _write_archive(self, members: dict[str, Any]) -> None:
-        fresh = self._folder / f"{ARCHIVE}.{secrets.token_hex(4)}.tmp"
-        with open(fresh, "xb") as file:
-            file.write(json.dumps(members).encode())
-            file.flush()
-            os.fsync(file.fileno())  # what it takes the place of is removed next
-        os.replace(fresh, self._folder / ARCHIVE)
-
-    @contextlib.contextmanager
-    def _locked(self, *, wait: bool, alone: bool) -> Iterator[None]:
-        """Hold the archive: alone to change it, together to read; raises BlockingIOError."""
-        import fcntl
-
-        mode = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
-        with open(self._folder / "evidence.lock", "ab") as file:
-            fcntl.flock(file, mode)
-            yield
+        # on the disk at once: what it takes the place of is removed next
+        _files.replace(self._folder / ARCHIVE, json.dumps(members).encode())
 
 
-def _has_ended(path: Path) -> bool:
-    """Return whether nobody holds a file any more, and it is still the one of that name."""
-    import fcntl
+def _is_passing(fault: BaseException) -> bool:
+    """Return whether the disk failed rather than what was read: the next try may read it."""
+    return isinstance(fault, OSError) and not isinstance(fault, _files.FileRefused)
 
-    try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return os.fstat(file.fileno()).st_ino == path.stat().st_ino
-    except OSError:
-        return False
+
+def _json_in(path: Path) -> dict[str, Any]:
+    """Return the members in a file; raises one of ``_BROKEN``."""
+    found = json.loads(_files.read_trusted(path, FILE_MAX_BYTES))
+    if not isinstance(found, dict):
+        raise TypeError(type(found).__name__)
+    return found

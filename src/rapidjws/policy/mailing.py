@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import re
 import smtplib
 import ssl
 from dataclasses import asdict, dataclass, field
@@ -16,7 +16,8 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rapidjws.errors import error_for
+from rapidjws import _files
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.partner import checked_address
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 Outcome = Literal["sent", "refused", "failed", "uncertain", "known"]
 
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+LOG_MAX_BYTES: Final = 64 << 20
+"""Longest log that is read."""
+
+_MARK: Final = re.compile(r'"mark": ?"([^"\\]*)("?)')
 _HELD: Final = ("sent", "sending")
 """States of the log that forbid another try: sent, or begun and never told to have failed."""
 
@@ -119,6 +124,42 @@ class Sending:
     at_s: int
 
 
+class SentStates:
+    """The last state of each notice in a log.
+
+    A line that cannot be read, cut off by a crash or damaged, may have said ``"sent"``: what it names, or may
+    name where its mark is cut, counts as begun.
+    """
+
+    __slots__ = ("_cut", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._cut: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Take one line."""
+        try:
+            entry = json.loads(line)
+            mark, state = entry["mark"], entry["state"]
+            if not isinstance(mark, str) or not isinstance(state, str):
+                raise TypeError(mark)
+            self._known[mark] = state
+        except (ValueError, KeyError, TypeError, RecursionError):
+            for mark, end in _MARK.findall(line):
+                if end:
+                    self._known[mark] = "sending"
+                elif mark:
+                    self._cut.append(mark)
+
+    def get(self, mark: str) -> str | None:
+        """Return a notice's state, or None where it was never begun."""
+        state = self._known.get(mark)
+        if state is None and any(mark.startswith(part) for part in self._cut):
+            return "sending"
+        return state
+
+
 class SentLog:
     """Remember what was sent, in a file that only grows.
 
@@ -131,14 +172,21 @@ class SentLog:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def states(self) -> dict[str, str]:
-        """Return mark -> its last state; a line cut off by a crash counts as begun."""
-        found: dict[str, str] = {}
-        with contextlib.suppress(OSError):
-            for line in self._path.read_text("utf-8", "replace").splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    entry = json.loads(line)
-                    found[str(entry["mark"])] = str(entry["state"])
+    def states(self) -> SentStates:
+        """Return the last state of each notice.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: the log is there and cannot be read.
+        """
+        found = SentStates()
+        try:
+            octets = _files.read_trusted(self._path, LOG_MAX_BYTES)
+        except FileNotFoundError:
+            return found
+        except OSError as fault:
+            raise _no_log(fault) from None
+        for line in octets.decode("utf-8", "replace").splitlines():
+            found.add(line)
         return found
 
     def write(self, notice: Notice, state: str, at_s: int) -> None:
@@ -150,12 +198,7 @@ class SentLog:
             "state": state,
             "at_s": at_s,
         }
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, b"\n" + json.dumps(entry).encode() + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _files.append_line(self._path, json.dumps(entry).encode())
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -164,18 +207,18 @@ class SentLog:
         Raises:
             ConfigurationError: ``configuration_invalid``: another one sends now, or it cannot be written.
         """
-        import fcntl
-
         with contextlib.ExitStack() as held:
             try:
-                file = held.enter_context(open(self._path.with_suffix(".lock"), "ab"))
-            except OSError as fault:
-                raise error_for("configuration_invalid", "notices", "a log", type(fault).__name__) from None
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                held.enter_context(_files.locked(self._path.with_suffix(".lock"), wait=False))
+            except BlockingIOError:
                 raise error_for("configuration_invalid", "notices", "one sender at a time") from None
+            except OSError as fault:
+                raise _no_log(fault) from None
             yield
+
+
+def _no_log(fault: OSError) -> RapidJWSError:
+    return error_for("configuration_invalid", "notices", "a log", fault.strerror or type(fault).__name__)
 
 
 def send(
@@ -204,7 +247,7 @@ def send(
     with log.alone():
         run = _Run(server, log, clock)
         try:
-            states = {} if again else log.states()
+            states = SentStates() if again else log.states()
             return tuple(run.one(notice, states.get(notice.mark)) for notice in notices)
         finally:
             run.close()
@@ -277,7 +320,7 @@ class _Run:
         try:
             self._log.write(notice, state, int(self._clock()))
         except OSError as fault:
-            raise error_for("configuration_invalid", "notices", "a log", type(fault).__name__) from None
+            raise _no_log(fault) from None
 
 
 def _word(fault: Exception) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from rapidjws import _files
 from rapidjws.errors import CODES, error_for
 from rapidjws.policy.partner import checked_address
 from rapidjws.policy.plots import when
@@ -139,11 +140,7 @@ def templates_from(folder: Path | None) -> Templates:
 
 def _read(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
-            octets = file.read(TEMPLATE_MAX_BYTES + 1)
-        if len(octets) > TEMPLATE_MAX_BYTES:
-            raise ValueError
-        return octets.decode("utf-8")
+        return _files.read_trusted(path, TEMPLATE_MAX_BYTES).decode("utf-8")
     except (OSError, ValueError) as fault:
         place = f"notices.templates: {path.name}"
         raise error_for("configuration_invalid", place, "a template in UTF-8", type(fault).__name__) from None

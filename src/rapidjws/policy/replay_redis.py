@@ -6,14 +6,14 @@ spares callers the wait while it is down.
 
 from __future__ import annotations
 
-import os
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Final
 
 from rapidjws.engine.seams import Event, no_events, tell
 from rapidjws.errors import error_for
+from rapidjws.keys.clockwork import clockwork
+from rapidjws.keys.redis_client import RedisClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
 PIPELINE_MAX: Final = 1000
 """Uses sent before their answers are read."""
-
-_stores: Final[WeakSet[RedisReplayStore]] = WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        store.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class RedisReplayStore:
@@ -70,23 +59,10 @@ class RedisReplayStore:
         breaker_s: float = 1.0,
         events: Recorder = no_events,
     ) -> None:
-        try:
-            import redis
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-        except ImportError as missing:
-            raise ImportError(
-                "replay detection through Redis needs: pip install 'rapidjws[redis]'"
-            ) from missing
         if not 0 < budget_s <= 10 or margin_s < 0:
             raise error_for("configuration_invalid", "budget_s", expected="above 0, at most 10 seconds")
-        self._redis: Any = redis
-        limits: dict[str, Any] = {
-            "socket_timeout": budget_s,
-            "socket_connect_timeout": budget_s,
-            "retry": Retry(NoBackoff(), 0),
-        }
-        self._client: Any = redis.Redis.from_url(url, **limits)
+        limits = {"socket_timeout": budget_s, "socket_connect_timeout": budget_s}
+        self._redis = RedisClient(url, "replay detection through Redis", **limits)
         self._prefix = prefix.encode()
         self._budget_s = budget_s
         self._margin_s = margin_s
@@ -97,7 +73,7 @@ class RedisReplayStore:
         self._failures = 0
         self._open_until = 0.0
         self._lock = threading.Lock()
-        _stores.add(self)
+        clockwork.members.add(self)
 
     def record(self, entries: Sequence[tuple[bytes, int]]) -> list[bool | None]:
         """Record uses, in one round trip for each thousand of them.
@@ -115,7 +91,7 @@ class RedisReplayStore:
         try:
             for start in range(0, len(entries), PIPELINE_MAX):
                 answers += self._send(entries[start : start + PIPELINE_MAX])
-        except (self._redis.RedisError, OSError) as fault:
+        except self._redis.errors as fault:
             self._failed(type(fault).__name__)
             return [*answers, *unknown[len(answers) :]]
         if None in answers:
@@ -125,7 +101,7 @@ class RedisReplayStore:
         return answers
 
     def _send(self, entries: Sequence[tuple[bytes, int]]) -> list[bool | None]:
-        with self._client.pipeline(transaction=False) as pipe:
+        with self._redis.now.pipeline(transaction=False) as pipe:
             for key, life_s in entries:
                 pipe.set(self._prefix + key, b"1", nx=True, ex=life_s + self._margin_s)
             if self._wait_replicas:
@@ -158,10 +134,10 @@ class RedisReplayStore:
     def check(self) -> str | None:
         """Return what makes this Redis unfit (``unreachable``, ``evicts``, ``unknown_policy``), or None."""
         try:
-            policy = self._client.config_get("maxmemory-policy").get("maxmemory-policy")
-        except self._redis.ResponseError:
+            policy = self._redis.now.config_get("maxmemory-policy").get("maxmemory-policy")
+        except self._redis.response_error:
             return "unknown_policy"
-        except (self._redis.RedisError, OSError):
+        except self._redis.errors:
             return "unreachable"
         if policy in ("noeviction", b"noeviction"):
             return None
@@ -169,9 +145,8 @@ class RedisReplayStore:
         return "evicts"
 
     def after_fork(self) -> None:
-        """Open connections anew in a forked child: two processes must not share a socket."""
+        """Make the lock anew in a forked child."""
         self._lock = threading.Lock()
-        self._client.connection_pool.reset()
 
 
 def _meaning(said: object) -> bool | None:

@@ -74,7 +74,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "skew_every": WHOLE,
         "cache_entries": WHOLE,
     },
-    "revocations": {"file": TEXT, "redis": TEXT, "stream": TEXT},
+    "revocations": {"file": TEXT, "redis": TEXT, "stream": TEXT, "on_loss": TEXT},
     "replay": {"redis": TEXT, "max_entries": WHOLE, "budget_s": NUMBER, "wait_replicas": WHOLE},
     "rollout": {
         "state": TEXT,

@@ -1,15 +1,15 @@
 """Where the plan of a rollout is kept, so that a change holds in the next call of every worker.
 
 ``StateFolder`` keeps it in a folder that all workers of a machine share: the plan as JSON, replaced whole,
-and a copy of it; a history that only grows; and a revision counter in shared memory, which is all that a
-decision looks at.
+and a copy of it; and a history that only grows. A decision looks at a counter in shared memory alone, and a
+few times a second at the plan's file itself: a change is made once the plan is replaced, wherever its writer
+stops after that.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import mmap
 import os
 import threading
 from dataclasses import asdict, dataclass
@@ -17,7 +17,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.keys.clockwork import clockwork
+from rapidjws.policy.revision import SharedCounter
 from rapidjws.policy.stages import Plan, Stage
 
 if TYPE_CHECKING:
@@ -26,9 +29,14 @@ if TYPE_CHECKING:
 STATE_MAX_BYTES: Final = 1 << 20
 """Largest plan that is read."""
 
-COUNTER_BYTES: Final = 8
-LOOK_S: Final = 1.0
-"""Seconds between looks whether the folder is still the one it was."""
+HISTORY_MAX_BYTES: Final = 64 << 20
+"""Longest history that is read."""
+
+VERSION: Final = 1
+"""The form of the plan's file."""
+
+LOOK_S: Final = 0.2
+"""Seconds between looks at the folder, for what came without the counter: a restore, a writer that died."""
 
 _PLAN: Final = "plan.json"
 _COPY: Final = "plan.copy.json"
@@ -69,6 +77,30 @@ class Change:
         """Return the members as they are kept."""
         return asdict(self)
 
+    def repeats(self, other: Change) -> bool:
+        """Return whether two entries name the same step, made by the same one for the same reason."""
+        return all(getattr(self, name) == getattr(other, name) for name in _STEP)
+
+
+_STEP: Final = ("by", "action", "partner", "route", "why")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEdit:
+    """A change to a plan, and the entry it makes.
+
+    Attributes:
+        step: By whom, what, for whom and why: the entry without what depends on the plan.
+        apply: Returns the new plan and its entry; or the same plan and None where nothing is to be changed.
+    """
+
+    step: Change
+    apply: Callable[[Plan], tuple[Plan, Change | None]]
+
+    def __call__(self, plan: Plan) -> tuple[Plan, Change | None]:
+        """Return the new plan and its entry."""
+        return self.apply(plan)
+
 
 class PlanState(Protocol):
     """Keep a plan and its history."""
@@ -76,7 +108,7 @@ class PlanState(Protocol):
     def plan(self) -> Plan:
         """Return the plan that holds now; quick where nothing changed."""
 
-    def edit(self, change: Callable[[Plan], tuple[Plan, Change]]) -> Plan:
+    def edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> Plan:
         """Change the plan, one writer at a time, and return the new one."""
 
     def history(self) -> Sequence[Change]:
@@ -101,11 +133,12 @@ class MemoryState:
         """Return the plan that holds now."""
         return self._plan
 
-    def edit(self, change: Callable[[Plan], tuple[Plan, Change]]) -> Plan:
+    def edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> Plan:
         """Change the plan and return the new one."""
         with self._lock:
             plan, entry = change(self._plan)
-            self._history.append(entry)
+            if entry is not None:
+                self._history.append(entry)
             self._plan = plan
         return plan
 
@@ -118,34 +151,40 @@ class StateFolder:
     """Keep the plan in a folder shared by all workers of a machine.
 
     A plan that cannot be read is taken from its copy; where that is damaged too, a running worker keeps the
-    last good one, and a start is refused.
+    last good one, and a start is refused. What is damaged is put aside, never overwritten.
 
     Args:
         path: The folder; made, for its owner only, where it is not there.
         initial: The plan to begin with, where the folder holds none yet.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: the folder cannot be used, or what it holds is no plan.
+        ConfigurationError: ``configuration_invalid``: the folder cannot be used, what it holds is no plan, or
+            its plan is gone though it has a history.
     """
 
-    __slots__ = ("_counter", "_inode", "_lock", "_looked_s", "_path", "_plan", "_seen")
+    __slots__ = ("__weakref__", "_counter", "_lock", "_looked_s", "_path", "_plan", "_seen", "_signature")
 
     def __init__(self, path: str | os.PathLike[str], initial: Plan) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
+        self._looked_s = monotonic()
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._counter, self._inode = _shared_counter(self._path / "revision")
-            self._looked_s = monotonic()
             with self._exclusively():
                 if not any((self._path / name).exists() for name in (_PLAN, _COPY)):
-                    self._write(initial, None)
-                self._seen = bytes(self._counter[:COUNTER_BYTES])
+                    if self._written():  # to begin anew would end enforcement without a word
+                        raise error_for(
+                            "configuration_invalid", "rollout.state", "plan.json", "a history only"
+                        )
+                    self._commit(initial, None)
+                    self._copy(initial, None)
+                self._counter = SharedCounter(self._path)
+                self._seen = self._counter.value()
+                self._signature = _files.signature(self._path / _PLAN)
                 self._plan = self._read()[0]
         except _BROKEN as fault:
-            raise error_for(
-                "configuration_invalid", "rollout.state", "a folder with a plan", type(fault).__name__
-            ) from None
+            raise _unusable("a folder with a plan", fault) from None
+        clockwork.members.add(self)
 
     @property
     def path(self) -> Path:
@@ -156,95 +195,154 @@ class StateFolder:
         """Return the plan that holds now: one look at shared memory where nothing changed."""
         if monotonic() - self._looked_s > LOOK_S:
             self._look()
-        if self._counter[:COUNTER_BYTES] != self._seen:
+        if self._counter.value() != self._seen:
             self._reload()
         return self._plan
 
-    def edit(self, change: Callable[[Plan], tuple[Plan, Change]]) -> Plan:
+    def edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> Plan:
         """Change the plan and return the new one; all workers use it from their next call on.
 
+        A step whose writer died before it was in the history is ended by whoever comes next; the same step
+        asked for again is that one, not another.
+
         Raises:
-            ConfigurationError: ``configuration_invalid``: the change is refused, or cannot be kept.
+            ConfigurationError: ``configuration_invalid``: the change is refused, or cannot be kept. Where it
+                could not be kept, it may hold all the same: ask for it again.
         """
         try:
             with self._exclusively():
-                before, last = self._read_or_kept()
-                if last is not None and last not in self._written():
-                    _append(self._path / _HISTORY, last)  # a crash came between
-                plan, entry = change(before)
-                self._write(plan, entry)
-                _append(self._path / _HISTORY, entry)
-                count = int.from_bytes(self._counter[:COUNTER_BYTES], "little") + 1
-                self._counter[:COUNTER_BYTES] = (count % 2**64).to_bytes(COUNTER_BYTES, "little")
+                self._edit(change)
         except _BROKEN as fault:
-            raise error_for(
-                "configuration_invalid", "rollout.state", "a folder to write to", type(fault).__name__
-            ) from None
+            raise _unusable("a folder to write to", fault) from None
         return self.plan()
 
+    def _edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> None:
+        for name in (_PLAN, _COPY):
+            _files.remove_leftovers(self._path / name)
+        before, last = self._read_to_change()
+        unended = last if last is not None and last not in self._written() else None
+        if unended is not None:
+            self._counter.count()
+            self._copy(before, unended)
+            self._remember(unended)
+            if isinstance(change, PlanEdit) and change.step.repeats(unended):
+                return
+        plan, entry = change(before)
+        if entry is not None:
+            self._commit(plan, entry)
+        self._counter.count()  # where there is nothing to change workers look again all the same
+        if entry is not None:
+            self._copy(plan, entry)
+            self._remember(entry)
+
     def history(self) -> tuple[Change, ...]:
-        """Return all changes, the oldest first; a line cut off by a crash is made up for by the plan."""
-        entries = self._written()
+        """Return all changes, the oldest first; a line cut off by a crash is made up for by the plan.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: it cannot be read.
+        """
+        try:
+            entries = self._written()
+        except OSError as fault:
+            raise _unusable("a history to read", fault) from None
         with contextlib.suppress(*_BROKEN, RapidJWSError):
             last = self._read()[1]
             if last is not None and last not in entries:
                 entries.append(last)
         return tuple(entries)
 
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._lock = threading.Lock()
+
     def _written(self) -> list[Change]:
+        """Return the entries of the history; raises OSError where it is there and cannot be read."""
         entries: list[Change] = []
-        with contextlib.suppress(OSError):
-            for line in (self._path / _HISTORY).read_text("utf-8", "replace").splitlines():
-                with contextlib.suppress(*_BROKEN):
-                    entries.append(Change(**json.loads(line)))
+        try:
+            octets = _files.read_trusted(self._path / _HISTORY, HISTORY_MAX_BYTES)
+        except FileNotFoundError:
+            return entries
+        for line in octets.decode("utf-8", "replace").splitlines():
+            with contextlib.suppress(*_BROKEN):
+                entries.append(Change(**json.loads(line)))
         return entries
 
     def _look(self) -> None:
-        """Go on with the folder of that name where it was removed and made again."""
+        """See what came without the counter: a plan restored, or replaced by a writer that died."""
         self._looked_s = monotonic()
-        with contextlib.suppress(*_BROKEN, RapidJWSError):
-            path = self._path / "revision"
-            if path.stat().st_ino != self._inode:
-                self._read()
-                with self._lock:
-                    self._counter, self._inode = _shared_counter(path)
-                    self._seen = b""
+        self._counter.attach()
+        if _files.signature(self._path / _PLAN) != self._signature:
+            self._reload()
 
     def _reload(self) -> None:
         with self._lock:
-            seen = bytes(self._counter[:COUNTER_BYTES])
-            with contextlib.suppress(*_BROKEN, RapidJWSError):
+            self._seen = self._counter.value()  # a plan that cannot be read is not read again at each call
+            signature = _files.signature(self._path / _PLAN)
+            try:
                 self._plan = self._read()[0]
-            self._seen = seen  # a plan that cannot be read is not read again at each call
+                self._signature = signature
+            except (*_BROKEN, RapidJWSError):
+                self._signature = None  # but at the next look
 
     def _read(self) -> tuple[Plan, Change | None]:
         """Return the plan and the change that made it, from the copy where the plan is damaged."""
         try:
             return read_plan(self._path / _PLAN)
-        except (*_BROKEN, RapidJWSError):
+        except (*_BROKEN, RapidJWSError) as fault:
+            if isinstance(fault, RapidJWSError) and fault.place == _NEWER:
+                raise
             return read_plan(self._path / _COPY)
 
-    def _read_or_kept(self) -> tuple[Plan, Change | None]:
-        """Return the plan to change: where no file can be read, the one that this worker goes by."""
-        try:
-            return self._read()
-        except (*_BROKEN, RapidJWSError):
-            return self._plan, None
+    def _read_to_change(self) -> tuple[Plan, Change | None]:
+        """Return the plan to change: where no file can be read, the one that this worker goes by.
 
-    def _write(self, plan: Plan, entry: Change | None) -> None:
-        members = {**plan_members(plan), "change": None if entry is None else entry.as_dict()}
-        octets = json.dumps(members, indent=1).encode()
-        _replace(self._path / _PLAN, octets)
-        _replace(self._path / _COPY, octets)
+        What is damaged is put aside first. A plan of another version of this package is left alone.
+        """
+        for name in (_PLAN, _COPY):
+            try:
+                found = read_plan(self._path / name)
+            except FileNotFoundError:
+                continue
+            except (*_BROKEN, RapidJWSError) as fault:
+                if isinstance(fault, RapidJWSError) and fault.place == _NEWER:
+                    raise
+                _files.move(self._path / name, self._path / f"{name}.bad")
+            else:
+                return found
+        return self._plan, None
+
+    def _commit(self, plan: Plan, entry: Change | None) -> None:
+        """Replace the plan: from here on the change is made."""
+        _files.replace(self._path / _PLAN, _octets_of(plan, entry))
+
+    def _copy(self, plan: Plan, entry: Change | None) -> None:
+        _files.replace(self._path / _COPY, _octets_of(plan, entry))
+
+    def _remember(self, entry: Change) -> None:
+        _files.append_line(self._path / _HISTORY, json.dumps(entry.as_dict()).encode())
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
         """Hold the folder against other writers, of this process and of others."""
-        import fcntl
-
-        with self._lock, open(self._path / "lock", "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._lock, _files.locked(self._path / "lock"):
             yield
+
+
+_NEWER: Final = "rollout.state: plan.json: version"
+
+
+def _unusable(expected: str, fault: BaseException) -> RapidJWSError:
+    """Return the error for a folder that cannot be used, with what the system says of it."""
+    found = type(fault).__name__
+    if isinstance(fault, OSError) and fault.strerror:
+        name = Path(str(fault.filename)).name if fault.filename else ""
+        found = f"{name}: {fault.strerror}" if name else fault.strerror
+    return error_for("configuration_invalid", "rollout.state", expected, found)
+
+
+def _octets_of(plan: Plan, entry: Change | None) -> bytes:
+    change = None if entry is None else entry.as_dict()
+    return json.dumps({"version": VERSION, **plan_members(plan), "change": change}, indent=1).encode()
 
 
 def plan_members(plan: Plan) -> dict[str, Any]:
@@ -269,41 +367,9 @@ def plan_of(members: dict[str, Any]) -> Plan:
 
 def read_plan(path: Path) -> tuple[Plan, Change | None]:
     """Return the plan in a file and the change that made it; raises what is wrong with it."""
-    with open(path, "rb") as file:
-        octets = file.read(STATE_MAX_BYTES + 1)
-    if len(octets) > STATE_MAX_BYTES:
-        raise ValueError("too large")
-    members = json.loads(octets)
+    members = json.loads(_files.read_trusted(path, STATE_MAX_BYTES))
+    version = members.get("version", VERSION)  # files of before had none
+    if version != VERSION:
+        raise error_for("configuration_invalid", _NEWER, VERSION, str(version))
     made_by = members.get("change")
     return plan_of(members), None if made_by is None else Change(**made_by)
-
-
-def _shared_counter(path: Path) -> tuple[mmap.mmap, int]:
-    """Return the counter in shared memory, and the number of its file."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size < COUNTER_BYTES:  # written, not only made longer: a full disk is told here
-            os.pwrite(descriptor, bytes(COUNTER_BYTES - size), size)
-        return mmap.mmap(descriptor, COUNTER_BYTES), os.fstat(descriptor).st_ino
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path: Path, octets: bytes) -> None:
-    """Replace a file whole: readers see the old one or the new one."""
-    fresh = path.with_suffix(".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
-
-
-def _append(path: Path, entry: Change) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # a crash cut the last line off
-        file.write(b"\n" * torn + json.dumps(entry.as_dict()).encode() + b"\n")

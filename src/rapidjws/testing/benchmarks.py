@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 
+from rapidjws import _files
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.result import VerifiedJWS
@@ -205,7 +206,7 @@ class Gate:
         figures: dict[str, float] = json.loads(baseline.read_text("utf-8")) if baseline.exists() else {}
         if self._update:
             figures[self._name] = figure
-            baseline.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", "utf-8")
+            _files.write_output(baseline, (json.dumps(figures, indent=1, sort_keys=True) + "\n").encode())
             return
         stored = figures.get(self._name)
         assert stored is not None, (

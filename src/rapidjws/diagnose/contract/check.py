@@ -10,7 +10,7 @@ from typing import Any
 from rapidjws.diagnose.contract.checklist import Item, engine_for, verdict_on, walk
 from rapidjws.diagnose.contract.fetch import Fetch, fetch
 from rapidjws.diagnose.contract.http_lint import lint_address
-from rapidjws.diagnose.contract.kit import Contract, load, read_json
+from rapidjws.diagnose.contract.kit import Contract, load, read_json, read_octets
 from rapidjws.diagnose.face import diagnose
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
@@ -85,7 +85,7 @@ def _keys(folder: Path, contract: Contract, get: Fetch) -> tuple[bytes | None, l
         source = contract.jwks_url
     else:
         path = folder / "theirs" / "jwks.json"
-        document = path.read_bytes() if path.is_file() else None
+        document = read_octets(path)
         if document is None:
             return None, [
                 _item("keys", "jwks", "The partner's keys", "open", "theirs/jwks.json is not there")

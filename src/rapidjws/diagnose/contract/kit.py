@@ -13,19 +13,20 @@ report.{json,md,html,jws}   what ``contract check`` found
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.testing.keys import make_key
 
 VERSION: Final = 1
+FILE_MAX_BYTES: Final = 1 << 20
 ATTESTED: Final = ("audit_reverified", "rollback_tested", "alerts_configured")
 """What no program can see: who says so, and when, stands in the contract."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -124,7 +125,7 @@ def init(folder: Path, contract: Contract, *, force: bool = False) -> None:
             published.append({**key.public().as_dict(), "use": "sig"})
     write_private(folder / "ours" / "private" / "report.json", make_key("ES256", kid="contract-report"))
     write_json(folder / "ours" / "jwks.json", {"keys": published})
-    (folder / "README.md").write_text(_README.format(c=contract), encoding="utf-8")
+    _files.write_output(folder / "README.md", _README.format(c=contract).encode())
     save(folder, contract)
 
 
@@ -136,7 +137,7 @@ def private_key(folder: Path, name: str) -> JWK:
     """
     path = folder / "ours" / "private" / f"{name}.json"
     try:
-        return JWK.from_json(path.read_bytes(), private=True)
+        return JWK.from_json(_files.read_trusted(path, FILE_MAX_BYTES), private=True)
     except (OSError, RapidJWSError):
         raise error_for("configuration_invalid", f"ours/private/{name}.json", "our test key") from None
 
@@ -161,21 +162,27 @@ def set_leeway(folder: Path, leeway_s: int, until_s: int) -> Contract:
 
 def write_private(path: Path, key: JWK) -> None:
     """Write a private key for its owner's eyes only."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(key.as_dict(private=True), indent=2) + "\n")
+    _files.replace(path, (json.dumps(key.as_dict(private=True), indent=2) + "\n").encode())
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON to be read by people."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _files.write_output(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
     """Return a file's JSON, or None where there is none."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(_files.read_trusted(path, FILE_MAX_BYTES))
     except (OSError, ValueError, RecursionError):
+        return None
+
+
+def read_octets(path: Path) -> bytes | None:
+    """Return a file's octets, or None where there is none that can be read."""
+    try:
+        return _files.read_trusted(path, FILE_MAX_BYTES)
+    except OSError:
         return None
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rapidjws import _files
 from rapidjws.diagnose.contract.check import GROUPS
 from rapidjws.diagnose.contract.kit import private_key
 from rapidjws.diagnose.render_markdown import escaped
@@ -47,7 +48,7 @@ def publish(folder: Path, report: ContractReport) -> tuple[str, ...]:
         "report_key.json": json.dumps({"keys": [signer.public.as_dict()]}, indent=2).encode(),
     }
     for name, octets in files.items():
-        (folder / name).write_bytes(octets)
+        _files.write_output(folder / name, octets)
     return tuple(files)
 
 

@@ -1,0 +1,374 @@
+"""Revocations shared through Redis: a stream keeps every change, a message wakes those who listen.
+
+The stream's order is the truth: what holds in a process is what it read back, its own changes too. A stream
+that vanished, was made anew, or lost its end in a fail-over is noticed by its first entry and by the last one
+read; whoever still has the list writes back what the stream lost. An entry that cannot be read is passed over
+and told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from weakref import ref
+
+from rapidjws.engine.seams import Event, no_events, tell
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.keys.clockwork import clockwork
+from rapidjws.keys.listeners import WeakListeners
+from rapidjws.keys.redis_client import RedisClient
+from rapidjws.keys.revocation import POLL_S, revocation_from, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rapidjws.engine.revocations import Revocation
+    from rapidjws.engine.seams import Recorder
+
+READ_AT_ONCE: Final = 1000
+ENTRY_MAX_BYTES: Final = 16 * 1024
+WRITE_BACK_S: Final = 5
+"""Seconds for which one process alone writes back what a stream lost."""
+
+PAUSE_MIN_S: Final = 0.05
+"""Shortest pause before a Redis that failed is tried again."""
+
+_START: Final = b"0-0"
+_PLACE: Final = "revocations.redis"
+
+
+class _Word(NamedTuple):
+    """The last that a stream said of a revocation: at which entry, and whether it holds."""
+
+    at: tuple[int, int]
+    holds: bool
+
+
+def _number(entry: bytes) -> tuple[int, int]:
+    """Return an entry's ID as numbers, which compare in the stream's order."""
+    moment, _, count = entry.partition(b"-")
+    return int(moment), int(count or 0)
+
+
+class RedisRevocations:
+    """Share revocations through Redis; give it to ``Engine(revocations=...)``. Needs the extra ``redis``.
+
+    Args:
+        url: ``redis://`` or ``rediss://``.
+        stream: The stream's name; the channel is called the same.
+        timeout_s: For one command.
+        poll_s: How often the stream is looked at where no message woke us, in seconds.
+        on_loss: What a lost stream means. ``"keep"``: what was known holds, and is written back.
+            ``"refuse"``: beside that no token is accepted until it is written back, and a start needs a
+            stream that was begun with :meth:`begin`: a new process cannot tell a lost stream from none.
+        events: Listener: ``revocation_enforced`` carries the seconds from the call, wherever it was made, to
+            the moment it holds in this process; ``revocation_stream_lost`` says ``"vanished"``, ``"renewed"``
+            or ``"shortened"``; ``revocation_unreadable`` an entry that was passed over.
+
+    Attributes:
+        is_lost: Whether tokens are to be refused since the stream was lost.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+        ImportError: redis is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        stream: str = "rapidjws:revocations",
+        timeout_s: float = 0.5,
+        poll_s: float = POLL_S,
+        on_loss: Literal["keep", "refuse"] = "keep",
+        events: Recorder = no_events,
+    ) -> None:
+        if on_loss not in ("keep", "refuse"):
+            raise error_for("configuration_invalid", "revocations.on_loss", ("keep", "refuse"), str(on_loss))
+        limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+        self._redis = RedisClient(url, "revocations through Redis", **limits)
+        self._stream = stream
+        self._poll_s = poll_s
+        self._on_loss = on_loss
+        self._events = events
+        self.is_lost = False
+        self._words: dict[Revocation, _Word] = {}
+        self._former: dict[Revocation, _Word] = {}  # what a lost stream said
+        self._unsaved: dict[Revocation, None] = {}  # what it held and the present one lacks
+        self._sent: dict[Revocation, bytes] = {}  # ours, not read back yet
+        self._first: bytes | None = None
+        self._last = _START
+        self._listed: tuple[Revocation, ...] = ()
+        self._told: tuple[Revocation, ...] | None = None
+        self._told_lost = False
+        self._called_at_s: list[float] = []
+        self._lock = threading.RLock()  # a listener may ask us
+        self._listeners = WeakListeners()
+        self._thread: threading.Thread | None = None
+        clockwork.members.add(self)
+
+    def begin(self) -> None:
+        """Begin the stream where there is none, once, when a service is set up with ``on_loss="refuse"``.
+
+        Raises:
+            DependencyUnavailable: ``revocation_store_unavailable``.
+        """
+        try:
+            if not self._redis.now.exists(self._stream):
+                self._redis.now.xadd(self._stream, {"change": json.dumps({"verb": "begin"})})
+        except self._redis.errors:
+            raise unavailable(_PLACE) from None
+
+    def load(self) -> Sequence[Revocation]:
+        """Return all revocations as the stream tells them.
+
+        Raises:
+            DependencyUnavailable: ``revocation_store_unavailable``: it cannot be read; or it was never begun,
+                with ``on_loss="refuse"``.
+        """
+        self._catch_up()
+        if self._first is None and self._thread is None and self._on_loss == "refuse":
+            raise unavailable(f"{_PLACE}: no stream; begin() makes one")
+        with self._lock:
+            if self._thread is None:
+                self._told, self._called_at_s = self._listed, []  # from before our start: we were not late
+            return self._listed
+
+    def add(self, revocation: Revocation) -> None:
+        """Keep one and wake the others; it holds at once, whether it can be read back or not.
+
+        Raises:
+            DependencyUnavailable: ``revocation_store_unavailable``.
+        """
+        entry = self._send("revoke", revocation)
+        with self._lock:
+            self._sent[revocation] = entry
+        self._read_back()
+
+    def remove(self, revocation: Revocation) -> None:
+        """Lift one and wake the others; it is lifted once it is read back.
+
+        Raises:
+            DependencyUnavailable: ``revocation_store_unavailable``.
+        """
+        self._send("unrevoke", revocation)
+        with self._lock:
+            self._sent.pop(revocation, None)
+            self._unsaved.pop(revocation, None)
+        self._read_back()
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Call a bound method when the list changed; it is held weakly."""
+        self._listeners.add(changed)
+        self._listen()
+
+    def _listen(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=_follow, args=(ref(self),), name="rapidjws-revocations", daemon=True
+                )
+                self._thread.start()
+
+    # --- to the stream -----------------------------------------------------------------------------------
+
+    def _send(self, verb: str, *revocations: Revocation) -> bytes:
+        """Add entries, and return the last one's ID."""
+        try:
+            with self._redis.now.pipeline(transaction=True) as pipe:
+                for one in revocations:
+                    text = json.dumps({"verb": verb, "at_s": time.time(), **one.as_dict()})
+                    pipe.xadd(self._stream, {"change": text})
+                pipe.publish(self._stream, b"1")
+                *_, entry, _ = pipe.execute()
+                return bytes(entry)
+        except self._redis.errors:
+            raise unavailable(_PLACE) from None
+
+    def _read_back(self) -> None:
+        """Take what the stream says after a change of ours; where it cannot be read, the thread tries on."""
+        with contextlib.suppress(RapidJWSError):
+            self._catch_up()
+        with self._lock:
+            self._list()
+        self._tell()
+
+    def _write_back(self) -> None:
+        """Write back what a lost stream held, unless another process does."""
+        with self._lock:
+            unsaved = tuple(self._unsaved)
+            is_due = bool(unsaved) or self.is_lost
+        if not is_due:
+            return
+        try:
+            if not self._redis.now.set(f"{self._stream}:write-back", b"1", nx=True, ex=WRITE_BACK_S):
+                return
+        except self._redis.errors:
+            raise unavailable(_PLACE) from None
+        self._catch_up()  # another may have written it since
+        with self._lock:
+            unsaved = tuple(self._unsaved)
+        if self._first is None:
+            self.begin()
+        for start in range(0, len(unsaved), READ_AT_ONCE):
+            self._send("revoke", *unsaved[start : start + READ_AT_ONCE])
+        self._catch_up()
+
+    # --- from the stream ---------------------------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        """Read what the stream has beyond what we know; all of it where it is not the one we knew."""
+        with self._lock:
+            try:
+                while True:
+                    first, at, rows = self._read()
+                    if self._is_another(first, at):
+                        continue
+                    for entry, fields in rows:
+                        self._apply(bytes(entry), fields)
+                        self._last = bytes(entry)
+                    if len(rows) < READ_AT_ONCE:
+                        break
+            except self._redis.errors:
+                raise unavailable(_PLACE) from None
+            finally:
+                self._list()
+
+    def _read(self) -> tuple[Any, Any, Any]:
+        with self._redis.now.pipeline(transaction=True) as pipe:
+            pipe.xrange(self._stream, count=1)
+            pipe.xrange(self._stream, min=self._last, max=self._last)
+            pipe.xrange(self._stream, min=b"(" + self._last, count=READ_AT_ONCE)
+            first, at, rows = pipe.execute()
+        return first, at, rows
+
+    def _is_another(self, first: Any, at: Any) -> bool:
+        """Return whether the stream is not the one we knew; then it is read from its beginning."""
+        beginning = bytes(first[0][0]) if first else None
+        if self._first is None:
+            self._first = beginning
+            return False
+        if beginning == self._first and (at or self._last == _START):
+            return False
+        detail = "vanished" if beginning is None else "renewed" if beginning != self._first else "shortened"
+        tell(self._events, Event(name="revocation_stream_lost", value=len(self._listed), detail=detail))
+        for one, entry in self._sent.items():
+            self._words[one] = _Word(_number(entry), holds=True)
+        self._former = {**self._former, **self._words}
+        self._unsaved = {
+            **self._unsaved,
+            **dict.fromkeys(one for one, word in self._words.items() if word.holds),
+        }
+        self._words, self._sent = {}, {}
+        self._first, self._last = None, _START
+        self.is_lost = self._on_loss == "refuse"
+        return True
+
+    def _apply(self, entry: bytes, fields: Any) -> None:
+        try:
+            text = fields[b"change"]
+            if len(text) > ENTRY_MAX_BYTES:
+                raise ValueError("too long")
+            found = json.loads(text)
+            verb = found.pop("verb")
+            if verb == "begin":
+                return
+            at_s = float(found.pop("at_s"))
+            revocation = revocation_from(found)
+            if revocation is None or verb not in ("revoke", "unrevoke") or not math.isfinite(at_s):
+                raise ValueError("no change")
+            number = _number(entry)
+        except Exception:  # whatever a stranger wrote: the list goes on behind it
+            tell(self._events, Event(name="revocation_unreadable"))
+            return
+        before = self._words.pop(revocation, None)
+        self._words[revocation] = _Word(number, holds=verb == "revoke")
+        if (before is not None and before.holds) != (verb == "revoke"):
+            self._called_at_s.append(at_s)
+
+    def _list(self) -> None:
+        """Make the list out of what the stream says, what it does not have yet, and what it lost."""
+        last = _number(self._last)
+        self._sent = {one: entry for one, entry in self._sent.items() if _number(entry) > last}
+        self._unsaved = {one: None for one in self._unsaved if not self._is_settled(one)}
+        if not self._unsaved:
+            self._former = {}
+            self.is_lost = self.is_lost and self._first is None
+        held = [one for one, word in self._words.items() if word.holds]
+        listed = tuple(dict.fromkeys([*held, *self._sent, *self._unsaved]))
+        if listed != self._listed:
+            self._listed = listed
+
+    def _is_settled(self, lost: Revocation) -> bool:
+        """Return whether the present stream has it, or lifted it after it was lost."""
+        word, former = self._words.get(lost), self._former.get(lost)
+        return word is not None and (word.holds or former is None or word.at > former.at)
+
+    def _tell(self) -> None:
+        """Have all listeners load the list where it is another; again at the next turn where one failed."""
+        with self._lock:
+            listed, is_lost = self._listed, self.is_lost
+            if listed is self._told and is_lost == self._told_lost:
+                return
+            called, self._called_at_s = self._called_at_s, []
+        fault = self._listeners.call()
+        if fault is not None:
+            with self._lock:
+                self._called_at_s = [*called, *self._called_at_s]
+            return
+        self._told, self._told_lost = listed, is_lost
+        for at_s in called:
+            tell(self._events, Event(name="revocation_enforced", value=time.time() - at_s))
+
+    # --- the thread --------------------------------------------------------------------------------------
+
+    def turn(self, pubsub: Any) -> None:
+        """Wait for one message or the time to look anyway, and take what is new; the thread calls this."""
+        pubsub.get_message(timeout=self._poll_s)
+        self._catch_up()
+        self._tell()
+        self._write_back()
+        self._tell()
+
+    def open(self) -> Any:
+        """Return a subscription to the channel; what came before is caught up."""
+        pubsub = self._redis.now.pubsub(ignore_subscribe_messages=True)
+        pubsub.subscribe(self._stream)
+        return pubsub
+
+    def after_fork(self) -> None:
+        """Follow anew in a forked child, where no thread is."""
+        self._lock = threading.RLock()  # a listener may ask us
+        if self._thread is not None:
+            self._thread = None
+            self._redis.renew()
+            self._listen()
+
+
+def _follow(reference: ref[RedisRevocations]) -> None:
+    """Follow the list until nobody holds it; come back after every fault."""
+    pubsub: Any = None
+    while True:
+        store = reference()
+        if store is None:
+            break
+        try:
+            pubsub = pubsub or store.open()
+            store.turn(pubsub)
+        except Exception:
+            if pubsub is not None:
+                with contextlib.suppress(Exception):
+                    pubsub.close()
+            pubsub = None
+            tell(store._events, Event(name="revocations_unreachable"))
+            pause_s = max(PAUSE_MIN_S, store._poll_s)
+            del store
+            time.sleep(pause_s)
+            continue
+        del store
+    if pubsub is not None:
+        pubsub.close()
