@@ -6,26 +6,23 @@ that lock.
 
 from __future__ import annotations
 
-import contextlib
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from rapidjws.engine.around import Around
 from rapidjws.engine.guard import Guard, ReplayRule
-from rapidjws.engine.holder import SnapshotHolder
 from rapidjws.engine.issuer import Issuer, checked_keys
 from rapidjws.engine.keytable import IssuerKeys
 from rapidjws.engine.readiness import ReadyWaiters
-from rapidjws.engine.revocations import Revocation, Revocations
-from rapidjws.engine.seams import Event, KeySource, KeyState, tell
+from rapidjws.engine.revoking import RevokingKeys
+from rapidjws.engine.seams import KeySource, KeyState
 from rapidjws.engine.skew import SkewMeter
 from rapidjws.engine.verifier import token_limit
-from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.errors import error_for
 from rapidjws.jose.jwks import JWKSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from rapidjws.engine.issuer import Keys
     from rapidjws.engine.keytable import PreparedKey
@@ -49,22 +46,17 @@ def _by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
     return named
 
 
-class ChangingKeys(SnapshotHolder):
+class ChangingKeys(RevokingKeys):
     """Hold issuers and follow what changes around them; see :class:`Engine` for the arguments."""
 
     __slots__ = (
-        "_events",
-        "_is_lost",
         "_issuers",
         "_keys",
         "_meters",
         "_ready_waiters",
-        "_revocations",
         "_skew_every",
         "_sources",
         "_states",
-        "_store",
-        "_unsent",
     )
 
     def __init__(
@@ -86,10 +78,7 @@ class ChangingKeys(SnapshotHolder):
         self._ready_waiters = ReadyWaiters()
         self._events = events
         self._skew_every = skew_every
-        self._store = revocations
-        self._is_lost = False  # the store lost its list, and its owner chose to refuse meanwhile
-        self._unsent: tuple[Revocation, ...] = ()  # hold here, but the store does not have them (yet)
-        self._revocations = Revocations(() if revocations is None else revocations.load())
+        self._load_revocations(revocations)
         self._meters = {iss: SkewMeter() for iss in self._issuers}
         self._sources: dict[str, KeySource] = {}
         self._states: dict[str, KeyState] = {}
@@ -190,8 +179,9 @@ class ChangingKeys(SnapshotHolder):
         with self._change:
             state = KeyState(keys=checked_keys(keys))
             made = self._prepared(known, state, self._keys[issuer])
-            self._keys[issuer], self._states[issuer] = made, state
-            self._rebuild()
+            before = self._keys, self._states
+            self._keys, self._states = {**self._keys, issuer: made}, {**self._states, issuer: state}
+            self._rebuild_or_undo(*before)
 
     def replace_issuers(self, *issuers: Issuer) -> None:
         """Put other issuers in the place of all there are, in one swap; what is unchanged is not built anew.
@@ -205,6 +195,7 @@ class ChangingKeys(SnapshotHolder):
         named = _by_iss(issuers)
         with self._change:
             before = (self._issuers, self._sources, self._states, self._keys, self._meters)
+            longest = self._max_token_bytes
             self._sources, self._states, self._keys = {}, {}, {}
             try:
                 for issuer in issuers:
@@ -216,6 +207,7 @@ class ChangingKeys(SnapshotHolder):
                 self._rebuild()
             except BaseException:
                 self._issuers, self._sources, self._states, self._keys, self._meters = before
+                self._max_token_bytes = longest
                 raise
             fresh = [source for iss, source in self._sources.items() if before[1].get(iss) is not source]
         for source in fresh:
@@ -248,15 +240,24 @@ class ChangingKeys(SnapshotHolder):
     def _keys_changed(self) -> None:
         """Take over what the sources have now; called by them after each change."""
         with self._change:
-            changed = False
+            before = self._keys, self._states
+            keys, states = dict(self._keys), dict(self._states)
             for iss, source in self._sources.items():
                 state = source.state()
-                if state is not self._states[iss]:
-                    self._keys[iss] = self._prepared(self._issuers[iss], state, self._keys[iss])
-                    self._states[iss] = state
-                    changed = True
-            if changed:
-                self._rebuild()
+                if state is not states[iss]:
+                    keys[iss] = self._prepared(self._issuers[iss], state, keys[iss])
+                    states[iss] = state
+            if any(states[iss] is not self._states[iss] for iss in states):
+                self._keys, self._states = keys, states
+                self._rebuild_or_undo(*before)
+
+    def _rebuild_or_undo(self, keys: dict[str, IssuerKeys], states: dict[str, KeyState]) -> None:
+        """Rebuild, or go back to these: what failed is then tried again, as it is news still."""
+        try:
+            self._rebuild()
+        except BaseException:
+            self._keys, self._states = keys, states
+            raise
 
     # --- the swap ----------------------------------------------------------------------------------------
 
@@ -309,10 +310,15 @@ class ChangingKeys(SnapshotHolder):
 
     def _rebuild(self) -> None:
         """Swap in a snapshot of everything as it is now; the caller holds ``_change``."""
+        before = self._around, self._guard
         around = self._make_around(self._around)
         keys = self._filtered(around)
         self._around, self._guard = around, self._make_guard()
-        self._swap(keys, [issuer.rules() for issuer in self._issuers.values()])
+        try:
+            self._swap(keys, [issuer.rules() for issuer in self._issuers.values()])
+        except BaseException:
+            self._around, self._guard = before
+            raise
         if self.ready:
             self._ready_waiters.release()
 
@@ -320,95 +326,6 @@ class ChangingKeys(SnapshotHolder):
         source = self._sources.get(iss)
         if source is not None:
             source.unknown_kid(kid)
-
-    # --- revocation --------------------------------------------------------------------------------------
-
-    def revoke(
-        self,
-        *,
-        kid: str | None = None,
-        thumbprint: str | None = None,
-        issuer: str | None = None,
-        jti: str | None = None,
-        issued_before: int | None = None,
-    ) -> Revocation:
-        """Refuse from the next call on, on every thread, what a key, an issuer or a token stands for.
-
-        Args:
-            kid: The key of this name, of ``issuer`` or of all.
-            thumbprint: The key with this RFC 7638 SHA-256 thumbprint, whatever its kid.
-            issuer: Narrows the others to this ``iss``; alone it revokes the whole issuer.
-            jti: The token of this ``jti``.
-            issued_before: Tokens whose ``iat`` lies before, in seconds since the epoch.
-
-        Returns:
-            The revocation, for ``unrevoke``.
-
-        Raises:
-            ConfigurationError: ``configuration_invalid``.
-            DependencyUnavailable: ``revocation_store_unavailable``: it holds here, but was not kept or sent.
-        """
-        revocation = Revocation(
-            kid=kid, thumbprint=thumbprint, issuer=issuer, jti=jti, issued_before=issued_before
-        )
-        with self._change:
-            self._unsent = (*self._unsent, revocation)
-            self._set_revocations(lambda listed: (*listed, revocation))
-        if self._store is not None:
-            self._store.add(revocation)
-        self._forget_unsent(revocation)
-        self._take_over_revocations()
-        return revocation
-
-    def unrevoke(self, revocation: Revocation) -> bool:
-        """Lift a revocation.
-
-        Args:
-            revocation: As it was returned or listed.
-
-        Returns:
-            Whether it was there.
-
-        Raises:
-            DependencyUnavailable: ``revocation_store_unavailable``: it is lifted here only.
-        """
-        was_there = revocation in self._revocations.listed
-        self._forget_unsent(revocation)
-        self._set_revocations(lambda listed: [one for one in listed if one != revocation])
-        if self._store is not None:
-            self._store.remove(revocation)
-        self._take_over_revocations()
-        return was_there
-
-    def _forget_unsent(self, revocation: Revocation) -> None:
-        with self._change:
-            self._unsent = tuple(one for one in self._unsent if one != revocation)
-
-    def _take_over_revocations(self) -> None:
-        """Go by what the store says after a change of ours: others may have changed it before or since."""
-        with contextlib.suppress(RapidJWSError):  # what was changed here holds here until the store is back
-            self._revocations_changed()
-
-    def revocations(self) -> tuple[Revocation, ...]:
-        """Return all revocations that hold."""
-        return self._revocations.listed
-
-    def _revocations_changed(self) -> None:
-        """Take over what the store has now; called by it when others changed the list."""
-        store = self._store
-        if store is not None:
-            with self._change:
-                listed = store.load()
-                self._is_lost = getattr(store, "is_lost", False) is True
-                self._set_revocations(lambda _: (*listed, *self._unsent))
-
-    def _set_revocations(self, change: Callable[[tuple[Revocation, ...]], Iterable[Revocation]]) -> None:
-        started = monotonic()
-        with self._change:
-            self._revocations = Revocations(change(self._revocations.listed))
-            self._rebuild()
-        taken_s = monotonic() - started
-        tell(self._events, Event(name="revocations_enforced", value=taken_s))
 
     def skew(self, issuer: str) -> Skew | None:
         """Return how far an issuer's clock is from ours, or None where nothing was measured.

@@ -61,7 +61,7 @@ class FileJWKS(Source):
         """Read the file where it changed; return whether the set in use is what it holds."""
         try:
             seen = _files.signature(self.path)
-            if seen is not None and seen == self._seen:
+            if seen is not None and seen == self._seen and not self._is_behind:
                 return True
             keys = JWKSet.from_json(_files.read_trusted(self.path, JWKS_STATIC_MAX_BYTES))
         except (OSError, RapidJWSError) as fault:

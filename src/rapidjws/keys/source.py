@@ -40,6 +40,7 @@ class Source:
         self._state = NO_KEYS
         self._lock = threading.RLock()
         self._subscribers = WeakListeners()
+        self._is_behind = False  # a subscriber could not take the state over: told again at the next answer
         self._waiters: list[Future[None]] = []
         clockwork.members.add(self)
 
@@ -92,7 +93,11 @@ class Source:
         """Put a state in place and tell the subscribers; one's fault stops no other."""
         with self._lock:
             self._state = state
-        if self._subscribers.call() is not None:
+        self._tell_subscribers()
+
+    def _tell_subscribers(self) -> None:
+        self._is_behind = self._subscribers.call() is not None
+        if self._is_behind:
             self._tell("swap_failed")
 
     def _publish_keys(self, keys: JWKSet) -> None:
@@ -101,6 +106,8 @@ class Source:
             before = self._state
         self._tell_skipped(keys)
         if before.keys is not None and before.keys.keys == keys.keys:
+            if self._is_behind:
+                self._tell_subscribers()
             return
         old = () if before.keys is None else before.keys.keys
         known = {key.kid: key for key in old}
