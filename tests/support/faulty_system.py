@@ -1,7 +1,7 @@
 """A system whose n-th call fails, falls short, or is the last one before the process is killed.
 
-It stands in for ``os`` and ``fcntl`` in the one module that opens and writes files, so every system call of a
-change passes through here. A killed process does nothing more: its descriptors are closed, no clean-up runs.
+It stands in for ``os`` and ``fcntl`` in the two modules that open, write and lock files, so every system call of
+a change passes through here. A killed process does nothing more: its descriptors are closed, no clean-up runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rapidjws import _files
+from rapidjws import _files, _locks
 
 CALLS = (
     "open", "close", "read", "write", "pread", "fsync", "fstat", "stat", "lstat", "readlink", "replace",
@@ -87,8 +87,9 @@ def faulty(at: int = -1, fault: str = "kill") -> Iterator[FaultySystem]:
     """Run what is inside on a system whose call of that number has a fault."""
     system = FaultySystem(at, fault)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_files, "os", _Module(system, os, CALLS))
-        patch.setattr(_files, "fcntl", _Module(system, _files.fcntl, ("flock",)))
+        for module in (_files, _locks):
+            patch.setattr(module, "os", _Module(system, os, CALLS))
+        patch.setattr(_locks, "fcntl", _Module(system, _locks.fcntl, ("flock",)))
         yield system
 
 

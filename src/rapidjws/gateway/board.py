@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from rapidjws import _files
+from rapidjws import _locks
 
 Kind = Literal["rollout", "revocations", "config", "keys"]
 KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "config", "keys")
@@ -51,7 +51,7 @@ class Board:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._lock = _files.ForkedLock()
+        self._lock = _locks.ForkedLock()
         # of no file: what could be shortened, or has no room on a full disk, would kill who touches it
         self._memory = mmap.mmap(-1, _HEAD.size + workers * _SLOT.size)
 

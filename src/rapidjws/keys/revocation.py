@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws import _files
+from rapidjws import _files, _locks
 from rapidjws.engine.revocations import Revocation
 from rapidjws.engine.seams import Event, no_events, tell
 from rapidjws.errors import RapidJWSError, error_for
@@ -105,7 +105,7 @@ class RevocationFile:
 
     def _change(self, change: Callable[[Sequence[Revocation]], Sequence[Revocation]]) -> None:
         try:
-            with self._lock, _files.locked(self.path.with_name(f".{self.path.name}.lock")):
+            with self._lock, _locks.locked(self.path.with_name(f".{self.path.name}.lock")):
                 _files.remove_leftovers(self.path)
                 before = self.load()
                 after = change(before)

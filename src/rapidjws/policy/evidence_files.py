@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws import _files
+from rapidjws import _files, _locks
 from rapidjws.policy.rows import ROWS_KEPT_S, Counts, counts_of
 
 if TYPE_CHECKING:
@@ -89,18 +89,18 @@ class EvidenceFiles:
             path = self._folder / f"{self.name}.{secrets.token_hex(4)}.tmp"
             descriptor = _files.create(path)
             try:
-                _files.lock(descriptor)
+                _locks.lock(descriptor)
             except BaseException:
                 os.close(descriptor)
                 raise
-            if _files.is_same(descriptor, path):
+            if _locks.is_same(descriptor, path):
                 return path, descriptor
             os.close(descriptor)  # another took it for a leftover before it was locked
 
     def others(self) -> Counts:
         """Return what other workers counted, living and ended; what cannot be read is left out."""
         total = Counts()
-        with contextlib.suppress(OSError), _files.locked(self._folder / _LOCK, shared=True):
+        with contextlib.suppress(OSError), _locks.locked(self._folder / _LOCK, shared=True):
             archive = _Archive()
             with contextlib.suppress(*_BROKEN):
                 archive = self._archive()
@@ -117,9 +117,9 @@ class EvidenceFiles:
         Raises:
             OSError: The folder cannot be written.
         """
-        with contextlib.suppress(BlockingIOError), _files.locked(self._folder / _LOCK, wait=False):
+        with contextlib.suppress(BlockingIOError), _locks.locked(self._folder / _LOCK, wait=False):
             self._remove_leftovers()
-            ended = [path for path in self._workers() if path.name != self.name and _files.is_abandoned(path)]
+            ended = [path for path in self._workers() if path.name != self.name and _locks.is_abandoned(path)]
             if not ended:
                 return
             archive = self._archive_or_anew()
@@ -150,7 +150,7 @@ class EvidenceFiles:
         """Remove what a worker that ended was writing."""
         _files.remove_leftovers(self._folder / ARCHIVE)
         for path in self._folder.glob("evidence-*.tmp"):
-            if _files.is_abandoned(path):
+            if _locks.is_abandoned(path):
                 with contextlib.suppress(OSError):
                     _files.remove(path)
 

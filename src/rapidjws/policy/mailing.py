@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rapidjws import _files
+from rapidjws import _files, _locks
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.partner import checked_address
 
@@ -209,7 +209,7 @@ class SentLog:
         """
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(_files.locked(self._path.with_suffix(".lock"), wait=False))
+                held.enter_context(_locks.locked(self._path.with_suffix(".lock"), wait=False))
             except BlockingIOError:
                 raise error_for("configuration_invalid", "notices", "one sender at a time") from None
             except OSError as fault:

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from rapidjws import _files
+from rapidjws import _files, _locks
 
 COUNTER_BYTES: Final = 8
 MEMORY: Final = Path("/dev/shm")
@@ -54,7 +54,7 @@ class SharedCounter:
 
     def attach(self) -> None:
         """Use the shared memory of now, where it was removed or could not be had before."""
-        if self._descriptor is not None and _files.is_same(self._descriptor, self._name):
+        if self._descriptor is not None and _locks.is_same(self._descriptor, self._name):
             return
         with contextlib.suppress(OSError):
             self._let_go()
@@ -69,8 +69,8 @@ class SharedCounter:
                 found = os.fstat(descriptor)
                 if found.st_uid not in (0, os.geteuid(), self._owner[0]) or found.st_mode & 0o022:
                     raise PermissionError
-                _files.lock(descriptor, shared=True)  # until this process ends, or lets go
-                if _files.is_same(descriptor, self._name):
+                _locks.lock(descriptor, shared=True)  # until this process ends, or lets go
+                if _locks.is_same(descriptor, self._name):
                     if found.st_size < COUNTER_BYTES:  # had now, not at its first use: memory may be full
                         os.posix_fallocate(descriptor, 0, COUNTER_BYTES)
                     return descriptor, mmap.mmap(descriptor, COUNTER_BYTES)
@@ -89,8 +89,8 @@ class SharedCounter:
         try:
             if self._pid != os.getpid():
                 return  # a child has its parent's lock, and the parent goes on
-            _files.lock(descriptor, wait=False)
-            if _files.is_same(descriptor, self._name):
+            _locks.lock(descriptor, wait=False)
+            if _locks.is_same(descriptor, self._name):
                 _files.remove(self._name)
         except OSError:
             return  # another uses it

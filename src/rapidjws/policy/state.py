@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from rapidjws import _files
+from rapidjws import _files, _locks
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.policy.revision import SharedCounter
@@ -324,7 +324,7 @@ class StateFolder:
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
         """Hold the folder against other writers, of this process and of others."""
-        with self._lock, _files.locked(self._path / "lock"):
+        with self._lock, _locks.locked(self._path / "lock"):
             yield
 
 
