@@ -1,7 +1,7 @@
 """A system whose n-th call fails, falls short, or is the last one before the process is killed.
 
-It stands in for ``os`` and ``fcntl`` in the two modules that open, write and lock files, so every system call of
-a change passes through here. A killed process does nothing more: its descriptors are closed, no clean-up runs.
+It stands in for ``os`` and ``fcntl`` in the two modules that open, write and lock files, so every call of a
+change passes through here. A killed process does nothing more: its descriptors are closed, no clean-up runs.
 """
 
 from __future__ import annotations
