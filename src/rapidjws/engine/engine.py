@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from concurrent.futures import wait
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from rapidjws.engine import parallel, worker_pool
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.changes import ChangingKeys
 from rapidjws.engine.decision import Decision, DecisionPolicy, adecide, decide, decide_many
-from rapidjws.engine.gather import Gatherer
+from rapidjws.engine.gather import Gatherer, admitted
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.named_issuers import named_issuers
@@ -221,14 +222,14 @@ class Engine(ChangingKeys):
             self._cache is not None and self._cache.slot(octets, snapshot.generation) is not None
         ):
             if snapshot.guard is not None and snapshot.guard.blocking:
-                return await loop.run_in_executor(worker_pool.executor(), self.verify, octets, now)
+                return await worker_pool.call_on_thread(partial(self.verify, octets, now))
             return self.verify(octets, now)
         gatherer = self._gatherers.get(loop)
         if gatherer is None:
             here = weakref.proxy(self)
-            gatherer = Gatherer(loop, lambda: here._snapshot, _wall_clock_s, self._gather_us)
+            gatherer = Gatherer(lambda: here._snapshot, _wall_clock_s, self._gather_us)
             self._gatherers[loop] = gatherer
-        return await gatherer.submit(octets)
+        return await gatherer.submit(loop, octets)
 
     def verify_many(self, tokens: Sequence[Token], now: float | None = None) -> list[VerifiedJWS | Rejected]:
         """Verify many tokens and their claims on all workers, outside the GIL.
@@ -246,7 +247,7 @@ class Engine(ChangingKeys):
         now_s = _wall_clock_s() if now is None else int(now)
         snapshot = self._snapshot
         results = parallel.verify_many(snapshot, tokens, now_s, self._workers)
-        return results if snapshot.guard is None else snapshot.guard.admit_all(results, now_s)
+        return results if snapshot.guard is None else admitted(snapshot, results, now_s)
 
     def decide(
         self,

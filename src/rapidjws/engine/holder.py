@@ -19,7 +19,7 @@ from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
 from rapidjws.engine.parallel import checked_workers
 from rapidjws.engine.readiness import checked_timeout_s
 from rapidjws.engine.snapshot import Snapshot
-from rapidjws.engine.worker_pool import executor
+from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
@@ -153,10 +153,8 @@ class SnapshotHolder(_native.Holder):
         Raises:
             ConfigurationError: ``configuration_invalid``: no such bound.
         """
-        import asyncio  # who is here has loaded it; all others do without
-
         work = partial(self.precompute, timeout_s=timeout_s)
-        return await asyncio.get_running_loop().run_in_executor(executor(), work)
+        return await call_on_thread(work)
 
     def preload(self, *, hot: bool = True) -> int:
         """Build tables as ``precompute`` does; ``hot=False`` does nothing."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.engine.candidates import candidates_of, check_hope, settle_status
 from rapidjws.engine.detached import check_is_detached, conclude, verify_whole
+from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import WHOLE_PAYLOAD_MAX_BYTES
@@ -177,17 +180,22 @@ def verify_stream(check: DetachedCheck, source: Source) -> VerifiedJWS:
 
 
 async def verify_async_stream(check: DetachedCheck, source: Source) -> VerifiedJWS:
-    """Verify against a payload that is read here, without holding up the event loop."""
+    """Verify against a payload that is read here, without holding up the event loop.
+
+    Raises:
+        InternalError: ``internal_error``: reading needs a thread, and none can be had.
+    """
     import asyncio
 
     if not (isinstance(source, AsyncIterable) or asyncio.iscoroutinefunction(getattr(source, "read", None))):
-        return await asyncio.to_thread(verify_stream, check, source)
+        context = copy_context()  # of the caller, for what the source does
+        return await call_on_thread(partial(context.run, verify_stream, check, source))
     async for piece in _async_pieces(source):
         if memoryview(piece).nbytes > _INLINE_BYTES:
-            await asyncio.to_thread(check.update, piece)
+            await call_on_thread(partial(check.update, piece), inline=True)
         else:
             check.update(piece)
-    return await asyncio.to_thread(check.finish)
+    return await call_on_thread(check.finish, inline=True)
 
 
 async def _async_pieces(source: Source) -> AsyncIterator[Buffer]:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 MAX_WORKERS: Final = 256
+
+RETRY_S: Final = 0.05
+"""Time between attempts to reach an event loop, in seconds."""
 
 ResultT = TypeVar("ResultT")
 
@@ -82,7 +89,7 @@ class Task(Generic[ResultT]):
     def run(self) -> None:
         """Run the call unless it was taken back; whatever it raises goes to the future."""
         call = self.take_back()
-        if call is None:
+        if call is None or not self.future.set_running_or_notify_cancel():
             return
         try:
             result = call()
@@ -104,3 +111,59 @@ def submit(task: Task[ResultT]) -> bool:
     except Exception:  # RuntimeError; MemoryError
         return False
     return True
+
+
+def call_on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., Any], *args: Any) -> None:
+    """Have an event loop call back, from a worker thread; tries until that is taken or the loop is closed."""
+    while not loop.is_closed():  # nobody waits on a closed one
+        try:
+            loop.call_soon_threadsafe(callback, *args)
+        except Exception:  # closed meanwhile, or no memory for the callback
+            time.sleep(RETRY_S)
+        else:
+            return
+
+
+async def call_on_thread(call: Callable[[], ResultT], *, inline: bool = False) -> ResultT:
+    """Run a call on a worker thread, and wait for it without holding up the event loop.
+
+    Args:
+        call: What to run.
+        inline: Whether the loop runs it where no thread can be had.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        InternalError: ``internal_error``: no thread can be had, and it did not run; or it was ended by what
+            would end the loop (SystemExit and the like).
+        Exception: What it raises.
+    """
+    import asyncio  # who is here has loaded it; all others do without
+
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[ResultT] = loop.create_future()
+    task = Task(call)
+    task.future.add_done_callback(lambda done: call_on_loop(loop, _copy, done, answer))
+    if not submit(task) and task.take_back() is not None:
+        if inline:
+            return call()
+        raise error_for("internal_error", "worker_pool", "a worker thread", "none")
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        task.take_back()  # what has not begun is not to begin
+        raise
+
+
+def _copy(done: Future[ResultT], answer: asyncio.Future[ResultT]) -> None:
+    """Give who waits on the loop what the call returned or raised."""
+    if answer.done():
+        return
+    fault = done.exception()
+    if fault is None:
+        answer.set_result(done.result())
+    elif isinstance(fault, Exception) and not isinstance(fault, StopIteration):  # that one no future takes
+        answer.set_exception(fault)
+    else:
+        answer.set_exception(error_for("internal_error", type(fault).__name__))

@@ -5,8 +5,8 @@ A door of each framework reads headers in its own way and asks here. What this n
 
 from __future__ import annotations
 
-import asyncio
 from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from rapidjws.engine import worker_pool
@@ -159,8 +159,8 @@ class Door(Generic[RequestT]):
             assert self.body is not None
             if not body:
                 return self.body.decide(asked, body)
-            loop = asyncio.get_running_loop()  # a body is long, and its keys may be slow
-            return await loop.run_in_executor(worker_pool.executor(), self.body.decide, asked, body)
+            work = partial(self.body.decide, asked, body)  # a body is long, and its keys may be slow
+            return await worker_pool.call_on_thread(work, inline=True)
         engine = self._engine
         token = self.place.token(asked.values, asked.query)
         if _is_quick(engine, token):
