@@ -174,11 +174,19 @@ def _fault(fault: Exception) -> RapidJWSError:
     return fault if isinstance(fault, RapidJWSError) else error_for("internal_error", type(fault).__name__)
 
 
-def _second_look_s(policy: DecisionPolicy, settled: Settled, partner: Names, now: float | None) -> int | None:
-    """Return another time at which a refused token is to be tried, or None."""
-    if not isinstance(settled, RapidJWSError):
-        return None
-    return policy.second_look_s(settled, partner, int(time() if now is None else now))
+def _looked_at_again(
+    policy: DecisionPolicy | None, settled: Settled, partner: Names, now: float | None
+) -> tuple[Settled, int | None]:
+    """Return what was found, and another time at which a refused token is to be tried, or None.
+
+    Where the policy fails, it is not known whether the token is refused.
+    """
+    if policy is None or not isinstance(settled, RapidJWSError):
+        return settled, None
+    try:
+        return settled, policy.second_look_s(settled, partner, int(time() if now is None else now))
+    except Exception as fault:
+        return error_for("internal_error", type(fault).__name__), None
 
 
 def _concluded(
@@ -191,20 +199,29 @@ def _concluded(
     started_ns: int,
     named_issuers: NamedIssuers | None,
 ) -> Decision:
-    """Return the decision on what was found, by the policy if there is one."""
-    if policy is None:
-        return plain_decision(settled, partner=partner, route=route)
-    now_s = int(time() if now is None else now)
-    elapsed_ns = perf_counter_ns() - started_ns
-    return policy.decide(
-        settled,
-        token=token,
-        partner=partner,
-        route=route,
-        now_s=now_s,
-        elapsed_ns=elapsed_ns,
-        named_issuers=named_issuers,
-    )
+    """Return the decision on what was found, by the policy if there is one; nothing where it fails."""
+    try:
+        if policy is None:
+            return plain_decision(settled, partner=partner, route=route)
+        now_s = int(time() if now is None else now)
+        elapsed_ns = perf_counter_ns() - started_ns
+        decision = policy.decide(
+            settled,
+            token=token,
+            partner=partner,
+            route=route,
+            now_s=now_s,
+            elapsed_ns=elapsed_ns,
+            named_issuers=named_issuers,
+        )
+    except Exception as fault:
+        return _undecided(type(fault).__name__, partner, route)
+    return decision if isinstance(decision, Decision) else _undecided("policy", partner, route)
+
+
+def _undecided(place: str, partner: Names, route: Names) -> Decision:
+    """Return the decision where a fault of ours, or of the policy, left none."""
+    return plain_decision(error_for("internal_error", place), partner=partner, route=route)
 
 
 def _no_token(token: Token | None) -> RapidJWSError | None:
@@ -257,7 +274,7 @@ def decide(
     """Verify one token, if there is one, and decide."""
     started_ns = 0 if policy is None else perf_counter_ns()
     settled = _tried(verify, token, now, scopes)
-    again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
+    settled, again_s = _looked_at_again(policy, settled, partner, now)
     if again_s is not None:
         settled = _tried(verify, token, again_s, scopes)
     return _concluded(policy, settled, token, partner, route, now, started_ns, named_issuers)
@@ -276,7 +293,7 @@ async def adecide(
     """Verify and decide from asyncio, in a batch with what else arrives."""
     started_ns = 0 if policy is None else perf_counter_ns()
     settled = await _atried(averify, token, now, scopes)
-    again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
+    settled, again_s = _looked_at_again(policy, settled, partner, now)
     if again_s is not None:
         settled = await _atried(averify, token, again_s, scopes)
     return _concluded(policy, settled, token, partner, route, now, started_ns, named_issuers)
@@ -293,6 +310,8 @@ def _tried_together(
         found = verify_many(tokens, now)
     except Exception:
         return [_tried(verify, token, now, ()) for token in tokens]
+    if len(found) != len(tokens):  # nobody knows whose they are
+        return [error_for("internal_error", "decide_many") for _ in tokens]
     return [one.error() if isinstance(one, Rejected) else one for one in found]
 
 
@@ -306,17 +325,15 @@ def decide_many(
 ) -> list[Decision]:
     """Verify the tokens of several requests together, and decide on each."""
     started_ns = 0 if policy is None else perf_counter_ns()
-    without = [_no_token(token) for token, _, _ in asked]
-    tokens = [
-        token
-        for (token, _, _), error in zip(asked, without, strict=True)
-        if error is None and token is not None
-    ]
-    found = iter(_tried_together(verify_many, verify, tokens, now))
+    unanswered = error_for("internal_error", "decide_many")
+    results: list[Settled] = [_no_token(token) or unanswered for token, _, _ in asked]
+    open_at = [at for at, result in enumerate(results) if result is unanswered]
+    tokens = [token for at in open_at if (token := asked[at][0]) is not None]
+    for at, result in zip(open_at, _tried_together(verify_many, verify, tokens, now), strict=True):
+        results[at] = result
     decisions = []
-    for (token, partner, route), error in zip(asked, without, strict=True):
-        settled: Settled = next(found) if error is None else error
-        again_s = None if policy is None else _second_look_s(policy, settled, partner, now)
+    for (token, partner, route), result in zip(asked, results, strict=True):
+        settled, again_s = _looked_at_again(policy, result, partner, now)
         if again_s is not None:
             settled = _tried(verify, token, again_s, ())
         decisions.append(_concluded(policy, settled, token, partner, route, now, started_ns, named_issuers))

@@ -11,8 +11,10 @@ import hmac
 import json
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.errors import ConfigurationError, RapidJWSError
 from rapidjws.gateway.connection import Connection, Listening, head_of
 from rapidjws.policy.stages import checked_phase
@@ -248,9 +250,7 @@ class AdminProtocol(Connection):
         path = url.partition(b"?")[0].decode("latin-1")
         name = method.decode("latin-1")
         try:
-            status, shown = await self._loop.run_in_executor(
-                None, self._actions.handle, name, path, said, body
-            )
+            status, shown = await call_on_thread(partial(self._actions.handle, name, path, said, body))
         except Exception as fault:
             status, shown = 500, {"error": "internal_error", "detail": type(fault).__name__}
         head = [("content-type", "application/json"), ("cache-control", "no-store")]

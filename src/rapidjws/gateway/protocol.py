@@ -8,6 +8,8 @@ What this never does: change anything, but fetch keys again for a caller with th
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +22,6 @@ from rapidjws.keys.hook import RotatedHook
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Sequence
 
     from rapidjws.engine.decision import Asked, Decision
     from rapidjws.gateway.board import Board
@@ -32,6 +33,8 @@ QUEUE_MAX: Final = 64
 
 GATHERED_MAX: Final = 16
 """Most requests that are decided in one call: a gateway has answers to work on while the rest is decided."""
+
+_log: Final = logging.getLogger("rapidjws.gateway")
 
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
 Gathered = tuple["SidecarProtocol", "bytes | None", Waiting]
@@ -46,6 +49,7 @@ class Public(Shared):
         super().__init__(served, settings, board, index=index, seen=seen)
         self.replies = Replies(settings)
         self._gathered: list[Gathered] = []
+        self._flush: asyncio.Handle | None = None
         self.wanted = frozenset(
             {self.token_field, *self.route_fields, b"authorization"}
             | ({self.partner_field} if self.partner_field else set())
@@ -53,26 +57,26 @@ class Public(Shared):
 
     def gather(self, one: Gathered, loop: asyncio.AbstractEventLoop) -> None:
         """Take a request that is answered when this turn of the loop has brought all it had."""
+        if self._flush is None:
+            self._flush = loop.call_soon(self.flush)  # first: where it fails, nothing waits for it
         self._gathered.append(one)
-        if len(self._gathered) == 1:
-            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Decide on all requests that were gathered, and answer them in their order."""
+        self._flush = None
         gathered, self._gathered = self._gathered, []
         for start in range(0, len(gathered), GATHERED_MAX):
             self._answer(gathered[start : start + GATHERED_MAX])
 
     def _answer(self, gathered: list[Gathered]) -> None:
-        self.catch_up()
-        asked = [
-            self.asked(headers, rest if rest[:1] == b"/" else None)
-            for _, rest, (_, headers, _, _, _) in gathered
-            if rest is not None
-        ]
-        decisions = iter(self._decide(asked))
-        for connection, rest, request in gathered:
-            decision = None if rest is None else next(decisions)
+        """Answer each request by its own decision; one without any by the status for a fault of ours."""
+        decisions: list[Decision | None] = [None] * len(gathered)
+        try:
+            self.catch_up()
+            self._decide(gathered, decisions)
+        except Exception:  # those that have no decision yet get none
+            _log.exception("a batch of requests could not be decided")
+        for (connection, rest, request), decision in zip(gathered, decisions, strict=True):
             try:
                 if rest is None:
                     connection.answer_other(*request)
@@ -84,21 +88,24 @@ class Public(Shared):
                 connection.close()
             connection.answered()
 
-    def _decide(self, asked: Sequence[Asked]) -> list[Decision | None]:
-        """Return a decision a request, or None where there was a fault of ours: no answer is no permit."""
+    def _decide(self, gathered: list[Gathered], decisions: list[Decision | None]) -> None:
+        """Put a decision in the place of each request that is to be decided: no answer is no permit."""
+        places: list[int] = []
+        asked: list[Asked] = []
+        for at, (_, rest, (_, headers, _, _, _)) in enumerate(gathered):
+            if rest is not None:
+                with contextlib.suppress(Exception):  # a fault with one of them is not the others'
+                    asked.append(self.asked(headers, rest if rest[:1] == b"/" else None))
+                    places.append(at)
         engine = self.engine
         if len(asked) > 1 and engine._cache is None:
-            try:
-                return list(engine.decide_many(asked))
-            except Exception:  # a policy's fault with one of them: the others are decided below
-                pass
-        decisions: list[Decision | None] = []
-        for token, partner, route in asked:
-            try:
-                decisions.append(engine.decide(token, partner=partner, route=route))
-            except Exception:
-                decisions.append(None)
-        return decisions
+            found = engine.decide_many(asked)
+            if len(found) == len(places):
+                for at, decision in zip(places, found, strict=True):
+                    decisions[at] = decision
+            return
+        for at, (token, partner, route) in zip(places, asked, strict=True):
+            decisions[at] = engine.decide(token, partner=partner, route=route)
 
 
 class SidecarProtocol(Connection):
@@ -177,18 +184,31 @@ class SidecarProtocol(Connection):
         """Answer waiting requests one after the other, off the loop."""
         shared = self._shared
         while waiting:
-            url, headers, method, body, keep = waiting.popleft()
-            rest = self._target(url)
-            if rest is None:
-                self.answer_other(url, headers, method, body, keep)
-                continue
-            shared.catch_up()
-            token, partner, route = shared.asked(headers, rest if rest[:1] == b"/" else None)
-            decision = await shared.engine.adecide(token, partner=partner, route=route)
-            self.write(shared.replies.reply(decision, method), keep=keep)
+            try:
+                await self._answer_waiting(shared, *waiting.popleft())
+            except Exception:  # no decision is no permit
+                self.hang_up(500)
         self._worker = None
         self.answered()
         self.resume_reading()
+
+    async def _answer_waiting(
+        self,
+        shared: Public,
+        url: bytes,
+        headers: list[tuple[bytes, bytes]],
+        method: bytes,
+        body: bytes,
+        keep: bool,
+    ) -> None:
+        rest = self._target(url)
+        if rest is None:
+            self.answer_other(url, headers, method, body, keep)
+            return
+        shared.catch_up()
+        token, partner, route = shared.asked(headers, rest if rest[:1] == b"/" else None)
+        decision = await shared.engine.adecide(token, partner=partner, route=route)
+        self.write(shared.replies.reply(decision, method), keep=keep)
 
     # --- the other paths ---------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.errors import RapidJWSError
 from rapidjws.gateway.connection import Listening
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Shared(Listening):
                 self.engine._revocations_changed()
             if "config" in changed:
                 self.served.reload()
-        except RapidJWSError:  # a store that is down: not at each request again, but when it is due
+        except Exception:  # a store that is down: not at each request again, but when it is due
             self._behind = before
             return
         if "keys" in changed:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.gateway.admin import Admin, AdminProtocol
 from rapidjws.gateway.protocol import Public, SidecarProtocol
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 FLUSH_S: Final = 2.0
 BACKLOG: Final = 2048
+
+_log: Final = logging.getLogger("rapidjws.gateway")
 
 
 def work(settings: ServerSettings, served: Served, board: Board, sockets: Sockets, seen: bytes) -> int:
@@ -64,12 +68,15 @@ async def _run(public: Public, sockets: Sockets) -> None:
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.5)
-        public.tend(loop.time())
-        for one in listening[1:]:
-            one.sweep(loop.time())
-        if loop.time() - flushed_s >= FLUSH_S:
-            await loop.run_in_executor(None, public.rollout.evidence.flush)
-            flushed_s = loop.time()
+        try:
+            public.tend(loop.time())
+            for one in listening[1:]:
+                one.sweep(loop.time())
+            if loop.time() - flushed_s >= FLUSH_S:
+                flushed_s = loop.time()
+                await call_on_thread(public.rollout.evidence.flush)
+        except Exception:  # no thread, no memory, no disk: what is due is due again; requests go on
+            _log.exception("what a worker does from time to time could not be done")
     for server in servers:
         server.close()
     await _drain(listening, grpc, loop.time() + public.settings.drain_s)

@@ -1,0 +1,272 @@
+"""Decisions where the policy, the batch or a part of the sidecar fails: indeterminate, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rollouts import NOW_S, engine, forged, good, rollout
+from thread_faults import failing_starts
+
+import rapidjws
+from rapidjws.engine import worker_pool
+from rapidjws.engine.decision import Decision, plain_decision
+
+FAULTS = [RuntimeError, MemoryError, StopIteration, KeyError, rapidjws.TokenRefused("expired")]
+
+
+class Policy:
+    """A policy whose parts can be made to fail.
+
+    Args:
+        fails: Part -> what it raises.
+    """
+
+    def __init__(self, **fails: Any) -> None:
+        self.fails = fails
+
+    def second_look_s(self, refused: Any, partner: str | None, now_s: int) -> int | None:
+        """Give expired tokens another look, an hour earlier."""
+        if "second_look_s" in self.fails:
+            raise self.fails["second_look_s"]
+        return now_s - 3600 if refused.code == "expired" else None
+
+    def decide(self, settled: Any, **asked: Any) -> Any:
+        """Decide as an engine without a policy does."""
+        if "decide" in self.fails:
+            raise self.fails["decide"]
+        return plain_decision(settled, partner=asked["partner"], route=asked["route"])
+
+
+def decided(one: rapidjws.Engine, way: str, token: str | None, now: Any = NOW_S) -> Decision:
+    """Return the decision on a token, by one of the three ways."""
+    if way == "decide_many":
+        first, decision, last = one.decide_many(
+            [(None, None, None), (token, "p", "/r"), (None, None, None)], now=now
+        )
+        assert {first.code, last.code} <= {"missing_token", "internal_error"}
+        return decision
+    call = getattr(one, way)(token, partner="p", route="/r", now=now)
+    return asyncio.run(call) if way == "adecide" else call
+
+
+WAYS = ["decide", "adecide", "decide_many"]
+
+
+@pytest.mark.parametrize("part", ["second_look_s", "decide"])
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_A1_decide_never_raises(part: str, fault: Any, way: str) -> None:
+    """Whatever part of a policy raises: indeterminate where that had a say, and right everywhere else."""
+    late = good(exp=NOW_S - 100, iat=NOW_S - 9000)
+    one = engine()
+    one.rollout = Policy(**{part: fault})
+    for token in (late, good(), forged(), None):
+        decision = decided(one, way, token)
+        if part == "second_look_s" and decision.verified is not None:
+            assert token not in (late, None)
+            assert decision.verified.claims["iat"] == NOW_S
+            continue
+        assert (decision.outcome, decision.code) == ("indeterminate", "internal_error")
+        assert (decision.partner, decision.route) == ("p", "/r")
+    one.rollout = Policy()
+    assert [decided(one, way, token).code for token in (late, good(), None)] == ["ok", "ok", "missing_token"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("now", ["soon", float("nan"), float("inf"), object()])
+def test_A1_whatever_is_asked(way: str, now: Any) -> None:
+    """A time that is none makes a decision indeterminate, with a policy and without."""
+    one = engine()
+    for policy in (None, rollout(), Policy()):
+        one.rollout = policy
+        decision = decided(one, way, good(), now)
+        assert (decision.outcome, decision.verified) == ("indeterminate", None)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("given", [None, True, "permit", SimpleNamespace(outcome="permit")])
+def test_A1_a_policy_that_gives_no_decision(way: str, given: Any) -> None:
+    """What is no Decision is never handed on for one."""
+    one = engine()
+    one.rollout = SimpleNamespace(second_look_s=lambda *_: None, decide=lambda *_, **__: given)  # type: ignore[assignment]
+    decision = decided(one, way, good())
+    assert (decision.outcome, decision.code) == ("indeterminate", "internal_error")
+
+
+@pytest.mark.parametrize("phase", ["detection", "enforcement"])
+def test_A1_a_rollout_with_a_failing_partner(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real rollout whose second look fails decides by its phase about what is then not known."""
+    policy = rollout(phase=phase)
+    monkeypatch.setattr(type(policy), "second_look_s", lambda *_: 1 // 0)
+    decision = engine(policy).decide(good(exp=NOW_S - 100), now=NOW_S)
+    assert (decision.code, decision.verdict) == ("internal_error", "indeterminate")
+    assert decision.verified is None
+
+
+def spoiled(results: list[Any], at: int) -> list[Any]:
+    """Return a list of results in one of the ways it can be wrong."""
+    return [results[1:], [*results, results[0]], [], results[:-1]][at]
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_S14_decide_many_places_by_index(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of another length than asked for is nobody's: each decision is indeterminate."""
+    one = engine()
+    real = rapidjws.Engine.verify_many
+    monkeypatch.setattr(
+        rapidjws.Engine, "verify_many", lambda self, tokens, now=None: spoiled(real(self, tokens, now), at)
+    )
+    found = one.decide_many([(good(), None, None), (None, None, None), (forged(), None, None)], now=NOW_S)
+    assert [decision.code for decision in found] == ["internal_error", "missing_token", "internal_error"]
+
+
+class Connection:
+    """What a worker answers to: it notes each answer."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken = broken
+        self.answers: list[str] = []
+        self.ended = 0
+
+    def write(self, octets: bytes, *, keep: bool) -> None:
+        """Take a reply."""
+        if self.broken:
+            raise BrokenPipeError
+        self.answers.append(octets.split(b" ", 2)[1].decode())
+
+    def answer_other(self, *request: Any) -> None:
+        """Take the answer to another path."""
+        self.answers.append("other")
+
+    def hang_up(self, status: int) -> None:
+        """Take a bare status."""
+        self.answers.append(str(status))
+
+    def close(self) -> None:
+        """Close."""
+        self.answers.append("closed")
+
+    def answered(self) -> None:
+        """Note the end of a request."""
+        self.ended += 1
+
+
+class Loop:
+    """An event loop that refuses callbacks where it is told to."""
+
+    def __init__(self, *refused: int) -> None:
+        self._refused = refused
+        self._numbers = itertools.count()
+        self.callbacks: list[Any] = []
+
+    def call_soon(self, callback: Any) -> object:
+        """Take a callback, or raise."""
+        if next(self._numbers) in self._refused:
+            raise MemoryError
+        self.callbacks.append(callback)
+        return callback
+
+
+@pytest.fixture(name="public")
+def _public() -> Any:
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.gateway.board import Board
+    from rapidjws.gateway.protocol import Public
+    from rapidjws.gateway.settings import ServerSettings
+
+    policy = rollout()
+    board = Board(1)
+    served = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
+    yield Public(served, ServerSettings(), board, index=0, seen=board.counters())  # type: ignore[arg-type]
+    board.close()
+
+
+def request(token: str | None) -> Any:
+    """Return a request as the protocol gathers it."""
+    headers = [] if token is None else [(b"authorization", b"Bearer " + token.encode())]
+    return (b"/verify", headers, b"GET", b"", True)
+
+
+def gathered(public: Any, count: int) -> list[tuple[Connection, str]]:
+    """Gather so many requests, good and bad in turn, with what each is to get."""
+    made = []
+    for number in range(count):
+        token, status = [(None, "401"), (forged(), "401")][number % 2]
+        one = Connection()
+        public._gathered.append((one, b"", request(token)))
+        made.append((one, status))
+    return made
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, MemoryError, StopIteration])
+@pytest.mark.parametrize("part", ["catch_up", "asked", "decide_many", "decide", "short", "reply"])
+def test_S14_flush_answers_every_request(
+    part: str, fault: type[Exception], public: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever part of a flush fails, each request has one answer: its own, or a 500."""
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise fault
+
+    made = gathered(public, 20)
+    if part in ("catch_up", "asked"):
+        monkeypatch.setattr(public, part, failing)
+    elif part == "reply":
+        monkeypatch.setattr(type(public.replies), "reply", failing)
+    elif part == "short":
+        real = rapidjws.Engine.decide_many
+        monkeypatch.setattr(rapidjws.Engine, "decide_many", lambda self, asked: real(self, asked)[1:])
+    else:
+        monkeypatch.setattr(rapidjws.Engine, part, failing)
+    public.flush()
+    for one, status in made:
+        assert (len(one.answers), one.ended) == (1, 1)
+        assert one.answers[0] in (status, "500", "closed")
+    monkeypatch.undo()
+    again = gathered(public, 3)
+    public.flush()
+    assert [one.answers for one, _ in again] == [[status] for _, status in again]
+
+
+def test_S14_flush_keeps_answers_apart(public: Any) -> None:
+    """A connection that is gone, and a request for another path, move no answer to the next request."""
+    made = [Connection(), Connection(broken=True), Connection(), Connection()]
+    asked = [request(None), request(forged()), request(None), request(forged())]
+    for one, rest, this in zip(made, [b"", b"", None, b""], asked, strict=True):
+        public._gathered.append((one, rest, this))
+    public.flush()
+    assert [one.answers for one in made] == [["401"], ["closed"], ["other"], ["401"]]
+
+
+def test_S15_a_flush_that_cannot_be_planned(public: Any) -> None:
+    """Where the loop takes no callback, the request fails at once, and the next one is planned anew."""
+    loop = Loop(0)
+    with pytest.raises(MemoryError):
+        public.gather((Connection(), b"", request(None)), loop)
+    assert not public._gathered
+    one = Connection()
+    public.gather((one, b"", request(None)), loop)
+    public.gather((Connection(), b"", request(None)), loop)
+    (callback,) = loop.callbacks
+    callback()
+    assert one.answers == ["401"]
+    public.gather((Connection(), b"", request(None)), loop)
+    assert len(loop.callbacks) == 2
+
+
+def test_S15_an_admin_action_that_found_no_thread_does_not_run() -> None:
+    """A call that no thread could be had for is refused, and no thread that comes later runs it."""
+    runs: list[int] = []
+
+    async def refused() -> None:
+        with pytest.raises(rapidjws.InternalError):
+            await worker_pool.call_on_thread(lambda: runs.append(1))
+
+    with failing_starts(lambda number: number == 0):
+        asyncio.run(refused())
+        asyncio.run(asyncio.wait_for(worker_pool.call_on_thread(lambda: runs.append(2)), 60))
+    assert runs == [2]
