@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from types import SimpleNamespace
 from typing import Any
 
+import forms
 import pytest
 from rollouts import NOW_S, engine, forged, good, rollout
 from thread_faults import failing_starts
 
 import rapidjws
+from rapidjws import _native
 from rapidjws.engine import worker_pool
 from rapidjws.engine.decision import Decision, plain_decision
 
@@ -270,3 +273,36 @@ def test_S15_an_admin_action_that_found_no_thread_does_not_run() -> None:
         asyncio.run(refused())
         asyncio.run(asyncio.wait_for(worker_pool.call_on_thread(lambda: runs.append(2)), 60))
     assert runs == [2]
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_S14_a_short_batch_is_nobodys(at: int, public: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a batch has more or fewer decisions than requests, none of them is any request's."""
+    real = rapidjws.Engine.decide_many
+    monkeypatch.setattr(rapidjws.Engine, "decide_many", lambda self, asked: spoiled(real(self, asked), at))
+    made = gathered(public, 3)
+    public.flush()
+    assert [one.answers for one, _ in made] == [["500"]] * 3
+
+
+@pytest.mark.parametrize("verdicts", [[], [0], [0, 0, 0]])
+def test_S14_general_json_needs_a_verdict_each(verdicts: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of verdicts that is shorter or longer than the signatures accepts nothing."""
+    one = forms.verifier(names=("k1", "k2"))
+    first, second = forms.signed(), forms.signed(name="k2")
+    good_token = json.dumps(forms.general(first, second))
+    assert len(one.verify(good_token).signatures) == 2
+    native = _native.NativeSnapshot
+    real = native.verify_known
+    asked: list[Any] = []
+
+    def short(self: Any, *args: Any) -> Any:
+        found = real(self, *args)
+        asked.append(found)
+        return None if found is None else (found[0], [_native.OK for _ in verdicts])
+
+    monkeypatch.setattr(native, "verify_known", short)
+    with pytest.raises(rapidjws.SignaturesRefused):
+        one.verify(json.dumps(forms.general(first, forms.spoiled(second))))
+    assert asked[-1] is not None
+    assert one.verify(good_token)  # by the long way

@@ -7,6 +7,7 @@ import itertools
 import queue
 import random
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -182,6 +183,57 @@ def test_S14_a_helper_that_dies_leaves_refusals(
     assert assert_right(results, 300, or_indeterminate=True) in (size, 2 * size, size + 300 % size)
 
 
+@pytest.mark.parametrize("change", [lambda found: found[1:], lambda found: [*found, found[0]], lambda _: []])
+def test_S14_chunks_of_another_length(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk that comes out longer or shorter is refused for its own tokens, and moves no other's result."""
+    engine = rapidjws.Engine(tokens.issuer("HS256"), workers=1)
+    real, numbers = parallel.verify_chunk, itertools.count()
+
+    def changed(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
+        return change(found) if next(numbers) == 1 else found
+
+    monkeypatch.setattr(parallel, "verify_chunk", changed)
+    assert assert_right(engine.verify_many(mixed(900), NOW_S), 900, or_indeterminate=True) == 225
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+def test_S14_a_begun_task_is_awaited(admitted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper that has begun is waited for, also where the executor said that it could not be had."""
+    engine = rapidjws.Engine(tokens.issuer("HS256"), workers=2)
+    real, caller = parallel.verify_chunk, threading.current_thread()
+    begun, others_done, threads = threading.Event(), threading.Event(), []  # type: ignore[var-annotated]
+    jobs: list[Any] = []
+
+    def chunk(snapshot: Any, some: Any, now_s: int, **options: Any) -> Any:
+        if threading.current_thread() is caller:
+            assert begun.wait(60)
+            found = real(snapshot, some, now_s, **options)
+            if not jobs[0].chunks:
+                others_done.set()
+            return found
+        begun.set()
+        assert others_done.wait(60)
+        assert not late.wait(0.2)  # the caller has nothing left to do but wait for this
+        return real(snapshot, some, now_s, **options)
+
+    late = threading.Event()
+
+    def submit(task: Any) -> bool:
+        jobs.append(task._waiting[0].__self__)
+        threads.append(threading.Thread(target=task.run, name="helper"))
+        threads[-1].start()
+        return admitted
+
+    monkeypatch.setattr(parallel, "verify_chunk", chunk)
+    monkeypatch.setattr(parallel, "submit", submit)
+    results = engine.verify_many(mixed(300), NOW_S)
+    seen = list(results)
+    for one in threads:
+        one.join(60)
+    assert_right(seen, 300)
+
+
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, SystemExit, TimeoutError])
 def test_S14_an_interrupt_ends_the_call(fault: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C, an exit or a signal handler's exception in the caller's chunk is raised; nothing goes on."""
@@ -189,17 +241,21 @@ def test_S14_an_interrupt_ends_the_call(fault: type[BaseException], monkeypatch:
     real = Snapshot.verify_list
     caller = threading.current_thread()
     over = threading.Event()
+    chunks = itertools.count()
 
     def interrupted(self: Snapshot, *args: Any) -> Any:
+        next(chunks)
         if threading.current_thread() is caller:
             over.set()
             raise fault
         assert over.wait(60)  # the helpers leave the caller its chunk
+        time.sleep(0.05)
         return real(self, *args)
 
     monkeypatch.setattr(Snapshot, "verify_list", interrupted, raising=False)
     with failing_starts(lambda _: False), pytest.raises(fault):
         engine.verify_many(mixed(1500), NOW_S)
+    assert next(chunks) < 1500 // 125  # the helpers ended with the chunk they had
     monkeypatch.undo()
     assert_right(engine.verify_many(mixed(300), NOW_S), 300)
 

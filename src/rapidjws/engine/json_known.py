@@ -40,6 +40,10 @@ def verify_known(
     if found is None or not isinstance(payload_text, str):
         return None
     rows, verdicts = found
+    if not rows or len(rows) != len(entries):
+        return None
+    if verdicts is not None and len(verdicts) != len(rows):  # none of them stands for another signature's
+        return None
     for verdict in verdicts or ():
         snapshot.note_earned(verdict)
         if verdict & 0xFF != _native.OK:

@@ -61,17 +61,33 @@ class Clockwork:
         self._pid = -1
         self._offset_s = time.time() - time.monotonic()
 
-    def call_at(self, when: float, method: Callable[[], None]) -> None:
-        """Call a bound method at a monotonic time; held weakly, and it must return at once."""
+    def call_at(self, when: float, method: Callable[[], None]) -> bool:
+        """Call a bound method at a monotonic time; held weakly, and it must return at once.
+
+        Returns:
+            Whether the timer runs. Where no thread can be had, the call is kept for when one can.
+        """
         with self._wake:
             heapq.heappush(self._heap, (when, next(self._numbers), WeakMethod(method)))
-            if self._pid != os.getpid():
-                try:
-                    threading.Thread(target=self._run, name="rapidjws-keys", daemon=True).start()
-                    self._pid = os.getpid()
-                except RuntimeError:  # no more threads: the next call tries again
-                    return
+            if not self._start():
+                return False
             self._wake.notify()
+            return True
+
+    def ensure(self) -> None:
+        """Start the timer where it could not be started before and something waits for it; never raises."""
+        if self._pid != os.getpid() and self._heap:
+            with self._wake:
+                self._start()
+
+    def _start(self) -> bool:
+        if self._pid != os.getpid():
+            try:
+                threading.Thread(target=self._run, name="rapidjws-keys", daemon=True).start()
+            except Exception:  # RuntimeError: no more threads; MemoryError
+                return False
+            self._pid = os.getpid()
+        return True
 
     def _run(self) -> None:
         while True:

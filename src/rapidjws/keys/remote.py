@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -104,7 +104,7 @@ class RemoteJWKS(Source):
         self._last_good = None if last_good is None else Path(last_good)
         self._last_good_max_age_s = last_good_max_age_s
         self._started = self._flying = self._again = False
-        self._number = self._applied = self._failures = 0
+        self._number = self._applied = self._ended = self._failures = 0
         self._last_failure: str | None = None
         self._etag: str | None = None
         self._good_at: float | None = None
@@ -157,14 +157,35 @@ class RemoteJWKS(Source):
         """Fetch now and wait for it, within a bound; for tools, never on the verification path.
 
         Returns:
-            Whether the set was confirmed or renewed.
+            Whether a set fetched from now on is in use; when the bound is over, whether any was taken since.
         """
-        answered = self.next_answer()
-        applied = self._applied
-        self._started = True
+        end_s = time.monotonic() + wait_s
+        with self._lock:
+            wanted = self._number + 1  # a fetch under way may bring what was published before
+            applied = self._applied
+            asked_at = self._clock.monotonic()
+            self._started = True
         self.invalidate()
-        wait((answered,), wait_s)
-        return self._applied > applied
+        answered: Future[None] = Future()
+        while not self._has_ended(wanted, answered):
+            if time.monotonic() >= end_s:
+                return self._is_newer(asked_at) or self._applied > applied
+            wait((answered,), max(0.0, end_s - time.monotonic()))
+            answered = Future()
+        return self._is_newer(asked_at)
+
+    def _has_ended(self, number: int, answered: Future[None]) -> bool:
+        """Return whether a fetch has ended; where not, have the future done when the next one does."""
+        with self._lock:
+            if self._ended >= number:
+                return True
+            self._waiters.append(answered)
+            return False
+
+    def _is_newer(self, asked_at: float) -> bool:
+        """Return whether the set in use was confirmed at or after a moment, here or by another worker."""
+        good_at = self._good_at
+        return good_at is not None and good_at >= asked_at and self._state.keys is not None
 
     def status(self) -> SourceStatus:
         """Return what there is to see."""
@@ -234,23 +255,27 @@ class RemoteJWKS(Source):
         now, when = self._clock.monotonic(), min(wakes)
         if self._wake_at is not None and now < self._wake_at <= when:
             return  # the timer is set for then, or for earlier
-        self._wake_at = when
-        clockwork.call_at(time.monotonic() + max(0.0, when - now), self.poll)
+        planned = clockwork.call_at(time.monotonic() + max(0.0, when - now), self.poll)
+        self._wake_at = (
+            when if planned else None
+        )  # where no thread can be had, whoever comes next tries again
 
     # --- one fetch ---------------------------------------------------------------------------------------
 
     def _fly(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
         """Fetch once and take the answer; on a thread of its own."""
         started = self._clock.monotonic()
-        failed: FetchFailed | None = None
+        failed: FetchFailed | None = FetchFailed("internal")
         try:
             answer = self._fetch(self.url, self._etag)
             self._take(number, started, answer, asked)
+            failed = None
         except FetchFailed as fault:
             failed = fault
-        except Exception:
-            failed = FetchFailed("internal")
-        self._land(failed, by_unknown_kid)
+        except Exception:  # a fault of ours, or of a fetch that was handed in
+            pass
+        finally:  # whatever ends it: else no fetch would follow
+            self._land(failed, by_unknown_kid)
 
     def _take(self, number: int, started: float, answer: Answer, asked: dict[int, str]) -> None:
         """Take an answer unless a newer one was taken before.
@@ -292,6 +317,7 @@ class RemoteJWKS(Source):
         with self._lock:
             now = self._clock.monotonic()
             self._flying = False
+            self._ended = self._number
             if failed is not None:
                 self._failures += 1
                 self._last_failure = failed.word
@@ -299,11 +325,13 @@ class RemoteJWKS(Source):
                     self._next_at = now + self._pause_s(failed)
             if self._again:
                 self._again, self._next_at = False, now
-        if failed is not None:
-            self._tell("fetch_failed", detail=failed.word, value=failed.status)
-            self._adopt_last_good()
-        self._answered()
-        self.poll()
+        try:
+            if failed is not None:
+                self._tell("fetch_failed", detail=failed.word, value=failed.status)
+                self._adopt_last_good()
+        finally:
+            self._answered()
+            self.poll()
 
     def _pause_s(self, failed: FetchFailed) -> float:
         rules = self.freshness

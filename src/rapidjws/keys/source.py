@@ -51,6 +51,7 @@ class Source:
     @property
     def ready(self) -> bool:
         """Return whether there are keys to be used now."""
+        clockwork.ensure()  # asked from time to time: where a timer could not start, it is tried again
         return self._state.keys is not None
 
     def subscribe(self, changed: Callable[[], None]) -> None:
