@@ -117,12 +117,13 @@ def test_A10_a_bound_that_is_over() -> None:
 def test_A10_many_at_once() -> None:
     """Whoever asks, in whatever order, has True where every fetch succeeds; more than may wait, too."""
     source = RemoteJWKS(URL, fetch=Web())
-    source._waiters = [source.next_answer() for _ in range(2000)]
+    waiting = [source.next_answer() for _ in range(1030)]
     found: list[bool] = []
     threads = [refreshing(source, found) for _ in range(8)]
     for thread in threads:
         thread.join(LIMIT_S)
     assert found == [True] * 8
+    assert all(one.done() for one in waiting)
 
 
 @pytest.mark.parametrize("fault", [SystemExit, KeyError, MemoryError, FetchFailed("tls")])

@@ -144,13 +144,13 @@ class RemoteJWKS(Source):
         """Fetch at once, for a change that was announced; a fetch under way is followed by another."""
         with self._lock:
             now = self._clock.monotonic()
-            recent = self._invalidated_at is not None and now - self._invalidated_at < INVALIDATE_MIN_S
             self._again = self._flying
             self._gate.forget()
             if not self._flying:
-                soonest = (self._invalidated_at or 0.0) + INVALIDATE_MIN_S
-                self._next_at = soonest if recent else now
-                self._invalidated_at = self._next_at
+                planned = self._invalidated_at
+                if planned is None or planned <= now:  # else one is planned: they are one
+                    planned = now if planned is None else max(now, planned + INVALIDATE_MIN_S)
+                self._next_at = self._invalidated_at = planned
         self.poll()
 
     def refresh(self, wait_s: float = 10.0) -> bool:
@@ -272,7 +272,7 @@ class RemoteJWKS(Source):
             failed = None
         except FetchFailed as fault:
             failed = fault
-        except Exception:  # a fault of ours, or of a fetch that was handed in
+        except (Exception, SystemExit):  # a fault of ours, or of a fetch that was handed in
             pass
         finally:  # whatever ends it: else no fetch would follow
             self._land(failed, by_unknown_kid)
