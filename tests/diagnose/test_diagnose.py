@@ -95,7 +95,7 @@ def test_never_raises_and_never_decides(made: str | bytes) -> None:
     assert report.accepted or report.causes
     json.loads(report.to_json())
     report.to_markdown()
-    assert not any("stumbled" in check.text for check in report.checks), report.checks
+    assert not any("could not be made" in check.text for check in report.checks), report.checks
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_every_room_reports() -> None:
     """A token with several faults gets a check for each, not only for the first."""
     made = token(payload=claims(exp=NOW - 5000, aud="https://x.example"), head=header("ES256", "who"))
     failed = {
-        (check.room, check.name)
+        (check.part, check.name)
         for check in diagnose(made, engine(), now=NOW).checks
         if check.status == "fail"
     }
@@ -242,3 +242,17 @@ def test_terminal_rendering() -> None:
     assert "unknown_kid" in text
     assert "fix" in text
     assert "\x1b[31mb" not in text
+
+
+def test_A4_a_report_uses_field_words() -> None:
+    """A check says which part it looked at, and a check that fails itself says so in plain words."""
+    from rapidjws.diagnose import examine, header
+
+    check = diagnose("a.b.c", {"keys": []}).checks[0]
+    assert check.as_dict()["part"] == "structure"
+    assert "room" not in check.as_dict()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(header, "examine", lambda case: 1 / 0)
+        report = examine.examine("a.b.c", {"keys": []})
+    (failed,) = [one for one in report.checks if one.name == "header_checks"]
+    assert failed.text == "the checks of header could not be made (ZeroDivisionError)"

@@ -60,6 +60,7 @@ class Weeks:
             shadow=self.shadow,
             key_sources={JWKS_URL: ISSUERS["ready"].iss},
             clock=lambda: self.now_s,
+            unattributed="default",
         )
         issuers = [
             rapidjws.Issuer(one.iss, keys=one.jwks, algorithms=one.algorithms, audience="https://api.example")
@@ -271,6 +272,7 @@ allow_listed_until = "2020-01-31T12:00:00+01:00"
 state = "state"
 phase = "detection"
 min_evidence = 5
+unattributed = "default"
 """)
 
     def run(*words: str) -> tuple[int, str]:
@@ -291,7 +293,7 @@ min_evidence = 5
     code, text = run("report", "--json")
     assert (code, json.loads(text)["partners"][0]["why"]) == (0, "silent: no request in a day")
     state = StateFolder(tmp_path / "state", first_plan())
-    worker = Rollout([Partner(name="a")], state=state)
+    worker = Rollout([Partner(name="a")], state=state, partners_named=True)
     engine(worker).decide(None, partner="a", now=int(time.time()))
     worker.evidence.flush()
     code, text = run("report", "--html", str(tmp_path / "r.html"))

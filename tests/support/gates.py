@@ -98,7 +98,9 @@ class Sidecar:
         self.port = port
         self.folder = folder
         self.process = process
-        self.rollout = Rollout([Partner(name="ready")], state=StateFolder(folder / "state", first_plan()))
+        self.rollout = Rollout(
+            [Partner(name="ready")], state=StateFolder(folder / "state", first_plan()), partners_named=True
+        )
 
 
 @contextmanager

@@ -64,10 +64,10 @@ def examine(
     for room in (structure, header, key, signature, claims, body_room):
         try:
             room.examine(case)
-        except Exception as fault:  # a room that stumbles must not hide what the others found
+        except Exception as fault:  # a check that fails must not hide what the others found
             name = room.__name__.rpartition(".")[2]
-            text = f"the {name} room stumbled ({type(fault).__name__})"
-            case.notes.check("structure", f"{name}_room", "skip", text)
+            text = f"the checks of {name} could not be made ({type(fault).__name__})"
+            case.notes.check("structure", f"{name}_checks", "skip", text)
     shown = _shown(token) if show_token else _redacted(read)
     return _report(case, shown)
 

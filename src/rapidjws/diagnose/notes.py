@@ -48,7 +48,7 @@ class Notes:
         actual: SafeValue = None,
     ) -> None:
         """Note a check."""
-        made = Check(room=room, name=name, status=status, text=text, expected=expected, actual=actual)
+        made = Check(part=room, name=name, status=status, text=text, expected=expected, actual=actual)
         self.checks.append(made)
 
     def cause(self, room: Room, name: str, weight: int, evidence: str) -> None:

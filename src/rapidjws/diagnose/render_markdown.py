@@ -35,7 +35,7 @@ def markdown(report: Report) -> str:
         lines += [f"- `{cause.id}` ({cause.certainty}): {cause.title}" for cause in report.causes[1:6]]
         lines += [""]
     for room in ROOMS:
-        checks = [check for check in report.checks if check.room == room]
+        checks = [check for check in report.checks if check.part == room]
         if not checks:
             continue
         lines += [f"### {room}", "", "| | check | | expected | actual |", "| --- | --- | --- | --- | --- |"]

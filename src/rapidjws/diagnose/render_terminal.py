@@ -30,7 +30,7 @@ def show(report: Report, console: Console | None = None) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for room in ROOMS:
-        checks = [check for check in report.checks if check.room == room]
+        checks = [check for check in report.checks if check.part == room]
         for index, check in enumerate(checks):
             style = _STYLES[check.status]
             first = Text(room if index == 0 else "", style="bold")

@@ -22,7 +22,7 @@ class Check:
     """One thing that was looked at.
 
     Attributes:
-        room: Which part of the token or its surroundings.
+        part: Which part of the token or its surroundings.
         name: A stable word for the check.
         status: ``"ok"``, ``"fail"``, ``"warn"``, ``"info"``, or ``"skip"`` where it could not be made.
         text: One sentence.
@@ -30,7 +30,7 @@ class Check:
         actual: What was found.
     """
 
-    room: Room
+    part: Room
     name: str
     status: Status
     text: str
@@ -40,7 +40,7 @@ class Check:
     def as_dict(self) -> dict[str, Any]:
         """Return the check as flat values."""
         return {
-            "room": self.room,
+            "part": self.part,
             "name": self.name,
             "status": self.status,
             "text": self.text,

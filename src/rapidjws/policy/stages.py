@@ -196,19 +196,17 @@ class Plan:
 class _Index:
     """What a plan's look-ups go by, made once a plan: neither grows with partners or routes."""
 
-    __slots__ = ("_by_name", "_known", "_lengths", "_own_everywhere", "names", "routes")
+    __slots__ = ("_known", "_lengths", "_possible", "_stages", "names", "routes")
 
     def __init__(self, stages: Mapping[StageKey, Stage]) -> None:
         self._known = frozenset(route for _, route in stages if route)
         self.routes = tuple(sorted(self._known, key=lambda one: (-len(one), one)))
         self.names = frozenset(name for name, _ in stages if name)
-        self._own_everywhere = frozenset(name for name, route in stages if name and not route)
         self._lengths = tuple(sorted({len(route) for route in self.routes}, reverse=True))
-        groups: dict[str, dict[tuple[Phase, Phase, float], tuple[StageKey, Stage]]] = {}
+        self._stages: dict[str, list[tuple[StageKey, Stage]]] = {}
         for (name, route), stage in stages.items():
-            kind = (stage.phase, stage.before, stage.canary_percent)
-            groups.setdefault(name, {}).setdefault(kind, ((name, route), stage))
-        self._by_name = {name: tuple(group.values()) for name, group in groups.items()}
+            self._stages.setdefault(name, []).append(((name, route), stage))
+        self._possible: dict[str, tuple[tuple[StageKey, Stage], ...]] = {}
 
     def matching(self, route: str) -> tuple[str, ...]:
         """Return the configured routes that hold a path, the longest first, all of them last."""
@@ -220,10 +218,21 @@ class _Index:
 
     def possible(self, partner: str | None) -> tuple[tuple[StageKey, Stage], ...]:
         """Return a stage of each kind that a partner's requests can get, on whatever route."""
-        own = self._by_name.get(partner, ()) if partner else ()
-        if partner in self._own_everywhere:  # it comes before whatever there is for everyone
-            return own
-        return (*own, *self._by_name[EVERYONE])
+        name = partner if partner in self.names and partner else EVERYONE
+        found = self._possible.get(name)
+        if found is None:
+            found = self._possible[name] = self._find_possible(name)
+        return found
+
+    def _find_possible(self, name: str) -> tuple[tuple[StageKey, Stage], ...]:
+        own = self._stages[name]
+        routes = [key[1] for key, _ in own]
+        kinds: dict[tuple[Phase, Phase, float], tuple[StageKey, Stage]] = {}
+        for key, stage in own if name == EVERYONE else (*own, *self._stages[EVERYONE]):
+            hidden = key[0] != name and any(not route or is_below(key[1], route) for route in routes)
+            if not hidden:  # a partner's own stage comes before everyone's on all routes within its own
+                kinds.setdefault((stage.phase, stage.before, stage.canary_percent), (key, stage))
+        return tuple(kinds.values())
 
 
 def folded(plan: Plan) -> Plan:
