@@ -20,6 +20,9 @@ PHRASES: Final = {
     503: b"Service Unavailable",
 }  # fmt: skip
 
+CHUNK_FRAMING_BYTES: Final = 16
+"""A chunk's size and line ends, without extensions (RFC 9112 s.7.1)."""
+
 
 class Listening:
     """Hold what all connections of a listener share, in one worker."""
@@ -64,7 +67,9 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
-        self._size = self._body = 0
+        self._size = self._body = self._unparsed = self._framing = 0
+        self._begun = 0
+        self._is_under_way = False
         self._in_head = True
         self._since_s = loop.time()
         self._busy = False
@@ -120,6 +125,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._busy:
             self.touch(busy=True)
+        begun = self._begun
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -129,10 +135,17 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self.fail(400)
             return
+        if self._is_under_way and self._begun == begun:  # all of it belongs to one request
+            self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        """Bound what a request's head, or the framing of its body, takes without a word from the parser."""
         if self._in_head:
-            self._size += len(data) if self._url or self._size else 0
-            if self._size > self._max_head:
-                self.fail(431)
+            self._unparsed += size
+        else:
+            self._framing += size
+        if max(self._unparsed, self._framing) > self._max_head:
+            self.fail(431)
 
     def touch(self, *, busy: bool) -> None:
         """Begin to count the time of a request, or of a rest; who does not read gets no new time."""
@@ -164,7 +177,10 @@ class Connection(asyncio.Protocol):
         """Begin a request."""
         self._url = b""
         self._headers = []
-        self._size = self._body = 0
+        self._pieces = []
+        self._size = self._body = self._unparsed = self._framing = 0
+        self._begun += 1
+        self._is_under_way = True
         self._in_head = True
 
     def on_url(self, url: bytes) -> None:
@@ -173,9 +189,9 @@ class Connection(asyncio.Protocol):
         self._grow(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Take a header; a trailer counts towards the limit, and is no header (RFC 9110 s.6.5.1)."""
         name = name.lower()
-        if self.wanted is None or name in self.wanted:
+        if self._in_head and (self.wanted is None or name in self.wanted):
             self._headers.append((name, value))
         self._size += len(name) + len(value) + 4
         if self._size > self._max_head:
@@ -190,9 +206,14 @@ class Connection(asyncio.Protocol):
         """End a head."""
         self._in_head = False
 
+    def on_chunk_header(self) -> None:
+        """Allow for the framing of a chunk; its extensions count towards the head's limit."""
+        self._framing -= CHUNK_FRAMING_BYTES
+
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body, or throw it away, up to its limit."""
         self._body += len(body)
+        self._framing -= len(body)
         if self._body > self._listening.settings.max_body_bytes:
             self.fail(413)
         elif self.keeps_body:
@@ -204,6 +225,7 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         self._in_head = True
+        self._is_under_way = False
         keep = self._parser.should_keep_alive() and not self._listening.draining
         body = b""
         if self._pieces:

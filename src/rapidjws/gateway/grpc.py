@@ -1,4 +1,4 @@
-"""A grpc.aio server interceptor: unary and streaming calls, asynchronous and synchronous handlers.
+"""A server interceptor for grpc.aio.server and grpc.server: unary and streaming calls, all kinds of handlers.
 
 Needs the extra ``grpc``. The decision of the call stands in the context variable ``DECISION``, and trusted
 metadata in ``context.invocation_metadata()``. The route of a call is its method, ``/package.Service/Method``.
@@ -6,6 +6,7 @@ metadata in ``context.invocation_metadata()``. The route of a call is its method
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from contextvars import ContextVar, copy_context
@@ -53,10 +54,12 @@ class Metadatum(NamedTuple):
     value: str | bytes
 
 
-class JWSInterceptor(grpc.aio.ServerInterceptor):
-    """Let calls through to the handlers of a grpc.aio server as the engine decides.
+class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
+    """Let calls through to the handlers of a gRPC server as the engine decides.
 
-    Put it first: interceptors before it see metadata as the client sent it.
+    One class serves both kinds of servers, ``grpc.aio.server`` and ``grpc.server``. The latter asks its
+    interceptors on the one thread that takes calls: with a replay store that another machine holds, prefer
+    ``grpc.aio.server``. Put it first: interceptors before it see metadata as the client sent it.
 
     Args:
         settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the call's details. ``exempt``
@@ -71,35 +74,87 @@ class JWSInterceptor(grpc.aio.ServerInterceptor):
         if self._door.body is not None:
             raise error_for("configuration_invalid", "door.body", "an engine: calls have no body")
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Refuse one call, or hand it on with trusted metadata; a coroutine where a loop asks."""
+        call = _Call(self._door, handler_call_details)
+        if _is_in_loop():
+            return self._intercept_async(continuation, call)
+        decision = None if call.asked is None else self._door.decide(call.asked)
+        before = DECISION.set(decision)
+        try:  # the thread takes the next call too
+            handler = continuation(call.details(decision))
+        finally:
+            DECISION.reset(before)
+        return call.handler(handler, decision, self._door, is_async=False)
+
+    async def _intercept_async(self, continuation: Continuation, call: _Call) -> Handler | None:
+        decision = None
+        if call.asked is not None:
+            decision = await self._door.adecide(call.asked)
+            DECISION.set(decision)
+        handler = await continuation(call.details(decision))
+        return call.handler(handler, decision, self._door, is_async=True)
+
+
+def _is_in_loop() -> bool:
+    """Return whether grpc.aio asks: grpc.server calls its interceptors on a thread without a loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Call:
+    """One call: what it asks, and what its handler gets.
+
+    Attributes:
+        asked: What is to be decided, or None for an exempt method.
+    """
+
+    def __init__(self, door: Door[grpc.HandlerCallDetails], details: grpc.HandlerCallDetails) -> None:
+        sent: Sequence[Pair] = tuple(details.invocation_metadata or ())
+        self._sent = details
+        self._kept = tuple([Metadatum(*pair) for pair in sent if not is_ours(pair[0])])
+        self.asked: Asked | None = None
+        method: str = details.method
+        if method not in door.exempt:
+            field = door.field.decode()
+            values = [_octets(value) for name, value in sent if name == field]
+            self.asked = Asked(values, b"", door.partner(details), method)
+
+    def _metadata(self, decision: Decision | None) -> tuple[Metadatum, ...]:
+        """Return the metadata without what a client made up, and with what was verified."""
+        if decision is None:
+            return self._kept
+        return self._kept + tuple([Metadatum(*pair) for pair in trusted_headers(decision)])
+
+    def details(self, decision: Decision | None) -> grpc.HandlerCallDetails:
+        """Return the call's details for who comes after."""
+        return _with_metadata(self._sent, self._metadata(decision))
+
+    def handler(
+        self,
+        handler: Handler | None,
+        decision: Decision | None,
+        door: Door[grpc.HandlerCallDetails],
+        *,
+        is_async: bool,
     ) -> Handler | None:
-        """Refuse one call, or hand it on with trusted metadata."""
-        method: str = handler_call_details.method
-        sent: Sequence[Pair] = tuple(handler_call_details.invocation_metadata or ())
-        kept = tuple([Metadatum(*pair) for pair in sent if not is_ours(pair[0])])
-        if method in self._door.exempt:
-            handler = await continuation(_with_metadata(handler_call_details, kept))
-            return handler if handler is None else _wrapped(handler, None, kept)
-        field = self._door.field.decode()
-        values = [_octets(value) for name, value in sent if name == field]
-        partner = self._door.partner(handler_call_details)
-        decision = await self._door.adecide(Asked(values, b"", partner, method))
-        refused = self._door.answer(decision)
-        kept += tuple([Metadatum(*pair) for pair in trusted_headers(decision)])
-        DECISION.set(decision)
-        handler = await continuation(_with_metadata(handler_call_details, kept))
-        if handler is None:  # no such method: grpc answers UNIMPLEMENTED
+        """Return what serves the call, or refuses it; None where there is no such method."""
+        if handler is None:  # grpc answers UNIMPLEMENTED
             return handler
-        if refused is not None:
-            return _rebuilt(handler, _refusing(_STATUS[refused.status], decision.code), coded=False)
-        return _wrapped(handler, decision, kept)
+        refused = None if decision is None else door.answer(decision)
+        if decision is None or refused is None:
+            return _wrapped(handler, decision, self._metadata(decision))
+        refuse = _refusing(_STATUS[refused.status], decision.code, is_async=is_async)
+        return _rebuilt(handler, refuse, coded=False)
 
 
 def _with_metadata(
     details: grpc.HandlerCallDetails, metadata: tuple[Metadatum, ...]
 ) -> grpc.HandlerCallDetails:
-    """Return a call's details with other metadata; grpc.aio takes no class but its own, which has no name."""
+    """Return a call's details with other metadata; grpc takes no class but its own, which has no name."""
     kind: Any = type(details)
     changed: grpc.HandlerCallDetails = kind(details.method, metadata)
     return changed
@@ -129,7 +184,7 @@ def _rebuilt(handler: Handler, behaviour: Any, *, coded: bool = True) -> Handler
     return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
-def _refusing(status: grpc.StatusCode, code: str) -> Any:
+def _refusing(status: grpc.StatusCode, code: str, *, is_async: bool) -> Any:
     """Return a behaviour that ends the call with a status, its code, and when to try again."""
     retry_s = RETRY_AFTER_S if status is grpc.StatusCode.UNAVAILABLE else None
     details = f"{code}: {CODES[code].meaning}"
@@ -141,7 +196,11 @@ def _refusing(status: grpc.StatusCode, code: str) -> Any:
     async def refuse(_: Any, context: Any) -> None:
         await context.abort(status, details, tuple(metadata))
 
-    return refuse
+    def refuse_sync(_: Any, context: Any) -> None:
+        context.set_trailing_metadata(tuple(metadata))
+        context.abort(status, details)
+
+    return refuse if is_async else refuse_sync
 
 
 class _Context:
