@@ -158,7 +158,34 @@ def _django_urls() -> Any:
     def flow(_: Any) -> Any:
         return StreamingHttpResponse(iter([b"a", b"b"]))
 
-    return [path("who", who), path("health", who), path("flow", flow)]
+    def form(request: Any) -> Any:
+        place = request.environ if hasattr(request, "environ") else request.scope
+        return JsonResponse(
+            {**told(place.get("rapidjws"), request.headers.items()), "form": request.POST.dict()}
+        )
+
+    return [path("who", who), path("health", who), path("flow", flow), path("form", form), *_rest_urls()]
+
+
+def _rest_urls() -> list[Any]:
+    """Return a view of Django REST framework, where that is installed."""
+    try:
+        from rest_framework.response import Response
+        from rest_framework.views import APIView
+    except ImportError:
+        return []
+    from django.urls import path
+
+    class Rest(APIView):  # type: ignore[misc]
+        def post(self, request: Any) -> Any:
+            """Tell the parsed form, or the body."""
+            inner = request._request
+            place = inner.environ if hasattr(inner, "environ") else inner.scope
+            known = told(place.get("rapidjws"), request.headers.items())
+            data = request.data
+            return Response({**known, "form": data.dict() if hasattr(data, "dict") else data})
+
+    return [path("rest", Rest.as_view())]
 
 
 def _django_set_up() -> None:
@@ -176,6 +203,12 @@ def _django_set_up() -> None:
             SECRET_KEY="of a test",
             MIDDLEWARE=[],
             LOGGING_CONFIG=None,
+            REST_FRAMEWORK={
+                "DEFAULT_AUTHENTICATION_CLASSES": [],
+                "DEFAULT_PERMISSION_CLASSES": [],
+                "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+                "UNAUTHENTICATED_USER": None,
+            },
         )
         django.setup()
         urls.urlpatterns += _django_urls()
