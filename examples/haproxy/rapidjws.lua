@@ -40,5 +40,7 @@ core.register_action("rapidjws", { "http-req" }, function(txn, url)
   for name, list in pairs(answer.headers) do
     if name:sub(1, 6) == "x-jws-" then txn.http:req_set_header(name, list[0]) end
   end
-  if answer.headers["warning"] then txn:set_var("txn.rapidjws_warning", answer.headers["warning"][0]) end
+  for _, name in ipairs({ "warning", "deprecation", "sunset" }) do
+    if answer.headers[name] then txn:set_var("txn.rapidjws_" .. name, answer.headers[name][0]) end
+  end
 end, 1)

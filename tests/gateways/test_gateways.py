@@ -65,6 +65,34 @@ def spoofed(inner: dict[str, str], gate: Any) -> dict[str, str]:
     }
 
 
+def test_A7_names_in_mixed_spellings_reach_nobody(gate: Any, service: Service) -> None:
+    """What a service may fold into a trusted name is removed, with ``_`` at any place in it."""
+    spellings = [
+        (f"X{first}JWS{second}{name}", "admin")
+        for name in ("Subject", "Scope", "Partner")
+        for first in "-_"
+        for second in "-_"
+    ]
+    assert get(gate.port, [*bearer(token(sub="ann")), *spellings])[0] == 200
+    folded = [(name.replace("_", "-"), value) for name, value in service.seen[-1].items()]
+    assert [value for name, value in folded if name == "x-jws-subject"] == ["ann"]
+    assert [one for one in folded if one[0].startswith("x-jws-") and one[1] == "admin"] == []
+
+
+def test_A7_warnings_reach_the_client_whole(gate: Any, sidecar: Sidecar) -> None:
+    """Since when and until when come beside the warning, where the gateway can hand them on."""
+    try:
+        sidecar.rollout.rollback(by="ann", to="warning")
+        for _ in range(6):
+            status, answer, _ = get(gate.port, [])
+            assert status == 200
+            if gate.name not in SILENT:
+                assert "missing_token" in answer["warning"]
+                assert answer["deprecation"].startswith("@")
+    finally:
+        sidecar.rollout.promote(by="ann", to="enforcement", force=True)
+
+
 def test_promotion_and_rollback_hold_at_once(gate: Any, sidecar: Sidecar, service: Service) -> None:
     """A rollback lets the next request through unsigned, without any trusted name on it."""
     assert get(gate.port, SPOOFED)[0] == 401
