@@ -120,11 +120,7 @@ def _with_read_body(environ: Environ, seen: Environ, limit_bytes: int) -> bytes 
     if size is not None or ends:
         try:
             body = _read(stream, limit_bytes + 1 if size is None else size)
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-        ):  # a server's words for a broken chunk, or a client that went away
+        except (OSError, ValueError, EOFError):  # a broken chunk, or a client that went away
             raise _UnreadableBody from None
     if size is not None and len(body) < size:
         raise _UnreadableBody
