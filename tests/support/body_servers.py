@@ -1,4 +1,4 @@
-"""One application that tells what it read, on many servers and frameworks, behind a middleware for bodies."""
+"""The application that tells what it read, on many servers, behind a middleware for signed bodies."""
 
 from __future__ import annotations
 
@@ -14,88 +14,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import frameworks
 import served
-from frameworks import told
+from body_apps import (
+    aiohttp_app,
+    django_asgi,
+    django_wsgi,
+    fastapi_app,
+    flask,
+    litestar_app,
+    our_middleware,
+    reading_middleware,
+    starlette,
+)
 
 from rapidjws.gateway import JWSMiddleware, WSGIMiddleware
 
 READY_S = served.READY_S
-
-# --- applications ----------------------------------------------------------------------------------------
-
-
-def django_wsgi() -> Any:
-    """Return Django under WSGI, with a view of Django REST framework."""
-    frameworks._django_set_up()
-    from django.core.wsgi import get_wsgi_application
-
-    return get_wsgi_application()
-
-
-def django_asgi() -> Any:
-    """Return Django under ASGI."""
-    frameworks._django_set_up()
-    from django.core.asgi import get_asgi_application
-
-    return get_asgi_application()
-
-
-def flask() -> Any:
-    """Return Flask."""
-    from flask import Flask, request
-
-    app = Flask("who")
-
-    @app.post("/who")
-    def who() -> dict[str, Any]:
-        return told(request.environ.get("rapidjws"), request.headers.items(), request.get_data())
-
-    @app.post("/form")
-    def form() -> dict[str, Any]:
-        return {
-            **told(request.environ.get("rapidjws"), request.headers.items()),
-            "form": request.form.to_dict(),
-        }
-
-    return app.wsgi_app
-
-
-def starlette(*middleware: Any) -> Any:
-    """Return Starlette behind its own middlewares."""
-    from starlette.applications import Starlette
-    from starlette.responses import JSONResponse
-    from starlette.routing import Route
-
-    async def who(request: Any) -> Any:
-        body = await request.body()
-        return JSONResponse(told(request.scope.get("rapidjws"), request.headers.items(), body))
-
-    async def form(request: Any) -> Any:
-        known = told(request.scope.get("rapidjws"), request.headers.items())
-        return JSONResponse({**known, "form": dict(await request.form())})
-
-    routes = [Route("/who", who, methods=["POST"]), Route("/form", form, methods=["POST"])]
-    return Starlette(routes=routes, middleware=list(middleware))
-
-
-def _base_middleware(*, reads: str) -> Any:
-    """Return a BaseHTTPMiddleware that reads the body in a way, or not, and hands the request on."""
-    from starlette.middleware import Middleware
-    from starlette.middleware.base import BaseHTTPMiddleware
-
-    class Reading(BaseHTTPMiddleware):
-        async def dispatch(self, request: Any, call_next: Any) -> Any:
-            """Read, and hand on."""
-            if reads == "body":
-                await request.body()
-            elif reads == "stream":
-                async for _ in request.stream():
-                    pass
-            return await call_next(request)
-
-    return Middleware(Reading)
-
 
 # --- servers ---------------------------------------------------------------------------------------------
 
@@ -264,72 +198,6 @@ def uvicorn_h11(app: Any) -> Iterator[int]:
         listener.close()
 
 
-# --- both together ---------------------------------------------------------------------------------------
-
-
-def _aiohttp(body: Any) -> Any:
-    from aiohttp import web
-
-    from rapidjws.gateway.aiohttp import DECISION, setup
-
-    async def who(request: web.Request) -> web.StreamResponse:
-        return web.json_response(told(request.get(DECISION), request.headers.items(), await request.read()))
-
-    async def form(request: web.Request) -> web.StreamResponse:
-        known = told(request.get(DECISION), request.headers.items())
-        return web.json_response({**known, "form": dict(await request.post())})
-
-    app = web.Application()
-    app.add_routes([web.post("/who", who), web.post("/form", form)])
-    setup(app, body=body)
-    return app
-
-
-def _fastapi(body: Any) -> Any:
-    from fastapi import Depends, FastAPI, Request
-
-    from rapidjws.gateway.fastapi import JWSSecurity
-
-    async def who(request: Any) -> Any:
-        return told(request.scope.get("rapidjws"), request.headers.items(), await request.body())
-
-    async def form(request: Any) -> Any:
-        known = told(request.scope.get("rapidjws"), request.headers.items())
-        return {**known, "form": dict(await request.form())}
-
-    kind: Any = Any
-    app = FastAPI(dependencies=[Depends(JWSSecurity(kind, body=body))])
-    for path, view in (("/who", who), ("/form", form)):
-        view.__annotations__ = {"request": Request}
-        app.add_api_route(path, view, methods=["POST"])
-    return app
-
-
-def _litestar(body: Any) -> Any:
-    from litestar import Litestar, Request, post
-    from litestar.middleware import DefineMiddleware
-
-    async def who(request: Any) -> Any:
-        return told(request.scope.get("rapidjws"), request.headers.items(), await request.body())
-
-    async def form(request: Any) -> Any:
-        known = told(request.scope.get("rapidjws"), request.headers.items())
-        return {**known, "form": dict(await request.form())}
-
-    routes = []
-    for path, view in (("/who", who), ("/form", form)):
-        view.__annotations__ = {"request": Request[Any, Any, Any], "return": dict[str, Any]}
-        routes.append(post(path, status_code=200)(view))
-    middleware = [DefineMiddleware(JWSMiddleware, body=body)]
-    return Litestar(routes, middleware=middleware, openapi_config=None)
-
-
-def _ours(body: Any) -> Any:
-    from starlette.middleware import Middleware
-
-    return Middleware(JWSMiddleware, body=body)
-
-
 SERVERS: dict[str, tuple[tuple[str, ...], bool, Callable[[Any], Any]]] = {
     "wsgiref flask": (("flask",), False, lambda body: served.wsgi(WSGIMiddleware(flask(), body=body))),
     "wsgiref django": (
@@ -377,21 +245,21 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool, Callable[[Any], Any]]] = {
     "hypercorn before BaseHTTPMiddleware": (
         ("hypercorn", "starlette"),
         True,
-        lambda body: hypercorn(starlette(_ours(body), _base_middleware(reads="body"))),
+        lambda body: hypercorn(starlette(our_middleware(body), reading_middleware(reads="body"))),
     ),
     "hypercorn after BaseHTTPMiddleware": (
         ("hypercorn", "starlette"),
         True,
-        lambda body: hypercorn(starlette(_base_middleware(reads="body"), _ours(body))),
+        lambda body: hypercorn(starlette(reading_middleware(reads="body"), our_middleware(body))),
     ),
     "uvicorn after BaseHTTPMiddleware that reads nothing": (
         ("uvicorn", "starlette"),
         True,
-        lambda body: served.uvicorn(starlette(_base_middleware(reads="nothing"), _ours(body))),
+        lambda body: served.uvicorn(starlette(reading_middleware(reads="nothing"), our_middleware(body))),
     ),
-    "uvicorn litestar": (("uvicorn", "litestar"), True, lambda body: served.uvicorn(_litestar(body))),
-    "uvicorn fastapi": (("uvicorn", "fastapi"), True, lambda body: served.uvicorn(_fastapi(body))),
-    "aiohttp": (("aiohttp",), True, lambda body: served.aiohttp(_aiohttp(body))),
+    "uvicorn litestar": (("uvicorn", "litestar"), True, lambda body: served.uvicorn(litestar_app(body))),
+    "uvicorn fastapi": (("uvicorn", "fastapi"), True, lambda body: served.uvicorn(fastapi_app(body))),
+    "aiohttp": (("aiohttp",), True, lambda body: served.aiohttp(aiohttp_app(body))),
 }
 """Name -> the packages it needs, whether it reads chunks, and what serves behind a SignedBody."""
 
