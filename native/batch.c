@@ -101,12 +101,12 @@ void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const
 }
 
 size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
-                    size_t tokens_len, int64_t now_s)
+                    size_t tokens_len, rj_time now)
 {
     batch_fill(window, snapshot, work, tokens, tokens_len);
     rj_batch_decide(window->tokens, window->len, window->groups, snapshot, work);
     for (size_t i = 0; i < window->len; i++) {
-        rj_token_finish(&window->tokens[i], snapshot, work, now_s);
+        rj_token_finish(&window->tokens[i], snapshot, work, now);
     }
     return window->len;
 }

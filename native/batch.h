@@ -28,7 +28,7 @@ typedef struct {
  * Returns how many were decided: at least one where tokens_len is not zero.
  * Out: window->tokens[0 .. returned); their spans are good until the work area is used again. */
 size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
-                    size_t tokens_len, int64_t now_s);
+                    size_t tokens_len, rj_time now);
 
 /* Returns about how many microseconds a batch would take for these tokens. A token whose header is not
  * known counts as one that must be looked at in full. Reads no more of a token than its header. */

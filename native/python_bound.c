@@ -83,12 +83,12 @@ static const PyMethodDef BOUND_METHODS[] = {
     {"_bind", bound_bind, METH_VARARGS,
      "_bind(address, accepted, slots, read, clock_floor_s, is_plain, owner), once, before anything else"},
     {"verify_one", (PyCFunction)(void (*)(void))rj_face_verify_one, METH_FASTCALL,
-     "verify_one(token, now): a Record, a verdict number, or None where the token is neither str nor bytes"},
+     "verify_one(token, now_ns): a Record, a verdict number, or None where the token is neither str nor bytes"},
     {"verify_list", (PyCFunction)(void (*)(void))rj_face_verify_list, METH_FASTCALL,
-     "verify_list(tokens, now, is_alone): a list of what verify_one would give for each, claims read later where\n"
+     "verify_list(tokens, now_ns, is_alone): a list of what verify_one would give for each, claims read later where\n"
      "other threads verify as well; the list must be the caller's own"},
     {"recheck", (PyCFunction)(void (*)(void))rj_face_recheck, METH_FASTCALL,
-     "recheck(token, now, slot): verify_one, but for the signature, of bytes that verified by this slot before"},
+     "recheck(token, now_ns, slot): verify_one, but for the signature, of bytes that verified by this slot before"},
     {NULL, NULL, 0, NULL},
 };
 

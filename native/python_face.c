@@ -8,7 +8,7 @@
 
 enum { FACE_INLINE_BYTES = 4096 /* a MAC over so little is quicker than letting the GIL go */ };
 
-static const double FACE_MAX_NOW_S = 1e15;
+static const int64_t FACE_NS = 1000000000;
 
 /* Returns 0 with an exception set where there is no snapshot yet. */
 static int face_is_bound(const rj_bound *bound)
@@ -41,18 +41,37 @@ static int face_octets(rj_span *out, PyObject *token, size_t max_bytes)
     return 1;
 }
 
-int rj_face_now(int64_t *now_s, PyObject *value)
+/* A time whose nanoseconds need more than 64 bits, after the year 2262. Returns 0 with an exception set. */
+static int face_late_time(rj_time *now, PyObject *value)
 {
-    double now = PyFloat_AsDouble(value);
+    PyObject *second = PyLong_FromLongLong(FACE_NS);
+    PyObject *pair = second == NULL ? NULL : PyNumber_Divmod(value, second);
 
-    if (PyErr_Occurred() != NULL) {
+    Py_XDECREF(second);
+    if (pair != NULL) {
+        now->s = PyLong_AsLongLong(PyTuple_GetItem(pair, 0));
+        now->ns = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(pair, 1));
+        Py_DECREF(pair);
+    }
+    return PyErr_Occurred() == NULL;
+}
+
+int rj_face_now(rj_time *now, PyObject *value)
+{
+    int overflow = 0;
+    long long ns = PyLong_AsLongLongAndOverflow(value, &overflow);
+
+    if (PyErr_Occurred() != NULL || (overflow > 0 && !face_late_time(now, value))) {
         return 0;
     }
-    if (!(now >= 0.0 && now < FACE_MAX_NOW_S)) {
-        PyErr_SetString(PyExc_ValueError, "now is expected in seconds since the epoch");
+    if (ns < 0 && overflow <= 0) {
+        PyErr_SetString(PyExc_ValueError, "now is expected in nanoseconds since the epoch");
         return 0;
     }
-    *now_s = (int64_t)now;
+    if (overflow == 0) {
+        now->s = ns / FACE_NS;
+        now->ns = (uint32_t)(ns % FACE_NS);
+    }
     return 1;
 }
 
@@ -100,7 +119,7 @@ static int face_is_short(const rj_token *token)
            || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->input.len <= FACE_INLINE_BYTES);
 }
 
-PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, int64_t now_s)
+PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, rj_time now)
 {
     rj_token token = {.status = RJ_UNDECIDED};
     rj_span span = {NULL, 0};
@@ -122,11 +141,11 @@ PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, int64_t now_s)
     rj_token_locate(&token, bound->snapshot, work, span.ptr, span.len, RJ_SLOT_NONE);
     if (face_is_short(&token)) {
         rj_token_decide(&token, bound->snapshot, work);
-        rj_token_finish(&token, bound->snapshot, work, now_s);
+        rj_token_finish(&token, bound->snapshot, work, now);
     } else {
         Py_BEGIN_ALLOW_THREADS
         rj_token_decide(&token, bound->snapshot, work);
-        rj_token_finish(&token, bound->snapshot, work, now_s);
+        rj_token_finish(&token, bound->snapshot, work, now);
         Py_END_ALLOW_THREADS
     }
     result = face_result(bound, octets, &token);
@@ -136,12 +155,12 @@ PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, int64_t now_s)
 
 PyObject *rj_face_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
-    int64_t now_s = 0;
+    rj_time now = {0, 0};
 
     if (args_len != 2) {
-        return PyErr_Format(PyExc_TypeError, "verify_one(token, now) takes two arguments");
+        return PyErr_Format(PyExc_TypeError, "verify_one(token, now_ns) takes two arguments");
     }
-    return rj_face_now(&now_s, args[1]) ? rj_face_verify((rj_bound *)self, args[0], now_s) : NULL;
+    return rj_face_now(&now, args[1]) ? rj_face_verify((rj_bound *)self, args[0], now) : NULL;
 }
 
 PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
@@ -149,7 +168,7 @@ PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args
     rj_token token = {.status = RJ_UNDECIDED};
     rj_span octets = {NULL, 0};
     rj_bound *bound = (rj_bound *)self;
-    int64_t now_s = 0;
+    rj_time now = {0, 0};
     unsigned long slot = 0;
     PyObject *result = NULL;
     rj_work *work = NULL;
@@ -157,9 +176,9 @@ PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args
     if (!face_is_bound(bound)) {
         return NULL;
     }
-    if (args_len != 3 || !rj_face_now(&now_s, args[1])
+    if (args_len != 3 || !rj_face_now(&now, args[1])
         || !face_octets(&octets, args[0], bound->snapshot->max_token_bytes)) {
-        return PyErr_Occurred() != NULL ? NULL : PyErr_Format(PyExc_TypeError, "recheck(bytes, now, slot)");
+        return PyErr_Occurred() != NULL ? NULL : PyErr_Format(PyExc_TypeError, "recheck(bytes, now_ns, slot)");
     }
     slot = PyLong_AsUnsignedLong(args[2]);
     if (PyErr_Occurred() != NULL) {
@@ -170,7 +189,7 @@ PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args
         return PyErr_NoMemory();
     }
     work->arena_used = 0;
-    rj_token_revisit(&token, bound->snapshot, work, octets.ptr, octets.len, (uint32_t)slot, now_s);
+    rj_token_revisit(&token, bound->snapshot, work, octets.ptr, octets.len, (uint32_t)slot, now);
     result = face_result(bound, args[0], &token);
     rj_runtime_put(bound->snapshot->runtime, work);
     return result;
@@ -178,7 +197,7 @@ PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args
 
 /* Verify a list's tokens window by window into `results`. Returns 0 with an exception set where it was ended. */
 static int face_verify_windows(const rj_bound *bound, PyObject *results, rj_work *work, PyObject *tokens,
-                               const rj_span *spans, size_t spans_len, int64_t now_s, int is_alone)
+                               const rj_span *spans, size_t spans_len, rj_time now, int is_alone)
 {
     rj_batch_window window;
     size_t done = 0;
@@ -186,7 +205,7 @@ static int face_verify_windows(const rj_bound *bound, PyObject *results, rj_work
     while (done < spans_len) {
         size_t decided = 0;
         Py_BEGIN_ALLOW_THREADS
-        decided = rj_batch_run(&window, bound->snapshot, work, spans + done, spans_len - done, now_s);
+        decided = rj_batch_run(&window, bound->snapshot, work, spans + done, spans_len - done, now);
         Py_END_ALLOW_THREADS
         for (size_t i = 0; i < decided; i++) {
             Py_ssize_t at = (Py_ssize_t)(done + i);
@@ -215,7 +234,7 @@ static int face_verify_windows(const rj_bound *bound, PyObject *results, rj_work
 PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
     rj_bound *bound = (rj_bound *)self;
-    int64_t now_s = 0;
+    rj_time now = {0, 0};
     Py_ssize_t len = 0;
     rj_span *spans = NULL;
     rj_work *work = NULL;
@@ -223,10 +242,10 @@ PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t 
     int good = 0;
 
     if (args_len != 3 || !PyList_CheckExact(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "verify_list(list, now, is_alone) takes a list, a time and a truth");
+        PyErr_SetString(PyExc_TypeError, "verify_list(list, now_ns, is_alone) takes a list, a time and a truth");
         return NULL;
     }
-    if (!face_is_bound(bound) || !rj_face_now(&now_s, args[1])) {
+    if (!face_is_bound(bound) || !rj_face_now(&now, args[1])) {
         return NULL;
     }
     len = PyList_Size(args[0]);
@@ -240,7 +259,7 @@ PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t 
         /* What is neither text nor bytes stays an empty span, and its result None. */
         (void)face_octets(&spans[i], PyList_GetItem(args[0], i), bound->snapshot->max_token_bytes);
     }
-    good = face_verify_windows(bound, results, work, args[0], spans, (size_t)len, now_s, args[2] == Py_True);
+    good = face_verify_windows(bound, results, work, args[0], spans, (size_t)len, now, args[2] == Py_True);
 done:
     if (work != NULL) {
         rj_runtime_put(bound->snapshot->runtime, work);

@@ -10,12 +10,12 @@
 #include "python_api.h"
 #include "python_bound.h"
 
-/* Read a time in seconds since the epoch. Returns 0 with an exception set where it is none. */
-int rj_face_now(int64_t *now_s, PyObject *value);
+/* Read a time, an int in nanoseconds since the epoch. Returns 0 with an exception set where it is none. */
+int rj_face_now(rj_time *now, PyObject *value);
 
 /* Verify one token. Returns a Record where it is accepted and nothing else is to do, else its verdict as a number,
  * or None where the token is neither str nor bytes; NULL with an exception set. */
-PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, int64_t now_s);
+PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, rj_time now);
 
 /* Methods of Bound; python_bound.c says what they take and give. */
 PyObject *rj_face_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len);

@@ -7,6 +7,8 @@
 #include "python_bound.h"
 #include "python_face.h"
 
+static const int64_t HOLDER_END_S = 9000000000; /* in the year 2255: up to here nanoseconds fit 64 bits */
+
 typedef struct {
     PyObject_HEAD
     PyObject *snapshot; /* swapped by one reference; NULL or a Bound */
@@ -78,19 +80,25 @@ static PyObject *holder_verify_slowly(PyObject *self, PyObject *const *args, Py_
     return result;
 }
 
-/* The time of a check in whole seconds. Returns -1 where the clock cannot be right, -2 with an exception set. */
-static int64_t holder_time(const rj_bound *bound, PyObject *now)
+/* The time of a check, from whole seconds or the clock. Returns 0 where Python has to look: a fraction, what is no
+ * time, a clock that cannot be right. */
+static int holder_time(rj_time *out, const rj_bound *bound, PyObject *now)
 {
     struct timespec clock = {0, 0};
-    int64_t now_s = 0;
+    int overflow = 0;
 
-    if (now != NULL) {
-        return rj_face_now(&now_s, now) ? now_s : -2;
+    if (now == NULL) {
+        if (timespec_get(&clock, TIME_UTC) != TIME_UTC || (int64_t)clock.tv_sec < bound->clock_floor_s) {
+            return 0;
+        }
+        *out = (rj_time){(int64_t)clock.tv_sec, (uint32_t)clock.tv_nsec};
+        return 1;
     }
-    if (timespec_get(&clock, TIME_UTC) != TIME_UTC || (int64_t)clock.tv_sec < bound->clock_floor_s) {
-        return -1;
+    if (!PyLong_CheckExact(now)) {
+        return 0;
     }
-    return (int64_t)clock.tv_sec;
+    out->s = PyLong_AsLongLongAndOverflow(now, &overflow);
+    return overflow == 0 && out->s >= 0 && out->s < HOLDER_END_S;
 }
 
 static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
@@ -99,7 +107,7 @@ static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t
     PyObject *now = NULL;
     PyObject *result = NULL;
     rj_bound *bound = NULL;
-    int64_t now_s = 0;
+    rj_time now_read = {0, 0};
 
     if (!((rj_holder *)self)->is_direct || !holder_now(&now, args, args_len, names)) {
         return holder_verify_slowly(self, args, args_len, names);
@@ -109,14 +117,14 @@ static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     bound = (rj_bound *)snapshot;
-    now_s = bound->is_plain ? holder_time(bound, now) : -1;
-    if (now_s < 0) {
+    if (!bound->is_plain || !holder_time(&now_read, bound, now)) {
         Py_DECREF(snapshot);
-        return now_s == -2 ? NULL : holder_verify_slowly(self, args, args_len, names);
+        return holder_verify_slowly(self, args, args_len, names);
     }
-    result = rj_face_verify(bound, args[0], now_s);
+    result = rj_face_verify(bound, args[0], now_read);
     if (result != NULL && (PyObject *)Py_TYPE(result) != bound->accepted) {
-        PyObject *settled = PyObject_CallMethod(snapshot, "settled", "OOL", args[0], result, (long long)now_s);
+        long long now_ns = now_read.s * 1000000000 + now_read.ns;
+        PyObject *settled = PyObject_CallMethod(snapshot, "settled", "OOL", args[0], result, now_ns);
         Py_DECREF(result);
         result = settled;
     }
@@ -154,7 +162,8 @@ static const char HOLDER_VERIFY_DOC[] =
     "Verify one token and its claims.\n\n"
     "Args:\n"
     "    token: JWS Compact Serialization, as text or bytes; a buffer is copied first.\n"
-    "    now: Seconds since the epoch; by default the wall clock.\n"
+    "    now: Seconds since the epoch; by default the wall clock, in nanoseconds. An int is exact; a float\n"
+    "        stands for the decimal that repr writes, which at present resolves 0.24 microseconds.\n"
     "    wait_s: Longest wait for a refresh that may bring the token's key, in seconds; by default none.\n\n"
     "Returns:\n"
     "    The verified JWS, with ``.claims``.\n\n"

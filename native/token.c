@@ -121,7 +121,7 @@ void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work
 }
 
 void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                      size_t len, uint32_t slot_index, int64_t now_s)
+                      size_t len, uint32_t slot_index, rj_time now)
 {
     (void)token_cut(token, snapshot, work, bytes, len);
     if (token->status != RJ_OK) {
@@ -130,7 +130,7 @@ void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *wor
     token_take_slot(token, snapshot, slot_index);
     if (token->status == RJ_UNDECIDED) {
         token->status = RJ_OK; /* the cache's word, given for these bytes, this slot and this generation */
-        rj_token_finish(token, snapshot, work, now_s);
+        rj_token_finish(token, snapshot, work, now);
     }
 }
 
@@ -146,7 +146,7 @@ static void token_keep_members(rj_token *token, rj_work *work, size_t members_le
     }
 }
 
-void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, int64_t now_s)
+void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, rj_time now)
 {
     rj_json_report report;
     rj_status status = RJ_UNDECIDED;
@@ -169,7 +169,7 @@ void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work
         return;
     }
     token->status = rj_claims_check(&snapshot->policies[token->slot->issuer], token->payload.ptr, work->members,
-                                    report.members_len, now_s);
+                                    report.members_len, now);
     if (token->status == RJ_OK) {
         token_keep_members(token, work, report.members_len);
     }
@@ -213,7 +213,8 @@ static void token_remember(const rj_token *token, const rj_snapshot *snapshot, c
 }
 
 uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes, size_t len, uint32_t slot_index,
-                              int64_t now_s, const uint8_t *issuer, size_t issuer_len, uint32_t remember)
+                              int64_t now_s, uint32_t now_ns, const uint8_t *issuer, size_t issuer_len,
+                              uint32_t remember)
 {
     rj_token token = {.status = RJ_UNDECIDED};
     rj_work *work = rj_runtime_take(snapshot->runtime);
@@ -227,7 +228,7 @@ uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes,
     if (token.status == RJ_OK) {
         token_remember(&token, snapshot, issuer, issuer_len, remember);
     }
-    rj_token_finish(&token, snapshot, work, now_s);
+    rj_token_finish(&token, snapshot, work, (rj_time){now_s, now_ns});
     rj_runtime_put(snapshot->runtime, work);
     return rj_token_verdict(&token);
 }

@@ -41,11 +41,11 @@ void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work
  * keys and rules; its signature is not looked at.
  * Out: *token, decided. */
 void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                      size_t len, uint32_t slot_index, int64_t now_s);
+                      size_t len, uint32_t slot_index, rj_time now);
 
 /* Check the claims of a token whose signature verified; token->status is RJ_OK on entry.
  * Out: token->status. */
-void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, int64_t now_s);
+void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, rj_time now);
 
 /* Verify a located token's signature by its slot, and count it.
  * Out: token->status where it was RJ_UNDECIDED. */
@@ -62,7 +62,8 @@ uint64_t rj_token_verdict(const rj_token *token);
  * slot, for RJ_REMEMBER_HEADER_AND_ISSUER. Returns a verdict. */
 /* rj-cdef-begin */
 uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes, size_t len, uint32_t slot_index,
-                              int64_t now_s, const uint8_t *issuer, size_t issuer_len, uint32_t remember);
+                              int64_t now_s, uint32_t now_ns, const uint8_t *issuer, size_t issuer_len,
+                              uint32_t remember);
 /* rj-cdef-end */
 
 #endif

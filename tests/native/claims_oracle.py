@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from native_rooms import compile_driver, run_driver
@@ -25,6 +26,7 @@ class Policy:
     max_age_s: int = -1
     exp_optional: bool = False
     now_s: int = NOW_S
+    now_ns: int = 0
 
     def words(self) -> str:
         """Give the policy as the driver reads it."""
@@ -33,7 +35,7 @@ class Policy:
             return ",".join(name.encode().hex() or "-" for name in names) or "*"
 
         issuer = "*" if self.issuer is None else self.issuer.encode().hex() or "-"
-        numbers = f"{self.now_s} {self.leeway_s} {self.max_age_s} {int(self.exp_optional)}"
+        numbers = f"{self.now_s}:{self.now_ns} {self.leeway_s} {self.max_age_s} {int(self.exp_optional)}"
         return f"{numbers} {issuer} {listed(self.audiences)} {listed(self.required)}"
 
 
@@ -47,7 +49,7 @@ def checked(cases: list[tuple[Policy, bytes]], *, sanitized: bool = False) -> li
 
 
 def _is_date(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= DATE_MAX_S
+    return isinstance(value, (int, Fraction)) and not isinstance(value, bool) and 0 <= value <= DATE_MAX_S
 
 
 def _malformed(claims: dict[str, Any]) -> bool:
@@ -71,7 +73,7 @@ def _missing(policy: Policy, claims: dict[str, Any]) -> bool:
 
 def verdict(policy: Policy, payload: bytes) -> int:
     """Give the verdict the full checker owes for a payload, by the book and in the book's order."""
-    claims: dict[str, Any] = json.loads(payload)
+    claims: dict[str, Any] = json.loads(payload, parse_float=Fraction)
     if _malformed(claims):
         return MALFORMED
     if _missing(policy, claims):
@@ -82,12 +84,13 @@ def verdict(policy: Policy, payload: bytes) -> int:
     listed = audience if isinstance(audience, list) else [audience]
     if "aud" in claims and not set(listed) & set(policy.audiences):
         return AUDIENCE
-    if "exp" in claims and policy.now_s >= claims["exp"] + policy.leeway_s:
+    now = policy.now_s + Fraction(policy.now_ns, 10**9)
+    if "exp" in claims and now >= claims["exp"] + policy.leeway_s:
         return EXPIRED
-    if "nbf" in claims and policy.now_s + policy.leeway_s < claims["nbf"]:
+    if "nbf" in claims and now + policy.leeway_s < claims["nbf"]:
         return NOT_YET_VALID
-    if "iat" in claims and claims["iat"] > policy.now_s + policy.leeway_s:
+    if "iat" in claims and claims["iat"] > now + policy.leeway_s:
         return IN_FUTURE
-    if policy.max_age_s >= 0 and policy.now_s - claims["iat"] > policy.max_age_s + policy.leeway_s:
+    if policy.max_age_s >= 0 and now - claims["iat"] > policy.max_age_s + policy.leeway_s:
         return TOO_OLD
     return OK

@@ -1,6 +1,6 @@
 /* drive_claims.c: the claims room over scanned payloads.
  *
- * lines   "now leeway max_age flags issuer audiences required payload" a line -> one status a line; issuer is
+ * lines   "now[:ns] leeway max_age flags issuer audiences required payload" a line -> one status a line; issuer is
  *         hex or * for none, the lists are hex words joined by commas or * for none
  * bench   nanoseconds a check of a payload with ten claims, and of scan and check together
  */
@@ -43,13 +43,24 @@ static void free_list(const rj_span *list, size_t count) {
     }
 }
 
-static rj_status check(const rj_claims_policy *policy, const uint8_t *json, size_t len, int64_t now_s) {
+/* "seconds" or "seconds:nanoseconds". */
+static rj_time time_of(const char *word) {
+    char *end = NULL;
+    rj_time time = {strtoll(word, &end, 10), 0};
+
+    if (*end == ':') {
+        time.ns = (uint32_t)strtoul(end + 1, NULL, 10);
+    }
+    return time;
+}
+
+static rj_status check(const rj_claims_policy *policy, const uint8_t *json, size_t len, rj_time now) {
     static rj_json_member members[MEMBERS_CAP];
     static uint64_t work[1 << 16];
     rj_json_report report;
     rj_status status = rj_json_scan(&report, members, MEMBERS_CAP, work, sizeof(work), json, len, &limits);
 
-    return status != RJ_OK ? status : rj_claims_check(policy, json, members, report.members_len, now_s);
+    return status != RJ_OK ? status : rj_claims_check(policy, json, members, report.members_len, now);
 }
 
 static void lines(void) {
@@ -72,7 +83,7 @@ static void lines(void) {
         policy.audiences_len = list_of(audiences, words[5]);
         policy.required_len = list_of(required, words[6]);
         len = driver_exact_hex(&json, words[7]);
-        printf("%d\n", (int)check(&policy, json, len, strtoll(words[0], NULL, 10)));
+        printf("%d\n", (int)check(&policy, json, len, time_of(words[0])));
         free(json);
         free((void *)(uintptr_t)policy.issuer.ptr);
         free_list(audiences, policy.audiences_len);
@@ -96,6 +107,7 @@ static void bench(void) {
     rj_json_member members[MEMBERS_CAP];
     uint64_t work[256], start, accepted = 0;
     rj_json_report report;
+    rj_time now = {NOW_S, 0};
     size_t len = strlen(payload);
     double ns, claims_ns = 1e9, both_ns = 1e9;
 
@@ -103,14 +115,14 @@ static void bench(void) {
     for (int repeat = 0; repeat < REPEATS; repeat++) {
         start = driver_now_ns();
         for (int i = 0; i < ROUNDS; i++) {
-            accepted += rj_claims_check(&policy, json, members, report.members_len, NOW_S) == RJ_OK;
+            accepted += rj_claims_check(&policy, json, members, report.members_len, now) == RJ_OK;
         }
         ns = (double)(driver_now_ns() - start) / ROUNDS;
         claims_ns = ns < claims_ns ? ns : claims_ns;
         start = driver_now_ns();
         for (int i = 0; i < ROUNDS; i++) {
             accepted += rj_json_scan(&report, members, MEMBERS_CAP, work, sizeof(work), json, len, &limits) == RJ_OK &&
-                        rj_claims_check(&policy, json, members, report.members_len, NOW_S) == RJ_OK;
+                        rj_claims_check(&policy, json, members, report.members_len, now) == RJ_OK;
         }
         ns = (double)(driver_now_ns() - start) / ROUNDS;
         both_ns = ns < both_ns ? ns : both_ns;

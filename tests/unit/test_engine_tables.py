@@ -19,7 +19,7 @@ UNKNOWN = _native.HEADER_UNKNOWN
 
 def core_status(engine: Engine | Verifier, text: str) -> int:
     """Return what the core alone says: a header that it does not know stays unknown."""
-    result = engine._snapshot.verify_one(text.encode(), NOW_S)
+    result = engine._snapshot.verify_one(text.encode(), NOW_S * 10**9)
     return result & 0xFF if isinstance(result, int) else _native.OK
 
 
@@ -94,7 +94,7 @@ def test_a_batch_finishes_on_the_keys_it_began_with() -> None:
     good = tokens.token()
     before: Snapshot = engine._snapshot
     engine.replace_keys(ISS, tokens.public("ES256", "k2"))
-    assert before.settled(good, before.verify_one(good, NOW_S), NOW_S).issuer == ISS
+    assert before.settled(good, before.verify_one(good, NOW_S * 10**9), NOW_S * 10**9).issuer == ISS
     assert code_of(engine, good) == "unknown_kid"
 
 

@@ -6,6 +6,7 @@ import gc
 import inspect
 import threading
 import weakref
+from typing import Any
 
 import pytest
 import tokens
@@ -13,6 +14,8 @@ from tokens import NOW_S
 
 import rapidjws
 from rapidjws import _native
+from rapidjws.engine.result import Accepted
+from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 
 
 def test_verify_says_what_it_takes() -> None:
@@ -52,13 +55,38 @@ def test_every_way_to_call() -> None:
             engine.verify(*arguments, **named)  # type: ignore[arg-type, call-overload]
 
 
-@pytest.mark.parametrize("now", [float("nan"), float("inf"), -1, 1e16])
-def test_a_time_that_is_none(now: float) -> None:
-    """A time outside of any calendar is the caller's mistake, not a verdict."""
-    with pytest.raises(ValueError, match="now"):
-        tokens.engine("HS256").verify(tokens.token("HS256"), now)
-    with pytest.raises(TypeError):
-        tokens.engine("HS256").verify(tokens.token("HS256"), "soon")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "now", [float("nan"), float("inf"), -1, -0.001, NOW_S * 1000, 1e16, 10**30, True, "soon", b"1", [NOW_S]]
+)
+def test_a_time_that_is_none(now: Any) -> None:
+    """A time outside of any calendar is the caller's mistake, not a verdict, and the message names it."""
+    engine, token = tokens.engine("HS256"), tokens.token("HS256")
+    for ask in (engine.verify, lambda one, at: engine.verify_many([one], at)):
+        with pytest.raises(rapidjws.ConfigurationError) as refused:
+            ask(token, now)
+        assert (refused.value.code, refused.value.place) == ("configuration_invalid", "now")
+    assert engine.decide(token, now=now).outcome != "permit"
+    assert engine.decide_many([(token, None, None)], now=now)[0].outcome != "permit"
+
+
+@pytest.mark.parametrize("call", ["verify_one", "verify_list", "recheck"])
+def test_the_core_takes_a_time_in_nanoseconds_only(call: str) -> None:
+    """Beyond 64 bits a time is exact as well; what is no time is refused before anything else."""
+    engine = tokens.engine("HS256")
+    token = tokens.token("HS256", exp=NUMERIC_DATE_MAX_S, iat=None).encode()
+    engine.verify(token, NOW_S)
+    snapshot: Any = engine._snapshot
+    calls = {
+        "verify_one": lambda ns: snapshot.verify_one(token, ns),
+        "verify_list": lambda ns: snapshot.verify_list([token], ns, True)[0],
+        "recheck": lambda ns: snapshot.recheck(token, ns, 0),
+    }
+    end_ns = (NUMERIC_DATE_MAX_S + 60) * 10**9
+    for ns, is_good in ((2**63 - 1, True), (2**63, True), (end_ns - 1, True), (end_ns, False)):
+        assert (calls[call](ns).__class__ is Accepted) == is_good, ns
+    for wrong, error in ((-1, ValueError), (-(2**64), ValueError), (1.5, TypeError), ("1", TypeError)):
+        with pytest.raises(error):
+            calls[call](wrong)
 
 
 def test_what_is_not_bound_verifies_nothing() -> None:

@@ -60,9 +60,9 @@ def test_outage_is_indeterminate_where_enforced() -> None:
 
     from rapidjws.engine.decision import decide
 
-    assert decide(down, one, good(), None, None, NOW_S).outcome == "indeterminate"
+    assert decide(down, down, one, good(), None, None, NOW_S).outcome == "indeterminate"
     one.rollback(by="ann", to="detection")
-    assert decide(down, one, good(), None, None, NOW_S).outcome == "permit"
+    assert decide(down, down, one, good(), None, None, NOW_S).outcome == "permit"
     assert of.rollout is one
 
 
@@ -73,7 +73,7 @@ def test_fault_of_ours_is_never_a_permit() -> None:
     def broken(token: object, now: float | None = None) -> rapidjws.VerifiedJWS:
         raise ZeroDivisionError
 
-    decision = decide(broken, rollout(), "x", None, None, NOW_S)
+    decision = decide(broken, broken, rollout(), "x", None, None, NOW_S)
     assert (decision.outcome, decision.code) == ("indeterminate", "internal_error")
 
 

@@ -170,7 +170,7 @@ evidence.FLUSH_S, evidence.FLUSH_SHARE = -1.0, 0
 folder = Path(os.environ["FOLDER"])
 one = rollout(Partner(name="a"), state=StateFolder(folder, first_plan("detection")))
 missing = rapidjws.errors.error_for("missing_token")
-def decide(): one.decide(missing, partner="a", route=None, now_s=NOW_S, elapsed_ns=1)
+def decide(): one.decide(missing, partner="a", route=None, now_ns=NOW_S * 10**9, elapsed_ns=1)
 decide()
 child = os.fork()
 if child == 0:

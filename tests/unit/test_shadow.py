@@ -88,7 +88,7 @@ def test_requests_without_a_verdict_on_a_token_are_not_compared() -> None:
     policy = rollout(phase="detection", shadow=shadow)
     none = rapidjws.errors.error_for("keys_unavailable")
     for token, error in (("a.b.c", none), (None, rapidjws.errors.error_for("missing_token"))):
-        policy.decide(error, token=token, partner=None, route=None, now_s=NOW_S, elapsed_ns=1)
+        policy.decide(error, token=token, partner=None, route=None, now_ns=NOW_S * 10**9, elapsed_ns=1)
     assert shadow.settle(BOUND_S)
     assert asked == []
 

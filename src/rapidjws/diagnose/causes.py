@@ -21,7 +21,7 @@ _RAW = "The issuer must write R || S, both padded to the field's size (RFC 7518 
 _SIGN_RECEIVED = "Whatever lies between issuer and verifier must pass the token's characters on unchanged."
 _SIGNING_INPUT = "The issuer must sign the ASCII octets header '.' payload, as they stand in the token."
 _CLOCK = "Synchronise the clock (NTP). Until then raise this issuer's leeway_s, with an end date."
-_DATES = "The issuer must write dates as whole seconds since 1970-01-01T00:00:00Z (RFC 7519 section 2)."
+_DATES = "The issuer must write dates as a number of seconds since 1970-01-01T00:00:00Z (RFC 7519 section 2)."
 _JWK = "The issuer must publish a correct JWK; until then the key cannot be used."
 _KID = "Use the kid exactly as published: it is compared character by character."
 

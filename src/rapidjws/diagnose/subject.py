@@ -17,6 +17,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import CLOCK_FLOOR_S
+from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.keys.remote import RemoteJWKS, SourceStatus
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ class Subject:
 def _engine_verdict(engine: Engine, token: Token, now: float | None) -> RapidJWSError | None:
     """Verify as the engine does, up to its replay store."""
     snapshot = engine._snapshot
-    now_s = int(time.time() if now is None else now)
-    if now is None and now_s < CLOCK_FLOOR_S:
-        return error_for("clock_implausible", "clock", actual=now_s)
-    verified = snapshot.settled(token, snapshot.verify_one(token, now_s), now_s)
+    now_ns = time.time_ns() if now is None else moment_ns(now)
+    if now is None and now_ns < CLOCK_FLOOR_S * SECOND_NS:
+        return error_for("clock_implausible", "clock", actual=now_ns // SECOND_NS)
+    verified = snapshot.settled(token, snapshot.verify_one(token, now_ns), now_ns)
     return None if snapshot.guard is None else snapshot.guard.refusal_without_store(verified)
 
 

@@ -52,12 +52,14 @@ class ChangingKeys(RevokingKeys):
     __slots__ = (
         "_issuers",
         "_keys",
+        "_longest_retry_s",
         "_meters",
         "_ready_waiters",
         "_skew_every",
         "_sources",
         "_states",
     )
+    _longest_retry_s: int
 
     def __init__(
         self,
@@ -305,7 +307,7 @@ class ChangingKeys(RevokingKeys):
             for iss, issuer in self._issuers.items()
             if issuer.replay is not None
         }
-        guard = Guard(self._revocations, replays, self._meters, self._skew_every, self._events)
+        guard = Guard(self._revocations, replays, self._meters, self._skew_every, self._events, self)
         return guard if guard.is_needed else None
 
     def _rebuild(self) -> None:

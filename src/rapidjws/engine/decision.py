@@ -8,11 +8,12 @@ on phases and partners, which is the part of the policy that is handed in (see `
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from time import perf_counter_ns, time
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
 
 from rapidjws.engine.result import Rejected, VerifiedJWS
 from rapidjws.errors import CODES, RapidJWSError, error_for
+from rapidjws.jose.numeric_date import moment_ns
 from rapidjws.jose.scopes import scopes_due, scopes_objection
 
 if TYPE_CHECKING:
@@ -130,8 +131,15 @@ class Decision:
 class DecisionPolicy(Protocol):
     """Turn what a verification found into a decision; see ``rapidjws.policy.Rollout``."""
 
-    def second_look_s(self, refused: RapidJWSError, partner: Names, now_s: int) -> int | None:
-        """Return another time at which a token is to be tried, for a partner with a leeway of its own."""
+    @property
+    def longest_retry_s(self) -> int:
+        """Return by how many seconds, at most, ``retry_at_ns`` lies before or after the present moment.
+
+        Uses of tokens are remembered for so much longer; a policy that does not say it counts as a day.
+        """
+
+    def retry_at_ns(self, refused: RapidJWSError, partner: Names, now_ns: int) -> int | None:
+        """Return another moment at which a token is to be tried, for a partner with its own leeway."""
 
     def decide(
         self,
@@ -140,7 +148,7 @@ class DecisionPolicy(Protocol):
         token: Token | None,
         partner: Names,
         route: Names,
-        now_s: int,
+        now_ns: int,
         elapsed_ns: int,
         named_issuers: NamedIssuers | None = None,
     ) -> Decision:
@@ -174,17 +182,25 @@ def _fault(fault: Exception) -> RapidJWSError:
     return fault if isinstance(fault, RapidJWSError) else error_for("internal_error", type(fault).__name__)
 
 
+def _present_ns(now: float | None) -> int:
+    """Return the moment of a decision: by the clock where ``now`` is no time, which was refused before."""
+    try:
+        return time_ns() if now is None else moment_ns(now)
+    except RapidJWSError:
+        return time_ns()
+
+
 def _looked_at_again(
-    policy: DecisionPolicy | None, settled: Settled, partner: Names, now: float | None
+    policy: DecisionPolicy | None, settled: Settled, partner: Names, now_ns: int
 ) -> tuple[Settled, int | None]:
-    """Return what was found, and another time at which a refused token is to be tried, or None.
+    """Return what was found, and another moment at which a refused token is to be tried, or None.
 
     Where the policy fails, it is not known whether the token is refused.
     """
     if policy is None or not isinstance(settled, RapidJWSError):
         return settled, None
     try:
-        return settled, policy.second_look_s(settled, partner, int(time() if now is None else now))
+        return settled, policy.retry_at_ns(settled, partner, now_ns)
     except Exception as fault:
         return error_for("internal_error", type(fault).__name__), None
 
@@ -195,7 +211,7 @@ def _concluded(
     token: Token | None,
     partner: Names,
     route: Names,
-    now: float | None,
+    now_ns: int,
     started_ns: int,
     named_issuers: NamedIssuers | None,
 ) -> Decision:
@@ -203,14 +219,13 @@ def _concluded(
     try:
         if policy is None:
             return plain_decision(settled, partner=partner, route=route)
-        now_s = int(time() if now is None else now)
         elapsed_ns = perf_counter_ns() - started_ns
         decision = policy.decide(
             settled,
             token=token,
             partner=partner,
             route=route,
-            now_s=now_s,
+            now_ns=now_ns,
             elapsed_ns=elapsed_ns,
             named_issuers=named_issuers,
         )
@@ -244,25 +259,29 @@ def _checked(verified: VerifiedJWS, scopes: Scopes) -> Settled:
 
 
 def _tried(
-    verify: Callable[..., VerifiedJWS], token: Token | None, now: float | None, scopes: Scopes
+    verify: Callable[..., VerifiedJWS], token: Token | None, scopes: Scopes, *moments: float | None
 ) -> Settled:
     try:
-        return _no_token(token) or _checked(verify(token, now), scopes)
+        return _no_token(token) or _checked(verify(token, *moments), scopes)
     except Exception as fault:
         return _fault(fault)
 
 
 async def _atried(
-    averify: Callable[..., Awaitable[VerifiedJWS]], token: Token | None, now: float | None, scopes: Scopes
+    averify: Callable[..., Awaitable[VerifiedJWS]],
+    token: Token | None,
+    scopes: Scopes,
+    *moments: float | None,
 ) -> Settled:
     try:
-        return _no_token(token) or _checked(await averify(token, now), scopes)
+        return _no_token(token) or _checked(await averify(token, *moments), scopes)
     except Exception as fault:
         return _fault(fault)
 
 
 def decide(
     verify: Callable[..., VerifiedJWS],
+    verify_as_of: Callable[..., VerifiedJWS],
     policy: DecisionPolicy | None,
     token: Token | None,
     partner: Names,
@@ -271,17 +290,31 @@ def decide(
     scopes: Scopes = (),
     named_issuers: NamedIssuers | None = None,
 ) -> Decision:
-    """Verify one token, if there is one, and decide."""
+    """Verify one token, if there is one, and decide.
+
+    Args:
+        verify: Takes the token and ``now``.
+        verify_as_of: Takes the token, the moment its dates are compared with, and the present one; both in
+            nanoseconds since the epoch.
+        policy: What to make of the verdict, or None.
+        token: The token, or None.
+        partner: Who is asking, or None.
+        route: What is asked for, or None.
+        now: Seconds since the epoch, or None for the wall clock.
+        scopes: What the token must hold.
+    """
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled = _tried(verify, token, now, scopes)
-    settled, again_s = _looked_at_again(policy, settled, partner, now)
-    if again_s is not None:
-        settled = _tried(verify, token, again_s, scopes)
-    return _concluded(policy, settled, token, partner, route, now, started_ns, named_issuers)
+    settled = _tried(verify, token, scopes, now)
+    now_ns = 0 if policy is None else _present_ns(now)
+    settled, retry_at_ns = _looked_at_again(policy, settled, partner, now_ns)
+    if retry_at_ns is not None:
+        settled = _tried(verify_as_of, token, scopes, retry_at_ns, now_ns)
+    return _concluded(policy, settled, token, partner, route, now_ns, started_ns, named_issuers)
 
 
 async def adecide(
     averify: Callable[..., Awaitable[VerifiedJWS]],
+    averify_as_of: Callable[..., Awaitable[VerifiedJWS]],
     policy: DecisionPolicy | None,
     token: Token | None,
     partner: Names,
@@ -290,13 +323,14 @@ async def adecide(
     scopes: Scopes = (),
     named_issuers: NamedIssuers | None = None,
 ) -> Decision:
-    """Verify and decide from asyncio, in a batch with what else arrives."""
+    """Verify and decide as ``decide`` does, from asyncio, in a batch with what else arrives."""
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled = await _atried(averify, token, now, scopes)
-    settled, again_s = _looked_at_again(policy, settled, partner, now)
-    if again_s is not None:
-        settled = await _atried(averify, token, again_s, scopes)
-    return _concluded(policy, settled, token, partner, route, now, started_ns, named_issuers)
+    settled = await _atried(averify, token, scopes, now)
+    now_ns = 0 if policy is None else _present_ns(now)
+    settled, retry_at_ns = _looked_at_again(policy, settled, partner, now_ns)
+    if retry_at_ns is not None:
+        settled = await _atried(averify_as_of, token, scopes, retry_at_ns, now_ns)
+    return _concluded(policy, settled, token, partner, route, now_ns, started_ns, named_issuers)
 
 
 def _tried_together(
@@ -309,7 +343,7 @@ def _tried_together(
     try:
         found = verify_many(tokens, now)
     except Exception:
-        return [_tried(verify, token, now, ()) for token in tokens]
+        return [_tried(verify, token, (), now) for token in tokens]
     if len(found) != len(tokens):  # nobody knows whose they are
         return [error_for("internal_error", "decide_many") for _ in tokens]
     return [one.error() if isinstance(one, Rejected) else one for one in found]
@@ -318,6 +352,7 @@ def _tried_together(
 def decide_many(
     verify_many: Callable[..., Sequence[VerifiedJWS | Rejected]],
     verify: Callable[..., VerifiedJWS],
+    verify_as_of: Callable[..., VerifiedJWS],
     policy: DecisionPolicy | None,
     asked: Sequence[Asked],
     now: float | None,
@@ -331,10 +366,13 @@ def decide_many(
     tokens = [token for at in open_at if (token := asked[at][0]) is not None]
     for at, result in zip(open_at, _tried_together(verify_many, verify, tokens, now), strict=True):
         results[at] = result
+    now_ns = 0 if policy is None else _present_ns(now)
     decisions = []
     for (token, partner, route), result in zip(asked, results, strict=True):
-        settled, again_s = _looked_at_again(policy, result, partner, now)
-        if again_s is not None:
-            settled = _tried(verify, token, again_s, ())
-        decisions.append(_concluded(policy, settled, token, partner, route, now, started_ns, named_issuers))
+        settled, retry_at_ns = _looked_at_again(policy, result, partner, now_ns)
+        if retry_at_ns is not None:
+            settled = _tried(verify_as_of, token, (), retry_at_ns, now_ns)
+        decisions.append(
+            _concluded(policy, settled, token, partner, route, now_ns, started_ns, named_issuers)
+        )
     return decisions

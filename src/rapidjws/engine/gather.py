@@ -41,7 +41,7 @@ class Gatherer:
 
     Args:
         snapshot: Gives the snapshot that is current when a batch starts.
-        clock: Gives seconds since the epoch when a batch starts.
+        clock: Gives nanoseconds since the epoch when a batch starts.
         window_us: How long to wait for more tokens, in microseconds; 0 for the current turn of the loop only.
         inline_us: Estimated work up to which the loop itself verifies.
     """
@@ -110,15 +110,15 @@ class _Batch:
             raise
 
     def _verify(self, waiting: list[Waiting]) -> None:
-        snapshot, now_s = self._gatherer.snapshot(), self._gatherer.clock()
+        snapshot, now_ns = self._gatherer.snapshot(), self._gatherer.clock()
         tokens: list[Token] = [octets for octets, _ in waiting]
         lens = array("I", [len(octets) for octets, _ in waiting])
         waits = snapshot.guard is not None and snapshot.guard.blocking
         joined = b"".join(octets for octets, _ in waiting)
         if not waits and snapshot.native.cost_us(joined, lens) <= self._gatherer.inline_us:
-            _deliver(waiting, admitted(snapshot, parallel.verify_chunk(snapshot, tokens, now_s), now_s))
+            _deliver(waiting, admitted(snapshot, parallel.verify_chunk(snapshot, tokens, now_ns), now_ns))
             return
-        task = worker_pool.Task(partial(_verify_all, snapshot, tokens, now_s))
+        task = worker_pool.Task(partial(_verify_all, snapshot, tokens, now_ns))
         task.future.add_done_callback(partial(worker_pool.call_on_loop, self._loop, _hand_over, waiting))
         if worker_pool.submit(task):
             return
@@ -130,7 +130,7 @@ class _Batch:
         _deliver(waiting, call())
 
 
-def admitted(snapshot: Snapshot, results: Results, now_s: int) -> Results:
+def admitted(snapshot: Snapshot, results: Results, now_ns: int) -> Results:
     """Return results after the checks that follow a verification: revocations and replays.
 
     Where these fail as a whole, no token that they were due for is accepted, and none is asked for again: a
@@ -140,15 +140,15 @@ def admitted(snapshot: Snapshot, results: Results, now_s: int) -> Results:
         return results
     count = len(results)
     try:
-        return parallel.checked_length(snapshot.guard.admit_all(results, now_s), count)
+        return parallel.checked_length(snapshot.guard.admit_all(results, now_ns), count)
     except Exception as fault:
         refusal = Rejected(error_for("internal_error", type(fault).__name__))
         return [one if isinstance(one, Rejected) else refusal for one in results]
 
 
-def _verify_all(snapshot: Snapshot, tokens: list[Token], now_s: int) -> Results:
+def _verify_all(snapshot: Snapshot, tokens: list[Token], now_ns: int) -> Results:
     """Verify a batch on a worker thread, its guard included."""
-    return admitted(snapshot, parallel.verify_many(snapshot, tokens, now_s, 1), now_s)
+    return admitted(snapshot, parallel.verify_many(snapshot, tokens, now_ns, 1), now_ns)
 
 
 def _hand_over(waiting: list[Waiting], done: Future[Results]) -> None:

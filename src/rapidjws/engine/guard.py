@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from rapidjws.engine.result import Rejected, VerifiedJWS
 from rapidjws.engine.seams import Event, tell
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ class ReplayRule:
 
     Attributes:
         replay: The issuer's choice.
-        leeway_s: The issuer's leeway: an entry outlives ``exp`` by it.
+        leeway_s: The issuer's leeway: an entry outlives ``exp`` by it, and by the widest of a partner.
         max_age_s: The oldest ``iat``: bounds entries of tokens without ``exp``.
     """
 
@@ -102,15 +103,28 @@ def replay_key(iss: str, claims: Mapping[str, Any], verified: VerifiedJWS, *, di
     return total.digest()
 
 
-def _life_s(claims: Mapping[str, Any], rule: ReplayRule, now_s: int) -> int:
-    """Return how long the token can still be accepted: its entry lives as long."""
-    ends: list[float] = []
-    if isinstance(claims.get("exp"), (int, float)):
-        ends.append(float(claims["exp"]))
-    if rule.max_age_s is not None and isinstance(claims.get("iat"), (int, float)):
-        ends.append(float(claims["iat"]) + rule.max_age_s)
-    end = min(ends) if ends else now_s + 86_400.0
-    return max(1, int(end) + 1 + rule.leeway_s - now_s)
+def _life_s(verified: VerifiedJWS, rule: ReplayRule, retry_s: int, now_ns: int) -> int:
+    """Return for how many seconds from now an entry must live: longer than anybody accepts its token.
+
+    Args:
+        verified: The token.
+        rule: Its issuer's rule.
+        retry_s: The most by which a partner's leeway goes beyond the issuer's.
+        now_ns: The present moment, whatever moment the token's dates were compared with.
+    """
+    dates = numeric_dates(verified.claims, lambda: verified.payload)
+    exp, iat = dates.get("exp"), dates.get("iat")
+    ends_ns = [] if exp is None else [exp.ceil_ns]
+    if rule.max_age_s is not None and iat is not None:
+        ends_ns.append(iat.ceil_ns + rule.max_age_s * SECOND_NS)
+    left_ns = min(ends_ns) - now_ns if ends_ns else 86_400 * SECOND_NS
+    return max(1, -(-left_ns // SECOND_NS) + rule.leeway_s + retry_s + 1)
+
+
+class Leeways(Protocol):
+    """Who knows how long a token may be accepted beyond its issuer's leeway."""
+
+    _longest_retry_s: int
 
 
 class Guard:
@@ -122,9 +136,19 @@ class Guard:
         meters: iss -> meter, for issuers whose clock is measured.
         every: Measures one token in this many.
         events: Listener.
+        leeways: Says by how much a partner's leeway may go beyond an issuer's; None for not at all.
     """
 
-    __slots__ = ("_counter", "_events", "_every", "_meters", "_replays", "_revocations", "blocking")
+    __slots__ = (
+        "_counter",
+        "_events",
+        "_every",
+        "_leeways",
+        "_meters",
+        "_replays",
+        "_revocations",
+        "blocking",
+    )
 
     def __init__(
         self,
@@ -133,12 +157,14 @@ class Guard:
         meters: Mapping[str, SkewMeter],
         every: int,
         events: Recorder,
+        leeways: Leeways | None = None,
     ) -> None:
         self._revocations = revocations
         self._replays = replays
         self._meters = meters
         self._every = every
         self._events = events
+        self._leeways = leeways
         self._counter = itertools.count()
         self.blocking = any(rule.replay.store.blocking for rule in replays.values())
 
@@ -147,7 +173,7 @@ class Guard:
         """Return whether there is anything to check."""
         return self._revocations.on_tokens or bool(self._replays) or bool(self._every)
 
-    def admit(self, verified: VerifiedJWS, now_s: int) -> VerifiedJWS:
+    def admit(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
         """Return the token, or raise why it is refused after all.
 
         Raises:
@@ -155,10 +181,13 @@ class Guard:
             DependencyUnavailable: ``replay_store_unavailable``.
             RapidJWSError: ``missing_claim``, ``malformed_claim``, ``too_large``, for ``jti``.
         """
-        (result,) = self.admit_all([verified], now_s)
+        (result,) = self.admit_all([verified], now_ns)
         if isinstance(result, Rejected):
             raise result.error()
         return result
+
+    def _is_revoked(self, iss: str, verified: VerifiedJWS) -> bool:
+        return self._revocations.hits_token(iss, verified.claims, lambda: verified.payload)
 
     def refusal_without_store(self, verified: VerifiedJWS) -> RapidJWSError | None:
         """Return what would refuse a token before any store is asked: a revocation, or a bad ``jti``.
@@ -168,7 +197,7 @@ class Guard:
         iss = verified.issuer
         if iss is None:
             return None
-        if self._revocations.on_tokens and self._revocations.hits_token(iss, verified.claims):
+        if self._revocations.on_tokens and self._is_revoked(iss, verified):
             return error_for("revoked", "claims")
         rule = self._replays.get(iss)
         if rule is not None:
@@ -178,17 +207,23 @@ class Guard:
                 return refused.with_traceback(None)
         return None
 
-    def admit_all(self, results: list[VerifiedJWS | Rejected], now_s: int) -> list[VerifiedJWS | Rejected]:
-        """Check a batch in place; each store is asked once."""
+    def admit_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
+        """Check a batch in place; each store is asked once.
+
+        Args:
+            results: What verification found.
+            now_ns: The present moment, in nanoseconds since the epoch.
+        """
         asked: dict[int, list[tuple[int, tuple[bytes, int]]]] = {}
+        retry_s = 0 if self._leeways is None else self._leeways._longest_retry_s
         for position, verified in enumerate(results):
             if isinstance(verified, Rejected) or verified.issuer is None:
                 continue
             iss = verified.issuer
             rule = self._replays.get(iss)
             if self._every and next(self._counter) % self._every == 0:
-                self._meters[iss].add(verified.claims.get("iat"), now_s)
-            if self._revocations.on_tokens and self._revocations.hits_token(iss, verified.claims):
+                self._meters[iss].add(verified.claims.get("iat"), now_ns)
+            if self._revocations.on_tokens and self._is_revoked(iss, verified):
                 results[position] = _rejected(error_for("revoked", "claims"), iss)
             elif rule is not None:
                 try:
@@ -197,7 +232,7 @@ class Guard:
                 except RapidJWSError as refused:
                     results[position] = _rejected(refused.with_traceback(None), iss)
                     continue
-                entry = (key, _life_s(verified.claims, rule, now_s))
+                entry = (key, _life_s(verified, rule, retry_s, now_ns))
                 asked.setdefault(id(rule.replay.store), []).append((position, entry))
         for waiting in asked.values():
             self._record(results, waiting)

@@ -57,14 +57,14 @@ class _Job:
         results: One a token; ``UNFINISHED`` until the chunk of a token is finished.
     """
 
-    __slots__ = ("chunks", "is_alone", "now_s", "results", "snapshot", "stopped", "tokens")
+    __slots__ = ("chunks", "is_alone", "now_ns", "results", "snapshot", "stopped", "tokens")
 
     def __init__(
-        self, snapshot: Snapshot, tokens: list[Token], now_s: int, size: int, *, is_alone: bool
+        self, snapshot: Snapshot, tokens: list[Token], now_ns: int, size: int, *, is_alone: bool
     ) -> None:
         self.snapshot = snapshot
         self.tokens = tokens
-        self.now_s = now_s
+        self.now_ns = now_ns
         count = len(tokens)
         self.chunks = deque((start, min(start + size, count)) for start in range(0, count, size))
         self.results: list[Result] = [UNFINISHED] * count
@@ -78,20 +78,20 @@ class _Job:
                 start, end = self.chunks.popleft()
             except IndexError:
                 return
-            found = verify_chunk(self.snapshot, self.tokens[start:end], self.now_s, is_alone=self.is_alone)
+            found = verify_chunk(self.snapshot, self.tokens[start:end], self.now_ns, is_alone=self.is_alone)
             if len(found) == end - start:  # a list of another length would move all that follows
                 self.results[start:end] = found
 
 
 def verify_many(
-    snapshot: Snapshot, tokens: Sequence[Token], now_s: int, workers: int
+    snapshot: Snapshot, tokens: Sequence[Token], now_ns: int, workers: int
 ) -> list[VerifiedJWS | Rejected]:
     """Verify tokens against one snapshot.
 
     Args:
         snapshot: Keys and rules for the whole call.
         tokens: JWS Compact Serializations.
-        now_s: Seconds since the epoch.
+        now_ns: Nanoseconds since the epoch.
         workers: Most threads, the calling one among them; where fewer can be had, fewer work.
 
     Returns:
@@ -101,10 +101,10 @@ def verify_many(
     count = len(mine)
     helpers = min(workers, count // MIN_CHUNK_TOKENS) - 1
     if helpers <= 0 and count <= CHUNK_TOKENS:
-        return checked_length(verify_chunk(snapshot, mine, now_s), count)
+        return checked_length(verify_chunk(snapshot, mine, now_ns), count)
     share = count // (4 * workers)
     size = max(MIN_CHUNK_TOKENS, min(CHUNK_TOKENS, share))
-    job = _Job(snapshot, mine, now_s, size, is_alone=helpers <= 0)
+    job = _Job(snapshot, mine, now_ns, size, is_alone=helpers <= 0)
     tasks: list[Task[None]] = []
     try:
         for _ in range(helpers):
@@ -130,7 +130,7 @@ def checked_length(results: list[Result], count: int) -> list[Result]:
 
 
 def verify_chunk(
-    snapshot: Snapshot, tokens: list[Token], now_s: int, *, is_alone: bool = True
+    snapshot: Snapshot, tokens: list[Token], now_ns: int, *, is_alone: bool = True
 ) -> list[Result]:
     """Verify a chunk on this thread, outside the GIL; the core looks for signals every few milliseconds.
 
@@ -139,28 +139,28 @@ def verify_chunk(
     Args:
         snapshot: Keys and rules.
         tokens: A list that nobody changes during the call.
-        now_s: Seconds since the epoch.
+        now_ns: Nanoseconds since the epoch.
         is_alone: Whether no other thread waits for the GIL.
 
     Returns:
         One result a token, in order.
     """
     try:
-        results: list[Any] = snapshot.verify_list(tokens, now_s, is_alone)
+        results: list[Any] = snapshot.verify_list(tokens, now_ns, is_alone)
     except _OWN_FAULTS:
         results = []
     if len(results) != len(tokens):
         results = [None] * len(tokens)  # each by itself, so that none is lost to another
     for position, result in enumerate(results):
         if result.__class__ is not Accepted:
-            results[position] = _finished(snapshot, tokens[position], result, now_s)
+            results[position] = _finished(snapshot, tokens[position], result, now_ns)
     return results
 
 
-def _finished(snapshot: Snapshot, token: Token, result: Any, now_s: int) -> Result:
+def _finished(snapshot: Snapshot, token: Token, result: Any, now_ns: int) -> Result:
     """Return the result for a token that the core left open; a fault of ours refuses this token only."""
     try:
-        settled = snapshot.finish(token, result, now_s)
+        settled = snapshot.finish(token, result, now_ns)
     except _OWN_FAULTS as fault:
         return Rejected(error_for("internal_error", type(fault).__name__))
     return Rejected(settled) if isinstance(settled, RapidJWSError) else settled

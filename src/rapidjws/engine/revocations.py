@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rapidjws.errors import error_for
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
+from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rapidjws.engine.keytable import PreparedKey
 
@@ -112,8 +113,16 @@ class Revocations:
         """Return whether any of them is about keys."""
         return bool(self._issuers or self._kids or self._thumbprints)
 
-    def hits_token(self, iss: str | None, claims: Mapping[str, Any]) -> bool:
-        """Return whether a verified token is revoked by its ``jti`` or its ``iat``."""
+    def hits_token(
+        self, iss: str | None, claims: Mapping[str, Any], claims_json: Callable[[], bytes] | None = None
+    ) -> bool:
+        """Return whether a verified token is revoked by its ``jti`` or its ``iat``.
+
+        Args:
+            iss: The verified issuer.
+            claims: The verified claims.
+            claims_json: Gives their text, where an ``iat`` with a fraction lies too near to tell by a double.
+        """
         if self._jtis:
             jti = claims.get("jti")
             if isinstance(jti, str) and ((iss, jti) in self._jtis or (None, jti) in self._jtis):
@@ -122,4 +131,9 @@ class Revocations:
         if not cutoff:
             return False
         iat = claims.get("iat")
-        return not isinstance(iat, (int, float)) or isinstance(iat, bool) or iat < cutoff
+        if not isinstance(iat, (int, float)) or isinstance(iat, bool):
+            return True
+        if iat == cutoff and isinstance(iat, float) and claims_json is not None:
+            date = numeric_dates({"iat": iat}, claims_json)["iat"]
+            return date is None or date.floor_ns < cutoff * SECOND_NS
+        return iat < cutoff

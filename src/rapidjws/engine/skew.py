@@ -35,10 +35,10 @@ class SkewMeter:
     def __init__(self) -> None:
         self._window: deque[float] = deque(maxlen=WINDOW)
 
-    def add(self, iat: Any, now_s: int) -> None:
+    def add(self, iat: Any, now_ns: int) -> None:
         """Add one token's ``iat``; anything but a number is left out."""
         if isinstance(iat, (int, float)) and not isinstance(iat, bool):
-            self._window.append(float(iat) - now_s)
+            self._window.append(iat - now_ns / 1e9)
 
     def read(self) -> Skew | None:
         """Return the distribution, or None where nothing was measured."""

@@ -19,8 +19,9 @@ from rapidjws.engine.signatures import told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
 from rapidjws.jose._json import loads, loads_scanned
-from rapidjws.jose.claims import RULED, check_claims, refusal_by
+from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
+from rapidjws.jose.numeric_date import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,24 +161,24 @@ class Snapshot(_native.Bound):
         """Return the error for a token past the limit."""
         return error_for("too_large", "token", expected=f"at most {self.max_token_bytes} bytes", actual=size)
 
-    def settled(self, token: Token, result: Any, now_s: int) -> VerifiedJWS:
+    def settled(self, token: Token, result: Any, now_ns: int) -> VerifiedJWS:
         """Finish what the core left open about a token, as ``finish``; the core's ``verify`` asks here too.
 
         Raises:
             RapidJWSError: Why it is refused.
         """
-        settled = self.finish(token, result, now_s)
+        settled = self.finish(token, result, now_ns)
         if isinstance(settled, RapidJWSError):
             raise settled
         return settled
 
-    def finish(self, token: Token, result: Any, now_s: int) -> VerifiedJWS | RapidJWSError:
+    def finish(self, token: Token, result: Any, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Finish what the core left open about a token.
 
         Args:
             token: The token.
             result: What ``verify_one`` gave for it: a verdict, or None for a token of another type.
-            now_s: Seconds since the epoch.
+            now_ns: Nanoseconds since the epoch.
 
         Returns:
             A VerifiedJWS, or the error that refuses the token; never raises for a bad token.
@@ -187,11 +188,11 @@ class Snapshot(_native.Bound):
         except RapidJWSError as refused:
             return refused.with_traceback(None)
         if result is None:
-            result = self.verify_one(octets, now_s)
+            result = self.verify_one(octets, now_ns)
         if result.__class__ is Accepted:
             accepted: VerifiedJWS = result
             return accepted
-        return self.settle(octets, result, now_s)
+        return self.settle(octets, result, now_ns)
 
     def slot_of(self, verified: VerifiedJWS) -> int:
         """Return the slot that a token was accepted by."""
@@ -199,7 +200,7 @@ class Snapshot(_native.Bound):
             self._numbers = {id(key): number for number, key in enumerate(self.table.slots)}
         return self._numbers[id(verified._key)]
 
-    def settle(self, octets: bytes, verdict: int, now_s: int) -> VerifiedJWS | RapidJWSError:
+    def settle(self, octets: bytes, verdict: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Turn the core's verdict on a token into a result, doing what the core left open.
 
         Returns:
@@ -215,10 +216,10 @@ class Snapshot(_native.Bound):
                 if other is not None:
                     return other
             if status == _native.HEADER_UNKNOWN:
-                return self._introduce(octets, now_s)
+                return self._introduce(octets, now_ns)
             if status == _native.CLAIMS_UNDECIDED:
-                return self._accept_with_claims(octets, verdict >> 9, now_s)
-            return self._refusal(octets, verdict, now_s)
+                return self._accept_with_claims(octets, verdict >> 9, now_ns)
+            return self._refusal(octets, verdict, now_ns)
         except RapidJWSError as refused:
             return refused.with_traceback(None)
 
@@ -240,18 +241,18 @@ class Snapshot(_native.Bound):
         verified._key, verified.issuer = self.slots[slot]
         return verified
 
-    def _accept_with_claims(self, octets: bytes, slot: int, now_s: int) -> VerifiedJWS:
+    def _accept_with_claims(self, octets: bytes, slot: int, now_ns: int) -> VerifiedJWS:
         """Check the claims of a token whose signature is good, in full, and accept it."""
         verified = self.accept(octets, slot)
         policy = self.rules[self.table.issuer_of[slot]].policy
         if policy is not None:
             with proven_issuer(verified.issuer):
-                verified._claims = check_claims(
-                    verified.payload, policy, now_s, max_bytes=self.max_token_bytes
+                verified._claims = check_claims_at(
+                    verified.payload, policy, now_ns, max_bytes=self.max_token_bytes
                 )
         return verified
 
-    def _introduce(self, octets: bytes, now_s: int) -> VerifiedJWS | RapidJWSError:
+    def _introduce(self, octets: bytes, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Verify a token with header bytes the core has not met: parse, choose the slot, verify, remember."""
         header_text = octets[: octets.index(b".")]
         header = self._parse_header(header_text)
@@ -264,7 +265,7 @@ class Snapshot(_native.Bound):
         except UnknownKey as refused:
             raise self._explain(refused, header, octets) from None
         key = self.table.slots[slot]
-        verified = self._verify_introduced(octets, key, slot, iss, now_s)
+        verified = self._verify_introduced(octets, key, slot, iss, now_ns)
         if self._around is not None and self._around.awaited and isinstance(verified, VerifiedJWS):
             self._around.first_accepted(verified.issuer, key.jwk.kid)
         return verified
@@ -295,19 +296,19 @@ class Snapshot(_native.Bound):
         return iss, header.kid
 
     def _verify_introduced(
-        self, octets: bytes, key: PreparedKey, slot: int, iss: str | None, now_s: int
+        self, octets: bytes, key: PreparedKey, slot: int, iss: str | None, now_ns: int
     ) -> VerifiedJWS | RapidJWSError:
         """Verify by the slot that a parsed header chose; a good signature makes the header known."""
         if key.native is None:
-            return self._verify_foreign(octets, key, slot, now_s)
+            return self._verify_foreign(octets, key, slot, now_ns)
         remember = _native.REMEMBER_HEADER if iss is None else _native.REMEMBER_HEADER_AND_ISSUER
-        iss_octets = b"" if iss is None else iss.encode()
+        iss_octets, moment = b"" if iss is None else iss.encode(), divmod(now_ns, SECOND_NS)
         verdict = _native.token_verify_slot(
-            self.handle, octets, len(octets), slot, now_s, iss_octets, len(iss_octets), remember
+            self.handle, octets, len(octets), slot, *moment, iss_octets, len(iss_octets), remember
         )
         if verdict & 0xFF == _native.HEADER_UNKNOWN:  # unreachable: the slot was given; never ask again
             raise error_for("internal_error", "snapshot.introduce")
-        return self.settle(octets, verdict, now_s)
+        return self.settle(octets, verdict, now_ns)
 
     def _parse_header(self, header_text: bytes) -> Header:
         if len(header_text) > limits.HEADER_MAX_BYTES * 4 // 3:
@@ -361,16 +362,16 @@ class Snapshot(_native.Bound):
         iss = claims.get("iss") if isinstance(claims, dict) else None
         return iss if isinstance(iss, str) else None
 
-    def _verify_foreign(self, octets: bytes, key: PreparedKey, slot: int, now_s: int) -> VerifiedJWS:
+    def _verify_foreign(self, octets: bytes, key: PreparedKey, slot: int, now_ns: int) -> VerifiedJWS:
         signing_input, _, signature_text = octets.rpartition(b".")
         signature = _native.b64url_decode(signature_text)
         if signature is None:
             raise error_for("malformed_base64url", "signature")
         if not key.verify(signing_input, signature):
             raise error_for("signature_invalid", "signature")
-        return self._accept_with_claims(octets, slot, now_s)
+        return self._accept_with_claims(octets, slot, now_ns)
 
-    def _refusal(self, octets: bytes, verdict: int, now_s: int) -> RapidJWSError:
+    def _refusal(self, octets: bytes, verdict: int, now_ns: int) -> RapidJWSError:
         """Find the words for a refusal by the core; whatever they are, it stays a refusal."""
         name = _native.STATUS_NAMES.get(verdict & 0xFF, "undecided")
         if name == "malformed_token":
@@ -387,11 +388,11 @@ class Snapshot(_native.Bound):
         policy = self.rules[self.table.issuer_of[slot]].policy
         if policy is not None and code in RULED:  # the core scanned text and types
             payload = _native.b64url_decode(octets.split(b".", 2)[1])
-            ruled = None if payload is None else refusal_by(code, loads_scanned(payload), policy, now_s)
+            ruled = None if payload is None else refusal_by(code, payload, policy, now_ns)
             if ruled is not None:
                 return with_issuer(ruled, self.slots[slot][1])
         try:
-            self._accept_with_claims(octets, slot, now_s)
+            self._accept_with_claims(octets, slot, now_ns)
         except RapidJWSError as detailed:
             return detailed.with_traceback(None)
         return with_issuer(error_for(code, "claims"), self.slots[slot][1])

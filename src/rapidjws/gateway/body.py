@@ -64,6 +64,8 @@ class SignedBody:
             raise error_for("configuration_invalid", "body.max_bytes", expected="from 1 on")
         if not callable(getattr(self.verifier, "verify", None)):
             raise error_for("configuration_invalid", "body.verifier", "a Verifier, or an Engine for JWTs")
+        if self.rollout is not None and isinstance(self.verifier, Engine):
+            self.verifier.expect_retries(self.rollout)
 
     @property
     def field(self) -> bytes:
@@ -107,10 +109,15 @@ class SignedBody:
         policy = self.rollout
         if policy is None and isinstance(self.verifier, Engine):
             policy = self.verifier.rollout
-        verify = partial(self._verify, body)
-        return decide(verify, policy, said, asked.partner, asked.route, None, asked.scopes)
+        verify, retry = partial(self._verify, body), partial(self._verify_as_of, body)
+        return decide(verify, retry, policy, said, asked.partner, asked.route, None, asked.scopes)
 
-    def _verify(self, body: bytes | None, said: bytes, now: float | None) -> VerifiedJWS:
+    def _verify_as_of(self, body: bytes | None, said: bytes, as_of_ns: int, now_ns: int) -> VerifiedJWS:
+        return self._verify(body, said, None, (as_of_ns, now_ns))
+
+    def _verify(
+        self, body: bytes | None, said: bytes, now: float | None, as_of: tuple[int, int] | None = None
+    ) -> VerifiedJWS:
         if body is None:
             raise error_for("too_large", "body", f"at most {self.limit_bytes} bytes")
         verifier: Any = self.verifier
@@ -119,7 +126,9 @@ class SignedBody:
             return detached
         if looks_like_json(body) != said.endswith(b"+json"):  # another reader would go by the media type
             raise error_for("malformed_token", "body", expected=said.decode("ascii"))
-        attached: VerifiedJWS = (
-            verifier.verify(body, now) if isinstance(verifier, Engine) else verifier.verify(body)
-        )
+        attached: VerifiedJWS
+        if not isinstance(verifier, Engine):
+            attached = verifier.verify(body)
+        else:
+            attached = verifier.verify(body, now) if as_of is None else verifier._verify_as_of(body, *as_of)
         return attached

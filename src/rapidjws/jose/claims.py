@@ -22,9 +22,12 @@ from rapidjws.jose.limits import (
     NUMERIC_DATE_MAX_S,
     TOKEN_MAX_BYTES_MLDSA,
 )
+from rapidjws.jose.numeric_date import DATES, SECOND_NS, NumericDate, moment_ns, numeric_dates, spell_ns
 
 _STRINGS: Final = ("iss", "sub", "jti")
-_DATES: Final = ("exp", "nbf", "iat")
+
+Dates = dict[str, NumericDate | None]
+"""Claim -> its NumericDate, or None for one out of range."""
 
 RULED: Final = frozenset(
     {"issuer_mismatch", "audience_mismatch", "expired", "not_yet_valid", "issued_in_future", "too_old"}
@@ -85,12 +88,13 @@ def check_claims(
 
     Where several rules fail, the first of this order speaks: the JSON, a malformed claim, a missing one, iss,
     aud, exp, nbf, iat, max age. With t the leeway: exp passes while now < exp + t; nbf once now + t >= nbf;
-    iat if iat <= now + t; the age, in whole seconds of now, while now - iat <= max_age + t.
+    iat if iat <= now + t; the age while now - iat <= max_age + t. Nothing is rounded: see ``moment_ns`` for
+    ``now``, and NumericDates count with every digit that is written.
 
     Args:
         claims_json: The payload of a JWS whose signature verified.
         policy: What is demanded.
-        now: Seconds since 1970-01-01T00:00:00Z.
+        now: Seconds since 1970-01-01T00:00:00Z; an int is exact, a float stands for what ``repr`` writes.
         now_is_measured: True where ``now`` was read from this machine's clock; it is then checked as well.
         max_bytes: Largest payload.
 
@@ -107,7 +111,21 @@ def check_claims(
 
     Source: RFC 7519 s.2, s.4.1, s.7.2.
     """
-    _check_now(now, now_is_measured=now_is_measured)
+    now_ns = moment_ns(now)
+    if now_is_measured and now < CLOCK_FLOOR_S:  # a machine after boot, at 1970: nothing would be expired
+        raise error_for("clock_implausible", "now", f"at least {CLOCK_FLOOR_S}", int(now))
+    return check_claims_at(claims_json, policy, now_ns, max_bytes=max_bytes)
+
+
+def check_claims_at(
+    claims_json: bytes, policy: ClaimsPolicy, now_ns: int, *, max_bytes: int
+) -> dict[str, Any]:
+    """Check a verified payload as ``check_claims`` does, at a moment in nanoseconds since 1970.
+
+    Raises:
+        MalformedToken: As ``check_claims``.
+        ClaimRefused: As ``check_claims``.
+    """
     claims = _json.loads(
         claims_json,
         max_bytes=max_bytes,
@@ -117,62 +135,57 @@ def check_claims(
     )
     if not isinstance(claims, dict):  # RFC 7519 s.7.2 step 10: a JSON object
         raise error_for("malformed_claims", "claims", "a JSON object", type(claims).__name__)
-    _check_types(claims)
+    dates = _check_types(claims, claims_json)
     _check_presence(claims, policy)
     refused = (
         _refused_issuer(claims, policy)
         or _refused_audience(claims, policy)
-        or _refused_times(claims, policy, now)
+        or _refused_times(claims, dates, policy, now_ns)
     )
     if refused is not None:
         raise refused
     return claims
 
 
-def refusal_by(code: str, claims: dict[str, Any], policy: ClaimsPolicy, now: float) -> RapidJWSError | None:
+def refusal_by(code: str, claims_json: bytes, policy: ClaimsPolicy, now_ns: int) -> RapidJWSError | None:
     """Return the error of a rule that is known to have failed, without asking those before it again.
 
     Args:
         code: What the core refused the claims for.
-        claims: The claims; their JSON and their types were found good.
+        claims_json: The claims; the core scanned them, and found their types good.
         policy: What is demanded.
-        now: Seconds since 1970-01-01T00:00:00Z.
+        now_ns: Nanoseconds since 1970-01-01T00:00:00Z.
 
     Returns:
         The error; None where this rule lets the claims pass, or is not one of issuer, audience and time.
     """
+    if code not in RULED:
+        return None
+    claims = _json.loads_scanned(claims_json)
     if code == "issuer_mismatch":
         refused = _refused_issuer(claims, policy)
     elif code == "audience_mismatch":
         refused = _refused_audience(claims, policy)
     else:
-        refused = _refused_times(claims, policy, now) if code in RULED else None
+        refused = _refused_times(claims, numeric_dates(claims, lambda: claims_json), policy, now_ns)
     return refused if refused is not None and refused.code == code else None
 
 
-def _check_now(now: float, *, now_is_measured: bool) -> None:
-    """Refuse a time that is none, and a clock that cannot be right."""
-    if not _is_number(now) or now < 0:
-        raise error_for("configuration_invalid", "now", "seconds since 1970", type(now).__name__)
-    if now_is_measured and now < CLOCK_FLOOR_S:  # a machine after boot, at 1970: nothing would be expired
-        raise error_for("clock_implausible", "now", f"at least {CLOCK_FLOOR_S}", int(now))
-
-
-def _check_types(claims: dict[str, Any]) -> None:
-    """Refuse registered claims of the wrong type or range."""
+def _check_types(claims: dict[str, Any], claims_json: bytes) -> Dates:
+    """Refuse registered claims of the wrong type or range; return the dates."""
     for name in _STRINGS:
         if name in claims and not isinstance(claims[name], str):  # RFC 7519 s.4.1.1, s.4.1.2, s.4.1.7
             raise _malformed(name, "a string", claims[name])
     if "aud" in claims:
         _check_aud_type(claims["aud"])
-    for name in _DATES:
-        if name not in claims:
-            continue
-        value = claims[name]
-        if not _is_number(value):  # RFC 7519 s.2: NumericDate is a JSON number
-            raise _malformed(name, "a number of seconds", value)
-        if not 0 <= value <= NUMERIC_DATE_MAX_S:  # milliseconds, overflow tricks
-            raise error_for("malformed_claim", f"claims.{name}", f"0 to {NUMERIC_DATE_MAX_S}", value)
+    for name in DATES:
+        if name in claims and not _is_number(claims[name]):  # RFC 7519 s.2: NumericDate is a JSON number
+            raise _malformed(name, "a number of seconds", claims[name])
+    dates = numeric_dates(claims, lambda: claims_json)
+    for name, date in dates.items():
+        if date is None:  # milliseconds, overflow tricks
+            raise error_for("malformed_claim", f"claims.{name}", f"0 to {NUMERIC_DATE_MAX_S}", claims[name])
+    return dates
 
 
 def _check_aud_type(aud: Any) -> None:
@@ -218,31 +231,25 @@ def _refused_audience(claims: dict[str, Any], policy: ClaimsPolicy) -> RapidJWSE
     return error_for("audience_mismatch", "claims.aud", policy.audiences, named)
 
 
-def _refused_times(claims: dict[str, Any], policy: ClaimsPolicy, now: float) -> RapidJWSError | None:
+def _refused_times(
+    claims: dict[str, Any], dates: Dates, policy: ClaimsPolicy, now_ns: int
+) -> RapidJWSError | None:
     """Return the error of a token outside its time; each test states what passes, so nothing odd does."""
-    leeway_s = policy.leeway_s
-    exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
-    if exp is not None and not now < exp + leeway_s:  # RFC 7519 s.4.1.4: before exp, not on it
-        return error_for("expired", "claims.exp", f"later than {_seconds(now)} - {_seconds(leeway_s)}", exp)
-    if nbf is not None and not now + leeway_s >= nbf:  # RFC 7519 s.4.1.5
-        return error_for(
-            "not_yet_valid", "claims.nbf", f"at most {_seconds(now)} + {_seconds(leeway_s)}", nbf
-        )
-    if iat is not None and not iat <= now + leeway_s:
-        return error_for(
-            "issued_in_future", "claims.iat", f"at most {_seconds(now)} + {_seconds(leeway_s)}", iat
-        )
-    if policy.max_age_s is not None and not math.floor(now) - claims["iat"] <= policy.max_age_s + leeway_s:
-        oldest = f"at least {_seconds(now)} - {_seconds(policy.max_age_s)} - {_seconds(leeway_s)}"
-        return error_for("too_old", "claims.iat", oldest, iat)
+    now, leeway = spell_ns(now_ns), policy.leeway_s
+    leeway_ns = leeway * SECOND_NS
+    exp, nbf, iat = dates.get("exp"), dates.get("nbf"), dates.get("iat")
+    if exp is not None and not now_ns < exp.ceil_ns + leeway_ns:  # RFC 7519 s.4.1.4: before exp, not on it
+        return error_for("expired", "claims.exp", f"later than {now} - {leeway}", claims["exp"])
+    if nbf is not None and not now_ns + leeway_ns >= nbf.ceil_ns:  # RFC 7519 s.4.1.5
+        return error_for("not_yet_valid", "claims.nbf", f"at most {now} + {leeway}", claims["nbf"])
+    if iat is not None and not iat.ceil_ns <= now_ns + leeway_ns:
+        return error_for("issued_in_future", "claims.iat", f"at most {now} + {leeway}", claims["iat"])
+    if policy.max_age_s is not None:
+        oldest_ns = now_ns - policy.max_age_s * SECOND_NS - leeway_ns
+        if iat is None or not oldest_ns <= iat.floor_ns:
+            oldest = f"at least {now} - {policy.max_age_s} - {leeway}"
+            return error_for("too_old", "claims.iat", oldest, claims.get("iat"))
     return None
-
-
-def _seconds(value: float) -> str:
-    """Write seconds without the trailing zeros of a float."""
-    if isinstance(value, int):
-        return str(value)
-    return str(int(value)) if value == int(value) else f"{value:.3f}"
 
 
 def _is_number(value: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
 from rapidjws.jose.scopes import is_scope_token, scopes_objection
 
 if TYPE_CHECKING:
@@ -117,19 +118,19 @@ class Partner:
         """Return whether it is let through in the phase ``allow_list``; on its end date no more."""
         return self.allow_listed_until_s is not None and now_s < self.allow_listed_until_s
 
-    def objection(self, verified: VerifiedJWS, now_s: int) -> RapidJWSError | None:
+    def objection(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why a verified token is not good for this partner, or None."""
         if self.issuers and verified.issuer not in tuple(self.issuers):
             return error_for("partner_mismatch", "claims.iss", expected=tuple(self.issuers))
         alg = verified.alg
         until_s = self.retiring.get(alg)
         if until_s is not None:
-            if now_s >= until_s:
+            if now_ns >= until_s * SECOND_NS:
                 return error_for("algorithm_not_allowed", "header.alg", "a successor", f"{alg}, retired")
         elif self.algorithms and alg not in self.algorithms:
             return error_for("algorithm_not_allowed", "header.alg", tuple(self.algorithms), alg)
         if self.leeway_s is not None:
-            late = _outside(verified.claims, self.leeway_s, now_s)
+            late = _outside(verified, self.leeway_s, now_ns)
             if late is not None:
                 return late
         if self.required_claims or self.scopes:
@@ -148,13 +149,15 @@ class Partner:
         return scopes_objection(claims, self.scopes)
 
 
-def _outside(claims: Mapping[str, Any], leeway_s: int, now_s: int) -> RapidJWSError | None:
+def _outside(verified: VerifiedJWS, leeway_s: int, now_ns: int) -> RapidJWSError | None:
     """Refuse times outside of the partner's own leeway, where it is narrower than the issuer's."""
-    exp, nbf, iat = claims.get("exp"), claims.get("nbf"), claims.get("iat")
-    if exp is not None and now_s >= exp + leeway_s:
+    dates = numeric_dates(verified.claims, lambda: verified.payload)
+    exp, nbf, iat = dates.get("exp"), dates.get("nbf"), dates.get("iat")
+    leeway_ns = leeway_s * SECOND_NS
+    if exp is not None and not now_ns < exp.ceil_ns + leeway_ns:
         return error_for("expired", "claims.exp", expected=f"leeway {leeway_s} s")
-    if nbf is not None and now_s < nbf - leeway_s:
+    if nbf is not None and not now_ns + leeway_ns >= nbf.ceil_ns:
         return error_for("not_yet_valid", "claims.nbf", expected=f"leeway {leeway_s} s")
-    if iat is not None and now_s < iat - leeway_s:
+    if iat is not None and not iat.ceil_ns <= now_ns + leeway_ns:
         return error_for("issued_in_future", "claims.iat", expected=f"leeway {leeway_s} s")
     return None

@@ -16,6 +16,7 @@ from rapidjws.engine.decision import Decision, Settled, one_of
 from rapidjws.engine.result import VerifiedJWS
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
+from rapidjws.jose.numeric_date import SECOND_NS
 from rapidjws.policy.attribution import (
     UNATTRIBUTED,
     Attribution,
@@ -44,20 +45,26 @@ if TYPE_CHECKING:
     from rapidjws.policy.shadow import Shadow
 
 _SHIFTED: Final = {"expired": -1, "too_old": -1, "not_yet_valid": 1, "issued_in_future": 1}
-"""Codes that another leeway may change, and to which side the clock is then moved."""
+"""Codes that another leeway may change, and to which side of now the token is then tried."""
 
 
-def _needed_shift_s(refused: RapidJWSError, now_s: int, leeway_s: int) -> int | None:
-    """Return by how many seconds the clock must be off for a token to be in its time, or None: unknown.
+def _needed_shift_s(refused: RapidJWSError, now_ns: int, leeway_s: int) -> int | None:
+    """Return by how many seconds now must be shifted for a token to be in its time, or None: unknown.
 
     More would put a short-lived token outside its other end.
     """
     found = refused.actual
     if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
         return None
-    if refused.code == "expired":
-        return max(1, now_s - math.ceil(found) - leeway_s + 1)
-    return abs(math.ceil(found) - now_s) if refused.code == "too_old" else math.ceil(found) - now_s - leeway_s
+    late_ns = now_ns - int(found * SECOND_NS)  # a double is exact to less than a microsecond
+    if refused.code == "too_old":
+        return abs(late_ns) // SECOND_NS + 1
+    past_ns = (late_ns if refused.code == "expired" else -late_ns) - leeway_s * SECOND_NS
+    return max(1, (past_ns + _DOUBLE_NS) // SECOND_NS + 1)
+
+
+_DOUBLE_NS: Final = 1_000
+"""More than what a double of a date near the present is off, in nanoseconds."""
 
 
 def first_plan(phase: Phase = "detection", *, enforce_on_s: int | None = None) -> Plan:
@@ -99,6 +106,7 @@ class Rollout(RolloutChanges):
         "_clock",
         "_leeway_s",
         "_lock",
+        "_longest_retry_s",
         "_owners",
         "_shadow",
         "_watched",
@@ -153,6 +161,8 @@ class Rollout(RolloutChanges):
         self.guard_rails = guard_rails or GuardRails()
         self.evidence = Evidence(self.state.path if isinstance(self.state, StateFolder) else None)
         self._leeway_s = issuer_leeway_s
+        leeways_s = [one.leeway_s or 0 for one in (*self.partners.values(), self.default)]
+        self._longest_retry_s = max(0, max(leeways_s) - issuer_leeway_s)
         self._clock = clock
         self._shadow = shadow
         self.key_sources = dict(key_sources or {})
@@ -165,7 +175,12 @@ class Rollout(RolloutChanges):
     def _partner(self, name: str | None) -> Partner:
         return self.default if name is None else self.partners.get(name, self.default)
 
-    def second_look_s(self, refused: RapidJWSError, partner: Names, now_s: int) -> int | None:
+    @property
+    def longest_retry_s(self) -> int:
+        """Return the most by which a partner's leeway goes beyond ``issuer_leeway_s``, in seconds."""
+        return self._longest_retry_s
+
+    def retry_at_ns(self, refused: RapidJWSError, partner: Names, now_ns: int) -> int | None:
         """Return the moment at which a token may be good for a partner with a wider leeway, or None.
 
         The token must then pass all of its issuer's rules at that moment: never more is forgiven.
@@ -178,8 +193,9 @@ class Rollout(RolloutChanges):
         if leeway_s is None or leeway_s <= self._leeway_s or len(who.named) > 1:
             return None
         most_s = leeway_s - self._leeway_s
-        needed_s = _needed_shift_s(refused, now_s, self._leeway_s)
-        return now_s + side * (most_s if needed_s is None else min(most_s, needed_s))
+        needed_s = _needed_shift_s(refused, now_ns, self._leeway_s)
+        shift_s = most_s if needed_s is None else min(most_s, needed_s)
+        return max(0, now_ns + side * shift_s * SECOND_NS)
 
     def _attributed(
         self, settled: Settled, token: Token | None, partner: Names, named_issuers: NamedIssuers | None
@@ -200,14 +216,15 @@ class Rollout(RolloutChanges):
         token: Token | None = None,
         partner: Names,
         route: Names,
-        now_s: int,
+        now_ns: int,
         elapsed_ns: int,
         named_issuers: NamedIssuers | None = None,
     ) -> Decision:
         """Return the decision for a verdict, and count it; hand the token to the shadow comparison."""
+        now_s = now_ns // SECOND_NS  # whole seconds will do for dates in configurations, which are whole
         who = self._attributed(settled, token, partner, named_issuers)
         rules = self._partner(who.partner)
-        error = settled if isinstance(settled, RapidJWSError) else self._objection(who, settled, now_s)
+        error = settled if isinstance(settled, RapidJWSError) else self._objection(who, settled, now_ns)
         chosen = self._choice.choose(self.state.plan(), who, route, now_s)
         told = Whose(name=who.partner, by=who.by, route=one_of(route))
         if error is None and isinstance(settled, VerifiedJWS):
@@ -233,11 +250,11 @@ class Rollout(RolloutChanges):
         evidence = self.evidence
         shadow.offer(token, decision.code, lambda outcome: evidence.count_shadow(key, outcome, now_s))
 
-    def _objection(self, who: Attribution, verified: VerifiedJWS, now_s: int) -> RapidJWSError | None:
+    def _objection(self, who: Attribution, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why a verified token is not good for its partner, or for any of several that were named."""
         try:
             for name in who.named if len(who.named) > 1 else (who.partner,):
-                refused = self._partner(name).objection(verified, now_s)
+                refused = self._partner(name).objection(verified, now_ns)
                 if refused is not None:
                     return refused
             return None
