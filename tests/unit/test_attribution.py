@@ -186,6 +186,31 @@ def test_S4_claims_are_kept_and_added_up(tmp_path: Path) -> None:
     assert counts_of(members).rows["a", ""].claims == {}
 
 
+def test_S4_a_partner_on_the_allow_list_is_let_through_by_its_claim_too() -> None:
+    """Who is listed is not refused for a broken token, but only where everyone would pass as well."""
+    listed = Partner(name="a", issuers=[ISSUER.iss], allow_listed_until_s=NOW_S + 100)
+    other = Partner(name="b", issuers=[ISSUER.iss])
+    for default, outcomes in (("detection", ("permit", "deny")), ("allow_list", ("deny", "deny"))):
+        stages = {("", ""): default, ("a", ""): "allow_list"}
+        of = engine(rollout(listed, state=plan(stages), unattributed="default"))
+        assert (ask(of, forged()).outcome, ask(of, forged(), now=NOW_S + 100).outcome) == outcomes
+    both = rollout(listed, other, state=plan({("", ""): "allow_list"}), unattributed="default")
+    assert ask(engine(both), ISSUER.token(ISSUER.claims(NOW_S - 9000))).outcome == "deny"
+    assert ask(engine(both), forged(), "a").outcome == "permit"
+
+
+def test_S4_a_named_partner_does_not_hide_what_its_token_claims() -> None:
+    """A token that names two issuers, by iss and by kid, gets the strictest of both and the name."""
+    state = plan({("", ""): "detection", ("b", ""): "enforcement"})
+    policy = rollout(A, Partner(name="b", issuers=[OTHER.iss]), state=state)
+    of = engine(policy)
+    mixed = good(OTHER).partition(".")[0] + "." + good().partition(".")[2]
+    assert ask(of, mixed, "a").outcome == "deny"
+    assert ask(of, forged(), "a").outcome == "permit"
+    ask(of, mixed, ("a", "b"))  # type: ignore[arg-type]
+    assert all(row.claims == {} for row in policy.evidence.rows().values())
+
+
 def test_two_partners_must_both_agree_on_a_good_token() -> None:
     """A good token under two names is good only if it is for each; it is nobody's then."""
     of = engine(rollout(A, Partner(name="b", issuers=[OTHER.iss]), Partner(name="c")))

@@ -95,13 +95,14 @@ def attribute(
     """
     issuer = settled.issuer
     proven = owners.get(issuer, ()) if issuer is not None else ()
-    claimed: tuple[str, ...] = ()
+    claims: tuple[tuple[str, ...], ...] = ()
     if issuer is None and owners and token and named_issuers and not isinstance(settled, VerifiedJWS):
-        named = named_issuers(token)
-        claimed = tuple(dict.fromkeys(name for iss in named for name in owners.get(iss, ())))
+        claims = tuple(owners.get(iss, ()) for iss in named_issuers(token))
+    claimed = tuple(dict.fromkeys(name for fitting in claims for name in fitting))
     known = tuple(name for name in names if name in partners)
     if len(names) == 1 and known:
-        others = () if known[0] in proven or known[0] in claimed else (*proven, *claimed)
+        foreign = (fitting for fitting in (proven, *claims) if known[0] not in fitting)
+        others = dict.fromkeys(name for fitting in foreign for name in fitting)
         return Attribution(known[0], "gateway", (*known, *others), falls_back=False, named=known)
     if not names and len(proven) == 1:
         return Attribution(proven[0], "issuer", proven, falls_back=False)

@@ -196,7 +196,7 @@ class Plan:
 class _Index:
     """What a plan's look-ups go by, made once a plan: neither grows with partners or routes."""
 
-    __slots__ = ("_known", "_lengths", "_possible", "_stages", "names", "routes")
+    __slots__ = ("_kinds", "_known", "_lengths", "_possible", "_stages", "names", "routes")
 
     def __init__(self, stages: Mapping[StageKey, Stage]) -> None:
         self._known = frozenset(route for _, route in stages if route)
@@ -206,6 +206,10 @@ class _Index:
         self._stages: dict[str, list[tuple[StageKey, Stage]]] = {}
         for (name, route), stage in stages.items():
             self._stages.setdefault(name, []).append(((name, route), stage))
+        kinds: dict[tuple[Phase, Phase, float], list[tuple[StageKey, Stage]]] = {}
+        for key, stage in self._stages[EVERYONE]:
+            kinds.setdefault((stage.phase, stage.before, stage.canary_percent), []).append((key, stage))
+        self._kinds = tuple(kinds.values())
         self._possible: dict[str, tuple[tuple[StageKey, Stage], ...]] = {}
 
     def matching(self, route: str) -> tuple[str, ...]:
@@ -225,14 +229,17 @@ class _Index:
         return found
 
     def _find_possible(self, name: str) -> tuple[tuple[StageKey, Stage], ...]:
+        if name == EVERYONE:
+            return tuple(kind[0] for kind in self._kinds)
         own = self._stages[name]
         routes = [key[1] for key, _ in own]
-        kinds: dict[tuple[Phase, Phase, float], tuple[StageKey, Stage]] = {}
-        for key, stage in own if name == EVERYONE else (*own, *self._stages[EVERYONE]):
-            hidden = key[0] != name and any(not route or is_below(key[1], route) for route in routes)
-            if not hidden:  # a partner's own stage comes before everyone's on all routes within its own
-                kinds.setdefault((stage.phase, stage.before, stage.canary_percent), (key, stage))
-        return tuple(kinds.values())
+
+        def is_hidden(route: str) -> bool:
+            """Return whether a stage of its own comes before everyone's on all of a route."""
+            return any(not mine or is_below(route, mine) for mine in routes)
+
+        first = (next((one for one in kind if not is_hidden(one[0][1])), None) for kind in self._kinds)
+        return (*own, *(one for one in first if one is not None))
 
 
 def folded(plan: Plan) -> Plan:
