@@ -161,6 +161,32 @@ def test_S1_chunks_that_a_server_decoded_are_read_by_every_framework(reader: Any
     assert (status, decision.code, octets) == (200, "ok", PAID)
 
 
+def test_S1_a_flag_that_is_false_ends_no_stream() -> None:
+    """``wsgi.input_terminated`` counts by its value: a read to the end could wait for ever."""
+    for ends in (False, None, 0):
+        environ = {
+            "wsgi.input_terminated": ends,
+            "HTTP_X_JWS_SIGNATURE": signature(b""),
+            "wsgi.input": io.BytesIO(EVIL),
+        }
+        status, decision, octets = through_wsgi(environ, to_the_end, hmac_body())
+        assert (status, decision.code, octets) == (200, "ok", b"")
+        assert environ["wsgi.input"].tell() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("size", "status"), [(63, 200), (64, 200), (65, 413)])
+@pytest.mark.parametrize("declared", [True, False])
+def test_S1_body_at_the_limit_is_verified(size: int, status: int, declared: bool) -> None:
+    """A body of the limit's size is verified, one octet more is refused: declared or not, WSGI or ASGI."""
+    body = b"x" * size
+    environ: dict[str, Any] = {"HTTP_X_JWS_SIGNATURE": signature(body), "wsgi.input": io.BytesIO(body)}
+    environ |= {"CONTENT_LENGTH": str(size)} if declared else {"wsgi.input_terminated": True}
+    assert through_wsgi(environ, as_django, hmac_body())[0] == status
+    headers = [(b"x-jws-signature", signature(body).encode())]
+    headers += [(b"content-length", b"%d" % size)] if declared else []
+    assert through_asgi(request_messages(body), headers, hmac_body())[0] == status
+
+
 class Broken(io.RawIOBase):
     """A stream whose client is gone, or whose chunks are broken."""
 

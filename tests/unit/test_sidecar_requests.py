@@ -21,8 +21,8 @@ class Requests(Connection):
 
     keeps_body = True
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        settings = ServerSettings(max_header_bytes=HEAD_BYTES, max_body_bytes=BODY_BYTES)
+    def __init__(self, loop: asyncio.AbstractEventLoop, body_bytes: int) -> None:
+        settings = ServerSettings(max_header_bytes=HEAD_BYTES, max_body_bytes=body_bytes)
         super().__init__(Listening(settings), loop)
         self.seen: list[tuple[dict[bytes, bytes], bytes]] = []
 
@@ -55,12 +55,12 @@ class Transport(asyncio.Transport):
 
 
 def exchange(
-    octets: bytes, piece_bytes: int = 1000
+    octets: bytes, piece_bytes: int = 1000, *, body_bytes: int = BODY_BYTES
 ) -> tuple[list[tuple[dict[bytes, bytes], bytes]], list[int]]:
     """Feed octets in pieces; return the requests that were seen, and the statuses of the answers."""
     loop = asyncio.new_event_loop()
     try:
-        connection, transport = Requests(loop), Transport()
+        connection, transport = Requests(loop, body_bytes), Transport()
         connection.connection_made(transport)
         for start in range(0, len(octets), piece_bytes):
             connection.data_received(octets[start : start + piece_bytes])
@@ -134,3 +134,12 @@ def test_S9_pipelined_requests_are_counted_one_by_one() -> None:
     for piece_bytes in (1, 999, 3000):
         assert exchange(large, piece_bytes) == ([], [431])
     assert exchange(large + b"\r\n\r\n", 1_000_000) == ([], [431])
+
+
+def test_S9_a_long_body_without_chunks_is_served() -> None:
+    """Octets of a body count towards the body's limit only, in however many reads they come."""
+    body = b"x" * 5 * HEAD_BYTES
+    request = b"POST /verify HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    for piece_bytes in (500, 3000, 1_000_000):
+        seen, statuses = exchange(request, piece_bytes, body_bytes=len(body))
+        assert (len(seen), statuses) == (1, [200])
