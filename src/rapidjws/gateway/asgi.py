@@ -108,7 +108,8 @@ def _undecided(types: Iterable[str]) -> frozenset[str]:
 
 def is_exempt_scope(scope: Scope, door: Door[Scope]) -> bool:
     """Return whether a request needs no token."""
-    return is_exempt(door.exempt, scope["path"], _target(scope))
+    path: str = scope["path"]
+    return path in door.exempt and is_exempt(door.exempt, path, _target(scope))
 
 
 def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> Asked:
