@@ -178,6 +178,7 @@ def test_S22_fastapi_dependency_and_middleware_agree() -> None:
 def test_S28_form_routes_say_that_they_need_the_middleware() -> None:
     """A body that FastAPI read into a form cannot be verified: an error of ours, never an unverified form."""
     from fastapi import Depends, Form
+    from fastapi.responses import PlainTextResponse
     from served import uvicorn
 
     app = FastAPI()
@@ -190,6 +191,13 @@ def test_S28_form_routes_say_that_they_need_the_middleware() -> None:
         "order": Annotated[str, Form()],
     }
     app.add_api_route("/put", put, methods=["POST"])
+
+    async def explain(_: Any, fault: Exception) -> Any:
+        return PlainTextResponse(str(fault), 500)
+
+    app.add_exception_handler(rapidjws.ConfigurationError, explain)
     with uvicorn(app) as port:
         headers = [("Content-Type", "application/x-www-form-urlencoded"), ("X-JWS-Signature", NOTHING_SIGNED)]
-        assert ask(port, "/put", headers, b"order=7", method="POST").status == 500
+        reply = ask(port, "/put", headers, b"order=7", method="POST")
+    assert reply.status == 500
+    assert b"JWSMiddleware before routes with form parameters" in reply.body
