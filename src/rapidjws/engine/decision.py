@@ -12,7 +12,7 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
 
 from rapidjws.engine.result import Rejected, VerifiedJWS
-from rapidjws.errors import CODES, RapidJWSError, error_for
+from rapidjws.errors import CODES, ConfigurationError, RapidJWSError, error_for
 from rapidjws.jose.numeric_date import moment_ns
 from rapidjws.jose.scopes import scopes_due, scopes_objection
 
@@ -179,6 +179,8 @@ def plain_decision(settled: Settled, *, partner: Names, route: Names) -> Decisio
 
 def _fault(fault: Exception) -> RapidJWSError:
     """Return an error as it is, and anything else as a fault of ours: indeterminate, never a crash."""
+    if isinstance(fault, ConfigurationError):  # the caller's mistake, not the token's
+        return error_for("internal_error", fault.place)
     return fault if isinstance(fault, RapidJWSError) else error_for("internal_error", type(fault).__name__)
 
 
