@@ -100,6 +100,6 @@ def serve(
         print(f"rapidjws serve: {refused}", file=sys.stderr)
         raise typer.Exit(2) from None
     except OSError as fault:
-        print(f"rapidjws serve: {fault.strerror}", file=sys.stderr)
+        print(f"rapidjws serve: {fault.strerror or fault}", file=sys.stderr)
         raise typer.Exit(2) from None
     raise typer.Exit(2 if status else 0)

@@ -58,6 +58,7 @@ class ServerSettings:
         header_timeout_s: Longest time that a request may take to arrive.
         idle_timeout_s: Longest time that a connection may be idle.
         drain_s: Longest time that requests under way have when the sidecar stops.
+        worker_timeout_s: A worker whose loop stands still so long is killed and started again.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
@@ -80,6 +81,7 @@ class ServerSettings:
     header_timeout_s: float = 5.0
     idle_timeout_s: float = 75.0
     drain_s: float = 10.0
+    worker_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
         """Check every argument once."""
@@ -103,6 +105,6 @@ class ServerSettings:
         for place in ("workers", "max_header_bytes", "max_body_bytes", "max_connections"):
             if getattr(self, place) < 1:
                 raise error_for("configuration_invalid", f"server.{place}", expected="from 1 on")
-        for place in ("header_timeout_s", "idle_timeout_s", "drain_s"):
+        for place in ("header_timeout_s", "idle_timeout_s", "drain_s", "worker_timeout_s"):
             if not 0 < getattr(self, place) <= 3600:
                 raise error_for("configuration_invalid", f"server.{place}", expected="above 0 to 3600")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,8 +18,10 @@ from rapidjws.gateway.protocol import Public, SidecarProtocol
 if TYPE_CHECKING:
     from rapidjws.gateway.board import Board
     from rapidjws.gateway.connection import Listening
-    from rapidjws.gateway.server import Served, Sockets
+    from rapidjws.gateway.listeners import Sockets
+    from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.gateway.worker_processes import Heartbeats
 
 FLUSH_S: Final = 2.0
 BACKLOG: Final = 2048
@@ -25,37 +29,58 @@ BACKLOG: Final = 2048
 _log: Final = logging.getLogger("rapidjws.gateway")
 
 
-def work(settings: ServerSettings, served: Served, board: Board, sockets: Sockets, seen: bytes) -> int:
-    """Serve in this process until SIGTERM or SIGINT, then drain.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """What a worker has of its supervisor.
+
+    Attributes:
+        board: Tells of changes between workers.
+        heartbeats: Where the worker notes that it is alive.
+        life: A descriptor that can be read, at its end, once the supervisor is gone.
+        status: A descriptor by which the worker says that it serves.
+    """
+
+    board: Board
+    heartbeats: Heartbeats
+    life: int
+    status: int
+
+
+def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sockets, seen: bytes) -> int:
+    """Serve in this process until SIGTERM, SIGINT or the end of its supervisor, then drain.
 
     Args:
         settings: How to serve.
         served: What to serve.
-        board: Tells of changes between workers.
+        parent: What there is of the supervisor.
         sockets: Where to listen.
         seen: The board's counters before ``served`` was made.
+
+    Returns:
+        The exit status, 0.
 
     Raises:
         OSError: The address for gRPC cannot be listened on.
     """
     import uvloop
 
-    public = Public(served, settings, board, index=sockets.index, seen=seen)
+    public = Public(served, settings, parent.board, index=sockets.index, seen=seen)
     loop = uvloop.new_event_loop()
     try:
-        loop.run_until_complete(_run(public, sockets))
+        loop.run_until_complete(_run(public, sockets, parent))
     finally:
         served.rollout.evidence.flush()
         loop.close()
     return 0
 
 
-async def _run(public: Public, sockets: Sockets) -> None:
+async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, public.catch_up)
+    loop.add_reader(parent.life, _end_alone, loop, parent.life, stop)
     public.catch_up()
     listening: list[Listening] = [public]
     servers = [await _listen(partial(SidecarProtocol, public, loop), sockets.public)]
@@ -64,10 +89,12 @@ async def _run(public: Public, sockets: Sockets) -> None:
         listening.append(admin)
         servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
     grpc = await _start_grpc(public)
+    os.write(parent.status, b"ready\n")
     flushed_s = loop.time()
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.5)
+        parent.heartbeats.beat(sockets.index)
         try:
             public.tend(loop.time())
             for one in listening[1:]:
@@ -80,6 +107,12 @@ async def _run(public: Public, sockets: Sockets) -> None:
     for server in servers:
         server.close()
     await _drain(listening, grpc, loop.time() + public.settings.drain_s)
+
+
+def _end_alone(loop: asyncio.AbstractEventLoop, life: int, stop: asyncio.Event) -> None:
+    """Stop once the supervisor is gone: nobody would tell this worker of changes."""
+    loop.remove_reader(life)
+    stop.set()
 
 
 async def _listen(protocol: Any, one: Any) -> Any:

@@ -127,6 +127,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "header_timeout_s": NUMBER,
         "idle_timeout_s": NUMBER,
         "drain_s": NUMBER,
+        "worker_timeout_s": NUMBER,
     },
 }
 PARTNER: Final = {

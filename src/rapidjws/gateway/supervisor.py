@@ -1,0 +1,276 @@
+"""The sidecar's supervisor: starts workers, starts them again, passes signals on, and tells systemd.
+
+SIGTERM and SIGINT drain; SIGHUP has the configuration read again; SIGUSR2 (an upgrade in place) is refused
+with a line: restart, or let systemd hold the socket. A worker whose supervisor is gone ends by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from rapidjws.gateway import systemd
+from rapidjws.gateway.board import Board
+from rapidjws.gateway.listeners import address_of
+from rapidjws.gateway.worker_processes import Heartbeats, WorkerProcess, ending_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rapidjws.gateway.listeners import ListeningSockets, Sockets
+    from rapidjws.gateway.settings import ServerSettings
+
+    Work = Callable[["Supervisor", Sockets, int], int]
+
+EXIT_CONFIGURATION: Final = 78
+"""A worker that cannot be configured ends with this (EX_CONFIG); at the first start that ends the sidecar."""
+
+PASSED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
+TICK_S: Final = 0.25
+KILLED_AFTER_S: Final = 2.0
+"""Beyond ``drain_s``, what a worker has until it is killed."""
+
+
+def say(line: str) -> None:
+    """Write one line for the operator; a closed standard error is no reason to stop serving."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"rapidjws serve: {line}", file=sys.stderr, flush=True)
+
+
+class Supervisor:
+    """The parent of the workers.
+
+    Args:
+        settings: How to serve.
+        sockets: Where to listen; closed at the end.
+        work: Runs one worker in a forked child, given this supervisor, its sockets, and the descriptor by
+            which it says ``ready`` or why it cannot serve; returns its exit status.
+    """
+
+    def __init__(self, settings: ServerSettings, sockets: ListeningSockets, work: Work) -> None:
+        self.settings = settings
+        self.board = Board(settings.workers)
+        self.heartbeats = Heartbeats(settings.workers)
+        self._sockets = sockets
+        self._work = work
+        self._workers = [WorkerProcess(sockets=one) for one in sockets.workers]
+        self._pid = os.getpid()
+        self._life, self._life_end = os.pipe()  # its end of file tells a worker that the supervisor is gone
+        self._woken, self._waker = os.pipe()
+        self._stopping = False
+        self._served = False  # whether all workers served at some time
+        self._status = 0
+        self._reloaded_by: tuple[int, float] | None = None
+        self._written: set[str] = set()
+        self._watchdog_s = systemd.watchdog_interval_s()
+        self._pinged_s = 0.0
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; return the exit status: 0, or EXIT_CONFIGURATION."""
+        self._listen_to_signals()
+        try:
+            for worker in self._workers:
+                self._start(worker)
+            while not self._stopping:
+                self._wait()
+                self._tend(time.monotonic())
+        finally:
+            systemd.notify("STOPPING=1")
+            self._stop()
+            self._sockets.close()
+            self.heartbeats.close()
+            self.board.close()
+            for descriptor in (self._life, self._life_end, self._woken, self._waker):
+                os.close(descriptor)
+        return self._status
+
+    # --- signals -----------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._waker, False)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        for number in PASSED:
+            signal.signal(number, lambda *_: None)
+
+    def _wait(self) -> None:
+        """Wait for a signal, a word from a worker, or the next tick, and act on signals."""
+        descriptors = [self._woken, *(one.status for one in self._workers if one.status >= 0)]
+        with contextlib.suppress(InterruptedError):
+            select.select(descriptors, [], [], TICK_S)
+        with contextlib.suppress(BlockingIOError):
+            for number in set(os.read(self._woken, 4096)):
+                self._take(number)
+
+    def _take(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._stopping = True
+        elif number == signal.SIGHUP:
+            say("SIGHUP: the configuration is read again (listeners and workers need a restart)")
+            systemd.reloading()
+            now_ns = time.monotonic_ns()
+            self._reloaded_by = (self.board.announce("config", now_ns), time.monotonic() + 30.0)
+        elif number == signal.SIGUSR2:
+            say("SIGUSR2: no upgrade in place; restart, with the socket held by systemd if need be")
+
+    # --- workers -----------------------------------------------------------------------------------------
+
+    def _start(self, worker: WorkerProcess) -> None:
+        status, status_end = os.pipe()
+        self.heartbeats.beat(worker.sockets.index)
+        try:
+            pid = os.fork()
+        except OSError as fault:
+            os.close(status)
+            os.close(status_end)
+            delay_s = worker.back_off(time.monotonic())
+            index = worker.sockets.index
+            say(f"worker {index} cannot be started ({fault.strerror}): again in {delay_s:.1f} s")
+            return
+        if not pid:
+            os.close(status)
+            self._become_worker(worker.sockets, status_end)
+        os.close(status_end)
+        os.set_blocking(status, False)
+        worker.pid, worker.status, worker.ready, worker.begun_s = pid, status, False, time.monotonic()
+
+    def _become_worker(self, sockets: Sockets, status: int) -> None:
+        """Run a worker in a forked child; never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # SIGUSR1: until the loop listens
+                signal.signal(number, signal.SIG_IGN)
+            os.close(self._life_end)
+            os.close(self._waker)
+            os.close(self._woken)
+            for other in self._workers:
+                if other.status >= 0:
+                    os.close(other.status)
+            end_with_parent(self._pid)
+            code = self._work(self, sockets, status)
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stderr.flush()
+            os._exit(code)
+
+    @property
+    def life(self) -> int:
+        """Return the descriptor that comes to its end when the supervisor is gone."""
+        return self._life
+
+    def _tend(self, now_s: float) -> None:
+        """Hear the workers, start what is due, and tell systemd."""
+        for worker in self._workers:
+            if worker.read_status() and self._served:
+                say(f"worker {worker.sockets.index} (process {worker.pid}) serves again")
+        self._reap(now_s)
+        for worker in self._workers:
+            if not worker.pid and now_s >= worker.due_s and not self._stopping:
+                self.heartbeats.count_restart(worker.sockets.index)
+                self._start(worker)
+        self._end_stuck()
+        if not self._served and all(worker.ready for worker in self._workers):
+            self._served = True
+            where = address_of(self._sockets.workers[0].public)
+            say(f"{where}, {self.settings.workers} workers")
+            systemd.notify("READY=1", f"STATUS=serving {where} with {self.settings.workers} workers")
+        self._finish_reload(now_s)
+        self._ping(now_s)
+
+    def _reap(self, now_s: float) -> None:
+        for worker in self._workers:
+            if not worker.pid:
+                continue
+            found, state = os.waitpid(worker.pid, os.WNOHANG)
+            if not found:
+                continue
+            code, pid = os.waitstatus_to_exitcode(state), worker.pid
+            worker.read_status()
+            self.board.forget(worker.sockets.index)
+            self._repeat(worker)
+            if code == EXIT_CONFIGURATION and not self._served:
+                worker.forget()
+                self._stopping, self._status = True, EXIT_CONFIGURATION
+                continue
+            delay_s = worker.back_off(now_s)
+            worker.forget()
+            if not self._stopping:
+                restarts = sum(self.heartbeats.restarts()) + 1
+                say(f"worker {worker.sockets.index} (process {pid}) {ending_of(code)}: "
+                    f"started again in {delay_s:.1f} s (restart {restarts})")  # fmt: skip
+
+    def _repeat(self, worker: WorkerProcess) -> None:
+        """Write what a worker said of its end; each finds the same fault, which is written once."""
+        for line in worker.words:
+            if line not in self._written:
+                self._written.add(line)
+                say(line)
+        worker.words.clear()
+
+    def _end_stuck(self) -> None:
+        """Kill a worker whose loop has not turned for ``worker_timeout_s``; it is started again."""
+        for worker in self._workers:
+            index = worker.sockets.index
+            if (
+                worker.pid
+                and worker.ready
+                and self.heartbeats.silence_s(index) > self.settings.worker_timeout_s
+            ):
+                say(f"worker {index} (process {worker.pid}) has not answered for "
+                    f"{self.settings.worker_timeout_s:.0f} s: it is killed")  # fmt: skip
+                self.heartbeats.beat(index)
+                os.kill(worker.pid, signal.SIGKILL)
+
+    def _finish_reload(self, now_s: float) -> None:
+        """Tell systemd that a reload is over: every worker has it, or is known to be behind."""
+        if self._reloaded_by is None:
+            return
+        changes, until_s = self._reloaded_by
+        if self.board.wait(changes, 0.0) or now_s > until_s:
+            self._reloaded_by = None
+            systemd.notify("READY=1")
+
+    def _ping(self, now_s: float) -> None:
+        """Feed the watchdog while every worker is alive."""
+        if self._watchdog_s is not None and now_s - self._pinged_s >= self._watchdog_s / 2:
+            ready = [one.sockets.index for one in self._workers if one.ready]
+            if all(self.heartbeats.silence_s(index) <= self._watchdog_s * 2 for index in ready):
+                systemd.notify("WATCHDOG=1")
+            self._pinged_s = now_s
+
+    def _stop(self) -> None:
+        """Let each worker finish what it began, and end those that do not."""
+        running = [worker for worker in self._workers if worker.pid]
+        for worker in running:
+            os.kill(worker.pid, signal.SIGTERM)
+        end_s = time.monotonic() + self.settings.drain_s + KILLED_AFTER_S
+        while running and time.monotonic() < end_s:
+            for worker in tuple(running):
+                if os.waitpid(worker.pid, os.WNOHANG)[0]:
+                    worker.forget()
+                    running.remove(worker)
+            time.sleep(0.02)
+        for worker in running:
+            say(f"worker {worker.sockets.index} (process {worker.pid}) did not drain: it is killed")
+            os.kill(worker.pid, signal.SIGKILL)
+            os.waitpid(worker.pid, 0)
+            worker.forget()
+
+
+def end_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGTERM when the supervisor dies, where it can (Linux: PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before that
+        os._exit(0)
