@@ -20,9 +20,15 @@ typedef struct {
 typedef struct rj_keytable rj_keytable;
 /* rj-cdef-end */
 
+/* Acceptances a slot, counted for keys that could have a hot table; they wrap. */
+typedef struct {
+    atomic_size_t owners; /* tables of the same slots count together */
+    atomic_uint counts[];
+} rj_keytable_use;
+
 struct rj_keytable {
     size_t len;
-    atomic_uint *heat; /* acceptances a slot, counted for keys that could have a hot table; wraps */
+    rj_keytable_use *use;
     rj_slot slots[];
 };
 
@@ -33,12 +39,25 @@ struct rj_keytable {
 RJ_MUST_CHECK rj_status rj_keytable_new(rj_keytable **out, const rj_slot *slots, size_t slots_len);
 /* rj-cdef-end */
 
-/* Count an acceptance by a slot. Returns 1 where this was the threshold's one, so once a table and slot. */
+/* Count use together with another table of the same slots from now on; before anybody reads this one.
+ * Returns RJ_OK, or RJ_BAD_ARGUMENT where there are more or fewer slots. */
+/* rj-cdef-begin */
+RJ_MUST_CHECK rj_status rj_keytable_share_use(rj_keytable *table, const rj_keytable *before);
+/* rj-cdef-end */
+
+/* Count an acceptance by a slot. In: threshold is not 0.
+ * Returns 1 where the count is now the threshold, twice the threshold, four times and so on. */
 int rj_keytable_warm(const rj_keytable *table, uint32_t slot, uint32_t threshold);
 
-/* Returns how often a slot accepted since the table was built, modulo 2^32; 0 for no such slot. */
+/* Read how often slots accepted, modulo 2^32; 0 for no such slot.
+ * Out: counts[0 .. slots_len). */
 /* rj-cdef-begin */
-uint32_t rj_keytable_heat(const rj_keytable *table, uint32_t slot);
+void rj_keytable_read_use(const rj_keytable *table, uint32_t *counts, const uint32_t *slots, size_t slots_len);
+/* rj-cdef-end */
+
+/* Halve every count, so that later use weighs more than earlier. */
+/* rj-cdef-begin */
+void rj_keytable_age(rj_keytable *table);
 /* rj-cdef-end */
 
 /* Free a table; NULL is allowed. The keys stay. */

@@ -18,7 +18,7 @@ from thread_faults import failing_starts
 from tokens import NOW_S
 
 import rapidjws
-from rapidjws.engine import hot, parallel
+from rapidjws.engine import hot, parallel, table_builder
 from rapidjws.engine.snapshot import Snapshot
 
 Results = Sequence["rapidjws.VerifiedJWS | rapidjws.Rejected"]
@@ -288,17 +288,17 @@ def test_S24_no_table_thread_no_fault(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the thread that builds tables cannot start, verdicts stay right; the next one builds all."""
-    builder = hot._Builder()
-    monkeypatch.setattr(hot, "builder", builder)
+    builder = table_builder.TableBuilder()
+    monkeypatch.setattr(table_builder, "builder", builder)
     engine = rapidjws.Engine(tokens.issuer("ES256"), workers=2, hot_threshold=2)
     other = rapidjws.Engine(tokens.issuer("ES256"), workers=2, hot_threshold=2)
     text = tokens.token("ES256")
     refuse = True
-    with failing_starts(lambda _: refuse, only="rapidjws-hot") as starts:
+    with failing_starts(lambda _: refuse, only="rapidjws-tables") as starts:
         for _ in range(3):
             assert engine.verify(text, NOW_S).claims["sub"] == "user-1"
         assert all(isinstance(one, rapidjws.VerifiedJWS) for one in other.verify_many([text] * 80, NOW_S))
-        assert (starts.failed, builder.failures) == (2, 2)
+        assert starts.failed == builder.failures >= 2
         assert not engine.hot_kids
         assert "can't start new thread" in caplog.text
         refuse = False
@@ -316,23 +316,23 @@ def test_S24_no_table_thread_no_fault(
 
 def test_S24_a_builder_survives_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that cannot be built for want of memory takes neither the thread nor other tables with it."""
-    builder = hot._Builder()
-    monkeypatch.setattr(hot, "builder", builder)
+    builder = table_builder.TableBuilder()
+    monkeypatch.setattr(table_builder, "builder", builder)
     engines = [rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1) for _ in range(3)]
     text = tokens.token("ES256")
     built: queue.SimpleQueue[hot.HotKeys] = queue.SimpleQueue()
-    real = hot.HotKeys.earn
+    real = hot.HotKeys.take_turn
 
-    def earn(self: hot.HotKeys, *args: Any) -> int:
+    def take_turn(self: hot.HotKeys, owner: Any) -> bool:
         if self is engines[0]._hot:
             raise MemoryError
-        count = real(self, *args)
+        left = real(self, owner)
         built.put(self)
-        return count
+        return left
 
-    monkeypatch.setattr(hot.HotKeys, "earn", earn)
+    monkeypatch.setattr(hot.HotKeys, "take_turn", take_turn)
     with failing_starts(
-        lambda number: number == 0, only="rapidjws-hot"
+        lambda number: number == 0, only="rapidjws-tables"
     ):  # the first two orders come together
         assert engines[0].verify(text, NOW_S)
         assert engines[1].verify(text, NOW_S)
@@ -344,8 +344,8 @@ def test_S24_a_builder_survives_what_fails(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_S24_waiting_orders_keep_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine whose table was ordered and never built is let go like any other."""
-    monkeypatch.setattr(hot, "builder", hot._Builder())
-    with failing_starts(lambda _: True, only="rapidjws-hot") as starts:
+    monkeypatch.setattr(table_builder, "builder", table_builder.TableBuilder())
+    with failing_starts(lambda _: True, only="rapidjws-tables") as starts:
         engine = rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1)
         engine.verify(tokens.token("ES256"), NOW_S)
         assert starts.failed

@@ -8,6 +8,7 @@ from rapidjws._native.core import ffi, lib, made, random_u64, runtime, verify_kn
 from rapidjws._native.policies import NativePolicy, PolicyArray
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Sequence
 
 SLOT_FORMAT: Final = "@PPII"
@@ -42,6 +43,7 @@ class NativeSnapshot:
         max_json_members: Most members in one object of a claims set.
         hot_threshold: Acceptances that earn a key its table; 0 for never.
         accelerated: Whether the fast paths are used.
+        before: A snapshot of the same slots: use is counted together; None begins at 0.
     """
 
     __slots__ = ("_address", "_keys", "_owners", "_policies", "handle", "headers")
@@ -58,11 +60,14 @@ class NativeSnapshot:
         max_json_members: int,
         hot_threshold: int,
         accelerated: bool,
+        before: NativeSnapshot | None = None,
     ) -> None:
         keys = ffi.new("rj_keytable **")
         packed = ffi.from_buffer("rj_slot[]", slots)
         status = lib.rj_keytable_new(keys, packed, len(packed))
         self._keys = ffi.gc(made("key table", status, keys), lib.rj_keytable_free)
+        if before is not None:
+            made("key table", lib.rj_keytable_share_use(keys[0], before._keys), keys)
         self._owners = owners
         self._policies = None if policies is None else PolicyArray(policies)
         self.headers = headers
@@ -80,9 +85,20 @@ class NativeSnapshot:
         self.handle.acceleration = accelerated
         self._address = int(ffi.cast("uintptr_t", self.handle))
 
-    def heat(self, slot: int) -> int:
-        """Return how often a slot accepted since this snapshot was made."""
-        return int(lib.rj_keytable_heat(self._keys, slot))
+    def use_counts(self, slots: array[int]) -> list[int]:
+        """Return how often slots accepted.
+
+        Args:
+            slots: ``array("I")`` of slot numbers.
+        """
+        counts = ffi.new("uint32_t[]", len(slots))
+        lib.rj_keytable_read_use(self._keys, counts, ffi.from_buffer("uint32_t[]", slots), len(slots))
+        numbers: list[int] = ffi.unpack(counts, len(slots))
+        return numbers
+
+    def age_use(self) -> None:
+        """Halve every use count."""
+        lib.rj_keytable_age(self._keys)
 
     def cost_us(self, tokens: bytes, lens: Any) -> int:
         """Return about how many microseconds a batch would take; arguments as in ``verify_known``."""

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import threading
+from array import array
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from rapidjws import _native
-from rapidjws.engine import hot as hot_module
-from rapidjws.engine.hot import HotKeys, checked_acceleration
+from rapidjws.engine import table_builder
+from rapidjws.engine.hot import HotKeys, TableStatus, checked_acceleration
 from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
 from rapidjws.engine.parallel import checked_workers
 from rapidjws.engine.readiness import checked_timeout_s
@@ -23,7 +24,7 @@ from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rapidjws.engine.around import Around
     from rapidjws.engine.guard import Guard
@@ -99,7 +100,7 @@ class SnapshotHolder(_native.Holder):
 
     def _renew_locks(self) -> None:
         self._change = threading.RLock()
-        self._hot.renew_lock()
+        self._hot.after_fork()
 
     @property
     def workers(self) -> int:
@@ -136,7 +137,7 @@ class SnapshotHolder(_native.Holder):
         for key in missing:
             if end_s is not None and monotonic() >= end_s:
                 break
-            built += hot.earn((key,), {})
+            built += hot.build(key)
         if built:
             self.publish_hot()
         return built
@@ -177,24 +178,53 @@ class SnapshotHolder(_native.Holder):
             self._earned(key)
         return bool(missing)
 
-    def heat(self) -> dict[PreparedKey, int]:
-        """Return how often each key with a table accepted since the last swap."""
+    def table_status(self) -> TableStatus:
+        """Return how many keys have a precomputed table, and the budget that would do for all in use."""
+        return self._hot.status()
+
+    def slot_numbers(self) -> Mapping[PreparedKey, int]:
+        """Return the slot number of each key that is in use now."""
+        return self._snapshot.table.numbers
+
+    def use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
+        """Return how often keys accepted, counted for all over the same time; without keys that are gone."""
         snapshot = self._snapshot
-        tables = self._hot.tables
-        return {
-            key: snapshot.native.heat(slot) for slot, key in enumerate(snapshot.table.slots) if key in tables
-        }
+        numbers = snapshot.table.numbers
+        known = [key for key in keys if key in numbers]
+        counts = snapshot.native.use_counts(array("I", map(numbers.__getitem__, known)))
+        return dict(zip(known, counts, strict=True))
+
+    def age_use(self) -> None:
+        """Halve all use counts."""
+        self._snapshot.native.age_use()
+
+    def build_due_tables(self) -> float | None:
+        """Build tables for one turn, on the background thread; return when the next may begin, or None."""
+        hot = self._hot
+        try:
+            if hot.take_turn(self):
+                return hot.next_turn_s
+        except BaseException:
+            hot.due.clear()
+            hot.is_queued = False
+            raise
+        hot.is_queued = False
+        if not hot.due:
+            return None
+        hot.is_queued = True  # became due in between
+        return hot.next_turn_s
 
     def publish_hot(self) -> None:
         """Swap in a snapshot with the tables as they are now; keys, rules and known headers stay."""
         with self._change:
             now = self._snapshot
+            self._hot.keep_only(now.table.numbers)  # keys may have gone while their tables were built
             self._snapshot = self._make(now.table, now.rules, now)
 
     def _swap(self, keys: Sequence[IssuerKeys], rules: Sequence[Rules]) -> None:
         """Swap in other keys or rules; the caller holds ``_change``."""
         table = KeyTable(keys)
-        self._hot.keep_only(table.slots)
+        self._hot.keep_only(table.numbers)
         self._snapshot = self._make(table, rules)
 
     def _make(self, table: KeyTable, rules: Sequence[Rules], before: Snapshot | None = None) -> Snapshot:
@@ -203,10 +233,9 @@ class SnapshotHolder(_native.Holder):
             rules,
             self._hot,
             max_token_bytes=self._max_token_bytes,
-            headers=None if before is None else before.native.headers,
+            before=before,
             earned=self._earned,
             other_form=self._other_form,
-            generation=None if before is None else before.generation,
             around=self._around,
             guard=self._guard,
         )
@@ -216,7 +245,7 @@ class SnapshotHolder(_native.Holder):
         return None
 
     def _earned(self, key: PreparedKey) -> None:
-        hot_module.builder.submit(self, self._hot, key)
+        table_builder.builder.submit(self, self._hot, key)
 
 
 def _check_count(place: str, value: object) -> None:

@@ -179,7 +179,6 @@ class IssuerKeys:
 
     __slots__ = (
         "_packed",
-        "_position_of",
         "algorithms",
         "by_alg",
         "by_kid",
@@ -225,7 +224,6 @@ class IssuerKeys:
         self.by_kid: Mapping[str | None, tuple[int, ...]] = by_kid
         self.by_alg: Mapping[str, tuple[int, ...]] = {alg: tuple(at) for alg, at in by_alg.items()}
         self._packed: tuple[int, bytes] | None = None
-        self._position_of: dict[PreparedKey, int] | None = None
 
     def without(self, is_gone: Callable[[PreparedKey], bool]) -> tuple[IssuerKeys, tuple[PreparedKey, ...]]:
         """Return the issuer's keys but some, and those left out."""
@@ -239,26 +237,16 @@ class IssuerKeys:
         rest._index([key for key in self.prepared if key not in gone], self.unusable)
         return rest, removed
 
-    def pack(self, issuer: int, hot: Mapping[PreparedKey, _native.NativeHot]) -> bytes:
-        """Return the slots as the core reads them; only those of hot keys are packed anew each time."""
-        layout = struct.Struct(_native.SLOT_FORMAT)
+    def pack(self, issuer: int) -> bytes:
+        """Return the slots as the core reads them, without tables; packed once."""
         if self._packed is None or self._packed[0] != issuer:
+            layout = struct.Struct(_native.SLOT_FORMAT)
             plain = b"".join(
                 layout.pack(0 if key.native is None else key.native.address, 0, key.number, issuer)
                 for key in self.prepared
             )
             self._packed = (issuer, plain)
-        if not hot:
-            return self._packed[1]
-        if self._position_of is None:
-            self._position_of = {key: position for position, key in enumerate(self.prepared)}
-        octets = bytearray(self._packed[1])
-        for key, table in hot.items():
-            position = self._position_of.get(key)
-            if position is not None and key.native is not None:
-                slot = (key.native.address, table.address, key.number, issuer)
-                layout.pack_into(octets, position * layout.size, *slot)
-        return bytes(octets)
+        return self._packed[1]
 
     def warm_up(self) -> IssuerKeys:
         """Verify once with one key of each algorithm, so that nothing is lazy in traffic; return self.
@@ -285,7 +273,7 @@ class KeyTable:
         issuer_of: Slot number -> issuer number.
     """
 
-    __slots__ = ("_by_kid", "issuer_of", "issuers", "offsets", "slots")
+    __slots__ = ("_by_kid", "_numbers", "_packed", "issuer_of", "issuers", "offsets", "slots")
 
     def __init__(self, issuers: Sequence[IssuerKeys]) -> None:
         self.issuers = tuple(issuers)
@@ -303,13 +291,33 @@ class KeyTable:
             for kid in keys.by_kid:
                 known = self._by_kid.get(kid)
                 self._by_kid[kid] = (number,) if known is None else (*known, number)
+        self._numbers: dict[PreparedKey, int] | None = None
+        self._packed: bytes | None = None
         self.slots = tuple(slots)
         self.offsets = tuple(offsets)
         self.issuer_of = tuple(issuer_of)
 
+    @property
+    def numbers(self) -> Mapping[PreparedKey, int]:
+        """Return the slot number of each key; made when first asked for."""
+        if self._numbers is None:
+            self._numbers = {key: number for number, key in enumerate(self.slots)}
+        return self._numbers
+
     def pack(self, hot: Mapping[PreparedKey, _native.NativeHot]) -> bytes:
         """Return the slots as the core reads them, with the tables of hot keys."""
-        return b"".join(keys.pack(number, hot) for number, keys in enumerate(self.issuers))
+        if self._packed is None:
+            self._packed = b"".join(keys.pack(number) for number, keys in enumerate(self.issuers))
+        if not hot:
+            return self._packed
+        layout, numbers = struct.Struct(_native.SLOT_FORMAT), self.numbers
+        octets = bytearray(self._packed)
+        for key, table in hot.items():
+            number = numbers.get(key)
+            if number is not None and key.native is not None:
+                slot = (key.native.address, table.address, key.number, self.issuer_of[number])
+                layout.pack_into(octets, number * layout.size, *slot)
+        return bytes(octets)
 
     def issuers_with(self, kid: str | None) -> tuple[int, ...]:
         """Return the numbers of the issuers that have a key with this kid (None: a key without one)."""

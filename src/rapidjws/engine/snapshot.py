@@ -48,10 +48,10 @@ class Snapshot(_native.Bound):
         rules: One an issuer, in the table's order.
         hot: The tables of hot keys.
         max_token_bytes: Largest token.
-        headers: The header table of a snapshot with the same table and rules, to go on with.
         earned: Called with a key that earned a hot table; returns at once.
         other_form: Called with what is no plain compact token; returns None where it is of no other form.
-        generation: What verdicts under the same table and rules are bound to; a new one by default.
+        before: A snapshot of the same table and rules, to go on with: its generation, known headers and use
+            counts; None begins a new generation.
         around: Issuers without keys, revoked keys, keys awaited; None where none of these can be.
         guard: Checks verified tokens for revocation and replay; None where there is nothing to check.
     """
@@ -59,7 +59,6 @@ class Snapshot(_native.Bound):
     __slots__ = (
         "_around",
         "_earned",
-        "_numbers",
         "_other_form",
         "generation",
         "guard",
@@ -81,42 +80,47 @@ class Snapshot(_native.Bound):
         hot: HotKeys,
         *,
         max_token_bytes: int,
-        headers: _native.NativeHeaders | None = None,
         earned: Callable[[PreparedKey], None] | None = None,
         other_form: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
-        generation: object = None,
+        before: Snapshot | None = None,
         around: Around | None = None,
         guard: Guard | None = None,
     ) -> None:
-        self.generation = generation or object()
+        self.generation: object = object() if before is None else before.generation
         self._around = around
         self.guard = guard
         self.table = table
         self.rules = tuple(rules)
         self._earned = earned
         self._other_form = other_form
-        self._numbers: dict[int, int] | None = None  # made when first asked for
         tables = hot.tables
-        names = [rule.iss for rule in self.rules]
-        self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
-            zip(table.slots, map(names.__getitem__, table.issuer_of), strict=True)
-        )
-        self.issuers = {rule.iss or rule.name: number for number, rule in enumerate(self.rules)}
-        self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
-        self.known: dict[str, Known] = {}
+        if before is None:
+            names = [rule.iss for rule in self.rules]
+            self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
+                zip(table.slots, map(names.__getitem__, table.issuer_of), strict=True)
+            )
+            self.issuers = {rule.iss or rule.name: number for number, rule in enumerate(self.rules)}
+            self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
+            self.known: dict[str, Known] = {}
+        else:
+            self.slots, self.issuers, self.known = before.slots, before.issuers, before.known
+            self.understood_crit = before.understood_crit
         self.max_token_bytes = max_token_bytes
         policies = [rule.native_policy() for rule in self.rules]
         with_claims = [policy for policy in policies if policy is not None]
-        self.native = _native.NativeSnapshot(
+        self.native: _native.NativeSnapshot = _native.NativeSnapshot(
             table.pack(tables),
             (table, tables),
-            headers or _native.NativeHeaders(max(_MIN_HEADERS, 4 * len(table.slots))),
+            _native.NativeHeaders(max(_MIN_HEADERS, 4 * len(table.slots)))
+            if before is None
+            else before.native.headers,
             with_claims if len(with_claims) == len(policies) else None,
             max_token_bytes=max_token_bytes,
             max_json_depth=limits.JSON_MAX_DEPTH,
             max_json_members=limits.CLAIMS_MAX_MEMBERS,
             hot_threshold=hot.threshold if earned is not None else 0,
             accelerated=hot.is_on,
+            before=None if before is None else before.native,
         )
         self.handle: Any = self.native.handle
         self._bind(
@@ -196,9 +200,7 @@ class Snapshot(_native.Bound):
 
     def slot_of(self, verified: VerifiedJWS) -> int:
         """Return the slot that a token was accepted by."""
-        if self._numbers is None:
-            self._numbers = {id(key): number for number, key in enumerate(self.table.slots)}
-        return self._numbers[id(verified._key)]
+        return self.table.numbers[verified._key]
 
     def settle(self, octets: bytes, verdict: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Turn the core's verdict on a token into a result, doing what the core left open.

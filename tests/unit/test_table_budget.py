@@ -1,0 +1,428 @@
+"""Which keys get precomputed tables, how often they are built, and what the budget means."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+import weakref
+from array import array
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+import pytest
+import tokens
+
+import rapidjws
+from rapidjws import Engine, _native
+from rapidjws.engine import hot as hot_module
+from rapidjws.engine.hot import HotKeys
+from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
+
+NEED_BYTES = _native.hot_bytes(_native.ALG_NUMBERS["ES256"])
+NAMES = tuple(f"n{number}" for number in range(6))
+
+pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
+
+
+def wait_until(condition: Any) -> None:
+    """Wait for what the background thread does."""
+    end_s = monotonic() + 60
+    while not condition():
+        assert monotonic() < end_s, "it never came"
+        time.sleep(0.005)
+
+
+def engine_of(names: Iterable[str] = NAMES, *, tables: int = 3, threshold: int = 4) -> Engine:
+    """Return an engine whose budget is enough for so many tables."""
+    keys = [tokens.public("ES256", name) for name in names]
+    return Engine(
+        tokens.issuer("ES256", keys=keys),
+        hot_budget_bytes=tables * NEED_BYTES,
+        hot_threshold=threshold,
+        workers=1,
+    )
+
+
+def use(engine: Engine, name: str, times: int = 1) -> None:
+    """Let a key accept so often."""
+    token = tokens.token("ES256", name)
+    for _ in range(times):
+        engine.verify(token, tokens.NOW_S)
+
+
+def settle(engine: Engine) -> None:
+    """Wait until the background thread has nothing to do for this engine."""
+    engine._hot.next_turn_s = 0.0  # pace is held by tests of its own
+    wait_until(lambda: not engine._hot.is_queued)
+
+
+class Counted:
+    """An owner of tables whose use counts the test sets."""
+
+    def __init__(self, counts: dict[PreparedKey, int]) -> None:
+        self.counts = counts
+        self.published = 0
+        self.aged = 0
+
+    def slot_numbers(self) -> dict[PreparedKey, int]:
+        """Number the keys."""
+        return {key: number for number, key in enumerate(self.counts)}
+
+    def use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
+        """Return the counts."""
+        return {key: self.counts[key] for key in keys if key in self.counts}
+
+    def age_use(self) -> None:
+        """Halve them."""
+        self.aged += 1
+        self.counts = {key: count - count // 2 for key, count in self.counts.items()}
+
+    def publish_hot(self) -> None:
+        """Count."""
+        self.published += 1
+
+
+def prepared(*names: str) -> list[PreparedKey]:
+    """Return prepared keys."""
+    return list(IssuerKeys([tokens.public("ES256", name) for name in names], ["ES256"]).prepared)
+
+
+def hot_of(tables: int, keys: Iterable[PreparedKey] = (), threshold: int = 4) -> HotKeys:
+    """Return tables with a budget for so many, built for these keys."""
+    hot = HotKeys("auto", tables * NEED_BYTES, threshold)
+    for key in keys:
+        assert hot.build(key)
+    return hot
+
+
+def test_N5_keys_used_alike_never_take_each_others_tables() -> None:
+    """With more keys in turn than tables fit, each table is built once and the whole budget stays in use."""
+    engine = engine_of()
+    for _ in range(150):
+        for name in NAMES:
+            use(engine, name)
+        settle(engine)
+    status = engine.table_status()
+    assert (status.tables, status.built) == (3, 3)
+    assert status.used_bytes == status.budget_bytes == 3 * NEED_BYTES
+    assert status.wanted_bytes == 6 * NEED_BYTES
+
+
+def test_N5_batches_admit_as_single_calls_do() -> None:
+    """verify_many over keys in turn fills the budget and leaves it at that."""
+    engine = engine_of()
+    many = [tokens.token("ES256", name) for name in NAMES] * 40
+    for _ in range(20):
+        results = engine.verify_many(many, tokens.NOW_S)
+        assert all(isinstance(one, rapidjws.VerifiedJWS) for one in results)
+        settle(engine)
+    assert (engine.table_status().tables, engine.table_status().built) == (3, 3)
+
+
+def test_N5_a_key_used_much_more_displaces_the_least_used() -> None:
+    """What counts is use: a busy key gets the table of the least busy one, and of no other."""
+    engine = engine_of()
+    for name, times in (("n0", 40), ("n1", 6), ("n2", 40)):
+        use(engine, name, times)
+    settle(engine)
+    assert set(engine.hot_kids) == {"n0-es256", "n1-es256", "n2-es256"}
+    use(engine, "n3", 15)
+    settle(engine)
+    assert "n3-es256" not in engine.hot_kids  # below twice the uses of n1 and the threshold
+    use(engine, "n3", 1)
+    settle(engine)
+    assert set(engine.hot_kids) == {"n0-es256", "n3-es256", "n2-es256"}
+
+
+def test_N5_recent_use_counts() -> None:
+    """Keys that were used much in the past and not any more give way to those that are used now, soon."""
+    engine = engine_of()
+    for name in NAMES[:3]:
+        use(engine, name, 3000)
+    settle(engine)
+    assert engine.table_status().tables == 3
+    used = 0
+    while "n5-es256" not in engine.hot_kids:
+        use(engine, "n5")
+        settle(engine)
+        used += 1
+        assert used < 600
+
+
+def test_N5_use_counts_go_on_when_tables_are_published() -> None:
+    """A swap of tables loses no count; a change of keys begins to count anew."""
+    engine = engine_of(threshold=1000)
+    use(engine, "n0", 7)
+    counts = [engine.use_counts(engine._snapshot.table.slots)[key] for key in engine._snapshot.table.slots]
+    assert counts == [7, 0, 0, 0, 0, 0]
+    engine.publish_hot()
+    assert list(engine.use_counts(engine._snapshot.table.slots).values()) == counts
+    engine.age_use()
+    engine.publish_hot()
+    assert list(engine.use_counts(engine._snapshot.table.slots).values()) == [3, 0, 0, 0, 0, 0]
+    engine.replace_keys(tokens.ISS, [tokens.public("ES256", name) for name in NAMES[:2]])
+    assert list(engine.use_counts(engine._snapshot.table.slots).values()) == [0, 0]
+
+
+def due_at(threshold: int, uses: int) -> list[int]:
+    """Return at which acceptances the core says that a key is due for a table."""
+    table = KeyTable([IssuerKeys([tokens.public("HS256")], ["HS256"])])
+    engine = Engine(tokens.issuer("ES256"), hot_threshold=threshold)
+    token = tokens.token("ES256").encode()
+    engine.verify(token, tokens.NOW_S)  # its header is known from here on
+    engine._hot.budget_bytes = 0
+    assert table.slots
+    due = []
+    for count in range(2, uses + 1):
+        verdict = engine._snapshot.verify_one(token, tokens.NOW_S)
+        if isinstance(verdict, int):
+            assert verdict & 0x1FF == 0x100 | _native.OK
+            due.append(count)
+    return due
+
+
+def test_T10_a_key_is_due_at_its_threshold_and_at_each_doubling() -> None:
+    """With a threshold of N the N-th acceptance says so, not the one before or after; then 2 N, 4 N, 8 N."""
+    assert due_at(5, 45) == [5, 10, 20, 40]
+    assert due_at(64, 64) == [64]
+    assert due_at(64, 63) == []
+
+
+def test_N5_the_pace_is_bounded_once_the_budget_was_filled() -> None:
+    """One displaced table a turn, and the next turn only when 20 times its CPU time has passed."""
+    keys = prepared(*NAMES)
+    hot = hot_of(2, keys[:2])
+    owner = Counted({key: 10 * number for number, key in enumerate(keys)})
+    hot.due = dict.fromkeys(keys[3:])
+    assert hot.take_turn(owner)
+    assert (hot.built, owner.published, len(hot.due)) == (3, 1, 2)
+    assert hot.next_turn_s - monotonic() > 10 * hot.build_cpu_s > 0
+    assert hot.take_turn(owner)
+    assert hot.built == 3
+    hot.next_turn_s = 0.0
+    hot.take_turn(owner)
+    assert hot.built == 4
+    assert keys[5] in hot.tables
+
+
+def test_N5_rotated_keys_are_paced_too() -> None:
+    """What was built once over the whole budget is paced even where tables fell away."""
+    keys = prepared(*NAMES)
+    hot = hot_of(2, keys[:2])
+    hot.keep_only(keys[2:])
+    assert hot.used_bytes == 0
+    hot.due = dict.fromkeys(keys[2:4])
+    assert hot.take_turn(Counted(dict.fromkeys(keys[2:], 1)))
+    assert (hot.built, hot.used_bytes) == (3, NEED_BYTES)
+    assert hot.next_turn_s > monotonic()
+
+
+def test_N5_turning_keys_away_is_paced() -> None:
+    """Looking at keys that get no table has the same share of the CPU as building."""
+    keys = prepared(*NAMES)
+    hot = hot_of(2, keys[:2])
+    owner = Counted(dict.fromkeys(keys, 4))
+    hot.due = dict.fromkeys(keys[2:])
+    assert not hot.take_turn(owner)
+    assert (hot.built, owner.published, owner.aged) == (2, 0, 0)
+    assert hot.next_turn_s > monotonic()
+
+
+def test_N5_a_fresh_budget_is_filled_without_delay() -> None:
+    """Until the budget was filled once, tables are built one after the other."""
+    keys = prepared(*NAMES)
+    hot = hot_of(6)
+    hot.due = dict.fromkeys(keys)
+    owner = Counted(dict.fromkeys(keys, 4))
+    while hot.take_turn(owner):
+        assert hot.next_turn_s == 0.0
+    assert hot.built == 6
+
+
+@pytest.mark.parametrize(("highest", "aged"), [(31, 0), (32, 1)])
+def test_N5_use_is_halved_at_eight_thresholds(highest: int, aged: int) -> None:
+    """A key that is turned away at eight times the threshold makes all counts half as much."""
+    keys = prepared("n0", "n1")
+    hot = hot_of(1, keys[:1])
+    owner = Counted({keys[0]: 100, keys[1]: highest})
+    hot.due = {keys[1]: None}
+    hot.take_turn(owner)
+    assert owner.aged == aged
+
+
+@pytest.mark.parametrize(("uses", "displaced"), [(23, False), (24, True)])
+def test_N5_twice_the_use_and_the_threshold_displace(uses: int, displaced: bool) -> None:
+    """A key needs twice the use of those whose tables go, and a threshold beyond."""
+    keys = prepared("n0", "n1", "n2")
+    hot = hot_of(2, keys[:2])
+    hot.due = {keys[2]: None}
+    hot.take_turn(Counted({keys[0]: 10, keys[1]: 50, keys[2]: uses}))
+    assert (keys[2] in hot.tables, keys[0] in hot.tables) == (displaced, not displaced)
+    assert keys[1] in hot.tables
+
+
+def test_N5_a_large_table_has_to_be_worth_all_that_it_displaces() -> None:
+    """Where several tables go for one, their uses count together."""
+    big = IssuerKeys([tokens.public("ES512")], ["ES512"]).prepared[0]
+    count = -(-_native.hot_bytes(big.number) // NEED_BYTES)
+    keys = prepared(*(f"m{number}" for number in range(count)))
+    for uses, displaced in ((2 * 10 * count + 3, False), (2 * 10 * count + 4, True)):
+        hot = hot_of(count, keys)
+        hot.due = {big: None}
+        hot.take_turn(Counted({**dict.fromkeys(keys, 10), big: uses}))
+        assert (big in hot.tables) == displaced
+        assert len(hot.tables) == (1 if displaced else count)
+        assert hot.used_bytes <= hot.budget_bytes
+
+
+def test_N5_the_budget_that_would_do_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """The status and one log line say what budget all keys in use need; keys out of use are forgotten."""
+    keys = prepared(*NAMES)
+    hot = hot_of(2, keys[:2])
+    owner = Counted(dict.fromkeys(keys, 1000))
+    with caplog.at_level(logging.WARNING, logger="rapidjws.tables"):
+        for _ in range(3):
+            hot.due = dict.fromkeys(keys[2:5])
+            hot.next_turn_s = 0.0
+            owner.counts = dict.fromkeys(keys, 1000)
+            hot.take_turn(owner)
+    assert hot.status().wanted_bytes == 5 * NEED_BYTES
+    assert [record.getMessage() for record in caplog.records] == [
+        f"precomputed tables: 2 of 5 keys in use have one; hot_budget_bytes={2 * NEED_BYTES},"
+        f" {5 * NEED_BYTES} would do for all"
+    ]
+    for _ in range(hot_module.REMEMBERED_AGES + 1):
+        hot.due = {keys[2]: None}
+        hot.next_turn_s = 0.0
+        owner.counts = dict.fromkeys(keys, 1000)
+        hot.take_turn(owner)
+    assert hot.status().wanted_bytes == 3 * NEED_BYTES
+    hot.keep_only(keys[:1])
+    assert hot.status().wanted_bytes == hot.used_bytes == NEED_BYTES
+
+
+def test_N5_a_key_whose_table_cannot_be_built_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three attempts a key is not tried again, and not missing either; its tokens still verify."""
+    engine = engine_of(("n0",))
+    tries: list[int] = []
+    monkeypatch.setattr(_native, "build_hot", lambda number, public, portable: tries.append(number))
+    for _ in range(9):
+        use(engine, "n0", 4)
+        settle(engine)
+        engine._hot.due = {engine._snapshot.table.slots[0]: None}
+        engine.build_due_tables()
+    assert len(tries) == hot_module.BUILD_TRIES
+    assert not engine.preheat(4)
+    assert engine.precompute() == 0
+
+
+def test_N5_a_fault_while_building_ends_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine whose turn fails is tried again, and others get their tables."""
+    broken, sound = engine_of(("n0",)), engine_of(("n1",))
+    failing = threading.Event()
+
+    def fail() -> None:
+        failing.set()
+        raise MemoryError
+
+    monkeypatch.setattr(
+        type(broken._hot),
+        "_build_next",
+        lambda self, owner: fail() if owner is broken else build(self, owner),
+    )
+    use(broken, "n0", 5)
+    assert failing.wait(30)
+    wait_until(lambda: not broken._hot.is_queued)
+    use(sound, "n1", 5)
+    wait_until(lambda: sound.hot_kids == ("n1-es256",))
+    monkeypatch.undo()
+    use(broken, "n0", 4)
+    wait_until(lambda: broken.hot_kids == ("n0-es256",))
+
+
+build = HotKeys._build_next
+
+
+def test_N5_an_idle_builder_keeps_no_engine_alive() -> None:
+    """An engine that is paced, or was served, is freed when its owner lets go."""
+    engine = engine_of(("n0", "n1"), tables=1)
+    use(engine, "n0", 5)
+    settle(engine)
+    engine._hot.next_turn_s = monotonic() + 3600
+    use(engine, "n1", 50)
+    hot = engine._hot
+    wait_until(lambda: hot.due)
+    gone = weakref.ref(engine)
+    del engine
+    wait_until(lambda: gc.collect() >= 0 and gone() is None)
+
+
+def test_N5_a_key_that_goes_while_its_table_is_built_leaves_nothing() -> None:
+    """A table of a key that is not there any more is dropped when tables are put to use."""
+    engine = engine_of(("n0", "n1"))
+    gone = engine._snapshot.table.slots[0]
+    engine.replace_keys(tokens.ISS, [tokens.public("ES256", "n1")])
+    assert engine._hot.build(gone)
+    engine.publish_hot()
+    assert engine.table_status().used_bytes == 0
+    assert engine.hot_kids == ()
+    engine._hot.due = {gone: None}
+    assert engine.build_due_tables() is None
+    assert engine.table_status().built == 1
+
+
+def test_N5_a_forked_child_begins_with_nothing_due() -> None:
+    """What was due when a process forked is due again in the child when its key is used on."""
+    hot = hot_of(1)
+    hot.due = dict.fromkeys(prepared("n0"))
+    hot.is_queued = True
+    hot.after_fork()
+    assert (hot.due, hot.is_queued) == ({}, False)
+
+
+def test_T10_used_bytes_after_a_rotation() -> None:
+    """Tables of keys that went are not counted any more, those of keys that stayed are."""
+    engine = engine_of(("n0", "n1"), tables=4)
+    engine.precompute()
+    assert engine.table_status().used_bytes == 2 * NEED_BYTES
+    engine.replace_keys(tokens.ISS, [tokens.public("ES256", name) for name in ("n1", "n2")])
+    assert engine.table_status().used_bytes == NEED_BYTES
+    assert engine.hot_kids == ("n1-es256",)
+    engine.precompute()
+    assert engine.table_status().used_bytes == 2 * NEED_BYTES
+
+
+def test_T10_keys_are_not_kept_where_their_algorithms_changed() -> None:
+    """The same JWK object under another list serves that list, no more and no less."""
+    key = rapidjws.JWK.from_json({k: v for k, v in tokens.public("RS256").as_dict().items() if k != "alg"})
+    old = IssuerKeys([key], ["RS256", "PS256"])
+    for algorithms in (
+        ["RS256"],
+        ["PS256"],
+        ["PS256", "RS256"],
+        ["RS256", "PS512"],
+        ["RS256", "PS256", "RS512"],
+    ):
+        new = IssuerKeys([key], algorithms, old)
+        assert {one.alg for one in new.prepared} == set(algorithms)
+    assert IssuerKeys([key], ["RS256", "PS256"], old).prepared == old.prepared
+    engine = Engine(tokens.issuer(keys=[key], algorithms=["RS256", "PS256"]))
+    good = {
+        alg: tokens.token(alg, jwk=tokens.renamed(tokens.key("RS256"), key.kid, alg=None))
+        for alg in ("RS256", "PS256")
+    }
+    for token in good.values():
+        assert tokens.code_of(engine, token) == "ok"
+    engine.replace_issuers(tokens.issuer(keys=[key], algorithms=["PS256"]))
+    assert tokens.code_of(engine, good["PS256"]) == "ok"
+    assert tokens.code_of(engine, good["RS256"]) == "algorithm_not_allowed"
+
+
+def test_T10_use_counts_of_odd_slots() -> None:
+    """A slot that is not there has no count, and counts belong to their slots."""
+    engine = engine_of(("n0", "n1"), threshold=1000)
+    use(engine, "n1", 3)
+    assert engine._snapshot.native.use_counts(array("I", [1, 0, 2, 2**32 - 1])) == [3, 0, 0, 0]
