@@ -5,52 +5,21 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-import time
 import weakref
-from array import array
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any
 
 import pytest
 import tokens
+from tables import NAMES, NEED_BYTES, engine_of, use, wait_until
 
 import rapidjws
 from rapidjws import Engine, _native
 from rapidjws.engine import hot as hot_module
 from rapidjws.engine.hot import HotKeys
-from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
-
-NEED_BYTES = _native.hot_bytes(_native.ALG_NUMBERS["ES256"])
-NAMES = tuple(f"n{number}" for number in range(6))
+from rapidjws.engine.keytable import IssuerKeys, PreparedKey
 
 pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
-
-
-def wait_until(condition: Any) -> None:
-    """Wait for what the background thread does."""
-    end_s = monotonic() + 60
-    while not condition():
-        assert monotonic() < end_s, "it never came"
-        time.sleep(0.005)
-
-
-def engine_of(names: Iterable[str] = NAMES, *, tables: int = 3, threshold: int = 4) -> Engine:
-    """Return an engine whose budget is enough for so many tables."""
-    keys = [tokens.public("ES256", name) for name in names]
-    return Engine(
-        tokens.issuer("ES256", keys=keys),
-        hot_budget_bytes=tables * NEED_BYTES,
-        hot_threshold=threshold,
-        workers=1,
-    )
-
-
-def use(engine: Engine, name: str, times: int = 1) -> None:
-    """Let a key accept so often."""
-    token = tokens.token("ES256", name)
-    for _ in range(times):
-        engine.verify(token, tokens.NOW_S)
 
 
 def settle(engine: Engine) -> None:
@@ -165,30 +134,6 @@ def test_N5_use_counts_go_on_when_tables_are_published() -> None:
     assert list(engine.use_counts(engine._snapshot.table.slots).values()) == [3, 0, 0, 0, 0, 0]
     engine.replace_keys(tokens.ISS, [tokens.public("ES256", name) for name in NAMES[:2]])
     assert list(engine.use_counts(engine._snapshot.table.slots).values()) == [0, 0]
-
-
-def due_at(threshold: int, uses: int) -> list[int]:
-    """Return at which acceptances the core says that a key is due for a table."""
-    table = KeyTable([IssuerKeys([tokens.public("HS256")], ["HS256"])])
-    engine = Engine(tokens.issuer("ES256"), hot_threshold=threshold)
-    token = tokens.token("ES256").encode()
-    engine.verify(token, tokens.NOW_S)  # its header is known from here on
-    engine._hot.budget_bytes = 0
-    assert table.slots
-    due = []
-    for count in range(2, uses + 1):
-        verdict = engine._snapshot.verify_one(token, tokens.NOW_S)
-        if isinstance(verdict, int):
-            assert verdict & 0x1FF == 0x100 | _native.OK
-            due.append(count)
-    return due
-
-
-def test_T10_a_key_is_due_at_its_threshold_and_at_each_doubling() -> None:
-    """With a threshold of N the N-th acceptance says so, not the one before or after; then 2 N, 4 N, 8 N."""
-    assert due_at(5, 45) == [5, 10, 20, 40]
-    assert due_at(64, 64) == [64]
-    assert due_at(64, 63) == []
 
 
 def test_N5_the_pace_is_bounded_once_the_budget_was_filled() -> None:
@@ -381,48 +326,3 @@ def test_N5_a_forked_child_begins_with_nothing_due() -> None:
     hot.is_queued = True
     hot.after_fork()
     assert (hot.due, hot.is_queued) == ({}, False)
-
-
-def test_T10_used_bytes_after_a_rotation() -> None:
-    """Tables of keys that went are not counted any more, those of keys that stayed are."""
-    engine = engine_of(("n0", "n1"), tables=4)
-    engine.precompute()
-    assert engine.table_status().used_bytes == 2 * NEED_BYTES
-    engine.replace_keys(tokens.ISS, [tokens.public("ES256", name) for name in ("n1", "n2")])
-    assert engine.table_status().used_bytes == NEED_BYTES
-    assert engine.hot_kids == ("n1-es256",)
-    engine.precompute()
-    assert engine.table_status().used_bytes == 2 * NEED_BYTES
-
-
-def test_T10_keys_are_not_kept_where_their_algorithms_changed() -> None:
-    """The same JWK object under another list serves that list, no more and no less."""
-    key = rapidjws.JWK.from_json({k: v for k, v in tokens.public("RS256").as_dict().items() if k != "alg"})
-    old = IssuerKeys([key], ["RS256", "PS256"])
-    for algorithms in (
-        ["RS256"],
-        ["PS256"],
-        ["PS256", "RS256"],
-        ["RS256", "PS512"],
-        ["RS256", "PS256", "RS512"],
-    ):
-        new = IssuerKeys([key], algorithms, old)
-        assert {one.alg for one in new.prepared} == set(algorithms)
-    assert IssuerKeys([key], ["RS256", "PS256"], old).prepared == old.prepared
-    engine = Engine(tokens.issuer(keys=[key], algorithms=["RS256", "PS256"]))
-    good = {
-        alg: tokens.token(alg, jwk=tokens.renamed(tokens.key("RS256"), key.kid, alg=None))
-        for alg in ("RS256", "PS256")
-    }
-    for token in good.values():
-        assert tokens.code_of(engine, token) == "ok"
-    engine.replace_issuers(tokens.issuer(keys=[key], algorithms=["PS256"]))
-    assert tokens.code_of(engine, good["PS256"]) == "ok"
-    assert tokens.code_of(engine, good["RS256"]) == "algorithm_not_allowed"
-
-
-def test_T10_use_counts_of_odd_slots() -> None:
-    """A slot that is not there has no count, and counts belong to their slots."""
-    engine = engine_of(("n0", "n1"), threshold=1000)
-    use(engine, "n1", 3)
-    assert engine._snapshot.native.use_counts(array("I", [1, 0, 2, 2**32 - 1])) == [3, 0, 0, 0]

@@ -138,7 +138,7 @@ class SnapshotHolder(_native.Holder):
             if end_s is not None and monotonic() >= end_s:
                 break
             built += hot.build(key)
-        if built:
+        if self._snapshot.tables is not hot.tables:  # ours, or one that the background thread just built
             self.publish_hot()
         return built
 
@@ -219,7 +219,7 @@ class SnapshotHolder(_native.Holder):
         with self._change:
             now = self._snapshot
             self._hot.keep_only(now.table.numbers)  # keys may have gone while their tables were built
-            self._snapshot = self._make(now.table, now.rules, now)
+            now.newer = self._snapshot = self._make(now.table, now.rules, now)
 
     def _swap(self, keys: Sequence[IssuerKeys], rules: Sequence[Rules]) -> None:
         """Swap in other keys or rules; the caller holds ``_change``."""

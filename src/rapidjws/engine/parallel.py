@@ -27,6 +27,12 @@ Result = VerifiedJWS | Rejected
 CHUNK_TOKENS: Final = 256
 MIN_CHUNK_TOKENS: Final = 32
 
+SLICE_TOKENS: Final = 64
+"""So many tokens a chunk at a batch's start: what is due for a table then has one soon."""
+
+SLICED_TOKENS: Final = 2048
+"""How many tokens of a batch are cut so."""
+
 UNFINISHED: Final = Rejected(error_for("internal_error", "verify_many", "a result", "none"))
 """What stands for a token until its result does."""
 
@@ -66,19 +72,25 @@ class _Job:
         self.tokens = tokens
         self.now_ns = now_ns
         count = len(tokens)
-        self.chunks = deque((start, min(start + size, count)) for start in range(0, count, size))
+        sliced = min(count, SLICED_TOKENS) if size > SLICE_TOKENS else 0
+        starts = [*range(0, sliced, SLICE_TOKENS), *range(sliced, count, size)]
+        self.chunks = deque(zip(starts, [*starts[1:], count], strict=True))
         self.results: list[Result] = [UNFINISHED] * count
         self.stopped = False
         self.is_alone = is_alone
 
     def work(self) -> None:
-        """Take chunks until none is left or the call is given up."""
+        """Take chunks until none is left or the call is given up.
+
+        Keys and rules stay those of the call's start; tables change no verdict, and are those of the moment.
+        """
         while not self.stopped:
             try:
                 start, end = self.chunks.popleft()
             except IndexError:
                 return
-            found = verify_chunk(self.snapshot, self.tokens[start:end], self.now_ns, is_alone=self.is_alone)
+            self.snapshot = snapshot = self.snapshot.latest()
+            found = verify_chunk(snapshot, self.tokens[start:end], self.now_ns, is_alone=self.is_alone)
             if len(found) == end - start:  # a list of another length would move all that follows
                 self.results[start:end] = found
 
@@ -86,10 +98,10 @@ class _Job:
 def verify_many(
     snapshot: Snapshot, tokens: Sequence[Token], now_ns: int, workers: int
 ) -> list[VerifiedJWS | Rejected]:
-    """Verify tokens against one snapshot.
+    """Verify tokens against the keys and rules of one snapshot.
 
     Args:
-        snapshot: Keys and rules for the whole call.
+        snapshot: Keys and rules for the whole call; tables that are built meanwhile are taken up.
         tokens: JWS Compact Serializations.
         now_ns: Nanoseconds since the epoch.
         workers: Most threads, the calling one among them; where fewer can be had, fewer work.

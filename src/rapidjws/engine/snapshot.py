@@ -67,9 +67,11 @@ class Snapshot(_native.Bound):
         "known",
         "max_token_bytes",
         "native",
+        "newer",
         "rules",
         "slots",
         "table",
+        "tables",
         "understood_crit",
     )
 
@@ -87,13 +89,14 @@ class Snapshot(_native.Bound):
         guard: Guard | None = None,
     ) -> None:
         self.generation: object = object() if before is None else before.generation
+        self.newer: Snapshot | None = None  # of the same generation, with other tables
         self._around = around
         self.guard = guard
         self.table = table
         self.rules = tuple(rules)
         self._earned = earned
         self._other_form = other_form
-        tables = hot.tables
+        self.tables = tables = hot.tables
         if before is None:
             names = [rule.iss for rule in self.rules]
             self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
@@ -132,6 +135,13 @@ class Snapshot(_native.Bound):
             guard is None,
             self.native,
         )
+
+    def latest(self) -> Snapshot:
+        """Return the snapshot of the same generation (keys and rules) with the tables as they are now."""
+        snapshot = self
+        while snapshot.newer is not None:
+            snapshot = snapshot.newer
+        return snapshot
 
     def octets(self, token: Token) -> bytes:
         """Return a token as bytes that nobody can change during the call.
