@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose import limits
+from rapidjws.jose._json import loads
 from rapidjws.jose.jws import check_typ
 
 if TYPE_CHECKING:
@@ -64,3 +67,23 @@ def choose_any(
     if not slots:
         raise refused.with_traceback(None)
     return slots[0]
+
+
+def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
+    """Return the ``iss`` that a token's payload states; it only chooses which issuer's key to try.
+
+    Raises:
+        MalformedToken: ``malformed_base64url``, or as the payload is no JSON object of at most ``max_bytes``.
+    """
+    payload = _native.b64url_decode(octets.split(b".")[1])
+    if payload is None:
+        raise error_for("malformed_base64url", "payload")
+    claims = loads(
+        payload,
+        max_bytes=max_bytes,
+        max_depth=limits.JSON_MAX_DEPTH,
+        max_members=limits.CLAIMS_MAX_MEMBERS,
+        place="payload",
+    )
+    iss = claims.get("iss") if isinstance(claims, dict) else None
+    return iss if isinstance(iss, str) else None

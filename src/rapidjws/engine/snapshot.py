@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
-from rapidjws.engine.choosing import choose, choose_any
+from rapidjws.engine.choosing import choose, choose_any, unverified_iss
 from rapidjws.engine.json_form import json_octets
 from rapidjws.engine.refusals import REFUSING_STATUSES, malformed, proven_issuer, with_issuer
 from rapidjws.engine.result import Accepted, VerifiedJWS
@@ -18,7 +18,7 @@ from rapidjws.engine.rules import Known, Rules
 from rapidjws.engine.signatures import told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
-from rapidjws.jose._json import loads, loads_scanned
+from rapidjws.jose._json import loads_scanned
 from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
@@ -286,7 +286,7 @@ class Snapshot(_native.Bound):
         """Return why there is no key for a header; where it is unknown only, the key source is told."""
         if self._around is None or refused.code not in ("unknown_kid", "no_suitable_key"):
             return refused
-        iss = self.rules[0].iss if len(self.rules) == 1 else self._unverified_iss(octets)
+        iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
         number = self.issuers.get(iss)
         if iss is None or number is None:
             return refused
@@ -302,7 +302,7 @@ class Snapshot(_native.Bound):
         """Return the ``iss`` and ``kid`` that an unverified token states; they only choose whom to ask."""
         try:
             header = self._parse_header(octets[: octets.index(b".")])
-            iss = self.rules[0].iss if len(self.rules) == 1 else self._unverified_iss(octets)
+            iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
         except (RapidJWSError, ValueError):
             return None, None
         return iss, header.kid
@@ -351,28 +351,13 @@ class Snapshot(_native.Bound):
                 return having[0], None
         else:
             having = tuple(range(len(self.rules)))
-        iss = self._unverified_iss(octets)
+        iss = unverified_iss(octets, self.max_token_bytes)
         number = self.issuers.get(iss)
         if iss is None or number is None:
             raise error_for("unknown_issuer", "claims.iss", actual=iss)
         if number not in having:
             raise error_for("unknown_kid", "header.kid", actual=header.kid)
         return number, iss
-
-    def _unverified_iss(self, octets: bytes) -> str | None:
-        """Return the ``iss`` that the payload states; it only chooses which issuer's key to try."""
-        payload = _native.b64url_decode(octets.split(b".")[1])
-        if payload is None:
-            raise error_for("malformed_base64url", "payload")
-        claims = loads(
-            payload,
-            max_bytes=self.max_token_bytes,
-            max_depth=limits.JSON_MAX_DEPTH,
-            max_members=limits.CLAIMS_MAX_MEMBERS,
-            place="payload",
-        )
-        iss = claims.get("iss") if isinstance(claims, dict) else None
-        return iss if isinstance(iss, str) else None
 
     def _verify_foreign(self, octets: bytes, key: PreparedKey, slot: int, now_ns: int) -> VerifiedJWS:
         signing_input, _, signature_text = octets.rpartition(b".")
