@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from rapidjws.engine.choosing import unverified_iss
+
 if TYPE_CHECKING:
     from rapidjws.engine.snapshot import Snapshot, Token
 
@@ -25,5 +27,5 @@ def named_issuers(snapshot: Snapshot, token: Token) -> tuple[str, ...]:
             kid = snapshot._parse_header(octets[: octets.index(b".")]).kid
             if kid is not None:
                 named += [snapshot.rules[number].iss for number in snapshot.table.issuers_with(kid)]
-        named.append(snapshot._unverified_iss(octets))
+        named.append(unverified_iss(octets, snapshot.max_token_bytes))
     return tuple(dict.fromkeys(iss for iss in named if iss is not None))
