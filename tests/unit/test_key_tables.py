@@ -22,7 +22,7 @@ def due_at(threshold: int, uses: int) -> list[int]:
     engine.verify(token, tokens.NOW_S)  # its header is known from here on
     due = []
     for count in range(2, uses + 1):
-        verdict = engine._snapshot.verify_one(token, tokens.NOW_S)
+        verdict = engine._snapshot.verify_one(token, tokens.NOW_S * 10**9)
         if isinstance(verdict, int):
             assert verdict & 0x1FF == 0x100 | _native.OK
             due.append(count)
