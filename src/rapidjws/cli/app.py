@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from rapidjws.cli.contract import contract
+from rapidjws.cli.decode import decode
 from rapidjws.cli.demo import demo
 from rapidjws.cli.diagnose import diagnose
 from rapidjws.cli.diff import diff
@@ -33,6 +34,7 @@ app.command()(keygen)
 app.command()(jwk)
 app.add_typer(jwks, name="jwks")
 app.add_typer(contract, name="contract")
+app.command()(decode)
 app.command()(diagnose)
 app.command()(diff)
 app.command()(openssl)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rapidjws.cli.files import usage
+from rapidjws.cli.output import cell, say
 from rapidjws.diagnose.contract import kit
 from rapidjws.diagnose.contract.check import GROUPS, ContractReport
 from rapidjws.diagnose.contract.check import check as check_folder
@@ -55,7 +56,7 @@ def init(
         kit.init(Path(partner), made, force=force)
     except RapidJWSError as refused:
         raise usage("contract init", str(refused)) from None
-    print(f"{partner}: contract.json, ours/jwks.json, README.md; next: rapidjws contract send {partner}")
+    say(f"{partner}: contract.json, ours/jwks.json, README.md; next: rapidjws contract send {partner}")
 
 
 @contract.command()
@@ -66,7 +67,7 @@ def send(folder: Folder) -> None:
     except RapidJWSError as refused:
         raise usage("contract send", str(refused)) from None
     good = sum(sample.expect == "accepted" for sample in samples)
-    print(f"{folder / 'ours' / 'samples.json'}: {good} good tokens, {len(samples) - good} bad ones")
+    say(f"{folder / 'ours' / 'samples.json'}: {good} good tokens, {len(samples) - good} bad ones")
     print("send the folder without ours/private")
 
 
@@ -111,9 +112,9 @@ def show(report: ContractReport, console: Console) -> None:
         for item in report.items:
             if item.group == group:
                 style = _STYLES[item.status]
-                detail = Text(item.detail, style="dim" if item.status == "pass" else style)
-                table.add_row(Text(MARKS[item.status], style=style), Text(item.title), detail)
+                detail = cell(item.detail, "dim" if item.status == "pass" else style)
+                table.add_row(Text(MARKS[item.status], style=style), cell(item.title), detail)
         console.print(table)
     style = {"ready": "bold green", "open points": "bold yellow"}.get(verdict(report), "bold red")
     counts = f"{report.count('pass')} passed, {report.count('fail')} failed, {report.count('open')} open"
-    console.print(Text(f"{report.partner}: {verdict(report)}; {counts}", style=style))
+    console.print(cell(f"{report.partner}: {verdict(report)}; {counts}", style))

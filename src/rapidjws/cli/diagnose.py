@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws.cli.files import read_octets, usage
+from rapidjws.cli.output import add_row, cell
 from rapidjws.cli.token_input import read_jwks, read_token, surroundings
 from rapidjws.diagnose.availability import STALE_AFTER_S, KeyAvailability, key_availability
 from rapidjws.diagnose.contract.fetch import fetch
@@ -36,6 +37,9 @@ def diagnose(
     issuer: Annotated[str | None, typer.Option(help="iss that tokens must have; checks claims.")] = None,
     audience: Annotated[list[str] | None, typer.Option(help="Accepted aud; repeat for several.")] = None,
     leeway: Annotated[int, typer.Option(help="Clock leeway in seconds.", min=0)] = 60,
+    crit: Annotated[
+        list[str] | None, typer.Option(help="Critical extension that is understood, such as b64; repeat.")
+    ] = None,
     body: Annotated[Path | None, typer.Option(help="File with the request body.")] = None,
     fresh: Annotated[str | None, typer.Option(help="JWK Set file or URL fetched just now.")] = None,
     also: Annotated[list[str] | None, typer.Option(help="NAME=JWKS of another environment.")] = None,
@@ -56,7 +60,9 @@ def diagnose(
     others = dict(_named(text) for text in also or [])
     report = diagnose_token(
         read_token("diagnose", token),
-        surroundings("diagnose", read_jwks("diagnose", jwks), alg or [], issuer, audience or [], leeway),
+        surroundings(
+            "diagnose", read_jwks("diagnose", jwks), alg or [], issuer, audience or [], leeway, crit or []
+        ),
         algorithms=alg,
         body=None if body is None else read_octets("diagnose", body),
         now=now,
@@ -118,13 +124,13 @@ def _show_key(found: KeyAvailability) -> None:
     console = Console()
     style = "green" if found.state == "available" else "bold red"
     console.print(f"[{style}]{found.state}[/]", highlight=False)
-    console.print(found.text, markup=False, highlight=False)
+    console.print(cell(found.text))
     table = Table("set", "kids", box=None)
-    table.add_row("in use", ", ".join(map(str, found.kids_in_use)) or "none")
+    add_row(table, ("in use", ", ".join(map(str, found.kids_in_use)) or "none"))
     if found.kids_fresh is not None:
-        table.add_row("fresh", ", ".join(map(str, found.kids_fresh)) or "none")
+        add_row(table, ("fresh", ", ".join(map(str, found.kids_fresh)) or "none"))
     console.print(table)
     for line in found.left_out:
-        console.print(f"left out, {line}", style="yellow", markup=False, highlight=False)
+        console.print(cell(f"left out, {line}", "yellow"))
     if found.fetch_fault is not None:
-        console.print(f"no fresh keys: {found.fetch_fault}", style="yellow", markup=False, highlight=False)
+        console.print(cell(f"no fresh keys: {found.fetch_fault}", "yellow"))

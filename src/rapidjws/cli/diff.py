@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rapidjws.cli.files import read_octets, usage
+from rapidjws.cli.output import cell
 from rapidjws.cli.token_input import read_token
 from rapidjws.diagnose.lenient import read
 from rapidjws.diagnose.payload_diff import PayloadDiff, payload_diff
@@ -41,9 +42,9 @@ def _show(found: PayloadDiff) -> None:
         return
     console.print(Text(f"different: {', '.join(found.kinds)}", style="bold red"))
     for place in found.places:
-        console.print(Text(f"  at {place}"))
+        console.print(cell(f"  at {place}"))
     signed, body, signed_hex, body_hex = found.windows()
     table = Table("", "bytes", f"around byte {found.offset}", "hexadecimal", box=None)
-    table.add_row("signed", str(len(found.signed)), Text(signed), Text(signed_hex), style="green")
-    table.add_row("body", str(len(found.body)), Text(body), Text(body_hex), style="red")
+    table.add_row("signed", str(len(found.signed)), cell(signed), Text(signed_hex), style="green")
+    table.add_row("body", str(len(found.body)), cell(body), Text(body_hex), style="red")
     console.print(table)

@@ -8,13 +8,14 @@ from pathlib import Path
 import typer
 
 from rapidjws import _files
+from rapidjws.cli.output import complain
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
 
 
 def usage(command: str, message: str) -> typer.Exit:
     """Say on stderr what is wrong and return the exit for wrong usage."""
-    print(f"rapidjws {command}: {message}", file=sys.stderr)
+    complain(command, message)
     return typer.Exit(2)
 
 

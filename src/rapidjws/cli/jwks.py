@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws.cli.files import read_octets
+from rapidjws.cli.output import add_row
 from rapidjws.jose.lint import Finding, lint_jwks
 
 jwks = typer.Typer(help="Look at JWK Sets.", no_args_is_help=True)
@@ -45,5 +46,6 @@ def _show(findings: tuple[Finding, ...]) -> None:
         return
     table = Table("level", "where", "code", "what", box=None)
     for finding in findings:
-        table.add_row(finding.level, finding.place, finding.code, finding.text, style=_STYLES[finding.level])
+        row = (finding.level, finding.place, finding.code, finding.text)
+        add_row(table, row, _STYLES[finding.level])
     Console().print(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from concurrent import futures
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rapidjws.cli.output import add_row, complain
 from rapidjws.engine.revocations import Revocation
 from rapidjws.errors import RapidJWSError
 from rapidjws.keys import RemoteJWKS
@@ -30,7 +30,7 @@ IssuedBefore = Annotated[int | None, typer.Option(help="Tokens with an iat befor
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"rapidjws keys: {message}", file=sys.stderr)
+    complain("keys", message)
     raise typer.Exit(2)
 
 
@@ -80,7 +80,7 @@ def _show(rows: list[dict[str, Any]], opened: ConfigFile, *, as_json: bool) -> N
     for row in rows:
         state = row["code"] or (row.get("failure") or "ok")
         kids = " ".join(str(kid) for kid in row["kids"])
-        table.add_row(row["issuer"], kids, str(row.get("age_s", "")), str(row.get("stale_in_s", "")), state)
+        add_row(table, (row["issuer"], kids, row.get("age_s", ""), row.get("stale_in_s", ""), state))
     console = Console()
     console.print(table)
     for revocation in opened.engine.revocations():

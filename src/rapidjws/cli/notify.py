@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from rapidjws import _files
+from rapidjws import escaping
 from rapidjws.cli.rollout import AsJSON, Config, load
 from rapidjws.cli.rollout_show import show_notice
 from rapidjws.errors import RapidJWSError, error_for
@@ -78,7 +79,7 @@ def notify(
         print(f"rapidjws rollout notify: {refused}", file=sys.stderr)
         raise typer.Exit(2) from None
     for one in sendings:
-        print(json.dumps(as_dict(one)) if as_json else _line(one))
+        print(json.dumps(as_dict(one)) if as_json else escaping.terminal(_line(one)))
     raise typer.Exit(0 if all(one.outcome in _GOOD for one in sendings) else 1)
 
 

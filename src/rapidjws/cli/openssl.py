@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rapidjws.cli.files import read_octets, usage
+from rapidjws.cli.output import say
 from rapidjws.cli.token_input import read_jwks, read_token
 from rapidjws.diagnose.openssl_bundle import write_bundle
 from rapidjws.errors import RapidJWSError
@@ -35,5 +37,5 @@ def openssl(
         raise usage("openssl", str(refused)) from None
     except OSError as fault:
         raise usage("openssl", f"{out}: {fault.strerror}") from None
-    print(f"{made.folder}: {', '.join(made.files)}")
-    print(f"run: sh {made.folder / 'verify.sh'}")
+    say(f"{made.folder}: {', '.join(made.files)}")
+    say(f"run: sh {shlex.quote(str(made.folder / 'verify.sh'))}")

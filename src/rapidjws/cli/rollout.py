@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws import _files
+from rapidjws.cli.output import add_row
 from rapidjws.cli.rollout_show import show_report
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.config import read_file
@@ -221,7 +222,8 @@ def history(config: Config, as_json: AsJSON = False) -> None:
     for entry in entries:
         action = f"{entry.action}, forced" if entry.forced else entry.action
         names = (entry.partner or "all", entry.route or "all")
-        table.add_row(when(entry.at_s), entry.by, action, *names, entry.before, entry.after, entry.why)
+        row = (when(entry.at_s), entry.by, action, *names, entry.before, entry.after, entry.why)
+        add_row(table, row)
     Console().print(table)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from rapidjws import escaping
+from rapidjws.cli.output import add_row
 from rapidjws.policy.plots import when
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SHADOW = ("partner", "route", "outcome", "count", "first seen", "last seen")
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     table = Table(*heads, box=None, title=title, title_justify="left")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        add_row(table, row)
     return table
 
 
@@ -49,7 +50,7 @@ def show_report(found: Readiness) -> None:
         latency = f"{one.p50_us:.0f} / {one.p99_us:.0f}"
         verdict = f"{'refused' if one.rejected_tomorrow else 'let through'}: {one.why}"
         cells = (one.partner, one.phase, *counts, latency, verdict)
-        table.add_row(*(escape(str(cell)) for cell in cells), style=style)
+        add_row(table, cells, style)
     console.print(table)
     print_unattributed(console, found)
     failures = [
@@ -93,4 +94,4 @@ def print_unattributed(console: Console, found: Readiness) -> None:
 
 def show_notice(notice: Notice) -> None:
     """Print a notice as it would be sent, without its HTML part."""
-    print(f"To: {notice.to}\nSubject: {notice.subject}\n\n{notice.text}")
+    print(escaping.terminal_lines(f"To: {notice.to}\nSubject: {notice.subject}\n\n{notice.text}"))

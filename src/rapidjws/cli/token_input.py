@@ -36,7 +36,13 @@ def read_jwks(command: str, source: str) -> bytes:
 
 
 def surroundings(
-    command: str, jwks: bytes, alg: list[str], issuer: str | None, audience: list[str], leeway: int
+    command: str,
+    jwks: bytes,
+    alg: list[str],
+    issuer: str | None,
+    audience: list[str],
+    leeway: int,
+    crit: list[str],
 ) -> Engine | Verifier | bytes:
     """Return an engine where an issuer is named, else a verifier; the JSON itself where it is no set."""
     try:
@@ -48,7 +54,9 @@ def surroundings(
         return jwks
     try:
         if issuer is None:
-            return Verifier(keys, algorithms=names)
-        return Engine(Issuer(issuer, keys=keys, algorithms=names, audience=audience, leeway_s=leeway))
+            return Verifier(keys, algorithms=names, crit=crit)
+        return Engine(
+            Issuer(issuer, keys=keys, algorithms=names, audience=audience, leeway_s=leeway, crit=crit)
+        )
     except RapidJWSError as refused:
         raise usage(command, str(refused)) from None

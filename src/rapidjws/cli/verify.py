@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rapidjws.cli.output import complain, say
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.result import Rejected, VerifiedJWS
@@ -111,7 +112,7 @@ def _results(
 
 
 def _usage(message: str) -> typer.Exit:
-    print(f"rapidjws verify: {message}", file=sys.stderr)
+    complain("verify", message)
     return typer.Exit(2)
 
 
@@ -124,10 +125,7 @@ def _verifier(
     try:
         keys = _keys(jwks)
         for skipped in keys.skipped:
-            print(
-                f"rapidjws verify: key {skipped.index} of {jwks} left out: {skipped.error}",
-                file=sys.stderr,
-            )
+            complain("verify", f"key {skipped.index} of {jwks} left out: {skipped.error}")
         if issuer is None:
             return Verifier(keys, algorithms=alg, crit=crit)
         return Engine(
@@ -225,10 +223,10 @@ def _json_report(line: int, result: VerifiedJWS | Rejected) -> None:
 
 def _text_report(line: int, result: VerifiedJWS | Rejected) -> None:
     if isinstance(result, VerifiedJWS):
-        print(f"{line}: verified alg={result.alg} kid={result.kid!r}")
+        say(f"{line}: verified alg={result.alg} kid={result.kid!r}")
         for one in result.signatures if len(result.signatures) > 1 else ():
             told = f"refused {one.code}" if one.code else one.verdict
-            print(f"{line}: signature {one.index} {told} alg={one.alg} kid={one.kid!r}")
+            say(f"{line}: signature {one.index} {told} alg={one.alg} kid={one.kid!r}")
     else:
         print(f"{line}: refused {result.error()}")
 

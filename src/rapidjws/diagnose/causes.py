@@ -234,7 +234,7 @@ _ROWS: Final = (
        "The issuer must write iss, sub and jti as strings, aud as a string or an array of strings."),
     _T("claim_misnamed", "partner", "A required claim stands under another name.",
        "The issuer must use the registered name (RFC 7519 section 4.1)."),
-    _T("claim_null", "partner", "A required claim is null.", "The issuer must send a value."),
+    _T("claim_null", "partner", "A registered claim is null.", "The issuer must send a value."),
     _T("claim_missing", "partner", "A required claim is missing.",
        "The issuer must send it; or do not require it."),
     _T("issuer_spelling", "operator", "iss is the configured issuer in another spelling.",

@@ -42,7 +42,7 @@ _ISO: Final = re.compile(r"^\d{4}-\d\d-\d\d")
 
 def examine(case: Case) -> None:
     """Note every claim against the rules of the issuer."""
-    notes, data = case.notes, case.read.decoded[1]
+    notes, data = case.notes, case.payload
     rule = None if case.issuer is None or not case.subject.rules else case.subject.rules[case.issuer]
     policy = None if rule is None else rule.policy
     due = any(item.policy is not None for item in case.subject.rules)
@@ -120,6 +120,10 @@ def _own_key(case: Case, iss: str) -> bool:
 
 def _types(case: Case, claims: dict[str, Any]) -> None:
     """Note iss, sub and jti that are no strings (RFC 7519 s.4.1.1, s.4.1.2, s.4.1.7)."""
+    for name in ("iss", "sub", "aud", "jti", "exp", "nbf", "iat"):
+        if case.code == "malformed_claim" and name in claims and claims[name] is None:
+            case.notes.check("claims", name, "fail", f"{name} is null")
+            case.notes.cause("claims", "claim_null", 88, f"{name} is null: leave it out or send a value")
     for name in ("iss", "sub", "jti"):
         value = claims.get(name)
         if value is None or isinstance(value, str):

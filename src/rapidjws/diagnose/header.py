@@ -119,7 +119,7 @@ def _typ(case: Case) -> None:
     found = case.member("typ")
     if case.code == "typ_mismatch":
         case.notes.check("header", "typ", "fail", "typ is another", expected=tuple(wanted), actual=found)
-        claims = json_object(case.read.decoded[1])
+        claims = json_object(case.payload)
         is_id = isinstance(claims, dict) and bool({"nonce", "at_hash", "c_hash", "auth_time"} & claims.keys())
         name = "id_token" if is_id else "typ_mismatch"
         case.notes.cause("header", name, 80, f"typ is {found!r}, due is {sorted(wanted)}")
@@ -130,7 +130,7 @@ def _typ(case: Case) -> None:
 
 def _purpose(case: Case, header: dict[str, Any]) -> None:
     """Note a type that is made for another purpose than access (RFC 8725 s.3.11, s.3.12)."""
-    claims = json_object(case.read.decoded[1])
+    claims = json_object(case.payload)
     found = purpose(header, claims if isinstance(claims, dict) else None)
     due = {rule.typ for rule in case.subject.rules if rule.typ is not None}
     typ = header.get("typ")

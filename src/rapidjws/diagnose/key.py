@@ -84,7 +84,7 @@ def _fetches(case: Case) -> None:
 def _issuer_number(case: Case) -> int | None:
     """Return the issuer whose keys and rules apply, as far as the token tells."""
     rules = case.subject.rules
-    value = json_object(case.read.decoded[1])
+    value = json_object(case.payload)
     case.claims = value if isinstance(value, dict) else None
     if len(rules) == 1:
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rapidjws import escaping
 from rapidjws.diagnose.values import ROOMS
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ WHO: Final = {
     "operator": "we must act",
     "security": "security must look at it",
 }
-_SHOWN_CHARS: Final = 100
 
 
 def markdown(report: Report) -> str:
@@ -26,24 +26,34 @@ def markdown(report: Report) -> str:
     verdict = "accepted" if report.code is None else f"{report.outcome}: `{report.code}`"
     lines = [f"## Token {verdict}", ""]
     if report.message:
-        lines += [f"- engine: {escaped(report.message)}"]
-    lines += [f"- judged at: {report.now:.0f}", f"- token: `{report.token.replace('`', '')}`", ""]
+        lines += [f"- engine: {escaping.markdown(report.message)}"]
+    lines += [
+        f"- judged at: {report.now:.0f}",
+        f"- token: `{escaping.printable(report.token, 70_000).replace('`', '')}`",
+        "",
+    ]
     if report.causes:
         lines += _cause(report.causes[0], "Probable cause")
     if len(report.causes) > 1:
-        lines += ["### Less probable", ""]
-        lines += [f"- `{cause.id}` ({cause.certainty}): {cause.title}" for cause in report.causes[1:6]]
-        lines += [""]
+        lines += _others([one for one in report.causes[1:6] if one.is_proven], "Proven as well")
+        lines += _others([one for one in report.causes[1:6] if not one.is_proven], "Possible, not proven")
     for room in ROOMS:
         checks = [check for check in report.checks if check.part == room]
         if not checks:
             continue
         lines += [f"### {room}", "", "| | check | | expected | actual |", "| --- | --- | --- | --- | --- |"]
         for check in checks:
-            cells = (check.name, escaped(check.text), shown(check.expected), shown(check.actual))
+            cells = (check.name, escaping.markdown(check.text), shown(check.expected), shown(check.actual))
             lines.append(f"| {MARKS[check.status]} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _others(causes: list[Cause], heading: str) -> list[str]:
+    """Return the lines of further causes."""
+    if not causes:
+        return []
+    return [f"### {heading}", "", *(f"- `{one.id}`: {one.title}" for one in causes), ""]
 
 
 def _cause(cause: Cause, heading: str) -> list[str]:
@@ -52,7 +62,7 @@ def _cause(cause: Cause, heading: str) -> list[str]:
         f"### {heading}: {cause.title}",
         "",
         f"- cause: `{cause.id}` ({cause.certainty})",
-        f"- evidence: {escaped(cause.evidence)}",
+        f"- evidence: {escaping.markdown(cause.evidence)}",
         f"- fix: {cause.fix}",
         f"- who: {WHO[cause.escalate]}",
         "",
@@ -64,12 +74,4 @@ def shown(value: SafeValue) -> str:
     if value is None:
         return ""
     text = ", ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
-    return escaped(text)
-
-
-def escaped(text: str) -> str:
-    """Return foreign text as one printable line that Markdown does not read as markup."""
-    plain = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
-    for mark in "|`<>[]*_":
-        plain = plain.replace(mark, f"\\{mark}")
-    return plain if len(plain) <= 3 * _SHOWN_CHARS else plain[: 3 * _SHOWN_CHARS] + "..."
+    return escaping.markdown(text)

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from rapidjws import escaping
 from rapidjws.diagnose.render_markdown import MARKS, WHO
 from rapidjws.diagnose.values import ROOMS
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _STYLES: Final = {"ok": "green", "fail": "bold red", "warn": "yellow", "info": "cyan", "skip": "dim"}
 _COLOURS: Final = {"permit": "green", "deny": "red", "indeterminate": "yellow"}
-_MOST_CHARS: Final = 200
 
 
 def show(report: Report, console: Console | None = None) -> None:
@@ -42,26 +42,27 @@ def show(report: Report, console: Console | None = None) -> None:
         return
     lines = Text()
     if report.message:
-        lines.append(f"{_plain(report.message)}\n\n", style="dim")
+        lines.append(f"{escaping.terminal(report.message)}\n\n", style="dim")
     if report.causes:
         cause = report.causes[0]
         lines.append(f"{cause.title}\n", style="bold")
         known = f"{cause.id} ({cause.certainty})"
-        for name, words in (("cause", known), ("evidence", _plain(cause.evidence)),
+        for name, words in (("cause", known), ("evidence", escaping.terminal(cause.evidence)),
                             ("fix", cause.fix), ("who", WHO[cause.escalate])):  # fmt: skip
             lines.append(f"{name:<9}", style="cyan")
             lines.append(f"{words}\n")
-        if len(report.causes) > 1:
-            others = ", ".join(other.id for other in report.causes[1:5])
-            lines.append(f"{'also':<9}", style="cyan")
-            lines.append(others, style="dim")
+        for word, proven in (("proven", True), ("possible", False)):
+            others = ", ".join(other.id for other in report.causes[1:6] if other.is_proven is proven)
+            if others:
+                lines.append(f"{word:<9}", style="cyan")
+                lines.append(f"{others}\n", style="dim")
     title = report.outcome if report.code is None else f"{report.outcome}: {report.code}"
     console.print(Panel(lines, title=f"[bold {colour}]{title}[/]", border_style=colour, title_align="left"))
 
 
 def _line(check: Check, style: str) -> Text:
     """Return one check as a line."""
-    text = Text(_plain(check.text), style=style if check.status in ("fail", "warn") else "")
+    text = Text(escaping.terminal(check.text), style=style if check.status in ("fail", "warn") else "")
     for word, value in (("expected", check.expected), ("found", check.actual)):
         if value is not None:
             text.append(f"  {word} ", style="dim")
@@ -73,10 +74,4 @@ def _value(value: SafeValue) -> str:
     """Return a value as one line."""
     if isinstance(value, float) and value == int(value):
         value = int(value)
-    return _plain(", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
-
-
-def _plain(text: str) -> str:
-    """Return foreign text without control characters: no token may write escapes to a terminal."""
-    clean = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
-    return clean if len(clean) <= _MOST_CHARS else f"{clean[:_MOST_CHARS]}..."
+    return escaping.terminal(", ".join(map(str, value)) if isinstance(value, tuple) else str(value))

@@ -59,8 +59,9 @@ def examine(case: Case) -> None:
     if case.is_detached and case.body is None:
         notes.check("signature", "verify", "skip", "the payload is detached, and no body was given to try")
         words = "the payload's part is empty: header..signature"
-        notes.cause("signature", "detached_without_body", 94, words)
-        notes.cause(case.stage or "signature", "detached_without_body", 94, words)
+        notes.cause("signature", "detached_without_body", 55 if case.stage == "header" else 94, words)
+        if case.stage != "header":
+            notes.cause(case.stage or "signature", "detached_without_body", 94, words)
         return
     _length(case, alg, targets, len(signature))
     found = _search(case, alg, octets, signature, targets)

@@ -9,13 +9,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from email.message import EmailMessage
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files
 from rapidjws.errors import CODES, error_for
+from rapidjws.escaping import html as as_html
+from rapidjws.escaping import printable
 from rapidjws.policy.partner import checked_address
 from rapidjws.policy.plots import when
 
@@ -191,13 +192,14 @@ def _notice(one: PartnerReadiness, to: str, enforce_on_s: int, now_s: int, templ
         "recent_failed": str(one.recent_failed),
         "verdict": _verdict(one),
     }
-    escaped = {name: escape(value) for name, value in values.items()}
+    plain = {name: printable(value) for name, value in values.items()}
+    escaped = {name: as_html(value) for name, value in values.items()}
     named = json.dumps([one.partner, to, enforce_on_s])
     return Notice(
         partner=one.partner,
         to=to,
         subject=_filled("subject", templates.subject, values),
-        text=_filled("text", templates.text, {**values, "failures": _as_text(one)}),
+        text=_filled("text", templates.text, {**plain, "failures": _as_text(one)}),
         html=_filled("html", templates.html, {**escaped, "failures": _as_html(one)}),
         mark=hashlib.sha256(named.encode()).hexdigest()[:32],
     )
@@ -231,12 +233,12 @@ def _lines(one: PartnerReadiness) -> list[tuple[str, str, str]]:
 
 
 def _as_text(one: PartnerReadiness) -> str:
-    rows = [f"{code}: {times}\n    {words}".rstrip() for code, times, words in _lines(one)]
+    rows = [f"{printable(code)}: {times}\n    {words}".rstrip() for code, times, words in _lines(one)]
     return "\n".join(rows) or "No failures."
 
 
 def _as_html(one: PartnerReadiness) -> str:
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in _lines(one))
+    rows = "".join(f"<tr>{''.join(f'<td>{as_html(cell)}</td>' for cell in row)}</tr>" for row in _lines(one))
     return (
         f'<table border="1" cellpadding="6" style="border-collapse:collapse">{rows}</table>' if rows else ""
     )

@@ -6,9 +6,9 @@ style), or put a foreign name on the page as markup.
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Final
 
+from rapidjws.escaping import html
 from rapidjws.policy.plots import days_plot, latency_plot, when
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def _row(one: PartnerReadiness) -> str:
     style = "no" if one.rejected_tomorrow else "yes" if one.recent else "quiet"
     verdict = "yes" if one.rejected_tomorrow else "no"
     return (
-        f"<tr><td>{escape(one.partner)}</td><td>{escape(one.phase)}</td>"
+        f"<tr><td>{html(one.partner)}</td><td>{html(one.phase)}</td>"
         f'<td class="n">{one.requests}</td><td class="n">{one.verified}</td><td class="n">{one.recent}</td>'
         f'<td class="n">{one.recent_failed}</td><td class="n">{one.p50_us:.0f} / {one.p99_us:.0f}</td>'
-        f'<td class="{style}">{verdict}: {escape(one.why)}</td></tr>'
+        f'<td class="{style}">{verdict}: {html(one.why)}</td></tr>'
     )
 
 
@@ -76,10 +76,10 @@ def _escalations(found: tuple[Escalation, ...]) -> str:
     if not found:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(one.partner or '-')}</td><td>{escape(one.contact or '-')}</td>"
-        f"<td>{escape(one.summary)}</td><td class='n'>{one.count}</td><td>{when(one.first_s)}</td>"
+        f"<tr><td>{html(one.partner or '-')}</td><td>{html(one.contact or '-')}</td>"
+        f"<td>{html(one.summary)}</td><td class='n'>{one.count}</td><td>{when(one.first_s)}</td>"
         f"<td>{when(one.last_s)}</td><td>"
-        f"{'<br>'.join(f'{escape(name)}: {escape(value)}' for name, value in one.evidence)}</td></tr>"
+        f"{'<br>'.join(f'{html(name)}: {html(value)}' for name, value in one.evidence)}</td></tr>"
         for one in found
     )
     return (
@@ -92,8 +92,8 @@ def _shadow(found: tuple[Compared, ...]) -> str:
     if not found:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(one.partner)}</td><td>{escape(one.route or 'all others')}</td>"
-        f"<td>{escape(one.seen.name.replace('_', ' '))}</td><td class='n'>{one.seen.count}</td>"
+        f"<tr><td>{html(one.partner)}</td><td>{html(one.route or 'all others')}</td>"
+        f"<td>{html(one.seen.name.replace('_', ' '))}</td><td class='n'>{one.seen.count}</td>"
         f"<td>{when(one.seen.first_s)}</td><td>{when(one.seen.last_s)}</td></tr>"
         for one in found
     )
@@ -104,7 +104,7 @@ def _shadow(found: tuple[Compared, ...]) -> str:
 
 
 def _section(one: PartnerReadiness) -> str:
-    contact = f" &middot; {escape(one.contact)}" if one.contact else ""
+    contact = f" &middot; {html(one.contact)}" if one.contact else ""
     failures = _table("Code", one.failures) if one.failures else "<p>No failures.</p>"
     tables = (
         ("Algorithm", one.algorithms),
@@ -113,7 +113,7 @@ def _section(one: PartnerReadiness) -> str:
         ("Claimed by unverified tokens", one.claims),
     )
     return (
-        f"<h2>{escape(one.partner)}</h2><p class='quiet'>{escape(one.phase)}{contact}, {one.refused} refused"
+        f"<h2>{html(one.partner)}</h2><p class='quiet'>{html(one.phase)}{contact}, {one.refused} refused"
         f"</p><div class='plots'>{days_plot(one.days)}{latency_plot(one.latency)}</div>{failures}"
         f"{''.join(_table(title, seen) for title, seen in tables if seen)}"
     )
@@ -121,7 +121,7 @@ def _section(one: PartnerReadiness) -> str:
 
 def _table(title: str, seen: tuple[Seen, ...]) -> str:
     rows = "".join(
-        f'<tr><td>{escape(one.name)}</td><td class="n">{one.count}</td><td>{when(one.first_s)}</td>'
+        f'<tr><td>{html(one.name)}</td><td class="n">{one.count}</td><td>{when(one.first_s)}</td>'
         f"<td>{when(one.last_s)}</td></tr>"
         for one in seen
     )

@@ -60,6 +60,7 @@ RULE_FIELDS: Final = {
     "max_age_s": WHOLE,
     "exp_required": SWITCH,
     "require_kid": SWITCH,
+    "crit": TEXTS,
     "required": SWITCH,
 }
 REPLAY_FIELDS: Final = {"replay": SWITCH, "replay_identity": TEXT, "replay_on_failure": TEXT}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files
+from rapidjws import escaping
 from rapidjws.diagnose.contract.check import GROUPS
 from rapidjws.diagnose.contract.kit import private_key
-from rapidjws.diagnose.render_markdown import escaped
 from rapidjws.signing import LocalSigner, sign_compact
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def publish(folder: Path, report: ContractReport) -> tuple[str, ...]:
     Raises:
         ConfigurationError: ``configuration_invalid``: our report key is not there.
     """
-    payload = json.dumps(report.as_dict(), indent=2, ensure_ascii=False).encode()
+    payload = json.dumps(report.as_dict(), indent=2).encode()
     signer = LocalSigner(private_key(folder, "report"))
     signed = sign_compact(payload, signer, header={"typ": TYP})
     files = {
@@ -65,7 +64,7 @@ def to_markdown(report: ContractReport) -> str:
     """Return the report as Markdown."""
     counts = f"{report.count('pass')} passed, {report.count('fail')} failed, {report.count('open')} open"
     lines = [
-        f"# Contract with {report.partner}: {verdict(report)}",
+        f"# Contract with {escaping.markdown(report.partner)}: {verdict(report)}",
         "",
         f"{_moment(report.checked_at)}; {counts}.",
         "",
@@ -74,7 +73,8 @@ def to_markdown(report: ContractReport) -> str:
         items = [item for item in report.items if item.group == group]
         lines += [f"## {TITLES[group]}", "", "| | | |", "| --- | --- | --- |"]
         lines += [
-            f"| {MARKS[item.status]} | {escaped(item.title)} | {escaped(item.detail)} |" for item in items
+            f"| {MARKS[item.status]} | {escaping.markdown(item.title)} | {escaping.markdown(item.detail)} |"
+            for item in items
         ]
         lines.append("")
     return "\n".join(lines)
@@ -102,7 +102,7 @@ def to_html(report: ContractReport, signed: str) -> str:
     """Return the report as one HTML page without any reference to elsewhere."""
     kind = {"ready": "ready", "not ready": "not", "open points": "points"}[verdict(report)]
     counts = f"{report.count('pass')} passed, {report.count('fail')} failed, {report.count('open')} open"
-    partner = html.escape(report.partner)
+    partner = escaping.html(report.partner)
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Contract: {partner}</title>',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
@@ -112,8 +112,8 @@ def to_html(report: ContractReport, signed: str) -> str:
     ]
     for group in GROUPS:
         rows = "".join(
-            f'<tr class="{item.status}"><td>{MARKS[item.status]}</td><td>{html.escape(item.title)}</td>'
-            f"<td>{html.escape(item.detail)}</td></tr>"
+            f'<tr class="{item.status}"><td>{MARKS[item.status]}</td><td>{escaping.html(item.title)}</td>'
+            f"<td>{escaping.html(item.detail)}</td></tr>"
             for item in report.items
             if item.group == group
         )
@@ -121,7 +121,7 @@ def to_html(report: ContractReport, signed: str) -> str:
     parts.append(
         "<footer>Signed: report.jws holds this report as a JWS over report.json; verify it with "
         "<code>rapidjws verify report.jws --jwks report_key.json --alg ES256</code>. "
-        f"The signature starts with <code>{html.escape(signed.rpartition('.')[2][:12])}</code>.</footer>"
+        f"The signature starts with <code>{escaping.html(signed.rpartition('.')[2][:12])}</code>.</footer>"
         "</body></html>"
     )
     return "\n".join(parts)

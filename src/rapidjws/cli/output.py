@@ -1,0 +1,31 @@
+"""What commands print: foreign text always goes through one escaping helper on its way to a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from rapidjws import escaping
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Return a value as a table cell or line: no markup, no control characters."""
+    return Text("" if value is None else escaping.terminal(value), style=style)
+
+
+def add_row(table: Table, values: Sequence[object], style: str | None = None) -> None:
+    """Add foreign values as a row."""
+    table.add_row(*(value if isinstance(value, Text) else cell(value) for value in values), style=style)
+
+
+def say(text: object) -> None:
+    """Print one line to stdout."""
+    print(escaping.terminal(text, 2000))
+
+
+def complain(command: str, message: object) -> None:
+    """Print one line about a command to stderr."""
+    print(f"rapidjws {command}: {escaping.terminal(message, 2000)}", file=sys.stderr)
