@@ -61,7 +61,7 @@ def _row(one: PartnerReadiness) -> str:
 def _unattributed(report: Readiness) -> str:
     """Return how many requests nobody could be attributed to, and which promotions that makes uncertain."""
     rows = "".join(
-        f"<tr><td>{escape(one.partner)}</td><td>{escape(one.uncertain)}</td></tr>"
+        f"<tr><td>{html(one.partner)}</td><td>{html(one.uncertain)}</td></tr>"
         for one in report.partners
         if one.uncertain
     )
