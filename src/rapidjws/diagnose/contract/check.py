@@ -7,16 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rapidjws import escaping
 from rapidjws.diagnose.contract.checklist import Item, engine_for, verdict_on, walk
 from rapidjws.diagnose.contract.fetch import Fetch, fetch
 from rapidjws.diagnose.contract.http_lint import lint_address
-from rapidjws.diagnose.contract.kit import Contract, load, read_json, read_octets
+from rapidjws.diagnose.contract.kit import Contract, load, samples_are_ours
+from rapidjws.diagnose.contract.schema import (
+    FAULTS_SHOWN,
+    FileFault,
+    read_octets,
+    read_value,
+    samples_in,
+    verdicts_in,
+)
 from rapidjws.diagnose.face import diagnose
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.lint import Finding, lint_jwks
 
 GROUPS = ("theirs", "ours", "keys", "checklist")
+LINE_MAX_CHARS = 400
+"""Longest title or detail of a line of a report, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +82,10 @@ def check(folder: Path, *, now_s: int | None = None, get: Fetch = fetch) -> Cont
     """
     contract = load(folder)
     moment = int(time.time()) if now_s is None else now_s
+    changed = [] if samples_are_ours(folder) else [_changed()]
     document, items = _keys(folder, contract, get)
-    items = [*_theirs(folder, contract, document, moment), *_ours(folder), *items, *walk(contract, moment)]
+    theirs = _theirs(folder, contract, document, moment)
+    items = [*theirs, *changed, *_ours(folder), *items, *walk(contract, moment)]
     return ContractReport(partner=contract.partner, checked_at=moment, items=tuple(items))
 
 
@@ -84,8 +97,9 @@ def _keys(folder: Path, contract: Contract, get: Fetch) -> tuple[bytes | None, l
         document = got.body if got.fault is None else None
         source = contract.jwks_url
     else:
-        path = folder / "theirs" / "jwks.json"
-        document = read_octets(path)
+        document, fault = read_octets(folder / "theirs" / "jwks.json")
+        if fault is not None:
+            return None, [_item("keys", "jwks", "The partner's keys", "fail", f"theirs/jwks.json {fault}")]
         if document is None:
             return None, [
                 _item("keys", "jwks", "The partner's keys", "open", "theirs/jwks.json is not there")
@@ -97,8 +111,26 @@ def _keys(folder: Path, contract: Contract, get: Fetch) -> tuple[bytes | None, l
     return document, [*items, *(_finding(number, one) for number, one in enumerate(findings))]
 
 
+def _changed() -> Item:
+    text = "ours/samples.json is not what 'rapidjws contract send' wrote: send again, compare with the old"
+    return _item("ours", "samples-changed", "Our samples came back unchanged", "fail", text)
+
+
+def _faults(group: str, faults: list[FileFault]) -> list[Item]:
+    """Return each fault of a file as a line."""
+    shown = faults[:FAULTS_SHOWN]
+    if len(faults) > len(shown):
+        shown.append(FileFault(place=faults[0].place, text=f"and {len(faults) - len(shown)} more faults"))
+    return [
+        _item(group, f"file-{number}", f"{fault.place} is as agreed", "fail", f"{fault.place}: {fault.text}")
+        for number, fault in enumerate(shown)
+    ]
+
+
 def _item(group: str, name: str, title: str, status: Any, detail: str) -> Item:
-    return Item(group=group, name=name, title=title, status=status, detail=detail)
+    texts = (escaping.printable(text, LINE_MAX_CHARS) for text in (name, title, detail))
+    shown_name, shown_title, shown_detail = texts
+    return Item(group=group, name=shown_name, title=shown_title, status=status, detail=shown_detail)
 
 
 def _finding(number: int, finding: Finding) -> Item:
@@ -110,34 +142,29 @@ def _finding(number: int, finding: Finding) -> Item:
 
 def _theirs(folder: Path, contract: Contract, document: bytes | None, now_s: int) -> list[Item]:
     """Verify the partner's tokens with our engine."""
-    samples = read_json(folder / "theirs" / "samples.json")
-    if not isinstance(samples, list) or not samples:
-        return [
-            _item("theirs", "samples", "The partner's tokens", "open", "theirs/samples.json is not there")
-        ]
+    name = "theirs/samples.json"
+    value, faults = read_value(folder, name)
+    if value is None and not faults:
+        return [_item("theirs", "samples", "The partner's tokens", "open", f"{name} is not there")]
+    samples, more = ([], []) if value is None else samples_in(value, name)
+    items = _faults("theirs", [*faults, *more])
+    if not samples:
+        return items or [_item("theirs", "samples", "The partner's tokens", "open", f"{name} has no sample")]
     if document is None:
-        return [
-            _item(
-                "theirs", "samples", "The partner's tokens", "fail", "there are no keys to verify them with"
-            )
-        ]
+        text = "there are no keys to verify them with"
+        return [*items, _item("theirs", "samples", "The partner's tokens", "fail", text)]
     try:
         keys = JWKSet.from_json(document)
         engine = engine_for(contract, keys, now_s)
     except RapidJWSError as refused:
-        return [_item("theirs", "samples", "The partner's tokens", "fail", str(refused))]
-    return [_their_sample(engine, sample, number) for number, sample in enumerate(samples)]
+        return [*items, _item("theirs", "samples", "The partner's tokens", "fail", str(refused))]
+    return [*items, *(_their_sample(engine, sample) for sample in samples)]
 
 
-def _their_sample(engine: Any, sample: Any, number: int) -> Item:
+def _their_sample(engine: Any, sample: dict[str, Any]) -> Item:
     """Verify one token of the partner."""
-    if not isinstance(sample, dict) or sample.get("expect") not in ("accepted", "refused"):
-        return _item(
-            "theirs", f"sample-{number}", "A sample", "fail", "not an object with name, token, expect"
-        )
-    name, token = str(sample.get("name", number))[:60], str(sample.get("token", ""))
-    at = sample.get("check_at")
-    moment = float(at) if isinstance(at, (int, float)) and not isinstance(at, bool) else None
+    name, token, at = sample["name"], sample["token"], sample.get("check_at")
+    moment = None if at is None else float(at)
     verdict, code = verdict_on(engine, token, moment)
     detail = f"{verdict}{f' ({code})' if code else ''}, they expect {sample['expect']}"
     good = verdict == sample["expect"]
@@ -149,19 +176,22 @@ def _their_sample(engine: Any, sample: Any, number: int) -> Item:
 
 def _ours(folder: Path) -> list[Item]:
     """Compare the partner's verdicts on our tokens with what is due."""
-    samples, verdicts = (
-        read_json(folder / "ours" / "samples.json"),
-        read_json(folder / "theirs" / "verdicts.json"),
-    )
-    if not isinstance(samples, list):
+    value, faults = read_value(folder, "ours/samples.json")
+    if value is None and not faults:
         return [_item("ours", "samples", "Our tokens", "open", "run 'rapidjws contract send'")]
-    if not isinstance(verdicts, dict):
-        return [_item("ours", "verdicts", "Their verdicts", "open", "theirs/verdicts.json is not there")]
-    items = []
+    samples, more = ([], []) if value is None else samples_in(value, "ours/samples.json")
+    said, wrong = read_value(folder, "theirs/verdicts.json")
+    verdicts, bad = ({}, []) if said is None else verdicts_in(said, "theirs/verdicts.json")
+    items = _faults("ours", [*faults, *more, *wrong, *bad])
+    if said is None and not wrong:
+        return [
+            *items,
+            _item("ours", "verdicts", "Their verdicts", "open", "theirs/verdicts.json is not there"),
+        ]
     for sample in samples:
         name, due = sample["name"], sample["expect"]
-        said = verdicts.get(name)
-        status = "open" if said is None else "pass" if said == due else "fail"
-        detail = f"{said or 'no verdict'}, due is {due}: {sample['why']}"
+        verdict = verdicts.get(name)
+        status = "open" if verdict is None else "pass" if verdict == due else "fail"
+        detail = f"{verdict or 'no verdict'}, due is {due}: {sample.get('why', '')}"
         items.append(_item("ours", name, f"Our token {name!r} there", status, detail))
     return items

@@ -12,6 +12,8 @@ report.{json,md,html,jws}   what ``contract check`` found
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
 import time
@@ -20,8 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rapidjws import _files
+from rapidjws.diagnose.contract.schema import check_contract, read_octets, read_value
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.testing.keys import make_key
 
@@ -31,6 +33,7 @@ ATTESTED: Final = ("audit_reverified", "rollback_tested", "alerts_configured")
 """What no program can see: who says so, and when, stands in the contract."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DAY_S: Final = 86_400
+_DIGEST: Final = "samples.sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +84,13 @@ def load(folder: Path) -> Contract:
     Raises:
         ConfigurationError: ``configuration_invalid``: no contract, or not one of this version.
     """
-    value = read_json(folder / "contract.json")
+    value, faults = read_value(folder, "contract.json")
+    if faults:
+        raise error_for("configuration_invalid", "contract.json", "a JSON object", faults[0].text[:120])
     if not isinstance(value, dict) or value.pop("version", None) != VERSION:
         raise error_for("configuration_invalid", "contract.json", f"a contract of version {VERSION}")
-    try:
-        made = Contract(**{**value, "algorithms": tuple(value.get("algorithms", ()))})
-    except TypeError as fault:
-        raise error_for("configuration_invalid", "contract.json", actual=str(fault)[:80]) from None
-    for name in made.algorithms:
-        if name not in ALGORITHM_TABLE:
-            raise error_for("configuration_invalid", "contract.algorithms", tuple(ALGORITHM_TABLE), str(name))
-    return made
+    check_contract(value, ATTESTED)
+    return Contract(**{**value, "algorithms": tuple(value["algorithms"])})
 
 
 def save(folder: Path, contract: Contract) -> None:
@@ -170,20 +169,23 @@ def write_json(path: Path, value: Any) -> None:
     _files.write_output(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Return a file's JSON, or None where there is none."""
-    try:
-        return json.loads(_files.read_trusted(path, FILE_MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return None
+def write_samples(folder: Path, samples: list[dict[str, Any]]) -> None:
+    """Write our samples, and their digest where the partner does not get it."""
+    path = folder / "ours" / "samples.json"
+    write_json(path, samples)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    _files.write_output(folder / "ours" / "private" / _DIGEST, f"{digest}\n".encode())
 
 
-def read_octets(path: Path) -> bytes | None:
-    """Return a file's octets, or None where there is none that can be read."""
-    try:
-        return _files.read_trusted(path, FILE_MAX_BYTES)
-    except OSError:
-        return None
+def samples_are_ours(folder: Path) -> bool:
+    """Say whether our samples came back as they were sent; True where nothing was sent."""
+    octets, fault = read_octets(folder / "ours" / "samples.json")
+    kept, _ = read_octets(folder / "ours" / "private" / _DIGEST)
+    if octets is None and fault is None and kept is None:
+        return True
+    if octets is None or kept is None:
+        return kept is None and octets is not None  # sent by an earlier release
+    return hmac.compare_digest(hashlib.sha256(octets).hexdigest().encode(), kept.strip())
 
 
 _README: Final = """# Contract test: {c.partner}

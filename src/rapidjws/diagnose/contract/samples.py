@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rapidjws import _native
-from rapidjws.diagnose.contract.kit import Contract, load, private_key, write_json
+from rapidjws.diagnose.contract.kit import Contract, load, private_key, write_samples
 from rapidjws.jose import _pyca
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -185,5 +185,5 @@ def send(folder: Path, *, now_s: int | None = None) -> list[Sample]:
                 for one in made if one.name in ("valid", "tampered", "wrong-key")
             ]  # fmt: skip
         samples += made
-    write_json(folder / "ours" / "samples.json", [sample.as_dict() for sample in samples])
+    write_samples(folder, [sample.as_dict() for sample in samples])
     return samples
