@@ -100,6 +100,13 @@ def test_B9_N15_formats_are_named(name: str) -> None:
     assert not report.accepted
 
 
+def test_B9_type_that_is_due() -> None:
+    """A type that this issuer's tokens must have is no cause, whatever purpose it names."""
+    judge = one_issuer(typ="logout+jwt")
+    made = token(head=header("ES256", typ="logout+jwt"), payload=claims(exp=NOW - 9000, iat=NOW - 9300))
+    assert [cause.id for cause in diagnose(made, judge, now=NOW).causes] == ["expired"]
+
+
 def _certificate() -> str:
     """Return a certificate of the bank's ES256 key, PEM."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bank")])
