@@ -211,3 +211,19 @@ def replace(chance: random.Random, value: Any) -> None:
         replace(chance, inner)
     else:
         value[at] = chance.choice(VALUES)
+
+
+def test_S25_reports_are_not_written_through_links(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A link that a partner put where a report goes is replaced; what it pointed to stays as it was."""
+    victim = tmp_path_factory.mktemp("victim") / "file"
+    victim.write_text("mine", "utf-8")
+    for name in ("report.json", "report.md", "report.html", "report.jws", "report_key.json"):
+        (folder / name).symlink_to(victim)
+    (folder / "ours" / "samples.json").unlink()
+    (folder / "ours" / "samples.json").symlink_to(victim)
+    send(folder)
+    checked(folder)
+    assert victim.read_text("utf-8") == "mine"
+    assert not (folder / "report.json").is_symlink()

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rapidjws import _files
-from rapidjws import escaping
+from rapidjws import _files, escaping
 from rapidjws.cli.rollout import AsJSON, Config, load
 from rapidjws.cli.rollout_show import show_notice
 from rapidjws.errors import RapidJWSError, error_for

@@ -166,7 +166,8 @@ def write_private(path: Path, key: JWK) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON to be read by people."""
-    _files.write_output(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    _files.replace(path, text.encode(), mode=0o666, sync=False)  # never through a link of the partner
 
 
 def write_samples(folder: Path, samples: list[dict[str, Any]]) -> None:
@@ -174,7 +175,7 @@ def write_samples(folder: Path, samples: list[dict[str, Any]]) -> None:
     path = folder / "ours" / "samples.json"
     write_json(path, samples)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    _files.write_output(folder / "ours" / "private" / _DIGEST, f"{digest}\n".encode())
+    _files.replace(folder / "ours" / "private" / _DIGEST, f"{digest}\n".encode())
 
 
 def samples_are_ours(folder: Path) -> bool:

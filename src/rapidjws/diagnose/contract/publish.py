@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rapidjws import _files
-from rapidjws import escaping
+from rapidjws import _files, escaping
 from rapidjws.diagnose.contract.check import GROUPS
 from rapidjws.diagnose.contract.kit import private_key
 from rapidjws.signing import LocalSigner, sign_compact
@@ -47,7 +46,7 @@ def publish(folder: Path, report: ContractReport) -> tuple[str, ...]:
         "report_key.json": json.dumps({"keys": [signer.public.as_dict()]}, indent=2).encode(),
     }
     for name, octets in files.items():
-        _files.write_output(folder / name, octets)
+        _files.replace(folder / name, octets, mode=0o666, sync=False)  # never through a link
     return tuple(files)
 
 
