@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gallery_keys
+import gallery_reports
 import gallery_shape
 import pytest
 
@@ -14,7 +15,7 @@ from rapidjws.engine.engine import Engine
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError
 
-ROWS = [*gallery_shape.rows(), *gallery_keys.rows()]
+ROWS = [*gallery_shape.rows(), *gallery_keys.rows(), *gallery_reports.rows()]
 AT_LEAST = 60
 
 
