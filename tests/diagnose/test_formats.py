@@ -82,7 +82,8 @@ TOKENS = {
     "logout-no-typ": ("logout_token", token(payload=claims(exp=None, **EVENTS))),
     "security-event": ("security_event", token(head=header("ES256", typ="application/secevent+jwt"),
                                                payload=claims(exp=None, toe=NOW, events={"https://x": {}}))),
-    "key-binding": ("other_purpose", token(head=header("ES256", typ="kb+jwt"), payload=claims(exp=None))),
+    "key-binding": ("other_purpose",
+                    token(head=header("ES256", typ="application/kb+jwt"), payload=claims(exp=None))),
     "request-object": ("other_purpose",
                        token(head=header("ES256", typ="oauth-authz-req+jwt"), payload=claims(aud="as"))),
 }  # fmt: skip

@@ -203,6 +203,9 @@ def test_B3_unknown_crit_is_the_cause() -> None:
         assert "exp-x" in report.causes[0].evidence
     understanding = Verifier(JWKSet(bank_keys()), algorithms=KINDS, crit=["b64", "exp-x"])
     assert diagnose(made, understanding, now=NOW, body=BODY).accepted
+    only = f"{b64(RAW)}..{b64(sign('ES256', b64(RAW).encode() + b'.' + BODY))}"
+    report = diagnose(only, Verifier(JWKSet(bank_keys()), algorithms=KINDS), now=NOW, body=BODY)
+    assert (report.code, report.causes[0].id) == ("crit_unsupported", "unencoded_payload")
     report = diagnose(made, Verifier(JWKSet(bank_keys()), algorithms=KINDS), now=NOW, body=BODY)
     assert report.code == "crit_unsupported"
     assert report.causes[0].id in ("crit", "unencoded_payload")
