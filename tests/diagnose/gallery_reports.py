@@ -14,13 +14,16 @@ from broken_world import (
     b64,
     bank_keys,
     claims,
+    der,
     dumps,
     engine,
     header,
     key,
     one_issuer,
     sign,
+    signature_of,
     token,
+    with_signature,
 )
 from gallery_shape import Row
 
@@ -74,6 +77,9 @@ def rows() -> list[Row]:
          {"using": verifier}),
         ("detached-no-body-engine", "detached_without_body", _detached(plain, b64(BODY).encode()),
          {"using": one_issuer()}),
+        ("raw-der", "signature_der",
+         with_signature(_detached(raw, BODY), der(signature_of(_detached(raw, BODY)))),
+         {"using": verifier, "body": BODY}),
         ("raw-newline", "payload_newline", _detached(raw, BODY), {"using": verifier, "body": BODY + b"\n"}),
         ("raw-spaced", "payload_reserialized", _detached(raw, BODY),
          {"using": verifier, "body": json.dumps(json.loads(BODY)).encode()}),
