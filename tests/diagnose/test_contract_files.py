@@ -79,19 +79,23 @@ def test_S25_every_fault_is_a_line(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_S25_no_file_but_a_file(name: str, folder: Path, tmp_path: Path) -> None:
+def test_S25_no_file_but_a_file(name: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A link, a folder, a pipe and a file past the limit are refused without waiting or reading them."""
-    path = folder / name
-    makers: list[Callable[[], Any]] = [
-        lambda: path.symlink_to("/etc/hostname"),
-        path.mkdir,
-        lambda: os.mkfifo(path),
-        lambda: path.write_bytes(b" " * (8 * 1024 * 1024 + 1)),
+    path, kept = folder / name, tmp_path_factory.mktemp("kept") / "file"
+    kept.write_bytes(path.read_bytes())
+    most = 8 * 1024 * 1024
+    makers: list[tuple[str, Callable[[], Any]]] = [
+        ("cannot be opened", lambda: path.symlink_to(kept)),
+        ("is no regular file", path.mkdir),
+        ("is no regular file", lambda: os.mkfifo(path)),
+        ("is larger than", lambda: path.write_bytes(kept.read_bytes().ljust(most + 1))),
     ]
-    for make in makers:
-        path.unlink() if path.is_file() or path.is_symlink() or path.is_fifo() else path.rmdir()
+    for words, make in makers:
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
         make()
-        assert any(name in detail for detail in failed(checked(folder)))
+        assert any(name in detail and words in detail for detail in failed(checked(folder))), words
+    path.write_bytes(kept.read_bytes().ljust(most))
+    assert not any("is larger than" in detail for detail in failed(checked(folder)))
 
 
 @pytest.mark.parametrize(
