@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -150,3 +151,13 @@ def test_N7_warnings_and_absent_methods() -> None:
         with pytest.raises(grpc.RpcError) as raised:
             call(channel, "absent", [])
         assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_N7_thread_that_takes_calls_keeps_no_decision() -> None:
+    """Whoever asks before the next call, on the same thread, sees none of this call's decision."""
+    seen: list[Any] = []
+    kind = collections.namedtuple("kind", ("method", "invocation_metadata"))  # as grpc's own details are
+    details = kind("/who.Who/unary", tuple((n.lower(), v) for n, v in bearer(token())))
+    JWSInterceptor(engine=engine()).intercept_service(lambda _: seen.append(DECISION.get()), details)
+    assert [one.code for one in seen] == ["ok"]
+    assert DECISION.get() is None
