@@ -54,22 +54,28 @@ def unlock(descriptor: int) -> None:
 class ForkedLock:
     """A lock between a process and those it forked, of a file without a name."""
 
-    __slots__ = ("_file",)
+    __slots__ = ("_descriptor",)
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (for the lock's life)
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
 
     def __enter__(self) -> None:
         if fcntl is not None:  # lockf, not flock: forked processes share what flock holds
-            fcntl.lockf(self._file.fileno(), fcntl.LOCK_EX)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *fault: object) -> None:
         if fcntl is not None:
-            fcntl.lockf(self._file.fileno(), fcntl.LOCK_UN)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Let the file go."""
-        self._file.close()
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def is_same(descriptor: int, path: str | os.PathLike[str]) -> bool:

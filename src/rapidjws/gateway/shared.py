@@ -8,7 +8,7 @@ from rapidjws.gateway.connection import Listening
 
 if TYPE_CHECKING:
     from rapidjws.engine.decision import Asked, Names
-    from rapidjws.gateway.board import Board
+    from rapidjws.gateway.board import Board, Kind
     from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
 
@@ -46,7 +46,7 @@ class Shared(Listening):
         self._index = index
         self._seen = seen
         board.begin(index, seen)
-        self._behind = b""
+        self._due: set[Kind] = set()  # what changed and was not taken over yet
         self._warm: object = None
         self.token_field = settings.place.field
         partner = settings.partner_header
@@ -90,28 +90,34 @@ class Shared(Listening):
     def tend(self, now_s: float) -> None:
         """Do what is due from time to time."""
         self.sweep(now_s)
-        if self._behind:
-            self._seen = self._behind
         self.catch_up()
+        if self._due:
+            self._take_over()
         table = self.engine._snapshot.table
         if table is not self._warm and not self.engine.preheat(PREHEATED):
             self._warm = table
 
     def _take_over(self) -> None:
-        counters, before = self.board.counters(), self._seen
-        changed = self.board.changed(before, counters)
+        """Take over each kind of change; one that fails holds up no other, and is tried again when due."""
+        counters = self.board.counters()
+        self._due |= self.board.changed(self._seen, counters)
         self._seen = counters
-        try:
-            if "revocations" in changed:
-                self.engine._revocations_changed()
-            if "config" in changed:
-                self.served.reload()
-        except Exception:  # a store that is down: not at each request again, but when it is due
-            self._behind = before
-            return
-        if "keys" in changed:
+        for kind in tuple(self._due):
+            try:
+                self._take_over_one(kind)
+            except Exception:  # a store that is down, a file: not at each request again, but when it is due
+                continue
+            self._due.discard(kind)
+        if not self._due:
+            self.board.taken_over(self._index, counters)
+
+    def _take_over_one(self, kind: Kind) -> None:
+        if kind == "revocations":
+            self.engine._revocations_changed()
+        elif kind == "config":
+            self.served.reload()
+        elif kind == "keys":
             for source in self.served.sources().values():
                 source.invalidate()
-        self.rollout.state.plan()
-        self._behind = b""
-        self.board.taken_over(self._index, counters)
+        else:
+            self.rollout.state.plan()

@@ -101,6 +101,7 @@ class RedisRevocations:
         self._unsaved: dict[Revocation, None] = {}  # what it held and the present one lacks
         self._sent: dict[Revocation, bytes] = {}  # ours, not read back yet
         self._first: bytes | None = None
+        self._was_there = False
         self._last = _START
         self._listed: tuple[Revocation, ...] = ()
         self._told: tuple[Revocation, ...] | None = None
@@ -131,7 +132,7 @@ class RedisRevocations:
                 with ``on_loss="refuse"``.
         """
         self._catch_up()
-        if self._first is None and self._thread is None and self._on_loss == "refuse":
+        if not self._was_there and self._on_loss == "refuse":
             raise unavailable(f"{_PLACE}: no stream; begin() makes one")
         with self._lock:
             if self._thread is None:
@@ -251,6 +252,7 @@ class RedisRevocations:
         beginning = bytes(first[0][0]) if first else None
         if self._first is None:
             self._first = beginning
+            self._was_there = self._was_there or beginning is not None
             return False
         if beginning == self._first and (at or self._last == _START):
             return False

@@ -123,7 +123,13 @@ def promote_edit(step: Promotion, held: RapidJWSError | None) -> PlanEdit:
     made = Change(
         at_s=step.now_s, by=step.by, action="promote", partner=step.key[0], route=step.key[1], why=step.why
     )
-    return PlanEdit(step=made, apply=edit)
+
+    def is_goal(after: str) -> bool:
+        phase, _, share = after.partition(",")[0].partition(" for ")
+        asked = f"{step.canary_percent:g} %" if step.canary_percent < 100 else ""
+        return share == asked and step.to in (None, phase)
+
+    return PlanEdit(step=made, apply=edit, is_goal=is_goal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,18 +233,17 @@ def rollback_edit(
         canary = now.canary_percent < 100
         milder = now.before if canary else neighbour(now.phase, -1) if to is None else now.before
         phase = checked_phase(milder if to is None else to)
-        if to is not None and phase == now.phase and not canary:
-            capped = _capped(plan, key, now)
-            if capped.stages == plan.stages:
-                return plan, None  # it is there already: asked for again after a fault
-        if _rank(phase) >= _rank(now.phase):
+        is_there = to is not None and phase == now.phase and not canary
+        if is_there and _capped(plan, key, now) == plan:
+            return plan, None  # asked for again after a fault
+        if _rank(phase) >= _rank(now.phase) and not is_there:
             raise error_for("rollout_no_step", "rollback", "a step back", words_for(now))
         stage = Stage(phase=phase, before=phase, enforce_on_s=now.enforce_on_s, since_s=now_s)
         after = _capped(_with(plan, key, stage), key, stage)
         return after, _entry(key, now, stage, after, by, why, action, now_s, forced=False)
 
     made = Change(at_s=now_s, by=by, action=action, partner=key[0], route=key[1], why=why)
-    return PlanEdit(step=made, apply=edit)
+    return PlanEdit(step=made, apply=edit, is_goal=lambda after: to in (None, after))
 
 
 def _entry(

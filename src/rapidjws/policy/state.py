@@ -77,10 +77,6 @@ class Change:
         """Return the members as they are kept."""
         return asdict(self)
 
-    def repeats(self, other: Change) -> bool:
-        """Return whether two entries name the same step, made by the same one for the same reason."""
-        return all(getattr(self, name) == getattr(other, name) for name in _STEP)
-
 
 _STEP: Final = ("by", "action", "partner", "route", "why")
 
@@ -92,14 +88,21 @@ class PlanEdit:
     Attributes:
         step: By whom, what, for whom and why: the entry without what depends on the plan.
         apply: Returns the new plan and its entry; or the same plan and None where nothing is to be changed.
+        is_goal: Returns whether what an entry says holds after it is what is asked for.
     """
 
     step: Change
     apply: Callable[[Plan], tuple[Plan, Change | None]]
+    is_goal: Callable[[str], bool] = lambda after: True
 
     def __call__(self, plan: Plan) -> tuple[Plan, Change | None]:
         """Return the new plan and its entry."""
         return self.apply(plan)
+
+    def repeats(self, made: Change) -> bool:
+        """Return whether an entry names this step, made by the same one for the same reason."""
+        same = all(getattr(self.step, name) == getattr(made, name) for name in _STEP)
+        return same and self.is_goal(made.after)
 
 
 class PlanState(Protocol):
@@ -171,7 +174,7 @@ class StateFolder:
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._exclusively():
-                if not any((self._path / name).exists() for name in (_PLAN, _COPY)):
+                if not any(os.path.lexists(self._path / name) for name in (_PLAN, _COPY)):
                     if self._written():  # to begin anew would end enforcement without a word
                         raise error_for(
                             "configuration_invalid", "rollout.state", "plan.json", "a history only"
@@ -225,7 +228,7 @@ class StateFolder:
             self._counter.count()
             self._copy(before, unended)
             self._remember(unended)
-            if isinstance(change, PlanEdit) and change.step.repeats(unended):
+            if isinstance(change, PlanEdit) and change.repeats(unended):
                 return
         plan, entry = change(before)
         if entry is not None:
