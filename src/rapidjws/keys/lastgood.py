@@ -74,6 +74,8 @@ def read(
     try:
         fields = json.loads(_files.read_trusted(path, 2 * max_bytes + SLACK_BYTES, own=is_ours))
         whole = fields["version"] == VERSION and fields["sha256"] == _digest(url, fields)
+        if isinstance(fields["version"], bool) or not isinstance(fields["etag"], (str, type(None))):
+            return None
         if not whole or fields["url"] != url or not -SLACK_S <= now_s - fields["fetched_at_s"] <= max_age_s:
             return None
         return LastGood(fields["body"].encode("utf-8"), fields["etag"], float(fields["fetched_at_s"]))
