@@ -270,6 +270,21 @@ def test_S27_one_of_many_writes_back(redis: OwnRedis) -> None:
         assert there.xlen(STREAM) == 2, "its beginning, and the one revocation"
 
 
+def test_S27_a_late_writer_back_looks_first(redis: OwnRedis) -> None:
+    """Whoever may write back after another one did finds it there, and writes nothing."""
+    stores = [alone(redis) for _ in range(2)]
+    stores[0].add(Revocation(jti="a"))
+    stores[1].load()
+    with client_of(redis) as there:
+        there.delete(STREAM)
+        for store in stores:
+            store._catch_up()
+        stores[0]._write_back()
+        there.delete(f"{STREAM}:write-back")  # its time is over
+        stores[1]._write_back()
+        assert there.xlen(STREAM) == 2
+
+
 # --- fail-over and refusals ------------------------------------------------------------------------------
 
 

@@ -119,6 +119,47 @@ def test_S18_another_step_is_not_taken_for_a_repeat(tmp_path: Path) -> None:
         assert phase(state) == ("warning" if was_made else "allow_list")
 
 
+def test_S18_a_step_to_another_phase_is_not_a_repeat(tmp_path: Path) -> None:
+    """Asked for another phase in the same words, what a writer left unended is ended and the step is made."""
+    state = StateFolder(tmp_path, first_plan("enforcement"))
+    remember = StateFolder._remember
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StateFolder, "_remember", _refuse)
+        with pytest.raises(rapidjws.ConfigurationError):
+            state.edit(rollback(to="allow_list"))
+    assert StateFolder._remember is remember
+    state.edit(rollback(to="detection"))
+    assert phase(state) == "detection"
+    assert [one.after for one in state.history()] == ["allow_list", "detection"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_repeat"),
+    [
+        ({"canary_percent": 10.0}, {"canary_percent": 10.0}, True),
+        ({"canary_percent": 10.0}, {"canary_percent": 50.0}, False),
+        ({"canary_percent": 10.0}, {}, False),
+        ({"to": "warning"}, {"to": "warning"}, True),
+        ({"to": "warning"}, {"to": "enforcement"}, False),
+        ({}, {}, True),
+    ],
+)
+def test_S18_a_promotion_is_repeated_by_the_same_one_only(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any], is_repeat: bool
+) -> None:
+    """Another share or another phase is another promotion, whatever the writer of the first left unended."""
+    policy = rollout(state=StateFolder(tmp_path, first_plan("detection")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StateFolder, "_remember", _refuse)
+        with pytest.raises(rapidjws.ConfigurationError):
+            policy.promote(by="ann", **first)
+    before = policy.state.plan().find(None, None)[1]
+    policy.promote(by="ann", **second)
+    after = policy.state.plan().find(None, None)[1]
+    assert (before == after) is is_repeat
+    assert len(policy.history()) == 2 - is_repeat
+
+
 def test_S18_a_rollback_to_the_present_phase_is_none(tmp_path: Path) -> None:
     """Asked for again, a rollback to a phase is no error and no entry; a stricter route still goes back."""
     policy = Rollout(state=StateFolder(tmp_path, first_plan("enforcement")), clock=lambda: NOW_S)
