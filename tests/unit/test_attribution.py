@@ -97,6 +97,9 @@ def test_S4_without_a_choice_a_stricter_stage_is_refused() -> None:
         of.promote(by="ann", canary_percent=canary_position("a") + 0.1)
     of.promote(by="ann")
     assert [entry.partner for entry in of.history()] == [""]
+    with pytest.raises(rapidjws.ConfigurationError, match="attribution_missing"):
+        Rollout([A], state=plan({("", ""): "detection", ("a", "/pay"): "enforcement"}))
+    Rollout([A], state=plan({("", ""): "warning", ("a", ""): "warning"}))  # no stricter: nothing to choose
     with pytest.raises(rapidjws.ConfigurationError, match="issuers of its own"):
         Rollout([Partner(name="a")], state=plan(stricter), unattributed="default")
     with pytest.raises(rapidjws.ConfigurationError):

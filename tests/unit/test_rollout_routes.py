@@ -104,6 +104,8 @@ def test_S8_case_is_a_setting() -> None:
     )
     folding = rollout(phase="detection", case_insensitive_routes=True)
     assert ("", "/pay") in folding.promote(by="ann", route="/Pay").stages
+    upper = rollout(state=plan({("", ""): "detection", ("", "/Pay"): "enforcement"}))
+    assert ask(engine(upper), None, route="/pay").phase == "enforcement"
 
 
 def test_S8_without_a_route_the_strictest_of_all_holds() -> None:
