@@ -182,6 +182,9 @@ static rj_status claims_string(const rj_json_member *claim) {
 /* One name of aud, between its quotes, against ours. An escape makes RJ_CLAIMS_UNDECIDED. */
 static rj_status claims_audience_is_ours(const rj_claims_policy *policy, const uint8_t *name, size_t len,
                                          int has_escape) {
+    if ((policy->flags & RJ_CLAIMS_AUD_UNCHECKED) != 0) {
+        return RJ_OK;
+    }
     if (has_escape) {
         return RJ_CLAIMS_UNDECIDED;
     }
@@ -209,7 +212,7 @@ static const uint8_t *claims_string_end(int *has_escape, const uint8_t *p) {
 static rj_status claims_audience_array(const rj_claims_policy *policy, const uint8_t *json,
                                        const rj_json_member *aud) {
     const uint8_t *p = json + aud->value_offset + 1;
-    rj_status best = RJ_AUDIENCE_MISMATCH;
+    rj_status best = (policy->flags & RJ_CLAIMS_AUD_UNCHECKED) != 0 ? RJ_OK : RJ_AUDIENCE_MISMATCH;
     for (; *p != ']'; p++) {
         const uint8_t *name = p + 1;
         int has_escape = 0;

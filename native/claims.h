@@ -17,7 +17,8 @@
 
 /* flags of rj_claims_policy; 0 is the strictest */
 /* rj-cdef-begin */
-#define RJ_CLAIMS_EXP_OPTIONAL 1u /* a token without exp is allowed */
+#define RJ_CLAIMS_EXP_OPTIONAL 1u  /* a token without exp is allowed */
+#define RJ_CLAIMS_AUD_UNCHECKED 2u /* aud is of the right type, whoever it names */
 /* rj-cdef-end */
 
 #define RJ_CLAIMS_MAX_SECONDS INT64_C(1000000000000000) /* for now, leeway_s, max_age_s: no sum overflows */
@@ -41,7 +42,7 @@ typedef struct {
     size_t required_len;
     int64_t leeway_s;           /* 0 .. RJ_CLAIMS_MAX_SECONDS */
     int64_t max_age_s;          /* iat may be this old; negative: no such rule, and iat may be missing */
-    uint32_t flags;             /* RJ_CLAIMS_EXP_OPTIONAL or 0 */
+    uint32_t flags;             /* of RJ_CLAIMS_EXP_OPTIONAL, RJ_CLAIMS_AUD_UNCHECKED */
 } rj_claims_policy;
 /* rj-cdef-end */
 
@@ -50,9 +51,9 @@ typedef struct {
  * Rules, with t the leeway: exp passes while now < exp + t; nbf once now + t >= nbf; iat if iat <= now + t;
  * max_age while now - iat <= max_age + t; all as real numbers, now in nanoseconds and NumericDates with every
  * digit written. iss equals the issuer exactly. One aud equals one of the audiences; an aud in a token for which
- * no audience is configured is refused. sub and jti are strings. NumericDates are numbers from 0 to
- * RJ_CLAIMS_DATE_MAX_S. When several rules fail the verdict is the first of: malformed,
- * missing, issuer, audience, exp, nbf, iat, max_age. Whatever is undecided wins over every verdict, so that
+ * no audience is configured is refused, unless aud is not checked at all. sub and jti are strings.
+ * NumericDates are numbers from 0 to RJ_CLAIMS_DATE_MAX_S. When several rules fail the verdict is the first of:
+ * malformed, missing, issuer, audience, exp, nbf, iat, max_age. Whatever is undecided wins over every verdict, so that
  * the full checker gives the first of them itself.
  *
  * Undecided: a name with an escape; an iss to be compared that holds an escape; an aud that holds one while no

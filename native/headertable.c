@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ENTRIES = 1 << 26, MAX_HEADER_BYTES = 4096 };
+enum { MAX_ENTRIES = 1 << 26, MAX_HEADER_BYTES = 22 * 1024 }; /* 16 KiB in base64url, and some */
 
 typedef struct {
     uint64_t hash;

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rapidjws.engine.decision import Decision
     from rapidjws.engine.engine import Engine
     from rapidjws.engine.guard import Replay
-    from rapidjws.engine.issuer import Issuer
+    from rapidjws.engine.issuer import NOT_CHECKED, Issuer
     from rapidjws.engine.raw import verify_raw
     from rapidjws.engine.result import Rejected, VerifiedJWS
     from rapidjws.engine.revocations import Revocation
@@ -51,7 +51,7 @@ else:
             "rapidjws.engine.decision": ("Decision",),
             "rapidjws.engine.engine": ("Engine",),
             "rapidjws.engine.guard": ("Replay",),
-            "rapidjws.engine.issuer": ("Issuer",),
+            "rapidjws.engine.issuer": ("NOT_CHECKED", "Issuer"),
             "rapidjws.engine.raw": ("verify_raw",),
             "rapidjws.engine.result": ("Rejected", "VerifiedJWS"),
             "rapidjws.engine.revocations": ("Revocation",),
@@ -109,6 +109,7 @@ __all__ = [
     "KeySetRefused",
     "KeysUnavailable",
     "MalformedToken",
+    "NOT_CHECKED",
     "PolicyRefused",
     "RapidJWSError",
     "Rejected",

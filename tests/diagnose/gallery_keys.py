@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from gallery_shape import Row
 
+from rapidjws.diagnose.subject import ExaminedEngine
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.jose import _pyca
@@ -47,7 +48,9 @@ from rapidjws.testing import make_key
 def _set(*members: dict[str, Any], **options: Any) -> Engine:
     """Return an engine on a published set as it stands."""
     options.setdefault("algorithms", KINDS)
-    return Engine(Issuer(BANK, keys=JWKSet.from_json({"keys": list(members)}), audience=AUD, **options))
+    return ExaminedEngine(
+        Issuer(BANK, keys=JWKSet.from_json({"keys": list(members)}), audience=AUD, **options)
+    )
 
 
 def _es256(**changes: Any) -> dict[str, Any]:

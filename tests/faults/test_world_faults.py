@@ -16,7 +16,7 @@ from rapidjws import ConfigurationError, Engine, JWKSet
 from rapidjws import Issuer as Rules
 from rapidjws.errors import RapidJWSError
 from rapidjws.keys import Answer, FetchFailed, Freshness, RemoteJWKS, Transport, UnknownKids
-from rapidjws.keys.fetch import is_public
+from rapidjws.keys.addresses import is_public
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
 from rapidjws.testing import FakeClock, FakeIssuer, Fault, Issuer
 

@@ -148,7 +148,8 @@ def test_lint_names_what_is_wrong(
 def test_lint_names_what_is_wrong_with_the_set(tmp_path: Path) -> None:
     """Duplicate kids, small RSA keys, one key twice, and an empty set are found."""
     one = make_key("ES256", kid="a").public().as_dict()
-    assert lint(tmp_path, one, make_key("ES384", kid="a").public().as_dict())[1]["duplicate_kid"] == "error"
+    assert lint(tmp_path, one, make_key("ES256", kid="a").public().as_dict())[1]["duplicate_kid"] == "error"
+    assert lint(tmp_path, one, make_key("ES384", kid="a").public().as_dict())[1]["shared_kid"] == "warning"
     assert lint(tmp_path, one, {**one, "kid": "b"})[1]["same_key_twice"] == "warning"
     assert lint(tmp_path, make_key("RS256", kid="r").public().as_dict())[1]["rsa_size"] == "note"
     assert lint(tmp_path)[0] == 1

@@ -147,7 +147,9 @@ def test_a_refused_text_says_why_and_shows_nothing() -> None:
 def test_a_value_that_is_no_text_and_no_object_is_refused() -> None:
     """There is no coercion to a key."""
     assert refused(None) == ("key_malformed", "jwk")
-    assert refused(bytearray(b"{}")) == ("key_malformed", "jwk")
+    assert refused([]) == ("key_malformed", "jwk")
+    assert refused(5) == ("key_malformed", "jwk")
+    assert JWK.from_json(bytearray(json.dumps(OCT).encode())) == JWK.from_json(OCT)
 
 
 def test_a_private_key_is_read_only_when_asked(ec_pair: dict[str, Any], rsa_pair: dict[str, Any]) -> None:

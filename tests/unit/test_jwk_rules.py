@@ -64,7 +64,7 @@ from rapidjws.jose.jwk import JWK
         ({"y": b64(bytes(32))}, "key_malformed", "jwk.x"),
         ({"x": b64(b"\xff" * 32)}, "key_malformed", "jwk.x"),
         ({"d": EC["x"]}, "key_private", "jwk.d"),
-        ({"d": None}, "key_private", "jwk.d"),
+        ({"d": None}, "key_malformed", "jwk.d"),
     ],
     ids=str,
 )

@@ -14,27 +14,38 @@ class NativePolicy:
     """Hold one issuer's claims policy in the shape the core reads.
 
     Args:
-        issuer: The exact ``iss``.
+        issuer: The exact ``iss``; None: it is not compared.
         audiences: Accepted ``aud`` values.
         required: Claim names that must be there.
         leeway_s: Whole seconds.
         max_age_s: Whole seconds, or None.
         exp_required: Whether a token without ``exp`` is refused.
+        audience_checked: Whether ``aud`` is compared.
     """
 
-    __slots__ = ("audiences", "exp_required", "issuer", "leeway_s", "max_age_s", "required")
+    __slots__ = (
+        "audience_checked",
+        "audiences",
+        "exp_required",
+        "issuer",
+        "leeway_s",
+        "max_age_s",
+        "required",
+    )
 
     def __init__(
         self,
-        issuer: str,
+        issuer: str | None,
         audiences: Sequence[str],
         required: Sequence[str],
         *,
         leeway_s: int,
         max_age_s: int | None,
         exp_required: bool,
+        audience_checked: bool = True,
     ) -> None:
-        self.issuer = issuer.encode()
+        self.issuer = None if issuer is None else issuer.encode()
+        self.audience_checked = audience_checked
         self.audiences = [name.encode() for name in audiences]
         self.required = [name.encode() for name in required]
         self.leeway_s = leeway_s
@@ -52,12 +63,15 @@ class PolicyArray:
         self._kept: list[Any] = []
         self.array = ffi.new("rj_claims_policy[]", self.len)
         for row, policy in zip(self.array, policies, strict=True):
-            row.issuer = self._span(policy.issuer)
+            if policy.issuer is not None:  # else the pointer stays NULL: iss is not compared
+                row.issuer = self._span(policy.issuer)
             row.audiences_len, row.audiences = self._spans(policy.audiences)
             row.required_len, row.required = self._spans(policy.required)
             row.leeway_s = policy.leeway_s
             row.max_age_s = policy.max_age_s
-            row.flags = 0 if policy.exp_required else lib.RJ_CLAIMS_EXP_OPTIONAL
+            row.flags = (0 if policy.exp_required else lib.RJ_CLAIMS_EXP_OPTIONAL) | (
+                0 if policy.audience_checked else lib.RJ_CLAIMS_AUD_UNCHECKED
+            )
 
     def _span(self, text: bytes) -> Any:
         held = ffi.new("uint8_t[]", text or b"\0")

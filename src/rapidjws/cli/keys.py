@@ -45,14 +45,14 @@ def _rows(opened: ConfigFile, wait_s: float, *, refresh: bool) -> list[dict[str,
     """Fetch every source once and return what there is to see of each issuer."""
     rows: list[dict[str, Any]] = []
     for issuer in opened.engine.issuers:
-        source = opened.engine.source_of(issuer.iss)
+        source = opened.engine.source_of(issuer.name)
         row: dict[str, Any] = {"issuer": issuer.iss, "answered": True}
         if isinstance(source, RemoteJWKS):
             row["answered"] = source.refresh(wait_s) if refresh else _first_answer(source, wait_s)
             status = source.status()
             row |= {"source": status.name, "failure": status.last_failure}
             row |= {"age_s": _rounded(status.age_s), "stale_in_s": _rounded(status.stale_in_s)}
-        state = opened.engine.key_state(issuer.iss)
+        state = opened.engine.key_state(issuer.name)
         row["code"] = state.code if state.keys is None else None
         row["kids"] = [] if state.keys is None else [key.kid for key in state.keys]
         rows.append(row)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rapidjws.cli.files import read_octets, usage
 from rapidjws.diagnose.contract.fetch import fetch
+from rapidjws.diagnose.subject import ExaminedEngine, ExaminedVerifier
 from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.verifier import Verifier
@@ -54,8 +55,8 @@ def surroundings(
         return jwks
     try:
         if issuer is None:
-            return Verifier(keys, algorithms=names, crit=crit)
-        return Engine(
+            return ExaminedVerifier(keys, algorithms=names, crit=crit)
+        return ExaminedEngine(
             Issuer(issuer, keys=keys, algorithms=names, audience=audience, leeway_s=leeway, crit=crit)
         )
     except RapidJWSError as refused:

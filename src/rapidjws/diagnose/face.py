@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from rapidjws.diagnose.report import Report
     from rapidjws.engine.engine import Engine
-    from rapidjws.engine.issuer import Keys
+    from rapidjws.engine.given_keys import Keys
     from rapidjws.engine.verifier import Verifier
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import checked_keys
+from rapidjws.engine.given_keys import checked_keys
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
@@ -21,7 +21,7 @@ from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.keys.remote import RemoteJWKS, SourceStatus
 
 if TYPE_CHECKING:
-    from rapidjws.engine.issuer import Keys
+    from rapidjws.engine.given_keys import Keys
     from rapidjws.engine.rules import Rules
     from rapidjws.engine.snapshot import Token
     from rapidjws.jose.jwks import Skipped
@@ -124,6 +124,20 @@ def _engine_verdict(engine: Engine, token: Token, now: float | None) -> RapidJWS
     return None if snapshot.guard is None else snapshot.guard.refusal_without_store(verified)
 
 
+class ExaminedVerifier(Verifier):
+    """A Verifier that is built even where none of its keys can be used, to say why."""
+
+    __slots__ = ()
+    needs_usable_key = False
+
+
+class ExaminedEngine(Engine):
+    """An Engine that is built even where none of its keys can be used, to say why."""
+
+    __slots__ = ()
+    needs_usable_key = False
+
+
 def read_keys(keys: Any) -> JWKSet:
     """Return keys in any form as a set: a set, a JWK, several, or JSON of a set or a key.
 
@@ -204,7 +218,7 @@ def _asked(algorithms: Iterable[str] | None) -> tuple[str, ...]:
 def _sources(engine: Engine | Verifier | None) -> dict[str, SourceStatus]:
     """Return how the fetches of each issuer with a key address went."""
     issuers = engine.issuers if isinstance(engine, Engine) else ()
-    return {item.iss: item.keys.status() for item in issuers if isinstance(item.keys, RemoteJWKS)}
+    return {item.name: item.keys.status() for item in issuers if isinstance(item.keys, RemoteJWKS)}
 
 
 def _chosen(keys: Iterable[JWK], issuer: str | None, origin: str, kid: str | None) -> list[Known]:
@@ -234,4 +248,4 @@ def _verifier_of(keys: Any, algorithms: Iterable[str] | None) -> Verifier:
     names = algorithms if algorithms is not None else [name for key in found for name in key.algorithms]
     if not isinstance(names, str) and not tuple(names):
         raise error_for("keys_unavailable", "using", "at least one usable key", len(found))
-    return Verifier(found, algorithms=names)
+    return ExaminedVerifier(found, algorithms=names)

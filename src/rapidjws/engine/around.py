@@ -55,9 +55,18 @@ class Around:
             return error_for(code, "issuer.keys", actual=iss)
         if self.revocations.on_keys and self._is_revoked(header, number, iss):
             return error_for("revoked", "header.kid", actual=header.kid)
-        if refused.code == "unknown_kid" and header.kid is not None and iss and self.unknown_kid:
+        if refused.code == "unknown_kid" and header.kid is not None and iss is not None and self.unknown_kid:
             self.unknown_kid(iss, header.kid)
         return refused
+
+    def check_kid(self, iss: str | None, kid: str) -> None:
+        """Refuse a kid that is revoked by name, where a key without kid would answer for it.
+
+        Raises:
+            PolicyRefused: ``revoked``.
+        """
+        if self.revocations.names_kid(iss, kid):
+            raise error_for("revoked", "header.kid", actual=kid)
 
     def _is_revoked(self, header: Header, number: int, iss: str | None) -> bool:
         if self.revocations.names_kid(iss, header.kid):

@@ -12,7 +12,7 @@ from rapidjws import _native
 from rapidjws.engine.signatures import SignaturePolicy, SignatureResult, disagreement
 from rapidjws.errors import MalformedToken, RapidJWSError, SignaturesRefused, TokenRefused, error_for
 from rapidjws.jose.jws import Header, join_headers, parse_members
-from rapidjws.jose.limits import HEADER_MAX_BYTES
+from rapidjws.jose.limits import encoded_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ def candidates_of(
             candidate.slot, candidate.header = row.slot, row.header
             encoded.add(row.is_encoded)
             continue
-        members = _protected_members(candidate)
+        members = _protected_members(candidate, snapshot.max_header_bytes)
         encoded.add(members.get("b64") is not False)
         _choose(snapshot, candidate, members, allow_unprotected_alg)
     if len(encoded) > 1:  # RFC 7797 s.3: the value MUST be the same for all
@@ -95,19 +95,19 @@ def candidates_of(
     return found, True in encoded
 
 
-def _protected_members(candidate: Candidate) -> dict[str, Any]:
+def _protected_members(candidate: Candidate, max_bytes: int) -> dict[str, Any]:
     """Return the protected header's members, {} where there is no protected header."""
     part = candidate.part
     if part.protected is None:
         return {}
     place = part.place + ("protected" if part.place else "header")
-    if len(part.protected) > HEADER_MAX_BYTES * 4 // 3:
-        raise error_for("too_large", place, f"at most {HEADER_MAX_BYTES} bytes")
+    if len(part.protected) > encoded_bytes(max_bytes):
+        raise error_for("too_large", place, f"at most {max_bytes} bytes (max_header_bytes)")
     octets = _native.b64url_decode(candidate.prefix[:-1])
     if octets is None:
         raise error_for("malformed_base64url", place, expected="strict, unpadded base64url")
     try:
-        members = parse_members(octets)
+        members = parse_members(octets, max_bytes=max_bytes)
     except MalformedToken as refused:
         raise _placed(refused, part.place) from None
     if not members:  # RFC 7515 s.7.2.1: an empty protected header is absent
@@ -137,12 +137,12 @@ def _choose(
             raise _malformed_signature(candidate) from None
 
 
-def says_unencoded(octets: bytes) -> bool:
+def says_unencoded(octets: bytes, max_header_bytes: int) -> bool:
     """Return whether a compact token's header says that its payload is not encoded (RFC 7797)."""
     text = octets.partition(b".")[0]
-    header = _native.b64url_decode(text) if len(text) <= HEADER_MAX_BYTES * 4 // 3 else None
+    header = _native.b64url_decode(text) if len(text) <= encoded_bytes(max_header_bytes) else None
     try:
-        return header is not None and parse_members(header).get("b64") is False
+        return header is not None and parse_members(header, max_bytes=max_header_bytes).get("b64") is False
     except RapidJWSError:
         return False
 

@@ -10,40 +10,25 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rapidjws.engine.around import Around
+from rapidjws.engine.given_keys import checked_keys
 from rapidjws.engine.guard import Guard, ReplayRule
-from rapidjws.engine.issuer import Issuer, checked_keys
+from rapidjws.engine.issuer import Issuer, by_iss
 from rapidjws.engine.keytable import IssuerKeys
-from rapidjws.engine.readiness import ReadyWaiters
+from rapidjws.engine.readiness import ReadyWaiters, why_not_ready
 from rapidjws.engine.revoking import RevokingKeys
 from rapidjws.engine.seams import KeySource, KeyState
 from rapidjws.engine.skew import SkewMeter
-from rapidjws.engine.verifier import token_limit
+from rapidjws.engine.verifier import header_limit, token_limit
 from rapidjws.errors import error_for
 from rapidjws.jose.jwks import JWKSet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from rapidjws.engine.issuer import Keys
+    from rapidjws.engine.given_keys import Keys
     from rapidjws.engine.keytable import PreparedKey
     from rapidjws.engine.seams import Recorder, RevocationStore
     from rapidjws.engine.skew import Skew
-
-
-def _by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
-    """Return the issuers by name.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``: none, or one twice.
-    """
-    if not issuers:
-        raise error_for("configuration_invalid", "issuers", expected="at least one issuer", actual="none")
-    named: dict[str, Issuer] = {}
-    for issuer in issuers:
-        if issuer.iss in named:
-            raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss)
-        named[issuer.iss] = issuer
-    return named
 
 
 class ChangingKeys(RevokingKeys):
@@ -66,6 +51,7 @@ class ChangingKeys(RevokingKeys):
         issuers: Sequence[Issuer],
         *,
         max_token_bytes: int | None,
+        max_header_bytes: int,
         workers: int | None,
         acceleration: str,
         hot_budget_bytes: int,
@@ -76,7 +62,7 @@ class ChangingKeys(RevokingKeys):
     ) -> None:
         if not isinstance(skew_every, int) or isinstance(skew_every, bool) or skew_every < 0:
             raise error_for("configuration_invalid", "skew_every", expected="a whole number from 0 on")
-        self._issuers = _by_iss(issuers)
+        self._issuers = by_iss(issuers)
         self._ready_waiters = ReadyWaiters()
         self._events = events
         self._skew_every = skew_every
@@ -92,7 +78,8 @@ class ChangingKeys(RevokingKeys):
         super().__init__(
             self._filtered(around),
             [issuer.rules() for issuer in issuers],
-            max_token_bytes=token_limit(names, max_token_bytes),
+            max_token_bytes=token_limit(names, max_token_bytes, header_limit(max_header_bytes)),
+            max_header_bytes=max_header_bytes,
             workers=workers,
             acceleration=acceleration,
             hot_budget_bytes=hot_budget_bytes,
@@ -120,8 +107,15 @@ class ChangingKeys(RevokingKeys):
     @property
     def ready(self) -> bool:
         """Return whether each required issuer has keys that may be used now."""
-        issuers = self._issuers
-        return not any(iss in issuers and issuers[iss].required for iss in self._snapshot.without_keys)
+        return not self.not_ready
+
+    @property
+    def not_ready(self) -> Mapping[str, str]:
+        """Return why the engine is not ready: ``iss`` of a required issuer without a usable key -> why.
+
+        A set that came, but holds no key for the issuer's algorithms, counts as none.
+        """
+        return why_not_ready(self._snapshot, self._issuers)
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait, within a bound, until each required issuer has keys that may be used.
@@ -169,11 +163,11 @@ class ChangingKeys(RevokingKeys):
 
         Args:
             issuer: The ``iss`` of one of the engine's issuers.
-            keys: All keys of the issuer from now on.
+            keys: All keys of the issuer from now on; an empty list takes them all away.
 
         Raises:
-            ConfigurationError: ``configuration_invalid``: no such issuer, or one whose keys come from a
-                source. The old keys stay.
+            ConfigurationError: ``configuration_invalid``: no such issuer, one whose keys come from a source,
+                or keys of which none can be used. The old keys stay.
         """
         known = self._known(issuer)
         if issuer in self._sources:
@@ -181,6 +175,8 @@ class ChangingKeys(RevokingKeys):
         with self._change:
             state = KeyState(keys=checked_keys(keys))
             made = self._prepared(known, state, self._keys[issuer])
+            if made.jwks or made.left_out:  # an empty list takes all keys away, knowingly
+                made.check_usable("keys")
             before = self._keys, self._states
             self._keys, self._states = {**self._keys, issuer: made}, {**self._states, issuer: state}
             self._rebuild_or_undo(*before)
@@ -194,7 +190,7 @@ class ChangingKeys(RevokingKeys):
         Raises:
             ConfigurationError: ``configuration_invalid``. Everything stays as it was.
         """
-        named = _by_iss(issuers)
+        named = by_iss(issuers)
         with self._change:
             before = (self._issuers, self._sources, self._states, self._keys, self._meters)
             longest = self._max_token_bytes
@@ -205,7 +201,9 @@ class ChangingKeys(RevokingKeys):
                 self._issuers = named
                 self._meters = {iss: before[4].get(iss) or SkewMeter() for iss in named}
                 names = [name for issuer in issuers for name in issuer.algorithms]
-                self._max_token_bytes = max(self._max_token_bytes, token_limit(names, None))
+                self._max_token_bytes = max(
+                    self._max_token_bytes, token_limit(names, None, self._max_header_bytes)
+                )
                 self._rebuild()
             except BaseException:
                 self._issuers, self._sources, self._states, self._keys, self._meters = before
@@ -227,12 +225,14 @@ class ChangingKeys(RevokingKeys):
     ) -> None:
         """Take an issuer's keys as they are now, from itself or from its source."""
         if isinstance(issuer.keys, KeySource):
-            self._sources[issuer.iss] = issuer.keys
+            self._sources[issuer.name] = issuer.keys
             state = issuer.keys.state()
         else:
             state = KeyState(keys=checked_keys(issuer.keys))
-        self._states[issuer.iss] = state
-        self._keys[issuer.iss] = self._prepared(issuer, state, prepared.get(issuer.iss))
+        made = self._prepared(issuer, state, prepared.get(issuer.name))
+        if self.needs_usable_key and issuer.name not in self._sources:
+            made.check_usable("keys" if issuer.iss is None else f"issuer {issuer.iss}: keys")
+        self._states[issuer.name], self._keys[issuer.name] = state, made
 
     @staticmethod
     def _prepared(issuer: Issuer, state: KeyState, previous: IssuerKeys | None) -> IssuerKeys:

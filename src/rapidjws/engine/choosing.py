@@ -13,8 +13,9 @@ from rapidjws.jose.jws import check_typ
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rapidjws.engine.keytable import KeyTable
     from rapidjws.engine.rules import Rules
+    from rapidjws.engine.slot_table import KeyTable
+    from rapidjws.engine.snapshot import Snapshot
     from rapidjws.jose.jws import Header
 
 
@@ -87,3 +88,26 @@ def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
     )
     iss = claims.get("iss") if isinstance(claims, dict) else None
     return iss if isinstance(iss, str) else None
+
+
+def issuer_for(snapshot: Snapshot, header: Header, octets: bytes) -> tuple[int, str | None]:
+    """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
+    if len(snapshot.rules) == 1:
+        return 0, None
+    if snapshot.routes_by_iss:
+        having = tuple(range(len(snapshot.rules)))
+    elif header.kid is not None:
+        having = snapshot.table.issuers_with(header.kid)
+        if not having:
+            raise error_for("unknown_kid", "header.kid", actual=header.kid)
+        if len(having) == 1:
+            return having[0], None
+    else:
+        having = tuple(range(len(snapshot.rules)))
+    iss = unverified_iss(octets, snapshot.max_token_bytes)
+    number = snapshot.issuers.get(iss)
+    if iss is None or number is None:
+        raise error_for("unknown_issuer", "claims.iss", actual=iss)
+    if number not in having:
+        raise error_for("unknown_kid", "header.kid", actual=header.kid)
+    return number, iss

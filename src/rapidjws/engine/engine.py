@@ -9,6 +9,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from rapidjws._checks import checked
 from rapidjws.engine import parallel, worker_pool
 from rapidjws.engine.cache import TokenCache
 from rapidjws.engine.changes import ChangingKeys
@@ -17,12 +18,13 @@ from rapidjws.engine.gather import Gatherer, admitted
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.named_issuers import named_issuers
+from rapidjws.engine.readiness import described
 from rapidjws.engine.result import Accepted, Rejected, VerifiedJWS
 from rapidjws.engine.seams import Recorder, RevocationStore, no_events
 from rapidjws.engine.snapshot import Token
 from rapidjws.engine.waiting import WAITED_FOR, awhile, checked_wait_s, refresh_of
 from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey, error_for
-from rapidjws.jose.limits import CLOCK_FLOOR_S, LEEWAY_MAX_S
+from rapidjws.jose.limits import CLOCK_FLOOR_S, HEADER_MAX_BYTES, LEEWAY_MAX_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 
 if TYPE_CHECKING:
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from rapidjws.engine.decision import Asked, Names
     from rapidjws.engine.snapshot import Snapshot
 
-MAX_GATHER_US: Final = 100_000
-"""Longest wait for more tokens that is not a mistake, in microseconds."""
+MAX_GATHER_US: Final = 100_000  # longest wait for more tokens that is not a mistake
 
 
 def _checked_gather_us(gather_us: object) -> int:
@@ -67,6 +68,8 @@ class Engine(ChangingKeys):
     Args:
         issuers: At least one; each ``iss`` once.
         max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed; 256 KiB at most.
+        max_header_bytes: Largest decoded protected header, 2 KiB by default, 16 KiB at most: for those that
+            carry certificates in ``x5c``.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
         hot_budget_bytes: Memory for the precomputed tables of hot keys.
@@ -85,10 +88,12 @@ class Engine(ChangingKeys):
 
     __slots__ = ("_cache", "_gather_us", "_gatherers", "_rollout")
 
+    @checked
     def __init__(
         self,
         *issuers: Issuer,
         max_token_bytes: int | None = None,
+        max_header_bytes: int = HEADER_MAX_BYTES,
         workers: int | None = None,
         acceleration: str = "auto",
         hot_budget_bytes: int = HOT_BUDGET_BYTES,
@@ -109,6 +114,7 @@ class Engine(ChangingKeys):
         super().__init__(
             issuers,
             max_token_bytes=max_token_bytes,
+            max_header_bytes=max_header_bytes,
             workers=workers,
             acceleration=acceleration,
             hot_budget_bytes=hot_budget_bytes,
@@ -134,8 +140,11 @@ class Engine(ChangingKeys):
 
         The engine's own rollout is known; this is for others that decide on tokens this engine verified.
         """
-        longest_s = getattr(policy, "longest_retry_s", LEEWAY_MAX_S)
-        self._longest_retry_s = max(self._longest_retry_s, longest_s)  # what was recorded stays needed
+        # what was recorded stays needed
+        self._longest_retry_s = max(self._longest_retry_s, getattr(policy, "longest_retry_s", LEEWAY_MAX_S))
+
+    def __repr__(self) -> str:
+        return f"<Engine of {described(self.issuers, self._snapshot, self.not_ready)}>"
 
     def _renew_locks(self) -> None:
         super()._renew_locks()

@@ -11,8 +11,9 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from rapidjws._checks import checked
 from rapidjws.engine.result import Rejected, VerifiedJWS
-from rapidjws.engine.seams import Event, tell
+from rapidjws.engine.seams import Event, ReplayStore, tell
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
 
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapidjws.engine.revocations import Revocations
-    from rapidjws.engine.seams import Recorder, ReplayStore
+    from rapidjws.engine.seams import Recorder
     from rapidjws.engine.skew import SkewMeter
 
 JTI_MAX_BYTES: Final = 4096
 """Longest ``jti`` that is hashed, in bytes of UTF-8; a longer one is refused."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """Ask for each token of an issuer to be used once.

@@ -10,15 +10,16 @@ import threading
 from array import array
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from weakref import WeakSet
 
 from rapidjws import _native
 from rapidjws.engine import table_builder
 from rapidjws.engine.hot import HotKeys, TableStatus, checked_acceleration
-from rapidjws.engine.keytable import IssuerKeys, KeyTable, PreparedKey
+from rapidjws.engine.keytable import IssuerKeys, PreparedKey
 from rapidjws.engine.parallel import checked_workers
 from rapidjws.engine.readiness import checked_timeout_s
+from rapidjws.engine.slot_table import KeyTable
 from rapidjws.engine.snapshot import Snapshot
 from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.errors import error_for
@@ -53,6 +54,7 @@ class SnapshotHolder(_native.Holder):
         keys: The prepared keys of each issuer.
         rules: The rules of each issuer, in the same order.
         max_token_bytes: Largest token.
+        max_header_bytes: Largest decoded protected header.
         workers: Threads for ``verify_many``, or None for one a core.
         acceleration: ``"auto"``, ``"portable"`` or ``"openssl"``.
         hot_budget_bytes: Memory for the tables of hot keys.
@@ -67,9 +69,12 @@ class SnapshotHolder(_native.Holder):
         "_change",
         "_guard",
         "_hot",
+        "_max_header_bytes",
         "_max_token_bytes",
         "_workers",
     )
+    needs_usable_key: ClassVar[bool] = True
+    """False only where keys that serve nothing are to be examined: it verifies nothing by them either way."""
     _snapshot: Snapshot
     _around: Around | None
     _guard: Guard | None
@@ -80,6 +85,7 @@ class SnapshotHolder(_native.Holder):
         rules: Sequence[Rules],
         *,
         max_token_bytes: int,
+        max_header_bytes: int,
         workers: int | None,
         acceleration: str,
         hot_budget_bytes: int,
@@ -87,10 +93,11 @@ class SnapshotHolder(_native.Holder):
         around: Around | None = None,
         guard: Guard | None = None,
     ) -> None:
-        _check_count("hot_budget_bytes", hot_budget_bytes)
-        _check_count("hot_threshold", hot_threshold)
+        _check_count("hot_budget_bytes", hot_budget_bytes, 2**62)
+        _check_count("hot_threshold", hot_threshold, 2**31 - 1)
         self._workers = checked_workers(workers)
         self._max_token_bytes = max_token_bytes
+        self._max_header_bytes = max_header_bytes
         self._around = around
         self._guard = guard
         self._hot = HotKeys(checked_acceleration(acceleration), hot_budget_bytes, hot_threshold)
@@ -233,6 +240,7 @@ class SnapshotHolder(_native.Holder):
             rules,
             self._hot,
             max_token_bytes=self._max_token_bytes,
+            max_header_bytes=self._max_header_bytes,
             before=before,
             earned=self._earned,
             other_form=self._other_form,
@@ -248,6 +256,6 @@ class SnapshotHolder(_native.Holder):
         table_builder.builder.submit(self, self._hot, key)
 
 
-def _check_count(place: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise error_for("configuration_invalid", place, expected="a whole number from 0 on")
+def _check_count(place: str, value: object, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise error_for("configuration_invalid", place, expected=f"a whole number from 0 to {most}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
 
+from rapidjws._checks import checked, is_text
+from rapidjws.engine.given_keys import Keys, checked_keys
 from rapidjws.engine.guard import Replay
 from rapidjws.engine.rules import Rules
 from rapidjws.engine.seams import KeySource
@@ -12,11 +16,7 @@ from rapidjws.errors import error_for
 from rapidjws.jose import limits
 from rapidjws.jose.claims import ClaimsPolicy
 from rapidjws.jose.jwa import ALGORITHM_TABLE
-from rapidjws.jose.jwk import JWK
-from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.jws import REGISTERED_NAMES
-
-Keys = JWKSet | JWK | Iterable[JWK]
 
 
 def checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
     """
     if isinstance(algorithms, str):
         raise error_for("configuration_invalid", "algorithms", expected="a list of names", actual="a string")
-    names = tuple(dict.fromkeys(algorithms))
+    names = tuple(dict.fromkeys(_names(algorithms, "algorithms")))
     if not names:
         raise error_for(
             "configuration_invalid", "algorithms", expected="at least one algorithm", actual="none"
@@ -40,20 +40,11 @@ def checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def checked_keys(keys: Keys) -> JWKSet:
-    """Return keys as a set: a JWK, several, or a set as it is."""
-    if isinstance(keys, JWKSet):
-        return keys
-    return JWKSet(keys=(keys,) if isinstance(keys, JWK) else tuple(keys))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
-
-
 def _names(value: str | Iterable[str], place: str) -> tuple[str, ...]:
+    if isinstance(value, (bytes, bytearray, memoryview, Mapping)) or not isinstance(value, Iterable):
+        raise error_for("configuration_invalid", place, "a list of names", type(value).__name__)
     names = (value,) if isinstance(value, str) else tuple(value)
-    if not all(_is_text(name) for name in names):
+    if not all(is_text(name) and name for name in names):
         raise error_for("configuration_invalid", place, expected="non-empty strings")
     return names
 
@@ -73,19 +64,35 @@ def checked_crit(crit: Iterable[str]) -> frozenset[str]:
     return names
 
 
+class NotChecked(Enum):
+    """The written choice not to check something that is checked by default."""
+
+    NOT_CHECKED = "not checked"
+
+    def __repr__(self) -> str:
+        return "NOT_CHECKED"
+
+
+NOT_CHECKED: Final = NotChecked.NOT_CHECKED
+"""For ``Issuer(audience=NOT_CHECKED)``: ``aud`` may name anybody, for issuers that serve nobody else."""
+
+
+@checked(but=("keys", "algorithms", "audience", "required_claims", "crit"))
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """Describe one issuer to an :class:`Engine`.
 
     Args:
-        iss: The exact ``iss`` of its tokens.
-        keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, several JWK, or a source that brings them
-            as they change.
+        iss: The exact ``iss`` of its tokens; None does not compare it, and stands for the only issuer of its
+            engine: its keys alone say whose tokens they are.
+        keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, several JWK, what holds one of these (a
+            dict, JSON text, PEM text, a path, read once), or a source that brings them as they change.
         algorithms: The ``alg`` values it may use; required, nothing is allowed by default.
-        audience: The names by which ``aud`` may mean this service; empty refuses tokens with an ``aud``.
+        audience: The names by which ``aud`` may mean this service; empty refuses tokens with an ``aud``;
+            ``NOT_CHECKED`` does not compare it.
         leeway_s: Clock difference forgiven, whole seconds, 0 to 86 400.
-        required_claims: Claims that must be there and not null, beside those the rules need.
-        typ: The ``typ`` its tokens must have (``"at+jwt"``), or None.
+        required_claims: Names of claims that must be there and not null; their values are not compared.
+        typ: The one ``typ`` its tokens must have (``"at+jwt"``), or None.
         max_age_s: Oldest ``iat`` accepted, whole seconds, or None.
         exp_required: Whether a token without ``exp`` is refused.
         require_kid: Whether a token without ``kid`` is refused.
@@ -97,10 +104,10 @@ class Issuer:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
     """
 
-    iss: str
+    iss: str | None
     keys: Keys | KeySource = field(repr=False, kw_only=True)
     algorithms: Iterable[str] = field(kw_only=True)
-    audience: str | Iterable[str] = field(default=(), kw_only=True)
+    audience: str | Iterable[str] | NotChecked = field(default=(), kw_only=True)
     leeway_s: int = field(default=limits.LEEWAY_DEFAULT_S, kw_only=True)
     required_claims: Iterable[str] = field(default=(), kw_only=True)
     typ: str | None = field(default=None, kw_only=True)
@@ -113,11 +120,14 @@ class Issuer:
 
     def __post_init__(self) -> None:
         """Check every argument once."""
-        if not _is_text(self.iss):
-            raise error_for("configuration_invalid", "iss", expected="a non-empty string")
+        if self.iss == "":
+            raise error_for("configuration_invalid", "iss", expected="a non-empty string or None")
+        if self.typ == "":
+            raise error_for("configuration_invalid", "typ", expected="a media type or None")
         put = object.__setattr__
         put(self, "algorithms", checked_algorithms(self.algorithms))
-        put(self, "audience", _names(self.audience, "audience"))
+        if not isinstance(self.audience, NotChecked):
+            put(self, "audience", _names(self.audience, "audience"))
         put(self, "required_claims", _names(self.required_claims, "required_claims"))
         put(self, "crit", tuple(sorted(checked_crit(self.crit))))
         if "b64" in self.crit:  # RFC 7797 s.7: not in a JWT
@@ -130,18 +140,24 @@ class Issuer:
         if self.max_age_s is not None:
             _check_seconds("max_age_s", self.max_age_s, 10**10)
 
+    @property
+    def name(self) -> str:
+        """Return the name under which an engine holds the issuer: its ``iss``, or "" where that is None."""
+        return self.iss or ""
+
     def rules(self) -> Rules:
         """Return the issuer's rules in the engine's form."""
         policy = ClaimsPolicy(
             issuer=self.iss,
-            audiences=tuple(self.audience),
+            audiences=() if isinstance(self.audience, NotChecked) else tuple(self.audience),
+            audience_checked=not isinstance(self.audience, NotChecked),
             leeway_s=self.leeway_s,
             exp_required=self.exp_required,
             max_age_s=self.max_age_s,
             required=tuple(self.required_claims),
         )
         return Rules(
-            iss=self.iss,
+            iss=self.name,
             policy=policy,
             typ=self.typ,
             require_kid=self.require_kid,
@@ -154,3 +170,25 @@ def _check_seconds(place: str, value: object, most: int) -> None:
         raise error_for(
             "configuration_invalid", place, expected=f"whole seconds from 0 to {most}", actual=repr(value)
         )
+
+
+def by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
+    """Return the issuers by name.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: none, one twice, or one without ``iss`` among others.
+    """
+    if not issuers:
+        raise error_for("configuration_invalid", "issuers", expected="at least one issuer", actual="none")
+    named: dict[str, Issuer] = {}
+    for issuer in issuers:
+        if not isinstance(issuer, Issuer):
+            raise error_for("configuration_invalid", "issuers", "an Issuer each", type(issuer).__name__)
+        if issuer.iss is None and len(issuers) > 1:  # whose token is it? only iss could say
+            raise error_for(
+                "configuration_invalid", "issuers", "one issuer, as its iss is None", len(issuers)
+            )
+        if issuer.name in named:
+            raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss)
+        named[issuer.name] = issuer
+    return named

@@ -16,11 +16,10 @@ from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rapidjws.jose.jwk import JWK
     from rapidjws.jose.jwks import Skipped
-    from rapidjws.jose.jws import Header
 
 _STATUS_CODES: Final = {
     "key_malformed": "key_malformed",
@@ -175,16 +174,23 @@ class IssuerKeys:
         unusable: Keys that were left out, and why.
         jwks: The keys as they were given.
         left_out: What the issuer's set had left out before.
+        is_usable: Whether any key serves one of the algorithms; revocation changes nothing of it.
+        serves_any_kid: Whether keys without kid answer for tokens with one: they were given by themselves.
     """
 
     __slots__ = (
+        "_ambiguous",
+        "_not_allowed",
         "_packed",
+        "_without_kid",
         "algorithms",
         "by_alg",
         "by_kid",
+        "is_usable",
         "jwks",
         "left_out",
         "prepared",
+        "serves_any_kid",
         "unusable",
     )
 
@@ -198,6 +204,14 @@ class IssuerKeys:
         self.algorithms = tuple(algorithms)
         self.left_out: tuple[Skipped, ...] = getattr(jwks, "skipped", ())
         self.jwks = tuple(jwks)
+        self.serves_any_kid: bool = getattr(jwks, "serves_any_kid", False)
+        self.is_usable = False
+        self._ambiguous = frozenset(gone.kid for gone in self.left_out if gone.code == "duplicate_kid")
+        allowed = frozenset(self.algorithms)
+        self._not_allowed: dict[str, tuple[str, ...]] = {}
+        for jwk in self.jwks:
+            if jwk.kid is not None and allowed.isdisjoint(jwk.algorithms):
+                self._not_allowed[jwk.kid] = self._not_allowed.get(jwk.kid, ()) + jwk.algorithms
         known = _Known(previous, self.algorithms)
         prepared: list[PreparedKey] = []
         unusable: list[UnusableKey] = []
@@ -211,18 +225,29 @@ class IssuerKeys:
             for key in prepared:
                 key.name = name
         self._index(prepared, unusable)
+        self.is_usable = bool(prepared)
 
     def _index(self, prepared: Sequence[PreparedKey], unusable: Sequence[UnusableKey]) -> None:
         self.prepared: tuple[PreparedKey, ...] = tuple(prepared)
         self.unusable = tuple(unusable)
         by_kid: dict[str | None, tuple[int, ...]] = {}
         by_alg: dict[str, list[int]] = {}
+        without_kid: dict[str, list[int]] = {}
+        seen: set[tuple[object, ...]] = set()
         for position, key in enumerate(prepared):
             kid = key.jwk.kid
-            by_kid[kid] = (*by_kid[kid], position) if kid in by_kid else (position,)
-            by_alg.setdefault(key.alg, []).append(position)
+            same: tuple[object, ...] = (key.alg, key.jwk.crv, key.jwk.material)
+            if (kid, same) not in seen:  # entries of one kid that hold the same key are one
+                seen.add((kid, same))
+                by_kid[kid] = (*by_kid[kid], position) if kid in by_kid else (position,)
+                if kid is None:
+                    without_kid.setdefault(key.alg, []).append(position)
+            if same not in seen:
+                seen.add(same)
+                by_alg.setdefault(key.alg, []).append(position)
         self.by_kid: Mapping[str | None, tuple[int, ...]] = by_kid
         self.by_alg: Mapping[str, tuple[int, ...]] = {alg: tuple(at) for alg, at in by_alg.items()}
+        self._without_kid = {alg: tuple(at) for alg, at in without_kid.items()}
         self._packed: tuple[int, bytes] | None = None
 
     def without(self, is_gone: Callable[[PreparedKey], bool]) -> tuple[IssuerKeys, tuple[PreparedKey, ...]]:
@@ -233,9 +258,64 @@ class IssuerKeys:
         rest = IssuerKeys.__new__(IssuerKeys)
         rest.algorithms = self.algorithms
         rest.jwks, rest.left_out = self.jwks, self.left_out
+        rest._ambiguous, rest._not_allowed = self._ambiguous, self._not_allowed
+        rest.serves_any_kid, rest.is_usable = self.serves_any_kid, self.is_usable
         gone = set(removed)
         rest._index([key for key in self.prepared if key not in gone], self.unusable)
         return rest, removed
+
+    @property
+    def kids(self) -> Iterator[str | None]:
+        """Return the kids that name a key of the issuer, usable or not; None for a key without."""
+        yield from self.by_kid
+        yield from self._not_allowed.keys() - self.by_kid.keys()
+        yield from self._ambiguous - self.by_kid.keys() - self._not_allowed.keys()
+
+    @property
+    def answers_any_kid(self) -> bool:
+        """Return whether there is a key that answers for tokens with any kid."""
+        return self.serves_any_kid and bool(self._without_kid)
+
+    def named(self, kid: str, alg: str) -> Sequence[int]:
+        """Return the positions of the keys that a header names.
+
+        Raises:
+            TokenRefused: ``unknown_kid``, ``ambiguous_key``, ``key_alg_mismatch``.
+        """
+        positions = self.by_kid.get(kid, ())
+        fitting = [at for at in positions if self.prepared[at].alg == alg]
+        if fitting:
+            return fitting
+        if kid in self._ambiguous:
+            raise error_for("ambiguous_key", "header.kid", "a kid that stands once in the set", kid)
+        found = (*(self.prepared[at].alg for at in positions), *self._not_allowed.get(kid, ()))
+        if found:  # RFC 8725 s.3.1
+            raise error_for("key_alg_mismatch", "header.alg", expected=found, actual=alg)
+        if self.serves_any_kid and alg in self._without_kid:
+            return self._without_kid[alg]
+        raise error_for("unknown_kid", "header.kid", actual=kid)
+
+    def reasons(self) -> tuple[str, ...]:
+        """Return why each key serves nothing here, in words; for an issuer without a usable key."""
+        found = [f"kid {one.kid!a}: {one.code}" for one in self.unusable]
+        allowed = set(self.algorithms)
+        for jwk in self.jwks:
+            if allowed.isdisjoint(jwk.algorithms):
+                served = ", ".join(jwk.algorithms) or f"no algorithm ({jwk.kty})"
+                found.append(f"kid {jwk.kid!a}: serves {served}")
+        found += [f"kid {gone.kid!a}: {gone.code} at {gone.error.place}" for gone in self.left_out]
+        return tuple(found) or ("no key",)
+
+    def check_usable(self, place: str) -> IssuerKeys:
+        """Return the keys themselves where one of them can be used.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: none; each is named with its reason.
+        """
+        if not self.prepared:
+            wanted = f"a key for {', '.join(self.algorithms)}"
+            raise error_for("configuration_invalid", place, wanted, self.reasons())
+        return self
 
     def pack(self, issuer: int) -> bytes:
         """Return the slots as the core reads them, without tables; packed once."""
@@ -260,103 +340,3 @@ class IssuerKeys:
             if key.verify(b"warm-up", bytes(length)):
                 raise error_for("internal_error", "keytable.warm_up", actual=alg)
         return self
-
-
-class KeyTable:
-    """Lay the slots of all issuers end to end and find the one for a header.
-
-    Args:
-        issuers: The prepared keys of each issuer, in the engine's order.
-
-    Attributes:
-        slots: Every prepared key; the position is the slot number of the core.
-        issuer_of: Slot number -> issuer number.
-    """
-
-    __slots__ = ("_by_kid", "_numbers", "_packed", "issuer_of", "issuers", "offsets", "slots")
-
-    def __init__(self, issuers: Sequence[IssuerKeys]) -> None:
-        self.issuers = tuple(issuers)
-        slots: list[PreparedKey] = []
-        offsets: list[int] = []
-        issuer_of: list[int] = []
-        self._by_kid: dict[str | None, tuple[int, ...]] = {}
-        for number, keys in enumerate(issuers):
-            offsets.append(len(slots))
-            slots += keys.prepared
-            issuer_of += [number] * len(keys.prepared)
-            if not self._by_kid:
-                self._by_kid = dict.fromkeys(keys.by_kid, (number,))
-                continue
-            for kid in keys.by_kid:
-                known = self._by_kid.get(kid)
-                self._by_kid[kid] = (number,) if known is None else (*known, number)
-        self._numbers: dict[PreparedKey, int] | None = None
-        self._packed: bytes | None = None
-        self.slots = tuple(slots)
-        self.offsets = tuple(offsets)
-        self.issuer_of = tuple(issuer_of)
-
-    @property
-    def numbers(self) -> Mapping[PreparedKey, int]:
-        """Return the slot number of each key; made when first asked for."""
-        if self._numbers is None:
-            self._numbers = {key: number for number, key in enumerate(self.slots)}
-        return self._numbers
-
-    def pack(self, hot: Mapping[PreparedKey, _native.NativeHot]) -> bytes:
-        """Return the slots as the core reads them, with the tables of hot keys."""
-        if self._packed is None:
-            self._packed = b"".join(keys.pack(number) for number, keys in enumerate(self.issuers))
-        if not hot:
-            return self._packed
-        layout, numbers = struct.Struct(_native.SLOT_FORMAT), self.numbers
-        octets = bytearray(self._packed)
-        for key, table in hot.items():
-            number = numbers.get(key)
-            if number is not None and key.native is not None:
-                slot = (key.native.address, table.address, key.number, self.issuer_of[number])
-                layout.pack_into(octets, number * layout.size, *slot)
-        return bytes(octets)
-
-    def issuers_with(self, kid: str | None) -> tuple[int, ...]:
-        """Return the numbers of the issuers that have a key with this kid (None: a key without one)."""
-        return self._by_kid.get(kid, ())
-
-    def choose(self, header: Header, issuer: int, *, require_kid: bool) -> int:
-        """Choose the one slot of an issuer that answers for a header.
-
-        Args:
-            header: A parsed JOSE Header.
-            issuer: The issuer's number.
-            require_kid: Whether a header without kid is refused.
-
-        Returns:
-            The slot number.
-
-        Raises:
-            TokenRefused: ``algorithm_not_allowed``, ``missing_kid``, ``unknown_kid``, ``key_alg_mismatch``,
-                ``no_suitable_key``, ``ambiguous_key``.
-        """
-        keys = self.issuers[issuer]
-        if header.alg not in keys.algorithms:
-            raise error_for(
-                "algorithm_not_allowed", "header.alg", expected=keys.algorithms, actual=header.alg
-            )
-        if header.kid is None:
-            if require_kid:
-                raise error_for("missing_kid", "header.kid")
-            fitting: Sequence[int] = keys.by_alg.get(header.alg, ())
-        else:
-            positions = keys.by_kid.get(header.kid)
-            if positions is None:
-                raise error_for("unknown_kid", "header.kid", actual=header.kid)
-            fitting = [at for at in positions if keys.prepared[at].alg == header.alg]
-        if len(fitting) == 1:
-            return self.offsets[issuer] + fitting[0]
-        if fitting:
-            raise error_for("ambiguous_key", "header.kid", expected="one key", actual=len(fitting))
-        if header.kid is None:
-            raise error_for("no_suitable_key", "header.alg", actual=header.alg)
-        found = tuple(keys.prepared[at].alg for at in keys.by_kid[header.kid])
-        raise error_for("key_alg_mismatch", "header.alg", expected=found, actual=header.alg)

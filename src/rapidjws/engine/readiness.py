@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Final
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rapidjws.engine.issuer import Issuer
+    from rapidjws.engine.snapshot import Snapshot
 
 MAX_TIMEOUT_S: Final = 3600.0
 """Longest wait that is not a mistake, in seconds."""
@@ -37,6 +40,29 @@ def checked_timeout_s(timeout_s: object) -> float:
             actual=repr(timeout_s),
         )
     return float(timeout_s)
+
+
+def why_not_ready(snapshot: Snapshot, issuers: Mapping[str, Issuer]) -> dict[str, str]:
+    """Return each required issuer that has no usable key in a snapshot, with the reason."""
+    unavailable = snapshot.unavailable
+    found: dict[str, str] = {}
+    for number, keys in enumerate(snapshot.table.issuers):
+        iss = snapshot.rules[number].iss
+        issuer = None if iss is None else issuers.get(iss)
+        if issuer is None or not issuer.required:
+            continue
+        if number in unavailable:
+            found[issuer.name] = unavailable[number]
+        elif not keys.is_usable:
+            found[issuer.name] = "; ".join(keys.reasons())
+    return found
+
+
+def described(issuers: Sequence[Issuer], snapshot: Snapshot, not_ready: Mapping[str, str]) -> str:
+    """Return an engine's issuers, keys and readiness in words; nothing secret."""
+    names = [ascii(issuer.iss) for issuer in issuers[:4]] + (["..."] if len(issuers) > 4 else [])
+    state = f"not ready: {', '.join(not_ready.values())}" if not_ready else "ready"
+    return f"{', '.join(names)}: {len(snapshot.slots)} keys, {state}"
 
 
 class ReadyWaiters:

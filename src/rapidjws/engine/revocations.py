@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MAX_NAME_CHARS = 1024
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
     """Name what is revoked: a key, a token, all tokens issued before a moment, or a whole issuer.

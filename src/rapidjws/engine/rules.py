@@ -17,7 +17,7 @@ class Rules:
     """Say what one issuer's tokens must fulfil beyond their signature.
 
     Attributes:
-        iss: The issuer, or None for a plain JWS verifier.
+        iss: The issuer; "" for one whose ``iss`` is not compared; None for a plain JWS verifier.
         policy: The claims policy, or None where payloads are opaque.
         typ: The required ``typ``, or None.
         require_kid: Whether a header without kid is refused.
@@ -35,7 +35,7 @@ class Rules:
     def native_policy(self) -> _native.NativePolicy | None:
         """Return the policy in the core's shape."""
         policy = self.policy
-        if policy is None or policy.issuer is None:
+        if policy is None:
             return None
         return _native.NativePolicy(
             policy.issuer,
@@ -44,6 +44,7 @@ class Rules:
             leeway_s=int(policy.leeway_s),
             max_age_s=None if policy.max_age_s is None else int(policy.max_age_s),
             exp_required=policy.exp_required,
+            audience_checked=policy.audience_checked,
         )
 
 

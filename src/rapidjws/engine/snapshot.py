@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
-from rapidjws.engine.choosing import choose, choose_any, unverified_iss
+from rapidjws.engine.choosing import choose, choose_any, issuer_for, unverified_iss
 from rapidjws.engine.json_form import json_octets
 from rapidjws.engine.refusals import REFUSING_STATUSES, malformed, proven_issuer, with_issuer
 from rapidjws.engine.result import Accepted, VerifiedJWS
@@ -24,12 +24,13 @@ from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rapidjws.engine.around import Around
     from rapidjws.engine.guard import Guard
     from rapidjws.engine.hot import HotKeys
-    from rapidjws.engine.keytable import KeyTable, PreparedKey
+    from rapidjws.engine.keytable import PreparedKey
+    from rapidjws.engine.slot_table import KeyTable
 
 Token = str | bytes | bytearray | memoryview
 
@@ -48,6 +49,7 @@ class Snapshot(_native.Bound):
         rules: One an issuer, in the table's order.
         hot: The tables of hot keys.
         max_token_bytes: Largest token.
+        max_header_bytes: Largest decoded protected header.
         earned: Called with a key that earned a hot table; returns at once.
         other_form: Called with what is no plain compact token; returns None where it is of no other form.
         before: A snapshot of the same table and rules, to go on with: its generation, known headers and use
@@ -65,6 +67,7 @@ class Snapshot(_native.Bound):
         "handle",
         "issuers",
         "known",
+        "max_header_bytes",
         "max_token_bytes",
         "native",
         "newer",
@@ -82,6 +85,7 @@ class Snapshot(_native.Bound):
         hot: HotKeys,
         *,
         max_token_bytes: int,
+        max_header_bytes: int = limits.HEADER_MAX_BYTES,
         earned: Callable[[PreparedKey], None] | None = None,
         other_form: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
         before: Snapshot | None = None,
@@ -102,13 +106,16 @@ class Snapshot(_native.Bound):
             self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
                 zip(table.slots, map(names.__getitem__, table.issuer_of), strict=True)
             )
-            self.issuers = {rule.iss or rule.name: number for number, rule in enumerate(self.rules)}
+            self.issuers = {
+                rule.name if rule.iss is None else rule.iss: number for number, rule in enumerate(self.rules)
+            }
             self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
             self.known: dict[str, Known] = {}
         else:
             self.slots, self.issuers, self.known = before.slots, before.issuers, before.known
             self.understood_crit = before.understood_crit
         self.max_token_bytes = max_token_bytes
+        self.max_header_bytes = max_header_bytes
         policies = [rule.native_policy() for rule in self.rules]
         with_claims = [policy for policy in policies if policy is not None]
         self.native: _native.NativeSnapshot = _native.NativeSnapshot(
@@ -272,11 +279,13 @@ class Snapshot(_native.Bound):
             if self.rules[0].policy is None:
                 slot, iss = self.slot_for(header), None
             else:
-                issuer, iss = self._issuer_for(header, octets)
+                issuer, iss = issuer_for(self, header, octets)
                 slot = choose(self.table, self.rules, issuer, header)
         except UnknownKey as refused:
             raise self._explain(refused, header, octets) from None
         key = self.table.slots[slot]
+        if self._around is not None and key.jwk.kid is None and header.kid is not None:
+            self._around.check_kid(self.rules[self.table.issuer_of[slot]].iss, header.kid)
         verified = self._verify_introduced(octets, key, slot, iss, now_ns)
         if self._around is not None and self._around.awaited and isinstance(verified, VerifiedJWS):
             self._around.first_accepted(verified.issuer, key.jwk.kid)
@@ -293,10 +302,9 @@ class Snapshot(_native.Bound):
         return self._around.explain(refused, header, number, iss)
 
     @property
-    def without_keys(self) -> list[str | None]:
-        """Return the issuers that have no keys to be used."""
-        numbers = () if self._around is None else self._around.unavailable
-        return [self.rules[number].iss for number in numbers]
+    def unavailable(self) -> Mapping[int, str]:
+        """Return the numbers of the issuers that have no keys to be used, with the code."""
+        return {} if self._around is None else self._around.unavailable
 
     def asked_issuer(self, octets: bytes) -> tuple[str | None, str | None]:
         """Return the ``iss`` and ``kid`` that an unverified token states; they only choose whom to ask."""
@@ -323,41 +331,28 @@ class Snapshot(_native.Bound):
         return self.settle(octets, verdict, now_ns)
 
     def _parse_header(self, header_text: bytes) -> Header:
-        if len(header_text) > limits.HEADER_MAX_BYTES * 4 // 3:
-            raise error_for("too_large", "header", expected=f"at most {limits.HEADER_MAX_BYTES} bytes")
+        if len(header_text) > limits.encoded_bytes(self.max_header_bytes):
+            raise error_for(
+                "too_large", "header", f"at most {self.max_header_bytes} bytes (max_header_bytes)"
+            )
         header_octets = _native.b64url_decode(header_text)
         if header_octets is None:
             raise error_for("malformed_base64url", "header")
-        header = parse_header(header_octets, understood_crit=self.understood_crit)
+        header = parse_header(
+            header_octets, understood_crit=self.understood_crit, max_bytes=self.max_header_bytes
+        )
         if header.b64 is False:
             raise error_for("b64_unsupported", "header.b64")
         return header
 
+    @property
+    def routes_by_iss(self) -> bool:
+        """Return whether a kid that only one issuer has is not enough to know whose token it is."""
+        return bool(self.table.any_kid) or (self._around is not None and self._around.routes_by_iss)
+
     def slot_for(self, header: Header) -> int:
         """Return the one slot that answers for a header where payloads are opaque, see ``choose_any``."""
         return choose_any(self.table, self.rules, self.issuers, header)
-
-    def _issuer_for(self, header: Header, octets: bytes) -> tuple[int, str | None]:
-        """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
-        if len(self.rules) == 1:
-            return 0, None
-        if self._around is not None and self._around.routes_by_iss:
-            having = tuple(range(len(self.rules)))
-        elif header.kid is not None:
-            having = self.table.issuers_with(header.kid)
-            if not having:
-                raise error_for("unknown_kid", "header.kid", actual=header.kid)
-            if len(having) == 1:
-                return having[0], None
-        else:
-            having = tuple(range(len(self.rules)))
-        iss = unverified_iss(octets, self.max_token_bytes)
-        number = self.issuers.get(iss)
-        if iss is None or number is None:
-            raise error_for("unknown_issuer", "claims.iss", actual=iss)
-        if number not in having:
-            raise error_for("unknown_kid", "header.kid", actual=header.kid)
-        return number, iss
 
     def _verify_foreign(self, octets: bytes, key: PreparedKey, slot: int, now_ns: int) -> VerifiedJWS:
         signing_input, _, signature_text = octets.rpartition(b".")

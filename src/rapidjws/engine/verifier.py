@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rapidjws import _native
+from rapidjws._checks import checked
 from rapidjws.engine import parallel
 from rapidjws.engine.candidates import says_unencoded
 from rapidjws.engine.detached import FormRules, verify_form
+from rapidjws.engine.given_keys import Keys, checked_keys
 from rapidjws.engine.holder import SnapshotHolder
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
-from rapidjws.engine.issuer import Keys, checked_algorithms, checked_crit, checked_keys
+from rapidjws.engine.issuer import checked_algorithms, checked_crit
 from rapidjws.engine.json_form import Form, compact_form, looks_like_json, parse_form, parse_text
 from rapidjws.engine.json_known import verify_known
 from rapidjws.engine.keytable import IssuerKeys
@@ -37,12 +39,31 @@ LARGE_PAYLOAD_BYTES: Final = 64 * 1024
 _ALL: Final = all_of()
 
 
-def token_limit(algorithms: Iterable[str], max_token_bytes: object) -> int:
-    """Return the largest token: as given, or the default for these algorithms.
+def header_limit(max_header_bytes: object) -> int:
+    """Return the largest decoded protected header.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: not from 1 byte to 256 KiB.
+        ConfigurationError: ``configuration_invalid``: not from 1 byte to 16 KiB.
     """
+    ceiling = limits.HEADER_CEILING_BYTES
+    if type(max_header_bytes) is int and 1 <= max_header_bytes <= ceiling:
+        return max_header_bytes
+    raise error_for("configuration_invalid", "max_header_bytes", expected=f"1 to {ceiling} bytes")
+
+
+def token_limit(
+    algorithms: Iterable[str], max_token_bytes: object, max_header_bytes: int = limits.HEADER_MAX_BYTES
+) -> int:
+    """Return the largest token: as given, or the default for these algorithms and this header.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: not from 1 byte to 256 KiB, or no room for the header.
+    """
+    header_text = limits.encoded_bytes(max_header_bytes)
+    is_raised = max_header_bytes > limits.HEADER_MAX_BYTES
+    if is_raised and type(max_token_bytes) is int and max_token_bytes <= header_text:
+        expected = f"more than {header_text} bytes, as max_header_bytes is {max_header_bytes}"
+        raise error_for("configuration_invalid", "max_token_bytes", expected, max_token_bytes)
     if max_token_bytes is not None:
         ceiling = limits.TOKEN_CEILING_BYTES
         given = max_token_bytes if type(max_token_bytes) is int else 0
@@ -50,7 +71,8 @@ def token_limit(algorithms: Iterable[str], max_token_bytes: object) -> int:
             return given
         raise error_for("configuration_invalid", "max_token_bytes", expected=f"1 to {ceiling} bytes")
     large = any(name.startswith("ML-DSA-") for name in algorithms)
-    return limits.TOKEN_MAX_BYTES_MLDSA if large else limits.TOKEN_MAX_BYTES
+    more = max(0, header_text - limits.encoded_bytes(limits.HEADER_MAX_BYTES))
+    return (limits.TOKEN_MAX_BYTES_MLDSA if large else limits.TOKEN_MAX_BYTES) + more
 
 
 def _named_keys(keys: Keys | Mapping[str, Keys]) -> list[tuple[str | None, Keys]]:
@@ -59,13 +81,34 @@ def _named_keys(keys: Keys | Mapping[str, Keys]) -> list[tuple[str | None, Keys]
     Raises:
         ConfigurationError: ``configuration_invalid``: no name, or not text.
     """
-    if not isinstance(keys, Mapping):
+    if not isinstance(keys, Mapping) or _is_document(keys):
         return [(None, keys)]
     if not keys or not all(isinstance(name, str) and name for name in keys):
         raise error_for(
             "configuration_invalid", "keys", expected="at least one name, each a non-empty string"
         )
     return list(keys.items())
+
+
+def _is_document(keys: Mapping[str, Any]) -> bool:
+    """Say whether a mapping is a JWK or a JWK Set rather than keys under names."""
+    entries = keys.get("keys")
+    return isinstance(keys.get("kty"), str) or (
+        isinstance(entries, list) and all(isinstance(one, Mapping) for one in entries)
+    )
+
+
+def _prepared(
+    keys: Keys, algorithms: tuple[str, ...], name: str | None, needs_usable_key: bool
+) -> IssuerKeys:
+    """Return keys ready for use.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: none of them can be used.
+    """
+    place = "keys" if name is None else f"keys[{name!r}]"
+    made = IssuerKeys(checked_keys(keys, place), algorithms, name=name)
+    return (made.check_usable(place) if needs_usable_key else made).warm_up()
 
 
 class Verifier(SnapshotHolder):
@@ -81,6 +124,8 @@ class Verifier(SnapshotHolder):
         allow_unprotected_alg: Whether ``alg`` may stand in the unprotected header of a JSON serialization,
             where anyone can change it to another one that the key serves.
         max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed; 256 KiB at most.
+        max_header_bytes: Largest decoded protected header, 2 KiB by default, 16 KiB at most: for those that
+            carry certificates in ``x5c``.
         max_signatures: Most signatures of one token.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
@@ -96,6 +141,7 @@ class Verifier(SnapshotHolder):
 
     __slots__ = ("_forms", "_understands_b64", "unusable")
 
+    @checked(but=("keys", "algorithms", "crit"))
     def __init__(
         self,
         keys: Keys | Mapping[str, Keys],
@@ -105,6 +151,7 @@ class Verifier(SnapshotHolder):
         crit: Iterable[str] = (),
         allow_unprotected_alg: bool = False,
         max_token_bytes: int | None = None,
+        max_header_bytes: int = limits.HEADER_MAX_BYTES,
         max_signatures: int = limits.SIGNATURES_MAX,
         workers: int | None = None,
         acceleration: str = "auto",
@@ -119,17 +166,24 @@ class Verifier(SnapshotHolder):
         self._forms = FormRules(allow_unprotected_alg=allow_unprotected_alg, max_signatures=max_signatures)
         self._understands_b64 = "b64" in understood
         named = _named_keys(keys)
-        prepared = [IssuerKeys(checked_keys(of_one), names, name=name).warm_up() for name, of_one in named]
+        prepared = [_prepared(of_one, names, name, self.needs_usable_key) for name, of_one in named]
         self.unusable = tuple(key for of_one in prepared for key in of_one.unusable)
         super().__init__(
             prepared,
             [Rules(name=name, require_kid=require_kid, crit=understood) for name, _ in named],
-            max_token_bytes=token_limit(names, max_token_bytes),
+            max_token_bytes=token_limit(names, max_token_bytes, header_limit(max_header_bytes)),
+            max_header_bytes=max_header_bytes,
             workers=workers,
             acceleration=acceleration,
             hot_budget_bytes=hot_budget_bytes,
             hot_threshold=hot_threshold,
         )
+
+    def __repr__(self) -> str:
+        slots = self._snapshot.table.slots
+        shown = [f"{key.jwk.kid!a} {key.alg}" for key in slots[:4]]
+        more = [f"{len(slots) - len(shown)} more"] if len(slots) > len(shown) else []
+        return f"<Verifier: {', '.join([*shown, *more])}>"
 
     def verify(
         self,
@@ -191,7 +245,7 @@ class Verifier(SnapshotHolder):
             return self._verify_form(snapshot, self._form(snapshot, members), signatures, None)
         if self._understands_b64 and len(octets) <= snapshot.max_token_bytes:
             form = compact_form(octets)
-            if form is not None and says_unencoded(octets):
+            if form is not None and says_unencoded(octets, snapshot.max_header_bytes):
                 return self._verify_form(snapshot, form, signatures, None)
         return None
 

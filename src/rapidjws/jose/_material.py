@@ -39,6 +39,8 @@ def refuse_private(kty: str, members: Mapping[str, Any]) -> None:
     """Refuse a key pair's private members where a public key is due (RFC 7517 s.9.2)."""
     for name in _EVERY_PRIVATE_MEMBER:
         if name in members and kty != "oct":
+            if members[name] is None:  # a serialiser that writes what is absent
+                raise error_for("key_malformed", f"jwk.{name}", "no such member", "null: leave it out")
             raise error_for("key_private", f"jwk.{name}", "a public key", "a private member")
 
 

@@ -6,9 +6,6 @@ What it never does: accept DER that is not the one canonical form of the key in 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import Any, Final, Protocol
 
 from cryptography import x509
@@ -17,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from rapidjws.errors import error_for
-from rapidjws.jose import _base64url, _material
+from rapidjws.jose import _base64url, _der, _material
 
 
 class Key(Protocol):
@@ -72,43 +69,18 @@ def _ml_dsa_types() -> dict[str, tuple[Any, Any]]:
 
 _ML_DSA: Final = _ml_dsa_types()
 _REFUSALS: Final = (ValueError, TypeError, UnsupportedAlgorithm, OverflowError)
-_PEM: Final = re.compile(
-    rb"\s*-----BEGIN ([A-Z0-9 ]{1,40})-----\s([A-Za-z0-9+/=\s]+)-----END \1-----\s*", re.ASCII
-)
-_PUBLIC_LABELS: Final = frozenset({b"PUBLIC KEY", b"RSA PUBLIC KEY", b"CERTIFICATE"})
-_PRIVATE_LABELS: Final = frozenset({b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY"})
 _DER: Final = "der"
-_PEM_PLACE: Final = "pem"
 
 
-def der_from_pem(text: str | bytes, *, private: bool) -> bytes:
-    """Return the DER of a text that is exactly one PEM block (RFC 7468 s.3).
-
-    Raises:
-        KeyRefused: key_malformed, key_private (a private key where a public one is due), key_unsupported.
-    """
-    raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    if b"PRIVATE KEY-----" in raw and not private:
-        raise error_for("key_private", _PEM_PLACE, "a public key", "a private key")
-    match = _PEM.fullmatch(raw)
-    if match is None:  # two blocks are two keys: which one is meant?
-        raise error_for("key_malformed", _PEM_PLACE, "exactly one PEM block")
-    label = match.group(1)
-    if label not in (_PRIVATE_LABELS if private else _PUBLIC_LABELS):
-        raise error_for("key_unsupported", _PEM_PLACE, "a key or a certificate", label.decode("ascii"))
-    try:
-        return base64.b64decode(b"".join(match.group(2).split()), validate=True)
-    except binascii.Error:
-        raise error_for("key_malformed", _PEM_PLACE, "base64 between the lines") from None
-
-
-def members_from_der(data: bytes, *, private: bool) -> dict[str, Any]:
+def members_from_der(data: bytes, *, private: bool, alg: str | None = None) -> dict[str, Any]:
     """Return the JWK members of a key in DER.
 
     Args:
         data: SubjectPublicKeyInfo, PKCS#1 RSAPublicKey or a certificate; with ``private`` an unencrypted
             private key in PKCS#8, PKCS#1 or SEC 1.
         private: Which of the two is wanted.
+        alg: The algorithm that the caller binds it to, or None; an RSASSA-PSS key without parameters needs
+            one.
 
     Raises:
         KeyRefused: key_malformed, key_private or key_unsupported.
@@ -119,7 +91,19 @@ def members_from_der(data: bytes, *, private: bool) -> dict[str, Any]:
             raise error_for("key_private", _DER, "a public key", "a private key")
         wanted = "an unencrypted private key" if private else "a public key or a certificate"
         raise error_for("key_malformed", _DER, wanted)
-    return _private_members(loaded) if private else _public_members(loaded)
+    members = _private_members(loaded) if private else _public_members(loaded)
+    only = _der.pss_algorithms(data)
+    return members if only is None else members | {"alg": _pss_algorithm(only, alg)}
+
+
+def _pss_algorithm(only: tuple[str, ...], alg: str | None) -> str:
+    """Return the one algorithm of an RSASSA-PSS key, which serves no RS algorithm (RFC 4055 s.1.2)."""
+    if alg is not None and alg not in only:
+        raise error_for("key_unsupported", f"{_DER}.alg", only or "SHA-2 for an RSASSA-PSS key", alg)
+    if alg is None and len(only) != 1:
+        wanted = "alg='PS256', 'PS384' or 'PS512'" if only else "SHA-2 and a salt of at most its size"
+        raise error_for("key_unsupported", f"{_DER}.alg", wanted, "an RSASSA-PSS key")
+    return only[0] if alg is None else alg
 
 
 def _load_public(data: bytes) -> Any:

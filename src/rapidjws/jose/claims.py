@@ -47,6 +47,7 @@ class ClaimsPolicy:
         exp_required: False to accept tokens that never expire.
         max_age_s: Most whole seconds since iat, which is required then; None: no such rule.
         required: Further claims that must be there and not null.
+        audience_checked: False to let aud name anybody; it must still be of the right type.
 
     Raises:
         ConfigurationError: configuration_invalid, with the attribute as its place.
@@ -58,6 +59,7 @@ class ClaimsPolicy:
     exp_required: bool = True
     max_age_s: int | None = None
     required: tuple[str, ...] = ()
+    audience_checked: bool = True
 
     def __post_init__(self) -> None:
         issuer: Any = self.issuer
@@ -70,6 +72,11 @@ class ClaimsPolicy:
         exp_required: Any = self.exp_required
         if not isinstance(exp_required, bool):
             raise _invalid("exp_required", "True or False")
+        audience_checked: Any = self.audience_checked
+        if not isinstance(audience_checked, bool):
+            raise _invalid("audience_checked", "True or False")
+        if self.audiences and not audience_checked:
+            raise _invalid("audiences", "none, as aud is not checked")
         if self.max_age_s is not None and (
             not _is_whole(self.max_age_s) or not 0 < self.max_age_s <= NUMERIC_DATE_MAX_S
         ):
@@ -222,7 +229,7 @@ def _refused_issuer(claims: dict[str, Any], policy: ClaimsPolicy) -> RapidJWSErr
 
 def _refused_audience(claims: dict[str, Any], policy: ClaimsPolicy) -> RapidJWSError | None:
     """Return the error of a token for others: who is not named must not accept it (RFC 7519 s.4.1.3)."""
-    if "aud" not in claims:
+    if "aud" not in claims or not policy.audience_checked:
         return None
     aud = claims["aud"]
     named = (aud,) if isinstance(aud, str) else tuple(aud)

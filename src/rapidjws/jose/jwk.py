@@ -7,16 +7,15 @@ its numbers are sound and strong enough. What it never does: fetch (x5u), trust 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from rapidjws._checks import checked, is_text, octets_of
 from rapidjws.errors import MalformedToken, error_for
 from rapidjws.jose import _base64url, _json, _material
 from rapidjws.jose.jwa import ALGORITHM_TABLE, algorithms_for_key
 from rapidjws.jose.limits import JSON_MAX_DEPTH, JWK_MAX_BYTES, JWK_MAX_MEMBERS, KEY_OPS_MAX, KID_MAX_CHARS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _THUMBPRINT_MEMBERS: Final = {  # RFC 7638 s.3.2, RFC 8037 s.2, RFC 9964: in the order of their code points
     "EC": ("crv", "kty", "x", "y"),
@@ -61,11 +60,15 @@ class JWK:
             raise TypeError("a JWK is built by from_json, from_pem or from_der")
 
     @classmethod
-    def from_json(cls, data: dict[str, Any] | str | bytes, *, private: bool = False) -> JWK:
+    @checked(but=("data",))
+    def from_json(
+        cls, data: Mapping[str, Any] | str | bytes | bytearray | memoryview, *, private: bool = False
+    ) -> JWK:
         """Read a JWK strictly.
 
         Args:
-            data: JSON text in UTF-8, or the object already parsed (equal names cannot be seen any more then).
+            data: JSON text, or a buffer of it in UTF-8; or the object already parsed, a mapping (equal names
+                cannot be seen any more then).
             private: True where the private half of a key pair is wanted; otherwise private members refuse it.
 
         Returns:
@@ -80,17 +83,25 @@ class JWK:
         return read_members(_members_of(data), private=private)
 
     @classmethod
+    @checked
     def from_der(
-        cls, data: bytes, *, kid: str | None = None, alg: str | None = None, private: bool = False
+        cls,
+        data: bytes | bytearray | memoryview,
+        *,
+        kid: str | None = None,
+        alg: str | None = None,
+        private: bool = False,
     ) -> JWK:
         """Read a key in DER: SubjectPublicKeyInfo, PKCS#1 RSAPublicKey, or an X.509 certificate.
 
-        A certificate is a wrapping here: its dates, names and signature are not looked at.
+        A certificate is a wrapping here: its dates, names and signature are not looked at. A private key of
+        type id-RSASSA-PSS serves PS algorithms only (RFC 4055 s.1.2).
 
         Args:
             data: The DER octets.
             kid: The name it shall have, or None.
-            alg: The one algorithm it shall be bound to, or None; ML-DSA brings its own.
+            alg: The one algorithm it shall be bound to, or None; ML-DSA brings its own. A private
+                id-RSASSA-PSS key without parameters needs it.
             private: True for an unencrypted private key (PKCS#8, PKCS#1, SEC 1).
 
         Returns:
@@ -101,17 +112,23 @@ class JWK:
         """
         from rapidjws.jose import _pyca
 
-        members = _pyca.members_from_der(data, private=private)
+        members = _pyca.members_from_der(bytes(data), private=private, alg=alg)
         return read_members(_named(members, kid, alg), private=private)
 
     @classmethod
+    @checked
     def from_pem(
-        cls, text: str | bytes, *, kid: str | None = None, alg: str | None = None, private: bool = False
+        cls,
+        text: str | bytes | bytearray | memoryview,
+        *,
+        kid: str | None = None,
+        alg: str | None = None,
+        private: bool = False,
     ) -> JWK:
-        """Read a key in PEM: one block of the kinds that :meth:`from_der` takes.
+        """Read a key in PEM: one block of the kinds that :meth:`from_der` takes (RFC 7468).
 
         Args:
-            text: Exactly one PEM block; white space may stand around it.
+            text: Exactly one PEM block; other text may stand around it, such as what ``openssl`` prints.
             kid: The name it shall have, or None.
             alg: The one algorithm it shall be bound to, or None; ML-DSA brings its own.
             private: True for an unencrypted private key.
@@ -120,12 +137,38 @@ class JWK:
             The key.
 
         Raises:
-            KeyRefused: as :meth:`from_der`.
+            KeyRefused: as :meth:`from_der`; key_malformed where the label names another kind than the
+                content; the message names what else the text is, and what converts it.
         """
-        from rapidjws.jose import _pyca
+        from rapidjws.jose import _pem
 
-        der = _pyca.der_from_pem(text, private=private)
+        der = _pem.der_from_pem(octets_of(text), private=private)
         return cls.from_der(der, kid=kid, alg=alg, private=private)
+
+    @classmethod
+    @checked
+    def from_secret(
+        cls, secret: str | bytes | bytearray | memoryview, *, alg: str | None = None, kid: str | None = None
+    ) -> JWK:
+        """Make a key for HMAC out of a shared secret.
+
+        Args:
+            secret: The secret's octets. Text stands for its UTF-8 octets, as PyJWT takes it: nothing is
+                decoded, whether it looks like base64 or not. At least as long as the digest: 32 octets
+                for HS256, 48 for HS384, 64 for HS512.
+            alg: ``"HS256"``, ``"HS384"`` or ``"HS512"``; None: whichever the length serves.
+            kid: The name it shall have, or None.
+
+        Returns:
+            The key.
+
+        Raises:
+            KeyRefused: key_weak (too short, or a public text), key_malformed (another algorithm).
+
+        Source: RFC 7518 s.3.2, s.6.4; RFC 8725 s.2.1.
+        """
+        members = {"kty": "oct", "k": _base64url.encode(octets_of(secret))}
+        return read_members(_named(members, kid, alg))
 
     @property
     def is_private(self) -> bool:
@@ -183,12 +226,12 @@ class JWK:
         return members
 
 
-def _members_of(data: dict[str, Any] | str | bytes) -> dict[str, Any]:
+def _members_of(data: object) -> Mapping[str, Any]:
     """Return the members of a JWK given as text or as an object."""
     value: Any = data
-    if isinstance(data, (str, bytes)):
+    if isinstance(data, (str, bytes, bytearray, memoryview)):
         try:
-            raw = data.encode("utf-8") if isinstance(data, str) else data
+            raw = octets_of(data)
             value = _json.loads(
                 raw,
                 max_bytes=JWK_MAX_BYTES,
@@ -199,7 +242,9 @@ def _members_of(data: dict[str, Any] | str | bytes) -> dict[str, Any]:
         except (MalformedToken, UnicodeEncodeError) as refused:
             why = refused.code if isinstance(refused, MalformedToken) else "malformed_json"
             raise error_for("key_malformed", "jwk", "a JSON object with distinct names", why) from None
-    if not isinstance(value, dict):
+    elif data is None or not isinstance(data, Mapping):
+        raise error_for("key_malformed", "jwk", "JSON text, bytes or a mapping", type(data).__name__)
+    if not isinstance(value, Mapping):
         raise error_for("key_malformed", "jwk", "a JSON object", type(value).__name__)
     return value
 
@@ -238,11 +283,12 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
     kid = _text(members, "kid")
     if kid is not None and not 0 < len(kid) <= KID_MAX_CHARS:
         raise error_for("key_malformed", "jwk.kid", f"1 to {KID_MAX_CHARS} characters", len(kid))
-    if kid is not None and not _is_unicode(kid):  # RFC 7493 s.2.1: a lone surrogate is no character
+    if kid is not None and not is_text(kid):  # RFC 7493 s.2.1: a lone surrogate is no character
         raise error_for("key_malformed", "jwk.kid", "Unicode text", "a lone surrogate")
     use = _text(members, "use")
     if use is not None and use != "sig":  # RFC 7517 s.4.2: a key for encryption signs nothing
-        raise error_for("key_use_mismatch", "jwk.use", "sig", use)
+        of = " (of a SPIFFE bundle)" if use in ("jwt-svid", "x509-svid") else ""
+        raise error_for("key_use_mismatch", "jwk.use", "sig", f"{use}{of}")
     crv, alg = _text(members, "crv"), _text(members, "alg")
     if kty in ("RSA", "oct", "AKP"):
         crv = None  # no member of these types: ignored as unknown
@@ -268,22 +314,13 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
     return key
 
 
-def _is_unicode(text: str) -> bool:
-    """Say whether a text can be written in UTF-8; one from a parsed dict need not."""
-    if text.isascii():
-        return True
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _text(members: Mapping[str, Any], name: str) -> str | None:
     """Return an optional string member."""
-    value = members.get(name)
-    if value is None and name not in members:
+    if name not in members:
         return None
+    value = members[name]
+    if value is None:  # RFC 7517 s.4: a member that does not apply is left out
+        raise error_for("key_malformed", f"jwk.{name}", "a string, or no member", "null: leave it out")
     if not isinstance(value, str):  # RFC 7517 s.4: these members are strings
         raise error_for("key_malformed", f"jwk.{name}", "a string", type(value).__name__)
     return value
@@ -311,6 +348,8 @@ def _key_ops(
     if "key_ops" not in members:
         return None
     value = members["key_ops"]
+    if value is None:
+        raise error_for("key_malformed", "jwk.key_ops", "an array, or no member", "null: leave it out")
     if not isinstance(value, list) or len(value) > KEY_OPS_MAX:  # RFC 7517 s.4.3: an array; bounded by us
         raise error_for("key_malformed", "jwk.key_ops", f"an array of at most {KEY_OPS_MAX} strings")
     if not all(isinstance(name, str) for name in value):

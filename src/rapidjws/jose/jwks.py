@@ -7,9 +7,11 @@ kid and alg.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import checked, octets_of
 from rapidjws.errors import KeyRefused, RapidJWSError, error_for
 from rapidjws.jose import _json, _json_strict
 from rapidjws.jose._json_strict import SpoiledObject
@@ -24,10 +26,10 @@ from rapidjws.jose.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-_MANY: Final = object()
 _ASYMMETRIC: Final = frozenset({"EC", "RSA", "OKP", "AKP"})
+_SHOWN_KEYS: Final = 4
 _OF_NO_CONCERN: Final = frozenset({"key_unsupported", "key_use_mismatch"})
 
 
@@ -52,35 +54,56 @@ class Skipped:
 
 
 class JWKSet:
-    """Hold the usable keys of one issuer, unchangeable; find them by kid in constant time.
+    """The usable keys of one issuer, unchangeable, found by kid in constant time.
+
+    Equal entries are one key. Entries of one kid that differ in type or algorithm are told apart by the
+    token's ``alg``; two keys that could answer for the same kid and algorithm are both left out.
 
     Args:
-        keys: Checked keys; two of one kid are both left out, as in :meth:`from_json`.
+        keys: Checked keys.
 
     Raises:
         TypeError: something in ``keys`` is no JWK.
         KeySetRefused: mixed_key_set.
     """
 
-    __slots__ = ("_by_alg", "_by_kid", "_duplicated", "keys", "skipped")
+    __slots__ = ("_by_alg", "_by_kid", "_duplicated", "keys", "serves_any_kid", "skipped")
 
     keys: tuple[JWK, ...]
     skipped: tuple[Skipped, ...]
-    _by_kid: dict[str, JWK | None]
-    _by_alg: dict[str, Any]
+    serves_any_kid: bool
+    _by_kid: dict[str, tuple[JWK, ...]]
+    _by_alg: dict[str, tuple[JWK, ...]]
     _duplicated: frozenset[str | None]
 
     def __init__(self, keys: Iterable[JWK] = ()) -> None:
+        if isinstance(keys, (str, bytes, bytearray, memoryview, Mapping)):
+            raise TypeError("keys: several JWK values; JWKSet.from_json reads a document")
+        if not isinstance(keys, Iterable):
+            raise TypeError(f"keys: several JWK values, not {type(keys).__name__}")
         entries = list(enumerate(keys))
         if not all(isinstance(key, JWK) for _, key in entries):  # CVE-2022-23529: nothing is made into a key
-            raise TypeError("a JWKSet holds JWK values")
+            raise TypeError(
+                "keys: a JWKSet holds JWK values; JWK.from_json, from_pem or from_secret make one"
+            )
         _refuse_mixed({key.kty for _, key in entries})
         self._fill(entries, [])
 
     @classmethod
+    def given(cls, keys: Iterable[JWK]) -> JWKSet:
+        """Return keys that the caller gave one by one: those without kid serve tokens with any kid.
+
+        A key that an issuer publishes without kid does not: there a kid that is not in the set is unknown.
+        """
+        made = cls(keys)
+        object.__setattr__(made, "serves_any_kid", True)
+        return made
+
+    @classmethod
+    @checked(but=("data",))
     def from_json(
         cls,
-        data: bytes | str | dict[str, Any],
+        data: Mapping[str, Any] | str | bytes | bytearray | memoryview,
         *,
         fetched: bool = False,
         max_keys: int | None = None,
@@ -89,7 +112,7 @@ class JWKSet:
         """Read a JWK Set; leave out what cannot be used.
 
         Args:
-            data: JSON text in UTF-8, or the object already parsed.
+            data: JSON text, or a buffer of it in UTF-8; or the object already parsed, a mapping.
             fetched: True for a set that came over a network: smaller limits, and no symmetric key is used.
             max_keys: Most entries of ``keys``; by default 100 fetched, 100 000 otherwise.
             max_bytes: Largest text; by default 256 KiB fetched, 64 MiB otherwise.
@@ -121,38 +144,40 @@ class JWKSet:
         return made
 
     def _fill(self, entries: list[tuple[int, JWK]], skipped: list[Skipped]) -> None:
-        """Index the keys; leave out every key whose kid stands twice.
+        """Index the keys; leave out those that others of the same kid make ambiguous.
 
         A bad key's kid counts as well; that of a key for another purpose, or of an unknown kind, does not.
         """
-        by_kid: dict[str, JWK | None] = {}
-        for gone in skipped:
-            if gone.kid is not None and gone.code not in _OF_NO_CONCERN:
-                by_kid[gone.kid] = None
-        for _, key in entries:
-            if key.kid is not None:
-                by_kid[key.kid] = None if key.kid in by_kid else key
+        spoiled = {gone.kid for gone in skipped if gone.kid is not None and gone.code not in _OF_NO_CONCERN}
+        unique = list({key: (index, key) for index, key in reversed(entries)}.values())[::-1]
+        ambiguous = _ambiguous([key for _, key in unique])
         kept: list[JWK] = []
-        for index, key in entries:
-            if key.kid is not None and by_kid[key.kid] is None:  # Wycheproof: neither of the two is used
-                error = error_for("duplicate_kid", f"keys[{index}].kid", "a kid of its own", key.kid)
-                skipped.append(Skipped(index=index, error=error, kid=key.kid))
+        for index, key in unique:
+            kid = key.kid
+            if kid is not None and (kid in spoiled or any((kid, alg) in ambiguous for alg in key.algorithms)):
+                error = error_for("duplicate_kid", f"keys[{index}].kid", "a kid of its own", kid)
+                skipped.append(Skipped(index=index, error=error, kid=kid))
             else:
                 kept.append(key)
-        by_alg: dict[str, Any] = {}
+        named: dict[str, list[JWK]] = {}
+        by_alg: dict[str, list[JWK]] = {}
         for key in kept:
+            if key.kid is not None:
+                named.setdefault(key.kid, []).append(key)
             for alg in key.algorithms:
-                by_alg[alg] = _MANY if alg in by_alg else key
+                by_alg.setdefault(alg, []).append(key)
         set_ = object.__setattr__
         set_(self, "keys", tuple(kept))
         set_(self, "skipped", tuple(sorted(skipped, key=lambda item: item.index)))
-        set_(self, "_by_kid", by_kid)
-        set_(self, "_by_alg", by_alg)
+        set_(self, "serves_any_kid", False)
+        set_(self, "_by_kid", {kid: tuple(keys) for kid, keys in named.items()})
+        set_(self, "_by_alg", {alg: tuple(keys) for alg, keys in by_alg.items()})
         set_(self, "_duplicated", frozenset(gone.kid for gone in skipped if gone.code == "duplicate_kid"))
 
     def get(self, kid: str) -> JWK | None:
-        """Return the key of this name, or None; a kid that stood twice names no key."""
-        return self._by_kid.get(kid)
+        """Return the first key of this name, or None; a kid that names two keys for one alg names none."""
+        keys = self._by_kid.get(kid)
+        return None if keys is None else keys[0]
 
     def select(self, *, alg: str, kid: str | None, kid_required: bool = False) -> JWK:
         """Return the one key that a header asks for.
@@ -175,24 +200,26 @@ class JWKSet:
             return self._select_by_kid(alg, kid)
         if kid_required:
             raise error_for("missing_kid", "header.kid", "a kid")
-        found = self._by_alg.get(alg)
-        if found is None:
+        found = self._by_alg.get(alg, ())
+        if not found:
             raise error_for("no_suitable_key", "header.alg", None, alg)
-        if found is _MANY:  # trying one after the other would let a token choose its key
-            raise error_for("ambiguous_key", "header.kid", "a kid, as several keys fit")
-        key: JWK = found
-        return key
+        return _only(found)
 
     def _select_by_kid(self, alg: str, kid: str) -> JWK:
         """Return the key of this name that serves the algorithm."""
-        key = self._by_kid.get(kid)
-        if key is None:
+        keys = self._by_kid.get(kid)
+        if keys is None:
             if kid in self._duplicated:
                 raise error_for("ambiguous_key", "header.kid", "a kid that stands once in the set", kid)
+            without = [key for key in self._by_alg.get(alg, ()) if key.kid is None]
+            if without and self.serves_any_kid:
+                return _only(without)
             raise error_for("unknown_kid", "header.kid", None, kid)
-        if alg not in key.algorithms:  # RFC 8725 s.3.1
-            raise error_for("key_alg_mismatch", "header.alg", key.algorithms, alg)
-        return key
+        for key in keys:
+            if alg in key.algorithms:
+                return key  # all of this kid that serve it are the same key
+        names = tuple(dict.fromkeys(name for key in keys for name in key.algorithms))
+        raise error_for("key_alg_mismatch", "header.alg", names, alg)  # RFC 8725 s.3.1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the public members of every usable key as a JWK Set; symmetric keys are left out."""
@@ -208,26 +235,66 @@ class JWKSet:
         return len(self.keys)
 
     def __contains__(self, kid: object) -> bool:
-        return isinstance(kid, str) and self._by_kid.get(kid) is not None
+        return isinstance(kid, str) and kid in self._by_kid
 
     def __repr__(self) -> str:
-        return f"<JWKSet: {len(self.keys)} keys, {len(self.skipped)} skipped>"
+        shown = [f"{key.kid!a} {key.alg or key.crv or key.kty}" for key in self.keys[:_SHOWN_KEYS]]
+        more = [f"{len(self.keys) - _SHOWN_KEYS} more"] if len(self.keys) > _SHOWN_KEYS else []
+        skipped = f"; {len(self.skipped)} skipped" if self.skipped else ""
+        return f"<JWKSet of {len(self.keys)}: {', '.join([*shown, *more]) or 'no keys'}{skipped}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.keys, self.skipped)
+        return _rebuild, (self.keys, self.skipped, self.serves_any_kid)
 
 
-def _rebuild(keys: tuple[JWK, ...], skipped: tuple[Skipped, ...]) -> JWKSet:
+def _rebuild(keys: tuple[JWK, ...], skipped: tuple[Skipped, ...], serves_any_kid: bool) -> JWKSet:
     """Build a set again from its pickled parts."""
     made = JWKSet.__new__(JWKSet)
     made._fill(list(enumerate(keys)), list(skipped))
+    object.__setattr__(made, "serves_any_kid", serves_any_kid)
     return made
 
 
-def _entries(data: bytes | str | dict[str, Any], max_keys: int, max_bytes: int) -> list[Any]:
+def _is_same(one: JWK, other: JWK) -> bool:
+    """Say whether two entries hold the same key, whatever they are named and bound to."""
+    return (one.kty, one.crv, one.material) == (other.kty, other.crv, other.material)
+
+
+def _ambiguous(keys: Iterable[JWK]) -> set[tuple[str, str]]:
+    """Return the pairs of kid and algorithm that two different keys could answer for."""
+    first: dict[tuple[str, str], JWK] = {}
+    found = set()
+    for key in keys:
+        for alg in () if key.kid is None else key.algorithms:
+            pair = (key.kid or "", alg)
+            if not _is_same(first.setdefault(pair, key), key):
+                found.add(pair)
+    return found
+
+
+def _only(keys: Sequence[JWK]) -> JWK:
+    """Return the one key among entries; trying one after the other would let a token choose its key.
+
+    Raises:
+        UnknownKey: ambiguous_key.
+    """
+    if not all(_is_same(keys[0], other) for other in keys[1:]):
+        raise error_for("ambiguous_key", "header.kid", "a kid, as several keys fit")
+    return keys[0]
+
+
+def _entries(data: object, max_keys: int, max_bytes: int) -> list[Any]:
     """Return the array named keys, within its limits."""
-    value = data if isinstance(data, dict) else _parse(data, max_bytes)
-    entries = value.get("keys") if isinstance(value, dict) else None
+    value: Any = data
+    if isinstance(data, (str, bytes, bytearray, memoryview)):
+        value = _parse(octets_of(data), max_bytes)
+    elif not isinstance(data, Mapping):
+        words = "JSON text, bytes or a mapping with an array named keys"
+        raise error_for("jwks_malformed", "jwks", words, type(data).__name__)
+    entries = value.get("keys") if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping) and "keys" not in value and "kty" in value:
+        words = 'a mapping with an array named keys: {"keys": [...]}, or JWK.from_json'
+        raise error_for("jwks_malformed", "jwks", words, "one JWK")
     if not isinstance(entries, list):  # RFC 7517 s.5.1: an array, and it must be there
         raise error_for("jwks_malformed", "jwks", "a JSON object with an array named keys")
     if len(entries) > max_keys:
@@ -235,12 +302,8 @@ def _entries(data: bytes | str | dict[str, Any], max_keys: int, max_bytes: int) 
     return entries
 
 
-def _parse(data: bytes | str, max_bytes: int) -> Any:
+def _parse(raw: bytes, max_bytes: int) -> Any:
     """Parse a set; where one object in it breaks a rule of its own, mark that one and keep the rest."""
-    try:
-        raw = data.encode("utf-8") if isinstance(data, str) else data
-    except UnicodeEncodeError:
-        raise error_for("jwks_malformed", "jwks", "JSON in UTF-8", "malformed_json") from None
     limits = {"max_bytes": max_bytes, "max_depth": JSON_MAX_DEPTH, "max_members": JWK_MAX_MEMBERS}
     try:
         return _json.loads(raw, **limits, place="jwks")

@@ -232,6 +232,6 @@ def _b64(raw: dict[str, Any]) -> bool:
     value = raw["b64"]
     if not isinstance(value, bool):  # RFC 7797 s.3
         raise error_for("malformed_header", "header.b64", "true or false", type(value).__name__)
-    if "b64" not in raw.get("crit", ()):  # RFC 7797 s.6: or a reader that does not know b64 reads other bytes
+    if not value and "b64" not in raw.get("crit", ()):  # RFC 7797 s.6: or others read other bytes
         raise error_for("b64_unsupported", "header.b64", "b64 listed in crit")
     return value

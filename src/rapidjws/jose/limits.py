@@ -1,6 +1,6 @@
 """Every size limit of the JOSE rooms, once: defaults, changed by the parameters that name them.
 
-What it never does: check anything. Source: RFC 8725 s.3, RFC 7518 s.3, and this project's own judgement.
+Source: RFC 8725 s.3, RFC 7518 s.3, and this project's own judgement.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ TOKEN_CEILING_BYTES: Final = 256 * 1024
 """The largest limit that may be set: a worker's memory holds the decoded parts of one such token."""
 HEADER_MAX_BYTES: Final = 2 * 1024
 """Of the decoded protected header."""
+HEADER_CEILING_BYTES: Final = 16 * 1024
+"""The largest limit for it that may be set: room for a chain of certificates in ``x5c``."""
 HEADER_MAX_MEMBERS: Final = 64
 CLAIMS_MAX_MEMBERS: Final = 1024
 JSON_MAX_DEPTH: Final = 32
@@ -51,3 +53,8 @@ LEEWAY_DEFAULT_S: Final = 60
 LEEWAY_MAX_S: Final = 86_400
 CLOCK_FLOOR_S: Final = 1_793_491_200
 """2026-11-01T00:00:00Z: a clock that reads earlier than this package is wrong."""
+
+
+def encoded_bytes(size: int) -> int:
+    """Return how many characters of base64url stand for this many bytes."""
+    return (size * 4 + 2) // 3

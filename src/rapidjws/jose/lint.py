@@ -100,6 +100,10 @@ def _of_set(keys: JWKSet) -> list[Finding]:
     if len(keys) > KEYS_ADVISED:
         text = f"{len(keys)} keys; partners fetch them all, more than {KEYS_ADVISED} are rarely needed"
         found.append(Finding(level="warning", place="keys", code="many_keys", text=text))
+    kids = [key.kid for key in keys if key.kid is not None]
+    for kid in dict.fromkeys(one for one in kids if kids.count(one) > 1):
+        text = f"{kids.count(kid)} keys have this kid; verifiers that do not tell them apart by alg use none"
+        found.append(Finding(level="warning", place=f"key {kid!r}", code="shared_kid", text=text))
     prints: dict[str, str | None] = {}
     for key in keys:
         thumbprint = key.thumbprint()

@@ -6,24 +6,30 @@ What it never does: keep a connection, or read past the limit. Source: RFC 9110,
 
 from __future__ import annotations
 
-import ipaddress
 import os
+import re
 import socket
 import ssl
 import threading
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import httpcore2
 from httpcore2 import NetworkBackend, NetworkStream
 
 from rapidjws.errors import error_for
+from rapidjws.keys.addresses import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rapidjws.keys.settings import Transport
+
+
+HOST_MAX_CHARS: Final = 253  # RFC 1035 s.2.3.4, in text
+HOST: Final = re.compile(r"[a-z0-9._:-]+")  # a stranger's words: nothing else is shown of them
 
 
 class FetchFailed(Exception):
@@ -35,13 +41,27 @@ class FetchFailed(Exception):
             ``"internal"``.
         status: The HTTP status, or None.
         retry_after: The Retry-After header, or None.
+        location_host: The host that a redirect names, or None; it is not followed.
     """
 
-    def __init__(self, word: str, status: int | None = None, retry_after: str | None = None) -> None:
+    def __init__(
+        self,
+        word: str,
+        status: int | None = None,
+        retry_after: str | None = None,
+        location_host: str | None = None,
+    ) -> None:
         super().__init__(word)
         self.word = word
         self.status = status
         self.retry_after = retry_after
+        self.location_host = location_host
+
+    @property
+    def detail(self) -> str:
+        """Return the word with what belongs to it: ``"status 302, to other.example"``."""
+        status = "" if self.status is None else f" {self.status}"
+        return f"{self.word}{status}" + (f", to {self.location_host}" if self.location_host else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +153,6 @@ class _Backend(NetworkBackend):
         raise fault
 
 
-def is_public(address: str) -> bool:
-    """Return whether an address is one of the public internet."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_global and not found.is_multicast
-
-
 def resolve(host: str, port: int, deadline: float) -> list[str]:
     """Return a name's addresses, in the resolver's order, within the deadline.
 
@@ -216,7 +229,8 @@ class HttpsFetch:
         if response.status == 304 and etag is not None:
             return Answer(status=304, headers=headers, body=b"")
         if response.status != 200:  # a redirect is one of these: never followed
-            raise FetchFailed("status", response.status, headers.get("retry-after"))
+            host = location_host(headers.get("location"))
+            raise FetchFailed("status", response.status, headers.get("retry-after"), host)
         if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
             raise FetchFailed("encoding")  # we asked for none, and a bomb is small only while it is packed
         body = bytearray()
@@ -225,6 +239,16 @@ class HttpsFetch:
             if len(body) > self._transport.max_bytes:
                 raise FetchFailed("too_large")
         return Answer(status=200, headers=headers, body=bytes(body))
+
+
+def location_host(location: str | None) -> str | None:
+    """Return the host that a Location header names, or None where it names none that can be shown."""
+    try:
+        host = urlsplit(location or "").hostname
+    except ValueError:
+        return None
+    shown = host is not None and len(host) <= HOST_MAX_CHARS and HOST.fullmatch(host) is not None
+    return host if shown else None
 
 
 def _request_headers(url: str, etag: str | None) -> list[tuple[str, str]]:

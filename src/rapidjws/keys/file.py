@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rapidjws import _files
-from rapidjws.engine.seams import no_events
+from rapidjws._checks import checked
+from rapidjws.engine.seams import Clock, Recorder, no_events
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.settings import positive_s
 from rapidjws.keys.source import Source
-
-if TYPE_CHECKING:
-    from rapidjws.engine.seams import Clock, Recorder
 
 
 class FileJWKS(Source):
@@ -32,6 +30,7 @@ class FileJWKS(Source):
         ConfigurationError: ``configuration_invalid``.
     """
 
+    @checked
     def __init__(
         self,
         path: str | Path,
@@ -64,7 +63,7 @@ class FileJWKS(Source):
             if seen is not None and seen == self._seen and not self._is_behind:
                 return True
             keys = JWKSet.from_json(_files.read_trusted(self.path, JWKS_STATIC_MAX_BYTES))
-        except (OSError, RapidJWSError) as fault:
+        except (OSError, ValueError, RapidJWSError) as fault:  # ValueError: no name that a folder can hold
             word = fault.code if isinstance(fault, RapidJWSError) else _word(fault)
             self._tell("file_refused", detail=word)
             self._answered()
@@ -90,7 +89,7 @@ class FileJWKS(Source):
             clockwork.call_at(time.monotonic() + self._poll_s, self._look)
 
 
-def _word(fault: OSError) -> str:
+def _word(fault: Exception) -> str:
     """Return why a file was not read, in a stable word."""
     reason = fault.reason if isinstance(fault, _files.FileRefused) else "unreadable"
     return "jwks_too_large" if reason == "too_large" else reason

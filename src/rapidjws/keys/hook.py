@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PATH: Final = "/hooks/jwks-rotated"
 SECRET_MIN_CHARS: Final = 32
@@ -41,6 +40,7 @@ class RotatedHook:
 
     __slots__ = ("_secret_digest", "_sources")
 
+    @checked
     def __init__(self, sources: Mapping[str, Invalidated], *, secret: str) -> None:
         if not isinstance(secret, str) or len(secret) < SECRET_MIN_CHARS:
             raise error_for(

@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._checks import checked
+from rapidjws.engine.issuer import checked_algorithms, checked_crit
+from rapidjws.engine.seams import Clock
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose.jwks import JWKSet
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rapidjws.engine.result import VerifiedJWS
-    from rapidjws.engine.seams import Clock
     from rapidjws.engine.snapshot import Token
     from rapidjws.engine.verifier import JSONToken
     from rapidjws.keys.fetch import Fetch
@@ -50,12 +52,13 @@ class KeptVerifier:
         fetch: Another way to fetch.
 
     Attributes:
-        last_failure: Why the last fetch failed, in one word, or None.
+        last_failure: Why the last fetch failed, as ``SourceStatus.last_failure``, or None.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
 
+    @checked(but=("algorithms", "crit", "fetch"))
     def __init__(
         self,
         url: str,
@@ -83,8 +86,8 @@ class KeptVerifier:
         self.url = self._transport.check_url(url)
         self._kept = Path(kept)
         self._shipped = None if shipped is None else Path(shipped)
-        self._algorithms = tuple(algorithms)
-        self._crit = tuple(crit)
+        self._algorithms = checked_algorithms(algorithms)
+        self._crit = tuple(checked_crit(crit))
         self._max_age_s, self._stale_limit_s, self._retry_s = max_age_s, stale_limit_s, retry_s
         self._clock: Clock = clock or SystemClock()
         self._fetch = fetch
@@ -93,7 +96,6 @@ class KeptVerifier:
         self._fetched_at_s = 0.0
         self._tried_at: float | None = None
         self.last_failure: str | None = None
-        Verifier(JWKSet(), algorithms=self._algorithms, crit=self._crit)  # what is wrong is told now
 
     def verify(
         self, token: Token | JSONToken, *, payload: bytes | bytearray | memoryview | None = None
@@ -196,7 +198,7 @@ class KeptVerifier:
             fetch = self._fetch = self._fetch or HttpsFetch(self._transport)
             answer = fetch(self.url, None)
         except FetchFailed as failed:
-            self.last_failure = failed.word
+            self.last_failure = failed.detail
             return False
         fetched_at_s = self._clock.time()
         if not self._take(answer.body, fetched_at_s):

@@ -12,22 +12,19 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rapidjws.engine.seams import KeyState, no_events
+from rapidjws._checks import checked
+from rapidjws.engine.seams import Clock, KeyState, Recorder, no_events
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.keys import lastgood
 from rapidjws.keys.clockwork import clockwork
-from rapidjws.keys.fetch import FetchFailed, HttpsFetch
+from rapidjws.keys.fetch import Answer, Fetch, FetchFailed, HttpsFetch
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.keys.source import Source
 from rapidjws.keys.unknown import UnknownKidGate
-
-if TYPE_CHECKING:
-    from rapidjws.engine.seams import Clock, Recorder
-    from rapidjws.keys.fetch import Answer, Fetch
 
 JITTER = 0.1
 INVALIDATE_MIN_S = 1.0
@@ -48,7 +45,7 @@ class SourceStatus:
         stale_in_s: Seconds until it is no longer used, or None.
         fetches: Fetches started.
         failures: Failed ones in a row.
-        last_failure: Why the last one failed, or None.
+        last_failure: Why the last one failed, with status and redirect: ``"status 302, to other.example"``.
         code: Why there are no keys, or None.
     """
 
@@ -81,6 +78,7 @@ class RemoteJWKS(Source):
         ConfigurationError: ``configuration_invalid``.
     """
 
+    @checked
     def __init__(
         self,
         url: str,
@@ -320,7 +318,7 @@ class RemoteJWKS(Source):
             self._ended = self._number
             if failed is not None:
                 self._failures += 1
-                self._last_failure = failed.word
+                self._last_failure = failed.detail
                 if not (by_unknown_kid and now < self._next_at):  # else the schedule stays as it is
                     self._next_at = now + self._pause_s(failed)
             if self._again:

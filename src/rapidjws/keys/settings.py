@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from rapidjws._checks import checked, is_number
 from rapidjws.errors import error_for
 from rapidjws.jose.limits import JWKS_MAX_BYTES, JWKS_MAX_KEYS
 
 URL_MAX_CHARS = 2048
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
     """Say how long a fetched set is good, when it is fetched again, and how failures back off.
@@ -58,6 +59,7 @@ class Freshness:
         return min(max(wanted, self.min_ttl_s), self.max_ttl_s)
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownKids:
     """Say what a kid that is not in the set may cause.
@@ -85,6 +87,7 @@ class UnknownKids:
             positive_s(name, getattr(self, name))
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transport:
     """Say how a set is fetched.
@@ -145,8 +148,7 @@ def positive_s(place: str, value: object) -> None:
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
-    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not fits or not 0 < float(value) <= 1e12:  # type: ignore[arg-type]
+    if not is_number(value) or not 0 < value <= 1e12:  # type: ignore[operator]
         raise error_for(
             "configuration_invalid", place, expected="a finite number above 0", actual=repr(value)
         )

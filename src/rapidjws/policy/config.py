@@ -79,7 +79,7 @@ class ConfigFile:
     @property
     def sources(self) -> dict[str, KeySource]:
         """Return iss -> its key source."""
-        named = ((one.iss, self.engine.source_of(one.iss)) for one in self.engine.issuers)
+        named = ((one.name, self.engine.source_of(one.name)) for one in self.engine.issuers)
         return {iss: source for iss, source in named if source is not None}
 
     def reload(self) -> None:

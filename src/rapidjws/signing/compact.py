@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rapidjws import _native
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.signing.header import header_members, header_octets
+from rapidjws.signing.signer import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rapidjws.signing.signer import Signer
 
 _UNENCODED = frozenset(range(0x20, 0x7F)) - {ord(".")}
 
@@ -32,6 +33,7 @@ def assemble(
     return b".".join((octets.partition(b".")[0], shown, signature)).decode()
 
 
+@checked
 def sign_compact(
     payload: bytes,
     signer: Signer,

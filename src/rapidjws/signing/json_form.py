@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rapidjws import _native
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.signing.compact import signing_input
 from rapidjws.signing.header import header_members, header_octets
-
-if TYPE_CHECKING:
-    from rapidjws.signing.signer import Signer
+from rapidjws.signing.signer import Signer
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """Ask for one signature of a General JWS.
@@ -58,6 +58,7 @@ def _signed(payload: bytes, wanted: Signature, *, b64: bool) -> dict[str, Any]:
     return members
 
 
+@checked
 def sign_flattened(
     payload: bytes,
     signer: Signer,
@@ -91,6 +92,7 @@ def sign_flattened(
     return token if detached else {"payload": _shown_payload(payload, b64=b64), **token}
 
 
+@checked
 def sign_general(
     payload: bytes, signatures: Sequence[Signature], *, detached: bool = False, b64: bool = True
 ) -> dict[str, Any]:

@@ -6,14 +6,13 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rapidjws import _native
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.signing.compact import sign_compact
-
-if TYPE_CHECKING:
-    from rapidjws.signing.signer import Signer
+from rapidjws.signing.signer import Signer
 
 JTI_BYTES = 16
 
@@ -36,6 +35,7 @@ class JWTBuilder:
 
     __slots__ = ("_audience", "_clock", "_iss", "_lifetime_s", "_random_bytes", "_signer", "_typ")
 
+    @checked
     def __init__(
         self,
         signer: Signer,
@@ -47,7 +47,7 @@ class JWTBuilder:
         clock: Callable[[], float] = time.time,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        if not iss:
+        if not isinstance(iss, str) or not iss:
             raise error_for("configuration_invalid", "iss", expected="a non-empty string")
         if lifetime_s < 1:
             raise error_for("configuration_invalid", "lifetime_s", expected="at least 1", actual=lifetime_s)

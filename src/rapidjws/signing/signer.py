@@ -6,14 +6,14 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose import _pyca
 from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jose.jwk import JWK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from rapidjws.jose.jwk import JWK
 
 
 class Signer(Protocol):
@@ -44,6 +44,7 @@ class LocalSigner:
 
     __slots__ = ("_sign", "alg", "kid", "public")
 
+    @checked
     def __init__(self, key: JWK, alg: str | None = None) -> None:
         names = key.algorithms
         if alg is None and len(names) == 1:
