@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from rapidjws import _native
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rapidjws.jose.claims import ClaimsPolicy
     from rapidjws.jose.jws import Header
 
@@ -46,6 +48,18 @@ class Rules:
             exp_required=policy.exp_required,
             audience_checked=policy.audience_checked,
         )
+
+
+def numbers_of(rules: Sequence[Rules]) -> dict[str | None, int]:
+    """Return the number of each issuer, by its ``iss`` or the name that its keys were given under."""
+    return {rule.name if rule.iss is None else rule.iss: number for number, rule in enumerate(rules)}
+
+
+def native_policies(rules: Sequence[Rules]) -> list[_native.NativePolicy] | None:
+    """Return one claims policy an issuer in the core's shape; None where payloads are opaque."""
+    policies = [rule.native_policy() for rule in rules]
+    with_claims = [policy for policy in policies if policy is not None]
+    return with_claims if len(with_claims) == len(policies) else None
 
 
 class Known(NamedTuple):

@@ -14,7 +14,7 @@ from rapidjws.engine.choosing import choose, choose_any, issuer_for, unverified_
 from rapidjws.engine.json_form import json_octets
 from rapidjws.engine.refusals import REFUSING_STATUSES, malformed, proven_issuer, with_issuer
 from rapidjws.engine.result import Accepted, VerifiedJWS
-from rapidjws.engine.rules import Known, Rules
+from rapidjws.engine.rules import Known, Rules, native_policies, numbers_of
 from rapidjws.engine.signatures import told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
@@ -106,9 +106,7 @@ class Snapshot(_native.Bound):
             self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
                 zip(table.slots, map(names.__getitem__, table.issuer_of), strict=True)
             )
-            self.issuers = {
-                rule.name if rule.iss is None else rule.iss: number for number, rule in enumerate(self.rules)
-            }
+            self.issuers = numbers_of(self.rules)
             self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
             self.known: dict[str, Known] = {}
         else:
@@ -116,15 +114,13 @@ class Snapshot(_native.Bound):
             self.understood_crit = before.understood_crit
         self.max_token_bytes = max_token_bytes
         self.max_header_bytes = max_header_bytes
-        policies = [rule.native_policy() for rule in self.rules]
-        with_claims = [policy for policy in policies if policy is not None]
         self.native: _native.NativeSnapshot = _native.NativeSnapshot(
             table.pack(tables),
             (table, tables),
             _native.NativeHeaders(max(_MIN_HEADERS, 4 * len(table.slots)))
             if before is None
             else before.native.headers,
-            with_claims if len(with_claims) == len(policies) else None,
+            native_policies(self.rules),
             max_token_bytes=max_token_bytes,
             max_json_depth=limits.JSON_MAX_DEPTH,
             max_json_members=limits.CLAIMS_MAX_MEMBERS,
