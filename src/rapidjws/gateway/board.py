@@ -21,8 +21,13 @@ Kind = Literal["rollout", "revocations", "config", "keys"]
 KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "config", "keys")
 
 _HEAD: Final = struct.Struct(f"={len(KINDS)}QQ")  # a counter a kind, and the moment of the last change, ns
-_SLOT: Final = struct.Struct("=QQQQ")  # process id, changes taken over, lag of the last, longest lag, ns
+_SLOT: Final = struct.Struct(
+    "=QQQQQ"
+)  # process id, changes taken over, lag of the last, longest lag, ns; config refused
 COUNTERS_BYTES: Final = 8 * len(KINDS)
+WAIT_FIRST_S: Final = 0.0005
+WAIT_LONGEST_S: Final = 0.02
+"""Seconds between looks at the other workers: few looks where one of them is behind for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +39,14 @@ class WorkerState:
         changes: How many changes it has taken over, or knew from its start.
         lag_s: From the call of the last change to where it held in this worker, in seconds.
         longest_lag_s: The longest such time.
+        config_refused: Whether it could not take over the last configuration, and goes by the one before.
     """
 
     pid: int
     changes: int
     lag_s: float
     longest_lag_s: float
+    config_refused: bool = False
 
 
 class Board:
@@ -86,35 +93,44 @@ class Board:
 
     def begin(self, index: int, counters: bytes) -> None:
         """Note that a worker begins, with all changes up to these counters."""
-        _SLOT.pack_into(self._memory, self._at(index), os.getpid(), _sum(counters), 0, 0)
+        _SLOT.pack_into(self._memory, self._at(index), os.getpid(), _sum(counters), 0, 0, 0)
 
-    def taken_over(self, index: int, counters: bytes) -> None:
-        """Note that a worker took over the changes up to these counters."""
+    def taken_over(self, index: int, counters: bytes, *, config_refused: bool = False) -> None:
+        """Note that a worker took over the changes up to these counters, or refused a configuration."""
         changed_ns = _HEAD.unpack_from(self._memory)[-1]
         lag_ns = max(0, time.monotonic_ns() - changed_ns)
         longest_ns = max(lag_ns, _SLOT.unpack_from(self._memory, self._at(index))[3])
-        _SLOT.pack_into(self._memory, self._at(index), os.getpid(), _sum(counters), lag_ns, longest_ns)
+        state = (os.getpid(), _sum(counters), lag_ns, longest_ns, config_refused)
+        _SLOT.pack_into(self._memory, self._at(index), *state)
 
     def forget(self, index: int) -> None:
         """Forget a worker that ended: nobody waits for it, or wakes who has its process id next."""
-        _SLOT.pack_into(self._memory, self._at(index), 0, 0, 0, 0)
+        _SLOT.pack_into(self._memory, self._at(index), 0, 0, 0, 0, 0)
 
     def workers(self) -> list[WorkerState]:
         """Return the state of each worker that began."""
         slots = (_SLOT.unpack_from(self._memory, self._at(index)) for index in range(self._workers))
         return [
-            WorkerState(pid=pid, changes=changes, lag_s=lag_ns / 1e9, longest_lag_s=longest_ns / 1e9)
-            for pid, changes, lag_ns, longest_ns in slots
+            WorkerState(
+                pid=pid,
+                changes=changes,
+                lag_s=lag_ns / 1e9,
+                longest_lag_s=longest_ns / 1e9,
+                config_refused=bool(refused),
+            )
+            for pid, changes, lag_ns, longest_ns, refused in slots
             if pid
         ]
 
     def wait(self, changes: int, bound_s: float) -> bool:
         """Wait until every worker has taken over so many changes; return whether they did."""
         end_s = time.monotonic() + bound_s
+        pause_s = WAIT_FIRST_S
         while any(worker.changes < changes for worker in self.workers()):
             if time.monotonic() > end_s:
                 return False
-            time.sleep(0.0005)
+            time.sleep(pause_s)
+            pause_s = min(WAIT_LONGEST_S, pause_s * 1.2)
         return True
 
     def close(self) -> None:

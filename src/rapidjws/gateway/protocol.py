@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.gateway.connection import Connection
-from rapidjws.gateway.exposition import exposition
 from rapidjws.gateway.replies import Replies
 from rapidjws.gateway.shared import Shared
 from rapidjws.keys.hook import PATH as HOOK_PATH
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from rapidjws.engine.decision import Asked, Decision
     from rapidjws.gateway.board import Board
+    from rapidjws.gateway.metrics import Metrics
     from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
 
@@ -33,6 +35,10 @@ QUEUE_MAX: Final = 64
 
 GATHERED_MAX: Final = 16
 """Most requests that are decided in one call: a gateway has answers to work on while the rest is decided."""
+
+METRICS_PATH: Final = b"/metrics"
+SLOW: Final = frozenset({METRICS_PATH, HOOK_PATH.encode()})
+"""Paths that are answered beside the loop."""
 
 _log: Final = logging.getLogger("rapidjws.gateway")
 
@@ -48,12 +54,17 @@ class Public(Shared):
     ) -> None:
         super().__init__(served, settings, board, index=index, seen=seen)
         self.replies = Replies(settings)
+        self.metrics: Metrics | None = None
         self._gathered: list[Gathered] = []
         self._flush: asyncio.Handle | None = None
         self.wanted = frozenset(
             {self.token_field, *self.route_fields, b"authorization"}
             | ({self.partner_field} if self.partner_field else set())
         )
+
+    def is_slow(self, url: bytes) -> bool:
+        """Return whether a request is answered beside the loop, in its turn."""
+        return url.partition(b"?")[0] in SLOW
 
     def gather(self, one: Gathered, loop: asyncio.AbstractEventLoop) -> None:
         """Take a request that is answered when this turn of the loop has brought all it had."""
@@ -136,7 +147,7 @@ class SidecarProtocol(Connection):
             return
         self._has_last = not keep
         request = (url, headers, method, body, keep)
-        if self._worker is not None or self._shared.blocking:
+        if self._worker is not None or self._shared.blocking or self._shared.is_slow(url):
             self._queue(request)
             return
         rest = self._target(url)
@@ -155,7 +166,7 @@ class SidecarProtocol(Connection):
 
     def settle(self) -> None:
         """Answer what came before, where what came last ends the connection."""
-        if self._under_way and self._worker is None:
+        if self._under_way:
             self._shared.flush()
 
     def _target(self, url: bytes) -> bytes | None:
@@ -203,7 +214,10 @@ class SidecarProtocol(Connection):
     ) -> None:
         rest = self._target(url)
         if rest is None:
-            self.answer_other(url, headers, method, body, keep)
+            if url.partition(b"?")[0] in SLOW:
+                await self._answer_slowly(url, headers, method, body, keep)
+            else:
+                self.answer_other(url, headers, method, body, keep)
             return
         shared.catch_up()
         token, partner, route = shared.asked(headers, rest if rest[:1] == b"/" else None)
@@ -224,12 +238,20 @@ class SidecarProtocol(Connection):
             ready = shared.engine.ready and not shared.draining
             text = b"ready\n" if ready else b"not ready\n"
             self.answer(200 if ready else 503, b"", text, method, keep=keep)
-        elif path == b"/metrics":
-            rows, workers = shared.rollout.evidence.rows(), shared.board.workers()
-            shown = exposition(rows, ready=shared.engine.ready, workers=workers).encode()
+        else:
+            self.answer(404, b"", b"", method, keep=keep)
+
+    async def _answer_slowly(
+        self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, keep: bool
+    ) -> None:
+        """Answer what takes a lock, or work that grows with what was counted, on a thread."""
+        shared = self._shared
+        if url.partition(b"?")[0] == METRICS_PATH and shared.metrics is not None:
+            shown = await shared.metrics.text()
             self.answer(200, b"content-type: text/plain; version=0.0.4\r\n", shown, method, keep=keep)
-        elif path == HOOK_PATH.encode() and shared.settings.hook_secret is not None:
-            status, shown = self._hook(shared.settings.hook_secret, headers, method, body)
+        elif url.partition(b"?")[0] != METRICS_PATH and shared.settings.hook_secret is not None:
+            ask = partial(self._hook, shared.settings.hook_secret, headers, method, body)
+            status, shown = await call_on_thread(ask)
             self.answer(status, b"content-type: application/json\r\n", shown, method, keep=keep)
         else:
             self.answer(404, b"", b"", method, keep=keep)

@@ -85,7 +85,11 @@ def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> 
 
         seen = supervisor.board.counters()  # before the load: what changes meanwhile is taken over after it
         parent = Parent(
-            board=supervisor.board, heartbeats=supervisor.heartbeats, life=supervisor.life, status=status
+            board=supervisor.board,
+            heartbeats=supervisor.heartbeats,
+            counters=supervisor.counters,
+            life=supervisor.life,
+            status=status,
         )
         return work(supervisor.settings, load(), parent, sockets.opened(), seen)
     except RapidJWSError as refused:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from rapidjws.engine.worker_pool import Task, submit
+from rapidjws.errors import RapidJWSError
 from rapidjws.gateway.connection import Listening
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
     from rapidjws.engine.decision import Asked, Names
     from rapidjws.gateway.board import Board, Kind
     from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
 
+
+ORDER: Final[tuple[Kind, ...]] = ("revocations", "config", "keys", "rollout")
+"""In which order changes are taken over: a revocation waits for nothing."""
 
 PREHEATED: Final = 4
 """Keys whose tables are asked for at once, some milliseconds each: a rotated key is hot from the start."""
@@ -22,6 +34,11 @@ def _names(values: list[bytes]) -> Names:
     if len(values) == 1:
         return values[0].decode("latin-1")
     return tuple(value.decode("latin-1") for value in values) or None
+
+
+def _to_stderr(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(f"rapidjws serve: {line}", file=sys.stderr, flush=True)
 
 
 class Shared(Listening):
@@ -47,7 +64,12 @@ class Shared(Listening):
         self._seen = seen
         board.begin(index, seen)
         self._due: set[Kind] = set()  # what changed and was not taken over yet
+        self._following: Task[None] | None = None
+        self._taking = threading.Lock()
+        self._config_refused = False
         self._warm: object = None
+        self.say: Callable[[str], None] = _to_stderr
+        """Writes one line for the operator."""
         self.token_field = settings.place.field
         partner = settings.partner_header
         self.partner_field = None if partner is None else partner.lower().encode("ascii")
@@ -82,17 +104,52 @@ class Shared(Listening):
         token = self.settings.place.token(found, query)
         return token, _names(partner), _names(routes)
 
+    @property
+    def is_behind(self) -> bool:
+        """Return whether something changed that this worker has not seen: two looks at shared memory."""
+        return self.board.counters() != self._seen or self.rollout.is_behind
+
     def catch_up(self) -> None:
-        """Take over what other workers were told; one look at shared memory where there is nothing."""
-        if self.board.counters() != self._seen:
-            self._take_over()
+        """Have a thread take over what others changed; two looks at shared memory where there is nothing.
+
+        Nothing is read here: this is called on the loop, with each request. Who announced a change waits
+        until the board says that it holds.
+        """
+        if self.is_behind:
+            self._follow_on_thread(due=False)
+
+    def _follow_on_thread(self, *, due: bool) -> None:
+        task = self._following
+        if task is not None and not task.future.done():
+            return  # it looks again before it ends
+        task = self._following = Task(partial(self.follow, due=due))
+        task.future.add_done_callback(self._followed)
+        if not submit(task) and task.take_back() is not None:
+            self._following = None  # no thread to be had: with the next request, or when it is due
+
+    def _followed(self, done: Future[None]) -> None:
+        """Look again: something may have changed after the thread's last look, and before its end."""
+        if done.exception() is None:
+            self.catch_up()
+
+    def follow(self, *, due: bool = True) -> None:
+        """Take over what others changed; reads files, so never on a loop.
+
+        Args:
+            due: Whether what failed before is tried again.
+        """
+        with self._taking:
+            while self.board.counters() != self._seen:
+                self._take_over()
+            if self._due and due:
+                self._take_over()
+            if due or self.rollout.is_behind:
+                self.rollout.sync()
 
     def tend(self, now_s: float) -> None:
-        """Do what is due from time to time."""
+        """Do what is due from time to time, and have a thread look at the plan's folder."""
         self.sweep(now_s)
-        self.catch_up()
-        if self._due:
-            self._take_over()
+        self._follow_on_thread(due=True)
         table = self.engine._snapshot.table
         if table is not self._warm and not self.engine.preheat(PREHEATED):
             self._warm = table
@@ -102,22 +159,33 @@ class Shared(Listening):
         counters = self.board.counters()
         self._due |= self.board.changed(self._seen, counters)
         self._seen = counters
-        for kind in tuple(self._due):
-            try:
-                self._take_over_one(kind)
-            except Exception:  # a store that is down, a file: not at each request again, but when it is due
-                continue
-            self._due.discard(kind)
+        for kind in ORDER:
+            if kind in self._due:
+                try:
+                    self._take_over_one(kind)
+                except Exception:  # a store that is down: not at each request again, but when it is due
+                    continue
+                self._due.discard(kind)
         if not self._due:
-            self.board.taken_over(self._index, counters)
+            self.board.taken_over(self._index, counters, config_refused=self._config_refused)
 
     def _take_over_one(self, kind: Kind) -> None:
         if kind == "revocations":
             self.engine._revocations_changed()
         elif kind == "config":
-            self.served.reload()
+            self._reload()
         elif kind == "keys":
             for source in self.served.sources().values():
                 source.invalidate()
         else:
-            self.rollout.state.plan()
+            self.rollout.sync()
+
+    def _reload(self) -> None:
+        """Read the configuration again; where it is refused, say why, and keep the one before."""
+        try:
+            self.served.reload()
+        except RapidJWSError as refused:
+            self._config_refused = True
+            self.say(f"the configuration is not reloaded, the one before holds: {refused}")
+        else:
+            self._config_refused = False

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from rapidjws.gateway import systemd
 from rapidjws.gateway.board import Board
 from rapidjws.gateway.listeners import address_of
+from rapidjws.gateway.request_counters import RequestCounters
 from rapidjws.gateway.worker_processes import Heartbeats, WorkerProcess, ending_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Supervisor:
         self.settings = settings
         self.board = Board(settings.workers)
         self.heartbeats = Heartbeats(settings.workers)
+        self.counters = RequestCounters(settings.workers)
         self._sockets = sockets
         self._work = work
         self._workers = [WorkerProcess(sockets=one) for one in sockets.workers]
@@ -84,6 +86,7 @@ class Supervisor:
             self._stop()
             self._sockets.close()
             self.heartbeats.close()
+            self.counters.close()
             self.board.close()
             for descriptor in (self._life, self._life_end, self._woken, self._waker):
                 os.close(descriptor)
@@ -112,6 +115,7 @@ class Supervisor:
             self._stopping = True
         elif number == signal.SIGHUP:
             say("SIGHUP: the configuration is read again (listeners and workers need a restart)")
+            self._written.clear()
             systemd.reloading()
             now_ns = time.monotonic_ns()
             self._reloaded_by = (self.board.announce("config", now_ns), time.monotonic() + 30.0)
@@ -171,6 +175,8 @@ class Supervisor:
         for worker in self._workers:
             if worker.read_status() and self._served:
                 say(f"worker {worker.sockets.index} (process {worker.pid}) serves again")
+            if worker.ready:
+                self._repeat(worker)
         self._reap(now_s)
         for worker in self._workers:
             if not worker.pid and now_s >= worker.due_s and not self._stopping:
@@ -208,7 +214,7 @@ class Supervisor:
                     f"started again in {delay_s:.1f} s (restart {restarts})")  # fmt: skip
 
     def _repeat(self, worker: WorkerProcess) -> None:
-        """Write what a worker said of its end; each finds the same fault, which is written once."""
+        """Write what a worker said of a fault; each finds the same one, which is written once."""
         for line in worker.words:
             if line not in self._written:
                 self._written.add(line)

@@ -7,24 +7,30 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.gateway.admin import Admin, AdminProtocol
+from rapidjws.gateway.metrics import Metrics
 from rapidjws.gateway.protocol import Public, SidecarProtocol
 
 if TYPE_CHECKING:
     from rapidjws.gateway.board import Board
     from rapidjws.gateway.connection import Listening
     from rapidjws.gateway.listeners import Sockets
+    from rapidjws.gateway.request_counters import RequestCounters
     from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
     from rapidjws.gateway.worker_processes import Heartbeats
 
 FLUSH_S: Final = 2.0
 BACKLOG: Final = 2048
+SWITCH_S: Final = 0.0005
+"""Longest time that a thread beside the loop keeps the interpreter from it, in seconds, between two of its
+steps: what is written and read there is not to be seen in the times of decisions."""
 
 _log: Final = logging.getLogger("rapidjws.gateway")
 
@@ -36,12 +42,14 @@ class Parent:
     Attributes:
         board: Tells of changes between workers.
         heartbeats: Where the worker notes that it is alive.
+        counters: Where it counts requests.
         life: A descriptor that can be read, at its end, once the supervisor is gone.
         status: A descriptor by which the worker says that it serves.
     """
 
     board: Board
     heartbeats: Heartbeats
+    counters: RequestCounters
     life: int
     status: int
 
@@ -64,7 +72,12 @@ def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sock
     """
     import uvloop
 
-    public = Public(served, settings, parent.board, index=sockets.index, seen=seen)
+    sys.setswitchinterval(SWITCH_S)
+    index = sockets.index
+    public = Public(served, settings, parent.board, index=index, seen=seen)
+    public.metrics = Metrics(public, parent.counters, parent.heartbeats.restarts)
+    public.say = partial(_say, parent.status)
+    served.rollout.defer(parent.counters.of_worker(index).count)
     loop = uvloop.new_event_loop()
     try:
         loop.run_until_complete(_run(public, sockets, parent))
@@ -81,7 +94,7 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, public.catch_up)
     loop.add_reader(parent.life, _end_alone, loop, parent.life, stop)
-    public.catch_up()
+    await call_on_thread(public.follow, inline=True)
     listening: list[Listening] = [public]
     servers = [await _listen(partial(SidecarProtocol, public, loop), sockets.public)]
     if sockets.admin is not None:
@@ -113,6 +126,12 @@ def _end_alone(loop: asyncio.AbstractEventLoop, life: int, stop: asyncio.Event) 
     """Stop once the supervisor is gone: nobody would tell this worker of changes."""
     loop.remove_reader(life)
     stop.set()
+
+
+def _say(status: int, line: str) -> None:
+    """Hand one line to the supervisor, which writes it once though every worker finds the same."""
+    with contextlib.suppress(OSError):
+        os.write(status, (" ".join(line.split()) + "\n").encode("utf-8", "backslashreplace"))
 
 
 async def _listen(protocol: Any, one: Any) -> Any:

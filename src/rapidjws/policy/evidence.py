@@ -13,13 +13,14 @@ import os
 import sys
 import threading
 import weakref
+from dataclasses import asdict
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rapidjws.policy.evidence_files import EvidenceFiles
 from rapidjws.policy.measures import SourceRecord, count_name, safe_name
-from rapidjws.policy.rows import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of
+from rapidjws.policy.rows import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of, row_members
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -39,6 +40,13 @@ COMPACT_S: Final = 60.0
 SOURCES_KEPT: Final = 256
 
 
+class Counter(Protocol):
+    """What counts requests beside the evidence."""
+
+    def __call__(self, partner: str, route: str, code: str, *, refused: bool) -> None:
+        """Count one request."""
+
+
 class Evidence:
     """Collect the evidence of this process, and sum it with that of other workers.
 
@@ -48,10 +56,22 @@ class Evidence:
         folder: Where workers put theirs, or None for this process alone.
     """
 
-    __slots__ = ("__weakref__", "_compacted_s", "_counts", "_due_s", "_files", "_lock", "_writing")
+    __slots__ = (
+        "__weakref__",
+        "_compacted_s",
+        "_counter",
+        "_counts",
+        "_due_s",
+        "_files",
+        "_flushed_by_caller",
+        "_lock",
+        "_writing",
+    )
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files = None if folder is None else EvidenceFiles(folder)
+        self._counter: Counter | None = None
+        self._flushed_by_caller = False
         self._begin()
         if sys.platform != "win32":
             os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
@@ -63,6 +83,15 @@ class Evidence:
         self._counts = Counts()
         self._due_s = monotonic() + FLUSH_S
         self._compacted_s = -COMPACT_S
+
+    def defer(self, counter: Counter | None = None) -> None:
+        """Write nothing while a request is counted: from now on somebody calls ``flush``, on another thread.
+
+        Args:
+            counter: Is given partner, route, code and whether it was refused of each request, one at a time.
+        """
+        self._counter = counter
+        self._flushed_by_caller = True
 
     def count(self, key: RowKey, seen: Request, *, claimed: Sequence[str] = ()) -> None:
         """Count one request under a partner and a route; every few seconds, put the counts by.
@@ -76,7 +105,9 @@ class Evidence:
             self._counts.row(key).count(seen)
             for name in claimed:
                 self._counts.row((name, key[1])).count_claim(seen)
-        if self._files is not None and monotonic() > self._due_s:
+            if self._counter is not None:
+                self._counter(key[0], key[1], seen.code, refused=seen.refused)
+        if self._files is not None and not self._flushed_by_caller and monotonic() > self._due_s:
             self.flush()
 
     def count_shadow(self, key: RowKey, outcome: str, now_s: int) -> None:
@@ -111,21 +142,37 @@ class Evidence:
         begun_s = monotonic()
         self._due_s = begun_s + FLUSH_S  # before the work, so that one thread does it
         with self._writing, contextlib.suppress(OSError):
-            with self._lock:
-                octets = json.dumps(self._counts.members()).encode()
-                empty = not self._counts.rows and not self._counts.sources
-            if not empty:
+            octets = self._octets()
+            if octets is not None:
                 self._files.put(octets)
             if begun_s - self._compacted_s >= COMPACT_S:
                 self._compacted_s = begun_s
                 self._files.compact()
         self._due_s = max(self._due_s, begun_s + FLUSH_SHARE * (monotonic() - begun_s))
 
+    def _octets(self) -> bytes | None:
+        """Return the counts as JSON, or None where there are none.
+
+        The lock is held for one row at a time: a request never waits for all of them.
+        """
+        with self._lock:
+            keys = list(self._counts.rows)
+            sources = json.dumps({name: asdict(one) for name, one in self._counts.sources.items()})
+            empty = not keys and not self._counts.sources
+        if empty:
+            return None
+        rows: list[str] = []
+        for key in keys:
+            with self._lock:
+                row = self._counts.rows.get(key)
+                if row is not None:
+                    rows.append(json.dumps(row_members(key, row)))
+        return f'{{"rows": [{", ".join(rows)}], "sources": {sources}}}'.encode()
+
     def counts(self) -> Counts:
         """Return a copy of all counts, those of other workers added."""
-        with self._lock:
-            octets = json.dumps(self._counts.members()).encode()
-        total = counts_of(json.loads(octets))
+        octets = self._octets()
+        total = Counts() if octets is None else counts_of(json.loads(octets))
         if self._files is not None:
             total.add(self._files.others())
         return total

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.engine.decision import Decision, Settled, one_of
 from rapidjws.engine.result import VerifiedJWS
+from rapidjws.engine.worker_pool import Task, submit
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.numeric_date import SECOND_NS
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from rapidjws.engine.decision import NamedIssuers, Names
     from rapidjws.engine.seams import Event
     from rapidjws.engine.snapshot import Token
+    from rapidjws.policy.evidence import Counter
     from rapidjws.policy.shadow import Shadow
 
 _SHIFTED: Final = {"expired": -1, "too_old": -1, "not_yet_valid": 1, "issued_in_future": 1}
@@ -104,6 +107,7 @@ class Rollout(RolloutChanges):
     __slots__ = (
         "_choice",
         "_clock",
+        "_is_deferred",
         "_leeway_s",
         "_lock",
         "_longest_retry_s",
@@ -165,6 +169,7 @@ class Rollout(RolloutChanges):
         self._longest_retry_s = max(0, max(leeways_s) - issuer_leeway_s)
         self._clock = clock
         self._shadow = shadow
+        self._is_deferred = False
         self.key_sources = dict(key_sources or {})
         self._lock = threading.Lock()
         self._watched: dict[StageKey, tuple[Stage, Tally]] = {}
@@ -283,8 +288,36 @@ class Rollout(RolloutChanges):
             del self._watched[key]
         if not self.state.plan().frozen:
             why = f"{tally.failed} of {tally.total} requests refused"
-            with contextlib.suppress(RapidJWSError):  # somebody else was quicker, or the folder is full
-                self._roll(key, None, by="guard rail", why=why, action="automatic_rollback", only=stage)
+            roll = partial(self._roll_back, key, stage, why)
+            if not self._is_deferred:
+                roll()
+            elif not submit(Task(roll)):  # no thread: it is asked for again, once there is evidence anew
+                return
+
+    def _roll_back(self, key: StageKey, stage: Stage, why: str) -> None:
+        with contextlib.suppress(RapidJWSError):  # somebody else was quicker, or the folder is full
+            self._roll(key, None, by="guard rail", why=why, action="automatic_rollback", only=stage)
+
+    def defer(self, counter: Counter | None = None) -> None:
+        """Read and write no file in ``decide``: from now on others call ``sync`` and ``evidence.flush``.
+
+        Args:
+            counter: Is given partner, route, code and whether it was refused of each request, one at a time.
+        """
+        self._is_deferred = True
+        self.evidence.defer(counter)
+        if isinstance(self.state, StateFolder):
+            self.state.defer()
+
+    @property
+    def is_behind(self) -> bool:
+        """Return whether another plan was announced since the last ``sync``."""
+        return isinstance(self.state, StateFolder) and self.state.is_behind
+
+    def sync(self) -> None:
+        """Take over the plan that holds now; may read files and wait for a writer."""
+        if isinstance(self.state, StateFolder):
+            self.state.sync()
 
     def note(self, event: Event) -> None:
         """Take note of how a key source's fetches go: hand this to it as ``events``."""

@@ -245,18 +245,18 @@ class Counts:
 
     def members(self) -> dict[str, Any]:
         """Return the counts as they are kept."""
-        rows = [
-            {"partner": partner, "route": route, **_row_members(row)}
-            for (partner, route), row in self.rows.items()
-        ]
+        rows = [row_members(key, row) for key, row in self.rows.items()]
         return {"rows": rows, "sources": {name: asdict(one) for name, one in self.sources.items()}}
 
 
 _NAMES: Final = ("codes", "algs", "kids", "other_algs", "shadow", "claims")
 
 
-def _row_members(row: Row) -> dict[str, Any]:
+def row_members(key: RowKey, row: Row) -> dict[str, Any]:
+    """Return a row as it is kept."""
     return {
+        "partner": key[0],
+        "route": key[1],
         **{name: getattr(row, name) for name in _NAMES},
         "hours": {str(hour): counts for hour, counts in row.hours.items()},
         "skew": {str(hour): counts for hour, counts in row.skew.items()},

@@ -165,12 +165,14 @@ class StateFolder:
             its plan is gone though it has a history.
     """
 
-    __slots__ = ("__weakref__", "_counter", "_lock", "_looked_s", "_path", "_plan", "_seen", "_signature")
+    __slots__ = ("__weakref__", "_counter", "_is_deferred", "_lock", "_looked_s", "_path", "_plan",
+                 "_seen", "_signature")  # fmt: skip
 
     def __init__(self, path: str | os.PathLike[str], initial: Plan) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
         self._looked_s = monotonic()
+        self._is_deferred = False
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._exclusively():
@@ -195,7 +197,23 @@ class StateFolder:
         return self._path
 
     def plan(self) -> Plan:
-        """Return the plan that holds now: one look at shared memory where nothing changed."""
+        """Return the plan that holds now: one look at shared memory where nothing changed.
+
+        After ``defer`` it is the plan of the last ``sync``.
+        """
+        return self._plan if self._is_deferred else self.sync()
+
+    def defer(self) -> None:
+        """Read no file in ``plan``: from now on somebody calls ``sync``, on another thread."""
+        self._is_deferred = True
+
+    @property
+    def is_behind(self) -> bool:
+        """Return whether another plan was announced since the last ``sync``: one look at shared memory."""
+        return self._counter.value() != self._seen
+
+    def sync(self) -> Plan:
+        """Take over the plan that holds now, and return it; may read files and wait for a writer."""
         if monotonic() - self._looked_s > LOOK_S:
             self._look()
         if self._counter.value() != self._seen:
@@ -217,7 +235,7 @@ class StateFolder:
                 self._edit(change)
         except _BROKEN as fault:
             raise _unusable("a folder to write to", fault) from None
-        return self.plan()
+        return self.sync()
 
     def _edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> None:
         for name in (_PLAN, _COPY):
