@@ -194,7 +194,10 @@ def test_S14_chunks_of_another_length(change: Any, monkeypatch: pytest.MonkeyPat
         return change(found) if next(numbers) == 1 else found
 
     monkeypatch.setattr(parallel, "verify_chunk", changed)
-    assert assert_right(engine.verify_many(mixed(900), NOW_S), 900, or_indeterminate=True) == 225
+    assert (
+        assert_right(engine.verify_many(mixed(900), NOW_S), 900, or_indeterminate=True)
+        == parallel.SLICE_TOKENS
+    )
 
 
 @pytest.mark.parametrize("admitted", [True, False])
