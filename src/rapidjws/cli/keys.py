@@ -71,6 +71,10 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else str(value)
+
+
 def _show(rows: list[dict[str, Any]], opened: ConfigFile, *, as_json: bool) -> None:
     if as_json:
         for row in rows:
@@ -80,7 +84,10 @@ def _show(rows: list[dict[str, Any]], opened: ConfigFile, *, as_json: bool) -> N
     for row in rows:
         state = row["code"] or (row.get("failure") or "ok")
         kids = " ".join(str(kid) for kid in row["kids"])
-        add_row(table, (row["issuer"], kids, row.get("age_s", ""), row.get("stale_in_s", ""), state))
+        add_row(
+            table,
+            (row["issuer"], kids, *(_seconds(row.get(name)) for name in ("age_s", "stale_in_s")), state),
+        )
     console = Console()
     console.print(table)
     for revocation in opened.engine.revocations():

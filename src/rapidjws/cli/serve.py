@@ -17,7 +17,7 @@ from rapidjws.gateway.settings import ServerSettings
 
 if TYPE_CHECKING:
     from rapidjws.keys.hook import Invalidated
-    from rapidjws.policy.config import ConfigFile
+    from rapidjws.policy.config import ConfigFile, LoadedConfig
 
 _PLACE = {"token_header": "header", "token_scheme": "scheme", "token_cookie": "cookie"}
 
@@ -34,17 +34,31 @@ def _secret(path: Path, place: str) -> str:
         raise error_for("configuration_invalid", place, "a file to read", type(fault).__name__) from None
 
 
+def absolute_address(address: str, folder: Path) -> str:
+    """Return an address whose Unix socket, where it is one, has an absolute path.
+
+    Args:
+        address: ``host:port`` or ``unix:path``.
+        folder: What a relative path is relative to.
+    """
+    path = address.removeprefix("unix:")
+    return address if path == address or not path else f"unix:{(folder / path).absolute()}"
+
+
 def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
     """Return the settings of a table ``server``; raises ConfigurationError.
 
     Args:
         section: The table.
-        folder: What paths of secrets are relative to.
+        folder: What paths are relative to.
     """
     settings = dict(section)
     for name, mine in _SECRETS.items():
         if name in settings:
             settings[mine] = _secret(folder / settings.pop(name), f"server.{name}")
+    for name in ("listen", "grpc_listen", "admin_listen"):
+        if name in settings:
+            settings[name] = absolute_address(settings[name], folder)
     place = {mine: settings.pop(name) for name, mine in _PLACE.items() if name in settings}
     headers = settings.get("route_headers")
     if headers is not None:
@@ -52,14 +66,19 @@ def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
     return ServerSettings(place=TokenPlace(**place), **settings)
 
 
-def load(path: Path) -> Served:
-    """Return what a configuration file asks for; raises RapidJWSError."""
-    from rapidjws.policy.config import ConfigFile, read_file
+def load(path: Path, loaded: LoadedConfig | None = None) -> Served:
+    """Return what a configuration file asks for; raises RapidJWSError.
+
+    Args:
+        path: The file.
+        loaded: What was read of it before the workers were forked.
+    """
+    from rapidjws.policy.config import ConfigFile
     from rapidjws.policy.relay import Relay
     from rapidjws.policy.sections import key_sources_of, rollout_from, shadow_from
 
     relay = Relay()
-    config = ConfigFile(path, events=relay)
+    config = ConfigFile(path, events=relay, loaded=loaded)
     engine = config.engine
     rollout = rollout_from(
         config.section("rollout") or {},
@@ -67,7 +86,7 @@ def load(path: Path) -> Served:
         folder=path.parent,
         issuer_leeway_s=min(issuer.leeway_s for issuer in engine.issuers),
         shadow=shadow_from(config.section("shadow") or {}),
-        key_sources=key_sources_of(read_file(path)[1]["issuers"]),
+        key_sources=key_sources_of(config.issuer_tables),
         partners_named="partner_header" in (config.section("server") or {}),
     )
     relay.hand_to(rollout.note)
@@ -90,12 +109,16 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes, instead of the file's.")] = None,
 ) -> None:
     """Decide for a gateway over HTTP until SIGTERM: exit 0 after draining, 2 on a wrong configuration."""
-    from rapidjws.policy.config import read_file
+    from rapidjws.policy.config import load_config
 
     try:
-        section = dict(read_file(config)[1].get("server", {}))
-        section.update({name: value for name, value in (("listen", listen), ("workers", workers)) if value})
-        status = serve_workers(settings_from(section, config.parent), lambda: load(config))
+        loaded = load_config(config)
+        section = dict(loaded.tables.get("server", {}))
+        if listen:
+            section["listen"] = absolute_address(listen, Path())
+        if workers:
+            section["workers"] = workers
+        status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded))
     except RapidJWSError as refused:
         print(f"rapidjws serve: {refused}", file=sys.stderr)
         raise typer.Exit(2) from None

@@ -53,6 +53,9 @@ def verify(
     crit: Annotated[
         list[str] | None, typer.Option(help="Critical extension to accept, such as b64; repeat for several.")
     ] = None,
+    insecure_allow_http: Annotated[
+        bool, typer.Option("--insecure-allow-http", help="Fetch --jwks over plain http: for tests only.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a token.")] = False,
 ) -> None:
     """Verify tokens: exit 0 when all verify, 1 when any is refused, 2 on wrong usage.
@@ -62,7 +65,8 @@ def verify(
     policy = _policy(require, signer)
     if issuer is not None and (detached is not None or policy != all_of()):
         raise _usage("--detached, --require and --signer are for tokens without claims: leave --issuer out")
-    verifier = _verifier(jwks, alg, issuer, audience or [], leeway, crit or [])
+    keys = _keys(jwks, allow_http=insecure_allow_http)
+    verifier = _verifier(keys, jwks, alg, issuer, audience or [], leeway, crit or [])
     counts: Counter[str] = Counter()
     report = _json_report if as_json else _text_report
     line = 0
@@ -117,13 +121,18 @@ def _usage(message: str) -> typer.Exit:
 
 
 def _verifier(
-    jwks: str, alg: list[str], issuer: str | None, audience: list[str], leeway: int, crit: list[str]
+    keys: JWKSet,
+    jwks: str,
+    alg: list[str],
+    issuer: str | None,
+    audience: list[str],
+    leeway: int,
+    crit: list[str],
 ) -> Engine | Verifier:
     """Return an engine where an issuer is named, else a verifier; wrong usage exits 2."""
     if issuer is None and audience:
         raise _usage("--audience needs --issuer: without it claims are not checked")
     try:
-        keys = _keys(jwks)
         for skipped in keys.skipped:
             complain("verify", f"key {skipped.index} of {jwks} left out: {skipped.error}")
         if issuer is None:
@@ -131,17 +140,25 @@ def _verifier(
         return Engine(
             Issuer(issuer, keys=keys, algorithms=alg, audience=audience, leeway_s=leeway, crit=crit)
         )
+    except RapidJWSError as fault:
+        raise _usage(str(fault)) from None
+
+
+def _keys(jwks: str, *, allow_http: bool) -> JWKSet:
+    """Read a JWK Set file, or fetch it once from its URL; wrong usage exits 2."""
+    if jwks.startswith("http://") and not allow_http:
+        raise _usage(f"{jwks}: https expected (--insecure-allow-http allows http, for tests only)")
+    try:
+        return _fetched(jwks, Transport(insecure_allow_http=allow_http))
     except OSError as fault:
         raise _usage(f"{jwks}: {fault.strerror}") from None
     except RapidJWSError as fault:
         raise _usage(str(fault)) from None
 
 
-def _keys(jwks: str) -> JWKSet:
-    """Read a JWK Set file, or fetch it once from its URL."""
+def _fetched(jwks: str, transport: Transport) -> JWKSet:
     if "://" not in jwks:
         return JWKSet.from_json(Path(jwks).read_bytes())
-    transport = Transport()
     try:
         answer = HttpsFetch(transport)(transport.check_url(jwks), None)
     except FetchFailed as fault:

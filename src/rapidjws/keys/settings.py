@@ -132,7 +132,10 @@ class Transport:
             raise error_for("configuration_invalid", "url", expected="a URL") from None
         schemes = ("https", "http") if self.insecure_allow_http else ("https",)
         if parts.scheme not in schemes:  # CVE-2026-48522: file:, data:, ftp: and http: reach elsewhere
-            raise error_for("configuration_invalid", "url", expected=schemes, actual=parts.scheme)
+            allowed: str | tuple[str, ...] = schemes
+            if parts.scheme == "http":
+                allowed = "https (insecure_allow_http = true allows http, for tests only)"
+            raise error_for("configuration_invalid", "url", expected=allowed, actual=parts.scheme)
         if not parts.hostname or parts.username is not None or parts.fragment:
             raise error_for("configuration_invalid", "url", expected="a host, no credentials, no fragment")
         return url

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,23 +16,69 @@ from rapidjws.engine.engine import Engine
 from rapidjws.engine.guard import Replay
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.seams import Event, no_events, tell
+from rapidjws.engine.worker_pool import Task, submit
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.keys import FileJWKS, Freshness, RedisRevocations, RemoteJWKS, RevocationFile
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.settings import Transport, UnknownKids
 from rapidjws.policy import schema
+from rapidjws.policy.nesting import NESTING_MAX, too_deep
 from rapidjws.policy.replay import MemoryReplayStore
 from rapidjws.policy.replay_redis import RedisReplayStore
 
 if TYPE_CHECKING:
     from rapidjws.engine.seams import KeySource, Recorder, ReplayStore, RevocationStore
 
-MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Largest file: tens of thousands of partners."""
+
 _FIXED: Final = ("engine", "revocations", "replay", "rollout", "partners", "shadow", "server")
 
 
 def _picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
     return {name: settings[name] for name in fields if name in settings}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedConfig:
+    """A configuration file as it was read, parsed once.
+
+    Attributes:
+        path: The file.
+        signature: What tells this file from a later one of the same name.
+        text: Its text, to say where something stands.
+        tables: Its tables, with names and types checked.
+    """
+
+    path: Path
+    signature: tuple[int, ...] | None
+    text: schema.Text
+    tables: dict[str, Any]
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether the file is still the one that was read."""
+        return self.signature is not None and _stat(self.path) == self.signature
+
+
+def load_config(path: str | Path) -> LoadedConfig:
+    """Read a configuration file.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with file, line and setting.
+    """
+    path = Path(path)
+    signature = _stat(path)  # before the text: a file that is replaced meanwhile is not current
+    text, tables = read_file(path)
+    return LoadedConfig(path=path, signature=signature, text=text, tables=tables)
+
+
+def _stat(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class ConfigFile:
@@ -42,21 +90,29 @@ class ConfigFile:
     Args:
         path: A ``.toml`` or ``.json`` file.
         events: Listener.
+        loaded: What was read of this file just now, so that it is not parsed again; where the file is another
+            one by now, it is.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with file, line and setting.
         DependencyUnavailable: ``revocation_store_unavailable``.
     """
 
-    def __init__(self, path: str | Path, *, events: Recorder = no_events) -> None:
+    def __init__(
+        self, path: str | Path, *, events: Recorder = no_events, loaded: LoadedConfig | None = None
+    ) -> None:
         self.path = Path(path)
         self._events = events
         self._sources: dict[str, KeySource] = {}
         self._poll_s = 1.0
         self._watching = False
+        self._reloading = threading.Lock()
         clockwork.members.add(self)
-        self._signature: tuple[int, ...] | None = self._stat()
-        text, found = self._read()
+        if loaded is None or loaded.path != self.path or not loaded.is_current:
+            loaded = load_config(self.path)
+        self._signature = loaded.signature
+        text, found = loaded.text, loaded.tables
+        self.issuer_tables: list[dict[str, Any]] = found["issuers"]
         self._fixed = {name: found.get(name, {}) for name in _FIXED}
         self._replay_store: ReplayStore | None = None
         issuers, self._sources = self._issuers(text, found)
@@ -88,8 +144,13 @@ class ConfigFile:
         Raises:
             ConfigurationError: ``configuration_invalid``: everything stays as it was.
         """
-        self._signature = self._stat()
-        text, found = self._read()
+        with self._reloading:  # a thread looks at the file, and an administrator may ask at the same time
+            self._reload()
+
+    def _reload(self) -> None:
+        self._signature = _stat(self.path)  # a bad file is not read again until it is another one
+        loaded = load_config(self.path)
+        text, found = loaded.text, loaded.tables
         for name in _FIXED:
             if found.get(name, {}) != self._fixed[name]:
                 text.refuse((name,), "no change: this section needs a restart")
@@ -105,16 +166,26 @@ class ConfigFile:
         clockwork.call_at(time.monotonic() + poll_s, self._look)
 
     def _look(self) -> None:
+        """Have a thread of its own look at the file: keys of others are fetched in time whatever it holds."""
+        task = Task(self._look_now)
+        if not submit(task) and task.take_back() is not None:
+            self._look_later()
+
+    def _look_now(self) -> None:
         try:
-            if self._stat() != self._signature:
+            if _stat(self.path) != self._signature:
                 self.reload()
         except RapidJWSError as fault:
             tell(self._events, Event(name="config_refused", detail=str(fault)))
         finally:
-            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+            self._look_later()
+
+    def _look_later(self) -> None:
+        clockwork.call_at(time.monotonic() + self._poll_s, self._look)
 
     def after_fork(self) -> None:
-        """Go on looking in a forked child."""
+        """Make the lock anew, and go on looking, in a forked child."""
+        self._reloading = threading.Lock()
         if self._watching:
             self.watch(self._poll_s)
 
@@ -123,16 +194,6 @@ class ConfigFile:
         return self._fixed[name] or None
 
     # --- reading -----------------------------------------------------------------------------------------
-
-    def _stat(self) -> tuple[int, ...] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
-    def _read(self) -> tuple[schema.Text, dict[str, Any]]:
-        return read_file(self.path)
 
     def _issuers(self, text: schema.Text, found: dict[str, Any]) -> tuple[list[Issuer], dict[str, KeySource]]:
         """Build the issuers; a fault says which setting on which line."""
@@ -216,6 +277,17 @@ def read_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:
     Raises:
         ConfigurationError: ``configuration_invalid``, with file, line and setting.
     """
+    text, found = parse_file(path)
+    text.check(found)
+    return text, found
+
+
+def parse_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:
+    """Read a configuration file, whatever its tables hold.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: it cannot be read, or is no TOML or JSON.
+    """
     is_json = path.suffix == ".json"
     try:
         text = _files.read_trusted(path, MAX_BYTES).decode("utf-8")
@@ -229,6 +301,10 @@ def read_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:
         raise error_for("configuration_invalid", str(path.name), actual=fault.strerror) from None
     except UnicodeDecodeError:
         raise error_for("configuration_invalid", str(path.name), expected="UTF-8") from None
+    deep = too_deep(text, is_json=is_json)
+    if deep is not None:
+        expected = f"at most {NESTING_MAX} levels of tables, lists and dotted keys"
+        raise error_for("configuration_invalid", f"{path.name}:{deep}", expected=expected)
     try:
         found = json.loads(text, object_pairs_hook=_unique) if is_json else _toml_loads(text)
     except (ValueError, RecursionError) as fault:  # both parsers say the line
@@ -237,7 +313,6 @@ def read_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:
     whole = schema.Text(name=path.name, text=text, is_json=is_json)
     if not isinstance(found, dict):
         whole.refuse((), "a table")
-    whole.check(found)
     return whole, found
 
 

@@ -63,8 +63,11 @@ def _json_lines(text: str) -> dict[Path, int]:
     path: list[str | int] = []
     kinds: list[str] = []
     wants_name = False
+    number, counted = 1, 0
     for match in _TOKEN.finditer(text):
-        token, number = match[0], text.count("\n", 0, match.start()) + 1
+        token = match[0]
+        number += text.count("\n", counted, match.start())
+        counted = match.start()
         if token in "{[":
             kinds.append(token)
             path.append(0 if token == "[" else "")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rapidjws.errors import error_for
 from rapidjws.policy.locate import Path, line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXT: Final = "text"
 TEXTS: Final = "texts"
@@ -201,50 +204,68 @@ class Text:
         Raises:
             ConfigurationError: ``configuration_invalid``.
         """
-        if not isinstance(found, dict):
-            self.refuse(path, "a table", type(found).__name__)
-        for name, value in found.items():
-            if name not in fields:
-                self.refuse((*path, name), f"one of {', '.join(_near(name, fields))}", "an unknown setting")
-            if not _fits(value, fields[name]):
-                self.refuse((*path, name), fields[name], type(value).__name__)
+        for fault in _section_faults(path, found, fields):
+            self.refuse(*fault)
 
     def check(self, found: Any) -> None:
         """Check a whole file.
 
         Raises:
-            ConfigurationError: ``configuration_invalid``.
+            ConfigurationError: ``configuration_invalid``: the first thing that is wrong.
         """
-        for name, section in found.items():
-            if name == "issuers":
-                continue
-            if name == "partners":
-                self._check_partners(section)
-                continue
-            if name not in SECTIONS:
-                self.refuse(
-                    (name,), f"one of {', '.join((*SECTIONS, 'issuers', 'partners'))}", "an unknown section"
-                )
-            self.check_section((name,), section, SECTIONS[name])
-        issuers = found.get("issuers")
-        if not isinstance(issuers, list) or not issuers:
-            self.refuse(("issuers",), "at least one issuer")
-        for number, issuer in enumerate(issuers):
-            path: Path = ("issuers", number)
-            self.check_section(path, issuer, ISSUER)
+        for fault in faults(found):
+            self.refuse(*fault)
+
+
+Fault = tuple[Path, str, str | None]
+"""Where something is wrong, what is expected there, and what was found."""
+
+
+def faults(found: Any) -> Iterator[Fault]:
+    """Yield what is wrong with the names and types of a whole file."""
+    for name, section in found.items():
+        if name == "issuers":
+            continue
+        if name == "partners":
+            yield from _partner_faults(section)
+        elif name not in SECTIONS:
+            yield (name,), f"one of {', '.join((*SECTIONS, 'issuers', 'partners'))}", "an unknown section"
+        else:
+            yield from _section_faults((name,), section, SECTIONS[name])
+    issuers = found.get("issuers")
+    if not isinstance(issuers, list) or not issuers:
+        yield ("issuers",), "at least one issuer", None
+        return
+    for number, issuer in enumerate(issuers):
+        path: Path = ("issuers", number)
+        yield from _section_faults(path, issuer, ISSUER)
+        if isinstance(issuer, dict):
             for name in ("iss", "algorithms"):
                 if name not in issuer:
-                    self.refuse((*path, name), "a value", "nothing")
+                    yield (*path, name), "a value", "nothing"
             if ("jwks_url" in issuer) == ("jwks_file" in issuer):
-                self.refuse(path, "one of jwks_url and jwks_file")
+                yield path, "one of jwks_url and jwks_file", None
 
-    def _check_partners(self, partners: Any) -> None:
-        if not isinstance(partners, list):
-            self.refuse(("partners",), "tables")
-        for number, partner in enumerate(partners):
-            self.check_section(("partners", number), partner, PARTNER)
-            if "name" not in partner:
-                self.refuse(("partners", number, "name"), "a value", "nothing")
+
+def _section_faults(path: Path, found: Any, fields: dict[str, str]) -> Iterator[Fault]:
+    if not isinstance(found, dict):
+        yield path, "a table", type(found).__name__
+        return
+    for name, value in found.items():
+        if name not in fields:
+            yield (*path, name), f"one of {', '.join(_near(name, fields))}", "an unknown setting"
+        elif not _fits(value, fields[name]):
+            yield (*path, name), fields[name], type(value).__name__
+
+
+def _partner_faults(partners: Any) -> Iterator[Fault]:
+    if not isinstance(partners, list):
+        yield ("partners",), "tables", None
+        return
+    for number, partner in enumerate(partners):
+        yield from _section_faults(("partners", number), partner, PARTNER)
+        if isinstance(partner, dict) and "name" not in partner:
+            yield ("partners", number, "name"), "a value", "nothing"
 
 
 def _near(name: str, fields: dict[str, str]) -> list[str]:
