@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from rapidjws.cli.config import app as config
 from rapidjws.cli.contract import contract
 from rapidjws.cli.decode import decode
 from rapidjws.cli.demo import demo
@@ -33,6 +34,7 @@ app.command()(sign)
 app.command()(keygen)
 app.command()(jwk)
 app.add_typer(jwks, name="jwks")
+app.add_typer(config, name="config")
 app.add_typer(contract, name="contract")
 app.command()(decode)
 app.command()(diagnose)

@@ -1,0 +1,118 @@
+"""``rapidjws config``: all that is wrong at once, what holds, a file to begin with, a schema for editors."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rapidjws.cli.app import app
+from rapidjws.policy import schema
+
+BAD = """\
+[[issuers]]
+iss = "https://a.example"
+algorithms = ["none"]
+jwks_url = "http://a.example/jwks"
+
+[[issuers]]
+iss = "https://a.example"
+algorithms = ["ES256"]
+jwks_url = "https://a.example/jwks"
+leeway_s = -1
+stale_limit_s = 1
+
+[server]
+listen = "nowhere"
+lisen = "127.0.0.1:1"
+
+[engine]
+workers = "many"
+
+[rollout]
+phase = "chaos"
+
+[[partners]]
+name = "a"
+leeway_s = true
+"""
+
+
+def run(*arguments: Any) -> tuple[int, str]:
+    """Run a command; return its status and what it wrote."""
+    found = CliRunner().invoke(app, ["config", *map(str, arguments)])
+    return found.exit_code, found.output
+
+
+def test_N10_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
+    """Each fault has its line, its setting and what is allowed; nothing is made or fetched."""
+    path = tmp_path / "c.toml"
+    path.write_text(BAD)
+    status, text = run("check", path)
+    found = re.findall(r"c\.toml:(\d+): ([\w.\[\]]+): (?=.*expected)", text)
+    assert status == 1
+    assert found == [
+        ("3", "issuers[0].algorithms"),
+        ("4", "issuers[0].jwks_url"),
+        ("7", "issuers[1].iss"),
+        ("10", "issuers[1].leeway_s"),
+        ("11", "issuers[1].stale_limit_s"),
+        ("15", "server.lisen"),
+        ("18", "engine.workers"),
+        ("25", "partners[0].leeway_s"),
+    ], text
+    path.write_text(BAD.replace('lisen = "127.0.0.1:1"\n', ""))
+    text = run("check", path)[1]
+    assert "c.toml:14: server.listen: host:port or unix:/path expected" in text
+    assert re.search(r"c\.toml:\d+: rollout", text)
+    assert [one.name for one in tmp_path.iterdir()] == ["c.toml"]
+
+
+@pytest.mark.parametrize("text", ["x = [", "", "{}", "[[issuers]]", "issuers = 7", 'issuers = ["a"]'])
+def test_N10_check_of_what_is_no_configuration(text: str, tmp_path: Path) -> None:
+    """It is one line and status 1, never a traceback."""
+    (tmp_path / "c.toml").write_text(text)
+    status, shown = run("check", tmp_path / "c.toml")
+    assert (status, "expected" in shown, "Traceback" in shown) == (1, True, False)
+    assert run("check", tmp_path / "absent.toml")[0] == 1
+
+
+def test_N10_init_writes_what_passes_check_and_overwrites_nothing(tmp_path: Path) -> None:
+    """The file to begin with is good as it is; a second call leaves it alone."""
+    path = tmp_path / "c.toml"
+    assert run("init", path)[0] == 0
+    assert run("check", path) == (0, f"{path}: good\n")
+    path.write_text("mine")
+    assert run("init", path)[0] == 2
+    assert path.read_text() == "mine"
+
+
+def test_N10_show_fills_in_defaults_and_keeps_secrets(tmp_path: Path) -> None:
+    """What holds is JSON, with defaults, without the passwords of addresses or what secret files hold."""
+    path = tmp_path / "c.toml"
+    run("init", path)
+    (tmp_path / "hook.txt").write_text("S" * 40)
+    more = 'hook_secret_file = "hook.txt"\n[replay]\nredis = "redis://u:hidden@h:1/0"\n'
+    path.write_text(path.read_text() + more)
+    status, text = run("show", path)
+    shown = json.loads(text)
+    assert status == 0
+    assert ("hidden" in text, "S" * 40 in text) == (False, False)
+    assert shown["replay"]["redis"] == "redis://(redacted)@h:1/0"
+    assert (shown["issuers"][0]["leeway_s"], shown["server"]["drain_s"]) == (60, 10.0)
+
+
+def test_N10_schema_has_every_setting() -> None:
+    """Each section and setting of the file is in the JSON Schema, and nothing else is allowed."""
+    found = json.loads(run("schema")[1])["properties"]
+    tables = {name: found[name] for name in schema.SECTIONS}
+    assert {name: set(one["properties"]) for name, one in tables.items()} == {
+        name: set(fields) for name, fields in schema.SECTIONS.items()
+    }
+    assert set(found["issuers"]["items"]["properties"]) == set(schema.ISSUER)
+    assert set(found["partners"]["items"]["properties"]) == set(schema.PARTNER)
+    assert all(one["additionalProperties"] is False for one in tables.values())
