@@ -22,8 +22,12 @@ MAX_TIMEOUT_S: Final = 3600.0
 """Longest wait that is not a mistake, in seconds."""
 
 
-def checked_timeout_s(timeout_s: object) -> float:
+def checked_timeout_s(timeout_s: object, place: str = "timeout_s") -> float:
     """Return the bound of a wait.
+
+    Args:
+        timeout_s: It, in seconds.
+        place: The argument that a refusal names.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: not from 0 to 3600.
@@ -35,7 +39,7 @@ def checked_timeout_s(timeout_s: object) -> float:
     ):
         raise error_for(
             "configuration_invalid",
-            "timeout_s",
+            place,
             expected=f"0 to {MAX_TIMEOUT_S:g} seconds",
             actual=repr(timeout_s),
         )

@@ -12,6 +12,7 @@ from rapidjws.engine.decision import Decision
 from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
 from rapidjws.gateway.requests import content_length, is_exempt, is_websocket
+from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 
 try:
     from aiohttp import web
@@ -32,19 +33,30 @@ DECISION = web.RequestKey(KEY, Decision)
 """The key of the decision in a request."""
 
 
-def setup(app: web.Application, **settings: Unpack[DoorSettings[web.Request]]) -> None:
+def setup(
+    app: web.Application,
+    *,
+    ready_timeout_s: float = READY_TIMEOUT_S,
+    **settings: Unpack[DoorSettings[web.Request]],
+) -> None:
     """Put a door before all handlers and middlewares of an application.
 
     aiohttp unpacks bodies with a Content-Encoding: what was signed must be what came out of it.
 
     Args:
         app: The application, not started yet.
+        ready_timeout_s: Longest time, 0 to 3600 seconds, that the application's startup waits until each
+            required issuer has keys; then it starts all the same.
         settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the request.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
     door: Door[web.Request] = Door(**settings)
+    bound_s = checked_ready_timeout_s("ready_timeout_s", ready_timeout_s)
+
+    async def await_keys(_: web.Application) -> None:
+        await door.await_keys(bound_s)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -52,6 +64,7 @@ def setup(app: web.Application, **settings: Unpack[DoorSettings[web.Request]]) -
 
     app.middlewares.insert(0, middleware)
     app.on_response_prepare.append(_warn)
+    app.on_startup.append(await_keys)
 
 
 async def _through(door: Door[web.Request], request: web.Request, handler: Handler) -> web.StreamResponse:

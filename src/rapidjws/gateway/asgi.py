@@ -13,6 +13,7 @@ from rapidjws.errors import error_for
 from rapidjws.gateway.answer import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
 from rapidjws.gateway.requests import content_length, is_exempt
+from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -45,6 +46,8 @@ class JWSMiddleware:
         app: The application.
         undecided_scopes: Types of ASGI scopes, beside ``lifespan``, that are handed on without a decision.
             Any other type that is neither ``http`` nor ``websocket`` raises.
+        ready_timeout_s: Longest time, 0 to 3600 seconds, that the end of the application's startup is held
+            back until each required issuer has keys; then it starts all the same.
         settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the scope.
 
     Raises:
@@ -56,10 +59,12 @@ class JWSMiddleware:
         app: ASGIApp,
         *,
         undecided_scopes: Iterable[str] = (),
+        ready_timeout_s: float = READY_TIMEOUT_S,
         **settings: Unpack[DoorSettings[Scope]],
     ) -> None:
         self._app = app
         self._undecided = _undecided(undecided_scopes)
+        self._ready_timeout_s = checked_ready_timeout_s("ready_timeout_s", ready_timeout_s)
         self._door: Door[Scope] = Door(**settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +75,10 @@ class JWSMiddleware:
                 raise error_for(
                     "configuration_invalid", "scope.type", "a type in undecided_scopes", str(kind)
                 )
-            await self._app(scope, receive, send)
+            if kind == "lifespan":
+                await self._start(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
             return
         door = self._door
         if is_exempt_scope(scope, door):
@@ -95,6 +103,29 @@ class JWSMiddleware:
             return
         inner = {**scope, "headers": headers + encoded(trusted_headers(decision)), KEY: decision}
         await self._app(inner, receive, _warned(send, decision) if decision.warnings else send)
+
+    async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a lifespan on, and hold back the end of its startup until the keys are there.
+
+        The application's own startup runs meanwhile: it may be what brings them.
+        """
+        is_open = True
+
+        async def passed(message: Message) -> None:
+            nonlocal is_open
+            if is_open and message["type"] == "lifespan.startup.complete":
+                await self._door.await_keys(self._ready_timeout_s)
+            is_open = False
+            await send(message)
+
+        try:
+            await self._app(scope, receive, passed)
+        except Exception:
+            if is_open:  # no lifespan there: servers go on to requests
+                await self._door.await_keys(self._ready_timeout_s)
+            raise
+        if is_open:
+            await self._door.await_keys(self._ready_timeout_s)
 
 
 def _undecided(types: Iterable[str]) -> frozenset[str]:

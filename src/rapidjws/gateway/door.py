@@ -5,15 +5,18 @@ A door of each framework reads headers in its own way and asks here. What this n
 
 from __future__ import annotations
 
+import logging
 from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from rapidjws.engine import worker_pool
 from rapidjws.engine.decision import AMBIGUOUS
+from rapidjws.engine.engine import Engine
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import Answer, answer_for, checked_realm
 from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.startup import wait_for_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from typing_extensions import NotRequired, TypedDict
 
     from rapidjws.engine.decision import Decision
-    from rapidjws.engine.engine import Engine
     from rapidjws.gateway.body import SignedBody
 
 INLINE_US: Final = 250
@@ -29,6 +31,8 @@ INLINE_US: Final = 250
 
 KEY = "rapidjws"
 """Where the decision stands in a scope, an environ or a request."""
+
+_log: Final = logging.getLogger("rapidjws.gateway")
 
 RequestT = TypeVar("RequestT")
 
@@ -166,6 +170,18 @@ class Door(Generic[RequestT]):
         if _is_quick(engine, token):
             return engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
         return await engine.adecide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+
+    async def await_keys(self, timeout_s: float) -> bool:
+        """Wait, within a bound, until each required issuer has keys; a warning names those that have none.
+
+        Args:
+            timeout_s: Longest wait, in seconds.
+
+        Returns:
+            Whether the engine is ready; True where a :class:`Verifier` verifies, which has its keys.
+        """
+        engine = self._engine if self.body is None else self.body.verifier
+        return not isinstance(engine, Engine) or await wait_for_keys(engine, timeout_s, _log.warning)
 
     def partner(self, request: RequestT) -> str | None:
         """Return the partner of a request, or None."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import checked_realm
 from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 
 ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 """How nginx by convention, and Traefik and Caddy by themselves, name what was asked for."""
@@ -57,6 +58,8 @@ class ServerSettings:
         max_connections: Most connections of a worker; more are closed at once.
         header_timeout_s: Longest time that a request may take to arrive.
         idle_timeout_s: Longest time that a connection may be idle.
+        ready_timeout_s: Longest time, 0 to 3600 seconds, that a start waits for the keys of required issuers
+            before it accepts; then it serves all the same, and their tokens get 503 with Retry-After.
         drain_s: Longest time that requests under way have when the sidecar stops.
         worker_timeout_s: A worker whose loop stands still so long is killed and started again.
 
@@ -80,6 +83,7 @@ class ServerSettings:
     max_connections: int = 10_000
     header_timeout_s: float = 5.0
     idle_timeout_s: float = 75.0
+    ready_timeout_s: float = READY_TIMEOUT_S
     drain_s: float = 10.0
     worker_timeout_s: float = 30.0
 
@@ -108,3 +112,4 @@ class ServerSettings:
         for place in ("header_timeout_s", "idle_timeout_s", "drain_s", "worker_timeout_s"):
             if not 0 < getattr(self, place) <= 3600:
                 raise error_for("configuration_invalid", f"server.{place}", expected="above 0 to 3600")
+        checked_ready_timeout_s("server.ready_timeout_s", self.ready_timeout_s)

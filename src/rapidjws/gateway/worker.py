@@ -16,6 +16,7 @@ from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.gateway.admin import Admin, AdminProtocol
 from rapidjws.gateway.metrics import Metrics
 from rapidjws.gateway.protocol import Public, SidecarProtocol
+from rapidjws.gateway.startup import wait_for_keys
 
 if TYPE_CHECKING:
     from rapidjws.gateway.board import Board
@@ -95,6 +96,8 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
     loop.add_signal_handler(signal.SIGUSR1, public.catch_up)
     loop.add_reader(parent.life, _end_alone, loop, parent.life, stop)
     await call_on_thread(public.follow, inline=True)
+    if not await _await_keys(public, stop):
+        return
     listening: list[Listening] = [public]
     servers = [await _listen(partial(SidecarProtocol, public, loop), sockets.public)]
     if sockets.admin is not None:
@@ -120,6 +123,20 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
     for server in servers:
         server.close()
     await _drain(listening, grpc, loop.time() + public.settings.drain_s)
+
+
+async def _await_keys(public: Public, stop: asyncio.Event) -> bool:
+    """Wait for keys before anything is accepted; return False where this worker is to stop meanwhile."""
+    loop = asyncio.get_running_loop()
+    waits = wait_for_keys(public.engine, public.settings.ready_timeout_s, public.say)
+    tasks: set[asyncio.Task[Any]] = {loop.create_task(waits), loop.create_task(stop.wait())}
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+    return not stop.is_set()
 
 
 def _end_alone(loop: asyncio.AbstractEventLoop, life: int, stop: asyncio.Event) -> None:

@@ -130,6 +130,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "max_connections": WHOLE,
         "header_timeout_s": NUMBER,
         "idle_timeout_s": NUMBER,
+        "ready_timeout_s": NUMBER,
         "drain_s": NUMBER,
         "worker_timeout_s": NUMBER,
     },
