@@ -18,6 +18,7 @@ from native_rooms import wycheproof
 
 import rapidjws
 from rapidjws import JWK, JWKSet, Verifier
+from rapidjws.diagnose.subject import ExaminedVerifier
 
 EVERY_ALG = rapidjws.ALGORITHMS
 
@@ -188,7 +189,9 @@ def test_every_pair_off_the_diagonal_is_refused(row_id: str) -> None:
 def test_the_header_cannot_rename_a_bound_key(row_id: str) -> None:
     """A key bound to a disallowed algorithm serves nothing, whatever the header says."""
     jwk = tokens.key("PS256")
-    verifier = Verifier(jwk.public(), algorithms=["RS256"])
+    with pytest.raises(rapidjws.ConfigurationError):
+        Verifier(jwk.public(), algorithms=["RS256"])
+    verifier = Verifier([jwk.public(), tokens.public("RS256", "other")], algorithms=["RS256"])
     rs256 = tokens.sign(tokens.renamed(jwk, jwk.kid, alg="RS256"), {"alg": "RS256", "kid": jwk.kid}, b"{}")
     assert refused(verifier, rs256) in ("unknown_kid", "key_alg_mismatch")
     assert (
@@ -215,7 +218,10 @@ def test_no_empty_secret(row_id: str) -> None:
             JWK.from_der(text)
     with pytest.raises(Exception):  # noqa: B017 - whatever it is, it is no key
         JWK(kty="oct", material=(b"", b""))
-    nothing = Verifier(JWKSet.from_json('{"keys":[{"kty":"oct","k":""}]}'), algorithms=["HS256"])
+    empty = JWKSet.from_json('{"keys":[{"kty":"oct","k":""}]}')
+    with pytest.raises(rapidjws.ConfigurationError):
+        Verifier(empty, algorithms=["HS256"])
+    nothing = ExaminedVerifier(empty, algorithms=["HS256"])
     assert refused(nothing, forged_hs256(b"", None)) == "no_suitable_key"
 
 
@@ -223,7 +229,8 @@ def test_no_empty_secret(row_id: str) -> None:
 def test_a_key_in_the_header_is_never_used(row_id: str) -> None:
     """jwk, jku, x5u and x5c of a header lead nowhere, even under a trusted kid or without any key."""
     trusted, stranger = tokens.key("ES256"), tokens.key("ES256", "stranger")
-    verifier, empty = Verifier(trusted.public(), algorithms=EVERY_ALG), Verifier([], algorithms=EVERY_ALG)
+    verifier = Verifier(trusted.public(), algorithms=EVERY_ALG)
+    empty = ExaminedVerifier([], algorithms=EVERY_ALG)
     der = tokens.b64url(certificate(stranger))
     for member in ({"jwk": {**stranger.public().as_dict(), "kid": trusted.kid}}, {"x5c": [der]}):
         header = {"alg": "ES256", "kid": trusted.kid, **member, "jku": "https://attacker.example/jwks"}

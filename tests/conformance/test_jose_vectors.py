@@ -12,6 +12,7 @@ from native_rooms import wycheproof
 import rapidjws
 import rapidjws.testing
 from rapidjws import JWKSet, Verifier
+from rapidjws.diagnose.subject import ExaminedVerifier
 
 ACCELERATIONS = ("auto", "portable", "openssl")
 
@@ -32,7 +33,7 @@ def verdict(keys: Any, token: Any, acceleration: str) -> str:
         return "invalid"
     if not isinstance(token, str):
         token = json.dumps(token)
-    verifier = Verifier(jwks, algorithms=rapidjws.ALGORITHMS, acceleration=acceleration)
+    verifier = ExaminedVerifier(jwks, algorithms=rapidjws.ALGORITHMS, acceleration=acceleration)
     verifier.preload(hot=True)
     singles, batch = [], verifier.verify_many([token] * 3)
     for _ in range(2):  # the second time the header is known
@@ -118,7 +119,7 @@ def test_rfc7515_appendix(case_id: str, vectors: Path) -> None:
     """The compact examples of RFC 7515 verify, and give back the payload's own octets."""
     case = appendix(vectors, case_id)
     for acceleration in ACCELERATIONS:
-        verifier = Verifier(
+        verifier = ExaminedVerifier(
             rapidjws.JWK.from_json(case["key"]), algorithms=[case["alg"]], acceleration=acceleration
         )
         verifier.preload()

@@ -28,7 +28,7 @@ JTI_MAX_BYTES: Final = 4096
 """Longest ``jti`` that is hashed, in bytes of UTF-8; a longer one is refused."""
 
 
-@checked
+@checked(but=("identity", "on_failure"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """Ask for each token of an issuer to be used once.
