@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS_ABSENT = "third-party vectors absent: put them in ../shared/vectors or name them in RAPIDJWS_VECTORS"
 
+LONGEST_NAME = 48
 SHARED_BY_FOLDER = {"gateways", "interop"}
 SHARED_BY_FILE = {"native", "integration", "typing"}
 
@@ -33,6 +34,12 @@ def vectors() -> Path:
     if folder is None:
         pytest.skip(VECTORS_ABSENT)
     return folder
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long case, random ones among them, by its parameter: alike in all processes of a run."""
+    long = isinstance(val, (bytes, bytearray, str)) and len(val) > LONGEST_NAME
+    return argname if long else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,7 +76,7 @@ def code_of(call: Callable[[], object]) -> str:
         ("crit", None),
         ("crit", {"x": 1}),
     ],
-    ids=repr,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_B5_every_setting_of_an_issuer_is_checked(place: str, value: Any) -> None:
     """A setting of the wrong type or meaning is refused at construction, with its place and what to pass."""
