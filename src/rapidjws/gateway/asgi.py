@@ -12,7 +12,7 @@ from rapidjws.engine.decision import Decision
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
-from rapidjws.gateway.requests import content_length, is_exempt
+from rapidjws.gateway.requests import content_length, is_exempt, routes_of
 from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 
 if TYPE_CHECKING:
@@ -140,7 +140,10 @@ def _undecided(types: Iterable[str]) -> frozenset[str]:
 def is_exempt_scope(scope: Scope, door: Door[Scope]) -> bool:
     """Return whether a request needs no token."""
     path: str = scope["path"]
-    return path in door.exempt and is_exempt(door.exempt, path, _target(scope))
+    if path not in door.exempt:
+        return False
+    inner = path.removeprefix(_root_path(scope, door)) or "/"
+    return inner in door.exempt and is_exempt(door.exempt, path, _target(scope) or path)
 
 
 def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> Asked:
@@ -148,7 +151,8 @@ def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> A
     values = _values(scope, door.field)
     if door.body is not None and scope["type"] == "websocket":
         values = []  # what comes over a websocket is signed by nothing
-    return Asked(values, scope.get("query_string", b""), door.partner(scope), _target(scope), scopes)
+    route = routes_of(_target(scope), scope["path"], _root_path(scope, door), codec="utf-8")
+    return Asked(values, scope.get("query_string", b""), door.partner(scope), route, scopes)
 
 
 def _values(scope: Scope, field: bytes) -> list[bytes]:
@@ -239,10 +243,19 @@ def encoded(headers: Iterable[tuple[str, str]]) -> Headers:
     return [(name.encode(), value.encode()) for name, value in headers]
 
 
-def _target(scope: Scope) -> str:
+def _target(scope: Scope) -> str | None:
     """Return the path as it was sent, where the server tells it: escapes have two readings."""
     raw: bytes | None = scope.get("raw_path")
-    return scope["path"] if raw is None else raw.decode("latin-1")
+    return None if raw is None else raw.decode("latin-1")
+
+
+def _root_path(scope: Scope, door: Door[Scope]) -> str:
+    """Return where the server says that the application is mounted, if that is not known.
+
+    Starlette's own mounts come after it in ``root_path``; it keeps what the server said.
+    """
+    said: str | None = scope.get("app_root_path", scope.get("root_path"))
+    return door.unknown_root_path(said) if said else ""
 
 
 def _warned(send: Send, decision: Decision) -> Send:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import NotRequired, TypedDict
 
-    from rapidjws.engine.decision import Decision
+    from rapidjws.engine.decision import Decision, Names
     from rapidjws.gateway.body import SignedBody
 
 INLINE_US: Final = 250
@@ -44,14 +44,14 @@ class Asked(NamedTuple):
         values: Each value of the header named by ``Door.field``, in the order of the request.
         query: The query of its target, as it was sent.
         partner: Who is asking, or None.
-        route: The path that is asked for, or None.
+        route: The path that is asked for, or None; several where servers and routers may read it apart.
         scopes: The scopes that are due.
     """
 
     values: list[bytes]
     query: bytes
     partner: str | None
-    route: str | None
+    route: Names
     scopes: tuple[str, ...] = ()
 
 
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         partner_of: NotRequired[Callable[[RequestT], str | None] | None]
         realm: NotRequired[str]
         exempt: NotRequired[Collection[str]]
+        root_path: NotRequired[str]
 
 
 def _is_quick(engine: Engine, token: bytes | None) -> bool:
@@ -86,6 +87,13 @@ def _checked_exempt(exempt: Collection[str]) -> frozenset[str]:
     return frozenset(exempt)
 
 
+def _checked_root_path(root_path: str) -> str:
+    """Return where an application is mounted."""
+    if not isinstance(root_path, str) or (root_path and (root_path[0] != "/" or root_path[-1] == "/")):
+        raise error_for("configuration_invalid", "door.root_path", expected="a path, /like/this")
+    return root_path
+
+
 class Door(Generic[RequestT]):
     """Hold the settings of a door.
 
@@ -99,6 +107,10 @@ class Door(Generic[RequestT]):
         realm: The ``realm`` of challenges.
         exempt: Paths that need no token, exactly as they are: health checks. A request that escapes what need
             not be escaped (``/status%2Flive``) is not exempt: some routers match it otherwise.
+        root_path: Where the application is mounted, as the server says it in ``root_path`` (ASGI) or
+            ``SCRIPT_NAME`` (WSGI). Some servers take that from a header of the request (gunicorn's
+            ``SCRIPT_NAME``, daphne's ``Daphne-Root-Path``). Where a request has another one, its path counts
+            with it and without it: the stricter stage of both holds, and both must be exempt.
 
     Attributes:
         field: The lower-case name of the header that is read.
@@ -116,6 +128,7 @@ class Door(Generic[RequestT]):
         partner_of: Callable[[RequestT], str | None] | None = None,
         realm: str = "api",
         exempt: Collection[str] = frozenset(),
+        root_path: str = "",
     ) -> None:
         if (engine is None) == (body is None) or (body is not None and place is not None):
             raise error_for("configuration_invalid", "door", "an engine, or a signed body")
@@ -124,8 +137,13 @@ class Door(Generic[RequestT]):
         self.place = place or TokenPlace()
         self.realm = checked_realm(realm, "door.realm")
         self.exempt = _checked_exempt(exempt)
+        self._root_path = _checked_root_path(root_path)
         self.field = self.place.field if body is None else body.field
         self._partner_of = partner_of
+
+    def unknown_root_path(self, root_path: str) -> str:
+        """Return where a server says that the application is mounted, or ``""`` where that is known."""
+        return "" if root_path == self._root_path else root_path
 
     @property
     def limit_bytes(self) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}\Z")  # RFC 9110 s.8.6: 1*DIGIT; no body has 10^19 octets
+_PCHARS: Final = "/-._~!$&'()*+,=:@"  # as ``policy.routes`` spells routes; an escaped ? or % has no spelling
 _PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"  # RFC 3986 s.3.3: what a path holds unescaped
 
 
@@ -43,6 +44,29 @@ def is_exempt(exempt: Collection[str], path: str, target: str | None) -> bool:
     quoted = quote(path, safe=_PATH_SAFE)
     before = sent.removesuffix(quoted)  # a mount, or a scheme and a host
     return before != sent and "%" not in before and "/." not in before
+
+
+def routes_of(target: str | None, path: str, root_path: str, *, codec: str) -> str | tuple[str, ...]:
+    """Return what a router may take for a request's route: one text, or several where servers disagree.
+
+    Args:
+        target: The target as it was sent, where the server tells it.
+        path: The decoded path, with its ``root_path`` where the server says one.
+        root_path: Where the server says that the application is mounted, if not where it is known to be:
+            some take it from a header of the request. The router then matches what follows it.
+        codec: How octets became the characters of ``path``.
+    """
+    if target == path and not root_path and "%" not in path and "?" not in path:
+        return path
+    found = [] if target is None else [target]
+    octets = path.encode(codec, "replace")
+    if target is None or unquote_to_bytes(target.partition("?")[0]) != octets:  # rewritten on the way
+        found.append(quote(octets, safe=_PCHARS))
+    if root_path:
+        inner = path.removeprefix(root_path) or "/"
+        if inner != path:
+            found.append(quote(inner.encode(codec, "replace"), safe=_PCHARS))
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def is_websocket(upgrade: str) -> bool:

@@ -14,7 +14,7 @@ from rapidjws.engine.decision import Decision
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
-from rapidjws.gateway.requests import content_length, is_exempt, is_websocket
+from rapidjws.gateway.requests import content_length, is_exempt, is_websocket, routes_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -51,15 +51,15 @@ class WSGIMiddleware:
             for name, value in environ.items()
             if not (name.startswith("HTTP_") and is_ours(name.removeprefix("HTTP_")))
         }
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        route = environ.get("REQUEST_URI") or environ.get("RAW_URI") or path
-        if is_exempt(door.exempt, path, route):
+        if self._is_exempt(environ):
             return self._app(kept, start_response)
         value = environ.get(self._name)
         values = [] if value is None else [value.encode("latin-1", "replace")]
         if door.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
             values = []  # what comes over a websocket is signed by nothing
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
+        unknown = door.unknown_root_path(environ.get("SCRIPT_NAME", ""))
+        route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
         asked = Asked(values, query, door.partner(environ), route)
         body: bytes | None = b""
         if door.wants_body(asked):
@@ -81,6 +81,25 @@ class WSGIMiddleware:
             return start_response(status, [*headers, *extra], *rest)
 
         return self._app(kept, warned)
+
+    def _is_exempt(self, environ: Environ) -> bool:
+        """Return whether a request needs no token."""
+        exempt, path = self._door.exempt, _path(environ)
+        if not is_exempt(exempt, path, _target(environ) or path):
+            return False
+        unknown = self._door.unknown_root_path(environ.get("SCRIPT_NAME", ""))
+        return not unknown or (environ.get("PATH_INFO", "") or "/") in exempt
+
+
+def _target(environ: Environ) -> str | None:
+    """Return the target as it was sent, where the server tells it."""
+    return environ.get("REQUEST_URI") or environ.get("RAW_URI") or None
+
+
+def _path(environ: Environ) -> str:
+    """Return the decoded path."""
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return path
 
 
 def _refuse(door: Door[Environ], decision: Decision, start_response: StartResponse) -> Iterable[bytes]:
