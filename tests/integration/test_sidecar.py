@@ -160,6 +160,12 @@ def test_wrong_configuration_ends_with_2(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2
     assert b"leeway_s" in ended.stderr
+    for option in ("--workers=0", "--listen="):  # an empty value is no default
+        ended = subprocess.run(
+            [*COMMAND, "serve", "--config", str(path), option], capture_output=True, timeout=60, check=False
+        )
+        assert ended.returncode == 2
+        assert f"server.{option[2:].partition('=')[0]}".encode() in ended.stderr
     path = write_config(tmp_path, [], server={"listen": "nowhere"})
     ended = subprocess.run(
         [*COMMAND, "serve", "--config", str(path)], capture_output=True, timeout=60, check=False

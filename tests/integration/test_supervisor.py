@@ -146,6 +146,21 @@ def test_N1_workers_end_when_their_supervisor_is_gone(
         until(lambda: is_free(port), "the port is still held")
 
 
+def test_sigquit_drains_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """SIGQUIT ends a worker, and the whole sidecar, like SIGTERM: status 0, and no socket stays."""
+    admin = tmp_path / "admin.sock"
+    with served(tmp_path, admin_listen=f"unix:{admin}") as (service, _):
+        worker = service.workers()[0]
+        os.kill(worker, signal.SIGQUIT)
+        service.wait_for(rf"\(process {worker}\) ended with status 0")
+        service.wait_for("serves again")
+        pids = service.workers()
+        service.process.send_signal(signal.SIGQUIT)
+        assert service.process.wait(60) == 0
+    assert [pid for pid in pids if alive(pid)] == []
+    assert not admin.exists()
+
+
 def is_free(port: int) -> bool:
     """Return whether a port can be bound."""
     with socket.socket() as one, contextlib.suppress(OSError):

@@ -170,3 +170,37 @@ def test_N14_readme_names_each_extra_at_install() -> None:
     assert {"cli", "server", "all"} < set(extras)
     assert [name for name in extras if name not in install] == []
     assert "rapidjws[cli]" in install
+
+
+@pytest.mark.parametrize(
+    ("table", "place"),
+    [
+        ({"partner_header": "X Partner"}, "partner_header"),
+        ({"partner_header": "x-partner: shop"}, "partner_header"),
+        ({"partner_header": ""}, "partner_header"),
+        ({"partner_header": "authorization"}, "partner_header"),
+        ({"partner_header": "Cookie", "token_cookie": "session"}, "partner_header"),
+        ({"partner_header": "X-Original-URI"}, "route_headers"),
+        ({"route_headers": ["X-Route", "X Route"]}, "route_headers"),
+        ({"route_headers": "Authorization"}, "route_headers"),
+        ({"workers": 100_000}, "workers"),
+        ({"workers": 0}, "workers"),
+    ],
+)
+def test_settings_that_could_never_hold_are_refused(
+    tmp_path: Path, table: dict[str, Any], place: str
+) -> None:
+    """A header that no request can carry, or that another setting reads first; no or too many processes."""
+    with pytest.raises(ConfigurationError) as refused:
+        settings_from(table, tmp_path)
+    assert refused.value.place == f"server.{place}"
+
+
+def test_headers_of_several_settings_may_differ(tmp_path: Path) -> None:
+    """What each setting names for itself is taken."""
+    table = {
+        "partner_header": "X-Partner",
+        "route_headers": ["X-Route", "x-route"],
+        "token_header": "X-Token",
+    }
+    assert settings_from(table, tmp_path).route_headers == ("X-Route", "x-route")

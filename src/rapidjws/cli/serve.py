@@ -114,9 +114,9 @@ def serve(
     try:
         loaded = load_config(config)
         section = dict(loaded.tables.get("server", {}))
-        if listen:
+        if listen is not None:
             section["listen"] = absolute_address(listen, Path())
-        if workers:
+        if workers is not None:
             section["workers"] = workers
         status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded))
     except RapidJWSError as refused:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import checked_realm
-from rapidjws.gateway.place import TokenPlace
+from rapidjws.gateway.place import TokenPlace, is_field_name
 from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
+
+WORKERS_MAX: Final = 1024
+"""Most processes: each takes memory of its own, and a slip of the pen is not to take the machine."""
 
 ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 """How nginx by convention, and Traefik and Caddy by themselves, name what was asked for."""
@@ -46,9 +50,10 @@ class ServerSettings:
             or ``"host:port"``, which needs a token.
         admin_token: What an administrator must show as a bearer token, 32 characters or more, or None.
         hook_secret: What an issuer must show to ``/hooks/jwks-rotated``, likewise; None: there is no hook.
-        workers: Processes.
+        workers: Processes, up to WORKERS_MAX.
         prefix: The path under which requests are decided; what follows it is the route (Envoy).
-        route_headers: Headers that name the route where nothing follows the prefix; the gateway sets them.
+        route_headers: Headers that name the route where nothing follows the prefix, and that no other setting
+            reads; the gateway sets them.
         partner_header: The header in which the gateway names the partner it authenticated, or None. The
             gateway must overwrite what a client sends under it; two of them get the strictest stage of both.
         place: Where tokens stand.
@@ -109,7 +114,25 @@ class ServerSettings:
         for place in ("workers", "max_header_bytes", "max_body_bytes", "max_connections"):
             if getattr(self, place) < 1:
                 raise error_for("configuration_invalid", f"server.{place}", expected="from 1 on")
+        if self.workers > WORKERS_MAX:
+            raise error_for("configuration_invalid", "server.workers", f"up to {WORKERS_MAX}")
+        self._check_headers()
         for place in ("header_timeout_s", "idle_timeout_s", "drain_s", "worker_timeout_s"):
             if not 0 < getattr(self, place) <= 3600:
                 raise error_for("configuration_invalid", f"server.{place}", expected="above 0 to 3600")
         checked_ready_timeout_s("server.ready_timeout_s", self.ready_timeout_s)
+
+    def _check_headers(self) -> None:
+        """Refuse names that no request can carry, and those that another setting reads first."""
+        token = self.place.field.decode("ascii")
+        partner = [] if self.partner_header is None else [self.partner_header]
+        taken = {token}
+        for place, names in (("partner_header", partner), ("route_headers", self.route_headers)):
+            for name in names:
+                if not is_field_name(name):
+                    raise error_for("configuration_invalid", f"server.{place}", "names of RFC 9110")
+                if name.lower() in taken:
+                    raise error_for(
+                        "configuration_invalid", f"server.{place}", "a header that no other setting reads"
+                    )
+            taken.update(name.lower() for name in names)

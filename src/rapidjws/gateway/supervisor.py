@@ -1,7 +1,7 @@
 """The sidecar's supervisor: starts workers, starts them again, passes signals on, and tells systemd.
 
-SIGTERM and SIGINT drain; SIGHUP has the configuration read again; SIGUSR2 (an upgrade in place) is refused
-with a line: restart, or let systemd hold the socket. A worker whose supervisor is gone ends by itself.
+SIGTERM, SIGINT and SIGQUIT drain; SIGHUP has the configuration read again; SIGUSR2 (an upgrade in place) is
+refused with a line: restart, or let systemd hold the socket. Without supervisor, workers end by themselves.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 EXIT_CONFIGURATION: Final = 78
 """A worker that cannot be configured ends with this (EX_CONFIG); at the first start that ends the sidecar."""
 
-PASSED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+"""What drains a supervisor or a worker: a service manager's, a terminal's Ctrl-C and Ctrl-\\."""
+
+PASSED: Final = (*STOPPING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
 TICK_S: Final = 0.25
 KILLED_AFTER_S: Final = 2.0
 """Beyond ``drain_s``, what a worker has until it is killed."""
@@ -73,7 +76,7 @@ class Supervisor:
         self._pinged_s = 0.0
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; return the exit status: 0, or EXIT_CONFIGURATION."""
+        """Serve until SIGTERM, SIGINT or SIGQUIT; return the exit status: 0, or EXIT_CONFIGURATION."""
         self._listen_to_signals()
         try:
             for worker in self._workers:
@@ -111,7 +114,7 @@ class Supervisor:
                 self._take(number)
 
     def _take(self, number: int) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT):
+        if number in STOPPING:
             self._stopping = True
         elif number == signal.SIGHUP:
             say("SIGHUP: the configuration is read again (listeners and workers need a restart)")
@@ -148,7 +151,7 @@ class Supervisor:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            for number in (*STOPPING, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # SIGUSR1: until the loop listens
                 signal.signal(number, signal.SIG_IGN)

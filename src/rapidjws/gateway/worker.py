@@ -56,7 +56,7 @@ class Parent:
 
 
 def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sockets, seen: bytes) -> int:
-    """Serve in this process until SIGTERM, SIGINT or the end of its supervisor, then drain.
+    """Serve in this process until SIGTERM, SIGINT, SIGQUIT or the end of its supervisor, then drain.
 
     Args:
         settings: How to serve.
@@ -91,7 +91,7 @@ def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sock
 async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, public.catch_up)
     loop.add_reader(parent.life, _end_alone, loop, parent.life, stop)
