@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,34 @@ def test_rollback_for_everyone_means_everyone() -> None:
     assert {stage.phase for stage in plan.stages.values()} == {"warning", "detection"}
     assert plan.find("a", "/pay")[1].phase == "warning"
     assert plan.find("b", None)[1].phase == "detection"
+
+
+@pytest.mark.parametrize("route", ["", "/pay"])
+def test_rollback_within_a_canary_makes_nobodys_stage_stricter(route: str) -> None:
+    """Back to a phase between: the canaries go back to it, whoever is in no canary stays, frozen or not."""
+    partners = [Partner(name=f"p{number}") for number in range(60)]
+    policy = rollout(*partners, phase="detection")
+    if route:
+        policy.promote(by="ann", to="enforcement")
+        policy.state.edit(lambda plan: (replace(plan, stages={**plan.stages, ("", route): FIRST}), None))
+    policy.promote(by="ann", route=route, to="enforcement", canary_percent=10)
+    before = phases(policy, route)
+    assert set(before.values()) == {"detection", "enforcement"}
+    policy.freeze(by="ann")
+    policy.rollback(by="ann", to="allow_list")  # of everything: the route goes back with it
+    expected = {"detection": "detection", "enforcement": "allow_list"}
+    assert phases(policy, route) == {name: expected[phase] for name, phase in before.items()}
+    assert policy.rollback(by="ann", to="detection")
+    assert set(phases(policy, route).values()) == {"detection"}
+
+
+FIRST = Stage(phase="detection", before="detection")
+
+
+def phases(policy: Rollout, route: str) -> dict[str, str]:
+    """Return the phase of each partner on a route."""
+    plan = policy.state.plan()
+    return {name: plan.find(name, route)[1].phase_for(name) for name in policy.partners}
 
 
 def test_freeze_holds_promotions_and_not_rollbacks() -> None:

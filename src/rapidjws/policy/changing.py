@@ -187,15 +187,32 @@ def _including(plan: Plan, key: StageKey, stage: Stage, names: frozenset[str]) -
     return replace(plan, stages=stages)
 
 
+def _capped_stage(stage: Stage, phase: Phase) -> Stage:
+    """Return a stage that is nowhere stricter than a phase, nor than it was: who is in no canary stays."""
+    if _rank(stage.phase) <= _rank(phase):
+        return stage
+    if stage.canary_percent < 100 and _rank(stage.before) < _rank(phase):
+        return replace(stage, phase=phase)
+    return replace(stage, phase=phase, before=phase, canary_percent=100.0)
+
+
 def _capped(plan: Plan, key: StageKey, cap: Stage) -> Plan:
     """Take narrower stages back as well: whoever rolls back for everyone means everyone."""
     partner, route = key
+
+    def taken_back(stage: Stage) -> Stage:
+        capped = _capped_stage(stage, cap.phase)
+        return replace(capped, enforce_on_s=cap.enforce_on_s, since_s=cap.since_s)
+
     named = {name for name, _ in plan.stages if name} if partner == EVERYONE and route else set()
+    found = {name: stage_of(plan, (name, route)) for name in named}
     own = {
-        (name, route): cap for name in named if _rank(stage_of(plan, (name, route)).phase) > _rank(cap.phase)
+        (name, route): taken_back(stage)
+        for name, stage in found.items()
+        if _rank(stage.phase) > _rank(cap.phase)
     }
     stages = {
-        (name, path): cap
+        (name, path): taken_back(stage)
         if partner in (EVERYONE, name)
         and (route == EVERYWHERE or is_below(path, route))
         and _rank(stage.phase) > _rank(cap.phase)
@@ -238,7 +255,7 @@ def rollback_edit(
             return plan, None  # asked for again after a fault
         if _rank(phase) >= _rank(now.phase) and not is_there:
             raise error_for("rollout_no_step", "rollback", "a step back", words_for(now))
-        stage = Stage(phase=phase, before=phase, enforce_on_s=now.enforce_on_s, since_s=now_s)
+        stage = replace(_capped_stage(now, phase), since_s=now_s)
         after = _capped(_with(plan, key, stage), key, stage)
         return after, _entry(key, now, stage, after, by, why, action, now_s, forced=False)
 
