@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from processes import run_python
 from rollouts import NOW_S, ask, engine, rollout
 
 import rapidjws
-from rapidjws.policy import Partner, Rollout, StateFolder
+from rapidjws.policy import Partner, Rollout, Stage, StateFolder
 from rapidjws.policy.changing import rollback_edit
 from rapidjws.policy.rollout import first_plan
 
@@ -222,3 +223,40 @@ def test_rollback_of_a_route_reaches_partners_with_stages_of_their_own() -> None
     assert plan.find("a", "/pay/1")[1].phase == "warning"
     assert plan.find("a", "/other")[1].phase == "enforcement"
     assert plan.find(None, "/pay/1")[1].phase == "warning"
+
+
+def test_a_plan_that_nobody_could_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A promotion that makes the plan too large is refused; what holds goes on, and can be changed."""
+    monkeypatch.setattr("rapidjws.policy.state.STATE_MAX_BYTES", 1000)
+    partners = [Partner(name=f"p{number}") for number in range(9)]
+    policy = rollout(*partners, state=StateFolder(tmp_path, first_plan("detection")))
+    made = 0
+    refused: list[str] = []
+    for partner in partners:
+        try:
+            policy.promote(by="ann", partner=partner.name, to="enforcement")
+            made += 1
+        except rapidjws.ConfigurationError as fault:
+            refused.append(str(fault))
+    assert 0 < made < len(partners)
+    assert all("at most" in words for words in refused)
+    other = rollout(*partners, state=StateFolder(tmp_path, first_plan("detection")))
+    for policy_of in (policy, other):
+        plan = policy_of.state.plan()
+        assert [plan.find(one.name, None)[1].phase for one in partners].count("enforcement") == made
+    assert policy.rollback(by="ann", partner="p0", to="detection").revision == made + 1
+    assert not list(tmp_path.glob("*.bad"))
+
+
+def test_a_plan_of_thousands_of_stages_is_kept(tmp_path: Path) -> None:
+    """Stages of two thousand partners on four routes are a plan like any other."""
+    stages = {
+        (f"partner-{number}", f"/api/v1/orders/{route}"): Stage(phase="warning", before="warning")
+        for number in range(2000)
+        for route in range(4)
+    }
+    first = first_plan("detection")
+    state = StateFolder(tmp_path, replace(first, stages={**first.stages, **stages}))
+    Rollout(state=state).freeze(by="ann")
+    assert StateFolder(tmp_path, first).plan() == state.plan()
+    assert len(state.plan().stages) == 8001

@@ -26,8 +26,8 @@ from rapidjws.policy.stages import Plan, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-STATE_MAX_BYTES: Final = 1 << 20
-"""Largest plan that is read."""
+STATE_MAX_BYTES: Final = 16 << 20
+"""Largest plan that is kept and read: some 70 000 stages."""
 
 HISTORY_MAX_BYTES: Final = 64 << 20
 """Longest history that is read."""
@@ -334,7 +334,10 @@ class StateFolder:
 
     def _commit(self, plan: Plan, entry: Change | None) -> None:
         """Replace the plan: from here on the change is made."""
-        _files.replace(self._path / _PLAN, _octets_of(plan, entry))
+        octets = _octets_of(plan, entry)
+        if len(octets) > STATE_MAX_BYTES:  # in force it would be the last that any worker reads
+            raise error_for("configuration_invalid", "rollout.state", _PLAN_BOUND, f"{len(octets)} bytes")
+        _files.replace(self._path / _PLAN, octets)
 
     def _copy(self, plan: Plan, entry: Change | None) -> None:
         _files.replace(self._path / _COPY, _octets_of(plan, entry))
@@ -349,6 +352,7 @@ class StateFolder:
             yield
 
 
+_PLAN_BOUND: Final = f"a plan of at most {STATE_MAX_BYTES} bytes"
 _NEWER: Final = "rollout.state: plan.json: version"
 
 
