@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -223,3 +224,44 @@ def test_P14_soak_with_rotation(seconds: float) -> None:
         if not INSTRUMENTED:  # an instrument keeps freed memory
             assert rss_bytes() - base < max(base // 100, 4 * 2**20)
         assert open_files() <= files + 4
+
+
+LOADED = """if True:
+    import json, sys, threading
+    from http.client import HTTPConnection
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    from rapidjws.keys import RemoteJWKS
+    from rapidjws.keys.settings import Transport
+    from rapidjws.testing import FakeIssuer
+    body = FakeIssuer("https://a.example", "ES256", "RS256", "EdDSA").jwks
+    body = json.dumps(body.as_dict()).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "max-age=60")
+            self.end_headers()
+            self.wfile.write(body)
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ours = HTTPConnection("127.0.0.1", server.server_port)
+    ours.request("GET", "/")
+    ours.getresponse().read()
+    url = sys.argv[1] or f"http://127.0.0.1:{server.server_port}/"
+    source = RemoteJWKS(url, transport=Transport(insecure_allow_http=True))
+    before = set(sys.modules)
+    source.refresh(wait_s=20)
+    print(source.status().last_failure, sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.parametrize(("url", "failure"), [("", "None"), ("http://no.such.host.invalid/", "dns")])
+def test_a_fetch_loads_no_module_on_its_thread(url: str, failure: str) -> None:
+    """A module that a thread loads while the process forks cannot be loaded in the child: it would hang."""
+    run = [sys.executable, "-c", LOADED, url]
+    found = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout.strip() == f"{failure} []"

@@ -6,6 +6,7 @@ What it never does: keep a connection, or read past the limit. Source: RFC 9110,
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - getaddrinfo's: a fork while a thread loads it would hang the child's
 import os
 import re
 import socket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - as in ``fetch``: loaded before any thread connects
 import os
 from typing import Any, Final
 
