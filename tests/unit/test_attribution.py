@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from random import Random
 
 import pytest
 from plans import A, configured, plan, run, stage
@@ -11,7 +12,7 @@ from rollouts import ISSUER, NOW_S, OTHER, ask, engine, forged, good, rollout
 
 import rapidjws
 from rapidjws.policy import GuardRails, MemoryState, Partner, Rollout, Stage, StateFolder
-from rapidjws.policy.attribution import WAYS_OUT
+from rapidjws.policy.attribution import WAYS_OUT, check_attribution
 from rapidjws.policy.readiness import readiness
 from rapidjws.policy.rows import counts_of
 from rapidjws.policy.stages import Plan, canary_position
@@ -239,3 +240,57 @@ def test_a_canarys_side_cannot_be_picked() -> None:
             assert decision.outcome == "deny"
         else:  # a token of A's issuer counts as A's too: never milder
             assert decision.outcome in ("permit", ask(of, None, "a").outcome)
+
+
+def test_partners_are_checked_as_one_by_one() -> None:
+    """What is looked at for each partner at once is what each of its routes gets."""
+    chance = Random(7)
+    phases = ("detection", "warning", "allow_list", "enforcement")
+    routes = ("", "/a", "/a/b", "/c")
+    found = set()
+    for _ in range(400):
+        stages = {("", ""): stage("warning")}
+        for name in ("", "p", "q"):
+            for route in routes:
+                if chance.random() < 0.4:
+                    first, second = sorted(chance.choices(range(4), k=2))
+                    share = 100.0 if name or chance.random() < 0.5 else chance.choice((1.0, 30.0, 90.0))
+                    stages[name, route] = stage(phases[second], before=phases[first], canary_percent=share)
+        made = Plan(stages=stages)
+        partners = {name: Partner(name=name) for name in ("p", "q", "r")}
+        expected = any(
+            phases.index(made.find(name, route)[1].phase_for(name))
+            > phases.index(made.find(None, route)[1].phase_for(None))
+            for name in partners
+            for route in (*made.routes, None)
+        )
+        refused = False
+        try:
+            check_attribution(made, partners, unattributed=None, partners_named=False)
+        except rapidjws.ConfigurationError:
+            refused = True
+        assert refused is expected
+        found.add(refused)
+    assert found == {True, False}
+
+
+def test_thousands_of_partners_and_routes_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A promotion holds the plan's lock meanwhile: look-ups grow with partners and routes, added up."""
+    stages = {("", f"/r{number}"): stage("detection") for number in range(300)}
+    partners = {
+        f"p{number}": Partner(name=f"p{number}", issuers=[f"https://{number}"]) for number in range(300)
+    }
+    canary = stage("enforcement", before="detection", canary_percent=10.0)
+    none = stage("enforcement", before="detection", canary_percent=0.000001)
+    calls = [0]
+    find = Plan.find
+
+    def counted(plan: Plan, partner: str | None, route: str | None) -> object:
+        calls[0] += 1
+        return find(plan, partner, route)
+
+    monkeypatch.setattr(Plan, "find", counted)
+    for first, choice in ((canary, "default"), (none, None)):
+        made = Plan(stages={("", ""): first, **stages})
+        check_attribution(made, partners, unattributed=choice, partners_named=False)  # type: ignore[arg-type]
+    assert calls[0] < 2000

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from rapidjws.engine.result import VerifiedJWS
 from rapidjws.errors import error_for
-from rapidjws.policy.stages import EVERYONE, EVERYWHERE, PHASES, Plan
+from rapidjws.policy.routes import is_below
+from rapidjws.policy.stages import EVERYONE, EVERYWHERE, PHASES, Plan, canary_position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -136,26 +137,58 @@ def check_attribution(
     """
     if partners_named or unattributed == "strictest":
         return
-    canary = any(stage.canary_percent < 100 for (name, _), stage in plan.stages.items() if name == EVERYONE)
-    own = plan.names_with_stages()
+    found = _StricterThanDefault(plan)
     for name, partner in partners.items():
-        if not canary and name not in own:
-            continue
-        found = _stricter(plan, name)
-        if found is None:
+        has_issuers = bool(tuple(partner.issuers))
+        if unattributed is not None and has_issuers:
+            continue  # whatever its stage, its issuers attribute its requests
+        words = found.words(name)
+        if words is None:
             continue
         if unattributed is None:
-            raise error_for("attribution_missing", f"partner {name}", WAYS_OUT, found)
-        if not tuple(partner.issuers):
-            expected = 'issuers of its own, server.partner_header, or unattributed = "strictest"'
-            raise error_for("attribution_missing", f"partner {name}", expected, found)
+            raise error_for("attribution_missing", f"partner {name}", WAYS_OUT, words)
+        expected = 'issuers of its own, server.partner_header, or unattributed = "strictest"'
+        raise error_for("attribution_missing", f"partner {name}", expected, words)
 
 
-def _stricter(plan: Plan, name: str) -> str | None:
-    """Return in words where a partner's stage is stricter than everybody's, or None."""
-    for route in (EVERYWHERE, *plan.routes):
-        mine = plan.find(name, route)[1].phase_for(name)
-        default = plan.find(None, route)[1].phase_for(None)
-        if PHASES.index(mine) > PHASES.index(default):
-            return f"{mine}, by default {default}"
-    return None
+class _StricterThanDefault:
+    """Find partners with a stage stricter than everyone's: work grows with partners and routes, added up."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._own = plan.names_with_stages()
+        self._canary_percent = max(
+            (
+                stage.canary_percent
+                for (name, _), stage in plan.stages.items()
+                if name == EVERYONE and stage.canary_percent < 100 and stage.phase != stage.before
+            ),
+            default=0.0,
+        )
+        self._routes: dict[str, list[str]] = {}
+        for name, route in plan.stages:
+            self._routes.setdefault(name, []).append(route)
+        routes = (EVERYWHERE, *plan.routes)
+        self._default = {route: plan.find(None, route)[1].phase_for(None) for route in routes}
+        self._mildest = min(map(PHASES.index, self._default.values()))
+
+    def words(self, name: str) -> str | None:
+        """Return in words where a partner's stage is stricter than everybody's, or None."""
+        canary = canary_position(name) < self._canary_percent
+        if not canary and (name not in self._own or not self._may_be(name)):
+            return None
+        own = self._routes.get(name, ())
+        for route, default in self._default.items():
+            if not canary and not any(not one or is_below(route, one) for one in own):
+                continue
+            mine = self._plan.find(name, route)[1].phase_for(name)
+            if PHASES.index(mine) > PHASES.index(default):
+                return f"{mine}, by default {default}"
+        return None
+
+    def _may_be(self, name: str) -> bool:
+        """Return whether a stage of its own is stricter than the mildest of everyone's."""
+        stages = self._plan.stages
+        return any(
+            PHASES.index(stages[name, route].phase_for(name)) > self._mildest for route in self._routes[name]
+        )
