@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -186,6 +187,18 @@ def test_demo() -> None:
     for word in ("verified", "expired", "signature_invalid", "unknown_kid", "unsupported_algorithm", "p99"):
         assert word in found.stdout
     assert "every verdict is the expected one" in found.stdout
+
+
+def test_N3_the_demo_compares_first_batch_warm_batch_and_one_by_one() -> None:
+    """Three lines, each with a rate and how many times that of one by one, in this order."""
+    found = run("demo", "--tokens", 400)
+    rows = re.findall(r"^(\S.*?), (\d+) threads?  +([\d,]+) tokens a second  +([\d.]+) x$", found.stdout, re.M)
+    names = [name for name, *_ in rows]
+    assert names == ["first batch of a fresh engine", "warm batch", "one by one, warm"]
+    assert (rows[-1][1], rows[-1][3]) == ("1", "1.0")
+    rates = [int(rate.replace(",", "")) for _, _, rate, _ in rows]
+    for rate, (*_, times) in zip(rates, rows, strict=True):
+        assert float(times) == pytest.approx(rate / rates[-1], abs=0.06)
 
 
 def test_version() -> None:
