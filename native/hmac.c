@@ -39,10 +39,12 @@ rj_status rj_hmac_prepare(rj_hmac_key *prepared, rj_digest_id id, const uint8_t 
     }
     memset(&made, 0, sizeof(made));
     if (key_len > rj_digest_block_bytes(id)) {
-        status = rj_digest(block, sizeof(block), id, key, key_len); /* RFC 2104 s.2: long keys are hashed */
+        status = rj_digest_start(&made.inner, id); /* RFC 2104 s.2: long keys are hashed */
         if (status != RJ_OK) {
             goto done;
         }
+        rj_digest_update(&made.inner, key, key_len);
+        rj_digest_finish(&made.inner, block); /* the state still holds the key's last octets: wiped below */
     } else {
         memcpy(block, key, key_len);
     }

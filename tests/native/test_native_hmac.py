@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from native_rooms import compile_driver, differential_count, run_driver, wycheproof
 
@@ -21,6 +23,12 @@ def test_digests_in_lanes_equal_openssl(sanitized: bool) -> None:
     """Eight digests at a time equal EVP's, at every length edge and however a message is cut in two."""
     program = compile_driver("drive_hmac", ROOMS, sanitized=sanitized)
     run_driver(program, "lanes", differential_count(100 if sanitized else 500), "1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="runs calls on a stack of its own (makecontext)")
+def test_T15_nothing_secret_is_left_on_the_stack() -> None:
+    """Neither the key, padded or hashed, nor the right tag is left in a frame that is over."""
+    run_driver(compile_driver("drive_hmac_wiped", ROOMS), "wiped")
 
 
 @pytest.mark.parametrize(("digest_id", "bits"), [(1, 256), (2, 384), (3, 512)])

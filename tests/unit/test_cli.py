@@ -192,7 +192,9 @@ def test_demo() -> None:
 def test_N3_the_demo_compares_first_batch_warm_batch_and_one_by_one() -> None:
     """Three lines, each with a rate and how many times that of one by one, in this order."""
     found = run("demo", "--tokens", 400)
-    rows = re.findall(r"^(\S.*?), (\d+) threads?  +([\d,]+) tokens a second  +([\d.]+) x$", found.stdout, re.M)
+    rows = re.findall(
+        r"^(\S.*?), (\d+) threads?  +([\d,]+) tokens a second  +([\d.]+) x$", found.stdout, re.M
+    )
     names = [name for name, *_ in rows]
     assert names == ["first batch of a fresh engine", "warm batch", "one by one, warm"]
     assert (rows[-1][1], rows[-1][3]) == ("1", "1.0")

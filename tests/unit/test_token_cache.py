@@ -124,3 +124,29 @@ def test_settings_out_of_range(setting: dict[str, int]) -> None:
     """A cache without room is a mistake."""
     with pytest.raises(rapidjws.ConfigurationError):
         TokenCache(**setting)
+
+
+def test_T10_a_token_put_again_is_counted_once() -> None:
+    """After a rotation a token is put again under the new generation: one entry, its bytes counted once."""
+    cache, token = TokenCache(max_entries=2), b"t" * 100
+    before, after = object(), object()
+    cache.put(token, before, 0)
+    once = cache.used_bytes
+    assert once > len(token)
+    for _ in range(3):
+        cache.put(token, after, 1)
+    assert (len(cache), cache.used_bytes) == (1, once)
+    assert (cache.slot(token, before), cache.slot(token, after)) == (None, 1)
+    cache.put(b"u" * 100, after, 1)
+    cache.put(token, after, 1)  # again, with the table full: nothing else has to go
+    assert (len(cache), cache.used_bytes) == (2, 2 * once)
+    for _ in range(2):
+        cache.forget(token)
+        assert (len(cache), cache.used_bytes) == (1, once)
+    engine, cache = cached("ES256", "EdDSA")
+    text = tokens.token("ES256")
+    engine.verify(text, NOW_S)
+    once = cache.used_bytes
+    engine.replace_issuers([tokens.issuer("ES256")])
+    engine.verify(text, NOW_S)
+    assert (len(cache), cache.used_bytes) == (1, once)
