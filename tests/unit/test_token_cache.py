@@ -147,6 +147,6 @@ def test_T10_a_token_put_again_is_counted_once() -> None:
     text = tokens.token("ES256")
     engine.verify(text, NOW_S)
     once = cache.used_bytes
-    engine.replace_issuers([tokens.issuer("ES256")])
+    engine.replace_issuers(tokens.issuer("ES256"))
     engine.verify(text, NOW_S)
     assert (len(cache), cache.used_bytes) == (1, once)
