@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
-from rapidjws.policy import schema
+from rapidjws.policy import StateFolder, schema
+from rapidjws.policy.rollout import first_plan
 
 BAD = """\
 [[issuers]]
@@ -116,3 +117,30 @@ def test_N10_schema_has_every_setting() -> None:
     assert set(found["issuers"]["items"]["properties"]) == set(schema.ISSUER)
     assert set(found["partners"]["items"]["properties"]) == set(schema.PARTNER)
     assert all(one["additionalProperties"] is False for one in tables.values())
+
+
+@pytest.mark.parametrize(("phase", "told"), [("detection", False), ("warning", False), ("enforcement", True)])
+def test_serve_tells_of_a_phase_that_is_not_in_force(
+    phase: str, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``phase`` begins a rollout: one that was made stricter in the file alone is told at each start."""
+    text = """
+[[issuers]]
+iss = "https://a.example"
+algorithms = ["ES256"]
+jwks_url = "https://a.example/jwks"
+
+[rollout]
+state = "state"
+phase = "PHASE"
+"""
+    path = tmp_path / "c.toml"
+    path.write_text(text.replace("PHASE", phase))
+    monkeypatch.setattr("rapidjws.cli.serve.serve_workers", lambda settings, load: 0)
+    assert CliRunner().invoke(app, ["serve", "--config", str(path)]).output == ""  # it begins so
+    StateFolder(tmp_path / "state", first_plan("warning"))
+    found = CliRunner().invoke(app, ["serve", "--config", str(path)])
+    assert found.exit_code == 0
+    assert ("holds warning for everyone" in " ".join(found.output.split())) is told
+    (tmp_path / "state" / "plan.json").write_text("{")
+    assert CliRunner().invoke(app, ["serve", "--config", str(path)]).output == ""

@@ -76,6 +76,8 @@ def test_rollback_within_a_canary_makes_nobodys_stage_stricter(route: str) -> No
     policy.rollback(by="ann", to="allow_list")  # of everything: the route goes back with it
     expected = {"detection": "detection", "enforcement": "allow_list"}
     assert phases(policy, route) == {name: expected[phase] for name, phase in before.items()}
+    revision = policy.state.plan().revision
+    assert policy.rollback(by="ann", to="allow_list").revision == revision  # it is there already
     assert policy.rollback(by="ann", to="detection")
     assert set(phases(policy, route).values()) == {"detection"}
 

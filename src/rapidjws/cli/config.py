@@ -35,7 +35,7 @@ audience = ["https://api.example"]                    # what the tokens call thi
 
 [rollout]
 state = "state"                                       # a folder that all workers share; made at the start
-phase = "detection"                                   # then warning, allow_list, enforcement
+phase = "detection"                                   # begins so; `rapidjws rollout promote` goes on
 unattributed = "default"                              # or "strictest"
 
 # [[partners]]

@@ -110,6 +110,7 @@ def serve(
 ) -> None:
     """Decide for a gateway over HTTP until SIGTERM: exit 0 after draining, 2 on a wrong configuration."""
     from rapidjws.policy.config import load_config
+    from rapidjws.policy.sections import phase_not_in_force
 
     try:
         loaded = load_config(config)
@@ -118,6 +119,9 @@ def serve(
             section["listen"] = absolute_address(listen, Path())
         if workers is not None:
             section["workers"] = workers
+        notice = phase_not_in_force(loaded.tables.get("rollout", {}), folder=config.parent)
+        if notice is not None:
+            print(f"rapidjws serve: {notice}", file=sys.stderr, flush=True)
         status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded))
     except RapidJWSError as refused:
         print(f"rapidjws serve: {refused}", file=sys.stderr)

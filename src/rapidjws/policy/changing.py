@@ -250,7 +250,7 @@ def rollback_edit(
         canary = now.canary_percent < 100
         milder = now.before if canary else neighbour(now.phase, -1) if to is None else now.before
         phase = checked_phase(milder if to is None else to)
-        is_there = to is not None and phase == now.phase and not canary
+        is_there = to is not None and phase == now.phase
         if is_there and _capped(plan, key, now) == plan:
             return plan, None  # asked for again after a fault
         if _rank(phase) >= _rank(now.phase) and not is_there:

@@ -13,8 +13,8 @@ from rapidjws.policy.guardrails import GuardRails
 from rapidjws.policy.partner import Partner, checked_when_s
 from rapidjws.policy.rollout import Rollout, first_plan
 from rapidjws.policy.shadow import Shadow
-from rapidjws.policy.stages import checked_phase
-from rapidjws.policy.state import MemoryState, PlanState, StateFolder
+from rapidjws.policy.stages import PHASES, checked_phase
+from rapidjws.policy.state import PLAN_FILE, MemoryState, PlanState, StateFolder, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,6 +139,31 @@ def rollout_from(
         unattributed=section.get("unattributed", "strictest" if for_reading else None),
         partners_named=partners_named,
         case_insensitive_routes=section.get("case_insensitive_routes", False),
+    )
+
+
+def phase_not_in_force(section: Mapping[str, Any], *, folder: Path) -> str | None:
+    """Return in words that a configured phase is stricter than the plan that is kept, or None.
+
+    ``phase`` begins a rollout, and promotions go on from there: who writes a stricter one into the file later
+    would believe it in force.
+
+    Args:
+        section: The table ``rollout``.
+        folder: What paths are relative to.
+    """
+    kept, phase = section.get("state"), section.get("phase")
+    if kept is None or phase is None:
+        return None
+    try:
+        found = read_plan(folder / kept / PLAN_FILE)[0].find(None, None)[1].phase_for(None)
+    except Exception:  # there is none yet, or the start will say what is wrong with it
+        return None
+    if PHASES.index(checked_phase(phase)) <= PHASES.index(found):
+        return None
+    return (
+        f"rollout.phase says {phase}, but only begins a rollout: {kept} holds {found} for everyone; "
+        f"'rapidjws rollout promote' makes it stricter"
     )
 
 

@@ -38,7 +38,7 @@ VERSION: Final = 1
 LOOK_S: Final = 0.2
 """Seconds between looks at the folder, for what came without the counter: a restore, a writer that died."""
 
-_PLAN: Final = "plan.json"
+PLAN_FILE: Final = "plan.json"
 _COPY: Final = "plan.copy.json"
 _HISTORY: Final = "history.jsonl"
 _BROKEN: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
@@ -176,7 +176,7 @@ class StateFolder:
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._exclusively():
-                if not any(os.path.lexists(self._path / name) for name in (_PLAN, _COPY)):
+                if not any(os.path.lexists(self._path / name) for name in (PLAN_FILE, _COPY)):
                     if self._written():  # to begin anew would end enforcement without a word
                         raise error_for(
                             "configuration_invalid", "rollout.state", "plan.json", "a history only"
@@ -185,7 +185,7 @@ class StateFolder:
                     self._copy(initial, None)
                 self._counter = SharedCounter(self._path)
                 self._seen = self._counter.value()
-                self._signature = _files.signature(self._path / _PLAN)
+                self._signature = _files.signature(self._path / PLAN_FILE)
                 self._plan = self._read()[0]
         except _BROKEN as fault:
             raise _unusable("a folder with a plan", fault) from None
@@ -238,7 +238,7 @@ class StateFolder:
         return self.sync()
 
     def _edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> None:
-        for name in (_PLAN, _COPY):
+        for name in (PLAN_FILE, _COPY):
             _files.remove_leftovers(self._path / name)
         before, last = self._read_to_change()
         unended = last if last is not None and last not in self._written() else None
@@ -292,13 +292,13 @@ class StateFolder:
         """See what came without the counter: a plan restored, or replaced by a writer that died."""
         self._looked_s = monotonic()
         self._counter.attach()
-        if _files.signature(self._path / _PLAN) != self._signature:
+        if _files.signature(self._path / PLAN_FILE) != self._signature:
             self._reload()
 
     def _reload(self) -> None:
         with self._lock:
             self._seen = self._counter.value()  # a plan that cannot be read is not read again at each call
-            signature = _files.signature(self._path / _PLAN)
+            signature = _files.signature(self._path / PLAN_FILE)
             try:
                 self._plan = self._read()[0]
                 self._signature = signature
@@ -308,7 +308,7 @@ class StateFolder:
     def _read(self) -> tuple[Plan, Change | None]:
         """Return the plan and the change that made it, from the copy where the plan is damaged."""
         try:
-            return read_plan(self._path / _PLAN)
+            return read_plan(self._path / PLAN_FILE)
         except (*_BROKEN, RapidJWSError) as fault:
             if isinstance(fault, RapidJWSError) and fault.place == _NEWER:
                 raise
@@ -319,7 +319,7 @@ class StateFolder:
 
         What is damaged is put aside first. A plan of another version of this package is left alone.
         """
-        for name in (_PLAN, _COPY):
+        for name in (PLAN_FILE, _COPY):
             try:
                 found = read_plan(self._path / name)
             except FileNotFoundError:
@@ -337,7 +337,7 @@ class StateFolder:
         octets = _octets_of(plan, entry)
         if len(octets) > STATE_MAX_BYTES:  # in force it would be the last that any worker reads
             raise error_for("configuration_invalid", "rollout.state", _PLAN_BOUND, f"{len(octets)} bytes")
-        _files.replace(self._path / _PLAN, octets)
+        _files.replace(self._path / PLAN_FILE, octets)
 
     def _copy(self, plan: Plan, entry: Change | None) -> None:
         _files.replace(self._path / _COPY, _octets_of(plan, entry))
