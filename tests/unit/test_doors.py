@@ -288,6 +288,17 @@ def test_route_and_partner_reach_the_rollout(door: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "cookies",
+    ["session=a; session =b", "session=a;session\t=b", "session =a; session=a", "session=a; session="],
+)
+def test_two_cookies_are_two_however_their_names_are_spaced(cookies: str) -> None:
+    """Frameworks strip the spaces after a cookie's name: the application could read the other one."""
+    jar = TokenPlace(cookie="session")
+    assert jar.token([cookies.encode()]) is AMBIGUOUS
+    assert jar.token([b"session =a; sessions=b"]) == b"a"
+
+
 @DOORS
 def test_token_from_header_and_cookie(door: Any) -> None:
     """A named header and a cookie carry tokens as well, and nothing else does."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rapidjws import Engine, Issuer, Rejected, TokenCache
 from rapidjws.engine.revocations import Revocation
-from rapidjws.errors import PolicyRefused, RapidJWSError
+from rapidjws.errors import DependencyUnavailable, PolicyRefused, RapidJWSError
+from rapidjws.keys import RevocationFile
 from rapidjws.testing import FakeIssuer
 
 NOW = int(time.time())
@@ -140,3 +142,17 @@ def test_the_error_is_a_policy_refusal() -> None:
     with pytest.raises(PolicyRefused) as refused:
         engine.verify(ES.token(ES.claims(NOW)))
     assert refused.value.outcome == "deny"
+
+
+def test_a_list_that_nobody_could_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A revocation that makes the list too large fails, and the list stays readable."""
+    store = RevocationFile(tmp_path / "revoked.json")
+    store.add(Revocation(jti="a"))
+    monkeypatch.setattr(
+        "rapidjws.keys.revocation.FILE_MAX_BYTES", (tmp_path / "revoked.json").stat().st_size + 9
+    )
+    with pytest.raises(DependencyUnavailable):
+        store.add(Revocation(jti="b"))
+    assert [one.jti for one in RevocationFile(tmp_path / "revoked.json").load()] == ["a"]

@@ -103,6 +103,6 @@ def _cookies(values: list[bytes], name: bytes) -> list[bytes]:
     for value in values:
         for pair in value.split(b";"):
             key, equals, content = pair.strip(b" \t").partition(b"=")
-            if equals and key == name:
+            if equals and key.rstrip(b" \t") == name:  # as frameworks read it: a second one must be seen
                 found.append(content)
     return found

@@ -110,7 +110,10 @@ class RevocationFile:
                 before = self.load()
                 after = change(before)
                 rows = [one.as_dict() for one in after]
-                _files.replace(self.path, json.dumps({"revocations": rows}, indent=1).encode())
+                octets = json.dumps({"revocations": rows}, indent=1).encode()
+                if len(octets) > FILE_MAX_BYTES:  # nobody could read it: all would go by the old list
+                    raise unavailable("revocations.file: too large")
+                _files.replace(self.path, octets)
                 self._existed = True
         except OSError:
             raise unavailable("revocations.file") from None
