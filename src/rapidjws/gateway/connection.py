@@ -24,6 +24,11 @@ CHUNK_FRAMING_BYTES: Final = 16
 """A chunk's size and line ends, without extensions (RFC 9112 s.7.1)."""
 
 
+DRAIN_REST_S: Final = 1.0
+"""How long a connection must be at rest until draining closes it: on one in use, the next request may be on
+its way already, and is answered with ``Connection: close`` instead."""
+
+
 class Listening:
     """Hold what all connections of a listener share, in one worker."""
 
@@ -39,7 +44,7 @@ class Listening:
             connection.expire(now_s)
 
     def drain(self) -> None:
-        """Close connections without a request under way, and take no more."""
+        """Close connections at rest, and take no more."""
         self.draining = True
         for connection in tuple(self.connections):
             connection.drain()
@@ -162,8 +167,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def drain(self) -> None:
-        """Close a connection without a request under way."""
-        if not self._busy and not self._under_way:
+        """Close a connection at rest; one that was just used gets time for a request on its way."""
+        rest_s = min(DRAIN_REST_S, self._listening.settings.drain_s / 4)
+        if not self._busy and not self._under_way and self._loop.time() - self._since_s >= rest_s:
             self.close()
 
     def close(self) -> None:

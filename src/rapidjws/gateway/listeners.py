@@ -64,11 +64,27 @@ class ListeningSockets:
     kept: list[socket.socket | int] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
-    def close(self) -> None:
-        """Remove the Unix sockets, and let go of every address."""
+    def stop_listening(self) -> None:
+        """Have what workers share answer only while they listen, and keep every address from others.
+
+        Whoever connects to a socket that nobody accepts from would wait, and be reset at the end.
+        """
+        self._remove_paths()
+        for worker in self.workers:
+            if worker.admin is not None:
+                worker.admin.close()
+            if not worker.own:
+                worker.public.close()
+
+    def _remove_paths(self) -> None:
         for path in self.paths:
             with contextlib.suppress(OSError):
                 os.unlink(path)
+        self.paths.clear()
+
+    def close(self) -> None:
+        """Remove the Unix sockets, and let go of every address."""
+        self._remove_paths()
         for one in {worker.public for worker in self.workers} | {worker.admin for worker in self.workers}:
             if one is not None:
                 one.close()

@@ -257,6 +257,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Let each worker finish what it began, and end those that do not."""
+        self._sockets.stop_listening()
         running = [worker for worker in self._workers if worker.pid]
         for worker in running:
             os.kill(worker.pid, signal.SIGTERM)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from rapidjws.gateway.protocol import Public, SidecarProtocol
 from rapidjws.gateway.startup import wait_for_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rapidjws.gateway.board import Board
     from rapidjws.gateway.connection import Listening
     from rapidjws.gateway.listeners import Sockets
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 FLUSH_S: Final = 2.0
 BACKLOG: Final = 2048
+LOOK_S: Final = 0.02
+"""How often a worker that drains looks at its connections, in seconds."""
+
 SWITCH_S: Final = 0.0005
 """Longest time that a thread beside the loop keeps the interpreter from it, in seconds, between two of its
 steps: what is written and read there is not to be seen in the times of decisions."""
@@ -120,8 +126,8 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
                 await call_on_thread(public.rollout.evidence.flush)
         except Exception:  # no thread, no memory, no disk: what is due is due again; requests go on
             _log.exception("what a worker does from time to time could not be done")
-    for server in servers:
-        server.close()
+    for listener in servers:
+        await listener.close()
     await _drain(listening, grpc, loop.time() + public.settings.drain_s)
 
 
@@ -151,10 +157,35 @@ def _say(status: int, line: str) -> None:
         os.write(status, (" ".join(line.split()) + "\n").encode("utf-8", "backslashreplace"))
 
 
-async def _listen(protocol: Any, one: Any) -> Any:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A listening socket of a worker, and who answers its connections."""
+
+    protocol: Callable[[], asyncio.Protocol]
+    socket: socket.socket
+    server: asyncio.AbstractServer
+
+    async def close(self) -> None:
+        """Stop listening; connections that the system has already made are taken first, or it resets them."""
+        loop = asyncio.get_running_loop()
+        rest = self.socket.dup()
+        self.server.close()
+        made: list[socket.socket] = []
+        with contextlib.suppress(OSError):
+            while len(made) < BACKLOG:
+                made.append(rest.accept()[0])
+        rest.close()
+        for one in made:
+            one.setblocking(False)
+            with contextlib.suppress(OSError):
+                await loop.connect_accepted_socket(self.protocol, one)
+
+
+async def _listen(protocol: Callable[[], asyncio.Protocol], one: socket.socket) -> Listener:
     one.setblocking(False)
     loop = asyncio.get_running_loop()
-    return await loop.create_server(protocol, sock=one, backlog=BACKLOG)
+    server = await loop.create_server(protocol, sock=one, backlog=BACKLOG)
+    return Listener(protocol=protocol, socket=one, server=server)
 
 
 async def _start_grpc(public: Public) -> Any:
@@ -170,11 +201,14 @@ async def _start_grpc(public: Public) -> Any:
 async def _drain(listening: list[Listening], grpc: Any, end_s: float) -> None:
     """Let requests under way end, until a moment of the loop's clock."""
     loop = asyncio.get_running_loop()
+    for one in listening:
+        one.draining = True
     stopping = None if grpc is None else loop.create_task(grpc.stop(max(0.0, end_s - loop.time())))
     while any(one.connections for one in listening) and loop.time() < end_s:
+        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(0)  # lets the loop read what came meanwhile: its connection is not at rest
         for one in listening:
             one.drain()
             one.sweep(loop.time())
-        await asyncio.sleep(0.02)
     if stopping is not None:
         await stopping
