@@ -12,109 +12,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from gates import COMMAND, GONE, ISSUER, bearer, exchange, free_port, get, token, write_config, write_keys
+from gates import COMMAND, GONE, bearer, exchange, free_port, get
+from sidecar_process import WAIT_S, Service, alive, configured, is_good, served, until
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-WAIT_S = 90.0
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition holds, and return what it gave."""
-    end_s = time.monotonic() + WAIT_S
-    while not (found := condition()):
-        assert time.monotonic() < end_s, what
-        time.sleep(0.02)
-    return found
-
-
-class Service:
-    """A ``rapidjws serve`` in a process of its own, with what it wrote."""
-
-    def __init__(self, folder: Path, arguments: list[str], **popen: Any) -> None:
-        self.log = folder / f"log{len(list(folder.glob('log*')))}"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*COMMAND, "serve", *arguments], stderr=log, **popen)
-
-    def text(self) -> str:
-        """Return what it wrote so far."""
-        return self.log.read_text("utf-8")
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait for a line of its log."""
-        found = until(
-            lambda: re.search(pattern, self.text()) or (self.process.poll() is not None and "ended"), pattern
-        )
-        assert not isinstance(found, str), f"ended before {pattern!r}: {self.text()}"
-        return found
-
-    def workers(self) -> list[int]:
-        """Return the process ids of its workers."""
-        return children_of(self.process.pid)
-
-    def end(self) -> int:
-        """End it, and return its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(60)
-        finally:
-            self.process.kill()
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the children of a process."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def configured(folder: Path, listen: str, workers: int = 2, **server: Any) -> Path:
-    """Write a configuration with one issuer whose keys lie in a file."""
-    write_keys(folder)
-    issuer = {
-        "iss": ISSUER.iss,
-        "jwks_file": "jwks.json",
-        "algorithms": ["ES256"],
-        "audience": "https://api.example",
-    }
-    return write_config(
-        folder,
-        [issuer],
-        rollout={"state": "state", "phase": "enforcement"},
-        partners=[{"name": "ready", "issuers": [ISSUER.iss]}],
-        server={"listen": listen, "workers": workers, "drain_s": 10.0, **server},
-    )
-
-
-@contextlib.contextmanager
-def served(folder: Path, workers: int = 2, **server: Any) -> Iterator[tuple[Service, int]]:
-    """Run a sidecar until it says that it serves; give it and its port."""
-    port = free_port()
-    service = Service(folder, ["--config", str(configured(folder, f"127.0.0.1:{port}", workers, **server))])
-    try:
-        service.wait_for(rf"rapidjws serve: 127\.0\.0\.1:{port}, {workers} workers")
-        yield service, port
-    finally:
-        service.end()
-
-
-def is_good(port: int) -> bool:
-    """Return whether a good token gets 200."""
-    return get(port, bearer(token()), "/verify")[0] == 200
 
 
 @pytest.mark.parametrize("workers", [2, 8])
@@ -144,77 +51,6 @@ def test_N1_workers_end_when_their_supervisor_is_gone(
         service.process.wait(30)
         until(lambda: not any(alive(pid) for pid in pids), "workers outlive their supervisor")
         until(lambda: is_free(port), "the port is still held")
-
-
-def test_sigquit_drains_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """SIGQUIT ends a worker, and the whole sidecar, like SIGTERM: status 0, and no socket stays."""
-    admin = tmp_path / "admin.sock"
-    with served(tmp_path, admin_listen=f"unix:{admin}") as (service, _):
-        worker = service.workers()[0]
-        os.kill(worker, signal.SIGQUIT)
-        service.wait_for(rf"\(process {worker}\) ended with status 0")
-        service.wait_for("serves again")
-        pids = service.workers()
-        service.process.send_signal(signal.SIGQUIT)
-        assert service.process.wait(60) == 0
-    assert [pid for pid in pids if alive(pid)] == []
-    assert not admin.exists()
-
-
-REQUEST = b"GET /verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n"
-
-
-def connect(where: int | Path) -> socket.socket:
-    """Return a connection to a port of this machine, or to a Unix socket."""
-    if isinstance(where, int):
-        return socket.create_connection(("127.0.0.1", where), WAIT_S)
-    link = socket.socket(socket.AF_UNIX)
-    link.settimeout(WAIT_S)
-    link.connect(str(where))
-    return link
-
-
-def answer_of(link: socket.socket) -> bytes:
-    """Return all that comes until the end; a reset raises."""
-    found = b""
-    while piece := link.recv(65536):
-        found += piece
-    return found
-
-
-@pytest.mark.parametrize("transport", ["tcp", "unix"])
-@pytest.mark.parametrize("whole", [True, False])
-def test_draining_fails_no_request(tmp_path: Path, transport: str, whole: bool) -> None:
-    """What was connected or sent before a worker, or the sidecar, stopped listening is answered, not reset.
-
-    The worker stands still meanwhile, so all of it still waits in the system when SIGTERM comes.
-    """
-    path = tmp_path / "public.sock"
-    with contextlib.ExitStack() as stack:
-        if transport == "tcp":
-            service, where = stack.enter_context(served(tmp_path, 1))
-        else:
-            where = path
-            service = Service(tmp_path, ["--config", str(configured(tmp_path, f"unix:{path}", 1))])
-            stack.callback(service.end)
-            service.wait_for("1 workers")
-        (worker,) = service.workers()
-        octets = REQUEST % token().encode()
-        used = [stack.enter_context(connect(where)) for _ in range(8)]
-        for link in used:
-            link.sendall(octets)
-            assert link.recv(65536).startswith(b"HTTP/1.1 200")
-        os.kill(worker, signal.SIGSTOP)
-        fresh = [stack.enter_context(connect(where)) for _ in range(32)]
-        for link in used + fresh:
-            link.sendall(octets)
-        os.kill(service.process.pid if whole else worker, signal.SIGTERM)
-        if whole and transport == "unix":  # nobody new waits for workers that take no more
-            until(lambda: not path.exists(), "the socket stays")
-        os.kill(worker, signal.SIGCONT)
-        answers = [answer_of(link) for link in used + fresh]
-        assert [one[:12] for one in answers] == [b"HTTP/1.1 200"] * 40
-    assert service.process.returncode == 0
 
 
 def is_free(port: int) -> bool:

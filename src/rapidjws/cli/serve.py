@@ -10,6 +10,7 @@ import typer
 
 from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.gateway.event_lines import EventLines
 from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.server import Served
 from rapidjws.gateway.server import serve as serve_workers
@@ -74,7 +75,7 @@ def load(path: Path, loaded: LoadedConfig | None = None) -> Served:
         loaded: What was read of it before the workers were forked.
     """
     from rapidjws.policy.config import ConfigFile
-    from rapidjws.policy.relay import Relay
+    from rapidjws.policy.relay import Relay, both
     from rapidjws.policy.sections import key_sources_of, rollout_from, shadow_from
 
     relay = Relay()
@@ -89,10 +90,13 @@ def load(path: Path, loaded: LoadedConfig | None = None) -> Served:
         key_sources=key_sources_of(config.issuer_tables),
         partners_named="partner_header" in (config.section("server") or {}),
     )
-    relay.hand_to(rollout.note)
+    lines = EventLines()
+    relay.hand_to(both(rollout.note, lines))
     engine.rollout = rollout
     config.watch()
-    return Served(engine=engine, rollout=rollout, reload=config.reload, sources=lambda: _told(config))
+    return Served(
+        engine=engine, rollout=rollout, reload=config.reload, sources=lambda: _told(config), lines=lines
+    )
 
 
 def _told(config: ConfigFile) -> dict[str, Invalidated]:

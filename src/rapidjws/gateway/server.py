@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.gateway.event_lines import EventLines
 from rapidjws.gateway.listeners import listening_sockets
 from rapidjws.gateway.supervisor import EXIT_CONFIGURATION, Supervisor
 from rapidjws.gateway.systemd import activated_sockets
@@ -40,12 +41,14 @@ class Served:
         rollout: Its policy.
         reload: Reads the configuration again, whole or not at all.
         sources: iss -> key source, as configured now.
+        lines: Says what happens around keys, stores and the configuration.
     """
 
     engine: Engine
     rollout: Rollout
     reload: Callable[[], None] = _nothing
     sources: Callable[[], Mapping[str, Invalidated]] = field(default=dict)
+    lines: EventLines = field(default_factory=EventLines)
 
 
 def _check_extras(settings: ServerSettings) -> None:

@@ -67,6 +67,7 @@ class Shared(Listening):
         self._following: Task[None] | None = None
         self._taking = threading.Lock()
         self._config_refused = False
+        self._faults: frozenset[str] = frozenset()
         self._warm: object = None
         self.say: Callable[[str], None] = _to_stderr
         """Writes one line for the operator."""
@@ -153,6 +154,14 @@ class Shared(Listening):
         table = self.engine._snapshot.table
         if table is not self._warm and not self.engine.preheat(PREHEATED):
             self._warm = table
+
+    def report(self) -> None:
+        """Write what the rollout's folder cannot be used for, once, and that it is over."""
+        before, self._faults = self._faults, self.rollout.faults
+        for line in sorted(self._faults - before):
+            self.say(line)
+        for line in sorted(before - self._faults):
+            self.say(f"over: {line}")
 
     def _take_over(self) -> None:
         """Take over each kind of change; one that fails holds up no other, and is tried again when due."""

@@ -7,6 +7,7 @@ refused with a line: restart, or let systemd hold the socket. Without supervisor
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -36,6 +37,9 @@ STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 PASSED: Final = (*STOPPING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
 TICK_S: Final = 0.25
+SAME_LINE_S: Final = 60.0
+"""How long a line of a worker is not written again, in seconds: all workers find the same fault."""
+
 KILLED_AFTER_S: Final = 2.0
 """Beyond ``drain_s``, what a worker has until it is killed."""
 
@@ -71,7 +75,7 @@ class Supervisor:
         self._served = False  # whether all workers served at some time
         self._status = 0
         self._reloaded_by: tuple[int, float] | None = None
-        self._written: set[str] = set()
+        self._written: dict[str, float] = {}  # a worker's line -> when it was written
         self._watchdog_s = systemd.watchdog_interval_s()
         self._pinged_s = 0.0
 
@@ -141,9 +145,11 @@ class Supervisor:
             return
         if not pid:
             os.close(status)
+            os.set_blocking(status_end, False)  # a line is lost rather than a worker held up
             self._become_worker(worker.sockets, status_end)
         os.close(status_end)
         os.set_blocking(status, False)
+        worker.rest = b""
         worker.pid, worker.status, worker.ready, worker.begun_s = pid, status, False, time.monotonic()
 
     def _become_worker(self, sockets: Sockets, status: int) -> None:
@@ -217,10 +223,14 @@ class Supervisor:
                     f"started again in {delay_s:.1f} s (restart {restarts})")  # fmt: skip
 
     def _repeat(self, worker: WorkerProcess) -> None:
-        """Write what a worker said of a fault; each finds the same one, which is written once."""
+        """Write what a worker said; each finds the same fault, which is written once a minute at most."""
+        now_s = time.monotonic()
         for line in worker.words:
-            if line not in self._written:
-                self._written.add(line)
+            if now_s - self._written.get(line, -math.inf) >= SAME_LINE_S:
+                self._written = {
+                    old: at_s for old, at_s in self._written.items() if now_s - at_s < SAME_LINE_S
+                }
+                self._written[line] = now_s
                 say(line)
         worker.words.clear()
 

@@ -18,6 +18,7 @@ from rapidjws.gateway.admin import Admin, AdminProtocol
 from rapidjws.gateway.metrics import Metrics
 from rapidjws.gateway.protocol import Public, SidecarProtocol
 from rapidjws.gateway.startup import wait_for_keys
+from rapidjws.gateway.worker_processes import LINE_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +82,11 @@ def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sock
 
     sys.setswitchinterval(SWITCH_S)
     index = sockets.index
+    logging.basicConfig(format=f"rapidjws serve: worker {index}: %(message)s", level=logging.WARNING)
     public = Public(served, settings, parent.board, index=index, seen=seen)
     public.metrics = Metrics(public, parent.counters, parent.heartbeats.restarts)
     public.say = partial(_say, parent.status)
+    served.lines.attach(public.say)
     served.rollout.defer(parent.counters.of_worker(index).count)
     loop = uvloop.new_event_loop()
     try:
@@ -124,6 +127,7 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
             if loop.time() - flushed_s >= FLUSH_S:
                 flushed_s = loop.time()
                 await call_on_thread(public.rollout.evidence.flush)
+                public.report()
         except Exception:  # no thread, no memory, no disk: what is due is due again; requests go on
             _log.exception("what a worker does from time to time could not be done")
     for listener in servers:
@@ -154,7 +158,8 @@ def _end_alone(loop: asyncio.AbstractEventLoop, life: int, stop: asyncio.Event) 
 def _say(status: int, line: str) -> None:
     """Hand one line to the supervisor, which writes it once though every worker finds the same."""
     with contextlib.suppress(OSError):
-        os.write(status, (" ".join(line.split()) + "\n").encode("utf-8", "backslashreplace"))
+        octets = " ".join(line.split()).encode("utf-8", "backslashreplace")
+        os.write(status, octets[: LINE_MAX_BYTES - 1] + b"\n")  # so much is written whole or not at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

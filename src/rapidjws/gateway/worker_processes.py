@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 30.0
+LINES_KEPT: Final = 64
+LINE_MAX_BYTES: Final = 4096
 STEADY_S: Final = 10.0
 """A worker that lived so long starts at once when it ends, and its back-off begins anew."""
 
@@ -77,7 +79,8 @@ class WorkerProcess:
     begun_s: float = 0.0
     due_s: float = 0.0
     failures: int = 0
-    words: deque[str] = field(default_factory=lambda: deque(maxlen=4))
+    words: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
+    rest: bytes = b""
 
     def back_off(self, now_s: float) -> float:
         """Set when the worker is started again, and return in how many seconds that is."""
@@ -100,7 +103,9 @@ class WorkerProcess:
             self.status = -1
             return False
         became_ready = False
-        for line in octets.decode("utf-8", "replace").splitlines():
+        *lines, self.rest = (self.rest + octets).split(b"\n")
+        self.rest = self.rest[:LINE_MAX_BYTES]
+        for line in (one.decode("utf-8", "replace") for one in lines):
             if line == "ready":
                 became_ready = not self.ready
                 self.ready = True

@@ -7,7 +7,6 @@ the counts' lock while a file is written.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import json
 import os
 import sys
@@ -66,12 +65,15 @@ class Evidence:
         "_flushed_by_caller",
         "_lock",
         "_writing",
+        "fault",
     )
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files = None if folder is None else EvidenceFiles(folder)
         self._counter: Counter | None = None
         self._flushed_by_caller = False
+        self.fault: str | None = None
+        """Why the last ``flush`` could not write, or None."""
         self._begin()
         if sys.platform != "win32":
             os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
@@ -141,13 +143,17 @@ class Evidence:
             return
         begun_s = monotonic()
         self._due_s = begun_s + FLUSH_S  # before the work, so that one thread does it
-        with self._writing, contextlib.suppress(OSError):
-            octets = self._octets()
-            if octets is not None:
-                self._files.put(octets)
-            if begun_s - self._compacted_s >= COMPACT_S:
-                self._compacted_s = begun_s
-                self._files.compact()
+        with self._writing:
+            try:
+                octets = self._octets()
+                if octets is not None:
+                    self._files.put(octets)
+                if begun_s - self._compacted_s >= COMPACT_S:
+                    self._compacted_s = begun_s
+                    self._files.compact()
+                self.fault = None
+            except OSError as fault:
+                self.fault = fault.strerror or type(fault).__name__
         self._due_s = max(self._due_s, begun_s + FLUSH_SHARE * (monotonic() - begun_s))
 
     def _octets(self) -> bytes | None:

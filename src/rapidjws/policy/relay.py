@@ -34,3 +34,13 @@ class Relay:
         kept, self._kept = self._kept, []
         for event in kept:
             tell(listener, event)
+
+
+def both(first: Recorder, second: Recorder) -> Recorder:
+    """Return a listener that hands each event to two; one's fault keeps nothing from the other."""
+
+    def listen(event: Event, /) -> None:
+        tell(first, event)
+        tell(second, event)
+
+    return listen

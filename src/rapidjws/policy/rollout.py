@@ -319,6 +319,16 @@ class Rollout(RolloutChanges):
         if isinstance(self.state, StateFolder):
             self.state.sync()
 
+    @property
+    def faults(self) -> frozenset[str]:
+        """Return what the rollout's folder could not be used for when it was used last, each in a line."""
+        found = set()
+        if isinstance(self.state, StateFolder) and self.state.fault is not None:
+            found.add(f"the rollout's plan is not read, the one of before holds: {self.state.fault}")
+        if self.evidence.fault is not None:
+            found.add(f"the rollout's evidence is not written: {self.evidence.fault}")
+        return frozenset(found)
+
     def note(self, event: Event) -> None:
         """Take note of how a key source's fetches go: hand this to it as ``events``."""
         self.evidence.count_fetch(event, int(self._clock()))

@@ -166,13 +166,13 @@ class StateFolder:
     """
 
     __slots__ = ("__weakref__", "_counter", "_is_deferred", "_lock", "_looked_s", "_path", "_plan",
-                 "_seen", "_signature")  # fmt: skip
+                 "_seen", "_signature", "fault")  # fmt: skip
 
     def __init__(self, path: str | os.PathLike[str], initial: Plan) -> None:
         self._path = Path(path)
-        self._lock = threading.Lock()
-        self._looked_s = monotonic()
+        self._lock, self._looked_s = threading.Lock(), monotonic()
         self._is_deferred = False
+        self.fault: str | None = None  # why the plan was not read when it was looked at last
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._exclusively():
@@ -300,10 +300,10 @@ class StateFolder:
             self._seen = self._counter.value()  # a plan that cannot be read is not read again at each call
             signature = _files.signature(self._path / PLAN_FILE)
             try:
-                self._plan = self._read()[0]
-                self._signature = signature
-            except (*_BROKEN, RapidJWSError):
+                self._plan, self._signature, self.fault = self._read()[0], signature, None
+            except (*_BROKEN, RapidJWSError) as fault:
                 self._signature = None  # but at the next look
+                self.fault = str(_unusable("a folder with a plan", fault).actual)
 
     def _read(self) -> tuple[Plan, Change | None]:
         """Return the plan and the change that made it, from the copy where the plan is damaged."""
