@@ -11,7 +11,8 @@ from plans import A, configured, plan, run, stage
 from rollouts import ISSUER, NOW_S, ask, engine, forged, good, rollout
 
 import rapidjws
-from rapidjws.policy import GuardRails, Partner, StateFolder
+from rapidjws.policy import GuardRails, MemoryState, Partner, StateFolder
+from rapidjws.policy.evidence import Evidence
 from rapidjws.policy.stages import Plan
 
 
@@ -179,3 +180,28 @@ def test_rollbacks_and_promotions_at_once_leave_one_of_both(tmp_path: Path) -> N
     assert last == ("enforcement" if entries[-1].action == "promote" else "warning")
     if entries[-1].action == "rollback":
         assert policy.state.plan().find(None, "/pay/big")[1].phase == "warning"
+
+
+def test_a_promotion_with_all_partners_reads_the_evidence_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each partner is held by its own evidence, and thousands of them are no reason to read it again."""
+    partners = [Partner(name=f"p{number}") for number in range(20)]
+    stages = {("", ""): stage("warning"), **{(one.name, ""): stage("detection") for one in partners}}
+    rails = GuardRails(min_evidence=1)
+    policy = rollout(*partners, state=MemoryState(Plan(stages=stages)), guard_rails=rails)
+    of = engine(policy)
+    for one in partners[:-1]:
+        ask(of, good(), one.name)
+    calls: list[None] = []
+    rows = Evidence.rows
+
+    def counted(evidence: Evidence) -> Any:
+        calls.append(None)
+        return rows(evidence)
+
+    monkeypatch.setattr(Evidence, "rows", counted)
+    with pytest.raises(rapidjws.ConfigurationError, match="partner p19"):
+        policy.promote(by="ann", including_partners=True)
+    assert len(calls) == 1
+    ask(of, good(), "p19")
+    policy.promote(by="ann", including_partners=True)
+    assert len(calls) == 2

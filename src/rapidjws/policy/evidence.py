@@ -22,7 +22,7 @@ from rapidjws.policy.measures import SourceRecord, count_name, safe_name
 from rapidjws.policy.rows import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of, row_members
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
     from rapidjws.engine.seams import Event
@@ -195,6 +195,7 @@ class Evidence:
         *,
         until_s: int | None = None,
         known: Container[str] | None = None,
+        rows: Mapping[RowKey, Row] | None = None,
     ) -> Tally:
         """Return the tally of a partner, or of all, under a route, or all routes.
 
@@ -206,9 +207,10 @@ class Evidence:
             since_s: From when on, seconds since the epoch.
             until_s: Now; hours after it were counted under a wrong clock.
             known: The partners there are; others left the configuration.
+            rows: The rows to look at, for whoever asks about many partners; by default ``rows()``.
         """
         tally = Tally()
-        for (name, path), row in self.rows().items():
+        for (name, path), row in (self.rows() if rows is None else rows).items():
             wanted = (
                 name == partner if partner is not None else bool(name) and (known is None or name in known)
             )

@@ -20,10 +20,11 @@ from rapidjws.policy.routes import route_of
 from rapidjws.policy.stages import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from rapidjws.policy.evidence import Evidence
     from rapidjws.policy.partner import Partner
+    from rapidjws.policy.rows import Row, RowKey
     from rapidjws.policy.state import Change, PlanState
 
 
@@ -123,8 +124,14 @@ class RolloutChanges:
 
     def _held(self, names: Iterable[str | None], route: str, now_s: int) -> RapidJWSError | None:
         """Return why the guard rails hold a promotion, or None."""
+        rows = self.evidence.rows()  # once: with thousands of partners they take seconds to read
+        of_partner: dict[str, dict[RowKey, Row]] = {}
+        for key, row in rows.items():
+            of_partner.setdefault(key[0], {})[key] = row
         for name in names:
-            objections = self.objections(name, route, now_s)
+            objections = self._objections(
+                name, route, now_s, rows if name is None else of_partner.get(name, {})
+            )
             if objections:
                 place = "everyone" if name is None else f"partner {name}"
                 return held_error(objections, f"{place}, route {route}" if route else place)
@@ -141,8 +148,13 @@ class RolloutChanges:
             now_s: Seconds since the epoch; by default the clock's.
         """
         now_s = int(self._clock()) if now_s is None else now_s
+        return self._objections(partner, route, now_s, self.evidence.rows())
+
+    def _objections(
+        self, partner: str | None, route: str, now_s: int, rows: Mapping[RowKey, Row]
+    ) -> tuple[Objection, ...]:
         window, day = (
-            self.evidence.tally(partner, route, now_s - span_s, until_s=now_s, known=self.partners)
+            self.evidence.tally(partner, route, now_s - span_s, until_s=now_s, known=self.partners, rows=rows)
             for span_s in (self.guard_rails.window_s, DAY_S)
         )
         return self.guard_rails.objections(window, last_day=day.total, now_s=now_s)
