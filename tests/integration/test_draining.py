@@ -86,3 +86,12 @@ def test_draining_fails_no_request(tmp_path: Path, transport: str, whole: bool) 
         answers = [answer_of(link) for link in used + fresh]
         assert [one[:12] for one in answers] == [b"HTTP/1.1 200"] * 40
     assert service.process.returncode == 0
+
+
+def test_a_sidecar_that_ended_leaves_no_shared_memory_behind(tmp_path: Path) -> None:
+    """What its workers share through /dev/shm is there while they serve, and gone with the last of them."""
+    with served(tmp_path, 2):
+        found = (tmp_path / "state").stat()
+        memory = Path("/dev/shm") / f"rapidjws-{found.st_dev:x}-{found.st_ino:x}"
+        assert memory.exists()
+    assert not memory.exists()

@@ -156,3 +156,29 @@ def test_a_list_that_nobody_could_read_is_not_written(
     with pytest.raises(DependencyUnavailable):
         store.add(Revocation(jti="b"))
     assert [one.jti for one in RevocationFile(tmp_path / "revoked.json").load()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"revocations": [', "JSONDecodeError"),
+        ("", "JSONDecodeError"),
+        ("{}", "KeyError"),
+        ('{"revocations": [{"colour": "red"}]}', "cannot read"),
+        (None, "no file any more"),
+    ],
+)
+def test_a_revocation_file_that_is_not_read_says_why(tmp_path: Path, text: str | None, found: str) -> None:
+    """An operator must know whether to restore a file, to mount a disk or to change a mode."""
+    path = tmp_path / "revocations.json"
+    store = RevocationFile(path)
+    store.add(Revocation(kid="a"))
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(DependencyUnavailable, match=found):
+        store.load()
+
+
+def test_a_revocation_that_is_not_kept_says_why(tmp_path: Path) -> None:
+    """A folder that is not there, or a full disk, is named."""
+    with pytest.raises(DependencyUnavailable, match="No such file or directory"):
+        RevocationFile(tmp_path / "absent" / "revocations.json").add(Revocation(kid="a"))

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.engine.worker_pool import call_on_thread
-from rapidjws.errors import ConfigurationError, RapidJWSError
+from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError, error_for
 from rapidjws.gateway.connection import Connection, Listening, head_of
 from rapidjws.policy.stages import checked_phase
 from rapidjws.policy.state import MemoryState, plan_members
@@ -170,7 +170,12 @@ class AdminActions:
         return engine
 
     def _revoke(self, found: dict[str, Any]) -> None:
-        self._revocations_kept().revoke(**found)
+        engine = self._revocations_kept()
+        try:
+            engine.revoke(**found)
+        except DependencyUnavailable as fault:
+            expected = "a store that keeps it; it holds in one worker only, ask again"
+            raise error_for(fault.code, fault.place, expected, fault.actual) from None
 
     def _unrevoke(self, found: dict[str, Any]) -> None:
         engine = self._revocations_kept()

@@ -19,6 +19,7 @@ from rapidjws.gateway.metrics import Metrics
 from rapidjws.gateway.protocol import Public, SidecarProtocol
 from rapidjws.gateway.startup import wait_for_keys
 from rapidjws.gateway.worker_processes import LINE_MAX_BYTES
+from rapidjws.policy.revision import release_counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,7 @@ def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sock
         loop.run_until_complete(_run(public, sockets, parent))
     finally:
         served.rollout.evidence.flush()
+        release_counters()
         loop.close()
     return 0
 

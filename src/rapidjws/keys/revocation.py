@@ -24,9 +24,18 @@ FILE_MAX_BYTES: Final = 64 * 1024 * 1024
 POLL_S: Final = 0.5
 
 
-def unavailable(place: str) -> RapidJWSError:
-    """Return the error for a store that does not answer."""
-    return error_for("revocation_store_unavailable", place)
+def unavailable(place: str, expected: str | None = None, actual: str | None = None) -> RapidJWSError:
+    """Return the error for a store that does not answer, with what was expected of it and what was found."""
+    return error_for("revocation_store_unavailable", place, expected, actual)
+
+
+def _unreadable(actual: str) -> RapidJWSError:
+    return unavailable("revocations.file", "a whole list of revocations; restore it", actual)
+
+
+def _reason(fault: BaseException) -> str:
+    """Return why a file cannot be used: the system's word, or the kind of fault; nothing of what it holds."""
+    return (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
 
 
 def revocation_from(fields: Any) -> Revocation | None:
@@ -71,13 +80,13 @@ class RevocationFile:
             found = [revocation_from(row) for row in rows]
         except FileNotFoundError:
             if self._existed:  # a list that vanished lifts nothing
-                raise unavailable("revocations.file") from None
+                raise _unreadable("no file any more") from None
             return ()
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            raise unavailable("revocations.file") from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
+            raise _unreadable(_reason(fault)) from None
         self._existed = True
         if None in found:  # a revocation that cannot be read must not be lost silently
-            raise unavailable("revocations.file")
+            raise _unreadable("a revocation that this version cannot read")
         return [one for one in found if one is not None]
 
     def add(self, revocation: Revocation) -> None:
@@ -115,8 +124,8 @@ class RevocationFile:
                     raise unavailable("revocations.file: too large")
                 _files.replace(self.path, octets)
                 self._existed = True
-        except OSError:
-            raise unavailable("revocations.file") from None
+        except OSError as fault:
+            raise unavailable("revocations.file", "a file to write", _reason(fault)) from None
         self._tell()  # others may have changed it before us, and nobody looked since
 
     def _tell(self) -> None:
@@ -125,7 +134,9 @@ class RevocationFile:
         fault = self._listeners.call()
         self._told, self._is_behind = told, fault is not None
         if fault is not None:
-            detail = fault.code if isinstance(fault, RapidJWSError) else type(fault).__name__
+            detail = type(fault).__name__
+            if isinstance(fault, RapidJWSError):
+                detail = str(fault.actual or fault.code)
             tell(self._events, Event(name="revocations_unreadable", detail=detail))
 
     def _look(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import weakref
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,15 @@ from rapidjws import _files, _locks
 COUNTER_BYTES: Final = 8
 MEMORY: Final = Path("/dev/shm")
 _ATTEMPTS: Final = 16
+
+
+_open: Final[weakref.WeakSet[SharedCounter]] = weakref.WeakSet()
+
+
+def release_counters() -> None:
+    """Let go of all counters, for a process that ends without cleaning up (``os._exit``)."""
+    for one in tuple(_open):
+        one.close()
 
 
 class SharedCounter:
@@ -37,6 +47,7 @@ class SharedCounter:
         self._descriptor: int | None = None
         self._memory: mmap.mmap | bytearray = bytearray(COUNTER_BYTES)
         self.attach()
+        _open.add(self)
 
     @property
     def is_shared(self) -> bool:
@@ -57,7 +68,7 @@ class SharedCounter:
         if self._descriptor is not None and _locks.is_same(self._descriptor, self._name):
             return
         with contextlib.suppress(OSError):
-            self._let_go()
+            self.close()
             self._descriptor, self._memory = self._opened()
 
     def _opened(self) -> tuple[int, mmap.mmap]:
@@ -80,7 +91,7 @@ class SharedCounter:
             os.close(descriptor)  # its last user removed it meanwhile
         raise FileNotFoundError
 
-    def _let_go(self) -> None:
+    def close(self) -> None:
         """Let the memory go, and remove it where nobody else uses it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
@@ -99,4 +110,4 @@ class SharedCounter:
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
-            self._let_go()
+            self.close()
