@@ -39,7 +39,10 @@ def test_each_issuer_has_its_own_faults_and_what_is_no_news_has_no_line() -> Non
     lines.attach(written.append)
     lines(Event(name="fetch_ok", issuer=ISS))
     lines(Event(name="rotation_lag", issuer=ISS, value=1.0))
+    lines(Event(name="keys_changed", issuer=ISS, value=2))
     assert written == []
+    lines(Event(name="keys_changed", issuer=ISS, value=3))
+    assert written.pop() == f"keys of '{ISS}': 3 in use"
     lines(Event(name="fetch_failed", issuer=ISS, detail="connect"))
     lines(Event(name="fetch_ok", issuer="https://other.example"))
     assert len(written) == 1

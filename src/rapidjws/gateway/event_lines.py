@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KEPT_MAX: Final = 64
 """Most lines that wait for somebody to write them, and most faults that are known at a time."""
 
+ISSUERS_KEPT: Final = 10_000
+
 FAULTS: Final = {
     "fetch_failed": "keys of {issuer} are not fetched ({detail}): those of before hold until they are stale",
     "keys_stale": "keys of {issuer} are stale: its tokens get 503 until it answers",
@@ -42,7 +44,8 @@ NEWS: Final = {
     "config_loaded": ("config_refused", "the configuration is reloaded: {value:.0f} issuers"),
     "last_good_used": (None, "keys of {issuer} are those of last_good_file, {value:.0f} s old"),
 }
-"""Event -> the fault that it ends, and its line; ``fetch_ok`` has one only where there was a fault."""
+"""Event -> the fault that it ends, and its line; ``fetch_ok``, and the first keys of an issuer, have one only
+where there was a fault."""
 
 _ENDS: Final = {"fetch_ok": ("fetch_failed", "keys_stale", "swap_failed")}
 
@@ -50,11 +53,12 @@ _ENDS: Final = {"fetch_ok": ("fetch_failed", "keys_stale", "swap_failed")}
 class EventLines:
     """Write a line where a fault begins, changes or ends; give it events as they come."""
 
-    __slots__ = ("_known", "_lock", "_say", "_waiting")
+    __slots__ = ("_known", "_lock", "_say", "_waiting", "_with_keys")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str | None], str] = {}
+        self._with_keys: set[str | None] = set()
         self._say: Say | None = None
         self._waiting: list[str] = []
 
@@ -100,6 +104,9 @@ class EventLines:
             ended, text = NEWS[event.name]
             over = [self._known.pop((name, event.issuer), None)
                     for name in _ENDS.get(event.name, (ended,)) if name is not None]  # fmt: skip
-            if event.name == "fetch_ok" and not any(over):
+            first = event.name == "keys_changed" and event.issuer not in self._with_keys
+            if first and len(self._with_keys) < ISSUERS_KEPT:
+                self._with_keys.add(event.issuer)
+            if (first or event.name == "fetch_ok") and not any(over):
                 return None
             return text.format(**named)
