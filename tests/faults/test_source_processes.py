@@ -265,3 +265,32 @@ def test_a_fetch_loads_no_module_on_its_thread(url: str, failure: str) -> None:
     run = [sys.executable, "-c", LOADED, url]
     found = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout.strip() == f"{failure} []"
+
+
+CONNECTED = """if True:
+    import socket, sys, threading
+    from rapidjws.keys import RedisRevocations
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        url = f"redis://localhost:{one.getsockname()[1]}"
+    told = threading.Semaphore(0)
+    store = RedisRevocations(url, poll_s=0.05, events=lambda event: told.release())
+    before = set(sys.modules)
+
+    class Listener:
+        def changed(self):
+            pass
+
+    listener = Listener()
+    store.subscribe(listener.changed)
+    for _ in range(2):
+        assert told.acquire(timeout=20)
+    print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_redis_listener_loads_no_module_on_its_thread() -> None:
+    """The same of the thread that follows revocations, at its first connection."""
+    run = [sys.executable, "-c", CONNECTED]
+    found = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout.strip() == "[]"

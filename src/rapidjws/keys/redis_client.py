@@ -31,6 +31,8 @@ class RedisClient:
 
     def __init__(self, url: str, extra: str, **limits: Any) -> None:
         try:
+            import email.parser  # noqa: F401 - the client's at its first connection, on whatever thread
+
             import redis
             from redis.backoff import NoBackoff
             from redis.retry import Retry
