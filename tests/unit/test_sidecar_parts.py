@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, forged, good, rollout
 
 from rapidjws import ConfigurationError
+from rapidjws.engine.decision import Decision
 from rapidjws.gateway.answer import answer_for, trusted_headers, warning_headers
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.policy import Partner
@@ -112,3 +114,22 @@ def test_replies_are_those_of_the_other_doors() -> None:
         }
         assert parts(replies.reply(decision, b"HEAD"))[2] == b""
     assert ISSUER.iss != OTHER.iss
+
+
+def test_a_fault_inside_is_written_however_many_requests_meet_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a line in the log nobody could tell why each request gets 503; one a minute is enough."""
+    from rapidjws.gateway import replies as replies_module
+
+    now_s = [1000.0]
+    monkeypatch.setattr(replies_module, "monotonic", lambda: now_s[0])
+    lines: list[str] = []
+    replies = replies_module.Replies(ServerSettings(), lines.append)
+    faulty = Decision(outcome="indeterminate", code="internal_error", place="AttributeError")
+    for outcome in ("indeterminate", "permit", "indeterminate"):
+        replies.reply(replace(faulty, outcome=outcome), b"GET")
+    assert len(lines) == 1
+    assert "AttributeError" in lines[0]
+    replies.reply(Decision(outcome="deny", code="expired"), b"GET")
+    now_s[0] += replies_module.WARN_S
+    replies.reply(faulty, b"GET")
+    assert len(lines) == 2

@@ -53,7 +53,7 @@ class Public(Shared):
         self, served: Served, settings: ServerSettings, board: Board, *, index: int, seen: bytes
     ) -> None:
         super().__init__(served, settings, board, index=index, seen=seen)
-        self.replies = Replies(settings)
+        self.replies = Replies(settings, lambda line: self.say(line))
         self.metrics: Metrics | None = None
         self._gathered: list[Gathered] = []
         self._flush: asyncio.Handle | None = None

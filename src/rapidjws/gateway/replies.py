@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.gateway.answer import FORBIDDEN, TRUSTED, answer_for, plain, trusted_headers, warning_headers
@@ -9,11 +10,16 @@ from rapidjws.gateway.connection import PHRASES, head_of
 from rapidjws.jose.scopes import scopes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rapidjws.engine.decision import Decision
     from rapidjws.gateway.settings import ServerSettings
 
 KEPT_MAX: Final = 1024
 """Most beginnings of answers that are kept: kids and partners are configured, so there are few."""
+
+WARN_S: Final = 60.0
+"""How often a fault inside rapidjws is written, in seconds, however many requests meet it."""
 
 _OK: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n"
 _OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-scope")
@@ -25,11 +31,14 @@ class Replies:
 
     Args:
         settings: Realm and scheme of challenges.
+        warn: Takes a line, once in WARN_S, where requests are not decided for a fault of ours.
     """
 
-    __slots__ = ("_permits", "_realm", "_refusals", "_scheme")
+    __slots__ = ("_permits", "_realm", "_refusals", "_scheme", "_warn", "_warned_s")
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
+        self._warn = warn
+        self._warned_s = -WARN_S
         self._realm = settings.realm
         self._scheme = settings.place.scheme
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
@@ -57,6 +66,8 @@ class Replies:
 
     def _other(self, decision: Decision, method: bytes) -> bytes:
         """Return a refusal, or a permit with warnings or without a token."""
+        if decision.code == "internal_error":
+            self._warn_of_fault(decision)
         if decision.outcome == "permit":
             return _OK + head_of(trusted_headers(decision) + warning_headers(decision)) + b"\r\n"
         key = (decision.outcome, decision.code)
@@ -67,6 +78,14 @@ class Replies:
                 self._refusals[key] = made
         head, body = made
         return head if method == b"HEAD" else head + body
+
+    def _warn_of_fault(self, decision: Decision) -> None:
+        now_s = monotonic()
+        if now_s - self._warned_s >= WARN_S:
+            self._warned_s = now_s
+            self._warn(
+                f"requests are not decided: internal_error, a fault inside rapidjws, at {decision.place}"
+            )
 
     def _refuse(self, decision: Decision) -> tuple[bytes, bytes]:
         # nginx knows 401 and 403 only
