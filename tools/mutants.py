@@ -129,10 +129,8 @@ class Copy:
     def environment(self) -> dict[str, str]:
         """Give the environment in which the copy, and no other, is imported."""
         vectors = os.environ.get("RAPIDJWS_VECTORS", str(ROOT.parent / "shared" / "vectors"))
-        compiler = {"CC": "ccache gcc", "CCACHE_BASEDIR": str(self.folder), "CCACHE_NOHASHDIR": "1"}
         return {
             **os.environ,
-            **(compiler if shutil.which("ccache") else {}),
             "PYTHONPATH": str(self.folder / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "RAPIDJWS_TEST_FROM": str(self.folder / "src"),
@@ -143,8 +141,11 @@ class Copy:
     def compile(self) -> subprocess.CompletedProcess[str]:
         """Compile the module of the copy."""
         command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
+        environment = self.environment()
+        if shutil.which("ccache"):  # for setuptools alone: the tests take CC as the name of one program
+            environment |= {"CC": "ccache gcc", "CCACHE_BASEDIR": str(self.folder), "CCACHE_NOHASHDIR": "1"}
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
 
     def pytest(self, tests: list[str], timeout_s: float) -> tuple[int, str]:
