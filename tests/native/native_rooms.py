@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -49,7 +50,16 @@ def compile_driver(
     sources = [DRIVERS / f"{driver}.c", *(NATIVE / f"{room}.c" for room in rooms)]
     flags = [*(SANITIZERS if sanitized else ["-O3"]), *(["-DRJ_PORTABLE_ONLY"] if portable else [])]
     subprocess.run(
-        [compiler, *WARNINGS, *flags, f"-I{NATIVE}", *map(str, sources), "-o", str(program), "-lcrypto"],
+        [
+            *shlex.split(compiler),
+            *WARNINGS,
+            *flags,
+            f"-I{NATIVE}",
+            *map(str, sources),
+            "-o",
+            str(program),
+            "-lcrypto",
+        ],
         check=True,
     )
     return program

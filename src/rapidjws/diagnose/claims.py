@@ -215,7 +215,7 @@ def _times(case: Case, claims: dict[str, Any], leeway_s: int, max_age_s: int | N
         if date is not None:
             _beginning(case, name, date, leeway_s, offset)
     if max_age_s is not None and iat is not None:
-        late = math.floor(case.now) - iat - max_age_s
+        late = case.now - iat - max_age_s
         passes = late <= leeway_s
         text = f"{_spell(case.now - iat)} old, allowed are {_spell(max_age_s)} and {leeway_s} s leeway"
         case.notes.check("claims", "max_age", "ok" if passes else "fail", text)
