@@ -246,12 +246,14 @@ LOADED = """if True:
         def log_message(self, *words):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    ours = HTTPConnection("127.0.0.1", server.server_port)
-    ours.request("GET", "/")
-    ours.getresponse().read()
-    url = sys.argv[1] or f"http://127.0.0.1:{server.server_port}/"
+    url = sys.argv[1]
+    if not url:  # a server of our own loads much of it before
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ours = HTTPConnection("127.0.0.1", server.server_port)
+        ours.request("GET", "/")
+        ours.getresponse().read()
+        url = f"http://127.0.0.1:{server.server_port}/"
     source = RemoteJWKS(url, transport=Transport(insecure_allow_http=True))
     before = set(sys.modules)
     source.refresh(wait_s=20)
