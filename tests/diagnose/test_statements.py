@@ -27,7 +27,7 @@ from broken_world import (
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.availability import key_availability
 from rapidjws.diagnose.report import Report
-from rapidjws.engine.engine import Engine
+from rapidjws.diagnose.subject import ExaminedEngine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.verifier import Verifier
 from rapidjws.jose.jwks import JWKSet
@@ -94,10 +94,10 @@ def test_T14_left_out_of_another_issuer() -> None:
     shop = Issuer(SHOP, keys=JWKSet.from_json(broken), algorithms=["ES256"], audience=AUD)
     bank = Issuer(BANK, keys=JWKSet(bank_keys()), algorithms=KINDS, audience=AUD)
     made = token(head=header("ES256", "gone"), jwk=make_key("ES256", kid="gone"))
-    report = diagnose(made, Engine(bank, shop), now=NOW)
+    report = diagnose(made, ExaminedEngine(bank, shop), now=NOW)
     assert report.causes[0].id == "kid_unknown"
     shops = token(head=header("ES256", "gone"), payload=claims(iss=SHOP), jwk=make_key("ES256", kid="gone"))
-    assert diagnose(shops, Engine(bank, shop), now=NOW).causes[0].id == "key_left_out"
+    assert diagnose(shops, ExaminedEngine(bank, shop), now=NOW).causes[0].id == "key_left_out"
 
 
 def test_T14_verified_is_said_where_it_is() -> None:

@@ -9,9 +9,8 @@ from typing import Any
 
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.report import Report
-from rapidjws.engine.engine import Engine
+from rapidjws.diagnose.subject import ExaminedEngine, ExaminedVerifier
 from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.verifier import Verifier
 from rapidjws.jose.jwks import JWKSet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,12 +39,12 @@ def judge(case: dict[str, Any], **options: Any) -> Any:
         return given["jwks"]
     keys = JWKSet.from_json(given["jwks"])
     if "issuer" in given:
-        return Engine(
+        return ExaminedEngine(
             Issuer(given["issuer"], keys=keys, algorithms=given["alg"], audience=given["audience"], **options)
         )
     if "max_token_bytes" in given:
         options["max_token_bytes"] = given["max_token_bytes"]
-    return Verifier(keys, algorithms=given["alg"], crit=given.get("crit", ()), **options)
+    return ExaminedVerifier(keys, algorithms=given["alg"], crit=given.get("crit", ()), **options)
 
 
 def report_on(case: dict[str, Any], **options: Any) -> Report:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import mutants  # noqa: E402  tools/ is no package
 
-NUMBER_OF_MUTANTS = 1
+NUMBER_OF_MUTANTS = 250
 
 
 def test_lists_fit_the_code() -> None:
