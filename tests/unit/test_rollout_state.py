@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ def test_promotion_on_a_changed_stage_is_refused() -> None:
             policy.promote(by="bob", force=True)
         return tally(*words, **named)
 
-    policy.evidence = type("Slow", (), {"tally": staticmethod(meanwhile)})()
+    policy.evidence = types.SimpleNamespace(tally=meanwhile, rows=policy.evidence.rows)
     with pytest.raises(rapidjws.ConfigurationError, match="rollout_changed"):
         policy.promote(by="ann")
     assert [entry.by for entry in policy.history()] == ["bob"]

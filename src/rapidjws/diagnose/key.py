@@ -248,8 +248,9 @@ def _why_left_out(gone: Skipped) -> tuple[str, str]:
         return "duplicate_kid", str(gone.error)
     if gone.error.actual in ("NoneType", "null"):
         return "key_null_members", f"{place}: {member} is null: leave it out"
-    if member == "use" and gone.error.actual in _SPIFFE_USES:
-        return "spiffe_bundle", f"{place} is {gone.error.actual!r}, as the SPIFFE specification demands"
+    used_for = str(gone.error.actual).partition(" ")[0]
+    if member == "use" and used_for in _SPIFFE_USES:
+        return "spiffe_bundle", f"{place} is {used_for!r}, as the SPIFFE specification demands"
     return "key_left_out", str(gone.error)
 
 
