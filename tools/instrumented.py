@@ -18,11 +18,24 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = "_rapidjws"
 NO_FRAMEWORKS = "--ignore=tests/doors"  # nothing of theirs is marked, and to collect it loads their binaries
+PYTHON_FAULTS = (
+    "decision_faults",
+    "loops_and_stores",
+    "partial_failure",
+    "partial_failure_loop",
+    "replay_failovers",
+    "replay_lifetimes",
+    "revocation_faults",
+)
+PYTHON_PROCESSES = ("draining", "operator_lines", "ready_at_start", "sidecar_loop", "supervisor")
 # What each instrument runs, as far as it is there: all native and vector tests; threads; a small part.
 PARTS = {
     "sanitize": [
         *("tests/native", "tests/integration", "tests/conformance", "tests/faults"),
         *("-k", "not table_swaps_while_two_threads"),  # measures memory, which ASan holds back
+        # files, stores, loops and processes: Python alone, which the suite itself holds
+        *(f"--ignore=tests/faults/test_{name}.py" for name in PYTHON_FAULTS),
+        *(f"--ignore=tests/integration/test_{name}.py" for name in PYTHON_PROCESSES),
     ],
     "tsan": ["tests", "-m", "tsan", NO_FRAMEWORKS],
     "memcheck": ["tests", "-m", "memcheck", NO_FRAMEWORKS],
