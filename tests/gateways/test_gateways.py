@@ -83,6 +83,7 @@ def test_A7_warnings_reach_the_client_whole(gate: Any, sidecar: Sidecar) -> None
     """Since when and until when come beside the warning, where the gateway can hand them on."""
     try:
         sidecar.rollout.rollback(by="ann", to="warning")
+        sidecar.hold(200)
         for _ in range(6):
             status, answer, _ = get(gate.port, [])
             assert status == 200
@@ -91,6 +92,7 @@ def test_A7_warnings_reach_the_client_whole(gate: Any, sidecar: Sidecar) -> None
                 assert answer["deprecation"].startswith("@")
     finally:
         sidecar.rollout.promote(by="ann", to="enforcement", force=True)
+        sidecar.hold(401)
 
 
 def test_promotion_and_rollback_hold_at_once(gate: Any, sidecar: Sidecar, service: Service) -> None:
@@ -98,6 +100,7 @@ def test_promotion_and_rollback_hold_at_once(gate: Any, sidecar: Sidecar, servic
     assert get(gate.port, SPOOFED)[0] == 401
     try:
         sidecar.rollout.rollback(by="ann", to="warning")
+        sidecar.hold(200)
         for _ in range(6):  # both workers
             status, answer, _ = get(gate.port, SPOOFED)
             assert status == 200
@@ -108,6 +111,7 @@ def test_promotion_and_rollback_hold_at_once(gate: Any, sidecar: Sidecar, servic
             assert spoofed(inner, gate) == {}
     finally:
         sidecar.rollout.promote(by="ann", to="enforcement", force=True)
+        sidecar.hold(401)
     for _ in range(6):
         assert get(gate.port, [])[0] == 401
 
@@ -116,6 +120,7 @@ def test_route_of_each_gateway_is_heeded(gate: Any, sidecar: Sidecar) -> None:
     """A stage of one route holds for that route only, and for no other spelling of a stricter one."""
     sidecar.rollout.rollback(by="ann", route="/open", to="detection")
     try:
+        sidecar.hold(200, path="/verify/open/x")
         assert get(gate.port, [], "/open/x?y=1")[0] == 200
         assert get(gate.port, [], "/other")[0] == 401
         lies = [("X-Original-URI", "/open"), ("X-Forwarded-Uri", "/open"), ("X-Envoy-Original-Path", "/open")]
@@ -124,6 +129,7 @@ def test_route_of_each_gateway_is_heeded(gate: Any, sidecar: Sidecar) -> None:
         assert get(gate.port, [], "/open%2f..%2fother")[0] in (400, 401)
     finally:
         sidecar.rollout.promote(by="ann", route="/open", to="enforcement", force=True)
+        sidecar.hold(401, path="/verify/open/x")
 
 
 def test_trusted_names_survive_a_hop_by_hop_list(gate: Any, service: Service) -> None:
@@ -185,11 +191,13 @@ def test_partner_is_named_by_the_gateway_only(gate: Any, sidecar: Sidecar) -> No
     """A client that calls itself a partner in the gateway's own header gets nothing of that partner's."""
     sidecar.rollout.rollback(by="ann", partner="ready", to="detection")
     try:
+        sidecar.hold(200, [("X-Partner", "ready")])
         assert get(sidecar.port, [("X-Partner", "ready")], "/verify")[0] == 200
         for name in ("X-Partner", "x-partner", "X_Partner"):
             assert get(gate.port, [(name, "ready")])[0] == 401
     finally:
         sidecar.rollout.promote(by="ann", partner="ready", to="enforcement", force=True)
+        sidecar.hold(401, [("X-Partner", "ready")])
 
 
 @pytest.mark.parametrize("name", GATEWAYS)

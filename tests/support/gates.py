@@ -91,6 +91,11 @@ def write_keys(folder: Path) -> None:
     (folder / "jwks.json").write_text(json.dumps({"keys": [jwk.as_dict() for jwk in ISSUER.jwks.keys]}))
 
 
+NOBODY: list[tuple[str, str]] = []
+WHOLE = 16
+"""Answers alike, each over a connection of its own, after which every worker has most likely been asked."""
+
+
 class Sidecar:
     """Hold a running sidecar."""
 
@@ -101,6 +106,13 @@ class Sidecar:
         self.rollout = Rollout(
             [Partner(name="ready")], state=StateFolder(folder / "state", first_plan()), partners_named=True
         )
+
+    def hold(self, status: int, headers: list[tuple[str, str]] = NOBODY, path: str = "/verify") -> None:
+        """Wait until each worker answers so: it looks at the plan beside its loop, a moment later."""
+        end_s, count = time.monotonic() + WAIT_S, 0
+        while count < WHOLE:
+            count = count + 1 if get(self.port, headers, path)[0] == status else 0
+            assert time.monotonic() < end_s, f"never {status}"
 
 
 @contextmanager
