@@ -14,6 +14,7 @@ VECTORS_ABSENT = "third-party vectors absent: put them in ../shared/vectors or n
 
 LONGEST_NAME = 48
 SHARED_BY_FOLDER = {"gateways", "interop"}
+IN_ORDER = {"test_testing_benchmarks"}  # each goes on with what the one before left
 SHARED_BY_FILE = {"native", "integration", "typing"}
 
 settings.register_profile("bounded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder, file = item.path.parent.name, item.path.stem
         if folder in SHARED_BY_FOLDER:
             item.add_marker(pytest.mark.xdist_group(folder))
-        elif folder in SHARED_BY_FILE:
+        elif folder in SHARED_BY_FILE or file in IN_ORDER:
             item.add_marker(pytest.mark.xdist_group(file))
 
 

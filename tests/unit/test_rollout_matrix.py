@@ -187,7 +187,8 @@ def test_S4_S8_T4_matrix(choice: Any, issuer: FakeIssuer) -> None:
         for kind, said, route in itertools.product(tokens(issuer), NAMES, READINGS):
             want = expected(plan, kind, issuer.iss, said, route, choice)
             got = policy.decide(verified[kind], token=tokens(issuer)[kind], partner=said, route=route,
-                                now_ns=NOW_S * 10**9, elapsed_ns=1, named_issuers=of._named_issuers)  # fmt: skip
+                                now_ns=NOW_S * 10**9, elapsed_ns=1,
+                                named_issuers=of._named_issuers)  # fmt: skip
             found = Expected(got.phase, got.partner, got.outcome)
             if found != want:
                 wrong.append((dict(plan.stages), kind, said, route, want, found))
