@@ -19,6 +19,9 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "benchmarks-in-ci"
 PACKAGE = Path(next(iter(rapidjws.__path__))).resolve().parent
 TESTS = ("test_our_own_engine", "test_ready_made[ES256]", "test_ready_made[RS256]")
 
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+"""Without what tells pytest-benchmark that it stands in a parallel run, where it measures nothing."""
+
 pytestmark = pytest.mark.skipif(not EXAMPLE.is_dir(), reason="the examples are not in this tree")
 
 
@@ -28,7 +31,7 @@ def run_example(folder: Path, *options: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={folder}"]
     answer = subprocess.run(
         [*command, *options, str(folder)],
-        cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, timeout=240, check=False,
+        cwd=folder, env=ALONE | settings, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     return answer.returncode, answer.stdout + answer.stderr
 
