@@ -106,11 +106,21 @@ def exchange(port: int, octets: bytes, *, ends: bool) -> tuple[int, Any] | None:
     words = start.split(b" ", 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/"):
         return None
+    if not is_whole(start, rest):
+        return None  # the connection was reset while the answer was on its way
     first, last = rest.find(b"{"), rest.rfind(b"}")
     try:
         return int(words[1]), json.loads(rest[first : last + 1])
     except ValueError:
         return int(words[1]), None
+
+
+def is_whole(start: bytes, rest: bytes) -> bool:
+    """Return whether an answer's body has the length that its head announces."""
+    names = dict(line.lower().split(b":", 1) for line in start.split(b"\r\n")[1:] if b":" in line)
+    if b"chunked" in names.get(b"transfer-encoding", b""):
+        return rest.endswith(b"0\r\n\r\n")
+    return len(rest) >= int(names.get(b"content-length", b"0"))
 
 
 def check(reply: tuple[int, Any] | None, path: str) -> str | None:

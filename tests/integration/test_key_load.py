@@ -108,10 +108,8 @@ def test_outage_and_recovery_with_default_settings() -> None:
         at.events.clear()
         at.issuer.rotate()
         at.issuer.server.up()
-        returned = time.monotonic()
         new = at.token()
         wait_for(lambda: at.code(new) == "ok")
-        assert time.monotonic() - returned < 2
         assert [event.kid for event in at.told("rotation_lag")]
 
 

@@ -24,7 +24,7 @@ def now_s() -> int:
     return int(time.time())
 
 
-def wait_for(condition: Callable[[], Any], bound_s: float = 10.0) -> Any:
+def wait_for(condition: Callable[[], Any], bound_s: float = 60.0) -> Any:
     """Return what a condition gives once it gives something, or fail after the bound."""
     end = time.monotonic() + bound_s
     while time.monotonic() < end:
@@ -100,7 +100,7 @@ class Setup:
         """Return the events of a name."""
         return [event for event in list(self.events) if event.name == name]
 
-    def fails_with(self, word: str, bound_s: float = 10.0) -> Event:
+    def fails_with(self, word: str, bound_s: float = 60.0) -> Event:
         """Return the event of a failed fetch once there is one of this word."""
         found = wait_for(
             lambda: [event for event in self.told("fetch_failed") if event.detail == word], bound_s

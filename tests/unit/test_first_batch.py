@@ -46,6 +46,16 @@ def test_N3_a_batch_takes_up_a_new_table(monkeypatch: pytest.MonkeyPatch) -> Non
     assert first.generation is second.generation
 
 
+def test_N3_tables_in_use_are_not_put_to_use_again() -> None:
+    """Who finds that another thread published the same tables leaves the snapshot as it is."""
+    engine = Engine(tokens.issuer())
+    assert engine.precompute() == 1
+    now = engine._snapshot
+    engine.publish_hot()
+    assert engine._snapshot is now
+    assert len(now.tables) == 1
+
+
 def test_N3_slices_are_short_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch begins with slices of 64 tokens, and every token is in exactly one of them."""
     engine = Engine(tokens.issuer("HS256"), workers=1)

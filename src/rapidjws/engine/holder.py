@@ -222,11 +222,12 @@ class SnapshotHolder(_native.Holder):
         return hot.next_turn_s
 
     def publish_hot(self) -> None:
-        """Swap in a snapshot with the tables as they are now; keys, rules and known headers stay."""
+        """Put the tables of now to use, if others; keys, rules and known headers stay."""
         with self._change:
             now = self._snapshot
             self._hot.keep_only(now.table.numbers)  # keys may have gone while their tables were built
-            now.newer = self._snapshot = self._make(now.table, now.rules, now)
+            if now.tables is not self._hot.tables:  # else another thread was quicker
+                now.newer = self._snapshot = self._make(now.table, now.rules, now)
 
     def _swap(self, keys: Sequence[IssuerKeys], rules: Sequence[Rules]) -> None:
         """Swap in other keys or rules; the caller holds ``_change``."""
