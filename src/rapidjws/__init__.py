@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from rapidjws.engine.guard import Replay
     from rapidjws.engine.issuer import NOT_CHECKED, Issuer
     from rapidjws.engine.raw import verify_raw
-    from rapidjws.engine.result import Rejected, VerifiedJWS
+    from rapidjws.engine.result import Rejected, SignatureResult, VerifiedJWS
     from rapidjws.engine.revocations import Revocation
     from rapidjws.engine.seams import Event
-    from rapidjws.engine.signatures import SignaturePolicy, SignatureResult, all_of, any_of, at_least, signers
+    from rapidjws.engine.signatures import SignaturePolicy, all_of, any_of, at_least, signers
     from rapidjws.engine.verifier import Verifier
     from rapidjws.errors import (
         CODES,
@@ -53,12 +53,11 @@ else:
             "rapidjws.engine.guard": ("Replay",),
             "rapidjws.engine.issuer": ("NOT_CHECKED", "Issuer"),
             "rapidjws.engine.raw": ("verify_raw",),
-            "rapidjws.engine.result": ("Rejected", "VerifiedJWS"),
+            "rapidjws.engine.result": ("Rejected", "SignatureResult", "VerifiedJWS"),
             "rapidjws.engine.revocations": ("Revocation",),
             "rapidjws.engine.seams": ("Event",),
             "rapidjws.engine.signatures": (
                 "SignaturePolicy",
-                "SignatureResult",
                 "all_of",
                 "any_of",
                 "at_least",

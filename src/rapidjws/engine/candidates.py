@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rapidjws import _native
-from rapidjws.engine.signatures import SignaturePolicy, SignatureResult, disagreement
+from rapidjws.engine.result import SignatureResult
+from rapidjws.engine.signatures import SignaturePolicy, disagreement
 from rapidjws.errors import MalformedToken, RapidJWSError, SignaturesRefused, TokenRefused, error_for
 from rapidjws.jose.jws import Header, join_headers, parse_members
 from rapidjws.jose.limits import encoded_bytes

@@ -9,16 +9,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rapidjws.engine.arguments import header_limit, token_limit
 from rapidjws.engine.around import Around
 from rapidjws.engine.given_keys import checked_keys
 from rapidjws.engine.guard import Guard, ReplayRule
 from rapidjws.engine.issuer import Issuer, by_iss
 from rapidjws.engine.keytable import IssuerKeys
-from rapidjws.engine.readiness import ReadyWaiters, why_not_ready
+from rapidjws.engine.readiness import why_not_ready
+from rapidjws.engine.ready_waiters import ReadyWaiters
 from rapidjws.engine.revoking import RevokingKeys
 from rapidjws.engine.seams import KeySource, KeyState
 from rapidjws.engine.skew import SkewMeter
-from rapidjws.engine.verifier import header_limit, token_limit
 from rapidjws.errors import error_for
 from rapidjws.jose.jwks import JWKSet
 

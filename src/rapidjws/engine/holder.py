@@ -18,7 +18,7 @@ from rapidjws.engine import table_builder
 from rapidjws.engine.hot import HotKeys, TableStatus, checked_acceleration
 from rapidjws.engine.keytable import IssuerKeys, PreparedKey
 from rapidjws.engine.parallel import checked_workers
-from rapidjws.engine.readiness import checked_timeout_s
+from rapidjws.engine.ready_waiters import checked_timeout_s
 from rapidjws.engine.slot_table import KeyTable
 from rapidjws.engine.snapshot import Snapshot
 from rapidjws.engine.worker_pool import call_on_thread
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rapidjws.engine.around import Around
-    from rapidjws.engine.guard import Guard
     from rapidjws.engine.result import VerifiedJWS
     from rapidjws.engine.rules import Rules
+    from rapidjws.engine.seams import PostCheck
 
 
 _holders: Final[WeakSet[SnapshotHolder]] = WeakSet()
@@ -77,7 +77,7 @@ class SnapshotHolder(_native.Holder):
     """False only where keys that serve nothing are to be examined: it verifies nothing by them either way."""
     _snapshot: Snapshot
     _around: Around | None
-    _guard: Guard | None
+    _guard: PostCheck | None
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class SnapshotHolder(_native.Holder):
         hot_budget_bytes: int,
         hot_threshold: int,
         around: Around | None = None,
-        guard: Guard | None = None,
+        guard: PostCheck | None = None,
     ) -> None:
         _check_count("hot_budget_bytes", hot_budget_bytes, 2**62)
         _check_count("hot_threshold", hot_threshold, 2**31 - 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from rapidjws._checks import checked, is_text
+from rapidjws._checks import checked
+from rapidjws.engine.arguments import checked_algorithms, checked_crit, names_of
 from rapidjws.engine.given_keys import Keys, checked_keys
 from rapidjws.engine.guard import Replay
 from rapidjws.engine.rules import Rules
@@ -15,53 +16,6 @@ from rapidjws.engine.seams import KeySource
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
 from rapidjws.jose.claims import ClaimsPolicy
-from rapidjws.jose.jwa import ALGORITHM_TABLE
-from rapidjws.jose.jws import REGISTERED_NAMES
-
-
-def checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
-    """Return the caller's algorithms, each once, in the caller's order.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``: none, a string instead of a list, or a name that is not
-            in ``ALGORITHMS``.
-    """
-    if isinstance(algorithms, str):
-        raise error_for("configuration_invalid", "algorithms", expected="a list of names", actual="a string")
-    names = tuple(dict.fromkeys(_names(algorithms, "algorithms")))
-    if not names:
-        raise error_for(
-            "configuration_invalid", "algorithms", expected="at least one algorithm", actual="none"
-        )
-    for index, name in enumerate(names):
-        if name not in ALGORITHM_TABLE:
-            place = f"algorithms[{index}]"
-            raise error_for("configuration_invalid", place, expected=tuple(ALGORITHM_TABLE), actual=str(name))
-    return names
-
-
-def _names(value: str | Iterable[str], place: str) -> tuple[str, ...]:
-    if isinstance(value, (bytes, bytearray, memoryview, Mapping)) or not isinstance(value, Iterable):
-        raise error_for("configuration_invalid", place, "a list of names", type(value).__name__)
-    names = (value,) if isinstance(value, str) else tuple(value)
-    if not all(is_text(name) and name for name in names):
-        raise error_for("configuration_invalid", place, expected="non-empty strings")
-    return names
-
-
-def checked_crit(crit: Iterable[str]) -> frozenset[str]:
-    """Return the critical extensions that the caller understands.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``: a string instead of a list, or a registered name, which
-            ``crit`` must not hold (RFC 7515 s.4.1.11).
-    """
-    if isinstance(crit, str):
-        raise error_for("configuration_invalid", "crit", expected="a list of names", actual="a string")
-    names = frozenset(_names(crit, "crit"))
-    for name in sorted(names & REGISTERED_NAMES):
-        raise error_for("configuration_invalid", "crit", expected="extensions", actual=name)
-    return names
 
 
 class NotChecked(Enum):
@@ -127,8 +81,8 @@ class Issuer:
         put = object.__setattr__
         put(self, "algorithms", checked_algorithms(self.algorithms))
         if not isinstance(self.audience, NotChecked):
-            put(self, "audience", _names(self.audience, "audience"))
-        put(self, "required_claims", _names(self.required_claims, "required_claims"))
+            put(self, "audience", names_of(self.audience, "audience"))
+        put(self, "required_claims", names_of(self.required_claims, "required_claims"))
         put(self, "crit", tuple(sorted(checked_crit(self.crit))))
         if "b64" in self.crit:  # RFC 7797 s.7: not in a JWT
             raise error_for("configuration_invalid", "crit", expected="no b64: these are JWTs")

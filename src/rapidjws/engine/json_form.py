@@ -56,18 +56,6 @@ def looks_like_json(octets: bytes) -> bool:
     return octets[:1] == b"{" or octets.lstrip(_JSON_SPACE)[:1] == b"{"
 
 
-def json_octets(text: str) -> bytes:
-    """Return the text of a JSON serialization as octets.
-
-    Raises:
-        MalformedToken: ``malformed_json``: a lone surrogate.
-    """
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:  # RFC 8259 s.8.1
-        raise error_for("malformed_json", "token", expected="Unicode without lone surrogates") from None
-
-
 def compact_form(octets: bytes) -> Form | None:
     """Return a token of exactly three parts as a form, or None where it is not one."""
     parts = octets.split(b".", 3)

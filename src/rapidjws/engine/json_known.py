@@ -14,8 +14,9 @@ from rapidjws.engine.json_form import Part
 from rapidjws.engine.result import AcceptedForm
 
 if TYPE_CHECKING:
+    from rapidjws.engine.result import SignatureResult
     from rapidjws.engine.rules import Known
-    from rapidjws.engine.signatures import SignaturePolicy, SignatureResult
+    from rapidjws.engine.signatures import SignaturePolicy
     from rapidjws.engine.snapshot import Snapshot
 
 

@@ -6,10 +6,11 @@ and where to look, never the token or anything of its payload.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from rapidjws import _native
-from rapidjws.engine.signatures import SignatureResult
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose._json import loads_exact, loads_scanned
 
@@ -18,6 +19,33 @@ if TYPE_CHECKING:
 
     from rapidjws.engine.keytable import PreparedKey
     from rapidjws.errors import Outcome, Reason, SafeValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureResult:
+    """Say what became of one signature.
+
+    Attributes:
+        index: Its position in the token, from 0.
+        verdict: ``"verified"``; ``"refused"``; ``"undecided"`` where the others' refusals decided already.
+        code: Why it was refused, a key of ``rapidjws.CODES``, or None.
+        place: Where that was found, or None.
+        alg: The algorithm that verified; of a refused one what its header states, or None.
+        kid: The kid of the key that verified; of a refused one what its header states, or None.
+        issuer: The name under which the caller gave the key, or None.
+        key_thumbprint: The RFC 7638 thumbprint of the key that verified, or None.
+        header: The protected header of a good signature of an accepted token, else None.
+    """
+
+    index: int
+    verdict: Literal["verified", "refused", "undecided"]
+    code: str | None = None
+    place: str | None = None
+    alg: str | None = None
+    kid: str | None = None
+    issuer: str | None = None
+    key_thumbprint: str | None = None
+    header: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 
 class VerifiedJWS(_native.Record):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapidjws import _native
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rapidjws.jose.claims import ClaimsPolicy
     from rapidjws.jose.jws import Header
+
+OWN_PARAMETERS: Final = frozenset("alg jku jwk kid x5u x5c x5t x5t#S256 crit iss iat".split())
+"""Header parameters about the signature or the signer, not the payload: these differ from signer to
+signer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +81,9 @@ class Known(NamedTuple):
     header: Header
     is_encoded: bool
     told: str
+
+
+def told(header: Mapping[str, Any]) -> str:
+    """Return what a protected header tells about the payload, in one spelling."""
+    members = {name: value for name, value in header.items() if name not in OWN_PARAMETERS}
+    return json.dumps(members, sort_keys=True)

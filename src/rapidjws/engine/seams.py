@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
+    from rapidjws.engine.result import Rejected, VerifiedJWS
     from rapidjws.engine.revocations import Revocation
+    from rapidjws.errors import RapidJWSError
     from rapidjws.jose.jwks import JWKSet
 
 
@@ -88,6 +90,29 @@ class KeySource(Protocol):
 
     def next_answer(self) -> Future[None]:
         """Return a future of the caller's own, done when the next refresh ended, well or not."""
+
+
+class PostCheck(Protocol):
+    """The checks of a token whose signature and claims are good already: revocation, replay.
+
+    Attributes:
+        blocking: Whether they may wait for another machine; then asyncio uses a thread.
+    """
+
+    blocking: bool
+
+    def admit(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
+        """Return the token.
+
+        Raises:
+            RapidJWSError: Why it is refused after all.
+        """
+
+    def admit_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
+        """Check a batch in place, and return it."""
+
+    def refusal_without_store(self, verified: VerifiedJWS) -> RapidJWSError | None:
+        """Return what refuses a token before any store is asked; nothing is recorded."""
 
 
 class ReplayStore(Protocol):

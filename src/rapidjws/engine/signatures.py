@@ -16,47 +16,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+from rapidjws.engine.rules import OWN_PARAMETERS
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
     from rapidjws.engine.keytable import PreparedKey
 
-OWN_PARAMETERS: Final = frozenset("alg jku jwk kid x5u x5c x5t x5t#S256 crit iss iat".split())
-"""Header parameters about the signature or the signer, not the payload: these differ from signer to
-signer."""
 
 Signer = str | tuple[str, str]
 """An issuer's name, a kid where the verifier names no issuers, or both: ``(issuer, kid)``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignatureResult:
-    """Say what became of one signature.
-
-    Attributes:
-        index: Its position in the token, from 0.
-        verdict: ``"verified"``; ``"refused"``; ``"undecided"`` where the others' refusals decided already.
-        code: Why it was refused, a key of ``rapidjws.CODES``, or None.
-        place: Where that was found, or None.
-        alg: The algorithm that verified; of a refused one what its header states, or None.
-        kid: The kid of the key that verified; of a refused one what its header states, or None.
-        issuer: The name under which the caller gave the key, or None.
-        key_thumbprint: The RFC 7638 thumbprint of the key that verified, or None.
-        header: The protected header of a good signature of an accepted token, else None.
-    """
-
-    index: int
-    verdict: Literal["verified", "refused", "undecided"]
-    code: str | None = None
-    place: str | None = None
-    alg: str | None = None
-    kid: str | None = None
-    issuer: str | None = None
-    key_thumbprint: str | None = None
-    header: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +149,6 @@ def disagreement(headers: Sequence[Mapping[str, Any]], policy: SignaturePolicy) 
             elif not _same(stated[name], value):
                 return name
     return None
-
-
-def told(header: Mapping[str, Any]) -> str:
-    """Return what a protected header tells about the payload, in one spelling."""
-    members = {name: value for name, value in header.items() if name not in OWN_PARAMETERS}
-    return json.dumps(members, sort_keys=True)
 
 
 def _same(one: Any, other: Any) -> bool:

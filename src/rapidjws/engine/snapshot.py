@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.engine.choosing import choose, choose_any, issuer_for, unverified_iss
-from rapidjws.engine.json_form import json_octets
 from rapidjws.engine.refusals import REFUSING_STATUSES, malformed, proven_issuer, with_issuer
 from rapidjws.engine.result import Accepted, VerifiedJWS
-from rapidjws.engine.rules import Known, Rules, native_policies, numbers_of
-from rapidjws.engine.signatures import told
+from rapidjws.engine.rules import Known, Rules, native_policies, numbers_of, told
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
-from rapidjws.jose._json import loads_scanned
+from rapidjws.jose._json import json_octets, loads_scanned
 from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
@@ -27,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rapidjws.engine.around import Around
-    from rapidjws.engine.guard import Guard
     from rapidjws.engine.hot import HotKeys
     from rapidjws.engine.keytable import PreparedKey
+    from rapidjws.engine.seams import PostCheck
     from rapidjws.engine.slot_table import KeyTable
 
 Token = str | bytes | bytearray | memoryview
@@ -90,7 +88,7 @@ class Snapshot(_native.Bound):
         other_form: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
         before: Snapshot | None = None,
         around: Around | None = None,
-        guard: Guard | None = None,
+        guard: PostCheck | None = None,
     ) -> None:
         self.generation: object = object() if before is None else before.generation
         self.newer: Snapshot | None = None  # of the same generation, with other tables

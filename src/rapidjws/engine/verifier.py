@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from rapidjws import _native
 from rapidjws._checks import checked
 from rapidjws.engine import parallel
+from rapidjws.engine.arguments import checked_algorithms, checked_crit, header_limit, token_limit
 from rapidjws.engine.candidates import says_unencoded
 from rapidjws.engine.detached import FormRules, verify_form
 from rapidjws.engine.given_keys import Keys, checked_keys
 from rapidjws.engine.holder import SnapshotHolder
 from rapidjws.engine.hot import HOT_BUDGET_BYTES, HOT_THRESHOLD
-from rapidjws.engine.issuer import checked_algorithms, checked_crit
 from rapidjws.engine.json_form import Form, compact_form, looks_like_json, parse_form, parse_text
 from rapidjws.engine.json_known import verify_known
 from rapidjws.engine.keytable import IssuerKeys
@@ -37,42 +37,6 @@ LARGE_PAYLOAD_BYTES: Final = 64 * 1024
 """From here on a detached payload in memory is hashed where it lies, and not copied into signing inputs."""
 
 _ALL: Final = all_of()
-
-
-def header_limit(max_header_bytes: object) -> int:
-    """Return the largest decoded protected header.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``: not from 1 byte to 16 KiB.
-    """
-    ceiling = limits.HEADER_CEILING_BYTES
-    if type(max_header_bytes) is int and 1 <= max_header_bytes <= ceiling:
-        return max_header_bytes
-    raise error_for("configuration_invalid", "max_header_bytes", expected=f"1 to {ceiling} bytes")
-
-
-def token_limit(
-    algorithms: Iterable[str], max_token_bytes: object, max_header_bytes: int = limits.HEADER_MAX_BYTES
-) -> int:
-    """Return the largest token: as given, or the default for these algorithms and this header.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``: not from 1 byte to 256 KiB, or no room for the header.
-    """
-    header_text = limits.encoded_bytes(max_header_bytes)
-    is_raised = max_header_bytes > limits.HEADER_MAX_BYTES
-    if is_raised and type(max_token_bytes) is int and max_token_bytes <= header_text:
-        expected = f"more than {header_text} bytes, as max_header_bytes is {max_header_bytes}"
-        raise error_for("configuration_invalid", "max_token_bytes", expected, max_token_bytes)
-    if max_token_bytes is not None:
-        ceiling = limits.TOKEN_CEILING_BYTES
-        given = max_token_bytes if type(max_token_bytes) is int else 0
-        if 1 <= given <= ceiling:
-            return given
-        raise error_for("configuration_invalid", "max_token_bytes", expected=f"1 to {ceiling} bytes")
-    large = any(name.startswith("ML-DSA-") for name in algorithms)
-    more = max(0, header_text - limits.encoded_bytes(limits.HEADER_MAX_BYTES))
-    return (limits.TOKEN_MAX_BYTES_MLDSA if large else limits.TOKEN_MAX_BYTES) + more
 
 
 def _named_keys(keys: Keys | Mapping[str, Keys]) -> list[tuple[str | None, Keys]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.readiness import checked_timeout_s
+from rapidjws.engine.ready_waiters import checked_timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

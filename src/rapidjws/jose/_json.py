@@ -60,3 +60,15 @@ loads_scanned: Callable[[bytes], Any] = _fast_loads
 def loads_exact(data: bytes) -> Any:
     """Parse a text that was accepted before, with integers of any size."""
     return json.loads(data)
+
+
+def json_octets(text: str) -> bytes:
+    """Return the text of a JSON serialization as octets.
+
+    Raises:
+        MalformedToken: ``malformed_json``: a lone surrogate.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:  # RFC 8259 s.8.1
+        raise error_for("malformed_json", "token", expected="Unicode without lone surrogates") from None

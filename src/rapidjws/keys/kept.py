@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rapidjws._checks import checked
-from rapidjws.engine.issuer import checked_algorithms, checked_crit
+from rapidjws.engine.arguments import checked_algorithms, checked_crit
 from rapidjws.engine.seams import Clock
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
