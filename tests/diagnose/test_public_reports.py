@@ -24,23 +24,6 @@ from rapidjws.testing import make_key
 CASES = cases()
 pytestmark = pytest.mark.skipif(not CASES, reason=ABSENT)
 
-AWAITED = {
-    "22": "key_alg_mismatch for a key in the set",
-    "23": "the lint names null members",
-    "26": "the status of a failed fetch",
-    "27": "a subject that is no ASCII",
-}
-"""Reports whose verdict another change will mend; none is left when all of them are in."""
-
-
-@pytest.fixture(autouse=True)
-def _awaited(request: pytest.FixtureRequest) -> None:
-    """Expect a failure of a report that another change will mend."""
-    name = request.node.name.removeprefix("test_").removeprefix("diagnosed[")
-    if name[:2] in AWAITED:
-        request.node.add_marker(pytest.mark.xfail(reason=AWAITED[name[:2]], strict=False))
-
-
 # number -> (verdict, first cause, who must act); None: accepted, and no cause
 DIAGNOSED: dict[str, tuple[str | None, str | None, str | None]] = {
     "01-diagnose-detached-unencoded-newline": ("signature_invalid", "payload_newline", "client"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
@@ -57,6 +58,36 @@ def test_S5_property_subject_arrives_as_it_stands_or_not(subject: str) -> None:
     for headers in headers_of(decided(sub=subject)):
         assert headers["x-jws-subject"].strip(" \t") in ("", subject)
         assert not set("\r\n\x00") & set(headers["x-jws-subject"])
+
+
+@pytest.mark.parametrize(
+    ("subject", "encoded"),
+    [
+        ("J\u00fcrgen", "J%C3%BCrgen"),
+        (" admin", "%20admin"),
+        ("a\r\nx-jws-status: verified", "a%0D%0Ax-jws-status%3A%20verified"),
+        ("\u00e9" * 170, "%C3%A9" * 170),
+        ("\u00e9" * 171, "sha256:" + hashlib.sha256(("\u00e9" * 171).encode()).hexdigest()),
+        ("a" * 1024, ""),
+        ("a" * 1025, f"sha256:{hashlib.sha256(b'a' * 1025).hexdigest()}"),
+        ("ann", ""),
+        (None, ""),
+    ],
+)
+def test_B10_a_subject_that_is_not_plain_is_encoded(subject: str | None, encoded: str) -> None:
+    """A verified caller never arrives without a name: encoded or as a digest where it must be."""
+    for headers in headers_of(decided(sub=subject)):
+        assert headers["x-jws-subject-encoded"] == encoded
+        plain = subject if subject in ("ann", "a" * 1024) else ""
+        assert headers["x-jws-subject"] == plain
+
+
+def test_B10_an_encoded_subject_is_never_a_client_s_own() -> None:
+    """The header is set on every request, so that what a client sent under its name is overwritten."""
+    refused = engine().decide(b"no token")
+    assert dict(trusted_headers(refused))["x-jws-subject-encoded"] == ""
+    for headers in headers_of(decided(sub="ann")):
+        assert headers["x-jws-subject-encoded"] == ""
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,10 @@ def _ranked(case: Case) -> tuple[Cause, ...]:
     stage = case.stage
     if stage is None:
         return tuple(item for room, item in case.notes.found if room == "body")
+    if case.code in key.NO_KEYS_YET:
+        found = [item for room, item in case.notes.found if room == "key"]  # nothing else was judged
+        if found:
+            return tuple(sorted(found, key=lambda item: -item.weight))
     relevant = _RELEVANT.get(stage, (stage,))
     if stage == "header" and case.verdict is not None and case.verdict.reason == "malformed":
         relevant = ("header", "structure")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rapidjws.jose.jwks import Skipped
 
 _SHOWN_KIDS: Final = 12
-_NO_KEYS_YET: Final = {"keys_unavailable": "keys_not_fetched", "keys_stale": "keys_not_refreshed"}
+NO_KEYS_YET: Final = {"keys_unavailable": "keys_not_fetched", "keys_stale": "keys_not_refreshed"}
+"""Codes of issuers without keys, with their causes: nothing of a token is judged then."""
 _THUMBPRINT_CHARS: Final = 43
 _SPIFFE_USES: Final = ("jwt-svid", "x509-svid")
 _UNSEEN: Final = re.compile("[\\s\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -42,7 +43,7 @@ def examine(case: Case) -> None:
     for issuer, gone in subject.left_out[:_SHOWN_KIDS]:
         owner = "" if issuer is None else f" of {issuer}"
         notes.check("key", "left_out", "warn", f"a key{owner} was left out: {gone.error}", actual=gone.kid)
-    if not in_use and not subject.left_out and case.code not in _NO_KEYS_YET:
+    if not in_use and not subject.left_out and case.code not in NO_KEYS_YET:
         notes.cause("key", "no_keys", 88, "the set in use holds no usable key")
         return
     kid, alg = case.member("kid"), case.member("alg")
@@ -75,8 +76,8 @@ def _fetches(case: Case) -> None:
         )
         text = f"keys of {status.name}: {age}{failed}"
         case.notes.check("key", "fetches", "warn" if failed else "ok", text)
-        if case.code in _NO_KEYS_YET:
-            case.notes.cause("key", _NO_KEYS_YET[case.code], 88, text)
+        if case.code in NO_KEYS_YET:
+            case.notes.cause("key", NO_KEYS_YET[case.code], 88, text)
         elif failed and case.code == "unknown_kid":
             case.notes.cause("key", "keys_not_refreshed", 80, text)
 
@@ -246,7 +247,7 @@ def _why_left_out(gone: Skipped) -> tuple[str, str]:
     member = place.rpartition(".")[2]
     if gone.code == "duplicate_kid":
         return "duplicate_kid", str(gone.error)
-    if gone.error.actual in ("NoneType", "null"):
+    if str(gone.error.actual).partition(":")[0] in ("NoneType", "null"):
         return "key_null_members", f"{place}: {member} is null: leave it out"
     used_for = str(gone.error.actual).partition(" ")[0]
     if member == "use" and used_for in _SPIFFE_USES:

@@ -5,10 +5,12 @@ Nothing of a token is in an answer but its verified names, and only towards the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from rapidjws.errors import CODES, error_for
 from rapidjws.jose.scopes import is_scope_token, scopes_of
@@ -24,6 +26,7 @@ TRUSTED: Final = (
     "x-jws-status",
     "x-jws-issuer",
     "x-jws-subject",
+    "x-jws-subject-encoded",
     "x-jws-scope",
     "x-jws-kid",
     "x-jws-partner",
@@ -137,11 +140,12 @@ def warning_headers(decision: Decision) -> list[tuple[str, str]]:
 def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
     """Return the headers that the service may trust; empty ones overwrite what a client made up.
 
-    A value that is not plain printable ASCII is left empty: the claims hold it.
+    A value that is not plain printable ASCII is left empty: the claims hold it. A subject of that kind stands
+    in ``x-jws-subject-encoded``, see :func:`encoded_subject`.
     """
     verified = decision.verified
     if verified is None:
-        values = (f"unverified {decision.code}", "", "", "", "", plain(decision.partner))
+        values = (f"unverified {decision.code}", "", "", "", "", "", plain(decision.partner))
         return list(zip(TRUSTED, values, strict=True))
     is_jwt = verified.issuer is not None  # a Verifier checks no claims
     claims = verified.claims if is_jwt else {}
@@ -149,6 +153,7 @@ def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
         "verified",
         plain(verified.issuer if is_jwt else _signer(verified)),
         plain(claims.get("sub")),
+        encoded_subject(claims.get("sub")),
         plain(" ".join(sorted(scopes_of(claims)))),
         plain(verified.kid),
         plain(decision.partner),
@@ -169,6 +174,23 @@ def plain(value: object) -> str:
     if not isinstance(value, str) or len(value) > VALUE_MAX_CHARS or value != value.strip(" "):
         return ""
     return value if value.isascii() and value.isprintable() else ""
+
+
+def encoded_subject(value: object) -> str:
+    """Return a subject that cannot stand in a header as it is, percent-encoded; empty for every other.
+
+    Letters, digits, ``-._~`` stay, all other octets of its UTF-8 are ``%XX`` (RFC 3986 s.2.1). Where that is
+    longer than ``VALUE_MAX_CHARS``, ``sha256:`` and the digest of the UTF-8 in hexadecimal stand for it: an
+    encoded subject holds no colon.
+    """
+    if not isinstance(value, str) or not value or plain(value):
+        return ""
+    octets = value.encode("utf-8", "surrogatepass")
+    if len(octets) <= VALUE_MAX_CHARS:
+        text = quote(octets, safe="")
+        if len(text) <= VALUE_MAX_CHARS:
+            return text
+    return f"sha256:{hashlib.sha256(octets).hexdigest()}"
 
 
 def is_ours(name: str) -> bool:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.gateway.answer import FORBIDDEN, TRUSTED, answer_for, plain, trusted_headers, warning_headers
+from rapidjws.gateway.answer import (
+    FORBIDDEN,
+    TRUSTED,
+    answer_for,
+    encoded_subject,
+    plain,
+    trusted_headers,
+    warning_headers,
+)
 from rapidjws.gateway.connection import PHRASES, head_of
 from rapidjws.jose.scopes import scopes_of
 
@@ -22,7 +30,7 @@ WARN_S: Final = 60.0
 """How often a fault inside rapidjws is written, in seconds, however many requests meet it."""
 
 _OK: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n"
-_OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-scope")
+_OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-subject-encoded", "x-jws-scope")
 """What differs from token to token; all other trusted headers follow from key, issuer and partner."""
 
 
@@ -57,8 +65,14 @@ class Replies:
                 self._permits[key] = start
         claims = verified.claims
         subject = plain(claims.get("sub"))
+        encoded = "" if subject else encoded_subject(claims.get("sub"))
         scope = plain(" ".join(sorted(scopes_of(claims))))
-        return b"%bx-jws-subject: %b\r\nx-jws-scope: %b\r\n\r\n" % (start, subject.encode(), scope.encode())
+        return b"%bx-jws-subject: %b\r\nx-jws-subject-encoded: %b\r\nx-jws-scope: %b\r\n\r\n" % (
+            start,
+            subject.encode(),
+            encoded.encode(),
+            scope.encode(),
+        )
 
     @staticmethod
     def _begin(decision: Decision) -> bytes:

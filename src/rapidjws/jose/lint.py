@@ -6,6 +6,7 @@ never shows key bytes.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,6 +22,8 @@ RSA_ADVISED_BITS: Final = 3072
 
 KEYS_ADVISED: Final = 10
 """More published keys than this slow every partner's fetch."""
+
+_NAME_MAX_CHARS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,7 @@ def lint_jwks(data: bytes | str | dict[str, Any]) -> tuple[Finding, ...]:
     except RapidJWSError as refused:
         return (Finding(level="error", place="keys", code=refused.code, text=str(refused)),)
     found = [_of_skipped(skipped.code, skipped.index, str(skipped.error)) for skipped in keys.skipped]
+    found += _nulls(data)
     for key in keys:
         found += _of_key(key)
     found += _of_set(keys)
@@ -68,6 +72,19 @@ def lint_jwks(data: bytes | str | dict[str, Any]) -> tuple[Finding, ...]:
 def _of_skipped(code: str, index: int, text: str) -> Finding:
     level: Level = "warning" if code in ("key_unsupported", "key_use_mismatch") else "error"
     return Finding(level=level, place=f"keys[{index}]", code=code, text=text)
+
+
+def _nulls(data: bytes | str | dict[str, Any]) -> list[Finding]:
+    """Return each member that is null: a strict verifier refuses the key (RFC 7517 s.4)."""
+    value = data if isinstance(data, dict) else json.loads(data)  # JWKSet.from_json has read it
+    text = "null is no value of a JWK member: leave the member out"
+    return [
+        Finding(level="error", place=f"keys[{index}].{name[:_NAME_MAX_CHARS]}", code="null_member", text=text)
+        for index, entry in enumerate(value["keys"])
+        if isinstance(entry, dict)
+        for name, item in entry.items()
+        if item is None
+    ]
 
 
 def _of_key(key: JWK) -> list[Finding]:
