@@ -1,11 +1,15 @@
 """Apply careless changes to the code one at a time, and show that the tests named for each notice it.
 
-    python tools/mutants.py [--area NAME]... [--id PART]... [--jobs N] [--list tests/mutants]
+    python tools/mutants.py [--area NAME]... [--id PART]... [--jobs N] [--list FOLDER] [--fresh] [--check]
 
 A list (``tests/mutants/<area>.toml``) holds tables ``[[mutant]]`` with ``id``, ``file``, ``find`` (a text
 that occurs exactly once in the file), ``replace``, and either ``tests`` (pytest node ids or files, one of
 which must fail) or ``equivalent`` (why no test can notice). Every mutant is made in a copy of the tree; a
 change under ``native/`` is compiled there. Before the mutants, the named tests must pass without them.
+
+An interrupted run goes on where it stopped: ``build/mutants/answers.jsonl`` keeps every change that was
+noticed, for as long as the entry, the changed file (for C: all of ``native/``) and the named tests stay as
+they were. ``--fresh`` tries all of them again; ``--check`` only shows whether the lists fit the code.
 
 Exit status: 0 when at least 97 % are noticed, 1 when fewer are, 2 when a list does not fit the code.
 The answers are written to ``build/mutants/report.json``.
@@ -16,14 +20,13 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
-import dataclasses
+import functools
+import hashlib
 import json
 import os
 import queue
-import shutil
-import subprocess
 import sys
-import time
+from collections.abc import Iterable
 from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -31,41 +34,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
+from mutant_copies import FOLDER, ROOT, Copy, Mutant, Outcome
+
 LISTS = ROOT / "tests" / "mutants"
-FOLDER = ROOT / "build" / "mutants"
-COPIED = ("src", "native", "tests", "tools", "benchmarks", "examples", "docs", ".github")
+ANSWERS = FOLDER / "answers.jsonl"
 NOTICED_SHARE = 0.97
-TIMEOUT_S = 300.0
-PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_INTERNAL = 1, 2, 3
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """One careless change, and the tests that must notice it."""
-
-    id: str
-    area: str
-    file: str
-    find: str
-    replace: str
-    tests: tuple[str, ...] = ()
-    equivalent: str = ""
-
-    @property
-    def native(self) -> bool:
-        """Tell whether the compiled module changes."""
-        return self.file.startswith("native/")
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What the tests made of one mutant: ``noticed``, ``survived`` or ``broken`` (the list is wrong)."""
-
-    mutant: Mutant
-    verdict: str
-    detail: str
-    seconds: float
 
 
 def read_lists(folder: Path) -> list[Mutant]:
@@ -107,123 +80,119 @@ def faults_of(mutant: Mutant, root: Path) -> list[str]:
     return faults
 
 
-class Copy:
-    """A copy of the tree in which one mutant at a time is made."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        ignored = shutil.ignore_patterns("__pycache__", ".cache", "results", "node_modules")
-        for name in COPIED:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        for path in ROOT.iterdir():
-            if path.is_file():
-                shutil.copy2(path, folder / path.name)
-        for name in ("partners", "gateways"):
-            if (ROOT / "build" / name).exists():
-                (folder / "build").mkdir(exist_ok=True)
-                (folder / "build" / name).symlink_to((ROOT / "build" / name).resolve())
-
-    def environment(self) -> dict[str, str]:
-        """Give the environment in which the copy, and no other, is imported."""
-        vectors = os.environ.get("RAPIDJWS_VECTORS", str(ROOT.parent / "shared" / "vectors"))
-        return {
-            **os.environ,
-            "PYTHONPATH": str(self.folder / "src"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "RAPIDJWS_TEST_FROM": str(self.folder / "src"),
-            "RAPIDJWS_VECTORS": vectors,
-            "RAPIDJWS_CASES": os.environ.get("RAPIDJWS_CASES", str(ROOT.parent / "shared" / "cases")),
-        }
-
-    def compile(self) -> subprocess.CompletedProcess[str]:
-        """Compile the module of the copy."""
-        command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
-        environment = self.environment()
-        if shutil.which("ccache"):  # for setuptools alone: the tests take CC as the name of one program
-            environment |= {"CC": "ccache gcc", "CCACHE_BASEDIR": str(self.folder), "CCACHE_NOHASHDIR": "1"}
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
-
-    def pytest(self, tests: list[str], timeout_s: float) -> tuple[int, str]:
-        """Run tests until the first failure; give pytest's exit status (-1: out of time), last lines."""
-        calm = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:benchmark", "-o", "addopts="]
-        command = [sys.executable, "-m", "pytest", *calm, "--import-mode=importlib", *tests]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=self.folder,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return -1, f"not done after {timeout_s:.0f} s"
-        return done.returncode, "\n".join(done.stdout.splitlines()[-25:]) + done.stderr[-500:]
-
-    def attempt(self, mutant: Mutant) -> Outcome:
-        """Make a mutant, run its tests, and undo it."""
-        path = self.folder / mutant.file
-        text = path.read_text("utf-8")
-        begun = time.monotonic()
-        path.write_text(text.replace(mutant.find, mutant.replace), "utf-8")
-        try:
-            if mutant.native:
-                compiled = self.compile()
-                if compiled.returncode:
-                    return Outcome(mutant=mutant, verdict="broken", detail=compiled.stderr[-800:], seconds=0)
-            code, detail = self.pytest(list(mutant.tests), TIMEOUT_S)
-        finally:
-            path.write_text(text, "utf-8")
-        verdict = {0: "survived", PYTEST_FAILED: "noticed", -1: "noticed"}.get(code)
-        if (
-            verdict is None
-        ):  # an import that fails is noticed; a wrong node id is not; a crash has a signal's number
-            noticed = code in (PYTEST_INTERRUPTED, PYTEST_INTERNAL) or code < 0
-            verdict = "noticed" if noticed else "broken"
-        kept = detail if verdict != "noticed" else ""
-        return Outcome(mutant=mutant, verdict=verdict, detail=kept, seconds=time.monotonic() - begun)
+def digest_of(words: Iterable[str], paths: Iterable[Path]) -> str:
+    """Give one digest over words and the contents of files and folders."""
+    hashed = hashlib.sha256()
+    for word in words:
+        hashed.update(word.encode() + b"\0")
+    for path in paths:
+        for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if one.suffix in {".py", ".c", ".h", ".toml"} and one.is_file():
+                hashed.update(str(one.relative_to(ROOT)).encode() + b"\0" + one.read_bytes() + b"\0")
+    return hashed.hexdigest()
 
 
-def run(mutants: list[Mutant], jobs: int) -> list[Outcome]:
-    """Try every mutant, in as many copies as there are jobs."""
-    copies: queue.SimpleQueue[Copy] = queue.SimpleQueue()
-    for number in range(jobs):
-        copies.put(Copy(FOLDER / f"copy{number}"))
+class Answers:
+    """What earlier runs found out, by a digest of all that an answer depends on: a line each in a file."""
+
+    def __init__(self, path: Path, *, fresh: bool) -> None:
+        self._path = path
+        self._tree = digest_of((), [ROOT / name for name in ("src", "native", "tests")])
+        if fresh:
+            path.unlink(missing_ok=True)
+        self._seconds: dict[str, float] = {}
+        for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+            try:
+                row = json.loads(line)
+                self._seconds[row["key"]] = float(row["seconds"])
+            except (ValueError, KeyError, TypeError):
+                continue  # the last line of a run that was killed
+
+    def _add(self, key: str, seconds: float, about: str) -> None:
+        self._seconds[key] = seconds
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "seconds": round(seconds, 1), "about": about}) + "\n")
+
+    @staticmethod
+    @functools.cache  # as the files are when the run begins, like the copies
+    def _key(mutant: Mutant) -> str:
+        words = (mutant.file, mutant.find, mutant.replace, *mutant.tests)
+        tests = sorted({node.partition("::")[0] for node in mutant.tests})
+        changed = ROOT / ("native" if mutant.native else mutant.file)
+        return digest_of(words, [changed, *(ROOT / name for name in tests)])
+
+    def noticed_s(self, mutant: Mutant) -> float | None:
+        """Give the seconds it took to notice a mutant before, or None when it has to be tried."""
+        return self._seconds.get(self._key(mutant))
+
+    def add_noticed(self, outcome: Outcome) -> None:
+        """Keep that a mutant was noticed; what survived is tried again each time."""
+        if outcome.verdict == "noticed":
+            about = f"{outcome.mutant.id}: {outcome.detail or 'ended at once, or out of time'}"
+            self._add(self._key(outcome.mutant), outcome.seconds, about)
+
+    def has_passed(self, node: str) -> bool:
+        """Tell whether a test passed on exactly this tree."""
+        return digest_of((node, self._tree), ()) in self._seconds
+
+    def add_passed(self, nodes: Iterable[str]) -> None:
+        """Keep that tests passed on this tree."""
+        for node in nodes:
+            self._add(digest_of((node, self._tree), ()), 0.0, node)
+
+
+def run(mutants: list[Mutant], copies: list[Copy], answers: Answers) -> list[Outcome]:
+    """Try every mutant that has no answer yet, one at a time in each copy."""
+    done = {
+        mutant.id: Outcome(mutant=mutant, verdict="noticed", detail="", seconds=seconds)
+        for mutant in mutants
+        if (seconds := answers.noticed_s(mutant)) is not None
+    }
+    left = [mutant for mutant in mutants if mutant.id not in done]
+    if done:
+        print(f"{len(done)} were noticed in an earlier run over the same code and tests", flush=True)
+    free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
+    for copy in copies:
+        free.put(copy)
 
     def attempt(mutant: Mutant) -> Outcome:
-        copy = copies.get()
+        copy = free.get()
         try:
-            outcome = copy.attempt(mutant)
-            if mutant.native:
-                restored = copy.compile()
-                if restored.returncode:
-                    raise RuntimeError(f"the unchanged tree does not compile: {restored.stderr[-800:]}")
+            return copy.attempt(mutant)
         finally:
-            copies.put(copy)
-        print(f"{outcome.verdict:9s} {outcome.seconds:6.1f} s  {mutant.area}: {mutant.id}", flush=True)
-        return outcome
+            free.put(copy)
 
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(attempt, mutants))
+    pool = concurrent.futures.ThreadPoolExecutor(len(copies))
+    try:
+        for future in concurrent.futures.as_completed([pool.submit(attempt, mutant) for mutant in left]):
+            outcome = future.result()
+            answers.add_noticed(outcome)
+            mutant = outcome.mutant
+            done[mutant.id] = outcome
+            print(f"{outcome.verdict:9s} {outcome.seconds:6.1f} s  {mutant.area}: {mutant.id}", flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [done[mutant.id] for mutant in mutants]
 
 
-def baseline(mutants: list[Mutant]) -> str:
-    """Run all named tests on an unchanged copy; give an empty text, or what failed."""
-    tests = sorted({node for mutant in mutants for node in mutant.tests})
+def baseline(mutants: list[Mutant], copy: Copy, answers: Answers) -> str:
+    """Run all tests that are needed on an unchanged copy; give an empty text, or what failed."""
+    needed = {node for mutant in mutants if answers.noticed_s(mutant) is None for node in mutant.tests}
+    whole = {node for node in needed if "::" not in node}
+    tests = sorted(
+        node
+        for node in needed
+        if not answers.has_passed(node) and (node in whole or node.partition("::")[0] not in whole)
+    )
     if not tests:
         return ""
-    copy = Copy(FOLDER / "unchanged")
+    print(f"first {len(tests)} tests and files on the unchanged tree", flush=True)
     code, detail = copy.pytest(tests, 60 * 60)
-    shutil.rmtree(copy.folder, ignore_errors=True)
-    return "" if code == 0 else f"the tests fail on the unchanged tree (pytest {code}):\n{detail}"
+    if code:
+        return f"the tests fail on the unchanged tree (pytest {code}):\n{detail}"
+    answers.add_passed(tests)
+    return ""
 
 
 def summary(outcomes: list[Outcome], equivalent: list[Mutant]) -> float:
@@ -231,8 +200,12 @@ def summary(outcomes: list[Outcome], equivalent: list[Mutant]) -> float:
     by_area: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in outcomes:
         by_area[outcome.mutant.area][outcome.verdict] += 1
-    for area, counts in sorted(by_area.items()):
-        print(f"{area:16s} {counts['noticed']:4d} of {counts.total():4d} noticed")
+    excused = collections.Counter(mutant.area for mutant in equivalent)
+    for area in sorted({*by_area, *excused}):
+        counts = by_area[area]
+        print(
+            f"{area:16s} {counts['noticed']:4d} of {counts.total():4d} noticed, {excused[area]:2d} equivalent"
+        )
     for outcome in outcomes:
         if outcome.verdict != "noticed":
             print(f"\n{outcome.verdict}: {outcome.mutant.id} ({outcome.mutant.file})\n{outcome.detail}")
@@ -268,6 +241,8 @@ def main() -> int:
     parser.add_argument("--id", action="append", help="only ids that contain this text (may be repeated)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--list", type=Path, default=LISTS, help="the folder of the lists")
+    parser.add_argument("--fresh", action="store_true", help="use no answer of an earlier run")
+    parser.add_argument("--check", action="store_true", help="only show whether the lists fit the code")
     asked = parser.parse_args()
     mutants = [
         mutant
@@ -281,11 +256,21 @@ def main() -> int:
         return 2
     equivalent = [mutant for mutant in mutants if mutant.equivalent]
     tried = [mutant for mutant in mutants if not mutant.equivalent]
-    failed = baseline(tried)
-    if failed:
-        print(failed, file=sys.stderr)
-        return 2
-    outcomes = run(tried, asked.jobs)
+    if asked.check:
+        print(f"{len(mutants)} entries fit the code, {len(equivalent)} of them equivalent")
+        return 0
+    answers = Answers(ANSWERS, fresh=asked.fresh)
+    copies: list[Copy] = []
+    try:
+        copies += [Copy() for _ in range(max(1, asked.jobs))]
+        failed = baseline(tried, copies[0], answers)
+        if failed:
+            print(failed, file=sys.stderr)
+            return 2
+        outcomes = run(tried, copies, answers)
+    finally:
+        for copy in copies:
+            copy.remove()
     write_report(outcomes, equivalent)
     share = summary(outcomes, equivalent)
     broken = any(outcome.verdict == "broken" for outcome in outcomes)

@@ -56,7 +56,8 @@ def small_tree(folder: Path, test: str) -> Path:
     """Make a tree of one function, one test, and a list of one mutant; give the runner's copy in it."""
     for name in ("tools", "src", "tests/mutants"):
         (folder / name).mkdir(parents=True)
-    (folder / "tools" / "mutants.py").write_bytes((ROOT / "tools" / "mutants.py").read_bytes())
+    for name in ("mutants.py", "mutant_copies.py"):
+        (folder / "tools" / name).write_bytes((ROOT / "tools" / name).read_bytes())
     (folder / "src" / "least.py").write_text("def least(a, b):\n    return a if a < b else b\n")
     (folder / "tests" / "test_least.py").write_text(test)
     (folder / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
@@ -89,3 +90,41 @@ def test_runner_tells_noticed_from_survived(
         [verdict] if verdict else False
     )
     assert "a < b" in (tmp_path / "src" / "least.py").read_text()
+
+
+def test_runner_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """What was noticed is not tried again until its test or code changes; ``--fresh`` tries all."""
+    runner = small_tree(
+        tmp_path, "from least import least\n\n\ndef test_it():\n    assert least(1, 2) == 1\n"
+    )
+
+    def lines(*words: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, str(runner), *words], capture_output=True, text=True, timeout=240, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 of 1 noticed (100.0%)" in done.stdout
+        return [line for line in done.stdout.splitlines() if "small: swapped" in line]
+
+    assert len(lines()) == 1
+    assert lines() == []
+    assert len(lines("--fresh")) == 1
+    code = tmp_path / "src" / "least.py"
+    code.write_text(code.read_text() + "\n")
+    assert len(lines()) == 1
+    with (tmp_path / "build" / "mutants" / "answers.jsonl").open("a") as file:
+        file.write('{"key": "half a li')
+    assert lines() == []
+    test = tmp_path / "tests" / "test_least.py"
+    test.write_text("from least import least\n\n\ndef test_it():\n    assert least(2, 1) == 1\n")
+    assert len(lines()) == 1
+
+
+def test_check_runs_nothing(tmp_path: Path) -> None:
+    """``--check`` tells whether the lists fit, and makes no copy."""
+    runner = small_tree(tmp_path, "")
+    command = [sys.executable, str(runner), "--check"]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    (tmp_path / "src" / "least.py").write_text("least = min\n")
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 2
+    assert not (tmp_path / "build").exists()
