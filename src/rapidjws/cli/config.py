@@ -19,6 +19,13 @@ from rapidjws.policy.config import load_config
 app = typer.Typer(help="Configuration files: check, show, init, schema.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="The configuration, TOML or JSON.")]
+IgnoreFiles = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-files",
+        help="Leave aside the files, folders and modules it names: it is for another machine.",
+    ),
+]
 _REDACTED: Final = "(redacted)"
 
 STARTER: Final = """\
@@ -55,9 +62,9 @@ def _settings(folder: Path) -> Any:
 
 
 @app.command()
-def check(file: File) -> None:
+def check(file: File, ignore_files: IgnoreFiles = False) -> None:
     """List all that is wrong, with line, setting and what is allowed: exit 0 when nothing is, else 1."""
-    problems = problems_of(file, _settings(file.parent))
+    problems = problems_of(file, _settings(file.parent), files=not ignore_files)
     for one in problems:
         say(f"{file}:{one}")
     if not problems:

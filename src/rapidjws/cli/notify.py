@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from rapidjws.cli.rollout_show import show_notice
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.policy.config import read_file
 from rapidjws.policy.mailing import MailServer, Sending, SentLog, SentStates, as_dict, send
+from rapidjws.policy.named_files import reason_of
 from rapidjws.policy.notices import Notice, notices_for, templates_from
 from rapidjws.policy.readiness import readiness
 
@@ -23,23 +25,45 @@ PASSWORD_MAX_BYTES = 4096
 _GOOD = ("sent", "known")
 
 
-def _server(section: dict[str, Any], folder: Path) -> MailServer:
-    """Return the server of a table ``notices``; raises ConfigurationError."""
+def mail_server_from(section: dict[str, Any], folder: Path, *, files: bool = True) -> MailServer:
+    """Return the server of a table ``notices``.
+
+    Args:
+        section: The table.
+        folder: What paths are relative to.
+        files: Whether the files that it names are read; else a password stands in for that of the file.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
     settings = {name: value for name, value in section.items() if name != "templates"}
     for name in ("host", "sender"):
         if name not in settings:
             raise error_for("configuration_invalid", f"notices.{name}", "a value", "nothing")
     if "ca" in settings:
         settings["ca"] = folder / settings["ca"]
+        if files:
+            _check_certificates(settings["ca"])
     kept = settings.pop("password_file", None)
     if kept is not None:
-        try:
-            octets = _files.read_trusted(folder / kept, PASSWORD_MAX_BYTES)
-            settings["password"] = octets.decode("utf-8").strip()
-        except (OSError, ValueError) as fault:
-            found = type(fault).__name__
-            raise error_for("configuration_invalid", "notices.password_file", "a file", found) from None
+        settings["password"] = _password(folder / kept) if files else "read when notices are sent"
     return MailServer(**settings)
+
+
+def _password(path: Path) -> str:
+    try:
+        return _files.read_trusted(path, PASSWORD_MAX_BYTES).decode("utf-8").strip()
+    except (OSError, ValueError) as fault:
+        found = reason_of(fault)
+        raise error_for("configuration_invalid", "notices.password_file", "a file", found) from None
+
+
+def _check_certificates(path: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as fault:
+        found = reason_of(fault)
+        raise error_for("configuration_invalid", "notices.ca", "a PEM file of certificates", found) from None
 
 
 def _prepared(
@@ -73,7 +97,7 @@ def notify(
         if not really:
             _show(notices, SentLog(path).states(), as_json=as_json)
             return
-        sendings = send(notices, _server(section, config.parent), SentLog(path), again=again)
+        sendings = send(notices, mail_server_from(section, config.parent), SentLog(path), again=again)
     except RapidJWSError as refused:
         print(f"rapidjws rollout notify: {refused}", file=sys.stderr)
         raise typer.Exit(2) from None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from rapidjws import _files
+from rapidjws.cli.config_check import problems_in
+from rapidjws.cli.output import complain
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.gateway.event_lines import EventLines
 from rapidjws.gateway.place import TokenPlace
@@ -31,8 +33,9 @@ def _secret(path: Path, place: str) -> str:
     """Return the secret in a file; raises ConfigurationError."""
     try:
         return _files.read_trusted(path, SECRET_MAX_BYTES).decode("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise error_for("configuration_invalid", place, "a file to read", type(fault).__name__) from None
+    except (OSError, ValueError) as fault:
+        found = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
+        raise error_for("configuration_invalid", place, "a file to read", found) from None
 
 
 def absolute_address(address: str, folder: Path) -> str:
@@ -117,20 +120,43 @@ def serve(
     from rapidjws.policy.sections import phase_not_in_force
 
     try:
-        loaded = load_config(config)
-        section = dict(loaded.tables.get("server", {}))
+        loaded = load_config(config, check=False)
+        server = loaded.tables.get("server", {})
+        section = dict(server) if isinstance(server, dict) else {}
         if listen is not None:
             section["listen"] = absolute_address(listen, Path())
         if workers is not None:
             section["workers"] = workers
+        _refuse_problems(loaded, section)
         notice = phase_not_in_force(loaded.tables.get("rollout", {}), folder=config.parent)
         if notice is not None:
             print(f"rapidjws serve: {notice}", file=sys.stderr, flush=True)
         status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded))
     except RapidJWSError as refused:
-        print(f"rapidjws serve: {refused}", file=sys.stderr)
+        complain("serve", refused)
         raise typer.Exit(2) from None
     except OSError as fault:
-        print(f"rapidjws serve: {fault.strerror or fault}", file=sys.stderr)
+        complain("serve", fault.strerror or fault)
         raise typer.Exit(2) from None
     raise typer.Exit(2 if status else 0)
+
+
+def _refuse_problems(loaded: LoadedConfig, server: dict[str, Any]) -> None:
+    """Write all that is wrong with a configuration and what it names, a line each, before anything is forked.
+
+    Args:
+        loaded: The configuration.
+        server: Its table ``server``, as the command line changed it.
+
+    Raises:
+        typer.Exit: Something is wrong.
+    """
+    folder = loaded.path.parent
+    tables = dict(loaded.tables)
+    if server != tables.get("server", {}) and isinstance(tables.get("server", {}), dict):
+        tables["server"] = server
+    problems = problems_in(loaded.text, tables, folder, lambda table: settings_from(table, folder))
+    for one in problems:
+        complain("serve", f"{loaded.path}:{one}")
+    if problems:
+        raise typer.Exit(2)

@@ -89,6 +89,8 @@ class RedisRevocations:
     ) -> None:
         if on_loss not in ("keep", "refuse"):
             raise error_for("configuration_invalid", "revocations.on_loss", ("keep", "refuse"), str(on_loss))
+        if not isinstance(stream, str) or not stream:
+            raise error_for("configuration_invalid", "revocations.stream", "a name that is not empty")
         limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
         self._redis = RedisClient(url, "revocations through Redis", **limits)
         self._stream = stream

@@ -61,15 +61,19 @@ class LoadedConfig:
         return self.signature is not None and _stat(self.path) == self.signature
 
 
-def load_config(path: str | Path) -> LoadedConfig:
+def load_config(path: str | Path, *, check: bool = True) -> LoadedConfig:
     """Read a configuration file.
+
+    Args:
+        path: The file.
+        check: Whether names and types are checked; False for who lists all that is wrong.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with file, line and setting.
     """
     path = Path(path)
     signature = _stat(path)  # before the text: a file that is replaced meanwhile is not current
-    text, tables = read_file(path)
+    text, tables = read_file(path) if check else parse_file(path)
     return LoadedConfig(path=path, signature=signature, text=text, tables=tables)
 
 
@@ -248,11 +252,11 @@ class ConfigFile:
             return None
         if self._replay_store is None:
             section = dict(self._fixed["replay"])
+            checked_store_choices("replay", section)
             url = section.pop("redis", None)
             if url is None:
                 self._replay_store = MemoryReplayStore(**section, events=self._events)
             else:
-                section.pop("max_entries", None)
                 self._replay_store = RedisReplayStore(url, **section, events=self._events)
         choices = {
             name.removeprefix("replay_"): settings[name]
@@ -263,12 +267,34 @@ class ConfigFile:
 
     def _revocation_store(self) -> RevocationStore | None:
         section = self._fixed["revocations"]
+        checked_store_choices("revocations", section)
         if "redis" in section:
             choices = {name: section[name] for name in ("stream", "on_loss") if name in section}
             return RedisRevocations(section["redis"], **choices, events=self._events)
         if "file" in section:
             return RevocationFile(self.path.parent / section["file"], events=self._events)
         return None
+
+
+_ONLY_WITH_REDIS: Final = ("stream", "on_loss", "budget_s", "wait_replicas")
+_ONLY_WITHOUT_REDIS: Final = ("file", "max_entries")
+
+
+def checked_store_choices(section: str, table: dict[str, Any]) -> None:
+    """Refuse settings of a store that nothing would read: those of Redis without it, and the others with it.
+
+    Args:
+        section: ``"revocations"`` or ``"replay"``.
+        table: The section.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    unread = _ONLY_WITHOUT_REDIS if "redis" in table else _ONLY_WITH_REDIS
+    for name in table:
+        if name in unread:
+            expected = "no redis beside it" if "redis" in table else "redis beside it"
+            raise error_for("configuration_invalid", f"{section}.{name}", expected)
 
 
 def read_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:

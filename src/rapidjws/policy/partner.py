@@ -94,9 +94,11 @@ class Partner:
             put(self, place, _texts(f"partner.{place}", getattr(self, place)))
         if not all(map(is_scope_token, self.scopes)):
             raise error_for("configuration_invalid", "partner.scopes", "scope-tokens of RFC 6749: no spaces")
-        for alg in (*self.algorithms, *self.retiring):
-            if alg not in ALGORITHM_TABLE:
-                raise error_for("configuration_invalid", "partner.algorithms", actual=str(alg))
+        for place, algorithms in (("algorithms", self.algorithms), ("retiring", self.retiring)):
+            for alg in algorithms:
+                if alg not in ALGORITHM_TABLE:
+                    known = tuple(ALGORITHM_TABLE)
+                    raise error_for("configuration_invalid", f"partner.{place}", known, actual=str(alg))
         retiring = {
             alg: checked_when_s(f"partner.retiring.{alg}", when_s) for alg, when_s in self.retiring.items()
         }

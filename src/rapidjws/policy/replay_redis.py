@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PIPELINE_MAX: Final = 1000
 """Uses sent before their answers are read."""
 
+REPLICAS_MAX: Final = 1000
+"""Most replicas that a write may wait for: more is a slip."""
+
 
 class RedisReplayStore:
     """Remember uses in Redis: exactly one of any number of processes and machines is first.
@@ -61,6 +64,8 @@ class RedisReplayStore:
     ) -> None:
         if not 0 < budget_s <= 10 or margin_s < 0:
             raise error_for("configuration_invalid", "budget_s", expected="above 0, at most 10 seconds")
+        if isinstance(wait_replicas, bool) or not 0 <= wait_replicas <= REPLICAS_MAX:
+            raise error_for("configuration_invalid", "wait_replicas", f"0 to {REPLICAS_MAX}")
         limits = {"socket_timeout": budget_s, "socket_connect_timeout": budget_s}
         self._redis = RedisClient(url, "replay detection through Redis", **limits)
         self._prefix = prefix.encode()

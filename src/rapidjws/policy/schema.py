@@ -71,6 +71,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     "engine": {
         "workers": WHOLE,
         "max_token_bytes": WHOLE,
+        "max_header_bytes": WHOLE,
         "acceleration": TEXT,
         "hot_budget_bytes": WHOLE,
         "hot_threshold": WHOLE,

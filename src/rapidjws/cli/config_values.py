@@ -1,0 +1,287 @@
+"""What is wrong with the values of a configuration: each section goes through the constructor it is for."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.cli.notify import mail_server_from
+from rapidjws.engine.cache import TokenCache
+from rapidjws.engine.engine import Engine
+from rapidjws.engine.guard import Replay
+from rapidjws.engine.issuer import Issuer
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.keys import RedisRevocations
+from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
+from rapidjws.policy import schema
+from rapidjws.policy.config import checked_store_choices
+from rapidjws.policy.notices import templates_from
+from rapidjws.policy.replay import MemoryReplayStore
+from rapidjws.policy.replay_redis import RedisReplayStore
+from rapidjws.policy.sections import partner_from, rollout_from
+from rapidjws.policy.shadow import Shadow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Check = Callable[[dict[str, Any]], object]
+
+_NAMES: Final = {
+    "url": "jwks_url",
+    "admin_token": "admin_token_file",
+    "hook_secret": "hook_secret_file",
+    "header": "token_header",
+    "scheme": "token_scheme",
+    "cookie": "token_cookie",
+    "password": "password_file",
+    "allow_listed_until_s": "allow_listed_until",
+    "identity": "replay_identity",
+    "on_failure": "replay_on_failure",
+    "max_entries": "cache_entries",
+}
+"""What a constructor calls a setting -> what the file calls it, where that is another name."""
+
+_STAND_INS: Final[dict[str, Any]] = {
+    "iss": "https://issuer.example",
+    "algorithms": ["ES256"],
+    "jwks_url": "https://issuer.example/jwks.json",
+    "name": "partner",
+    "host": "mail.example",
+    "sender": "gateway@mail.example",
+    "incumbent": "json:loads",
+}
+"""What takes the place of a needed setting that was refused, so that the others are checked as well."""
+
+_ANY_KEY = (  # the base point of P-256: an engine needs some key, and verifies nothing here
+    b'{"keys": [{"kty": "EC", "crv": "P-256", "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",'
+    b' "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}]}'
+)
+
+
+def value_faults(
+    tables: dict[str, Any], broken: set[Any], folder: Path, check_server: Check, *, files: bool, notices: bool
+) -> Iterator[schema.Fault]:
+    """Yield what the constructors refuse, of the tables whose names and types are good.
+
+    Args:
+        tables: All tables.
+        broken: Paths of tables whose names or types are wrong, which are passed over.
+        folder: What paths are relative to.
+        check_server: Raises what is wrong with the table ``server``; reads the files that it names.
+        files: Whether files and modules are looked at.
+        notices: Whether the files of ``notices`` are.
+    """
+    yield from _issuer_faults(tables.get("issuers"), broken)
+    partners = tables.get("partners")
+    good = []
+    for number, partner in enumerate(partners if isinstance(partners, list) else ()):
+        if ("partners", number) not in broken:
+            refused = list(_refused(("partners", number), partner_from, partner, schema.PARTNER))
+            yield from refused
+            good += [] if refused else [partner]
+    server = tables.get("server", {})
+    checks: dict[str, tuple[Check, ...]] = {
+        "server": (check_server if files else partial(_without_secrets, check_server),),
+        "engine": (_engine, _cache),
+        "revocations": (_revocations,),
+        "replay": (_replay_store,),
+        "shadow": (partial(_shadow, files=files),),
+        "notices": (partial(_notices, folder=folder, files=files and notices),),
+    }
+    for name, each in checks.items():
+        if (name,) not in broken and tables.get(name):
+            for check in each:
+                yield from _refused((name,), check, tables[name], schema.SECTIONS[name])
+    if ("rollout",) not in broken and ("server",) not in broken:
+        section = {name: value for name, value in tables.get("rollout", {}).items() if name != "state"}
+        make = partial(
+            rollout_from,
+            partners=good,
+            folder=folder,
+            issuer_leeway_s=0,
+            partners_named="partner_header" in server,
+        )
+        yield from _refused(("rollout",), make, section, schema.SECTIONS["rollout"])
+
+
+def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:
+    seen: set[Any] = set()
+    for number, issuer in enumerate(issuers if isinstance(issuers, list) else ()):
+        if ("issuers", number) in broken:
+            continue
+        if issuer["iss"] in seen:
+            yield ("issuers", number, "iss"), "each iss once", issuer["iss"]
+        seen.add(issuer["iss"])
+        for check in (_rules, _transport, _freshness, _unknown_kids, _replay, _last_good):
+            yield from _refused(("issuers", number), check, issuer, schema.ISSUER)
+
+
+def _refused(
+    path: tuple[str | int, ...], make: Check, table: dict[str, Any], fields: dict[str, str]
+) -> Iterator[schema.Fault]:
+    """Yield what a constructor refuses of a table: one setting after the other, each left out after it."""
+    rest, refused = dict(table), set[str]()
+    while True:
+        try:
+            make(rest)
+        except RapidJWSError as fault:
+            name, expected = _setting_of(fault.place or "", fields), _words(fault.expected)
+            if name is not None and name not in table:  # a default that another setting does not go with
+                other = next((word for word in re.findall(r"\w+", expected) if word in table), None)
+                name, expected = (name, expected) if other is None else (other, f"{name} {expected}")
+            if name in refused:
+                return  # it lacks what was left out
+            yield (path if name is None else (*path, name)), expected, _text(fault.actual)
+            if name is None or name not in rest:
+                return
+            refused.add(name)
+            del rest[name]
+            if name in _STAND_INS:
+                rest[name] = _STAND_INS[name]
+        except (TypeError, ValueError, OSError, OverflowError, ImportError) as fault:
+            if not refused:  # else: the constructor needs what was left out
+                yield path, "values that fit", str(fault)
+            return
+        else:
+            return
+
+
+def _setting_of(place: str, fields: dict[str, str]) -> str | None:
+    """Return the setting that an error's place names, as the file calls it."""
+    for part in reversed(place.replace("[", ".").split(".")):
+        for name in (part, _NAMES.get(part, "")):
+            if name in fields:
+                return name
+    return None
+
+
+def _words(expected: object) -> str:
+    """Return what is allowed in words, a choice of several as a list."""
+    if isinstance(expected, (tuple, list)) and expected:
+        *some, last = map(str, expected)
+        return f"{', '.join(some)} or {last}" if some else last
+    return str(expected or "another value")
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _without_secrets(check: Check, table: dict[str, Any]) -> object:
+    """Check the server without the files of secrets; a token for an admin address is taken as given."""
+    rest = {
+        name: value for name, value in table.items() if name not in ("admin_token_file", "hook_secret_file")
+    }
+    if "admin_token_file" in table:
+        rest.pop("admin_listen", None)
+    return check(rest)
+
+
+def _picked(table: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
+    return {name: table[name] for name in fields if name in table}
+
+
+# --- issuers -----------------------------------------------------------------------------------------
+
+
+def _rules(table: dict[str, Any]) -> object:
+    return Issuer(**_picked(table, schema.RULE_FIELDS), keys=JWKSet(keys=()))
+
+
+def _transport(table: dict[str, Any]) -> object:
+    transport = Transport(**_picked(table, schema.TRANSPORT_FIELDS))
+    if "-----BEGIN" in table.get("ca", ""):
+        try:
+            ssl.create_default_context(cadata=table["ca"])
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            expected = "a PEM file of certificates, or PEM text"
+            raise error_for("configuration_invalid", "ca", expected, "no certificates") from None
+    return transport.check_url(table["jwks_url"]) if "jwks_url" in table else transport
+
+
+def _freshness(table: dict[str, Any]) -> object:
+    return Freshness(**_picked(table, schema.FRESHNESS_FIELDS))
+
+
+def _unknown_kids(table: dict[str, Any]) -> object:
+    return UnknownKids(**_picked(table, schema.UNKNOWN_FIELDS))
+
+
+def _replay(table: dict[str, Any]) -> object:
+    choices = {
+        name.removeprefix("replay_"): table[name]
+        for name in ("replay_identity", "replay_on_failure")
+        if name in table
+    }
+    made = Replay(store=MemoryReplayStore(1), **choices)
+    if not table.get("replay", False):
+        return made
+    rules = {name: table[name] for name in ("exp_required", "max_age_s") if name in table}
+    return Issuer("x", keys=JWKSet(keys=()), algorithms=["ES256"], replay=made, **rules)
+
+
+def _last_good(table: dict[str, Any]) -> None:
+    if "last_good_max_age_s" in table:
+        positive_s("last_good_max_age_s", table["last_good_max_age_s"])
+
+
+# --- sections ----------------------------------------------------------------------------------------
+
+
+def _engine(table: dict[str, Any]) -> object:
+    settings = {name: value for name, value in table.items() if name != "cache_entries"}
+    issuer = Issuer("https://issuer.example", keys=JWKSet.from_json(_ANY_KEY), algorithms=["ES256"])
+    return Engine(issuer, **settings)
+
+
+def _cache(table: dict[str, Any]) -> object:
+    return TokenCache(table["cache_entries"]) if table.get("cache_entries", 0) else None
+
+
+def _revocations(table: dict[str, Any]) -> object:
+    checked_store_choices("revocations", table)
+    if "redis" not in table:
+        return None
+    choices = {name: value for name, value in table.items() if name in ("stream", "on_loss")}
+    return _redis("revocations", RedisRevocations, table["redis"], choices)
+
+
+def _replay_store(table: dict[str, Any]) -> object:
+    checked_store_choices("replay", table)
+    rest = dict(table)
+    url = rest.pop("redis", None)
+    return MemoryReplayStore(**rest) if url is None else _redis("replay", RedisReplayStore, url, rest)
+
+
+def _redis(section: str, make: Callable[..., Any], url: str, choices: dict[str, Any]) -> object:
+    """Make a store that does not connect yet; what is wrong with an address never repeats its password."""
+    try:
+        return make(url, **choices)
+    except ImportError:
+        raise error_for("configuration_invalid", f"{section}.redis", "the extra: rapidjws[redis]") from None
+    except ValueError:
+        expected = "redis://host:port/db, rediss:// or unix://"
+        raise error_for("configuration_invalid", f"{section}.redis", expected, "another URL") from None
+
+
+def _shadow(table: dict[str, Any], *, files: bool) -> object:
+    """Check all but whether the incumbent can be called: nothing of somebody else's module is run here."""
+    settings = dict(table)
+    named = settings.pop("incumbent", "")
+    module, _, name = named.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise error_for("configuration_invalid", "shadow.incumbent", "module:callable", named or "nothing")
+    if files and find_spec(module.partition(".")[0]) is None:
+        raise error_for("configuration_invalid", "shadow.incumbent", "a module that is installed", module)
+    return Shadow(lambda token: token, **settings)
+
+
+def _notices(table: dict[str, Any], *, folder: Path, files: bool) -> object:
+    if files and "templates" in table:
+        templates_from(folder / table["templates"])
+    return mail_server_from(table, folder, files=files)

@@ -1,0 +1,140 @@
+"""Files and folders that a configuration names: what is wrong with them, found before a process serves.
+
+Nothing is made or changed here. A start refuses the same that ``rapidjws config check`` lists.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws import _files
+from rapidjws.errors import RapidJWSError
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
+from rapidjws.keys import RevocationFile
+from rapidjws.policy.state import _BROKEN, _COPY, PLAN_FILE, read_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rapidjws.policy.schema import Fault
+
+CA_MAX_BYTES: Final = 16 * 1024 * 1024
+ADDRESSES: Final = ("listen", "grpc_listen", "admin_listen")
+
+
+def named_file_faults(tables: dict[str, Any], folder: Path) -> Iterator[Fault]:
+    """Yield what is wrong with files, folders and Unix sockets that are needed to serve.
+
+    Args:
+        tables: The configuration; tables and values of another type than they must have are passed over.
+        folder: What paths are relative to.
+    """
+    issuers = tables.get("issuers")
+    for number, issuer in enumerate(issuers if isinstance(issuers, list) else ()):
+        if isinstance(issuer, dict):
+            for name, expected, actual in _issuer_faults(issuer, folder):
+                yield ("issuers", number, name), expected, actual
+    for section, name, check in (
+        ("revocations", "file", _revocation_fault),
+        ("rollout", "state", _state_fault),
+        *(("server", name, _socket_fault) for name in ADDRESSES),
+    ):
+        value = tables[section].get(name) if isinstance(tables.get(section), dict) else None
+        fault = check(value, folder) if isinstance(value, str) else None
+        if fault is not None:
+            yield (section, name), *fault
+
+
+def reason_of(fault: BaseException) -> str:
+    """Return why something cannot be used: the system's word, or the kind of fault."""
+    if isinstance(fault, RapidJWSError):
+        return str(fault.actual or fault.expected or fault.code)
+    return (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
+
+
+def _issuer_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str, str, str | None]]:
+    keys, trusted, kept = (issuer.get(name) for name in ("jwks_file", "ca", "last_good_file"))
+    if isinstance(keys, str):
+        try:
+            found = JWKSet.from_json(_files.read_trusted(folder / keys, JWKS_STATIC_MAX_BYTES))
+        except FileNotFoundError as fault:
+            if issuer.get("required", True):  # others may get their file later
+                yield "jwks_file", "a JWK Set in a file", reason_of(fault)
+        except (OSError, ValueError, RecursionError, RapidJWSError) as fault:
+            yield "jwks_file", "a JWK Set in a file", reason_of(fault)
+        else:
+            if not found.keys:
+                yield "jwks_file", "a JWK Set with a key that can be used", "none"
+    if isinstance(trusted, str) and "-----BEGIN" not in trusted:
+        try:
+            octets = _files.read_trusted(folder / trusted, CA_MAX_BYTES)
+            ssl.create_default_context(cadata=octets.decode("ascii"))
+        except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
+            bad = isinstance(fault, (ssl.SSLError, ValueError))
+            found_there = "no certificates" if bad else reason_of(fault)
+            yield "ca", "a PEM file of certificates, or PEM text", found_there
+    if isinstance(kept, str):
+        word = _folder_fault((folder / kept).parent)
+        if word is not None:
+            yield "last_good_file", "a file in a folder to write to", word
+
+
+def _revocation_fault(value: str, folder: Path) -> tuple[str, str | None] | None:
+    path = folder / value
+    try:
+        RevocationFile(path).load()
+        is_there = os.path.lexists(path)
+    except (RapidJWSError, OSError, ValueError) as fault:
+        return "a whole list of revocations; restore it", reason_of(fault)
+    word = None if is_there else _folder_fault(path.parent)  # a list that another program writes is only read
+    return None if word is None else ("a file in a folder to write to", word)
+
+
+def _state_fault(value: str, folder: Path) -> tuple[str, str | None] | None:
+    path = folder / value
+    expected = "a folder to write to, or whose place can be made"
+    try:
+        if not path.exists():
+            made_in = next((one for one in path.parents if one.exists()), path.parent)
+            word = _folder_fault(made_in)
+            return None if word is None else (expected, word)
+    except (OSError, ValueError) as fault:
+        return expected, reason_of(fault)
+    word = _folder_fault(path)  # plan, history and evidence are in it
+    if word is not None:
+        return expected, word
+    damaged: BaseException | None = None
+    for name in (PLAN_FILE, _COPY):  # a start takes the copy where the plan is damaged
+        try:
+            read_plan(path / name)
+        except FileNotFoundError:
+            continue
+        except (*_BROKEN, RapidJWSError) as fault:
+            damaged = damaged or fault
+        else:
+            return None
+    return None if damaged is None else (f"a folder with a whole {PLAN_FILE}", reason_of(damaged))
+
+
+def _socket_fault(value: str, folder: Path) -> tuple[str, str | None] | None:
+    path = value.removeprefix("unix:")
+    if path == value or not path:
+        return None
+    word = _folder_fault((folder / path).parent)
+    return None if word is None else ("a socket in a folder to write to", word)
+
+
+def _folder_fault(path: Path) -> str | None:
+    """Return why nothing can be made in a folder, or None."""
+    try:
+        if not path.exists():
+            return f"no folder {path}"
+        if not path.is_dir():
+            return f"{path} is no folder"
+    except (OSError, ValueError) as fault:
+        return f"{path}: {reason_of(fault)}"
+    return None if os.access(path, os.W_OK | os.X_OK) else f"{path} is not writable for this user"

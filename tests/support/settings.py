@@ -1,0 +1,211 @@
+"""A good configuration with every section, as TOML, and values that each of its settings must refuse."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any, Final
+
+from rapidjws.policy import schema
+
+GOOD: Final[dict[str, Any]] = {
+    "engine": {"workers": 1},
+    "revocations": {"redis": "redis://127.0.0.1:1/0"},
+    "replay": {"redis": "redis://127.0.0.1:1/0"},
+    "rollout": {"phase": "detection", "unattributed": "default"},
+    "shadow": {"incumbent": "json:loads"},
+    "notices": {"host": "mail.example", "sender": "gateway@gate.example"},
+    "server": {"listen": "127.0.0.1:8088"},
+    "issuers": [
+        {
+            "iss": "https://a.example",
+            "algorithms": ["ES256"],
+            "jwks_url": "https://a.example/jwks.json",
+            "replay": True,
+        }
+    ],
+    "partners": [{"name": "a"}],
+}
+WRONG_TYPE: Final = {
+    schema.TEXT: [7, True, ["a"]],
+    schema.TEXTS: [7, True, [1]],
+    schema.WHOLE: ["7", True, 7.5, [7]],
+    schema.NUMBER: ["7", True, [7]],
+    schema.SWITCH: ["true", 1, "yes"],
+    schema.DATE: [7, True, ["2027-01-31"]],
+}
+ANY: Final[list[Any]] = []
+"""No value of the type is refused."""
+
+_SECONDS: Final = [-1, 86_401, 10**30]
+_POSITIVE: Final = [0, -1.5, math.inf, math.nan]
+_HEADER: Final = ["", "X Y", "X\u00e9", "a\nb"]
+_FILE: Final = ["absent", "absent/absent", "a\0b"]
+_ADDRESS: Final = ["", "nowhere", ":1", "h:65536", "h:x", "unix:"]
+_TOO_MANY: Final = [-1, 10**30]
+REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
+    "engine": {
+        "workers": _TOO_MANY,
+        "max_token_bytes": [0, -1, 256 * 1024 + 1],
+        "max_header_bytes": [0, -1, 16 * 1024 + 1],
+        "acceleration": ["", "fast"],
+        "hot_budget_bytes": _TOO_MANY,
+        "hot_threshold": _TOO_MANY,
+        "gather_us": [-1, 100_001],
+        "skew_every": [-1],
+        "cache_entries": [-1],
+    },
+    "revocations": {
+        "file": ["revocations.json"],  # not beside redis
+        "redis": ["", "http://h", "h:1"],
+        "stream": [""],
+        "on_loss": ["", "ignore"],
+    },
+    "replay": {
+        "redis": ["", "http://h", "h:1"],
+        "max_entries": [1],  # not beside redis
+        "budget_s": [0, -1, 11, math.inf, math.nan],
+        "wait_replicas": _TOO_MANY,
+    },
+    "rollout": {
+        "state": ["c.toml", "c.toml/state"],
+        "phase": ["", "off"],
+        "enforce_on": ["", "soon", "2027-13-01"],
+        "max_error_rate": [-0.1, 1.1, math.nan],
+        "min_evidence": [-1],
+        "window_s": [0, 3599],
+        "automatic_rollback": ANY,
+        "rollback_error_rate": [-0.1, 1.1, math.nan],
+        "unattributed": ["", "mildest"],
+        "case_insensitive_routes": ANY,
+    },
+    "shadow": {
+        "incumbent": ["", "json", "json:", ":loads", "no_such_module_here:f", "json:a b"],
+        "sample": [-0.1, 1.1, math.nan],
+        "timeout_s": [0, 3601, math.inf, math.nan],
+        "concurrent": [0, 65],
+        "per_second": [0, 1_000_001],
+    },
+    "notices": {
+        "host": ["", "two words", "a\nb"],
+        "port": [0, 65_536],
+        "security": ["", "ssl"],
+        "username": ["", "somebody"],  # without a password
+        "password_file": _FILE,
+        "ca": _FILE,
+        "timeout_s": [0, 601, math.inf, math.nan],
+        "sender": ["", "nobody", "a@b\nBcc: c"],
+        "reply_to": ["", "nobody"],
+        "templates": _FILE,
+    },
+    "server": {
+        "listen": _ADDRESS,
+        "grpc_listen": _ADDRESS,
+        "admin_listen": _ADDRESS,
+        "admin_token_file": _FILE,
+        "hook_secret_file": _FILE,
+        "workers": [0, -1, 1025],
+        "prefix": ["", "verify", "/verify/", "/\u00e9"],
+        "route_headers": [["X Y"], "", "Authorization"],
+        "partner_header": [*_HEADER, "Authorization"],
+        "token_header": _HEADER,
+        "token_scheme": ["X Y", "a\nb"],
+        "token_cookie": _HEADER,
+        "realm": ['a"b', "a\\b", "a\nb"],
+        "max_header_bytes": [0, -1],
+        "max_body_bytes": [0, -1],
+        "max_connections": [0, -1],
+        "header_timeout_s": [0, 3601, math.inf, math.nan],
+        "idle_timeout_s": [0, 3601, math.inf, math.nan],
+        "ready_timeout_s": [-1, 3601, math.inf, math.nan],
+        "drain_s": [0, 3601, math.inf, math.nan],
+        "worker_timeout_s": [0, 3601, math.inf, math.nan],
+    },
+    "issuers": {
+        "iss": [""],
+        "algorithms": [[], "none", ["ES256", "none"], ["XS256"]],
+        "audience": [[""]],
+        "leeway_s": _SECONDS,
+        "required_claims": [[""]],
+        "typ": [""],
+        "max_age_s": [-1, 10**11],
+        "exp_required": ANY,
+        "require_kid": ANY,
+        "crit": [["b64"], ["alg"], [""]],
+        "required": ANY,
+        "jwks_url": ["", "http://a.example", "file:///a", "https://u:p@a.example", "a\nb"],
+        "jwks_file": ["absent"],
+        "last_good_file": ["absent/absent"],
+        "last_good_max_age_s": _POSITIVE,
+        "timeout_s": _POSITIVE,
+        "max_bytes": [0, -1],
+        "max_keys": [0, -1],
+        "ca": ["absent", "-----BEGIN nothing"],
+        "refuse_private_addresses": ANY,
+        "insecure_allow_http": ANY,
+        "default_ttl_s": _POSITIVE,
+        "min_ttl_s": [*_POSITIVE, 301],
+        "max_ttl_s": [*_POSITIVE, 59],
+        "refresh_at": [*_POSITIVE, 1.1],
+        "stale_limit_s": [*_POSITIVE, 299],
+        "retry_min_s": [*_POSITIVE, 1.6],
+        "retry_max_s": [*_POSITIVE, 0.2],
+        "retry_after_max_s": _POSITIVE,
+        "cooldown_s": _POSITIVE,
+        "budget": [0, -1],
+        "budget_period_s": _POSITIVE,
+        "negative_ttl_s": _POSITIVE,
+        "negative_max": [0, -1],
+        "replay": ANY,
+        "replay_identity": ["", "sub"],
+        "replay_on_failure": ["", "ignore"],
+    },
+    "partners": {
+        "name": ["", "a b", "a" * 129],
+        "issuers": [[""]],
+        "algorithms": [["none"], [""]],
+        "retiring": [["ES256"], ["ES256 soon"], ["none 2027-01-31"]],
+        "leeway_s": _SECONDS,
+        "required_claims": [[""]],
+        "scopes": [["a b"], [""]],
+        "contact": ["", "nobody", "a@b\nBcc: c"],
+        "allow_listed_until": ["", "soon"],
+    },
+}
+TABLES: Final = {**schema.SECTIONS, "issuers": schema.ISSUER, "partners": schema.PARTNER}
+
+
+def changed(section: str, key: str, value: Any) -> dict[str, Any]:
+    """Return the good configuration with one setting changed."""
+    found = copy.deepcopy(GOOD)
+    table = found[section][0] if isinstance(found[section], list) else found[section]
+    if key == "jwks_file":
+        del table["jwks_url"]
+    table[key] = value
+    return found
+
+
+def toml(tables: dict[str, Any]) -> str:
+    """Return a configuration as TOML, one setting a line."""
+    lines = []
+    for name, found in tables.items():
+        for table in found if isinstance(found, list) else [found]:
+            title = name if name.isidentifier() else json.dumps(name)
+            lines.append(f"[[{title}]]" if isinstance(found, list) else f"[{title}]")
+            lines += [f"{json.dumps(key)} = {_value(value)}" for key, value in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf"
+    return json.dumps(value)
+
+
+def written(folder: Path, tables: dict[str, Any]) -> Path:
+    """Write a configuration."""
+    path = folder / "c.toml"
+    path.write_text(toml(tables), "utf-8")
+    return path
