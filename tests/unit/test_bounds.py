@@ -7,13 +7,13 @@ way that a token may take.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bounds import around, code
 from tokens import AUD, ISS, NOW_S, b64url, claims, code_of, issuer, key, public, sign
 
-from rapidjws import JWK, Engine, JWKSet, RapidJWSError, Verifier
+from rapidjws import JWK, Engine, JWKSet, Verifier
 from rapidjws.jose import limits
 from rapidjws.jose.claims import ClaimsPolicy, check_claims
 from rapidjws.jose.jws import parse_header
@@ -21,20 +21,6 @@ from rapidjws.jose.jws import parse_header
 HS256 = key("HS256")
 KID = HS256.kid
 POLICY = ClaimsPolicy(issuer=ISS, audiences=(AUD,))
-
-
-def code(call: Callable[..., object], *args: Any, **options: Any) -> str:
-    """Return "ok", or the code of what was raised."""
-    try:
-        call(*args, **options)
-    except RapidJWSError as refused:
-        return refused.code
-    return "ok"
-
-
-def around(limit: int, make: Callable[[int], str], above: str) -> None:
-    """Hold that one below a limit and the limit itself pass, and one above is refused by this code."""
-    assert [make(limit + step) for step in (-1, 0, 1)] == ["ok", "ok", above]
 
 
 def header_of(size: int) -> bytes:
@@ -268,24 +254,6 @@ def test_size_of_an_rsa_key() -> None:
     assert [rsa(n, e) for e in (2**63 - 1, 2**64 - 1, 2**64 + 1)] == ["ok", "ok", "key_unsupported"]
 
 
-def test_size_of_a_key_set() -> None:
-    """256 KiB and 100 keys fetched; 64 MiB and 100 000 keys otherwise; or as given."""
-    text = json.dumps({"keys": []})
-
-    def of_size(size: int, **options: Any) -> str:
-        return code(JWKSet.from_json, text + " " * (size - len(text)), **options)
-
-    def of_keys(count: int, **options: Any) -> str:
-        return code(JWKSet.from_json, '{"keys": [' + ",".join(["0"] * count) + "]}", **options)
-
-    around(262_144, lambda size: of_size(size, fetched=True), "jwks_too_large")
-    around(1000, lambda size: of_size(size, max_bytes=1000), "jwks_too_large")
-    assert [of_size(64 * 1024 * 1024 + step) for step in (0, 1)] == ["ok", "jwks_too_large"]
-    around(100, lambda count: of_keys(count, fetched=True), "jwks_too_large")
-    around(3, lambda count: of_keys(count, max_keys=3), "jwks_too_large")
-    assert [of_keys(100_000 + step) for step in (0, 1)] == ["ok", "jwks_too_large"]
-
-
 def test_members_of_a_key_in_a_set() -> None:
     """A key of more than 64 members is left out, the others stay."""
     members = HS256.as_dict(private=True)
@@ -385,3 +353,21 @@ def test_now() -> None:
     ]:
         assert code(engine.verify, token, now) == expected
         assert code(check_claims, octets, POLICY, now) == expected
+
+
+def test_size_of_a_key_set() -> None:
+    """256 KiB and 100 keys fetched; 64 MiB and 100 000 keys otherwise; or as given."""
+    text = json.dumps({"keys": []})
+
+    def of_size(size: int, **options: Any) -> str:
+        return code(JWKSet.from_json, text + " " * (size - len(text)), **options)
+
+    def of_keys(count: int, **options: Any) -> str:
+        return code(JWKSet.from_json, '{"keys": [' + ",".join(["0"] * count) + "]}", **options)
+
+    around(262_144, lambda size: of_size(size, fetched=True), "jwks_too_large")
+    around(1000, lambda size: of_size(size, max_bytes=1000), "jwks_too_large")
+    assert [of_size(64 * 1024 * 1024 + step) for step in (0, 1)] == ["ok", "jwks_too_large"]
+    around(100, lambda count: of_keys(count, fetched=True), "jwks_too_large")
+    around(3, lambda count: of_keys(count, max_keys=3), "jwks_too_large")
+    assert [of_keys(100_000 + step) for step in (0, 1)] == ["ok", "jwks_too_large"]
