@@ -6,11 +6,19 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.engine.engine import Engine
+from rapidjws.engine.guard import Replay
 from rapidjws.engine.issuer import Issuer
+from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.settings import ServerSettings
+from rapidjws.keys import RedisRevocations
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 from rapidjws.policy import schema
+from rapidjws.policy.config import LAST_GOOD_MAX_AGE_S
 from rapidjws.policy.guardrails import GuardRails
+from rapidjws.policy.mailing import MailServer
+from rapidjws.policy.replay import MemoryReplayStore
+from rapidjws.policy.replay_redis import RedisReplayStore
+from rapidjws.policy.setting_words import WORDS
 from rapidjws.policy.shadow import Shadow
 
 if TYPE_CHECKING:
@@ -28,22 +36,42 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
 }
 _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "engine": (Engine,),
+    "revocations": (RedisRevocations,),
+    "replay": (MemoryReplayStore, RedisReplayStore),
     "rollout": (GuardRails,),
     "shadow": (Shadow,),
-    "server": (ServerSettings,),
-    "issuers": (Issuer, Transport, Freshness, UnknownKids),
+    "notices": (MailServer,),
+    "server": (ServerSettings, TokenPlace),
+    "issuers": (Issuer, Transport, Freshness, UnknownKids, Replay),
 }
 UNITS: Final = {"_s": "seconds", "_us": "microseconds", "_bytes": "bytes", "_percent": "percent"}
+_NAMED: Final[dict[str, dict[str, str]]] = {
+    "server": {"header": "token_header", "scheme": "token_scheme"},
+    "issuers": {"identity": "replay_identity", "on_failure": "replay_on_failure"},
+}
+"""A constructor's argument -> the setting that fills it, where it has another name."""
+
+_CHOSEN: Final[dict[str, dict[str, Any]]] = {
+    "engine": {"cache_entries": 0},
+    "rollout": {"phase": "enforcement", "case_insensitive_routes": False},
+    "issuers": {"replay": False, "last_good_max_age_s": LAST_GOOD_MAX_AGE_S},
+}
+"""Defaults that the reading of the file has, and no constructor."""
+
+
+def unit_of(name: str) -> str | None:
+    """Return the unit of a setting, from the end of its name; None where it has none."""
+    return next((word for end, word in UNITS.items() if name.endswith(end)), None)
 
 
 def _defaults(section: str) -> dict[str, Any]:
     """Return the defaults of a section's settings that are plain values."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(_CHOSEN.get(section, {}))
     for maker in _MAKERS.get(section, ()):
         for name, one in inspect.signature(maker).parameters.items():
             value = list(one.default) if isinstance(one.default, tuple) else one.default
             if isinstance(value, (bool, int, float, str)) or (isinstance(value, list) and value):
-                found[name] = value
+                found[_NAMED.get(section, {}).get(name, name)] = value
     return found
 
 
@@ -52,9 +80,9 @@ def _table(section: str, fields: dict[str, str], required: tuple[str, ...] = ())
     properties: dict[str, Any] = {}
     for name, kind in fields.items():
         one = properties[name] = dict(_TYPES[kind])
-        unit = next((word for end, word in UNITS.items() if name.endswith(end)), None)
-        if unit is not None:
-            one["description"] = f"In {unit}."
+        words, unit = WORDS[section][name], unit_of(name)
+        allowed = "; ".join(part for part in (words.allowed, unit and f"in {unit}") if part)
+        one["description"] = f"{words.meaning} ({allowed})" if allowed else words.meaning
         if name in defaults:
             one["default"] = defaults[name]
     table: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Largest file: tens of thousands of partners."""
 
+LAST_GOOD_MAX_AGE_S: Final = 86_400.0
+"""Age up to which a kept set is used, in seconds, where nothing else is configured."""
+
 _FIXED: Final = ("engine", "revocations", "replay", "rollout", "partners", "shadow", "server")
 
 
@@ -241,7 +244,7 @@ class ConfigFile:
             unknown_kids=UnknownKids(**_picked(settings, schema.UNKNOWN_FIELDS)),
             transport=Transport(**trust),
             last_good=None if kept is None else folder / kept,
-            last_good_max_age_s=settings.get("last_good_max_age_s", 86_400.0),
+            last_good_max_age_s=settings.get("last_good_max_age_s", LAST_GOOD_MAX_AGE_S),
             events=self._events,
         )
 

@@ -1,0 +1,274 @@
+"""What each setting of the configuration file means and which values it takes, in words.
+
+Names and types stand in ``schema``, defaults in the constructors; a test holds that all three have the same
+settings. ``docs/configuration.md`` and the JSON Schema are made from them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Words(NamedTuple):
+    """What a setting means.
+
+    Attributes:
+        meaning: What it does, a phrase.
+        allowed: Which values of its type it takes; "" for all.
+        default: What holds without it, where no constructor names a plain value.
+    """
+
+    meaning: str
+    allowed: str = ""
+    default: str = "none"
+
+
+_SECONDS: Final = "above 0"
+_FILE: Final = "a file; relative to the configuration's folder"
+_SERVER_S: Final = "above 0 to 3600"
+_ADDRESS: Final = "`host:port` or `unix:path`"
+_HEADER: Final = "a header name (RFC 9110)"
+_RATE: Final = "0 to 1"
+
+ENGINE: Final = {
+    "workers": Words("threads that verify one batch", "1 to 256", "one a core"),
+    "max_token_bytes": Words(
+        "largest token", "1 to 262144", "16384; 65536 where an issuer may use ML-DSA"
+    ),
+    "max_header_bytes": Words("largest decoded protected header; more for `x5c` chains", "1 to 16384"),
+    "acceleration": Words(
+        "which arithmetic is used: `portable` is plain C, `openssl` leaves all to libcrypto",
+        "`auto`, `portable` or `openssl`",
+    ),
+    "hot_budget_bytes": Words("memory for precomputed tables of keys", "0 on; 0 builds none"),
+    "hot_threshold": Words("accepted tokens after which a key may get a table", "0 on; 0 for never"),
+    "gather_us": Words("how long `averify` waits for more tokens", "0 to 100000; 0: the loop's turn"),
+    "skew_every": Words("one token in so many measures its issuer's clock", "0 on; 0 for none"),
+    "cache_entries": Words("verified tokens that are remembered", "0 on; 0 for none"),
+}  # fmt: skip
+REVOCATIONS: Final = {
+    "file": Words("JSON list that all processes of a machine share", f"{_FILE}; not beside `redis`"),
+    "redis": Words("Redis that all machines share", "`redis://`, `rediss://` or `unix://`; extra `redis`"),
+    "stream": Words("name of the stream in Redis", "not empty; only with `redis`"),
+    "on_loss": Words(
+        "what a lost stream means: `refuse` accepts no token until it is written back",
+        "`keep` or `refuse`; only with `redis`",
+    ),
+}
+REPLAY: Final = {
+    "redis": Words(
+        "Redis that remembers uses for all processes; without it each worker remembers its own",
+        "`redis://`, `rediss://` or `unix://`; extra `redis`",
+        "memory of each worker",
+    ),
+    "max_entries": Words("most uses remembered in memory", "1 on; not beside `redis`"),
+    "budget_s": Words("longest wait for one answer of Redis", "above 0 to 10; only with `redis`"),
+    "wait_replicas": Words("replicas that must have each write", "0 to 1000; only with `redis`"),
+}
+ROLLOUT: Final = {
+    "state": Words(
+        "folder that all workers share: plan, history and evidence; made at the start",
+        "a folder; relative to the configuration's",
+        "memory: the plan ends with the process",
+    ),
+    "phase": Words(
+        "phase with which a rollout begins; promotions go on from there",
+        "`detection`, `warning`, `allow_list` or `enforcement`",
+    ),
+    "enforce_on": Words("announced date of enforcement", "`2027-01-31`, or with a time; UTC without offset"),
+    "max_error_rate": Words("share of failing requests up to which a promotion is allowed", _RATE),
+    "min_evidence": Words("requests that a promotion needs", "0 on"),
+    "window_s": Words("how far back requests count", "3600 on"),
+    "automatic_rollback": Words("whether an enforced partner above `rollback_error_rate` goes back a phase"),
+    "rollback_error_rate": Words("see `automatic_rollback`", _RATE),
+    "unattributed": Words(
+        "stage of requests that nobody can be attributed to",
+        "`default` or `strictest`",
+        "none: must be written where a partner's stage is stricter than the default",
+    ),
+    "case_insensitive_routes": Words("whether `/Pay` and `/pay` are one route"),
+}  # fmt: skip
+SHADOW: Final = {
+    "incumbent": Words("the verifier to compare with", "`module:callable`", "required"),
+    "sample": Words("share of tokens that are compared", _RATE),
+    "timeout_s": Words("time for one call", "0.001 to 3600"),
+    "concurrent": Words("most calls at once", "1 to 64"),
+    "per_second": Words("most calls begun in a second", "1 to 1000000"),
+}
+NOTICES: Final = {
+    "host": Words("SMTP server", "a host", "required"),
+    "port": Words("its port", "1 to 65535", "587, 465 or 25, as `security` has it"),
+    "security": Words("how the connection is secured", "`starttls`, `tls` or `none`"),
+    "username": Words("name for logging in", "not empty; with `password_file`, never with `none`"),
+    "password_file": Words("file of the password", _FILE),
+    "ca": Words("PEM file of the only authorities trusted", _FILE, "the system's"),
+    "timeout_s": Words("time for each step", "above 0 to 600"),
+    "sender": Words("address in `From`", "a mail address", "required"),
+    "reply_to": Words("address in `Reply-To`", "a mail address"),
+    "templates": Words(
+        "folder with `subject.txt`, `notice.txt`, `notice.html`", "a folder; relative likewise", "our own"
+    ),
+}
+SERVER: Final = {
+    "listen": Words("where requests of the gateway come", _ADDRESS),
+    "grpc_listen": Words("where Envoy's ext_authz over gRPC comes", f"{_ADDRESS}; a socket: one worker only"),
+    "admin_listen": Words(
+        "where admin actions come; a socket is for its owner only", f"{_ADDRESS}; a port: with a token"
+    ),
+    "admin_token_file": Words("file of the token for admin actions", f"{_FILE}, of 32 characters or more"),
+    "hook_secret_file": Words(
+        "file of the secret for `/hooks/jwks-rotated`", f"{_FILE}, of 32 characters or more"
+    ),
+    "workers": Words("processes", "1 to 1024"),
+    "prefix": Words("path under which requests are decided; what follows is the route", "`/like/this`"),
+    "route_headers": Words("headers that name the route", f"{_HEADER} each"),
+    "partner_header": Words("header that names the partner; the gateway must overwrite it", _HEADER),
+    "token_header": Words("header of the token", _HEADER),
+    "token_scheme": Words("scheme before the token", "a token (RFC 9110); empty for none"),
+    "token_cookie": Words("cookie of the token, instead of a header", "a cookie name"),
+    "realm": Words("`realm` of challenges", "printable ASCII without quotes and backslashes"),
+    "max_header_bytes": Words("largest head of a request", "1 on"),
+    "max_body_bytes": Words("largest body", "1 on"),
+    "max_connections": Words("most connections of a worker", "1 on"),
+    "header_timeout_s": Words("time for a request to arrive", _SERVER_S),
+    "idle_timeout_s": Words("time that a connection may be idle", _SERVER_S),
+    "ready_timeout_s": Words("longest wait for keys before a start accepts", "0 to 3600"),
+    "drain_s": Words("time for requests under way at the end", _SERVER_S),
+    "worker_timeout_s": Words("a worker that stands still so long is started again", _SERVER_S),
+}
+ISSUER: Final = {
+    "iss": Words("the exact `iss` of its tokens", "not empty; each once", "required"),
+    "algorithms": Words("the `alg` values that it may use", "one or more names, never `none`", "required"),
+    "audience": Words("names by which `aud` may mean us", "not empty each", "none: no token with `aud`"),
+    "leeway_s": Words("clock difference forgiven", "0 to 86400"),
+    "required_claims": Words("claims that must be there and not null", "not empty each"),
+    "typ": Words("the one `typ` that its tokens must have", "not empty", "any"),
+    "max_age_s": Words("oldest `iat` accepted", "0 to 10000000000", "any age"),
+    "exp_required": Words("whether a token without `exp` is refused"),
+    "require_kid": Words("whether a token without `kid` is refused"),
+    "crit": Words("critical header extensions that the application heeds", "no registered names, no `b64`"),
+    "required": Words("whether the service is ready only once this issuer has keys"),
+    "jwks_url": Words("where its JWK Set is", "https, no credentials or fragment", "this or `jwks_file`"),
+    "jwks_file": Words("where its JWK Set lies; read again when it changes", _FILE, "this or `jwks_url`"),
+    "last_good_file": Words("where the last good set is kept, for starts while the issuer is down", _FILE),
+    "last_good_max_age_s": Words("age up to which a kept set is used", _SECONDS),
+    "timeout_s": Words("time for a whole fetch", _SECONDS),
+    "max_bytes": Words("largest answer", "1 on"),
+    "max_keys": Words("most keys of a set", "1 on"),
+    "ca": Words("only authorities trusted", "PEM text, or " + _FILE, "the system's"),
+    "refuse_private_addresses": Words("whether private, loopback and link-local addresses are refused"),
+    "insecure_allow_http": Words("whether plain http is allowed; for tests only"),
+    "default_ttl_s": Words("life of a set without Cache-Control", _SECONDS),
+    "min_ttl_s": Words("shortest life, whatever the issuer says", "above 0, at most `max_ttl_s`"),
+    "max_ttl_s": Words("longest life, whatever the issuer says", "`min_ttl_s` to `stale_limit_s`"),
+    "refresh_at": Words("part of the life after which it is fetched again", "above 0 to 1"),
+    "stale_limit_s": Words("age at which a set that cannot be fetched is no longer used", "`max_ttl_s` on"),
+    "retry_min_s": Words("first pause after a failed fetch", "above 0, at most `retry_max_s`"),
+    "retry_max_s": Words("longest pause between failed fetches", "`retry_min_s` on"),
+    "retry_after_max_s": Words("longest pause that a Retry-After is granted", _SECONDS),
+    "cooldown_s": Words("shortest time between refreshes that unknown kids cause", _SECONDS),
+    "budget": Words("such refreshes that may come one after the other", "1 on"),
+    "budget_period_s": Words("time in which a used-up budget fills again", _SECONDS),
+    "negative_ttl_s": Words("time for which a kid that a fresh set lacked causes nothing", _SECONDS),
+    "negative_max": Words("most such kids remembered", "1 on"),
+    "replay": Words("whether each token is good for one use", "needs `exp_required` or `max_age_s`"),
+    "replay_identity": Words("what tells tokens apart", "`jti` or `jti_or_digest`"),
+    "replay_on_failure": Words("what a store that cannot tell means", "`deny` or `accept`"),
+}  # fmt: skip
+PARTNER: Final = {
+    "name": Words(
+        "how the gateway names it; `default` is for all others",
+        "up to 128 letters, digits and `._@:/-`",
+        "required",
+    ),
+    "issuers": Words("the `iss` that it may use", "not empty each", "all"),
+    "algorithms": Words("the `alg` that it may use", "as for issuers", "all that its issuer may"),
+    "retiring": Words("algorithms with the date from which they are refused", "`\"RS256 2027-01-31\"` each"),
+    "leeway_s": Words("clock difference forgiven", "0 to 86400", "the issuer's"),
+    "required_claims": Words("claims that must be there and not null", "not empty each"),
+    "scopes": Words("values that `scope` or `scp` must hold", "scope-tokens (RFC 6749)"),
+    "contact": Words("mail address for notices", "a mail address"),
+    "allow_listed_until": Words("end of its exception in the phase `allow_list`", "as `rollout.enforce_on`"),
+}  # fmt: skip
+WORDS: Final[dict[str, dict[str, Words]]] = {
+    "issuers": ISSUER,
+    "partners": PARTNER,
+    "engine": ENGINE,
+    "revocations": REVOCATIONS,
+    "replay": REPLAY,
+    "rollout": ROLLOUT,
+    "shadow": SHADOW,
+    "notices": NOTICES,
+    "server": SERVER,
+}
+SECTIONS: Final[dict[str, str]] = {
+    "issuers": "Whose tokens are accepted, by which keys and rules: a table each, at least one.",
+    "partners": "Who sends requests, and what is expected of each beside its issuer's rules. One table each.",
+    "engine": "Limits and memory of the verification.",
+    "revocations": "Where revoked keys, issuers and tokens are kept beyond one process.",
+    "replay": "Where uses of tokens are remembered, for issuers with `replay = true`.",
+    "rollout": "Phases, guard rails, and what requests get that are nobody's.",
+    "shadow": "Comparison with a verifier that is in use today; it changes no decision.",
+    "notices": "The mail server of `rapidjws rollout notify`.",
+    "server": "Listeners, limits and processes of `rapidjws serve`.",
+}  # fmt: skip
+EXAMPLES: Final[dict[str, str]] = {
+    "issuers": """\
+[[issuers]]
+iss = "https://issuer.example"
+jwks_url = "https://issuer.example/.well-known/jwks.json"
+algorithms = ["ES256", "RS256"]
+audience = ["https://api.example"]
+typ = "at+jwt"
+last_good_file = "issuer.keys.json"
+""",
+    "partners": """\
+[[partners]]
+name = "shop"
+issuers = ["https://issuer.example"]
+scopes = ["orders.read"]
+retiring = ["RS256 2027-06-30"]
+contact = "api@shop.example"
+""",
+    "engine": """\
+[engine]
+hot_budget_bytes = 134217728
+cache_entries = 10000
+""",
+    "revocations": """\
+[revocations]
+redis = "rediss://redis.example:6379/0"
+on_loss = "keep"
+""",
+    "replay": """\
+[replay]
+redis = "rediss://redis.example:6379/0"
+budget_s = 0.25
+""",
+    "rollout": """\
+[rollout]
+state = "state"
+phase = "detection"
+unattributed = "default"
+min_evidence = 1000
+""",
+    "shadow": """\
+[shadow]
+incumbent = "gateway.old:verify"
+sample = 0.1
+""",
+    "notices": """\
+[notices]
+host = "mail.example"
+sender = "gateway@example.com"
+username = "gateway"
+password_file = "mail-password"
+""",
+    "server": """\
+[server]
+listen = "127.0.0.1:8088"
+workers = 4
+admin_listen = "unix:admin.sock"
+partner_header = "X-Partner"
+""",
+}

@@ -1,0 +1,108 @@
+"""Write docs/configuration.md from the schema, the constructors' defaults and the words for each setting.
+
+Run without arguments to write the page, with ``--check`` to fail where it is not current.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rapidjws.cli.config_schema import json_schema, unit_of
+from rapidjws.policy import schema
+from rapidjws.policy.setting_words import EXAMPLES, SECTIONS, WORDS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
+HEAD = """# Configuration
+
+Made by `tools/configuration.py` from the schema in the code; do not edit it here.
+
+One file, TOML or JSON, for `rapidjws serve`, `rapidjws rollout`, `rapidjws keys` and
+`rapidjws.policy.ConfigFile`. Paths are relative to its folder.
+
+```sh
+rapidjws config init FILE                     # a commented file to begin with
+rapidjws config check FILE                    # all that is wrong, with line, setting and what is allowed
+rapidjws config check FILE --ignore-files     # the same for another machine: files it names are left aside
+rapidjws config show FILE                     # what holds, defaults filled in, secrets redacted
+rapidjws config schema                        # JSON Schema, for editors
+```
+
+`check` ends with 0 where the file is good, and with 1 where something is wrong with it.
+
+`issuers` may change while the file is served: it is read again when it changes, and on SIGHUP. All other
+sections need a restart. A text may stand for a list of one. A misspelt section or setting is refused.
+"""
+TYPES = {
+    schema.TEXT: "text",
+    schema.TEXTS: "list of texts",
+    schema.WHOLE: "whole number",
+    schema.NUMBER: "number",
+    schema.SWITCH: "`true` or `false`",
+    schema.DATE: "date",
+}
+TABLES: dict[str, dict[str, str]] = {"issuers": schema.ISSUER, "partners": schema.PARTNER, **schema.SECTIONS}
+
+
+def _described(section: str) -> dict[str, Any]:
+    found: dict[str, Any] = json_schema()["properties"][section]
+    table: dict[str, Any] = found.get("items", found)["properties"]
+    return table
+
+
+def _rows(section: str) -> list[str]:
+    described = _described(section)
+    rows = []
+    for name, kind in TABLES[section].items():
+        words = WORDS[section][name]
+        default = (
+            f"`{json.dumps(described[name]['default'])}`" if "default" in described[name] else words.default
+        )
+        cells = (
+            f"`{name}`",
+            TYPES[kind],
+            default,
+            unit_of(name) or "-",
+            words.allowed or "any",
+            words.meaning,
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def page() -> str:
+    """Return the whole page."""
+    lines = [HEAD]
+    for section in WORDS:
+        title = f"[[{section}]]" if section in ("issuers", "partners") else f"[{section}]"
+        lines += [
+            f"## `{title}`",
+            "",
+            SECTIONS[section],
+            "",
+            "```toml",
+            EXAMPLES[section].rstrip(),
+            "```",
+            "",
+        ]
+        lines += [
+            "| setting | type | default | unit | allowed | meaning |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        lines += [*_rows(section), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def main() -> int:
+    """Write or check the page."""
+    text = page()
+    if "--check" in sys.argv[1:]:
+        return 0 if PAGE.is_file() and PAGE.read_text("utf-8") == text else 1
+    PAGE.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
