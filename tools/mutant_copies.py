@@ -61,8 +61,13 @@ class Outcome:
 
 def _first_failed(text: str) -> str:
     """Give the test that failed, from pytest's last lines."""
-    lines = (line.split(" ", 1)[1] for line in text.splitlines() if line.startswith(("FAILED ", "ERROR ")))
-    return next(lines, "").split(" - ")[0].strip()
+    return next((node for line in text.splitlines() if (node := failed_node(line))), "")
+
+
+def failed_node(line: str) -> str:
+    """Give the test that a line of pytest's summary names as failed, or nothing."""
+    kind, _, rest = line.partition(" ")
+    return rest.split(" - ")[0].strip() if kind in {"FAILED", "ERROR"} else ""
 
 
 def serve() -> None:
@@ -157,8 +162,8 @@ class Copy:
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
 
-    def pytest(self, tests: list[str], timeout_s: float) -> tuple[int, str]:
-        """Run tests until the first failure; give pytest's exit status (-1: out of time), last lines."""
+    def pytest(self, tests: list[str], timeout_s: float, *, stop: bool = True) -> tuple[int, str]:
+        """Run tests, until the first failure; give pytest's exit status (-1: out of time), last lines."""
         if self._server is None or self._server.poll() is not None:
             path = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r})"
             self._server = subprocess.Popen(
@@ -173,7 +178,16 @@ class Copy:
         assert self._server.stdout is not None
         said = self.folder / "pytest.txt"
         unused = [f"-pno:{name}" for name in UNUSED_PLUGINS]  # some take longer to import than a test to run
-        options = ["-q", "-x", *unused, "-o", "addopts=", "-m", "not long", "--import-mode=importlib"]
+        options = [
+            "-q",
+            *["-x"][: int(stop)],
+            *unused,
+            "-o",
+            "addopts=",
+            "-m",
+            "not long",
+            "--import-mode=importlib",
+        ]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]  # of what is preloaded
         print(json.dumps({"file": str(said), "options": options}), file=self._server.stdin, flush=True)
         number = int(self._server.stdout.readline())

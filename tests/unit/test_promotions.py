@@ -19,14 +19,15 @@ from rapidjws.policy.stages import Plan
 def test_T13_the_guard_rail_counts_anew_in_each_stage() -> None:
     """Failures of an earlier stage do not take a later one back, also where both began in one second."""
     rails = GuardRails(min_evidence=10, automatic_rollback=True, rollback_error_rate=0.5)
-    policy = rollout(A, phase="allow_list", guard_rails=rails)
+    policy = rollout(A, phase="warning", guard_rails=rails)
     of = engine(policy)
-    for _ in range(9):
-        ask(of, None, "a")
-    policy.promote(by="ann", force=True)
-    for _ in range(9):
-        ask(of, None, "a")
-    assert [entry.action for entry in policy.history()] == ["promote"]
+    for phase in ("allow_list", "enforcement"):
+        policy.promote(by="ann", force=True)
+        stage_now = policy.state.plan().find(None, None)[1]
+        assert (stage_now.phase, stage_now.since_s) == (phase, NOW_S)
+        for _ in range(9):
+            ask(of, None, "a")
+    assert [entry.action for entry in policy.history()] == ["promote", "promote"]
     ask(of, None, "a")
     assert policy.history()[-1].action == "automatic_rollback"
 
@@ -67,11 +68,12 @@ def test_N8_longer_routes_and_wider_stages_stay_behind_too() -> None:
         ("", "/pay/big"): "detection",
         ("a", ""): "detection",
         ("b", "/open"): "detection",
+        ("a", "/pay/x"): "enforcement",
     }
-    policy = rollout(A, Partner(name="b"), state=plan(stages))
+    policy = rollout(A, Partner(name="b"), state=plan(stages), unattributed="default")
     policy.promote(by="ann", route="/pay", to="enforcement")
     assert [(one.partner, one.route) for one in policy.left_behind("/pay")] == [("", "/pay/big"), ("a", "")]
-    fresh = rollout(A, Partner(name="b"), state=plan(stages))
+    fresh = rollout(A, Partner(name="b"), state=plan(stages), unattributed="default")
     after = fresh.promote(by="ann", route="/pay", to="enforcement", including_partners=True)
     assert after.find("a", "/pay")[1].phase == "enforcement"
     assert after.find("a", "/open")[1].phase == "detection"

@@ -161,3 +161,24 @@ def test_T5_a_routes_rollback_takes_longer_routes_and_partners_with_it() -> None
         (None, "/payment", "enforcement"),
     ):
         assert after.find(partner, path)[1].phase_for(partner) == phase, (partner, path)
+
+
+def test_the_longest_route_holds() -> None:
+    """Of the routes that hold a path the longest counts, milder or stricter, for everyone and a partner."""
+    stages = {
+        ("", ""): "detection",
+        ("", "/pay"): "enforcement",
+        ("", "/pay/open"): "warning",
+        ("", "/pay/open/x"): "enforcement",
+        ("a", "/pay"): "detection",
+        ("a", "/pay/open"): "enforcement",
+    }
+    of = engine(rollout(A, state=plan(stages), unattributed="default"))
+    for partner, path, phase in (
+        (None, "/pay/1", "enforcement"),
+        (None, "/pay/open/1", "warning"),
+        (None, "/pay/open/x/1", "enforcement"),
+        ("a", "/pay/1", "detection"),
+        ("a", "/pay/open/1", "enforcement"),
+    ):
+        assert ask(of, None, partner, route=path).phase == phase, (partner, path)
