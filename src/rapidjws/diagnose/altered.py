@@ -46,10 +46,31 @@ def search(case: Case) -> tuple[str, str] | None:
     return None
 
 
+def with_kid_of(case: Case, known: Known, alg: str) -> tuple[str, str] | None:
+    """Return the cause and words where the signature fits the header with the kid of a key in its place."""
+    header, _, signature = case.read.decoded
+    kid = case.member("kid")
+    if not header or not signature or known.jwk.kid in (None, kid) or "kid" in case.read.unprotected:
+        return None
+    other = _replaced(header, "kid", str(known.jwk.kid))
+    octets = _native.b64url_encode(other) + b"." + case.signing_input.partition(b".")[2]
+    if other == header or not trial.verifies(case.notes, known.jwk, alg, octets, signature):
+        return None
+    return "header_altered", f"with kid {known.jwk.kid!r} put right it verifies under {known.name}"
+
+
+def _replaced(header: bytes, name: str, value: str) -> bytes:
+    """Return a header's octets with another text for a member."""
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    pattern = b'("' + name.encode() + b'")' + _STRING
+    return re.sub(pattern, lambda match: match[1] + match[2] + text, header)
+
+
 def _signers(case: Case, signature_bytes: int) -> Iterator[tuple[Known, str]]:
     """Yield the keys in use, each with the allowed algorithms that make signatures of this size."""
     allowed = case.subject.allowed
     own = [known for known in case.subject.of("in use") if case.owns(known)]
+    own.sort(key=lambda known: known not in case.targets)  # a kid that is nearly the header's first
     for known in own[:_KEYS_TRIED]:
         for alg in known.jwk.algorithms:
             size = ALGORITHM_TABLE[alg].signature_bytes
@@ -65,9 +86,7 @@ def _headers(header: bytes, kid: str | None, alg: str) -> Iterator[bytes]:
         other = header
         for name in names:
             if name in changes:
-                text = json.dumps(changes[name], ensure_ascii=False).encode("utf-8", "replace")
-                pattern = b'("' + name.encode() + b'")' + _STRING
-                other = re.sub(pattern, lambda match, text=text: match[1] + match[2] + text, other)  # type: ignore[misc]
+                other = _replaced(other, name, changes[name])
         if other not in seen:
             seen.add(other)
             yield other

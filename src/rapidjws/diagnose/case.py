@@ -39,6 +39,7 @@ class Case:
         read: The token, read leniently.
         verdict: The engine's refusal, or None.
         now: Seconds since the epoch.
+        is_clock: Whether ``now`` was read from this machine's clock, not given.
         body: What should be the payload, or None.
         header: The header's members, or None where it is no JSON object.
         claims: The payload's members, or None.
@@ -52,6 +53,7 @@ class Case:
     read: Lenient
     verdict: RapidJWSError | None
     now: float
+    is_clock: bool = False
     body: bytes | None = None
     header: dict[str, Any] | None = None
     claims: dict[str, Any] | None = None

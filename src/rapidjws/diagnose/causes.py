@@ -74,6 +74,8 @@ _ROWS: Final = (
        "Make the header smaller, or raise max_header_bytes knowingly; max_token_bytes does not help."),
     _T("detached_without_body", "client", "The payload is detached, and no body was given to verify it with.",
        "Give the octets that were signed: diagnose --body FILE, Verifier.verify(token, payload=...)."),
+    _T("member_misspelled", "client", "A member of the JSON serialization is misspelled.",
+       "Send it as issued: payload, protected, header, signature, signatures (RFC 7515 section 7.2)."),
     # the header
     _T("header_not_json", "client", "The protected header is not JSON: damaged on the way, or never was one.",
        _CLIENT),

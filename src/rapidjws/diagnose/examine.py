@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ _RELEVANT: Final[dict[Room, tuple[Room, ...]]] = {
     "signature": ("signature", "key", "body", "structure", "header"),
     "claims": ("claims", "header", "structure"),
 }
+_SIGNATURE_PLACE: Final = re.compile(r"signatures\[(\d{1,6})\]")
 _LATER: Final = 50
 """What a cause loses when it speaks of a room where the engine did not refuse."""
 
@@ -57,10 +59,18 @@ def examine(
         kid=kid if isinstance(kid, str) else None,
     )
     verdict = _verdict(subject, token, read, now, body)
-    if isinstance(verdict, SignaturesRefused) and read.signatures > 1:
-        refused = (index for index, one in enumerate(verdict.signatures) if one.verdict == "refused")
-        read = lenient.read(token, next(refused, 0))
-    case = Case(subject=subject, notes=Notes(), read=read, verdict=verdict, now=moment, body=body)
+    index = _refused_signature(verdict) if read.signatures > 1 else 0
+    if index:
+        read = lenient.read(token, index)
+    case = Case(
+        subject=subject,
+        notes=Notes(),
+        read=read,
+        verdict=verdict,
+        now=moment,
+        is_clock=now is None,
+        body=body,
+    )
     for room in (structure, header, key, signature, claims, body_room):
         try:
             room.examine(case)
@@ -70,6 +80,14 @@ def examine(
             case.notes.check("structure", f"{name}_checks", "skip", text)
     shown = _shown(token) if show_token else _redacted(read)
     return _report(case, shown)
+
+
+def _refused_signature(verdict: RapidJWSError | None) -> int:
+    """Return the number of the first refused signature of a General JSON Serialization, or 0."""
+    if isinstance(verdict, SignaturesRefused):
+        return next((number for number, one in enumerate(verdict.signatures) if one.verdict == "refused"), 0)
+    named = None if verdict is None else _SIGNATURE_PLACE.match(verdict.place or "")
+    return 0 if named is None else int(named[1])
 
 
 def _verdict(

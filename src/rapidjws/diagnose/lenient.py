@@ -293,6 +293,34 @@ def _part(index: int, text: str, found: Lenient) -> str:
     return text
 
 
+def _renamed(members: dict[str, Any], names: tuple[str, ...], found: Lenient) -> dict[str, Any]:
+    """Return members with each name that is misspelled by one character put right, and noted."""
+    for name in names:
+        several = name == "signatures"
+        fitting = [other for other, value in members.items() if isinstance(value, list) == several]
+        if name in fitting:
+            continue
+        near = next((other for other in fitting if _one_edit(other, name)), None)
+        if near is not None:
+            found.note("member_misspelled", f"token.{near[:20]}", f"{near[:20]!r} for {name!r}")
+            members = {name if other == near else other: value for other, value in members.items()}
+    return members
+
+
+def _one_edit(text: str, name: str) -> bool:
+    """Say whether one character was changed, dropped, added or swapped with its neighbour."""
+    if text.lower() == name:
+        return True
+    if abs(len(text) - len(name)) > 1:
+        return False
+    start = next((at for at, (one, two) in enumerate(zip(text, name, strict=False)) if one != two), len(name))
+    rest, due = text[start:], name[start:]
+    return (
+        rest[1:] == due[1:] or rest[1:] == due or rest == due[1:]
+        or (rest[:2] == due[1::-1] and rest[2:] == due[2:])
+    )  # fmt: skip
+
+
 def _from_json(text: str, index: int, found: Lenient) -> list[str] | None:
     """Return the parts of one signature of a JWS JSON Serialization (RFC 7515 s.7.2), or None."""
     try:
@@ -301,10 +329,13 @@ def _from_json(text: str, index: int, found: Lenient) -> list[str] | None:
         return None
     if not isinstance(value, dict) or "payloadType" in value:
         return None
+    value = _renamed(value, ("payload", "signatures", "protected", "signature"), found)
     several = value.get("signatures")
     if isinstance(several, list) and several:
         found.signatures = len(several)
         chosen = several[index if index < len(several) else 0]
+        if isinstance(chosen, dict):
+            chosen = _renamed(chosen, ("protected", "signature"), found)
     else:
         chosen = value
     if not isinstance(chosen, dict) or not isinstance(chosen.get("signature"), str):

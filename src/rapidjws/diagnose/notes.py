@@ -9,7 +9,9 @@ from rapidjws.diagnose.values import Cause, Check
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.values import Room, Status
+    from rapidjws.engine.keytable import PreparedKey
     from rapidjws.errors import SafeValue
+    from rapidjws.jose.jwk import JWK
 
 BUDGET_UNITS: Final = 1000
 """Work that experiments may spend, in units of roughly 25 microseconds of signature arithmetic."""
@@ -27,15 +29,17 @@ class Notes:
         found: Each cause with the room that named it.
         left: Units of work that experiments may still spend.
         trials: Trial verifications made so far.
+        prepared: Keys that trials have used, by identity and algorithm.
     """
 
-    __slots__ = ("checks", "found", "left", "trials")
+    __slots__ = ("checks", "found", "left", "prepared", "trials")
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
         self.found: list[tuple[Room, Cause]] = []
         self.left = BUDGET_UNITS
         self.trials = 0
+        self.prepared: dict[tuple[int, str], tuple[JWK, PreparedKey]] = {}
 
     def check(
         self,

@@ -37,8 +37,11 @@ def verifies(notes: Notes, jwk: JWK, alg: str, signing_input: bytes, signature: 
     if row is None or not notes.spend("Ed448" if jwk.crv == "Ed448" else alg, row.kind, len(signing_input)):
         return False
     try:
-        key = jwk if alg in jwk.algorithms else unbound(jwk)
-        return prepare(key, alg).verify(signing_input, signature)
+        known = notes.prepared.get((id(jwk), alg))
+        if known is None:
+            key = jwk if alg in jwk.algorithms else unbound(jwk)
+            known = notes.prepared[id(jwk), alg] = (jwk, prepare(key, alg))
+        return known[1].verify(signing_input, signature)
     except RapidJWSError:
         return False
 
