@@ -17,7 +17,6 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = "_rapidjws"
-NO_FRAMEWORKS = "--ignore=tests/doors"  # nothing of theirs is marked, and to collect it loads their binaries
 PYTHON_FAULTS = (
     "decision_faults",
     "loops_and_stores",
@@ -28,17 +27,29 @@ PYTHON_FAULTS = (
     "revocation_faults",
 )
 PYTHON_PROCESSES = ("draining", "operator_lines", "ready_at_start", "sidecar_loop", "supervisor")
+
+
+def marked(name: str) -> list[str]:
+    """Give the test files that use a mark: to collect all others takes memcheck a quarter of an hour."""
+    return [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if f"mark.{name}" in path.read_text("utf-8")
+    ]
+
+
 # What each instrument runs, as far as it is there: all native and vector tests; threads; a small part.
 PARTS = {
     "sanitize": [
+        *("-n", "auto", "--dist", "loadgroup"),
         *("tests/native", "tests/integration", "tests/conformance", "tests/faults"),
         *("-k", "not table_swaps_while_two_threads"),  # measures memory, which ASan holds back
         # files, stores, loops and processes: Python alone, which the suite itself holds
         *(f"--ignore=tests/faults/test_{name}.py" for name in PYTHON_FAULTS),
         *(f"--ignore=tests/integration/test_{name}.py" for name in PYTHON_PROCESSES),
     ],
-    "tsan": ["tests", "-m", "tsan", NO_FRAMEWORKS],
-    "memcheck": ["tests", "-m", "memcheck", NO_FRAMEWORKS],
+    "tsan": [*marked("tsan"), "-m", "tsan"],
+    "memcheck": [*marked("memcheck"), "-m", "memcheck"],
 }
 
 
@@ -83,7 +94,7 @@ def run(command: list[str], library: Path, extra: dict[str, str]) -> int:
 
 def pytest_command(mode: str, more: list[str]) -> list[str]:
     """Give the pytest call of a mode, with the folders that exist."""
-    parts = [part for part in PARTS[mode] if not part.startswith("tests/") or (ROOT / part).is_dir()]
+    parts = [part for part in PARTS[mode] if not part.startswith("tests/") or (ROOT / part).exists()]
     calm = ["-p", "no:cacheprovider", "-p", "no:benchmark", "--timeout=1200"]
     return [sys.executable, "-m", "pytest", *calm, *parts, *more]
 
