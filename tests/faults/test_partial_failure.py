@@ -200,6 +200,21 @@ def test_S14_chunks_of_another_length(change: Any, monkeypatch: pytest.MonkeyPat
     )
 
 
+def test_S14_a_last_chunk_of_another_length_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the end of a batch is not finished, all before it keep their verdicts."""
+    engine = rapidjws.Engine(tokens.issuer("HS256"), workers=1)
+    real, count = parallel.verify_chunk, 900
+    last = (count - 1) % parallel.SLICE_TOKENS + 1
+
+    def changed(snapshot: Any, some: Any, now_ns: int, **options: Any) -> Any:
+        found = real(snapshot, some, now_ns, **options)
+        return found[1:] if len(some) == last else found
+
+    monkeypatch.setattr(parallel, "verify_chunk", changed)
+    results = engine.verify_many(mixed(count), NOW_S)
+    assert assert_right(results, count, or_indeterminate=True) == last
+
+
 @pytest.mark.parametrize("admitted", [True, False])
 def test_S14_a_begun_task_is_awaited(admitted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A helper that has begun is waited for, also where the executor said that it could not be had."""

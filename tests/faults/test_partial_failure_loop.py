@@ -103,6 +103,31 @@ def test_S15_every_step_may_raise(
 
 
 @pytest.mark.usefixtures("threads_only")
+def test_S15_who_gives_up_while_a_thread_works_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waiter that is cancelled after its batch began leaves the others their verdicts."""
+    engine = tokens.engine("HS256")
+    begun, goes_on, real = threading.Event(), threading.Event(), parallel.verify_many
+
+    def held(*args: Any, **more: Any) -> Any:
+        begun.set()
+        assert goes_on.wait(LIMIT_S)
+        return real(*args, **more)
+
+    monkeypatch.setattr(parallel, "verify_many", held)
+
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        calls = [loop.create_task(_caught(engine.averify(text))) for text in mixed(9)]
+        await loop.run_in_executor(None, begun.wait, LIMIT_S)
+        calls[0].cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        return await answers(list(calls[1:]))
+
+    assert asyncio.run(main()) == wanted(9)[1:]
+
+
+@pytest.mark.usefixtures("threads_only")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_S15_a_worker_that_dies(fault: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ends the work on a thread, its batch gets internal_error, and the next one works."""

@@ -126,7 +126,8 @@ def test_A10_many_at_once() -> None:
     assert all(one.done() for one in waiting)
 
 
-@pytest.mark.parametrize("fault", [SystemExit, KeyError, MemoryError, FetchFailed("tls")])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of KeyboardInterrupt
+@pytest.mark.parametrize("fault", [SystemExit, KeyError, MemoryError, KeyboardInterrupt, FetchFailed("tls")])
 def test_S15_a_fetch_that_dies_is_followed_by_another(fault: Any) -> None:
     """Whatever ends a fetch, who waits is let go, and the next fetch comes."""
 

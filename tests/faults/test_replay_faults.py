@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from issuers import code, now_s
+from loop_answers import inline_up_to
 from redis_server import OwnRedis, free_port
 
 from rapidjws import Engine, Issuer, Rejected, Replay, TokenCache
@@ -49,9 +50,13 @@ def _redis(tmp_path: Path) -> Iterator[OwnRedis]:
     server.stop()
 
 
+@pytest.mark.parametrize("on_thread", [False, True])
 @pytest.mark.parametrize("cached", [False, True])
-def test_each_way_in_uses_a_token_once(cached: bool) -> None:
-    """All of verify, verify_many and averify share one memory, whatever the cache remembers."""
+def test_each_way_in_uses_a_token_once(
+    cached: bool, on_thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of verify, verify_many and averify share one memory, on the loop and on a thread, cached or not."""
+    inline_up_to(monkeypatch, -1 if on_thread else 10**9)
     engine = engine_of(MemoryReplayStore(), cache=TokenCache() if cached else None)
     first, second, third = fresh("a"), fresh("b"), fresh("c")
     assert [code(engine, first), code(engine, first)] == ["ok", "replayed"]
@@ -65,6 +70,11 @@ def test_each_way_in_uses_a_token_once(cached: bool) -> None:
     answers = asyncio.run(twice())
     assert sorted(type(one).__name__ for one in answers) == ["Accepted", "PolicyRefused"]
     assert code(engine, third) == "replayed"
+    fourth = fresh("d")
+    engine.revoke(jti="d")
+    with pytest.raises(RapidJWSError) as caught:
+        asyncio.run(engine.averify(fourth))
+    assert caught.value.code == "revoked"
 
 
 def test_R01_redis_down_is_never_accepted() -> None:
