@@ -26,11 +26,15 @@ One file, TOML or JSON, for `rapidjws serve`, `rapidjws rollout`, `rapidjws keys
 rapidjws config init FILE                     # a commented file to begin with
 rapidjws config check FILE                    # all that is wrong, with line, setting and what is allowed
 rapidjws config check FILE --ignore-files     # the same for another machine: files it names are left aside
+rapidjws config check FILE --admin ADDRESS    # and what it would change in a running service
 rapidjws config show FILE                     # what holds, defaults filled in, secrets redacted
 rapidjws config schema                        # JSON Schema, for editors
 ```
 
-`check` ends with 0 where the file is good, and with 1 where something is wrong with it.
+`check` ends with 0 where the file is good, and with 1 where something is wrong with it. With `--admin` it
+ends with 3 where the file is good and would change something, and with 2 where the service cannot be asked.
+Settings are compared with defaults filled in; passwords are compared and never shown; what files hold is not
+compared.
 
 `issuers` may change while the file is served: it is read again when it changes, and on SIGHUP. All other
 sections need a restart. A text may stand for a list of one. A misspelt section or setting is refused.

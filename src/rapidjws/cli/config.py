@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from rapidjws.cli.admin_client import Admin, AdminToken, ask
 from rapidjws.cli.config_check import problems_of
-from rapidjws.cli.config_schema import json_schema
+from rapidjws.cli.config_schema import defaults_of, json_schema
 from rapidjws.cli.output import complain, say
-from rapidjws.cli.serve import settings_from
+from rapidjws.cli.serve import absolute_address, settings_from
 from rapidjws.errors import RapidJWSError
 from rapidjws.policy import schema
 from rapidjws.policy.config import load_config
+from rapidjws.policy.effective import REDACTED, differences, settings_of, without_secrets
 
 app = typer.Typer(help="Configuration files: check, show, init, schema.", no_args_is_help=True)
 
@@ -26,7 +29,7 @@ IgnoreFiles = Annotated[
         help="Leave aside the files, folders and modules it names: it is for another machine.",
     ),
 ]
-_REDACTED: Final = "(redacted)"
+_STAND_IN: Final = re.compile(r"\([0-9a-f]{32}\)")
 
 STARTER: Final = """\
 # A configuration of rapidjws: `rapidjws config check FILE`, then `rapidjws serve --config FILE`.
@@ -62,14 +65,65 @@ def _settings(folder: Path) -> Any:
 
 
 @app.command()
-def check(file: File, ignore_files: IgnoreFiles = False) -> None:
-    """List all that is wrong, with line, setting and what is allowed: exit 0 when nothing is, else 1."""
+def check(
+    file: File,
+    ignore_files: IgnoreFiles = False,
+    admin: Admin = None,
+    admin_token_file: AdminToken = None,
+) -> None:
+    """List all that is wrong, with line, setting and what is allowed: exit 0 when nothing is, else 1.
+
+    With --admin, also list what a good file would change in a running service: exit 0 when nothing, 3 when
+    something, 2 when the service cannot be asked.
+    """
     problems = problems_of(file, _settings(file.parent), files=not ignore_files)
     for one in problems:
         say(f"{file}:{one}")
-    if not problems:
-        print(f"{file}: good")
-    raise typer.Exit(1 if problems else 0)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{file}: good")
+    if admin is not None:
+        raise typer.Exit(3 if _compare(file, admin, admin_token_file) else 0)
+
+
+def _compare(file: Path, admin: str, token_file: Path | None) -> bool:
+    """Print what a file would change in a running service; return whether that is anything."""
+    try:
+        running = ask(admin, "config", token_file)
+        salt, tables = bytes.fromhex(running["salt"]), dict(running["tables"])
+        mine = without_secrets(load_config(file).tables, salt)
+        defaults = {name: defaults_of(name) for name in (*schema.SECTIONS, "issuers", "partners")}
+        found = differences(*(settings_of(_addresses(one, file.parent), defaults) for one in (tables, mine)))
+    except RapidJWSError as refused:
+        complain("config", refused)
+        raise typer.Exit(2) from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        complain("config", "the service answers something else than its configuration: an older version?")
+        raise typer.Exit(2) from None
+    for one in found:
+        before, after = _value(one.before), _value(one.after)
+        words = {"added": after, "removed": before, "changed": f"{before} -> {after}"}[one.kind]
+        say(f"{one.kind} {one.setting}: {words} ({one.needs})")
+    restarts = sum(one.needs == "restart" for one in found)
+    if found:
+        print(f"{len(found)} settings would change, {restarts} of them with a restart only")
+    else:
+        print("the running service has all of it")
+    return bool(found)
+
+
+def _addresses(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return tables whose Unix sockets have absolute paths, as the service has them from its command line."""
+    server = dict(tables.get("server", {}))
+    for name in ("listen", "grpc_listen", "admin_listen"):
+        if name in server:
+            server[name] = absolute_address(server[name], folder)
+    return {**tables, "server": server}
+
+
+def _value(value: Any) -> str:
+    """Return a value on a line, without what stands for a password."""
+    return _STAND_IN.sub(REDACTED, json.dumps(value, default=str))
 
 
 @app.command()
@@ -81,27 +135,12 @@ def show(file: File) -> None:
     except RapidJWSError as refused:
         complain("config", str(refused))
         raise typer.Exit(1) from None
-    described = json_schema()["properties"]
-    shown: dict[str, Any] = {}
-    for name in schema.SECTIONS:
-        fields = described[name]["properties"]
-        defaults = {key: one["default"] for key, one in fields.items() if "default" in one}
-        shown[name] = {**defaults, **loaded.tables.get(name, {})}
+    tables = without_secrets(loaded.tables)
+    shown: dict[str, Any] = {name: {**defaults_of(name), **tables.get(name, {})} for name in schema.SECTIONS}
     shown["server"]["listen"] = settings.listen
-    issuer = described["issuers"]["items"]["properties"]
-    defaults = {key: one["default"] for key, one in issuer.items() if "default" in one}
-    shown["issuers"] = [{**defaults, **one} for one in loaded.tables["issuers"]]
-    shown["partners"] = loaded.tables.get("partners", [])
-    for table in (shown["revocations"], shown["replay"]):
-        if "redis" in table:
-            table["redis"] = _without_password(table["redis"])
+    shown["issuers"] = [{**defaults_of("issuers"), **one} for one in tables["issuers"]]
+    shown["partners"] = tables.get("partners", [])
     print(json.dumps(shown, indent=2, default=str))
-
-
-def _without_password(url: str) -> str:
-    start, at, host = url.rpartition("@")
-    scheme = start.partition("://")[0]
-    return f"{scheme}://{_REDACTED}@{host}" if at else url
 
 
 @app.command()

@@ -64,7 +64,7 @@ def unit_of(name: str) -> str | None:
     return next((word for end, word in UNITS.items() if name.endswith(end)), None)
 
 
-def _defaults(section: str) -> dict[str, Any]:
+def defaults_of(section: str) -> dict[str, Any]:
     """Return the defaults of a section's settings that are plain values."""
     found: dict[str, Any] = dict(_CHOSEN.get(section, {}))
     for maker in _MAKERS.get(section, ()):
@@ -76,7 +76,7 @@ def _defaults(section: str) -> dict[str, Any]:
 
 
 def _table(section: str, fields: dict[str, str], required: tuple[str, ...] = ()) -> dict[str, Any]:
-    defaults = _defaults(section)
+    defaults = defaults_of(section)
     properties: dict[str, Any] = {}
     for name, kind in fields.items():
         one = properties[name] = dict(_TYPES[kind])

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 from concurrent import futures
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from rapidjws.cli.output import add_row, complain
+from rapidjws.cli.admin_client import Admin, AdminToken, ask
+from rapidjws.cli.output import add_row, complain, say
 from rapidjws.engine.revocations import Revocation
 from rapidjws.errors import RapidJWSError
+from rapidjws.gateway.key_status import key_row
 from rapidjws.keys import RemoteJWKS
 from rapidjws.policy.config import ConfigFile
 
 app = typer.Typer(help="Keys of a configuration: status, refresh, revoke, unrevoke.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Option("--config", help="The engine's configuration, TOML or JSON.")]
+MaybeConfig = Annotated[
+    Path | None, typer.Option("--config", help="The engine's configuration, TOML or JSON.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object an issuer.")]
 Wait = Annotated[float, typer.Option(help="Longest wait for an issuer, in seconds.", min=0.1, max=60)]
 Kid = Annotated[str | None, typer.Option(help="The key of this name.")]
@@ -46,16 +51,10 @@ def _rows(opened: ConfigFile, wait_s: float, *, refresh: bool) -> list[dict[str,
     rows: list[dict[str, Any]] = []
     for issuer in opened.engine.issuers:
         source = opened.engine.source_of(issuer.name)
-        row: dict[str, Any] = {"issuer": issuer.iss, "answered": True}
+        answered = True
         if isinstance(source, RemoteJWKS):
-            row["answered"] = source.refresh(wait_s) if refresh else _first_answer(source, wait_s)
-            status = source.status()
-            row |= {"source": status.name, "failure": status.last_failure}
-            row |= {"age_s": _rounded(status.age_s), "stale_in_s": _rounded(status.stale_in_s)}
-        state = opened.engine.key_state(issuer.name)
-        row["code"] = state.code if state.keys is None else None
-        row["kids"] = [] if state.keys is None else [key.kid for key in state.keys]
-        rows.append(row)
+            answered = source.refresh(wait_s) if refresh else _first_answer(source, wait_s)
+        rows.append({**key_row(opened.engine, issuer.name), "answered": answered})
     return rows
 
 
@@ -67,15 +66,11 @@ def _first_answer(source: RemoteJWKS, wait_s: float) -> bool:
     return source.ready
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
-
-
 def _seconds(value: float | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _show(rows: list[dict[str, Any]], opened: ConfigFile, *, as_json: bool) -> None:
+def _show(rows: list[dict[str, Any]], revocations: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
             print(json.dumps(row))
@@ -83,24 +78,55 @@ def _show(rows: list[dict[str, Any]], opened: ConfigFile, *, as_json: bool) -> N
     table = Table("issuer", "kids", "age s", "stale in s", "state", box=None)
     for row in rows:
         state = row["code"] or (row.get("failure") or "ok")
-        kids = " ".join(str(kid) for kid in row["kids"])
-        add_row(
-            table,
-            (row["issuer"], kids, *(_seconds(row.get(name)) for name in ("age_s", "stale_in_s")), state),
-        )
+        kids = " ".join("(no kid)" if kid is None else str(kid) for kid in row["kids"])
+        ages = (_seconds(row.get(name)) for name in ("age_s", "stale_in_s"))
+        add_row(table, (row["issuer"] or "(any iss)", kids or "none", *ages, state))
     console = Console()
     console.print(table)
-    for revocation in opened.engine.revocations():
-        console.print(f"revoked: {json.dumps(revocation.as_dict())}", highlight=False, markup=False)
+    for revocation in revocations:
+        say(f"revoked: {json.dumps(revocation)}")
+
+
+def _revoked(opened: ConfigFile) -> list[dict[str, Any]]:
+    return [one.as_dict() for one in opened.engine.revocations()]
 
 
 @app.command()
-def status(config: Config, wait: Wait = 10.0, as_json: AsJson = False) -> None:
-    """Show each issuer's keys; exit 1 where one has none."""
-    opened = _open(config)
+def status(
+    config: MaybeConfig = None,
+    wait: Wait = 10.0,
+    as_json: AsJson = False,
+    admin: Admin = None,
+    admin_token_file: AdminToken = None,
+) -> None:
+    """Show each issuer's keys; exit 1 where one that is required has none.
+
+    With --config the keys are fetched now; with --admin a running service is asked for those that it has,
+    with their ages: one worker answers for itself, and nothing is fetched. Exit 2 where it cannot be asked.
+    """
+    if (config is None) == (admin is None):
+        _fail("one of --config and --admin")
+    if admin is not None:
+        _show_running(admin, admin_token_file, as_json=as_json)
+        return
+    opened = _open(cast("Path", config))
     rows = _rows(opened, wait, refresh=False)
-    _show(rows, opened, as_json=as_json)
+    _show(rows, _revoked(opened), as_json=as_json)
     raise typer.Exit(0 if opened.engine.ready else 1)
+
+
+def _show_running(admin: str, token_file: Path | None, *, as_json: bool) -> None:
+    try:
+        running = ask(admin, "keys", token_file)
+    except RapidJWSError as refused:
+        _fail(str(refused))
+    try:
+        if not as_json:
+            print(f"worker {int(running['worker'])}")
+        _show(running["issuers"], running["revocations"], as_json=as_json)
+        raise typer.Exit(0 if running["ready"] is True else 1)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        _fail("the service answers something else than its keys: an older version?")
 
 
 @app.command()
@@ -108,7 +134,7 @@ def refresh(config: Config, wait: Wait = 10.0, as_json: AsJson = False) -> None:
     """Fetch each issuer's keys now; exit 1 where one did not answer."""
     opened = _open(config)
     rows = _rows(opened, wait, refresh=True)
-    _show(rows, opened, as_json=as_json)
+    _show(rows, _revoked(opened), as_json=as_json)
     raise typer.Exit(0 if all(row["answered"] for row in rows) else 1)
 
 

@@ -19,6 +19,8 @@ from rapidjws.gateway.server import serve as serve_workers
 from rapidjws.gateway.settings import ServerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rapidjws.keys.hook import Invalidated
     from rapidjws.policy.config import ConfigFile, LoadedConfig
 
@@ -70,12 +72,13 @@ def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
     return ServerSettings(place=TokenPlace(**place), **settings)
 
 
-def load(path: Path, loaded: LoadedConfig | None = None) -> Served:
+def load(path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, Any] | None = None) -> Served:
     """Return what a configuration file asks for; raises RapidJWSError.
 
     Args:
         path: The file.
         loaded: What was read of it before the workers were forked.
+        server: The table ``server`` as the command line changed it, or None.
     """
     from rapidjws.policy.config import ConfigFile
     from rapidjws.policy.relay import Relay, both
@@ -98,7 +101,12 @@ def load(path: Path, loaded: LoadedConfig | None = None) -> Served:
     engine.rollout = rollout
     config.watch()
     return Served(
-        engine=engine, rollout=rollout, reload=config.reload, sources=lambda: _told(config), lines=lines
+        engine=engine,
+        rollout=rollout,
+        reload=config.reload,
+        sources=lambda: _told(config),
+        tables=lambda: config.tables if server is None else {**config.tables, "server": server},
+        lines=lines,
     )
 
 
@@ -131,7 +139,7 @@ def serve(
         notice = phase_not_in_force(loaded.tables.get("rollout", {}), folder=config.parent)
         if notice is not None:
             print(f"rapidjws serve: {notice}", file=sys.stderr, flush=True)
-        status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded))
+        status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded, section))
     except RapidJWSError as refused:
         complain("serve", refused)
         raise typer.Exit(2) from None

@@ -1,5 +1,7 @@
 """The sidecar's other door: promote, roll back, freeze, thaw, revoke and reload, in every worker at run time.
 
+``GET`` of ``status``, ``keys`` and ``config`` shows what holds in the worker that answers.
+
 It is a listener of its own, a Unix socket for its owner only or one that wants a token; the public one knows
 none of these paths. An answer comes once each worker took the change over, and says after how long.
 """
@@ -9,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
+import secrets
 import time
 from dataclasses import asdict
 from functools import partial
@@ -17,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError, error_for
 from rapidjws.gateway.connection import Connection, Listening, head_of
+from rapidjws.gateway.key_status import key_rows
+from rapidjws.policy.effective import without_secrets
 from rapidjws.policy.stages import checked_phase
 from rapidjws.policy.state import MemoryState, plan_members
 
@@ -78,6 +84,7 @@ class AdminActions:
         self._shared = shared
         self._digest = None if secret is None else hashlib.sha256(secret.encode()).digest()
         self._alone = shared.settings.workers == 1
+        self._showing = {"status": self._status, "keys": self._keys, "config": self._config}
         self._doing: dict[str, tuple[Kind, Callable[[dict[str, Any]], dict[str, Any] | None]]] = {
             "promote": ("rollout", self._promote),
             "rollback": ("rollout", self._rollback),
@@ -104,8 +111,9 @@ class AdminActions:
         if self._digest is not None and not self._knows(authorization):
             return 401, {"error": "unauthorized"}
         name = path.removeprefix(PATH) if path.startswith(PATH) else ""
-        if name == "status":
-            return (200, self._status()) if method == "GET" else (405, {"error": "method_not_allowed"})
+        shown = self._showing.get(name)
+        if shown is not None:
+            return (200, shown()) if method == "GET" else (405, {"error": "method_not_allowed"})
         if name not in self._doing:
             return 404, {"error": "not_found"}
         if method != "POST":
@@ -137,6 +145,23 @@ class AdminActions:
             "plan": plan,
             "revocations": len(shared.engine.revocations()),
             "workers": [asdict(worker) for worker in shared.board.workers()],
+        }
+
+    def _keys(self) -> dict[str, Any]:
+        """Return the keys of this worker: each has sources of its own, which fetch at their own times."""
+        engine = self._shared.engine
+        revoked = [one.as_dict() for one in engine.revocations()]
+        shown = {"worker": os.getpid(), "ready": engine.ready, "issuers": key_rows(engine)}
+        return {**shown, "revocations": revoked}
+
+    def _config(self) -> dict[str, Any]:
+        """Return the configuration that this worker goes by; of passwords in it only what compares them."""
+        salt = secrets.token_bytes(16)
+        tables = without_secrets(self._shared.served.tables(), salt)
+        return {
+            "worker": os.getpid(),
+            "salt": salt.hex(),
+            "tables": json.loads(json.dumps(tables, default=str)),
         }
 
     # --- the actions -------------------------------------------------------------------------------------

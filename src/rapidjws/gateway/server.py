@@ -8,7 +8,7 @@ import os
 import traceback
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.gateway.event_lines import EventLines
@@ -41,6 +41,7 @@ class Served:
         rollout: Its policy.
         reload: Reads the configuration again, whole or not at all.
         sources: iss -> key source, as configured now.
+        tables: The configuration as it holds now, or nothing where there is no file.
         lines: Says what happens around keys, stores and the configuration.
     """
 
@@ -48,6 +49,7 @@ class Served:
     rollout: Rollout
     reload: Callable[[], None] = _nothing
     sources: Callable[[], Mapping[str, Invalidated]] = field(default=dict)
+    tables: Callable[[], Mapping[str, Any]] = field(default=dict)
     lines: EventLines = field(default_factory=EventLines)
 
 

@@ -140,6 +140,12 @@ class ConfigFile:
             text.refuse(("engine", fault.place or ""), str(fault.expected), None)
 
     @property
+    def tables(self) -> dict[str, Any]:
+        """Return the tables that hold: issuers as of the last reload, all others as of the start."""
+        kept = {name: table for name, table in self._fixed.items() if table}
+        return {**kept, "issuers": self.issuer_tables}
+
+    @property
     def sources(self) -> dict[str, KeySource]:
         """Return iss -> its key source."""
         named = ((one.name, self.engine.source_of(one.name)) for one in self.engine.issuers)
@@ -163,7 +169,7 @@ class ConfigFile:
                 text.refuse((name,), "no change: this section needs a restart")
         issuers, sources = self._issuers(text, found)
         self.engine.replace_issuers(*issuers)
-        self._sources = sources
+        self._sources, self.issuer_tables = sources, found["issuers"]
         tell(self._events, Event(name="config_loaded", value=len(issuers)))
 
     def watch(self, poll_s: float = 1.0) -> None:
