@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants bench bench-gateways lint format wheels release-check clean
+.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants bench bench-gateways docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,6 +50,10 @@ $(STAMPS)/release-deps: $(STAMPS)/venv pyproject.toml
 	$(PIP) install --group release
 	@touch $@
 
+$(STAMPS)/docs-deps: $(STAMPS)/venv pyproject.toml
+	$(PIP) install --group docs
+	@touch $@
+
 # --- what people run -----------------------------------------------------------------------------
 
 demo: $(STAMPS)/package ## keys, a JWKS and thousands of tokens, verified before your eyes
@@ -70,13 +74,18 @@ test-bare: ## make demo and make test as on a bare Debian, from an archive witho
 test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout=3600
 
-bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the README's benchmark table
+bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the tables of docs/benchmarks.md and README
 	$(BIN)/python benchmarks/run.py
 
 bench-gateways: $(STAMPS)/package $(STAMPS)/test-deps gateways ## the sidecar and the middleware under load
 	PYTHON=$(PYTHON) sh tools/system_packages.sh load
 	$(BIN)/python benchmarks/gateways.py
 	$(BIN)/python benchmarks/open_loop.py
+
+docs: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/docs-deps ## the documentation as a site in build/site; a warning is an error
+	$(BIN)/python tools/reference.py --check
+	$(BIN)/python tools/troubleshooting.py --check
+	$(BIN)/zensical build --clean --strict
 
 lint: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/lint-deps ## ruff, mypy --strict, C warnings as errors
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What the gateway benchmarks write: results/gateways.json and the README's lines."""
+"""What the gateway benchmarks write: results/gateways.json and the documentation's lines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _row(one: dict[str, Any], peer: float | None) -> str:
 
 
 def lines(results: dict[str, Any]) -> str:
-    """Return the README's lines."""
+    """Return the lines of docs/benchmarks.md."""
     text = [
         "Requests a second (ES256, loopback): the sidecar with one worker on one core; gateway, service",
         "and load on the other; in brackets microseconds of CPU a request in the sidecar and in the",
@@ -58,14 +58,14 @@ def lines(results: dict[str, Any]) -> str:
 
 
 def write(found: dict[str, Any], taken: dict[str, float], open_loop: dict[str, Any] | None = None) -> None:
-    """Write the results, keeping what this run did not measure, and the README's lines."""
+    """Write the results, keeping what this run did not measure, and the documentation's lines."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"found": {}, "ratios": {}}
     results["found"].update(found)
     results["ratios"].update({name: round(value, 3) for name, value in taken.items()})
     if open_loop is not None:
         results["open_loop"] = open_loop
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    readme = ROOT / "README.md"
-    text = readme.read_text()
+    page = ROOT / "docs" / "benchmarks.md"
+    text = page.read_text("utf-8")
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    readme.write_text(f"{text[:start]}\n{lines(results)}\n{text[end:]}")
+    page.write_text(f"{text[:start]}\n{lines(results)}\n{text[end:]}", "utf-8")

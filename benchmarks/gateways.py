@@ -6,7 +6,7 @@ Two cores: the sidecar (one worker) has the first, gateway, service and load (wr
 Both sidecars run at once and are loaded in turn; a ratio is taken between the best rounds. One token in 16 is
 forged, and a round whose refusals are not as many is an error. Beside the rates stands what each process
 spent on a request, so one sees who is the bottleneck: with the API behind it (envoy+API), it is Envoy's core.
-Writes results/gateways.json and the README's lines.
+Writes results/gateways.json and the documentation's lines.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=6, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--quick", action="store_true", help="short rounds; results and README stay")
+    parser.add_argument("--quick", action="store_true", help="short rounds; results and documentation stay")
     args = parser.parse_args()
     seconds, rounds = (2, 2) if args.quick else (args.seconds, args.rounds)
     found: dict[str, list[dict[str, Any]]] = {}

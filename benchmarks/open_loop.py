@@ -162,7 +162,7 @@ def _columns(path: Path) -> list[array[int]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="open-loop load with changes in the middle")
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--quick", action="store_true", help="15 s; results and README stay")
+    parser.add_argument("--quick", action="store_true", help="15 s; results and documentation stay")
     args = parser.parse_args()
     found = run(15.0 if args.quick else args.seconds)
     print(json.dumps(found, indent=1))

@@ -1,4 +1,4 @@
-"""Turn results into the README's table, a plain table for the terminal, and SVG plots."""
+"""Results as tables in the documentation and README, as a plain table for the terminal, and as SVG plots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import Any
 
 import svg
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+PAGE, README = "docs/benchmarks.md", "README.md"
+SMALL_ALGS = ("HS256", "RS256", "ES256", "ES384", "EdDSA")
+SMALL_NAMES = (
+    "rapidjws",
+    "rapidjws batch of 64",
+    "ryjwt",
+    "PyJWT",
+    "joserfc",
+    "jsonwebtoken (Rust)",
+    "golang-jwt (Go)",
+)
 PLOTTED = (
     "rapidjws",
     "rapidjws batch of 64",
@@ -52,14 +62,14 @@ def cell(entry: dict[str, Any] | None) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Write the tables for the README."""
+    """Return the tables of the documentation's page."""
     algs, names, table = cells(results)
     about = results["machine"]
     lines = [
         "How many times as fast as a bare `EVP_DigestVerify` with a fresh context, in the same run (higher",
         "is faster), and in brackets microseconds a token: parse, signature, exp, iss, aud, claims as a",
         f"native object. Best pass of many; {about['cpu']}, {about['system']}, one core unless said.",
-        "Written by `make bench`; all figures are in [latest.json](benchmarks/results/latest.json).",
+        "Written by `make bench`; all figures are in `benchmarks/results/latest.json`.",
         "",
         "| | " + " | ".join(algs) + " |",
         "| --- |" + " ---: |" * len(algs),
@@ -72,7 +82,7 @@ def markdown(results: dict[str, Any]) -> str:
         )
     lines += ["", *latency_lines(results)]
     lines += [f"Not measured here: {title} ({reason})." for title, reason in results["missing"].items()]
-    lines += ["", "![time a token](benchmarks/results/time_per_token.svg)"]
+    lines += ["", "![Time for a token](time_per_token.svg)"]
     return "\n".join(lines)
 
 
@@ -106,23 +116,38 @@ def text(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(readme: Path, block: str) -> None:
-    """Put the block between the README's markers; leave a README without them alone."""
-    old = readme.read_text()
-    if BEGIN not in old or END not in old:
+def small(results: dict[str, Any]) -> str:
+    """Return README's table: five algorithms, five peers, microseconds a token."""
+    _, names, table = cells(results)
+    algs = [alg for alg in SMALL_ALGS if any((name, alg) in table for name in SMALL_NAMES)]
+    lines = ["| microseconds a token | " + " | ".join(algs) + " |", "| --- |" + " ---: |" * len(algs)]
+    for name in SMALL_NAMES:
+        if name in names:
+            shown = [us(table[name, alg]["ns_min"]) if (name, alg) in table else "-" for alg in algs]
+            lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def write_between(page: Path, marker: str, block: str) -> None:
+    """Put a block between a page's markers; leave a page without them alone."""
+    begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
+    old = page.read_text("utf-8")
+    if begin not in old or end not in old:
         return
-    before, rest = old.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    readme.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}")
+    before, rest = old.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    page.write_text(f"{before}{begin}\n{block}\n{end}{after}", "utf-8")
 
 
-def write_all(results: dict[str, Any], folder: Path, readme: Path) -> None:
-    """Write the README's table and every plot that the results allow."""
-    write_readme(readme, markdown(results))
+def write_all(results: dict[str, Any], folder: Path, root: Path) -> None:
+    """Write the tables of documentation and README, and every plot that the results allow."""
+    page = root / PAGE
+    write_between(page, "bench", markdown(results))
+    write_between(root / README, "speed", small(results))
     algs, names, table = cells(results)
     shown = [name for name in PLOTTED if name in names]
     groups = [(alg, [_us_or_none(table.get((name, alg))) for name in shown]) for alg in algs]
-    (folder / "time_per_token.svg").write_text(
+    (page.parent / "time_per_token.svg").write_text(
         svg.bars("Time for a token, one core, claims included", "microseconds (log)", shown, groups)
     )
     for curve in results.get("curves", {}).get("plots", []):

@@ -1,4 +1,4 @@
-"""Measure rapidjws and its peers in one run; write the results, the plots and the README's table.
+"""Measure rapidjws and its peers in one run; write the results, the plots and the tables of docs and README.
 
     python benchmarks/run.py [--quick] [--peers a,b] [--algs ES256,...] [--only-suites] [--no-suites]
 
@@ -40,7 +40,9 @@ CPU_FLAGS = ("sha_ni", "adx", "avx2", "avx512ifma", "vaes")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="measure rapidjws and its peers in one run")
-    parser.add_argument("--quick", action="store_true", help="few short rounds; README and latest.json stay")
+    parser.add_argument(
+        "--quick", action="store_true", help="few short rounds; the tables and latest.json stay"
+    )
     parser.add_argument("--peers", default="", help="keys out of catalogue.py, comma-separated; default all")
     parser.add_argument("--algs", default=",".join(ALGORITHMS), help="comma-separated; default all")
     parser.add_argument("--rounds", type=int, default=0, help="default 5, quick 2")
@@ -254,7 +256,7 @@ def main() -> int:
     print(report.text(results))
     whole = not args.quick and not args.peers and args.algs == ",".join(ALGORITHMS)
     if whole:
-        report.write_all(results, RESULTS, ROOT / "README.md")
+        report.write_all(results, RESULTS, ROOT)
     failed = bool(results["failures"])
     return (0 if args.no_suites else run_suites()) or int(failed)
 

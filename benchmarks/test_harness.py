@@ -73,12 +73,23 @@ def test_a_peer_may_lack_an_algorithm(folder: Path, careless: list[str]) -> None
         Session(careless, folder, "HS256", "lacking", 1)
 
 
-def test_the_readme_block_is_replaced_and_nothing_else(tmp_path: Path) -> None:
-    """Only what stands between the markers changes."""
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    report.write_readme(readme, "new")
-    assert readme.read_text() == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
+def test_a_page_keeps_what_stands_around_its_markers(tmp_path: Path) -> None:
+    """Only what stands between the markers changes; a page without them stays."""
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
+    report.write_between(page, "bench", "new")
+    report.write_between(page, "speed", "nothing")
+    assert page.read_text() == "before\n<!-- bench:begin -->\nnew\n<!-- bench:end -->\nafter\n"
+
+
+def test_pages_have_the_markers_that_are_written_between() -> None:
+    """The tables of the last run have a place in the documentation and in README."""
+    root = Path(report.__file__).resolve().parents[1]
+    if not (root / report.PAGE).is_file():
+        pytest.skip("the documentation is not in this tree")
+    assert "<!-- bench:begin -->" in (root / report.PAGE).read_text("utf-8")
+    assert "<!-- gateways:begin -->" in (root / report.PAGE).read_text("utf-8")
+    assert "<!-- speed:begin -->" in (root / report.README).read_text("utf-8")
 
 
 def test_plots_are_well_formed() -> None:

@@ -2,7 +2,7 @@
 
 `make wheels` runs this; `make release-check` adds what stands between a good wheel and a release. The C rooms
 are compiled by the house's gcc; zig's linker then binds them to an older glibc, so the wheel runs
-wherever manylinux_2_28 promises. Writes wheelhouse/ and the README's install section.
+wherever manylinux_2_28 promises. Writes wheelhouse/ and the section of docs/installation.md on the wheels.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ IMPORT_MAX_MS = 60.0
 AT_A_TIME = 3
 RECORD = BUILD / "trials.json"
 MARKERS = ("<!-- install:begin -->", "<!-- install:end -->")
+PAGE = "docs/installation.md"
 
 
 def build() -> tuple[Path, Path]:
@@ -111,19 +112,15 @@ def rows(trials: list[Trial], crossed: Crossed | None) -> list[str]:
 
 
 def install_section(wheel: Path, trials: list[Trial], crossed: Crossed | None) -> str:
-    """Word what README says of installing, from what was measured."""
+    """Word what the documentation says of installing, from what was measured."""
     sizes = [f"`{wheel.name}`, {wheel.stat().st_size / 2**20:.1f} MiB"]
     drivers = ""
     if crossed is not None:
         sizes.append(f"`{crossed.wheel.name}`, {crossed.wheel.stat().st_size / 2**20:.1f} MiB")
         drivers = (
-            f"The aarch64 wheel is cross-compiled; emulated, {crossed.drivers} tests of its C rooms pass."
+            f"The aarch64 wheel is cross-compiled; emulated, {crossed.drivers} tests of its C modules pass."
         )
     text = [
-        "```console",
-        "$ pip install rapidjws",
-        "```",
-        "",
         f"The wheel has its own OpenSSL {pin()['version']}, linked statically and hidden, ML-DSA included,",
         "and needs no compiler. Built from the sdist, rapidjws links the system's libcrypto (3.0 or later);",
         "`rapidjws version` says which one is in use.",
@@ -141,14 +138,14 @@ def install_section(wheel: Path, trials: list[Trial], crossed: Crossed | None) -
     return "\n".join(text)
 
 
-def rewrite_readme(section: str) -> None:
-    """Put the section between README's markers."""
-    readme = ROOT / "README.md"
-    text = readme.read_text("utf-8")
+def rewrite_page(section: str) -> None:
+    """Put the section between the page's markers."""
+    page = ROOT / PAGE
+    text = page.read_text("utf-8")
     pattern = re.compile(f"({re.escape(MARKERS[0])}\n).*?({re.escape(MARKERS[1])})", re.DOTALL)
     if not pattern.search(text):
-        raise SystemExit(f"README.md lacks the markers {MARKERS}")
-    readme.write_text(pattern.sub(lambda found: f"{found[1]}{section}\n{found[2]}", text), "utf-8")
+        raise SystemExit(f"{PAGE} lacks the markers {MARKERS}")
+    page.write_text(pattern.sub(lambda found: f"{found[1]}{section}\n{found[2]}", text), "utf-8")
 
 
 def release_faults(version: str) -> list[str]:
@@ -157,7 +154,7 @@ def release_faults(version: str) -> list[str]:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     if not re.search(rf"^## \[{re.escape(version)}\]", changelog, re.MULTILINE):
         faults.append(f"CHANGELOG.md has no section [{version}]")
-    changed = [line for line in run("git", "status", "--porcelain").splitlines() if line[3:] != "README.md"]
+    changed = [line for line in run("git", "status", "--porcelain").splitlines() if line[3:] != PAGE]
     if changed:
         faults.append("the checkout has changes that are not committed")
     try:
@@ -212,14 +209,14 @@ def _number(minor: str) -> int:
 
 
 def write_down() -> None:
-    """Write README's install section from the record of the last run; not where a trial proved nothing."""
+    """Write the page's section from the record of the last run; not where a trial proved nothing."""
     record = json.loads(RECORD.read_text("utf-8"))
     trials = [Trial(**{**one, "faults": tuple(one["faults"])}) for one in record["trials"]]
     if not trials or not all(trial.proven for trial in trials):
-        raise SystemExit("README.md is left as it was: not every interpreter proved the wheel")
+        raise SystemExit(f"{PAGE} is left as it was: not every interpreter proved the wheel")
     there = record.get("crossed")
     crossed = None if there is None else Crossed(**{**there, "wheel": HOUSE / there["wheel"], "faults": ()})
-    rewrite_readme(install_section(HOUSE / record["wheel"], trials, crossed))
+    rewrite_page(install_section(HOUSE / record["wheel"], trials, crossed))
 
 
 def main() -> int:

@@ -1,0 +1,45 @@
+"""The reference pages are current, and every public name is on one."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.source_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "reference"
+
+
+def test_pages_are_current() -> None:
+    """What the tool would write is what stands there."""
+    command = [sys.executable, str(ROOT / "tools" / "reference.py"), "--check"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("name", ["rapidjws", "rapidjws.keys", "rapidjws.signing", "rapidjws.testing"])
+def test_every_exported_name_has_its_entry(name: str) -> None:
+    """What a package exports is documented under that package's name."""
+    module = importlib.import_module(name)
+    text = "\n".join(page.read_text("utf-8") for page in FOLDER.glob("*.md"))
+    documented = set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
+    exported = {f"{name}.{each}" for each in module.__all__ if not each.startswith("_")}
+    assert exported - documented == set()
+
+
+def test_every_command_has_its_section() -> None:
+    """Each command of the program is on the page of commands, with its options."""
+    from rapidjws.cli.app import app
+
+    text = (FOLDER / "cli.md").read_text("utf-8")
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert f"## `rapidjws {command.name or command.callback.__name__}`" in text
+    assert "| `--jwks` |" in text
+    assert "| `--json` |" in text
