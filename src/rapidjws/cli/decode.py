@@ -29,10 +29,11 @@ def decode(
     """Show header, claims and times of a token WITHOUT VERIFYING it: exit 0, or 1 where it is no JWS."""
     found = decode_token(read_token("decode", token), now_s=now)
     if as_json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps(found.as_dict(), allow_nan=False))
     else:
         _show(found)
-    raise typer.Exit(0 if found.unverified_header is not None else 1)
+    is_jws = found.unverified_header is not None and found.part_bytes[0] is not None
+    raise typer.Exit(0 if is_jws else 1)
 
 
 def _show(found: Decoded) -> None:
@@ -43,10 +44,15 @@ def _show(found: Decoded) -> None:
         f"{name} {'?' if size is None else size}"
         for name, size in zip(("header", "payload", "signature"), found.part_bytes, strict=True)
     )
-    console.print(cell(f"{found.size_bytes} bytes; decoded: {sizes}"))
+    decoded = "" if found.part_bytes == (None, None, None) else f"; decoded: {sizes}"
+    console.print(cell(f"{found.size_bytes} bytes{decoded}"))
     for fault in found.faults:
         console.print(cell(f"fault: {fault}", "yellow"))
+    for step in found.next_steps:
+        console.print(cell(f"next: {step}", "bold"))
     _members(console, "header, not verified", found.unverified_header, {})
+    for number, header in enumerate(found.other_headers, 2):
+        _members(console, f"header of signature {number}, not verified", header, {})
     _members(console, "claims, not verified", found.unverified_claims, found.times)
     sys.stdout.flush()
 
@@ -57,7 +63,8 @@ def _members(console: Console, title: str, value: Any, times: dict[str, str]) ->
         if value is not None:
             console.print(cell(f"{title}: {json.dumps(value, ensure_ascii=False)[:_VALUE_MAX_CHARS]}"))
         return
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    console.print(cell(title, "italic"))
+    table = Table(show_header=False, box=None)
     for name, item in value.items():
         text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
         add_row(table, (name, text[:_VALUE_MAX_CHARS], times.get(name, "")))

@@ -125,7 +125,22 @@ def json_object(data: bytes | None) -> Any:
     except RapidJWSError as refused:
         if refused.code == "too_deep":
             return None
+    if _is_deep(data):
+        return None
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_deep(data: bytes) -> bool:
+    """Say whether brackets nest past the limit, those inside strings counted as well."""
+    depth = 0
+    for byte in data:
+        if byte in b"[{":
+            depth += 1
+            if depth > JSON_MAX_DEPTH:
+                return True
+        elif byte in b"]}":
+            depth -= 1
+    return False
