@@ -28,10 +28,12 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 class Service:
     """A ``rapidjws serve`` in a process of its own, with what it wrote."""
 
-    def __init__(self, folder: Path, arguments: list[str], **popen: Any) -> None:
+    def __init__(
+        self, folder: Path, arguments: list[str], command: list[str] | None = None, **popen: Any
+    ) -> None:
         self.log = folder / f"log{len(list(folder.glob('log*')))}"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*COMMAND, "serve", *arguments], stderr=log, **popen)
+            self.process = subprocess.Popen([*(command or COMMAND), "serve", *arguments], stderr=log, **popen)
 
     def text(self) -> str:
         """Return what it wrote so far."""

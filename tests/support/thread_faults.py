@@ -18,15 +18,17 @@ class Starts:
     Args:
         fails: Told the number of a start, from 0; returns whether it fails.
         only: The beginning of the names of threads that can fail.
+        fault: What a failing start raises.
 
     Attributes:
         count: Starts so far.
         failed: How many of them failed.
     """
 
-    def __init__(self, fails: Callable[[int], bool], only: str) -> None:
+    def __init__(self, fails: Callable[[int], bool], only: str, fault: Exception) -> None:
         self._fails = fails
         self._only = only
+        self._fault = fault
         self._lock = threading.Lock()
         self.count = self.failed = 0
 
@@ -38,14 +40,16 @@ class Starts:
                 fails = self._fails(number)
                 self.failed += fails
             if fails:
-                raise RuntimeError(NO_THREAD)
+                raise self._fault
         start(thread)
 
 
 @contextlib.contextmanager
-def failing_starts(fails: Callable[[int], bool], only: str = "rapidjws") -> Iterator[Starts]:
+def failing_starts(
+    fails: Callable[[int], bool], only: str = "rapidjws", fault: Exception | None = None
+) -> Iterator[Starts]:
     """Make starts of threads fail, with a pool of worker threads that has none yet."""
-    starts = Starts(fails, only)
+    starts = Starts(fails, only, fault or RuntimeError(NO_THREAD))
     real = threading.Thread.start
     pool = worker_pool._Pool()
     with (

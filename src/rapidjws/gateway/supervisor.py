@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.gateway import systemd
@@ -132,13 +133,14 @@ class Supervisor:
     # --- workers -----------------------------------------------------------------------------------------
 
     def _start(self, worker: WorkerProcess) -> None:
-        status, status_end = os.pipe()
         self.heartbeats.beat(worker.sockets.index)
+        ends: tuple[int, ...] = ()
         try:
+            ends = status, status_end = os.pipe()
             pid = os.fork()
         except OSError as fault:
-            os.close(status)
-            os.close(status_end)
+            for descriptor in ends:
+                os.close(descriptor)
             delay_s = worker.back_off(time.monotonic())
             index = worker.sockets.index
             say(f"worker {index} cannot be started ({fault.strerror}): again in {delay_s:.1f} s")
@@ -169,6 +171,8 @@ class Supervisor:
                     os.close(other.status)
             end_with_parent(self._pid)
             code = self._work(self, sockets, status)
+        except Exception:  # os._exit would swallow it
+            traceback.print_exc()
         finally:
             with contextlib.suppress(Exception):
                 sys.stderr.flush()
@@ -288,9 +292,9 @@ class Supervisor:
 def end_with_parent(parent: int) -> None:
     """Ask the kernel for SIGTERM when the supervisor dies, where it can (Linux: PR_SET_PDEATHSIG)."""
     if sys.platform == "linux":
-        import ctypes
+        with contextlib.suppress(OSError, AttributeError, ImportError):  # a Python may be built without it
+            import ctypes
 
-        with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     if os.getppid() != parent:  # it died before that
         os._exit(0)

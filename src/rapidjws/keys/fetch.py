@@ -158,7 +158,7 @@ def resolve(host: str, port: int, deadline: float) -> list[str]:
     """Return a name's addresses, in the resolver's order, within the deadline.
 
     Raises:
-        FetchFailed: ``dns``, ``timeout``.
+        FetchFailed: ``dns``, ``timeout``; ``internal``: no thread can be had.
     """
     found: list[str] = []
 
@@ -170,7 +170,10 @@ def resolve(host: str, port: int, deadline: float) -> list[str]:
         found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
 
     thread = threading.Thread(target=look_up, name="rapidjws-dns", daemon=True)
-    thread.start()  # getaddrinfo knows no time limit: it is left behind where it takes too long
+    try:
+        thread.start()  # getaddrinfo knows no time limit: it is left behind where it takes too long
+    except Exception:  # RuntimeError: no more threads; MemoryError
+        raise FetchFailed("internal") from None
     thread.join(max(0.0, deadline - monotonic()))
     if thread.is_alive():
         raise FetchFailed("timeout")

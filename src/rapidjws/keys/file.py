@@ -79,8 +79,10 @@ class FileJWKS(Source):
         return bool(keys.keys)
 
     def _look(self) -> None:
-        self.reload()
-        clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+        try:
+            self.reload()
+        finally:  # whatever ends a look, another follows
+            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
 
     def after_fork(self) -> None:
         """Go on looking in a forked child."""

@@ -222,12 +222,11 @@ class RemoteJWKS(Source):
             self._plan()
 
     def _begin(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
-        flight = threading.Thread(
-            target=self._fly, args=(number, asked, by_unknown_kid), name="rapidjws-jwks", daemon=True
-        )
         try:
-            flight.start()
-        except RuntimeError:  # no more threads: try again later like after any other failure
+            threading.Thread(
+                target=self._fly, args=(number, asked, by_unknown_kid), name="rapidjws-jwks", daemon=True
+            ).start()
+        except Exception:  # RuntimeError: no more threads; MemoryError: again later, as after any failure
             self._land(FetchFailed("internal"), by_unknown_kid)
 
     def _stale_at(self) -> float:

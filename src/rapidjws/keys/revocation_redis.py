@@ -112,6 +112,7 @@ class RedisRevocations:
         self._lock = threading.RLock()  # a listener may ask us
         self._listeners = WeakListeners()
         self._thread: threading.Thread | None = None
+        self._listens = False
         clockwork.members.add(self)
 
     def begin(self) -> None:
@@ -167,15 +168,25 @@ class RedisRevocations:
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call a bound method when the list changed; it is held weakly."""
         self._listeners.add(changed)
+        self._listens = True
         self._listen()
 
     def _listen(self) -> None:
+        """Start the thread that follows the stream; where none can be had, the timer tries again."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
+            if self._thread is not None:
+                return
+            try:
+                thread = threading.Thread(
                     target=_follow, args=(ref(self),), name="rapidjws-revocations", daemon=True
                 )
-                self._thread.start()
+                thread.start()
+            except Exception:  # RuntimeError: no more threads; MemoryError
+                clockwork.call_at(time.monotonic() + max(PAUSE_MIN_S, self._poll_s), self._listen)
+            else:
+                self._thread = thread
+                return
+        tell(self._events, Event(name="revocations_unreachable", detail="no thread"))
 
     # --- to the stream -----------------------------------------------------------------------------------
 
@@ -347,7 +358,7 @@ class RedisRevocations:
     def after_fork(self) -> None:
         """Follow anew in a forked child, where no thread is."""
         self._lock = threading.RLock()  # a listener may ask us
-        if self._thread is not None:
+        if self._listens:
             self._thread = None
             self._redis.renew()
             self._listen()

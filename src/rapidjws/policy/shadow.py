@@ -169,7 +169,7 @@ class Shadow:
             work = self._serve_loop if self._asynchronous else self._serve
             try:
                 threading.Thread(target=work, name="rapidjws-shadow", daemon=True).start()
-            except RuntimeError:  # no thread to be had
+            except Exception:  # RuntimeError: no thread to be had; MemoryError
                 return self._taken_back(call)
         elif self._loop is not None:
             self._loop.call_soon_threadsafe(self._begin_tasks)
@@ -239,7 +239,16 @@ class Shadow:
             found = call = None  # type: ignore[assignment]
 
     def _serve_loop(self) -> None:
-        loop = asyncio.new_event_loop()
+        try:
+            loop = asyncio.new_event_loop()
+        except Exception:  # no descriptor, no memory: the next token tries again
+            with self._lock:
+                self._threads -= 1
+                skipped = list(self._waiting)
+                self._waiting.clear()
+            for call in skipped:
+                self._tell(call, "skipped")
+            return
         loop.set_exception_handler(lambda *_: None)
         loop.call_soon(self._begin_tasks)
         self._loop = loop

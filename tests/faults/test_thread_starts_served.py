@@ -1,0 +1,155 @@
+"""Middlewares, the sidecar and tools where a thread or a process cannot be started."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import time
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import pytest
+import tokens
+from issuers import now_s, wait_for
+from rollouts import engine, rollout
+from thread_faults import NO_THREAD, failing_starts
+
+import rapidjws
+from rapidjws.diagnose.contract import checklist, kit
+from rapidjws.diagnose.contract.samples import Maker
+from rapidjws.gateway import SignedBody
+from rapidjws.gateway.door import Asked, Door
+from rapidjws.gateway.protocol import METRICS_PATH, SLOW
+from rapidjws.testing import make_key
+
+LIMIT_S = 60.0
+CONTRACT = kit.Contract(
+    partner="acme",
+    our_iss="https://us.example",
+    our_audience="acme",
+    their_iss="https://acme.example",
+    their_audience="us",
+    algorithms=("ES256",),
+)
+
+
+def test_S15_a_signed_body_without_threads() -> None:
+    """Where no thread can be had the loop itself verifies a body, and gets what a thread would."""
+    verifier = rapidjws.Verifier(tokens.public("ES256"), algorithms=["ES256"])
+    key = tokens.key("ES256")
+    door: Door[Any] = Door(body=SignedBody(verifier=verifier, signature_header=None))
+    good = tokens.sign(key, {"alg": "ES256", "kid": key.kid}, b"paid").encode()
+    bad = good[:-20] + b"A" * 20
+
+    async def codes() -> list[str]:
+        asked = Asked([b"application/jose"], b"", None, "/")
+        calls = [door.adecide(asked, one) for one in (good, bad, good)]
+        return [(await asyncio.wait_for(one, LIMIT_S)).code for one in calls]
+
+    for pattern in itertools.product((False, True), repeat=3):
+        with failing_starts(lambda number, pattern=pattern: pattern[number % 3]):  # type: ignore[misc]
+            assert asyncio.run(codes()) == ["ok", "signature_invalid", "ok"]
+
+
+SECRET = "s" * 32
+
+
+@pytest.fixture(name="public")
+def _public() -> Any:
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.gateway.board import Board
+    from rapidjws.gateway.metrics import Metrics
+    from rapidjws.gateway.protocol import Public
+    from rapidjws.gateway.request_counters import RequestCounters
+    from rapidjws.gateway.settings import ServerSettings
+
+    policy = rollout()
+    board, counters = Board(1), RequestCounters(1)
+    served: Any = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
+    public = Public(served, ServerSettings(hook_secret=SECRET), board, index=0, seen=board.counters())
+    public.metrics = Metrics(public, counters)
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # which tells a worker of a change
+    yield public
+    signal.signal(signal.SIGUSR1, before)
+    counters.close()
+    board.close()
+
+
+def statuses(public: Any, path: str, count: int, method: str = "GET") -> list[int]:
+    """Return the answers to so many requests, each over a connection of its own."""
+    from rapidjws.gateway.protocol import SidecarProtocol
+
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: SidecarProtocol(public, loop), "127.0.0.1", 0)
+        port, found = server.sockets[0].getsockname()[1], []
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+            writer.write(f"{head}authorization: Bearer {SECRET}\r\ncontent-length: 0\r\n\r\n".encode())
+            answer = await asyncio.wait_for(reader.read(), LIMIT_S)
+            found.append(int(answer.split()[1]))
+            writer.close()
+        server.close()
+        return found
+
+    return asyncio.run(main())
+
+
+def test_S15_metrics_without_threads(public: Any) -> None:
+    """A scrape that finds no thread gets a 500, and the next one the metrics."""
+    with failing_starts(lambda number: number < 2):
+        assert statuses(public, "/metrics", 3) == [500, 500, 200]
+
+
+def test_S15_a_hook_without_threads(public: Any) -> None:
+    """A hook that finds no thread is answered with 500, so that its sender tries again."""
+    path = next(one.decode() for one in SLOW if one != METRICS_PATH)
+    with failing_starts(lambda number: number == 0):
+        assert statuses(public, path, 2, "POST") == [500, 202]
+
+
+def test_S24_no_thread_to_take_changes_over(public: Any) -> None:
+    """A change that found no thread is taken over with a later request; each has its verdict."""
+    for failures in range(4):
+        seen = public.board.announce("rollout", time.monotonic_ns())
+        with failing_starts(lambda number, most=failures: number < most):  # type: ignore[misc]
+            assert statuses(public, "/verify", failures + 1) == [401] * (failures + 1)
+            wait_for(lambda: not public.is_behind, LIMIT_S)
+        assert seen
+
+
+@pytest.mark.parametrize("call", ["pipe", "fork"])
+def test_S24_a_worker_that_cannot_be_started(call: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A supervisor without descriptors or processes goes on, and starts the worker when it is due again."""
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.gateway.listeners import ListeningSockets
+    from rapidjws.gateway.supervisor import Supervisor
+    from rapidjws.gateway.worker_processes import WorkerProcess
+
+    supervisor = Supervisor.__new__(Supervisor)
+    supervisor.heartbeats = mock.Mock()
+    sockets: Any = SimpleNamespace(index=0)
+    worker = WorkerProcess(sockets=sockets)
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for number in range(3):
+        with mock.patch.object(os, call, side_effect=OSError(11, "Resource temporarily unavailable")):
+            supervisor._start(worker)
+        assert (worker.pid, worker.failures) == (0, number + 1)
+        assert worker.due_s > time.monotonic()
+    assert capfd.readouterr().err.count("cannot be started") == 3
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
+    assert ListeningSockets
+
+
+def test_S24_no_thread_for_the_checklist() -> None:
+    """A check of a contract that finds no thread leaves its item open and says why."""
+    key = make_key("ES256", kid="theirs")
+    maker = Maker(key, "ES256", CONTRACT, now_s(), iss=CONTRACT.their_iss, audience=CONTRACT.their_audience)
+    with failing_starts(lambda _: True, only="Thread"):
+        item = checklist._rotation(CONTRACT, maker, now_s())
+    assert (item.status, item.detail) == ("open", f"not tried: {NO_THREAD}")
