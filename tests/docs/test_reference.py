@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rapidjws.errors import CODES
+
 pytestmark = pytest.mark.source_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,3 +45,14 @@ def test_every_command_has_its_section() -> None:
         assert f"## `rapidjws {command.name or command.callback.__name__}`" in text
     assert "| `--jwks` |" in text
     assert "| `--json` |" in text
+
+
+def test_codes_that_pages_name_exist() -> None:
+    """What a page calls a code is one."""
+    named = {
+        code
+        for page in (ROOT / "docs").rglob("*.md")
+        for code in re.findall(r"\bcodes? `(\w+)`", page.read_text("utf-8"))
+    }
+    assert named - set(CODES) - {"ok"} == set()
+    assert "expired" in named
