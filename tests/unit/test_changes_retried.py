@@ -13,6 +13,7 @@ import pytest
 
 import rapidjws
 from rapidjws import Engine, Event, Issuer
+from rapidjws.engine.hot import TableStatus
 from rapidjws.gateway.board import KINDS, Board
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.keys import FileJWKS
@@ -48,6 +49,11 @@ class Worker:
         self.failing: set[str] = set()
         engine = SimpleNamespace(
             _revocations_changed=lambda: self.step("revocations"),
+            _hold_unsent=lambda listed: self.step("pending_revocations"),
+            _store=None,
+            table_status=lambda: TableStatus(
+                tables=0, used_bytes=0, budget_bytes=0, wanted_bytes=0, built=0, build_cpu_s=0.0
+            ),
             _snapshot=SimpleNamespace(table=None, guard=None),
             preheat=lambda most: False,
         )

@@ -83,19 +83,37 @@ class RevokingKeys(SnapshotHolder):
             Whether it was there.
 
         Raises:
-            DependencyUnavailable: ``revocation_store_unavailable``: it is lifted here only.
+            DependencyUnavailable: ``revocation_store_unavailable``: nothing is lifted.
         """
         was_there = revocation in self._revocations.listed
+        if self._store is not None:  # first: what it still has would come back, here and elsewhere
+            self._store.remove(revocation)
         self._forget_unsent(revocation)
         self._set_revocations(lambda listed: [one for one in listed if one != revocation])
-        if self._store is not None:
-            self._store.remove(revocation)
         self._take_over_revocations()
         return was_there
 
     def _forget_unsent(self, revocation: Revocation) -> None:
         with self._change:
             self._unsent = tuple(one for one in self._unsent if one != revocation)
+
+    def _hold_unsent(self, revocations: tuple[Revocation, ...]) -> None:
+        """Refuse what is revoked though the store does not have it (yet), and no more what was so before.
+
+        What is no longer among them holds until the store says that it does not.
+
+        Args:
+            revocations: All of these, whoever asked for them.
+
+        Raises:
+            DependencyUnavailable: ``revocation_store_unavailable``: nothing is changed.
+        """
+        with self._change:
+            listed = self._revocations.listed
+            if self._store is not None and any(one not in revocations for one in self._unsent):
+                listed = tuple(self._store.load())
+            self._unsent = revocations
+            self._set_revocations(lambda _: (*listed, *revocations))
 
     def _take_over_revocations(self) -> None:
         """Go by what the store says after a change of ours: others may have changed it before or since."""

@@ -18,8 +18,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.engine.revocations import Revocation
 from rapidjws.engine.worker_pool import call_on_thread
-from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError, error_for
+from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError
 from rapidjws.gateway.connection import Connection, Listening, head_of
 from rapidjws.gateway.key_status import key_rows
 from rapidjws.policy.effective import without_secrets
@@ -105,7 +106,8 @@ class AdminActions:
             body: A JSON object with the action's arguments, or nothing.
 
         Returns:
-            Status and JSON members: 200; 202 where a worker is still behind; 400, 401, 404, 405, 409.
+            Status and JSON members: 200; 202 where a worker is still behind, or a revocation holds in all of
+            them and its store does not have it yet; 400, 401, 404, 405, 409; 503 where nothing was changed.
         """
         started_ns = time.monotonic_ns()
         if self._digest is not None and not self._knows(authorization):
@@ -127,9 +129,10 @@ class AdminActions:
             return 409, {"error": refused.code, "detail": str(refused)}
         except RapidJWSError as fault:
             return 503, {"error": fault.code, "detail": str(fault)}
-        changes = self._shared.board.announce(kind, started_ns)
+        kept = (told or {}).get("stored", True)
+        changes = self._shared.board.announce(kind if kept else "pending_revocations", started_ns)
         whole = self._shared.board.wait(changes, WAIT_S)
-        return 200 if whole else 202, {**self._status(), **(told or {})}
+        return 200 if whole and kept else 202, {**self._status(), **(told or {})}
 
     def _knows(self, authorization: list[str]) -> bool:
         """Return whether a caller shows the secret; how long it takes does not depend on what it shows."""
@@ -144,6 +147,7 @@ class AdminActions:
             "ready": shared.engine.ready,
             "plan": plan,
             "revocations": len(shared.engine.revocations()),
+            "pending_revocations": len(shared.board.pending.listed()),
             "workers": [asdict(worker) for worker in shared.board.workers()],
         }
 
@@ -194,13 +198,16 @@ class AdminActions:
             raise Refused(409, "revocations: the workers share no store")
         return engine
 
-    def _revoke(self, found: dict[str, Any]) -> None:
+    def _revoke(self, found: dict[str, Any]) -> dict[str, Any] | None:
         engine = self._revocations_kept()
+        self._shared.board.pending.check_room(Revocation(**found))
         try:
             engine.revoke(**found)
         except DependencyUnavailable as fault:
-            expected = "a store that keeps it; it holds in one worker only, ask again"
-            raise error_for(fault.code, fault.place, expected, fault.actual) from None
+            self._shared.board.pending.add(Revocation(**found))
+            words = "it holds in every worker of this service, and ends with it; the store is asked again"
+            return {"stored": False, "error": fault.code, "detail": f"{fault}; {words}"}
+        return None
 
     def _unrevoke(self, found: dict[str, Any]) -> None:
         engine = self._revocations_kept()
@@ -208,6 +215,8 @@ class AdminActions:
         for one in engine.revocations():
             if {name: value for name, value in one.as_dict().items() if value is not None} == asked:
                 engine.unrevoke(one)
+                if self._shared.board.pending.remove(one):
+                    self._shared.board.announce("pending_revocations", time.monotonic_ns())
                 return
         raise Refused(404, "no such revocation")
 

@@ -13,17 +13,23 @@ import signal
 import struct
 import time
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from rapidjws import _locks
+from rapidjws.gateway.pending_revocations import PendingRevocations
 
-Kind = Literal["rollout", "revocations", "config", "keys"]
-KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "config", "keys")
+if TYPE_CHECKING:
+    from rapidjws.engine.hot import TableStatus
+
+Kind = Literal["rollout", "revocations", "pending_revocations", "config", "keys"]
+KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "pending_revocations", "config", "keys")
 
 _HEAD: Final = struct.Struct(f"={len(KINDS)}QQ")  # a counter a kind, and the moment of the last change, ns
 _SLOT: Final = struct.Struct(
     "=QQQQQ"
 )  # process id, changes taken over, lag of the last, longest lag, ns; config refused
+_TABLES: Final = struct.Struct("=QQQQQ")  # precomputed tables, bytes used, budget, wanted; built so far
+_WORKER_BYTES: Final = _SLOT.size + _TABLES.size
 COUNTERS_BYTES: Final = 8 * len(KINDS)
 WAIT_FIRST_S: Final = 0.0005
 WAIT_LONGEST_S: Final = 0.02
@@ -40,6 +46,11 @@ class WorkerState:
         lag_s: From the call of the last change to where it held in this worker, in seconds.
         longest_lag_s: The longest such time.
         config_refused: Whether it could not take over the last configuration, and goes by the one before.
+        tables: Keys of it that have a precomputed table.
+        tables_used_bytes: Memory that these take.
+        tables_budget_bytes: Memory that they may take.
+        tables_wanted_bytes: The budget that would do for all keys whose use calls for a table.
+        tables_built: Tables that it built.
     """
 
     pid: int
@@ -47,6 +58,11 @@ class WorkerState:
     lag_s: float
     longest_lag_s: float
     config_refused: bool = False
+    tables: int = 0
+    tables_used_bytes: int = 0
+    tables_budget_bytes: int = 0
+    tables_wanted_bytes: int = 0
+    tables_built: int = 0
 
 
 class Board:
@@ -60,7 +76,8 @@ class Board:
         self._workers = workers
         self._lock = _locks.ForkedLock()
         # of no file: what could be shortened, or has no room on a full disk, would kill who touches it
-        self._memory = mmap.mmap(-1, _HEAD.size + workers * _SLOT.size)
+        self._memory = mmap.mmap(-1, _HEAD.size + workers * _WORKER_BYTES)
+        self.pending = PendingRevocations()
 
     def counters(self) -> bytes:
         """Return the counters as octets: as they were where nothing changed."""
@@ -93,7 +110,13 @@ class Board:
 
     def begin(self, index: int, counters: bytes) -> None:
         """Note that a worker begins, with all changes up to these counters."""
+        _TABLES.pack_into(self._memory, self._at(index) + _SLOT.size, 0, 0, 0, 0, 0)
         _SLOT.pack_into(self._memory, self._at(index), os.getpid(), _sum(counters), 0, 0, 0)
+
+    def note_tables(self, index: int, status: TableStatus) -> None:
+        """Note the precomputed tables of a worker."""
+        sizes = (status.used_bytes, status.budget_bytes, status.wanted_bytes)
+        _TABLES.pack_into(self._memory, self._at(index) + _SLOT.size, status.tables, *sizes, status.built)
 
     def taken_over(self, index: int, counters: bytes, *, config_refused: bool = False) -> None:
         """Note that a worker took over the changes up to these counters, or refused a configuration."""
@@ -109,18 +132,25 @@ class Board:
 
     def workers(self) -> list[WorkerState]:
         """Return the state of each worker that began."""
-        slots = (_SLOT.unpack_from(self._memory, self._at(index)) for index in range(self._workers))
-        return [
-            WorkerState(
-                pid=pid,
-                changes=changes,
-                lag_s=lag_ns / 1e9,
-                longest_lag_s=longest_ns / 1e9,
-                config_refused=bool(refused),
-            )
-            for pid, changes, lag_ns, longest_ns, refused in slots
-            if pid
-        ]
+        found = (self._worker(index) for index in range(self._workers))
+        return [one for one in found if one.pid]
+
+    def _worker(self, index: int) -> WorkerState:
+        at = self._at(index)
+        pid, changes, lag_ns, longest_ns, refused = _SLOT.unpack_from(self._memory, at)
+        tables, used, budget, wanted, built = _TABLES.unpack_from(self._memory, at + _SLOT.size)
+        return WorkerState(
+            pid=pid,
+            changes=changes,
+            lag_s=lag_ns / 1e9,
+            longest_lag_s=longest_ns / 1e9,
+            config_refused=bool(refused),
+            tables=tables,
+            tables_used_bytes=used,
+            tables_budget_bytes=budget,
+            tables_wanted_bytes=wanted,
+            tables_built=built,
+        )
 
     def wait(self, changes: int, bound_s: float) -> bool:
         """Wait until every worker has taken over so many changes; return whether they did."""
@@ -137,9 +167,10 @@ class Board:
         """Let the memory go."""
         self._memory.close()
         self._lock.close()
+        self.pending.close()
 
     def _at(self, index: int) -> int:
-        return _HEAD.size + index * _SLOT.size
+        return _HEAD.size + index * _WORKER_BYTES
 
 
 def _sum(counters: bytes) -> int:

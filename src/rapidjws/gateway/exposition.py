@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rapidjws.engine.decision import OK
 from rapidjws.errors import CODES
@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 
     from rapidjws.gateway.board import WorkerState
     from rapidjws.gateway.request_counters import Totals
+
+
+_TABLES: Final = (
+    ("tables", "gauge", "tables", "Keys of a worker that have a precomputed table."),
+    ("tables_used_bytes", "gauge", "tables_used_bytes", "Memory that precomputed tables take."),
+    ("tables_budget_bytes", "gauge", "tables_budget_bytes", "Memory that they may take: hot_budget_bytes."),
+    ("tables_wanted_bytes", "gauge", "tables_wanted_bytes", "The budget that would do for all keys in use."),
+    ("tables_built_total", "counter", "tables_built", "Tables that a worker built."),
+)
+"""Name, type, field of a worker's state, and help of each measure of precomputed tables."""
 
 
 def exposition(
@@ -64,6 +74,9 @@ def exposition(
         "# TYPE rapidjws_config_refused gauge",
         *(f'rapidjws_config_refused{{worker="{one.pid}"}} {int(one.config_refused)}' for one in workers),
     ]
+    for name, kind, field, words in _TABLES:
+        lines += [f"# HELP rapidjws_{name} {words}", f"# TYPE rapidjws_{name} {kind}"]
+        lines += [f'rapidjws_{name}{{worker="{one.pid}"}} {getattr(one, field)}' for one in workers]
     return "\n".join(lines) + "\n"
 
 

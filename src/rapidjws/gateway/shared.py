@@ -6,6 +6,7 @@ import contextlib
 import sys
 import threading
 from functools import partial
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.engine.worker_pool import Task, submit
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from rapidjws.gateway.settings import ServerSettings
 
 
-ORDER: Final[tuple[Kind, ...]] = ("revocations", "config", "keys", "rollout")
+ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config", "keys", "rollout")
 """In which order changes are taken over: a revocation waits for nothing."""
+
+HAND_OVER_S: Final = 2.0
+"""Seconds between two tries to hand a store what it could not be asked to keep."""
 
 PREHEATED: Final = 4
 """Keys whose tables are asked for at once, some milliseconds each: a rotated key is hot from the start."""
@@ -63,6 +67,8 @@ class Shared(Listening):
         self._index = index
         self._seen = seen
         board.begin(index, seen)
+        self._pending_version = 0  # of the revocations that their store does not have yet
+        self._handed_over_s = 0.0
         self._due: set[Kind] = set()  # what changed and was not taken over yet
         self._following: Task[None] | None = None
         self._taking = threading.Lock()
@@ -142,18 +148,28 @@ class Shared(Listening):
         with self._taking:
             while self.board.counters() != self._seen:
                 self._take_over()
+            if self.board.pending.version != self._pending_version:
+                with contextlib.suppress(RapidJWSError):  # the store is down: at the next look
+                    self._hold_pending()  # of before this worker's start
             if self._due and due:
                 self._take_over()
+            if due:
+                self._hand_over_pending(monotonic())
             if due or self.rollout.is_behind:
                 self.rollout.sync()
 
     def tend(self, now_s: float) -> None:
         """Do what is due from time to time, and have a thread look at the plan's folder."""
         self.sweep(now_s)
+        self.note_tables()
         self._follow_on_thread(due=True)
         table = self.engine._snapshot.table
         if table is not self._warm and not self.engine.preheat(PREHEATED):
             self._warm = table
+
+    def note_tables(self) -> None:
+        """Note this worker's precomputed tables where the others see them, for ``/metrics``."""
+        self.board.note_tables(self._index, self.engine.table_status())
 
     def report(self) -> None:
         """Write what the rollout's folder cannot be used for, once, and that it is over."""
@@ -179,7 +195,9 @@ class Shared(Listening):
             self.board.taken_over(self._index, counters, config_refused=self._config_refused)
 
     def _take_over_one(self, kind: Kind) -> None:
-        if kind == "revocations":
+        if kind == "pending_revocations":
+            self._hold_pending()
+        elif kind == "revocations":
             self.engine._revocations_changed()
         elif kind == "config":
             self._reload()
@@ -188,6 +206,28 @@ class Shared(Listening):
                 source.invalidate()
         else:
             self.rollout.sync()
+
+    def _hold_pending(self) -> None:
+        """Refuse what an administrator revoked while the store could not be asked to keep it."""
+        pending = self.board.pending
+        version = pending.version
+        self.engine._hold_unsent(pending.listed())
+        self._pending_version = version
+
+    def _hand_over_pending(self, now_s: float) -> None:
+        """Ask the store, from time to time, to keep what it could not be asked for before."""
+        store = self.engine._store
+        if store is None or not self._pending_version or now_s - self._handed_over_s < HAND_OVER_S:
+            return
+        self._handed_over_s = now_s
+        taken = 0
+        with contextlib.suppress(RapidJWSError, OSError):  # it is down still
+            if self.board.pending.listed():
+                taken = self.board.pending.hand_over(store.add)
+        if taken:
+            self.say(f"the store of revocations is back: it has {taken} more now")
+            self.board.announce("revocations", monotonic_ns())
+            self.board.announce("pending_revocations", monotonic_ns())
 
     def _reload(self) -> None:
         """Read the configuration again; where it is refused, say why, and keep the one before."""

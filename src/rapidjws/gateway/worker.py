@@ -107,6 +107,7 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
     loop.add_signal_handler(signal.SIGUSR1, public.catch_up)
     loop.add_reader(parent.life, _end_alone, loop, parent.life, stop)
     await call_on_thread(public.follow, inline=True)
+    public.note_tables()
     if not await _await_keys(public, stop):
         return
     listening: list[Listening] = [public]
