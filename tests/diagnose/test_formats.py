@@ -67,7 +67,7 @@ TOKENS = {
     "base64-of-token-line": ("encoded_token", base64.b64encode(GOOD.encode() + b"\n").decode()),
     "base64url-of-token": ("encoded_token", b64(GOOD.encode())),
     "saml": ("saml_assertion", base64.b64encode(b'<?xml version="1.0"?><saml:Assertion/>').decode()),
-    "html": ("saml_assertion", "<html><body>login</body></html>"),
+    "html": ("html_page", "<html><body>login</body></html>"),
     "basic": ("basic_credentials", "Basic " + base64.b64encode(b"user:password").decode()),
     "pem": ("key_as_token", PEM),
     "jwk": ("key_as_token", json.dumps(key("ES256").public().as_dict())),

@@ -12,6 +12,7 @@ from rapidjws.engine.engine import Engine
 from rapidjws.engine.issuer import Issuer
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError
+from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwks import JWKSet
 
 
@@ -51,8 +52,7 @@ def surroundings(
     except RapidJWSError:
         return jwks  # the diagnosis says why
     names = alg or sorted({name for key in keys for name in key.algorithms})
-    if not names:
-        return jwks
+    names = names or [name for name, row in ALGORITHM_TABLE.items() if row.kind != "hmac"]  # no key is usable
     try:
         if issuer is None:
             return ExaminedVerifier(keys, algorithms=names, crit=crit)

@@ -31,6 +31,8 @@ FORMAT_CAUSES: Final = (
        "Decode it once (Kubernetes secret: base64 -d); the JWS is inside."),
     _T("saml_assertion", "client", "This is XML, probably a SAML assertion, not a JWS.",
        "Use a SAML library, or ask for an OpenID Connect token."),
+    _T("html_page", "client", "This is an HTML page (of a login or an error), not a token.",
+       "Look at the status and address of the answer that it came from."),
     _T("basic_credentials", "client", "These are Basic credentials (a name and a password), not a token.",
        "Send 'Authorization: Bearer TOKEN'; treat the password as seen if this was logged."),
     _T("key_as_token", "client", "This is a key (PEM, JWK or JWK Set), not a token.",

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-_PASETO: Final = re.compile(r"v[1-4]\.(?:local|public)\.[A-Za-z0-9_-]{8,}")
+_PASETO: Final = re.compile(r"(v[1-4]\.(?:local|public)\.)[A-Za-z0-9_-]{8,}")
+_SSH_KEY: Final = re.compile(r"(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-nistp\d{3}|sk-\S{4,40}) AAAA")
+_HTML: Final = re.compile(r"<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
 _RFC_9421: Final = re.compile(r"(?:[a-z*][a-z0-9_.*-]{0,40}=)(?::[A-Za-z0-9+/=]{16,}:|\(\s*\"@?[a-z])")
 _STRIPE: Final = re.compile(
     r"(?:t=\d{9,11},)?(?:v\d|s|sha(?:1|256|512))=[0-9a-fA-F]{40,128}(?:,v\d=[0-9a-fA-F]+)*"
@@ -72,8 +74,9 @@ def recognise(text: str) -> Format | None:
 def _formats(text: str) -> Iterator[Format | None]:
     """Yield what each recogniser says, the surest first."""
     yield _sd_jwt(text)
-    if _PASETO.match(text):
-        yield Format(id="paseto", text=f"it starts with {text[:9].rpartition('.')[0]}.: PASETO")
+    paseto = _PASETO.match(text)
+    if paseto is not None:
+        yield Format(id="paseto", text=f"it starts with {paseto[1]!r}: PASETO")
     if _BASIC.fullmatch(text):
         yield Format(id="basic_credentials", text="the scheme is Basic")
     if _STRIPE.fullmatch(text):
@@ -84,6 +87,10 @@ def _formats(text: str) -> Iterator[Format | None]:
         )
     if _PEM.search(text[:200]):
         yield Format(id="key_as_token", text="it begins with a PEM line")
+    if _SSH_KEY.match(text):
+        yield Format(id="key_as_token", text="it begins like an OpenSSH public key")
+    if _HTML.match(text):
+        yield Format(id="html_page", text="it begins like HTML")
     if text.startswith(("{", "[")):
         yield _document(text)
     elif text.startswith("<"):
@@ -92,7 +99,7 @@ def _formats(text: str) -> Iterator[Format | None]:
         if pattern.fullmatch(text):
             yield Format(id="provider_token", text=f"it has the form of a token of {name}")
     if "." not in text:
-        yield _encoded(text)
+        yield _encoded("".join(text.split()))  # base64 is often wrapped into lines
 
 
 def _sd_jwt(text: str) -> Format | None:
@@ -122,7 +129,10 @@ def _document(text: str) -> Format | None:
     if "signature" in value or "signatures" in value:
         return None
     if "kty" in value or isinstance(value.get("keys"), list):
-        return Format(id="key_as_token", text="a JWK or a JWK Set")
+        bundle = any(str(name).startswith("spiffe_") for name in value)
+        return Format(id="key_as_token", text="a SPIFFE bundle" if bundle else "a JWK or a JWK Set")
+    if isinstance(value.get("jwks_uri"), str):
+        return Format(id="json_document", text="a discovery document (OpenID or OAuth server metadata)")
     names = [name for name in _TOKEN_MEMBERS if isinstance(value.get(name), str)]
     inner = next((value[name] for name in names if value[name].count(".") == 2), None)
     return Format(

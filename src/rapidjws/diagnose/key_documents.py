@@ -60,10 +60,10 @@ def _object(value: dict[str, Any]) -> tuple[str, str] | None:
     if isinstance(value.get("kty"), str):
         return "jwks_single_jwk", f"a single JWK, kty {value['kty'][:10]!r}, not a set"
     if isinstance(value.get("jwks_uri"), str) or {"issuer", "token_endpoint"} <= value.keys():
-        return (
-            "jwks_discovery_document",
-            "the members of a discovery document (OpenID configuration), not keys",
-        )
+        uri = value.get("jwks_uri")
+        where = f"; its jwks_uri is {uri[:200]!r}" if isinstance(uri, str) else ""
+        words = f"the members of a discovery document (OpenID configuration), not keys{where}"
+        return "jwks_discovery_document", words
     texts = [text for text in value.values() if isinstance(text, str)]
     if texts and len(texts) == len(value) and all("-----BEGIN CERT" in text[:80] for text in texts):
         return "jwks_certificate_map", f"a map of {len(texts)} kids to certificates, not a set"

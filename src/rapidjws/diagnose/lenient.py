@@ -23,6 +23,9 @@ _SCHEME: Final = re.compile(
     r"(?:authorization\s*:\s*)?(?:bearer|jwt|token|dpop)(?:\s*:\s*|\s+)", re.IGNORECASE
 )
 _NAME: Final = re.compile(r"(?:cookie:\s*)?[A-Za-z_][A-Za-z0-9_-]{0,40}=(?=\s*[\"']?ey)", re.IGNORECASE)
+_COMPACT_INSIDE: Final = re.compile(
+    r"(?<=[\s=\"':])(ey[A-Za-z0-9_-]{8,}\.(?:ey[A-Za-z0-9_-]+)?\.[A-Za-z0-9_-]{8,})(?=$|[\s&#\"'<>,;)])"
+)
 _INVISIBLE: Final = re.compile("[\u00a0\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 _TYPOGRAPHIC: Final = {"\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-",
                        "\u2212": "-", "\uff0d": "-", "\uff3f": "_", "\uff0e": ".", "\u3002": "."}  # fmt: skip
@@ -179,6 +182,12 @@ def _unwrap(text: str, found: Lenient) -> str:
             text = text[:-1]
         if text == before:
             break
+    inside = list(_COMPACT_INSIDE.finditer(text[:MENDED_MAX_CHARS]))
+    if len(inside) == 1 and text[0] not in "{[<" and "ey" not in text[: inside[0].start(1)]:
+        found.note(
+            "text_around", f"token[{inside[0].start(1)}]", f"{inside[0].start(1)} characters stand first"
+        )
+        text = inside[0][1]
     return text
 
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 _FIRST: Final = (
     "not_text", "empty", "utf16", "encoded_token", "sd_jwt", "paseto", "encrypted_token", "dsse_envelope",
     "http_message_signature", "webhook_mac", "provider_token", "basic_credentials", "key_as_token",
-    "json_document", "json_broken", "saml_assertion", "bearer_prefix", "name_prefix", "quoted", "doubled",
-    "byte_order_mark", "escaped_newline", "percent_encoded", "line_breaks", "inner_whitespace",
-    "outer_whitespace", "invisible_character", "typographic_character", "elided", "masked",
-    "json_serialization", "member_misspelled", "opaque_token", "alg_none", "signature_missing", "wrong_parts",
-    "empty_part",
-    "trailing_separator", "cut_off", "standard_alphabet", "padding", "foreign_character", "trailing_bits",
+    "html_page", "json_document", "json_broken", "saml_assertion", "bearer_prefix", "name_prefix",
+    "text_around", "quoted", "doubled", "byte_order_mark", "escaped_newline", "percent_encoded",
+    "line_breaks", "inner_whitespace", "outer_whitespace", "invisible_character", "typographic_character",
+    "elided", "masked", "json_serialization", "member_misspelled", "opaque_token", "alg_none",
+    "signature_missing", "wrong_parts", "empty_part", "trailing_separator", "cut_off", "standard_alphabet",
+    "padding", "foreign_character", "trailing_bits",
 )  # fmt: skip
 """Faults of shape, the telling ones first: a wrapped token is also padded, a quoted one has foreign marks."""
 

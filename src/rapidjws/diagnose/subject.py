@@ -14,6 +14,7 @@ from rapidjws.engine.engine import Engine
 from rapidjws.engine.given_keys import checked_keys
 from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import CLOCK_FLOOR_S
@@ -246,6 +247,10 @@ def _verifier_of(keys: Any, algorithms: Iterable[str] | None) -> Verifier:
     except TypeError as fault:
         raise error_for("configuration_invalid", "using", "an engine, a verifier or keys") from fault
     names = algorithms if algorithms is not None else [name for key in found for name in key.algorithms]
+    if not isinstance(names, str) and not tuple(names) and found.skipped:
+        names = [
+            name for name, row in ALGORITHM_TABLE.items() if row.kind != "hmac"
+        ]  # to say why none serves
     if not isinstance(names, str) and not tuple(names):
         raise error_for("keys_unavailable", "using", "at least one usable key", len(found))
     return ExaminedVerifier(found, algorithms=names)
