@@ -93,7 +93,7 @@ static const PyMethodDef BOUND_METHODS[] = {
 };
 
 static const PyType_Slot BOUND_SLOTS[] = {
-    {Py_tp_doc, (void *)"What the calls that every token takes need; engine/snapshot.py makes it whole."},
+    {Py_tp_doc, (void *)"What the calls that every token takes need; verify/snapshot.py makes it whole."},
     {Py_tp_methods, (void *)(uintptr_t)BOUND_METHODS},
     {Py_tp_traverse, (void *)bound_traverse},
     {Py_tp_clear, (void *)bound_clear},

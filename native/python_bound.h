@@ -1,6 +1,6 @@
 /* python_bound.h: the Python type that a snapshot is: the core's tables, and what results are made of.
  *
- * engine/snapshot.py derives from it, so that the calls every token takes find all they need in one object.
+ * verify/snapshot.py derives from it, so that the calls every token takes find all they need in one object.
  */
 #ifndef RJ_PYTHON_BOUND_H
 #define RJ_PYTHON_BOUND_H

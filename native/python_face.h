@@ -2,7 +2,7 @@
  *
  * A known token costs less than the conversions around it, so these are written against CPython's limited API:
  * text or bytes in, a finished result object or a verdict number out. Everything else goes through cffi. What a
- * result means is Python's business (engine/result.py); here are only its fields.
+ * result means is Python's business (verify/result.py); here are only its fields.
  */
 #ifndef RJ_PYTHON_FACE_H
 #define RJ_PYTHON_FACE_H

@@ -180,7 +180,7 @@ static const PyMethodDef HOLDER_METHODS[] = {
 };
 
 static const PyType_Slot HOLDER_SLOTS[] = {
-    {Py_tp_doc, (void *)"One reference to the snapshot of the moment; engine/holder.py makes it whole."},
+    {Py_tp_doc, (void *)"One reference to the snapshot of the moment; verify/snapshot_owner.py makes it whole."},
     {Py_tp_members, (void *)(uintptr_t)HOLDER_MEMBERS},
     {Py_tp_methods, (void *)(uintptr_t)HOLDER_METHODS},
     {Py_tp_traverse, (void *)holder_traverse},

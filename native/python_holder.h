@@ -1,7 +1,7 @@
 /* python_holder.h: the Python type that an engine is: one reference to the snapshot of the moment, and `verify`.
  *
  * The way of a known good token goes from Python's call to Python's result in here; every other way is written in
- * engine/engine.py, which derives from it.
+ * jwt/engine.py, which derives from it.
  */
 #ifndef RJ_PYTHON_HOLDER_H
 #define RJ_PYTHON_HOLDER_H

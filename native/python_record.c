@@ -89,7 +89,7 @@ static const PyGetSetDef RECORD_GETTERS[] = {
 };
 
 static const PyType_Slot RECORD_SLOTS[] = {
-    {Py_tp_doc, (void *)"The fields of a verified token; engine/result.py gives them their meaning."},
+    {Py_tp_doc, (void *)"The fields of a verified token; verify/result.py gives them their meaning."},
     {Py_tp_members, (void *)(uintptr_t)RECORD_MEMBERS},
     {Py_tp_getset, (void *)(uintptr_t)RECORD_GETTERS},
     {Py_tp_traverse, (void *)record_traverse},

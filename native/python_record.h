@@ -1,6 +1,6 @@
 /* python_record.h: the Python type whose fields the core fills for a verified token.
  *
- * Only the fields: what they mean, and that nobody but a verifier makes one, is engine/result.py's business.
+ * Only the fields: what they mean, and that nobody but a verifier makes one, is verify/result.py's business.
  */
 #ifndef RJ_PYTHON_RECORD_H
 #define RJ_PYTHON_RECORD_H

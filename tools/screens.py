@@ -23,9 +23,9 @@ from rapidjws.diagnose.contract import kit
 from rapidjws.diagnose.contract.check import check
 from rapidjws.diagnose.contract.publish import publish
 from rapidjws.diagnose.contract.samples import Maker, make_samples, send
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.testing import FakeIssuer, make_key
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

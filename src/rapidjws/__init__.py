@@ -8,18 +8,6 @@ from rapidjws._version import __version__
 from rapidjws.diagnose.face import diagnose  # after its package, whose name it takes
 
 if TYPE_CHECKING:
-    from rapidjws.engine.backends import Backends, backends
-    from rapidjws.engine.cache import TokenCache
-    from rapidjws.engine.decision import Decision
-    from rapidjws.engine.engine import Engine
-    from rapidjws.engine.guard import Replay
-    from rapidjws.engine.issuer import NOT_CHECKED, Issuer
-    from rapidjws.engine.raw import verify_raw
-    from rapidjws.engine.result import Rejected, SignatureResult, VerifiedJWS
-    from rapidjws.engine.revocations import Revocation
-    from rapidjws.engine.seams import Event
-    from rapidjws.engine.signatures import SignaturePolicy, all_of, any_of, at_least, signers
-    from rapidjws.engine.verifier import Verifier
     from rapidjws.errors import (
         CODES,
         ClaimRefused,
@@ -42,28 +30,40 @@ if TYPE_CHECKING:
     from rapidjws.jose.jwa import ALGORITHMS
     from rapidjws.jose.jwk import JWK
     from rapidjws.jose.jwks import JWKSet
+    from rapidjws.jws.signatures import SignaturePolicy, all_of, any_of, at_least, signers
+    from rapidjws.jws.verifier import Verifier
+    from rapidjws.jwt.cache import TokenCache
+    from rapidjws.jwt.decision import Decision
+    from rapidjws.jwt.engine import Engine
+    from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
+    from rapidjws.jwt.post_checks import Replay
+    from rapidjws.verify.backends import Backends, backends
+    from rapidjws.verify.protocols import Event
+    from rapidjws.verify.raw import verify_raw
+    from rapidjws.verify.result import Rejected, SignatureResult, VerifiedJWS
+    from rapidjws.verify.revocations import Revocation
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "rapidjws.engine.backends": ("Backends", "backends"),
-            "rapidjws.engine.cache": ("TokenCache",),
-            "rapidjws.engine.decision": ("Decision",),
-            "rapidjws.engine.engine": ("Engine",),
-            "rapidjws.engine.guard": ("Replay",),
-            "rapidjws.engine.issuer": ("NOT_CHECKED", "Issuer"),
-            "rapidjws.engine.raw": ("verify_raw",),
-            "rapidjws.engine.result": ("Rejected", "SignatureResult", "VerifiedJWS"),
-            "rapidjws.engine.revocations": ("Revocation",),
-            "rapidjws.engine.seams": ("Event",),
-            "rapidjws.engine.signatures": (
+            "rapidjws.verify.backends": ("Backends", "backends"),
+            "rapidjws.jwt.cache": ("TokenCache",),
+            "rapidjws.jwt.decision": ("Decision",),
+            "rapidjws.jwt.engine": ("Engine",),
+            "rapidjws.jwt.post_checks": ("Replay",),
+            "rapidjws.jwt.issuer": ("NOT_CHECKED", "Issuer"),
+            "rapidjws.verify.raw": ("verify_raw",),
+            "rapidjws.verify.result": ("Rejected", "SignatureResult", "VerifiedJWS"),
+            "rapidjws.verify.revocations": ("Revocation",),
+            "rapidjws.verify.protocols": ("Event",),
+            "rapidjws.jws.signatures": (
                 "SignaturePolicy",
                 "all_of",
                 "any_of",
                 "at_least",
                 "signers",
             ),
-            "rapidjws.engine.verifier": ("Verifier",),
+            "rapidjws.jws.verifier": ("Verifier",),
             "rapidjws.errors": (
                 "CODES",
                 "ClaimRefused",

@@ -14,8 +14,8 @@ from cve_rows import row
 
 import rapidjws
 from rapidjws import Engine, Verifier
-from rapidjws.engine.cache import TokenCache
 from rapidjws.jose.claims import ClaimsPolicy
+from rapidjws.jwt.cache import TokenCache
 
 NATIVE = Path(__file__).resolve().parents[2] / "native"
 ORDERS = {

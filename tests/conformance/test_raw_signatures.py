@@ -14,7 +14,7 @@ from raw_vectors import Case, Group
 
 import rapidjws
 from rapidjws import _native
-from rapidjws.engine.keytable import PreparedKey, prepare
+from rapidjws.verify.key_table import PreparedKey, prepare
 
 Verify = Callable[[PreparedKey, Case], str]
 STATUS = _native.STATUS_NAMES

@@ -38,10 +38,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from gallery_shape import Row
 
 from rapidjws.diagnose.subject import ExaminedEngine
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
 from rapidjws.jose import _pyca
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.testing import make_key
 
 

@@ -27,10 +27,10 @@ from broken_world import (
 )
 from gallery_shape import Row
 
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.verifier import Verifier
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.testing import make_key
 
 BODY = b'{"id":1,"amount":"10.00"}'

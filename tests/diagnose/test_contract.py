@@ -23,9 +23,9 @@ from rapidjws.diagnose.contract.fetch import Fetched
 from rapidjws.diagnose.contract.http_lint import lint_address
 from rapidjws.diagnose.contract.publish import publish, to_html
 from rapidjws.diagnose.contract.samples import send
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build" / "partners"

@@ -30,10 +30,10 @@ from hypothesis import strategies as st
 
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.causes import CAUSES
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
 from rapidjws.errors import CODES, RapidJWSError
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 
 MOST_S = 0.5
 LARGE = 64 * 1024

@@ -11,9 +11,9 @@ import pytest
 
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.causes import CAUSES
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
 
 ROWS = [*gallery_shape.rows(), *gallery_keys.rows(), *gallery_reports.rows()]
 AT_LEAST = 60

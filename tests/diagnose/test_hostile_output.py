@@ -11,9 +11,9 @@ import pytest
 from broken_world import AUD, BANK, NOW, b64, bank_keys, claims, dumps, header, key, token
 
 from rapidjws.diagnose import diagnose
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 
 pytest.importorskip("typer")
 

@@ -9,8 +9,8 @@ from broken_world import KINDS, b64, bank_keys, claims, dumps, header, sign
 
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.lenient import _one_edit
-from rapidjws.engine.verifier import Verifier
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
 
 VERIFIER = Verifier(JWKSet(bank_keys()), algorithms=KINDS)
 

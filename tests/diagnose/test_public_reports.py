@@ -11,12 +11,12 @@ from public_reports import ABSENT, EXPECTED, cases, judge, report_on, text_of
 
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.report import Report
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import CODES, ConfigurationError, RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.lint import lint_jwks
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.keys import FetchFailed, RemoteJWKS
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key

@@ -28,9 +28,9 @@ from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.availability import key_availability
 from rapidjws.diagnose.report import Report
 from rapidjws.diagnose.subject import ExaminedEngine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.verifier import Verifier
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.testing import make_key
 
 KID = "bank-es256-2026"

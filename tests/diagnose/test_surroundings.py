@@ -8,11 +8,11 @@ import pytest
 from broken_world import AUD, BANK, bank_keys, claims, header, key, token
 
 from rapidjws.diagnose import diagnose
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.guard import Replay
-from rapidjws.engine.issuer import Issuer
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
+from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import Answer, FetchFailed, RemoteJWKS
 from rapidjws.policy.replay import MemoryReplayStore
 

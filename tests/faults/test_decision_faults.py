@@ -15,8 +15,8 @@ from thread_faults import failing_starts
 
 import rapidjws
 from rapidjws import _native
-from rapidjws.engine import worker_pool
-from rapidjws.engine.decision import Decision, plain_decision
+from rapidjws.jwt.decision import Decision, plain_decision
+from rapidjws.verify import worker_pool
 
 FAULTS = [RuntimeError, MemoryError, StopIteration, KeyError, rapidjws.TokenRefused("expired")]
 

@@ -17,7 +17,7 @@ from loop_answers import LIMIT_S, answers, answers_of, inline_up_to, mixed, rais
 from thread_faults import failing_starts
 
 import rapidjws
-from rapidjws.engine.guard import Guard
+from rapidjws.jwt.post_checks import Guard
 from rapidjws.policy import MemoryReplayStore
 
 

@@ -18,8 +18,9 @@ from thread_faults import failing_starts
 from tokens import NOW_S
 
 import rapidjws
-from rapidjws.engine import hot, parallel, table_builder
-from rapidjws.engine.snapshot import Snapshot
+from rapidjws.verify import parallel, table_builder
+from rapidjws.verify import precomputed as hot
+from rapidjws.verify.snapshot import Snapshot
 
 Results = Sequence["rapidjws.VerifiedJWS | rapidjws.Rejected"]
 

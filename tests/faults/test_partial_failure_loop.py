@@ -16,7 +16,8 @@ from loop_answers import LIMIT_S, answers, answers_of, code, inline_up_to, mixed
 from thread_faults import failing_starts
 
 import rapidjws
-from rapidjws.engine import gather, parallel, worker_pool
+from rapidjws.jwt import micro_batch as gather
+from rapidjws.verify import parallel, worker_pool
 
 
 @pytest.fixture(name="threads_only")

@@ -21,7 +21,8 @@ VERIFYING = """
     from unittest import mock
     from loop_answers import answers, code, mixed, wanted
     from process_limit import limit, startable
-    from rapidjws.engine import gather, worker_pool
+    from rapidjws.jwt import micro_batch as gather
+    from rapidjws.verify import worker_pool
     import logging
     logging.getLogger("rapidjws.tables").disabled = True  # what it says each time is right, and not asked
     faulthandler.dump_traceback_later(100, exit=True)

@@ -11,11 +11,11 @@ import pytest
 from thread_faults import failing_starts
 from tokens import public
 
-from rapidjws.engine.seams import Event
 from rapidjws.keys import remote
 from rapidjws.keys.clockwork import Clockwork
 from rapidjws.keys.fetch import Answer, FetchFailed
 from rapidjws.keys.remote import RemoteJWKS
+from rapidjws.verify.protocols import Event
 
 URL = "https://issuer.example/jwks"
 LIMIT_S = 60

@@ -14,7 +14,7 @@ from issuers import Setup, needs_proc, now_s, setup, wait_for
 from process_memory import INSTRUMENTED, rss_bytes
 
 from rapidjws import TokenCache
-from rapidjws.engine.result import Rejected
+from rapidjws.verify.result import Rejected
 
 M6_BOUND_S = 300.0
 

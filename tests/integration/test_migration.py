@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 import rapidjws
 from rapidjws.cli.app import app
-from rapidjws.engine.seams import Event
 from rapidjws.policy import GuardRails, Partner, Rollout, Shadow, StateFolder
 from rapidjws.policy.mailing import MailServer, SentLog, send
 from rapidjws.policy.notices import notices_for
@@ -21,6 +20,7 @@ from rapidjws.policy.readiness import PartnerReadiness, Readiness, readiness
 from rapidjws.policy.readiness_html import page
 from rapidjws.policy.rollout import first_plan
 from rapidjws.testing import FakeIssuer
+from rapidjws.verify.protocols import Event
 
 START_S = 1_800_000_000
 DAY_S = 86_400

@@ -17,13 +17,13 @@ from tokens import AUD, ISS
 
 import rapidjws
 from rapidjws.diagnose import diagnose
-from rapidjws.engine import parallel
-from rapidjws.engine.guard import Replay, ReplayRule, _life_s
-from rapidjws.engine.result import Rejected, VerifiedJWS
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.claims import check_claims_at
 from rapidjws.jose.numeric_date import NumericDate, moment_ns, numeric_date
+from rapidjws.jwt.post_checks import Replay, ReplayRule, _life_s
 from rapidjws.policy import MemoryReplayStore, Partner, Rollout
+from rapidjws.verify import parallel
+from rapidjws.verify.result import Rejected, VerifiedJWS
 
 NS = 10**9
 BASE_S = 1_800_000_000

@@ -9,11 +9,11 @@ import json
 from functools import cache
 from typing import Any
 
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
 from rapidjws.jose import _pyca
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import make_key
 

@@ -11,7 +11,7 @@ import pytest
 import tokens
 
 import rapidjws
-from rapidjws.engine import gather
+from rapidjws.jwt import micro_batch as gather
 
 LIMIT_S = 60
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from broken_world import AUD, BANK, KINDS, NOW, b64, bank_keys, claims, dumps, header, key, mac, sign
 
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.verifier import Verifier
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.testing import make_key
 
 ALGS = ("ES256", "RS256", "EdDSA", "PS256", "HS256", "ES384")

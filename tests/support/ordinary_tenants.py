@@ -14,11 +14,11 @@ from typing import Any
 
 from ordinary import Ordinary
 
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.verifier import Verifier
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import make_key
 

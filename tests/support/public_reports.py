@@ -10,8 +10,8 @@ from typing import Any
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.report import Report
 from rapidjws.diagnose.subject import ExaminedEngine, ExaminedVerifier
-from rapidjws.engine.issuer import Issuer
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.issuer import Issuer
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = 24

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import rapidjws
-from rapidjws.engine.decision import Decision
+from rapidjws.jwt.decision import Decision
 from rapidjws.policy import GuardRails, Partner, Rollout
 from rapidjws.policy.rollout import first_plan
 from rapidjws.policy.state import MemoryState

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from unittest import mock
 
-from rapidjws.engine import worker_pool
+from rapidjws.verify import worker_pool
 
 NO_THREAD = "can't start new thread"
 

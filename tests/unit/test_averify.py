@@ -9,8 +9,9 @@ import pytest
 import tokens
 
 import rapidjws
-from rapidjws.engine import gather, parallel
-from rapidjws.engine.snapshot import Snapshot
+from rapidjws.jwt import micro_batch as gather
+from rapidjws.verify import parallel
+from rapidjws.verify.snapshot import Snapshot
 
 
 @pytest.fixture

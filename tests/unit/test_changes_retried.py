@@ -13,11 +13,11 @@ import pytest
 
 import rapidjws
 from rapidjws import Engine, Event, Issuer
-from rapidjws.engine.hot import TableStatus
 from rapidjws.gateway.board import KINDS, Board
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.keys import FileJWKS
 from rapidjws.testing import FakeIssuer
+from rapidjws.verify.precomputed import TableStatus
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 A = FakeIssuer("https://a.example", "ES256")

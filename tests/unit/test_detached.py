@@ -14,8 +14,8 @@ import pytest
 import tokens
 
 import rapidjws
-from rapidjws.engine import streaming
 from rapidjws.jose.limits import WHOLE_PAYLOAD_MAX_BYTES
+from rapidjws.jws import streaming
 from rapidjws.signing import LocalSigner, sign_compact
 
 ODD = bytes(range(256)) * 3 + b"."

@@ -11,7 +11,6 @@ import pytest
 from rollouts import ISSUER, NOW_S, engine, forged, good, rollout
 
 import rapidjws
-from rapidjws.engine.decision import Decision
 from rapidjws.gateway import (
     Door,
     JWSMiddleware,
@@ -22,6 +21,7 @@ from rapidjws.gateway import (
 )
 from rapidjws.gateway.answer import TRUSTED, is_ours
 from rapidjws.gateway.place import AMBIGUOUS
+from rapidjws.jwt.decision import Decision
 from rapidjws.policy import Partner
 
 Headers = list[tuple[str, str]]

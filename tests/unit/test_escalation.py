@@ -10,7 +10,6 @@ from rollouts import ISSUER, NOW_S, OTHER, ask, engine, good, rollout
 from tokens import b64url
 
 import rapidjws
-from rapidjws.engine.seams import Event
 from rapidjws.keys import RemoteJWKS
 from rapidjws.keys.fetch import FetchFailed
 from rapidjws.policy import Partner, Rollout
@@ -19,6 +18,7 @@ from rapidjws.policy.measures import SKEW_BUCKETS, SourceRecord, skew_bucket, sk
 from rapidjws.policy.readiness import readiness
 from rapidjws.policy.relay import Relay
 from rapidjws.testing import FakeClock
+from rapidjws.verify.protocols import Event
 
 URL = "https://a.example/jwks.json"
 A = Partner(name="a", issuers=[ISSUER.iss], contact="ops@a.example")

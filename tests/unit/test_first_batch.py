@@ -10,8 +10,8 @@ from tokens import ISS, NOW_S
 
 import rapidjws
 from rapidjws import Engine, _native
-from rapidjws.engine import parallel
-from rapidjws.engine.snapshot import Snapshot
+from rapidjws.verify import parallel
+from rapidjws.verify.snapshot import Snapshot
 
 pytestmark = pytest.mark.skipif(
     not _native.hot_bytes(_native.ALG_NUMBERS["ES256"]), reason="no tables on this platform"

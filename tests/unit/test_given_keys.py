@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rapidjws import JWK, ConfigurationError, Engine, Issuer, JWKSet, RapidJWSError, Verifier
-from rapidjws.engine.seams import KeyState
 from rapidjws.keys import RemoteJWKS
 from rapidjws.signing import JWTBuilder, LocalSigner, sign_compact
 from rapidjws.testing import make_key
+from rapidjws.verify.protocols import KeyState
 
 A, B = "https://a.example", "https://b.example"
 NAMED = make_key("ES256", kid="k")

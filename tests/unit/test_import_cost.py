@@ -61,7 +61,7 @@ def test_import_loads_the_binary_and_little_else() -> None:
 def test_an_engine_loads_nothing_heavy() -> None:
     """All public names together load no event loop, no TLS, no pyca and no higher room."""
     modules = loaded_by("from rapidjws import *")
-    assert "rapidjws.engine.engine" in modules
+    assert "rapidjws.jwt.engine" in modules
     assert tops(modules) & (EXTRAS | HEAVY) == set()
     assert rooms(modules) & ROOMS_ABOVE == set()
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
@@ -81,7 +81,7 @@ def test_star_import_and_dir_show_every_name() -> None:
         "assert not set(rapidjws.__all__) - {'__version__'} - set(globals()), 'a name was left out'\n"
         "assert 'Engine' in vars(rapidjws)"
     )
-    assert "rapidjws.engine.engine" in loaded_by(code)
+    assert "rapidjws.jwt.engine" in loaded_by(code)
 
 
 def test_diagnose_is_a_function_whatever_was_loaded() -> None:
@@ -95,8 +95,8 @@ def test_diagnose_is_a_function_whatever_was_loaded() -> None:
 
 
 def test_sub_packages_are_found_without_an_import() -> None:
-    """`rapidjws.engine`, `rapidjws.errors` and `rapidjws.jose` are attributes from the start."""
-    code = "import rapidjws\nrapidjws.errors.CODES, rapidjws.jose.JWK, rapidjws.engine.__doc__"
+    """`rapidjws.jwt`, `rapidjws.errors` and `rapidjws.jose` are attributes from the start."""
+    code = "import rapidjws\nrapidjws.errors.CODES, rapidjws.jose.JWK, rapidjws.jwt.__doc__"
     assert "rapidjws.jose.jwk" in loaded_by(code)
 
 
@@ -121,7 +121,7 @@ def test_lazy_names_are_the_same_object_on_every_thread() -> None:
         "for one in threads: one.join()\n"
         "assert len(got) == 8 and len(set(got)) == 1, got"
     )
-    assert "rapidjws.engine.engine" in loaded_by(code)
+    assert "rapidjws.jwt.engine" in loaded_by(code)
 
 
 def test_pickles_come_back_in_a_process_that_loaded_nothing() -> None:
@@ -132,7 +132,7 @@ def test_pickles_come_back_in_a_process_that_loaded_nothing() -> None:
         "import rapidjws\nassert kind is rapidjws.Rejected and explain is rapidjws.diagnose\n"
         "assert revoked == rapidjws.Revocation(kid='a')"
     )
-    assert "rapidjws.engine.revocations" in loaded_by(code)
+    assert "rapidjws.verify.revocations" in loaded_by(code)
 
 
 def test_a_home_that_fails_is_not_hidden() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rapidjws import Engine, Issuer, JWKSet, KeysUnavailable, Rejected, TokenCache, UnknownKey
-from rapidjws.engine.seams import Event, KeyState
 from rapidjws.testing import FakeIssuer
+from rapidjws.verify.protocols import Event, KeyState
 
 NOW = int(time.time())
 

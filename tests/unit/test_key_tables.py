@@ -10,7 +10,7 @@ from tables import NEED_BYTES, engine_of, use
 
 import rapidjws
 from rapidjws import Engine, _native
-from rapidjws.engine.keytable import IssuerKeys
+from rapidjws.verify.key_table import IssuerKeys
 
 pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
 

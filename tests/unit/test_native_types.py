@@ -14,8 +14,8 @@ from tokens import NOW_S
 
 import rapidjws
 from rapidjws import _native
-from rapidjws.engine.result import Accepted
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
+from rapidjws.verify.result import Accepted
 
 
 def test_verify_says_what_it_takes() -> None:

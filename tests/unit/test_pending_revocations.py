@@ -7,8 +7,8 @@ import os
 import pytest
 
 from rapidjws import ConfigurationError
-from rapidjws.engine.revocations import Revocation
 from rapidjws.gateway.pending_revocations import PendingRevocations
+from rapidjws.verify.revocations import Revocation
 
 ONE, OTHER = Revocation(jti="one", issuer="https://a.example"), Revocation(kid="k")
 

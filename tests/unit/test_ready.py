@@ -13,7 +13,7 @@ import tokens
 
 import rapidjws
 from rapidjws import Engine, _native
-from rapidjws.engine.seams import KeyState
+from rapidjws.verify.protocols import KeyState
 
 
 class Source:

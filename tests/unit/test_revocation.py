@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rapidjws import Engine, Issuer, Rejected, TokenCache
-from rapidjws.engine.revocations import Revocation
 from rapidjws.errors import DependencyUnavailable, PolicyRefused, RapidJWSError
 from rapidjws.keys import RevocationFile
 from rapidjws.testing import FakeIssuer
+from rapidjws.verify.revocations import Revocation
 
 NOW = int(time.time())
 B = FakeIssuer("https://b.example", "ES256", lifetime_s=86_400)

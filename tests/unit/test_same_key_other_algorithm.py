@@ -11,7 +11,7 @@ from tokens import NOW_S
 
 import rapidjws
 from rapidjws import Engine, _native
-from rapidjws.engine.keytable import IssuerKeys
+from rapidjws.verify.key_table import IssuerKeys
 
 ALGS = ("PS256", "RS256")
 KEY = tokens.renamed(tokens.key("RS256"), "rsa", alg=None)

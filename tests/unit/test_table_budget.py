@@ -15,9 +15,9 @@ from tables import NAMES, NEED_BYTES, engine_of, use, wait_until
 
 import rapidjws
 from rapidjws import Engine, _native
-from rapidjws.engine import hot as hot_module
-from rapidjws.engine.hot import HotKeys
-from rapidjws.engine.keytable import IssuerKeys, PreparedKey
+from rapidjws.verify import precomputed as hot_module
+from rapidjws.verify.key_table import IssuerKeys, PreparedKey
+from rapidjws.verify.precomputed import HotKeys
 
 pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
 

@@ -10,15 +10,15 @@ import tokens
 from tokens import ISS, NOW_S
 
 from rapidjws import Replay, TokenCache
-from rapidjws.engine.cache import ENTRY_OVERHEAD_BYTES
-from rapidjws.engine.guard import JTI_MAX_BYTES
-from rapidjws.engine.revocations import MAX_NAME_CHARS, Revocation, Revocations
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.claims import ClaimsPolicy
 from rapidjws.jose.limits import LEEWAY_MAX_S, NUMERIC_DATE_MAX_S
 from rapidjws.jose.numeric_date import moment_ns
+from rapidjws.jwt.cache import ENTRY_OVERHEAD_BYTES
+from rapidjws.jwt.post_checks import JTI_MAX_BYTES
 from rapidjws.policy import MemoryReplayStore, Partner, RedisReplayStore
 from rapidjws.testing import FakeClock
+from rapidjws.verify.revocations import MAX_NAME_CHARS, Revocation, Revocations
 
 CUTOFF: Any = Revocations([Revocation(issuer=ISS, issued_before=NOW_S)])
 

@@ -14,7 +14,7 @@ import tokens
 from tokens import NOW_S
 
 import rapidjws
-from rapidjws.engine.result import loads_scanned
+from rapidjws.verify.result import loads_scanned
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.guard import Replay
-from rapidjws.engine.issuer import Issuer
 from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.settings import ServerSettings
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
+from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import RedisRevocations
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 from rapidjws.policy import schema

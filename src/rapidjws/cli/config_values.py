@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
-from rapidjws.engine.cache import TokenCache
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.guard import Replay
-from rapidjws.engine.issuer import Issuer
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.cache import TokenCache
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
+from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import RedisRevocations
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.policy import schema

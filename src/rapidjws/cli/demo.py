@@ -14,12 +14,12 @@ from rich.table import Table
 
 from rapidjws import _native
 from rapidjws.cli.histogram import latency_histogram
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.result import Rejected, VerifiedJWS
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.testing import FakeIssuer
+from rapidjws.verify.result import Rejected, VerifiedJWS
 
 AUDIENCE = "https://api.example"
 SINGLE_TOKENS = 5_000

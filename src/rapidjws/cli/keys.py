@@ -13,11 +13,11 @@ from rich.table import Table
 
 from rapidjws.cli.admin_client import Admin, AdminToken, ask
 from rapidjws.cli.output import add_row, complain, say
-from rapidjws.engine.revocations import Revocation
 from rapidjws.errors import RapidJWSError
 from rapidjws.gateway.key_status import key_row
 from rapidjws.keys import RemoteJWKS
 from rapidjws.policy.config import ConfigFile
+from rapidjws.verify.revocations import Revocation
 
 app = typer.Typer(help="Keys of a configuration: status, refresh, revoke, unrevoke.", no_args_is_help=True)
 

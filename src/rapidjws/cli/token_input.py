@@ -8,12 +8,12 @@ from pathlib import Path
 from rapidjws.cli.files import read_octets, usage
 from rapidjws.diagnose.contract.fetch import fetch
 from rapidjws.diagnose.subject import ExaminedEngine, ExaminedVerifier
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 
 
 def read_token(command: str, source: str) -> str | bytes:

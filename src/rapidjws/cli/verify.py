@@ -17,15 +17,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from rapidjws.cli.output import complain, say
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.result import Rejected, VerifiedJWS
-from rapidjws.engine.signatures import SignaturePolicy, all_of, any_of, at_least, signers
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, TokenRefused
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.signatures import SignaturePolicy, all_of, any_of, at_least, signers
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.keys.fetch import FetchFailed, HttpsFetch
 from rapidjws.keys.settings import Transport
+from rapidjws.verify.result import Rejected, VerifiedJWS
 
 BATCH_TOKENS = 4096
 PROGRESS_FROM_BYTES = 1 << 20

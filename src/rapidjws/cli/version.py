@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws._version import __version__
-from rapidjws.engine.backends import backends
+from rapidjws.verify.backends import backends
 
 
 def version() -> None:

@@ -15,8 +15,8 @@ from rapidjws.diagnose.notes import Notes
 from rapidjws.diagnose.report import Report
 from rapidjws.diagnose.subject import Subject, make_subject
 from rapidjws.diagnose.values import Cause, Room
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, SignaturesRefused, error_for
+from rapidjws.jws.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rapidjws.diagnose.report import Report
-    from rapidjws.engine.engine import Engine
-    from rapidjws.engine.given_keys import Keys
-    from rapidjws.engine.verifier import Verifier
+    from rapidjws.jws.verifier import Verifier
+    from rapidjws.jwt.engine import Engine
+    from rapidjws.verify.given_keys import Keys
 
 
 def diagnose(

@@ -9,9 +9,9 @@ from rapidjws.diagnose.values import Cause, Check
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.values import Room, Status
-    from rapidjws.engine.keytable import PreparedKey
     from rapidjws.errors import SafeValue
     from rapidjws.jose.jwk import JWK
+    from rapidjws.verify.key_table import PreparedKey
 
 BUDGET_UNITS: Final = 1000
 """Work that experiments may spend, in units of roughly 25 microseconds of signature arithmetic."""

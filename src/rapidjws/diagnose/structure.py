@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.diagnose.lenient import PARTS
-from rapidjws.engine.verifier import Verifier
+from rapidjws.jws.verifier import Verifier
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.case import Case

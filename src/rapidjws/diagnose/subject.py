@@ -10,22 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.given_keys import checked_keys
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import CLOCK_FLOOR_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
+from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.engine import Engine
 from rapidjws.keys.remote import RemoteJWKS, SourceStatus
+from rapidjws.verify.given_keys import checked_keys
 
 if TYPE_CHECKING:
-    from rapidjws.engine.given_keys import Keys
-    from rapidjws.engine.rules import Rules
-    from rapidjws.engine.snapshot import Token
     from rapidjws.jose.jwks import Skipped
+    from rapidjws.verify.given_keys import Keys
+    from rapidjws.verify.rules import Rules
+    from rapidjws.verify.snapshot import Token
 
 KNOWN_KEYS_TRIED = 64
 """Keys of each origin that are kept for experiments; a larger set is found by kid only."""

@@ -11,11 +11,11 @@ import hmac
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.keytable import prepare
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose import _pyca
 from rapidjws.jose.jwa import ALGORITHM_TABLE, algorithms_for_key
 from rapidjws.jose.jwk import JWK
+from rapidjws.verify.key_table import prepare
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.notes import Notes

@@ -18,14 +18,14 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.revocations import Revocation
-from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError
 from rapidjws.gateway.connection import Connection, Listening, head_of
 from rapidjws.gateway.key_status import key_rows
 from rapidjws.policy.effective import without_secrets
 from rapidjws.policy.stages import checked_phase
 from rapidjws.policy.state import MemoryState, plan_members
+from rapidjws.verify.revocations import Revocation
+from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,11 +8,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from rapidjws.engine.decision import Decision
 from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
 from rapidjws.gateway.requests import content_length, is_exempt, is_websocket
 from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
+from rapidjws.jwt.decision import Decision
 
 try:
     from aiohttp import web

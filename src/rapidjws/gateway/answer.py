@@ -16,8 +16,8 @@ from rapidjws.errors import CODES, error_for
 from rapidjws.jose.scopes import is_scope_token, scopes_of
 
 if TYPE_CHECKING:
-    from rapidjws.engine.decision import Decision
-    from rapidjws.engine.result import VerifiedJWS
+    from rapidjws.jwt.decision import Decision
+    from rapidjws.verify.result import VerifiedJWS
 
 PREFIX: Final = "x-jws-"
 """All headers whose names begin so are ours: what a client sends under it is removed."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from rapidjws.engine.decision import Decision
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
 from rapidjws.gateway.requests import content_length, is_exempt, routes_of
 from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
+from rapidjws.jwt.decision import Decision
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -19,7 +19,7 @@ from rapidjws import _locks
 from rapidjws.gateway.pending_revocations import PendingRevocations
 
 if TYPE_CHECKING:
-    from rapidjws.engine.hot import TableStatus
+    from rapidjws.verify.precomputed import TableStatus
 
 Kind = Literal["rollout", "revocations", "pending_revocations", "config", "keys"]
 KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "pending_revocations", "config", "keys")

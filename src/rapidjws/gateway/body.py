@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.decision import AMBIGUOUS, Decision, decide
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.json_form import looks_like_json
 from rapidjws.errors import error_for
 from rapidjws.gateway.place import is_field_name
+from rapidjws.jws.json_form import looks_like_json
+from rapidjws.jwt.decision import AMBIGUOUS, Decision, decide
+from rapidjws.jwt.engine import Engine
 
 if TYPE_CHECKING:
-    from rapidjws.engine.decision import DecisionPolicy
-    from rapidjws.engine.result import VerifiedJWS
-    from rapidjws.engine.verifier import Verifier
     from rapidjws.gateway.door import Asked
+    from rapidjws.jws.verifier import Verifier
+    from rapidjws.jwt.decision import DecisionPolicy
+    from rapidjws.verify.result import VerifiedJWS
 
 SIGNATURE_HEADER: Final = "X-JWS-Signature"
 BODY_MAX_BYTES: Final = 1 << 20

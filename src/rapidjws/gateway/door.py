@@ -10,21 +10,21 @@ from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from rapidjws.engine import worker_pool
-from rapidjws.engine.decision import AMBIGUOUS
-from rapidjws.engine.engine import Engine
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import Answer, answer_for, checked_realm
 from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.startup import wait_for_keys
+from rapidjws.jwt.decision import AMBIGUOUS
+from rapidjws.jwt.engine import Engine
+from rapidjws.verify import worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from typing_extensions import NotRequired, TypedDict
 
-    from rapidjws.engine.decision import Decision, Names
     from rapidjws.gateway.body import SignedBody
+    from rapidjws.jwt.decision import Decision, Names
 
 INLINE_US: Final = 250
 """Estimated work, in microseconds, up to which the loop itself decides: to hand it over costs more."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.engine.seams import Event
+    from rapidjws.verify.protocols import Event
 
     Say = Callable[[str], None]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.decision import OK
 from rapidjws.errors import CODES
+from rapidjws.jwt.decision import OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

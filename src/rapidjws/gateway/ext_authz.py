@@ -13,9 +13,9 @@ from rapidjws.gateway.answer import answer_for, is_ours, trusted_headers, warnin
 from rapidjws.gateway.protobuf import field, number_field, spans
 
 if TYPE_CHECKING:
-    from rapidjws.engine.decision import Decision
     from rapidjws.gateway.settings import ServerSettings
     from rapidjws.gateway.shared import Shared
+    from rapidjws.jwt.decision import Decision
 
 METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 

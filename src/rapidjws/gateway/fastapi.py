@@ -8,7 +8,6 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rapidjws.engine.decision import Decision
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import Answer, trusted_headers, warning_headers
 from rapidjws.gateway.asgi import (
@@ -24,6 +23,7 @@ from rapidjws.gateway.asgi import (
     stripped,
 )
 from rapidjws.gateway.door import KEY, Door
+from rapidjws.jwt.decision import Decision
 
 try:
     from fastapi import HTTPException, Request, Response

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from rapidjws.engine.decision import Decision
     from rapidjws.gateway.door import DoorSettings
+    from rapidjws.jwt.decision import Decision
 
     Pair = tuple[str, str | bytes]
     Handler = grpc.RpcMethodHandler[Any, Any]

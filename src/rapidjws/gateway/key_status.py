@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rapidjws.keys import RemoteJWKS
 
 if TYPE_CHECKING:
-    from rapidjws.engine.engine import Engine
+    from rapidjws.jwt.engine import Engine
 
 
 def key_rows(engine: Engine) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.gateway.exposition import exposition
+from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,9 +14,9 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _locks
-from rapidjws.engine.revocations import Revocation
 from rapidjws.errors import error_for
 from rapidjws.keys.revocation import revocation_from
+from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from rapidjws.engine.decision import AMBIGUOUS
 from rapidjws.errors import error_for
+from rapidjws.jwt.decision import AMBIGUOUS
 
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")  # RFC 9110 s.5.1: token
 

@@ -20,8 +20,8 @@ from rapidjws.jose.scopes import scopes_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.engine.decision import Decision
     from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.jwt.decision import Decision
 
 KEPT_MAX: Final = 1024
 """Most beginnings of answers that are kept: kids and partners are configured, so there are few."""

@@ -19,9 +19,9 @@ from rapidjws.gateway.systemd import activated_sockets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rapidjws.engine.engine import Engine
     from rapidjws.gateway.listeners import Sockets
     from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.jwt.engine import Engine
     from rapidjws.keys.hook import Invalidated
     from rapidjws.policy.rollout import Rollout
 

@@ -9,18 +9,18 @@ from functools import partial
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.worker_pool import Task, submit
 from rapidjws.errors import RapidJWSError
 from rapidjws.gateway.connection import Listening
+from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from rapidjws.engine.decision import Asked, Names
     from rapidjws.gateway.board import Board, Kind
     from rapidjws.gateway.server import Served
     from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.jwt.decision import Asked, Names
 
 
 ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config", "keys", "rollout")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.ready_waiters import checked_timeout_s
+from rapidjws.verify.ready_waiters import checked_timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rapidjws.engine.engine import Engine
+    from rapidjws.jwt.engine import Engine
 
 READY_TIMEOUT_S: Final = 10.0
 """How long a start waits for the keys of required issuers, in seconds, where nothing else is configured."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rapidjws.engine.decision import OK, Decision
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jwt.decision import OK, Decision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rapidjws.engine.verifier import Verifier
+    from rapidjws.jws.verifier import Verifier
     from rapidjws.keys import KeptVerifier
 
 SIGNATURE_HEADER = "x-jws-signature"

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.worker_pool import call_on_thread
 from rapidjws.gateway.admin import Admin, AdminProtocol
 from rapidjws.gateway.metrics import Metrics
 from rapidjws.gateway.protocol import Public, SidecarProtocol
 from rapidjws.gateway.startup import wait_for_keys
 from rapidjws.gateway.worker_processes import LINE_MAX_BYTES
 from rapidjws.policy.revision import release_counters
+from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

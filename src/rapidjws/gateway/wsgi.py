@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from rapidjws.engine.decision import Decision
 from rapidjws.errors import error_for
 from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
 from rapidjws.gateway.door import KEY, Asked, Door
 from rapidjws.gateway.requests import content_length, is_exempt, is_websocket, routes_of
+from rapidjws.jwt.decision import Decision
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

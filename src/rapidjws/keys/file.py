@@ -8,13 +8,13 @@ from typing import Any
 
 from rapidjws import _files
 from rapidjws._checks import checked
-from rapidjws.engine.seams import Clock, Recorder, no_events
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.settings import positive_s
 from rapidjws.keys.source import Source
+from rapidjws.verify.protocols import Clock, Recorder, no_events
 
 
 class FileJWKS(Source):

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rapidjws._checks import checked
-from rapidjws.engine.arguments import checked_algorithms, checked_crit
-from rapidjws.engine.seams import Clock
-from rapidjws.engine.verifier import Verifier
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.verifier import Verifier
 from rapidjws.keys import lastgood
 from rapidjws.keys.clockwork import SystemClock
 from rapidjws.keys.settings import Transport, positive_s
+from rapidjws.verify.arguments import checked_algorithms, checked_crit
+from rapidjws.verify.protocols import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rapidjws.engine.result import VerifiedJWS
-    from rapidjws.engine.snapshot import Token
-    from rapidjws.engine.verifier import JSONToken
+    from rapidjws.jws.verifier import JSONToken
     from rapidjws.keys.fetch import Fetch
+    from rapidjws.verify.result import VerifiedJWS
+    from rapidjws.verify.snapshot import Token
 
 MAX_AGE_S: Final = 3600.0
 STALE_LIMIT_S: Final = 86_400.0

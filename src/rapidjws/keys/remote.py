@@ -15,7 +15,6 @@ from random import SystemRandom
 from typing import Any
 
 from rapidjws._checks import checked
-from rapidjws.engine.seams import Clock, KeyState, Recorder, no_events
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.keys import lastgood
@@ -25,6 +24,7 @@ from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.keys.source import Source
 from rapidjws.keys.unknown import UnknownKidGate
+from rapidjws.verify.protocols import Clock, KeyState, Recorder, no_events
 
 JITTER = 0.1
 INVALIDATE_MIN_S = 1.0

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files, _locks
-from rapidjws.engine.revocations import Revocation
-from rapidjws.engine.seams import Event, no_events, tell
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.listeners import WeakListeners
+from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rapidjws.engine.seams import Recorder
+    from rapidjws.verify.protocols import Recorder
 
 FILE_MAX_BYTES: Final = 64 * 1024 * 1024
 POLL_S: Final = 0.5

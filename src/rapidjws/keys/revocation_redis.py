@@ -16,18 +16,18 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from weakref import ref
 
-from rapidjws.engine.seams import Event, no_events, tell
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.listeners import WeakListeners
 from rapidjws.keys.redis_client import RedisClient
 from rapidjws.keys.revocation import POLL_S, revocation_from, unavailable
+from rapidjws.verify.protocols import Event, no_events, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rapidjws.engine.revocations import Revocation
-    from rapidjws.engine.seams import Recorder
+    from rapidjws.verify.protocols import Recorder
+    from rapidjws.verify.revocations import Revocation
 
 READ_AT_ONCE: Final = 1000
 ENTRY_MAX_BYTES: Final = 16 * 1024

@@ -9,15 +9,15 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.seams import Event, KeyState, no_events, tell
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.keys.clockwork import SystemClock, clockwork
 from rapidjws.keys.listeners import WeakListeners
+from rapidjws.verify.protocols import Event, KeyState, no_events, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.engine.seams import Clock, Recorder
+    from rapidjws.verify.protocols import Clock, Recorder
 
 WAITERS_MAX: Final = 1024
 NO_KEYS: Final = KeyState(keys=None, code="keys_unavailable")

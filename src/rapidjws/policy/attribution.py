@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from rapidjws.engine.result import VerifiedJWS
 from rapidjws.errors import error_for
 from rapidjws.policy.routes import is_below
 from rapidjws.policy.stages import EVERYONE, EVERYWHERE, PHASES, Plan, canary_position
+from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rapidjws.engine.decision import Names, Settled
-    from rapidjws.engine.snapshot import Token
+    from rapidjws.jwt.decision import Names, Settled
     from rapidjws.policy.partner import Partner
+    from rapidjws.verify.snapshot import Token
 
 Unattributed = Literal["default", "strictest"]
 UNATTRIBUTED: Final[tuple[Unattributed, ...]] = ("default", "strictest")

@@ -11,14 +11,14 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.decision import OK, Decision, Settled
-from rapidjws.engine.result import VerifiedJWS
+from rapidjws.jwt.decision import OK, Decision, Settled
 from rapidjws.policy.measures import safe_name
 from rapidjws.policy.rows import Request
+from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
-    from rapidjws.engine.snapshot import Token
     from rapidjws.errors import RapidJWSError
+    from rapidjws.verify.snapshot import Token
 
 TIMED: Final = frozenset({"expired", "too_old", "not_yet_valid", "issued_in_future"})
 """Codes of tokens whose signature is good and whose time is not."""

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
-from rapidjws.engine.cache import TokenCache
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.guard import Replay
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.seams import Event, no_events, tell
-from rapidjws.engine.worker_pool import Task, submit
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jwt.cache import TokenCache
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
+from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import FileJWKS, Freshness, RedisRevocations, RemoteJWKS, RevocationFile
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.settings import Transport, UnknownKids
@@ -25,9 +23,11 @@ from rapidjws.policy import schema
 from rapidjws.policy.nesting import NESTING_MAX, too_deep
 from rapidjws.policy.replay import MemoryReplayStore
 from rapidjws.policy.replay_redis import RedisReplayStore
+from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
-    from rapidjws.engine.seams import KeySource, Recorder, ReplayStore, RevocationStore
+    from rapidjws.verify.protocols import KeySource, Recorder, ReplayStore, RevocationStore
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Largest file: tens of thousands of partners."""

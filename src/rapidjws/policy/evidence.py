@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
-    from rapidjws.engine.seams import Event
+    from rapidjws.verify.protocols import Event
 
 FLUSH_S: Final = 2.0
 """Seconds after which counts are put where others find them."""

@@ -18,7 +18,7 @@ from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
 from rapidjws.jose.scopes import is_scope_token, scopes_objection
 
 if TYPE_CHECKING:
-    from rapidjws.engine.result import VerifiedJWS
+    from rapidjws.verify.result import VerifiedJWS
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._@:/-]{1,128}\Z")
 _ADDRESS: Final = re.compile(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rapidjws.engine.decision import OK, Decision
 from rapidjws.errors import CODES
 from rapidjws.jose.scopes import scopes_due
+from rapidjws.jwt.decision import OK, Decision
 
 if TYPE_CHECKING:
-    from rapidjws.engine.result import VerifiedJWS
     from rapidjws.errors import RapidJWSError
     from rapidjws.policy.partner import Partner
     from rapidjws.policy.stages import Phase, Stage
+    from rapidjws.verify.result import VerifiedJWS
 
 
 @dataclass(frozen=True, slots=True)

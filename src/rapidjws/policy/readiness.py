@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.engine.decision import ENFORCEMENT, OK
+from rapidjws.jwt.decision import ENFORCEMENT, OK
 from rapidjws.policy.escalation import DAY_S, Escalation, escalations
 from rapidjws.policy.rows import HOUR_S, Row, Tally
 from rapidjws.policy.stages import EVERYWHERE

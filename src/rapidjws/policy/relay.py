@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.seams import tell
+from rapidjws.verify.protocols import tell
 
 if TYPE_CHECKING:
-    from rapidjws.engine.seams import Event, Recorder
+    from rapidjws.verify.protocols import Event, Recorder
 
 KEPT_MAX: Final = 256
 

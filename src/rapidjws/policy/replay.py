@@ -12,13 +12,13 @@ import threading
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
-from rapidjws.engine.seams import Event, no_events, tell
 from rapidjws.errors import error_for
+from rapidjws.verify.protocols import Event, no_events, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.engine.seams import Clock, Recorder
+    from rapidjws.verify.protocols import Clock, Recorder
 
 _stores: Final[WeakSet[MemoryReplayStore]] = WeakSet()
 

@@ -10,15 +10,15 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.seams import Event, no_events, tell
 from rapidjws.errors import error_for
 from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.redis_client import RedisClient
+from rapidjws.verify.protocols import Event, no_events, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.engine.seams import Recorder
+    from rapidjws.verify.protocols import Recorder
 
 PIPELINE_MAX: Final = 1000
 """Uses sent before their answers are read."""

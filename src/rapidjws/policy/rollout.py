@@ -13,12 +13,10 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.decision import Decision, Settled, one_of
-from rapidjws.engine.result import VerifiedJWS
-from rapidjws.engine.worker_pool import Task, submit
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.numeric_date import SECOND_NS
+from rapidjws.jwt.decision import Decision, Settled, one_of
 from rapidjws.policy.attribution import (
     UNATTRIBUTED,
     Attribution,
@@ -37,15 +35,17 @@ from rapidjws.policy.rows import RowKey, Tally
 from rapidjws.policy.stage_choice import Chosen, StageChoice
 from rapidjws.policy.stages import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
 from rapidjws.policy.state import MemoryState, PlanState, StateFolder
+from rapidjws.verify.result import VerifiedJWS
+from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rapidjws.engine.decision import NamedIssuers, Names
-    from rapidjws.engine.seams import Event
-    from rapidjws.engine.snapshot import Token
+    from rapidjws.jwt.decision import NamedIssuers, Names
     from rapidjws.policy.evidence import Counter
     from rapidjws.policy.shadow import Shadow
+    from rapidjws.verify.protocols import Event
+    from rapidjws.verify.snapshot import Token
 
 _SHIFTED: Final = {"expired": -1, "too_old": -1, "not_yet_valid": 1, "issued_in_future": 1}
 """Codes that another leeway may change, and to which side of now the token is then tried."""

@@ -25,8 +25,8 @@ from rapidjws.policy.shadow_causes import Verdict, outcome_of, verdict_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from rapidjws.engine.snapshot import Token
     from rapidjws.policy.shadow_causes import Causes
+    from rapidjws.verify.snapshot import Token
 
     Incumbent = Callable[[str], object] | Callable[[str], Awaitable[object]]
     Report = Callable[[str], None]

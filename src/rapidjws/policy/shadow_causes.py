@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.engine.decision import OK
 from rapidjws.errors import CODES
+from rapidjws.jwt.decision import OK
 from rapidjws.policy.measures import safe_name
 
 if TYPE_CHECKING:

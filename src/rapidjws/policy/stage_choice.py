@@ -11,7 +11,7 @@ from rapidjws.policy.stages import EVERYWHERE, PHASES, Phase, Plan, Stage, Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rapidjws.engine.decision import Names
+    from rapidjws.jwt.decision import Names
     from rapidjws.policy.attribution import Attribution, Unattributed
     from rapidjws.policy.partner import Partner
 

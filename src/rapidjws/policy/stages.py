@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from rapidjws.engine.decision import ENFORCEMENT
 from rapidjws.errors import error_for
+from rapidjws.jwt.decision import ENFORCEMENT
 from rapidjws.policy.partner import checked_when_s
 from rapidjws.policy.routes import is_below, route_of
 

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pytest
 
 from rapidjws import _files
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
-from rapidjws.engine.result import VerifiedJWS
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.testing.issuer import FakeIssuer
+from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rapidjws.engine.result import Rejected
+    from rapidjws.verify.result import Rejected
 
 LIFETIME_S: Final = 24 * 3600
 ROUNDS: Final = 15

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 from rapidjws.errors import CODES, RapidJWSError
 
 if TYPE_CHECKING:
-    from rapidjws.engine.result import VerifiedJWS
+    from rapidjws.verify.result import VerifiedJWS
 
 
 class Verifies(Protocol):

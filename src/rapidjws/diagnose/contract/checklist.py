@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rapidjws.diagnose.contract.kit import ATTESTED, Contract
 from rapidjws.diagnose.contract.samples import Maker, Sample, make_samples
-from rapidjws.engine.engine import Engine
-from rapidjws.engine.issuer import Issuer
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.keys.fetch import Answer
 from rapidjws.keys.remote import RemoteJWKS
 from rapidjws.keys.settings import UnknownKids

@@ -1,1 +1,0 @@
-"""The hot path: key table, snapshot, verifier, engine."""

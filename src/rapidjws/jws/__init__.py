@@ -1,0 +1,1 @@
+"""The JWS level: every serialization, detached and streamed content, policies over several signatures."""

@@ -1,0 +1,79 @@
+"""The short way of a General JSON Serialization whose protected headers all verified before.
+
+It only accepts. Whatever is not plain (an unknown header, a member more, a signature that fails, signers that
+differ) is left to the long way, which knows the reasons. What it never does: refuse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rapidjws import _native
+from rapidjws.jws.json_form import Part
+from rapidjws.jws.signature_checks import Candidate, results_of
+from rapidjws.verify.result import AcceptedForm
+
+if TYPE_CHECKING:
+    from rapidjws.jws.signatures import SignaturePolicy
+    from rapidjws.verify.result import SignatureResult
+    from rapidjws.verify.rules import Known
+    from rapidjws.verify.snapshot import Snapshot
+
+
+def verify_known(
+    snapshot: Snapshot, members: dict[str, Any], policy: SignaturePolicy, max_signatures: int
+) -> AcceptedForm | None:
+    """Accept a General JSON Serialization in which everything is plain and good.
+
+    Args:
+        snapshot: Keys, and the headers that verified before.
+        members: The parsed text, scanned for equal names before.
+        policy: Which signatures must be good: here all of them are.
+        max_signatures: Most signatures.
+
+    Returns:
+        The result, or None: the long way decides.
+    """
+    payload_text, entries = members.get("payload"), members.get("signatures")
+    if len(members) != 2 or not isinstance(entries, list) or len(entries) > max_signatures:
+        return None
+    found = snapshot.native.verify_known(snapshot.known, payload_text, entries)
+    if found is None or not isinstance(payload_text, str):
+        return None
+    rows, verdicts = found
+    if not rows or len(rows) != len(entries):
+        return None
+    if verdicts is not None and len(verdicts) != len(rows):  # none of them stands for another signature's
+        return None
+    for verdict in verdicts or ():
+        snapshot.note_earned(verdict)
+        if verdict & 0xFF != _native.OK:
+            return None
+    payload = _native.b64url_decode(payload_text.encode("ascii", "replace"))  # "?" is no base64url either
+    if payload is None:
+        return None
+    if policy.kind not in ("all", "any"):  # these are met where every signature is good
+        slots = snapshot.slots
+        if not policy.is_met([slots[row.slot][0] for row in rows], len(rows)):
+            return None
+    return _accept(snapshot, rows, entries, payload)
+
+
+def _accept(
+    snapshot: Snapshot, rows: list[Known], entries: list[dict[str, str]], payload: bytes
+) -> AcceptedForm:
+    def results() -> tuple[SignatureResult, ...]:
+        found = []
+        for row, entry in zip(rows, entries, strict=True):
+            candidate = Candidate(Part(entry["protected"], None, entry["signature"], ""))
+            candidate.slot, candidate.header, candidate.is_good = row.slot, row.header, True
+            found.append(candidate)
+        return results_of(snapshot, found, accepted=True)
+
+    verified = AcceptedForm()
+    verified._key, verified.issuer = snapshot.slots[rows[0].slot]
+    verified._header = rows[0].header.raw
+    verified._payload = payload
+    verified._claims = None
+    verified._results = results
+    return verified

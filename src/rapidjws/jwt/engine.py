@@ -1,0 +1,400 @@
+"""The JWT level: tokens of several issuers, each with its own keys, algorithms and rules (RFC 7519 s.7.2)."""
+
+from __future__ import annotations
+
+import weakref
+from concurrent.futures import wait
+from functools import partial
+from time import time_ns
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from rapidjws._checks import checked
+from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey, error_for
+from rapidjws.jose.limits import CLOCK_FLOOR_S, HEADER_MAX_BYTES, LEEWAY_MAX_S
+from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
+from rapidjws.jwt.cache import TokenCache
+from rapidjws.jwt.decision import Decision, DecisionPolicy, adecide, decide, decide_many
+from rapidjws.jwt.issuer import Issuer
+from rapidjws.jwt.key_manager import ChangingKeys
+from rapidjws.jwt.micro_batch import Gatherer, admitted
+from rapidjws.jwt.named_issuers import named_issuers
+from rapidjws.jwt.readiness import described
+from rapidjws.jwt.waiting import WAITED_FOR, awhile, checked_wait_s, refresh_of
+from rapidjws.verify import parallel, worker_pool
+from rapidjws.verify.precomputed import HOT_BUDGET_BYTES, HOT_THRESHOLD
+from rapidjws.verify.protocols import Recorder, RevocationStore, no_events
+from rapidjws.verify.result import Accepted, Rejected, VerifiedJWS
+from rapidjws.verify.snapshot import Token
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from rapidjws.jwt.decision import Asked, Names
+    from rapidjws.verify.snapshot import Snapshot
+
+MAX_GATHER_US: Final = 100_000  # longest wait for more tokens that is not a mistake
+
+
+def _checked_gather_us(gather_us: object) -> int:
+    if not isinstance(gather_us, int) or isinstance(gather_us, bool) or not 0 <= gather_us <= MAX_GATHER_US:
+        raise error_for("configuration_invalid", "gather_us", expected=f"0 to {MAX_GATHER_US}")
+    return gather_us
+
+
+def _wall_clock_ns() -> int:
+    """Return the wall clock in nanoseconds.
+
+    Raises:
+        DependencyUnavailable: ``clock_implausible``: it lies before this release.
+    """
+    now_ns = time_ns()
+    if now_ns < CLOCK_FLOOR_S * SECOND_NS:
+        raise error_for("clock_implausible", "clock", actual=now_ns // SECOND_NS)
+    return now_ns
+
+
+def _moment_ns(now: float | None) -> int:
+    """Return the moment of a check, as given or by the wall clock."""
+    return _wall_clock_ns() if now is None else moment_ns(now)
+
+
+class Engine(ChangingKeys):
+    """Verify tokens of the given issuers: signature first, then the issuer's claims rules.
+
+    Keys are bound to their issuer: a key of one never verifies a token that claims another.
+
+    Args:
+        issuers: At least one; each ``iss`` once.
+        max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed; 256 KiB at most.
+        max_header_bytes: Largest decoded protected header, 2 KiB by default, 16 KiB at most: for those that
+            carry certificates in ``x5c``.
+        workers: Threads that ``verify_many`` uses; by default one a core.
+        acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
+        hot_budget_bytes: Memory for the precomputed tables of hot keys.
+        hot_threshold: Acceptances that earn a key its table; 0 for never.
+        cache: Remembers verified tokens for ``verify`` and ``averify``; None, the default, remembers nothing.
+        gather_us: How long ``averify`` waits for more tokens, in microseconds; 0: until the loop's turn ends.
+        revocations: Keeps revocations beyond this process, and brings those of others; None keeps them here.
+        skew_every: Measures the clock of issuers on one verified token in this many; 0: not at all.
+        events: Listens to what happens around the keys.
+        rollout: What ``decide`` makes of a verdict, by partner and route; None refuses what is not good.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+        DependencyUnavailable: ``revocation_store_unavailable``: what is revoked cannot be known.
+    """
+
+    __slots__ = ("_cache", "_gather_us", "_gatherers", "_rollout")
+
+    @checked
+    def __init__(
+        self,
+        *issuers: Issuer,
+        max_token_bytes: int | None = None,
+        max_header_bytes: int = HEADER_MAX_BYTES,
+        workers: int | None = None,
+        acceleration: str = "auto",
+        hot_budget_bytes: int = HOT_BUDGET_BYTES,
+        hot_threshold: int = HOT_THRESHOLD,
+        cache: TokenCache | None = None,
+        gather_us: int = 0,
+        revocations: RevocationStore | None = None,
+        skew_every: int = 0,
+        events: Recorder = no_events,
+        rollout: DecisionPolicy | None = None,
+    ) -> None:
+        self._cache = cache
+        self._direct = cache is None
+        self._longest_retry_s = 0
+        self.rollout = rollout
+        self._gather_us = _checked_gather_us(gather_us)
+        self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = WeakKeyDictionary()
+        super().__init__(
+            issuers,
+            max_token_bytes=max_token_bytes,
+            max_header_bytes=max_header_bytes,
+            workers=workers,
+            acceleration=acceleration,
+            hot_budget_bytes=hot_budget_bytes,
+            hot_threshold=hot_threshold,
+            revocations=revocations,
+            skew_every=skew_every,
+            events=events,
+        )
+
+    @property
+    def rollout(self) -> DecisionPolicy | None:
+        """Return what ``decide`` makes of a verdict, or None."""
+        return self._rollout
+
+    @rollout.setter
+    def rollout(self, policy: DecisionPolicy | None) -> None:
+        self._rollout = policy
+        if policy is not None:
+            self.expect_retries(policy)
+
+    def expect_retries(self, policy: DecisionPolicy) -> None:
+        """Let uses of tokens be remembered for as long as a policy may still accept them.
+
+        The engine's own rollout is known; this is for others that decide on tokens this engine verified.
+        """
+        # what was recorded stays needed
+        self._longest_retry_s = max(self._longest_retry_s, getattr(policy, "longest_retry_s", LEEWAY_MAX_S))
+
+    def __repr__(self) -> str:
+        return f"<Engine of {described(self.issuers, self._snapshot, self.not_ready)}>"
+
+    def _renew_locks(self) -> None:
+        super()._renew_locks()
+        if self._cache is not None:
+            self._cache.renew_lock()
+
+    if TYPE_CHECKING:
+
+        def verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
+            """Verify one token and its claims.
+
+            Args:
+                token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
+                now: Seconds since the epoch; by default the wall clock, in nanoseconds. An int is exact; a
+                    float stands for the decimal that ``repr`` writes, which at present resolves 0.24
+                    microseconds.
+                wait_s: Longest wait for a refresh that may bring the token's key, in seconds; 0 for none.
+
+            Returns:
+                The verified JWS, with ``.claims``.
+
+            Raises:
+                TokenRefused: With the stable code of the first check that refused.
+                KeysUnavailable: ``keys_unavailable``, ``keys_stale``: the issuer has no keys to be used now.
+                DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release;
+                    ``replay_store_unavailable``.
+
+            Source: RFC 7515 section 5.2, RFC 7519 section 7.2.
+            """
+
+    def _verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
+        """Verify one token where a cache, a guard or a wait has a say; the core's ``verify`` asks here."""
+        snapshot, now_ns = self._snapshot, _moment_ns(now)
+        settled = self._settle(snapshot, token, now_ns)
+        if isinstance(settled, RapidJWSError):
+            if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
+                return self.verify(token, now)
+            raise settled
+        return settled if snapshot.guard is None else snapshot.guard.admit(settled, now_ns)
+
+    def _verify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
+        """Verify one token by the claims rules of another moment; its use is remembered from now on.
+
+        Args:
+            token: As for ``verify``.
+            as_of_ns: The moment its dates are compared with, in nanoseconds since the epoch.
+            now_ns: The present moment.
+        """
+        snapshot = self._snapshot
+        settled = self._settle(snapshot, token, as_of_ns)
+        if isinstance(settled, RapidJWSError):
+            raise settled
+        return settled if snapshot.guard is None else snapshot.guard.admit(settled, now_ns)
+
+    async def _averify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
+        """Verify from asyncio as ``_verify_as_of`` does; on a worker thread where a store is asked."""
+        guard = self._snapshot.guard
+        if guard is None or not guard.blocking:
+            return self._verify_as_of(token, as_of_ns, now_ns)
+        return await worker_pool.call_on_thread(partial(self._verify_as_of, token, as_of_ns, now_ns))
+
+    def _settle(self, snapshot: Snapshot, token: Token, now_ns: int) -> VerifiedJWS | RapidJWSError:
+        """Verify one token without the guard."""
+        if self._cache is not None:
+            return self._settle_cached(self._cache, snapshot, snapshot.octets(token), now_ns)
+        return snapshot.finish(token, snapshot.verify_one(token, now_ns), now_ns)
+
+    def _settle_cached(
+        self, cache: TokenCache, snapshot: Snapshot, octets: bytes, now_ns: int
+    ) -> VerifiedJWS | RapidJWSError:
+        """Verify one token, its signature only if the cache does not know these bytes."""
+        known = cache.slot(octets, snapshot.generation)
+        if known is not None:
+            result = snapshot.recheck(octets, now_ns, known)
+            if result.__class__ is Accepted:
+                accepted: VerifiedJWS = result
+                return accepted
+            cache.forget(octets)
+            return snapshot.settle(octets, result, now_ns)
+        settled = snapshot.finish(octets, snapshot.verify_one(octets, now_ns), now_ns)
+        if isinstance(settled, VerifiedJWS):
+            cache.put(octets, snapshot.generation, snapshot.slot_of(settled))
+        return settled
+
+    def _wait(self, snapshot: Snapshot, octets: bytes, wait_s: float) -> bool:
+        """Wait, within the bound, until the refresh that may bring a token's key ended; False for none."""
+        refresh = refresh_of(self.source_of, snapshot, octets, checked_wait_s(wait_s))
+        if refresh is None or self._snapshot is not snapshot:
+            return self._snapshot is not snapshot
+        wait((refresh,), wait_s)
+        return self._snapshot is not snapshot
+
+    async def averify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
+        """Verify one token from asyncio, together with what else arrives in the same turn of the loop.
+
+        Long work goes to a worker thread; cancelling the call disturbs no other.
+
+        Args:
+            token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
+            now: Seconds since the epoch; by default the wall clock when the batch starts.
+            wait_s: Longest wait for a refresh that may bring the token's key, in seconds; by default none.
+
+        Returns:
+            The verified JWS, with ``.claims``.
+
+        Raises:
+            TokenRefused: As ``verify``.
+            KeysUnavailable: As ``verify``.
+            DependencyUnavailable: ``clock_implausible``, ``replay_store_unavailable``.
+        """
+        snapshot = self._snapshot
+        octets = snapshot.octets(token)
+        if not wait_s:
+            return await self._averify(snapshot, octets, now)
+        try:
+            return await self._averify(snapshot, octets, now)
+        except (UnknownKey, KeysUnavailable) as refused:
+            if refused.code not in WAITED_FOR:
+                raise
+            refresh = refresh_of(self.source_of, snapshot, octets, checked_wait_s(wait_s))
+            if refresh is not None and self._snapshot is snapshot:
+                await awhile(refresh, wait_s)
+            if self._snapshot is snapshot:
+                raise
+        return await self._averify(self._snapshot, octets, now)
+
+    async def _averify(self, snapshot: Snapshot, octets: bytes, now: float | None) -> VerifiedJWS:
+        """Verify one token without waiting for keys: at once where the cache knows it, else in a batch."""
+        import asyncio  # who is here has loaded it; all others do without
+
+        loop = asyncio.get_running_loop()
+        if now is not None or (
+            self._cache is not None and self._cache.slot(octets, snapshot.generation) is not None
+        ):
+            if snapshot.guard is not None and snapshot.guard.blocking:
+                return await worker_pool.call_on_thread(partial(self.verify, octets, now))
+            return self.verify(octets, now)
+        gatherer = self._gatherers.get(loop)
+        if gatherer is None:
+            here = weakref.proxy(self)
+            gatherer = Gatherer(lambda: here._snapshot, _wall_clock_ns, self._gather_us)
+            self._gatherers[loop] = gatherer
+        return await gatherer.submit(loop, octets)
+
+    def verify_many(self, tokens: Sequence[Token], now: float | None = None) -> list[VerifiedJWS | Rejected]:
+        """Verify many tokens and their claims on all workers, outside the GIL.
+
+        Args:
+            tokens: JWS Compact Serializations.
+            now: Seconds since the epoch, the same for all; by default the wall clock at the start.
+
+        Returns:
+            One result a token, in order; a bad token never raises.
+
+        Raises:
+            DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release.
+        """
+        now_ns = _moment_ns(now)
+        snapshot = self._snapshot
+        results = parallel.verify_many(snapshot, tokens, now_ns, self._workers)
+        return results if snapshot.guard is None else admitted(snapshot, results, now_ns)
+
+    def decide(
+        self,
+        token: Token | None,
+        *,
+        partner: Names = None,
+        route: Names = None,
+        scopes: tuple[str, ...] = (),
+        now: float | None = None,
+    ) -> Decision:
+        """Verify one token, if there is one, and say what to do with the request; never raises.
+
+        Args:
+            token: As for ``verify``, or None where the request has none.
+            partner: Who is asking, as authenticated by other means than the token; None for unknown, and a
+                tuple where a request names several: the strictest stage holds.
+            route: The path that is asked for, as it was sent; None where it is not known, and a tuple where a
+                request names several: the strictest stage holds.
+            scopes: What ``scope`` (RFC 8693 s.4.2) or ``scp`` must hold for this request.
+            now: Seconds since the epoch; by default the wall clock.
+
+        Returns:
+            The decision. Without a rollout, what is not good is refused.
+        """
+        return decide(
+            self.verify,
+            self._verify_as_of,
+            self.rollout,
+            token,
+            partner,
+            route,
+            now,
+            scopes,
+            self._named_issuers,
+        )
+
+    def decide_many(self, asked: Sequence[Asked], *, now: float | None = None) -> list[Decision]:
+        """Decide on several requests at once, as ``decide`` does on each; never raises.
+
+        Args:
+            asked: Token, partner and route of each request.
+            now: Seconds since the epoch, the same for all; by default the wall clock.
+
+        Returns:
+            One decision a request, in order.
+        """
+        return decide_many(
+            self.verify_many,
+            self.verify,
+            self._verify_as_of,
+            self.rollout,
+            asked,
+            now,
+            self._named_issuers,
+        )
+
+    async def adecide(
+        self,
+        token: Token | None,
+        *,
+        partner: Names = None,
+        route: Names = None,
+        scopes: tuple[str, ...] = (),
+        now: float | None = None,
+    ) -> Decision:
+        """Decide as ``decide`` does, verifying together with what else arrives in the same turn of the loop.
+
+        Args:
+            token: As for ``decide``.
+            partner: As for ``decide``.
+            route: As for ``decide``.
+            scopes: As for ``decide``.
+            now: As for ``decide``.
+
+        Returns:
+            The decision.
+        """
+        return await adecide(
+            self.averify,
+            self._averify_as_of,
+            self.rollout,
+            token,
+            partner,
+            route,
+            now,
+            scopes,
+            self._named_issuers,
+        )
+
+    def _named_issuers(self, token: Token) -> tuple[str, ...]:
+        """Return the issuers that an unverified token names: whose stages count, and nothing more."""
+        return named_issuers(self._snapshot, token)

@@ -1,0 +1,31 @@
+"""The issuers that an unverified token names: whose stages count, and nothing more."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from rapidjws.verify.key_selection import unverified_iss
+
+if TYPE_CHECKING:
+    from rapidjws.verify.snapshot import Snapshot, Token
+
+
+def named_issuers(snapshot: Snapshot, token: Token) -> tuple[str, ...]:
+    """Return the issuers that an unverified token names, by ``iss`` or by a kid of a configured one.
+
+    Nothing is proven by it: it is for choosing the stricter of several stages, and for counting claims.
+
+    Args:
+        snapshot: Whose keys and limits are in force.
+        token: The token; whatever is wrong with it, it then names nobody.
+    """
+    named: list[str | None] = []
+    with contextlib.suppress(Exception):
+        octets = snapshot.octets(token)
+        with contextlib.suppress(Exception):
+            kid = snapshot._parse_header(octets[: octets.index(b".")]).kid
+            if kid is not None:
+                named += [snapshot.rules[number].iss for number in snapshot.table.issuers_with(kid)]
+        named.append(unverified_iss(octets, snapshot.max_token_bytes))
+    return tuple(dict.fromkeys(iss for iss in named if iss is not None))

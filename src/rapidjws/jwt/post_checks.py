@@ -1,0 +1,276 @@
+"""The guard behind the verification: revoked tokens, replays, and the measure of an issuer's clock.
+
+It sees a token only after signature and claims passed, so a bad token neither burns a ``jti`` nor costs a
+look-up. An engine without these features has no guard at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from rapidjws._checks import checked
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
+from rapidjws.verify.protocols import Event, ReplayStore, tell
+from rapidjws.verify.result import Rejected, VerifiedJWS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rapidjws.jwt.skew import SkewMeter
+    from rapidjws.verify.protocols import Recorder
+    from rapidjws.verify.revocations import Revocations
+
+JTI_MAX_BYTES: Final = 4096
+"""Longest ``jti`` that is hashed, in bytes of UTF-8; a longer one is refused."""
+
+
+@checked(but=("identity", "on_failure"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Ask for each token of an issuer to be used once.
+
+    Args:
+        store: Where uses are recorded.
+        identity: ``"jti"`` refuses tokens without one; ``"jti_or_digest"`` takes the digest of the signing
+            input for them.
+        on_failure: ``"deny"`` refuses while the store cannot tell; ``"accept"`` lets pass and says so.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    store: ReplayStore
+    identity: Literal["jti", "jti_or_digest"] = "jti"
+    on_failure: Literal["deny", "accept"] = "deny"
+
+    def __post_init__(self) -> None:
+        """Check the choices."""
+        if self.identity not in ("jti", "jti_or_digest"):
+            raise error_for("configuration_invalid", "replay.identity", expected=("jti", "jti_or_digest"))
+        if self.on_failure not in ("deny", "accept"):
+            raise error_for("configuration_invalid", "replay.on_failure", expected=("deny", "accept"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRule:
+    """Hold what an issuer's replay check needs beside the token.
+
+    Attributes:
+        replay: The issuer's choice.
+        leeway_s: The issuer's leeway: an entry outlives ``exp`` by it, and by the widest of a partner.
+        max_age_s: The oldest ``iat``: bounds entries of tokens without ``exp``.
+    """
+
+    replay: Replay
+    leeway_s: int
+    max_age_s: int | None
+
+
+def replay_key(iss: str, claims: Mapping[str, Any], verified: VerifiedJWS, *, digest: bool) -> bytes:
+    """Return 32 bytes that stand for one token of one issuer and sender.
+
+    Args:
+        iss: The verified issuer.
+        claims: The verified claims.
+        verified: The token.
+        digest: Whether a token without ``jti`` is known by its signing input.
+
+    Raises:
+        ClaimRefused: ``missing_claim``, ``malformed_claim``.
+        MalformedToken: ``too_large``.
+    """
+    jti = claims.get("jti")
+    if jti is None:
+        if not digest:
+            raise error_for("missing_claim", "claims.jti", expected="a jti, as tokens are used once")
+        # the signature is left out: an ECDSA signature has a second spelling
+        return hashlib.sha256(b"input\0" + verified._signing_input()).digest()
+    if not isinstance(jti, str):
+        raise error_for("malformed_claim", "claims.jti", expected="a string", actual=type(jti).__name__)
+    octets = jti.encode("utf-8", "surrogatepass")
+    if not 0 < len(octets) <= JTI_MAX_BYTES:
+        raise error_for("too_large", "claims.jti", expected=f"1 to {JTI_MAX_BYTES} bytes", actual=len(octets))
+    sender = claims.get("client_id", claims.get("azp"))
+    cnf = claims.get("cnf")
+    bound_to = cnf.get("jkt") if isinstance(cnf, dict) else None
+    total = hashlib.sha256(b"jti\0")
+    for part in (iss, sender, bound_to):
+        piece = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else b""
+        total.update(len(piece).to_bytes(4, "big") + piece)
+    total.update(octets)
+    return total.digest()
+
+
+def _life_s(verified: VerifiedJWS, rule: ReplayRule, retry_s: int, now_ns: int) -> int:
+    """Return for how many seconds from now an entry must live: longer than anybody accepts its token.
+
+    Args:
+        verified: The token.
+        rule: Its issuer's rule.
+        retry_s: The most by which a partner's leeway goes beyond the issuer's.
+        now_ns: The present moment, whatever moment the token's dates were compared with.
+    """
+    dates = numeric_dates(verified.claims, lambda: verified.payload)
+    exp, iat = dates.get("exp"), dates.get("iat")
+    ends_ns = [] if exp is None else [exp.ceil_ns]
+    if rule.max_age_s is not None and iat is not None:
+        ends_ns.append(iat.ceil_ns + rule.max_age_s * SECOND_NS)
+    left_ns = min(ends_ns) - now_ns if ends_ns else 86_400 * SECOND_NS
+    return max(1, -(-left_ns // SECOND_NS) + rule.leeway_s + retry_s + 1)
+
+
+class Leeways(Protocol):
+    """Who knows how long a token may be accepted beyond its issuer's leeway."""
+
+    _longest_retry_s: int
+
+
+class Guard:
+    """Check verified tokens against revocations and replays.
+
+    Args:
+        revocations: Those that hold.
+        replays: iss -> rule, for issuers whose tokens are used once.
+        meters: iss -> meter, for issuers whose clock is measured.
+        every: Measures one token in this many.
+        events: Listener.
+        leeways: Says by how much a partner's leeway may go beyond an issuer's; None for not at all.
+    """
+
+    __slots__ = (
+        "_counter",
+        "_events",
+        "_every",
+        "_leeways",
+        "_meters",
+        "_replays",
+        "_revocations",
+        "blocking",
+    )
+
+    def __init__(
+        self,
+        revocations: Revocations,
+        replays: Mapping[str, ReplayRule],
+        meters: Mapping[str, SkewMeter],
+        every: int,
+        events: Recorder,
+        leeways: Leeways | None = None,
+    ) -> None:
+        self._revocations = revocations
+        self._replays = replays
+        self._meters = meters
+        self._every = every
+        self._events = events
+        self._leeways = leeways
+        self._counter = itertools.count()
+        self.blocking = any(rule.replay.store.blocking for rule in replays.values())
+
+    @property
+    def is_needed(self) -> bool:
+        """Return whether there is anything to check."""
+        return self._revocations.on_tokens or bool(self._replays) or bool(self._every)
+
+    def admit(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
+        """Return the token, or raise why it is refused after all.
+
+        Raises:
+            PolicyRefused: ``revoked``, ``replayed``.
+            DependencyUnavailable: ``replay_store_unavailable``.
+            RapidJWSError: ``missing_claim``, ``malformed_claim``, ``too_large``, for ``jti``.
+        """
+        (result,) = self.admit_all([verified], now_ns)
+        if isinstance(result, Rejected):
+            raise result.error()
+        return result
+
+    def _is_revoked(self, iss: str, verified: VerifiedJWS) -> bool:
+        return self._revocations.hits_token(iss, verified.claims, lambda: verified.payload)
+
+    def refusal_without_store(self, verified: VerifiedJWS) -> RapidJWSError | None:
+        """Return what would refuse a token before any store is asked: a revocation, or a bad ``jti``.
+
+        For diagnosis: nothing is recorded, so the token can still be used.
+        """
+        iss = verified.issuer
+        if iss is None:
+            return None
+        if self._revocations.on_tokens and self._is_revoked(iss, verified):
+            return error_for("revoked", "claims")
+        rule = self._replays.get(iss)
+        if rule is not None:
+            try:
+                replay_key(iss, verified.claims, verified, digest=rule.replay.identity == "jti_or_digest")
+            except RapidJWSError as refused:
+                return refused.with_traceback(None)
+        return None
+
+    def admit_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
+        """Check a batch in place; each store is asked once.
+
+        Args:
+            results: What verification found.
+            now_ns: The present moment, in nanoseconds since the epoch.
+        """
+        asked: dict[int, list[tuple[int, tuple[bytes, int]]]] = {}
+        retry_s = 0 if self._leeways is None else self._leeways._longest_retry_s
+        for position, verified in enumerate(results):
+            if isinstance(verified, Rejected) or verified.issuer is None:
+                continue
+            iss = verified.issuer
+            rule = self._replays.get(iss)
+            if self._every and next(self._counter) % self._every == 0:
+                self._meters[iss].add(verified.claims.get("iat"), now_ns)
+            if self._revocations.on_tokens and self._is_revoked(iss, verified):
+                results[position] = _rejected(error_for("revoked", "claims"), iss)
+            elif rule is not None:
+                try:
+                    digest = rule.replay.identity == "jti_or_digest"
+                    key = replay_key(iss, verified.claims, verified, digest=digest)
+                except RapidJWSError as refused:
+                    results[position] = _rejected(refused.with_traceback(None), iss)
+                    continue
+                entry = (key, _life_s(verified, rule, retry_s, now_ns))
+                asked.setdefault(id(rule.replay.store), []).append((position, entry))
+        for waiting in asked.values():
+            self._record(results, waiting)
+        return results
+
+    def _record(
+        self, results: list[VerifiedJWS | Rejected], waiting: list[tuple[int, tuple[bytes, int]]]
+    ) -> None:
+        """Record uses in one store; whoever was there before is refused."""
+        first = results[waiting[0][0]]
+        assert isinstance(first, VerifiedJWS)
+        store = self._replays[str(first.issuer)].replay.store
+        answers = _ask(store, [entry for _, entry in waiting])
+        for (position, _), fresh in zip(waiting, answers, strict=True):
+            verified = results[position]
+            if fresh is True or isinstance(verified, Rejected):
+                continue
+            iss = str(verified.issuer)
+            if fresh is False:
+                results[position] = _rejected(error_for("replayed", "claims.jti"), iss)
+            elif self._replays[iss].replay.on_failure == "accept":
+                tell(self._events, Event(name="replay_unchecked", issuer=iss))
+            else:
+                results[position] = _rejected(error_for("replay_store_unavailable", "replay"), iss)
+
+
+def _rejected(error: RapidJWSError, iss: str) -> Rejected:
+    """Return the refusal of a token whose signature an issuer's key verified."""
+    error.issuer = iss
+    return Rejected(error)
+
+
+def _ask(store: ReplayStore, entries: list[tuple[bytes, int]]) -> list[bool | None]:
+    """Ask a store; whatever goes wrong there, or comes out short, is "cannot tell"."""
+    try:
+        answers = list(store.record(entries))
+    except Exception:
+        return [None] * len(entries)
+    return answers if len(answers) == len(entries) else [None] * len(entries)

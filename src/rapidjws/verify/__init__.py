@@ -1,0 +1,1 @@
+"""One verification: key table, key selection, snapshot, precomputed keys, worker pool, results."""

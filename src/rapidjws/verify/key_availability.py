@@ -1,0 +1,85 @@
+"""What stands around a snapshot: issuers without keys, revoked keys, keys awaited after a rotation.
+
+Only the slow path reads this: a header that was not met before, or a refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.revocations import Revocations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rapidjws.jose.jws import Header
+    from rapidjws.verify.key_table import PreparedKey
+    from rapidjws.verify.protocols import Recorder
+
+
+@dataclass(slots=True, kw_only=True)
+class Around:
+    """Hold it for one snapshot.
+
+    Attributes:
+        unavailable: Issuer number -> code, for issuers that have no keys to be used now.
+        revocations: Those that hold.
+        removed: Issuer number -> its revoked keys.
+        unknown_kid: Told of (iss, kid) when a kid is not known; never waits.
+        awaited: (iss, kid) -> monotonic seconds of a new key's first sight, until it first accepts.
+        accepted: Those of them that accepted: they are not awaited again after the next swap.
+        events: Listener.
+    """
+
+    unavailable: Mapping[int, str] = field(default_factory=dict)
+    revocations: Revocations = field(default_factory=Revocations)
+    removed: Mapping[int, tuple[PreparedKey, ...]] = field(default_factory=dict)
+    unknown_kid: Callable[[str, str], object] | None = None
+    awaited: dict[tuple[str | None, str | None], float] = field(default_factory=dict)
+    accepted: set[tuple[str | None, str | None]] = field(default_factory=set)
+    events: Recorder = no_events
+
+    @property
+    def routes_by_iss(self) -> bool:
+        """Return whether a kid that only one issuer has is not enough to know whose token it is."""
+        return bool(self.unavailable) or self.revocations.on_keys
+
+    def explain(self, refused: RapidJWSError, header: Header, number: int, iss: str | None) -> RapidJWSError:
+        """Return why there is really no key: an outage, a revocation, or nothing but an unknown kid."""
+        code = self.unavailable.get(number)
+        if code is not None:
+            return error_for(code, "issuer.keys", actual=iss)
+        if self.revocations.on_keys and self._is_revoked(header, number, iss):
+            return error_for("revoked", "header.kid", actual=header.kid)
+        if refused.code == "unknown_kid" and header.kid is not None and iss is not None and self.unknown_kid:
+            self.unknown_kid(iss, header.kid)
+        return refused
+
+    def check_kid(self, iss: str | None, kid: str) -> None:
+        """Refuse a kid that is revoked by name, where a key without kid would answer for it.
+
+        Raises:
+            PolicyRefused: ``revoked``.
+        """
+        if self.revocations.names_kid(iss, kid):
+            raise error_for("revoked", "header.kid", actual=kid)
+
+    def _is_revoked(self, header: Header, number: int, iss: str | None) -> bool:
+        if self.revocations.names_kid(iss, header.kid):
+            return True
+        return any(
+            key.alg == header.alg and header.kid in (None, key.jwk.kid)
+            for key in self.removed.get(number, ())
+        )
+
+    def first_accepted(self, iss: str | None, kid: str | None) -> None:
+        """Measure the rotation lag where this key was awaited: first seen in the set -> first accepted."""
+        seen = self.awaited.pop((iss, kid), None)
+        if seen is not None:
+            self.accepted.add((iss, kid))
+            lag_s = max(0.0, monotonic() - seen)
+            tell(self.events, Event(name="rotation_lag", issuer=iss, kid=kid, value=lag_s))

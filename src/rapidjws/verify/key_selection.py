@@ -1,0 +1,113 @@
+"""Which slot answers for a header, by the rules of issuers and names (RFC 7515 s.6, RFC 8725 s.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rapidjws import _native
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose import limits
+from rapidjws.jose._json import loads
+from rapidjws.jose.jws import check_typ
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapidjws.jose.jws import Header
+    from rapidjws.verify.rules import Rules
+    from rapidjws.verify.slot_table import KeyTable
+    from rapidjws.verify.snapshot import Snapshot
+
+
+def choose(table: KeyTable, rules: Sequence[Rules], issuer: int, header: Header) -> int:
+    """Return the slot of one issuer that answers for a header, after the issuer's rules for headers.
+
+    Raises:
+        TokenRefused: As ``KeyTable.choose``; ``crit_unsupported``; ``typ_mismatch``.
+    """
+    own = rules[issuer]
+    for index, name in enumerate(header.crit):
+        if name not in own.crit:  # RFC 7515 s.4.1.11: understood by this issuer's rules, not another's
+            raise error_for("crit_unsupported", f"header.crit[{index}]", tuple(sorted(own.crit)), name)
+    slot = table.choose(header, issuer, require_kid=own.require_kid)
+    if own.typ is not None:
+        check_typ(header, own.typ)
+    return slot
+
+
+def choose_any(
+    table: KeyTable, rules: Sequence[Rules], issuers: Mapping[str | None, int], header: Header
+) -> int:
+    """Return the one slot that answers for a header where nothing but the header says whose key is due.
+
+    Keys that were given under several names: a protected ``iss`` that names one is answered by its keys only;
+    else by the one key that fits kid and algorithm, whoever's it is.
+
+    Raises:
+        TokenRefused: As ``choose``; ``unknown_issuer``.
+    """
+    if len(rules) == 1:
+        return choose(table, rules, 0, header)
+    iss = header.raw.get("iss")
+    if isinstance(iss, str):
+        named = issuers.get(iss)
+        if named is None:
+            raise error_for("unknown_issuer", "header.iss", actual=iss)
+        return choose(table, rules, named, header)
+    having = range(len(rules)) if header.kid is None else table.issuers_with(header.kid)
+    slots, refused = [], error_for("unknown_kid", "header.kid", actual=header.kid)
+    for issuer in having:
+        try:
+            slots.append(choose(table, rules, issuer, header))
+        except RapidJWSError as error:
+            if error.code == "ambiguous_key":
+                raise
+            refused = error
+    if len(slots) > 1:
+        raise error_for("ambiguous_key", "header.kid", expected="one key", actual=len(slots))
+    if not slots:
+        raise refused.with_traceback(None)
+    return slots[0]
+
+
+def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
+    """Return the ``iss`` that a token's payload states; it only chooses which issuer's key to try.
+
+    Raises:
+        MalformedToken: ``malformed_base64url``, or as the payload is no JSON object of at most ``max_bytes``.
+    """
+    payload = _native.b64url_decode(octets.split(b".")[1])
+    if payload is None:
+        raise error_for("malformed_base64url", "payload")
+    claims = loads(
+        payload,
+        max_bytes=max_bytes,
+        max_depth=limits.JSON_MAX_DEPTH,
+        max_members=limits.CLAIMS_MAX_MEMBERS,
+        place="payload",
+    )
+    iss = claims.get("iss") if isinstance(claims, dict) else None
+    return iss if isinstance(iss, str) else None
+
+
+def issuer_for(snapshot: Snapshot, header: Header, octets: bytes) -> tuple[int, str | None]:
+    """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
+    if len(snapshot.rules) == 1:
+        return 0, None
+    if snapshot.routes_by_iss:
+        having = tuple(range(len(snapshot.rules)))
+    elif header.kid is not None:
+        having = snapshot.table.issuers_with(header.kid)
+        if not having:
+            raise error_for("unknown_kid", "header.kid", actual=header.kid)
+        if len(having) == 1:
+            return having[0], None
+    else:
+        having = tuple(range(len(snapshot.rules)))
+    iss = unverified_iss(octets, snapshot.max_token_bytes)
+    number = snapshot.issuers.get(iss)
+    if iss is None or number is None:
+        raise error_for("unknown_issuer", "claims.iss", actual=iss)
+    if number not in having:
+        raise error_for("unknown_kid", "header.kid", actual=header.kid)
+    return number, iss

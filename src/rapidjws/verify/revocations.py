@@ -1,0 +1,141 @@
+"""Revocations: what is refused although its signature verifies, and how they are looked up.
+
+Keys are revoked by leaving them out of the table; tokens by a check after everything else. What this never
+does: persist or send anything (see ``rapidjws.keys``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rapidjws._checks import checked
+from rapidjws.errors import error_for
+from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
+from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from rapidjws.verify.key_table import PreparedKey
+
+MAX_NAME_CHARS = 1024
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """Name what is revoked: a key, a token, all tokens issued before a moment, or a whole issuer.
+
+    Args:
+        issuer: The ``iss`` it is about; alone it revokes the whole issuer.
+        kid: The key of this name.
+        thumbprint: The key with this RFC 7638 SHA-256 thumbprint, whatever its kid.
+        jti: The token of this ``jti``.
+        issued_before: Tokens whose ``iat`` lies before, seconds since the epoch; those without ``iat`` too.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: nothing named, or two things beside ``issuer``.
+    """
+
+    issuer: str | None = None
+    kid: str | None = None
+    thumbprint: str | None = None
+    jti: str | None = None
+    issued_before: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        for place in ("issuer", "kid", "thumbprint", "jti"):
+            value = getattr(self, place)
+            if value is not None and not (isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS):
+                raise error_for("configuration_invalid", place, expected="a non-empty string")
+        when = self.issued_before
+        if when is not None and (
+            not isinstance(when, int) or isinstance(when, bool) or not 0 <= when <= NUMERIC_DATE_MAX_S
+        ):
+            raise error_for(
+                "configuration_invalid", "issued_before", expected="whole seconds since the epoch"
+            )
+        named = [name for name in (self.kid, self.thumbprint, self.jti, when) if name is not None]
+        if len(named) > 1 or not (named or self.issuer):
+            raise error_for(
+                "configuration_invalid",
+                "revocation",
+                expected="one of kid, thumbprint, jti, issued_before; or issuer alone",
+                actual=len(named),
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the members that are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def is_about_tokens(self) -> bool:
+        """Return whether it is checked on each token rather than on keys."""
+        return self.jti is not None or self.issued_before is not None
+
+
+class Revocations:
+    """Look up revocations in constant time; never changes.
+
+    Args:
+        listed: All that hold.
+    """
+
+    __slots__ = ("_cutoffs", "_issuers", "_jtis", "_kids", "_thumbprints", "listed", "on_tokens")
+
+    def __init__(self, listed: Iterable[Revocation] = ()) -> None:
+        self.listed = tuple(dict.fromkeys(listed))
+        self._issuers = {one.issuer for one in self.listed if len(one.as_dict()) == 1 and one.issuer}
+        self._kids = {(one.issuer, one.kid) for one in self.listed if one.kid is not None}
+        self._thumbprints = {(one.issuer, one.thumbprint) for one in self.listed if one.thumbprint}
+        self._jtis = {(one.issuer, one.jti) for one in self.listed if one.jti is not None}
+        self._cutoffs: dict[str | None, int] = {}
+        for one in self.listed:
+            if one.issued_before is not None:
+                now = self._cutoffs.get(one.issuer, 0)
+                self._cutoffs[one.issuer] = max(now, one.issued_before)
+        self.on_tokens = any(one.is_about_tokens for one in self.listed)
+
+    def names_kid(self, iss: str | None, kid: str | None) -> bool:
+        """Return whether the issuer, or a key of this name, is revoked, seen or not."""
+        return iss in self._issuers or (iss, kid) in self._kids or (None, kid) in self._kids
+
+    def hits_key(self, iss: str | None, key: PreparedKey) -> bool:
+        """Return whether a key is revoked by issuer, kid or thumbprint."""
+        if self.names_kid(iss, key.jwk.kid):
+            return True
+        if not self._thumbprints:
+            return False
+        return (iss, key.thumbprint) in self._thumbprints or (None, key.thumbprint) in self._thumbprints
+
+    @property
+    def on_keys(self) -> bool:
+        """Return whether any of them is about keys."""
+        return bool(self._issuers or self._kids or self._thumbprints)
+
+    def hits_token(
+        self, iss: str | None, claims: Mapping[str, Any], claims_json: Callable[[], bytes] | None = None
+    ) -> bool:
+        """Return whether a verified token is revoked by its ``jti`` or its ``iat``.
+
+        Args:
+            iss: The verified issuer.
+            claims: The verified claims.
+            claims_json: Gives their text, where an ``iat`` with a fraction lies too near to tell by a double.
+        """
+        if self._jtis:
+            jti = claims.get("jti")
+            if isinstance(jti, str) and ((iss, jti) in self._jtis or (None, jti) in self._jtis):
+                return True
+        cutoff = max(self._cutoffs.get(iss, 0), self._cutoffs.get(None, 0))
+        if not cutoff:
+            return False
+        iat = claims.get("iat")
+        if not isinstance(iat, (int, float)) or isinstance(iat, bool):
+            return True
+        if iat == cutoff and isinstance(iat, float) and claims_json is not None:
+            date = numeric_dates({"iat": iat}, claims_json)["iat"]
+            return date is None or date.floor_ns < cutoff * SECOND_NS
+        return iat < cutoff

@@ -1,0 +1,262 @@
+"""What Verifier and Engine share: the current snapshot, its changes, and the hot keys' tables.
+
+Readers take one reference and never a lock; writers build a new snapshot and swap the reference.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from array import array
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, Final
+from weakref import WeakSet
+
+from rapidjws import _native
+from rapidjws.errors import error_for
+from rapidjws.verify import table_builder
+from rapidjws.verify.key_table import IssuerKeys, PreparedKey
+from rapidjws.verify.parallel import checked_workers
+from rapidjws.verify.precomputed import HotKeys, TableStatus, checked_acceleration
+from rapidjws.verify.ready_waiters import checked_timeout_s
+from rapidjws.verify.slot_table import KeyTable
+from rapidjws.verify.snapshot import Snapshot
+from rapidjws.verify.worker_pool import call_on_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rapidjws.verify.key_availability import Around
+    from rapidjws.verify.protocols import PostCheck
+    from rapidjws.verify.result import VerifiedJWS
+    from rapidjws.verify.rules import Rules
+
+
+_holders: Final[WeakSet[SnapshotHolder]] = WeakSet()
+
+
+def _renew_locks() -> None:
+    """Replace the writers' locks in a forked child: a thread that is not there may have held them."""
+    _native.renew_locks()
+    for holder in _holders:
+        holder._renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
+class SnapshotHolder(_native.Holder):
+    """Hold a snapshot and change it under traffic.
+
+    Args:
+        keys: The prepared keys of each issuer.
+        rules: The rules of each issuer, in the same order.
+        max_token_bytes: Largest token.
+        max_header_bytes: Largest decoded protected header.
+        workers: Threads for ``verify_many``, or None for one a core.
+        acceleration: ``"auto"``, ``"portable"`` or ``"openssl"``.
+        hot_budget_bytes: Memory for the tables of hot keys.
+        hot_threshold: Acceptances that earn a key its table.
+        around: Issuers without keys, revoked keys, keys awaited, or None.
+        guard: Checks verified tokens for revocation and replay, or None.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_around",
+        "_change",
+        "_guard",
+        "_hot",
+        "_max_header_bytes",
+        "_max_token_bytes",
+        "_workers",
+    )
+    needs_usable_key: ClassVar[bool] = True
+    """False only where keys that serve nothing are to be examined: it verifies nothing by them either way."""
+    _snapshot: Snapshot
+    _around: Around | None
+    _guard: PostCheck | None
+
+    def __init__(
+        self,
+        keys: Sequence[IssuerKeys],
+        rules: Sequence[Rules],
+        *,
+        max_token_bytes: int,
+        max_header_bytes: int,
+        workers: int | None,
+        acceleration: str,
+        hot_budget_bytes: int,
+        hot_threshold: int,
+        around: Around | None = None,
+        guard: PostCheck | None = None,
+    ) -> None:
+        _check_count("hot_budget_bytes", hot_budget_bytes, 2**62)
+        _check_count("hot_threshold", hot_threshold, 2**31 - 1)
+        self._workers = checked_workers(workers)
+        self._max_token_bytes = max_token_bytes
+        self._max_header_bytes = max_header_bytes
+        self._around = around
+        self._guard = guard
+        self._hot = HotKeys(checked_acceleration(acceleration), hot_budget_bytes, hot_threshold)
+        self._change = threading.RLock()  # held by writers only; verification never takes it
+        self._snapshot = self._make(KeyTable(keys), rules)
+        _holders.add(self)
+
+    def _renew_locks(self) -> None:
+        self._change = threading.RLock()
+        self._hot.after_fork()
+
+    @property
+    def workers(self) -> int:
+        """Return how many threads ``verify_many`` uses."""
+        return self._workers
+
+    @property
+    def hot_kids(self) -> tuple[str | None, ...]:
+        """Return the kids of the keys that have a precomputed table now."""
+        return tuple(key.jwk.kid for key in self._hot.tables)
+
+    def precompute(self, *, wait: bool = True, timeout_s: float | None = None) -> int:
+        """Build the precomputed tables of keys that have none, in the order of the keys, within the budget.
+
+        Args:
+            wait: True returns when the tables are in use; False has them built beside the traffic.
+            timeout_s: Longest time to build, in seconds, where ``wait``; None for as long as it takes. A key
+                without a table is verified by libcrypto.
+
+        Returns:
+            How many tables were built, or will be where ``wait`` is False.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        end_s = None if timeout_s is None else monotonic() + checked_timeout_s(timeout_s)
+        hot = self._hot
+        missing = hot.missing(self._snapshot.table.slots)
+        if not wait:
+            for key in missing:
+                self._earned(key)
+            return len(missing)
+        built = 0
+        for key in missing:
+            if end_s is not None and monotonic() >= end_s:
+                break
+            built += hot.build(key)
+        if self._snapshot.tables is not hot.tables:  # ours, or one that the background thread just built
+            self.publish_hot()
+        return built
+
+    async def aprecompute(self, *, timeout_s: float | None = None) -> int:
+        """Build tables as ``precompute`` does, on another thread, and wait for them from asyncio.
+
+        Args:
+            timeout_s: As for ``precompute``.
+
+        Returns:
+            How many tables were built.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        work = partial(self.precompute, timeout_s=timeout_s)
+        return await call_on_thread(work)
+
+    def preload(self, *, hot: bool = True) -> int:
+        """Build tables as ``precompute`` does; ``hot=False`` does nothing."""
+        return self.precompute() if hot else 0
+
+    def preheat(self, most: int) -> bool:
+        """Ask for the tables of keys that have none, beside the traffic, before their first tokens earn them.
+
+        Args:
+            most: How many are asked for at once.
+
+        Returns:
+            Whether some are missing that there is room for.
+        """
+        hot = self._hot
+        if not hot.threshold:
+            return False
+        missing = hot.missing(self._snapshot.table.slots)
+        for key in missing[:most]:
+            self._earned(key)
+        return bool(missing)
+
+    def table_status(self) -> TableStatus:
+        """Return how many keys have a precomputed table, and the budget that would do for all in use."""
+        return self._hot.status()
+
+    def slot_numbers(self) -> Mapping[PreparedKey, int]:
+        """Return the slot number of each key that is in use now."""
+        return self._snapshot.table.numbers
+
+    def use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
+        """Return how often keys accepted, counted for all over the same time; without keys that are gone."""
+        snapshot = self._snapshot
+        numbers = snapshot.table.numbers
+        known = [key for key in keys if key in numbers]
+        counts = snapshot.native.use_counts(array("I", map(numbers.__getitem__, known)))
+        return dict(zip(known, counts, strict=True))
+
+    def age_use(self) -> None:
+        """Halve all use counts."""
+        self._snapshot.native.age_use()
+
+    def build_due_tables(self) -> float | None:
+        """Build tables for one turn, on the background thread; return when the next may begin, or None."""
+        hot = self._hot
+        try:
+            if hot.take_turn(self):
+                return hot.next_turn_s
+        except BaseException:
+            hot.due.clear()
+            hot.is_queued = False
+            raise
+        hot.is_queued = False
+        if not hot.due:
+            return None
+        hot.is_queued = True  # became due in between
+        return hot.next_turn_s
+
+    def publish_hot(self) -> None:
+        """Put the tables of now to use, if others; keys, rules and known headers stay."""
+        with self._change:
+            now = self._snapshot
+            self._hot.keep_only(now.table.numbers)  # keys may have gone while their tables were built
+            if now.tables is not self._hot.tables:  # else another thread was quicker
+                now.newer = self._snapshot = self._make(now.table, now.rules, now)
+
+    def _swap(self, keys: Sequence[IssuerKeys], rules: Sequence[Rules]) -> None:
+        """Swap in other keys or rules; the caller holds ``_change``."""
+        table = KeyTable(keys)
+        self._hot.keep_only(table.numbers)
+        self._snapshot = self._make(table, rules)
+
+    def _make(self, table: KeyTable, rules: Sequence[Rules], before: Snapshot | None = None) -> Snapshot:
+        return Snapshot(
+            table,
+            rules,
+            self._hot,
+            max_token_bytes=self._max_token_bytes,
+            max_header_bytes=self._max_header_bytes,
+            before=before,
+            earned=self._earned,
+            other_form=self._other_form,
+            around=self._around,
+            guard=self._guard,
+        )
+
+    def _other_form(self, snapshot: Snapshot, octets: bytes) -> VerifiedJWS | None:
+        """Verify a token of another serialization than the compact one, or return None where it is none."""
+        return None
+
+    def _earned(self, key: PreparedKey) -> None:
+        table_builder.builder.submit(self, self._hot, key)
+
+
+def _check_count(place: str, value: object, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise error_for("configuration_invalid", place, expected=f"a whole number from 0 to {most}")
