@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from session import claim_cpus, pinned_cpus
 
-from rapidjws.keys import lastgood
+from rapidjws.keys import last_good
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -80,7 +80,7 @@ def test_a_cold_start_to_the_first_verdict_is_short(tmp_path: Path, benchmark: A
     jwk = key.public().as_dict()
     kept = tmp_path / "sender.json"
     body = json.dumps({"keys": [jwk]}).encode()
-    lastgood.write(kept, URL, lastgood.LastGood(body, None, time.time()))
+    last_good.write(kept, URL, last_good.LastGood(body, None, time.time()))
     # PyJWT wants b64 in the header of what is detached (RFC 7797); both get the same signature
     signature = sign_compact(BODY, LocalSigner(key, "ES256"), detached=True, b64=False)
     named = {"url": URL, "kept": str(kept), "body": BODY, "signature": signature, "jwk": json.dumps(jwk)}

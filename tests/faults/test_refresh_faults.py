@@ -11,8 +11,8 @@ import pytest
 from thread_faults import failing_starts
 from tokens import public
 
+from rapidjws._scheduler import Clockwork
 from rapidjws.keys import remote
-from rapidjws.keys.clockwork import Clockwork
 from rapidjws.keys.fetch import Answer, FetchFailed
 from rapidjws.keys.remote import RemoteJWKS
 from rapidjws.verify.protocols import Event

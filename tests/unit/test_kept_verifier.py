@@ -14,7 +14,7 @@ from processes import run_python
 
 import rapidjws
 from rapidjws.gateway import verify_webhook
-from rapidjws.keys import KeptVerifier, RemoteJWKS, Transport, lastgood
+from rapidjws.keys import KeptVerifier, RemoteJWKS, Transport, last_good
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import Fault, Issuer, make_key
 from rapidjws.testing.clock import FakeClock
@@ -159,8 +159,8 @@ def test_kept_file_that_is_not_ours_is_not_used(world: World) -> None:
     """A file of another URL, one that was changed, and one that others may write are fetched anew."""
     assert world.start().refresh()
     whole = world.kept.read_bytes()
-    kept = lastgood.LastGood(json.dumps({"keys": world.sender.published}).encode(), None, world.clock.time())
-    lastgood.write(world.kept, "https://other.example/jwks.json", kept)
+    kept = last_good.LastGood(json.dumps({"keys": world.sender.published}).encode(), None, world.clock.time())
+    last_good.write(world.kept, "https://other.example/jwks.json", kept)
     assert (world.code(world.start()), world.fetches) == ("ok", 2)
     world.kept.write_bytes(whole.replace(b"ES256", b"ES255"))
     assert (world.code(world.start()), world.fetches) == ("ok", 3)

@@ -16,7 +16,7 @@ from rapidjws.gateway import verify_webhook
 from rapidjws.gateway.body import SignedBody
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
-from rapidjws.keys import RotatedHook, lastgood
+from rapidjws.keys import RotatedHook, last_good
 from rapidjws.keys.fetch import location_host
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
 from rapidjws.keys.settings import Freshness, Transport
@@ -198,10 +198,10 @@ def test_age_of_a_kept_set(tmp_path: Path) -> None:
     path = tmp_path / "kept.json"
     url = "https://a.example/jwks"
     for ahead, is_used in [(61, False), (60, True), (59, True), (-999, True), (-1000, True), (-1001, False)]:
-        lastgood.write(path, url, lastgood.LastGood(b'{"keys": []}', None, float(NOW_S + ahead)))
-        kept = lastgood.read(path, url, now_s=NOW_S, max_age_s=1000, max_bytes=4096)
+        last_good.write(path, url, last_good.LastGood(b'{"keys": []}', None, float(NOW_S + ahead)))
+        kept = last_good.read(path, url, now_s=NOW_S, max_age_s=1000, max_bytes=4096)
         assert (kept is not None) == is_used, ahead
-        other = lastgood.read(path, url + "2", now_s=NOW_S, max_age_s=1000, max_bytes=4096)
+        other = last_good.read(path, url + "2", now_s=NOW_S, max_age_s=1000, max_bytes=4096)
         assert other is None
 
 

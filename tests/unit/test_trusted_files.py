@@ -16,7 +16,7 @@ from processes import run_python
 
 import rapidjws
 from rapidjws import _files, _locks
-from rapidjws.keys import FileJWKS, KeptVerifier, RemoteJWKS, lastgood
+from rapidjws.keys import FileJWKS, KeptVerifier, RemoteJWKS, last_good
 from rapidjws.policy import StateFolder
 from rapidjws.policy.config import read_file
 from rapidjws.policy.rollout import first_plan
@@ -39,7 +39,7 @@ def no_fetch(url: str, etag: str | None) -> Any:
 
 def keep(path: Path, **changes: Any) -> None:
     """Keep a good set, fetched now."""
-    lastgood.write(path, URL, lastgood.LastGood(SET, changes.get("etag"), changes.get("at_s", time.time())))
+    last_good.write(path, URL, last_good.LastGood(SET, changes.get("etag"), changes.get("at_s", time.time())))
 
 
 def remote_has_keys(path: Path) -> bool:

@@ -9,7 +9,7 @@ from issuers import now_s, setup, wait_for
 from rapidjws import Engine, Issuer
 from rapidjws.keys import Answer, FetchFailed, RemoteJWKS, Transport, UnknownKids
 from rapidjws.keys.fetch import HttpsFetch
-from rapidjws.keys.unknown import ASKED_MAX, Budget, UnknownKidGate
+from rapidjws.keys.refresh_limiter import ASKED_MAX, Budget, UnknownKidGate
 from rapidjws.testing import FakeClock, FakeIssuer
 
 

@@ -15,7 +15,7 @@ from counting import KEY, bad, seen, worker
 from faulty_system import Killed, calls_of, faulty
 
 import rapidjws
-from rapidjws.keys import lastgood
+from rapidjws.keys import last_good
 from rapidjws.policy.evidence_files import ARCHIVE, EvidenceFiles
 from rapidjws.policy.mailing import SentLog, send
 from rapidjws.policy.notices import Notice
@@ -170,10 +170,10 @@ def test_a_second_damaged_archive_does_not_replace_the_first(tmp_path: Path) -> 
 # --- kept key sets ---------------------------------------------------------------------------------------
 
 
-def sets() -> Iterator[lastgood.LastGood]:
+def sets() -> Iterator[last_good.LastGood]:
     """Yield an old set and a new one."""
     for text in (b'{"keys": []}', b'{"keys": [{}]}'):
-        yield lastgood.LastGood(text, '"e"', time.time())
+        yield last_good.LastGood(text, '"e"', time.time())
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -182,29 +182,29 @@ def test_a_kept_set_is_the_old_or_the_new_one(tmp_path: Path, fault: str) -> Non
     old, new = sets()
     path, url = tmp_path / "kept.json", "https://a.example/jwks.json"
     limits = {"now_s": time.time(), "max_age_s": 100, "max_bytes": 1000}
-    for at in range(len(calls_of(lambda: lastgood.write(path, url, old)))):
-        lastgood.write(path, url, old)
+    for at in range(len(calls_of(lambda: last_good.write(path, url, old)))):
+        last_good.write(path, url, old)
         try:
             with faulty(at, fault):
-                lastgood.write(path, url, new)
+                last_good.write(path, url, new)
         except (Killed, OSError):
-            assert lastgood.read(path, url, **limits) in (old, new)
+            assert last_good.read(path, url, **limits) in (old, new)
         else:
-            assert lastgood.read(path, url, **limits) == new
+            assert last_good.read(path, url, **limits) == new
 
 
 def test_a_kept_set_with_odd_members_is_none(tmp_path: Path) -> None:
     """Members of wrong types and sizes make no set, and raise nothing."""
     path, url = tmp_path / "kept.json", "https://a.example/jwks.json"
-    lastgood.write(path, url, next(sets()))
+    last_good.write(path, url, next(sets()))
     whole = json.loads(path.read_bytes())
     odd: list[Any] = [None, [], {}, "x", 10**400, -1, True, float("nan")]
     for name in whole:
         for value in odd:
             fields = {**whole, name: value}
             if name != "sha256":
-                fields["sha256"] = lastgood._digest(url, fields)
+                fields["sha256"] = last_good._digest(url, fields)
             path.write_text(json.dumps(fields))
-            found = lastgood.read(path, url, now_s=time.time(), max_age_s=100, max_bytes=1000)
+            found = last_good.read(path, url, now_s=time.time(), max_age_s=100, max_bytes=1000)
             fits = (name == "etag" and value in (None, "x")) or (name == "body" and value == "x")
             assert (found is not None) is fits, (name, value)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from rapidjws._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from rapidjws.keys.cached_jwks import KeptVerifier
     from rapidjws.keys.fetch import Answer, Fetch, FetchFailed
     from rapidjws.keys.file import FileJWKS
     from rapidjws.keys.hook import RotatedHook
-    from rapidjws.keys.kept import KeptVerifier
     from rapidjws.keys.remote import RemoteJWKS, SourceStatus
     from rapidjws.keys.revocation import RevocationFile
     from rapidjws.keys.revocation_redis import RedisRevocations
@@ -20,7 +20,7 @@ else:
             "rapidjws.keys.fetch": ("Answer", "Fetch", "FetchFailed"),
             "rapidjws.keys.file": ("FileJWKS",),
             "rapidjws.keys.hook": ("RotatedHook",),
-            "rapidjws.keys.kept": ("KeptVerifier",),
+            "rapidjws.keys.cached_jwks": ("KeptVerifier",),
             "rapidjws.keys.remote": ("RemoteJWKS", "SourceStatus"),
             "rapidjws.keys.revocation": ("RevocationFile",),
             "rapidjws.keys.revocation_redis": ("RedisRevocations",),

@@ -8,10 +8,10 @@ from typing import Any
 
 from rapidjws import _files
 from rapidjws._checks import checked
+from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
-from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.settings import positive_s
 from rapidjws.keys.source import Source
 from rapidjws.verify.protocols import Clock, Recorder, no_events

@@ -6,7 +6,7 @@ import encodings.idna  # noqa: F401 - as in ``fetch``: loaded before any thread 
 import os
 from typing import Any, Final
 
-from rapidjws.keys.clockwork import clockwork
+from rapidjws._scheduler import clockwork
 
 _inherited: Final[list[Any]] = []
 """Clients of a parent process. Threads that are not here may hold their pools' locks: to reset them, and even

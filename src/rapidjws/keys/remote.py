@@ -15,15 +15,15 @@ from random import SystemRandom
 from typing import Any
 
 from rapidjws._checks import checked
+from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.keys import lastgood
-from rapidjws.keys.clockwork import clockwork
+from rapidjws.keys import last_good
 from rapidjws.keys.fetch import Answer, Fetch, FetchFailed, HttpsFetch
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
+from rapidjws.keys.refresh_limiter import UnknownKidGate
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.keys.source import Source
-from rapidjws.keys.unknown import UnknownKidGate
 from rapidjws.verify.protocols import Clock, KeyState, Recorder, no_events
 
 JITTER = 0.1
@@ -342,8 +342,8 @@ class RemoteJWKS(Source):
         if self._last_good is None or answer.status == 304:
             return
         try:
-            kept = lastgood.LastGood(answer.body, etag_of(answer.headers), self._clock.time())
-            lastgood.write(self._last_good, self.url, kept)
+            kept = last_good.LastGood(answer.body, etag_of(answer.headers), self._clock.time())
+            last_good.write(self._last_good, self.url, kept)
         except (OSError, UnicodeDecodeError):
             self._tell("last_good_not_written")
 
@@ -352,7 +352,7 @@ class RemoteJWKS(Source):
         if self._last_good is None:
             return
         now_s = self._clock.time()
-        kept = lastgood.read(
+        kept = last_good.read(
             self._last_good,
             self.url,
             now_s=now_s,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files, _locks
+from rapidjws._listeners import WeakListeners
+from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.keys.clockwork import clockwork
-from rapidjws.keys.listeners import WeakListeners
 from rapidjws.verify.protocols import Event, no_events, tell
 from rapidjws.verify.revocations import Revocation
 

@@ -16,9 +16,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from weakref import ref
 
+from rapidjws._listeners import WeakListeners
+from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.keys.clockwork import clockwork
-from rapidjws.keys.listeners import WeakListeners
 from rapidjws.keys.redis_client import RedisClient
 from rapidjws.keys.revocation import POLL_S, revocation_from, unavailable
 from rapidjws.verify.protocols import Event, no_events, tell

@@ -9,9 +9,9 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._listeners import WeakListeners
+from rapidjws._scheduler import SystemClock, clockwork
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.keys.clockwork import SystemClock, clockwork
-from rapidjws.keys.listeners import WeakListeners
 from rapidjws.verify.protocols import Event, KeyState, no_events, tell
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
+from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import FileJWKS, Freshness, RedisRevocations, RemoteJWKS, RevocationFile
-from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.settings import Transport, UnknownKids
 from rapidjws.policy import schema
 from rapidjws.policy.nesting import NESTING_MAX, too_deep

@@ -10,8 +10,8 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._scheduler import clockwork
 from rapidjws.errors import error_for
-from rapidjws.keys.clockwork import clockwork
 from rapidjws.keys.redis_client import RedisClient
 from rapidjws.verify.protocols import Event, no_events, tell
 

@@ -18,8 +18,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rapidjws import _files, _locks
+from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.keys.clockwork import clockwork
 from rapidjws.policy.revision import SharedCounter
 from rapidjws.policy.stages import Plan, Stage
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rapidjws._checks import checked
+from rapidjws._scheduler import SystemClock
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jws.verifier import Verifier
-from rapidjws.keys import lastgood
-from rapidjws.keys.clockwork import SystemClock
+from rapidjws.keys import last_good
 from rapidjws.keys.settings import Transport, positive_s
 from rapidjws.verify.arguments import checked_algorithms, checked_crit
 from rapidjws.verify.protocols import Clock
@@ -156,7 +156,7 @@ class KeptVerifier:
     def _age_s(self) -> float:
         """Return the set's age; one from the future, by a clock that stepped back, counts as old."""
         age_s = self._clock.time() - self._fetched_at_s
-        return age_s if age_s >= -lastgood.SLACK_S else float("inf")
+        return age_s if age_s >= -last_good.SLACK_S else float("inf")
 
     def _may_try(self) -> bool:
         return self._tried_at is None or self._clock.monotonic() - self._tried_at >= self._retry_s
@@ -164,7 +164,7 @@ class KeptVerifier:
     def _adopt(self) -> None:
         """Take the newer one of the kept sets that are whole, of this URL, and not too old."""
         read = partial(
-            lastgood.read,
+            last_good.read,
             url=self.url,
             now_s=self._clock.time(),
             max_age_s=self._stale_limit_s,
@@ -206,7 +206,7 @@ class KeptVerifier:
             return False
         self.last_failure = None
         try:
-            lastgood.write(self._kept, self.url, lastgood.LastGood(answer.body, None, fetched_at_s))
+            last_good.write(self._kept, self.url, last_good.LastGood(answer.body, None, fetched_at_s))
         except (OSError, UnicodeDecodeError):
             self.last_failure = "not_written"  # a read-only place: the next start fetches again
         return True
