@@ -14,7 +14,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import Answer, FetchFailed, RemoteJWKS
-from rapidjws.policy.replay import MemoryReplayStore
+from rapidjws.stores.replay import MemoryReplayStore
 
 URL = "https://bank.example/jwks.json"
 NOW = 1_800_000_000

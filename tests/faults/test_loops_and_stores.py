@@ -18,7 +18,7 @@ from thread_faults import failing_starts
 
 import rapidjws
 from rapidjws.jwt.post_checks import Guard
-from rapidjws.policy import MemoryReplayStore
+from rapidjws.stores import MemoryReplayStore
 
 
 @pytest.fixture(name="threads_only")

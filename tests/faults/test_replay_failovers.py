@@ -10,7 +10,7 @@ import pytest
 from issuers import wait_for
 from redis_server import OwnRedis
 
-from rapidjws.policy import RedisReplayStore
+from rapidjws.stores import RedisReplayStore
 
 LIFE_S = 100
 
@@ -86,7 +86,7 @@ def test_a_primary_that_dies_within_a_batch_leaves_each_place_its_answer(
         first.stop()
         return answers
 
-    monkeypatch.setattr("rapidjws.policy.replay_redis.PIPELINE_MAX", 3)
+    monkeypatch.setattr("rapidjws.stores.replay_redis.PIPELINE_MAX", 3)
     store._send = dies_later  # type: ignore[method-assign]
     answers = store.record([entry(number) for number in range(4, 12)])
     assert answers == [True, False, True, None, None, None, None, None]

@@ -19,7 +19,7 @@ from redis_server import OwnRedis, free_port
 
 from rapidjws import Engine, Issuer, Rejected, Replay, TokenCache
 from rapidjws.errors import RapidJWSError
-from rapidjws.policy import MemoryReplayStore, RedisReplayStore
+from rapidjws.stores import MemoryReplayStore, RedisReplayStore
 from rapidjws.testing import FakeClock, FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256")

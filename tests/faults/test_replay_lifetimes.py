@@ -18,7 +18,8 @@ from tokens import ISS, NOW_S
 
 import rapidjws
 from rapidjws import Replay
-from rapidjws.policy import MemoryReplayStore, Partner, RedisReplayStore, Rollout
+from rapidjws.policy import Partner, Rollout
+from rapidjws.stores import MemoryReplayStore, RedisReplayStore
 from rapidjws.testing import FakeClock
 
 LEEWAY_S = 60

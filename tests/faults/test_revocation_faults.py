@@ -15,7 +15,7 @@ from processes import run_python
 from redis_server import OwnRedis
 
 from rapidjws import DependencyUnavailable, Engine, Event, Issuer, Revocation
-from rapidjws.keys import RedisRevocations
+from rapidjws.stores import RedisRevocations
 from rapidjws.testing import FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256", lifetime_s=3600)
@@ -354,8 +354,8 @@ def test_S20_a_fork_beside_a_store_in_use_hangs_no_child(redis: OwnRedis) -> Non
     """A child forked while another thread holds the pools' locks uses both stores with clients of its own."""
     out = run_python(
         """
-        from rapidjws.keys import RedisRevocations
-        from rapidjws.policy import RedisReplayStore
+        from rapidjws.stores import RedisRevocations
+        from rapidjws.stores import RedisReplayStore
         from rapidjws import Revocation
         url = os.environ["URL"]
         uses, list_ = RedisReplayStore(url, budget_s=5), RedisRevocations(url, timeout_s=5)

@@ -12,7 +12,7 @@ from issuers import code, now_s, wait_for
 from processes import run_python
 
 from rapidjws import DependencyUnavailable, Engine, Issuer, Revocation
-from rapidjws.keys import RevocationFile
+from rapidjws.stores import RevocationFile
 from rapidjws.testing import FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256", lifetime_s=3600)
@@ -80,7 +80,7 @@ def test_a_file_that_could_not_be_read_is_read_again(tmp_path: Path) -> None:
 
 
 WRITER = """
-from rapidjws.keys import RevocationFile
+from rapidjws.stores import RevocationFile
 from rapidjws import Revocation
 store = RevocationFile(os.environ["LIST"])
 for number in range(15):

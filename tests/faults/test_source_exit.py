@@ -11,8 +11,9 @@ PROGRAM = """
 import sys, threading, time
 from rapidjws import Engine, Issuer, Replay
 from rapidjws.errors import RapidJWSError
-from rapidjws.keys import FileJWKS, RemoteJWKS, RevocationFile, Transport
-from rapidjws.policy import MemoryReplayStore
+from rapidjws.keys import FileJWKS, RemoteJWKS, Transport
+from rapidjws.stores import RevocationFile
+from rapidjws.stores import MemoryReplayStore
 url, ca, folder = sys.argv[1:]
 source = RemoteJWKS(url, transport=Transport(ca=ca), last_good=folder + "/kept.json")
 rules = Issuer("https://a", keys=source, algorithms=["ES256"], replay=Replay(store=MemoryReplayStore()))

@@ -255,7 +255,7 @@ def test_a_fetch_loads_no_module_on_its_thread(url: str, failure: str) -> None:
 
 CONNECTED = """if True:
     import socket, sys, threading
-    from rapidjws.keys import RedisRevocations
+    from rapidjws.stores import RedisRevocations
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         url = f"redis://localhost:{one.getsockname()[1]}"

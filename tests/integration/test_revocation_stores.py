@@ -14,7 +14,7 @@ from issuers import code, now_s, wait_for
 from redis_server import OwnRedis, free_port
 
 from rapidjws import DependencyUnavailable, Engine, Event, Issuer, Revocation
-from rapidjws.keys import RedisRevocations, RevocationFile
+from rapidjws.stores import RedisRevocations, RevocationFile
 from rapidjws.testing import FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256", lifetime_s=3600)

@@ -13,7 +13,7 @@ import pytest
 import rapidjws
 from rapidjws.gateway import Door
 from rapidjws.gateway.door import Asked
-from rapidjws.policy import MemoryReplayStore
+from rapidjws.stores import MemoryReplayStore
 from rapidjws.testing import FakeIssuer
 
 

@@ -22,8 +22,8 @@ from rapidjws import (
     Verifier,
 )
 from rapidjws.jose.limits import HEADER_CEILING_BYTES, HEADER_MAX_BYTES
-from rapidjws.policy import MemoryReplayStore
 from rapidjws.signing import JWTBuilder, LocalSigner, sign_compact, sign_flattened
+from rapidjws.stores import MemoryReplayStore
 from rapidjws.testing import make_key
 
 ISS = "https://issuer.example"

@@ -22,8 +22,8 @@ from rapidjws.keys import (
     Transport,
     UnknownKids,
 )
-from rapidjws.policy import MemoryReplayStore
 from rapidjws.signing import JWTBuilder, LocalSigner, Signature, sign_compact, sign_flattened, sign_general
+from rapidjws.stores import MemoryReplayStore
 from rapidjws.testing import make_key
 
 KEY = make_key("ES256", kid="k")

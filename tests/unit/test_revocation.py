@@ -12,7 +12,7 @@ import pytest
 
 from rapidjws import Engine, Issuer, Rejected, TokenCache
 from rapidjws.errors import DependencyUnavailable, PolicyRefused, RapidJWSError
-from rapidjws.keys import RevocationFile
+from rapidjws.stores import RevocationFile
 from rapidjws.testing import FakeIssuer
 from rapidjws.verify.revocations import Revocation
 
@@ -151,7 +151,7 @@ def test_a_list_that_nobody_could_read_is_not_written(
     store = RevocationFile(tmp_path / "revoked.json")
     store.add(Revocation(jti="a"))
     monkeypatch.setattr(
-        "rapidjws.keys.revocation.FILE_MAX_BYTES", (tmp_path / "revoked.json").stat().st_size + 9
+        "rapidjws.stores.revocation_file.FILE_MAX_BYTES", (tmp_path / "revoked.json").stat().st_size + 9
     )
     with pytest.raises(DependencyUnavailable):
         store.add(Revocation(jti="b"))

@@ -10,16 +10,16 @@ from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
-from rapidjws.keys import RedisRevocations
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 from rapidjws.policy import schema
 from rapidjws.policy.config import LAST_GOOD_MAX_AGE_S
 from rapidjws.policy.guardrails import GuardRails
 from rapidjws.policy.mailing import MailServer
-from rapidjws.policy.replay import MemoryReplayStore
-from rapidjws.policy.replay_redis import RedisReplayStore
 from rapidjws.policy.setting_words import WORDS
 from rapidjws.policy.shadow import Shadow
+from rapidjws.stores import RedisRevocations
+from rapidjws.stores.replay import MemoryReplayStore
+from rapidjws.stores.replay_redis import RedisReplayStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

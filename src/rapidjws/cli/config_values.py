@@ -15,15 +15,15 @@ from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
-from rapidjws.keys import RedisRevocations
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.policy import schema
 from rapidjws.policy.config import checked_store_choices
 from rapidjws.policy.notices import templates_from
-from rapidjws.policy.replay import MemoryReplayStore
-from rapidjws.policy.replay_redis import RedisReplayStore
 from rapidjws.policy.sections import partner_from, rollout_from
 from rapidjws.policy.shadow import Shadow
+from rapidjws.stores import RedisRevocations
+from rapidjws.stores.replay import MemoryReplayStore
+from rapidjws.stores.replay_redis import RedisReplayStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

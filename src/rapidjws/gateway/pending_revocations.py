@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws import _locks
 from rapidjws.errors import error_for
-from rapidjws.keys.revocation import revocation_from
+from rapidjws.stores.revocation_file import revocation_from
 from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:

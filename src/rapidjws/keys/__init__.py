@@ -1,4 +1,4 @@
-"""Where keys come from and how they leave: URLs, files, revocation lists, announced rotations."""
+"""Where keys come from: URLs, files, cached sets, announced rotations."""
 
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from rapidjws.keys.file import FileJWKS
     from rapidjws.keys.hook import RotatedHook
     from rapidjws.keys.remote import RemoteJWKS, SourceStatus
-    from rapidjws.keys.revocation import RevocationFile
-    from rapidjws.keys.revocation_redis import RedisRevocations
     from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 else:
     __getattr__, __dir__ = lazy_names(
@@ -22,8 +20,6 @@ else:
             "rapidjws.keys.hook": ("RotatedHook",),
             "rapidjws.keys.cached_jwks": ("KeptVerifier",),
             "rapidjws.keys.remote": ("RemoteJWKS", "SourceStatus"),
-            "rapidjws.keys.revocation": ("RevocationFile",),
-            "rapidjws.keys.revocation_redis": ("RedisRevocations",),
             "rapidjws.keys.settings": ("Freshness", "Transport", "UnknownKids"),
         },
     )
@@ -35,9 +31,7 @@ __all__ = [
     "FileJWKS",
     "Freshness",
     "KeptVerifier",
-    "RedisRevocations",
     "RemoteJWKS",
-    "RevocationFile",
     "RotatedHook",
     "SourceStatus",
     "Transport",

@@ -1,9 +1,7 @@
-"""Who may do what: partners and the phases of a rollout, tokens used once, and all issuers from one file."""
+"""Who may do what: partners, the phases of a rollout, and its evidence."""
 
 from rapidjws.policy.guardrails import GuardRails
 from rapidjws.policy.partner import Partner
-from rapidjws.policy.replay import MemoryReplayStore
-from rapidjws.policy.replay_redis import RedisReplayStore
 from rapidjws.policy.rollout import Rollout
 from rapidjws.policy.shadow import Shadow
 from rapidjws.policy.stages import PHASES, Stage
@@ -12,11 +10,9 @@ from rapidjws.policy.state import Change, MemoryState, StateFolder
 __all__ = [
     "Change",
     "GuardRails",
-    "MemoryReplayStore",
     "MemoryState",
     "PHASES",
     "Partner",
-    "RedisReplayStore",
     "Rollout",
     "Shadow",
     "Stage",

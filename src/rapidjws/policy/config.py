@@ -17,12 +17,13 @@ from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
-from rapidjws.keys import FileJWKS, Freshness, RedisRevocations, RemoteJWKS, RevocationFile
+from rapidjws.keys import FileJWKS, Freshness, RemoteJWKS
 from rapidjws.keys.settings import Transport, UnknownKids
 from rapidjws.policy import schema
 from rapidjws.policy.nesting import NESTING_MAX, too_deep
-from rapidjws.policy.replay import MemoryReplayStore
-from rapidjws.policy.replay_redis import RedisReplayStore
+from rapidjws.stores import RedisRevocations, RevocationFile
+from rapidjws.stores.replay import MemoryReplayStore
+from rapidjws.stores.replay_redis import RedisReplayStore
 from rapidjws.verify.protocols import Event, no_events, tell
 from rapidjws.verify.worker_pool import Task, submit
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import error_for
-from rapidjws.keys.redis_client import RedisClient
+from rapidjws.stores.redis_client import RedisClient
 from rapidjws.verify.protocols import Event, no_events, tell
 
 if TYPE_CHECKING:

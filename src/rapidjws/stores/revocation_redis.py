@@ -19,8 +19,8 @@ from weakref import ref
 from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.keys.redis_client import RedisClient
-from rapidjws.keys.revocation import POLL_S, revocation_from, unavailable
+from rapidjws.stores.redis_client import RedisClient
+from rapidjws.stores.revocation_file import POLL_S, revocation_from, unavailable
 from rapidjws.verify.protocols import Event, no_events, tell
 
 if TYPE_CHECKING:
