@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rapidjws.cli.config_schema import json_schema, unit_of
-from rapidjws.policy import schema
-from rapidjws.policy.setting_words import EXAMPLES, SECTIONS, WORDS
+from rapidjws.config import schema
+from rapidjws.config.setting_words import EXAMPLES, SECTIONS, WORDS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 HEAD = """# Configuration
@@ -20,7 +20,7 @@ HEAD = """# Configuration
 Made by `tools/configuration.py` from the schema in the code; do not edit it here.
 
 One file, TOML or JSON, for `rapidjws serve`, `rapidjws rollout`, `rapidjws keys` and
-`rapidjws.policy.ConfigFile`. Paths are relative to its folder.
+`rapidjws.config.load.ConfigFile`. Paths are relative to its folder.
 
 ```sh
 rapidjws config init FILE                     # a commented file to begin with

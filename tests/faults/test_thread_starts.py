@@ -20,10 +20,10 @@ from rollouts import ask, engine, rollout
 from thread_faults import NO_THREAD, failing_starts
 
 import rapidjws
+from rapidjws.config.load import ConfigFile
 from rapidjws.keys import KeptVerifier, RemoteJWKS
 from rapidjws.keys import fetch as fetching
 from rapidjws.policy import GuardRails, Partner, Shadow, StateFolder
-from rapidjws.policy.config import ConfigFile
 from rapidjws.policy.rollout import first_plan
 from rapidjws.stores import RedisRevocations
 from rapidjws.testing import FakeIssuer

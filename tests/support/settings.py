@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-from rapidjws.policy import schema
+from rapidjws.config import schema
 
 GOOD: Final[dict[str, Any]] = {
     "engine": {"workers": 1},

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from rapidjws import ConfigurationError
 from rapidjws.cli.app import app
+from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
-from rapidjws.policy.config import ConfigFile
 from rapidjws.testing import FakeIssuer, Issuer
 
 A = FakeIssuer("https://a.example", "ES256")

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
-from rapidjws.policy import StateFolder, schema
+from rapidjws.config import schema
+from rapidjws.policy import StateFolder
 from rapidjws.policy.rollout import first_plan
 
 BAD = """\

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from rapidjws import ConfigurationError
 from rapidjws.cli.app import app
 from rapidjws.cli.serve import absolute_address, load, settings_from
+from rapidjws.config import load as module
+from rapidjws.config.load import MAX_BYTES, ConfigFile, load_config, read_file
+from rapidjws.config.nesting import NESTING_MAX, too_deep
 from rapidjws.keys.settings import Transport
-from rapidjws.policy import config as module
-from rapidjws.policy.config import MAX_BYTES, ConfigFile, load_config, read_file
-from rapidjws.policy.nesting import NESTING_MAX, too_deep
 from rapidjws.testing import FakeIssuer
 
 A = FakeIssuer("https://a.example", "ES256")

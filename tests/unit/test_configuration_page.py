@@ -17,8 +17,8 @@ from rapidjws.cli.app import app
 from rapidjws.cli.config_check import problems_of
 from rapidjws.cli.config_schema import json_schema
 from rapidjws.cli.serve import settings_from
-from rapidjws.policy import schema
-from rapidjws.policy.setting_words import EXAMPLES, SECTIONS, WORDS
+from rapidjws.config import schema
+from rapidjws.config.setting_words import EXAMPLES, SECTIONS, WORDS
 
 pytestmark = pytest.mark.source_tree
 

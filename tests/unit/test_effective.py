@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rapidjws.policy.effective import differences, settings_of, without_secrets
+from rapidjws.config.effective import differences, settings_of, without_secrets
 
 SALT = b"s" * 16
 ISSUER: dict[str, Any] = {

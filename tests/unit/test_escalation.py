@@ -10,13 +10,13 @@ from rollouts import ISSUER, NOW_S, OTHER, ask, engine, good, rollout
 from tokens import b64url
 
 import rapidjws
+from rapidjws.config.relay import Relay
 from rapidjws.keys import RemoteJWKS
 from rapidjws.keys.fetch import FetchFailed
 from rapidjws.policy import Partner, Rollout
 from rapidjws.policy.escalation import SKEW_TOKENS, Escalation
 from rapidjws.policy.measures import SKEW_BUCKETS, SourceRecord, skew_bucket, skew_names
 from rapidjws.policy.readiness import readiness
-from rapidjws.policy.relay import Relay
 from rapidjws.testing import FakeClock
 from rapidjws.verify.protocols import Event
 

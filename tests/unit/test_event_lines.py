@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rapidjws.config.relay import both
 from rapidjws.gateway.event_lines import FAULTS, NEWS, EventLines
 from rapidjws.policy.evidence import Evidence
-from rapidjws.policy.relay import both
 from rapidjws.policy.rollout import first_plan
 from rapidjws.policy.state import StateFolder
 from rapidjws.verify.protocols import Event

@@ -23,8 +23,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("jws", "jwt", "signing"),
     ("keys", "stores"),
-    ("policy",),
     ("observe", "audit"),
+    ("policy",),
+    ("config",),
     ("gateway", "diagnose", "testing"),
     ("cli", "__main__"),
 )

@@ -14,10 +14,10 @@ import pytest
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, good, rollout
 
 import rapidjws
+from rapidjws.config.load import read_file
+from rapidjws.config.sections import key_sources_of, moment_s, partner_from, rollout_from, shadow_from
 from rapidjws.policy import GuardRails, MemoryState, Partner
-from rapidjws.policy.config import read_file
 from rapidjws.policy.rollout import first_plan
-from rapidjws.policy.sections import key_sources_of, moment_s, partner_from, rollout_from, shadow_from
 
 NEW_YEAR_S = 1_830_297_600
 """2028-01-01T00:00:00Z."""

@@ -16,9 +16,9 @@ from processes import run_python
 
 import rapidjws
 from rapidjws import _files, _locks
+from rapidjws.config.load import read_file
 from rapidjws.keys import FileJWKS, KeptVerifier, RemoteJWKS, last_good
 from rapidjws.policy import StateFolder
-from rapidjws.policy.config import read_file
 from rapidjws.policy.rollout import first_plan
 from rapidjws.testing import FakeIssuer
 

@@ -14,10 +14,10 @@ from rapidjws.cli.config_check import problems_of
 from rapidjws.cli.config_schema import defaults_of, json_schema
 from rapidjws.cli.output import complain, say
 from rapidjws.cli.serve import absolute_address, settings_from
+from rapidjws.config import schema
+from rapidjws.config.effective import REDACTED, differences, settings_of, without_secrets
+from rapidjws.config.load import load_config
 from rapidjws.errors import RapidJWSError
-from rapidjws.policy import schema
-from rapidjws.policy.config import load_config
-from rapidjws.policy.effective import REDACTED, differences, settings_of, without_secrets
 
 app = typer.Typer(help="Configuration files: check, show, init, schema.", no_args_is_help=True)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.cli.config_values import value_faults
+from rapidjws.config import schema
+from rapidjws.config.load import parse_file
+from rapidjws.config.locate import line_of
+from rapidjws.config.named_files import named_file_faults
 from rapidjws.errors import RapidJWSError
-from rapidjws.policy import schema
-from rapidjws.policy.config import parse_file
-from rapidjws.policy.locate import line_of
-from rapidjws.policy.named_files import named_file_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,17 +5,17 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.config import schema
+from rapidjws.config.load import LAST_GOOD_MAX_AGE_S
+from rapidjws.config.setting_words import WORDS
 from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
-from rapidjws.policy import schema
-from rapidjws.policy.config import LAST_GOOD_MAX_AGE_S
 from rapidjws.policy.guardrails import GuardRails
 from rapidjws.policy.mailing import MailServer
-from rapidjws.policy.setting_words import WORDS
 from rapidjws.policy.shadow import Shadow
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore

@@ -9,6 +9,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
+from rapidjws.config import schema
+from rapidjws.config.load import checked_store_choices
+from rapidjws.config.sections import partner_from, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.cache import TokenCache
@@ -16,10 +19,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
-from rapidjws.policy import schema
-from rapidjws.policy.config import checked_store_choices
 from rapidjws.policy.notices import templates_from
-from rapidjws.policy.sections import partner_from, rollout_from
 from rapidjws.policy.shadow import Shadow
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore

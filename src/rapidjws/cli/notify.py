@@ -14,10 +14,10 @@ import typer
 from rapidjws import _files, escaping
 from rapidjws.cli.rollout import AsJSON, Config, load
 from rapidjws.cli.rollout_show import show_notice
+from rapidjws.config.load import read_file
+from rapidjws.config.named_files import reason_of
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.policy.config import read_file
 from rapidjws.policy.mailing import MailServer, Sending, SentLog, SentStates, as_dict, send
-from rapidjws.policy.named_files import reason_of
 from rapidjws.policy.notices import Notice, notices_for, templates_from
 from rapidjws.policy.readiness import readiness
 

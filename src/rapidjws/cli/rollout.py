@@ -18,13 +18,13 @@ from rich.table import Table
 from rapidjws import _files
 from rapidjws.cli.output import add_row
 from rapidjws.cli.rollout_show import show_report
+from rapidjws.config.load import read_file
+from rapidjws.config.sections import key_sources_of, moment_s, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.policy.config import read_file
 from rapidjws.policy.plots import when
 from rapidjws.policy.readiness import readiness, uncertain_lines
 from rapidjws.policy.readiness_html import page
 from rapidjws.policy.rollout import Rollout
-from rapidjws.policy.sections import key_sources_of, moment_s, rollout_from
 from rapidjws.policy.stages import canary_position, checked_phase
 from rapidjws.policy.state import plan_members
 

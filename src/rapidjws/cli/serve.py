@@ -21,8 +21,8 @@ from rapidjws.gateway.settings import ServerSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rapidjws.config.load import ConfigFile, LoadedConfig
     from rapidjws.keys.hook import Invalidated
-    from rapidjws.policy.config import ConfigFile, LoadedConfig
 
 _PLACE = {"token_header": "header", "token_scheme": "scheme", "token_cookie": "cookie"}
 
@@ -80,9 +80,9 @@ def load(path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, An
         loaded: What was read of it before the workers were forked.
         server: The table ``server`` as the command line changed it, or None.
     """
-    from rapidjws.policy.config import ConfigFile
-    from rapidjws.policy.relay import Relay, both
-    from rapidjws.policy.sections import key_sources_of, rollout_from, shadow_from
+    from rapidjws.config.load import ConfigFile
+    from rapidjws.config.relay import Relay, both
+    from rapidjws.config.sections import key_sources_of, rollout_from, shadow_from
 
     relay = Relay()
     config = ConfigFile(path, events=relay, loaded=loaded)
@@ -124,8 +124,8 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes, instead of the file's.")] = None,
 ) -> None:
     """Decide for a gateway over HTTP until SIGTERM: exit 0 after draining, 2 on a wrong configuration."""
-    from rapidjws.policy.config import load_config
-    from rapidjws.policy.sections import phase_not_in_force
+    from rapidjws.config.load import load_config
+    from rapidjws.config.sections import phase_not_in_force
 
     try:
         loaded = load_config(config, check=False)

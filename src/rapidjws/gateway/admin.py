@@ -18,10 +18,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.config.effective import without_secrets
 from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError
 from rapidjws.gateway.connection import Connection, Listening, head_of
 from rapidjws.gateway.key_status import key_rows
-from rapidjws.policy.effective import without_secrets
 from rapidjws.policy.stages import checked_phase
 from rapidjws.policy.state import MemoryState, plan_members
 from rapidjws.verify.revocations import Revocation

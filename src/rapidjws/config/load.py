@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws._scheduler import clockwork
+from rapidjws.config import schema
+from rapidjws.config.nesting import NESTING_MAX, too_deep
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
@@ -19,8 +21,6 @@ from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import FileJWKS, Freshness, RemoteJWKS
 from rapidjws.keys.settings import Transport, UnknownKids
-from rapidjws.policy import schema
-from rapidjws.policy.nesting import NESTING_MAX, too_deep
 from rapidjws.stores import RedisRevocations, RevocationFile
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rapidjws.policy import schema
+from rapidjws.config import schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from rapidjws.config.locate import Path, line_of
 from rapidjws.errors import error_for
-from rapidjws.policy.locate import Path, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

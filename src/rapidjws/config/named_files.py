@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rapidjws.policy.schema import Fault
+    from rapidjws.config.schema import Fault
 
 CA_MAX_BYTES: Final = 16 * 1024 * 1024
 ADDRESSES: Final = ("listen", "grpc_listen", "admin_listen")
