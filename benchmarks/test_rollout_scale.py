@@ -9,8 +9,8 @@ import ours
 import pytest
 
 from rapidjws.errors import error_for
-from rapidjws.policy import MemoryState, Partner, Rollout, Stage
-from rapidjws.policy.stages import Plan
+from rapidjws.rollout import MemoryState, Partner, Rollout, Stage
+from rapidjws.rollout.plan import Plan
 
 FEW, MANY = 4, 4000
 DECISIONS = 500

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from rapidjws.errors import error_for
-from rapidjws.policy import Partner, Stage
-from rapidjws.policy import routes as spelling
-from rapidjws.policy.attribution import Attribution, attribute, names_in, owners_of
-from rapidjws.policy.phases import Whose, bad_decision
-from rapidjws.policy.routes import route_of
-from rapidjws.policy.stage_choice import StageChoice
-from rapidjws.policy.stages import PHASES, Plan
+from rapidjws.rollout import Partner, Stage
+from rapidjws.rollout import routes as spelling
+from rapidjws.rollout.attribution import Attribution, attribute, names_in, owners_of
+from rapidjws.rollout.phases import Whose, bad_decision
+from rapidjws.rollout.plan import PHASES, Plan
+from rapidjws.rollout.routes import route_of
+from rapidjws.rollout.stage_choice import StageChoice
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "rollout-attribution.md"
 ISSUERS: Final = {"A's issuer": ("A",), "an issuer of C and D": ("C", "D"), "nobody's issuer": ()}

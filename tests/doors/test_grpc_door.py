@@ -208,9 +208,9 @@ def test_one_verdict_for_every_kind_of_method(kind: str) -> None:
 
 def test_scope_that_lacks_is_permission_denied() -> None:
     """A good token that does not suffice is PERMISSION_DENIED."""
-    from rapidjws.policy import Partner, Rollout
-    from rapidjws.policy.rollout import first_plan
-    from rapidjws.policy.state import MemoryState
+    from rapidjws.rollout import Partner, Rollout
+    from rapidjws.rollout.rollout import first_plan
+    from rapidjws.rollout.state import MemoryState
 
     of = engine()
     of.rollout = Rollout([Partner(name="a", scopes=["pay"])], state=MemoryState(first_plan("enforcement")))

@@ -16,9 +16,9 @@ from verdicts import SPOOFED
 
 import rapidjws
 from rapidjws.gateway import SignedBody
-from rapidjws.policy import GuardRails, Rollout
-from rapidjws.policy.rollout import first_plan
-from rapidjws.policy.state import MemoryState
+from rapidjws.rollout import GuardRails, Rollout
+from rapidjws.rollout.rollout import first_plan
+from rapidjws.rollout.state import MemoryState
 from rapidjws.signing import LocalSigner, Signature, sign_compact, sign_flattened, sign_general
 from rapidjws.testing import make_key
 

@@ -18,7 +18,7 @@ from tokens import ISS, NOW_S
 
 import rapidjws
 from rapidjws import Replay
-from rapidjws.policy import Partner, Rollout
+from rapidjws.rollout import Partner, Rollout
 from rapidjws.stores import MemoryReplayStore, RedisReplayStore
 from rapidjws.testing import FakeClock
 

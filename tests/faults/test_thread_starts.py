@@ -23,8 +23,8 @@ import rapidjws
 from rapidjws.config.load import ConfigFile
 from rapidjws.keys import KeptVerifier, RemoteJWKS
 from rapidjws.keys import fetch as fetching
-from rapidjws.policy import GuardRails, Partner, Shadow, StateFolder
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import GuardRails, Partner, Shadow, StateFolder
+from rapidjws.rollout.rollout import first_plan
 from rapidjws.stores import RedisRevocations
 from rapidjws.testing import FakeIssuer
 

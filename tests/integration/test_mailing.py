@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 import rapidjws
 from rapidjws.cli.app import app
-from rapidjws.policy.mailing import MailServer, Sending, SentLog, send
-from rapidjws.policy.notices import Notice
+from rapidjws.rollout.report.mailing import MailServer, Sending, SentLog, send
+from rapidjws.rollout.report.notices import Notice
 
 LOGIN = ("gate", "correct horse")
 SENDER = "us@gate.example"
@@ -205,7 +205,7 @@ def test_two_senders_at_once(tmp_path: Path) -> None:
     code = """
 from pathlib import Path
 from rapidjws.errors import ConfigurationError
-from rapidjws.policy.mailing import SentLog
+from rapidjws.rollout.report.mailing import SentLog
 try:
     with SentLog(Path(os.environ["LOG"])).alone():
         print("alone")

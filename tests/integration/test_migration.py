@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 import rapidjws
 from rapidjws.cli.app import app
-from rapidjws.policy import GuardRails, Partner, Rollout, Shadow, StateFolder
-from rapidjws.policy.mailing import MailServer, SentLog, send
-from rapidjws.policy.notices import notices_for
-from rapidjws.policy.readiness import PartnerReadiness, Readiness, readiness
-from rapidjws.policy.readiness_html import page
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import GuardRails, Partner, Rollout, Shadow, StateFolder
+from rapidjws.rollout.report.mailing import MailServer, SentLog, send
+from rapidjws.rollout.report.notices import notices_for
+from rapidjws.rollout.report.readiness import PartnerReadiness, Readiness, readiness
+from rapidjws.rollout.report.readiness_html import page
+from rapidjws.rollout.rollout import first_plan
 from rapidjws.testing import FakeIssuer
 from rapidjws.verify.protocols import Event
 

@@ -21,7 +21,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.jose.claims import check_claims_at
 from rapidjws.jose.numeric_date import NumericDate, moment_ns, numeric_date
 from rapidjws.jwt.post_checks import Replay, ReplayRule, _life_s
-from rapidjws.policy import Partner, Rollout
+from rapidjws.rollout import Partner, Rollout
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.verify import parallel
 from rapidjws.verify.result import Rejected, VerifiedJWS

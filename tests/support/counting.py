@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rapidjws.policy.evidence import Evidence
-from rapidjws.policy.rows import Request
+from rapidjws.rollout.counters import Request
+from rapidjws.rollout.evidence import Evidence
 
 NOW_S = 1_800_000_000
 KEY = ("a", "")

@@ -18,8 +18,8 @@ import pytest
 from gateway import COMMAND, GATEWAYS, WAIT_S, Service, bearer, free_port, get, program, running
 from gateway import gateway as run_gateway
 
-from rapidjws.policy import Partner, Rollout, StateFolder
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import Partner, Rollout, StateFolder
+from rapidjws.rollout.rollout import first_plan
 from rapidjws.testing import FakeIssuer
 
 __all__ = [

@@ -9,8 +9,8 @@ from rollouts import ISSUER
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
-from rapidjws.policy import MemoryState, Partner, Stage
-from rapidjws.policy.stages import Plan
+from rapidjws.rollout import MemoryState, Partner, Stage
+from rapidjws.rollout.plan import Plan
 
 A = Partner(name="a", issuers=[ISSUER.iss])
 CONFIG = """

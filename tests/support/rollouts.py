@@ -6,9 +6,9 @@ from typing import Any
 
 import rapidjws
 from rapidjws.jwt.decision import Decision
-from rapidjws.policy import GuardRails, Partner, Rollout
-from rapidjws.policy.rollout import first_plan
-from rapidjws.policy.state import MemoryState
+from rapidjws.rollout import GuardRails, Partner, Rollout
+from rapidjws.rollout.rollout import first_plan
+from rapidjws.rollout.state import MemoryState
 from rapidjws.testing import FakeIssuer
 
 NOW_S = 1_800_000_000

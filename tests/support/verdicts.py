@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import rapidjws
 from rapidjws.keys import RemoteJWKS
-from rapidjws.policy import GuardRails, Rollout
-from rapidjws.policy.rollout import first_plan
-from rapidjws.policy.state import MemoryState
+from rapidjws.rollout import GuardRails, Rollout
+from rapidjws.rollout.rollout import first_plan
+from rapidjws.rollout.state import MemoryState
 from rapidjws.testing import FakeIssuer
 
 Headers = list[tuple[str, str]]

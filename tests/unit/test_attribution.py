@@ -11,11 +11,11 @@ from plans import A, configured, plan, run, stage
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, forged, good, rollout
 
 import rapidjws
-from rapidjws.policy import GuardRails, MemoryState, Partner, Rollout, Stage, StateFolder
-from rapidjws.policy.attribution import WAYS_OUT, check_attribution
-from rapidjws.policy.readiness import readiness
-from rapidjws.policy.rows import counts_of
-from rapidjws.policy.stages import Plan, canary_position
+from rapidjws.rollout import GuardRails, MemoryState, Partner, Rollout, Stage, StateFolder
+from rapidjws.rollout.attribution import WAYS_OUT, check_attribution
+from rapidjws.rollout.counters import counts_of
+from rapidjws.rollout.plan import Plan, canary_position
+from rapidjws.rollout.report.readiness import readiness
 
 
 def test_S4_a_verified_issuer_attributes_what_is_refused_later() -> None:

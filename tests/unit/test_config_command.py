@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
 from rapidjws.config import schema
-from rapidjws.policy import StateFolder
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import StateFolder
+from rapidjws.rollout.rollout import first_plan
 
 BAD = """\
 [[issuers]]

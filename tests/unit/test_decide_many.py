@@ -9,7 +9,7 @@ from rollouts import NOW_S, OTHER, ask, engine, forged, good, rollout
 
 import rapidjws
 from rapidjws.jwt.decision import AMBIGUOUS, Decision
-from rapidjws.policy import Partner
+from rapidjws.rollout import Partner
 
 
 def summary(decision: Decision) -> tuple[Any, ...]:

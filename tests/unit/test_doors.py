@@ -22,7 +22,7 @@ from rapidjws.gateway import (
 from rapidjws.gateway.answer import TRUSTED, is_ours
 from rapidjws.gateway.place import AMBIGUOUS
 from rapidjws.jwt.decision import Decision
-from rapidjws.policy import Partner
+from rapidjws.rollout import Partner
 
 Headers = list[tuple[str, str]]
 SPOOFED: Headers = [

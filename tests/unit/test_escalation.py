@@ -13,10 +13,10 @@ import rapidjws
 from rapidjws.config.relay import Relay
 from rapidjws.keys import RemoteJWKS
 from rapidjws.keys.fetch import FetchFailed
-from rapidjws.policy import Partner, Rollout
-from rapidjws.policy.escalation import SKEW_TOKENS, Escalation
-from rapidjws.policy.measures import SKEW_BUCKETS, SourceRecord, skew_bucket, skew_names
-from rapidjws.policy.readiness import readiness
+from rapidjws.rollout import Partner, Rollout
+from rapidjws.rollout.escalation import SKEW_TOKENS, Escalation
+from rapidjws.rollout.measures import SKEW_BUCKETS, SourceRecord, skew_bucket, skew_names
+from rapidjws.rollout.report.readiness import readiness
 from rapidjws.testing import FakeClock
 from rapidjws.verify.protocols import Event
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rapidjws.config.relay import both
 from rapidjws.gateway.event_lines import FAULTS, NEWS, EventLines
-from rapidjws.policy.evidence import Evidence
-from rapidjws.policy.rollout import first_plan
-from rapidjws.policy.state import StateFolder
+from rapidjws.rollout.evidence import Evidence
+from rapidjws.rollout.rollout import first_plan
+from rapidjws.rollout.state import StateFolder
 from rapidjws.verify.protocols import Event
 
 ISS = "https://issuer.example"

@@ -14,9 +14,9 @@ import pytest
 from counting import KEY, bad, files, seen, worker
 from processes import PACKAGE, SUPPORT, run_python
 
-from rapidjws.policy.evidence import Evidence
-from rapidjws.policy.evidence_files import ARCHIVE, EvidenceFiles
-from rapidjws.policy.rows import ROWS_KEPT_S
+from rapidjws.rollout.counters import ROWS_KEPT_S
+from rapidjws.rollout.evidence import Evidence
+from rapidjws.rollout.evidence_files import ARCHIVE, EvidenceFiles
 
 
 def test_ended_workers_become_one_archive(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_forked_child_does_not_hold_its_parents_file(tmp_path: Path) -> None:
     """The file of a parent that ended is taken in although its forked child lives on."""
     code = """
 from counting import *
-from rapidjws.policy.evidence_files import EvidenceFiles
+from rapidjws.rollout.evidence_files import EvidenceFiles
 folder = Path(os.environ["FOLDER"])
 one = worker(folder, 1)
 inside, outside = os.pipe()

@@ -50,7 +50,7 @@ def test_S7_nothing_else_writes_files() -> None:
         if path.name not in ("_files.py", "_locks.py")
     }
     assert {name: calls for name, calls in found.items() if calls} == {
-        "policy/revision.py": ["mmap.mmap"],  # of a file that nobody but itself knows
+        "rollout/revision.py": ["mmap.mmap"],  # of a file that nobody but itself knows
         "cli/config.py": ["file.open"],  # a new configuration, refused where a file lies
         "diagnose/contract/schema.py": ["os.fdopen"],  # a descriptor opened for reading
         "gateway/listeners.py": ["fcntl.flock"],  # the lock beside a Unix socket

@@ -29,7 +29,7 @@ if sys.version_info < (3, 11):
 # what an engine needs from its making on, lest a first import be half done when a process forks; `import
 # rapidjws` alone does without
 ENGINE = {"concurrent", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "orjson", "uuid"}
-ROOMS_ABOVE = {"cli", "config", "gateway", "keys", "policy", "signing", "stores", "testing"}
+ROOMS_ABOVE = {"cli", "config", "gateway", "keys", "rollout", "signing", "stores", "testing"}
 DIAGNOSE = {"rapidjws.diagnose", "rapidjws.diagnose.face"}
 
 

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jws", "jwt", "signing"),
     ("keys", "stores"),
     ("observe", "audit"),
-    ("policy",),
+    ("rollout",),
     ("config",),
     ("gateway", "diagnose", "testing"),
     ("cli", "__main__"),

@@ -11,11 +11,11 @@ import pytest
 from rollouts import NOW_S, ask, engine, forged, good, rollout
 
 import rapidjws
-from rapidjws.policy import Partner
-from rapidjws.policy.mailing import MailServer
-from rapidjws.policy.notices import Notice, Templates, notices_for, templates_from
-from rapidjws.policy.partner import checked_address
-from rapidjws.policy.readiness import Readiness, readiness
+from rapidjws.rollout import Partner
+from rapidjws.rollout.partner import checked_address
+from rapidjws.rollout.report.mailing import MailServer
+from rapidjws.rollout.report.notices import Notice, Templates, notices_for, templates_from
+from rapidjws.rollout.report.readiness import Readiness, readiness
 
 DAY_S = 86_400
 

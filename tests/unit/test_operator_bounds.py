@@ -20,8 +20,8 @@ from rapidjws.keys import RotatedHook, last_good
 from rapidjws.keys.fetch import location_host
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
 from rapidjws.keys.settings import Freshness, Transport
-from rapidjws.policy import Partner
-from rapidjws.policy.stages import Stage
+from rapidjws.rollout import Partner
+from rapidjws.rollout.plan import Stage
 
 INVALID = "configuration_invalid"
 SECRET = "s" * 32

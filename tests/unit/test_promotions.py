@@ -11,9 +11,9 @@ from plans import A, configured, plan, run, stage
 from rollouts import ISSUER, NOW_S, ask, engine, forged, good, rollout
 
 import rapidjws
-from rapidjws.policy import GuardRails, MemoryState, Partner, StateFolder
-from rapidjws.policy.evidence import Evidence
-from rapidjws.policy.stages import Plan
+from rapidjws.rollout import GuardRails, MemoryState, Partner, StateFolder
+from rapidjws.rollout.evidence import Evidence
+from rapidjws.rollout.plan import Plan
 
 
 def test_T13_the_guard_rail_counts_anew_in_each_stage() -> None:

@@ -18,12 +18,12 @@ from rollouts import ISSUER, NOW_S, ask, engine, forged, good, rollout
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
-from rapidjws.policy import Partner, Rollout, StateFolder
-from rapidjws.policy.escalation import Escalation
-from rapidjws.policy.plots import days_plot, latency_plot, when
-from rapidjws.policy.readiness import Compared, Readiness, Seen, readiness
-from rapidjws.policy.readiness_html import page
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import Partner, Rollout, StateFolder
+from rapidjws.rollout.escalation import Escalation
+from rapidjws.rollout.report.plots import days_plot, latency_plot, when
+from rapidjws.rollout.report.readiness import Compared, Readiness, Seen, readiness
+from rapidjws.rollout.report.readiness_html import page
+from rapidjws.rollout.rollout import first_plan
 
 HOSTILE = (
     "</td><script>document.title='taken'</script>"

@@ -9,9 +9,9 @@ from rollouts import ISSUER, NOW_S, OTHER, ask, engine, forged, good, rollout
 
 import rapidjws
 from rapidjws.jwt.decision import Decision
-from rapidjws.policy import Partner, Stage
-from rapidjws.policy.routes import is_below, route_of
-from rapidjws.policy.stages import Plan, canary_position
+from rapidjws.rollout import Partner, Stage
+from rapidjws.rollout.plan import Plan, canary_position
+from rapidjws.rollout.routes import is_below, route_of
 
 
 def test_plain_engine_enforces() -> None:

@@ -13,10 +13,10 @@ from processes import run_python
 from rollouts import NOW_S, ask, engine, forged, good, rollout
 
 import rapidjws
-from rapidjws.policy import GuardRails, Partner, Rollout, Stage, StateFolder
-from rapidjws.policy.rollout import first_plan
-from rapidjws.policy.rows import HOURS_KEPT, Request, Row
-from rapidjws.policy.stages import Plan
+from rapidjws.rollout import GuardRails, Partner, Rollout, Stage, StateFolder
+from rapidjws.rollout.counters import HOURS_KEPT, Request, Row
+from rapidjws.rollout.plan import Plan
+from rapidjws.rollout.rollout import first_plan
 
 
 def test_promote_walks_the_phases_and_is_remembered() -> None:
@@ -167,8 +167,8 @@ def test_change_holds_in_the_next_call_of_another_process(tmp_path: Path) -> Non
     assert ask(of, None).outcome == "permit"
     code = """
 import sys
-from rapidjws.policy import *
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import *
+from rapidjws.rollout.rollout import first_plan
 Rollout(state=StateFolder(sys.argv[1], first_plan())).promote(by="cron", to="enforcement", force=True)
 """
     subprocess.run([sys.executable, "-c", code, str(state.path)], check=True)
@@ -194,9 +194,9 @@ def test_forked_worker_counts_anew_and_by_itself_puts_counts_by(tmp_path: Path) 
     """A forked worker's counts are added to its parent's, none of them twice, without anybody flushing."""
     code = """
 from pathlib import Path
-import rapidjws.policy.evidence as evidence
+import rapidjws.rollout.evidence as evidence
 from rollouts import *
-from rapidjws.policy import StateFolder
+from rapidjws.rollout import StateFolder
 evidence.FLUSH_S, evidence.FLUSH_SHARE = -1.0, 0
 folder = Path(os.environ["FOLDER"])
 one = rollout(Partner(name="a"), state=StateFolder(folder, first_plan("detection")))

@@ -16,8 +16,8 @@ from rollouts import ISSUER, NOW_S, OTHER, ask, engine, good, rollout
 import rapidjws
 from rapidjws.config.load import read_file
 from rapidjws.config.sections import key_sources_of, moment_s, partner_from, rollout_from, shadow_from
-from rapidjws.policy import GuardRails, MemoryState, Partner
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import GuardRails, MemoryState, Partner
+from rapidjws.rollout.rollout import first_plan
 
 NEW_YEAR_S = 1_830_297_600
 """2028-01-01T00:00:00Z."""

@@ -18,8 +18,8 @@ import pytest
 from rollouts import ISSUER, NOW_S, OTHER, rollout
 
 import rapidjws
-from rapidjws.policy import MemoryState, Partner, Stage
-from rapidjws.policy.stages import Plan
+from rapidjws.rollout import MemoryState, Partner, Stage
+from rapidjws.rollout.plan import Plan
 from rapidjws.testing import FakeIssuer
 
 STRICTNESS = ("detection", "warning", "allow_list", "enforcement")

@@ -8,9 +8,9 @@ import pytest
 from plans import A, plan, stage
 from rollouts import ask, engine, rollout
 
-from rapidjws.policy import MemoryState, Partner, Stage
-from rapidjws.policy.routes import route_of
-from rapidjws.policy.stages import Plan, canary_position
+from rapidjws.rollout import MemoryState, Partner, Stage
+from rapidjws.rollout.plan import Plan, canary_position
+from rapidjws.rollout.routes import route_of
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from processes import run_python
 from rollouts import NOW_S, ask, engine, rollout
 
 import rapidjws
-from rapidjws.policy import Partner, Rollout, Stage, StateFolder
-from rapidjws.policy.changing import rollback_edit
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import Partner, Rollout, Stage, StateFolder
+from rapidjws.rollout.plan_edits import rollback_edit
+from rapidjws.rollout.rollout import first_plan
 
 DEEP = "[" * 100_000
 GOOD_STAGE = {"partner": "", "route": "", "phase": "warning", "before": "warning"}
@@ -86,7 +86,7 @@ def test_torn_history_line_costs_nothing(tmp_path: Path) -> None:
 
 def test_removed_and_remade_folder_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker whose folder was removed goes on, and heeds the one that takes its place."""
-    monkeypatch.setattr("rapidjws.policy.state.LOOK_S", -1.0)
+    monkeypatch.setattr("rapidjws.rollout.state.LOOK_S", -1.0)
     folder = tmp_path / "state"
     state = StateFolder(folder, first_plan("enforcement"))
     shutil.rmtree(folder)
@@ -100,8 +100,8 @@ def test_removed_and_remade_folder_is_found_again(tmp_path: Path, monkeypatch: p
 PROMOTE = """
 from pathlib import Path
 from rapidjws.errors import ConfigurationError
-from rapidjws.policy import Rollout, StateFolder
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import Rollout, StateFolder
+from rapidjws.rollout.rollout import first_plan
 folder, number = Path(os.environ["STATE"]), os.environ["NUMBER"]
 one = Rollout(state=StateFolder(folder, first_plan()))
 (folder / f"ready-{number}").touch()
@@ -170,7 +170,7 @@ def test_two_workers_roll_one_partner_back_once() -> None:
 
 
 CANARY = """
-from rapidjws.policy.stages import Stage
+from rapidjws.rollout.plan import Stage
 stage = Stage(phase="enforcement", before="warning", canary_percent=30)
 print("".join(str(int(stage.phase_for(f"p{n}") == "enforcement")) for n in range(200)))
 """
@@ -228,7 +228,7 @@ def test_rollback_of_a_route_reaches_partners_with_stages_of_their_own() -> None
 
 def test_a_plan_that_nobody_could_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A promotion that makes the plan too large is refused; what holds goes on, and can be changed."""
-    monkeypatch.setattr("rapidjws.policy.state.STATE_MAX_BYTES", 1000)
+    monkeypatch.setattr("rapidjws.rollout.state.STATE_MAX_BYTES", 1000)
     partners = [Partner(name=f"p{number}") for number in range(9)]
     policy = rollout(*partners, state=StateFolder(tmp_path, first_plan("detection")))
     made = 0

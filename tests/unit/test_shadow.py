@@ -18,9 +18,9 @@ from processes import run_python
 from rollouts import NOW_S, good, rollout
 
 import rapidjws
-from rapidjws.policy import Partner, Shadow
-from rapidjws.policy.shadow import TOKEN_MAX_BYTES, WAITING_MAX, _Call
-from rapidjws.policy.shadow_causes import outcome_of, verdict_of
+from rapidjws.rollout import Partner, Shadow
+from rapidjws.rollout.shadow import TOKEN_MAX_BYTES, WAITING_MAX, _Call
+from rapidjws.rollout.shadow_causes import outcome_of, verdict_of
 from rapidjws.testing import FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256")
@@ -232,7 +232,7 @@ def test_hanging_async_incumbent(stubborn: bool) -> None:
 
 def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that nothing comes to ends, and the next token has one again."""
-    monkeypatch.setattr("rapidjws.policy.shadow.IDLE_S", 0.01)
+    monkeypatch.setattr("rapidjws.rollout.shadow.IDLE_S", 0.01)
     told: list[str] = []
     shadow = Shadow(lambda token: True, timeout_s=BOUND_S)
     for number in range(1, 4):
@@ -314,7 +314,7 @@ def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_forked_worker_compares_anew() -> None:
     """A forked worker, whose parent's threads did not come along, compares on threads of its own."""
     code = """
-from rapidjws.policy import Shadow
+from rapidjws.rollout import Shadow
 told = []
 shadow = Shadow(lambda token: True, timeout_s=60)
 shadow.offer("a.b.c", "ok", told.append)

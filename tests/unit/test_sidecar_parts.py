@@ -14,7 +14,7 @@ from rapidjws import ConfigurationError
 from rapidjws.gateway.answer import answer_for, trusted_headers, warning_headers
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jwt.decision import Decision
-from rapidjws.policy import Partner
+from rapidjws.rollout import Partner
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 SECRET = "s" * 32

@@ -17,11 +17,11 @@ from processes import run_python
 from rollouts import NOW_S, rollout
 
 import rapidjws
-from rapidjws.policy import Partner, Rollout, StateFolder
-from rapidjws.policy.changing import rollback_edit
-from rapidjws.policy.revision import COUNTER_BYTES, SharedCounter
-from rapidjws.policy.rollout import first_plan
-from rapidjws.policy.state import PlanEdit
+from rapidjws.rollout import Partner, Rollout, StateFolder
+from rapidjws.rollout.plan_edits import rollback_edit
+from rapidjws.rollout.revision import COUNTER_BYTES, SharedCounter
+from rapidjws.rollout.rollout import first_plan
+from rapidjws.rollout.state import PlanEdit
 
 FAULTS = ["kill", "kill after", "short", "ENOSPC", "EIO", "EINTR"]
 
@@ -29,7 +29,7 @@ FAULTS = ["kill", "kill after", "short", "ENOSPC", "EIO", "EINTR"]
 @pytest.fixture(autouse=True)
 def _look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have workers look at the folder in each call, as they do a few times a second."""
-    monkeypatch.setattr("rapidjws.policy.state.LOOK_S", -1.0)
+    monkeypatch.setattr("rapidjws.rollout.state.LOOK_S", -1.0)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # counted all the same, and quick
 
 
@@ -203,8 +203,8 @@ def test_A8_no_file_of_the_folder_can_kill_a_worker(tmp_path: Path, way: str) ->
         """
         import shutil
         from pathlib import Path
-        from rapidjws.policy import StateFolder, state
-        from rapidjws.policy.rollout import first_plan
+        from rapidjws.rollout import StateFolder, state
+        from rapidjws.rollout.rollout import first_plan
         sys.path.append(os.environ["TESTS"])
         from test_state_faults import RESTORE, rollback
         state.LOOK_S = -1.0
@@ -355,9 +355,9 @@ def _refuse(*words: Any, **named: Any) -> Any:
 
 WRITERS = """
 from pathlib import Path
-from rapidjws.policy import StateFolder
-from rapidjws.policy.changing import freeze_edit
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import StateFolder
+from rapidjws.rollout.plan_edits import freeze_edit
+from rapidjws.rollout.rollout import first_plan
 state = StateFolder(Path(os.environ["STATE"]), first_plan())
 for number in range(20):
     frozen = number % 2 == 0
@@ -383,8 +383,8 @@ def test_S20_a_fork_beside_a_change_leaves_the_child_able_to_decide(tmp_path: Pa
     out = run_python(
         """
         from pathlib import Path
-        from rapidjws.policy import StateFolder
-        from rapidjws.policy.rollout import first_plan
+        from rapidjws.rollout import StateFolder
+        from rapidjws.rollout.rollout import first_plan
         state = StateFolder(Path(os.environ["STATE"]), first_plan("warning"))
         state._lock.acquire()
         child = os.fork()

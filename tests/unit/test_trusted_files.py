@@ -18,8 +18,8 @@ import rapidjws
 from rapidjws import _files, _locks
 from rapidjws.config.load import read_file
 from rapidjws.keys import FileJWKS, KeptVerifier, RemoteJWKS, last_good
-from rapidjws.policy import StateFolder
-from rapidjws.policy.rollout import first_plan
+from rapidjws.rollout import StateFolder
+from rapidjws.rollout.rollout import first_plan
 from rapidjws.testing import FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256")

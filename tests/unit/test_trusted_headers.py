@@ -17,7 +17,7 @@ from rapidjws.gateway.replies import Replies
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jose.scopes import is_scope_token, scopes_objection, scopes_of
 from rapidjws.jwt.decision import Decision
-from rapidjws.policy import Partner
+from rapidjws.rollout import Partner
 
 
 def headers_of(decision: Decision) -> list[dict[str, str]]:

@@ -16,9 +16,9 @@ from faulty_system import Killed, calls_of, faulty
 
 import rapidjws
 from rapidjws.keys import last_good
-from rapidjws.policy.evidence_files import ARCHIVE, EvidenceFiles
-from rapidjws.policy.mailing import SentLog, send
-from rapidjws.policy.notices import Notice
+from rapidjws.rollout.evidence_files import ARCHIVE, EvidenceFiles
+from rapidjws.rollout.report.mailing import SentLog, send
+from rapidjws.rollout.report.notices import Notice
 
 FAULTS = ["kill", "kill after", "short", "ENOSPC", "EIO", "EINTR"]
 NOTICE = Notice(

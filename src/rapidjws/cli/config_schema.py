@@ -14,9 +14,9 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
-from rapidjws.policy.guardrails import GuardRails
-from rapidjws.policy.mailing import MailServer
-from rapidjws.policy.shadow import Shadow
+from rapidjws.rollout.guardrails import GuardRails
+from rapidjws.rollout.report.mailing import MailServer
+from rapidjws.rollout.shadow import Shadow
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore

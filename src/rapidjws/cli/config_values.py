@@ -19,8 +19,8 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
-from rapidjws.policy.notices import templates_from
-from rapidjws.policy.shadow import Shadow
+from rapidjws.rollout.report.notices import templates_from
+from rapidjws.rollout.shadow import Shadow
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore

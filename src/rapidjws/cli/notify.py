@@ -17,9 +17,9 @@ from rapidjws.cli.rollout_show import show_notice
 from rapidjws.config.load import read_file
 from rapidjws.config.named_files import reason_of
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.policy.mailing import MailServer, Sending, SentLog, SentStates, as_dict, send
-from rapidjws.policy.notices import Notice, notices_for, templates_from
-from rapidjws.policy.readiness import readiness
+from rapidjws.rollout.report.mailing import MailServer, Sending, SentLog, SentStates, as_dict, send
+from rapidjws.rollout.report.notices import Notice, notices_for, templates_from
+from rapidjws.rollout.report.readiness import readiness
 
 PASSWORD_MAX_BYTES = 4096
 _GOOD = ("sent", "known")

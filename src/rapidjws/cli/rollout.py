@@ -21,12 +21,12 @@ from rapidjws.cli.rollout_show import show_report
 from rapidjws.config.load import read_file
 from rapidjws.config.sections import key_sources_of, moment_s, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.policy.plots import when
-from rapidjws.policy.readiness import readiness, uncertain_lines
-from rapidjws.policy.readiness_html import page
-from rapidjws.policy.rollout import Rollout
-from rapidjws.policy.stages import canary_position, checked_phase
-from rapidjws.policy.state import plan_members
+from rapidjws.rollout.plan import canary_position, checked_phase
+from rapidjws.rollout.report.plots import when
+from rapidjws.rollout.report.readiness import readiness, uncertain_lines
+from rapidjws.rollout.report.readiness_html import page
+from rapidjws.rollout.rollout import Rollout
+from rapidjws.rollout.state import plan_members
 
 rollout = typer.Typer(help="Look at a rollout, and change it while it runs.", no_args_is_help=True)
 

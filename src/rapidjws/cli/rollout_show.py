@@ -9,13 +9,13 @@ from rich.table import Table
 
 from rapidjws import escaping
 from rapidjws.cli.output import add_row
-from rapidjws.policy.plots import when
+from rapidjws.rollout.report.plots import when
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.policy.notices import Notice
-    from rapidjws.policy.readiness import Readiness
+    from rapidjws.rollout.report.notices import Notice
+    from rapidjws.rollout.report.readiness import Readiness
 
 
 _FAILS = ("partner", "code", "count", "first seen", "last seen")

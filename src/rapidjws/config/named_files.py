@@ -13,7 +13,7 @@ from rapidjws import _files
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
-from rapidjws.policy.state import _BROKEN, _COPY, PLAN_FILE, read_plan
+from rapidjws.rollout.state import _BROKEN, _COPY, PLAN_FILE, read_plan
 from rapidjws.stores import RevocationFile
 
 if TYPE_CHECKING:

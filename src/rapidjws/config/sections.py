@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
-from rapidjws.policy.guardrails import GuardRails
-from rapidjws.policy.partner import Partner, checked_when_s
-from rapidjws.policy.rollout import Rollout, first_plan
-from rapidjws.policy.shadow import Shadow
-from rapidjws.policy.stages import PHASES, checked_phase
-from rapidjws.policy.state import PLAN_FILE, MemoryState, PlanState, StateFolder, read_plan
+from rapidjws.rollout.guardrails import GuardRails
+from rapidjws.rollout.partner import Partner, checked_when_s
+from rapidjws.rollout.plan import PHASES, checked_phase
+from rapidjws.rollout.rollout import Rollout, first_plan
+from rapidjws.rollout.shadow import Shadow
+from rapidjws.rollout.state import PLAN_FILE, MemoryState, PlanState, StateFolder, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,8 +22,8 @@ from rapidjws.config.effective import without_secrets
 from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError
 from rapidjws.gateway.connection import Connection, Listening, head_of
 from rapidjws.gateway.key_status import key_rows
-from rapidjws.policy.stages import checked_phase
-from rapidjws.policy.state import MemoryState, plan_members
+from rapidjws.rollout.plan import checked_phase
+from rapidjws.rollout.state import MemoryState, plan_members
 from rapidjws.verify.revocations import Revocation
 from rapidjws.verify.worker_pool import call_on_thread
 

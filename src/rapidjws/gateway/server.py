@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rapidjws.gateway.settings import ServerSettings
     from rapidjws.jwt.engine import Engine
     from rapidjws.keys.hook import Invalidated
-    from rapidjws.policy.rollout import Rollout
+    from rapidjws.rollout.rollout import Rollout
 
     Load = Callable[[], "Served"]
 

@@ -18,7 +18,7 @@ from rapidjws.gateway.metrics import Metrics
 from rapidjws.gateway.protocol import Public, SidecarProtocol
 from rapidjws.gateway.startup import wait_for_keys
 from rapidjws.gateway.worker_processes import LINE_MAX_BYTES
-from rapidjws.policy.revision import release_counters
+from rapidjws.rollout.revision import release_counters
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 A request can be let through although nothing was verified, while verification is introduced. Trust stays
 in the type: only a decision with the code ``"ok"`` holds a :class:`VerifiedJWS`. What this never does: decide
-on phases and partners, which is the part of the policy that is handed in (see ``rapidjws.policy``).
+on phases and partners, which is the part of the policy that is handed in (see ``rapidjws.rollout``).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Decision:
 
 
 class DecisionPolicy(Protocol):
-    """Turn what a verification found into a decision; see ``rapidjws.policy.Rollout``."""
+    """Turn what a verification found into a decision; see ``rapidjws.rollout.Rollout``."""
 
     @property
     def longest_retry_s(self) -> int:

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import ENFORCEMENT
-from rapidjws.policy.partner import checked_when_s
-from rapidjws.policy.routes import is_below, route_of
+from rapidjws.rollout.partner import checked_when_s
+from rapidjws.rollout.routes import is_below, route_of
 
 Phase = Literal["detection", "warning", "allow_list", "enforcement"]
 PHASES: Final[tuple[Phase, ...]] = ("detection", "warning", "allow_list", ENFORCEMENT)

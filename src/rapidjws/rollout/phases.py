@@ -11,8 +11,8 @@ from rapidjws.jwt.decision import OK, Decision
 
 if TYPE_CHECKING:
     from rapidjws.errors import RapidJWSError
-    from rapidjws.policy.partner import Partner
-    from rapidjws.policy.stages import Phase, Stage
+    from rapidjws.rollout.partner import Partner
+    from rapidjws.rollout.plan import Phase, Stage
     from rapidjws.verify.result import VerifiedJWS
 
 

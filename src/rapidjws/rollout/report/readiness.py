@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.jwt.decision import ENFORCEMENT, OK
-from rapidjws.policy.escalation import DAY_S, Escalation, escalations
-from rapidjws.policy.rows import HOUR_S, Row, Tally
-from rapidjws.policy.stages import EVERYWHERE
+from rapidjws.rollout.counters import HOUR_S, Row, Tally
+from rapidjws.rollout.escalation import DAY_S, Escalation, escalations
+from rapidjws.rollout.plan import EVERYWHERE
 
 if TYPE_CHECKING:
-    from rapidjws.policy.partner import Partner
-    from rapidjws.policy.rollout import Rollout
-    from rapidjws.policy.stages import Phase
+    from rapidjws.rollout.partner import Partner
+    from rapidjws.rollout.plan import Phase
+    from rapidjws.rollout.rollout import Rollout
 
 UNKNOWN: Final = "(unknown callers)"
 

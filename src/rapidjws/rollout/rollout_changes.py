@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.policy.attribution import Unattributed, check_attribution
-from rapidjws.policy.changing import (
+from rapidjws.rollout.attribution import Unattributed, check_attribution
+from rapidjws.rollout.guardrails import DAY_S, GuardRails, Objection, held_error
+from rapidjws.rollout.plan import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
+from rapidjws.rollout.plan_edits import (
     LeftBehind,
     Promotion,
     freeze_edit,
@@ -15,17 +17,15 @@ from rapidjws.policy.changing import (
     rollback_edit,
     stage_of,
 )
-from rapidjws.policy.guardrails import DAY_S, GuardRails, Objection, held_error
-from rapidjws.policy.routes import route_of
-from rapidjws.policy.stages import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
+from rapidjws.rollout.routes import route_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rapidjws.policy.evidence import Evidence
-    from rapidjws.policy.partner import Partner
-    from rapidjws.policy.rows import Row, RowKey
-    from rapidjws.policy.state import Change, PlanState
+    from rapidjws.rollout.counters import Row, RowKey
+    from rapidjws.rollout.evidence import Evidence
+    from rapidjws.rollout.partner import Partner
+    from rapidjws.rollout.state import Change, PlanState
 
 
 class RolloutChanges:

@@ -17,7 +17,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.numeric_date import SECOND_NS
 from rapidjws.jwt.decision import Decision, Settled, one_of
-from rapidjws.policy.attribution import (
+from rapidjws.rollout.attribution import (
     UNATTRIBUTED,
     Attribution,
     Unattributed,
@@ -25,16 +25,16 @@ from rapidjws.policy.attribution import (
     names_in,
     owners_of,
 )
-from rapidjws.policy.clues import request_of
-from rapidjws.policy.evidence import Evidence
-from rapidjws.policy.guardrails import GuardRails
-from rapidjws.policy.partner import Partner
-from rapidjws.policy.phases import Whose, bad_decision, good_decision
-from rapidjws.policy.rollout_changes import RolloutChanges
-from rapidjws.policy.rows import RowKey, Tally
-from rapidjws.policy.stage_choice import Chosen, StageChoice
-from rapidjws.policy.stages import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
-from rapidjws.policy.state import MemoryState, PlanState, StateFolder
+from rapidjws.rollout.counters import RowKey, Tally
+from rapidjws.rollout.evidence import Evidence
+from rapidjws.rollout.guardrails import GuardRails
+from rapidjws.rollout.partner import Partner
+from rapidjws.rollout.phases import Whose, bad_decision, good_decision
+from rapidjws.rollout.plan import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
+from rapidjws.rollout.request_metrics import request_of
+from rapidjws.rollout.rollout_changes import RolloutChanges
+from rapidjws.rollout.stage_choice import Chosen, StageChoice
+from rapidjws.rollout.state import MemoryState, PlanState, StateFolder
 from rapidjws.verify.result import VerifiedJWS
 from rapidjws.verify.worker_pool import Task, submit
 
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from rapidjws.jwt.decision import NamedIssuers, Names
-    from rapidjws.policy.evidence import Counter
-    from rapidjws.policy.shadow import Shadow
+    from rapidjws.rollout.evidence import Counter
+    from rapidjws.rollout.shadow import Shadow
     from rapidjws.verify.protocols import Event
     from rapidjws.verify.snapshot import Token
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from rapidjws.policy.measures import (
+from rapidjws.rollout.measures import (
     NAMES_KEPT,
     SKEW_BUCKETS,
     Names,

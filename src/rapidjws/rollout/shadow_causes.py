@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import CODES
 from rapidjws.jwt.decision import OK
-from rapidjws.policy.measures import safe_name
+from rapidjws.rollout.measures import safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import error_for
-from rapidjws.policy.routes import is_below
-from rapidjws.policy.stages import (
+from rapidjws.rollout.plan import (
     EVERYONE,
     EVERYWHERE,
     PHASES,
@@ -19,7 +18,8 @@ from rapidjws.policy.stages import (
     checked_phase,
     neighbour,
 )
-from rapidjws.policy.state import Change, PlanEdit
+from rapidjws.rollout.routes import is_below
+from rapidjws.rollout.state import Change, PlanEdit
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -15,7 +15,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files, _locks
-from rapidjws.policy.rows import ROWS_KEPT_S, Counts, counts_of
+from rapidjws.rollout.counters import ROWS_KEPT_S, Counts, counts_of
 
 if TYPE_CHECKING:
     from pathlib import Path

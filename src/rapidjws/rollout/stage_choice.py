@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.policy.routes import route_of
-from rapidjws.policy.stages import EVERYWHERE, PHASES, Phase, Plan, Stage, StageKey, folded
+from rapidjws.rollout.plan import EVERYWHERE, PHASES, Phase, Plan, Stage, StageKey, folded
+from rapidjws.rollout.routes import route_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapidjws.jwt.decision import Names
-    from rapidjws.policy.attribution import Attribution, Unattributed
-    from rapidjws.policy.partner import Partner
+    from rapidjws.rollout.attribution import Attribution, Unattributed
+    from rapidjws.rollout.partner import Partner
 
 _RANKS: Final = {phase: 2 * number for number, phase in enumerate(PHASES)}
 

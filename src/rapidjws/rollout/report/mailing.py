@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rapidjws import _files, _locks
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.policy.partner import checked_address
+from rapidjws.rollout.partner import checked_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rapidjws.policy.notices import Notice
+    from rapidjws.rollout.report.notices import Notice
 
 Outcome = Literal["sent", "refused", "failed", "uncertain", "known"]
 

@@ -17,13 +17,13 @@ from rapidjws import _files
 from rapidjws.errors import CODES, error_for
 from rapidjws.escaping import html as as_html
 from rapidjws.escaping import printable
-from rapidjws.policy.partner import checked_address
-from rapidjws.policy.plots import when
+from rapidjws.rollout.partner import checked_address
+from rapidjws.rollout.report.plots import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rapidjws.policy.readiness import PartnerReadiness, Readiness
+    from rapidjws.rollout.report.readiness import PartnerReadiness, Readiness
 
 TEMPLATE_MAX_BYTES: Final = 64 * 1024
 FAILURES_SHOWN: Final = 12

@@ -16,7 +16,7 @@ from rapidjws.errors import RapidJWSError, error_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.policy.rows import Tally
+    from rapidjws.rollout.counters import Tally
 
 
 DAY_S: Final = 86_400

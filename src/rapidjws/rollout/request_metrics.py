@@ -12,8 +12,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.jwt.decision import OK, Decision, Settled
-from rapidjws.policy.measures import safe_name
-from rapidjws.policy.rows import Request
+from rapidjws.rollout.counters import Request
+from rapidjws.rollout.measures import safe_name
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:

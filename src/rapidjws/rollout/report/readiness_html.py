@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.escaping import html
-from rapidjws.policy.plots import days_plot, latency_plot, when
+from rapidjws.rollout.report.plots import days_plot, latency_plot, when
 
 if TYPE_CHECKING:
-    from rapidjws.policy.escalation import Escalation
-    from rapidjws.policy.readiness import Compared, PartnerReadiness, Readiness, Seen
+    from rapidjws.rollout.escalation import Escalation
+    from rapidjws.rollout.report.readiness import Compared, PartnerReadiness, Readiness, Seen
 
 _STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;

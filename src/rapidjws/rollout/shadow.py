@@ -20,12 +20,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
-from rapidjws.policy.shadow_causes import Verdict, outcome_of, verdict_of
+from rapidjws.rollout.shadow_causes import Verdict, outcome_of, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from rapidjws.policy.shadow_causes import Causes
+    from rapidjws.rollout.shadow_causes import Causes
     from rapidjws.verify.snapshot import Token
 
     Incumbent = Callable[[str], object] | Callable[[str], Awaitable[object]]

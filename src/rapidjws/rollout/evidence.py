@@ -17,9 +17,9 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
-from rapidjws.policy.evidence_files import EvidenceFiles
-from rapidjws.policy.measures import SourceRecord, count_name, safe_name
-from rapidjws.policy.rows import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of, row_members
+from rapidjws.rollout.counters import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of, row_members
+from rapidjws.rollout.evidence_files import EvidenceFiles
+from rapidjws.rollout.measures import SourceRecord, count_name, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence

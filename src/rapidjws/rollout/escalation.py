@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from rapidjws.policy.measures import SKEW_EDGES_S, skew_names
-from rapidjws.policy.rows import Row
+from rapidjws.rollout.counters import Row
+from rapidjws.rollout.measures import SKEW_EDGES_S, skew_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rapidjws.policy.partner import Partner
-    from rapidjws.policy.rollout import Rollout
-    from rapidjws.policy.rows import Counts
+    from rapidjws.rollout.counters import Counts
+    from rapidjws.rollout.partner import Partner
+    from rapidjws.rollout.rollout import Rollout
 
 Rule = Literal["jwks_down", "unknown_kids", "clock_skew", "algorithm_not_agreed"]
 

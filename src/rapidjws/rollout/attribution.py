@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from rapidjws.errors import error_for
-from rapidjws.policy.routes import is_below
-from rapidjws.policy.stages import EVERYONE, EVERYWHERE, PHASES, Plan, canary_position
+from rapidjws.rollout.plan import EVERYONE, EVERYWHERE, PHASES, Plan, canary_position
+from rapidjws.rollout.routes import is_below
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from rapidjws.jwt.decision import Names, Settled
-    from rapidjws.policy.partner import Partner
+    from rapidjws.rollout.partner import Partner
     from rapidjws.verify.snapshot import Token
 
 Unattributed = Literal["default", "strictest"]

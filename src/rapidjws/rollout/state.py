@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from rapidjws import _files, _locks
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.policy.revision import SharedCounter
-from rapidjws.policy.stages import Plan, Stage
+from rapidjws.rollout.plan import Plan, Stage
+from rapidjws.rollout.revision import SharedCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

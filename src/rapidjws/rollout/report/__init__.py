@@ -1,0 +1,1 @@
+"""What a rollout tells people: readiness of partners, plots, notices and mail."""
