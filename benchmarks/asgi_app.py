@@ -30,7 +30,7 @@ async def _theirs(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 def _with_rapidjws() -> Any:
     from rapidjws import Engine, Issuer, JWKSet
-    from rapidjws.gateway import JWSMiddleware
+    from rapidjws.middleware import JWSMiddleware
 
     keys = JWKSet.from_json(JWKS)
     return JWSMiddleware(

@@ -35,7 +35,7 @@ print(took_ms)
 """
 
 OURS = """
-from rapidjws.gateway import verify_webhook
+from rapidjws.middleware import verify_webhook
 from rapidjws.keys import KeptVerifier
 verifier = KeptVerifier({url!r}, kept={kept!r}, algorithms=["ES256"], crit=["b64"])
 decision = verify_webhook(verifier, body={body!r}, headers={{"X-JWS-Signature": {signature!r}}})

@@ -10,8 +10,8 @@ from fastapi import FastAPI, Security
 from pydantic import BaseModel
 
 from rapidjws import Engine, Issuer
-from rapidjws.gateway.fastapi import JWSSecurity
 from rapidjws.keys import FileJWKS
+from rapidjws.middleware.fastapi import JWSSecurity
 
 
 class Caller(BaseModel):

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from rapidjws import JWKSet, Verifier
-from rapidjws.gateway import verify_webhook
+from rapidjws.middleware import verify_webhook
 
 SENDER = Verifier(JWKSet.from_json(Path(sys.argv[2]).read_bytes()), algorithms=["ES256"], crit=["b64"])
 BODY_MAX_BYTES = 1 << 20

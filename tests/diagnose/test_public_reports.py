@@ -78,7 +78,7 @@ def test_05_header_limit() -> None:
 
 def test_11_webhook_body_as_text() -> None:
     """A caller's slip raises TypeError with the fix, never a 503 for the sender."""
-    from rapidjws.gateway.webhook import verify_webhook
+    from rapidjws.middleware.webhook import verify_webhook
 
     given = CASES["11-webhook-body-as-text"]["input"]
     verifier = Verifier(JWKSet.from_json(given["jwks"]), algorithms=given["alg"])
@@ -200,7 +200,7 @@ def test_26_fetch_status(status: int) -> None:
 
 def test_27_subject_not_ascii() -> None:
     """A subject that is no ASCII arrives encoded, or its absence is told."""
-    from rapidjws.gateway.answer import trusted_headers
+    from rapidjws.middleware.response import trusted_headers
 
     key = make_key("ES256", kid="k1")
     claims = {**CASES["27-sidecar-subject-not-ascii"]["input"]["token_claims"], "exp": 4_000_000_000}

@@ -192,7 +192,7 @@ class Lives:
 
 def test_S2_a_body_with_a_rollout_of_its_own_counts() -> None:
     """A signed body may be decided on by another rollout than the engine's: its leeways count as well."""
-    from rapidjws.gateway.body import SignedBody
+    from rapidjws.middleware.signed_body import SignedBody
 
     store: Any = Lives()
     of = engine(store, rollout(600))

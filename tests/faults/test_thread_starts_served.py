@@ -20,9 +20,9 @@ from thread_faults import NO_THREAD, failing_starts
 import rapidjws
 from rapidjws.diagnose.contract import checklist, kit
 from rapidjws.diagnose.contract.samples import Maker
-from rapidjws.gateway import SignedBody
-from rapidjws.gateway.door import Asked, Door
 from rapidjws.gateway.protocol import METRICS_PATH, SLOW
+from rapidjws.middleware import SignedBody
+from rapidjws.middleware.authenticator import Asked, Door
 from rapidjws.testing import make_key
 
 LIMIT_S = 60.0

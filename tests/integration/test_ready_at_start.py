@@ -19,8 +19,8 @@ from gates import COMMAND, bearer, free_port, get, write_config
 
 from rapidjws import Engine
 from rapidjws import Issuer as IssuerOf
-from rapidjws.gateway import JWSMiddleware
 from rapidjws.keys import RemoteJWKS, Transport
+from rapidjws.middleware import JWSMiddleware
 from rapidjws.testing import Fault, Issuer
 
 pytest.importorskip("trustme", reason="trustme is not installed")
@@ -202,7 +202,7 @@ def test_N4_asgi_startup_ends_once_the_keys_are_there() -> None:
 
 def test_N4_asgi_startup_waits_within_its_bound(caplog: pytest.LogCaptureFixture) -> None:
     """Past the bound the application starts all the same, and a warning names the issuer."""
-    with Issuer(ISS, "ES256") as issuer, caplog.at_level(logging.WARNING, "rapidjws.gateway"):
+    with Issuer(ISS, "ES256") as issuer, caplog.at_level(logging.WARNING, "rapidjws.middleware"):
         issuer.always(Fault(silent=True))
         engine = engine_of(issuer)
         assert lifespan(JWSMiddleware(app_that(), engine=engine, ready_timeout_s=BOUND_S)) == COMPLETE
@@ -263,7 +263,7 @@ def test_N4_aiohttp_starts_once_the_keys_are_there(bound_s: float, caplog: pytes
     web = pytest.importorskip("aiohttp.web", reason="aiohttp is not installed: pip install --group doors")
     from served import aiohttp, ask
 
-    from rapidjws.gateway.aiohttp import setup
+    from rapidjws.middleware.aiohttp import setup
 
     late = bound_s == WAIT_S
 

@@ -7,7 +7,7 @@ from typing import Any
 import frameworks
 from frameworks import told
 
-from rapidjws.gateway import JWSMiddleware
+from rapidjws.middleware import JWSMiddleware
 
 
 def django_wsgi() -> Any:
@@ -86,7 +86,7 @@ def aiohttp_app(body: Any) -> Any:
     """Return aiohttp behind its middleware."""
     from aiohttp import web
 
-    from rapidjws.gateway.aiohttp import DECISION, setup
+    from rapidjws.middleware.aiohttp import DECISION, setup
 
     async def who(request: web.Request) -> web.StreamResponse:
         return web.json_response(told(request.get(DECISION), request.headers.items(), await request.read()))
@@ -105,7 +105,7 @@ def fastapi_app(body: Any) -> Any:
     """Return FastAPI with the dependency, of all routes."""
     from fastapi import Depends, FastAPI, Request
 
-    from rapidjws.gateway.fastapi import JWSSecurity
+    from rapidjws.middleware.fastapi import JWSSecurity
 
     async def who(request: Any) -> Any:
         return told(request.scope.get("rapidjws"), request.headers.items(), await request.body())

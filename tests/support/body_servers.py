@@ -27,7 +27,7 @@ from body_apps import (
     starlette,
 )
 
-from rapidjws.gateway import JWSMiddleware, WSGIMiddleware
+from rapidjws.middleware import JWSMiddleware, WSGIMiddleware
 
 READY_S = served.READY_S
 
@@ -267,7 +267,7 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool, Callable[[Any], Any]]] = {
 def serve_for_gunicorn() -> Any:
     """Return Django behind the middleware, by the key in the environment (gunicorn's factory)."""
     import rapidjws
-    from rapidjws.gateway import SignedBody
+    from rapidjws.middleware import SignedBody
 
     key = rapidjws.JWK.from_json(os.environ["BODY_KEY"])
     body = SignedBody(verifier=rapidjws.Verifier(key, algorithms=["ES256"]), max_bytes=4096)

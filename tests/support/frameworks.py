@@ -11,7 +11,7 @@ from typing import Any
 
 import served
 
-from rapidjws.gateway import JWSMiddleware, WSGIMiddleware
+from rapidjws.middleware import JWSMiddleware, WSGIMiddleware
 
 EXEMPT = frozenset({"/health"})
 
@@ -91,7 +91,7 @@ def fastapi_dependency(**settings: Any) -> Iterator[int]:
     """Serve FastAPI with the dependency, of each route."""
     from fastapi import Depends, FastAPI
 
-    from rapidjws.gateway.fastapi import JWSSecurity
+    from rapidjws.middleware.fastapi import JWSSecurity
 
     app = FastAPI()
     kind: Any = settings.pop("claims", dict[str, Any])
@@ -229,7 +229,7 @@ def aiohttp(**settings: Any) -> Iterator[int]:
     """Serve aiohttp behind its middleware."""
     from aiohttp import web
 
-    from rapidjws.gateway.aiohttp import DECISION, setup
+    from rapidjws.middleware.aiohttp import DECISION, setup
 
     async def who(request: web.Request) -> web.StreamResponse:
         return web.json_response(told(request.get(DECISION), request.headers.items(), await request.read()))

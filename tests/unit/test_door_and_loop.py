@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import rapidjws
-from rapidjws.gateway import Door
-from rapidjws.gateway.door import Asked
+from rapidjws.middleware import Door
+from rapidjws.middleware.authenticator import Asked
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.testing import FakeIssuer
 

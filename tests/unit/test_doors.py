@@ -11,17 +11,10 @@ import pytest
 from rollouts import ISSUER, NOW_S, engine, forged, good, rollout
 
 import rapidjws
-from rapidjws.gateway import (
-    Door,
-    JWSMiddleware,
-    TokenPlace,
-    WSGIMiddleware,
-    answer_for,
-    trusted_headers,
-)
-from rapidjws.gateway.answer import TRUSTED, is_ours
-from rapidjws.gateway.place import AMBIGUOUS
 from rapidjws.jwt.decision import Decision
+from rapidjws.middleware import Door, JWSMiddleware, TokenPlace, WSGIMiddleware, answer_for, trusted_headers
+from rapidjws.middleware.response import TRUSTED, is_ours
+from rapidjws.middleware.token_location import AMBIGUOUS
 from rapidjws.rollout import Partner
 
 Headers = list[tuple[str, str]]

@@ -29,7 +29,7 @@ if sys.version_info < (3, 11):
 # what an engine needs from its making on, lest a first import be half done when a process forks; `import
 # rapidjws` alone does without
 ENGINE = {"concurrent", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "orjson", "uuid"}
-ROOMS_ABOVE = {"cli", "config", "gateway", "keys", "rollout", "signing", "stores", "testing"}
+ROOMS_ABOVE = {"cli", "config", "keys", "middleware", "rollout", "signing", "stores", "testing"}
 DIAGNOSE = {"rapidjws.diagnose", "rapidjws.diagnose.face"}
 
 
@@ -67,9 +67,9 @@ def test_an_engine_loads_nothing_heavy() -> None:
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
 
 
-def test_the_doors_load_no_framework() -> None:
-    """`rapidjws.gateway` is there without any framework: each door that needs one is a module of its own."""
-    assert tops(loaded_by("from rapidjws.gateway import *")) & EXTRAS == set()
+def test_the_middleware_loads_no_framework() -> None:
+    """`rapidjws.middleware` is there without any framework: each framework has a module of its own."""
+    assert tops(loaded_by("from rapidjws.middleware import *")) & EXTRAS == set()
 
 
 def test_star_import_and_dir_show_every_name() -> None:

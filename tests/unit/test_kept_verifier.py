@@ -13,8 +13,8 @@ import pytest
 from processes import run_python
 
 import rapidjws
-from rapidjws.gateway import verify_webhook
 from rapidjws.keys import KeptVerifier, RemoteJWKS, Transport, last_good
+from rapidjws.middleware import verify_webhook
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import Fault, Issuer, make_key
 from rapidjws.testing.clock import FakeClock
@@ -212,7 +212,7 @@ def test_verdict_from_a_kept_set_loads_nothing_for_the_network(world: World) -> 
     loaded = run_python(
         f"""
         import sys
-        from rapidjws.gateway import verify_webhook
+        from rapidjws.middleware import verify_webhook
         from rapidjws.keys import KeptVerifier
         verifier = KeptVerifier({world.sender.url!r}, kept={str(world.kept)!r}, algorithms=["ES256"])
         headers = {{"X-JWS-Signature": {world.signature()!r}}}
@@ -224,5 +224,5 @@ def test_verdict_from_a_kept_set_loads_nothing_for_the_network(world: World) -> 
     ).split()
     heavy = {"asyncio", "cryptography", "email", "http", "httpcore2", "socket", "ssl"}
     assert heavy & set(loaded) == set()
-    doors = {name for name in loaded if name.startswith("rapidjws.gateway.")}
-    assert doors == {"rapidjws.gateway.webhook"}
+    doors = {name for name in loaded if name.startswith("rapidjws.middleware.")}
+    assert doors == {"rapidjws.middleware.webhook"}

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observe", "audit"),
     ("rollout",),
     ("config",),
-    ("gateway", "diagnose", "testing"),
+    ("gateway", "middleware", "diagnose", "testing"),
     ("cli", "__main__"),
 )
 RANK = {room: rank for rank, row in enumerate(LAYERS) for room in row}

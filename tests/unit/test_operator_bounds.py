@@ -12,14 +12,14 @@ from bounds import around, code
 from tokens import NOW_S, issuer, public
 
 from rapidjws import Engine, Verifier, _files
-from rapidjws.gateway import verify_webhook
-from rapidjws.gateway.body import SignedBody
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 from rapidjws.keys import RotatedHook, last_good
 from rapidjws.keys.fetch import location_host
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
 from rapidjws.keys.settings import Freshness, Transport
+from rapidjws.middleware import verify_webhook
+from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.rollout import Partner
 from rapidjws.rollout.plan import Stage
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rollouts import rollout
 
 import rapidjws
-from rapidjws.gateway import JWSMiddleware, SignedBody, WSGIMiddleware
-from rapidjws.gateway.requests import content_length
+from rapidjws.middleware import JWSMiddleware, SignedBody, WSGIMiddleware
+from rapidjws.middleware.requests import content_length
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 

@@ -11,7 +11,7 @@ from plans import plan
 from rollouts import engine, rollout
 
 import rapidjws
-from rapidjws.gateway import JWSMiddleware, WSGIMiddleware
+from rapidjws.middleware import JWSMiddleware, WSGIMiddleware
 
 OPEN = {("", ""): "detection", ("", "/pay"): "enforcement", ("", "/open"): "detection"}
 CLOSED = {("", ""): "enforcement", ("", "/open"): "detection"}

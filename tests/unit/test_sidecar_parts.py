@@ -11,9 +11,9 @@ import pytest
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, forged, good, rollout
 
 from rapidjws import ConfigurationError
-from rapidjws.gateway.answer import answer_for, trusted_headers, warning_headers
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jwt.decision import Decision
+from rapidjws.middleware.response import answer_for, trusted_headers, warning_headers
 from rapidjws.rollout import Partner
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")

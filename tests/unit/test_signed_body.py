@@ -13,9 +13,9 @@ import pytest
 from rollouts import ISSUER, engine, rollout
 
 import rapidjws
-from rapidjws.gateway import Door, JWSMiddleware, SignedBody, TokenPlace, WSGIMiddleware, trusted_headers
-from rapidjws.gateway.door import Asked
 from rapidjws.jwt.decision import AMBIGUOUS
+from rapidjws.middleware import Door, JWSMiddleware, SignedBody, TokenPlace, WSGIMiddleware, trusted_headers
+from rapidjws.middleware.authenticator import Asked
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 

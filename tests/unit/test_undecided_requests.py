@@ -10,8 +10,8 @@ import pytest
 from rollouts import engine, rollout
 
 import rapidjws
-from rapidjws.gateway import JWSMiddleware, SignedBody, WSGIMiddleware
-from rapidjws.gateway.requests import is_exempt
+from rapidjws.middleware import JWSMiddleware, SignedBody, WSGIMiddleware
+from rapidjws.middleware.requests import is_exempt
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 

@@ -13,7 +13,7 @@ from rollouts import ISSUER, engine
 
 import rapidjws
 from rapidjws.errors import error_for
-from rapidjws.gateway import verify_webhook
+from rapidjws.middleware import verify_webhook
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import make_key
 

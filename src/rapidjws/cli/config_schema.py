@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.config import schema
 from rapidjws.config.load import LAST_GOOD_MAX_AGE_S
 from rapidjws.config.setting_words import WORDS
-from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
+from rapidjws.middleware.token_location import TokenPlace
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.report.mailing import MailServer
 from rapidjws.rollout.shadow import Shadow

@@ -13,10 +13,10 @@ from rapidjws.cli.config_check import problems_in
 from rapidjws.cli.output import complain
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.gateway.event_lines import EventLines
-from rapidjws.gateway.place import TokenPlace
 from rapidjws.gateway.server import Served
 from rapidjws.gateway.server import serve as serve_workers
 from rapidjws.gateway.settings import ServerSettings
+from rapidjws.middleware.token_location import TokenPlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

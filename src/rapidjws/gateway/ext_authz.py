@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.gateway.answer import answer_for, is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.protobuf import field, number_field, spans
+from rapidjws.middleware.protobuf import field, number_field, spans
+from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, warning_headers
 
 if TYPE_CHECKING:
     from rapidjws.gateway.settings import ServerSettings

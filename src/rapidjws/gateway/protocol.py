@@ -40,7 +40,7 @@ METRICS_PATH: Final = b"/metrics"
 SLOW: Final = frozenset({METRICS_PATH, HOOK_PATH.encode()})
 """Paths that are answered beside the loop."""
 
-_log: Final = logging.getLogger("rapidjws.gateway")
+_log: Final = logging.getLogger("rapidjws.middleware")
 
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
 Gathered = tuple["SidecarProtocol", "bytes | None", Waiting]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.gateway.answer import (
+from rapidjws.gateway.connection import PHRASES, head_of
+from rapidjws.jose.scopes import scopes_of
+from rapidjws.middleware.response import (
     FORBIDDEN,
     TRUSTED,
     answer_for,
@@ -14,8 +16,6 @@ from rapidjws.gateway.answer import (
     trusted_headers,
     warning_headers,
 )
-from rapidjws.gateway.connection import PHRASES, head_of
-from rapidjws.jose.scopes import scopes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

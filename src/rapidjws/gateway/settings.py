@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rapidjws.errors import error_for
-from rapidjws.gateway.answer import checked_realm
-from rapidjws.gateway.place import TokenPlace, is_field_name
-from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
+from rapidjws.middleware.response import checked_realm
+from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
+from rapidjws.middleware.token_location import TokenPlace, is_field_name
 
 WORKERS_MAX: Final = 1024
 """Most processes: each takes memory of its own, and a slip of the pen is not to take the machine."""

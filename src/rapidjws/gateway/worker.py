@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.gateway.admin import Admin, AdminProtocol
 from rapidjws.gateway.metrics import Metrics
 from rapidjws.gateway.protocol import Public, SidecarProtocol
-from rapidjws.gateway.startup import wait_for_keys
 from rapidjws.gateway.worker_processes import LINE_MAX_BYTES
+from rapidjws.middleware.startup import wait_for_keys
 from rapidjws.rollout.revision import release_counters
 from rapidjws.verify.worker_pool import call_on_thread
 
@@ -41,7 +41,7 @@ SWITCH_S: Final = 0.0005
 """Longest time that a thread beside the loop keeps the interpreter from it, in seconds, between two of its
 steps: what is written and read there is not to be seen in the times of decisions."""
 
-_log: Final = logging.getLogger("rapidjws.gateway")
+_log: Final = logging.getLogger("rapidjws.middleware")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

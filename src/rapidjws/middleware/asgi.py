@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.errors import error_for
-from rapidjws.gateway.answer import PREFIX, Answer, is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.door import KEY, Asked, Door
-from rapidjws.gateway.requests import content_length, is_exempt, routes_of
-from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.jwt.decision import Decision
+from rapidjws.middleware.authenticator import KEY, Asked, Door
+from rapidjws.middleware.requests import content_length, is_exempt, routes_of
+from rapidjws.middleware.response import PREFIX, Answer, is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from rapidjws.gateway.door import DoorSettings
+    from rapidjws.middleware.authenticator import DoorSettings
 
 Headers = list[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
@@ -48,7 +48,7 @@ class JWSMiddleware:
             Any other type that is neither ``http`` nor ``websocket`` raises.
         ready_timeout_s: Longest time, 0 to 3600 seconds, that the end of the application's startup is held
             back until each required issuer has keys; then it starts all the same.
-        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the scope.
+        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the scope.
 
     Raises:
         ConfigurationError: ``configuration_invalid``; of a call, for a scope's type that is not named.

@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
-from rapidjws.gateway.place import is_field_name
 from rapidjws.jws.json_form import looks_like_json
 from rapidjws.jwt.decision import AMBIGUOUS, Decision, decide
 from rapidjws.jwt.engine import Engine
+from rapidjws.middleware.token_location import is_field_name
 
 if TYPE_CHECKING:
-    from rapidjws.gateway.door import Asked
     from rapidjws.jws.verifier import Verifier
     from rapidjws.jwt.decision import DecisionPolicy
+    from rapidjws.middleware.authenticator import Asked
     from rapidjws.verify.result import VerifiedJWS
 
 SIGNATURE_HEADER: Final = "X-JWS-Signature"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from verdicts import SPOOFED
 
 import rapidjws
-from rapidjws.gateway import SignedBody
+from rapidjws.middleware import SignedBody
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 

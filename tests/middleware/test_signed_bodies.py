@@ -15,7 +15,7 @@ from served import Reply, ask
 from verdicts import SPOOFED
 
 import rapidjws
-from rapidjws.gateway import SignedBody
+from rapidjws.middleware import SignedBody
 from rapidjws.rollout import GuardRails, Rollout
 from rapidjws.rollout.rollout import first_plan
 from rapidjws.rollout.state import MemoryState

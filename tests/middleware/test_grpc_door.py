@@ -16,9 +16,9 @@ import grpc
 import grpc.aio
 
 import rapidjws
-from rapidjws.gateway import SignedBody
-from rapidjws.gateway.answer import RETRY_AFTER_S
-from rapidjws.gateway.grpc import DECISION, JWSInterceptor
+from rapidjws.middleware import SignedBody
+from rapidjws.middleware.grpc import DECISION, JWSInterceptor
+from rapidjws.middleware.response import RETRY_AFTER_S
 
 METADATA = tuple((name.lower(), value) for name, value in SPOOFED)
 KINDS = ("unary", "unary_sync", "stream_out", "stream_out_sync", "written", "stream_in", "both")

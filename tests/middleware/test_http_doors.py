@@ -10,7 +10,7 @@ from frameworks import DOORS
 from served import ask
 from verdicts import SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
 
-from rapidjws.gateway import TokenPlace
+from rapidjws.middleware import TokenPlace
 
 
 def opened(name: str, **settings: Any) -> Any:

@@ -16,8 +16,8 @@ pytest.importorskip("fastapi", reason="fastapi is not installed: pip install --g
 from fastapi import FastAPI, Security, WebSocket
 
 import rapidjws
-from rapidjws.gateway import JWSMiddleware, SignedBody
-from rapidjws.gateway.fastapi import JWSSecurity
+from rapidjws.middleware import JWSMiddleware, SignedBody
+from rapidjws.middleware.fastapi import JWSSecurity
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -148,7 +148,7 @@ def test_S22_aiohttp_exemption_is_no_way_to_another_route() -> None:
     pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install --group doors")
     from aiohttp import web
 
-    from rapidjws.gateway.aiohttp import DECISION, setup
+    from rapidjws.middleware.aiohttp import DECISION, setup
 
     async def named(request: web.Request) -> web.StreamResponse:
         decision = request.get(DECISION)

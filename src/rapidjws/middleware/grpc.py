@@ -13,9 +13,9 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapidjws.errors import CODES, error_for
-from rapidjws.gateway.answer import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.door import Asked, Door
-from rapidjws.gateway.grpc_status import status_details
+from rapidjws.middleware.authenticator import Asked, Door
+from rapidjws.middleware.grpc_status import status_details
+from rapidjws.middleware.response import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
 
 try:
     import grpc
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from rapidjws.gateway.door import DoorSettings
     from rapidjws.jwt.decision import Decision
+    from rapidjws.middleware.authenticator import DoorSettings
 
     Pair = tuple[str, str | bytes]
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -62,7 +62,7 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
     ``grpc.aio.server``. Put it first: interceptors before it see metadata as the client sent it.
 
     Args:
-        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the call's details. ``exempt``
+        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the call's details. ``exempt``
             holds methods, ``/grpc.health.v1.Health/Check``.
 
     Raises:

@@ -11,15 +11,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.errors import error_for
-from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.door import KEY, Asked, Door
-from rapidjws.gateway.requests import content_length, is_exempt, is_websocket, routes_of
 from rapidjws.jwt.decision import Decision
+from rapidjws.middleware.authenticator import KEY, Asked, Door
+from rapidjws.middleware.requests import content_length, is_exempt, is_websocket, routes_of
+from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from rapidjws.gateway.door import DoorSettings
+    from rapidjws.middleware.authenticator import DoorSettings
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -34,7 +34,7 @@ class WSGIMiddleware:
 
     Args:
         app: The application.
-        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the environ.
+        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the environ.
     """
 
     def __init__(self, app: WSGIApp, **settings: Unpack[DoorSettings[Environ]]) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rapidjws.errors import error_for
-from rapidjws.gateway.answer import Answer, trusted_headers, warning_headers
-from rapidjws.gateway.asgi import (
+from rapidjws.jwt.decision import Decision
+from rapidjws.middleware.asgi import (
     Headers,
     MalformedLength,
     Scope,
@@ -22,8 +22,8 @@ from rapidjws.gateway.asgi import (
     is_exempt_scope,
     stripped,
 )
-from rapidjws.gateway.door import KEY, Door
-from rapidjws.jwt.decision import Decision
+from rapidjws.middleware.authenticator import KEY, Door
+from rapidjws.middleware.response import Answer, trusted_headers, warning_headers
 
 try:
     from fastapi import HTTPException, Request, Response
@@ -39,7 +39,7 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from rapidjws.gateway.door import DoorSettings
+    from rapidjws.middleware.authenticator import DoorSettings
 
 ClaimsT = TypeVar("ClaimsT")
 
@@ -93,7 +93,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             Of a body that a Verifier verified, its payload is read so.
         scheme_name: Its name in OpenAPI.
         description: Words for OpenAPI.
-        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the scope.
+        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the scope.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.

@@ -17,8 +17,8 @@ from fastapi import Body, Depends, FastAPI, Header, Request, Response, Security
 from pydantic import BaseModel
 
 import rapidjws
-from rapidjws.gateway import SignedBody, TokenPlace
-from rapidjws.gateway.fastapi import JWSRefused, JWSSecurity
+from rapidjws.middleware import SignedBody, TokenPlace
+from rapidjws.middleware.fastapi import JWSRefused, JWSSecurity
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 

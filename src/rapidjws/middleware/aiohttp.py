@@ -8,11 +8,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from rapidjws.gateway.answer import is_ours, trusted_headers, warning_headers
-from rapidjws.gateway.door import KEY, Asked, Door
-from rapidjws.gateway.requests import content_length, is_exempt, is_websocket
-from rapidjws.gateway.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.jwt.decision import Decision
+from rapidjws.middleware.authenticator import KEY, Asked, Door
+from rapidjws.middleware.requests import content_length, is_exempt, is_websocket
+from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 
 try:
     from aiohttp import web
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from rapidjws.gateway.door import DoorSettings
+    from rapidjws.middleware.authenticator import DoorSettings
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,7 +47,7 @@ def setup(
         app: The application, not started yet.
         ready_timeout_s: Longest time, 0 to 3600 seconds, that the application's startup waits until each
             required issuer has keys; then it starts all the same.
-        settings: As for :class:`rapidjws.gateway.Door`; ``partner_of`` gets the request.
+        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the request.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.

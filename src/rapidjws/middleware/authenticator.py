@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from rapidjws.errors import error_for
-from rapidjws.gateway.answer import Answer, answer_for, checked_realm
-from rapidjws.gateway.place import TokenPlace
-from rapidjws.gateway.startup import wait_for_keys
 from rapidjws.jwt.decision import AMBIGUOUS
 from rapidjws.jwt.engine import Engine
+from rapidjws.middleware.response import Answer, answer_for, checked_realm
+from rapidjws.middleware.startup import wait_for_keys
+from rapidjws.middleware.token_location import TokenPlace
 from rapidjws.verify import worker_pool
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import NotRequired, TypedDict
 
-    from rapidjws.gateway.body import SignedBody
     from rapidjws.jwt.decision import Decision, Names
+    from rapidjws.middleware.signed_body import SignedBody
 
 INLINE_US: Final = 250
 """Estimated work, in microseconds, up to which the loop itself decides: to hand it over costs more."""
@@ -32,7 +32,7 @@ INLINE_US: Final = 250
 KEY = "rapidjws"
 """Where the decision stands in a scope, an environ or a request."""
 
-_log: Final = logging.getLogger("rapidjws.gateway")
+_log: Final = logging.getLogger("rapidjws.middleware")
 
 RequestT = TypeVar("RequestT")
 

@@ -15,8 +15,8 @@ pytest.importorskip("grpc", reason="grpcio is not installed: pip install --group
 
 import grpc
 
-from rapidjws.gateway.answer import RETRY_AFTER_S
-from rapidjws.gateway.grpc import DECISION, JWSInterceptor
+from rapidjws.middleware.grpc import DECISION, JWSInterceptor
+from rapidjws.middleware.response import RETRY_AFTER_S
 
 WAIT_S = 60
 KINDS = ("unary", "out", "in", "both")

@@ -1,0 +1,39 @@
+"""Middleware for ASGI, WSGI, FastAPI, aiohttp and gRPC, and the verification of webhooks."""
+
+from typing import TYPE_CHECKING
+
+from rapidjws._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from rapidjws.middleware.asgi import JWSMiddleware
+    from rapidjws.middleware.authenticator import Door
+    from rapidjws.middleware.response import Answer, answer_for, trusted_headers
+    from rapidjws.middleware.signed_body import SignedBody
+    from rapidjws.middleware.token_location import TokenPlace
+    from rapidjws.middleware.webhook import verify_webhook
+    from rapidjws.middleware.wsgi import WSGIMiddleware
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rapidjws.middleware.response": ("Answer", "answer_for", "trusted_headers"),
+            "rapidjws.middleware.asgi": ("JWSMiddleware",),
+            "rapidjws.middleware.signed_body": ("SignedBody",),
+            "rapidjws.middleware.authenticator": ("Door",),
+            "rapidjws.middleware.token_location": ("TokenPlace",),
+            "rapidjws.middleware.webhook": ("verify_webhook",),
+            "rapidjws.middleware.wsgi": ("WSGIMiddleware",),
+        },
+    )
+
+__all__ = [
+    "Answer",
+    "Door",
+    "JWSMiddleware",
+    "SignedBody",
+    "TokenPlace",
+    "WSGIMiddleware",
+    "answer_for",
+    "trusted_headers",
+    "verify_webhook",
+]
