@@ -177,9 +177,9 @@ class Loop:
 @pytest.fixture(name="public")
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
-    from rapidjws.gateway.board import Board
-    from rapidjws.gateway.protocol import Public
-    from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.protocol import Public
+    from rapidjws.sidecar.settings import ServerSettings
 
     policy = rollout()
     board = Board(1)

@@ -20,9 +20,9 @@ from thread_faults import NO_THREAD, failing_starts
 import rapidjws
 from rapidjws.diagnose.contract import checklist, kit
 from rapidjws.diagnose.contract.samples import Maker
-from rapidjws.gateway.protocol import METRICS_PATH, SLOW
 from rapidjws.middleware import SignedBody
 from rapidjws.middleware.authenticator import Asked, Door
+from rapidjws.sidecar.protocol import METRICS_PATH, SLOW
 from rapidjws.testing import make_key
 
 LIMIT_S = 60.0
@@ -60,11 +60,11 @@ SECRET = "s" * 32
 @pytest.fixture(name="public")
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
-    from rapidjws.gateway.board import Board
-    from rapidjws.gateway.metrics import Metrics
-    from rapidjws.gateway.protocol import Public
-    from rapidjws.gateway.request_counters import RequestCounters
-    from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.metrics import Metrics
+    from rapidjws.sidecar.protocol import Public
+    from rapidjws.sidecar.request_counters import RequestCounters
+    from rapidjws.sidecar.settings import ServerSettings
 
     policy = rollout()
     board, counters = Board(1), RequestCounters(1)
@@ -80,7 +80,7 @@ def _public() -> Any:
 
 def statuses(public: Any, path: str, count: int, method: str = "GET") -> list[int]:
     """Return the answers to so many requests, each over a connection of its own."""
-    from rapidjws.gateway.protocol import SidecarProtocol
+    from rapidjws.sidecar.protocol import SidecarProtocol
 
     async def main() -> list[int]:
         loop = asyncio.get_running_loop()
@@ -126,9 +126,9 @@ def test_S24_no_thread_to_take_changes_over(public: Any) -> None:
 def test_S24_a_worker_that_cannot_be_started(call: str, capfd: pytest.CaptureFixture[str]) -> None:
     """A supervisor without descriptors or processes goes on, and starts the worker when it is due again."""
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
-    from rapidjws.gateway.listeners import ListeningSockets
-    from rapidjws.gateway.supervisor import Supervisor
-    from rapidjws.gateway.worker_processes import WorkerProcess
+    from rapidjws.sidecar.listeners import ListeningSockets
+    from rapidjws.sidecar.supervisor import Supervisor
+    from rapidjws.sidecar.worker_processes import WorkerProcess
 
     supervisor = Supervisor.__new__(Supervisor)
     supervisor.heartbeats = mock.Mock()

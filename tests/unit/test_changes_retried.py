@@ -13,9 +13,9 @@ import pytest
 
 import rapidjws
 from rapidjws import Engine, Event, Issuer
-from rapidjws.gateway.board import KINDS, Board
-from rapidjws.gateway.settings import ServerSettings
 from rapidjws.keys import FileJWKS
+from rapidjws.sidecar.change_bus import KINDS, Board
+from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.testing import FakeIssuer
 from rapidjws.verify.precomputed import TableStatus
 
@@ -42,7 +42,7 @@ class Worker:
     """A worker's share of the sidecar whose steps are counted, and fail where asked to."""
 
     def __init__(self) -> None:
-        from rapidjws.gateway.shared import Shared
+        from rapidjws.sidecar.worker_state import Shared
 
         self.board = Board(1)
         self.done: list[str] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rapidjws.config.relay import both
-from rapidjws.gateway.event_lines import FAULTS, NEWS, EventLines
 from rapidjws.rollout.evidence import Evidence
 from rapidjws.rollout.rollout import first_plan
 from rapidjws.rollout.state import StateFolder
+from rapidjws.sidecar.event_lines import FAULTS, NEWS, EventLines
 from rapidjws.verify.protocols import Event
 
 ISS = "https://issuer.example"

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollouts import ISSUER, NOW_S, ask, engine, good, rollout
 
-from rapidjws.gateway.ext_authz import permit, read_check, refusal
-from rapidjws.gateway.settings import ServerSettings
 from rapidjws.middleware.protobuf import field, number_field, spans, varint
+from rapidjws.sidecar.ext_authz import permit, read_check, refusal
+from rapidjws.sidecar.settings import ServerSettings
 
 external_auth = pytest.importorskip("envoy.service.auth.v3.external_auth_pb2", reason="xds-protos is absent")
 CheckRequest, CheckResponse = external_auth.CheckRequest, external_auth.CheckResponse

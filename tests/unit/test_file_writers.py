@@ -53,9 +53,9 @@ def test_S7_nothing_else_writes_files() -> None:
         "rollout/revision.py": ["mmap.mmap"],  # of a file that nobody but itself knows
         "cli/config.py": ["file.open"],  # a new configuration, refused where a file lies
         "diagnose/contract/schema.py": ["os.fdopen"],  # a descriptor opened for reading
-        "gateway/listeners.py": ["fcntl.flock"],  # the lock beside a Unix socket
-        "gateway/server.py": ["os.write"],  # the pipe to the supervisor
-        "gateway/worker.py": ["os.write", "os.write"],  # likewise
+        "sidecar/listeners.py": ["fcntl.flock"],  # the lock beside a Unix socket
+        "sidecar/server.py": ["os.write"],  # the pipe to the supervisor
+        "sidecar/worker.py": ["os.write", "os.write"],  # likewise
     }
 
 

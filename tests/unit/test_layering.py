@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observe", "audit"),
     ("rollout",),
     ("config",),
-    ("gateway", "middleware", "diagnose", "testing"),
+    ("middleware", "sidecar", "diagnose", "testing"),
     ("cli", "__main__"),
 )
 RANK = {room: rank for rank, row in enumerate(LAYERS) for room in row}

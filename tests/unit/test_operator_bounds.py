@@ -12,7 +12,6 @@ from bounds import around, code
 from tokens import NOW_S, issuer, public
 
 from rapidjws import Engine, Verifier, _files
-from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 from rapidjws.keys import RotatedHook, last_good
 from rapidjws.keys.fetch import location_host
@@ -22,6 +21,7 @@ from rapidjws.middleware import verify_webhook
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.rollout import Partner
 from rapidjws.rollout.plan import Stage
+from rapidjws.sidecar.settings import ServerSettings
 
 INVALID = "configuration_invalid"
 SECRET = "s" * 32

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from rapidjws import ConfigurationError
-from rapidjws.gateway.pending_revocations import PendingRevocations
+from rapidjws.sidecar.pending_revocations import PendingRevocations
 from rapidjws.verify.revocations import Revocation
 
 ONE, OTHER = Revocation(jti="one", issuer="https://a.example"), Revocation(kid="k")

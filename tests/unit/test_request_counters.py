@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from rapidjws.gateway.request_counters import RequestCounters
+from rapidjws.sidecar.request_counters import RequestCounters
 
 
 def test_S3_counts_of_all_workers_are_added_up() -> None:

@@ -11,10 +11,10 @@ import pytest
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, forged, good, rollout
 
 from rapidjws import ConfigurationError
-from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.response import answer_for, trusted_headers, warning_headers
 from rapidjws.rollout import Partner
+from rapidjws.sidecar.settings import ServerSettings
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 SECRET = "s" * 32
@@ -48,7 +48,7 @@ def test_settings_show_no_secret() -> None:
 
 def test_board_tells_workers_apart() -> None:
     """A change is seen by kind, taken over by each worker in its time, and waited for by who asked."""
-    from rapidjws.gateway.board import Board
+    from rapidjws.sidecar.change_bus import Board
 
     board = Board(2)
     seen = board.counters()
@@ -81,7 +81,7 @@ def parts(octets: bytes) -> tuple[bytes, set[bytes], bytes]:
 
 def test_replies_are_those_of_the_other_doors() -> None:
     """Each kind of decision gives the status, headers and body that every door answers, again and again."""
-    from rapidjws.gateway.replies import Replies
+    from rapidjws.sidecar.response_cache import Replies
 
     settings = ServerSettings(realm="shop")
     replies = Replies(settings)
@@ -118,7 +118,7 @@ def test_replies_are_those_of_the_other_doors() -> None:
 
 def test_a_fault_inside_is_written_however_many_requests_meet_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a line in the log nobody could tell why each request gets 503; one a minute is enough."""
-    from rapidjws.gateway import replies as replies_module
+    from rapidjws.sidecar import response_cache as replies_module
 
     now_s = [1000.0]
     monkeypatch.setattr(replies_module, "monotonic", lambda: now_s[0])

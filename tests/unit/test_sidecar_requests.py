@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 
-from rapidjws.gateway.connection import Connection, Listening
-from rapidjws.gateway.settings import ServerSettings
+from rapidjws.sidecar.connection import Connection, Listening
+from rapidjws.sidecar.settings import ServerSettings
 
 HEAD_BYTES = 4096
 BODY_BYTES = 1024

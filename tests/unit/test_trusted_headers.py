@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from rollouts import ISSUER, NOW_S, engine, good, rollout
 
 import rapidjws
-from rapidjws.gateway.replies import Replies
-from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jose.scopes import is_scope_token, scopes_objection, scopes_of
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware import trusted_headers
 from rapidjws.rollout import Partner
+from rapidjws.sidecar.response_cache import Replies
+from rapidjws.sidecar.settings import ServerSettings
 
 
 def headers_of(decision: Decision) -> list[dict[str, str]]:

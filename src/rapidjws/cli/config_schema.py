@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.config import schema
 from rapidjws.config.load import LAST_GOOD_MAX_AGE_S
 from rapidjws.config.setting_words import WORDS
-from rapidjws.gateway.settings import ServerSettings
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
@@ -17,6 +16,7 @@ from rapidjws.middleware.token_location import TokenPlace
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.report.mailing import MailServer
 from rapidjws.rollout.shadow import Shadow
+from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore

@@ -15,8 +15,8 @@ from rapidjws.cli.admin_client import Admin, AdminToken, ask
 from rapidjws.cli.output import add_row, complain, say
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
-from rapidjws.gateway.key_status import key_row
 from rapidjws.keys import RemoteJWKS
+from rapidjws.sidecar.key_status import key_row
 from rapidjws.verify.revocations import Revocation
 
 app = typer.Typer(help="Keys of a configuration: status, refresh, revoke, unrevoke.", no_args_is_help=True)

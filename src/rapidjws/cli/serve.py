@@ -12,11 +12,11 @@ from rapidjws import _files
 from rapidjws.cli.config_check import problems_in
 from rapidjws.cli.output import complain
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.gateway.event_lines import EventLines
-from rapidjws.gateway.server import Served
-from rapidjws.gateway.server import serve as serve_workers
-from rapidjws.gateway.settings import ServerSettings
 from rapidjws.middleware.token_location import TokenPlace
+from rapidjws.sidecar.event_lines import EventLines
+from rapidjws.sidecar.server import Served
+from rapidjws.sidecar.server import serve as serve_workers
+from rapidjws.sidecar.settings import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.config.effective import without_secrets
 from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError
-from rapidjws.gateway.connection import Connection, Listening, head_of
-from rapidjws.gateway.key_status import key_rows
 from rapidjws.rollout.plan import checked_phase
 from rapidjws.rollout.state import MemoryState, plan_members
+from rapidjws.sidecar.connection import Connection, Listening, head_of
+from rapidjws.sidecar.key_status import key_rows
 from rapidjws.verify.revocations import Revocation
 from rapidjws.verify.worker_pool import call_on_thread
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from rapidjws.gateway.board import Kind
-    from rapidjws.gateway.settings import ServerSettings
-    from rapidjws.gateway.shared import Shared
+    from rapidjws.sidecar.change_bus import Kind
+    from rapidjws.sidecar.settings import ServerSettings
+    from rapidjws.sidecar.worker_state import Shared
 
 PATH: Final = "/admin/"
 CONNECTIONS_MAX: Final = 64

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from rapidjws import _locks
-from rapidjws.gateway.pending_revocations import PendingRevocations
+from rapidjws.sidecar.pending_revocations import PendingRevocations
 
 if TYPE_CHECKING:
     from rapidjws.verify.precomputed import TableStatus

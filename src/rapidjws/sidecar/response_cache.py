@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.gateway.connection import PHRASES, head_of
 from rapidjws.jose.scopes import scopes_of
 from rapidjws.middleware.response import (
     FORBIDDEN,
@@ -16,12 +15,13 @@ from rapidjws.middleware.response import (
     trusted_headers,
     warning_headers,
 )
+from rapidjws.sidecar.connection import PHRASES, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.gateway.settings import ServerSettings
     from rapidjws.jwt.decision import Decision
+    from rapidjws.sidecar.settings import ServerSettings
 
 KEPT_MAX: Final = 1024
 """Most beginnings of answers that are kept: kids and partners are configured, so there are few."""

@@ -16,17 +16,17 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.gateway import systemd
-from rapidjws.gateway.board import Board
-from rapidjws.gateway.listeners import address_of
-from rapidjws.gateway.request_counters import RequestCounters
-from rapidjws.gateway.worker_processes import Heartbeats, WorkerProcess, ending_of
+from rapidjws.sidecar import systemd
+from rapidjws.sidecar.change_bus import Board
+from rapidjws.sidecar.listeners import address_of
+from rapidjws.sidecar.request_counters import RequestCounters
+from rapidjws.sidecar.worker_processes import Heartbeats, WorkerProcess, ending_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.gateway.listeners import ListeningSockets, Sockets
-    from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.sidecar.listeners import ListeningSockets, Sockets
+    from rapidjws.sidecar.settings import ServerSettings
 
     Work = Callable[["Supervisor", Sockets, int], int]
 

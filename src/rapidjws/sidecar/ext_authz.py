@@ -13,9 +13,9 @@ from rapidjws.middleware.protobuf import field, number_field, spans
 from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, warning_headers
 
 if TYPE_CHECKING:
-    from rapidjws.gateway.settings import ServerSettings
-    from rapidjws.gateway.shared import Shared
     from rapidjws.jwt.decision import Decision
+    from rapidjws.sidecar.settings import ServerSettings
+    from rapidjws.sidecar.worker_state import Shared
 
 METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 

@@ -13,24 +13,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.gateway.admin import Admin, AdminProtocol
-from rapidjws.gateway.metrics import Metrics
-from rapidjws.gateway.protocol import Public, SidecarProtocol
-from rapidjws.gateway.worker_processes import LINE_MAX_BYTES
 from rapidjws.middleware.startup import wait_for_keys
 from rapidjws.rollout.revision import release_counters
+from rapidjws.sidecar.admin import Admin, AdminProtocol
+from rapidjws.sidecar.metrics import Metrics
+from rapidjws.sidecar.protocol import Public, SidecarProtocol
+from rapidjws.sidecar.worker_processes import LINE_MAX_BYTES
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.gateway.board import Board
-    from rapidjws.gateway.connection import Listening
-    from rapidjws.gateway.listeners import Sockets
-    from rapidjws.gateway.request_counters import RequestCounters
-    from rapidjws.gateway.server import Served
-    from rapidjws.gateway.settings import ServerSettings
-    from rapidjws.gateway.worker_processes import Heartbeats
+    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.connection import Listening
+    from rapidjws.sidecar.listeners import Sockets
+    from rapidjws.sidecar.request_counters import RequestCounters
+    from rapidjws.sidecar.server import Served
+    from rapidjws.sidecar.settings import ServerSettings
+    from rapidjws.sidecar.worker_processes import Heartbeats
 
 FLUSH_S: Final = 2.0
 BACKLOG: Final = 2048
@@ -201,7 +201,7 @@ async def _start_grpc(public: Public) -> Any:
     settings = public.settings
     if settings.grpc_listen is None:
         return None
-    from rapidjws.gateway.ext_authz import start
+    from rapidjws.sidecar.ext_authz import start
 
     return await start(public, settings.grpc_listen, handshake_s=settings.header_timeout_s)
 

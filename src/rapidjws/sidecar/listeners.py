@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.sidecar.settings import ServerSettings
 
 
 REUSE_PORT = hasattr(socket, "SO_REUSEPORT")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.gateway.exposition import exposition
+from rapidjws.sidecar.metrics_text import exposition
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rapidjws.gateway.request_counters import RequestCounters
-    from rapidjws.gateway.shared import Shared
+    from rapidjws.sidecar.request_counters import RequestCounters
+    from rapidjws.sidecar.worker_state import Shared
 
 KEPT_S: Final = 1.0
 """How long a text is given to others, in seconds."""

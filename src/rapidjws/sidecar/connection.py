@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import httptools
 
 if TYPE_CHECKING:
-    from rapidjws.gateway.settings import ServerSettings
+    from rapidjws.sidecar.settings import ServerSettings
 
 PHRASES: Final = {
     200: b"OK", 202: b"Accepted", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden",

@@ -10,8 +10,8 @@ from rapidjws.jwt.decision import OK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.gateway.board import WorkerState
-    from rapidjws.gateway.request_counters import Totals
+    from rapidjws.sidecar.change_bus import WorkerState
+    from rapidjws.sidecar.request_counters import Totals
 
 
 _TABLES: Final = (

@@ -11,19 +11,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.gateway.event_lines import EventLines
-from rapidjws.gateway.listeners import listening_sockets
-from rapidjws.gateway.supervisor import EXIT_CONFIGURATION, Supervisor
-from rapidjws.gateway.systemd import activated_sockets
+from rapidjws.sidecar.event_lines import EventLines
+from rapidjws.sidecar.listeners import listening_sockets
+from rapidjws.sidecar.supervisor import EXIT_CONFIGURATION, Supervisor
+from rapidjws.sidecar.systemd import activated_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rapidjws.gateway.listeners import Sockets
-    from rapidjws.gateway.settings import ServerSettings
     from rapidjws.jwt.engine import Engine
     from rapidjws.keys.hook import Invalidated
     from rapidjws.rollout.rollout import Rollout
+    from rapidjws.sidecar.listeners import Sockets
+    from rapidjws.sidecar.settings import ServerSettings
 
     Load = Callable[[], "Served"]
 
@@ -86,7 +86,7 @@ def serve(settings: ServerSettings, load: Load) -> int:
 def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> int:
     """Serve in a forked worker, which says by ``status`` why it cannot; return the exit status."""
     try:
-        from rapidjws.gateway.worker import Parent, work
+        from rapidjws.sidecar.worker import Parent, work
 
         seen = supervisor.board.counters()  # before the load: what changes meanwhile is taken over after it
         parent = Parent(

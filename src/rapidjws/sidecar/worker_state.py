@@ -10,17 +10,17 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError
-from rapidjws.gateway.connection import Listening
+from rapidjws.sidecar.connection import Listening
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from rapidjws.gateway.board import Board, Kind
-    from rapidjws.gateway.server import Served
-    from rapidjws.gateway.settings import ServerSettings
     from rapidjws.jwt.decision import Asked, Names
+    from rapidjws.sidecar.change_bus import Board, Kind
+    from rapidjws.sidecar.server import Served
+    from rapidjws.sidecar.settings import ServerSettings
 
 
 ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config", "keys", "rollout")

@@ -14,21 +14,21 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.gateway.connection import Connection
-from rapidjws.gateway.replies import Replies
-from rapidjws.gateway.shared import Shared
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
+from rapidjws.sidecar.connection import Connection
+from rapidjws.sidecar.response_cache import Replies
+from rapidjws.sidecar.worker_state import Shared
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from rapidjws.gateway.board import Board
-    from rapidjws.gateway.metrics import Metrics
-    from rapidjws.gateway.server import Served
-    from rapidjws.gateway.settings import ServerSettings
     from rapidjws.jwt.decision import Asked, Decision
+    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.metrics import Metrics
+    from rapidjws.sidecar.server import Served
+    from rapidjws.sidecar.settings import ServerSettings
 
 QUEUE_MAX: Final = 64
 """Most pipelined requests that wait for a slow replay store before the connection is no longer read."""
