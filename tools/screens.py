@@ -18,11 +18,11 @@ from pathlib import Path
 from rich.console import Console
 
 from rapidjws.cli.contract import show
+from rapidjws.contract import kit
+from rapidjws.contract.check import check
+from rapidjws.contract.publish import publish
+from rapidjws.contract.samples import Maker, make_samples, send
 from rapidjws.diagnose import diagnose
-from rapidjws.diagnose.contract import kit
-from rapidjws.diagnose.contract.check import check
-from rapidjws.diagnose.contract.publish import publish
-from rapidjws.diagnose.contract.samples import Maker, make_samples, send
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer

@@ -17,12 +17,12 @@ import jwcrypto_partner
 import pytest
 
 import rapidjws
-from rapidjws.diagnose.contract import kit
-from rapidjws.diagnose.contract.check import ContractReport, check
-from rapidjws.diagnose.contract.fetch import Fetched
-from rapidjws.diagnose.contract.http_lint import lint_address
-from rapidjws.diagnose.contract.publish import publish, to_html
-from rapidjws.diagnose.contract.samples import send
+from rapidjws.contract import kit
+from rapidjws.contract.check import ContractReport, check
+from rapidjws.contract.fetch import Fetched
+from rapidjws.contract.http_lint import lint_address
+from rapidjws.contract.publish import publish, to_html
+from rapidjws.contract.samples import send
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jws.verifier import Verifier
@@ -246,10 +246,8 @@ def test_address_is_checked(folder: Path) -> None:
 
 def run_pytest(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run pytest as a partner's CI would, with the plugin."""
-    known = any(
-        point.value == "rapidjws.diagnose.contract.plugin" for point in entry_points(group="pytest11")
-    )
-    plugin = [] if known else ["-p", "rapidjws.diagnose.contract.plugin"]
+    known = any(point.value == "rapidjws.contract.plugin" for point in entry_points(group="pytest11"))
+    plugin = [] if known else ["-p", "rapidjws.contract.plugin"]
     source = str(Path(rapidjws.__file__).resolve().parents[1])
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", "-v", *arguments],

@@ -12,11 +12,11 @@ from typing import Any
 import jwcrypto_partner
 import pytest
 
-from rapidjws.diagnose.contract import check as check_module
-from rapidjws.diagnose.contract import kit
-from rapidjws.diagnose.contract.check import ContractReport, check
-from rapidjws.diagnose.contract.publish import publish, to_html, to_markdown
-from rapidjws.diagnose.contract.samples import send
+from rapidjws.contract import check as check_module
+from rapidjws.contract import kit
+from rapidjws.contract.check import ContractReport, check
+from rapidjws.contract.publish import publish, to_html, to_markdown
+from rapidjws.contract.samples import send
 from rapidjws.errors import ConfigurationError
 
 CONTRACT = kit.Contract(

@@ -18,8 +18,8 @@ from rollouts import engine, rollout
 from thread_faults import NO_THREAD, failing_starts
 
 import rapidjws
-from rapidjws.diagnose.contract import checklist, kit
-from rapidjws.diagnose.contract.samples import Maker
+from rapidjws.contract import checklist, kit
+from rapidjws.contract.samples import Maker
 from rapidjws.middleware import SignedBody
 from rapidjws.middleware.authenticator import Asked, Door
 from rapidjws.sidecar.protocol import METRICS_PATH, SLOW

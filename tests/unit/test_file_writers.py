@@ -52,7 +52,7 @@ def test_S7_nothing_else_writes_files() -> None:
     assert {name: calls for name, calls in found.items() if calls} == {
         "rollout/revision.py": ["mmap.mmap"],  # of a file that nobody but itself knows
         "cli/config.py": ["file.open"],  # a new configuration, refused where a file lies
-        "diagnose/contract/schema.py": ["os.fdopen"],  # a descriptor opened for reading
+        "contract/schema.py": ["os.fdopen"],  # a descriptor opened for reading
         "sidecar/listeners.py": ["fcntl.flock"],  # the lock beside a Unix socket
         "sidecar/server.py": ["os.write"],  # the pipe to the supervisor
         "sidecar/worker.py": ["os.write", "os.write"],  # likewise

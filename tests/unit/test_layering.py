@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observe", "audit"),
     ("rollout",),
     ("config",),
-    ("middleware", "sidecar", "diagnose", "testing"),
+    ("middleware", "sidecar", "diagnose", "contract", "testing"),
     ("cli", "__main__"),
 )
 RANK = {room: rank for rank, row in enumerate(LAYERS) for room in row}

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from rapidjws.cli.files import usage
 from rapidjws.cli.output import cell, say
-from rapidjws.diagnose.contract import kit
-from rapidjws.diagnose.contract.check import GROUPS, ContractReport
-from rapidjws.diagnose.contract.check import check as check_folder
-from rapidjws.diagnose.contract.publish import MARKS, TITLES, publish, verdict
-from rapidjws.diagnose.contract.samples import send as send_samples
+from rapidjws.contract import kit
+from rapidjws.contract.check import GROUPS, ContractReport
+from rapidjws.contract.check import check as check_folder
+from rapidjws.contract.publish import MARKS, TITLES, publish, verdict
+from rapidjws.contract.samples import send as send_samples
 from rapidjws.errors import RapidJWSError
 
 contract = typer.Typer(help="Get a partner ready.", no_args_is_help=True)

@@ -14,8 +14,8 @@ from rich.table import Table
 from rapidjws.cli.files import read_octets, usage
 from rapidjws.cli.output import add_row, cell
 from rapidjws.cli.token_input import read_jwks, read_token, surroundings
+from rapidjws.contract.fetch import fetch
 from rapidjws.diagnose.availability import STALE_AFTER_S, KeyAvailability, key_availability
-from rapidjws.diagnose.contract.fetch import fetch
 from rapidjws.diagnose.face import diagnose as diagnose_token
 from rapidjws.diagnose.report import Report
 

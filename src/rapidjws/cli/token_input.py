@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from rapidjws.cli.files import read_octets, usage
-from rapidjws.diagnose.contract.fetch import fetch
+from rapidjws.contract.fetch import fetch
 from rapidjws.diagnose.subject import ExaminedEngine, ExaminedVerifier
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwa import ALGORITHM_TABLE

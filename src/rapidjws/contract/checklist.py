@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rapidjws.diagnose.contract.kit import ATTESTED, Contract
-from rapidjws.diagnose.contract.samples import Maker, Sample, make_samples
+from rapidjws.contract.kit import ATTESTED, Contract
+from rapidjws.contract.samples import Maker, Sample, make_samples
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.engine import Engine

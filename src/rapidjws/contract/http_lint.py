@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rapidjws.jose.lint import Finding, Level, lint_jwks
 
 if TYPE_CHECKING:
-    from rapidjws.diagnose.contract.fetch import Fetched
+    from rapidjws.contract.fetch import Fetched
 
 SLOW_S: Final = 2.0
 CERTIFICATE_WARN_DAYS: Final = 14

@@ -8,18 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rapidjws import escaping
-from rapidjws.diagnose.contract.checklist import Item, engine_for, verdict_on, walk
-from rapidjws.diagnose.contract.fetch import Fetch, fetch
-from rapidjws.diagnose.contract.http_lint import lint_address
-from rapidjws.diagnose.contract.kit import Contract, load, samples_are_ours
-from rapidjws.diagnose.contract.schema import (
-    FAULTS_SHOWN,
-    FileFault,
-    read_octets,
-    read_value,
-    samples_in,
-    verdicts_in,
-)
+from rapidjws.contract.checklist import Item, engine_for, verdict_on, walk
+from rapidjws.contract.fetch import Fetch, fetch
+from rapidjws.contract.http_lint import lint_address
+from rapidjws.contract.kit import Contract, load, samples_are_ours
+from rapidjws.contract.schema import FAULTS_SHOWN, FileFault, read_octets, read_value, samples_in, verdicts_in
 from rapidjws.diagnose.face import diagnose
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet

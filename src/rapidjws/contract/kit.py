@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rapidjws import _files
-from rapidjws.diagnose.contract.schema import check_contract, read_octets, read_value
+from rapidjws.contract.schema import check_contract, read_octets, read_value
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
 from rapidjws.testing.keys import make_key

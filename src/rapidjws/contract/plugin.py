@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from rapidjws.diagnose.contract.checklist import Item
+    from rapidjws.contract.checklist import Item
 
 _MARKER = "jws_partner: a line of the contract with a JWS partner (rapidjws)"
 
@@ -36,13 +36,13 @@ def pytest_collection_modifyitems(
 
 def _collect(session: pytest.Session, folder: Path, *, publish_it: bool) -> list[pytest.Item]:
     """Check a folder and return its lines as tests."""
-    from rapidjws.diagnose.contract.check import check
+    from rapidjws.contract.check import check
     from rapidjws.errors import RapidJWSError
 
     try:
         report = check(folder)
         if publish_it:
-            from rapidjws.diagnose.contract.publish import publish
+            from rapidjws.contract.publish import publish
 
             publish(folder, report)
     except RapidJWSError as refused:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rapidjws import _native
-from rapidjws.diagnose.contract.kit import Contract, load, private_key, write_samples
+from rapidjws.contract.kit import Contract, load, private_key, write_samples
 from rapidjws.jose import _pyca
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK

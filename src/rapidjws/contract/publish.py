@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files, escaping
-from rapidjws.diagnose.contract.check import GROUPS
-from rapidjws.diagnose.contract.kit import private_key
+from rapidjws.contract.check import GROUPS
+from rapidjws.contract.kit import private_key
 from rapidjws.signing import LocalSigner, sign_compact
 
 if TYPE_CHECKING:
-    from rapidjws.diagnose.contract.check import ContractReport
+    from rapidjws.contract.check import ContractReport
 
 TITLES: Final = {
     "theirs": "Their tokens, verified by us",
