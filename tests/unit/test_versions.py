@@ -51,7 +51,24 @@ def test_a_binary_of_another_version_is_refused_at_import(tmp_path: Path) -> Non
     code, line = imported(tmp_path)
     built = rapidjws.__version__
     assert code == 1
-    assert line == f"ImportError: rapidjws 9.9.9 found a binary built as {built}: reinstall the package"
+    assert line.startswith(
+        f"ImportError: rapidjws 9.9.9 found a native module of {built} at {copied}/_rapidjws"
+    )
+    assert line.endswith(": reinstall the package, or in a source tree build it again (pip install -e .)")
+
+
+def test_a_binary_older_than_its_version_function_is_refused_at_import(tmp_path: Path) -> None:
+    """A native module that cannot say its version gives the same words, not an AttributeError."""
+    copied = copied_package(tmp_path)
+    for binary in [*copied.glob("_rapidjws*.so"), *copied.glob("_rapidjws*.pyd")]:
+        binary.unlink()
+    (copied / "_rapidjws.py").write_text("ffi = lib = object()\n", "utf-8")
+    code, line = imported(tmp_path)
+    assert code == 1
+    assert line.startswith(
+        f"ImportError: rapidjws {rapidjws.__version__} found a native module of an unknown version at"
+    )
+    assert "build it again" in line
 
 
 def test_a_missing_binary_is_named(tmp_path: Path) -> None:

@@ -31,21 +31,26 @@ _refuse_subinterpreters()
 # cffi writes no type information, so everything that comes from it is Any: looseness ends in this file.
 import rapidjws._rapidjws as _rapidjws  # noqa: E402
 
+_REINSTALL: Final = "reinstall the package, or in a source tree build it again (pip install -e .)"
+
 ffi: Any = _rapidjws.ffi
 lib: Any = _rapidjws.lib
 
 
 def _check_version() -> None:
     """Raise ImportError where the binary was built from another version of the package."""
-    built = ffi.string(lib.rj_built_version()).decode()
+    version = getattr(lib, "rj_built_version", None)
+    built = "an unknown version" if version is None else ffi.string(version()).decode()
     if built != __version__:
-        raise ImportError(f"rapidjws {__version__} found a binary built as {built}: reinstall the package")
+        raise ImportError(
+            f"rapidjws {__version__} found a native module of {built} at {_rapidjws.__file__}: {_REINSTALL}"
+        )
 
 
 _check_version()
 
 if not lib.rj_python_install():
-    raise ImportError("rapidjws could not set up its native types: reinstall the package")
+    raise ImportError(f"rapidjws could not set up its native types: {_REINSTALL}")
 
 verify_known = _rapidjws.verify_known
 """Verify a General JSON Serialization of known headers, see ``NativeSnapshot.verify_known``."""

@@ -23,6 +23,8 @@ from rapidjws.verify.result import Rejected, VerifiedJWS
 
 AUDIENCE = "https://api.example"
 SINGLE_TOKENS = 5_000
+RUNS: Final = 3
+"""Times that a warm batch and tokens one by one are measured, in turn: the best of each is shown."""
 _BAD_SHARE = 0.2
 
 
@@ -137,9 +139,10 @@ def demo(
     many = [sample.token for sample in stream]
     first, first_s = _batch(engine, many)
     engine.precompute()  # what the first batch began is at its end
-    warm, warm_s = _batch(engine, many)
     single = stream[:SINGLE_TOKENS]
-    codes, times_ns = _one_by_one(engine, single)
+    runs = [(_batch(engine, many), _one_by_one(engine, single)) for _ in range(RUNS)]
+    warm, warm_s = min((batch for batch, _ in runs), key=lambda batch: batch[1])
+    codes, times_ns = min((one for _, one in runs), key=lambda one: sum(one[1]))
 
     console.print(_verdicts(stream, first, len(issuers)))
     for line in _rates(engine.workers, tokens / first_s, tokens / warm_s, len(single) * 1e9 / sum(times_ns)):
@@ -168,8 +171,8 @@ def _rates(threads: int, first: float, warm: float, single: float) -> list[str]:
     """Return lines that compare three ways to verify; each rate in tokens a second."""
     rows = (
         (f"first batch of a fresh engine, {threads} threads", first),
-        (f"warm batch, {threads} threads", warm),
-        ("one by one, warm, 1 thread", single),
+        (f"warm batch, best of {RUNS}, {threads} threads", warm),
+        (f"one by one, warm, best of {RUNS}, 1 thread", single),
     )
     return [f"{name:<44}{rate:>10,.0f} tokens a second  {rate / single:5.1f} x" for name, rate in rows]
 
