@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants bench bench-gateways docs lint format wheels release-check clean
+.PHONY: help demo partners gateways vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants bench bench-gateways docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -64,6 +64,9 @@ partners: ## the contract tests' partners beyond Python: Node's jose and golang-
 
 gateways: ## the gateways that the tests put in front of the sidecar, where they can be had
 	PYTHON=$(PYTHON) sh tools/gateways.sh
+
+vectors: ## third-party verdicts for the tests, fetched at pinned commits unless they lie beside the checkout
+	-$(PYTHON) tools/vectors.py
 
 test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways ## the whole suite, the README's examples included
 	$(BIN)/python -m pytest $(PARALLEL)

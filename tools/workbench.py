@@ -69,4 +69,6 @@ def tested_tree(folder: Path) -> Path:
 
 def vectors() -> str:
     """Give the absolute path of the third-party vectors, wherever the tests then run."""
-    return os.environ.get("RAPIDJWS_VECTORS") or str((ROOT.parent / "shared" / "vectors").resolve())
+    beside = (ROOT.parent / "shared" / "vectors").resolve()
+    named = os.environ.get("RAPIDJWS_VECTORS")
+    return named or str(beside if beside.is_dir() else ROOT / "build" / "vectors")
