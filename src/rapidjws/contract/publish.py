@@ -88,6 +88,7 @@ h1{font-size:1.6rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 table{border-collapse:collapse;width:100%}
 td{border-top:1px solid #dfe3e8;padding:.35rem .6rem;vertical-align:top}
 td:first-child{width:1.5rem;text-align:center;font-weight:700}td:nth-child(2){width:24rem}
+h1,td:nth-child(3){overflow-wrap:anywhere}
 .pass td:first-child{color:#19753b}.fail td:first-child{color:#b3261e}.open td:first-child{color:#8a5a00}
 .fail{background:#fdf0ef}.open{background:#fdf8ec}footer{margin-top:2rem;color:#5b6572;font-size:.85rem}
 code{word-break:break-all;font-size:.8rem}

@@ -6,6 +6,7 @@ style), or put a foreign name on the page as markup.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.escaping import html
@@ -16,15 +17,24 @@ if TYPE_CHECKING:
     from rapidjws.rollout.report.readiness import Compared, PartnerReadiness, Readiness, Seen
 
 _STYLE: Final = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;
-color:#1c2430;background:#fff}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;
+color:#1c2430;background:#fff;overflow-wrap:break-word}
 table{border-collapse:collapse;width:100%;margin:1rem 0}th,td{text-align:left;padding:.3rem .7rem;
-border-bottom:1px solid #d8dee6;vertical-align:top;overflow-wrap:anywhere}td.n,th.n{text-align:right;
-font-variant-numeric:tabular-nums}
-.no{color:#a3221b;font-weight:600}.yes{color:#1d6b3a}.quiet{color:#5d6877}h2{margin-top:2.2rem}
+border-bottom:1px solid #d8dee6;vertical-align:top}
+td{overflow-wrap:anywhere;min-width:6.5rem}th{overflow-wrap:normal}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;min-width:0}td.n{white-space:nowrap}
+.no{color:#a3221b;font-weight:600}.yes{color:#1d6b3a}.quiet{color:#5d6877}
+h2{margin-top:2.2rem;overflow-wrap:anywhere}
 svg{display:block;margin:.6rem 0;max-width:100%}rect.good{fill:#3f7fbf}rect.bad{fill:#c7503f}
 text{font-size:11px;fill:#5d6877}.plots{display:flex;flex-wrap:wrap;gap:0 2rem}
+@media(max-width:48rem){body{margin:1rem auto}table,tbody,tr,td{display:block}tr.head{display:none}
+tr{border-bottom:1px solid #d8dee6;padding:.4rem 0}
+td,td.n{border:0;min-width:0;padding:.1rem 0 .1rem 9rem;position:relative;text-align:left;white-space:normal}
+td::before{content:attr(data-label);position:absolute;left:0;width:8.5rem;color:#5d6877;font-weight:400}}
 """
+_TABLE: Final = re.compile(r"<table>.*?</table>", re.DOTALL)
+_HEAD: Final = re.compile(r"<th[^>]*>(.*?)</th>")
+_CELL: Final = re.compile(r"<td")
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -33,7 +43,7 @@ def page(report: Readiness) -> str:
     frozen = " The rollout is frozen." if report.frozen else ""
     rows = "".join(_row(one) for one in report.partners)
     parts = "".join(_section(one) for one in report.partners)
-    return (
+    whole = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width"><title>Readiness for signatures</title>'
@@ -45,6 +55,21 @@ def page(report: Readiness) -> str:
         f"<th>Refused, if tomorrow were enforced</th></tr>{rows}</table>"
         f"{_unattributed(report)}{_escalations(report.escalations)}{_shadow(report.shadow)}{parts}</body></html>"
     )
+    return _TABLE.sub(_labelled, whole)
+
+
+def _labelled(table: re.Match[str]) -> str:
+    """Return a table whose cells carry their column's heading, which a narrow screen shows beside each.
+
+    Foreign text has no markup left in it: what looks like a cell is one of ours.
+    """
+    head, *rows = table[0].split("</tr>")
+    labels = _HEAD.findall(head)
+    made = [head.replace("<tr>", '<tr class="head">', 1)]
+    for row in rows:
+        names = iter(labels)
+        made.append(_CELL.sub(lambda _, names=names: f'<td data-label="{next(names)}"', row))  # type: ignore[misc]
+    return "</tr>".join(made)
 
 
 def _row(one: PartnerReadiness) -> str:
