@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from browser import overflows
-
-from rapidjws.diagnose.contract import kit
-from rapidjws.diagnose.contract.check import check
-from rapidjws.diagnose.contract.publish import publish
-from rapidjws.diagnose.contract.samples import send
 from rapidjws.policy.escalation import Escalation
 from rapidjws.policy.readiness import Compared, PartnerReadiness, Readiness, Seen
 from rapidjws.policy.readiness_html import page
+
+from rapidjws.contract import kit
+from rapidjws.contract.check import check
+from rapidjws.contract.publish import publish
+from rapidjws.contract.samples import send
 
 pytestmark = pytest.mark.source_tree
 WIDTHS = (400, 1280, 1920)
