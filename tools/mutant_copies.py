@@ -67,7 +67,8 @@ def _first_failed(text: str) -> str:
 def failed_node(line: str) -> str:
     """Give the test that a line of pytest's summary names as failed, or nothing."""
     kind, _, rest = line.partition(" ")
-    return rest.split(" - ")[0].strip() if kind in {"FAILED", "ERROR"} else ""
+    node = rest.split(" - ")[0].strip()
+    return node if kind in {"FAILED", "ERROR"} and node.startswith("tests/") else ""
 
 
 def serve() -> None:

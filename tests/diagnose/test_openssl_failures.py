@@ -85,6 +85,7 @@ def test_S19_secret_in_another_writing(secret: str, tmp_path: Path) -> None:
         answer = run(tmp_path / name, RAPIDJWS_SECRET_HEX=secret)
         assert "Verified OK" not in answer.stdout
         assert answer.returncode == (1 if name == "forged" else 2), answer.stderr
+        assert name == "forged" or "hexadecimal" in answer.stderr  # refused here, not by openssl
 
 
 def test_S19_values_have_a_length(tmp_path: Path) -> None:
@@ -100,6 +101,34 @@ def test_S19_values_have_a_length(tmp_path: Path) -> None:
     assert run(tmp_path).returncode == 0
     (tmp_path / "signing_input").write_bytes(b"")
     assert run(tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(("alg", "calls"), [("HS256", 4), ("RS256", 2), ("ES256", 2), ("EdDSA", 2)])
+def test_S19_a_tool_that_did_its_work_and_failed(alg: str, calls: int, tmp_path: Path) -> None:
+    """The exit status of each command counts, also where what it wrote is right."""
+    public = key(alg).public() if alg != "HS256" else key(alg)
+    good = hs_token(SECRET) if alg == "HS256" else token(alg)
+    write_bundle(good, JWKSet((public,)), tmp_path / "good", include_secret=True)
+    for call in range(1, calls + 1):
+        path = shim(tmp_path / f"shim{call}", "openssl", f'{OPENSSL} "$@"; exit 1', call)
+        answer = run(tmp_path / "good", PATH=path)
+        assert "Verified OK" not in answer.stdout, call
+        assert answer.returncode in (1, 2)
+    path = shim(tmp_path / "late", "openssl", f'{OPENSSL} "$@"; exit 1', calls + 1)
+    assert run(tmp_path / "good", PATH=path).stdout == "Verified OK\n"
+
+
+@pytest.mark.parametrize("alg", ["RS256", "ES256"])
+def test_S19_an_empty_signature_reaches_no_tool(alg: str, tmp_path: Path) -> None:
+    """Even where openssl says yes to everything."""
+    write_bundle(token(alg), JWKSet((key(alg).public(),)), tmp_path / "it")
+    path = shim(tmp_path / "yes", "openssl", "echo 'Verified OK'; exit 0", 0)
+    assert run(tmp_path / "it", PATH=path).returncode == 0
+    for name in ("signature.bin", "signature.der"):
+        if (tmp_path / "it" / name).exists():
+            (tmp_path / "it" / name).write_bytes(b"")
+    answer = run(tmp_path / "it", PATH=path)
+    assert (answer.returncode, answer.stdout) == (1, "")
 
 
 def test_S19_script_holds_nothing_foreign() -> None:
