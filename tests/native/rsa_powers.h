@@ -87,16 +87,18 @@ static void arithmetic(unsigned long count, uint64_t seed) {
     static rj_rsa52_work work;
     static modulus_room rooms[RJ_RSA52_LANES];
     const rj_rsa52_modulus *moduli[RJ_RSA52_LANES];
-    BN_CTX *bn = BN_CTX_new();
     BIGNUM *n[RJ_RSA52_LANES];
     BIGNUM *s[RJ_RSA52_LANES];
-    BIGNUM *e = BN_new();
-    BIGNUM *expected = BN_new();
+    BN_CTX *bn;
+    BIGNUM *e, *expected;
 
     if (!rj_rsa52_usable()) {
         printf("not usable on this machine\n");
         return;
     }
+    bn = BN_CTX_new();
+    e = BN_new();
+    expected = BN_new();
     REQUIRE(rj_rsa52_digits(2047) == 0 && rj_rsa52_digits(2048) == 40 && rj_rsa52_digits(2078) == 40);
     REQUIRE(rj_rsa52_digits(2079) == 60 && rj_rsa52_digits(3118) == 60 && rj_rsa52_digits(3119) == 80);
     REQUIRE(rj_rsa52_digits(4158) == 80 && rj_rsa52_digits(4159) == 0);

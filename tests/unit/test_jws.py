@@ -9,7 +9,7 @@ import pytest
 
 from rapidjws.errors import HeaderRefused, TokenRefused
 from rapidjws.jose.jwa import ALGORITHMS
-from rapidjws.jose.jws import REGISTERED_NAMES, Header, check_typ, parse_header
+from rapidjws.jose.jws import REGISTERED_NAMES, Header, check_typ, join_headers, parse_header
 
 UNDERSTOOD = frozenset({"b64", "exp", "x"})
 
@@ -202,3 +202,12 @@ def test_another_typ_is_refused(typ: str | None) -> None:
 def test_a_header_shows_no_strangers_words() -> None:
     """raw holds whatever the token says: it stays out of the repr."""
     assert "secret" not in repr(parse_header(b'{"alg":"ES256","zzz":"secret"}'))
+
+
+def test_typ_and_cty_count_only_where_they_are_protected() -> None:
+    """A stranger may put an unprotected typ beside a good signature: it says nothing."""
+    header = join_headers({"alg": "ES256"}, {"typ": "at+jwt", "cty": "jwt", "kid": "k"})
+    assert (header.alg, header.kid, header.typ, header.cty) == ("ES256", "k", None, None)
+    assert header.raw == {"alg": "ES256"}
+    header = join_headers({"alg": "ES256", "typ": "at+jwt"}, {"cty": "jwt"})
+    assert (header.typ, header.cty) == ("at+jwt", None)

@@ -121,13 +121,8 @@ def test_url_of_an_issuer() -> None:
 
 def test_headers_of_an_answer() -> None:
     """An ETag of 1 to 512 characters, a host of 253, seconds up to a thousand million."""
-    assert [len(etag_of({"etag": "e" * length}) or "") for length in (0, 1, 511, 512, 513)] == [
-        0,
-        1,
-        511,
-        512,
-        0,
-    ]
+    kept = [etag_of({"etag": "e" * length}) for length in (0, 1, 511, 512, 513)]
+    assert [etag and len(etag) for etag in kept] == [None, 1, 511, 512, None]
     for length, is_shown in [(1, True), (252, True), (253, True), (254, False)]:
         host = ("a" * 49 + ".") * 5
         host = host.ljust(length, "b")[:length].removesuffix(".")

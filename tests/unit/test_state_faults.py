@@ -349,21 +349,6 @@ def test_a_plan_that_could_not_be_read_is_read_again(tmp_path: Path, monkeypatch
     assert phase(worker) == "warning"
 
 
-def test_a_plan_that_was_there_and_could_not_be_read_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where only its octets could not be had, the same file is read at the next look."""
-    worker, writer = (StateFolder(tmp_path, first_plan("enforcement")) for _ in range(2))
-    writer.edit(rollback(to="warning"))
-    with monkeypatch.context() as patch:
-        patch.setattr("rapidjws.policy.state.read_plan", _refuse)
-        assert phase(worker) == "enforcement"
-        assert worker.fault is not None
-    monkeypatch.setattr("rapidjws.policy.state.LOOK_S", -1.0)
-    assert phase(worker) == "warning"
-    assert worker.fault is None
-
-
 def _refuse(*words: Any, **named: Any) -> Any:
     raise OSError(24, "too many open files")
 
