@@ -77,6 +77,30 @@ def read_trusted(path: str | os.PathLike[str], max_bytes: int, *, own: bool = Fa
         os.close(descriptor)
 
 
+def read_end(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Return the last whole lines of a file that only grows, as :func:`read_trusted` trusts it.
+
+    Args:
+        path: The file.
+        max_bytes: Most octets that are read; a line that this cuts is left out.
+
+    Raises:
+        FileRefused: It is there and must not be trusted.
+        OSError: It cannot be read.
+    """
+    descriptor = open_trusted(path)
+    try:
+        start = max(0, os.fstat(descriptor).st_size - max_bytes)
+        os.lseek(descriptor, max(0, start - 1), os.SEEK_SET)
+        parts: list[bytes] = []
+        while part := os.read(descriptor, 1 << 20):
+            parts.append(part)
+        octets = b"".join(parts)
+        return octets[octets.find(b"\n") + 1 or len(octets) :] if start else octets
+    finally:
+        os.close(descriptor)
+
+
 def _too_large(path: str | os.PathLike[str], max_bytes: int) -> FileRefused:
     return FileRefused("too_large", os.fspath(path), f"larger than {max_bytes} bytes")
 

@@ -45,70 +45,70 @@ SERVED = "faults/test_thread_starts_served.py"
 LOOP = "faults/test_partial_failure_loop.py"
 TABLE: dict[str, tuple[str, str]] = {
     # engine
-    "worker_pool._Pool.executor ThreadPoolExecutor": (LOOP, "test_S15_no_thread_no_waiting"),
-    "worker_pool.submit submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
-    "worker_pool.call_on_thread submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
-    "engine.Engine._averify_as_of call_on_thread": (
+    "_Pool.executor ThreadPoolExecutor": (LOOP, "test_S15_no_thread_no_waiting"),
+    "submit submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
+    "call_on_thread submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
+    "Engine._averify_as_of call_on_thread": (
         "faults/test_loops_and_stores.py",
         "test_S15_a_blocking_store_and_no_thread",
     ),
-    "engine.Engine._averify call_on_thread": (
+    "Engine._averify call_on_thread": (
         "faults/test_loops_and_stores.py",
         "test_S15_a_blocking_store_and_no_thread",
     ),
-    "engine.Engine._averify submit": (LOOP, "test_S15_no_thread_no_waiting"),
-    "gather._Batch._verify submit": (LOOP, "test_S15_no_thread_no_waiting"),
-    "parallel.verify_many submit": (
+    "Engine._averify submit": (LOOP, "test_S15_no_thread_no_waiting"),
+    "_Batch._verify submit": (LOOP, "test_S15_no_thread_no_waiting"),
+    "verify_many submit": (
         "faults/test_partial_failure.py",
         "test_S14_no_start_of_a_thread_moves_a_result",
     ),
-    "holder.SnapshotHolder.aprecompute call_on_thread": (HERE, "test_S15_aprecompute_without_threads"),
-    "holder.SnapshotHolder._earned submit": (
+    "SnapshotHolder.aprecompute call_on_thread": (HERE, "test_S15_aprecompute_without_threads"),
+    "SnapshotHolder._earned submit": (
         "faults/test_partial_failure.py",
         "test_S24_no_table_thread_no_fault",
     ),
-    "table_builder.TableBuilder._start Thread": (
+    "TableBuilder._start Thread": (
         "faults/test_partial_failure.py",
         "test_S24_no_table_thread_no_fault",
     ),
-    "streaming.verify_async_stream call_on_thread": (HERE, "test_S15_averify_detached_without_threads"),
+    "verify_async_stream call_on_thread": (HERE, "test_S15_averify_detached_without_threads"),
     # keys
-    "clockwork.Clockwork._start Thread": (
+    "Clockwork._start Thread": (
         "faults/test_refresh_faults.py",
         "test_S24_a_timer_that_cannot_start",
     ),
-    "fetch.resolve Thread": (HERE, "test_S24_no_thread_for_a_look_up"),
-    "remote.RemoteJWKS._begin Thread": (HERE, "test_S24_no_thread_for_a_fetch"),
-    "revocation_redis.RedisRevocations._listen Thread": (HERE, "test_S24_no_thread_for_the_revocations"),
+    "resolve Thread": (HERE, "test_S24_no_thread_for_a_look_up"),
+    "RemoteJWKS._begin Thread": (HERE, "test_S24_no_thread_for_a_fetch"),
+    "RedisRevocations._listen Thread": (HERE, "test_S24_no_thread_for_the_revocations"),
     # rollout and configuration
-    "config.ConfigFile._look submit": (HERE, "test_S24_no_thread_for_the_configuration"),
-    "rollout.Rollout._watch submit": (HERE, "test_S24_no_thread_for_an_automatic_rollback"),
-    "shadow.Shadow._placed Thread": (HERE, "test_S24_no_thread_for_the_shadow"),
+    "ConfigFile._look submit": (HERE, "test_S24_no_thread_for_the_configuration"),
+    "Rollout._watch submit": (HERE, "test_S24_no_thread_for_an_automatic_rollback"),
+    "Shadow._placed Thread": (HERE, "test_S24_no_thread_for_the_shadow"),
     # middlewares and the sidecar
-    "door.Door.adecide call_on_thread": (SERVED, "test_S15_a_signed_body_without_threads"),
-    "admin.AdminProtocol._act call_on_thread": (
+    "Door.adecide call_on_thread": (SERVED, "test_S15_a_signed_body_without_threads"),
+    "AdminProtocol._act call_on_thread": (
         "faults/test_decision_faults.py",
         "test_S15_an_admin_action_that_found_no_thread_does_not_run",
     ),
-    "metrics.Metrics._make call_on_thread": (SERVED, "test_S15_metrics_without_threads"),
-    "protocol.SidecarProtocol._answer_slowly call_on_thread": (SERVED, "test_S15_a_hook_without_threads"),
-    "shared.Shared._follow_on_thread submit": (SERVED, "test_S24_no_thread_to_take_changes_over"),
-    "worker._run call_on_thread": ("faults/test_process_limit.py", "test_S14_a_sidecar_at_its_process_limit"),
-    "supervisor.Supervisor._start fork": (SERVED, "test_S24_a_worker_that_cannot_be_started"),
+    "Metrics._make call_on_thread": (SERVED, "test_S15_metrics_without_threads"),
+    "SidecarProtocol._answer_slowly call_on_thread": (SERVED, "test_S15_a_hook_without_threads"),
+    "Shared._follow_on_thread submit": (SERVED, "test_S24_no_thread_to_take_changes_over"),
+    "_run call_on_thread": ("faults/test_process_limit.py", "test_S14_a_sidecar_at_its_process_limit"),
+    "Supervisor._start fork": (SERVED, "test_S24_a_worker_that_cannot_be_started"),
     # tools
-    "checklist._rotation Thread": (SERVED, "test_S24_no_thread_for_the_checklist"),
+    "_rotation Thread": (SERVED, "test_S24_no_thread_for_the_checklist"),
 }
 """Each start -> the test that makes it fail."""
 
-NOT_SERVED = {"web.TrialServer._accept Thread", "web.TrialServer._serve Thread"}
+NOT_SERVED = {"TrialServer._accept Thread", "TrialServer._serve Thread"}
 """Starts of the server for users' own tests: where they fail, these fail, as they should."""
 
 
 class _Starts(ast.NodeVisitor):
     """Collect the calls of one file that start something, by the function that they stand in."""
 
-    def __init__(self, stem: str) -> None:
-        self._names = [stem]
+    def __init__(self) -> None:
+        self._names: list[str] = []
         self.found: set[str] = set()
 
     def visit_scope(self, node: Any) -> None:
@@ -131,7 +131,7 @@ def test_S15_every_start_has_a_test() -> None:
     """A place that starts a thread or a process has a test in which it cannot; the table holds no other."""
     found: set[str] = set()
     for path in SOURCE.rglob("*.py"):
-        visitor = _Starts(path.stem)
+        visitor = _Starts()
         visitor.visit(ast.parse(path.read_text("utf-8")))
         found |= visitor.found
     assert found == set(TABLE) | NOT_SERVED

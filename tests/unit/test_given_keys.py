@@ -269,7 +269,7 @@ def test_N11_a_file_is_bounded_and_regular(tmp_path: Path) -> None:
     pipe, empty = tmp_path / "pipe", tmp_path / "empty"
     os.mkfifo(pipe)
     empty.write_text("")
-    assert "another kind" in str(refused(Verifier, pipe, algorithms=["ES256"]))
+    assert "not a regular file" in str(refused(Verifier, pipe, algorithms=["ES256"]))
     assert "empty" in str(refused(Verifier, empty, algorithms=["ES256"]))
 
 

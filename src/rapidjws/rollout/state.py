@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from rapidjws import _files, _locks
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.rollout.history import HISTORY_PARTS, History
+from rapidjws.rollout.history import Change as Change
 from rapidjws.rollout.plan import Plan, Stage
 from rapidjws.rollout.revision import SharedCounter
 
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 STATE_MAX_BYTES: Final = 16 << 20
 """Largest plan that is kept and read: some 70 000 stages."""
 
-HISTORY_MAX_BYTES: Final = 64 << 20
-"""Longest history that is read."""
-
 VERSION: Final = 1
 """The form of the plan's file."""
 
@@ -40,42 +39,8 @@ LOOK_S: Final = 0.2
 
 PLAN_FILE: Final = "plan.json"
 _COPY: Final = "plan.copy.json"
-_HISTORY: Final = "history.jsonl"
 _BROKEN: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 """What reading a damaged file may raise, beside our own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Say who changed what when, and why.
-
-    Attributes:
-        at_s: When, seconds since the epoch.
-        by: Who.
-        action: ``"promote"``, ``"rollback"``, ``"freeze"``, ``"thaw"`` or ``"automatic_rollback"``.
-        partner: The partner, ``""`` for everyone.
-        route: The route, ``""`` for everywhere.
-        before: What held before, in words.
-        after: What holds now, in words.
-        why: The reason given.
-        forced: Whether a guard rail was overridden.
-        revision: The plan's revision after it.
-    """
-
-    at_s: int
-    by: str
-    action: str
-    partner: str = ""
-    route: str = ""
-    before: str = ""
-    after: str = ""
-    why: str = ""
-    forced: bool = False
-    revision: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the members as they are kept."""
-        return asdict(self)
 
 
 _STEP: Final = ("by", "action", "partner", "route", "why")
@@ -165,11 +130,12 @@ class StateFolder:
             its plan is gone though it has a history.
     """
 
-    __slots__ = ("__weakref__", "_counter", "_is_deferred", "_lock", "_looked_s", "_path", "_plan",
-                 "_seen", "_signature", "fault")  # fmt: skip
+    __slots__ = ("__weakref__", "_counter", "_history", "_is_deferred", "_lock", "_looked_s", "_path",
+                 "_plan", "_seen", "_signature", "fault")  # fmt: skip
 
     def __init__(self, path: str | os.PathLike[str], initial: Plan) -> None:
         self._path = Path(path)
+        self._history = History(self._path)
         self._lock, self._looked_s = threading.Lock(), monotonic()
         self._is_deferred = False
         self.fault: str | None = None  # why the plan was not read when it was looked at last
@@ -263,7 +229,7 @@ class StateFolder:
             ConfigurationError: ``configuration_invalid``: it cannot be read.
         """
         try:
-            entries = self._written()
+            entries = self._written(HISTORY_PARTS)
         except OSError as fault:
             raise _unusable("a history to read", fault) from None
         with contextlib.suppress(*_BROKEN, RapidJWSError):
@@ -276,17 +242,9 @@ class StateFolder:
         """Make the lock anew in a forked child."""
         self._lock = threading.Lock()
 
-    def _written(self) -> list[Change]:
-        """Return the entries of the history; raises OSError where it is there and cannot be read."""
-        entries: list[Change] = []
-        try:
-            octets = _files.read_trusted(self._path / _HISTORY, HISTORY_MAX_BYTES)
-        except FileNotFoundError:
-            return entries
-        for line in octets.decode("utf-8", "replace").splitlines():
-            with contextlib.suppress(*_BROKEN):
-                entries.append(Change(**json.loads(line)))
-        return entries
+    def _written(self, parts: int = 1) -> list[Change]:
+        """Return the entries of the history as ``History.entries`` does."""
+        return self._history.entries(parts)
 
     def _look(self) -> None:
         """See what came without the counter: a plan restored, or replaced by a writer that died."""
@@ -343,7 +301,7 @@ class StateFolder:
         _files.replace(self._path / _COPY, _octets_of(plan, entry))
 
     def _remember(self, entry: Change) -> None:
-        _files.append_line(self._path / _HISTORY, json.dumps(entry.as_dict()).encode())
+        self._history.add(entry)
 
     @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from rapidjws import _files
 from rapidjws._checks import octets_of
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
@@ -104,16 +105,14 @@ def _from_file(name: os.PathLike[str], place: str) -> JWKSet:
 
     path = Path(name)
     try:
-        if not path.is_file():  # a pipe would wait for a writer
-            raise error_for(
-                "configuration_invalid", place, "a file", f"{path.name}: none, or of another kind"
-            )
-        with path.open("rb") as file:
-            octets = file.read(JWKS_STATIC_MAX_BYTES + 1)
+        octets = _files.read_trusted(path, JWKS_STATIC_MAX_BYTES)
+    except FileNotFoundError:
+        raise error_for("configuration_invalid", place, "a file", f"{path.name}: none") from None
     except OSError as fault:
-        raise error_for(
-            "configuration_invalid", place, "a readable file", f"{path.name}: {fault.strerror}"
-        ) from None
+        wanted = "a file that may be trusted" if isinstance(fault, _files.FileRefused) else "a readable file"
+        raise error_for("configuration_invalid", place, wanted, f"{path.name}: {fault.strerror}") from None
+    except ValueError:  # no name that a folder can hold
+        raise error_for("configuration_invalid", place, "the name of a file", ascii(path.name)) from None
     if not octets.strip():
         raise error_for("configuration_invalid", place, "a JWK Set, a JWK or PEM text", f"{path.name}: empty")
     return _from_one(octets, place)
