@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from browser import overflows
-from rapidjws.policy.escalation import Escalation
-from rapidjws.policy.readiness import Compared, PartnerReadiness, Readiness, Seen
-from rapidjws.policy.readiness_html import page
 
 from rapidjws.contract import kit
 from rapidjws.contract.check import check
 from rapidjws.contract.publish import publish
 from rapidjws.contract.samples import send
+from rapidjws.rollout.escalation import Escalation
+from rapidjws.rollout.report.readiness import Compared, PartnerReadiness, Readiness, Seen
+from rapidjws.rollout.report.readiness_html import page
 
 pytestmark = pytest.mark.source_tree
 WIDTHS = (400, 1280, 1920)
