@@ -66,12 +66,19 @@ def first_sentence(value: Any) -> str:
     return text.replace("|", "\\|")
 
 
+def place_of(module: str, name: str) -> str:
+    """Return where the documentation finds a name: a function may share its package's name."""
+    place = f"{module}.{name}"
+    packages = {info.name for info in pkgutil.iter_modules(rapidjws.__path__, "rapidjws.")}
+    return f"{place}.{name}" if place in packages else place
+
+
 def module_page(name: str) -> str:
     """Return the page of one module."""
     module = importlib.import_module(name)
     text = [f"# `{name}`", "", first_sentence(module), ""]
     for each in own_names(module):
-        text += [f"::: {name}.{each}", ""]
+        text += [f"::: {place_of(name, each)}", ""]
     return "\n".join(text).rstrip() + "\n"
 
 

@@ -32,7 +32,9 @@ def test_every_exported_name_has_its_entry(name: str) -> None:
     text = "\n".join(page.read_text("utf-8") for page in FOLDER.glob("*.md"))
     documented = set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
     exported = {f"{name}.{each}" for each in module.__all__ if not each.startswith("_")}
-    assert exported - documented == set()
+    twice = {"rapidjws.diagnose"}  # the function's name, and its package's
+    assert exported - documented <= twice
+    assert {f"{place}.{place.rpartition('.')[2]}" for place in exported & twice} <= documented
 
 
 def test_every_command_has_its_section() -> None:
