@@ -13,7 +13,7 @@ from rapidjws import _files
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
-from rapidjws.rollout.state import _BROKEN, _COPY, PLAN_FILE, read_plan
+from rapidjws.rollout.state import PLAN_COPY, PLAN_FILE, UNREADABLE, read_plan
 from rapidjws.stores import RevocationFile
 
 if TYPE_CHECKING:
@@ -108,12 +108,12 @@ def _state_fault(value: str, folder: Path) -> tuple[str, str | None] | None:
     if word is not None:
         return expected, word
     damaged: BaseException | None = None
-    for name in (PLAN_FILE, _COPY):  # a start takes the copy where the plan is damaged
+    for name in (PLAN_FILE, PLAN_COPY):  # a start takes the copy where the plan is damaged
         try:
             read_plan(path / name)
         except FileNotFoundError:
             continue
-        except (*_BROKEN, RapidJWSError) as fault:
+        except (*UNREADABLE, RapidJWSError) as fault:
             damaged = damaged or fault
         else:
             return None

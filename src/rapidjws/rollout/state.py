@@ -38,8 +38,8 @@ LOOK_S: Final = 0.2
 """Seconds between looks at the folder, for what came without the counter: a restore, a writer that died."""
 
 PLAN_FILE: Final = "plan.json"
-_COPY: Final = "plan.copy.json"
-_BROKEN: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+PLAN_COPY: Final = "plan.copy.json"
+UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 """What reading a damaged file may raise, beside our own."""
 
 
@@ -142,7 +142,7 @@ class StateFolder:
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._exclusively():
-                if not any(os.path.lexists(self._path / name) for name in (PLAN_FILE, _COPY)):
+                if not any(os.path.lexists(self._path / name) for name in (PLAN_FILE, PLAN_COPY)):
                     if self._written():  # to begin anew would end enforcement without a word
                         raise error_for(
                             "configuration_invalid", "rollout.state", "plan.json", "a history only"
@@ -153,7 +153,7 @@ class StateFolder:
                 self._seen = self._counter.value()
                 self._signature = _files.signature(self._path / PLAN_FILE)
                 self._plan = self._read()[0]
-        except _BROKEN as fault:
+        except UNREADABLE as fault:
             raise _unusable("a folder with a plan", fault) from None
         clockwork.members.add(self)
 
@@ -199,12 +199,12 @@ class StateFolder:
         try:
             with self._exclusively():
                 self._edit(change)
-        except _BROKEN as fault:
+        except UNREADABLE as fault:
             raise _unusable("a folder to write to", fault) from None
         return self.sync()
 
     def _edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> None:
-        for name in (PLAN_FILE, _COPY):
+        for name in (PLAN_FILE, PLAN_COPY):
             _files.remove_leftovers(self._path / name)
         before, last = self._read_to_change()
         unended = last if last is not None and last not in self._written() else None
@@ -232,7 +232,7 @@ class StateFolder:
             entries = self._written(HISTORY_PARTS)
         except OSError as fault:
             raise _unusable("a history to read", fault) from None
-        with contextlib.suppress(*_BROKEN, RapidJWSError):
+        with contextlib.suppress(*UNREADABLE, RapidJWSError):
             last = self._read()[1]
             if last is not None and last not in entries:
                 entries.append(last)
@@ -259,7 +259,7 @@ class StateFolder:
             signature = _files.signature(self._path / PLAN_FILE)
             try:
                 self._plan, self._signature, self.fault = self._read()[0], signature, None
-            except (*_BROKEN, RapidJWSError) as fault:
+            except (*UNREADABLE, RapidJWSError) as fault:
                 self._signature = None  # but at the next look
                 self.fault = str(_unusable("a folder with a plan", fault).actual)
 
@@ -267,22 +267,22 @@ class StateFolder:
         """Return the plan and the change that made it, from the copy where the plan is damaged."""
         try:
             return read_plan(self._path / PLAN_FILE)
-        except (*_BROKEN, RapidJWSError) as fault:
+        except (*UNREADABLE, RapidJWSError) as fault:
             if isinstance(fault, RapidJWSError) and fault.place == _NEWER:
                 raise
-            return read_plan(self._path / _COPY)
+            return read_plan(self._path / PLAN_COPY)
 
     def _read_to_change(self) -> tuple[Plan, Change | None]:
         """Return the plan to change: where no file can be read, the one that this worker goes by.
 
         What is damaged is put aside first. A plan of another version of this package is left alone.
         """
-        for name in (PLAN_FILE, _COPY):
+        for name in (PLAN_FILE, PLAN_COPY):
             try:
                 found = read_plan(self._path / name)
             except FileNotFoundError:
                 continue
-            except (*_BROKEN, RapidJWSError) as fault:
+            except (*UNREADABLE, RapidJWSError) as fault:
                 if isinstance(fault, RapidJWSError) and fault.place == _NEWER:
                     raise
                 _files.move(self._path / name, self._path / f"{name}.bad")
@@ -298,7 +298,7 @@ class StateFolder:
         _files.replace(self._path / PLAN_FILE, octets)
 
     def _copy(self, plan: Plan, entry: Change | None) -> None:
-        _files.replace(self._path / _COPY, _octets_of(plan, entry))
+        _files.replace(self._path / PLAN_COPY, _octets_of(plan, entry))
 
     def _remember(self, entry: Change) -> None:
         self._history.add(entry)
