@@ -103,6 +103,8 @@ def rule_of(hint: Any) -> Rule:
         return Rule(lambda value: isinstance(value, type), "a class")
     if origin is typing.Annotated:
         return rule_of(arguments[0])
+    if origin in _PATHS:
+        return Rule(lambda value: isinstance(value, os.PathLike), "a path")
     if isinstance(origin, type):
         return _container(origin, arguments)
     if isinstance(hint, type):
@@ -112,7 +114,8 @@ def rule_of(hint: Any) -> Rule:
 
 def _union(arguments: tuple[Any, ...]) -> Rule:
     rules = [rule_of(one) for one in arguments]
-    if any(isinstance(one, type) and issubclass(one, _PATHS) for one in arguments):
+    kinds = [typing.get_origin(one) or one for one in arguments]
+    if any(isinstance(one, type) and issubclass(one, _PATHS) for one in kinds):
         rules.append(Rule(lambda value: isinstance(value, str), "a string"))  # any name that a folder holds
     words = " or ".join(dict.fromkeys(rule.words for rule in rules))
     return Rule(lambda value: any(rule.fits(value) for rule in rules), words)
@@ -185,10 +188,24 @@ def refused(name: str, words: str, value: object) -> RapidJWSError:
     return error_for("configuration_invalid", name, expected=words, actual=type(value).__name__)
 
 
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Refuse a number that is not from ``least`` to ``most``.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with the parameter as its place.
+    """
+    if not least <= value <= most:
+        raise error_for(
+            "configuration_invalid", name, f"{least} to {most}", "less" if value < least else "more"
+        )
+
+
 def _hints(function: Any, but: Collection[str]) -> dict[str, Any]:
     """Return the evaluated annotations; those left out may name what is loaded later."""
     bare = types.FunctionType((lambda: None).__code__, function.__globals__)
-    bare.__annotations__ = {name: hint for name, hint in function.__annotations__.items() if name not in but}
+    bare.__annotations__ = {
+        name: hint for name, hint in function.__annotations__.items() if name not in {*but, "return"}
+    }
     return typing.get_type_hints(bare, localns=_COMMON)
 
 
@@ -198,11 +215,13 @@ class Arguments:
     Args:
         function: The callable; its annotations must be names of its module.
         but: Parameters that the callable checks itself, as it takes several forms.
+        under: What an error's place begins with, a dot after it; empty for nothing.
     """
 
-    __slots__ = ("_more", "_named", "_order")
+    __slots__ = ("_more", "_named", "_order", "_under")
 
-    def __init__(self, function: Callable[..., Any], but: Collection[str] = ()) -> None:
+    def __init__(self, function: Callable[..., Any], but: Collection[str] = (), under: str = "") -> None:
+        self._under = f"{under}." if under else ""
         hints = _hints(function, but)
         self._order: list[str] = []
         self._named: dict[str, Rule] = {}
@@ -233,17 +252,16 @@ class Arguments:
             if rule is not None:
                 self._check_one(name, rule, value)
 
-    @staticmethod
-    def _check_one(name: str, rule: Rule, value: Any) -> None:
+    def _check_one(self, name: str, rule: Rule, value: Any) -> None:
         if not rule.fits(value):
-            raise refused(name, rule.words, value)
+            raise refused(f"{self._under}{name}", rule.words, value)
 
 
 @typing.overload
 def checked(target: Target) -> Target: ...
 @typing.overload
-def checked(*, but: Collection[str]) -> Callable[[Target], Target]: ...
-def checked(target: Any = None, *, but: Collection[str] = ()) -> Any:
+def checked(*, but: Collection[str] = (), under: str = "") -> Callable[[Target], Target]: ...
+def checked(target: Any = None, *, but: Collection[str] = (), under: str = "") -> Any:
     """Check the arguments of a function, or of a class's constructor, against their annotations.
 
     The annotations are read at the first call, so importing costs nothing.
@@ -251,6 +269,7 @@ def checked(target: Any = None, *, but: Collection[str] = ()) -> Any:
     Args:
         target: The function, or the class; a dataclass is decorated above its own decorator.
         but: Parameters that the callable checks itself, as it takes several forms.
+        under: What an error's place begins with: ``partner`` gives ``partner.name``.
 
     Returns:
         The same class, or a function with the same signature.
@@ -259,26 +278,38 @@ def checked(target: Any = None, *, but: Collection[str] = ()) -> Any:
         ConfigurationError: At a call: ``configuration_invalid``, with the parameter as its place.
     """
     if target is None:
-        return functools.partial(_checked, but=but)
-    return _checked(target, but)
+        return functools.partial(_checked, but=but, under=under)
+    return _checked(target, but, under)
 
 
-def _checked(target: Any, but: Collection[str]) -> Any:
+def _checked(target: Any, but: Collection[str], under: str) -> Any:
     if isinstance(target, type):
         plain = target.__init__  # type: ignore[misc]
-        setattr(target, "__init__", _wrapped(plain, but))  # noqa: B010  mypy refuses the plain assignment
+        setattr(target, "__init__", _wrapped(plain, but, under))  # noqa: B010  mypy refuses the plain assignment
         return target
-    return _wrapped(target, but)
+    return _wrapped(target, but, under)
 
 
-def _wrapped(function: Callable[..., Any], but: Collection[str]) -> Callable[..., Any]:
+def _wrapped(function: Callable[..., Any], but: Collection[str], under: str) -> Callable[..., Any]:
     found: list[Arguments] = []
+
+    def check(given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        if not found:
+            found.append(Arguments(function, but, under))
+        found[0].check(given, named)
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def call_later(*given: Any, **named: Any) -> Any:
+            check(given, named)
+            return await function(*given, **named)
+
+        return call_later
 
     @functools.wraps(function)
     def call(*given: Any, **named: Any) -> Any:
-        if not found:
-            found.append(Arguments(function, but))
-        found[0].check(given, named)
+        check(given, named)
         return function(*given, **named)
 
     return call

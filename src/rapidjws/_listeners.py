@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
+
+from rapidjws._checks import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +21,13 @@ class WeakListeners:
         self._methods: tuple[WeakMethod[Any], ...] = ()
 
     def add(self, changed: Callable[[], None]) -> None:
-        """Add a bound method; those that are gone are forgotten."""
+        """Add a bound method; those that are gone are forgotten.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no bound method, which could not be held weakly.
+        """
+        if not isinstance(changed, MethodType):
+            raise refused("changed", "a bound method", changed)
         self._methods = (*(one for one in self._methods if one() is not None), WeakMethod(changed))
 
     def call(self) -> Exception | None:

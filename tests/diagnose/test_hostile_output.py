@@ -14,6 +14,7 @@ from rapidjws.diagnose import diagnose
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
+from rapidjws.middleware import answer_for, trusted_headers
 
 pytest.importorskip("typer")
 
@@ -193,6 +194,89 @@ def test_S26_keys_and_rollout(canary: tuple[str, str], tmp_path: Path) -> None:
     run(name, "rollout", "report", "--config", str(path), "--html", str(tmp_path / "page.html"))
     run(name, "rollout", "report", "--config", str(path))
     hold((tmp_path / "page.html").read_text("utf-8"), name)
+
+
+def test_S26_commands_that_make_keys_and_tokens(canary: tuple[str, str], tmp_path: Path) -> None:
+    """keygen, jwk and sign, for a value in every option and in the files that they read."""
+    name, text = canary
+    private = tmp_path / "private.json"
+    run(name, "keygen", "ES256", "-o", str(private), "--kid", text)
+    run(name, "keygen", text, "-o", str(tmp_path / "other.json"))
+    run(name, "keygen", "EdDSA", "--crv", text, "-o", str(tmp_path / "other.json"))
+    made = json.loads(private.read_text("utf-8"))
+    assert made["kid"] == text
+    run(name, "jwk", str(private))
+    run(name, "jwk", str(private), "--kid", text)
+    run(name, "jwk", str(private), "--alg", text, "--thumbprint")
+    for member in ("alg", "use", "kty", "crv", "x", "key_ops", text):
+        private.write_text(json.dumps({**made, member: text}), "utf-8")
+        run(name, "jwk", str(private))
+        run(name, "sign", "-", "--key", str(private), "--typ", text, stdin="payload")
+    private.write_text(json.dumps(made), "utf-8")
+    for form in ("compact", "flattened", "general"):
+        run(name, "sign", "-", "--key", str(private), "--form", form, "--typ", text, stdin=text)
+    run(name, "sign", "-", "--key", str(private), "--issuer", text, "--audience", text, stdin="{}")
+    run(name, "sign", "-", "--key", str(private), "--issuer", text, stdin=text)
+    run(name, "sign", "-", "--key", str(private), "--alg", text, stdin="x")
+    private.write_text(text, "utf-8", newline="")
+    run(name, "jwk", str(private))
+    run(name, "sign", "-", "--key", str(private), stdin="x")
+
+
+def test_S26_serve_config_and_notify(canary: tuple[str, str], tmp_path: Path) -> None:
+    """serve and config refuse hostile settings harmlessly; a notice is shown and mailed as plain text."""
+    name, text = canary
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [es256()]}), "utf-8")
+    (tmp_path / "state").mkdir(mode=0o700)
+    issuer = {"iss": BANK, "jwks_file": "jwks.json", "algorithms": ["ES256"], "audience": [AUD]}
+    good: dict[str, Any] = {
+        "issuers": [issuer],
+        "partners": [{"name": "acme", "issuers": [BANK], "contact": "ann@acme.example"}],
+        "rollout": {"state": "state"},
+        "notices": {"host": "mail.example", "sender": "gateway@bank.example"},
+    }
+    path = tmp_path / "config.json"
+    changes: list[dict[str, Any]] = [
+        {text: {}},
+        {"issuers": [{**issuer, text: 1}]},
+        {"issuers": [{**issuer, "iss": text, "algorithms": [text]}]},
+        {"issuers": [{**issuer, "jwks_file": text}]},
+        {"partners": [{"name": text, "issuers": [text]}]},
+        {"partners": [{"name": "acme", "contact": text}]},
+        {"rollout": {"state": "state", "phase": text}},
+        {"server": {"listen": text, "realm": text, "partner_header": text}},
+        {"notices": {**good["notices"], "host": text, "sender": text}},
+    ]
+    for change in changes:
+        path.write_text(json.dumps({**good, **change}), "utf-8")
+        run(name, "config", "check", str(path))
+        run(name, "config", "show", str(path))
+        run(name, "rollout", "notify", "--config", str(path))
+        if (name != "huge" and text in change) or "server" in change:
+            run(name, "serve", "--config", str(path))
+    path.write_text(json.dumps(good), "utf-8")
+    run(name, "rollout", "promote", "--config", str(path), "--to", "warning", "--by", text, "--why", text)
+    run(name, "rollout", "notify", "--config", str(path), "--ready-too")
+    run(name, "rollout", "notify", "--config", str(path), "--ready-too", "--json")
+    run(name, "rollout", "notify", "--config", str(path), "--partner", text)
+
+
+def test_S26_logs_metrics_and_headers(canary: tuple[str, str]) -> None:
+    """What a request says reaches the log as JSON in ASCII, and headers as plain ASCII or not at all."""
+    name, text = canary
+    engine = Engine(Issuer(BANK, keys=JWKSet(bank_keys()), algorithms=["ES256"], audience=AUD))
+    tokens = [*hostile_tokens(text).values(), token(payload=claims(sub=text, scope=text))]
+    for made in tokens:
+        decision = engine.decide(made, partner=text, route=text, now=NOW)
+        line = json.dumps(decision.evidence)
+        assert line.isascii()
+        assert "\n" not in line
+        answer = answer_for(decision)
+        headers = [*trusted_headers(decision), *(answer.headers if answer else ())]
+        for field, value in headers:
+            assert value.isascii(), (name, field)
+            assert value == "" or value.isprintable(), (name, field)
+        assert answer is None or text not in answer.body.decode()
 
 
 def test_S26_the_canaries_are_seen() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -206,7 +207,7 @@ def test_S2_a_policy_that_says_no_longest_retry_counts_as_a_day() -> None:
     """A policy of the caller's own that does not say how far it goes gets the widest leeway there is."""
     store: Any = Lives()
     of = engine(store)
-    policy: Any = object()
+    policy: Any = SimpleNamespace(decide=lambda *_: None, retry_at_ns=lambda *_: None)
     of.rollout = policy
     of.verify(tokens.token("HS256", jti="one"), NOW_S)
     assert store.seen == [LIFE_S + LEEWAY_S + 86_400 + 1]

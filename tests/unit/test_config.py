@@ -11,7 +11,7 @@ import pytest
 from issuers import wait_for
 from typer.testing import CliRunner, Result
 
-from rapidjws import ConfigurationError
+from rapidjws import NOT_CHECKED, ConfigurationError
 from rapidjws.cli.app import app
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
@@ -247,3 +247,65 @@ def test_verify_with_a_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         assert run("verify", token, "--jwks", issuer.url, "--alg", "ES256").exit_code == 0
         assert run("verify", token, "--jwks", "http://localhost:1/", "--alg", "ES256").exit_code == 2
+
+
+WITHOUT_NAMES = """\
+[engine]
+max_header_bytes = 4096
+
+[[issuers]]
+check_iss = false
+check_audience = false
+algorithms = ["ES256"]
+jwks_file = "a.json"
+"""
+
+
+def test_N12_what_is_not_compared_is_written_in_the_file(tmp_path: Path) -> None:
+    """check_iss and check_audience say what None and NOT_CHECKED say in Python; true is the default."""
+    write_keys(tmp_path)
+    path = tmp_path / "rapidjws.toml"
+    path.write_text(WITHOUT_NAMES)
+    config = ConfigFile(path)
+    (issuer,) = config.engine.issuers
+    assert (issuer.iss, issuer.audience) == (None, NOT_CHECKED)
+    now_s = int(time.time())
+    for names in ({"iss": None, "aud": None}, {"iss": "https://other.example", "aud": "anybody"}):
+        assert config.engine.verify(A.token({**A.claims(now_s), **names} if names["iss"] else
+                                            {"exp": now_s + 60})).alg == "ES256"  # fmt: skip
+    config.reload()
+    path.write_text(WITHOUT_NAMES.replace("check_audience = false\n", ""))
+    strict = ConfigFile(path)
+    with pytest.raises(RapidJWSError) as refused:
+        strict.engine.verify(A.token(A.claims(now_s)))
+    assert refused.value.code == "audience_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "where"),
+    [
+        ("check_iss = false\n", 'check_iss = false\niss = "https://a.example"\n', "toml:6:"),
+        ("check_iss = false\n", "check_iss = true\n", "iss"),
+        ("check_iss = false\n", "", "iss"),
+        ("check_iss = false\n", 'check_iss = "false"\n', "toml:5:"),
+        ("check_audience = false\n", 'check_audience = false\naudience = ["x"]\n', "toml:7:"),
+        ("check_audience = false\n", "check_audience = 0\n", "toml:6:"),
+        ("max_header_bytes = 4096", 'max_header_bytes = "4096"', "toml:2:"),
+        ("max_header_bytes = 4096", "max_header_bytes = 16385", "toml:2:"),
+    ],
+)
+def test_S13_N12_a_value_that_nobody_compares_is_refused(
+    tmp_path: Path, good: str, bad: str, where: str
+) -> None:
+    """A name beside the choice not to compare it is a slip; so is the choice in another type."""
+    write_keys(tmp_path)
+    path = tmp_path / "rapidjws.toml"
+    assert good in WITHOUT_NAMES
+    path.write_text(WITHOUT_NAMES.replace(good, bad))
+    with pytest.raises(ConfigurationError) as refused:
+        ConfigFile(path)
+    assert where in str(refused.value)
+    setting = bad.partition(" ")[0] if where != "iss" else "iss"
+    shown = run("config", "check", path)
+    assert shown.exit_code != 0
+    assert setting.split("_")[-1] in str(refused.value)

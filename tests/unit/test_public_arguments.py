@@ -1,161 +1,209 @@
-"""Invariant 20: public constructors and functions refuse a value of the wrong type, by its parameter."""
+"""Invariant 20: every public callable refuses a value of the wrong type or meaning, by its parameter."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from public_callables import Public, public_callables
+from public_recipes import CALLED_HERE, MADE_HERE, OWNERS, RECIPES
 
 import rapidjws
-from rapidjws import JWK, Engine, Issuer, JWKSet, RapidJWSError, Replay, Revocation, Verifier
-from rapidjws._checks import rule_of
-from rapidjws.keys import (
-    FileJWKS,
-    Freshness,
-    KeptVerifier,
-    RemoteJWKS,
-    RotatedHook,
-    Transport,
-    UnknownKids,
-)
-from rapidjws.signing import JWTBuilder, LocalSigner, Signature, sign_compact, sign_flattened, sign_general
-from rapidjws.stores import MemoryReplayStore
-from rapidjws.testing import make_key
+from rapidjws import CODES, Decision, DependencyUnavailable, KeyRefused, RapidJWSError, Rejected
+from rapidjws.diagnose import Report
+from rapidjws.errors import RolloutRefused
 
-KEY = make_key("ES256", kid="k")
-SIGNER = LocalSigner(KEY)
-URL = "https://issuer.example/jwks.json"
-ISSUER = Issuer("https://issuer.example", keys=KEY.public(), algorithms=["ES256"])
 WRONG: tuple[Any, ...] = (
     None,
     "false",
+    "",
+    "x",
     b"x",
+    b"",
     1.5,
     [],
     {},
     object(),
     True,
     -1,
-    math.nan,
+    2**80,
     10**400,
-    "",
+    math.nan,
+    math.inf,
     ["x", 1],
     {"a": 1},
+    {1: "a"},
+    (),
     int,
     "\ud800",
 )
-# callable -> arguments that it takes; each parameter in turn is given every wrong value
-GOOD: dict[Callable[..., Any], dict[str, Any]] = {
-    Engine: {"issuers": ISSUER},
-    Verifier: {"keys": KEY.public(), "algorithms": ["ES256"]},
-    Issuer: {"iss": "https://issuer.example", "keys": KEY.public(), "algorithms": ["ES256"]},
-    Replay: {"store": MemoryReplayStore()},
-    Revocation: {"kid": "k"},
-    JWK.from_json: {"data": KEY.public().as_dict()},
-    JWK.from_secret: {"secret": "x" * 40},
-    JWKSet.from_json: {"data": {"keys": []}},
-    LocalSigner: {"key": KEY},
-    JWTBuilder: {"signer": SIGNER, "iss": "x"},
-    Signature: {"signer": SIGNER},
-    sign_compact: {"payload": b"x", "signer": SIGNER},
-    sign_flattened: {"payload": b"x", "signer": SIGNER},
-    sign_general: {"payload": b"x", "signatures": [Signature(signer=SIGNER)]},
-    Freshness: {},
-    UnknownKids: {},
-    Transport: {},
-    RemoteJWKS: {"url": URL},
-    FileJWKS: {"path": Path("nowhere.json")},
-    RotatedHook: {"sources": {}, "secret": "x" * 40},
-    KeptVerifier: {"url": URL, "kept": Path("nowhere.json"), "algorithms": ["ES256"]},
-}
 # what takes several forms and checks them itself: here only the errors are held, not what is taken
-OWN_FORMS = {"keys", "algorithms", "audience", "required_claims", "crit", "data", "fetch"}
+OWN_FORMS = {"algorithms", "audience", "audiences", "required", "required_claims", "crit"}
+EXPECTED = {
+    "JWK.from_der": (KeyRefused,),
+    "JWK.from_pem": (KeyRefused,),
+    "KeptVerifier.verify": (RapidJWSError,),  # nobody serves its keys
+    "RedisRevocations.add": (DependencyUnavailable,),  # nor is there a Redis
+    "RedisRevocations.remove": (DependencyUnavailable,),
+    "Rollout.rollback": (RolloutRefused,),
+}
+NAMES = {"partner", "route"}  # any text: nobody's name, and a route that nobody can read
+EMPTY_IS_NOTHING = {"scopes", "wait_s"}  # on the way of a token, where a check of nothing would cost
 
 
-def cases() -> list[Any]:
-    """Return each parameter of each callable."""
-    found = []
-    for call in GOOD:
-        for name, parameter in inspect.signature(call).parameters.items():
-            if parameter.kind is not parameter.VAR_KEYWORD:
-                label = getattr(call, "__qualname__", str(call))
-                found.append(pytest.param(call, parameter, id=f"{label}-{name}"))
-    return found
+@pytest.fixture(autouse=True)
+def folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what takes any text for a path write here."""
+    monkeypatch.chdir(tmp_path)
 
 
-def hint_of(call: Callable[..., Any], name: str) -> Any:
-    """Return the evaluated annotation of a parameter."""
-    import collections.abc
-    import typing
-
-    function: Any = call.__init__ if isinstance(call, type) else call  # type: ignore[misc]
-    plain = inspect.unwrap(function)
-    common = {one: getattr(collections.abc, one) for one in collections.abc.__all__}
-    common |= {"Any": Any, "Fetch": Any}
-    return typing.get_type_hints(plain, localns=common).get(name, Any)
+def is_error(one: Public) -> bool:
+    """Say whether a callable makes an error; error_for makes them from the table."""
+    return isinstance(one.call, type) and issubclass(one.call, RapidJWSError)
 
 
-@pytest.mark.parametrize(("call", "parameter"), cases())
-def test_a_wrong_type_is_refused_by_name(call: Callable[..., Any], parameter: inspect.Parameter) -> None:
+ALL = public_callables()
+WALKED = [one for one in ALL if one.name not in {*MADE_HERE, *CALLED_HERE} and not is_error(one)]
+CASES = [
+    pytest.param(one, parameter, id=f"{one.name}-{parameter.name}")
+    for one in WALKED
+    for parameter in one.parameters
+]
+
+
+def call(one: Public, owner: Any, given: dict[str, Any]) -> Any:
+    """Call a public callable with arguments by name, and await or close what it gives."""
+    target = one.call if owner is None else getattr(owner, one.name.rpartition(".")[2])
+    first: list[Any] = []
+    for parameter in one.parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL and parameter.name in given:
+            first = [*(given.pop(name) for name in list(given) if name in before(one, parameter)),
+                     given.pop(parameter.name)]  # fmt: skip
+    result = target(*first, **given)
+    if inspect.isawaitable(result):
+        result = asyncio.run(asyncio.wait_for(result, 60))  # type: ignore[arg-type]
+    close = getattr(result, "close", None)
+    if owner is None and callable(close):
+        close()
+    return result
+
+
+def before(one: Public, last: inspect.Parameter) -> list[str]:
+    """Return the parameters that stand before another one."""
+    return [parameter.name for parameter in one.parameters[: one.parameters.index(last)]]
+
+
+def is_refusal(result: Any) -> bool:
+    """Say whether a result that was returned is a refusal: of those that never raise."""
+    if isinstance(result, Decision):
+        return result.outcome != "permit"
+    if isinstance(result, Report):
+        return result.code in CODES
+    many = isinstance(result, list) and bool(result)
+    return isinstance(result, Rejected) or (many and all(map(is_refusal, result)))
+
+
+@pytest.mark.parametrize(("one", "parameter"), CASES)
+def test_a_wrong_argument_is_refused_by_name(one: Public, parameter: inspect.Parameter) -> None:
     """Only errors of this package, or a TypeError that names the parameter; no other type passes."""
     name = parameter.name
-    fits = None if name in OWN_FORMS else rule_of(hint_of(call, name)).fits
+    fits = one.rule(parameter).fits
+    owner = None if one.owner is None else OWNERS[one.name.rpartition(".")[0]]()
+    is_function = "a function" in one.rule(parameter).words
     for value in WRONG:
-        try:
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                call(value)
-            else:
-                given = {**GOOD[call], name: value}
-                first = [given.pop("issuers")] if "issuers" in given else []
-                call(*first, **given)
-        except RapidJWSError as refused:
-            said, wanted = refused.as_dict(), ""
-        except TypeError as refused:
-            said, wanted = {"text": str(refused)}, name
-        else:
-            assert fits is None or fits(value), f"{name}={value!r} was taken"
+        if is_function and callable(value):
             continue
-        assert wanted in str(said.get("text", ""))
+        given = {**RECIPES[one.name](), name: value}
+        try:
+            result = call(one, owner, given)
+        except RapidJWSError:
+            continue
+        except TypeError as refused:
+            wrong = None if name in str(refused) else refused
+            if wrong is not None:
+                pytest.fail(f"{name}={value!r}: {wrong}")
+            continue
+        except OSError:
+            if name != "payload" or not isinstance(value, str):  # a path
+                raise
+            continue
+        nothing = (name in EMPTY_IS_NOTHING and not value) or (name in NAMES and value == "\ud800")
+        is_right = name in OWN_FORMS or nothing or fits(value) or is_refusal(result)
+        assert is_right, f"{name}={value!r} gave {result!r}"
+
+
+def test_every_public_callable_is_walked() -> None:
+    """What is exported or documented has a recipe here, or is one that only this package makes."""
+    names = {one.name for one in WALKED}
+    assert names - RECIPES.keys() == set(), "add recipes to tests/support/public_recipes.py"
+    assert RECIPES.keys() - names == set(), "recipes for what is public no more"
+    assert {*MADE_HERE, *CALLED_HERE} - {one.name for one in ALL} == set()
+    owners = {one.name.rpartition(".")[0] for one in WALKED if one.owner is not None}
+    assert owners - OWNERS.keys() == set()
+    assert len(WALKED) >= 135
+    assert len(CASES) >= 480
+
+
+@pytest.mark.parametrize("one", WALKED, ids=lambda one: one.name)
+def test_the_recipe_is_good(one: Public) -> None:
+    """The good arguments are taken, or refused for what they say; never as of a wrong type."""
+    owner = None if one.owner is None else OWNERS[one.name.rpartition(".")[0]]()
+    with contextlib.suppress(*EXPECTED.get(one.name, ())):
+        call(one, owner, RECIPES[one.name]())
+
+
+def test_S13_unknown_settings_are_refused_by_name() -> None:
+    """A misspelled keyword is a TypeError that names it, also where keywords are handed on."""
+    for one in WALKED:
+        owner = None if one.owner is None else OWNERS[one.name.rpartition(".")[0]]()
+        if any(p.kind is p.VAR_KEYWORD and "Unpack" not in str(p.annotation)
+               for p in inspect.signature(one.call).parameters.values()):  # fmt: skip
+            continue
+        with pytest.raises((TypeError, RapidJWSError), match="misspelled_s"):
+            call(one, owner, {**RECIPES[one.name](), "misspelled_s": 1})
 
 
 def test_nothing_truthy_is_a_switch() -> None:
-    """Every parameter that is True or False by its annotation is walked above, and takes nothing else."""
-    switches = [
-        (call, name)
-        for call in GOOD
-        for name in inspect.signature(call).parameters
-        if name not in OWN_FORMS and hint_of(call, name) is bool
-    ]
-    assert len(switches) >= 14
-    for call, name in switches:
+    """Every parameter that is True or False by its annotation takes nothing else."""
+    taken = []
+    switches = [case.values for case in CASES if case.values[0].rule(case.values[1]).words == "True or False"]
+    assert len(switches) >= 36
+    for one, parameter in switches:
+        owner = None if one.owner is None else OWNERS[one.name.rpartition(".")[0]]()
         for value in ("false", 0, 1, None, []):
-            given = {**GOOD[call], name: value}
-            first = [given.pop("issuers")] if "issuers" in given else []
-            with pytest.raises(RapidJWSError) as caught:
-                call(*first, **given)
-            assert caught.value.place == name
+            try:
+                call(one, owner, {**RECIPES[one.name](), parameter.name: value})
+            except (RapidJWSError, TypeError) as refused:
+                if parameter.name not in str(refused):
+                    taken.append(f"{one.name}: {refused}")
+            else:
+                if one.name != "diagnose":  # never raises; see below
+                    taken.append(f"{one.name}: {parameter.name}={value!r}")
+    assert taken == []
 
 
-def test_every_public_constructor_with_settings_is_walked_or_listed() -> None:
-    """A class that is public in the package's root is in the walk, or is one that only this package makes."""
-    made_here = {
-        "Backends",
-        "Decision",
-        "Event",
-        "Rejected",
-        "SignaturePolicy",
-        "SignatureResult",
-        "VerifiedJWS",
-    }
-    plain = {"JWK", "JWKSet", "TokenCache"}
-    classes = {
-        name
-        for name in rapidjws.__all__
-        if isinstance(one := getattr(rapidjws, name), type) and not issubclass(one, Exception)
-    }
-    walked = {call.__name__ for call in GOOD if isinstance(call, type)}
-    assert classes - walked == made_here | plain
+def test_a_report_shows_a_token_on_true_alone() -> None:
+    """Nothing truthy makes a report hold what can be replayed."""
+    good = RECIPES["diagnose"]()
+    for value in ("false", 1, [1], None, 0):
+        assert good["token"] not in rapidjws.diagnose(**good, show_token=value).to_json()
+    assert good["token"] in rapidjws.diagnose(**good, show_token=True).to_json()
+
+
+@pytest.mark.parametrize("partner", [b"acme", ("acme", 1), ["acme"], 1, ("acme", b"x")])
+def test_a_partner_that_is_no_text_is_not_nobody(partner: Any) -> None:
+    """Octets of a header name no partner; who is nobody may get a milder stage, so nothing is decided."""
+    good = RECIPES["Engine.decide"]()
+    engine = OWNERS["Engine"]()
+    for rollout in (None, OWNERS["Rollout"]()):
+        engine.rollout = rollout
+        for place in ("partner", "route"):
+            decision = engine.decide(**good, **{place: partner})
+            if place == "partner" or rollout is None:
+                assert (decision.outcome, decision.code) == ("indeterminate", "internal_error")
+            assert getattr(decision, place) is None

@@ -54,7 +54,12 @@ _NAMED: Final[dict[str, dict[str, str]]] = {
 _CHOSEN: Final[dict[str, dict[str, Any]]] = {
     "engine": {"cache_entries": 0},
     "rollout": {"phase": "enforcement", "case_insensitive_routes": False},
-    "issuers": {"replay": False, "last_good_max_age_s": LAST_GOOD_MAX_AGE_S},
+    "issuers": {
+        "check_iss": True,
+        "check_audience": True,
+        "replay": False,
+        "last_good_max_age_s": LAST_GOOD_MAX_AGE_S,
+    },
 }
 """Defaults that the reading of the file has, and no constructor."""
 
@@ -92,7 +97,9 @@ def _table(section: str, fields: dict[str, str], required: tuple[str, ...] = ())
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a configuration file."""
     properties = {name: _table(name, fields) for name, fields in schema.SECTIONS.items()}
-    issuer = _table("issuers", schema.ISSUER, ("iss", "algorithms"))
+    issuer = _table("issuers", schema.ISSUER, ("algorithms",))
+    unchecked = {"properties": {"check_iss": {"const": False}}, "required": ["check_iss"]}
+    issuer["anyOf"] = [{"required": ["iss"]}, unchecked]
     issuer["oneOf"] = [{"required": ["jwks_url"]}, {"required": ["jwks_file"]}]
     properties["issuers"] = {"type": "array", "minItems": 1, "items": issuer}
     partner = _table("partners", schema.PARTNER, ("name",))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
-from rapidjws.config.load import checked_store_choices
+from rapidjws.config.load import checked_store_choices, rules_of
 from rapidjws.config.sections import partner_from, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
@@ -114,9 +114,12 @@ def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:
     for number, issuer in enumerate(issuers if isinstance(issuers, list) else ()):
         if ("issuers", number) in broken:
             continue
-        if issuer["iss"] in seen:
-            yield ("issuers", number, "iss"), "each iss once", issuer["iss"]
-        seen.add(issuer["iss"])
+        iss = issuer.get("iss")
+        if iss in seen:
+            yield ("issuers", number, "iss"), "each iss once", iss
+        if seen and (iss is None or None in seen):
+            yield ("issuers", number), "one issuer alone, as one has check_iss = false", None
+        seen.add(iss)
         for check in (_rules, _transport, _freshness, _unknown_kids, _replay, _last_good):
             yield from _refused(("issuers", number), check, issuer, schema.ISSUER)
 
@@ -190,7 +193,7 @@ def _picked(table: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _rules(table: dict[str, Any]) -> object:
-    return Issuer(**_picked(table, schema.RULE_FIELDS), keys=JWKSet(keys=()))
+    return Issuer(**rules_of(table), keys=JWKSet(keys=()))
 
 
 def _transport(table: dict[str, Any]) -> object:

@@ -17,7 +17,7 @@ from rapidjws.config.nesting import NESTING_MAX, too_deep
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
-from rapidjws.jwt.issuer import Issuer
+from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys import FileJWKS, Freshness, RemoteJWKS
 from rapidjws.keys.settings import Transport, UnknownKids
@@ -214,12 +214,12 @@ class ConfigFile:
         sources: dict[str, KeySource] = {}
         issuers: list[Issuer] = []
         for number, settings in enumerate(found["issuers"]):
-            if any(one.iss == settings["iss"] for one in issuers):
+            if any(one.iss == settings.get("iss") for one in issuers):
                 text.refuse(("issuers", number, "iss"), "each iss once")
             try:
                 mark, source = self._source(settings)
                 sources[mark] = source
-                rules = _picked(settings, schema.RULE_FIELDS)
+                rules = rules_of(settings)
                 issuers.append(Issuer(**rules, keys=source, replay=self._replay(settings)))
             except RapidJWSError as fault:
                 place = {"url": "jwks_url"}.get(fault.place or "", (fault.place or "").partition("[")[0])
@@ -234,7 +234,7 @@ class ConfigFile:
             **schema.FRESHNESS_FIELDS,
             **schema.UNKNOWN_FIELDS,
         }
-        mark = json.dumps([settings["iss"], _picked(settings, fields)], sort_keys=True)
+        mark = json.dumps([settings.get("iss"), _picked(settings, fields)], sort_keys=True)
         known = self._sources.get(mark)
         if known is not None:
             return mark, known
@@ -305,6 +305,16 @@ def checked_store_choices(section: str, table: dict[str, Any]) -> None:
         if name in unread:
             expected = "no redis beside it" if "redis" in table else "redis beside it"
             raise error_for("configuration_invalid", f"{section}.{name}", expected)
+
+
+def rules_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a table's rules as :class:`Issuer` takes them: a file has no ``None`` and no ``NOT_CHECKED``."""
+    rules = _picked(settings, schema.RULE_FIELDS)
+    if not rules.pop("check_iss", True):
+        rules["iss"] = None
+    if not rules.pop("check_audience", True):
+        rules["audience"] = NOT_CHECKED
+    return rules
 
 
 def read_file(path: Path) -> tuple[schema.Text, dict[str, Any]]:

@@ -55,8 +55,10 @@ UNKNOWN_FIELDS: Final = {
 }
 RULE_FIELDS: Final = {
     "iss": TEXT,
+    "check_iss": SWITCH,
     "algorithms": TEXTS,
     "audience": TEXTS,
+    "check_audience": SWITCH,
     "leeway_s": WHOLE,
     "required_claims": TEXTS,
     "typ": TEXT,
@@ -242,9 +244,7 @@ def faults(found: Any) -> Iterator[Fault]:
         path: Path = ("issuers", number)
         yield from _section_faults(path, issuer, ISSUER)
         if isinstance(issuer, dict):
-            for name in ("iss", "algorithms"):
-                if name not in issuer:
-                    yield (*path, name), "a value", "nothing"
+            yield from _choice_faults(path, issuer)
             if ("jwks_url" in issuer) == ("jwks_file" in issuer):
                 yield path, "one of jwks_url and jwks_file", None
 
@@ -258,6 +258,18 @@ def _section_faults(path: Path, found: Any, fields: dict[str, str]) -> Iterator[
             yield (*path, name), f"one of {', '.join(_near(name, fields))}", "an unknown setting"
         elif not _fits(value, fields[name]):
             yield (*path, name), fields[name], type(value).__name__
+
+
+def _choice_faults(path: Path, issuer: dict[str, Any]) -> Iterator[Fault]:
+    """Yield what is missing, or stands beside the choice that it is not compared."""
+    for name, choice, is_needed in (("iss", "check_iss", True), ("audience", "check_audience", False)):
+        is_compared = issuer.get(choice) is not False
+        if name in issuer and not is_compared:
+            yield (*path, name), f"nothing, as {choice} is false", "a value that nobody compares"
+        if name not in issuer and is_needed and is_compared:
+            yield (*path, name), f"a value, or {choice} = false", "nothing"
+    if "algorithms" not in issuer:
+        yield (*path, "algorithms"), "a value", "nothing"
 
 
 def _partner_faults(partners: Any) -> Iterator[Fault]:

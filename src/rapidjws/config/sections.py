@@ -169,4 +169,4 @@ def phase_not_in_force(section: Mapping[str, Any], *, folder: Path) -> str | Non
 
 def key_sources_of(issuers: list[dict[str, Any]]) -> dict[str, str]:
     """Return JWK Set URL -> ``iss``, of the tables ``issuers``."""
-    return {one["jwks_url"]: one["iss"] for one in issuers if "jwks_url" in one}
+    return {one["jwks_url"]: one.get("iss", "") for one in issuers if "jwks_url" in one}

@@ -137,8 +137,10 @@ SERVER: Final = {
     "worker_timeout_s": Words("a worker that stands still so long is started again", _SERVER_S),
 }
 ISSUER: Final = {
-    "iss": Words("the exact `iss` of its tokens", "not empty; each once", "required"),
+    "iss": Words("the exact `iss` of its tokens", "not empty; each once", "required, or `check_iss = false`"),
+    "check_iss": Words("whether `iss` is compared; `false`: one issuer alone, and no `iss` here"),
     "algorithms": Words("the `alg` values that it may use", "one or more names, never `none`", "required"),
+    "check_audience": Words("whether `aud` is compared; `false`: tokens for anybody, and no `audience` here"),
     "audience": Words("names by which `aud` may mean us", "not empty each", "none: no token with `aud`"),
     "leeway_s": Words("clock difference forgiven", "0 to 86400"),
     "required_claims": Words("claims that must be there and not null", "not empty each"),

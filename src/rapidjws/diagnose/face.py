@@ -38,7 +38,7 @@ def diagnose(
         fresh: What a fresh fetch of the issuer's keys gave: a set or its JSON, or a mapping iss -> set.
         also: Keys of other environments worth a try, by name: ``{"staging": jwks}``.
         cache_age_s: Age of the keys in use, seconds.
-        show_token: Whether the report holds the token itself.
+        show_token: Whether the report holds the token itself; anything but True is no.
 
     Returns:
         The report; never raises.
@@ -55,7 +55,7 @@ def diagnose(
             fresh=fresh,
             also=also,
             cache_age_s=cache_age_s,
-            show_token=show_token,
+            show_token=show_token is True,
         )
     except Exception as fault:  # the promise of this door: an explanation, whatever was handed in
         return broken(fault)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from rapidjws._checks import checked, refused
 from rapidjws.diagnose.values import Cause, Check
 from rapidjws.errors import CODES, Outcome, RapidJWSError, error_for
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_INDENT_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +80,18 @@ class Report:
             "now": self.now,
         }
 
+    @checked
     def to_json(self, *, indent: int | None = 2) -> str:
-        """Return the report as JSON text."""
+        """Return the report as JSON text.
+
+        Args:
+            indent: Spaces a level, 0 to 64; None for one line.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+        """
+        if indent is not None and not 0 <= indent <= _INDENT_MAX:
+            raise refused("indent", f"0 to {_INDENT_MAX}", indent)
         return json.dumps(self.as_dict(), indent=indent)
 
     def to_markdown(self) -> str:
@@ -91,6 +104,8 @@ class Report:
         """Print the report in colour. Needs the extra ``cli`` (rich)."""
         from rapidjws.diagnose.render_terminal import show
 
+        if console is not None and not callable(getattr(console, "print", None)):
+            raise refused("console", "a rich.console.Console", console)
         show(self, console)
 
     def __str__(self) -> str:

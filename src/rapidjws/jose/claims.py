@@ -7,10 +7,11 @@ was found. It sees only payloads whose signature verified. What it never does: r
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rapidjws._checks import check_range, checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import _json
 from rapidjws.jose.limits import (
@@ -35,6 +36,7 @@ RULED: Final = frozenset(
 """Codes by which claims of good JSON and types are refused, see ``refusal_by``."""
 
 
+@checked(under="claims_policy", but=("audiences", "required"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimsPolicy:
     """Say what is demanded of a Claims Set.
@@ -83,6 +85,7 @@ class ClaimsPolicy:
             raise _invalid("max_age_s", f"1 to {NUMERIC_DATE_MAX_S} whole seconds, or None")
 
 
+@checked
 def check_claims(
     claims_json: bytes,
     policy: ClaimsPolicy,
@@ -118,6 +121,7 @@ def check_claims(
 
     Source: RFC 7519 s.2, s.4.1, s.7.2.
     """
+    check_range("max_bytes", max_bytes, 0, 2**31 - 1)
     now_ns = moment_ns(now)
     if now_is_measured and now < CLOCK_FLOOR_S:  # a machine after boot, at 1970: nothing would be expired
         raise error_for("clock_implausible", "now", f"at least {CLOCK_FLOOR_S}", int(now))
@@ -276,7 +280,7 @@ def _malformed(name: str, expected: str, value: Any) -> RapidJWSError:
 
 def _names(attribute: str, value: Any) -> tuple[str, ...]:
     """Return a collection of names as a tuple; one string alone is a mistake, not its letters."""
-    if isinstance(value, str) or not isinstance(value, Collection):
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Collection):
         raise _invalid(attribute, "a tuple of strings")
     names = tuple(value)
     if not all(isinstance(name, str) and name for name in names):

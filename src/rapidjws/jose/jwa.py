@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
+from rapidjws._checks import checked
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,6 +56,7 @@ class Algorithm:
         """Return the digest's size in bytes: for HMAC also the smallest key (RFC 7518 s.3.2)."""
         return None if self.digest is None else DIGEST_BYTES[self.digest]
 
+    @checked
     def fits(self, kty: str, crv: str | None) -> bool:
         """Return whether a key of this type and curve can serve the algorithm."""
         return kty == self.kty and (crv in self.crvs if self.crvs else crv is None)
@@ -105,6 +108,7 @@ _BY_TYPE: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = MappingProxy
 )
 
 
+@checked
 def algorithms_for_key(kty: str, crv: str | None, alg: str | None) -> tuple[str, ...]:
     """Return the algorithms that a key can serve.
 

@@ -202,6 +202,7 @@ class JWK:
         key_ops = None if self.key_ops is None else ("verify",)
         return replace(self, private_material=(), key_ops=key_ops, seal=_SEAL)
 
+    @checked
     def as_dict(self, *, private: bool = False) -> dict[str, Any]:
         """Return the members as JSON values.
 

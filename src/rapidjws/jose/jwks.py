@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws._checks import checked, octets_of
+from rapidjws._checks import checked, octets_of, refused
 from rapidjws.errors import KeyRefused, RapidJWSError, error_for
 from rapidjws.jose import _json, _json_strict
 from rapidjws.jose._json_strict import SpoiledObject
@@ -174,6 +174,7 @@ class JWKSet:
         set_(self, "_by_alg", {alg: tuple(keys) for alg, keys in by_alg.items()})
         set_(self, "_duplicated", frozenset(gone.kid for gone in skipped if gone.code == "duplicate_kid"))
 
+    @checked
     def get(self, kid: str) -> JWK | None:
         """Return the first key of this name, or None; a kid that names two keys for one alg names none."""
         keys = self._by_kid.get(kid)
@@ -196,7 +197,11 @@ class JWKSet:
 
         Source: RFC 7515 s.4.1.4, s.10.13; RFC 8725 s.3.1.
         """
+        if kid_required is not False and kid_required is not True:
+            raise refused("kid_required", "True or False", kid_required)
         if kid is not None:
+            if not isinstance(kid, str):
+                raise refused("kid", "a string or None", kid)
             return self._select_by_kid(alg, kid)
         if kid_required:
             raise error_for("missing_kid", "header.kid", "a kid")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import check_range, checked
 from rapidjws.errors import error_for
 from rapidjws.jose import _json
 from rapidjws.jose.jwa import ALGORITHM_TABLE
@@ -52,6 +53,7 @@ class Header:
     raw: dict[str, Any] = field(repr=False, compare=False)
 
 
+@checked
 def parse_header(
     data: bytes,
     *,
@@ -79,6 +81,8 @@ def parse_header(
 
     Source: RFC 7515 s.4, s.5.2 steps 1 to 5; RFC 7797 s.3, s.6.
     """
+    for name, limit in (("max_bytes", max_bytes), ("max_members", max_members), ("max_depth", max_depth)):
+        check_range(name, limit, 0, 2**31 - 1)
     raw = parse_members(data, max_bytes=max_bytes, max_members=max_members, max_depth=max_depth)
     return join_headers(raw, None, understood_crit=understood_crit)
 
@@ -149,6 +153,7 @@ def join_headers(
     )
 
 
+@checked
 def check_typ(header: Header, expected: str) -> None:
     """Refuse a token of another type.
 

@@ -102,6 +102,8 @@ def parse_form(members: Mapping[str, Any], *, max_bytes: int, max_signatures: in
     Source: RFC 7515 sections 7.2.1 and 7.2.2.
     """
     for name in members:
+        if not isinstance(name, str):  # of a mapping that no JSON text gives
+            raise error_for("malformed_token", "token", "members with names", type(name).__name__)
         if "." in name and _begins_compact(name):  # two readers would find two tokens in one text
             raise error_for("malformed_token", "token", "no compact token for a member's name")
     payload = members.get("payload")

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.verify.rules import OWN_PARAMETERS
 
@@ -73,16 +74,19 @@ def _answers(name: Signer, key: PreparedKey) -> bool:
     return name == (key.jwk.kid if key.name is None else key.name)
 
 
+@checked
 def any_of(*, may_differ: Iterable[str] = ()) -> SignaturePolicy:
     """Ask for one good signature, whoever's."""
     return SignaturePolicy(kind="any", may_differ=_parameters(may_differ))
 
 
+@checked
 def all_of(*, may_differ: Iterable[str] = ()) -> SignaturePolicy:
     """Ask for every signature of the token to be good; the default."""
     return SignaturePolicy(kind="all", may_differ=_parameters(may_differ))
 
 
+@checked(but=("count",))
 def at_least(count: int, *, may_differ: Iterable[str] = ()) -> SignaturePolicy:
     """Ask for good signatures by at least so many different keys.
 
@@ -102,6 +106,7 @@ def _is_count(count: object) -> bool:
     return isinstance(count, int) and not isinstance(count, bool) and count >= 1
 
 
+@checked(but=("names",))
 def signers(names: Iterable[Signer], *, may_differ: Iterable[str] = ()) -> SignaturePolicy:
     """Ask for a good signature of each of these signers; others may be there, good or not.
 
@@ -113,7 +118,8 @@ def signers(names: Iterable[Signer], *, may_differ: Iterable[str] = ()) -> Signa
     Raises:
         ConfigurationError: ``configuration_invalid``: no name, or not a name.
     """
-    wanted = frozenset() if isinstance(names, str) else frozenset(names)
+    is_list = isinstance(names, Iterable) and not isinstance(names, (str, bytes, Mapping, type))
+    wanted = frozenset(names) if is_list else frozenset()
     if not wanted or not all(_is_signer(name) for name in wanted):
         raise error_for("configuration_invalid", "signers", expected="a set of names, or of (issuer, kid)")
     return SignaturePolicy(kind="names", names=wanted, may_differ=_parameters(may_differ))

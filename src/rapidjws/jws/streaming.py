@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
+from rapidjws._checks import is_text, refused
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import WHOLE_PAYLOAD_MAX_BYTES
@@ -146,6 +147,8 @@ def pieces_of(source: Source) -> Iterator[Buffer]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         yield source
     elif isinstance(source, (str, os.PathLike)):
+        if isinstance(source, str) and not is_text(source):
+            raise refused("payload", "a path", source)
         with open(source, "rb", buffering=0) as file:
             yield from _read_into(file.readinto)
     elif callable(getattr(source, "readinto", None)):

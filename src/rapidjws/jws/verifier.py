@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rapidjws import _native
-from rapidjws._checks import checked
+from rapidjws._checks import checked, refused
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
 from rapidjws.jws.detached import FormRules, verify_form
@@ -191,6 +191,7 @@ class Verifier(SnapshotHolder):
         self, snapshot: Snapshot, octets: bytes, result: int | None, signatures: SignaturePolicy
     ) -> VerifiedJWS:
         """Verify a token that the core did not accept at once, whatever it is."""
+        _check_policy(signatures)
         other = self._other_form(snapshot, octets, signatures)
         if other is not None:
             return other
@@ -220,10 +221,11 @@ class Verifier(SnapshotHolder):
         policy: SignaturePolicy,
         payload: bytes | bytearray | memoryview | None,
     ) -> VerifiedJWS:
+        _check_policy(policy)
         if payload is None:
             return verify_form(snapshot, form, self._forms, policy, None)
         if not isinstance(payload, (bytes, bytearray, memoryview)):
-            raise TypeError(f"a payload is bytes, not {type(payload).__name__}")
+            raise TypeError(f"payload: expected bytes; found {type(payload).__name__}")
         octets = bytes(payload)
         if len(octets) < LARGE_PAYLOAD_BYTES:
             return verify_form(snapshot, form, self._forms, policy, octets)
@@ -259,6 +261,9 @@ class Verifier(SnapshotHolder):
     def _check(
         self, token: Token | JSONToken, signatures: SignaturePolicy, max_whole_bytes: int
     ) -> DetachedCheck:
+        _check_policy(signatures)
+        if type(max_whole_bytes) is not int or max_whole_bytes < 0:
+            raise refused("max_whole_bytes", "a whole number from 0 on", max_whole_bytes)
         snapshot = self._snapshot
         form = self._form(snapshot, token)
         return DetachedCheck(snapshot, form, self._forms, signatures, max_whole_bytes=max_whole_bytes)
@@ -333,7 +338,14 @@ class Verifier(SnapshotHolder):
         return parallel.verify_many(self._snapshot, tokens, 0, self._workers)
 
 
+def _check_policy(signatures: object) -> None:
+    """Refuse what is no policy."""
+    if not isinstance(signatures, SignaturePolicy):
+        raise refused("signatures", "any_of(), all_of(), at_least() or signers()", signatures)
+
+
 def _check_single(verified: VerifiedJWS, policy: SignaturePolicy) -> None:
     """Refuse a compact token whose one good signature is not what the policy asks for."""
+    _check_policy(policy)
     if not policy.is_met([verified._key], 1):
         raise error_for("signatures_insufficient", "signatures", str(policy), "1 good")

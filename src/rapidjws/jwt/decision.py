@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
 
+from rapidjws._checks import refused
 from rapidjws.errors import CODES, ConfigurationError, RapidJWSError, error_for
 from rapidjws.jose.numeric_date import moment_ns
 from rapidjws.jose.scopes import scopes_due, scopes_objection
@@ -155,16 +156,23 @@ class DecisionPolicy(Protocol):
         """Return the decision, and count it; the token is for comparing, and is not kept."""
 
 
-def one_of(names: Names) -> str | None:
-    """Return the one name there is, or None."""
+def one_of(names: Names, place: str = "partner") -> str | None:
+    """Return the one name there is, or None; octets would name nobody, and get a milder stage: refused."""
     if names is None or isinstance(names, str):
         return names
+    check_names(names, place)
     return names[0] if len(names) == 1 else None
+
+
+def check_names(names: object, place: str) -> None:
+    """Refuse what is no tuple of texts; see ``one_of``."""
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise refused(place, "a string, a tuple of strings, or None", names)
 
 
 def plain_decision(settled: Settled, *, partner: Names, route: Names) -> Decision:
     """Return the decision of an engine without a rollout: what is not good is refused."""
-    partner, route = one_of(partner), one_of(route)
+    partner, route = one_of(partner), one_of(route, "route")
     if isinstance(settled, VerifiedJWS):
         return Decision(outcome="permit", code=OK, partner=partner, route=route, verified=settled)
     return Decision(
@@ -232,12 +240,14 @@ def _concluded(
             named_issuers=named_issuers,
         )
     except Exception as fault:
-        return _undecided(type(fault).__name__, partner, route)
+        place = fault.place if isinstance(fault, ConfigurationError) else None
+        return _undecided(place or type(fault).__name__, partner, route)
     return decision if isinstance(decision, Decision) else _undecided("policy", partner, route)
 
 
 def _undecided(place: str, partner: Names, route: Names) -> Decision:
     """Return the decision where a fault of ours, or of the policy, left none."""
+    partner, route = (names if isinstance(names, str) else None for names in (partner, route))
     return plain_decision(error_for("internal_error", place), partner=partner, route=route)
 
 
@@ -253,11 +263,11 @@ def _checked(verified: VerifiedJWS, scopes: Scopes) -> Settled:
     if not scopes:
         return verified
     claims = {} if verified.issuer is None else verified.claims  # a Verifier's payload holds no scopes
-    refused = scopes_objection(claims, scopes)
-    if refused is None:
+    lacking = scopes_objection(claims, scopes)
+    if lacking is None:
         return verified
-    refused.issuer = verified.issuer
-    return refused
+    lacking.issuer = verified.issuer
+    return lacking
 
 
 def _tried(
@@ -335,6 +345,12 @@ async def adecide(
     return _concluded(policy, settled, token, partner, route, now_ns, started_ns, named_issuers)
 
 
+def _check_asked(asked: object) -> None:
+    requests = asked if isinstance(asked, (list, tuple)) else (None,)
+    if not all(isinstance(one, tuple) and len(one) == 3 for one in requests):
+        raise refused("asked", "a list of (token, partner, route)", asked)
+
+
 def _tried_together(
     verify_many: Callable[..., Sequence[VerifiedJWS | Rejected]],
     verify: Callable[..., VerifiedJWS],
@@ -363,6 +379,7 @@ def decide_many(
     """Verify the tokens of several requests together, and decide on each."""
     started_ns = 0 if policy is None else perf_counter_ns()
     unanswered = error_for("internal_error", "decide_many")
+    _check_asked(asked)
     results: list[Settled] = [_no_token(token) or unanswered for token, _, _ in asked]
     open_at = [at for at, result in enumerate(results) if result is unanswered]
     tokens = [token for at in open_at if (token := asked[at][0]) is not None]

@@ -9,7 +9,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from rapidjws._checks import checked
+from rapidjws._checks import check_range, checked, refused
 from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey, error_for
 from rapidjws.jose.limits import CLOCK_FLOOR_S, HEADER_MAX_BYTES, LEEWAY_MAX_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
@@ -35,12 +35,6 @@ if TYPE_CHECKING:
     from rapidjws.verify.snapshot import Snapshot
 
 MAX_GATHER_US: Final = 100_000  # longest wait for more tokens that is not a mistake
-
-
-def _checked_gather_us(gather_us: object) -> int:
-    if not isinstance(gather_us, int) or isinstance(gather_us, bool) or not 0 <= gather_us <= MAX_GATHER_US:
-        raise error_for("configuration_invalid", "gather_us", expected=f"0 to {MAX_GATHER_US}")
-    return gather_us
 
 
 def _wall_clock_ns() -> int:
@@ -109,7 +103,8 @@ class Engine(ChangingKeys):
         self._direct = cache is None
         self._longest_retry_s = 0
         self.rollout = rollout
-        self._gather_us = _checked_gather_us(gather_us)
+        check_range("gather_us", gather_us, 0, MAX_GATHER_US)
+        self._gather_us = gather_us
         self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = WeakKeyDictionary()
         super().__init__(
             issuers,
@@ -140,6 +135,8 @@ class Engine(ChangingKeys):
 
         The engine's own rollout is known; this is for others that decide on tokens this engine verified.
         """
+        if not all(callable(getattr(policy, name, None)) for name in ("decide", "retry_at_ns")):
+            raise refused("policy", "a Rollout, or an object with decide and retry_at_ns", policy)
         # what was recorded stays needed
         self._longest_retry_s = max(self._longest_retry_s, getattr(policy, "longest_retry_s", LEEWAY_MAX_S))
 
@@ -178,6 +175,8 @@ class Engine(ChangingKeys):
     def _verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
         """Verify one token where a cache, a guard or a wait has a say; the core's ``verify`` asks here."""
         snapshot, now_ns = self._snapshot, _moment_ns(now)
+        if wait_s:
+            checked_wait_s(wait_s)
         settled = self._settle(snapshot, token, now_ns)
         if isinstance(settled, RapidJWSError):
             if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
@@ -231,7 +230,7 @@ class Engine(ChangingKeys):
 
     def _wait(self, snapshot: Snapshot, octets: bytes, wait_s: float) -> bool:
         """Wait, within the bound, until the refresh that may bring a token's key ended; False for none."""
-        refresh = refresh_of(self.source_of, snapshot, octets, checked_wait_s(wait_s))
+        refresh = refresh_of(self.source_of, snapshot, octets, wait_s)
         if refresh is None or self._snapshot is not snapshot:
             return self._snapshot is not snapshot
         wait((refresh,), wait_s)
@@ -259,12 +258,13 @@ class Engine(ChangingKeys):
         octets = snapshot.octets(token)
         if not wait_s:
             return await self._averify(snapshot, octets, now)
+        checked_wait_s(wait_s)
         try:
             return await self._averify(snapshot, octets, now)
-        except (UnknownKey, KeysUnavailable) as refused:
-            if refused.code not in WAITED_FOR:
+        except (UnknownKey, KeysUnavailable) as fault:
+            if fault.code not in WAITED_FOR:
                 raise
-            refresh = refresh_of(self.source_of, snapshot, octets, checked_wait_s(wait_s))
+            refresh = refresh_of(self.source_of, snapshot, octets, wait_s)
             if refresh is not None and self._snapshot is snapshot:
                 await awhile(refresh, wait_s)
             if self._snapshot is snapshot:

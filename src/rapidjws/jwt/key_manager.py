@@ -7,12 +7,14 @@ that lock.
 from __future__ import annotations
 
 from functools import partial
+from time import time_ns
 from typing import TYPE_CHECKING
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.issuer import Issuer, by_iss
-from rapidjws.jwt.post_checks import Guard, ReplayRule
+from rapidjws.jwt.post_checks import Guard, ReplayRule, widened
 from rapidjws.jwt.readiness import why_not_ready
 from rapidjws.jwt.revoking import RevokingKeys
 from rapidjws.jwt.skew import SkewMeter
@@ -41,6 +43,7 @@ class ChangingKeys(RevokingKeys):
         "_longest_retry_s",
         "_meters",
         "_ready_waiters",
+        "_replays",
         "_skew_every",
         "_sources",
         "_states",
@@ -64,6 +67,7 @@ class ChangingKeys(RevokingKeys):
         if not isinstance(skew_every, int) or isinstance(skew_every, bool) or skew_every < 0:
             raise error_for("configuration_invalid", "skew_every", expected="a whole number from 0 on")
         self._issuers = by_iss(issuers)
+        self._replays = self._replay_rules({})
         self._ready_waiters = ReadyWaiters()
         self._events = events
         self._skew_every = skew_every
@@ -146,6 +150,7 @@ class ChangingKeys(RevokingKeys):
         """
         return await self._ready_waiters.wait_async(lambda: self.ready, timeout_s)
 
+    @checked
     def key_state(self, issuer: str) -> KeyState:
         """Return an issuer's keys as the engine uses them, or why there are none.
 
@@ -155,10 +160,12 @@ class ChangingKeys(RevokingKeys):
         self._known(issuer)
         return self._states[issuer]
 
+    @checked
     def source_of(self, issuer: str) -> KeySource | None:
         """Return an issuer's key source, or None where its keys were given as they are."""
         return self._sources.get(issuer)
 
+    @checked(but=("keys",))
     def replace_keys(self, issuer: str, keys: Keys) -> None:
         """Give an issuer a new set of keys; the next call uses it, calls under way finish on the old one.
 
@@ -182,8 +189,12 @@ class ChangingKeys(RevokingKeys):
             self._keys, self._states = {**self._keys, issuer: made}, {**self._states, issuer: state}
             self._rebuild_or_undo(*before)
 
+    @checked
     def replace_issuers(self, *issuers: Issuer) -> None:
         """Put other issuers in the place of all there are, in one swap; what is unchanged is not built anew.
+
+        A wider leeway or age of an issuer whose tokens are used once holds for tokens issued from now on.
+        Uses of others may be forgotten where the narrower bound ended: they are ``expired`` from there on.
 
         Args:
             issuers: At least one; each ``iss`` once.
@@ -193,13 +204,16 @@ class ChangingKeys(RevokingKeys):
         """
         named = by_iss(issuers)
         with self._change:
-            before = (self._issuers, self._sources, self._states, self._keys, self._meters)
+            before = (
+                self._issuers, self._sources, self._states, self._keys, self._meters, self._replays,
+            )  # fmt: skip
             longest = self._max_token_bytes
             self._sources, self._states, self._keys = {}, {}, {}
             try:
                 for issuer in issuers:
                     self._take_keys(issuer, before[2], before[3])
                 self._issuers = named
+                self._replays = self._replay_rules(before[5])
                 self._meters = {iss: before[4].get(iss) or SkewMeter() for iss in named}
                 names = [name for issuer in issuers for name in issuer.algorithms]
                 self._max_token_bytes = max(
@@ -207,13 +221,23 @@ class ChangingKeys(RevokingKeys):
                 )
                 self._rebuild()
             except BaseException:
-                self._issuers, self._sources, self._states, self._keys, self._meters = before
+                (self._issuers, self._sources, self._states, self._keys, self._meters, self._replays) = before
                 self._max_token_bytes = longest
                 raise
             fresh = [source for iss, source in self._sources.items() if before[1].get(iss) is not source]
         for source in fresh:
             source.subscribe(self._keys_changed)
         self._keys_changed()
+
+    def _replay_rules(self, before: Mapping[str, ReplayRule]) -> dict[str, ReplayRule]:
+        """Return the rules of issuers whose tokens are used once, beside those that held before."""
+        found = {}
+        for iss, issuer in self._issuers.items():
+            if issuer.replay is None:
+                continue
+            rule = ReplayRule(replay=issuer.replay, leeway_s=issuer.leeway_s, max_age_s=issuer.max_age_s)
+            found[iss] = widened(before[iss], rule, time_ns()) if iss in before else rule
+        return found
 
     def _known(self, issuer: str) -> Issuer:
         known = self._issuers.get(issuer)
@@ -303,11 +327,7 @@ class ChangingKeys(RevokingKeys):
         return kept
 
     def _make_guard(self) -> Guard | None:
-        replays = {
-            iss: ReplayRule(replay=issuer.replay, leeway_s=issuer.leeway_s, max_age_s=issuer.max_age_s)
-            for iss, issuer in self._issuers.items()
-            if issuer.replay is not None
-        }
+        replays = self._replays
         guard = Guard(self._revocations, replays, self._meters, self._skew_every, self._events, self)
         return guard if guard.is_needed else None
 
@@ -330,6 +350,7 @@ class ChangingKeys(RevokingKeys):
         if source is not None:
             source.unknown_kid(kid)
 
+    @checked
     def skew(self, issuer: str) -> Skew | None:
         """Return how far an issuer's clock is from ours, or None where nothing was measured.
 

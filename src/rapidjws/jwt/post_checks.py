@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
+from rapidjws.jose.numeric_date import SECOND_NS, NumericDate, numeric_dates
 from rapidjws.verify.protocols import Event, ReplayStore, tell
 from rapidjws.verify.result import Rejected, VerifiedJWS
 
@@ -63,11 +63,16 @@ class ReplayRule:
         replay: The issuer's choice.
         leeway_s: The issuer's leeway: an entry outlives ``exp`` by it, and by the widest of a partner.
         max_age_s: The oldest ``iat``: bounds entries of tokens without ``exp``.
+        before: The narrowest rule that this engine had for the issuer, where this one is wider: what was
+            recorded under it is forgotten when it ended. None where nothing was wider.
+        since_ns: Since when this one is the wider, nanoseconds since the epoch.
     """
 
     replay: Replay
     leeway_s: int
     max_age_s: int | None
+    before: ReplayRule | None = None
+    since_ns: int = 0
 
 
 def replay_key(iss: str, claims: Mapping[str, Any], verified: VerifiedJWS, *, digest: bool) -> bytes:
@@ -105,6 +110,54 @@ def replay_key(iss: str, claims: Mapping[str, Any], verified: VerifiedJWS, *, di
     return total.digest()
 
 
+def widened(old: ReplayRule, new: ReplayRule, now_ns: int) -> ReplayRule:
+    """Return a new rule of an issuer that remembers what the old one, and those before it, ended earlier.
+
+    Args:
+        old: The rule until now.
+        new: The rule from now on.
+        now_ns: Nanoseconds since the epoch.
+    """
+    known = old.before or old
+    ages_s = [one.max_age_s for one in (old, known) if one.max_age_s is not None]
+    least = ReplayRule(
+        replay=old.replay,
+        leeway_s=min(old.leeway_s, known.leeway_s),
+        max_age_s=min(ages_s) if ages_s else None,
+    )
+    if not _is_wider(new, least):
+        return new
+    since_ns = now_ns if _is_wider(new, old) or old.before is None else old.since_ns
+    return replace(new, before=least, since_ns=since_ns)
+
+
+def _is_wider(one: ReplayRule, other: ReplayRule) -> bool:
+    """Return whether a rule accepts tokens for longer than another one."""
+    is_older = other.max_age_s is not None and (one.max_age_s is None or one.max_age_s > other.max_age_s)
+    return one.leeway_s > other.leeway_s or is_older
+
+
+def _ends_ns(verified: VerifiedJWS, rule: ReplayRule) -> tuple[int | None, NumericDate | None]:
+    """Return when a token ends without leeway, and when it was issued."""
+    dates = numeric_dates(verified.claims, lambda: verified.payload)
+    exp, iat = dates.get("exp"), dates.get("iat")
+    ends_ns = [] if exp is None else [exp.ceil_ns]
+    if rule.max_age_s is not None and iat is not None:
+        ends_ns.append(iat.ceil_ns + rule.max_age_s * SECOND_NS)
+    return min(ends_ns, default=None), iat
+
+
+def _may_be_forgotten(verified: VerifiedJWS, rule: ReplayRule, retry_s: int, now_ns: int) -> bool:
+    """Return whether a use may have been recorded before a rule was widened, and forgotten since."""
+    before = rule.before
+    if before is None:
+        return False
+    end_ns, iat = _ends_ns(verified, before)
+    if end_ns is None or now_ns < end_ns + (before.leeway_s + retry_s) * SECOND_NS:
+        return False
+    return iat is None or iat.floor_ns < rule.since_ns + rule.leeway_s * SECOND_NS
+
+
 def _life_s(verified: VerifiedJWS, rule: ReplayRule, retry_s: int, now_ns: int) -> int:
     """Return for how many seconds from now an entry must live: longer than anybody accepts its token.
 
@@ -114,12 +167,8 @@ def _life_s(verified: VerifiedJWS, rule: ReplayRule, retry_s: int, now_ns: int) 
         retry_s: The most by which a partner's leeway goes beyond the issuer's.
         now_ns: The present moment, whatever moment the token's dates were compared with.
     """
-    dates = numeric_dates(verified.claims, lambda: verified.payload)
-    exp, iat = dates.get("exp"), dates.get("iat")
-    ends_ns = [] if exp is None else [exp.ceil_ns]
-    if rule.max_age_s is not None and iat is not None:
-        ends_ns.append(iat.ceil_ns + rule.max_age_s * SECOND_NS)
-    left_ns = min(ends_ns) - now_ns if ends_ns else 86_400 * SECOND_NS
+    end_ns, _ = _ends_ns(verified, rule)
+    left_ns = 86_400 * SECOND_NS if end_ns is None else end_ns - now_ns
     return max(1, -(-left_ns // SECOND_NS) + rule.leeway_s + retry_s + 1)
 
 
@@ -227,6 +276,8 @@ class Guard:
                 self._meters[iss].add(verified.claims.get("iat"), now_ns)
             if self._revocations.on_tokens and self._is_revoked(iss, verified):
                 results[position] = _rejected(error_for("revoked", "claims"), iss)
+            elif rule is not None and _may_be_forgotten(verified, rule, retry_s, now_ns):
+                results[position] = _rejected(error_for("expired", "claims.exp"), iss)
             elif rule is not None:
                 try:
                     digest = rule.replay.identity == "jti_or_digest"

@@ -6,6 +6,7 @@ import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError
 from rapidjws.verify.protocols import Event, tell
 from rapidjws.verify.revocations import Revocation, Revocations
@@ -73,6 +74,7 @@ class RevokingKeys(SnapshotHolder):
         self._take_over_revocations()
         return revocation
 
+    @checked
     def unrevoke(self, revocation: Revocation) -> bool:
         """Lift a revocation.
 

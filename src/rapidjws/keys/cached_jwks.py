@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rapidjws._checks import checked
+from rapidjws._checks import checked, refused
 from rapidjws._scheduler import SystemClock
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose.jwks import JWKSet
@@ -74,6 +74,8 @@ class KeptVerifier:
         clock: Clock | None = None,
         fetch: Fetch | None = None,
     ) -> None:
+        if fetch is not None and not callable(fetch):
+            raise refused("fetch", "a function (Fetch) or None", fetch)
         for place, value in (
             ("max_age_s", max_age_s),
             ("stale_limit_s", stale_limit_s),

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpcore2
 from httpcore2 import NetworkBackend, NetworkStream
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.keys.addresses import is_public
 
@@ -45,6 +46,7 @@ class FetchFailed(Exception):
         location_host: The host that a redirect names, or None; it is not followed.
     """
 
+    @checked
     def __init__(
         self,
         word: str,
@@ -65,6 +67,7 @@ class FetchFailed(Exception):
         return f"{self.word}{status}" + (f", to {self.location_host}" if self.location_host else "")
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """Hold what a server answered.

@@ -49,6 +49,7 @@ class RotatedHook:
         self._secret_digest = hashlib.sha256(secret.encode()).digest()
         self._sources = dict(sources)
 
+    @checked
     def handle(self, method: str, authorization: str | None, body: bytes = b"") -> tuple[int, bytes]:
         """Handle one request to the path.
 

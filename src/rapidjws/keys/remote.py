@@ -14,7 +14,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
-from rapidjws._checks import checked
+from rapidjws._checks import check_range, checked
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
@@ -151,12 +151,14 @@ class RemoteJWKS(Source):
                 self._next_at = self._invalidated_at = planned
         self.poll()
 
+    @checked
     def refresh(self, wait_s: float = 10.0) -> bool:
-        """Fetch now and wait for it, within a bound; for tools, never on the verification path.
+        """Fetch now and wait for it, 0 to 3600 seconds; for tools, never on the verification path.
 
         Returns:
             Whether a set fetched from now on is in use; when the bound is over, whether any was taken since.
         """
+        check_range("wait_s", wait_s, 0, 3600)
         end_s = time.monotonic() + wait_s
         with self._lock:
             wanted = self._number + 1  # a fetch under way may bring what was published before

@@ -53,6 +53,7 @@ class Freshness:
         if not self.retry_min_s <= self.retry_max_s:
             raise error_for("configuration_invalid", "retry_min_s", expected="at most retry_max_s")
 
+    @checked
     def clamp(self, stated_s: float | None) -> float:
         """Return an answer's life from what its headers state, or None for nothing."""
         wanted = self.default_ttl_s if stated_s is None else stated_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from rapidjws._checks import checked
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.authenticator import KEY, Asked, Door
 from rapidjws.middleware.requests import content_length, is_exempt, is_websocket
@@ -33,6 +34,7 @@ DECISION = web.RequestKey(KEY, Decision)
 """The key of the decision in a request."""
 
 
+@checked(but=("settings",))
 def setup(
     app: web.Application,
     *,

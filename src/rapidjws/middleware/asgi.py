@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.authenticator import KEY, Asked, Door
@@ -54,6 +55,7 @@ class JWSMiddleware:
         ConfigurationError: ``configuration_invalid``; of a call, for a scope's type that is not named.
     """
 
+    @checked(but=("settings",))
     def __init__(
         self,
         app: ASGIApp,

@@ -10,10 +10,12 @@ from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import AMBIGUOUS
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.response import Answer, answer_for, checked_realm
+from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.startup import wait_for_keys
 from rapidjws.middleware.token_location import TokenPlace
 from rapidjws.verify import worker_pool
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from typing_extensions import NotRequired, TypedDict
 
     from rapidjws.jwt.decision import Decision, Names
-    from rapidjws.middleware.signed_body import SignedBody
 
 INLINE_US: Final = 250
 """Estimated work, in microseconds, up to which the loop itself decides: to hand it over costs more."""
@@ -119,6 +120,7 @@ class Door(Generic[RequestT]):
         ConfigurationError: ``configuration_invalid``: not one of ``engine`` and ``body``, or a place too.
     """
 
+    @checked(under="door")
     def __init__(
         self,
         *,

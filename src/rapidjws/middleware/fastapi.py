@@ -6,8 +6,9 @@ objects, not text.
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin
 
+from rapidjws._checks import is_text, refused
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.asgi import (
@@ -107,6 +108,14 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         description: str | None = None,
         **settings: "Unpack[DoorSettings[Scope]]",
     ) -> None:
+        if not (isinstance(claims, type) or get_origin(claims) is not None):
+            raise refused("claims", "a pydantic model, a dataclass, a TypedDict or dict[str, Any]", claims)
+        for name, text in (
+            ("scheme_name", scheme_name),
+            ("description", "" if description is None else description),
+        ):
+            if not is_text(text):
+                raise refused(name, "a string", text)
         self._door: Door[Scope] = Door(**settings)
         self._claims = TypeAdapter(claims)
         self.scheme_name = scheme_name

@@ -12,11 +12,12 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from rapidjws._checks import refused
 from rapidjws.errors import CODES, error_for
 from rapidjws.jose.scopes import is_scope_token, scopes_of
+from rapidjws.jwt.decision import Decision
 
 if TYPE_CHECKING:
-    from rapidjws.jwt.decision import Decision
     from rapidjws.verify.result import VerifiedJWS
 
 PREFIX: Final = "x-jws-"
@@ -83,8 +84,14 @@ def answer_for(
 
     Source: RFC 6750 section 3, RFC 9110 sections 10.2.3 and 15.6.4, RFC 9457 section 3.
     """
-    if decision.outcome == "permit":
+    if getattr(decision, "outcome", None) == "permit":
         return None
+    _check_decision(decision)
+    if type(bad_request_status) is not int or not 400 <= bad_request_status <= 499:
+        raise refused("bad_request_status", "400 to 499", bad_request_status)
+    for name, text in (("realm", realm), ("scheme", scheme)):
+        if not isinstance(text, str) or not text.isprintable():
+            raise refused(name, "plain text", text)
     code = decision.code
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
     if decision.outcome == "indeterminate":
@@ -109,6 +116,11 @@ def answer_for(
         "detail": row.meaning,
     }
     return Answer(status=status, headers=tuple(headers), body=json.dumps(problem).encode())
+
+
+def _check_decision(decision: object) -> None:
+    if not isinstance(decision, Decision):
+        raise refused("decision", "a Decision", decision)
 
 
 def _challenge(decision: Decision, realm: str, scheme: str) -> str:
@@ -143,6 +155,7 @@ def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
     A value that is not plain printable ASCII is left empty: the claims hold it. A subject of that kind stands
     in ``x-jws-subject-encoded``, see :func:`encoded_subject`.
     """
+    _check_decision(decision)
     verified = decision.verified
     if verified is None:
         values = (f"unverified {decision.code}", "", "", "", "", "", plain(decision.partner))

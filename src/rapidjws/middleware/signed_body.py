@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jws.json_form import looks_like_json
-from rapidjws.jwt.decision import AMBIGUOUS, Decision, decide
+from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy, decide
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.token_location import is_field_name
 
 if TYPE_CHECKING:
     from rapidjws.jws.verifier import Verifier
-    from rapidjws.jwt.decision import DecisionPolicy
     from rapidjws.middleware.authenticator import Asked
     from rapidjws.verify.result import VerifiedJWS
 
@@ -32,6 +32,7 @@ _MEDIA_TYPE: Final = re.compile(
 whose suffix says so (RFC 8417 s.7.2), ``secevent+jwt`` (RFC 8935) among them; any other is unsigned."""
 
 
+@checked(under="body", but=("verifier",))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedBody:
     """Say how bodies are signed.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import AMBIGUOUS
 
@@ -24,6 +25,7 @@ def is_field_name(name: object) -> bool:
     return isinstance(name, str) and _FIELD_NAME.match(name) is not None
 
 
+@checked(under="token")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPlace:
     """Say where the token stands.

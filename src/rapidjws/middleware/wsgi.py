@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.authenticator import KEY, Asked, Door
@@ -37,6 +38,7 @@ class WSGIMiddleware:
         settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the environ.
     """
 
+    @checked(but=("settings",))
     def __init__(self, app: WSGIApp, **settings: Unpack[DoorSettings[Environ]]) -> None:
         self._app = app
         self._door: Door[Environ] = Door(**settings)

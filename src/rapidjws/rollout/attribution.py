@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from rapidjws.errors import error_for
+from rapidjws.jwt.decision import check_names
 from rapidjws.rollout.plan import EVERYONE, EVERYWHERE, PHASES, Plan, canary_position
 from rapidjws.rollout.routes import is_below
 from rapidjws.verify.result import VerifiedJWS
@@ -59,7 +60,11 @@ def names_in(partner: Names) -> tuple[str, ...]:
     """Return the names that a gateway gave, each once; several may stand in one value, joined by commas."""
     if partner is None:
         return ()
-    values = (partner,) if isinstance(partner, str) else partner
+    if isinstance(partner, str):
+        values: tuple[str, ...] = (partner,)
+    else:
+        check_names(partner, "partner")
+        values = partner
     if len(values) == 1 and "," not in values[0]:
         return values if values[0] else ()
     names = (name.strip() for value in values for name in value.split(","))

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _day(when_s: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(when_s)) if when_s < 253_402_300_800 else "9999"
 
 
+@checked(under="guard_rails")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardRails:
     """Bound what a promotion may rest on.

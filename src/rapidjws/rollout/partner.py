@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.jwa import ALGORITHM_TABLE
@@ -56,6 +57,7 @@ def _texts(place: str, values: Iterable[str]) -> tuple[str, ...]:
     return texts
 
 
+@checked(under="partner")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partner:
     """Describe one partner.

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import ENFORCEMENT
 from rapidjws.rollout.partner import checked_when_s
@@ -56,6 +57,7 @@ def neighbour(phase: Phase, step: Literal[-1, 1]) -> Phase:
     return PHASES[at]
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Hold a phase, and how many partners are in it already.

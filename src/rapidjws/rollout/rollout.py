@@ -13,6 +13,7 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.numeric_date import SECOND_NS
@@ -33,6 +34,7 @@ from rapidjws.rollout.phases import Whose, bad_decision, good_decision
 from rapidjws.rollout.plan import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
 from rapidjws.rollout.request_metrics import request_of
 from rapidjws.rollout.rollout_changes import RolloutChanges
+from rapidjws.rollout.shadow import Shadow
 from rapidjws.rollout.stage_choice import Chosen, StageChoice
 from rapidjws.rollout.state import MemoryState, PlanState, StateFolder
 from rapidjws.verify.result import VerifiedJWS
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
     from rapidjws.jwt.decision import NamedIssuers, Names
     from rapidjws.rollout.evidence import Counter
-    from rapidjws.rollout.shadow import Shadow
     from rapidjws.verify.protocols import Event
     from rapidjws.verify.snapshot import Token
 
@@ -125,6 +126,7 @@ class Rollout(RolloutChanges):
         "unattributed",
     )
 
+    @checked(under="rollout")
     def __init__(
         self,
         partners: Iterable[Partner] = (),

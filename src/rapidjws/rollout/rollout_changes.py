@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.rollout.attribution import Unattributed, check_attribution
 from rapidjws.rollout.guardrails import DAY_S, GuardRails, Objection, held_error
@@ -48,6 +49,7 @@ class RolloutChanges:
             plan, self.partners, unattributed=self.unattributed, partners_named=self.partners_named
         )
 
+    @checked
     def promote(
         self,
         *,
@@ -137,6 +139,7 @@ class RolloutChanges:
                 return held_error(objections, f"{place}, route {route}" if route else place)
         return None
 
+    @checked
     def objections(
         self, partner: str | None = None, route: str = EVERYWHERE, now_s: int | None = None
     ) -> tuple[Objection, ...]:
@@ -159,10 +162,12 @@ class RolloutChanges:
         )
         return self.guard_rails.objections(window, last_day=day.total, now_s=now_s)
 
+    @checked
     def left_behind(self, route: str = EVERYWHERE) -> tuple[LeftBehind, ...]:
         """Return the stages of single partners and longer routes that are milder than everyone's."""
         return left_behind(self.state.plan(), self._route(route), self.partners)
 
+    @checked
     def rollback(
         self,
         *,
@@ -199,10 +204,12 @@ class RolloutChanges:
         now_s = int(self._clock())
         return self.state.edit(rollback_edit(key, to, by=by, why=why, action=action, now_s=now_s, only=only))
 
+    @checked
     def freeze(self, *, by: str, why: str = "") -> Plan:
         """Refuse promotions and automatic rollbacks until ``thaw``."""
         return self.state.edit(freeze_edit(by=by, why=why, now_s=int(self._clock()), frozen=True))
 
+    @checked
     def thaw(self, *, by: str, why: str = "") -> Plan:
         """Allow promotions and automatic rollbacks again."""
         return self.state.edit(freeze_edit(by=by, why=why, now_s=int(self._clock()), frozen=False))

@@ -19,13 +19,13 @@ from random import SystemRandom
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.rollout.shadow_causes import Verdict, outcome_of, verdict_of
+from rapidjws.rollout.shadow_causes import Causes, Verdict, outcome_of, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from rapidjws.rollout.shadow_causes import Causes
     from rapidjws.verify.snapshot import Token
 
     Incumbent = Callable[[str], object] | Callable[[str], Awaitable[object]]
@@ -88,6 +88,7 @@ class Shadow:
         "_threads", "_timeout_s", "_waiting",
     )  # fmt: skip
 
+    @checked(under="shadow", but=("incumbent",))
     def __init__(
         self,
         incumbent: Incumbent,
@@ -204,6 +205,7 @@ class Shadow:
         for call in late:
             self._tell(call, "late")
 
+    @checked
     def settle(self, wait_s: float = 5.0) -> bool:
         """Wait, within a bound, until nothing waits and each call has answered or is late.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rapidjws.jwt.decision import check_names
 from rapidjws.rollout.plan import EVERYWHERE, PHASES, Phase, Plan, Stage, StageKey, folded
 from rapidjws.rollout.routes import route_of
 
@@ -89,6 +90,8 @@ class StageChoice:
         if not plan.routes:
             return [(plan, (EVERYWHERE,))]
         readings: list[Reading] = []
+        if route is not None and not isinstance(route, str):
+            check_names(route, "route")
         for target in (route,) if route is None or isinstance(route, str) else route or (None,):
             if self._fold_case:
                 readings.append(_reading(self._folded_plan(plan), route_of(target, fold_case=True)))

@@ -18,6 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rapidjws import _files, _locks
+from rapidjws._checks import checked
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.rollout.history import HISTORY_PARTS, History
@@ -92,6 +93,7 @@ class MemoryState:
 
     __slots__ = ("_history", "_lock", "_plan")
 
+    @checked
     def __init__(self, initial: Plan) -> None:
         self._plan = initial
         self._history: list[Change] = []
@@ -133,6 +135,7 @@ class StateFolder:
     __slots__ = ("__weakref__", "_counter", "_history", "_is_deferred", "_lock", "_looked_s", "_path",
                  "_plan", "_seen", "_signature", "fault")  # fmt: skip
 
+    @checked
     def __init__(self, path: str | os.PathLike[str], initial: Plan) -> None:
         self._path = Path(path)
         self._history = History(self._path)

@@ -59,6 +59,7 @@ class JWTBuilder:
         self._clock = clock
         self._random_bytes = random_bytes
 
+    @checked
     def claims(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a Claims Set: iss, aud, iat, exp and a fresh jti, then the caller's claims.
 
@@ -76,6 +77,7 @@ class JWTBuilder:
         claims.update(more or {})
         return {name: value for name, value in claims.items() if value is not None}
 
+    @checked
     def sign(self, more: Mapping[str, Any] | None = None, *, header: Mapping[str, Any] | None = None) -> str:
         """Return a signed compact JWT.
 

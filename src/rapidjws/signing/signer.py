@@ -56,6 +56,7 @@ class LocalSigner:
         self.public: JWK = key.public()
         self._sign = _signing_function(key, alg)
 
+    @checked
     def sign(self, signing_input: bytes) -> bytes:
         """Return the JWS Signature over the octets."""
         return self._sign(signing_input)

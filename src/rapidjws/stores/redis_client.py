@@ -7,6 +7,7 @@ import os
 from typing import Any, Final
 
 from rapidjws._scheduler import clockwork
+from rapidjws.errors import error_for
 
 _inherited: Final[list[Any]] = []
 """Clients of a parent process. Threads that are not here may hold their pools' locks: to reset them, and even
@@ -48,7 +49,12 @@ class RedisClient:
         clockwork.members.add(self)
 
     def _opened(self) -> Any:
-        return self._redis.Redis.from_url(self._url, **self._limits)
+        try:
+            return self._redis.Redis.from_url(self._url, **self._limits)
+        except ValueError:
+            raise error_for(
+                "configuration_invalid", "url", "redis://host:port/0, rediss:// or unix://"
+            ) from None
 
     def after_fork(self) -> None:
         """Open a client in a forked child: two processes must not share a socket."""

@@ -12,13 +12,13 @@ import threading
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.protocols import Clock, Event, Recorder, no_events, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.verify.protocols import Clock, Recorder
 
 _stores: Final[WeakSet[MemoryReplayStore]] = WeakSet()
 
@@ -63,6 +63,7 @@ class MemoryReplayStore:
     __slots__ = ("__weakref__", "_clock", "_ends", "_entries", "_events", "_lock", "max_entries")
     blocking: Final = False
 
+    @checked
     def __init__(
         self, max_entries: int = 1_000_000, *, clock: Clock | None = None, events: Recorder = no_events
     ) -> None:

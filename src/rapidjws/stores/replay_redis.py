@@ -10,15 +10,15 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._checks import checked
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import error_for
 from rapidjws.stores.redis_client import RedisClient
-from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.protocols import Event, Recorder, no_events, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.verify.protocols import Recorder
 
 PIPELINE_MAX: Final = 1000
 """Uses sent before their answers are read."""
@@ -50,6 +50,7 @@ class RedisReplayStore:
 
     blocking: Final = True
 
+    @checked
     def __init__(
         self,
         url: str,

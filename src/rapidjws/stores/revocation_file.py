@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files, _locks
+from rapidjws._checks import checked
 from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.protocols import Event, Recorder, no_events, tell
 from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rapidjws.verify.protocols import Recorder
 
 FILE_MAX_BYTES: Final = 64 * 1024 * 1024
 POLL_S: Final = 0.5
@@ -55,6 +55,7 @@ class RevocationFile:
         events: Listener.
     """
 
+    @checked
     def __init__(self, path: str | Path, *, poll_s: float = POLL_S, events: Recorder = no_events) -> None:
         self.path = Path(path)
         self._poll_s = poll_s
@@ -89,6 +90,7 @@ class RevocationFile:
             raise _unreadable("a revocation that this version cannot read")
         return [one for one in found if one is not None]
 
+    @checked
     def add(self, revocation: Revocation) -> None:
         """Keep one.
 
@@ -97,6 +99,7 @@ class RevocationFile:
         """
         self._change(lambda listed: [*(one for one in listed if one != revocation), revocation])
 
+    @checked
     def remove(self, revocation: Revocation) -> None:
         """Lift one.
 
@@ -105,6 +108,7 @@ class RevocationFile:
         """
         self._change(lambda listed: [one for one in listed if one != revocation])
 
+    @checked
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call a bound method when the file changed; it is held weakly."""
         self._listeners.add(changed)

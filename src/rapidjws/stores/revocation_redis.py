@@ -16,18 +16,18 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from weakref import ref
 
+from rapidjws._checks import checked
 from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import clockwork
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.stores.redis_client import RedisClient
 from rapidjws.stores.revocation_file import POLL_S, revocation_from, unavailable
-from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.protocols import Event, Recorder, no_events, tell
+from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rapidjws.verify.protocols import Recorder
-    from rapidjws.verify.revocations import Revocation
 
 READ_AT_ONCE: Final = 1000
 ENTRY_MAX_BYTES: Final = 16 * 1024
@@ -77,6 +77,7 @@ class RedisRevocations:
         ImportError: redis is not installed.
     """
 
+    @checked(under="revocations")
     def __init__(
         self,
         url: str,
@@ -142,6 +143,7 @@ class RedisRevocations:
                 self._told, self._called_at_s = self._listed, []  # from before our start: we were not late
             return self._listed
 
+    @checked
     def add(self, revocation: Revocation) -> None:
         """Keep one and wake the others; it holds at once, whether it can be read back or not.
 
@@ -153,6 +155,7 @@ class RedisRevocations:
             self._sent[revocation] = entry
         self._read_back()
 
+    @checked
     def remove(self, revocation: Revocation) -> None:
         """Lift one and wake the others; it is lifted once it is read back.
 
@@ -165,6 +168,7 @@ class RedisRevocations:
             self._unsaved.pop(revocation, None)
         self._read_back()
 
+    @checked
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call a bound method when the list changed; it is held weakly."""
         self._listeners.add(changed)

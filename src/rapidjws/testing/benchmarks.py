@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pytest
 
 from rapidjws import _files
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jwt.engine import Engine
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 LIFETIME_S: Final = 24 * 3600
 ROUNDS: Final = 15
+COUNT_MAX: Final = 1_000_000
 FLOOR_SIGNATURES: Final = 32
 TOLERANCE: Final = 0.25
 """By what share a figure may be below the baseline's."""
@@ -68,6 +70,7 @@ class Workload:
             raise error_for("configuration_invalid", "accepted", expected=f"1 to {len(self.tokens)}")
 
 
+@checked
 def workload(alg: str = "ES256", *, count: int = 256, refused: int = 16) -> Workload:
     """Make a workload: an engine, good tokens of one issuer, and forged ones spread among them.
 
@@ -83,6 +86,8 @@ def workload(alg: str = "ES256", *, count: int = 256, refused: int = 16) -> Work
         HeaderRefused: ``unsupported_algorithm``.
         ConfigurationError: ``configuration_invalid``: not one token would be good.
     """
+    if count > COUNT_MAX:
+        raise error_for("configuration_invalid", "count", expected=f"1 to {COUNT_MAX}")
     if not 0 <= refused < count:
         raise error_for("configuration_invalid", "refused", expected=f"0 to {count - 1}")
     bank = FakeIssuer("https://bank.example", alg, lifetime_s=LIFETIME_S)

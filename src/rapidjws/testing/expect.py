@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
+from rapidjws._checks import checked, refused
 from rapidjws.errors import CODES, RapidJWSError
+from rapidjws.jose.numeric_date import moment_ns
 
 if TYPE_CHECKING:
     from rapidjws.verify.result import VerifiedJWS
@@ -27,6 +29,7 @@ def assert_rejected(
 ) -> RapidJWSError: ...
 
 
+@checked
 def assert_rejected(
     code: str, verifier: Verifies | None = None, token: object = None, *, now: float | None = None
 ) -> Rejection | RapidJWSError:
@@ -45,7 +48,8 @@ def assert_rejected(
 
     Raises:
         AssertionError: The token was accepted, or refused with another code.
-        KeyError: ``code`` is no code.
+        ConfigurationError: ``configuration_invalid``: ``code`` is no code, ``verifier`` no verifier,
+            ``now`` no time.
 
     Example:
         >>> from rapidjws.testing import FakeIssuer, assert_rejected
@@ -57,10 +61,13 @@ def assert_rejected(
         >>> with assert_rejected("malformed_token"):
         ...     _ = verifier.verify("not a token")
     """
-    CODES[code]
+    if code not in CODES:
+        raise refused("code", "a key of rapidjws.CODES", code)
     expectation = Rejection(code)
     if verifier is None:
         return expectation
+    if now is not None:
+        moment_ns(now)
     with expectation:
         if now is None:
             verifier.verify(token)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from rapidjws._checks import checked, refused
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.signing import LocalSigner
 from rapidjws.signing.compact import assemble
@@ -25,6 +26,7 @@ class FakeIssuer:
         lifetime_s: Seconds from ``iat`` to ``exp``.
     """
 
+    @checked
     def __init__(
         self, iss: str, *algorithms: str, audience: str | None = "https://api.example", lifetime_s: int = 300
     ) -> None:
@@ -45,6 +47,7 @@ class FakeIssuer:
         """Return its public keys (and secrets, which it shares with whoever asks here)."""
         return JWKSet(keys=tuple(signer.public for signer in self.signers.values()))
 
+    @checked
     def claims(self, now_s: int, **changes: Any) -> dict[str, Any]:
         """Return a good claims set; a change to None removes the claim."""
         claims: dict[str, Any] = {
@@ -57,6 +60,7 @@ class FakeIssuer:
         claims.update(changes)
         return {name: value for name, value in claims.items() if value is not None}
 
+    @checked
     def token(
         self, claims: Mapping[str, Any], *, alg: str | None = None, header: Mapping[str, Any] | None = None
     ) -> str:
@@ -67,7 +71,10 @@ class FakeIssuer:
             alg: One of its algorithms; by default the first.
             header: Further protected header parameters; they replace the signer's own.
         """
-        signer = self.signers[alg or self.algorithms[0]]
+        name = alg or self.algorithms[0]
+        if name not in self.signers:
+            raise refused("alg", f"one of {', '.join(self.algorithms)}", name)
+        signer = self.signers[name]
         payload = json.dumps(claims, separators=(",", ":")).encode()
         members = {"alg": signer.alg, "kid": signer.kid, **(header or {})}
         return assemble(header_octets(members), payload, signer)  # unchecked: tests need bad headers too

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
+from rapidjws._checks import checked, refused
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -33,6 +34,7 @@ def _private_object(alg: str, crv: str | None, rsa_bits: int) -> Any:
     return getattr(mldsa, f"MLDSA{alg[-2:]}PrivateKey").generate()
 
 
+@checked
 def make_key(
     alg: str, *, kid: str | None = None, crv: str | None = None, rsa_bits: int = RSA_BITS, bound: bool = True
 ) -> JWK:
@@ -50,10 +52,15 @@ def make_key(
 
     Raises:
         HeaderRefused: ``unsupported_algorithm``.
+        ConfigurationError: ``configuration_invalid``: no curve of the algorithm's, no such RSA size.
     """
+    if not 2048 <= rsa_bits <= 16384:
+        raise error_for("configuration_invalid", "rsa_bits", expected="2048 to 16384")
     row = ALGORITHM_TABLE.get(alg)
     if row is None:
         raise error_for("unsupported_algorithm", "alg", actual=alg)
+    if crv is not None and crv not in row.crvs:
+        raise refused("crv", " or ".join(row.crvs) or "None", crv)
     named = alg if bound or row.kind == "mldsa" else None
     if row.kind == "hmac":
         from rapidjws import _native

@@ -9,16 +9,16 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from rapidjws._checks import checked
 from rapidjws.signing import LocalSigner
 from rapidjws.testing.issuer import FakeIssuer
 from rapidjws.testing.keys import make_key
-from rapidjws.testing.web import TrialServer
+from rapidjws.testing.web import Certificate, Fault, Request, TrialServer
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from rapidjws.jose.jwk import JWK
-    from rapidjws.testing.web import Certificate, Fault, Request
 
 
 class Issuer(FakeIssuer):
@@ -37,6 +37,7 @@ class Issuer(FakeIssuer):
         ImportError: trustme is not installed.
     """
 
+    @checked
     def __init__(
         self,
         iss: str = "https://issuer.example",
@@ -80,14 +81,17 @@ class Issuer(FakeIssuer):
         """Return the request log."""
         return self.server.requests
 
+    @checked
     def script(self, *faults: Fault | None) -> None:
         """Answer the next requests so, one each; None is a good answer."""
         self.server.script(*faults)
 
+    @checked
     def always(self, fault: Fault | None) -> None:
         """Answer every further request so; None is a good answer."""
         self.server.always(fault)
 
+    @checked
     def rotate(self, *, keep: int = 1, kid: str | None = None, alg: str | None = None) -> str:
         """Sign with a fresh key from now on.
 

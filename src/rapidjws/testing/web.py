@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from rapidjws._checks import checked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -19,6 +21,7 @@ REQUEST_MAX_BYTES = 65_536
 Certificate = Literal["good", "wrong_host", "expired", "self_signed"]
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Say how one answer differs from a good one.
@@ -75,6 +78,7 @@ class TrialServer:
         ImportError: trustme is not installed.
     """
 
+    @checked
     def __init__(
         self,
         answer: Callable[[], tuple[bytes, dict[str, str]]],
@@ -101,10 +105,12 @@ class TrialServer:
         """Return the document's URL."""
         return f"{'http' if self._context is None else 'https'}://localhost:{self.port}/jwks.json"
 
+    @checked
     def script(self, *faults: Fault | None) -> None:
         """Answer the next requests so, one each; None is a good answer."""
         self._script.extend(faults)
 
+    @checked
     def always(self, fault: Fault | None) -> None:
         """Answer every request so that the script does not cover; None is a good answer."""
         self._standing = fault

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import refused
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.verify.result import Accepted, Rejected, VerifiedJWS
 from rapidjws.verify.worker_pool import MAX_WORKERS, Task, submit
@@ -109,6 +111,8 @@ def verify_many(
     Returns:
         One result a token, in order; ``internal_error`` for those that no thread finished.
     """
+    if isinstance(tokens, (str, bytes, Mapping)) or not isinstance(tokens, Iterable):
+        raise refused("tokens", "a list of tokens", tokens)
     mine = list(tokens)  # a list that nobody can change during the call
     count = len(mine)
     helpers = min(workers, count // MIN_CHUNK_TOKENS) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from rapidjws._checks import refused
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -15,6 +16,13 @@ _KEPT_KEYS = 256
 @lru_cache(maxsize=_KEPT_KEYS)
 def _prepared(key: JWK, alg: str) -> PreparedKey:
     return prepare(key, alg)
+
+
+def _octets(place: str, value: object) -> bytes:
+    """Return octets; ``bytes`` of a number would be so many zeros."""
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise refused(place, "bytes", value)
+    return bytes(value)
 
 
 def verify_raw(alg: str, key: JWK, signing_input: bytes, signature: bytes) -> None:
@@ -30,10 +38,14 @@ def verify_raw(alg: str, key: JWK, signing_input: bytes, signature: bytes) -> No
         SignatureInvalid: ``signature_invalid``.
         HeaderRefused: ``unsupported_algorithm`` or ``key_alg_mismatch``.
         KeyRefused: ``key_malformed``, ``key_weak`` or ``key_unsupported``.
+        ConfigurationError: ``configuration_invalid``: no key, or no octets.
 
     Source: RFC 7518 section 3.1.
     """
-    if alg not in ALGORITHM_TABLE:
+    if not isinstance(alg, str) or alg not in ALGORITHM_TABLE:
         raise error_for("unsupported_algorithm", "alg", actual=str(alg))
-    if not _prepared(key, alg).verify(bytes(signing_input), bytes(signature)):
+    if not isinstance(key, JWK):
+        raise refused("key", "a JWK", key)
+    octets = _octets("signing_input", signing_input)
+    if not _prepared(key, alg).verify(octets, _octets("signature", signature)):
         raise error_for("signature_invalid", "signature", expected=alg)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from weakref import WeakSet
 
 from rapidjws import _native
+from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.verify import table_builder
 from rapidjws.verify.key_table import IssuerKeys, PreparedKey
@@ -119,6 +120,7 @@ class SnapshotHolder(_native.Holder):
         """Return the kids of the keys that have a precomputed table now."""
         return tuple(key.jwk.kid for key in self._hot.tables)
 
+    @checked
     def precompute(self, *, wait: bool = True, timeout_s: float | None = None) -> int:
         """Build the precomputed tables of keys that have none, in the order of the keys, within the budget.
 
@@ -149,6 +151,7 @@ class SnapshotHolder(_native.Holder):
             self.publish_hot()
         return built
 
+    @checked
     async def aprecompute(self, *, timeout_s: float | None = None) -> int:
         """Build tables as ``precompute`` does, on another thread, and wait for them from asyncio.
 
@@ -164,10 +167,12 @@ class SnapshotHolder(_native.Holder):
         work = partial(self.precompute, timeout_s=timeout_s)
         return await call_on_thread(work)
 
+    @checked
     def preload(self, *, hot: bool = True) -> int:
         """Build tables as ``precompute`` does; ``hot=False`` does nothing."""
         return self.precompute() if hot else 0
 
+    @checked
     def preheat(self, most: int) -> bool:
         """Ask for the tables of keys that have none, beside the traffic, before their first tokens earn them.
 
@@ -193,6 +198,7 @@ class SnapshotHolder(_native.Holder):
         """Return the slot number of each key that is in use now."""
         return self._snapshot.table.numbers
 
+    @checked
     def use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
         """Return how often keys accepted, counted for all over the same time; without keys that are gone."""
         snapshot = self._snapshot

@@ -1,0 +1,357 @@
+"""Good arguments for every public callable, and the instances that methods are called on.
+
+A public callable without a recipe fails ``tests/unit/test_public_arguments.py``: add one here.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from public_callables import exported
+from tokens import AUD, ISS, NOW_S, key, public, token
+
+from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.rollout.plan import Plan
+
+Recipe = dict[str, Any]
+P = exported()
+URL = "https://issuer.example/jwks.json"
+REDIS = "redis://127.0.0.1:1/0"
+ALGS = ["ES256"]
+
+MADE_HERE = {
+    "Algorithm": "a row of the table of algorithms",
+    "Answer": "made by answer_for",
+    "Backends": "made by backends",
+    "Cause": "made by diagnose",
+    "Change": "made by Rollout",
+    "Check": "made by diagnose",
+    "Decision": "made by decide; checks that its parts agree",
+    "Event": "made by what listeners listen to",
+    "Gate": "made by the fixture jws_gate",
+    "Header": "made by parse_header",
+    "JWK": "sealed: made by from_json, from_pem, from_der, from_secret",
+    "Rejected": "made by verify_many",
+    "Report": "made by diagnose",
+    "Request": "made by TrialServer",
+    "SignaturePolicy": "made by any_of, all_of, at_least, signers",
+    "SignatureResult": "made by verify",
+    "Skipped": "made by JWKSet",
+    "SourceStatus": "made by sources",
+    "Workload": "made by workload",
+}
+"""Classes whose values only this package makes, and how users get them: constructors that are not walked."""
+
+CALLED_HERE = (
+    "Door.adecide", "Door.answer", "Door.decide", "Door.partner", "Door.unknown_root_path", "Door.wants_body",
+    "FileJWKS.subscribe", "FileJWKS.unknown_kid",
+    "GuardRails.asks_for_rollback", "GuardRails.objections",
+    "JWSInterceptor.intercept_service",
+    "MemoryReplayStore.record",
+    "MemoryState.edit", "Partner.is_allow_listed", "Partner.objection", "Partner.warning",
+    "RedisReplayStore.record", "RedisRevocations.turn",
+    "RemoteJWKS.clock_stepped", "RemoteJWKS.subscribe", "RemoteJWKS.unknown_kid",
+    "Rollout.decide", "Rollout.defer", "Rollout.note", "Rollout.retry_at_ns",
+    "Shadow.offer",
+    "SignaturePolicy.is_met",
+    "SignedBody.decide", "SignedBody.said",
+    "Stage.phase_for",
+    "StateFolder.edit", "TokenCache.forget", "TokenCache.put", "TokenCache.slot",
+    "TokenPlace.token",
+)  # fmt: skip
+"""Methods of small protocols that engine, middleware and rollout call for each token or change, with what
+they checked or made themselves. A check there would be paid for each token; they are not walked."""
+
+
+@functools.cache
+def folder() -> Path:
+    """Return a folder for what is written."""
+    return Path(tempfile.mkdtemp(prefix="rapidjws-walk-"))
+
+
+@functools.cache
+def signer() -> Any:
+    """Return a signer."""
+    return P["LocalSigner"](key("ES256"))
+
+
+@functools.cache
+def engine() -> Any:
+    """Return an engine that knows one issuer."""
+    issuer = P["Issuer"](ISS, keys=public("ES256"), algorithms=ALGS, audience=AUD)
+    return P["Engine"](issuer, cache=P["TokenCache"](), workers=1)
+
+
+@functools.cache
+def verifier() -> Any:
+    """Return a verifier of the same key."""
+    return P["Verifier"](public("ES256"), algorithms=ALGS, workers=1)
+
+
+@functools.cache
+def verified() -> Any:
+    """Return a verified token."""
+    return engine().verify(token("ES256"), NOW_S)
+
+
+@functools.cache
+def source() -> Any:
+    """Return a source that never fetched."""
+
+    def refuse(*_: Any) -> Any:
+        raise P["FetchFailed"]("refused")
+
+    return P["RemoteJWKS"](URL, fetch=refuse)
+
+
+def detached() -> str:
+    """Return a token without its payload."""
+    return str(P["sign_compact"](b"x", signer(), detached=True))
+
+
+def plan() -> Any:
+    """Return a first plan."""
+    return Plan(stages={("", ""): P["Stage"](phase="detection", before="detection")})
+
+
+def rollout() -> Any:
+    """Return a rollout that is promoted by force or not at all."""
+    return P["Rollout"]([P["Partner"](name="acme", issuers=[ISS])], unattributed="default")
+
+
+@functools.cache
+def revocation_file() -> Any:
+    """Return a file of revocations."""
+    return P["RevocationFile"](folder() / "revoked.json")
+
+
+@functools.cache
+def issuer_server() -> Any:
+    """Return an issuer that serves."""
+    return P["testing.Issuer"](ISS, "ES256", plain=True)
+
+
+@functools.cache
+def trial_server() -> Any:
+    """Return a server."""
+    return P["TrialServer"](lambda: (b"{}", {}), plain=True)
+
+
+@functools.cache
+def door() -> Any:
+    """Return a door."""
+    return P["Door"](engine=engine())
+
+
+OWNERS: dict[str, Callable[[], Any]] = {
+    "Algorithm": lambda: ALGORITHM_TABLE["ES256"],
+    "Door": door,
+    "Engine": engine.__wrapped__,
+    "FakeClock": lambda: P["FakeClock"](),
+    "FakeIssuer": lambda: P["FakeIssuer"](ISS, "ES256"),
+    "Freshness": lambda: P["Freshness"](),
+    "JWK": lambda: key("ES256"),
+    "JWKSet": lambda: P["JWKSet"]([public("ES256")]),
+    "JWTBuilder": lambda: P["JWTBuilder"](signer(), iss=ISS),
+    "KeptVerifier": lambda: P["KeptVerifier"](
+        URL, kept=folder() / "kept.json", algorithms=ALGS,
+        fetch=lambda *_: P["keys.Answer"](status=200, headers={}, body=b'{"keys":[]}'),
+    ),
+    "LocalSigner": signer,
+    "RedisRevocations": lambda: P["RedisRevocations"](REDIS, timeout_s=0.01),
+    "RemoteJWKS": source,
+    "Report": lambda: P["diagnose"](token("ES256"), engine(), now=NOW_S),
+    "RevocationFile": revocation_file,
+    "Rollout": rollout,
+    "RotatedHook": lambda: P["RotatedHook"]({"a": source()}, secret="x" * 40),
+    "Shadow": lambda: P["Shadow"](lambda token: True),
+    "Transport": lambda: P["Transport"](),
+    "TrialServer": trial_server,
+    "Verifier": verifier,
+    "testing.Issuer": issuer_server,
+}  # fmt: skip
+
+
+def _signing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    yield "LocalSigner", lambda: {"key": key("ES256")}
+    yield "LocalSigner.sign", lambda: {"signing_input": b"x"}
+    yield "JWTBuilder", lambda: {"signer": signer(), "iss": "x"}
+    yield "JWTBuilder.claims", dict
+    yield "JWTBuilder.sign", dict
+    yield "Signature", lambda: {"signer": signer()}
+    yield "sign_compact", lambda: {"payload": b"x", "signer": signer()}
+    yield "sign_flattened", lambda: {"payload": b"x", "signer": signer()}
+    yield "sign_general", lambda: {"payload": b"x", "signatures": [P["Signature"](signer=signer())]}
+
+
+def _jose() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    yield "JWK.as_dict", dict
+    yield "JWK.from_der", lambda: {"data": b"x"}
+    yield "JWK.from_json", lambda: {"data": public("ES256").as_dict()}
+    yield "JWK.from_pem", lambda: {"text": "x"}
+    yield "JWK.from_secret", lambda: {"secret": "x" * 40}
+    yield "JWKSet", dict
+    yield "JWKSet.from_json", lambda: {"data": {"keys": []}}
+    yield "JWKSet.get", lambda: {"kid": "k"}
+    yield "JWKSet.given", lambda: {"keys": [public("ES256")]}
+    yield "JWKSet.select", lambda: {"alg": "ES256", "kid": "k1-es256"}
+    yield "Algorithm.fits", lambda: {"kty": "EC", "crv": "P-256"}
+    yield "ClaimsPolicy", dict
+    yield "algorithms_for_key", lambda: {"kty": "EC", "crv": "P-256", "alg": None}
+    yield "check_claims", lambda: {
+        "claims_json": b'{"exp":1900000000}', "policy": P["ClaimsPolicy"](audience_checked=False),
+        "now": NOW_S,
+    }  # fmt: skip
+    yield (
+        "check_typ",
+        lambda: {"header": P["parse_header"](b'{"alg":"ES256","typ":"JWT"}'), "expected": "JWT"},
+    )
+    yield "parse_header", lambda: {"data": b'{"alg":"ES256"}'}
+
+
+def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    issuer = functools.partial(P["Issuer"], ISS, keys=public("ES256"), algorithms=ALGS)
+    yield "Engine", lambda: {"issuers": issuer()}
+    for name in ("decide", "adecide", "averify", "verify"):
+        yield f"Engine.{name}", lambda: {"token": token("ES256"), "now": NOW_S}
+    yield "Engine.decide_many", lambda: {"asked": [(token("ES256"), None, None)]}
+    yield "Engine.verify_many", lambda: {"tokens": [token("ES256")], "now": NOW_S}
+    yield "Engine.expect_retries", lambda: {"policy": rollout()}
+    for name in ("key_state", "skew", "source_of"):
+        yield f"Engine.{name}", lambda: {"issuer": ISS}
+    yield "Engine.replace_issuers", lambda: {"issuers": issuer()}
+    yield "Engine.replace_keys", lambda: {"issuer": ISS, "keys": public("ES256")}
+    yield "Engine.revoke", lambda: {"kid": "other"}
+    yield "Engine.unrevoke", lambda: {"revocation": P["Revocation"](kid="other")}
+    for name in ("await_ready", "wait_ready"):
+        yield f"Engine.{name}", lambda: {"timeout_s": 0.1}
+    for owner in ("Engine", "Verifier"):
+        for name in ("aprecompute", "precompute", "preload"):
+            yield f"{owner}.{name}", dict
+        yield f"{owner}.preheat", lambda: {"most": 1}
+        yield f"{owner}.use_counts", lambda: {"keys": []}
+    yield "Issuer", lambda: {"iss": ISS, "keys": public("ES256"), "algorithms": ALGS}
+    yield "Replay", lambda: {"store": P["MemoryReplayStore"]()}
+    yield "Revocation", lambda: {"kid": "k"}
+    yield "TokenCache", dict
+
+
+def _verifier() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    yield "Verifier", lambda: {"keys": public("ES256"), "algorithms": ALGS}
+    yield "Verifier.verify", lambda: {"token": token("ES256")}
+    yield "Verifier.verify_many", lambda: {"tokens": [token("ES256")]}
+    for name in ("averify_detached", "verify_detached"):
+        yield f"Verifier.{name}", lambda: {"token": detached(), "payload": b"x"}
+    for name in ("all_of", "any_of"):
+        yield name, dict
+    yield "at_least", lambda: {"count": 1}
+    yield "signers", lambda: {"names": ["k"]}
+    yield "verify_raw", lambda: {
+        "alg": "ES256", "key": public("ES256"), "signing_input": b"x", "signature": signer().sign(b"x"),
+    }  # fmt: skip
+    yield "diagnose", lambda: {"token": token("ES256"), "using": engine()}
+    yield "Report.to_json", dict
+    yield "Report.to_terminal", dict
+
+
+def _keys() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    for name in ("Freshness", "Transport", "UnknownKids"):
+        yield name, dict
+    yield "Freshness.clamp", lambda: {"stated_s": 100}
+    yield "Transport.check_url", lambda: {"url": URL}
+    yield "keys.Answer", lambda: {"status": 200, "headers": {}, "body": b""}
+    yield "FetchFailed", lambda: {"word": "refused"}
+    yield "RemoteJWKS", lambda: {"url": URL}
+    yield "RemoteJWKS.refresh", lambda: {"wait_s": 0.0}
+    yield "FileJWKS", lambda: {"path": folder() / "absent.json"}
+    yield "KeptVerifier", lambda: {"url": URL, "kept": folder() / "k.json", "algorithms": ALGS}
+    yield "KeptVerifier.verify", lambda: {"token": token("ES256")}
+    yield "RotatedHook", lambda: {"sources": {}, "secret": "x" * 40}
+    yield "RotatedHook.handle", lambda: {"method": "POST", "authorization": None}
+    yield "RevocationFile", lambda: {"path": folder() / "revoked.json"}
+    yield "RedisRevocations", lambda: {"url": REDIS}
+    for owner in ("RevocationFile", "RedisRevocations"):
+        yield f"{owner}.subscribe", lambda: {"changed": LISTENER.heed}
+        for name in ("add", "remove"):
+            yield f"{owner}.{name}", lambda: {"revocation": P["Revocation"](kid="k")}
+
+
+def no_change(*_: Any) -> None:
+    """Heed nothing."""
+
+
+class Listener:
+    """Something with a bound method."""
+
+    def heed(self) -> None:
+        """Heed nothing."""
+
+
+LISTENER = Listener()
+
+
+def _policy() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    yield "GuardRails", dict
+    yield "MemoryReplayStore", dict
+    yield "RedisReplayStore", lambda: {"url": REDIS}
+    yield "MemoryState", lambda: {"initial": plan()}
+    yield "StateFolder", lambda: {"path": folder() / "state", "initial": plan()}
+    yield "Partner", lambda: {"name": "acme"}
+    yield "Rollout", dict
+    for name in ("freeze", "thaw"):
+        yield f"Rollout.{name}", lambda: {"by": "ann"}
+    yield "Rollout.left_behind", dict
+    yield "Rollout.objections", dict
+    yield "Rollout.promote", lambda: {"by": "ann", "force": True}
+    yield "Rollout.rollback", lambda: {"by": "ann"}
+    yield "Shadow", lambda: {"incumbent": lambda token: True}
+    yield "Shadow.settle", lambda: {"wait_s": 0.0}
+    yield "Stage", lambda: {"phase": "warning", "before": "detection"}
+
+
+def _middleware() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    from aiohttp import web
+
+    app = object.__new__(type("App", (), {"__call__": no_change}))
+    yield "Door", lambda: {"engine": engine()}
+    yield "Door.await_keys", lambda: {"timeout_s": 0.1}
+    yield "SignedBody", lambda: {"verifier": verifier()}
+    yield "TokenPlace", dict
+    for name in ("JWSMiddleware", "WSGIMiddleware"):
+        yield name, lambda: {"app": app, "engine": engine()}
+    yield "answer_for", lambda: {"decision": engine().decide(None)}
+    yield "trusted_headers", lambda: {"decision": engine().decide(None)}
+    yield "verify_webhook", lambda: {"verifier": verifier(), "body": b"x"}
+    yield "setup", lambda: {"app": web.Application(), "engine": engine()}
+    yield "JWSSecurity", lambda: {"claims": dict, "engine": engine()}
+    yield "JWSInterceptor", lambda: {"engine": engine()}
+
+
+def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    yield "FakeClock", dict
+    for name in ("advance", "step"):
+        yield f"FakeClock.{name}", lambda: {"seconds": 1.0}
+    yield "FakeIssuer", lambda: {"iss": ISS, "algorithms": "ES256"}
+    yield "testing.Issuer", lambda: {"algorithms": "ES256", "plain": True}
+    for owner in ("FakeIssuer", "testing.Issuer"):
+        yield f"{owner}.claims", lambda: {"now_s": NOW_S}
+        yield f"{owner}.token", lambda: {"claims": {}}
+    yield "testing.Issuer.rotate", dict
+    yield "Fault", dict
+    yield "TrialServer", lambda: {"answer": lambda: (b"{}", {}), "plain": True}
+    for owner in ("TrialServer", "testing.Issuer"):
+        yield f"{owner}.always", lambda: {"fault": None}
+        yield f"{owner}.script", lambda: {"faults": None}
+    yield "assert_rejected", lambda: {
+        "code": "malformed_token", "verifier": engine(), "token": "x", "now": NOW_S,
+    }  # fmt: skip
+    yield "make_key", lambda: {"alg": "ES256"}
+    yield "workload", lambda: {"count": 2, "refused": 1}
+
+
+GROUPS = (_signing, _jose, _engine, _verifier, _keys, _policy, _middleware, _testing)
+RECIPES: dict[str, Callable[[], Recipe]] = {name: make for group in GROUPS for name, make in group()}
