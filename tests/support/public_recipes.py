@@ -25,7 +25,7 @@ ALGS = ["ES256"]
 
 MADE_HERE = {
     "Algorithm": "a row of the table of algorithms",
-    "Answer": "made by answer_for",
+    "middleware.Answer": "made by answer_for",
     "Backends": "made by backends",
     "Cause": "made by diagnose",
     "Change": "made by Rollout",
@@ -62,6 +62,8 @@ CALLED_HERE = (
     "Stage.phase_for",
     "StateFolder.edit", "TokenCache.forget", "TokenCache.put", "TokenCache.slot",
     "TokenPlace.token",
+    "assemble",
+    "header_octets",
 )  # fmt: skip
 """Methods of small protocols that engine, middleware and rollout call for each token or change, with what
 they checked or made themselves. A check there would be paid for each token; they are not walked."""
@@ -159,7 +161,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "JWTBuilder": lambda: P["JWTBuilder"](signer(), iss=ISS),
     "KeptVerifier": lambda: P["KeptVerifier"](
         URL, kept=folder() / "kept.json", algorithms=ALGS,
-        fetch=lambda *_: P["keys.Answer"](status=200, headers={}, body=b'{"keys":[]}'),
+        fetch=lambda *_: P["Answer"](status=200, headers={}, body=b'{"keys":[]}'),
     ),
     "LocalSigner": signer,
     "RedisRevocations": lambda: P["RedisRevocations"](REDIS, timeout_s=0.01),
@@ -263,7 +265,7 @@ def _keys() -> Iterator[tuple[str, Callable[[], Recipe]]]:
         yield name, dict
     yield "Freshness.clamp", lambda: {"stated_s": 100}
     yield "Transport.check_url", lambda: {"url": URL}
-    yield "keys.Answer", lambda: {"status": 200, "headers": {}, "body": b""}
+    yield "Answer", lambda: {"status": 200, "headers": {}, "body": b""}
     yield "FetchFailed", lambda: {"word": "refused"}
     yield "RemoteJWKS", lambda: {"url": URL}
     yield "RemoteJWKS.refresh", lambda: {"wait_s": 0.0}
