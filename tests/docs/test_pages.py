@@ -142,7 +142,7 @@ def test_console_blocks_are_read_by_command() -> None:
 
 def test_a_mark_holds_for_the_block_after_it() -> None:
     """The reason goes with the next block, and with no other."""
-    page = "<!-- not run: it is slow -->\n\n```python\n1 / 0\n```\n\nwords\n\n```python\npass\n```\n"
+    page = "<!-- not run: it is slow -->\n\n```python\n1 / 0\n```\n\n```python\npass\n```\n"
     assert [block.reason for block in blocks_of(page)] == ["it is slow", None]
 
 
