@@ -71,6 +71,16 @@ def test_B1_fault_of_the_second_signature_is_looked_at(damage: str, cause: str) 
     assert report.probable_cause.id == cause, report.causes
 
 
+@pytest.mark.parametrize("cut", [4, 17, 19, 20, 21, 40, 60])
+def test_B1_cut_signature_is_not_called_mistyped(cut: int) -> None:
+    """However the last character that is left ends, what is missing is named first."""
+    made = members()
+    text = f"{made['protected']}.{made['payload']}.{made['signature'][:-cut]}"
+    report = diagnose(text, VERIFIER)
+    assert report.probable_cause is not None
+    assert report.probable_cause.id in ("signature_cut_off", "cut_off"), report.causes
+
+
 @pytest.mark.parametrize("text", ["", "pay", "payl", "payloadxy", "xxpayload", "daolyap", "header"])
 def test_one_edit_is_one(text: str) -> None:
     """Two changed characters are another name."""

@@ -141,6 +141,8 @@ def _length(case: Case, alg: str, targets: list[Known], length: int) -> None:
         )
     elif length < due:
         case.notes.cause("signature", "signature_cut_off", 64, words)
+        if case.stage == "structure" and length < due - 1 and not case.read.names("cut_off"):
+            case.notes.cause("structure", "signature_cut_off", 85, words)
     else:
         case.notes.cause("signature", "signature_length", 63, words)
 
