@@ -58,3 +58,13 @@ def test_codes_that_pages_name_exist() -> None:
     }
     assert named - set(CODES) - {"ok"} == set()
     assert "expired" in named
+
+
+def test_metrics_that_pages_name_exist() -> None:
+    """What the page of operations says of a metric is about one that is written."""
+    named = set(re.findall(r"`(rapidjws_\w+)`", (ROOT / "docs" / "operations.md").read_text("utf-8")))
+    written = "\n".join(
+        path.read_text("utf-8") for path in (ROOT / "src" / "rapidjws" / "sidecar").glob("*.py")
+    )
+    assert len(named) >= 6
+    assert {name for name in named if f"# TYPE {name} " not in written} == set()
