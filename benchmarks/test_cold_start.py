@@ -36,8 +36,8 @@ print(took_ms)
 
 OURS = """
 from rapidjws.middleware import verify_webhook
-from rapidjws.keys import KeptVerifier
-verifier = KeptVerifier({url!r}, kept={kept!r}, algorithms=["ES256"], crit=["b64"])
+from rapidjws.keys import CachedJWKSVerifier
+verifier = CachedJWKSVerifier({url!r}, cache_file={kept!r}, algorithms=["ES256"], crit=["b64"])
 decision = verify_webhook(verifier, body={body!r}, headers={{"X-JWS-Signature": {signature!r}}})
 bad = verify_webhook(verifier, body=b"another", headers={{"X-JWS-Signature": {signature!r}}})
 verdict = decision.verified is not None and bad.code == "signature_invalid"

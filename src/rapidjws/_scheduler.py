@@ -44,7 +44,7 @@ class Renewed(Protocol):
         """Make locks anew and forget threads that are not there."""
 
 
-class Clockwork:
+class Scheduler:
     """Call methods at monotonic times, on one background thread."""
 
     __slots__ = ("_heap", "_numbers", "_offset_s", "_pid", "_wake", "members", "step_watchers")
@@ -129,6 +129,6 @@ def _quietly(method: Callable[[], None]) -> None:
         return
 
 
-clockwork: Final = Clockwork()
+scheduler: Final = Scheduler()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=clockwork.after_fork)
+    os.register_at_fork(after_in_child=scheduler.after_fork)

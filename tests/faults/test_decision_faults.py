@@ -177,12 +177,12 @@ class Loop:
 @pytest.fixture(name="public")
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
-    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.protocol import Public
     from rapidjws.sidecar.settings import ServerSettings
 
     policy = rollout()
-    board = Board(1)
+    board = ChangeBus(1)
     served = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
     yield Public(served, ServerSettings(), board, index=0, seen=board.counters())  # type: ignore[arg-type]
     board.close()

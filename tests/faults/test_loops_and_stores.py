@@ -17,7 +17,7 @@ from loop_answers import LIMIT_S, answers, answers_of, inline_up_to, mixed, rais
 from thread_faults import failing_starts
 
 import rapidjws
-from rapidjws.jwt.post_checks import Guard
+from rapidjws.jwt.post_checks import PostChecks
 from rapidjws.stores import MemoryReplayStore
 
 
@@ -104,7 +104,7 @@ def test_S15_a_blocking_store_and_no_thread(cached: bool) -> None:
 def test_S15_a_guard_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where revocations and replays cannot be checked, nothing is accepted; refusals stay as they are."""
     engine = replay_engine(MemoryReplayStore())
-    monkeypatch.setattr(Guard, "admit_all", raising(KeyError))
+    monkeypatch.setattr(PostChecks, "run_all", raising(KeyError))
     right = ["internal_error" if one != "signature_invalid" else one for one in wanted(9)]
     assert asyncio.run(answers_of(engine, 9)) == right
     many = engine.verify_many(mixed(9))

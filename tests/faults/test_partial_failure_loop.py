@@ -61,8 +61,8 @@ def test_S15_an_executor_that_refuses(way: str, monkeypatch: pytest.MonkeyPatch)
 
 
 STEPS: dict[str, tuple[Any, str]] = {
-    "the clock": (gather.Gatherer, "clock"),
-    "the snapshot": (gather.Gatherer, "snapshot"),
+    "the clock": (gather.MicroBatcher, "clock"),
+    "the snapshot": (gather.MicroBatcher, "snapshot"),
     "the work on the loop": (parallel, "verify_chunk"),
     "the work on a thread": (parallel, "verify_many"),
     "the task": (worker_pool, "Task"),
@@ -82,14 +82,14 @@ def test_S15_every_step_may_raise(
 ) -> None:
     """Whatever step of a batch raises: everyone who waits gets the right verdict, or internal_error."""
     engine = tokens.engine("HS256")
-    made = gather.Gatherer.__init__
+    made = gather.MicroBatcher.__init__
 
-    def init(self: gather.Gatherer, snapshot: Any, clock: Any, window_us: int) -> None:
+    def init(self: gather.MicroBatcher, snapshot: Any, clock: Any, window_us: int) -> None:
         made(self, snapshot, clock, window_us, -1 if on_thread else 10**9)
         if step in ("the clock", "the snapshot"):
             setattr(self, STEPS[step][1], raising(fault))
 
-    monkeypatch.setattr(gather.Gatherer, "__init__", init)
+    monkeypatch.setattr(gather.MicroBatcher, "__init__", init)
     if step not in ("the clock", "the snapshot"):
         monkeypatch.setattr(*STEPS[step], raising(fault))
 
@@ -226,7 +226,7 @@ def test_S15_at_random_under_load() -> None:
 
     with (
         failing_starts(lambda _: chance.random() < 0.5) as starts,
-        mock.patch.object(gather.Gatherer.__init__, "__defaults__", (100,)),
+        mock.patch.object(gather.MicroBatcher.__init__, "__defaults__", (100,)),
     ):
         serving = [threading.Thread(target=serve, args=(at,), name=f"loop {at}") for at in range(4)]
         for one in serving:

@@ -69,7 +69,7 @@ VERIFYING = """
                     got = refused.code
                 assert got == right or (got == "internal_error" and can == 0), (got, right)
 
-    real = gather.Gatherer.__init__
+    real = gather.MicroBatcher.__init__
     def on_threads(self, snapshot, clock, window_us):
         real(self, snapshot, clock, window_us, -1)
     for _ in range(3):
@@ -77,7 +77,7 @@ VERIFYING = """
         decided()
         asyncio.run(gathered())
         asyncio.run(streamed())
-    with mock.patch.object(gather.Gatherer, "__init__", on_threads):
+    with mock.patch.object(gather.MicroBatcher, "__init__", on_threads):
         asyncio.run(gathered())
     print("done")
 """

@@ -21,7 +21,7 @@ from thread_faults import NO_THREAD, failing_starts
 
 import rapidjws
 from rapidjws.config.load import ConfigFile
-from rapidjws.keys import KeptVerifier, RemoteJWKS
+from rapidjws.keys import CachedJWKSVerifier, RemoteJWKS
 from rapidjws.keys import fetch as fetching
 from rapidjws.rollout import GuardRails, Partner, Shadow, StateFolder
 from rapidjws.rollout.rollout import first_plan
@@ -62,8 +62,8 @@ TABLE: dict[str, tuple[str, str]] = {
         "faults/test_partial_failure.py",
         "test_S14_no_start_of_a_thread_moves_a_result",
     ),
-    "SnapshotHolder.aprecompute call_on_thread": (HERE, "test_S15_aprecompute_without_threads"),
-    "SnapshotHolder._earned submit": (
+    "SnapshotOwner.aprecompute call_on_thread": (HERE, "test_S15_aprecompute_without_threads"),
+    "SnapshotOwner._earned submit": (
         "faults/test_partial_failure.py",
         "test_S24_no_table_thread_no_fault",
     ),
@@ -73,7 +73,7 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "verify_async_stream call_on_thread": (HERE, "test_S15_averify_detached_without_threads"),
     # keys
-    "Clockwork._start Thread": (
+    "Scheduler._start Thread": (
         "faults/test_refresh_faults.py",
         "test_S24_a_timer_that_cannot_start",
     ),
@@ -85,7 +85,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "Rollout._watch submit": (HERE, "test_S24_no_thread_for_an_automatic_rollback"),
     "Shadow._placed Thread": (HERE, "test_S24_no_thread_for_the_shadow"),
     # middlewares and the sidecar
-    "Door.adecide call_on_thread": (SERVED, "test_S15_a_signed_body_without_threads"),
+    "Authenticator.adecide call_on_thread": (SERVED, "test_S15_a_signed_body_without_threads"),
     "AdminProtocol._act call_on_thread": (
         "faults/test_decision_faults.py",
         "test_S15_an_admin_action_that_found_no_thread_does_not_run",
@@ -223,7 +223,7 @@ def test_S24_no_thread_for_a_look_up(fault: Exception, tmp_path: Path) -> None:
         with pytest.raises(fetching.FetchFailed) as failed:
             fetching.resolve("localhost", 1, time.monotonic() + LIMIT_S)
         assert failed.value.word == "internal"
-        kept = KeptVerifier(url, kept=tmp_path / "kept.json", algorithms=["ES256"])
+        kept = CachedJWKSVerifier(url, cache_file=tmp_path / "kept.json", algorithms=["ES256"])
         with pytest.raises(rapidjws.KeysUnavailable):
             kept.verify(tokens.token("ES256"))
         source = RemoteJWKS(url)

@@ -21,7 +21,7 @@ import rapidjws
 from rapidjws.contract import checklist, kit
 from rapidjws.contract.samples import Maker
 from rapidjws.middleware import SignedBody
-from rapidjws.middleware.authenticator import Asked, Door
+from rapidjws.middleware.authenticator import Authenticator, RequestContext
 from rapidjws.sidecar.protocol import METRICS_PATH, SLOW
 from rapidjws.testing import make_key
 
@@ -40,12 +40,12 @@ def test_S15_a_signed_body_without_threads() -> None:
     """Where no thread can be had the loop itself verifies a body, and gets what a thread would."""
     verifier = rapidjws.Verifier(tokens.public("ES256"), algorithms=["ES256"])
     key = tokens.key("ES256")
-    door: Door[Any] = Door(body=SignedBody(verifier=verifier, signature_header=None))
+    door: Authenticator[Any] = Authenticator(body=SignedBody(verifier=verifier, signature_header=None))
     good = tokens.sign(key, {"alg": "ES256", "kid": key.kid}, b"paid").encode()
     bad = good[:-20] + b"A" * 20
 
     async def codes() -> list[str]:
-        asked = Asked([b"application/jose"], b"", None, "/")
+        asked = RequestContext([b"application/jose"], b"", None, "/")
         calls = [door.adecide(asked, one) for one in (good, bad, good)]
         return [(await asyncio.wait_for(one, LIMIT_S)).code for one in calls]
 
@@ -60,14 +60,14 @@ SECRET = "s" * 32
 @pytest.fixture(name="public")
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
-    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
     from rapidjws.sidecar.protocol import Public
     from rapidjws.sidecar.request_counters import RequestCounters
     from rapidjws.sidecar.settings import ServerSettings
 
     policy = rollout()
-    board, counters = Board(1), RequestCounters(1)
+    board, counters = ChangeBus(1), RequestCounters(1)
     served: Any = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
     public = Public(served, ServerSettings(hook_secret=SECRET), board, index=0, seen=board.counters())
     public.metrics = Metrics(public, counters)

@@ -96,7 +96,7 @@ def test_F27_F28_a_wall_clock_that_steps_changes_no_age(step_s: float) -> None:
     clock, fetch = FakeClock(), ScriptedFetch(FakeIssuer("https://a.example", "ES256"))
     source = RemoteJWKS("https://a.example/", clock=clock, fetch=fetch, events=events.append)
     source.start()
-    wait_for(lambda: source.ready and not source._flying)
+    wait_for(lambda: source.ready and not source._fetch_in_progress)
     before = source.status()
     clock.step(step_s)
     source.poll()

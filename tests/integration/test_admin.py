@@ -27,7 +27,7 @@ LAG_MAX_S = 5.0
 """Generous: what was measured is printed."""
 
 
-class Door:
+class AdminDoor:
     """Hold a sidecar and its admin socket."""
 
     def __init__(self, sidecar: Sidecar, socket: Path) -> None:
@@ -44,7 +44,7 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminDoor]:
     """Start a sidecar with two workers, an admin socket and a hook."""
     folder = tmp_path_factory.mktemp("a")
     (folder / "hook.txt").write_text(HOOK_SECRET + "\n")
@@ -54,7 +54,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         admin_listen=f"unix:{folder / 'admin.sock'}",
         hook_secret_file="hook.txt",
     ) as sidecar:
-        one = Door(sidecar, folder / "admin.sock")
+        one = AdminDoor(sidecar, folder / "admin.sock")
         wait_until(lambda: len(one.status()["workers"]) == 2)
         yield one
 
@@ -68,7 +68,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def crowd(door: Door) -> Iterator[Crowd]:
+def crowd(door: AdminDoor) -> Iterator[Crowd]:
     """Hold connections to every worker that send a good token."""
     one = Crowd(door.sidecar.port, bearer(token(jti="one")))
     yield one
@@ -86,7 +86,7 @@ def enforced(answer: tuple[int, Any]) -> None:
     assert max(lags_s) < LAG_MAX_S
 
 
-def test_revocation_holds_in_each_worker_on_the_next_call(door: Door, crowd: Crowd) -> None:
+def test_revocation_holds_in_each_worker_on_the_next_call(door: AdminDoor, crowd: Crowd) -> None:
     """Once the call returns, no connection of any worker gets the revoked token through; lifted, all do."""
     assert crowd.statuses() == {200}
     enforced(door.do("revoke", issuer=ISSUER.iss, jti="one"))
@@ -97,7 +97,7 @@ def test_revocation_holds_in_each_worker_on_the_next_call(door: Door, crowd: Cro
     assert door.do("unrevoke", issuer=ISSUER.iss, jti="one")[0] == 404
 
 
-def test_phases_hold_in_each_worker_on_the_next_call(door: Door) -> None:
+def test_phases_hold_in_each_worker_on_the_next_call(door: AdminDoor) -> None:
     """Rollback, promotion, freeze and thaw hold at once on every connection, and the history names who."""
     unsigned = Crowd(door.sidecar.port, [])
     try:
@@ -116,7 +116,7 @@ def test_phases_hold_in_each_worker_on_the_next_call(door: Door) -> None:
     assert done == [("rollback", "ann"), ("freeze", "ann"), ("thaw", "ann"), ("promote", "bob")]
 
 
-def test_reload_holds_in_each_worker_and_a_bad_file_changes_nothing(door: Door, crowd: Crowd) -> None:
+def test_reload_holds_in_each_worker_and_a_bad_file_changes_nothing(door: AdminDoor, crowd: Crowd) -> None:
     """A reload takes the file's issuers over everywhere; a file that is refused leaves all as it was."""
     path = door.sidecar.folder / "rapidjws.json"
     before = path.read_text()
@@ -136,7 +136,7 @@ def test_reload_holds_in_each_worker_and_a_bad_file_changes_nothing(door: Door, 
     assert crowd.statuses() == {200}
 
 
-def test_a_restarted_worker_takes_part(door: Door) -> None:
+def test_a_restarted_worker_takes_part(door: AdminDoor) -> None:
     """A worker that was killed comes back, knows what holds, and is waited for again."""
     enforced(door.do("revoke", issuer=ISSUER.iss, jti="three"))
     before = {worker["pid"] for worker in door.status()["workers"]}
@@ -160,7 +160,7 @@ def test_a_restarted_worker_takes_part(door: Door) -> None:
         crowd.close()
 
 
-def test_lag_is_counted(door: Door) -> None:
+def test_lag_is_counted(door: AdminDoor) -> None:
     """The counters say of each worker how many changes it took over, and how long the last one took."""
     enforced(door.do("freeze", by="ann"))
     enforced(door.do("thaw", by="ann"))
@@ -171,13 +171,13 @@ def test_lag_is_counted(door: Door) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_public_side_knows_no_admin_path(door: Door, action: str) -> None:
+def test_public_side_knows_no_admin_path(door: AdminDoor, action: str) -> None:
     """On the public listener an admin path is any other unknown one, whatever comes with it."""
     for method in ("GET", "POST"):
         assert call(door.sidecar.port, method, f"/admin/{action}", {}, bearer(SECRET))[0] == 404
 
 
-def test_socket_is_its_owners(door: Door) -> None:
+def test_socket_is_its_owners(door: AdminDoor) -> None:
     """Nobody but its owner may open the admin socket."""
     found = os.stat(door.socket)
     assert stat.S_ISSOCK(found.st_mode)
@@ -209,7 +209,7 @@ def test_socket_is_its_owners(door: Door) -> None:
         ("POST", "/admin/promote", b" " * 70_000, 413),
     ],
 )
-def test_wrong_calls_change_nothing(door: Door, method: str, path: str, body: Any, status: int) -> None:
+def test_wrong_calls_change_nothing(door: AdminDoor, method: str, path: str, body: Any, status: int) -> None:
     """Another method, path, argument or type is refused, and nothing is different afterwards."""
     before = door.status()
     assert call(door.socket, method, path, body)[0] == status
@@ -217,7 +217,7 @@ def test_wrong_calls_change_nothing(door: Door, method: str, path: str, body: An
     assert (after["plan"], after["revocations"]) == (before["plan"], before["revocations"])
 
 
-def test_two_calls_at_once_end_the_connection(door: Door) -> None:
+def test_two_calls_at_once_end_the_connection(door: AdminDoor) -> None:
     """An admin connection does one thing at a time."""
     link = connected(door.socket)
     link.connect()

@@ -17,7 +17,7 @@ from fastapi import Body, Depends, FastAPI, Header, Request, Response, Security
 from pydantic import BaseModel
 
 import rapidjws
-from rapidjws.middleware import SignedBody, TokenPlace
+from rapidjws.middleware import SignedBody, TokenLocation
 from rapidjws.middleware.fastapi import JWSRefused, JWSSecurity
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
@@ -90,13 +90,13 @@ def test_scopes_of_a_route_are_due() -> None:
 @pytest.mark.parametrize(
     ("place", "expected"),
     [
-        (TokenPlace(), {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
-        (TokenPlace(cookie="session"), {"type": "apiKey", "in": "cookie", "name": "session"}),
-        (TokenPlace(header="X-Token", scheme=""), {"type": "apiKey", "in": "header", "name": "X-Token"}),
+        (TokenLocation(), {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
+        (TokenLocation(cookie="session"), {"type": "apiKey", "in": "cookie", "name": "session"}),
+        (TokenLocation(header="X-Token", scheme=""), {"type": "apiKey", "in": "header", "name": "X-Token"}),
     ],
     ids=["bearer", "cookie", "header"],
 )
-def test_openapi_shows_the_scheme(place: TokenPlace, expected: dict[str, str]) -> None:
+def test_openapi_shows_the_scheme(place: TokenLocation, expected: dict[str, str]) -> None:
     """The OpenAPI document names the scheme, where its token stands, and the scopes of each route."""
     jws = JWSSecurity(Caller, engine=engine(), place=place, scheme_name="Partner")
     document = app_of(jws, "pay").openapi()

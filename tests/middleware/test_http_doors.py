@@ -10,7 +10,7 @@ from frameworks import DOORS
 from served import ask
 from verdicts import SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
 
-from rapidjws.middleware import TokenPlace
+from rapidjws.middleware import TokenLocation
 
 
 def opened(name: str, **settings: Any) -> Any:
@@ -91,8 +91,8 @@ def test_warning_phase_lets_through_and_tells(warning_door: tuple[str, int]) -> 
 def test_token_in_a_cookie_and_in_a_named_header(name: str) -> None:
     """Each door reads the place that it was told, and no other."""
     for place, header in (
-        (TokenPlace(cookie="session"), ("Cookie", f"a=b; session={token()}")),
-        (TokenPlace(header="X-Token", scheme=""), ("X-Token", token())),
+        (TokenLocation(cookie="session"), ("Cookie", f"a=b; session={token()}")),
+        (TokenLocation(header="X-Token", scheme=""), ("X-Token", token())),
     ):
         with opened(name, engine=engine(), place=place) as port:
             assert ask(port, "/who", [header]).status == 200

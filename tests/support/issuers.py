@@ -81,7 +81,7 @@ class Setup:
 
     def ready(self) -> Setup:
         """Return self once the first set is there."""
-        wait_for(lambda: self.engine.ready and not self.source._flying)
+        wait_for(lambda: self.engine.ready and not self.source._fetch_in_progress)
         return self
 
     def token(self, **changes: Any) -> str:

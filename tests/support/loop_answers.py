@@ -48,12 +48,12 @@ async def answers(calls: list[Awaitable[Any]]) -> list[str]:
 
 def inline_up_to(monkeypatch: pytest.MonkeyPatch, inline_us: int) -> None:
     """Have batches of so much work verified on the loop, and longer ones on a thread."""
-    made = gather.Gatherer.__init__
+    made = gather.MicroBatcher.__init__
 
-    def init(self: gather.Gatherer, snapshot: Any, clock: Any, window_us: int) -> None:
+    def init(self: gather.MicroBatcher, snapshot: Any, clock: Any, window_us: int) -> None:
         made(self, snapshot, clock, window_us, inline_us)
 
-    monkeypatch.setattr(gather.Gatherer, "__init__", init)
+    monkeypatch.setattr(gather.MicroBatcher, "__init__", init)
 
 
 async def answers_of(engine: rapidjws.Engine, count: int) -> list[str]:

@@ -47,7 +47,8 @@ MADE_HERE = {
 """Classes whose values only this package makes, and how users get them: constructors that are not walked."""
 
 CALLED_HERE = (
-    "Door.adecide", "Door.answer", "Door.decide", "Door.partner", "Door.unknown_root_path", "Door.wants_body",
+    "Authenticator.adecide", "Authenticator.answer", "Authenticator.decide", "Authenticator.partner",
+    "Authenticator.unknown_root_path", "Authenticator.wants_body",
     "FileJWKS.subscribe", "FileJWKS.unknown_kid",
     "GuardRails.asks_for_rollback", "GuardRails.objections",
     "JWSInterceptor.intercept_service",
@@ -61,7 +62,7 @@ CALLED_HERE = (
     "SignedBody.decide", "SignedBody.said",
     "Stage.phase_for",
     "StateFolder.edit", "TokenCache.forget", "TokenCache.put", "TokenCache.slot",
-    "TokenPlace.token",
+    "TokenLocation.token",
     "assemble",
     "header_octets",
 )  # fmt: skip
@@ -146,12 +147,12 @@ def trial_server() -> Any:
 @functools.cache
 def door() -> Any:
     """Return a door."""
-    return P["Door"](engine=engine())
+    return P["Authenticator"](engine=engine())
 
 
 OWNERS: dict[str, Callable[[], Any]] = {
     "Algorithm": lambda: ALGORITHM_TABLE["ES256"],
-    "Door": door,
+    "Authenticator": door,
     "Engine": engine.__wrapped__,
     "FakeClock": lambda: P["FakeClock"](),
     "FakeIssuer": lambda: P["FakeIssuer"](ISS, "ES256"),
@@ -159,8 +160,8 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "JWK": lambda: key("ES256"),
     "JWKSet": lambda: P["JWKSet"]([public("ES256")]),
     "JWTBuilder": lambda: P["JWTBuilder"](signer(), iss=ISS),
-    "KeptVerifier": lambda: P["KeptVerifier"](
-        URL, kept=folder() / "kept.json", algorithms=ALGS,
+    "CachedJWKSVerifier": lambda: P["CachedJWKSVerifier"](
+        URL, cache_file=folder() / "kept.json", algorithms=ALGS,
         fetch=lambda *_: P["Answer"](status=200, headers={}, body=b'{"keys":[]}'),
     ),
     "LocalSigner": signer,
@@ -234,7 +235,7 @@ def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     for owner in ("Engine", "Verifier"):
         for name in ("aprecompute", "precompute", "preload"):
             yield f"{owner}.{name}", dict
-        yield f"{owner}.preheat", lambda: {"most": 1}
+        yield f"{owner}.precompute_in_background", lambda: {"most": 1}
         yield f"{owner}.use_counts", lambda: {"keys": []}
     yield "Issuer", lambda: {"iss": ISS, "keys": public("ES256"), "algorithms": ALGS}
     yield "Replay", lambda: {"store": P["MemoryReplayStore"]()}
@@ -270,8 +271,8 @@ def _keys() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "RemoteJWKS", lambda: {"url": URL}
     yield "RemoteJWKS.refresh", lambda: {"wait_s": 0.0}
     yield "FileJWKS", lambda: {"path": folder() / "absent.json"}
-    yield "KeptVerifier", lambda: {"url": URL, "kept": folder() / "k.json", "algorithms": ALGS}
-    yield "KeptVerifier.verify", lambda: {"token": token("ES256")}
+    yield "CachedJWKSVerifier", lambda: {"url": URL, "cache_file": folder() / "k.json", "algorithms": ALGS}
+    yield "CachedJWKSVerifier.verify", lambda: {"token": token("ES256")}
     yield "RotatedHook", lambda: {"sources": {}, "secret": "x" * 40}
     yield "RotatedHook.handle", lambda: {"method": "POST", "authorization": None}
     yield "RevocationFile", lambda: {"path": folder() / "revoked.json"}
@@ -319,10 +320,10 @@ def _middleware() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     from aiohttp import web
 
     app = object.__new__(type("App", (), {"__call__": no_change}))
-    yield "Door", lambda: {"engine": engine()}
-    yield "Door.await_keys", lambda: {"timeout_s": 0.1}
+    yield "Authenticator", lambda: {"engine": engine()}
+    yield "Authenticator.await_keys", lambda: {"timeout_s": 0.1}
     yield "SignedBody", lambda: {"verifier": verifier()}
-    yield "TokenPlace", dict
+    yield "TokenLocation", dict
     for name in ("JWSMiddleware", "WSGIMiddleware"):
         yield name, lambda: {"app": app, "engine": engine()}
     yield "answer_for", lambda: {"decision": engine().decide(None)}

@@ -14,7 +14,7 @@ import pytest
 import rapidjws
 from rapidjws import Engine, Event, Issuer
 from rapidjws.keys import FileJWKS
-from rapidjws.sidecar.change_bus import KINDS, Board
+from rapidjws.sidecar.change_bus import KINDS, ChangeBus
 from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.testing import FakeIssuer
 from rapidjws.verify.precomputed import TableStatus
@@ -44,7 +44,7 @@ class Worker:
     def __init__(self) -> None:
         from rapidjws.sidecar.worker_state import Shared
 
-        self.board = Board(1)
+        self.board = ChangeBus(1)
         self.done: list[str] = []
         self.failing: set[str] = set()
         engine = SimpleNamespace(
@@ -55,7 +55,7 @@ class Worker:
                 tables=0, used_bytes=0, budget_bytes=0, wanted_bytes=0, built=0, build_cpu_s=0.0
             ),
             _snapshot=SimpleNamespace(table=None, guard=None),
-            preheat=lambda most: False,
+            precompute_in_background=lambda most: False,
         )
         source = SimpleNamespace(invalidate=lambda: self.step("keys"))
         served = SimpleNamespace(
@@ -78,10 +78,10 @@ class Worker:
         self.shared.catch_up()
         self.wait()
 
-    def tend(self) -> list[str]:
+    def on_tick(self) -> list[str]:
         """Let it do what is due, and return that, but for the look at the plan that comes each time."""
         self.done.clear()
-        self.shared.tend(0.0)
+        self.shared.on_tick(0.0)
         self.wait()
         looks = ["rollout"] if "rollout" in self.done else []
         assert self.done[-1:] == looks
@@ -120,9 +120,9 @@ def test_T8_a_change_whose_take_over_failed_is_tried_again(failing: Any, later: 
     worker.done.clear()
     worker.catch_up()
     assert worker.done == [], "not at each request"
-    assert worker.tend() == [failing]
+    assert worker.on_tick() == [failing]
     assert [one.changes for one in worker.board.workers()] == [changes]
-    assert worker.tend() == []
+    assert worker.on_tick() == []
 
 
 STEPS = ["_take_keys", "_make_around", "_filtered", "_make_guard", "_swap"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import rapidjws
-from rapidjws.middleware import Door
-from rapidjws.middleware.authenticator import Asked
+from rapidjws.middleware import Authenticator
+from rapidjws.middleware.authenticator import RequestContext
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.testing import FakeIssuer
 
@@ -42,12 +42,12 @@ def test_only_short_work_is_done_in_the_loop(alg: str, blocking: bool, inline: b
     store = Watched(blocking=blocking)
     named: dict[str, Any] = {"algorithms": [alg], "audience": issuer.audience}
     trusted = rapidjws.Issuer(issuer.iss, keys=issuer.jwks, replay=rapidjws.Replay(store=store), **named)
-    door: Door[Any] = Door(engine=rapidjws.Engine(trusted))
+    door: Authenticator[Any] = Authenticator(engine=rapidjws.Engine(trusted))
     known = issuer.token(issuer.claims(int(time.time()), jti="0"))  # its header tells the cost from now on
-    assert door.decide(Asked([b"Bearer " + known.encode()], b"", None, "/")).code == "ok"
+    assert door.decide(RequestContext([b"Bearer " + known.encode()], b"", None, "/")).code == "ok"
     store.threads.clear()
     token = issuer.token(issuer.claims(int(time.time()), jti="1"))
-    asked = Asked([b"Bearer " + token.encode()], b"", None, "/")
+    asked = RequestContext([b"Bearer " + token.encode()], b"", None, "/")
 
     async def both() -> list[str]:
         return [(await door.adecide(asked)).code for _ in range(2)]
@@ -62,10 +62,10 @@ def test_only_short_work_is_done_in_the_loop(alg: str, blocking: bool, inline: b
 def test_asynchronous_and_plain_decisions_agree_on_what_is_no_token(values: list[bytes]) -> None:
     """What is missing, malformed or too large gets the same code from both."""
     issuer = FakeIssuer("https://a.example", "ES256")
-    door: Door[Any] = Door(
+    door: Authenticator[Any] = Authenticator(
         engine=rapidjws.Engine(
             rapidjws.Issuer(issuer.iss, keys=issuer.jwks, algorithms=["ES256"], audience=issuer.audience)
         )
     )
-    asked = Asked(values, b"", None, "/")
+    asked = RequestContext(values, b"", None, "/")
     assert asyncio.run(door.adecide(asked)).evidence == door.decide(asked).evidence

@@ -12,7 +12,14 @@ from rollouts import ISSUER, NOW_S, engine, forged, good, rollout
 
 import rapidjws
 from rapidjws.jwt.decision import Decision
-from rapidjws.middleware import Door, JWSMiddleware, TokenPlace, WSGIMiddleware, answer_for, trusted_headers
+from rapidjws.middleware import (
+    Authenticator,
+    JWSMiddleware,
+    TokenLocation,
+    WSGIMiddleware,
+    answer_for,
+    trusted_headers,
+)
 from rapidjws.middleware.response import TRUSTED, is_ours
 from rapidjws.middleware.token_location import AMBIGUOUS
 from rapidjws.rollout import Partner
@@ -168,7 +175,7 @@ def test_a_second_method_in_the_query_gets_400(door: Any, query: str) -> None:
     assert 'error="invalid_request"' in reply.headers["www-authenticate"]
     assert door([], query=query).status == 401  # never read there
     assert door(bearer(fresh()), query="access_tokens=x&b=access_token").status == 200
-    assert door([("X-T", fresh())], query=query, place=TokenPlace(header="X-T", scheme="")).status == 200
+    assert door([("X-T", fresh())], query=query, place=TokenLocation(header="X-T", scheme="")).status == 200
 
 
 @DOORS
@@ -287,7 +294,7 @@ def test_route_and_partner_reach_the_rollout(door: Any) -> None:
 )
 def test_two_cookies_are_two_however_their_names_are_spaced(cookies: str) -> None:
     """Frameworks strip the spaces after a cookie's name: the application could read the other one."""
-    jar = TokenPlace(cookie="session")
+    jar = TokenLocation(cookie="session")
     assert jar.token([cookies.encode()]) is AMBIGUOUS
     assert jar.token([b"session =a; sessions=b"]) == b"a"
 
@@ -296,10 +303,10 @@ def test_two_cookies_are_two_however_their_names_are_spaced(cookies: str) -> Non
 def test_token_from_header_and_cookie(door: Any) -> None:
     """A named header and a cookie carry tokens as well, and nothing else does."""
     token = fresh()
-    named = TokenPlace(header="X-Token", scheme="")
+    named = TokenLocation(header="X-Token", scheme="")
     assert door([("X-Token", token)], place=named).status == 200
     assert door(bearer(token), place=named).status == 401
-    jar = TokenPlace(cookie="session")
+    jar = TokenLocation(cookie="session")
     assert door([("Cookie", f"a=b; session={token}")], place=jar).status == 200
     assert door([("Cookie", f"session={token}; session={token}")], place=jar).status == 400
     assert door([("Cookie", "session=")], place=jar).status == 401
@@ -346,24 +353,24 @@ def test_lifespan_passes() -> None:
 
 def test_place_refuses_what_has_two_readings() -> None:
     """Two values and a bare scheme are ambiguous, by identity; no value and another scheme are none."""
-    place = TokenPlace()
+    place = TokenLocation()
     for none in ([], [b""], [b"Basic a"], [b"Bearera"], [b"Bearer\ta"]):
         assert place.token(none) is None
     assert place.token([b"bearer abc"]) == place.token([b"Bearer  abc "]) == b"abc"
     for values in ([b"Bearer a", b"Bearer b"], [b"Basic a", b"Bearer b"], [b"Bearer"], [b"Bearer  "]):
         assert place.token(values) is AMBIGUOUS
     assert place.token([b"Bearer .."]) is not AMBIGUOUS
-    assert TokenPlace(header="X-T", scheme="").token([b"a,b"]) is AMBIGUOUS
+    assert TokenLocation(header="X-T", scheme="").token([b"a,b"]) is AMBIGUOUS
     for wrong in ({"header": "a b"}, {"header": ""}, {"cookie": "a;b"}, {"scheme": 'x"'}):
         with pytest.raises(rapidjws.ConfigurationError):
-            TokenPlace(**wrong)  # type: ignore[arg-type]
+            TokenLocation(**wrong)  # type: ignore[arg-type]
 
 
 def test_door_refuses_a_realm_that_ends_its_quotes() -> None:
     """A realm that could close its quoted string is a configuration that is refused."""
     for realm in ('a"b', "a\\b", "a\nb", "\u00fc"):
         with pytest.raises(rapidjws.ConfigurationError):
-            Door(engine=engine(), realm=realm)
+            Authenticator(engine=engine(), realm=realm)
 
 
 @pytest.mark.parametrize("token", [None, good(), forged(), "x.y.z", good(exp=NOW_S - 90)])

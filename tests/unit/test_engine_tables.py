@@ -253,13 +253,13 @@ def test_preheating_builds_missing_tables_beside_the_traffic() -> None:
     """Keys get their tables without a token, as far as there is room; nothing is missing afterwards."""
     engine = tokens.engine()
     assert engine.hot_kids == ()
-    assert engine.preheat(1)
+    assert engine.precompute_in_background(1)
     end_s = time.monotonic() + 60
-    while engine.preheat(1):
+    while engine.precompute_in_background(1):
         assert time.monotonic() < end_s
         time.sleep(0.01)
     assert set(engine.hot_kids) == {key.jwk.kid for key in engine._snapshot.table.slots}
     assert code_of(engine, tokens.token()) == "ok"
-    assert not Engine(tokens.issuer(), hot_threshold=0).preheat(1)
-    assert not Engine(tokens.issuer(), hot_budget_bytes=0).preheat(1)
-    assert not Engine(tokens.issuer(), acceleration="openssl").preheat(1)
+    assert not Engine(tokens.issuer(), hot_threshold=0).precompute_in_background(1)
+    assert not Engine(tokens.issuer(), hot_budget_bytes=0).precompute_in_background(1)
+    assert not Engine(tokens.issuer(), acceleration="openssl").precompute_in_background(1)

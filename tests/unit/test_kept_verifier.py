@@ -13,7 +13,7 @@ import pytest
 from processes import run_python
 
 import rapidjws
-from rapidjws.keys import KeptVerifier, RemoteJWKS, Transport, last_good
+from rapidjws.keys import CachedJWKSVerifier, RemoteJWKS, Transport, last_good
 from rapidjws.middleware import verify_webhook
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import Fault, Issuer, make_key
@@ -30,17 +30,17 @@ class World:
         self.kept = folder / "sender.json"
         self.clock = FakeClock()
 
-    def start(self, **settings: Any) -> KeptVerifier:
+    def start(self, **settings: Any) -> CachedJWKSVerifier:
         """Return the verifier of a process that starts now."""
-        named: dict[str, Any] = {"kept": self.kept, "algorithms": ["ES256"], "clock": self.clock}
+        named: dict[str, Any] = {"cache_file": self.kept, "algorithms": ["ES256"], "clock": self.clock}
         transport = Transport(ca=self.sender.ca_pem, timeout_s=20)
-        return KeptVerifier(self.sender.url, **{"transport": transport, **named, **settings})
+        return CachedJWKSVerifier(self.sender.url, **{"transport": transport, **named, **settings})
 
     def signature(self) -> str:
         """Return a detached signature of the sender's present key."""
         return sign_compact(PAID, self.sender.signers["ES256"], detached=True)
 
-    def code(self, verifier: KeptVerifier, signature: str | None = None) -> str:
+    def code(self, verifier: CachedJWKSVerifier, signature: str | None = None) -> str:
         """Return the code of a webhook."""
         headers = {"X-JWS-Signature": self.signature() if signature is None else signature}
         return verify_webhook(verifier, body=PAID, headers=headers).code
@@ -79,7 +79,7 @@ def test_kept_set_is_the_one_of_a_server_that_stays_up(world: World) -> None:
 def test_shipped_set_serves_the_first_start_and_is_never_written(world: World, tmp_path: Path) -> None:
     """A set that came with the code is enough for a verdict; the newer of the two sets counts."""
     shipped = tmp_path / "shipped.json"
-    assert world.start(kept=shipped).refresh()
+    assert world.start(cache_file=shipped).refresh()
     before = shipped.read_bytes()
     world.clock.advance(10)
     verifier = world.start(shipped=shipped)
@@ -176,12 +176,12 @@ def test_kept_file_of_another_user_is_not_used(world: World, tmp_path: Path) -> 
     assert (world.code(world.start()), world.fetches) == ("ok", 2)
     os.chown(world.kept, 12345, 12345)
     other = tmp_path / "other.json"
-    assert (world.code(world.start(kept=other, shipped=world.kept)), world.fetches) == ("ok", 2)
+    assert (world.code(world.start(cache_file=other, shipped=world.kept)), world.fetches) == ("ok", 2)
 
 
 def test_place_that_cannot_be_written_is_no_obstacle(world: World, tmp_path: Path) -> None:
     """Without a place for the set each start fetches, and verifies."""
-    nowhere = world.start(kept=tmp_path / "absent" / "sender.json")
+    nowhere = world.start(cache_file=tmp_path / "absent" / "sender.json")
     assert world.code(nowhere) == "ok"
     assert nowhere.last_failure == "not_written"
 
@@ -203,7 +203,7 @@ def test_wrong_settings_are_told_at_once(world: World, wrong: dict[str, Any]) ->
     with pytest.raises(rapidjws.ConfigurationError):
         world.start(**wrong)
     with pytest.raises(rapidjws.ConfigurationError):
-        KeptVerifier("http://sender.example/jwks.json", kept=world.kept, algorithms=["ES256"])
+        CachedJWKSVerifier("http://sender.example/jwks.json", cache_file=world.kept, algorithms=["ES256"])
 
 
 def test_verdict_from_a_kept_set_loads_nothing_for_the_network(world: World) -> None:
@@ -213,8 +213,9 @@ def test_verdict_from_a_kept_set_loads_nothing_for_the_network(world: World) -> 
         f"""
         import sys
         from rapidjws.middleware import verify_webhook
-        from rapidjws.keys import KeptVerifier
-        verifier = KeptVerifier({world.sender.url!r}, kept={str(world.kept)!r}, algorithms=["ES256"])
+        from rapidjws.keys import CachedJWKSVerifier
+        verifier = CachedJWKSVerifier({world.sender.url!r}, cache_file={str(world.kept)!r},
+            algorithms=["ES256"])
         headers = {{"X-JWS-Signature": {world.signature()!r}}}
         decision = verify_webhook(verifier, body={PAID!r}, headers=headers)
         assert decision.code == "ok", decision

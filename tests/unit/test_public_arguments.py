@@ -47,7 +47,7 @@ OWN_FORMS = {"algorithms", "audience", "audiences", "required", "required_claims
 EXPECTED = {
     "JWK.from_der": (KeyRefused,),
     "JWK.from_pem": (KeyRefused,),
-    "KeptVerifier.verify": (RapidJWSError,),  # nobody serves its keys
+    "CachedJWKSVerifier.verify": (RapidJWSError,),  # nobody serves its keys
     "RedisRevocations.add": (DependencyUnavailable,),  # nor is there a Redis
     "RedisRevocations.remove": (DependencyUnavailable,),
     "Rollout.rollback": (RolloutRefused,),

@@ -48,9 +48,9 @@ def test_settings_show_no_secret() -> None:
 
 def test_board_tells_workers_apart() -> None:
     """A change is seen by kind, taken over by each worker in its time, and waited for by who asked."""
-    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.change_bus import ChangeBus
 
-    board = Board(2)
+    board = ChangeBus(2)
     seen = board.counters()
     board.begin(0, seen)
     assert board.changed(seen, board.counters()) == set()
@@ -81,10 +81,10 @@ def parts(octets: bytes) -> tuple[bytes, set[bytes], bytes]:
 
 def test_replies_are_those_of_the_other_doors() -> None:
     """Each kind of decision gives the status, headers and body that every door answers, again and again."""
-    from rapidjws.sidecar.response_cache import Replies
+    from rapidjws.sidecar.response_cache import ResponseCache
 
     settings = ServerSettings(realm="shop")
-    replies = Replies(settings)
+    replies = ResponseCache(settings)
     one = engine(rollout(Partner(name="ready"), Partner(name="poor", scopes=["pay"])))
     mild = engine(rollout(phase="warning"))
     decisions = [
@@ -123,7 +123,7 @@ def test_a_fault_inside_is_written_however_many_requests_meet_it(monkeypatch: py
     now_s = [1000.0]
     monkeypatch.setattr(replies_module, "monotonic", lambda: now_s[0])
     lines: list[str] = []
-    replies = replies_module.Replies(ServerSettings(), lines.append)
+    replies = replies_module.ResponseCache(ServerSettings(), lines.append)
     faulty = Decision(outcome="indeterminate", code="internal_error", place="AttributeError")
     for outcome in ("indeterminate", "permit", "indeterminate"):
         replies.reply(replace(faulty, outcome=outcome), b"GET")

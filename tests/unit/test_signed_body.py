@@ -14,8 +14,15 @@ from rollouts import ISSUER, engine, rollout
 
 import rapidjws
 from rapidjws.jwt.decision import AMBIGUOUS
-from rapidjws.middleware import Door, JWSMiddleware, SignedBody, TokenPlace, WSGIMiddleware, trusted_headers
-from rapidjws.middleware.authenticator import Asked
+from rapidjws.middleware import (
+    Authenticator,
+    JWSMiddleware,
+    SignedBody,
+    TokenLocation,
+    WSGIMiddleware,
+    trusted_headers,
+)
+from rapidjws.middleware.authenticator import RequestContext
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -26,9 +33,9 @@ PAID = b'{"event": "paid"}'
 SIGNATURE = sign_compact(PAID, SIGNER, detached=True)
 
 
-def asked(*values: bytes) -> Asked:
+def asked(*values: bytes) -> RequestContext:
     """Return a request with these values of the header that counts."""
-    return Asked(list(values), b"", None, "/hook")
+    return RequestContext(list(values), b"", None, "/hook")
 
 
 def test_settings_that_contradict_themselves_are_refused() -> None:
@@ -37,11 +44,11 @@ def test_settings_that_contradict_themselves_are_refused() -> None:
     wrong: list[dict[str, Any]] = [
         {},
         {"engine": engine(), "body": body},
-        {"body": body, "place": TokenPlace()},
+        {"body": body, "place": TokenLocation()},
     ]
     for settings in wrong:
         with pytest.raises(rapidjws.ConfigurationError):
-            Door(**settings)
+            Authenticator(**settings)
     wrong = [
         {"signature_header": "a b"},
         {"signature_header": ""},

@@ -260,7 +260,7 @@ def test_N5_a_key_whose_table_cannot_be_built_is_left_alone(monkeypatch: pytest.
         engine._hot.due = {engine._snapshot.table.slots[0]: None}
         engine.build_due_tables()
     assert len(tries) == hot_module.BUILD_TRIES
-    assert not engine.preheat(4)
+    assert not engine.precompute_in_background(4)
     assert engine.precompute() == 0
 
 

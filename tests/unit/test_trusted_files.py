@@ -17,7 +17,7 @@ from processes import run_python
 import rapidjws
 from rapidjws import _files, _locks
 from rapidjws.config.load import read_file
-from rapidjws.keys import FileJWKS, KeptVerifier, RemoteJWKS, last_good
+from rapidjws.keys import CachedJWKSVerifier, FileJWKS, RemoteJWKS, last_good
 from rapidjws.rollout import StateFolder
 from rapidjws.rollout.rollout import first_plan
 from rapidjws.testing import FakeIssuer
@@ -49,7 +49,7 @@ def remote_has_keys(path: Path) -> bool:
 
 def kept_has_keys(path: Path) -> bool:
     """Return whether a cold start during an outage finds keys in the file."""
-    verifier = KeptVerifier(URL, kept=path, algorithms=["ES256"], fetch=no_fetch)
+    verifier = CachedJWKSVerifier(URL, kept=path, algorithms=["ES256"], fetch=no_fetch)
     try:
         verifier._current()
     except rapidjws.KeysUnavailable:

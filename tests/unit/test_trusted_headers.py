@@ -16,13 +16,13 @@ from rapidjws.jose.scopes import is_scope_token, scopes_objection, scopes_of
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware import trusted_headers
 from rapidjws.rollout import Partner
-from rapidjws.sidecar.response_cache import Replies
+from rapidjws.sidecar.response_cache import ResponseCache
 from rapidjws.sidecar.settings import ServerSettings
 
 
 def headers_of(decision: Decision) -> list[dict[str, str]]:
     """Return the trusted headers as middlewares make them, and as the sidecar does."""
-    head = Replies(ServerSettings()).reply(decision, b"GET").decode("latin-1")
+    head = ResponseCache(ServerSettings()).reply(decision, b"GET").decode("latin-1")
     lines = [line.partition(": ") for line in head.split("\r\n") if line.startswith("x-jws-")]
     return [dict(trusted_headers(decision)), {name: value for name, _, value in lines}]
 
@@ -149,7 +149,7 @@ def test_T13_empty_scope_is_no_reason_to_read_scp(empty: Any) -> None:
 def test_T13_refusal_names_the_scopes_of_its_own_partner() -> None:
     """Two partners are due different scopes: no refusal of one is given to the other."""
     of = engine(rollout(Partner(name="a", scopes=["pay"]), Partner(name="b", scopes=["list", "read"])))
-    replies = Replies(ServerSettings())
+    replies = ResponseCache(ServerSettings())
     for _ in range(2):
         for partner, due in (("a", b'scope="pay"'), ("b", b'scope="list read"'), ("a", b'scope="pay"')):
             decision = of.decide(good(scope="none"), partner=partner, now=NOW_S)

@@ -9,13 +9,13 @@ from issuers import now_s, setup, wait_for
 from rapidjws import Engine, Issuer
 from rapidjws.keys import Answer, FetchFailed, RemoteJWKS, Transport, UnknownKids
 from rapidjws.keys.fetch import HttpsFetch
-from rapidjws.keys.refresh_limiter import ASKED_MAX, Budget, UnknownKidGate
+from rapidjws.keys.refresh_limiter import ASKED_MAX, Budget, RefreshLimiter
 from rapidjws.testing import FakeClock, FakeIssuer
 
 
-def gate_of(clock: FakeClock, shared: Budget | None = None, **rules: float) -> UnknownKidGate:
+def gate_of(clock: FakeClock, shared: Budget | None = None, **rules: float) -> RefreshLimiter:
     """Make a gate on a clock of the test's own."""
-    return UnknownKidGate(UnknownKids(**rules), clock.monotonic, shared or Budget(1000, 1.0))  # type: ignore[arg-type]
+    return RefreshLimiter(UnknownKids(**rules), clock.monotonic, shared or Budget(1000, 1.0))  # type: ignore[arg-type]
 
 
 def test_the_first_asks_and_the_rest_join() -> None:

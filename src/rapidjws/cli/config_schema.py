@@ -12,7 +12,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
-from rapidjws.middleware.token_location import TokenPlace
+from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.report.mailing import MailServer
 from rapidjws.rollout.shadow import Shadow
@@ -41,7 +41,7 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "rollout": (GuardRails,),
     "shadow": (Shadow,),
     "notices": (MailServer,),
-    "server": (ServerSettings, TokenPlace),
+    "server": (ServerSettings, TokenLocation),
     "issuers": (Issuer, Transport, Freshness, UnknownKids, Replay),
 }
 UNITS: Final = {"_s": "seconds", "_us": "microseconds", "_bytes": "bytes", "_percent": "percent"}

@@ -12,7 +12,7 @@ from rapidjws import _files
 from rapidjws.cli.config_check import problems_in
 from rapidjws.cli.output import complain
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.middleware.token_location import TokenPlace
+from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.server import Served
 from rapidjws.sidecar.server import serve as serve_workers
@@ -69,7 +69,7 @@ def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
     headers = settings.get("route_headers")
     if headers is not None:
         settings["route_headers"] = (headers,) if isinstance(headers, str) else tuple(headers)
-    return ServerSettings(place=TokenPlace(**place), **settings)
+    return ServerSettings(place=TokenLocation(**place), **settings)
 
 
 def load(path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, Any] | None = None) -> Served:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.config import schema
 from rapidjws.config.nesting import NESTING_MAX, too_deep
 from rapidjws.errors import RapidJWSError, error_for
@@ -24,11 +24,11 @@ from rapidjws.keys.settings import Transport, UnknownKids
 from rapidjws.stores import RedisRevocations, RevocationFile
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore
-from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.protocols import Event, emit, no_events
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
-    from rapidjws.verify.protocols import KeySource, Recorder, ReplayStore, RevocationStore
+    from rapidjws.verify.protocols import EventListener, KeySource, ReplayStore, RevocationStore
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Largest file: tens of thousands of partners."""
@@ -107,7 +107,7 @@ class ConfigFile:
     """
 
     def __init__(
-        self, path: str | Path, *, events: Recorder = no_events, loaded: LoadedConfig | None = None
+        self, path: str | Path, *, events: EventListener = no_events, loaded: LoadedConfig | None = None
     ) -> None:
         self.path = Path(path)
         self._events = events
@@ -115,7 +115,7 @@ class ConfigFile:
         self._poll_s = 1.0
         self._watching = False
         self._reloading = threading.Lock()
-        clockwork.members.add(self)
+        scheduler.members.add(self)
         if loaded is None or loaded.path != self.path or not loaded.is_current:
             loaded = load_config(self.path)
         self._signature = loaded.signature
@@ -171,13 +171,13 @@ class ConfigFile:
         issuers, sources = self._issuers(text, found)
         self.engine.replace_issuers(*issuers)
         self._sources, self.issuer_tables = sources, found["issuers"]
-        tell(self._events, Event(name="config_loaded", value=len(issuers)))
+        emit(self._events, Event(name="config_loaded", value=len(issuers)))
 
     def watch(self, poll_s: float = 1.0) -> None:
         """Reload when the file changes, looking every ``poll_s`` seconds; a bad file is told and ignored."""
         self._poll_s = poll_s
         self._watching = True
-        clockwork.call_at(time.monotonic() + poll_s, self._look)
+        scheduler.call_at(time.monotonic() + poll_s, self._look)
 
     def _look(self) -> None:
         """Have a thread of its own look at the file: keys of others are fetched in time whatever it holds."""
@@ -190,12 +190,12 @@ class ConfigFile:
             if _stat(self.path) != self._signature:
                 self.reload()
         except RapidJWSError as fault:
-            tell(self._events, Event(name="config_refused", detail=str(fault)))
+            emit(self._events, Event(name="config_refused", detail=str(fault)))
         finally:
             self._look_later()
 
     def _look_later(self) -> None:
-        clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+        scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 
     def after_fork(self) -> None:
         """Make the lock anew, and go on looking, in a forked child."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.verify.protocols import tell
+from rapidjws.verify.protocols import emit
 
 if TYPE_CHECKING:
-    from rapidjws.verify.protocols import Event, Recorder
+    from rapidjws.verify.protocols import Event, EventListener
 
 KEPT_MAX: Final = 256
 
@@ -19,28 +19,28 @@ class Relay:
 
     def __init__(self) -> None:
         self._kept: list[Event] = []
-        self._to: Recorder | None = None
+        self._to: EventListener | None = None
 
     def __call__(self, event: Event, /) -> None:
         """Take one event."""
         if self._to is not None:
-            tell(self._to, event)
+            emit(self._to, event)
         elif len(self._kept) < KEPT_MAX:
             self._kept.append(event)
 
-    def hand_to(self, listener: Recorder) -> None:
+    def hand_to(self, listener: EventListener) -> None:
         """Name the listener, and hand it what was kept."""
         self._to = listener
         kept, self._kept = self._kept, []
         for event in kept:
-            tell(listener, event)
+            emit(listener, event)
 
 
-def both(first: Recorder, second: Recorder) -> Recorder:
+def both(first: EventListener, second: EventListener) -> EventListener:
     """Return a listener that hands each event to two; one's fault keeps nothing from the other."""
 
     def listen(event: Event, /) -> None:
-        tell(first, event)
-        tell(second, event)
+        emit(first, event)
+        emit(second, event)
 
     return listen

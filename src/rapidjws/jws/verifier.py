@@ -23,7 +23,7 @@ from rapidjws.verify.precomputed import HOT_BUDGET_BYTES, HOT_THRESHOLD
 from rapidjws.verify.result import Accepted
 from rapidjws.verify.rules import Rules
 from rapidjws.verify.snapshot import Snapshot, Token
-from rapidjws.verify.snapshot_owner import SnapshotHolder
+from rapidjws.verify.snapshot_owner import SnapshotOwner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def _prepared(
     return (made.check_usable(place) if needs_usable_key else made).warm_up()
 
 
-class Verifier(SnapshotHolder):
+class Verifier(SnapshotOwner):
     """Verify JWS of every serialization against fixed keys; claims are not looked at.
 
     Args:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Names = str | tuple[str, ...] | None
     """What names a partner or a route; several where a request says several."""
 
-    Asked = tuple[Token | None, Names, Names]
+    RequestContext = tuple[Token | None, Names, Names]
     """Token, partner and route of a request, as ``Engine.decide`` takes them."""
 
     NamedIssuers = Callable[[Token], tuple[str, ...]]
@@ -372,7 +372,7 @@ def decide_many(
     verify: Callable[..., VerifiedJWS],
     verify_as_of: Callable[..., VerifiedJWS],
     policy: DecisionPolicy | None,
-    asked: Sequence[Asked],
+    asked: Sequence[RequestContext],
     now: float | None,
     named_issuers: NamedIssuers | None = None,
 ) -> list[Decision]:

@@ -16,14 +16,14 @@ from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.decision import Decision, DecisionPolicy, adecide, decide, decide_many
 from rapidjws.jwt.issuer import Issuer
-from rapidjws.jwt.key_manager import ChangingKeys
-from rapidjws.jwt.micro_batch import Gatherer, admitted
+from rapidjws.jwt.key_manager import KeyManager
+from rapidjws.jwt.micro_batch import MicroBatcher, admitted
 from rapidjws.jwt.named_issuers import named_issuers
 from rapidjws.jwt.readiness import described
-from rapidjws.jwt.waiting import WAITED_FOR, awhile, checked_wait_s, refresh_of
+from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_for_refresh
 from rapidjws.verify import parallel, worker_pool
 from rapidjws.verify.precomputed import HOT_BUDGET_BYTES, HOT_THRESHOLD
-from rapidjws.verify.protocols import Recorder, RevocationStore, no_events
+from rapidjws.verify.protocols import EventListener, RevocationStore, no_events
 from rapidjws.verify.result import Accepted, Rejected, VerifiedJWS
 from rapidjws.verify.snapshot import Token
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from rapidjws.jwt.decision import Asked, Names
+    from rapidjws.jwt.decision import Names, RequestContext
     from rapidjws.verify.snapshot import Snapshot
 
 MAX_GATHER_US: Final = 100_000  # longest wait for more tokens that is not a mistake
@@ -54,7 +54,7 @@ def _moment_ns(now: float | None) -> int:
     return _wall_clock_ns() if now is None else moment_ns(now)
 
 
-class Engine(ChangingKeys):
+class Engine(KeyManager):
     """Verify tokens of the given issuers: signature first, then the issuer's claims rules.
 
     Keys are bound to their issuer: a key of one never verifies a token that claims another.
@@ -96,7 +96,7 @@ class Engine(ChangingKeys):
         gather_us: int = 0,
         revocations: RevocationStore | None = None,
         skew_every: int = 0,
-        events: Recorder = no_events,
+        events: EventListener = no_events,
         rollout: DecisionPolicy | None = None,
     ) -> None:
         self._cache = cache
@@ -105,7 +105,7 @@ class Engine(ChangingKeys):
         self.rollout = rollout
         check_range("gather_us", gather_us, 0, MAX_GATHER_US)
         self._gather_us = gather_us
-        self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = WeakKeyDictionary()
+        self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, MicroBatcher] = WeakKeyDictionary()
         super().__init__(
             issuers,
             max_token_bytes=max_token_bytes,
@@ -182,7 +182,7 @@ class Engine(ChangingKeys):
             if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
                 return self.verify(token, now)
             raise settled
-        return settled if snapshot.guard is None else snapshot.guard.admit(settled, now_ns)
+        return settled if snapshot.guard is None else snapshot.guard.run(settled, now_ns)
 
     def _verify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
         """Verify one token by the claims rules of another moment; its use is remembered from now on.
@@ -196,7 +196,7 @@ class Engine(ChangingKeys):
         settled = self._settle(snapshot, token, as_of_ns)
         if isinstance(settled, RapidJWSError):
             raise settled
-        return settled if snapshot.guard is None else snapshot.guard.admit(settled, now_ns)
+        return settled if snapshot.guard is None else snapshot.guard.run(settled, now_ns)
 
     async def _averify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
         """Verify from asyncio as ``_verify_as_of`` does; on a worker thread where a store is asked."""
@@ -266,7 +266,7 @@ class Engine(ChangingKeys):
                 raise
             refresh = refresh_of(self.source_of, snapshot, octets, wait_s)
             if refresh is not None and self._snapshot is snapshot:
-                await awhile(refresh, wait_s)
+                await wait_for_refresh(refresh, wait_s)
             if self._snapshot is snapshot:
                 raise
         return await self._averify(self._snapshot, octets, now)
@@ -285,7 +285,7 @@ class Engine(ChangingKeys):
         gatherer = self._gatherers.get(loop)
         if gatherer is None:
             here = weakref.proxy(self)
-            gatherer = Gatherer(lambda: here._snapshot, _wall_clock_ns, self._gather_us)
+            gatherer = MicroBatcher(lambda: here._snapshot, _wall_clock_ns, self._gather_us)
             self._gatherers[loop] = gatherer
         return await gatherer.submit(loop, octets)
 
@@ -342,7 +342,7 @@ class Engine(ChangingKeys):
             self._named_issuers,
         )
 
-    def decide_many(self, asked: Sequence[Asked], *, now: float | None = None) -> list[Decision]:
+    def decide_many(self, asked: Sequence[RequestContext], *, now: float | None = None) -> list[Decision]:
         """Decide on several requests at once, as ``decide`` does on each; never raises.
 
         Args:

@@ -14,13 +14,13 @@ from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.issuer import Issuer, by_iss
-from rapidjws.jwt.post_checks import Guard, ReplayRule, widened
+from rapidjws.jwt.post_checks import PostChecks, ReplayRule, widened
 from rapidjws.jwt.readiness import why_not_ready
 from rapidjws.jwt.revoking import RevokingKeys
 from rapidjws.jwt.skew import SkewMeter
 from rapidjws.verify.arguments import header_limit, token_limit
 from rapidjws.verify.given_keys import checked_keys
-from rapidjws.verify.key_availability import Around
+from rapidjws.verify.key_availability import KeyAvailability
 from rapidjws.verify.key_table import IssuerKeys
 from rapidjws.verify.protocols import KeySource, KeyState
 from rapidjws.verify.ready_waiters import ReadyWaiters
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from rapidjws.jwt.skew import Skew
     from rapidjws.verify.given_keys import Keys
     from rapidjws.verify.key_table import PreparedKey
-    from rapidjws.verify.protocols import Recorder, RevocationStore
+    from rapidjws.verify.protocols import EventListener, RevocationStore
 
 
-class ChangingKeys(RevokingKeys):
+class KeyManager(RevokingKeys):
     """Hold issuers and follow what changes around them; see :class:`Engine` for the arguments."""
 
     __slots__ = (
@@ -62,7 +62,7 @@ class ChangingKeys(RevokingKeys):
         hot_threshold: int,
         revocations: RevocationStore | None,
         skew_every: int,
-        events: Recorder,
+        events: EventListener,
     ) -> None:
         if not isinstance(skew_every, int) or isinstance(skew_every, bool) or skew_every < 0:
             raise error_for("configuration_invalid", "skew_every", expected="a whole number from 0 on")
@@ -288,7 +288,7 @@ class ChangingKeys(RevokingKeys):
 
     # --- the swap ----------------------------------------------------------------------------------------
 
-    def _make_around(self, before: Around | None) -> Around | None:
+    def _make_around(self, before: KeyAvailability | None) -> KeyAvailability | None:
         unavailable = {
             number: self._states[iss].code
             for number, iss in enumerate(self._issuers)
@@ -303,7 +303,7 @@ class ChangingKeys(RevokingKeys):
             (iss, kid): when for iss, state in self._states.items() for kid, when in state.first_seen.items()
         }
         done &= seen.keys()  # what was accepted before the swap is not awaited again
-        return Around(
+        return KeyAvailability(
             unavailable=unavailable,
             revocations=self._revocations,
             unknown_kid=self._unknown_kid,
@@ -312,7 +312,7 @@ class ChangingKeys(RevokingKeys):
             events=self._events,
         )
 
-    def _filtered(self, around: Around | None) -> list[IssuerKeys]:
+    def _filtered(self, around: KeyAvailability | None) -> list[IssuerKeys]:
         """Return the issuers' keys without those revoked, and note the latter."""
         if around is not None and self._is_lost:  # no token can be known not to be revoked
             return [keys.without(lambda _: True)[0] for keys in self._keys.values()]
@@ -326,9 +326,9 @@ class ChangingKeys(RevokingKeys):
         around.removed = removed
         return kept
 
-    def _make_guard(self) -> Guard | None:
+    def _make_guard(self) -> PostChecks | None:
         replays = self._replays
-        guard = Guard(self._revocations, replays, self._meters, self._skew_every, self._events, self)
+        guard = PostChecks(self._revocations, replays, self._meters, self._skew_every, self._events, self)
         return guard if guard.is_needed else None
 
     def _rebuild(self) -> None:

@@ -34,7 +34,7 @@ Waiting = tuple[bytes, "asyncio.Future[VerifiedJWS]"]
 Results = list[VerifiedJWS | Rejected]
 
 
-class Gatherer:
+class MicroBatcher:
     """Gather the tokens of one event loop into batches.
 
     It holds neither the loop nor a batch: these would keep each other, and the engine the loop.
@@ -85,7 +85,7 @@ class _Batch:
 
     __slots__ = ("__weakref__", "_gatherer", "_loop", "handle", "waiting")
 
-    def __init__(self, gatherer: Gatherer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, gatherer: MicroBatcher, loop: asyncio.AbstractEventLoop) -> None:
         self._gatherer = gatherer
         self._loop = loop
         self.waiting: list[Waiting] = []
@@ -140,7 +140,7 @@ def admitted(snapshot: Snapshot, results: Results, now_ns: int) -> Results:
         return results
     count = len(results)
     try:
-        return parallel.checked_length(snapshot.guard.admit_all(results, now_ns), count)
+        return parallel.checked_length(snapshot.guard.run_all(results, now_ns), count)
     except Exception as fault:
         refusal = Rejected(error_for("internal_error", type(fault).__name__))
         return [one if isinstance(one, Rejected) else refusal for one in results]

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.numeric_date import SECOND_NS, NumericDate, numeric_dates
-from rapidjws.verify.protocols import Event, ReplayStore, tell
+from rapidjws.verify.protocols import Event, ReplayStore, emit
 from rapidjws.verify.result import Rejected, VerifiedJWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapidjws.jwt.skew import SkewMeter
-    from rapidjws.verify.protocols import Recorder
+    from rapidjws.verify.protocols import EventListener
     from rapidjws.verify.revocations import Revocations
 
 JTI_MAX_BYTES: Final = 4096
@@ -178,7 +178,7 @@ class Leeways(Protocol):
     _longest_retry_s: int
 
 
-class Guard:
+class PostChecks:
     """Check verified tokens against revocations and replays.
 
     Args:
@@ -207,7 +207,7 @@ class Guard:
         replays: Mapping[str, ReplayRule],
         meters: Mapping[str, SkewMeter],
         every: int,
-        events: Recorder,
+        events: EventListener,
         leeways: Leeways | None = None,
     ) -> None:
         self._revocations = revocations
@@ -224,7 +224,7 @@ class Guard:
         """Return whether there is anything to check."""
         return self._revocations.on_tokens or bool(self._replays) or bool(self._every)
 
-    def admit(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
+    def run(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
         """Return the token, or raise why it is refused after all.
 
         Raises:
@@ -232,7 +232,7 @@ class Guard:
             DependencyUnavailable: ``replay_store_unavailable``.
             RapidJWSError: ``missing_claim``, ``malformed_claim``, ``too_large``, for ``jti``.
         """
-        (result,) = self.admit_all([verified], now_ns)
+        (result,) = self.run_all([verified], now_ns)
         if isinstance(result, Rejected):
             raise result.error()
         return result
@@ -258,7 +258,7 @@ class Guard:
                 return refused.with_traceback(None)
         return None
 
-    def admit_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
+    def run_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
         """Check a batch in place; each store is asked once.
 
         Args:
@@ -307,7 +307,7 @@ class Guard:
             if fresh is False:
                 results[position] = _rejected(error_for("replayed", "claims.jti"), iss)
             elif self._replays[iss].replay.on_failure == "accept":
-                tell(self._events, Event(name="replay_unchecked", issuer=iss))
+                emit(self._events, Event(name="replay_unchecked", issuer=iss))
             else:
                 results[position] = _rejected(error_for("replay_store_unavailable", "replay"), iss)
 

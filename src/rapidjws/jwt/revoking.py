@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError
-from rapidjws.verify.protocols import Event, tell
+from rapidjws.verify.protocols import Event, emit
 from rapidjws.verify.revocations import Revocation, Revocations
-from rapidjws.verify.snapshot_owner import SnapshotHolder
+from rapidjws.verify.snapshot_owner import SnapshotOwner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from rapidjws.verify.protocols import Recorder, RevocationStore
+    from rapidjws.verify.protocols import EventListener, RevocationStore
 
 
-class RevokingKeys(SnapshotHolder):
+class RevokingKeys(SnapshotOwner):
     """The part of an engine that revokes; see :class:`Engine` for the arguments."""
 
     __slots__ = ("_events", "_is_lost", "_revocations", "_store", "_unsent")
-    _events: Recorder
+    _events: EventListener
     _store: RevocationStore | None
     _revocations: Revocations
 
@@ -146,4 +146,4 @@ class RevokingKeys(SnapshotHolder):
                 self._revocations = before  # what did not come into force is news still
                 raise
         taken_s = monotonic() - started
-        tell(self._events, Event(name="revocations_enforced", value=taken_s))
+        emit(self._events, Event(name="revocations_enforced", value=taken_s))

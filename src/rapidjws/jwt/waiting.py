@@ -48,7 +48,7 @@ def refresh_of(
     return refresh
 
 
-async def awhile(refresh: Future[None], wait_s: float) -> None:
+async def wait_for_refresh(refresh: Future[None], wait_s: float) -> None:
     """Wait for a refresh from asyncio; giving up disturbs nobody, as the future is the caller's own."""
     import asyncio
 

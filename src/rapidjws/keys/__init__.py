@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rapidjws._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from rapidjws.keys.cached_jwks import KeptVerifier
+    from rapidjws.keys.cached_jwks import CachedJWKSVerifier
     from rapidjws.keys.fetch import Answer, Fetch, FetchFailed
     from rapidjws.keys.file import FileJWKS
     from rapidjws.keys.hook import RotatedHook
@@ -18,7 +18,7 @@ else:
             "rapidjws.keys.fetch": ("Answer", "Fetch", "FetchFailed"),
             "rapidjws.keys.file": ("FileJWKS",),
             "rapidjws.keys.hook": ("RotatedHook",),
-            "rapidjws.keys.cached_jwks": ("KeptVerifier",),
+            "rapidjws.keys.cached_jwks": ("CachedJWKSVerifier",),
             "rapidjws.keys.remote": ("RemoteJWKS", "SourceStatus"),
             "rapidjws.keys.settings": ("Freshness", "Transport", "UnknownKids"),
         },
@@ -26,11 +26,11 @@ else:
 
 __all__ = [
     "Answer",
+    "CachedJWKSVerifier",
     "Fetch",
     "FetchFailed",
     "FileJWKS",
     "Freshness",
-    "KeptVerifier",
     "RemoteJWKS",
     "RotatedHook",
     "SourceStatus",

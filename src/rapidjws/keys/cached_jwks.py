@@ -34,12 +34,12 @@ STALE_LIMIT_S: Final = 86_400.0
 RETRY_S: Final = 30.0
 
 
-class KeptVerifier:
+class CachedJWKSVerifier:
     """Verify JWS against a sender's JWK Set that is kept in a file; hand it to ``verify_webhook``.
 
     Args:
         url: The https URL of the set.
-        kept: The file that keeps it, as ``RemoteJWKS(last_good=...)`` does; written anew after each fetch.
+        cache_file: The file that keeps it, as ``RemoteJWKS(last_good=...)`` does; written anew each time.
             One of another user is not read, so it may lie in ``/tmp``.
         algorithms: The ``alg`` values accepted; required.
         shipped: A file of the same form that came with the code and is never written, or None.
@@ -63,7 +63,7 @@ class KeptVerifier:
         self,
         url: str,
         *,
-        kept: str | Path,
+        cache_file: str | Path,
         algorithms: Iterable[str],
         shipped: str | Path | None = None,
         crit: Iterable[str] = (),
@@ -86,7 +86,7 @@ class KeptVerifier:
             raise error_for("configuration_invalid", "stale_limit_s", expected="at least max_age_s")
         self._transport = transport or Transport()
         self.url = self._transport.check_url(url)
-        self._kept = Path(kept)
+        self._kept = Path(cache_file)
         self._shipped = None if shipped is None else Path(shipped)
         self._algorithms = checked_algorithms(algorithms)
         self._crit = tuple(checked_crit(crit))

@@ -8,13 +8,13 @@ from typing import Any
 
 from rapidjws import _files
 from rapidjws._checks import checked
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.keys.settings import positive_s
 from rapidjws.keys.source import Source
-from rapidjws.verify.protocols import Clock, Recorder, no_events
+from rapidjws.verify.protocols import Clock, EventListener, no_events
 
 
 class FileJWKS(Source):
@@ -36,7 +36,7 @@ class FileJWKS(Source):
         path: str | Path,
         *,
         poll_s: float = 1.0,
-        events: Recorder = no_events,
+        events: EventListener = no_events,
         clock: Clock | None = None,
     ) -> None:
         positive_s("poll_s", poll_s)
@@ -82,13 +82,13 @@ class FileJWKS(Source):
         try:
             self.reload()
         finally:  # whatever ends a look, another follows
-            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 
     def after_fork(self) -> None:
         """Go on looking in a forked child."""
         super().after_fork()
         if self._watching:
-            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 
 
 def _word(fault: Exception) -> str:

@@ -63,7 +63,7 @@ overall: Final = Budget(OVERALL_REFRESHES, OVERALL_PERIOD_S)
 """What all sources of a process may refresh on account of unknown kids."""
 
 
-class UnknownKidGate:
+class RefreshLimiter:
     """Decide what an unknown kid causes, for one source.
 
     Args:

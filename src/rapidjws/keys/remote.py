@@ -15,16 +15,16 @@ from random import SystemRandom
 from typing import Any
 
 from rapidjws._checks import check_range, checked
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.keys import last_good
 from rapidjws.keys.fetch import Answer, Fetch, FetchFailed, HttpsFetch
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
-from rapidjws.keys.refresh_limiter import UnknownKidGate
+from rapidjws.keys.refresh_limiter import RefreshLimiter
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.keys.source import Source
-from rapidjws.verify.protocols import Clock, KeyState, Recorder, no_events
+from rapidjws.verify.protocols import Clock, EventListener, KeyState, no_events
 
 JITTER = 0.1
 INVALIDATE_MIN_S = 1.0
@@ -88,7 +88,7 @@ class RemoteJWKS(Source):
         transport: Transport | None = None,
         last_good: str | Path | None = None,
         last_good_max_age_s: float = 86_400.0,
-        events: Recorder = no_events,
+        events: EventListener = no_events,
         clock: Clock | None = None,
         fetch: Fetch | None = None,
     ) -> None:
@@ -98,10 +98,10 @@ class RemoteJWKS(Source):
         self.url = url
         self.freshness = freshness or Freshness()
         self._fetch: Fetch = fetch or HttpsFetch(self._transport)
-        self._gate = UnknownKidGate(unknown_kids or UnknownKids(), self._clock.monotonic)
+        self._gate = RefreshLimiter(unknown_kids or UnknownKids(), self._clock.monotonic)
         self._last_good = None if last_good is None else Path(last_good)
         self._last_good_max_age_s = last_good_max_age_s
-        self._started = self._flying = self._again = False
+        self._started = self._fetch_in_progress = self._refetch_after = False
         self._number = self._applied = self._ended = self._failures = 0
         self._last_failure: str | None = None
         self._etag: str | None = None
@@ -111,7 +111,7 @@ class RemoteJWKS(Source):
         self._invalidated_at: float | None = None
         self._wake_at: float | None = None
         self._held = JWKSet()
-        clockwork.step_watchers.add(self)
+        scheduler.step_watchers.add(self)
         self._adopt_last_good()
 
     # --- for the engine ----------------------------------------------------------------------------------
@@ -136,15 +136,15 @@ class RemoteJWKS(Source):
             return None
         if is_news:
             self._plan()
-        return 0.0 if self._flying else max(0.0, due - self._clock.monotonic())
+        return 0.0 if self._fetch_in_progress else max(0.0, due - self._clock.monotonic())
 
     def invalidate(self) -> None:
         """Fetch at once, for a change that was announced; a fetch under way is followed by another."""
         with self._lock:
             now = self._clock.monotonic()
-            self._again = self._flying
+            self._refetch_after = self._fetch_in_progress
             self._gate.forget()
-            if not self._flying:
+            if not self._fetch_in_progress:
                 planned = self._invalidated_at
                 if planned is None or planned <= now:  # else one is planned: they are one
                     planned = now if planned is None else max(now, planned + INVALIDATE_MIN_S)
@@ -212,10 +212,10 @@ class RemoteJWKS(Source):
             if self._state.keys is not None and now >= self._stale_at():
                 self._publish(KeyState(keys=None, code="keys_stale"))  # locked: a newer set may be landing
                 self._tell("keys_stale")
-            begin = self._started and not self._flying and now >= self._due_at()
+            begin = self._started and not self._fetch_in_progress and now >= self._due_at()
             by_unknown_kid = begin and now < self._next_at
             if begin:
-                self._flying = True
+                self._fetch_in_progress = True
                 self._number += 1
                 number, asked = self._number, self._gate.started(by_unknown_kid=by_unknown_kid)
         if begin:
@@ -225,11 +225,12 @@ class RemoteJWKS(Source):
 
     def _begin(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
         try:
+            arguments = (number, asked, by_unknown_kid)
             threading.Thread(
-                target=self._fly, args=(number, asked, by_unknown_kid), name="rapidjws-jwks", daemon=True
+                target=self._fetch_once, args=arguments, name="rapidjws-jwks", daemon=True
             ).start()
         except Exception:  # RuntimeError: no more threads; MemoryError: again later, as after any failure
-            self._land(FetchFailed("internal"), by_unknown_kid)
+            self._fetch_done(FetchFailed("internal"), by_unknown_kid)
 
     def _stale_at(self) -> float:
         return (self._good_at or 0.0) + self.freshness.stale_limit_s
@@ -246,7 +247,7 @@ class RemoteJWKS(Source):
         """Set the timer for what comes next."""
         if not self._started:
             return
-        wakes = [] if self._flying else [self._due_at()]
+        wakes = [] if self._fetch_in_progress else [self._due_at()]
         if self._state.keys is not None:
             wakes.append(self._stale_at())
         if not wakes:
@@ -254,14 +255,14 @@ class RemoteJWKS(Source):
         now, when = self._clock.monotonic(), min(wakes)
         if self._wake_at is not None and now < self._wake_at <= when:
             return  # the timer is set for then, or for earlier
-        planned = clockwork.call_at(time.monotonic() + max(0.0, when - now), self.poll)
+        planned = scheduler.call_at(time.monotonic() + max(0.0, when - now), self.poll)
         self._wake_at = (
             when if planned else None
         )  # where no thread can be had, whoever comes next tries again
 
     # --- one fetch ---------------------------------------------------------------------------------------
 
-    def _fly(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
+    def _fetch_once(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
         """Fetch once and take the answer; on a thread of its own."""
         started = self._clock.monotonic()
         failed: FetchFailed | None = FetchFailed("internal")
@@ -274,7 +275,7 @@ class RemoteJWKS(Source):
         except (Exception, SystemExit):  # a fault of ours, or of a fetch that was handed in
             pass
         finally:  # whatever ends it: else no fetch would follow
-            self._land(failed, by_unknown_kid)
+            self._fetch_done(failed, by_unknown_kid)
 
     def _take(self, number: int, started: float, answer: Answer, asked: dict[int, str]) -> None:
         """Take an answer unless a newer one was taken before.
@@ -311,19 +312,19 @@ class RemoteJWKS(Source):
             raise FetchFailed("no_usable_key")
         return keys
 
-    def _land(self, failed: FetchFailed | None, by_unknown_kid: bool) -> None:
+    def _fetch_done(self, failed: FetchFailed | None, by_unknown_kid: bool) -> None:
         """End a fetch: plan the next one, and let go who waited."""
         with self._lock:
             now = self._clock.monotonic()
-            self._flying = False
+            self._fetch_in_progress = False
             self._ended = self._number
             if failed is not None:
                 self._failures += 1
                 self._last_failure = failed.detail
                 if not (by_unknown_kid and now < self._next_at):  # else the schedule stays as it is
                     self._next_at = now + self._pause_s(failed)
-            if self._again:
-                self._again, self._next_at = False, now
+            if self._refetch_after:
+                self._refetch_after, self._next_at = False, now
         try:
             if failed is not None:
                 self._tell("fetch_failed", detail=failed.word, value=failed.status)
@@ -387,7 +388,7 @@ class RemoteJWKS(Source):
         """Start anew in a forked child: the thread of a fetch under way is not there."""
         super().after_fork()
         self._gate.after_fork()
-        self._flying = self._again = False
+        self._fetch_in_progress = self._refetch_after = False
         self._wake_at = None
         if self._started:
             self._next_at = min(self._next_at, self._clock.monotonic() + _chance())

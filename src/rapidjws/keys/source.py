@@ -10,14 +10,14 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._listeners import WeakListeners
-from rapidjws._scheduler import SystemClock, clockwork
+from rapidjws._scheduler import SystemClock, scheduler
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.verify.protocols import Event, KeyState, no_events, tell
+from rapidjws.verify.protocols import Event, KeyState, emit, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.verify.protocols import Clock, Recorder
+    from rapidjws.verify.protocols import Clock, EventListener
 
 WAITERS_MAX: Final = 1024
 NO_KEYS: Final = KeyState(keys=None, code="keys_unavailable")
@@ -33,7 +33,7 @@ class Source:
         clock: Both times.
     """
 
-    def __init__(self, name: str, events: Recorder = no_events, clock: Clock | None = None) -> None:
+    def __init__(self, name: str, events: EventListener = no_events, clock: Clock | None = None) -> None:
         self.name = name
         self._events = events
         self._clock: Clock = clock or SystemClock()
@@ -42,7 +42,7 @@ class Source:
         self._subscribers = WeakListeners()
         self._is_behind = False  # a subscriber could not take the state over: told again at the next answer
         self._waiters: list[Future[None]] = []
-        clockwork.members.add(self)
+        scheduler.members.add(self)
 
     def state(self) -> KeyState:
         """Return what there is now; never waits."""
@@ -51,7 +51,7 @@ class Source:
     @property
     def ready(self) -> bool:
         """Return whether there are keys to be used now."""
-        clockwork.ensure()  # asked from time to time: where a timer could not start, it is tried again
+        scheduler.ensure()  # asked from time to time: where a timer could not start, it is tried again
         return self._state.keys is not None
 
     def subscribe(self, changed: Callable[[], None]) -> None:
@@ -80,7 +80,7 @@ class Source:
         self._waiters = []
 
     def _tell(self, name: str, **said: Any) -> None:
-        tell(self._events, Event(name=name, issuer=self.name, **said))
+        emit(self._events, Event(name=name, issuer=self.name, **said))
 
     def _answered(self) -> None:
         """Let go those who waited for a refresh."""

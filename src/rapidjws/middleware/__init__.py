@@ -6,10 +6,10 @@ from rapidjws._lazy import lazy_names
 
 if TYPE_CHECKING:
     from rapidjws.middleware.asgi import JWSMiddleware
-    from rapidjws.middleware.authenticator import Door
+    from rapidjws.middleware.authenticator import Authenticator
     from rapidjws.middleware.response import Answer, answer_for, trusted_headers
     from rapidjws.middleware.signed_body import SignedBody
-    from rapidjws.middleware.token_location import TokenPlace
+    from rapidjws.middleware.token_location import TokenLocation
     from rapidjws.middleware.webhook import verify_webhook
     from rapidjws.middleware.wsgi import WSGIMiddleware
 else:
@@ -19,8 +19,8 @@ else:
             "rapidjws.middleware.response": ("Answer", "answer_for", "trusted_headers"),
             "rapidjws.middleware.asgi": ("JWSMiddleware",),
             "rapidjws.middleware.signed_body": ("SignedBody",),
-            "rapidjws.middleware.authenticator": ("Door",),
-            "rapidjws.middleware.token_location": ("TokenPlace",),
+            "rapidjws.middleware.authenticator": ("Authenticator",),
+            "rapidjws.middleware.token_location": ("TokenLocation",),
             "rapidjws.middleware.webhook": ("verify_webhook",),
             "rapidjws.middleware.wsgi": ("WSGIMiddleware",),
         },
@@ -28,10 +28,10 @@ else:
 
 __all__ = [
     "Answer",
-    "Door",
+    "Authenticator",
     "JWSMiddleware",
     "SignedBody",
-    "TokenPlace",
+    "TokenLocation",
     "WSGIMiddleware",
     "answer_for",
     "trusted_headers",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rapidjws._checks import checked
 from rapidjws.jwt.decision import Decision
-from rapidjws.middleware.authenticator import KEY, Asked, Door
+from rapidjws.middleware.authenticator import KEY, Authenticator, RequestContext
 from rapidjws.middleware.requests import content_length, is_exempt, is_websocket
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from rapidjws.middleware.authenticator import DoorSettings
+    from rapidjws.middleware.authenticator import AuthenticatorSettings
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,7 +39,7 @@ def setup(
     app: web.Application,
     *,
     ready_timeout_s: float = READY_TIMEOUT_S,
-    **settings: Unpack[DoorSettings[web.Request]],
+    **settings: Unpack[AuthenticatorSettings[web.Request]],
 ) -> None:
     """Put a door before all handlers and middlewares of an application.
 
@@ -49,12 +49,12 @@ def setup(
         app: The application, not started yet.
         ready_timeout_s: Longest time, 0 to 3600 seconds, that the application's startup waits until each
             required issuer has keys; then it starts all the same.
-        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the request.
+        settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the request.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
-    door: Door[web.Request] = Door(**settings)
+    door: Authenticator[web.Request] = Authenticator(**settings)
     bound_s = checked_ready_timeout_s("ready_timeout_s", ready_timeout_s)
 
     async def await_keys(_: web.Application) -> None:
@@ -69,7 +69,9 @@ def setup(
     app.on_startup.append(await_keys)
 
 
-async def _through(door: Door[web.Request], request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _through(
+    door: Authenticator[web.Request], request: web.Request, handler: Handler
+) -> web.StreamResponse:
     """Answer one request, or hand it on."""
     headers = CIMultiDict([pair for pair in request.headers.items() if not is_ours(pair[0])])
     if is_exempt(door.exempt, request.path, request.rel_url.raw_path):  # what the router matches
@@ -90,13 +92,13 @@ async def _through(door: Door[web.Request], request: web.Request, handler: Handl
     return await handler(request.clone(headers=headers))
 
 
-def _asked_in(request: web.Request, door: Door[web.Request]) -> Asked:
+def _asked_in(request: web.Request, door: Authenticator[web.Request]) -> RequestContext:
     values = _values(request, door.field)
     if door.body is not None and is_websocket(request.headers.get("Upgrade", "")):
         values = []  # what comes over a websocket is signed by nothing
     target = request.raw_path
     query = target.partition("?")[2].encode("utf-8", "replace")
-    return Asked(values, query, door.partner(request), target)
+    return RequestContext(values, query, door.partner(request), target)
 
 
 def _values(request: web.Request, field: bytes) -> list[bytes]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import Decision
-from rapidjws.middleware.authenticator import KEY, Asked, Door
+from rapidjws.middleware.authenticator import KEY, Authenticator, RequestContext
 from rapidjws.middleware.requests import content_length, is_exempt, routes_of
 from rapidjws.middleware.response import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
@@ -19,7 +19,7 @@ from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from rapidjws.middleware.authenticator import DoorSettings
+    from rapidjws.middleware.authenticator import AuthenticatorSettings
 
 Headers = list[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
@@ -49,7 +49,7 @@ class JWSMiddleware:
             Any other type that is neither ``http`` nor ``websocket`` raises.
         ready_timeout_s: Longest time, 0 to 3600 seconds, that the end of the application's startup is held
             back until each required issuer has keys; then it starts all the same.
-        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the scope.
+        settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the scope.
 
     Raises:
         ConfigurationError: ``configuration_invalid``; of a call, for a scope's type that is not named.
@@ -62,12 +62,12 @@ class JWSMiddleware:
         *,
         undecided_scopes: Iterable[str] = (),
         ready_timeout_s: float = READY_TIMEOUT_S,
-        **settings: Unpack[DoorSettings[Scope]],
+        **settings: Unpack[AuthenticatorSettings[Scope]],
     ) -> None:
         self._app = app
         self._undecided = _undecided(undecided_scopes)
         self._ready_timeout_s = checked_ready_timeout_s("ready_timeout_s", ready_timeout_s)
-        self._door: Door[Scope] = Door(**settings)
+        self._door: Authenticator[Scope] = Authenticator(**settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -139,7 +139,7 @@ def _undecided(types: Iterable[str]) -> frozenset[str]:
     return frozenset(("lifespan", *names))
 
 
-def is_exempt_scope(scope: Scope, door: Door[Scope]) -> bool:
+def is_exempt_scope(scope: Scope, door: Authenticator[Scope]) -> bool:
     """Return whether a request needs no token."""
     path: str = scope["path"]
     if path not in door.exempt:
@@ -148,13 +148,13 @@ def is_exempt_scope(scope: Scope, door: Door[Scope]) -> bool:
     return inner in door.exempt and is_exempt(door.exempt, path, _target(scope) or path)
 
 
-def asked_in(scope: Scope, door: Door[Scope], scopes: tuple[str, ...] = ()) -> Asked:
+def asked_in(scope: Scope, door: Authenticator[Scope], scopes: tuple[str, ...] = ()) -> RequestContext:
     """Return what a request's scope says."""
     values = _values(scope, door.field)
     if door.body is not None and scope["type"] == "websocket":
         values = []  # what comes over a websocket is signed by nothing
     route = routes_of(_target(scope), scope["path"], _root_path(scope, door), codec="utf-8")
-    return Asked(values, scope.get("query_string", b""), door.partner(scope), route, scopes)
+    return RequestContext(values, scope.get("query_string", b""), door.partner(scope), route, scopes)
 
 
 def _values(scope: Scope, field: bytes) -> list[bytes]:
@@ -251,7 +251,7 @@ def _target(scope: Scope) -> str | None:
     return None if raw is None else raw.decode("latin-1")
 
 
-def _root_path(scope: Scope, door: Door[Scope]) -> str:
+def _root_path(scope: Scope, door: Authenticator[Scope]) -> str:
     """Return where the server says that the application is mounted, if that is not known.
 
     Starlette's own mounts come after it in ``root_path``; it keeps what the server said.

@@ -17,7 +17,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.response import Answer, answer_for, checked_realm
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.startup import wait_for_keys
-from rapidjws.middleware.token_location import TokenPlace
+from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.verify import worker_pool
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ _log: Final = logging.getLogger("rapidjws.middleware")
 RequestT = TypeVar("RequestT")
 
 
-class Asked(NamedTuple):
+class RequestContext(NamedTuple):
     """Hold what a request says about itself.
 
     Attributes:
-        values: Each value of the header named by ``Door.field``, in the order of the request.
+        values: Each value of the header named by ``Authenticator.field``, in the order of the request.
         query: The query of its target, as it was sent.
         partner: Who is asking, or None.
         route: The path that is asked for, or None; several where servers and routers may read it apart.
@@ -58,12 +58,12 @@ class Asked(NamedTuple):
 
 if TYPE_CHECKING:
 
-    class DoorSettings(TypedDict, Generic[RequestT]):
-        """Name the arguments of :class:`Door` for those who hand them on."""
+    class AuthenticatorSettings(TypedDict, Generic[RequestT]):
+        """Name the arguments of :class:`Authenticator` for those who hand them on."""
 
         engine: NotRequired[Engine | None]
         body: NotRequired[SignedBody | None]
-        place: NotRequired[TokenPlace | None]
+        place: NotRequired[TokenLocation | None]
         partner_of: NotRequired[Callable[[RequestT], str | None] | None]
         realm: NotRequired[str]
         exempt: NotRequired[Collection[str]]
@@ -95,7 +95,7 @@ def _checked_root_path(root_path: str) -> str:
     return root_path
 
 
-class Door(Generic[RequestT]):
+class Authenticator(Generic[RequestT]):
     """Hold the settings of a door.
 
     Args:
@@ -126,7 +126,7 @@ class Door(Generic[RequestT]):
         *,
         engine: Engine | None = None,
         body: SignedBody | None = None,
-        place: TokenPlace | None = None,
+        place: TokenLocation | None = None,
         partner_of: Callable[[RequestT], str | None] | None = None,
         realm: str = "api",
         exempt: Collection[str] = frozenset(),
@@ -136,7 +136,7 @@ class Door(Generic[RequestT]):
             raise error_for("configuration_invalid", "door", "an engine, or a signed body")
         self._engine = engine
         self.body = body
-        self.place = place or TokenPlace()
+        self.place = place or TokenLocation()
         self.realm = checked_realm(realm, "door.realm")
         self.exempt = _checked_exempt(exempt)
         self._root_path = _checked_root_path(root_path)
@@ -152,14 +152,14 @@ class Door(Generic[RequestT]):
         """Return the largest body that is read."""
         return 0 if self.body is None else self.body.limit_bytes
 
-    def wants_body(self, asked: Asked) -> bool:
+    def wants_body(self, asked: RequestContext) -> bool:
         """Return whether the body is to be read: not where the headers alone decide."""
         if self.body is None:
             return False
         said = self.body.said(asked.values)
         return said is not None and said is not AMBIGUOUS
 
-    def decide(self, asked: Asked, body: bytes | None = b"") -> Decision:
+    def decide(self, asked: RequestContext, body: bytes | None = b"") -> Decision:
         """Decide about a request.
 
         Args:
@@ -172,7 +172,7 @@ class Door(Generic[RequestT]):
         token = self.place.token(asked.values, asked.query)
         return self._engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
 
-    async def adecide(self, asked: Asked, body: bytes | None = b"") -> Decision:
+    async def adecide(self, asked: RequestContext, body: bytes | None = b"") -> Decision:
         """Decide about a request from asyncio, without holding up the loop.
 
         Args:

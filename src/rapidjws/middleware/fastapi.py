@@ -23,7 +23,7 @@ from rapidjws.middleware.asgi import (
     is_exempt_scope,
     stripped,
 )
-from rapidjws.middleware.authenticator import KEY, Door
+from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.response import Answer, trusted_headers, warning_headers
 
 try:
@@ -40,7 +40,7 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from rapidjws.middleware.authenticator import DoorSettings
+    from rapidjws.middleware.authenticator import AuthenticatorSettings
 
 ClaimsT = TypeVar("ClaimsT")
 
@@ -94,7 +94,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             Of a body that a Verifier verified, its payload is read so.
         scheme_name: Its name in OpenAPI.
         description: Words for OpenAPI.
-        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the scope.
+        settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the scope.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -106,7 +106,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         *,
         scheme_name: str = "JWS",
         description: str | None = None,
-        **settings: "Unpack[DoorSettings[Scope]]",
+        **settings: "Unpack[AuthenticatorSettings[Scope]]",
     ) -> None:
         if not (isinstance(claims, type) or get_origin(claims) is not None):
             raise refused("claims", "a pydantic model, a dataclass, a TypedDict or dict[str, Any]", claims)
@@ -116,7 +116,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         ):
             if not is_text(text):
                 raise refused(name, "a string", text)
-        self._door: Door[Scope] = Door(**settings)
+        self._door: Authenticator[Scope] = Authenticator(**settings)
         self._claims = TypeAdapter(claims)
         self.scheme_name = scheme_name
         self.model = _model(self._door, description)
@@ -210,7 +210,7 @@ def _hand_on(request: HTTPConnection, headers: Headers) -> None:
         request.scope["headers"][:] = headers
 
 
-def _model(door: Door[Scope], description: str | None) -> models.SecurityBase:
+def _model(door: Authenticator[Scope], description: str | None) -> models.SecurityBase:
     """Return how OpenAPI describes the place of the token."""
     if door.body is not None:
         if door.body.signature_header is None:  # no scheme of OpenAPI stands in a body

@@ -13,7 +13,7 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapidjws.errors import CODES, error_for
-from rapidjws.middleware.authenticator import Asked, Door
+from rapidjws.middleware.authenticator import Authenticator, RequestContext
 from rapidjws.middleware.grpc_status import status_details
 from rapidjws.middleware.response import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from rapidjws.jwt.decision import Decision
-    from rapidjws.middleware.authenticator import DoorSettings
+    from rapidjws.middleware.authenticator import AuthenticatorSettings
 
     Pair = tuple[str, str | bytes]
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -62,15 +62,15 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
     ``grpc.aio.server``. Put it first: interceptors before it see metadata as the client sent it.
 
     Args:
-        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the call's details. ``exempt``
-            holds methods, ``/grpc.health.v1.Health/Check``.
+        settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the call's details.
+            ``exempt`` holds methods, ``/grpc.health.v1.Health/Check``.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
 
-    def __init__(self, **settings: Unpack[DoorSettings[grpc.HandlerCallDetails]]) -> None:
-        self._door: Door[grpc.HandlerCallDetails] = Door(**settings)
+    def __init__(self, **settings: Unpack[AuthenticatorSettings[grpc.HandlerCallDetails]]) -> None:
+        self._door: Authenticator[grpc.HandlerCallDetails] = Authenticator(**settings)
         if self._door.body is not None:
             raise error_for("configuration_invalid", "door.body", "an engine: calls have no body")
 
@@ -112,16 +112,18 @@ class _Call:
         asked: What is to be decided, or None for an exempt method.
     """
 
-    def __init__(self, door: Door[grpc.HandlerCallDetails], details: grpc.HandlerCallDetails) -> None:
+    def __init__(
+        self, door: Authenticator[grpc.HandlerCallDetails], details: grpc.HandlerCallDetails
+    ) -> None:
         sent: Sequence[Pair] = tuple(details.invocation_metadata or ())
         self._sent = details
         self._kept = tuple([Metadatum(*pair) for pair in sent if not is_ours(pair[0])])
-        self.asked: Asked | None = None
+        self.asked: RequestContext | None = None
         method: str = details.method
         if method not in door.exempt:
             field = door.field.decode()
             values = [_octets(value) for name, value in sent if name == field]
-            self.asked = Asked(values, b"", door.partner(details), method)
+            self.asked = RequestContext(values, b"", door.partner(details), method)
 
     def _metadata(self, decision: Decision | None) -> tuple[Metadatum, ...]:
         """Return the metadata without what a client made up, and with what was verified."""
@@ -137,7 +139,7 @@ class _Call:
         self,
         handler: Handler | None,
         decision: Decision | None,
-        door: Door[grpc.HandlerCallDetails],
+        door: Authenticator[grpc.HandlerCallDetails],
         *,
         is_async: bool,
     ) -> Handler | None:

@@ -19,7 +19,7 @@ from rapidjws.middleware.token_location import is_field_name
 
 if TYPE_CHECKING:
     from rapidjws.jws.verifier import Verifier
-    from rapidjws.middleware.authenticator import Asked
+    from rapidjws.middleware.authenticator import RequestContext
     from rapidjws.verify.result import VerifiedJWS
 
 SIGNATURE_HEADER: Final = "X-JWS-Signature"
@@ -97,7 +97,7 @@ class SignedBody:
             return kind if _MEDIA_TYPE.match(kind) else None
         return AMBIGUOUS if b"," in value and not looks_like_json(value) else value or None
 
-    def decide(self, asked: Asked, body: bytes | None) -> Decision:
+    def decide(self, asked: RequestContext, body: bytes | None) -> Decision:
         """Verify a body and decide; never raises.
 
         Args:

@@ -27,7 +27,7 @@ def is_field_name(name: object) -> bool:
 
 @checked(under="token")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenPlace:
+class TokenLocation:
     """Say where the token stands.
 
     Args:

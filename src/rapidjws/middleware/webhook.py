@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapidjws.jws.verifier import Verifier
-    from rapidjws.keys import KeptVerifier
+    from rapidjws.keys import CachedJWKSVerifier
 
 SIGNATURE_HEADER = "x-jws-signature"
 BODY_MAX_BYTES = 1 << 20
 
 
 def verify_webhook(
-    verifier: Verifier | KeptVerifier,
+    verifier: Verifier | CachedJWKSVerifier,
     *,
     body: bytes,
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
@@ -32,7 +32,7 @@ def verify_webhook(
     """Verify one webhook; never raises for what a sender did.
 
     Args:
-        verifier: Its keys are the sender's; a ``KeptVerifier`` for code that starts cold.
+        verifier: Its keys are the sender's; a ``CachedJWKSVerifier`` for code that starts cold.
         body: The body's octets as they were received, never parsed and written again.
         headers: The request's headers, names in any case.
         signature_header: The header of the detached signature; None where the body itself is the JWS.
@@ -108,7 +108,9 @@ def _checked_headers(headers: object) -> list[tuple[str, str]]:
 def _check_how(verifier: object, signature_header: object, max_body_bytes: object) -> None:
     """Raise the caller's mistake about anything but the request."""
     if not callable(getattr(verifier, "verify", None)):
-        raise TypeError(f"verifier: expected a Verifier or a KeptVerifier; found {type(verifier).__name__}")
+        raise TypeError(
+            f"verifier: expected a Verifier or a CachedJWKSVerifier; found {type(verifier).__name__}"
+        )
     if signature_header is not None and hasattr(verifier, "decide"):
         raise TypeError(
             "verifier: expected a Verifier for detached content; found an Engine, which reads JWTs"

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import Decision
-from rapidjws.middleware.authenticator import KEY, Asked, Door
+from rapidjws.middleware.authenticator import KEY, Authenticator, RequestContext
 from rapidjws.middleware.requests import content_length, is_exempt, is_websocket, routes_of
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from rapidjws.middleware.authenticator import DoorSettings
+    from rapidjws.middleware.authenticator import AuthenticatorSettings
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -35,13 +35,13 @@ class WSGIMiddleware:
 
     Args:
         app: The application.
-        settings: As for :class:`rapidjws.middleware.Door`; ``partner_of`` gets the environ.
+        settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the environ.
     """
 
     @checked(but=("settings",))
-    def __init__(self, app: WSGIApp, **settings: Unpack[DoorSettings[Environ]]) -> None:
+    def __init__(self, app: WSGIApp, **settings: Unpack[AuthenticatorSettings[Environ]]) -> None:
         self._app = app
-        self._door: Door[Environ] = Door(**settings)
+        self._door: Authenticator[Environ] = Authenticator(**settings)
         name = self._door.field.decode().upper().replace("-", "_")
         self._name = name if name == "CONTENT_TYPE" else f"HTTP_{name}"  # RFC 3875 s.4.1.3
 
@@ -62,7 +62,7 @@ class WSGIMiddleware:
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
         unknown = door.unknown_root_path(environ.get("SCRIPT_NAME", ""))
         route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
-        asked = Asked(values, query, door.partner(environ), route)
+        asked = RequestContext(values, query, door.partner(environ), route)
         body: bytes | None = b""
         if door.wants_body(asked):
             try:
@@ -104,7 +104,9 @@ def _path(environ: Environ) -> str:
     return path
 
 
-def _refuse(door: Door[Environ], decision: Decision, start_response: StartResponse) -> Iterable[bytes]:
+def _refuse(
+    door: Authenticator[Environ], decision: Decision, start_response: StartResponse
+) -> Iterable[bytes]:
     refused = door.answer(decision)
     if refused is None:  # unreachable: only what is no permit comes here
         raise error_for("internal_error", "wsgi")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rapidjws import _files, _locks
 from rapidjws._checks import checked
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.rollout.history import HISTORY_PARTS, History
 from rapidjws.rollout.history import Change as Change
@@ -158,7 +158,7 @@ class StateFolder:
                 self._plan = self._read()[0]
         except UNREADABLE as fault:
             raise _unusable("a folder with a plan", fault) from None
-        clockwork.members.add(self)
+        scheduler.members.add(self)
 
     @property
     def path(self) -> Path:

@@ -65,7 +65,7 @@ class WorkerState:
     tables_built: int = 0
 
 
-class Board:
+class ChangeBus:
     """Share counters between forked workers.
 
     Args:

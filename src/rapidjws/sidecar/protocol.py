@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Final
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
 from rapidjws.sidecar.connection import Connection
-from rapidjws.sidecar.response_cache import Replies
+from rapidjws.sidecar.response_cache import ResponseCache
 from rapidjws.sidecar.worker_state import Shared
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from rapidjws.jwt.decision import Asked, Decision
-    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.jwt.decision import Decision, RequestContext
+    from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
     from rapidjws.sidecar.server import Served
     from rapidjws.sidecar.settings import ServerSettings
@@ -50,10 +50,10 @@ class Public(Shared):
     """Hold what the public connections of a worker share."""
 
     def __init__(
-        self, served: Served, settings: ServerSettings, board: Board, *, index: int, seen: bytes
+        self, served: Served, settings: ServerSettings, board: ChangeBus, *, index: int, seen: bytes
     ) -> None:
         super().__init__(served, settings, board, index=index, seen=seen)
-        self.replies = Replies(settings, lambda line: self.say(line))
+        self.replies = ResponseCache(settings, lambda line: self.say(line))
         self.metrics: Metrics | None = None
         self._gathered: list[Gathered] = []
         self._flush: asyncio.Handle | None = None
@@ -102,7 +102,7 @@ class Public(Shared):
     def _decide(self, gathered: list[Gathered], decisions: list[Decision | None]) -> None:
         """Put a decision in the place of each request that is to be decided: no answer is no permit."""
         places: list[int] = []
-        asked: list[Asked] = []
+        asked: list[RequestContext] = []
         for at, (_, rest, (_, headers, _, _, _)) in enumerate(gathered):
             if rest is not None:
                 with contextlib.suppress(Exception):  # a fault with one of them is not the others'

@@ -34,7 +34,7 @@ _OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-subject-encoded", "x-jws-scope")
 """What differs from token to token; all other trusted headers follow from key, issuer and partner."""
 
 
-class Replies:
+class ResponseCache:
     """Make the answers to ``/verify``.
 
     Args:

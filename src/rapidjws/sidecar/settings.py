@@ -8,7 +8,7 @@ from typing import Final
 from rapidjws.errors import error_for
 from rapidjws.middleware.response import checked_realm
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
-from rapidjws.middleware.token_location import TokenPlace, is_field_name
+from rapidjws.middleware.token_location import TokenLocation, is_field_name
 
 WORKERS_MAX: Final = 1024
 """Most processes: each takes memory of its own, and a slip of the pen is not to take the machine."""
@@ -81,7 +81,7 @@ class ServerSettings:
     prefix: str = "/verify"
     route_headers: tuple[str, ...] = ROUTE_HEADERS
     partner_header: str | None = None
-    place: TokenPlace = field(default_factory=TokenPlace)
+    place: TokenLocation = field(default_factory=TokenLocation)
     realm: str = "api"
     max_header_bytes: int = 96 * 1024
     max_body_bytes: int = 64 * 1024

@@ -17,7 +17,7 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.sidecar import systemd
-from rapidjws.sidecar.change_bus import Board
+from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.listeners import address_of
 from rapidjws.sidecar.request_counters import RequestCounters
 from rapidjws.sidecar.worker_processes import Heartbeats, WorkerProcess, ending_of
@@ -63,7 +63,7 @@ class Supervisor:
 
     def __init__(self, settings: ServerSettings, sockets: ListeningSockets, work: Work) -> None:
         self.settings = settings
-        self.board = Board(settings.workers)
+        self.board = ChangeBus(settings.workers)
         self.heartbeats = Heartbeats(settings.workers)
         self.counters = RequestCounters(settings.workers)
         self._sockets = sockets

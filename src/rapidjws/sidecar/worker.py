@@ -24,7 +24,7 @@ from rapidjws.verify.worker_pool import call_on_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.sidecar.change_bus import Board
+    from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.connection import Listening
     from rapidjws.sidecar.listeners import Sockets
     from rapidjws.sidecar.request_counters import RequestCounters
@@ -56,7 +56,7 @@ class Parent:
         status: A descriptor by which the worker says that it serves.
     """
 
-    board: Board
+    board: ChangeBus
     heartbeats: Heartbeats
     counters: RequestCounters
     life: int
@@ -124,7 +124,7 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
             await asyncio.wait_for(stop.wait(), 0.5)
         parent.heartbeats.beat(sockets.index)
         try:
-            public.tend(loop.time())
+            public.on_tick(loop.time())
             for one in listening[1:]:
                 one.sweep(loop.time())
             if loop.time() - flushed_s >= FLUSH_S:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from rapidjws.jwt.decision import Asked, Names
-    from rapidjws.sidecar.change_bus import Board, Kind
+    from rapidjws.jwt.decision import Names, RequestContext
+    from rapidjws.sidecar.change_bus import ChangeBus, Kind
     from rapidjws.sidecar.server import Served
     from rapidjws.sidecar.settings import ServerSettings
 
@@ -57,7 +57,7 @@ class Shared(Listening):
     """
 
     def __init__(
-        self, served: Served, settings: ServerSettings, board: Board, *, index: int, seen: bytes
+        self, served: Served, settings: ServerSettings, board: ChangeBus, *, index: int, seen: bytes
     ) -> None:
         super().__init__(settings)
         self.served = served
@@ -89,7 +89,7 @@ class Shared(Listening):
         guard = self.engine._snapshot.guard
         return guard is not None and guard.blocking
 
-    def asked(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> Asked:
+    def asked(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> RequestContext:
         """Return token, partner and route that a request asks about; several of either as they came.
 
         Args:
@@ -158,13 +158,13 @@ class Shared(Listening):
             if due or self.rollout.is_behind:
                 self.rollout.sync()
 
-    def tend(self, now_s: float) -> None:
+    def on_tick(self, now_s: float) -> None:
         """Do what is due from time to time, and have a thread look at the plan's folder."""
         self.sweep(now_s)
         self.note_tables()
         self._follow_on_thread(due=True)
         table = self.engine._snapshot.table
-        if table is not self._warm and not self.engine.preheat(PREHEATED):
+        if table is not self._warm and not self.engine.precompute_in_background(PREHEATED):
             self._warm = table
 
     def note_tables(self) -> None:

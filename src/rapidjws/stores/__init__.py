@@ -20,4 +20,9 @@ else:
         },
     )
 
-__all__ = ["MemoryReplayStore", "RedisReplayStore", "RedisRevocations", "RevocationFile"]
+__all__ = [
+    "MemoryReplayStore",
+    "RedisReplayStore",
+    "RedisRevocations",
+    "RevocationFile",
+]

@@ -6,7 +6,7 @@ import encodings.idna  # noqa: F401 - as in ``fetch``: loaded before any thread 
 import os
 from typing import Any, Final
 
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import error_for
 
 _inherited: Final[list[Any]] = []
@@ -46,7 +46,7 @@ class RedisClient:
         self.response_error: type[BaseException] = redis.ResponseError
         self.now: Any = self._opened()
         self._pid = os.getpid()
-        clockwork.members.add(self)
+        scheduler.members.add(self)
 
     def _opened(self) -> Any:
         try:

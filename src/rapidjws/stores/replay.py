@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.verify.protocols import Clock, Event, Recorder, no_events, tell
+from rapidjws.verify.protocols import Clock, Event, EventListener, emit, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ class MemoryReplayStore:
 
     @checked
     def __init__(
-        self, max_entries: int = 1_000_000, *, clock: Clock | None = None, events: Recorder = no_events
+        self, max_entries: int = 1_000_000, *, clock: Clock | None = None, events: EventListener = no_events
     ) -> None:
         if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
             raise error_for("configuration_invalid", "max_entries", expected="a whole number from 1 on")
@@ -91,7 +91,7 @@ class MemoryReplayStore:
             self._purge(now, wall)
             answers = [self._insert(key, now, wall, life_s) for key, life_s in entries]
         if None in answers:
-            tell(self._events, Event(name="replay_store_full", value=self.max_entries))
+            emit(self._events, Event(name="replay_store_full", value=self.max_entries))
         return answers
 
     def _insert(self, key: bytes, now: float, wall: float, life_s: int) -> bool | None:

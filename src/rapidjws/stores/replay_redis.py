@@ -11,10 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from rapidjws._checks import checked
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import error_for
 from rapidjws.stores.redis_client import RedisClient
-from rapidjws.verify.protocols import Event, Recorder, no_events, tell
+from rapidjws.verify.protocols import Event, EventListener, emit, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class RedisReplayStore:
         wait_replicas: int = 0,
         breaker_failures: int = 3,
         breaker_s: float = 1.0,
-        events: Recorder = no_events,
+        events: EventListener = no_events,
     ) -> None:
         if not 0 < budget_s <= 10 or margin_s < 0:
             raise error_for("configuration_invalid", "budget_s", expected="above 0, at most 10 seconds")
@@ -79,7 +79,7 @@ class RedisReplayStore:
         self._failures = 0
         self._open_until = 0.0
         self._lock = threading.Lock()
-        clockwork.members.add(self)
+        scheduler.members.add(self)
 
     def record(self, entries: Sequence[tuple[bytes, int]]) -> list[bool | None]:
         """Record uses, in one round trip for each thousand of them.
@@ -133,9 +133,9 @@ class RedisReplayStore:
             self._failures += 1
             self._open_until = monotonic() + self._breaker_s
             opened = self._failures == self._breaker_failures
-        tell(self._events, Event(name="replay_store_failed", detail=word))
+        emit(self._events, Event(name="replay_store_failed", detail=word))
         if opened:
-            tell(self._events, Event(name="replay_breaker_opened", value=self._breaker_s))
+            emit(self._events, Event(name="replay_breaker_opened", value=self._breaker_s))
 
     def check(self) -> str | None:
         """Return what makes this Redis unfit (``unreachable``, ``evicts``, ``unknown_policy``), or None."""
@@ -147,7 +147,7 @@ class RedisReplayStore:
             return "unreachable"
         if policy in ("noeviction", b"noeviction"):
             return None
-        tell(self._events, Event(name="replay_store_evicts", detail=str(policy)))
+        emit(self._events, Event(name="replay_store_evicts", detail=str(policy)))
         return "evicts"
 
     def after_fork(self) -> None:

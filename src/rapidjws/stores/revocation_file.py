@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _files, _locks
 from rapidjws._checks import checked
 from rapidjws._listeners import WeakListeners
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.verify.protocols import Event, Recorder, no_events, tell
+from rapidjws.verify.protocols import Event, EventListener, emit, no_events
 from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class RevocationFile:
     """
 
     @checked
-    def __init__(self, path: str | Path, *, poll_s: float = POLL_S, events: Recorder = no_events) -> None:
+    def __init__(
+        self, path: str | Path, *, poll_s: float = POLL_S, events: EventListener = no_events
+    ) -> None:
         self.path = Path(path)
         self._poll_s = poll_s
         self._events = events
@@ -66,7 +68,7 @@ class RevocationFile:
         self._is_behind = False
         self._existed = False
         self._watching = False
-        clockwork.members.add(self)
+        scheduler.members.add(self)
 
     def load(self) -> Sequence[Revocation]:
         """Return all revocations; none where there is no file yet.
@@ -114,7 +116,7 @@ class RevocationFile:
         self._listeners.add(changed)
         if not self._watching:
             self._watching = True
-            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 
     def _change(self, change: Callable[[Sequence[Revocation]], Sequence[Revocation]]) -> None:
         try:
@@ -141,17 +143,17 @@ class RevocationFile:
             detail = type(fault).__name__
             if isinstance(fault, RapidJWSError):
                 detail = str(fault.actual or fault.code)
-            tell(self._events, Event(name="revocations_unreadable", detail=detail))
+            emit(self._events, Event(name="revocations_unreadable", detail=detail))
 
     def _look(self) -> None:
         try:
             if self._is_behind or _files.signature(self.path) != self._told:
                 self._tell()
         finally:
-            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child and go on looking."""
         self._lock = threading.Lock()
         if self._watching:
-            clockwork.call_at(time.monotonic() + self._poll_s, self._look)
+            scheduler.call_at(time.monotonic() + self._poll_s, self._look)

@@ -18,11 +18,11 @@ from weakref import ref
 
 from rapidjws._checks import checked
 from rapidjws._listeners import WeakListeners
-from rapidjws._scheduler import clockwork
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.stores.redis_client import RedisClient
 from rapidjws.stores.revocation_file import POLL_S, revocation_from, unavailable
-from rapidjws.verify.protocols import Event, Recorder, no_events, tell
+from rapidjws.verify.protocols import Event, EventListener, emit, no_events
 from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class RedisRevocations:
         timeout_s: float = 0.5,
         poll_s: float = POLL_S,
         on_loss: Literal["keep", "refuse"] = "keep",
-        events: Recorder = no_events,
+        events: EventListener = no_events,
     ) -> None:
         if on_loss not in ("keep", "refuse"):
             raise error_for("configuration_invalid", "revocations.on_loss", ("keep", "refuse"), str(on_loss))
@@ -114,7 +114,7 @@ class RedisRevocations:
         self._listeners = WeakListeners()
         self._thread: threading.Thread | None = None
         self._listens = False
-        clockwork.members.add(self)
+        scheduler.members.add(self)
 
     def begin(self) -> None:
         """Begin the stream where there is none, once, when a service is set up with ``on_loss="refuse"``.
@@ -186,11 +186,11 @@ class RedisRevocations:
                 )
                 thread.start()
             except Exception:  # RuntimeError: no more threads; MemoryError
-                clockwork.call_at(time.monotonic() + max(PAUSE_MIN_S, self._poll_s), self._listen)
+                scheduler.call_at(time.monotonic() + max(PAUSE_MIN_S, self._poll_s), self._listen)
             else:
                 self._thread = thread
                 return
-        tell(self._events, Event(name="revocations_unreachable", detail="no thread"))
+        emit(self._events, Event(name="revocations_unreachable", detail="no thread"))
 
     # --- to the stream -----------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class RedisRevocations:
         if beginning == self._first and (at or self._last == _START):
             return False
         detail = "vanished" if beginning is None else "renewed" if beginning != self._first else "shortened"
-        tell(self._events, Event(name="revocation_stream_lost", value=len(self._listed), detail=detail))
+        emit(self._events, Event(name="revocation_stream_lost", value=len(self._listed), detail=detail))
         for one, entry in self._sent.items():
             self._words[one] = _Word(_number(entry), holds=True)
         self._former = {**self._former, **self._words}
@@ -302,7 +302,7 @@ class RedisRevocations:
                 raise ValueError("no change")
             number = _number(entry)
         except Exception:  # whatever a stranger wrote: the list goes on behind it
-            tell(self._events, Event(name="revocation_unreadable"))
+            emit(self._events, Event(name="revocation_unreadable"))
             return
         before = self._words.pop(revocation, None)
         self._words[revocation] = _Word(number, holds=verb == "revoke")
@@ -341,7 +341,7 @@ class RedisRevocations:
             return
         self._told, self._told_lost = listed, is_lost
         for at_s in called:
-            tell(self._events, Event(name="revocation_enforced", value=time.time() - at_s))
+            emit(self._events, Event(name="revocation_enforced", value=time.time() - at_s))
 
     # --- the thread --------------------------------------------------------------------------------------
 
@@ -383,7 +383,7 @@ def _follow(reference: ref[RedisRevocations]) -> None:
                 with contextlib.suppress(Exception):
                     pubsub.close()
             pubsub = None
-            tell(store._events, Event(name="revocations_unreachable"))
+            emit(store._events, Event(name="revocations_unreachable"))
             pause_s = max(PAUSE_MIN_S, store._poll_s)
             del store
             time.sleep(pause_s)

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.verify.protocols import Event, no_events, tell
+from rapidjws.verify.protocols import Event, emit, no_events
 from rapidjws.verify.revocations import Revocations
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from rapidjws.jose.jws import Header
     from rapidjws.verify.key_table import PreparedKey
-    from rapidjws.verify.protocols import Recorder
+    from rapidjws.verify.protocols import EventListener
 
 
 @dataclass(slots=True, kw_only=True)
-class Around:
+class KeyAvailability:
     """Hold it for one snapshot.
 
     Attributes:
@@ -41,7 +41,7 @@ class Around:
     unknown_kid: Callable[[str, str], object] | None = None
     awaited: dict[tuple[str | None, str | None], float] = field(default_factory=dict)
     accepted: set[tuple[str | None, str | None]] = field(default_factory=set)
-    events: Recorder = no_events
+    events: EventListener = no_events
 
     @property
     def routes_by_iss(self) -> bool:
@@ -82,4 +82,4 @@ class Around:
         if seen is not None:
             self.accepted.add((iss, kid))
             lag_s = max(0.0, monotonic() - seen)
-            tell(self.events, Event(name="rotation_lag", issuer=iss, kid=kid, value=lag_s))
+            emit(self.events, Event(name="rotation_lag", issuer=iss, kid=kid, value=lag_s))

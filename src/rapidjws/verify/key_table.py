@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rapidjws import _native
 from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
-from rapidjws.verify.pyca_backend import ForeignKey, foreign_key
+from rapidjws.verify.pyca_backend import PycaKey, foreign_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ class PreparedKey:
     __slots__ = ("_thumbprint", "alg", "foreign", "jwk", "name", "native", "number")
 
     def __init__(
-        self, jwk: JWK, alg: str, number: int, native: _native.NativeKey | None, foreign: ForeignKey | None
+        self, jwk: JWK, alg: str, number: int, native: _native.NativeKey | None, foreign: PycaKey | None
     ) -> None:
         self.jwk = jwk
         self.alg = alg

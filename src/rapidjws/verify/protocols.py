@@ -39,7 +39,7 @@ class Event:
     detail: str | None = None
 
 
-class Recorder(Protocol):
+class EventListener(Protocol):
     """Listen to events; called outside of the verification path, on whatever thread it happened."""
 
     def __call__(self, event: Event, /) -> None:
@@ -101,14 +101,14 @@ class PostCheck(Protocol):
 
     blocking: bool
 
-    def admit(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
+    def run(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
         """Return the token.
 
         Raises:
             RapidJWSError: Why it is refused after all.
         """
 
-    def admit_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
+    def run_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
         """Check a batch in place, and return it."""
 
     def refusal_without_store(self, verified: VerifiedJWS) -> RapidJWSError | None:
@@ -169,7 +169,7 @@ def no_events(event: Event, /) -> None:
     """Listen to nothing."""
 
 
-def tell(recorder: Recorder, event: Event) -> None:
+def emit(recorder: EventListener, event: Event) -> None:
     """Hand an event to a listener; a listener's fault is not ours and stops nothing."""
     try:
         recorder(event)

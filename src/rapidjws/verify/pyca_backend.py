@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rapidjws.jose.jwk import JWK
 
 
-class ForeignKey(Protocol):
+class PycaKey(Protocol):
     """Verify with a key that another library holds."""
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
@@ -46,7 +46,7 @@ def mldsa_is_available() -> bool:
     return hasattr(mldsa, "MLDSA44PublicKey")
 
 
-def foreign_key(jwk: JWK, alg: str) -> ForeignKey:
+def foreign_key(jwk: JWK, alg: str) -> PycaKey:
     """Build a key for an algorithm that the core lacks.
 
     Raises:

@@ -24,7 +24,7 @@ from rapidjws.verify.rules import Known, Rules, native_policies, numbers_of, tol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rapidjws.verify.key_availability import Around
+    from rapidjws.verify.key_availability import KeyAvailability
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.precomputed import HotKeys
     from rapidjws.verify.protocols import PostCheck
@@ -87,7 +87,7 @@ class Snapshot(_native.Bound):
         earned: Callable[[PreparedKey], None] | None = None,
         other_form: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
         before: Snapshot | None = None,
-        around: Around | None = None,
+        around: KeyAvailability | None = None,
         guard: PostCheck | None = None,
     ) -> None:
         self.generation: object = object() if before is None else before.generation
@@ -229,7 +229,7 @@ class Snapshot(_native.Bound):
                 if other is not None:
                     return other
             if status == _native.HEADER_UNKNOWN:
-                return self._introduce(octets, now_ns)
+                return self._verify_new_header(octets, now_ns)
             if status == _native.CLAIMS_UNDECIDED:
                 return self._accept_with_claims(octets, verdict >> 9, now_ns)
             return self._refusal(octets, verdict, now_ns)
@@ -265,7 +265,7 @@ class Snapshot(_native.Bound):
                 )
         return verified
 
-    def _introduce(self, octets: bytes, now_ns: int) -> VerifiedJWS | RapidJWSError:
+    def _verify_new_header(self, octets: bytes, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Verify a token with header bytes the core has not met: parse, choose the slot, verify, remember."""
         header_text = octets[: octets.index(b".")]
         header = self._parse_header(header_text)
@@ -280,7 +280,7 @@ class Snapshot(_native.Bound):
         key = self.table.slots[slot]
         if self._around is not None and key.jwk.kid is None and header.kid is not None:
             self._around.check_kid(self.rules[self.table.issuer_of[slot]].iss, header.kid)
-        verified = self._verify_introduced(octets, key, slot, iss, now_ns)
+        verified = self._verify_by_slot(octets, key, slot, iss, now_ns)
         if self._around is not None and self._around.awaited and isinstance(verified, VerifiedJWS):
             self._around.first_accepted(verified.issuer, key.jwk.kid)
         return verified
@@ -309,7 +309,7 @@ class Snapshot(_native.Bound):
             return None, None
         return iss, header.kid
 
-    def _verify_introduced(
+    def _verify_by_slot(
         self, octets: bytes, key: PreparedKey, slot: int, iss: str | None, now_ns: int
     ) -> VerifiedJWS | RapidJWSError:
         """Verify by the slot that a parsed header chose; a good signature makes the header known."""

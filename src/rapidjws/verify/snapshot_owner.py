@@ -28,13 +28,13 @@ from rapidjws.verify.worker_pool import call_on_thread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rapidjws.verify.key_availability import Around
+    from rapidjws.verify.key_availability import KeyAvailability
     from rapidjws.verify.protocols import PostCheck
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.rules import Rules
 
 
-_holders: Final[WeakSet[SnapshotHolder]] = WeakSet()
+_holders: Final[WeakSet[SnapshotOwner]] = WeakSet()
 
 
 def _renew_locks() -> None:
@@ -48,7 +48,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-class SnapshotHolder(_native.Holder):
+class SnapshotOwner(_native.Holder):
     """Hold a snapshot and change it under traffic.
 
     Args:
@@ -77,7 +77,7 @@ class SnapshotHolder(_native.Holder):
     needs_usable_key: ClassVar[bool] = True
     """False only where keys that serve nothing are to be examined: it verifies nothing by them either way."""
     _snapshot: Snapshot
-    _around: Around | None
+    _around: KeyAvailability | None
     _guard: PostCheck | None
 
     def __init__(
@@ -91,7 +91,7 @@ class SnapshotHolder(_native.Holder):
         acceleration: str,
         hot_budget_bytes: int,
         hot_threshold: int,
-        around: Around | None = None,
+        around: KeyAvailability | None = None,
         guard: PostCheck | None = None,
     ) -> None:
         _check_count("hot_budget_bytes", hot_budget_bytes, 2**62)
@@ -173,7 +173,7 @@ class SnapshotHolder(_native.Holder):
         return self.precompute() if hot else 0
 
     @checked
-    def preheat(self, most: int) -> bool:
+    def precompute_in_background(self, most: int) -> bool:
         """Ask for the tables of keys that have none, beside the traffic, before their first tokens earn them.
 
         Args:
