@@ -334,6 +334,17 @@ def test_clock_that_is_too_early() -> None:
     assert code(check_claims, octets, POLICY, floor - 1) == "ok"
 
 
+def test_clock_of_an_engine_that_is_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the nanosecond: the first moment of the floor is a time, the one before is none."""
+    floor_ns = limits.CLOCK_FLOOR_S * 1_000_000_000
+    octets = json.dumps(claims(iat=None, exp=limits.CLOCK_FLOOR_S + 900)).encode()
+    token = sign(HS256, {"alg": "HS256", "kid": KID}, octets)
+    engine = Engine(issuer("HS256"))
+    for step, expected in ((-1, "clock_implausible"), (0, "ok"), (1, "ok")):
+        monkeypatch.setattr("rapidjws.jwt.engine.time_ns", lambda step=step: floor_ns + step)
+        assert code(engine.verify_many, [token]) == expected  # one token has the core read the clock
+
+
 def test_now() -> None:
     """A time that is given lies between 1970 and the year 9999."""
     octets = json.dumps(claims(iat=None, exp=limits.NUMERIC_DATE_MAX_S)).encode()

@@ -234,3 +234,15 @@ def test_T15_a_stream_that_ended_takes_no_piece(encoding: int) -> None:
     assert lib.rj_stream_verify(stream, 0, signature, len(signature)) == OK
     lib.rj_stream_update(stream, b"more", 4)
     assert lib.rj_stream_verify(stream, 1, signature, len(signature)) == OK
+
+
+@pytest.mark.parametrize("alg", ["HS256", "ES256", "RS256"])
+def test_a_lane_takes_a_signature_of_its_length(alg: str) -> None:
+    """A good signature with an octet more or less verifies nothing in a stream either."""
+    snapshot, head, signature = one_key_snapshot(alg)
+    good = tokens.b64url_decode(signature.decode())
+    for octets, expected in ((good + b"\0", False), (good[:-1], False), (good + good, False), (good, True)):
+        stream = stream_on(snapshot)
+        assert add(stream, 0, head) == OK
+        text = tokens.b64url(octets).encode()
+        assert (lib.rj_stream_verify(stream, 0, text, len(text)) == OK) is expected, len(octets)
