@@ -19,7 +19,7 @@ from rapidjws.sidecar.admin import Admin, AdminProtocol
 from rapidjws.sidecar.metrics import Metrics
 from rapidjws.sidecar.protocol import Public, SidecarProtocol
 from rapidjws.sidecar.worker_processes import LINE_MAX_BYTES
-from rapidjws.verify.worker_pool import call_on_thread
+from rapidjws.verify.worker_pool import Task, call_on_thread, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from rapidjws.sidecar.worker_processes import Heartbeats
 
 FLUSH_S: Final = 2.0
+"""Seconds between two times that evidence is written."""
+
+SLOW_FLUSH_S: Final = 10.0
+"""Seconds after which an operator is told that a disk does not take the evidence."""
+
 BACKLOG: Final = 2048
 LOOK_S: Final = 0.02
 """How often a worker that drains looks at its connections, in seconds."""
@@ -118,7 +123,7 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
         servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
     grpc = await _start_grpc(public)
     os.write(parent.status, b"ready\n")
-    flushed_s = loop.time()
+    flushes = PeriodicFlush(public.rollout.evidence.flush, public.report, public.say, loop.time())
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.5)
@@ -127,15 +132,64 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
             public.on_tick(loop.time())
             for one in listening[1:]:
                 one.sweep(loop.time())
-            if loop.time() - flushed_s >= FLUSH_S:
-                flushed_s = loop.time()
-                await call_on_thread(public.rollout.evidence.flush)
-                public.report()
+            flushes.on_tick(loop.time())
         except Exception:  # no thread, no memory, no disk: what is due is due again; requests go on
             _log.exception("what a worker does from time to time could not be done")
     for listener in servers:
         await listener.close()
     await _drain(listening, grpc, loop.time() + public.settings.drain_s)
+
+
+class PeriodicFlush:
+    """Have a thread write the evidence from time to time: one at most, and nobody waits for it.
+
+    A disk may take longer than a worker may stand still.
+
+    Args:
+        flush: Writes; runs on a worker thread.
+        report: Is called on the loop after each.
+        say: Writes one line for the operator.
+        now_s: The loop's clock.
+    """
+
+    def __init__(
+        self, flush: Callable[[], None], report: Callable[[], None], say: Callable[[str], None], now_s: float
+    ) -> None:
+        self._flush = flush
+        self._report = report
+        self._say = say
+        self._begun_s = now_s
+        self._is_slow = False
+        self._task: Task[None] | None = None
+
+    def on_tick(self, now_s: float) -> None:
+        """Look after the flush under way, and begin the next one where it is due.
+
+        Raises:
+            Exception: What the last one raised.
+        """
+        task = self._task
+        if task is not None:
+            if not task.future.done():
+                if not self._is_slow and now_s - self._begun_s >= SLOW_FLUSH_S:
+                    self._is_slow = True
+                    self._say(_SLOW)
+                return
+            self._task = None
+            if self._is_slow:
+                self._is_slow = False
+                self._say(f"over: {_SLOW}")
+            self._report()
+            task.future.result()
+        if now_s - self._begun_s < FLUSH_S:
+            return
+        self._begun_s = now_s
+        task = Task(self._flush)
+        if submit(task) or task.take_back() is None:  # or no thread: when it is due again
+            self._task = task
+
+
+_SLOW: Final = f"the rollout's evidence is not written: the disk has not answered for {SLOW_FLUSH_S:.0f} s"
 
 
 async def _await_keys(public: Public, stop: asyncio.Event) -> bool:
