@@ -137,17 +137,17 @@ class Row:
         if seen.other_alg is not None:
             count_name(self.other_algs, seen.other_alg, now_s, NAMES_KEPT)
 
-    def add(self, other: Row) -> None:
-        """Add another worker's row."""
+    def add(self, other: Row, now_s: int | None = None) -> None:
+        """Add another worker's row; of too many hours those farthest from now go, or the oldest."""
         add_names(self.codes, other.codes)
         add_names(self.algs, other.algs)
         add_names(self.kids, other.kids, NAMES_KEPT)
         add_names(self.other_algs, other.other_algs, NAMES_KEPT)
         add_names(self.shadow, other.shadow, PAIRS_KEPT)
         add_names(self.claims, other.claims)
-        _add_hours(self.claim_hours, other.claim_hours, HOURS_KEPT, 1)
-        _add_hours(self.hours, other.hours, HOURS_KEPT, 2)
-        _add_hours(self.skew, other.skew, SKEW_HOURS_KEPT, SKEW_BUCKETS)
+        _add_hours(self.claim_hours, other.claim_hours, HOURS_KEPT, 1, now_s)
+        _add_hours(self.hours, other.hours, HOURS_KEPT, 2, now_s)
+        _add_hours(self.skew, other.skew, SKEW_HOURS_KEPT, SKEW_BUCKETS, now_s)
         self.latency = [mine + theirs for mine, theirs in zip(self.latency, other.latency, strict=True)]
         self.refused += other.refused
 
@@ -202,11 +202,16 @@ def _hour(hours: dict[int, list[int]], now: int, most: int, size: int) -> list[i
     return found
 
 
-def _add_hours(mine: dict[int, list[int]], theirs: dict[int, list[int]], most: int, size: int) -> None:
+def _add_hours(
+    mine: dict[int, list[int]], theirs: dict[int, list[int]], most: int, size: int, now_s: int | None
+) -> None:
     for hour, counts in theirs.items():
         sums = mine.get(hour, [0] * size)
         mine[hour] = [one + more for one, more in zip(sums, counts, strict=True)]
-    for hour in sorted(mine)[: max(0, len(mine) - most)]:
+    if len(mine) <= most:
+        return
+    now = max(mine) if now_s is None else now_s // HOUR_S  # a clock may have been ahead for months
+    for hour in sorted(mine, key=lambda hour: abs(hour - now))[most:]:
         del mine[hour]
 
 
@@ -229,12 +234,17 @@ class Counts:
             found = self.rows[key] = Row()
         return found
 
-    def add(self, other: Counts) -> None:
-        """Add another worker's counts."""
+    def add(self, other: Counts, now_s: int | None = None) -> None:
+        """Add another worker's counts.
+
+        Args:
+            other: Those.
+            now_s: Seconds since the epoch; what is dated later was counted under a clock that was wrong.
+        """
         for key, row in other.rows.items():
-            self.row(key).add(row)
+            self.row(key).add(row, now_s)
         for name, record in other.sources.items():
-            self.sources.setdefault(name, SourceRecord()).add(record)
+            self.sources.setdefault(name, SourceRecord()).add(record, now_s)
 
     def forget_before(self, when_s: int) -> None:
         """Drop the rows and sources that were seen last before a moment."""

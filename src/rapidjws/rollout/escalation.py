@@ -76,7 +76,7 @@ def escalations(rollout: Rollout, counts: Counts, now_s: int) -> tuple[Escalatio
     """
     sums: dict[str, Row] = {}
     for (name, _), row in counts.rows.items():
-        sums.setdefault(name, Row()).add(row)
+        sums.setdefault(name, Row()).add(row, now_s)
     found = list(_sources_down(rollout, counts, now_s))
     for name, partner in (*rollout.partners.items(), ("", None)):
         if name in sums:

@@ -14,7 +14,7 @@ import threading
 import weakref
 from dataclasses import asdict
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rapidjws.rollout.counters import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of, row_members
@@ -22,7 +22,7 @@ from rapidjws.rollout.evidence_files import EvidenceFiles
 from rapidjws.rollout.measures import SourceRecord, count_name, safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from pathlib import Path
 
     from rapidjws.verify.protocols import Event
@@ -53,10 +53,12 @@ class Evidence:
 
     Args:
         folder: Where workers put theirs, or None for this process alone.
+        clock: Gives seconds since the epoch: what is dated later was counted under a clock that was wrong.
     """
 
     __slots__ = (
         "__weakref__",
+        "_clock",
         "_compacted_s",
         "_counter",
         "_counts",
@@ -68,7 +70,8 @@ class Evidence:
         "fault",
     )
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, clock: Callable[[], float] = time) -> None:
+        self._clock = clock
         self._files = None if folder is None else EvidenceFiles(folder)
         self._counter: Counter | None = None
         self._flushed_by_caller = False
@@ -150,7 +153,7 @@ class Evidence:
                     self._files.put(octets)
                 if begun_s - self._compacted_s >= COMPACT_S:
                     self._compacted_s = begun_s
-                    self._files.compact()
+                    self._files.compact(int(self._clock()))
                 self.fault = None
             except OSError as fault:
                 self.fault = fault.strerror or type(fault).__name__
@@ -177,10 +180,11 @@ class Evidence:
 
     def counts(self) -> Counts:
         """Return a copy of all counts, those of other workers added."""
+        now_s = int(self._clock())
         octets = self._octets()
         total = Counts() if octets is None else counts_of(json.loads(octets))
         if self._files is not None:
-            total.add(self._files.others())
+            total.add(self._files.others(now_s), now_s)
         return total
 
     def rows(self) -> dict[RowKey, Row]:

@@ -97,26 +97,34 @@ class EvidenceFiles:
                 return path, descriptor
             os.close(descriptor)  # another took it for a leftover before it was locked
 
-    def others(self) -> Counts:
-        """Return what other workers counted, living and ended; what cannot be read is left out."""
+    def others(self, now_s: int) -> Counts:
+        """Return what other workers counted, living and ended; what cannot be read is left out.
+
+        Args:
+            now_s: Seconds since the epoch.
+        """
         total = Counts()
         with contextlib.suppress(OSError), _locks.locked(self._folder / _LOCK, shared=True):
             archive = _Archive()
             with contextlib.suppress(*_BROKEN):
                 archive = self._archive()
-            total.add(archive.counts)
+            total.add(archive.counts, now_s)
             for path in self._workers():
                 if path.name not in (*archive.taken, self.name):
                     with contextlib.suppress(*_BROKEN):
-                        total.add(counts_of(_json_in(path)))
+                        total.add(counts_of(_json_in(path)), now_s)
         return total
 
-    def compact(self) -> None:
+    def compact(self, now_s: int | None = None) -> None:
         """Take the files of workers that ended into the archive; does nothing while another does it.
+
+        Args:
+            now_s: Seconds since the epoch; by default the system's clock.
 
         Raises:
             OSError: The folder cannot be written.
         """
+        now_s = int(time()) if now_s is None else now_s
         with contextlib.suppress(BlockingIOError), _locks.locked(self._folder / _LOCK, wait=False):
             self._remove_leftovers()
             ended = [path for path in self._workers() if path.name != self.name and _locks.is_abandoned(path)]
@@ -127,12 +135,12 @@ class EvidenceFiles:
             for path in ended:
                 if path.name not in archive.taken:
                     try:
-                        archive.counts.add(counts_of(_json_in(path)))
+                        archive.counts.add(counts_of(_json_in(path)), now_s)
                     except _BROKEN as fault:
                         if _is_passing(fault):
                             raise
                         damaged.append(path)
-            archive.counts.forget_before(int(time()) - ROWS_KEPT_S)
+            archive.counts.forget_before(now_s - ROWS_KEPT_S)
             taken = [path.name for path in self._workers() if path in ended or path.name in archive.taken]
             self._write_archive({"taken": taken, **archive.counts.members()})
             for path in ended:

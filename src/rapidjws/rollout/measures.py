@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 NAMES_KEPT: Final = 16
+
+AHEAD_S: Final = 3600
+"""How far a worker's clock may be ahead of another's, in seconds."""
+
 """Names that a table of foreign names remembers."""
 
 NAME_MAX_CHARS: Final = 64
@@ -108,15 +112,18 @@ class SourceRecord:
 
     def failed(self, now_s: int, word: str) -> None:
         """Note a failure."""
-        self.since_s = self.since_s or now_s
+        self.since_s = min(self.since_s or now_s, now_s)  # a clock may have run back
         self.last_s = max(self.last_s, now_s)
         self.failures += 1
         if word in self.words or len(self.words) < NAMES_KEPT:
             self.words[word] = self.words.get(word, 0) + 1
 
-    def add(self, other: SourceRecord) -> None:
-        """Add another worker's record: one worker's success ends the others' outage before it."""
-        ok_s = max(self.ok_s, other.ok_s)
+    def add(self, other: SourceRecord, now_s: int | None = None) -> None:
+        """Add another worker's record: one worker's success ends the others' outage before it.
+
+        A success that is dated after now ends none: its clock was wrong.
+        """
+        ok_s = max(one if now_s is None or one <= now_s + AHEAD_S else 0 for one in (self.ok_s, other.ok_s))
         runs = [one for one in (self, other) if one.since_s and one.last_s >= ok_s]
         words: dict[str, int] = {}
         for one in runs:

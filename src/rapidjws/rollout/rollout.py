@@ -165,7 +165,9 @@ class Rollout(RolloutChanges):
         self.default = default or Partner(name="default")
         self.state: PlanState = MemoryState(first_plan()) if state is None else state
         self.guard_rails = guard_rails or GuardRails()
-        self.evidence = Evidence(self.state.path if isinstance(self.state, StateFolder) else None)
+        self.evidence = Evidence(
+            self.state.path if isinstance(self.state, StateFolder) else None, clock=clock
+        )
         self._leeway_s = issuer_leeway_s
         leeways_s = [one.leeway_s or 0 for one in (*self.partners.values(), self.default)]
         self._longest_retry_s = max(0, max(leeways_s) - issuer_leeway_s)

@@ -152,8 +152,8 @@ def readiness(rollout: Rollout, now_s: int) -> Readiness:
     sums: dict[str, Row] = {}
     total = Row()
     for (name, _), row in counts.rows.items():
-        sums.setdefault(name, Row()).add(row)
-        total.add(row)
+        sums.setdefault(name, Row()).add(row, now_s)
+        total.add(row, now_s)
     nobody = sums.get("", Row()).since(now_s - rollout.guard_rails.window_s, now_s)
     rows = [
         _partner(rollout, partner, sums.get(name, Row()), now_s, nobody)
