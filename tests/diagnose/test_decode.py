@@ -197,3 +197,15 @@ def test_file_and_argument(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["decode", source])
         assert result.exit_code == 0
         assert "user-1" in result.output
+
+
+@pytest.mark.parametrize("text", ["hello", f"{b64(dumps({'kid': 'a'}))}.{SECOND}.{THIRD}"])
+def test_a_missing_alg_is_not_unsecured(text: str) -> None:
+    """Only ``alg`` none is unsecured: an opaque text, and a header without ``alg``, say nothing of it."""
+    assert not [step for step in decode(text).next_steps if "unsecured" in step]
+
+
+def test_alg_none_is_unsecured() -> None:
+    """Whatever its case, ``alg`` none is told as what it is."""
+    unsecured = f"{b64(dumps({'alg': 'nOnE'}))}.{SECOND}."
+    assert [step for step in decode(unsecured).next_steps if "unsecured" in step]

@@ -256,3 +256,11 @@ def test_A4_a_report_uses_field_words() -> None:
         report = examine.examine("a.b.c", {"keys": []})
     (failed,) = [one for one in report.checks if one.name == "header_checks"]
     assert failed.text == "the checks of header could not be made (ZeroDivisionError)"
+
+
+def test_a_cut_token_is_not_said_to_have_three_parts() -> None:
+    """The row with the lengths of the parts is good only where two dots stand in the token."""
+    good = token()
+    for made, status in ((good, "ok"), (good.rpartition(".")[0], "info")):
+        rows = [row for row in diagnose(made, engine(), now=NOW).checks if row.name == "parts"]
+        assert [(row.status, "three parts" in row.text) for row in rows] == [(status, status == "ok")]

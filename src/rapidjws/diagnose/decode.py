@@ -127,7 +127,8 @@ def _next_steps(read: lenient.Lenient, header: dict[str, Any] | None, claims: An
     found = None if header is None else purpose(header, claims if isinstance(claims, dict) else None)
     if found is not None:
         names.append(found[0])
-    if str((header or {}).get("alg")).lower() == "none":
+    alg = (header or {}).get("alg")
+    if isinstance(alg, str) and alg.lower() == "none":
         names.append("alg_none")
     if read.parts is not None and not read.parts[1] and header is not None:
         names.append("detached_without_body")
