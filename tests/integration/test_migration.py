@@ -282,7 +282,7 @@ unattributed = "default"
 
     assert run("promote", "--by", "ann")[0] == 1
     assert run("promote", "--by", "ann", "--force", "--canary", "25", "--enforce-on", "2030-01-31")[0] == 0
-    assert run("freeze", "--by", "ann")[0] == 0
+    assert run("freeze", "--by", "ann") == (0, "freeze (revision 2)\n")
     assert run("promote", "--force")[0] == 1
     assert run("thaw", "--by", "ann")[0] == 0
     assert run("rollback", "--by", "ann", "--why", "noon")[0] == 0

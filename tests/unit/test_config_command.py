@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
 from rapidjws.config import schema
+from rapidjws.config.load import ConfigFile
 from rapidjws.rollout import StateFolder
 from rapidjws.rollout.rollout import first_plan
 
@@ -106,6 +107,40 @@ def test_N10_show_fills_in_defaults_and_keeps_secrets(tmp_path: Path) -> None:
     assert ("hidden" in text, "S" * 40 in text) == (False, False)
     assert shown["replay"]["redis"] == "redis://(redacted)@h:1/0"
     assert (shown["issuers"][0]["leeway_s"], shown["server"]["drain_s"]) == (60, 10.0)
+
+
+def test_show_refuses_what_check_refuses(tmp_path: Path) -> None:
+    """A file that would not be served has no settings that hold: each fault is named instead."""
+    path = tmp_path / "c.toml"
+    path.write_text(BAD)
+    status, text = run("show", path)
+    assert status == 1
+    assert f"{path}:3: issuers[0].algorithms: " in text
+    assert '"issuers": [' not in text
+
+
+def test_show_has_only_settings_that_a_file_may_have(tmp_path: Path) -> None:
+    """What show prints of each section could be written into a file."""
+    path = tmp_path / "c.toml"
+    run("init", path)
+    shown = json.loads(run("show", path)[1])
+    for section, fields in schema.SECTIONS.items():
+        assert set(shown[section]) <= set(fields)
+    assert set(shown["issuers"][0]) <= set(schema.ISSUER)
+
+
+@pytest.mark.parametrize("setting", ["algorithms", "audience", "required_claims", "crit"])
+def test_a_text_stands_for_a_list_of_one(setting: str, tmp_path: Path) -> None:
+    """An issuer's lists may be one text; the rules are those of the list."""
+    rules = {"iss": "https://a.example", "algorithms": ["ES256"], "jwks_url": "https://a.example/jwks"}
+    value = {"algorithms": "ES256"}.get(setting, "word")
+    found = []
+    for written in (value, [value]):
+        path = tmp_path / "c.json"
+        path.write_text(json.dumps({"issuers": [{**rules, setting: written}]}))
+        assert run("check", path) == (0, f"{path}: good\n")
+        found.append(getattr(ConfigFile(path).engine.issuers[0], setting))
+    assert found[0] == found[1]
 
 
 def test_N10_schema_has_every_setting() -> None:

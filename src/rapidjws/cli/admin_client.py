@@ -80,13 +80,13 @@ def ask(address: str, name: str, token_file: Path | None) -> dict[str, Any]:
         if answer.status != 200:
             words = {401: "status 401: it wants --admin-token-file", 404: "status 404: an older version?"}
             found = words.get(answer.status, f"status {answer.status}")
-            raise error_for("configuration_invalid", "admin", expected, found)
+            raise error_for("configuration_invalid", "admin", expected, f"{found} ({address})")
         members = json.loads(octets)
     except RapidJWSError:
         raise
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as fault:
         found = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
-        raise error_for("configuration_invalid", "admin", expected, found) from None
+        raise error_for("configuration_invalid", "admin", expected, f"{found} ({address})") from None
     if not isinstance(members, dict):
         raise error_for("configuration_invalid", "admin", expected, "another answer")
     return members

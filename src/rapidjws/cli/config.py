@@ -45,12 +45,15 @@ audience = ["https://api.example"]                    # what the tokens call thi
 
 [rollout]
 state = "state"                                       # a folder that all workers share; made at the start
-phase = "detection"                                   # begins so; `rapidjws rollout promote` goes on
+phase = "detection"                                   # refuses nothing; `rapidjws rollout promote` goes on
 unattributed = "default"                              # or "strictest"
 
 # [[partners]]
 # name = "shop"
 # issuers = ["https://issuer.example"]
+
+[revocations]
+file = "revocations.json"                             # `rapidjws keys revoke` writes it
 
 [server]
 listen = "127.0.0.1:8088"
@@ -129,15 +132,13 @@ def _value(value: Any) -> str:
 @app.command()
 def show(file: File) -> None:
     """Print the settings that hold, defaults filled in, as JSON; secrets are redacted."""
-    try:
-        loaded = load_config(file)
-        settings = settings_from(loaded.tables.get("server", {}), file.parent)
-    except RapidJWSError as refused:
-        complain("config", str(refused))
-        raise typer.Exit(1) from None
-    tables = without_secrets(loaded.tables)
+    problems = problems_of(file, _settings(file.parent), files=False)
+    for one in problems:
+        complain("config", f"{file}:{one}")
+    if problems:
+        raise typer.Exit(1)
+    tables = without_secrets(load_config(file).tables)
     shown: dict[str, Any] = {name: {**defaults_of(name), **tables.get(name, {})} for name in schema.SECTIONS}
-    shown["server"]["listen"] = settings.listen
     shown["issuers"] = [{**defaults_of("issuers"), **one} for one in tables["issuers"]]
     shown["partners"] = tables.get("partners", [])
     print(json.dumps(shown, indent=2, default=str))

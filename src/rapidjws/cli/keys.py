@@ -141,7 +141,7 @@ def refresh(config: Config, wait: Wait = 10.0, as_json: AsJson = False) -> None:
 def _change(config: Path, fields: dict[str, Any], *, lift: bool) -> None:
     opened = _open(config)
     if opened.revocations is None:
-        _fail("the configuration has no [revocations]: nothing would keep it")
+        _fail("nothing would keep it: write [revocations] with file or redis, and restart")
     try:
         revocation = Revocation(**fields)
         if lift:

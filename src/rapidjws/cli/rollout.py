@@ -83,7 +83,8 @@ def _change(command: str, config: Path, action: Callable[[Rollout, str], object]
         print(f"rapidjws rollout {command}: {refused}", file=sys.stderr)
         raise typer.Exit(2 if command == "status" else 1) from None
     entry = one.history()[-1]
-    print(f"{entry.action}: {entry.before or '-'} -> {entry.after or '-'} (revision {entry.revision})")
+    phases = f": {entry.before or '-'} -> {entry.after or '-'}" if entry.before or entry.after else ""
+    print(f"{entry.action}{phases} (revision {entry.revision})")
 
 
 def _print_held(one: Rollout, partner: str | None, route: str) -> None:

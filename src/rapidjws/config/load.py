@@ -308,8 +308,14 @@ def checked_store_choices(section: str, table: dict[str, Any]) -> None:
 
 
 def rules_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a table's rules as :class:`Issuer` takes them: a file has no ``None`` and no ``NOT_CHECKED``."""
+    """Return a table's rules as :class:`Issuer` takes them.
+
+    A file has no ``None`` and no ``NOT_CHECKED``, and a text in it may stand for a list of one.
+    """
     rules = _picked(settings, schema.RULE_FIELDS)
+    for name, kind in schema.RULE_FIELDS.items():
+        if kind == schema.TEXTS and isinstance(rules.get(name), str):
+            rules[name] = [rules[name]]
     if not rules.pop("check_iss", True):
         rules["iss"] = None
     if not rules.pop("check_audience", True):

@@ -195,7 +195,8 @@ class AdminActions:
     def _revocations_kept(self) -> Any:
         engine = self._shared.engine
         if engine._store is None and not self._alone:
-            raise Refused(409, "revocations: the workers share no store")
+            message = "revocations: the workers share no store: write [revocations], and restart"
+            raise Refused(409, message)
         return engine
 
     def _revoke(self, found: dict[str, Any]) -> dict[str, Any] | None:
