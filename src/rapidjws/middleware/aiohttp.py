@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 DECISION = web.RequestKey(KEY, Decision)
 """The key of the decision in a request."""
 
+_DUE = web.RequestKey(f"{KEY} warnings", list)
+"""The key of the headers that its response is still to get."""
+
 
 @checked(but=("settings",))
 def setup(
@@ -75,7 +78,9 @@ async def _through(
     """Answer one request, or hand it on."""
     headers = CIMultiDict([pair for pair in request.headers.items() if not is_ours(pair[0])])
     if is_exempt(door.exempt, request.path, request.rel_url.raw_path):  # what the router matches
-        return await handler(request.clone(headers=headers))
+        inner = request.clone(headers=headers)
+        inner.pop(DECISION, None)  # that of an outer application is none of this one
+        return await handler(inner)
     asked = _asked_in(request, door)
     body: bytes | None = b""
     try:
@@ -88,7 +93,8 @@ async def _through(
     if refused is not None:
         return web.Response(status=refused.status, headers=dict(refused.headers), body=refused.body)
     headers.update(trusted_headers(decision))
-    request[DECISION] = decision  # its clone takes it over, and _warn is given either
+    request[DECISION] = decision  # its clone takes it over
+    request.setdefault(_DUE, []).extend(warning_headers(decision))  # one list for all clones
     return await handler(request.clone(headers=headers))
 
 
@@ -136,7 +142,11 @@ async def _read_body(request: web.Request, limit_bytes: int) -> bytes | None:
 
 
 async def _warn(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the warnings to a response before its head is sent, streamed ones included."""
-    decision = request.get(DECISION)
-    if decision is not None and decision.warnings:
-        response.headers.extend(warning_headers(decision))
+    """Add the warnings to a response before its head is sent, streamed ones included.
+
+    Of applications within each other each calls this, with whichever clone of the request.
+    """
+    due = request.get(_DUE)
+    if due:
+        response.headers.extend(due)
+        due.clear()

@@ -43,6 +43,8 @@ class JWSMiddleware:
     from a server with the extension ``websocket.http.response``. Where bodies are signed, a websocket is a
     request without a signature: nothing signs what comes over it.
 
+    A middleware within another decides by itself: what the outer one set is removed, headers and decision.
+
     Args:
         app: The application.
         undecided_scopes: Types of ASGI scopes, beside ``lifespan``, that are handed on without a decision.
@@ -84,7 +86,9 @@ class JWSMiddleware:
             return
         door = self._door
         if is_exempt_scope(scope, door):
-            await self._app({**scope, "headers": stripped(scope)}, receive, send)
+            inner = {**scope, "headers": stripped(scope)}
+            inner.pop(KEY, None)  # an outer middleware's decision is none of this one
+            await self._app(inner, receive, send)
             return
         asked = asked_in(scope, door)
         headers = stripped(scope)

@@ -128,6 +128,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         scope, door = request.scope, self._door
         if is_exempt_scope(scope, door):
             _hand_on(request, stripped(scope))
+            scope.pop(KEY, None)  # a middleware's decision is none of this dependency
             return None
         asked = asked_in(scope, door, tuple(security_scopes.scopes))
         body: bytes | None = b""

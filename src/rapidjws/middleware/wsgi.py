@@ -33,6 +33,8 @@ class WSGIMiddleware:
 
     WSGI servers join headers that were sent twice with a comma: such a token is malformed, and refused.
 
+    A middleware within another decides by itself: what the outer one set is removed, headers and decision.
+
     Args:
         app: The application.
         settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the environ.
@@ -51,7 +53,7 @@ class WSGIMiddleware:
         kept = {
             name: value
             for name, value in environ.items()
-            if not (name.startswith("HTTP_") and is_ours(name.removeprefix("HTTP_")))
+            if not (name.startswith("HTTP_") and is_ours(name.removeprefix("HTTP_"))) and name != KEY
         }
         if self._is_exempt(environ):
             return self._app(kept, start_response)
