@@ -125,8 +125,10 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
     },
     "issuers": {
         "iss": [""],
+        "check_iss": ANY,  # false beside iss: iss is named
         "algorithms": [[], "none", ["ES256", "none"], ["XS256"]],
         "audience": [[""]],
+        "check_audience": ANY,
         "leeway_s": _SECONDS,
         "required_claims": [[""]],
         "typ": [""],

@@ -267,9 +267,10 @@ def _redis(section: str, make: Callable[..., Any], url: str, choices: dict[str, 
         return make(url, **choices)
     except ImportError:
         raise error_for("configuration_invalid", f"{section}.redis", "the extra: rapidjws[redis]") from None
-    except ValueError:
-        expected = "redis://host:port/db, rediss:// or unix://"
-        raise error_for("configuration_invalid", f"{section}.redis", expected, "another URL") from None
+    except RapidJWSError as fault:
+        if fault.place != "url":
+            raise
+        raise error_for("configuration_invalid", f"{section}.redis", fault.expected, "another URL") from None
 
 
 def _shadow(table: dict[str, Any], *, files: bool) -> object:
