@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from urllib.parse import quote
 
 import pytest
 from plans import A, plan, stage
 from rollouts import ask, engine, rollout
 
+from rapidjws import ConfigurationError
 from rapidjws.rollout import MemoryState, Partner, Stage
 from rapidjws.rollout.plan import Plan, canary_position
 from rapidjws.rollout.routes import route_of
@@ -182,3 +184,53 @@ def test_the_longest_route_holds() -> None:
         ("a", "/pay/open/1", "enforcement"),
     ):
         assert ask(of, None, partner, route=path).phase == phase, (partner, path)
+
+
+NFC, NFD = "/caf%C3%A9", "/cafe%CC%81"
+"""One word, its last letter as one character, and as a letter and its accent."""
+
+
+def test_another_normal_form_of_a_route_gets_the_strictest_stage() -> None:
+    """A server that normalises paths takes both for one route: none of them is a way around its stage."""
+    strict = plan({("", ""): "detection", ("", NFC): "enforcement"})
+    policy = engine(rollout(state=strict))
+    assert ask(policy, None, route=NFC).outcome == "deny"
+    assert ask(policy, None, route=f"{NFD}/1").outcome == "deny"
+    assert ask(policy, None, route="/other").outcome == "permit"
+    assert (route_of(NFC), route_of(NFD)) == (NFC, None)
+    with pytest.raises(ConfigurationError, match="a plain path"):
+        rollout().promote(by="ann", route=NFD)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_route"),
+    [
+        ("\u00e9", True),
+        ("e\u0301", False),
+        ("x\u0301", True),  # no character for both
+        ("\u0301", True),
+        ("\u2126", False),  # OHM SIGN is OMEGA in each normal form
+        ("\uff76", False),  # a narrow KA is KA in compatibility forms
+        ("\u30ab", True),
+        ("\ud55c", True),
+        ("\u1112\u1161\u11ab", False),  # the same syllable in three parts
+        ("q\u0323\u0307", True),
+        ("q\u0307\u0323", False),  # its accents in the other order
+    ],
+)
+def test_a_route_is_text_that_normal_forms_leave_alone(text: str, is_route: bool) -> None:
+    """NFC or NFKC of it is the text itself, or it is odd."""
+    assert (route_of("/a/" + quote(text)) is not None) == is_route
+
+
+def test_a_route_is_its_own_spelling_in_either_case() -> None:
+    """Whatever character, with an accent or without, is spelled the same when its spelling is read again."""
+    every = [*range(0x80, 0xD800), *range(0xE000, 0x1F000)]
+    for number in [*every[::61], *(one for one in every if chr(one) != chr(one).lower())]:
+        for text in (chr(number), f"J{chr(number)}", chr(number) + "\u030c"):
+            for fold_case in (False, True):
+                route = route_of("/" + quote(text), fold_case=fold_case)
+                assert route is None or (route_of(route), route_of(route, fold_case=fold_case)) == (
+                    route,
+                    route,
+                )

@@ -7,8 +7,9 @@ request gets the strictest stage of all routes. The rule, in this order:
 2. Refused: control characters, spaces and non-ASCII characters as they are, ``#``, ``\\``, ``;``, and a ``%``
    that two hexadecimal digits do not follow (``%u0061``).
 3. Escapes are decoded once, as UTF-8. Refused: octets that are not UTF-8 (overlong forms among them), escaped
-   ``%``, ``/``, ``\\``, ``;``, ``?``, ``#``, control and format characters, and characters that compatibility
-   normalisation turns into ASCII (full-width letters).
+   ``%``, ``/``, ``\\``, ``;``, ``?``, ``#``, control and format characters, and text that a normal form of
+   Unicode changes (NFKC: full-width letters, a letter and its accent as two characters where there is one
+   for both): a server that normalises paths takes it for another route.
 4. Refused: empty segments (``//``), dot segments, segments that end in a dot or a space, and ``,/`` (two
    headers that somebody joined).
 5. What a path may hold as it is (RFC 3986 s.3.3, pchar without ``;``) stands as it is; everything else is
@@ -61,9 +62,14 @@ def _spelled(path: str) -> str | None:
         return None
     if _REFUSED_WHEN_DECODED.search(text) or _TWO_READINGS.search(text):
         return None
-    if not text.isascii() and not all(_has_one_reading(character) for character in set(text)):
+    if not text.isascii() and not (_is_normal(text) and all(map(_has_one_reading, set(text)))):
         return None
     return quote(text, safe=_PCHARS)
+
+
+def _is_normal(text: str) -> bool:
+    """Return whether no normal form of Unicode changes a text but NFD and NFKD, which only split it."""
+    return unicodedata.is_normalized("NFKC", text)  # then it is NFC as well
 
 
 @lru_cache(1024)
@@ -80,7 +86,8 @@ def _folded(route: str) -> str:
     """Return a spelling in lower case, that of escaped letters included."""
     if "%" not in route:
         return route.lower()
-    return quote(unquote_to_bytes(route).decode("utf-8").lower(), safe=_PCHARS)
+    lower = unquote_to_bytes(route).decode("utf-8").lower()  # may be no normal form any more
+    return quote(unicodedata.normalize("NFKC", lower), safe=_PCHARS)
 
 
 def is_below(path: str, route: str) -> bool:
