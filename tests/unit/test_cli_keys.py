@@ -45,6 +45,15 @@ def test_keygen_does_not_overwrite(private: Path) -> None:
     assert private.read_text() != before
 
 
+def test_lint_has_nothing_to_say_of_a_key_of_keygen(private: Path, tmp_path: Path) -> None:
+    """The public half, as it is printed and as it is read from the file, can be published as it is."""
+    printed = json.loads(run("keygen", "ES256", "--out", tmp_path / "second.jwk").stdout)
+    read = JWK.from_json(private.read_bytes(), private=True).public().as_dict()
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [printed, read]}))
+    found = run("jwks", "lint", tmp_path / "jwks.json", "--json")
+    assert (found.exit_code, found.stdout) == (0, "")
+
+
 def test_keygen_of_a_secret_prints_nothing(tmp_path: Path) -> None:
     """A shared secret has no public half to print."""
     made = run("keygen", "HS256", "--out", tmp_path / "secret.jwk")

@@ -173,10 +173,17 @@ phase = "PHASE"
     path = tmp_path / "c.toml"
     path.write_text(text.replace("PHASE", phase))
     monkeypatch.setattr("rapidjws.cli.serve.serve_workers", lambda settings, load: 0)
-    assert CliRunner().invoke(app, ["serve", "--config", str(path)]).output == ""  # it begins so
+    begun = CliRunner().invoke(app, ["serve", "--config", str(path)]).output
+    assert "rollout.phase says" not in begun  # it begins so
+    lenient = f"phase {phase} for everyone: requests without a good token pass"
+    assert (lenient in begun) is (phase != "enforcement")
     StateFolder(tmp_path / "state", first_plan("warning"))
     found = CliRunner().invoke(app, ["serve", "--config", str(path)])
     assert found.exit_code == 0
     assert ("holds warning for everyone" in " ".join(found.output.split())) is told
-    (tmp_path / "state" / "plan.json").write_text("{")
+    assert "phase warning for everyone: requests without a good token pass" in found.output
+    StateFolder(tmp_path / "other", first_plan("enforcement"))
+    path.write_text(text.replace("PHASE", phase).replace('"state"', '"other"'))
     assert CliRunner().invoke(app, ["serve", "--config", str(path)]).output == ""
+    (tmp_path / "other" / "plan.json").write_text("{")
+    assert CliRunner().invoke(app, ["serve", "--config", str(path)]).output == begun

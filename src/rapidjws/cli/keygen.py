@@ -32,6 +32,8 @@ def keygen(
         raise usage("keygen", str(refused)) from None
     members = key.as_dict(private=True)
     members.setdefault("kid", key.thumbprint())
+    if not key.is_symmetric:
+        members["use"] = "sig"
     write_secret("keygen", out, json.dumps(members, indent=2).encode() + b"\n", force=force)
     if not key.is_symmetric:
-        print(json.dumps({**key.public().as_dict(), "kid": members["kid"]}, indent=2))
+        print(json.dumps({**key.public().as_dict(), "kid": members["kid"], "use": "sig"}, indent=2))

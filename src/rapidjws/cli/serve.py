@@ -125,7 +125,7 @@ def serve(
 ) -> None:
     """Decide for a gateway over HTTP until SIGTERM: exit 0 after draining, 2 on a wrong configuration."""
     from rapidjws.config.load import load_config
-    from rapidjws.config.sections import phase_not_in_force
+    from rapidjws.config.sections import lenient_phase, phase_not_in_force
 
     try:
         loaded = load_config(config, check=False)
@@ -136,9 +136,11 @@ def serve(
         if workers is not None:
             section["workers"] = workers
         _refuse_problems(loaded, section)
-        notice = phase_not_in_force(loaded.tables.get("rollout", {}), folder=config.parent)
-        if notice is not None:
-            print(f"rapidjws serve: {notice}", file=sys.stderr, flush=True)
+        rollout = loaded.tables.get("rollout", {})
+        for notice in (phase_not_in_force, lenient_phase):
+            words = notice(rollout, folder=config.parent)
+            if words is not None:
+                print(f"rapidjws serve: {words}", file=sys.stderr, flush=True)
         status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded, section))
     except RapidJWSError as refused:
         complain("serve", refused)

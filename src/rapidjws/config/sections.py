@@ -153,18 +153,37 @@ def phase_not_in_force(section: Mapping[str, Any], *, folder: Path) -> str | Non
         folder: What paths are relative to.
     """
     kept, phase = section.get("state"), section.get("phase")
-    if kept is None or phase is None:
-        return None
-    try:
-        found = read_plan(folder / kept / PLAN_FILE)[0].find(None, None)[1].phase_for(None)
-    except Exception:  # there is none yet, or the start will say what is wrong with it
-        return None
-    if PHASES.index(checked_phase(phase)) <= PHASES.index(found):
+    found = _kept_phase(section, folder)
+    if phase is None or found is None or PHASES.index(checked_phase(phase)) <= PHASES.index(found):
         return None
     return (
         f"rollout.phase says {phase}, but only begins a rollout: {kept} holds {found} for everyone; "
         f"'rapidjws rollout promote' makes it stricter"
     )
+
+
+def lenient_phase(section: Mapping[str, Any], *, folder: Path) -> str | None:
+    """Return in words that requests without a good token pass, or None where they are refused.
+
+    Args:
+        section: The table ``rollout``.
+        folder: What paths are relative to.
+    """
+    phase = _kept_phase(section, folder) or section.get("phase", "enforcement")
+    if phase not in ("detection", "warning"):
+        return None
+    return f"phase {phase} for everyone: requests without a good token pass as unverified"
+
+
+def _kept_phase(section: Mapping[str, Any], folder: Path) -> str | None:
+    """Return the phase that the kept plan has for everyone; None where no plan can be read."""
+    kept = section.get("state")
+    if kept is None:
+        return None
+    try:
+        return read_plan(folder / kept / PLAN_FILE)[0].find(None, None)[1].phase_for(None)
+    except Exception:  # there is none yet, or the start will say what is wrong with it
+        return None
 
 
 def key_sources_of(issuers: list[dict[str, Any]]) -> dict[str, str]:
