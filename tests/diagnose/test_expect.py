@@ -7,6 +7,7 @@ import doctest
 import pytest
 from broken_world import NOW, claims, engine, token
 
+from rapidjws.errors import ConfigurationError
 from rapidjws.testing import assert_rejected, expect
 
 
@@ -26,7 +27,7 @@ def test_wrong_code_fails() -> None:
         assert_rejected("too_old", engine(), token(payload=claims(exp=NOW - 900)), now=NOW)
     with pytest.raises(AssertionError, match="accepted"):
         assert_rejected("expired", engine(), token(), now=NOW)
-    with pytest.raises(KeyError):
+    with pytest.raises(ConfigurationError, match="no_such_code"):
         assert_rejected("no_such_code")
     with pytest.raises(ZeroDivisionError), assert_rejected("expired"):
         _ = 1 / 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from rapidjws._checks import checked, refused
-from rapidjws.errors import CODES, RapidJWSError
+from rapidjws._checks import checked
+from rapidjws.errors import CODES, RapidJWSError, error_for
 from rapidjws.jose.numeric_date import moment_ns
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def assert_rejected(
         ...     _ = verifier.verify("not a token")
     """
     if code not in CODES:
-        raise refused("code", "a key of rapidjws.CODES", code)
+        found = repr(code)[:100] if isinstance(code, str) else type(code).__name__
+        raise error_for("configuration_invalid", "code", expected="a key of rapidjws.CODES", actual=found)
     expectation = Rejection(code)
     if verifier is None:
         return expectation
