@@ -133,7 +133,8 @@ DAMAGED = frozenset(
     "signature_unexplained header_altered cut_off trailing_bits signature_length foreign_character"
     " wrong_parts json_broken header_not_json payload_not_json signature_missing empty_part kid_typo"
     " signature_cut_off json_serialization json_document encrypted_token signature_other_curve"
-    " malformed_header alg_missing signature_unpadded claim_misnamed payload_newline".split()
+    " malformed_header alg_missing signature_unpadded claim_misnamed payload_newline"
+    " member_misspelled".split()
 )
 
 
