@@ -40,7 +40,7 @@ class Starts:
                 fails = self._fails(number)
                 self.failed += fails
             if fails:
-                raise self._fault
+                raise type(self._fault)(*self._fault.args)  # a new one: a traceback keeps what it met alive
         start(thread)
 
 
