@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import smtplib
 import ssl
@@ -29,7 +30,13 @@ Outcome = Literal["sent", "refused", "failed", "uncertain", "known"]
 
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 LOG_MAX_BYTES: Final = 64 << 20
-"""Longest log that is read."""
+"""Most of a log that is read: its last lines."""
+
+LOG_COMPACT_BYTES: Final = 8 << 20
+"""Size from which on a log is rewritten with the last state of each notice alone."""
+
+LOG_KEPT_BYTES: Final = 32 << 20
+"""Size that a rewritten log has at most; beyond it the oldest notices are forgotten."""
 
 _MARK: Final = re.compile(r'"mark": ?"([^"\\]*)("?)')
 _HELD: Final = ("sent", "sending")
@@ -124,6 +131,16 @@ class Sending:
     at_s: int
 
 
+def _entry_in(line: str) -> tuple[str, str] | None:
+    """Return the mark and the state of the notice that a line tells of; None where it cannot be read."""
+    try:
+        entry = json.loads(line)
+        mark, state = entry["mark"], entry["state"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return (mark, state) if isinstance(mark, str) and isinstance(state, str) else None
+
+
 class SentStates:
     """The last state of each notice in a log.
 
@@ -139,13 +156,10 @@ class SentStates:
 
     def add(self, line: str) -> None:
         """Take one line."""
-        try:
-            entry = json.loads(line)
-            mark, state = entry["mark"], entry["state"]
-            if not isinstance(mark, str) or not isinstance(state, str):
-                raise TypeError(mark)
-            self._known[mark] = state
-        except (ValueError, KeyError, TypeError, RecursionError):
+        entry = _entry_in(line)
+        if entry is not None:
+            self._known[entry[0]] = entry[1]
+        else:
             for mark, end in _MARK.findall(line):
                 if end:
                     self._known[mark] = "sending"
@@ -161,7 +175,7 @@ class SentStates:
 
 
 class SentLog:
-    """Remember what was sent, in a file that only grows.
+    """Remember what was sent, in a file that grows by a line at a time, and is rewritten once it is long.
 
     Args:
         path: The file.
@@ -180,14 +194,45 @@ class SentLog:
         """
         found = SentStates()
         try:
-            octets = _files.read_trusted(self._path, LOG_MAX_BYTES)
-        except FileNotFoundError:
-            return found
+            for line in self._lines():
+                found.add(line)
         except OSError as fault:
             raise _no_log(fault) from None
-        for line in octets.decode("utf-8", "replace").splitlines():
-            found.add(line)
         return found
+
+    def _lines(self) -> list[str]:
+        """Return the lines, the oldest first; none where there is no log. Raises OSError."""
+        try:
+            octets = _files.read_end(self._path, LOG_MAX_BYTES)
+        except FileNotFoundError:
+            return []
+        return octets.decode("utf-8", "replace").splitlines()
+
+    def compact(self) -> None:
+        """Rewrite a long log, whole or not at all; only for who holds it ``alone``.
+
+        The last line of each notice stays, in its order among the others, and so does what cannot be read.
+
+        Raises:
+            OSError: It cannot be read or written; it is as it was.
+        """
+        try:
+            if os.stat(self._path).st_size < LOG_COMPACT_BYTES:
+                return
+        except FileNotFoundError:
+            return
+        kept: dict[tuple[str | None, str], bytes] = {}
+        for line in self._lines():
+            entry = _entry_in(line)
+            key: tuple[str | None, str] = (None, line) if entry is None else (entry[0], "")
+            kept.pop(key, None)
+            kept[key] = line.encode() + b"\n"
+        size = sum(map(len, kept.values()))
+        for key in list(kept):
+            if size <= LOG_KEPT_BYTES:
+                break
+            size -= len(kept.pop(key))
+        _files.replace(self._path, b"".join(kept.values()))
 
     def write(self, notice: Notice, state: str, at_s: int) -> None:
         """Write a state down, on the disk before it returns; raises OSError."""
@@ -245,6 +290,8 @@ def send(
         ConfigurationError: ``configuration_invalid``: another one sends now, or the log cannot be written.
     """
     with log.alone():
+        with contextlib.suppress(OSError):  # as it is it will do; what cannot be written is said below
+            log.compact()
         run = _Run(server, log, clock)
         try:
             states = SentStates() if again else log.states()
