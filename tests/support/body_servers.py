@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -177,27 +176,6 @@ def hypercorn(app: Any) -> Iterator[int]:
         listener.detach()  # hypercorn closed it
 
 
-@contextlib.contextmanager
-def uvicorn_h11(app: Any) -> Iterator[int]:
-    """Serve by uvicorn with the parser h11."""
-    import uvicorn as server
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = server.Config(app, log_level="critical", http="h11", timeout_graceful_shutdown=5)
-    running = server.Server(config)
-    thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
-    thread.start()
-    end_s = time.monotonic() + READY_S
-    while not running.started and time.monotonic() < end_s:
-        time.sleep(0.01)
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        running.should_exit = True
-        thread.join(READY_S)
-        listener.close()
-
-
 SERVERS: dict[str, tuple[tuple[str, ...], bool, Callable[[Any], Any]]] = {
     "wsgiref flask": (("flask",), False, lambda body: served.wsgi(WSGIMiddleware(flask(), body=body))),
     "wsgiref django": (
@@ -235,7 +213,9 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool, Callable[[Any], Any]]] = {
     "uvicorn django": (
         ("uvicorn", "django", "rest_framework"),
         True,
-        lambda body: uvicorn_h11(JWSMiddleware(django_asgi(), body=body)),
+        lambda body: served.uvicorn(
+            JWSMiddleware(django_asgi(), body=body), http="h11", log_level="critical"
+        ),
     ),
     "hypercorn django": (
         ("hypercorn", "django", "rest_framework"),

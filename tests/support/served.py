@@ -54,12 +54,12 @@ def ask(port: int, path: str, headers: Headers, body: Any = None, *, method: str
 
 
 @contextlib.contextmanager
-def uvicorn(app: Any) -> Iterator[int]:
-    """Serve an ASGI application."""
+def uvicorn(app: Any, **settings: Any) -> Iterator[int]:
+    """Serve an ASGI application; ``settings`` are uvicorn's own."""
     import uvicorn as server
 
     listener = socket.create_server(("127.0.0.1", 0))
-    config = server.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    config = server.Config(app, **{"log_level": "warning", "timeout_graceful_shutdown": 5, **settings})
     running = server.Server(config)
     thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
     thread.start()
