@@ -154,7 +154,9 @@ def phase_not_in_force(section: Mapping[str, Any], *, folder: Path) -> str | Non
     """
     kept, phase = section.get("state"), section.get("phase")
     found = _kept_phase(section, folder)
-    if phase is None or found is None or PHASES.index(checked_phase(phase)) <= PHASES.index(found):
+    if phase is None or found is None:
+        return None
+    if PHASES.index(checked_phase(phase)) <= PHASES.index(found):
         return None
     return (
         f"rollout.phase says {phase}, but only begins a rollout: {kept} holds {found} for everyone; "
