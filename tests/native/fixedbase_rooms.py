@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
-from native_rooms import DRIVERS, NATIVE, RUNNER, SANITIZERS, WARNINGS
+from native_rooms import DRIVERS, NATIVE, RUNNER, SANITIZERS, WARNINGS, compiled
 
 ROOMS = tuple(sorted(path.stem for path in [*NATIVE.glob("fixedbase*.c"), NATIVE / "field_inverse.c"]))
 BUILDS = {
@@ -21,25 +19,24 @@ BUILDS = {
 }
 
 
-@functools.cache
-def build_folder(build: str) -> Path:
-    """Make the folder of one build's objects and drivers."""
-    return Path(tempfile.mkdtemp(prefix=f"fixedbase-{build}-"))
+def compiler_call(build: str, includes: Path = NATIVE) -> list[str]:
+    """Return the compiler with the flags of a build; skip where no compiler is."""
+    if build == "sanitized" and RUNNER:
+        pytest.skip("drivers run under RAPIDJWS_RUNNER, where sanitizers do not")
+    compiler = os.environ.get("CC") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    return [compiler, *WARNINGS, "-fvisibility=hidden", *BUILDS[build], f"-I{includes}", f"-I{DRIVERS}"]
 
 
 def compile_object(
     source: Path, made: Path, build: str, *, includes: Path = NATIVE, warnings: bool = True
 ) -> bool:
     """Compile one C file with the flags of a build; say whether the compiler took it."""
-    if build == "sanitized" and RUNNER:
-        pytest.skip("drivers run under RAPIDJWS_RUNNER, where sanitizers do not")
-    compiler = os.environ.get("CC") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    flags = [*WARNINGS, "-fvisibility=hidden", *BUILDS[build], f"-I{includes}", f"-I{DRIVERS}"]
+    flags = compiler_call(build, includes)
     if not warnings:
         flags.append("-w")
-    command = [compiler, *flags, "-c", str(source), "-o", str(made)]
+    command = [*flags, "-c", str(source), "-o", str(made)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -51,18 +48,18 @@ def link(program: Path, objects: list[Path], build: str) -> Path:
     return program
 
 
-@functools.cache
+def made_object(source: Path, build: str) -> Path:
+    """Compile one C file with the flags of a build, once."""
+    return compiled(f"{source.stem}-{build}.o", [*compiler_call(build), "-c", str(source)])
+
+
 def room_object(room: str, build: str) -> Path:
     """Compile one room of this build, once."""
-    made = build_folder(build) / f"{room}.o"
-    assert compile_object(NATIVE / f"{room}.c", made, build), f"{room}.c does not compile"
-    return made
+    return made_object(NATIVE / f"{room}.c", build)
 
 
-@functools.cache
 def driver(name: str, build: str, included: str = "") -> Path:
     """Link tests/native/<name>.c with every room but the one that it includes whole."""
-    made = build_folder(build) / f"{name}.o"
-    assert compile_object(DRIVERS / f"{name}.c", made, build), f"{name}.c does not compile"
-    rooms = [room_object(room, build) for room in ROOMS if room != included]
-    return link(build_folder(build) / name, [made, *rooms], build)
+    objects = [room_object(room, build) for room in ROOMS if room != included]
+    parts = [str(part) for part in (made_object(DRIVERS / f"{name}.c", build), *objects)]
+    return compiled(f"{name}-{build}", [os.environ.get("CC") or "cc", *BUILDS[build], *parts, "-lcrypto"])

@@ -7,12 +7,12 @@ before the extension is built, and under any sanitizer.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,42 @@ RUNNER = os.environ.get("RAPIDJWS_RUNNER", "").split()
 SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
+MADE = REPOSITORY / "build" / "drivers"
+"""What was compiled, for every process and for the next run."""
+
+
 @functools.cache
-def _output_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="native-rooms-"))
+def _sources_digest(compiler: str) -> str:
+    """Return a digest of the compiler's version and of every C file that a driver can include."""
+    version = subprocess.run([*shlex.split(compiler), "--version"], capture_output=True, check=False).stdout
+    digest = hashlib.sha256(version)
+    for path in sorted(path for folder in (NATIVE, DRIVERS) for path in folder.glob("*.[ch]")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def compiled(name: str, command: list[str]) -> Path:
+    """Return the file that a compiler makes, compiled once for all processes while no source changes.
+
+    Args:
+        name: How the file's name begins.
+        command: The compiler's call, without ``-o``.
+    """
+    import fcntl  # drivers are compiled on Unix only
+
+    call = "\0".join(command).replace(str(REPOSITORY), "")
+    key = hashlib.sha256(f"{call}\0{_sources_digest(command[0])}".encode()).hexdigest()[:24]
+    made = MADE / f"{name}-{key}"
+    if made.exists():
+        return made
+    MADE.mkdir(parents=True, exist_ok=True)
+    with (MADE / f"{name}-{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            part = MADE / f"{name}-{key}.part"
+            subprocess.run([*shlex.split(command[0]), *command[1:], "-o", str(part)], check=True)
+            part.rename(made)
+    return made
 
 
 @functools.cache
@@ -46,23 +79,9 @@ def compile_driver(
     compiler = os.environ.get("CC") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
-    program = _output_folder() / (driver + "-sanitized" * sanitized + "-portable" * portable)
     sources = [DRIVERS / f"{driver}.c", *(NATIVE / f"{room}.c" for room in rooms)]
     flags = [*(SANITIZERS if sanitized else ["-O3"]), *(["-DRJ_PORTABLE_ONLY"] if portable else [])]
-    subprocess.run(
-        [
-            *shlex.split(compiler),
-            *WARNINGS,
-            *flags,
-            f"-I{NATIVE}",
-            *map(str, sources),
-            "-o",
-            str(program),
-            "-lcrypto",
-        ],
-        check=True,
-    )
-    return program
+    return compiled(driver, [compiler, *WARNINGS, *flags, f"-I{NATIVE}", *map(str, sources), "-lcrypto"])
 
 
 def run_driver(program: Path, *arguments: str, lines: list[str] | None = None) -> str:
