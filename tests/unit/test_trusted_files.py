@@ -49,7 +49,7 @@ def remote_has_keys(path: Path) -> bool:
 
 def kept_has_keys(path: Path) -> bool:
     """Return whether a cold start during an outage finds keys in the file."""
-    verifier = CachedJWKSVerifier(URL, kept=path, algorithms=["ES256"], fetch=no_fetch)
+    verifier = CachedJWKSVerifier(URL, cache_file=path, algorithms=["ES256"], fetch=no_fetch)
     try:
         verifier._current()
     except rapidjws.KeysUnavailable:

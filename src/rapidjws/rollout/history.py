@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HISTORY_PART_BYTES: Final = 4 << 20
-"""Size at which a history is put aside as ``history.jsonl.1`` and a new one begun."""
+"""Size at which a history is put aside as "history.jsonl.1" and a new one begun."""
 
 HISTORY_PARTS: Final = 16
 """How many of those are kept; of each, and of the present one, the last 64 MiB are read."""

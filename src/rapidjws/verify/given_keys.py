@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from rapidjws import _files
 from rapidjws._checks import octets_of
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
@@ -102,6 +101,8 @@ def _from_json(octets: bytes) -> JWKSet:
 def _from_file(name: os.PathLike[str], place: str) -> JWKSet:
     """Return the keys of a file, as it is now."""
     from pathlib import Path
+
+    from rapidjws import _files  # with what it needs, for those alone who name a file
 
     path = Path(name)
     try:
