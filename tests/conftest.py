@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import functools
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ VECTORS_ABSENT = "third-party vectors absent: make vectors, or name their folder
 LONGEST_NAME = 48
 SHARED_BY_FOLDER = {"gateways", "interop"}
 IN_ORDER = {"test_testing_benchmarks"}  # each goes on with what the one before left
-SHARED_BY_FILE = {"native", "integration", "typing"}
+SHARED_BY_FILE = {"integration", "typing"}
 
 settings.register_profile("bounded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bounded")
@@ -104,3 +106,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         reasons[VECTORS_ABSENT if VECTORS_ABSENT in reason else reason.removeprefix("Skipped: ")] += 1
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"left out: {count} x {reason}", yellow=True)
+
+
+def pytest_collection_finish() -> None:
+    """Have the command line's thirty commands built once: that takes longer than most of them run."""
+    runner = sys.modules.get("typer.testing")
+    if hasattr(runner, "_get_command"):
+        runner._get_command = functools.cache(runner._get_command)
