@@ -19,14 +19,28 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULE = "_rapidjws"
 PYTHON_FAULTS = (
     "decision_faults",
+    "interpreter_exit",
     "loops_and_stores",
     "partial_failure",
     "partial_failure_loop",
+    "process_limit",
     "replay_failovers",
     "replay_lifetimes",
     "revocation_faults",
+    "thread_starts",
+    "thread_starts_served",
 )
-PYTHON_PROCESSES = ("draining", "operator_lines", "ready_at_start", "sidecar_loop", "supervisor")
+PYTHON_PROCESSES = (
+    "admin_questions",
+    "draining",
+    "full_disk",
+    "operator_lines",
+    "random_kills",
+    "ready_at_start",
+    "sidecar_loop",
+    "start_refused",
+    "supervisor",
+)
 
 
 def marked(name: str) -> list[str]:
@@ -41,7 +55,6 @@ def marked(name: str) -> list[str]:
 # What each instrument runs, as far as it is there: all native and vector tests; threads; a small part.
 PARTS = {
     "sanitize": [
-        *("-n", "auto", "--dist", "loadgroup"),
         *("tests/native", "tests/integration", "tests/conformance", "tests/faults"),
         *("-k", "not table_swaps_while_two_threads"),  # measures memory, which ASan holds back
         # files, stores, loops and processes: Python alone, which the suite itself holds
