@@ -137,6 +137,7 @@ def test_a_wrong_argument_is_refused_by_name(one: Public, parameter: inspect.Par
         assert is_right, f"{name}={value!r} gave {result!r}"
 
 
+@pytest.mark.source_tree  # what docs and examples import is public too
 def test_every_public_callable_is_walked() -> None:
     """What is exported or documented has a recipe here, or is one that only this package makes."""
     names = {one.name for one in WALKED}
