@@ -176,7 +176,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "allow_listed_until": ["", "soon"],
     },
 }
-TABLES: Final = {**schema.SECTIONS, "issuers": schema.ISSUER, "partners": schema.PARTNER}
+TABLES: Final = schema.TABLES
 
 
 def changed(section: str, key: str, value: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _compare(file: Path, admin: str, token_file: Path | None) -> bool:
         running = ask(admin, "config", token_file)
         salt, tables = bytes.fromhex(running["salt"]), dict(running["tables"])
         mine = without_secrets(load_config(file).tables, salt)
-        defaults = {name: defaults_of(name) for name in (*schema.SECTIONS, "issuers", "partners")}
+        defaults = {name: defaults_of(name) for name in schema.TABLES}
         found = differences(*(settings_of(_addresses(one, file.parent), defaults) for one in (tables, mine)))
     except RapidJWSError as refused:
         complain("config", refused)
@@ -118,7 +118,7 @@ def _compare(file: Path, admin: str, token_file: Path | None) -> bool:
 def _addresses(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return tables whose Unix sockets have absolute paths, as the service has them from its command line."""
     server = dict(tables.get("server", {}))
-    for name in ("listen", "grpc_listen", "admin_listen"):
+    for name in schema.ADDRESSES:
         if name in server:
             server[name] = absolute_address(server[name], folder)
     return {**tables, "server": server}

@@ -63,8 +63,6 @@ _CHOSEN: Final[dict[str, dict[str, Any]]] = {
 }
 """Defaults that the reading of the file has, and no constructor."""
 
-_SETTINGS: Final = {**schema.SECTIONS, "issuers": schema.ISSUER, "partners": schema.PARTNER}
-
 
 def unit_of(name: str) -> str | None:
     """Return the unit of a setting, from the end of its name; None where it has none."""
@@ -79,7 +77,7 @@ def defaults_of(section: str) -> dict[str, Any]:
             value = list(one.default) if isinstance(one.default, tuple) else one.default
             if isinstance(value, (bool, int, float, str)) or (isinstance(value, list) and value):
                 found[_NAMED.get(section, {}).get(name, name)] = value
-    return {name: value for name, value in found.items() if name in _SETTINGS[section]}
+    return {name: value for name, value in found.items() if name in schema.TABLES[section]}
 
 
 def _table(section: str, fields: dict[str, str], required: tuple[str, ...] = ()) -> dict[str, Any]:

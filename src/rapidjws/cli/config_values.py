@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
 from rapidjws.config.load import checked_store_choices, rules_of
+from rapidjws.config.named_files import check_certificates
 from rapidjws.config.sections import partner_from, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
@@ -199,11 +199,7 @@ def _rules(table: dict[str, Any]) -> object:
 def _transport(table: dict[str, Any]) -> object:
     transport = Transport(**_picked(table, schema.TRANSPORT_FIELDS))
     if "-----BEGIN" in table.get("ca", ""):
-        try:
-            ssl.create_default_context(cadata=table["ca"])
-        except (OSError, ValueError):  # ssl.SSLError is an OSError
-            expected = "a PEM file of certificates, or PEM text"
-            raise error_for("configuration_invalid", "ca", expected, "no certificates") from None
+        check_certificates(table["ca"])
     return transport.check_url(table["jwks_url"]) if "jwks_url" in table else transport
 
 

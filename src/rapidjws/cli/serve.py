@@ -11,6 +11,7 @@ import typer
 from rapidjws import _files
 from rapidjws.cli.config_check import problems_in
 from rapidjws.cli.output import complain
+from rapidjws.config import schema
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.sidecar.event_lines import EventLines
@@ -62,7 +63,7 @@ def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
     for name, mine in _SECRETS.items():
         if name in settings:
             settings[mine] = _secret(folder / settings.pop(name), f"server.{name}")
-    for name in ("listen", "grpc_listen", "admin_listen"):
+    for name in schema.ADDRESSES:
         if name in settings:
             settings[name] = absolute_address(settings[name], folder)
     place = {mine: settings.pop(name) for name, mine in _PLACE.items() if name in settings}

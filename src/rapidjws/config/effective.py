@@ -99,12 +99,9 @@ def settings_of(tables: Mapping[str, Any], defaults: Mapping[str, Mapping[str, A
     return found
 
 
-_KINDS: Final = {**schema.SECTIONS, "issuers": schema.ISSUER, "partners": schema.PARTNER}
-
-
 def _plain(section: str, name: str, value: Any) -> Any:
     """Return a value in one form, however the file writes it."""
-    kind = _KINDS[section].get(name)
+    kind = schema.TABLES[section].get(name)
     if kind == schema.TEXTS and isinstance(value, str):
         return [value]
     return str(value) if kind == schema.DATE else value

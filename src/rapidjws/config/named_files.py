@@ -10,7 +10,8 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
-from rapidjws.errors import RapidJWSError
+from rapidjws.config import schema
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.rollout.state import PLAN_COPY, PLAN_FILE, UNREADABLE, read_plan
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from rapidjws.config.schema import Fault
 
 CA_MAX_BYTES: Final = 16 * 1024 * 1024
-ADDRESSES: Final = ("listen", "grpc_listen", "admin_listen")
+CERTIFICATES: Final = "a PEM file of certificates, or PEM text"
+NO_CERTIFICATES: Final = "no certificates"
 
 
 def named_file_faults(tables: dict[str, Any], folder: Path) -> Iterator[Fault]:
@@ -41,12 +43,24 @@ def named_file_faults(tables: dict[str, Any], folder: Path) -> Iterator[Fault]:
     for section, name, check in (
         ("revocations", "file", _revocation_fault),
         ("rollout", "state", _state_fault),
-        *(("server", name, _socket_fault) for name in ADDRESSES),
+        *(("server", name, _socket_fault) for name in schema.ADDRESSES),
     ):
         value = tables[section].get(name) if isinstance(tables.get(section), dict) else None
         fault = check(value, folder) if isinstance(value, str) else None
         if fault is not None:
             yield (section, name), *fault
+
+
+def check_certificates(pem: str) -> None:
+    """Refuse PEM text that holds no certificate to trust.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        raise error_for("configuration_invalid", "ca", CERTIFICATES, NO_CERTIFICATES) from None
 
 
 def reason_of(fault: BaseException) -> str:
@@ -72,11 +86,11 @@ def _issuer_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str, 
     if isinstance(trusted, str) and "-----BEGIN" not in trusted:
         try:
             octets = _files.read_trusted(folder / trusted, CA_MAX_BYTES)
-            ssl.create_default_context(cadata=octets.decode("ascii"))
-        except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
-            bad = isinstance(fault, (ssl.SSLError, ValueError))
-            found_there = "no certificates" if bad else reason_of(fault)
-            yield "ca", "a PEM file of certificates, or PEM text", found_there
+            check_certificates(octets.decode("ascii"))
+        except (RapidJWSError, ValueError):  # or no ASCII, or no name that a folder can hold
+            yield "ca", CERTIFICATES, NO_CERTIFICATES
+        except OSError as fault:
+            yield "ca", CERTIFICATES, reason_of(fault)
     if isinstance(kept, str):
         word = _folder_fault((folder / kept).parent)
         if word is not None:

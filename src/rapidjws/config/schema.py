@@ -157,6 +157,11 @@ ISSUER: Final = {
     **UNKNOWN_FIELDS,
     **REPLAY_FIELDS,
 }
+TABLES: Final = {**SECTIONS, "issuers": ISSUER, "partners": PARTNER}
+"""The settings of each table, those of issuers and partners among them."""
+
+ADDRESSES: Final = ("listen", "grpc_listen", "admin_listen")
+"""Settings of ``server`` that may name a Unix socket."""
 
 
 def _fits(value: object, kind: str) -> bool:
