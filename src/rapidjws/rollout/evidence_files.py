@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files, _locks
 from rapidjws.rollout.counters import ROWS_KEPT_S, Counts, counts_of
+from rapidjws.rollout.history import DAMAGED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ FILE_MAX_BYTES: Final = 256 << 20
 """Largest file that is read."""
 
 _LOCK: Final = "evidence.lock"
-_BROKEN: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+_BROKEN: Final = (OSError, *DAMAGED)
 """What reading a damaged file may raise."""
 
 

@@ -22,7 +22,7 @@ HISTORY_PARTS: Final = 16
 HISTORY_READ_BYTES: Final = 64 << 20
 
 _NAME: Final = "history.jsonl"
-_BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+DAMAGED: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 """What reading a damaged line may raise."""
 
 
@@ -91,7 +91,7 @@ class History:
             with contextlib.suppress(FileNotFoundError):
                 octets = _files.read_end(self._part(number), HISTORY_READ_BYTES)
                 for line in octets.decode("utf-8", "replace").splitlines():
-                    with contextlib.suppress(*_BROKEN):
+                    with contextlib.suppress(*DAMAGED):
                         entries.append(Change(**json.loads(line)))
             read.append(entries)
         return list(dict.fromkeys(entry for entries in reversed(read) for entry in entries))

@@ -21,7 +21,7 @@ from rapidjws import _files, _locks
 from rapidjws._checks import checked
 from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.rollout.history import HISTORY_PARTS, History
+from rapidjws.rollout.history import DAMAGED, HISTORY_PARTS, History
 from rapidjws.rollout.history import Change as Change
 from rapidjws.rollout.plan import Plan, Stage
 from rapidjws.rollout.revision import SharedCounter
@@ -40,7 +40,7 @@ LOOK_S: Final = 0.2
 
 PLAN_FILE: Final = "plan.json"
 PLAN_COPY: Final = "plan.copy.json"
-UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+UNREADABLE: Final = (OSError, *DAMAGED)
 """What reading a damaged file may raise, beside our own."""
 
 
