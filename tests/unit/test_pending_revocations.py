@@ -40,7 +40,7 @@ def test_what_finds_no_room_is_refused_whole() -> None:
     try:
         pending.add(OTHER)
         long = Revocation(jti="x" * 100)
-        for refused in (pending.check_room, pending.add):
+        for refused in (pending.check_fits, pending.add):
             with pytest.raises(ConfigurationError, match="no room"):
                 refused(long)
         assert (pending.listed(), pending.version) == ((OTHER,), 1)

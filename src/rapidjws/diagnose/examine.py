@@ -131,9 +131,9 @@ def _ranked(case: Case) -> tuple[Cause, ...]:
     """Return each cause once, the most probable first; always one where the engine refuses."""
     stage = case.stage
     if stage is None:
-        return tuple(item for room, item in case.notes.found if room == "body")
+        return tuple(item for part, item in case.notes.found if part == "body")
     if case.code in key.NO_KEYS_YET:
-        found = [item for room, item in case.notes.found if room == "key"]  # nothing else was judged
+        found = [item for part, item in case.notes.found if part == "key"]  # nothing else was judged
         if found:
             return tuple(sorted(found, key=lambda item: -item.weight))
     relevant = _RELEVANT.get(stage, (stage,))

@@ -201,7 +201,7 @@ class AdminActions:
 
     def _revoke(self, found: dict[str, Any]) -> dict[str, Any] | None:
         engine = self._revocations_kept()
-        self._shared.board.pending.check_room(Revocation(**found))
+        self._shared.board.pending.check_fits(Revocation(**found))
         try:
             engine.revoke(**found)
         except DependencyUnavailable as fault:

@@ -54,13 +54,13 @@ class PendingRevocations:
         """Add one.
 
         Raises:
-            ConfigurationError: ``configuration_invalid``: there is no room for more; nothing is added.
+            ConfigurationError: ``configuration_invalid``: no more can be held; nothing is added.
         """
         with self._exclusively():
             self._write((*(one for one in self._read() if one != revocation), revocation))
 
-    def check_room(self, revocation: Revocation) -> None:
-        """Raise ConfigurationError, ``configuration_invalid``, where one more would find no room."""
+    def check_fits(self, revocation: Revocation) -> None:
+        """Raise ConfigurationError, ``configuration_invalid``, where one more cannot be held."""
         with self._exclusively():
             self._octets((*self._read(), revocation))
 
@@ -80,13 +80,12 @@ class PendingRevocations:
         Args:
             keep: Keeps one; what it raises ends the hand-over.
         """
-        taken = 0
         with self._exclusively():
-            for revocation in self._read():
+            listed = self._read()
+            for taken, revocation in enumerate(listed, 1):
                 keep(revocation)
-                self._write(tuple(one for one in self._read() if one != revocation))
-                taken += 1
-        return taken
+                self._write(listed[taken:])
+        return len(listed)
 
     def close(self) -> None:
         """Let the memory go."""

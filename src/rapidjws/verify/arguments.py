@@ -79,7 +79,7 @@ def token_limit(
     """Return the largest token: as given, or the default for these algorithms and this header.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: not from 1 byte to 256 KiB, or no room for the header.
+        ConfigurationError: ``configuration_invalid``: not from 1 byte to 256 KiB, or too few for the header.
     """
     header_text = limits.encoded_bytes(max_header_bytes)
     is_raised = max_header_bytes > limits.HEADER_MAX_BYTES
