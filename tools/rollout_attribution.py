@@ -6,9 +6,10 @@ Run without arguments to write the page, with ``--check`` to fail where it is no
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 from typing import Any, Final
+
+from generated import write_or_check
 
 from rapidjws.errors import error_for
 from rapidjws.rollout import Partner, Stage
@@ -186,14 +187,5 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def main() -> int:
-    """Write or check the page."""
-    text = page()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.is_file() and PAGE.read_text("utf-8") == text else 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_or_check(PAGE, page()))
