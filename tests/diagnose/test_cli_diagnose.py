@@ -10,7 +10,7 @@ from broken_world import AUD, BANK, NOW, bank_keys, claims, dumps, key, token
 
 from rapidjws.jose.jwks import JWKSet
 
-pytest.importorskip("typer")
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
 from typer.testing import CliRunner, Result
 

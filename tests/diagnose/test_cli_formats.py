@@ -12,7 +12,7 @@ from broken_world import AUD, BANK, NOW, b64, bank_keys, claims, dumps, header, 
 
 from rapidjws.diagnose.causes import CAUSES
 
-pytest.importorskip("typer")
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
 from typer.testing import CliRunner
 

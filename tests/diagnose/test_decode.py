@@ -13,7 +13,7 @@ from broken_world import b64, claims, dumps, header, token
 
 from rapidjws.diagnose.decode import NOT_VERIFIED, decode, spelled
 
-pytest.importorskip("typer")
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
 from typer.testing import CliRunner
 

@@ -16,7 +16,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.middleware import answer_for, trusted_headers
 
-pytest.importorskip("typer")
+pytest.importorskip("typer", reason="the extra `cli` is not installed")
 
 from typer.testing import CliRunner
 
