@@ -134,15 +134,33 @@ def test_S24_a_worker_that_cannot_be_started(call: str, capfd: pytest.CaptureFix
     supervisor.heartbeats = mock.Mock()
     sockets: Any = SimpleNamespace(index=0)
     worker = WorkerProcess(sockets=sockets)
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    made: list[int] = []
+    still_open: list[int] = []
+
+    def pipe() -> tuple[int, int]:
+        ends = real_pipe()
+        made.extend(ends)
+        still_open.extend(ends)
+        return ends
+
+    def close(descriptor: int) -> None:
+        if descriptor in still_open:
+            still_open.remove(descriptor)
+        real_close(descriptor)
+
+    real_pipe, real_close = os.pipe, os.close
     for number in range(3):
-        with mock.patch.object(os, call, side_effect=OSError(11, "Resource temporarily unavailable")):
+        with (
+            mock.patch.object(os, "pipe", pipe),
+            mock.patch.object(os, "close", close),
+            mock.patch.object(os, call, side_effect=OSError(11, "Resource temporarily unavailable")),
+        ):
             supervisor._start(worker)
         assert (worker.pid, worker.failures) == (0, number + 1)
         assert worker.due_s > time.monotonic()
     assert capfd.readouterr().err.count("cannot be started") == 3
-    if before:
-        assert len(os.listdir("/proc/self/fd")) == before
+    assert len(made) == (6 if call == "fork" else 0)
+    assert still_open == []  # counting this process's descriptors would count those of other threads
     assert ListeningSockets
 
 
