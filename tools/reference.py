@@ -15,6 +15,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import typer
+from metrics_page import page as metrics_page
 
 import rapidjws
 
@@ -103,7 +104,7 @@ def index_page() -> str:
         text.append(f"| [`{name}`]({page_name(name)}) | {first_sentence(module)} | {names} |")
     text += [
         "",
-        "See also [Commands](cli.md) and [Error codes](../troubleshooting.md).",
+        "See also [Commands](cli.md), [Metrics](metrics.md) and [Error codes](../troubleshooting.md).",
     ]
     return "\n".join(text) + "\n"
 
@@ -182,7 +183,8 @@ def cli_page() -> str:
 def pages() -> dict[Path, str]:
     """Return what each page must hold."""
     found = {FOLDER / page_name(name): module_page(name) for name in modules()}
-    return {**found, FOLDER / "index.md": index_page(), FOLDER / "cli.md": cli_page()}
+    others = {"index.md": index_page(), "cli.md": cli_page(), "metrics.md": metrics_page()}
+    return {**found, **{FOLDER / name: text for name, text in others.items()}}
 
 
 def main(arguments: list[str]) -> int:
