@@ -46,8 +46,8 @@ def work(corpus: Path, shape: str, alg: str, rounds: int) -> None:
         tokens = [token[:-8] + b"AAAAAAAA" for token in tokens]
     keys = rapidjws.JWKSet.from_json((corpus / alg / "jwks.json").read_text())
     issuer = rapidjws.Issuer(about["issuer"], keys=keys, algorithms=[alg], audience=about["audience"])
-    engine = rapidjws.Engine(issuer, workers=1, hot_threshold=0)
-    engine.preload(hot=True)
+    engine = rapidjws.Engine(issuer, workers=1, precompute_threshold=0)
+    engine.precompute()
     engine.verify(good[0])  # its header is known from here on
     for _ in range(rounds):
         if shape == "batch":

@@ -27,7 +27,7 @@ def make_engine(alg: str, jwks: str | None = None, **options: Any) -> rapidjws.E
     issuer = rapidjws.Issuer(corpus.ISSUER, keys=keys, algorithms=[alg], audience=corpus.AUDIENCE)
     engine = rapidjws.Engine(issuer, **{"workers": 1, **options})
     if len(keys.keys) <= PRELOADED_KEYS:
-        engine.preload(hot=True)
+        engine.precompute()
     return engine
 
 
@@ -43,8 +43,8 @@ def let_keys_earn(engine: rapidjws.Engine, tokens: Sequence[bytes], patience_s: 
     while monotonic() < end and monotonic() - since_s < 1.0:
         accept_all(engine, tokens)
         sleep(0.05)  # the builder's thread
-        if len(engine.hot_kids) != seen:
-            seen, since_s = len(engine.hot_kids), monotonic()
+        if len(engine.precomputed_kids) != seen:
+            seen, since_s = len(engine.precomputed_kids), monotonic()
     return seen
 
 

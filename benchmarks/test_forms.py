@@ -46,7 +46,7 @@ def test_general_json_against_compact_tokens(alg: str, benchmark: Any) -> None:
     keys = [make_key(alg, kid=f"k{number}") for number in range(SIGNATURES)]
     signers = [LocalSigner(key) for key in keys]
     verifier = Verifier([key.public() for key in keys], algorithms=[alg])
-    verifier.preload()
+    verifier.precompute()
     general = json.dumps(sign_general(PAYLOAD, [Signature(signer=one) for one in signers])).encode()
     tokens = [sign_compact(PAYLOAD, one).encode() for one in signers]
     assert verifier.verify(general).payload == PAYLOAD

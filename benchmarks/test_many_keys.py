@@ -121,7 +121,7 @@ def test_many_keys_in_turn_keep_the_tables_that_fit(count: int, benchmark: Any) 
     build_share = (after.build_cpu_s - before.build_cpu_s) / spent_s
     best, plain_ns = best_a_key(samples), sum(best_a_key(plain_samples).values()) / count
     ours_ns = sum(best.values()) / count
-    hot = set(engine.hot_kids)
+    hot = set(engine.precomputed_kids)
     classes = {
         name: [took for kid, took in samples if (kid in hot) is has_table]
         for name, has_table in (("with tables", True), ("without", False))

@@ -35,7 +35,7 @@ def make_engine(corpus: Corpus) -> rapidjws.Engine:
         engine = rapidjws.Engine(issuer, **options)
     except TypeError as reason:
         raise Unsupported(f"this build has no such option: {reason}") from None
-    engine.preload(hot=True)
+    engine.precompute()
     return engine
 
 

@@ -34,7 +34,7 @@ def verdict(keys: Any, token: Any, acceleration: str) -> str:
     if not isinstance(token, str):
         token = json.dumps(token)
     verifier = ExaminedVerifier(jwks, algorithms=rapidjws.ALGORITHMS, acceleration=acceleration)
-    verifier.preload(hot=True)
+    verifier.precompute()
     singles, batch = [], verifier.verify_many([token] * 3)
     for _ in range(2):  # the second time the header is known
         try:
@@ -122,7 +122,7 @@ def test_rfc7515_appendix(case_id: str, vectors: Path) -> None:
         verifier = ExaminedVerifier(
             rapidjws.JWK.from_json(case["key"]), algorithms=[case["alg"]], acceleration=acceleration
         )
-        verifier.preload()
+        verifier.precompute()
         verified = verifier.verify(case["jws"])
         assert verified.alg == case["alg"]
         if case_id == "A.4":

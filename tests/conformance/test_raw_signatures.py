@@ -37,12 +37,12 @@ def by_primitive(key: PreparedKey, case: Case) -> str:
 
 def by_hot_table(portable: bool) -> Verify:
     """Ask the key's precomputed table; what it leaves open libcrypto answers, as in life."""
-    last: list[tuple[PreparedKey, _native.NativeHot]] = []
+    last: list[tuple[PreparedKey, _native.NativePrecomputed]] = []
 
     def verify(key: PreparedKey, case: Case) -> str:
         assert key.native is not None
         if not last or last[0][0] is not key:
-            table = _native.build_hot(key.number, key.jwk.material[0], portable=portable)
+            table = _native.build_precomputed(key.number, key.jwk.material[0], portable=portable)
             if table is None:
                 pytest.skip(f"no tables for {key.alg} here")
             last[:] = [(key, table)]

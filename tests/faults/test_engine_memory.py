@@ -25,7 +25,7 @@ keys = [public(alg) for alg in ALGS]
 good = [token(alg).encode() for alg in ALGS]
 forged = [text[:-8] + b"AAAAAAAA" for text in good]
 wanted = ["ok"] * len(ALGS) + ["signature_invalid"] * len(ALGS)
-fresh = dict(hot_threshold=0, workers=1)
+fresh = dict(precompute_threshold=0, workers=1)
 
 def codes(results):
     return ["ok" if isinstance(one, rapidjws.VerifiedJWS) else one.code for one in results]
@@ -59,7 +59,7 @@ def on_fresh_runtime(preloaded):
     def task():
         made = rapidjws.Engine(issuer(*ALGS), **fresh)
         if preloaded:
-            made.preload()
+            made.precompute()
         made._snapshot.handle.runtime = core._new_runtime()
         return lambda: codes(made.verify_many([*good, *forged], NOW_S))
     return task
@@ -75,7 +75,7 @@ def loading():
 def preloading():
     made = rapidjws.Engine(issuer(*ALGS), **fresh)
     def check():
-        made.preload()
+        made.precompute()
         return codes(made.verify_many([*good, *forged], NOW_S))
     return check
 

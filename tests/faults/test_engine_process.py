@@ -24,9 +24,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_P1_fork_after_load() -> None:
     """A forked child verifies with the keys, threads and tables of the parent, and can change them."""
     run_python("""
-        engine = rapidjws.Engine(issuer("ES256", "RS256", "EdDSA"), workers=2, hot_threshold=4)
+        engine = rapidjws.Engine(issuer("ES256", "RS256", "EdDSA"), workers=2, precompute_threshold=4)
         texts = [token(alg) for alg in ("ES256", "RS256", "EdDSA")]
-        engine.preload()
+        engine.precompute()
         assert len(engine.verify_many(texts * 100, NOW_S)) == 300
         for _ in range(3):
             child = os.fork()
@@ -36,7 +36,7 @@ def test_P1_fork_after_load() -> None:
                     good = engine.verify_many(texts * 100, NOW_S)
                     assert all(isinstance(one, rapidjws.VerifiedJWS) for one in good)
                     engine.replace_keys(ISS, public("ES256", "k2"))
-                    assert engine.preload() == 1
+                    assert engine.precompute() == 1
                     assert code_of(engine, token("ES256", "k2")) == "ok"
                     assert code_of(engine, texts[0]) == "unknown_kid"
                     code = 0
@@ -54,7 +54,7 @@ def test_P2_fork_while_others_verify() -> None:
     run_python(
         """
         made = rapidjws.Engine(issuer("HS256"), workers=3)
-        other = rapidjws.Engine(issuer("ES256"), workers=2, hot_threshold=4)
+        other = rapidjws.Engine(issuer("ES256"), workers=2, precompute_threshold=4)
         text, es = token("HS256"), token("ES256")
         stop = threading.Event()
         def busy():
@@ -63,7 +63,7 @@ def test_P2_fork_while_others_verify() -> None:
         def swapping():
             while not stop.is_set():
                 other.replace_keys(ISS, [public("ES256"), public("ES256", "k2")])
-                other.preload()
+                other.precompute()
                 other.replace_keys(ISS, public("ES256"))
         threads = [threading.Thread(target=busy) for _ in range(2)] + [threading.Thread(target=swapping)]
         for thread in threads: thread.start()
@@ -76,7 +76,7 @@ def test_P2_fork_while_others_verify() -> None:
                     assert code_of(made, text) == "ok"
                     assert len(made.verify_many([text] * 300, NOW_S)) == 300
                     other.replace_keys(ISS, public("ES256", "k2"))
-                    other.preload()
+                    other.precompute()
                     assert code_of(other, token("ES256", "k2")) == "ok"
                     code = 0
                 finally:
@@ -133,7 +133,7 @@ def test_P6_exit_with_busy_threads() -> None:
     """The interpreter ends quietly while threads verify, singly and in batches, with tables on the way."""
     for _ in range(4):
         run_python("""
-            made = rapidjws.Engine(issuer("ES256", "RS256"), workers=3, hot_threshold=4)
+            made = rapidjws.Engine(issuer("ES256", "RS256"), workers=3, precompute_threshold=4)
             texts = [token("ES256"), token("RS256")] * 200
             def work():
                 while True:
@@ -253,7 +253,7 @@ def test_P5_memory_is_flat_over_swaps() -> None:
         name = names[number % 3]
         made.replace_keys(tokens.ISS, rapidjws.JWK.from_json(members[name]))
         if number % 40 == 0:
-            made.preload()
+            made.precompute()
         made.verify(texts[name], NOW_S)
 
     for number in range(400):

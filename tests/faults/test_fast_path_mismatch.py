@@ -20,14 +20,15 @@ verifier.verify(good)
 
 # A table of another key stands for arithmetic gone wrong: what it accepts, libcrypto does not.
 _native.set_sampling(1)
-verifier._hot.tables = {slot: _native.build_hot(slot.number, wrong.material[0], portable=False)}
-verifier.publish_hot()
+table = _native.build_precomputed(slot.number, wrong.material[0], portable=False)
+verifier._precomputed.tables = {slot: table}
+verifier._publish_tables()
 for attempt in range(3):
     try:
         verifier.verify(forged)
     except rapidjws.SignatureInvalid:
         print("refused")
-report = _native.hot_report()
+report = _native.acceleration_report()
 print(report.mismatches, report.off)
 print(verifier.verify(good).payload == b"payload")
 print([type(one).__name__ for one in verifier.verify_many([good, forged, good])])

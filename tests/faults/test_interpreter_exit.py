@@ -13,7 +13,7 @@ BEGIN = """
     faulthandler.dump_traceback_later(90, exit=True)
     now_s = int(time.time())
     es = [token("ES256", jti=str(at), iat=now_s, exp=now_s + 900) for at in range(40)]
-    engine = rapidjws.Engine(issuer("ES256"), workers=3, hot_threshold=1)
+    engine = rapidjws.Engine(issuer("ES256"), workers=3, precompute_threshold=1)
     forged = es[0][:-8] + "AAAAAAAA"
     running = []
 
@@ -61,7 +61,7 @@ GATHERS = """
 """
 TABLES = """
     def tables():
-        made = rapidjws.Engine(issuer("ES256", "ES384"), hot_threshold=1)
+        made = rapidjws.Engine(issuer("ES256", "ES384"), precompute_threshold=1)
         made.verify(es[0])
     start(tables)
 """

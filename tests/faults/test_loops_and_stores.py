@@ -128,7 +128,7 @@ def loops_alive(engine: rapidjws.Engine, run: Callable[[asyncio.AbstractEventLoo
 @pytest.mark.parametrize("pending", [False, True])
 def test_S23_a_loop_is_let_go(window_us: int, pending: bool) -> None:
     """No event loop lives as long as an engine that it used, also where it is closed within a batch."""
-    engine = rapidjws.Engine(tokens.issuer("HS256"), gather_us=window_us)
+    engine = rapidjws.Engine(tokens.issuer("HS256"), micro_batch_us=window_us)
     text = mixed(1)[0]
 
     def use(loop: asyncio.AbstractEventLoop) -> None:
@@ -142,7 +142,7 @@ def test_S23_a_loop_is_let_go(window_us: int, pending: bool) -> None:
             loop.run_until_complete(task)
 
     assert loops_alive(engine, use, 20) == 0
-    assert not engine._gatherers
+    assert not engine._batchers
 
 
 @pytest.mark.usefixtures("threads_only")

@@ -309,8 +309,8 @@ def test_S24_no_table_thread_no_fault(
     """Where the thread that builds tables cannot start, verdicts stay right; the next one builds all."""
     builder = table_builder.TableBuilder()
     monkeypatch.setattr(table_builder, "builder", builder)
-    engine = rapidjws.Engine(tokens.issuer("ES256"), workers=2, hot_threshold=2)
-    other = rapidjws.Engine(tokens.issuer("ES256"), workers=2, hot_threshold=2)
+    engine = rapidjws.Engine(tokens.issuer("ES256"), workers=2, precompute_threshold=2)
+    other = rapidjws.Engine(tokens.issuer("ES256"), workers=2, precompute_threshold=2)
     text = tokens.token("ES256")
     refuse = True
     with failing_starts(lambda _: refuse, only="rapidjws-tables") as starts:
@@ -318,46 +318,49 @@ def test_S24_no_table_thread_no_fault(
             assert engine.verify(text, NOW_S).claims["sub"] == "user-1"
         assert all(isinstance(one, rapidjws.VerifiedJWS) for one in other.verify_many([text] * 80, NOW_S))
         assert starts.failed == builder.failures >= 2
-        assert not engine.hot_kids
+        assert not engine.precomputed_kids
         assert "can't start new thread" in caplog.text
         refuse = False
         built = threading.Event()
         monkeypatch.setattr(
             rapidjws.Engine,
-            "publish_hot",
-            lambda self, real=rapidjws.Engine.publish_hot: (real(self), other.hot_kids and built.set()),
+            "_publish_tables",
+            lambda self, real=rapidjws.Engine._publish_tables: (
+                real(self),
+                other.precomputed_kids and built.set(),
+            ),
         )
-        third = rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1)
+        third = rapidjws.Engine(tokens.issuer("ES256"), precompute_threshold=1)
         third.verify(text, NOW_S)
         assert built.wait(60)
-    assert engine.hot_kids == other.hot_kids == ("k1-es256",)
+    assert engine.precomputed_kids == other.precomputed_kids == ("k1-es256",)
 
 
 def test_S24_a_builder_survives_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that cannot be built for want of memory takes neither the thread nor other tables with it."""
     builder = table_builder.TableBuilder()
     monkeypatch.setattr(table_builder, "builder", builder)
-    engines = [rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1) for _ in range(3)]
+    engines = [rapidjws.Engine(tokens.issuer("ES256"), precompute_threshold=1) for _ in range(3)]
     text = tokens.token("ES256")
-    built: queue.SimpleQueue[hot.HotKeys] = queue.SimpleQueue()
-    real = hot.HotKeys.take_turn
+    built: queue.SimpleQueue[hot.PrecomputedKeys] = queue.SimpleQueue()
+    real = hot.PrecomputedKeys.take_turn
 
-    def take_turn(self: hot.HotKeys, owner: Any) -> bool:
-        if self is engines[0]._hot:
+    def take_turn(self: hot.PrecomputedKeys, owner: Any) -> bool:
+        if self is engines[0]._precomputed:
             raise MemoryError
         left = real(self, owner)
         built.put(self)
         return left
 
-    monkeypatch.setattr(hot.HotKeys, "take_turn", take_turn)
+    monkeypatch.setattr(hot.PrecomputedKeys, "take_turn", take_turn)
     with failing_starts(
         lambda number: number == 0, only="rapidjws-tables"
     ):  # the first two orders come together
         assert engines[0].verify(text, NOW_S)
         assert engines[1].verify(text, NOW_S)
-        assert built.get(timeout=60) is engines[1]._hot
+        assert built.get(timeout=60) is engines[1]._precomputed
         assert engines[2].verify(text, NOW_S)
-        assert built.get(timeout=60) is engines[2]._hot
+        assert built.get(timeout=60) is engines[2]._precomputed
     assert builder.failures == 2  # the start, and the table of the first
 
 
@@ -365,7 +368,7 @@ def test_S24_waiting_orders_keep_no_engine(monkeypatch: pytest.MonkeyPatch) -> N
     """An engine whose table was ordered and never built is let go like any other."""
     monkeypatch.setattr(table_builder, "builder", table_builder.TableBuilder())
     with failing_starts(lambda _: True, only="rapidjws-tables") as starts:
-        engine = rapidjws.Engine(tokens.issuer("ES256"), hot_threshold=1)
+        engine = rapidjws.Engine(tokens.issuer("ES256"), precompute_threshold=1)
         engine.verify(tokens.token("ES256"), NOW_S)
         assert starts.failed
         gone = weakref.ref(engine)

@@ -28,7 +28,7 @@ VERIFYING = """
     faulthandler.dump_traceback_later(100, exit=True)
     spare = int(os.environ["SPARE"])
     engine = rapidjws.Engine(issuer("HS256"), workers=4)
-    signing = rapidjws.Engine(issuer("ES256"), workers=4, hot_threshold=2)
+    signing = rapidjws.Engine(issuer("ES256"), workers=4, precompute_threshold=2)
     texts, es = mixed(900), mixed(60, "ES256")
     signed = sign(key("ES256"), {"alg": "ES256", "kid": key("ES256").kid}, b"x" * 300_000)
     head, _, tail = signed.split(".")

@@ -63,7 +63,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "test_S14_no_start_of_a_thread_moves_a_result",
     ),
     "SnapshotOwner.aprecompute call_on_thread": (HERE, "test_S15_aprecompute_without_threads"),
-    "SnapshotOwner._earned submit": (
+    "SnapshotOwner._table_due submit": (
         "faults/test_partial_failure.py",
         "test_S24_no_table_thread_no_fault",
     ),

@@ -44,7 +44,7 @@ def verdicts():
         forged = front + "." + tokens.b64url(bytes(octets))
         for acceleration in ("auto", "openssl"):
             made = rapidjws.Verifier(tokens.public(alg), algorithms=[alg], acceleration=acceleration)
-            made.preload()
+            made.precompute()
             found += [[alg, acceleration, tokens.code_of(made, good), tokens.code_of(made, forged)]]
     return found
 def outcome():

@@ -66,7 +66,7 @@ def bad_tokens(token: str) -> list[str]:
 def test_walk(acceleration: str, algorithms: tuple[str, ...]) -> None:
     """Every algorithm accepts its token and refuses broken ones, singly and in a batch; tables are freed."""
     issuer = issuer_of(algorithms)
-    engine = engine_of(issuer, acceleration=acceleration, workers=2, hot_threshold=2)
+    engine = engine_of(issuer, acceleration=acceleration, workers=2, precompute_threshold=2)
     for alg in algorithms:
         good = issuer.token(issuer.claims(NOW_S), alg=alg)
         late = issuer.token(issuer.claims(NOW_S - 86_400), alg=alg)
@@ -86,7 +86,7 @@ def test_swaps_under_load() -> None:
     """While keys are swapped, each token is verified against one whole set of keys: the old or the new."""
     issuers = [FakeIssuer(ISSUER, "ES256", "ES384", "Ed25519") for _ in range(2)]
     sets = [issuer.jwks for issuer in issuers]
-    engine = engine_of(issuers[0], workers=2, hot_threshold=4)
+    engine = engine_of(issuers[0], workers=2, precompute_threshold=4)
     tokens = [
         issuer.token(issuer.claims(NOW_S), alg=alg)
         for _ in range(BATCH // 6)

@@ -70,7 +70,7 @@ def test_random_kids_move_nothing(tokens: int) -> None:
         at.ready()
         claims = {**at.issuer.claims(now_s()), "exp": now_s() + 80_000}
         good, junk = at.issuer.token(claims), junk_maker(at)
-        at.engine.preload()
+        at.engine.precompute()
         started, quiet, loud = time.monotonic(), Times(), Times()
         block, at_number, base = 1000, 0, 0
         while at_number < tokens:

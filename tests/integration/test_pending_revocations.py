@@ -66,7 +66,7 @@ def test_a_revocation_with_its_store_down_holds_in_every_worker(tmp_path: Path) 
 
 def test_N5_tables_are_measured(tmp_path: Path) -> None:
     """/metrics has the precomputed tables of each worker: how many, memory used, allowed and wanted."""
-    with serving(tmp_path, {"engine": {"hot_budget_bytes": 8 << 20}}) as sidecar:
+    with serving(tmp_path, {"engine": {"precompute_budget_bytes": 8 << 20}}) as sidecar:
         names = (
             "tables",
             "tables_used_bytes",

@@ -47,7 +47,7 @@ def test_no_changed_token_is_accepted(alg: str) -> None:
     others = [] if alg.startswith("HS") else [tokens.public("ES384", "k3"), tokens.public("EdDSA", "k3")]
     keys = [tokens.public(alg), tokens.public(alg, "k2"), *others]
     verifier = rapidjws.Verifier(keys, algorithms=list(SHARES))
-    verifier.preload(hot=True)
+    verifier.precompute()
     assert all(isinstance(one, rapidjws.VerifiedJWS) for one in verifier.verify_many(pool))
     tried = refused = 0
     changed = list(mutations.mutate(seed, pool, SHARES[alg]))
@@ -66,7 +66,7 @@ def test_engine_and_oracle_agree_on_changed_tokens(alg: str) -> None:
     keys = [tokens.public(alg), tokens.public(alg, "k2")]
     members = [key.as_dict(private=key.is_symmetric) for key in keys]
     hot, cold = (rapidjws.Verifier(keys, algorithms=[alg], acceleration=how) for how in ("auto", "openssl"))
-    hot.preload(hot=True)
+    hot.precompute()
     for token in [*pool, *mutations.mutate(seed, pool, 300)]:
         try:
             due: bytes | None = oracle.verify(token, members, {alg})
@@ -128,5 +128,5 @@ def test_the_other_ecdsa_signature_is_another_token(alg: str) -> None:
     twin = f"{front}.{tokens.b64url(octets[:half] + other.to_bytes(half, 'big'))}"
     for acceleration in ("auto", "openssl"):
         verifier = rapidjws.Verifier(tokens.public(alg), algorithms=[alg], acceleration=acceleration)
-        verifier.preload(hot=True)
+        verifier.precompute()
         assert tokens.code_of(verifier, twin) == "ok"

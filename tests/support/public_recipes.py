@@ -233,10 +233,9 @@ def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     for name in ("await_ready", "wait_ready"):
         yield f"Engine.{name}", lambda: {"timeout_s": 0.1}
     for owner in ("Engine", "Verifier"):
-        for name in ("aprecompute", "precompute", "preload"):
+        for name in ("aprecompute", "precompute"):
             yield f"{owner}.{name}", dict
         yield f"{owner}.precompute_in_background", lambda: {"most": 1}
-        yield f"{owner}.use_counts", lambda: {"keys": []}
     yield "Issuer", lambda: {"iss": ISS, "keys": public("ES256"), "algorithms": ALGS}
     yield "Replay", lambda: {"store": P["MemoryReplayStore"]()}
     yield "Revocation", lambda: {"kid": "k"}

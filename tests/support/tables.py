@@ -11,7 +11,7 @@ import tokens
 
 from rapidjws import Engine, _native
 
-NEED_BYTES = _native.hot_bytes(_native.ALG_NUMBERS["ES256"])
+NEED_BYTES = _native.precomputed_bytes(_native.ALG_NUMBERS["ES256"])
 NAMES = tuple(f"n{number}" for number in range(6))
 
 
@@ -28,8 +28,8 @@ def engine_of(names: Iterable[str] = NAMES, *, tables: int = 3, threshold: int =
     keys = [tokens.public("ES256", name) for name in names]
     return Engine(
         tokens.issuer("ES256", keys=keys),
-        hot_budget_bytes=tables * NEED_BYTES,
-        hot_threshold=threshold,
+        precompute_budget_bytes=tables * NEED_BYTES,
+        precompute_threshold=threshold,
         workers=1,
     )
 

@@ -48,8 +48,8 @@ def test_one_turn_is_one_batch(batches: list[int]) -> None:
 
 
 def test_a_window_gathers_over_turns(batches: list[int]) -> None:
-    """With gather_us a batch waits for later turns, too."""
-    engine = rapidjws.Engine(tokens.issuer("HS256"), gather_us=50_000)
+    """With micro_batch_us a batch waits for later turns, too."""
+    engine = rapidjws.Engine(tokens.issuer("HS256"), micro_batch_us=50_000)
     texts = good("HS256", 4)
 
     async def main() -> None:
@@ -135,4 +135,4 @@ def test_a_given_time_is_heeded() -> None:
 def test_gather_us_out_of_range(value: float) -> None:
     """A window is a whole number of microseconds up to a tenth of a second."""
     with pytest.raises(rapidjws.ConfigurationError):
-        rapidjws.Engine(tokens.issuer("HS256"), gather_us=value)
+        rapidjws.Engine(tokens.issuer("HS256"), micro_batch_us=value)

@@ -92,7 +92,7 @@ def test_N10_an_unknown_neighbour_is_named(section: str, key: str, tmp_path: Pat
 def test_N10_all_errors_at_once(tmp_path: Path) -> None:
     """One wrong value in each section, and two in one: each has its line."""
     tables: dict[str, Any] = {**GOOD, "server": {"listen": "nowhere", "workers": 0, "drain_s": 0}}
-    tables["engine"] = {"gather_us": -1, "skew_every": -1}
+    tables["engine"] = {"micro_batch_us": -1, "skew_every": -1}
     tables["notices"] = {**GOOD["notices"], "port": 0, "security": "ssl"}
     tables["shadow"] = {"incumbent": "x", "sample": 2}
     tables["partners"] = [{"name": "a b", "leeway_s": -1}]
@@ -101,7 +101,7 @@ def test_N10_all_errors_at_once(tmp_path: Path) -> None:
     assert status == 1
     found = set(re.findall(r"c\.toml:\d+: ([\w.\[\]]+): ", text))
     assert found == {
-        "server.listen", "server.workers", "server.drain_s", "engine.gather_us", "engine.skew_every",
+        "server.listen", "server.workers", "server.drain_s", "engine.micro_batch_us", "engine.skew_every",
         "notices.port", "notices.security", "shadow.incumbent", "shadow.sample", "partners[0].name",
         "partners[0].leeway_s", "issuers[0].algorithms", "issuers[0].replay",
     }, text  # fmt: skip

@@ -81,7 +81,7 @@ def test_known_headers_do_not_outlive_their_generation() -> None:
     engine = tokens.engine()
     good = tokens.token()
     assert code_of(engine, good) == "ok"
-    engine.publish_hot()
+    engine._publish_tables()
     assert core_status(engine, good) == _native.OK
     engine.replace_keys(ISS, [tokens.public("ES256"), tokens.public("ES256", "k2")])
     assert core_status(engine, good) == UNKNOWN
@@ -101,13 +101,13 @@ def test_a_batch_finishes_on_the_keys_it_began_with() -> None:
 def test_unchanged_keys_are_kept() -> None:
     """A change of one key builds that key alone: the others keep what was prepared for them."""
     engine = tokens.engine()
-    engine.preload()
+    engine.precompute()
     (before,) = engine._snapshot.table.slots
     engine.replace_keys(ISS, [tokens.public("ES256"), tokens.public("ES256", "k2")])
     assert engine._snapshot.table.slots[0] is before
-    assert engine.hot_kids == ("k1-es256",)
+    assert engine.precomputed_kids == ("k1-es256",)
     engine.replace_keys(ISS, tokens.public("ES256", "k2"))
-    assert engine.hot_kids == ()
+    assert engine.precomputed_kids == ()
 
 
 def wait_for(condition: Any) -> None:
@@ -125,52 +125,52 @@ def test_a_key_earns_its_table() -> None:
         lambda engine: [engine.verify(tokens.token(), NOW_S) for _ in range(12)],
         lambda engine: engine.verify_many([tokens.token()] * 12, NOW_S),
     ):
-        engine = Engine(tokens.issuer(), hot_threshold=8)
-        assert engine.hot_kids == ()
+        engine = Engine(tokens.issuer(), precompute_threshold=8)
+        assert engine.precomputed_kids == ()
         ask(engine)
-        wait_for(lambda engine=engine: engine.hot_kids == ("k1-es256",))
+        wait_for(lambda engine=engine: engine.precomputed_kids == ("k1-es256",))
         assert code_of(engine, tokens.token()) == "ok"
         assert code_of(engine, forged(tokens.token())) == "signature_invalid"
 
 
 def test_refusals_earn_nothing() -> None:
     """Tokens with bad signatures never earn a key its table."""
-    engine = Engine(tokens.issuer(), hot_threshold=2)
+    engine = Engine(tokens.issuer(), precompute_threshold=2)
     engine.verify_many([forged(tokens.token())] * 50, NOW_S)
     time.sleep(0.1)
-    assert engine.hot_kids == ()
+    assert engine.precomputed_kids == ()
 
 
 @pytest.mark.parametrize(
-    "options", [{"hot_threshold": 0}, {"acceleration": "openssl"}, {"hot_budget_bytes": 0}]
+    "options", [{"precompute_threshold": 0}, {"acceleration": "openssl"}, {"precompute_budget_bytes": 0}]
 )
 def test_no_tables_where_none_are_wanted(options: dict[str, Any]) -> None:
     """Without threshold, budget or acceleration no key gets a table on its own."""
     engine = Engine(tokens.issuer(), **options)
     engine.verify_many([tokens.token()] * 200, NOW_S)
     time.sleep(0.1)
-    assert engine.hot_kids == ()
+    assert engine.precomputed_kids == ()
     assert code_of(engine, tokens.token()) == "ok"
 
 
 def test_tables_stay_within_their_budget() -> None:
     """With room for two tables, preloading builds two, and a third key displaces the coldest."""
     names = ("k1", "k2", "k3")
-    need = _native.hot_bytes(_native.ALG_NUMBERS["ES256"])
+    need = _native.precomputed_bytes(_native.ALG_NUMBERS["ES256"])
     if not need:
         pytest.skip("no tables on this platform")
     engine = Engine(
         tokens.issuer("ES256", keys=[tokens.public("ES256", name) for name in names]),
-        hot_budget_bytes=2 * need,
-        hot_threshold=4,
+        precompute_budget_bytes=2 * need,
+        precompute_threshold=4,
     )
-    assert engine.preload() == 2
-    assert set(engine.hot_kids) == {"k1-es256", "k2-es256"}
+    assert engine.precompute() == 2
+    assert set(engine.precomputed_kids) == {"k1-es256", "k2-es256"}
     for _ in range(20):
         engine.verify(tokens.token("ES256", "k2"), NOW_S)
     engine.verify_many([tokens.token("ES256", "k3")] * 10, NOW_S)
-    wait_for(lambda: "k3-es256" in engine.hot_kids)
-    assert set(engine.hot_kids) == {"k2-es256", "k3-es256"}
+    wait_for(lambda: "k3-es256" in engine.precomputed_kids)
+    assert set(engine.precomputed_kids) == {"k2-es256", "k3-es256"}
     for name in names:
         assert code_of(engine, tokens.token("ES256", name)) == "ok"
 
@@ -178,15 +178,15 @@ def test_tables_stay_within_their_budget() -> None:
 def test_samples_go_to_libcrypto_as_well() -> None:
     """Of the acceptances of a fast path a share is verified again, and they agree."""
     engine = Engine(tokens.issuer("ES256"))
-    engine.preload()
-    before = _native.hot_report()
+    engine.precompute()
+    before = _native.acceleration_report()
     _native.set_sampling(1)
     try:
         engine.verify_many([tokens.token()] * 100, NOW_S)
         engine.verify(tokens.token(), NOW_S)
     finally:
         _native.set_sampling(_native.SAMPLE_INTERVAL)
-    after = _native.hot_report()
+    after = _native.acceleration_report()
     assert after.sampled - before.sampled >= 100
     assert (after.mismatches, after.off) == (0, False)
 
@@ -223,7 +223,7 @@ def test_keys_change_under_load() -> None:
 @pytest.mark.tsan
 def test_hot_tables_are_published_under_load() -> None:
     """Threads that verify while tables are built, published and dropped accept every good token."""
-    engine = Engine(tokens.issuer("ES256", "EdDSA"), hot_threshold=8, workers=2)
+    engine = Engine(tokens.issuer("ES256", "EdDSA"), precompute_threshold=8, workers=2)
     texts = [tokens.token("ES256"), tokens.token("EdDSA")]
     stop = threading.Event()
     refused: list[Any] = []
@@ -241,7 +241,7 @@ def test_hot_tables_are_published_under_load() -> None:
     both = [tokens.public("ES256"), tokens.public("EdDSA")]
     for _ in range(15):
         engine.replace_keys(ISS, [*both, tokens.public("ES256", "k2")])
-        engine.preload()
+        engine.precompute()
         engine.replace_keys(ISS, both)
     stop.set()
     for thread in threads:
@@ -252,14 +252,14 @@ def test_hot_tables_are_published_under_load() -> None:
 def test_preheating_builds_missing_tables_beside_the_traffic() -> None:
     """Keys get their tables without a token, as far as there is room; nothing is missing afterwards."""
     engine = tokens.engine()
-    assert engine.hot_kids == ()
+    assert engine.precomputed_kids == ()
     assert engine.precompute_in_background(1)
     end_s = time.monotonic() + 60
     while engine.precompute_in_background(1):
         assert time.monotonic() < end_s
         time.sleep(0.01)
-    assert set(engine.hot_kids) == {key.jwk.kid for key in engine._snapshot.table.slots}
+    assert set(engine.precomputed_kids) == {key.jwk.kid for key in engine._snapshot.table.slots}
     assert code_of(engine, tokens.token()) == "ok"
-    assert not Engine(tokens.issuer(), hot_threshold=0).precompute_in_background(1)
-    assert not Engine(tokens.issuer(), hot_budget_bytes=0).precompute_in_background(1)
+    assert not Engine(tokens.issuer(), precompute_threshold=0).precompute_in_background(1)
+    assert not Engine(tokens.issuer(), precompute_budget_bytes=0).precompute_in_background(1)
     assert not Engine(tokens.issuer(), acceleration="openssl").precompute_in_background(1)

@@ -14,7 +14,7 @@ from rapidjws.verify import parallel
 from rapidjws.verify.snapshot import Snapshot
 
 pytestmark = pytest.mark.skipif(
-    not _native.hot_bytes(_native.ALG_NUMBERS["ES256"]), reason="no tables on this platform"
+    not _native.precomputed_bytes(_native.ALG_NUMBERS["ES256"]), reason="no tables on this platform"
 )
 
 
@@ -51,7 +51,7 @@ def test_N3_tables_in_use_are_not_put_to_use_again() -> None:
     engine = Engine(tokens.issuer())
     assert engine.precompute() == 1
     now = engine._snapshot
-    engine.publish_hot()
+    engine._publish_tables()
     assert engine._snapshot is now
     assert len(now.tables) == 1
 
@@ -99,7 +99,7 @@ def test_N3_a_key_that_a_batch_makes_due_gets_its_table_within_it() -> None:
     before = engine._snapshot
     results = engine.verify_many([token] * 2000, NOW_S)
     assert all(isinstance(one, rapidjws.VerifiedJWS) for one in results)
-    assert engine.hot_kids == ("k1-es384",)
+    assert engine.precomputed_kids == ("k1-es384",)
     assert before.latest() is engine._snapshot
 
 

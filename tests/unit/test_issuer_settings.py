@@ -104,8 +104,8 @@ def test_B5_claim_values_are_said_not_to_be_compared() -> None:
         ("max_header_bytes", None),
         ("workers", "2"),
         ("acceleration", None),
-        ("hot_threshold", -1),
-        ("hot_budget_bytes", 1.5),
+        ("precompute_threshold", -1),
+        ("precompute_budget_bytes", 1.5),
     ],
 )
 def test_B5_every_setting_of_a_verifier_is_checked(name: str, value: Any) -> None:
@@ -116,7 +116,7 @@ def test_B5_every_setting_of_a_verifier_is_checked(name: str, value: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["cache", "gather_us", "revocations", "skew_every", "events", "workers", "max_header_bytes"]
+    "name", ["cache", "micro_batch_us", "revocations", "skew_every", "events", "workers", "max_header_bytes"]
 )
 def test_B5_every_setting_of_an_engine_is_checked(name: str) -> None:
     """An object of no use is refused, whatever the setting."""

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platfo
 
 def due_at(threshold: int, uses: int) -> list[int]:
     """Return at which acceptances the core says that a key is due for a table."""
-    engine = Engine(tokens.issuer("ES256"), hot_threshold=threshold, hot_budget_bytes=0)
+    engine = Engine(tokens.issuer("ES256"), precompute_threshold=threshold, precompute_budget_bytes=0)
     token = tokens.token("ES256").encode()
     engine.verify(token, tokens.NOW_S)  # its header is known from here on
     due = []
@@ -43,7 +43,7 @@ def test_T10_used_bytes_after_a_rotation() -> None:
     assert engine.table_status().used_bytes == 2 * NEED_BYTES
     engine.replace_keys(tokens.ISS, [tokens.public("ES256", name) for name in ("n1", "n2")])
     assert engine.table_status().used_bytes == NEED_BYTES
-    assert engine.hot_kids == ("n1-es256",)
+    assert engine.precomputed_kids == ("n1-es256",)
     engine.precompute()
     assert engine.table_status().used_bytes == 2 * NEED_BYTES
 

@@ -14,7 +14,7 @@ import tokens
 from rapidjws import _native
 from rapidjws._native import ffi, lib
 from rapidjws._native.core import runtime
-from rapidjws._native.keys import NativeHot, NativeKey, build_hot, build_key
+from rapidjws._native.keys import NativeKey, NativePrecomputed, build_key, build_precomputed
 from rapidjws._native.snapshots import SLOT_FORMAT, NativeHeaders, NativeSnapshot
 
 ALG = _native.ALG_NUMBERS
@@ -32,14 +32,14 @@ def native(alg: str) -> NativeKey:
     return found
 
 
-def table(alg: str) -> NativeHot:
+def table(alg: str) -> NativePrecomputed:
     """Return the precomputed table of a test key."""
-    found = build_hot(ALG[alg], tokens.public(alg).material[0], portable=True)
+    found = build_precomputed(ALG[alg], tokens.public(alg).material[0], portable=True)
     assert found is not None
     return found
 
 
-def slot(alg: int, key: NativeKey | None = None, hot: NativeHot | None = None) -> bytes:
+def slot(alg: int, key: NativeKey | None = None, hot: NativePrecomputed | None = None) -> bytes:
     """Return a slot as the core reads it."""
     return struct.pack(SLOT_FORMAT, key.address if key else 0, hot.address if hot else 0, alg, 0)
 
@@ -50,7 +50,7 @@ def snapshot_of(*slots: bytes, owners: object = None, **options: Any) -> NativeS
         "max_token_bytes": 16384,
         "max_json_depth": 32,
         "max_json_members": 64,
-        "hot_threshold": 4,
+        "precompute_threshold": 4,
         "accelerated": True,
     }
     return NativeSnapshot(b"".join(slots), owners, NativeHeaders(16), None, **{**limits, **options})
@@ -116,7 +116,7 @@ def test_T15_a_table_is_built_upon_a_generator(alg: str, short: int) -> None:
     """No generator, or a key's table in its place, is refused, and so is a key of another length."""
     number = ALG["ED25519" if alg == "EdDSA" else alg]
     public = tokens.public(alg).material[0]
-    key_table = build_hot(number, public, portable=True)
+    key_table = build_precomputed(number, public, portable=True)
     assert key_table is not None
     for generator in (ffi.NULL, key_table.handle):
         refused(lambda cell, of=generator: lib.rj_hot_build(cell, of, public, len(public), 0), "rj_hot", BAD)

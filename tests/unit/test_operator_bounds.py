@@ -28,7 +28,7 @@ SECRET = "s" * 32
 
 
 @pytest.mark.parametrize(
-    ("name", "least", "most"), [("gather_us", 0, 100_000), ("workers", 1, 256), ("skew_every", 0, None)]
+    ("name", "least", "most"), [("micro_batch_us", 0, 100_000), ("workers", 1, 256), ("skew_every", 0, None)]
 )
 def test_settings_of_an_engine(name: str, least: int, most: int | None) -> None:
     """Each number of an engine at both of its ends."""

@@ -146,7 +146,7 @@ def test_every_public_callable_is_walked() -> None:
     assert {*MADE_HERE, *CALLED_HERE} - {one.name for one in ALL} == set()
     owners = {one.name.rpartition(".")[0] for one in WALKED if one.owner is not None}
     assert owners - OWNERS.keys() == set()
-    assert len(WALKED) >= 135
+    assert len(WALKED) >= 130
     assert len(CASES) >= 480
 
 

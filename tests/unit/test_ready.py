@@ -148,7 +148,7 @@ def test_N4_a_bound_is_checked(timeout_s: Any) -> None:
 
 
 needs_tables = pytest.mark.skipif(
-    not _native.hot_bytes(_native.ALG_NUMBERS["ES256"]), reason="no tables on this platform"
+    not _native.precomputed_bytes(_native.ALG_NUMBERS["ES256"]), reason="no tables on this platform"
 )
 
 
@@ -162,7 +162,7 @@ def test_N4_precompute_returns_when_the_tables_are_in_use(how: str) -> None:
         return engine.precompute() if how == "precompute" else asyncio.run(engine.aprecompute())
 
     assert build() == 2
-    assert set(engine.hot_kids) == {"k1-es256", "k1-eddsa"}
+    assert set(engine.precomputed_kids) == {"k1-es256", "k1-eddsa"}
     assert {key.jwk.kid for key in engine._snapshot.tables} == {"k1-es256", "k1-eddsa"}
     assert build() == 0
 
@@ -173,7 +173,7 @@ def test_N4_precompute_can_go_on_beside_the_traffic() -> None:
     engine = tokens.engine("ES256", "EdDSA")
     assert engine.precompute(wait=False) == 2
     end_s = monotonic() + 30
-    while len(engine.hot_kids) < 2:
+    while len(engine.precomputed_kids) < 2:
         assert monotonic() < end_s
         engine.verify(tokens.token(), tokens.NOW_S)
 
@@ -183,5 +183,5 @@ def test_N4_precompute_stops_at_its_bound() -> None:
     """Where its time is over no further table is begun."""
     engine = tokens.engine("ES256")
     assert engine.precompute(timeout_s=0) == 0
-    assert engine.hot_kids == ()
+    assert engine.precomputed_kids == ()
     assert engine.precompute(timeout_s=60) == 1

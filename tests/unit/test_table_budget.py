@@ -17,15 +17,15 @@ import rapidjws
 from rapidjws import Engine, _native
 from rapidjws.verify import precomputed as hot_module
 from rapidjws.verify.key_table import IssuerKeys, PreparedKey
-from rapidjws.verify.precomputed import HotKeys
+from rapidjws.verify.precomputed import PrecomputedKeys
 
 pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
 
 
 def settle(engine: Engine) -> None:
     """Wait until the background thread has nothing to do for this engine."""
-    engine._hot.next_turn_s = 0.0  # pace is held by tests of its own
-    wait_until(lambda: not engine._hot.is_queued)
+    engine._precomputed.next_turn_s = 0.0  # pace is held by tests of its own
+    wait_until(lambda: not engine._precomputed.is_queued)
 
 
 class Counted:
@@ -36,20 +36,20 @@ class Counted:
         self.published = 0
         self.aged = 0
 
-    def slot_numbers(self) -> dict[PreparedKey, int]:
+    def _slot_numbers(self) -> dict[PreparedKey, int]:
         """Number the keys."""
         return {key: number for number, key in enumerate(self.counts)}
 
-    def use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
+    def _use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
         """Return the counts."""
         return {key: self.counts[key] for key in keys if key in self.counts}
 
-    def age_use(self) -> None:
+    def _halve_use_counts(self) -> None:
         """Halve them."""
         self.aged += 1
         self.counts = {key: count - count // 2 for key, count in self.counts.items()}
 
-    def publish_hot(self) -> None:
+    def _publish_tables(self) -> None:
         """Count."""
         self.published += 1
 
@@ -59,12 +59,12 @@ def prepared(*names: str) -> list[PreparedKey]:
     return list(IssuerKeys([tokens.public("ES256", name) for name in names], ["ES256"]).prepared)
 
 
-def hot_of(tables: int, keys: Iterable[PreparedKey] = (), threshold: int = 4) -> HotKeys:
+def tables_of(tables: int, keys: Iterable[PreparedKey] = (), threshold: int = 4) -> PrecomputedKeys:
     """Return tables with a budget for so many, built for these keys."""
-    hot = HotKeys("auto", tables * NEED_BYTES, threshold)
+    precomputed = PrecomputedKeys("auto", tables * NEED_BYTES, threshold)
     for key in keys:
-        assert hot.build(key)
-    return hot
+        assert precomputed.build(key)
+    return precomputed
 
 
 def test_N5_keys_used_alike_never_take_each_others_tables() -> None:
@@ -97,13 +97,13 @@ def test_N5_a_key_used_much_more_displaces_the_least_used() -> None:
     for name, times in (("n0", 40), ("n1", 6), ("n2", 40)):
         use(engine, name, times)
     settle(engine)
-    assert set(engine.hot_kids) == {"n0-es256", "n1-es256", "n2-es256"}
+    assert set(engine.precomputed_kids) == {"n0-es256", "n1-es256", "n2-es256"}
     use(engine, "n3", 15)
     settle(engine)
-    assert "n3-es256" not in engine.hot_kids  # below twice the uses of n1 and the threshold
+    assert "n3-es256" not in engine.precomputed_kids  # below twice the uses of n1 and the threshold
     use(engine, "n3", 1)
     settle(engine)
-    assert set(engine.hot_kids) == {"n0-es256", "n3-es256", "n2-es256"}
+    assert set(engine.precomputed_kids) == {"n0-es256", "n3-es256", "n2-es256"}
 
 
 def test_N5_recent_use_counts() -> None:
@@ -114,7 +114,7 @@ def test_N5_recent_use_counts() -> None:
     settle(engine)
     assert engine.table_status().tables == 3
     used = 0
-    while "n5-es256" not in engine.hot_kids:
+    while "n5-es256" not in engine.precomputed_kids:
         use(engine, "n5")
         settle(engine)
         used += 1
@@ -125,76 +125,76 @@ def test_N5_use_counts_go_on_when_tables_are_published() -> None:
     """A swap of tables loses no count; a change of keys begins to count anew."""
     engine = engine_of(threshold=1000)
     use(engine, "n0", 7)
-    counts = [engine.use_counts(engine._snapshot.table.slots)[key] for key in engine._snapshot.table.slots]
+    counts = [engine._use_counts(engine._snapshot.table.slots)[key] for key in engine._snapshot.table.slots]
     assert counts == [7, 0, 0, 0, 0, 0]
-    engine.publish_hot()
-    assert list(engine.use_counts(engine._snapshot.table.slots).values()) == counts
-    engine.age_use()
-    engine.publish_hot()
-    assert list(engine.use_counts(engine._snapshot.table.slots).values()) == [3, 0, 0, 0, 0, 0]
+    engine._publish_tables()
+    assert list(engine._use_counts(engine._snapshot.table.slots).values()) == counts
+    engine._halve_use_counts()
+    engine._publish_tables()
+    assert list(engine._use_counts(engine._snapshot.table.slots).values()) == [3, 0, 0, 0, 0, 0]
     engine.replace_keys(tokens.ISS, [tokens.public("ES256", name) for name in NAMES[:2]])
-    assert list(engine.use_counts(engine._snapshot.table.slots).values()) == [0, 0]
+    assert list(engine._use_counts(engine._snapshot.table.slots).values()) == [0, 0]
 
 
 def test_N5_the_pace_is_bounded_once_the_budget_was_filled() -> None:
     """One displaced table a turn, and the next turn only when 20 times its CPU time has passed."""
     keys = prepared(*NAMES)
-    hot = hot_of(2, keys[:2])
+    precomputed = tables_of(2, keys[:2])
     owner = Counted({key: 10 * number for number, key in enumerate(keys)})
-    hot.due = dict.fromkeys(keys[3:])
-    assert hot.take_turn(owner)
-    assert (hot.built, owner.published, len(hot.due)) == (3, 1, 2)
-    assert hot.next_turn_s - monotonic() > 10 * hot.build_cpu_s > 0
-    assert hot.take_turn(owner)
-    assert hot.built == 3
-    hot.next_turn_s = 0.0
-    hot.take_turn(owner)
-    assert hot.built == 4
-    assert keys[5] in hot.tables
+    precomputed.due = dict.fromkeys(keys[3:])
+    assert precomputed.take_turn(owner)
+    assert (precomputed.built, owner.published, len(precomputed.due)) == (3, 1, 2)
+    assert precomputed.next_turn_s - monotonic() > 10 * precomputed.build_cpu_s > 0
+    assert precomputed.take_turn(owner)
+    assert precomputed.built == 3
+    precomputed.next_turn_s = 0.0
+    precomputed.take_turn(owner)
+    assert precomputed.built == 4
+    assert keys[5] in precomputed.tables
 
 
 def test_N5_rotated_keys_are_paced_too() -> None:
     """What was built once over the whole budget is paced even where tables fell away."""
     keys = prepared(*NAMES)
-    hot = hot_of(2, keys[:2])
-    hot.keep_only(keys[2:])
-    assert hot.used_bytes == 0
-    hot.due = dict.fromkeys(keys[2:4])
-    assert hot.take_turn(Counted(dict.fromkeys(keys[2:], 1)))
-    assert (hot.built, hot.used_bytes) == (3, NEED_BYTES)
-    assert hot.next_turn_s > monotonic()
+    precomputed = tables_of(2, keys[:2])
+    precomputed.keep_only(keys[2:])
+    assert precomputed.used_bytes == 0
+    precomputed.due = dict.fromkeys(keys[2:4])
+    assert precomputed.take_turn(Counted(dict.fromkeys(keys[2:], 1)))
+    assert (precomputed.built, precomputed.used_bytes) == (3, NEED_BYTES)
+    assert precomputed.next_turn_s > monotonic()
 
 
 def test_N5_turning_keys_away_is_paced() -> None:
     """Looking at keys that get no table has the same share of the CPU as building."""
     keys = prepared(*NAMES)
-    hot = hot_of(2, keys[:2])
+    precomputed = tables_of(2, keys[:2])
     owner = Counted(dict.fromkeys(keys, 4))
-    hot.due = dict.fromkeys(keys[2:])
-    assert not hot.take_turn(owner)
-    assert (hot.built, owner.published, owner.aged) == (2, 0, 0)
-    assert hot.next_turn_s > monotonic()
+    precomputed.due = dict.fromkeys(keys[2:])
+    assert not precomputed.take_turn(owner)
+    assert (precomputed.built, owner.published, owner.aged) == (2, 0, 0)
+    assert precomputed.next_turn_s > monotonic()
 
 
 def test_N5_a_fresh_budget_is_filled_without_delay() -> None:
     """Until the budget was filled once, tables are built one after the other."""
     keys = prepared(*NAMES)
-    hot = hot_of(6)
-    hot.due = dict.fromkeys(keys)
+    precomputed = tables_of(6)
+    precomputed.due = dict.fromkeys(keys)
     owner = Counted(dict.fromkeys(keys, 4))
-    while hot.take_turn(owner):
-        assert hot.next_turn_s == 0.0
-    assert hot.built == 6
+    while precomputed.take_turn(owner):
+        assert precomputed.next_turn_s == 0.0
+    assert precomputed.built == 6
 
 
 @pytest.mark.parametrize(("highest", "aged"), [(31, 0), (32, 1)])
 def test_N5_use_is_halved_at_eight_thresholds(highest: int, aged: int) -> None:
     """A key that is turned away at eight times the threshold makes all counts half as much."""
     keys = prepared("n0", "n1")
-    hot = hot_of(1, keys[:1])
+    precomputed = tables_of(1, keys[:1])
     owner = Counted({keys[0]: 100, keys[1]: highest})
-    hot.due = {keys[1]: None}
-    hot.take_turn(owner)
+    precomputed.due = {keys[1]: None}
+    precomputed.take_turn(owner)
     assert owner.aged == aged
 
 
@@ -202,63 +202,63 @@ def test_N5_use_is_halved_at_eight_thresholds(highest: int, aged: int) -> None:
 def test_N5_twice_the_use_and_the_threshold_displace(uses: int, displaced: bool) -> None:
     """A key needs twice the use of those whose tables go, and a threshold beyond."""
     keys = prepared("n0", "n1", "n2")
-    hot = hot_of(2, keys[:2])
-    hot.due = {keys[2]: None}
-    hot.take_turn(Counted({keys[0]: 10, keys[1]: 50, keys[2]: uses}))
-    assert (keys[2] in hot.tables, keys[0] in hot.tables) == (displaced, not displaced)
-    assert keys[1] in hot.tables
+    precomputed = tables_of(2, keys[:2])
+    precomputed.due = {keys[2]: None}
+    precomputed.take_turn(Counted({keys[0]: 10, keys[1]: 50, keys[2]: uses}))
+    assert (keys[2] in precomputed.tables, keys[0] in precomputed.tables) == (displaced, not displaced)
+    assert keys[1] in precomputed.tables
 
 
 def test_N5_a_large_table_has_to_be_worth_all_that_it_displaces() -> None:
     """Where several tables go for one, their uses count together."""
     big = IssuerKeys([tokens.public("ES512")], ["ES512"]).prepared[0]
-    count = -(-_native.hot_bytes(big.number) // NEED_BYTES)
+    count = -(-_native.precomputed_bytes(big.number) // NEED_BYTES)
     keys = prepared(*(f"m{number}" for number in range(count)))
     for uses, displaced in ((2 * 10 * count + 3, False), (2 * 10 * count + 4, True)):
-        hot = hot_of(count, keys)
-        hot.due = {big: None}
-        hot.take_turn(Counted({**dict.fromkeys(keys, 10), big: uses}))
-        assert (big in hot.tables) == displaced
-        assert len(hot.tables) == (1 if displaced else count)
-        assert hot.used_bytes <= hot.budget_bytes
+        precomputed = tables_of(count, keys)
+        precomputed.due = {big: None}
+        precomputed.take_turn(Counted({**dict.fromkeys(keys, 10), big: uses}))
+        assert (big in precomputed.tables) == displaced
+        assert len(precomputed.tables) == (1 if displaced else count)
+        assert precomputed.used_bytes <= precomputed.budget_bytes
 
 
 def test_N5_the_budget_that_would_do_is_named(caplog: pytest.LogCaptureFixture) -> None:
     """The status and one log line say what budget all keys in use need; keys out of use are forgotten."""
     keys = prepared(*NAMES)
-    hot = hot_of(2, keys[:2])
+    precomputed = tables_of(2, keys[:2])
     owner = Counted(dict.fromkeys(keys, 1000))
     with caplog.at_level(logging.WARNING, logger="rapidjws.tables"):
         for _ in range(3):
-            hot.due = dict.fromkeys(keys[2:5])
-            hot.next_turn_s = 0.0
+            precomputed.due = dict.fromkeys(keys[2:5])
+            precomputed.next_turn_s = 0.0
             owner.counts = dict.fromkeys(keys, 1000)
-            hot.take_turn(owner)
-    assert hot.status().wanted_bytes == 5 * NEED_BYTES
+            precomputed.take_turn(owner)
+    assert precomputed.status().wanted_bytes == 5 * NEED_BYTES
     assert [record.getMessage() for record in caplog.records] == [
-        f"precomputed tables: 2 of 5 keys in use have one; hot_budget_bytes={2 * NEED_BYTES},"
+        f"precomputed tables: 2 of 5 keys in use have one; precompute_budget_bytes={2 * NEED_BYTES},"
         f" {5 * NEED_BYTES} would do for all"
     ]
     for _ in range(hot_module.REMEMBERED_AGES + 1):
-        hot.due = {keys[2]: None}
-        hot.next_turn_s = 0.0
+        precomputed.due = {keys[2]: None}
+        precomputed.next_turn_s = 0.0
         owner.counts = dict.fromkeys(keys, 1000)
-        hot.take_turn(owner)
-    assert hot.status().wanted_bytes == 3 * NEED_BYTES
-    hot.keep_only(keys[:1])
-    assert hot.status().wanted_bytes == hot.used_bytes == NEED_BYTES
+        precomputed.take_turn(owner)
+    assert precomputed.status().wanted_bytes == 3 * NEED_BYTES
+    precomputed.keep_only(keys[:1])
+    assert precomputed.status().wanted_bytes == precomputed.used_bytes == NEED_BYTES
 
 
 def test_N5_a_key_whose_table_cannot_be_built_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """After three attempts a key is not tried again, and not missing either; its tokens still verify."""
     engine = engine_of(("n0",))
     tries: list[int] = []
-    monkeypatch.setattr(_native, "build_hot", lambda number, public, portable: tries.append(number))
+    monkeypatch.setattr(_native, "build_precomputed", lambda number, public, portable: tries.append(number))
     for _ in range(9):
         use(engine, "n0", 4)
         settle(engine)
-        engine._hot.due = {engine._snapshot.table.slots[0]: None}
-        engine.build_due_tables()
+        engine._precomputed.due = {engine._snapshot.table.slots[0]: None}
+        engine._build_due_tables()
     assert len(tries) == hot_module.BUILD_TRIES
     assert not engine.precompute_in_background(4)
     assert engine.precompute() == 0
@@ -274,21 +274,21 @@ def test_N5_a_fault_while_building_ends_nothing_else(monkeypatch: pytest.MonkeyP
         raise MemoryError
 
     monkeypatch.setattr(
-        type(broken._hot),
+        type(broken._precomputed),
         "_build_next",
         lambda self, owner: fail() if owner is broken else build(self, owner),
     )
     use(broken, "n0", 5)
     assert failing.wait(30)
-    wait_until(lambda: not broken._hot.is_queued)
+    wait_until(lambda: not broken._precomputed.is_queued)
     use(sound, "n1", 5)
-    wait_until(lambda: sound.hot_kids == ("n1-es256",))
+    wait_until(lambda: sound.precomputed_kids == ("n1-es256",))
     monkeypatch.undo()
     use(broken, "n0", 4)
-    wait_until(lambda: broken.hot_kids == ("n0-es256",))
+    wait_until(lambda: broken.precomputed_kids == ("n0-es256",))
 
 
-build = HotKeys._build_next
+build = PrecomputedKeys._build_next
 
 
 def test_N5_an_idle_builder_keeps_no_engine_alive() -> None:
@@ -296,10 +296,10 @@ def test_N5_an_idle_builder_keeps_no_engine_alive() -> None:
     engine = engine_of(("n0", "n1"), tables=1)
     use(engine, "n0", 5)
     settle(engine)
-    engine._hot.next_turn_s = monotonic() + 3600
+    engine._precomputed.next_turn_s = monotonic() + 3600
     use(engine, "n1", 50)
-    hot = engine._hot
-    wait_until(lambda: hot.due)
+    precomputed = engine._precomputed
+    wait_until(lambda: precomputed.due)
     gone = weakref.ref(engine)
     del engine
     wait_until(lambda: gc.collect() >= 0 and gone() is None)
@@ -310,19 +310,19 @@ def test_N5_a_key_that_goes_while_its_table_is_built_leaves_nothing() -> None:
     engine = engine_of(("n0", "n1"))
     gone = engine._snapshot.table.slots[0]
     engine.replace_keys(tokens.ISS, [tokens.public("ES256", "n1")])
-    assert engine._hot.build(gone)
-    engine.publish_hot()
+    assert engine._precomputed.build(gone)
+    engine._publish_tables()
     assert engine.table_status().used_bytes == 0
-    assert engine.hot_kids == ()
-    engine._hot.due = {gone: None}
-    assert engine.build_due_tables() is None
+    assert engine.precomputed_kids == ()
+    engine._precomputed.due = {gone: None}
+    assert engine._build_due_tables() is None
     assert engine.table_status().built == 1
 
 
 def test_N5_a_forked_child_begins_with_nothing_due() -> None:
     """What was due when a process forked is due again in the child when its key is used on."""
-    hot = hot_of(1)
-    hot.due = dict.fromkeys(prepared("n0"))
-    hot.is_queued = True
-    hot.after_fork()
-    assert (hot.due, hot.is_queued) == ({}, False)
+    precomputed = tables_of(1)
+    precomputed.due = dict.fromkeys(prepared("n0"))
+    precomputed.is_queued = True
+    precomputed.after_fork()
+    assert (precomputed.due, precomputed.is_queued) == ({}, False)

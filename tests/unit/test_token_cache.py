@@ -95,7 +95,7 @@ def test_an_entry_outlives_hot_tables() -> None:
     text = tokens.token("ES256")
     engine.verify(text, NOW_S)
     generation = engine._snapshot.generation
-    assert engine.preload() == 1
+    assert engine.precompute() == 1
     assert engine._snapshot.generation is generation
     assert cache.slot(text.encode(), generation) is not None
 

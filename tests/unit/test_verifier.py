@@ -228,10 +228,10 @@ def test_a_limit_out_of_range(value: Any) -> None:
         ("workers", True),
         ("workers", "2"),
         ("acceleration", "fast"),
-        ("hot_budget_bytes", -1),
-        ("hot_budget_bytes", True),
-        ("hot_threshold", -1),
-        ("hot_threshold", 1.5),
+        ("precompute_budget_bytes", -1),
+        ("precompute_budget_bytes", True),
+        ("precompute_threshold", -1),
+        ("precompute_threshold", 1.5),
     ],
 )
 def test_settings_out_of_range(name: str, value: Any) -> None:
@@ -269,7 +269,7 @@ def test_the_error_queue_is_left_empty(verifier: Verifier) -> None:
             algorithms=["ES256", "RS256"],
             acceleration=acceleration,
         )
-        asked.preload()
+        asked.precompute()
         for text in texts:
             code_of(asked, text)
             assert _native.error_queue_len() == 0

@@ -92,7 +92,7 @@ ALG_NUMBERS: Final[dict[str, int]] = {
 """The core's algorithms: ``"ES256"``, ``"ED25519"``, ``"ML-DSA-44"`` and so on -> number."""
 
 SAMPLE_INTERVAL: Final = 1024
-"""Of the acceptances of a hot path, one in this many is verified again by libcrypto."""
+"""Of the acceptances of a precomputed table, one in this many is verified again by libcrypto."""
 
 
 def made(pointer_type: str, status: int, cell: Any) -> Any:
@@ -134,7 +134,7 @@ runtime: Final[Any] = _new_runtime()
 token_verify_slot: Final[Any] = lib.rj_token_verify_slot
 
 
-class HotReport(NamedTuple):
+class AccelerationReport(NamedTuple):
     """Say how the fast paths fared in this process.
 
     Attributes:
@@ -148,11 +148,11 @@ class HotReport(NamedTuple):
     off: bool
 
 
-def hot_report() -> HotReport:
+def acceleration_report() -> AccelerationReport:
     """Return how the fast paths fared in this process."""
     report = ffi.new("rj_runtime_report *")
     lib.rj_runtime_read(report, runtime)
-    return HotReport(report.sampled, report.mismatches, bool(report.off))
+    return AccelerationReport(report.sampled, report.mismatches, bool(report.off))
 
 
 def set_sampling(interval: int) -> None:

@@ -1,4 +1,4 @@
-"""Prepared keys, and the precomputed tables of hot ones: who owns them frees them."""
+"""Prepared keys, and the precomputed tables of much-used ones: who owns them frees them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class NativeKey:
         signature: bytes,
         *,
         accelerated: bool = True,
-        hot: NativeHot | None = None,
+        table: NativePrecomputed | None = None,
     ) -> int:
-        """Return the status of one signature; ``hot`` is this key's own table, where it shall be used."""
-        table = ffi.NULL if hot is None else hot.handle
+        """Return the status of one signature; ``table`` is this key's own table, where it shall be used."""
+        handle = ffi.NULL if table is None else table.handle
         message, claimed = (signing_input, len(signing_input)), (signature, len(signature))
-        status: int = lib.rj_verify_raw(runtime, self._handle, table, alg, *message, *claimed, accelerated)
+        status: int = lib.rj_verify_raw(runtime, self._handle, handle, alg, *message, *claimed, accelerated)
         return status
 
 
@@ -69,7 +69,7 @@ def build_key(alg: int, first: bytes, second: bytes = b"") -> NativeKey | int:
     return NativeKey(cell[0]) if status == OK else status
 
 
-class NativeHot:
+class NativePrecomputed:
     """Own the precomputed table of one public key.
 
     Attributes:
@@ -94,12 +94,12 @@ def renew_locks() -> None:
     _generators_lock = threading.Lock()
 
 
-def hot_bytes(alg: int) -> int:
+def precomputed_bytes(alg: int) -> int:
     """Return the memory one key's table takes, in bytes; 0 where the algorithm has none."""
     return int(lib.rj_hot_bytes(alg))
 
 
-def build_hot(alg: int, public: bytes, *, portable: bool) -> NativeHot | None:
+def build_precomputed(alg: int, public: bytes, *, portable: bool) -> NativePrecomputed | None:
     """Build the table of a public key, and its generator's once a process.
 
     Args:
@@ -120,4 +120,4 @@ def build_hot(alg: int, public: bytes, *, portable: bool) -> NativeHot | None:
             generator = _generators[alg, portable] = ffi.gc(cell[0], lib.rj_hot_free)
     if lib.rj_hot_build(cell, generator, public, len(public), flags) != OK:
         return None
-    return NativeHot(cell[0], generator)
+    return NativePrecomputed(cell[0], generator)

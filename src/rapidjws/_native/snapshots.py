@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SLOT_FORMAT: Final = "@PPII"
-"""How one slot is packed: key address, hot table address, algorithm number, issuer number."""
+"""How one slot is packed: key address, table address, algorithm number, issuer number."""
 
 
 class NativeHeaders:
@@ -41,7 +41,7 @@ class NativeSnapshot:
         max_token_bytes: Largest token.
         max_json_depth: Deepest nesting of a claims set.
         max_json_members: Most members in one object of a claims set.
-        hot_threshold: Acceptances that earn a key its table; 0 for never.
+        precompute_threshold: Acceptances after which a key gets a table; 0 for never.
         accelerated: Whether the fast paths are used.
         before: A snapshot of the same slots: use is counted together; None begins at 0.
     """
@@ -58,7 +58,7 @@ class NativeSnapshot:
         max_token_bytes: int,
         max_json_depth: int,
         max_json_members: int,
-        hot_threshold: int,
+        precompute_threshold: int,
         accelerated: bool,
         before: NativeSnapshot | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class NativeSnapshot:
         self.handle.max_token_bytes = max_token_bytes
         self.handle.max_json_depth = max_json_depth
         self.handle.max_json_members = max_json_members
-        self.handle.hot_threshold = hot_threshold
+        self.handle.hot_threshold = precompute_threshold
         self.handle.acceleration = accelerated
         self._address = int(ffi.cast("uintptr_t", self.handle))
 
@@ -96,7 +96,7 @@ class NativeSnapshot:
         numbers: list[int] = ffi.unpack(counts, len(slots))
         return numbers
 
-    def age_use(self) -> None:
+    def halve_use_counts(self) -> None:
         """Halve every use count."""
         lib.rj_keytable_age(self._keys)
 

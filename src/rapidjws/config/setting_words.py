@@ -40,9 +40,9 @@ ENGINE: Final = {
         "which arithmetic is used: `portable` is plain C, `openssl` leaves all to libcrypto",
         "`auto`, `portable` or `openssl`",
     ),
-    "hot_budget_bytes": Words("memory for precomputed tables of keys", "0 on; 0 builds none"),
-    "hot_threshold": Words("accepted tokens after which a key may get a table", "0 on; 0 for never"),
-    "gather_us": Words("how long `averify` waits for more tokens", "0 to 100000; 0: the loop's turn"),
+    "precompute_budget_bytes": Words("memory for precomputed tables of keys", "0 on; 0 builds none"),
+    "precompute_threshold": Words("accepted tokens after which a key may get a table", "0 on; 0 for never"),
+    "micro_batch_us": Words("how long `averify` waits for more tokens", "0 to 100000; 0: the loop's turn"),
     "skew_every": Words("one token in so many measures its issuer's clock", "0 on; 0 for none"),
     "cache_entries": Words("verified tokens that are remembered", "0 on; 0 for none"),
 }  # fmt: skip
@@ -234,7 +234,7 @@ contact = "api@shop.example"
 """,
     "engine": """\
 [engine]
-hot_budget_bytes = 134217728
+precompute_budget_bytes = 134217728
 cache_entries = 10000
 """,
     "revocations": """\

@@ -132,7 +132,7 @@ def decide(snapshot: Snapshot, found: Sequence[Candidate], signed: bytes) -> Non
         slots.append(one.slot)
     verdicts = snapshot.native.verify_signatures(b"".join(octets), lens, slots)
     for one, verdict in zip(native, verdicts, strict=True):
-        snapshot.note_earned(verdict)
+        snapshot.note_table_due(verdict)
         settle_status(snapshot, one, verdict & 0xFF)
 
 

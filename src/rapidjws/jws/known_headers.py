@@ -46,7 +46,7 @@ def verify_known(
     if verdicts is not None and len(verdicts) != len(rows):  # none of them stands for another signature's
         return None
     for verdict in verdicts or ():
-        snapshot.note_earned(verdict)
+        snapshot.note_table_due(verdict)
         if verdict & 0xFF != _native.OK:
             return None
     payload = _native.b64url_decode(payload_text.encode("ascii", "replace"))  # "?" is no base64url either

@@ -19,7 +19,7 @@ from rapidjws.verify import parallel
 from rapidjws.verify.arguments import checked_algorithms, checked_crit, header_limit, token_limit
 from rapidjws.verify.given_keys import Keys, checked_keys
 from rapidjws.verify.key_table import IssuerKeys
-from rapidjws.verify.precomputed import HOT_BUDGET_BYTES, HOT_THRESHOLD
+from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRESHOLD
 from rapidjws.verify.result import Accepted
 from rapidjws.verify.rules import Rules
 from rapidjws.verify.snapshot import Snapshot, Token
@@ -72,7 +72,7 @@ def _prepared(
     """
     place = "keys" if name is None else f"keys[{name!r}]"
     made = IssuerKeys(checked_keys(keys, place), algorithms, name=name)
-    return (made.check_usable(place) if needs_usable_key else made).warm_up()
+    return (made.check_usable(place) if needs_usable_key else made).try_each_algorithm()
 
 
 class Verifier(SnapshotOwner):
@@ -93,8 +93,8 @@ class Verifier(SnapshotOwner):
         max_signatures: Most signatures of one token.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
-        hot_budget_bytes: Memory for the precomputed tables of hot keys.
-        hot_threshold: Acceptances that earn a key its table; 0 for never.
+        precompute_budget_bytes: Memory for the precomputed tables of much-used keys.
+        precompute_threshold: Acceptances after which a key gets a table; 0 for never.
 
     Attributes:
         unusable: Keys that serve nothing here, and why.
@@ -119,8 +119,8 @@ class Verifier(SnapshotOwner):
         max_signatures: int = limits.SIGNATURES_MAX,
         workers: int | None = None,
         acceleration: str = "auto",
-        hot_budget_bytes: int = HOT_BUDGET_BYTES,
-        hot_threshold: int = HOT_THRESHOLD,
+        precompute_budget_bytes: int = PRECOMPUTE_BUDGET_BYTES,
+        precompute_threshold: int = PRECOMPUTE_THRESHOLD,
     ) -> None:
         names = checked_algorithms(algorithms)
         understood = checked_crit(crit)
@@ -139,8 +139,8 @@ class Verifier(SnapshotOwner):
             max_header_bytes=max_header_bytes,
             workers=workers,
             acceleration=acceleration,
-            hot_budget_bytes=hot_budget_bytes,
-            hot_threshold=hot_threshold,
+            precompute_budget_bytes=precompute_budget_bytes,
+            precompute_threshold=precompute_threshold,
         )
 
     def __repr__(self) -> str:

@@ -22,7 +22,7 @@ from rapidjws.jwt.named_issuers import named_issuers
 from rapidjws.jwt.readiness import described
 from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_for_refresh
 from rapidjws.verify import parallel, worker_pool
-from rapidjws.verify.precomputed import HOT_BUDGET_BYTES, HOT_THRESHOLD
+from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRESHOLD
 from rapidjws.verify.protocols import EventListener, RevocationStore, no_events
 from rapidjws.verify.result import Accepted, Rejected, VerifiedJWS
 from rapidjws.verify.snapshot import Token
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rapidjws.jwt.decision import Names, RequestContext
     from rapidjws.verify.snapshot import Snapshot
 
-MAX_GATHER_US: Final = 100_000  # longest wait for more tokens that is not a mistake
+MICRO_BATCH_MAX_US: Final = 100_000  # longest wait for more tokens that is not a mistake
 
 
 def _wall_clock_ns() -> int:
@@ -66,10 +66,10 @@ class Engine(KeyManager):
             carry certificates in ``x5c``.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
-        hot_budget_bytes: Memory for the precomputed tables of hot keys.
-        hot_threshold: Acceptances that earn a key its table; 0 for never.
+        precompute_budget_bytes: Memory for the precomputed tables of much-used keys.
+        precompute_threshold: Acceptances after which a key gets a table; 0 for never.
         cache: Remembers verified tokens for ``verify`` and ``averify``; None, the default, remembers nothing.
-        gather_us: How long ``averify`` waits for more tokens, in microseconds; 0: until the loop's turn ends.
+        micro_batch_us: Longest wait of ``averify`` for more tokens, in microseconds; 0: the loop's turn.
         revocations: Keeps revocations beyond this process, and brings those of others; None keeps them here.
         skew_every: Measures the clock of issuers on one verified token in this many; 0: not at all.
         events: Listens to what happens around the keys.
@@ -80,7 +80,7 @@ class Engine(KeyManager):
         DependencyUnavailable: ``revocation_store_unavailable``: what is revoked cannot be known.
     """
 
-    __slots__ = ("_cache", "_gather_us", "_gatherers", "_rollout")
+    __slots__ = ("_batchers", "_cache", "_micro_batch_us", "_rollout")
 
     @checked
     def __init__(
@@ -90,10 +90,10 @@ class Engine(KeyManager):
         max_header_bytes: int = HEADER_MAX_BYTES,
         workers: int | None = None,
         acceleration: str = "auto",
-        hot_budget_bytes: int = HOT_BUDGET_BYTES,
-        hot_threshold: int = HOT_THRESHOLD,
+        precompute_budget_bytes: int = PRECOMPUTE_BUDGET_BYTES,
+        precompute_threshold: int = PRECOMPUTE_THRESHOLD,
         cache: TokenCache | None = None,
-        gather_us: int = 0,
+        micro_batch_us: int = 0,
         revocations: RevocationStore | None = None,
         skew_every: int = 0,
         events: EventListener = no_events,
@@ -103,17 +103,17 @@ class Engine(KeyManager):
         self._direct = cache is None
         self._longest_retry_s = 0
         self.rollout = rollout
-        check_range("gather_us", gather_us, 0, MAX_GATHER_US)
-        self._gather_us = gather_us
-        self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, MicroBatcher] = WeakKeyDictionary()
+        check_range("micro_batch_us", micro_batch_us, 0, MICRO_BATCH_MAX_US)
+        self._micro_batch_us = micro_batch_us
+        self._batchers: WeakKeyDictionary[asyncio.AbstractEventLoop, MicroBatcher] = WeakKeyDictionary()
         super().__init__(
             issuers,
             max_token_bytes=max_token_bytes,
             max_header_bytes=max_header_bytes,
             workers=workers,
             acceleration=acceleration,
-            hot_budget_bytes=hot_budget_bytes,
-            hot_threshold=hot_threshold,
+            precompute_budget_bytes=precompute_budget_bytes,
+            precompute_threshold=precompute_threshold,
             revocations=revocations,
             skew_every=skew_every,
             events=events,
@@ -282,12 +282,12 @@ class Engine(KeyManager):
             if snapshot.guard is not None and snapshot.guard.blocking:
                 return await worker_pool.call_on_thread(partial(self.verify, octets, now))
             return self.verify(octets, now)
-        gatherer = self._gatherers.get(loop)
-        if gatherer is None:
+        batcher = self._batchers.get(loop)
+        if batcher is None:
             here = weakref.proxy(self)
-            gatherer = MicroBatcher(lambda: here._snapshot, _wall_clock_ns, self._gather_us)
-            self._gatherers[loop] = gatherer
-        return await gatherer.submit(loop, octets)
+            batcher = MicroBatcher(lambda: here._snapshot, _wall_clock_ns, self._micro_batch_us)
+            self._batchers[loop] = batcher
+        return await batcher.submit(loop, octets)
 
     def verify_many(self, tokens: Sequence[Token], now: float | None = None) -> list[VerifiedJWS | Rejected]:
         """Verify many tokens and their claims on all workers, outside the GIL.

@@ -58,8 +58,8 @@ class KeyManager(RevokingKeys):
         max_header_bytes: int,
         workers: int | None,
         acceleration: str,
-        hot_budget_bytes: int,
-        hot_threshold: int,
+        precompute_budget_bytes: int,
+        precompute_threshold: int,
         revocations: RevocationStore | None,
         skew_every: int,
         events: EventListener,
@@ -87,8 +87,8 @@ class KeyManager(RevokingKeys):
             max_header_bytes=max_header_bytes,
             workers=workers,
             acceleration=acceleration,
-            hot_budget_bytes=hot_budget_bytes,
-            hot_threshold=hot_threshold,
+            precompute_budget_bytes=precompute_budget_bytes,
+            precompute_threshold=precompute_threshold,
             around=around,
             guard=self._make_guard(),
         )
@@ -262,7 +262,7 @@ class KeyManager(RevokingKeys):
     @staticmethod
     def _prepared(issuer: Issuer, state: KeyState, previous: IssuerKeys | None) -> IssuerKeys:
         keys = JWKSet() if state.keys is None else state.keys
-        return IssuerKeys(keys, tuple(issuer.algorithms), previous).warm_up()
+        return IssuerKeys(keys, tuple(issuer.algorithms), previous).try_each_algorithm()
 
     def _keys_changed(self) -> None:
         """Take over what the sources have now; called by them after each change."""

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 _TABLES: Final = (
     ("tables", "gauge", "tables", "Keys of a worker that have a precomputed table."),
     ("tables_used_bytes", "gauge", "tables_used_bytes", "Memory that precomputed tables take."),
-    ("tables_budget_bytes", "gauge", "tables_budget_bytes", "Memory that they may take: hot_budget_bytes."),
+    (
+        "tables_budget_bytes",
+        "gauge",
+        "tables_budget_bytes",
+        "Memory that they may take: precompute_budget_bytes.",
+    ),
     ("tables_wanted_bytes", "gauge", "tables_wanted_bytes", "The budget that would do for all keys in use."),
     ("tables_built_total", "counter", "tables_built", "Tables that a worker built."),
 )

@@ -29,8 +29,8 @@ ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config"
 HAND_OVER_S: Final = 2.0
 """Seconds between two tries to hand a store what it could not be asked to keep."""
 
-PREHEATED: Final = 4
-"""Keys whose tables are asked for at once, some milliseconds each: a rotated key is hot from the start."""
+PRECOMPUTED_AT_ONCE: Final = 4
+"""Tables asked for at once, some milliseconds each: a rotated key is much used from the start."""
 
 
 def _names(values: list[bytes]) -> Names:
@@ -74,7 +74,7 @@ class Shared(Listening):
         self._taking = threading.Lock()
         self._config_refused = False
         self._faults: frozenset[str] = frozenset()
-        self._warm: object = None
+        self._precomputed_for: object = None
         self.say: Callable[[str], None] = _to_stderr
         """Writes one line for the operator."""
         self.token_field = settings.place.field
@@ -164,8 +164,10 @@ class Shared(Listening):
         self.note_tables()
         self._follow_on_thread(due=True)
         table = self.engine._snapshot.table
-        if table is not self._warm and not self.engine.precompute_in_background(PREHEATED):
-            self._warm = table
+        if table is not self._precomputed_for and not self.engine.precompute_in_background(
+            PRECOMPUTED_AT_ONCE
+        ):
+            self._precomputed_for = table
 
     def note_tables(self) -> None:
         """Note this worker's precomputed tables where the others see them, for ``/metrics``."""

@@ -328,7 +328,7 @@ class IssuerKeys:
             self._packed = (issuer, plain)
         return self._packed[1]
 
-    def warm_up(self) -> IssuerKeys:
+    def try_each_algorithm(self) -> IssuerKeys:
         """Verify once with one key of each algorithm, so that nothing is lazy in traffic; return self.
 
         Raises:
@@ -338,5 +338,5 @@ class IssuerKeys:
         for alg, key in first.items():
             length = ALGORITHM_TABLE[alg].signature_bytes or len(key.jwk.material[0])
             if key.verify(b"warm-up", bytes(length)):
-                raise error_for("internal_error", "keytable.warm_up", actual=alg)
+                raise error_for("internal_error", "keytable.try_each_algorithm", actual=alg)
         return self

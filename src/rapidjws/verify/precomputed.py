@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 Acceleration = Literal["auto", "portable", "openssl"]
 
-HOT_THRESHOLD: Final = 64
+PRECOMPUTE_THRESHOLD: Final = 64
 """Acceptances after which a key is due for a table."""
 
-HOT_BUDGET_BYTES: Final = 64 * 1024 * 1024
+PRECOMPUTE_BUDGET_BYTES: Final = 64 * 1024 * 1024
 """Default memory for the tables of one engine."""
 
 BUILD_SHARE: Final = 0.05
@@ -53,16 +53,16 @@ _log: Final = logging.getLogger("rapidjws.tables")
 class Owner(Protocol):
     """Who holds the snapshot that the tables go into."""
 
-    def slot_numbers(self) -> Mapping[PreparedKey, int]:
+    def _slot_numbers(self) -> Mapping[PreparedKey, int]:
         """Return the slot number of each key that is in use now."""
 
-    def use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
+    def _use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
         """Return how often keys accepted, counted for all over the same time."""
 
-    def age_use(self) -> None:
+    def _halve_use_counts(self) -> None:
         """Halve all use counts."""
 
-    def publish_hot(self) -> None:
+    def _publish_tables(self) -> None:
         """Build and swap in a snapshot with the tables as they are now."""
 
 
@@ -99,7 +99,7 @@ def checked_acceleration(acceleration: str) -> Acceleration:
     raise error_for("configuration_invalid", "acceleration", expected=("auto", "portable", "openssl"))
 
 
-class HotKeys:
+class PrecomputedKeys:
     """The precomputed tables of one engine's keys, within a budget.
 
     Args:
@@ -136,13 +136,13 @@ class HotKeys:
     def __init__(
         self,
         acceleration: Acceleration = "auto",
-        budget_bytes: int = HOT_BUDGET_BYTES,
-        threshold: int = HOT_THRESHOLD,
+        budget_bytes: int = PRECOMPUTE_BUDGET_BYTES,
+        threshold: int = PRECOMPUTE_THRESHOLD,
     ) -> None:
         self.acceleration = acceleration
         self.budget_bytes = budget_bytes
         self.threshold = 0 if acceleration == "openssl" else threshold
-        self.tables: dict[PreparedKey, _native.NativeHot] = {}
+        self.tables: dict[PreparedKey, _native.NativePrecomputed] = {}
         self.used_bytes = self.built = self.built_bytes = 0
         self.build_cpu_s = 0.0
         self.next_turn_s = 0.0
@@ -166,7 +166,8 @@ class HotKeys:
             tables=len(self.tables),
             used_bytes=self.used_bytes,
             budget_bytes=self.budget_bytes,
-            wanted_bytes=self.used_bytes + sum(_native.hot_bytes(key.number) for key in self._wanting()),
+            wanted_bytes=self.used_bytes
+            + sum(_native.precomputed_bytes(key.number) for key in self._wanting()),
             built=self.built,
             build_cpu_s=self.build_cpu_s,
         )
@@ -186,9 +187,13 @@ class HotKeys:
         left_bytes = self.budget_bytes - self.used_bytes
         found = []
         for key in keys:
-            if key not in self.tables and self._can_have(key) and _native.hot_bytes(key.number) <= left_bytes:
+            if (
+                key not in self.tables
+                and self._can_have(key)
+                and _native.precomputed_bytes(key.number) <= left_bytes
+            ):
                 found.append(key)
-                left_bytes -= _native.hot_bytes(key.number)
+                left_bytes -= _native.precomputed_bytes(key.number)
         return found
 
     def keep_only(self, keys: Container[PreparedKey]) -> None:
@@ -220,7 +225,7 @@ class HotKeys:
             if self._is_paced:
                 break
         if self.built != built:
-            owner.publish_hot()
+            owner._publish_tables()
         spent_s = thread_time() - start_cpu_s
         self.build_cpu_s += spent_s
         if self._is_paced:
@@ -234,7 +239,7 @@ class HotKeys:
 
     def _build_next(self, owner: Owner) -> bool:
         """Build one table; return False where no key that is due shall have one."""
-        numbers = owner.slot_numbers()
+        numbers = owner._slot_numbers()
         with self._lock:
             for key in tuple(self.due):
                 if key in self.tables or key not in numbers or not self._can_have(key):
@@ -247,7 +252,7 @@ class HotKeys:
             if not rivals:
                 return False
             self._is_contended = True
-            counts = owner.use_counts((*rivals, *self.tables))
+            counts = owner._use_counts((*rivals, *self.tables))
             best = max(rivals, key=lambda key: counts.get(key, 0))
             displaced = self._displaced_by(best, counts)
             if displaced is None:
@@ -262,13 +267,13 @@ class HotKeys:
 
     def _displaced_by(self, key: PreparedKey, counts: Mapping[PreparedKey, int]) -> list[PreparedKey] | None:
         """Return whose tables a key's would displace; None where they are not used so much less than it."""
-        short_bytes = self.used_bytes + _native.hot_bytes(key.number) - self.budget_bytes
+        short_bytes = self.used_bytes + _native.precomputed_bytes(key.number) - self.budget_bytes
         displaced: list[PreparedKey] = []
         for least in sorted(self.tables, key=lambda one: counts.get(one, 0)):
             if short_bytes <= 0:
                 break
             displaced.append(least)
-            short_bytes -= _native.hot_bytes(least.number)
+            short_bytes -= _native.precomputed_bytes(least.number)
         lost = sum(counts.get(one, 0) for one in displaced)
         return displaced if counts.get(key, 0) >= 2 * lost + self.threshold else None
 
@@ -279,7 +284,7 @@ class HotKeys:
             self._turned_away[key] = self._ages
         if highest < AGE_AT * self.threshold:
             return
-        owner.age_use()
+        owner._halve_use_counts()
         self._ages += 1
         oldest = self._ages - REMEMBERED_AGES
         self._turned_away = {key: age for key, age in self._turned_away.items() if age >= oldest}
@@ -291,7 +296,8 @@ class HotKeys:
             return
         self._logged_bytes = wanted_bytes
         _log.warning(
-            "precomputed tables: %d of %d keys in use have one; hot_budget_bytes=%d, %d would do for all",
+            "precomputed tables: %d of %d keys in use have one;"
+            " precompute_budget_bytes=%d, %d would do for all",
             len(self.tables),
             len(self.tables) + len(wanting),
             self.budget_bytes,
@@ -301,22 +307,24 @@ class HotKeys:
     # --- one table, under the lock -----------------------------------------------------------------------
 
     def _can_have(self, key: PreparedKey) -> bool:
-        need = _native.hot_bytes(key.number)
+        need = _native.precomputed_bytes(key.number)
         if key.native is None or not self.is_on or not 0 < need <= self.budget_bytes:
             return False
         return self._failures.get(key, 0) < BUILD_TRIES
 
     def _fits(self, key: PreparedKey) -> bool:
-        return self.used_bytes + _native.hot_bytes(key.number) <= self.budget_bytes
+        return self.used_bytes + _native.precomputed_bytes(key.number) <= self.budget_bytes
 
     def _build(self, key: PreparedKey) -> bool:
-        table = _native.build_hot(key.number, key.jwk.material[0], portable=self.acceleration == "portable")
+        table = _native.build_precomputed(
+            key.number, key.jwk.material[0], portable=self.acceleration == "portable"
+        )
         if table is None:
             self._failures[key] = self._failures.get(key, 0) + 1
             return False
         self.tables = {**self.tables, key: table}
-        self.used_bytes += _native.hot_bytes(key.number)
-        self.built_bytes += _native.hot_bytes(key.number)
+        self.used_bytes += _native.precomputed_bytes(key.number)
+        self.built_bytes += _native.precomputed_bytes(key.number)
         self.built += 1
         return True
 
@@ -324,4 +332,4 @@ class HotKeys:
         tables = dict(self.tables)
         del tables[key]
         self.tables = tables
-        self.used_bytes -= _native.hot_bytes(key.number)
+        self.used_bytes -= _native.precomputed_bytes(key.number)

@@ -59,15 +59,15 @@ class KeyTable:
             self._numbers = {key: number for number, key in enumerate(self.slots)}
         return self._numbers
 
-    def pack(self, hot: Mapping[PreparedKey, _native.NativeHot]) -> bytes:
-        """Return the slots as the core reads them, with the tables of hot keys."""
+    def pack(self, tables: Mapping[PreparedKey, _native.NativePrecomputed]) -> bytes:
+        """Return the slots as the core reads them, with the tables of much-used keys."""
         if self._packed is None:
             self._packed = b"".join(keys.pack(number) for number, keys in enumerate(self.issuers))
-        if not hot:
+        if not tables:
             return self._packed
         layout, numbers = struct.Struct(_native.SLOT_FORMAT), self.numbers
         octets = bytearray(self._packed)
-        for key, table in hot.items():
+        for key, table in tables.items():
             number = numbers.get(key)
             if number is not None and key.native is not None:
                 slot = (key.native.address, table.address, key.number, self.issuer_of[number])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rapidjws.verify.key_availability import KeyAvailability
     from rapidjws.verify.key_table import PreparedKey
-    from rapidjws.verify.precomputed import HotKeys
+    from rapidjws.verify.precomputed import PrecomputedKeys
     from rapidjws.verify.protocols import PostCheck
     from rapidjws.verify.slot_table import KeyTable
 
@@ -36,7 +36,7 @@ _MIN_HEADERS: Final = 256
 _OPEN: Final = (_native.HEADER_UNKNOWN, _native.MALFORMED_TOKEN)
 _MAX_KNOWN: Final = 1024
 """Most headers of JSON serializations remembered; each stands for a good signature."""
-_EARNED: Final = 0x100
+_TABLE_DUE: Final = 0x100
 
 
 class Snapshot(_native.Bound):
@@ -45,10 +45,10 @@ class Snapshot(_native.Bound):
     Args:
         table: The prepared keys.
         rules: One an issuer, in the table's order.
-        hot: The tables of hot keys.
+        precomputed: The tables of much-used keys.
         max_token_bytes: Largest token.
         max_header_bytes: Largest decoded protected header.
-        earned: Called with a key that earned a hot table; returns at once.
+        table_due: Called with a key that is due for a table; returns at once.
         other_form: Called with what is no plain compact token; returns None where it is of no other form.
         before: A snapshot of the same table and rules, to go on with: its generation, known headers and use
             counts; None begins a new generation.
@@ -58,8 +58,8 @@ class Snapshot(_native.Bound):
 
     __slots__ = (
         "_around",
-        "_earned",
         "_other_form",
+        "_table_due",
         "generation",
         "guard",
         "handle",
@@ -80,11 +80,11 @@ class Snapshot(_native.Bound):
         self,
         table: KeyTable,
         rules: Sequence[Rules],
-        hot: HotKeys,
+        precomputed: PrecomputedKeys,
         *,
         max_token_bytes: int,
         max_header_bytes: int = limits.HEADER_MAX_BYTES,
-        earned: Callable[[PreparedKey], None] | None = None,
+        table_due: Callable[[PreparedKey], None] | None = None,
         other_form: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
         before: Snapshot | None = None,
         around: KeyAvailability | None = None,
@@ -96,9 +96,9 @@ class Snapshot(_native.Bound):
         self.guard = guard
         self.table = table
         self.rules = tuple(rules)
-        self._earned = earned
+        self._table_due = table_due
         self._other_form = other_form
-        self.tables = tables = hot.tables
+        self.tables = tables = precomputed.tables
         if before is None:
             names = [rule.iss for rule in self.rules]
             self.slots: tuple[tuple[PreparedKey, str | None], ...] = tuple(
@@ -122,8 +122,8 @@ class Snapshot(_native.Bound):
             max_token_bytes=max_token_bytes,
             max_json_depth=limits.JSON_MAX_DEPTH,
             max_json_members=limits.CLAIMS_MAX_MEMBERS,
-            hot_threshold=hot.threshold if earned is not None else 0,
-            accelerated=hot.is_on,
+            precompute_threshold=precomputed.threshold if table_due is not None else 0,
+            accelerated=precomputed.is_on,
             before=None if before is None else before.native,
         )
         self.handle: Any = self.native.handle
@@ -220,7 +220,7 @@ class Snapshot(_native.Bound):
             A VerifiedJWS, or the error that refuses the token; never raises for a bad token.
         """
         status = verdict & 0xFF
-        self.note_earned(verdict)
+        self.note_table_due(verdict)
         if status == _native.OK:
             return self.accept(octets, verdict >> 9)
         try:
@@ -236,10 +236,10 @@ class Snapshot(_native.Bound):
         except RapidJWSError as refused:
             return refused.with_traceback(None)
 
-    def note_earned(self, verdict: int) -> None:
-        """Pass on that a key earned a hot table, where this verdict says so."""
-        if verdict & _EARNED and self._earned is not None:
-            self._earned(self.table.slots[verdict >> 9])
+    def note_table_due(self, verdict: int) -> None:
+        """Pass on that a key is due for a table, where this verdict says so."""
+        if verdict & _TABLE_DUE and self._table_due is not None:
+            self._table_due(self.table.slots[verdict >> 9])
 
     def remember(self, protected: str, slot: int, header: Header) -> None:
         """Remember a protected header, alone in its JOSE Header, whose signature was good by this slot."""

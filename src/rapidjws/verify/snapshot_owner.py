@@ -1,4 +1,4 @@
-"""What Verifier and Engine share: the current snapshot, its changes, and the hot keys' tables.
+"""What Verifier and Engine share: the current snapshot, its changes, and the precomputed tables.
 
 Readers take one reference and never a lock; writers build a new snapshot and swap the reference.
 """
@@ -19,7 +19,7 @@ from rapidjws.errors import error_for
 from rapidjws.verify import table_builder
 from rapidjws.verify.key_table import IssuerKeys, PreparedKey
 from rapidjws.verify.parallel import checked_workers
-from rapidjws.verify.precomputed import HotKeys, TableStatus, checked_acceleration
+from rapidjws.verify.precomputed import PrecomputedKeys, TableStatus, checked_acceleration
 from rapidjws.verify.ready_waiters import checked_timeout_s
 from rapidjws.verify.slot_table import KeyTable
 from rapidjws.verify.snapshot import Snapshot
@@ -58,8 +58,8 @@ class SnapshotOwner(_native.Holder):
         max_header_bytes: Largest decoded protected header.
         workers: Threads for ``verify_many``, or None for one a core.
         acceleration: ``"auto"``, ``"portable"`` or ``"openssl"``.
-        hot_budget_bytes: Memory for the tables of hot keys.
-        hot_threshold: Acceptances that earn a key its table.
+        precompute_budget_bytes: Memory for the tables of much-used keys.
+        precompute_threshold: Acceptances after which a key gets a table.
         around: Issuers without keys, revoked keys, keys awaited, or None.
         guard: Checks verified tokens for revocation and replay, or None.
     """
@@ -69,9 +69,9 @@ class SnapshotOwner(_native.Holder):
         "_around",
         "_change",
         "_guard",
-        "_hot",
         "_max_header_bytes",
         "_max_token_bytes",
+        "_precomputed",
         "_workers",
     )
     needs_usable_key: ClassVar[bool] = True
@@ -89,26 +89,28 @@ class SnapshotOwner(_native.Holder):
         max_header_bytes: int,
         workers: int | None,
         acceleration: str,
-        hot_budget_bytes: int,
-        hot_threshold: int,
+        precompute_budget_bytes: int,
+        precompute_threshold: int,
         around: KeyAvailability | None = None,
         guard: PostCheck | None = None,
     ) -> None:
-        _check_count("hot_budget_bytes", hot_budget_bytes, 2**62)
-        _check_count("hot_threshold", hot_threshold, 2**31 - 1)
+        _check_count("precompute_budget_bytes", precompute_budget_bytes, 2**62)
+        _check_count("precompute_threshold", precompute_threshold, 2**31 - 1)
         self._workers = checked_workers(workers)
         self._max_token_bytes = max_token_bytes
         self._max_header_bytes = max_header_bytes
         self._around = around
         self._guard = guard
-        self._hot = HotKeys(checked_acceleration(acceleration), hot_budget_bytes, hot_threshold)
+        self._precomputed = PrecomputedKeys(
+            checked_acceleration(acceleration), precompute_budget_bytes, precompute_threshold
+        )
         self._change = threading.RLock()  # held by writers only; verification never takes it
         self._snapshot = self._make(KeyTable(keys), rules)
         _holders.add(self)
 
     def _renew_locks(self) -> None:
         self._change = threading.RLock()
-        self._hot.after_fork()
+        self._precomputed.after_fork()
 
     @property
     def workers(self) -> int:
@@ -116,9 +118,9 @@ class SnapshotOwner(_native.Holder):
         return self._workers
 
     @property
-    def hot_kids(self) -> tuple[str | None, ...]:
+    def precomputed_kids(self) -> tuple[str | None, ...]:
         """Return the kids of the keys that have a precomputed table now."""
-        return tuple(key.jwk.kid for key in self._hot.tables)
+        return tuple(key.jwk.kid for key in self._precomputed.tables)
 
     @checked
     def precompute(self, *, wait: bool = True, timeout_s: float | None = None) -> int:
@@ -136,19 +138,21 @@ class SnapshotOwner(_native.Holder):
             ConfigurationError: ``configuration_invalid``: no such bound.
         """
         end_s = None if timeout_s is None else monotonic() + checked_timeout_s(timeout_s)
-        hot = self._hot
-        missing = hot.missing(self._snapshot.table.slots)
+        precomputed = self._precomputed
+        missing = precomputed.missing(self._snapshot.table.slots)
         if not wait:
             for key in missing:
-                self._earned(key)
+                self._table_due(key)
             return len(missing)
         built = 0
         for key in missing:
             if end_s is not None and monotonic() >= end_s:
                 break
-            built += hot.build(key)
-        if self._snapshot.tables is not hot.tables:  # ours, or one that the background thread just built
-            self.publish_hot()
+            built += precomputed.build(key)
+        if (
+            self._snapshot.tables is not precomputed.tables
+        ):  # ours, or one that the background thread just built
+            self._publish_tables()
         return built
 
     @checked
@@ -168,13 +172,8 @@ class SnapshotOwner(_native.Holder):
         return await call_on_thread(work)
 
     @checked
-    def preload(self, *, hot: bool = True) -> int:
-        """Build tables as ``precompute`` does; ``hot=False`` does nothing."""
-        return self.precompute() if hot else 0
-
-    @checked
     def precompute_in_background(self, most: int) -> bool:
-        """Ask for the tables of keys that have none, beside the traffic, before their first tokens earn them.
+        """Ask for the tables of keys that have none, beside the traffic, before their first tokens.
 
         Args:
             most: How many are asked for at once.
@@ -182,24 +181,24 @@ class SnapshotOwner(_native.Holder):
         Returns:
             Whether some are missing that there is room for.
         """
-        hot = self._hot
-        if not hot.threshold:
+        precomputed = self._precomputed
+        if not precomputed.threshold:
             return False
-        missing = hot.missing(self._snapshot.table.slots)
+        missing = precomputed.missing(self._snapshot.table.slots)
         for key in missing[:most]:
-            self._earned(key)
+            self._table_due(key)
         return bool(missing)
 
     def table_status(self) -> TableStatus:
         """Return how many keys have a precomputed table, and the budget that would do for all in use."""
-        return self._hot.status()
+        return self._precomputed.status()
 
-    def slot_numbers(self) -> Mapping[PreparedKey, int]:
+    def _slot_numbers(self) -> Mapping[PreparedKey, int]:
         """Return the slot number of each key that is in use now."""
         return self._snapshot.table.numbers
 
     @checked
-    def use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
+    def _use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
         """Return how often keys accepted, counted for all over the same time; without keys that are gone."""
         snapshot = self._snapshot
         numbers = snapshot.table.numbers
@@ -207,49 +206,49 @@ class SnapshotOwner(_native.Holder):
         counts = snapshot.native.use_counts(array("I", map(numbers.__getitem__, known)))
         return dict(zip(known, counts, strict=True))
 
-    def age_use(self) -> None:
+    def _halve_use_counts(self) -> None:
         """Halve all use counts."""
-        self._snapshot.native.age_use()
+        self._snapshot.native.halve_use_counts()
 
-    def build_due_tables(self) -> float | None:
+    def _build_due_tables(self) -> float | None:
         """Build tables for one turn, on the background thread; return when the next may begin, or None."""
-        hot = self._hot
+        precomputed = self._precomputed
         try:
-            if hot.take_turn(self):
-                return hot.next_turn_s
+            if precomputed.take_turn(self):
+                return precomputed.next_turn_s
         except BaseException:
-            hot.due.clear()
-            hot.is_queued = False
+            precomputed.due.clear()
+            precomputed.is_queued = False
             raise
-        hot.is_queued = False
-        if not hot.due:
+        precomputed.is_queued = False
+        if not precomputed.due:
             return None
-        hot.is_queued = True  # became due in between
-        return hot.next_turn_s
+        precomputed.is_queued = True  # became due in between
+        return precomputed.next_turn_s
 
-    def publish_hot(self) -> None:
+    def _publish_tables(self) -> None:
         """Put the tables of now to use, if others; keys, rules and known headers stay."""
         with self._change:
             now = self._snapshot
-            self._hot.keep_only(now.table.numbers)  # keys may have gone while their tables were built
-            if now.tables is not self._hot.tables:  # else another thread was quicker
+            self._precomputed.keep_only(now.table.numbers)  # keys may have gone while their tables were built
+            if now.tables is not self._precomputed.tables:  # else another thread was quicker
                 now.newer = self._snapshot = self._make(now.table, now.rules, now)
 
     def _swap(self, keys: Sequence[IssuerKeys], rules: Sequence[Rules]) -> None:
         """Swap in other keys or rules; the caller holds ``_change``."""
         table = KeyTable(keys)
-        self._hot.keep_only(table.numbers)
+        self._precomputed.keep_only(table.numbers)
         self._snapshot = self._make(table, rules)
 
     def _make(self, table: KeyTable, rules: Sequence[Rules], before: Snapshot | None = None) -> Snapshot:
         return Snapshot(
             table,
             rules,
-            self._hot,
+            self._precomputed,
             max_token_bytes=self._max_token_bytes,
             max_header_bytes=self._max_header_bytes,
             before=before,
-            earned=self._earned,
+            table_due=self._table_due,
             other_form=self._other_form,
             around=self._around,
             guard=self._guard,
@@ -259,8 +258,8 @@ class SnapshotOwner(_native.Holder):
         """Verify a token of another serialization than the compact one, or return None where it is none."""
         return None
 
-    def _earned(self, key: PreparedKey) -> None:
-        table_builder.builder.submit(self, self._hot, key)
+    def _table_due(self, key: PreparedKey) -> None:
+        table_builder.builder.submit(self, self._precomputed, key)
 
 
 def _check_count(place: str, value: object, most: int) -> None:

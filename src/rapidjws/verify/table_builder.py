@@ -16,7 +16,7 @@ from weakref import ref
 
 if TYPE_CHECKING:
     from rapidjws.verify.key_table import PreparedKey
-    from rapidjws.verify.precomputed import HotKeys
+    from rapidjws.verify.precomputed import PrecomputedKeys
 
 _log: Final = logging.getLogger("rapidjws.tables")
 
@@ -24,7 +24,7 @@ _log: Final = logging.getLogger("rapidjws.tables")
 class TableOwner(Protocol):
     """An engine whose keys may be due for tables."""
 
-    def build_due_tables(self) -> float | None:
+    def _build_due_tables(self) -> float | None:
         """Build for one turn; return when the next may begin, in monotonic seconds; None: nothing is due."""
 
 
@@ -44,15 +44,15 @@ class TableBuilder:
         self._pid = -1
         self.forget()
 
-    def submit(self, owner: TableOwner, hot: HotKeys, key: PreparedKey) -> None:
+    def submit(self, owner: TableOwner, precomputed: PrecomputedKeys, key: PreparedKey) -> None:
         """Say that a key is due for a table; returns at once and never raises.
 
         Where no thread can be started, what is due waits for the next one that can.
         """
         try:
-            hot.due[key] = None
-            if not hot.is_queued:
-                hot.is_queued = True
+            precomputed.due[key] = None
+            if not precomputed.is_queued:
+                precomputed.is_queued = True
                 self._queue.put(ref(owner))
             if self._pid != os.getpid() and self._lock.acquire(blocking=False):  # else another starts it
                 try:
@@ -105,7 +105,7 @@ class TableBuilder:
         """Let an engine build; return when it may again, or None where nothing is due or it is gone."""
         owner = reference()  # held for the turn only: an idle builder keeps nobody's engine alive
         try:
-            return None if owner is None else owner.build_due_tables()
+            return None if owner is None else owner._build_due_tables()
         except Exception as fault:  # one engine's trouble stops no other's tables
             self._failed(fault)
             return None
