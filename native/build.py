@@ -24,26 +24,26 @@ ROOT = NATIVE.parent
 HEADERS = (
     "status.h",
     "span.h",
-    "alg.h",
-    "base64url.h",
-    "claims.h",
-    "runtime.h",
-    "hot.h",
-    "key.h",
-    "keytable.h",
-    "headertable.h",
-    "snapshot.h",
-    "token.h",
-    "batch.h",
-    "signatures.h",
-    "stream.h",
-    "face.h",
-    "python_module.h",
+    "core/alg.h",
+    "text/base64url.h",
+    "text/claims.h",
+    "core/runtime.h",
+    "core/hot.h",
+    "core/key.h",
+    "core/keytable.h",
+    "core/headertable.h",
+    "core/snapshot.h",
+    "core/token.h",
+    "core/batch.h",
+    "core/signatures.h",
+    "core/stream.h",
+    "core/face.h",
+    "python/python_module.h",
 )
 """In the order in which the cdef regions need each other."""
 
-SOURCES = tuple(sorted(path.name for path in NATIVE.glob("*.c")))
-"""Every room; a C file that is in the folder is in the module."""
+SOURCES = tuple(sorted(path.relative_to(ROOT).as_posix() for path in NATIVE.rglob("*.c")))
+"""Every C file below native/: a file that is there is in the module."""
 
 WARNINGS = (
     "-Wall",
@@ -137,14 +137,14 @@ def builder() -> cffi.FFI:
     ffi.set_source(
         "rapidjws._rapidjws",
         '#include "rapidjws.h"\n',
-        sources=[f"native/{name}" for name in SOURCES],
+        sources=list(SOURCES),
         include_dirs=["native", *libcrypto.get("include_dirs", [])],
         library_dirs=libcrypto.get("library_dirs", []),
         libraries=libcrypto.get("libraries", []),
         define_macros=[("RJ_VERSION", f'"{version()}"'), ("RJ_OWN_LIBCRYPTO", str(ours))],
         extra_compile_args=[*compile_args(), *libcrypto.get("extra_compile_args", []), *sanitizer_args()],
         extra_link_args=[*libcrypto.get("extra_link_args", []), *sanitizer_args()],
-        depends=[f"native/{path.name}" for path in sorted(NATIVE.glob("*.h"))],
+        depends=[path.relative_to(ROOT).as_posix() for path in sorted(NATIVE.rglob("*.h"))],
     )
     return ffi
 

@@ -9,10 +9,10 @@
 #ifndef RAPIDJWS_H
 #define RAPIDJWS_H
 
-#include "base64url.h"
-#include "face.h"
-#include "python_module.h"
-#include "signatures.h"
-#include "stream.h"
+#include "text/base64url.h"
+#include "core/face.h"
+#include "python/python_module.h"
+#include "core/signatures.h"
+#include "core/stream.h"
 
 #endif

@@ -1,4 +1,4 @@
-"""The rules of native/claims.h once more, slow and obvious, and the driver to hold against them."""
+"""The rules of native/text/claims.h once more, slow and obvious, and the driver to hold against them."""
 
 from __future__ import annotations
 

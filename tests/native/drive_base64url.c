@@ -6,7 +6,7 @@
  * lanes                         the lanes this build and this CPU have
  * bench                         nanoseconds for 400 characters, lane by lane
  */
-#include "base64url.c" /* for its lanes, which are static */
+#include "text/base64url.c" /* for its lanes, which are static */
 
 #include "driver_lines.h"
 

@@ -4,7 +4,7 @@
  *         hex or * for none, the lists are hex words joined by commas or * for none
  * bench   nanoseconds a check of a payload with ten claims, and of scan and check together
  */
-#include "claims.h"
+#include "text/claims.h"
 #include "driver_lines.h"
 
 enum { LIST_MAX = 8, MEMBERS_CAP = 64 };

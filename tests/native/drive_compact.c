@@ -5,7 +5,7 @@
  * untouched                 a token too large is refused without a look: it lies where nothing can be read
  * bench                     nanoseconds for a token of 400 bytes, and for a mebibyte of dots
  */
-#include "compact.h"
+#include "text/compact.h"
 #include "driver_lines.h"
 
 static void lines(size_t max_len) {

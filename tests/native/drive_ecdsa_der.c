@@ -9,7 +9,7 @@
 #include <openssl/ecdsa.h>
 
 #include "driver_lines.h"
-#include "ecdsa_der.h"
+#include "ec/ecdsa_der.h"
 
 static void lines(void) {
     for (char *line = driver_line(); line != NULL; line = driver_line()) {

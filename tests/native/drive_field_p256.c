@@ -1,4 +1,4 @@
 /* drive_field_p256.c: the plain C field of this curve against BIGNUM; see field_checks.h. */
-#include "fixedbase_p256.c"
+#include "ec/fixedbase_p256.c"
 
 #include "field_checks.h"

@@ -8,10 +8,10 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "digest.h"
-#include "digest_lanes.h"
+#include "hash/digest.h"
+#include "hash/digest_lanes.h"
 #include "driver.h"
-#include "hmac.h"
+#include "hash/hmac.h"
 
 static const EVP_MD *driver_md(rj_digest_id id) {
     return id == RJ_SHA256 ? EVP_sha256() : id == RJ_SHA384 ? EVP_sha384() : EVP_sha512();

@@ -9,7 +9,7 @@
 #include <ucontext.h>
 
 #include "driver.h"
-#include "hmac.h"
+#include "hash/hmac.h"
 
 enum { STACK_BYTES = 1 << 16, LEFT_BYTES = 8, LONG_KEY_BYTES = 300 };
 

@@ -8,8 +8,8 @@
  * bench                     nanoseconds a text
  */
 #include "driver_lines.h"
-#include "json_names.h"
-#include "json_scan.h"
+#include "text/json_names.h"
+#include "text/json_scan.h"
 
 enum { MEMBERS_CAP = 64, MUTANT_MAX_BYTES = 4096 };
 

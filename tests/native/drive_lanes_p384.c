@@ -1,5 +1,5 @@
 /* drive_lanes_p384.c: the vector field of this curve against BIGNUM; see lanes_checks.h. */
-#include "fixedbase_lanes_p384.c"
+#include "ec/fixedbase_lanes_p384.c"
 
 #if RJ_HAVE_LANES
 #include "lanes_checks.h"

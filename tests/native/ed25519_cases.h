@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "digest.h"
+#include "hash/digest.h"
 #include "ed25519_numbers.h"
 
 enum { KEYS = 12 };

@@ -5,7 +5,7 @@
 #include "ed25519_numbers.h"
 
 #if defined(__x86_64__)
-#include "field_25519_lanes.h"
+#include "ec/field_25519_lanes.h"
 #endif
 
 static void check_portable(const uint64_t a_limbs[5], const uint64_t b_limbs[5], const BIGNUM *p, BN_CTX *bn) {

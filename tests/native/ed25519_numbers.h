@@ -5,7 +5,7 @@
 #include <openssl/bn.h>
 
 #include "driver.h"
-#include "ed25519_internal.h"
+#include "ec/ed25519_internal.h"
 
 static BIGNUM *number_p(void) {
     BIGNUM *p = BN_new();

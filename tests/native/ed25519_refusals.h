@@ -3,7 +3,7 @@
 #define ED25519_REFUSALS_H
 
 #include "driver.h"
-#include "ed25519_internal.h"
+#include "ec/ed25519_internal.h"
 
 static void from_hex(uint8_t out32[32], const char *hex) {
     uint8_t *bytes;

@@ -9,7 +9,7 @@
 #include <openssl/obj_mac.h>
 
 #include "driver.h"
-#include "fixedbase.h"
+#include "ec/fixedbase.h"
 
 #define CASE_DIGEST_BYTES 128
 #define CASE_COORD_BYTES 66

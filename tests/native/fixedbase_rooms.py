@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from native_rooms import DRIVERS, NATIVE, RUNNER, SANITIZERS, WARNINGS, compiled
+from native_rooms import DRIVERS, NATIVE, RUNNER, SANITIZERS, WARNINGS, compiled, native_file
 
-ROOMS = tuple(sorted(path.stem for path in [*NATIVE.glob("fixedbase*.c"), NATIVE / "field_inverse.c"]))
+ROOMS = tuple(sorted(path.stem for path in [*NATIVE.glob("ec/fixedbase*.c"), native_file("field_inverse.c")]))
 BUILDS = {
     "fast": ["-O3"],
     "quick": ["-O1"],
@@ -55,7 +55,7 @@ def made_object(source: Path, build: str) -> Path:
 
 def room_object(room: str, build: str) -> Path:
     """Compile one room of this build, once."""
-    return made_object(NATIVE / f"{room}.c", build)
+    return made_object(native_file(f"{room}.c"), build)
 
 
 def driver(name: str, build: str, included: str = "") -> Path:

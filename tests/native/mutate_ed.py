@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 NATIVE = TESTS.parents[1] / "native"
+PLACES = {path.name: path.relative_to(NATIVE) for path in NATIVE.rglob("*.[ch]")}
 BOUNDS = ["-fsanitize=bounds", "-fno-sanitize-recover=bounds"]
 COMPILE = ["cc", "-std=c11", "-O1", "-w", "-c", *BOUNDS]
 TIMEOUT_S = 60
@@ -205,7 +207,7 @@ def _is_code(line: str) -> bool:
 def mutants_of(group: Group, room: str) -> Iterator[Mutant]:
     """Yield every mutant of a room: each operator at each place, and each statement left out."""
     inside = False
-    for index, line in enumerate((NATIVE / room).read_text().splitlines()):
+    for index, line in enumerate((NATIVE / PLACES[room]).read_text().splitlines()):
         opens = line.startswith(MARKS) or re.match(r"^\w.*\(.*[,{]$", line)
         inside = (inside or bool(opens)) and line != "}"
         if not inside or not _is_code(line) or re.match(r"^\w", line):
@@ -225,13 +227,19 @@ def mutants_of(group: Group, room: str) -> Iterator[Mutant]:
             yield Mutant(group=group, room=room, line_number=index, before=line, after=after + tail)
 
 
+def includes(text: str, name: str) -> bool:
+    """Say whether a C file includes the file of this name."""
+    return f'/{name}"' in text or f'"{name}"' in text
+
+
 class Bench:
     """A folder with one group's rooms compiled, where one room at a time is replaced by a mutant."""
 
     def __init__(self, group: Group, folder: Path) -> None:
         self.group, self.folder = group, folder
-        for path in [*NATIVE.glob("*.[ch]"), *TESTS.glob("*.h"), TESTS / f"{group.driver}.c"]:
-            (folder / path.name).write_text(path.read_text())
+        shutil.copytree(NATIVE, folder, dirs_exist_ok=True)
+        for path in [*TESTS.glob("*.h"), TESTS / f"{group.driver}.c"]:
+            shutil.copy(path, folder)
         self.units = (f"{group.driver}.c", *group.linked)
         self.stale: set[str] = set()
         if not (self._compile(self.units) and self._link()):
@@ -247,25 +255,28 @@ class Bench:
         if not self.passes():
             sys.exit(f"{group.driver}: the unchanged rooms do not pass")
 
+    def _path(self, name: str) -> Path:
+        return self.folder / PLACES.get(name, name)
+
     def _compile(self, units: tuple[str, ...]) -> bool:
-        paths = [str(self.folder / unit) for unit in units]
-        commands = [[*COMPILE, path, "-o", path + ".o"] for path in paths]
+        paths = [str(self._path(unit)) for unit in units]
+        commands = [[*COMPILE, f"-I{self.folder}", path, "-o", path + ".o"] for path in paths]
         return all(subprocess.run(command, capture_output=True).returncode == 0 for command in commands)
 
     def _link(self) -> bool:
-        objects = [str(self.folder / (unit + ".o")) for unit in self.units]
+        objects = [f"{self._path(unit)}.o" for unit in self.units]
         command = ["cc", *BOUNDS, *objects, "-o", str(self.folder / "driver"), "-lcrypto"]
         return subprocess.run(command, capture_output=True).returncode == 0
 
     def _users(self, room: str) -> tuple[str, ...]:
         if room.endswith(".c"):
             return (room,)
-        headers = {header.name: header.read_text() for header in self.folder.glob("*.h")}
+        headers = {header.name: header.read_text() for header in self.folder.rglob("*.h")}
         wanted = [room]
         for name in wanted:  # grows: a header may reach the room through others
-            wanted += [h for h, text in headers.items() if f'"{name}"' in text and h not in wanted]
+            wanted += [h for h, text in headers.items() if includes(text, name) and h not in wanted]
         return tuple(
-            unit for unit in self.units if any(f'"{w}"' in (self.folder / unit).read_text() for w in wanted)
+            unit for unit in self.units if any(includes(self._path(unit).read_text(), w) for w in wanted)
         )
 
     def passes(self) -> bool:
@@ -288,8 +299,8 @@ class Bench:
 
     def survives(self, mutant: Mutant) -> bool | None:
         """Build and run a mutant; True if no run notices it, None if it does not compile."""
-        path = self.folder / mutant.room
-        original = (NATIVE / mutant.room).read_text()
+        path = self._path(mutant.room)
+        original = (NATIVE / PLACES[mutant.room]).read_text()
         lines = original.splitlines()
         lines[mutant.line_number] = mutant.after
         users = self._users(mutant.room)

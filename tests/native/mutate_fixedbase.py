@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixedbase_rooms import ROOMS, compile_object, link, room_object
-from native_rooms import DRIVERS, NATIVE
+from native_rooms import DRIVERS, NATIVE, native_file
 
 LIMIT_S = 120
 OPERATORS = (
@@ -146,7 +146,7 @@ def programs(target: Target, copy: Path, folder: Path, build: str) -> list[list[
     objects = {room: room_object(room, build) for room in ROOMS}
     for room in target.rooms:
         objects[room] = folder / f"{room}.o"
-        if not compile_object(copy / f"{room}.c", objects[room], build, includes=copy, warnings=False):
+        if not compile_object(copy / "ec" / f"{room}.c", objects[room], build, includes=copy, warnings=False):
             return None
     commands = []
     for field in target.fields:
@@ -176,12 +176,10 @@ def notices(command: list[str]) -> bool:
 def judge(target: Target, number: int, changed: str, folder: Path) -> str:
     """Give the fate of one mutant: noticed, equivalent, survived, or not compiled."""
     copy = folder / "native"
-    copy.mkdir(parents=True)
-    for path in NATIVE.glob("*.[ch]"):
-        shutil.copy(path, copy)
-    lines = (NATIVE / target.file).read_text().splitlines()
+    shutil.copytree(NATIVE, copy)
+    lines = native_file(target.file).read_text().splitlines()
     original, lines[number] = lines[number], changed
-    (copy / target.file).write_text("\n".join(lines) + "\n")
+    (copy / "ec" / target.file).write_text("\n".join(lines) + "\n")
     for build in target.builds:
         commands = programs(target, copy, folder, build)
         if commands is None:
@@ -203,7 +201,7 @@ def main() -> int:
     fates = {"noticed": 0, "equivalent": 0, "survived": 0, "not compiled": 0}
     with tempfile.TemporaryDirectory(prefix="mutants-") as root:
         for target in (t for t in TARGETS[options.skip :] if options.only in t.file):
-            found = list(mutants((NATIVE / target.file).read_text(), elsewhere=target.elsewhere))
+            found = list(mutants(native_file(target.file).read_text(), elsewhere=target.elsewhere))
             random.Random(options.seed).shuffle(found)
             tried = 0
             for index, (number, changed) in enumerate(found):

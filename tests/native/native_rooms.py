@@ -32,12 +32,18 @@ MADE = REPOSITORY / "build" / "drivers"
 """What was compiled, for every process and for the next run."""
 
 
+def native_file(name: str) -> Path:
+    """Return the file of this name below native/, whichever folder holds it; names are unique there."""
+    (found,) = NATIVE.rglob(name)
+    return found
+
+
 @functools.cache
 def _sources_digest(compiler: str) -> str:
     """Return a digest of the compiler's version and of every C file that a driver can include."""
     version = subprocess.run([*shlex.split(compiler), "--version"], capture_output=True, check=False).stdout
     digest = hashlib.sha256(version)
-    for path in sorted(path for folder in (NATIVE, DRIVERS) for path in folder.glob("*.[ch]")):
+    for path in sorted(path for folder in (NATIVE, DRIVERS) for path in folder.rglob("*.[ch]")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -70,7 +76,7 @@ def compiled(name: str, command: list[str]) -> Path:
 def compile_driver(
     driver: str, rooms: tuple[str, ...], *, sanitized: bool = False, portable: bool = False
 ) -> Path:
-    """Compile tests/native/<driver>.c with native/<room>.c for each room; skip where no compiler is.
+    """Compile tests/native/<driver>.c with each named C file of native/; skip where no compiler is.
 
     portable leaves out every lane written for one kind of CPU. Sanitizers cannot follow to another machine.
     """
@@ -79,7 +85,7 @@ def compile_driver(
     compiler = os.environ.get("CC") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
-    sources = [DRIVERS / f"{driver}.c", *(NATIVE / f"{room}.c" for room in rooms)]
+    sources = [DRIVERS / f"{driver}.c", *(native_file(f"{room}.c") for room in rooms)]
     flags = [*(SANITIZERS if sanitized else ["-O3"]), *(["-DRJ_PORTABLE_ONLY"] if portable else [])]
     return compiled(driver, [compiler, *WARNINGS, *flags, f"-I{NATIVE}", *map(str, sources), "-lcrypto"])
 

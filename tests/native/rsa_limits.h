@@ -3,7 +3,7 @@
 #define RSA_LIMITS_H
 
 #include "driver.h"
-#include "rsa.h"
+#include "rsa/rsa.h"
 
 static rj_status prepare_status(size_t bytes, uint8_t top, uint8_t bottom, const uint8_t *e, size_t e_len) {
     static uint8_t n[RJ_RSA_MAX_BYTES + 2];

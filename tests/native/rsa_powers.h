@@ -5,7 +5,7 @@
 #include <openssl/bn.h>
 
 #include "driver.h"
-#include "rsa52.h"
+#include "rsa/rsa52.h"
 
 typedef struct {
     rj_rsa52_modulus head;

@@ -9,7 +9,7 @@
 #include <openssl/param_build.h>
 
 #include "driver.h"
-#include "rsa.h"
+#include "rsa/rsa.h"
 
 enum { KEY_MAX = 16 };
 

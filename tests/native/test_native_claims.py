@@ -254,7 +254,9 @@ def test_what_c_cannot_be_sure_of_goes_to_the_full_checker() -> None:
 @pytest.mark.source_tree
 def test_the_last_date_is_the_one_of_the_python_checker() -> None:
     """The year in which time ends stands in C and in Python; both name the same second."""
-    in_c = re.search(r"RJ_CLAIMS_DATE_MAX_S INT64_C\((\d+)\)", (NATIVE / "claims.h").read_text("utf-8"))
+    in_c = re.search(
+        r"RJ_CLAIMS_DATE_MAX_S INT64_C\((\d+)\)", (NATIVE / "text" / "claims.h").read_text("utf-8")
+    )
     limits = (REPOSITORY / "src" / "rapidjws" / "jose" / "limits.py").read_text("utf-8")
     in_python = re.search(r"NUMERIC_DATE_MAX_S: Final = ([\d_]+)", limits)
     assert in_c is not None

@@ -1,0 +1,34 @@
+/* alg.c: the table of alg.h. */
+#include "core/alg.h"
+
+#define ALG_ROW_NONE {RJ_FAMILY_UNSET, RJ_SHA256, 0, 0, 0, ""}
+
+static const rj_alg_info ALG_TABLE[RJ_ALG_COUNT] = {
+    [RJ_ALG_UNSET] = ALG_ROW_NONE,
+    [RJ_HS256] = {RJ_FAMILY_HMAC, RJ_SHA256, 32, 0, 1, "HMAC"},
+    [RJ_HS384] = {RJ_FAMILY_HMAC, RJ_SHA384, 48, 0, 2, "HMAC"},
+    [RJ_HS512] = {RJ_FAMILY_HMAC, RJ_SHA512, 64, 0, 2, "HMAC"},
+    [RJ_RS256] = {RJ_FAMILY_RSA_PKCS1, RJ_SHA256, 0, 0, 60, "RSA"},
+    [RJ_RS384] = {RJ_FAMILY_RSA_PKCS1, RJ_SHA384, 0, 0, 60, "RSA"},
+    [RJ_RS512] = {RJ_FAMILY_RSA_PKCS1, RJ_SHA512, 0, 0, 60, "RSA"},
+    [RJ_PS256] = {RJ_FAMILY_RSA_PSS, RJ_SHA256, 0, 0, 65, "RSA"},
+    [RJ_PS384] = {RJ_FAMILY_RSA_PSS, RJ_SHA384, 0, 0, 65, "RSA"},
+    [RJ_PS512] = {RJ_FAMILY_RSA_PSS, RJ_SHA512, 0, 0, 65, "RSA"},
+    [RJ_ES256] = {RJ_FAMILY_ECDSA, RJ_SHA256, 64, 64, 150, "P-256"},
+    [RJ_ES384] = {RJ_FAMILY_ECDSA, RJ_SHA384, 96, 96, 2000, "P-384"},
+    [RJ_ES512] = {RJ_FAMILY_ECDSA, RJ_SHA512, 132, 132, 1200, "P-521"},
+    [RJ_ES256K] = {RJ_FAMILY_ECDSA, RJ_SHA256, 64, 64, 1300, "secp256k1"},
+    [RJ_ED25519] = {RJ_FAMILY_MESSAGE, RJ_SHA512, 64, 32, 220, "ED25519"},
+    [RJ_ED448] = {RJ_FAMILY_MESSAGE, RJ_SHA512, 114, 57, 900, "ED448"},
+    [RJ_ML_DSA_44] = {RJ_FAMILY_MESSAGE, RJ_SHA512, 2420, 1312, 200, "ML-DSA-44"},
+    [RJ_ML_DSA_65] = {RJ_FAMILY_MESSAGE, RJ_SHA512, 3309, 1952, 300, "ML-DSA-65"},
+    [RJ_ML_DSA_87] = {RJ_FAMILY_MESSAGE, RJ_SHA512, 4627, 2592, 450, "ML-DSA-87"},
+};
+
+const rj_alg_info *rj_alg_lookup(uint32_t alg)
+{
+    if (alg <= RJ_ALG_UNSET || alg >= RJ_ALG_COUNT) {
+        return NULL;
+    }
+    return &ALG_TABLE[alg];
+}

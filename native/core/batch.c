@@ -1,0 +1,131 @@
+/* batch.c: windows of tokens; see batch.h. */
+#include "core/batch.h"
+
+#include "text/base64url.h"
+#include "text/compact.h"
+
+enum {
+    BATCH_WINDOW_COST_US = 2500,
+    BATCH_UNKNOWN_COST_US = 250, /* a header to parse and a signature by libcrypto */
+    BATCH_HOT_SPEEDUP = 8,
+    BATCH_RSA_SPEEDUP = 4
+};
+
+static uint32_t batch_slot_cost_us(const rj_slot *slot)
+{
+    const rj_alg_info *info = rj_alg_lookup(slot->alg);
+    uint64_t rsa_scale = 0;
+
+    if (slot->hot != NULL) {
+        return 1 + info->cost_us / BATCH_HOT_SPEEDUP;
+    }
+    if (slot->key == NULL || info->signature_bytes != 0) {
+        return info->cost_us;
+    }
+    rsa_scale = slot->key->signature_bytes / 256u; /* of 2048 bits; the cost grows with the square */
+    return (uint32_t)(info->cost_us * rsa_scale * rsa_scale / BATCH_RSA_SPEEDUP);
+}
+
+/* Fill a window from the tokens that are left. */
+static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work,
+                       const rj_span *tokens, size_t tokens_len)
+{
+    window->len = 0;
+    window->cost_us = 0;
+    window->groups = 0;
+    work->arena_used = 0;
+    while (window->len < tokens_len && window->len < RJ_BATCH_WINDOW
+           && window->cost_us < BATCH_WINDOW_COST_US) {
+        rj_token *token = &window->tokens[window->len];
+        rj_span bytes = tokens[window->len];
+        if (window->len != 0 && bytes.len <= snapshot->max_token_bytes
+            && rj_base64url_decoded_bytes(bytes.len) > RJ_WORK_ARENA_BYTES - work->arena_used) {
+            return; /* the next window has room for it */
+        }
+        rj_token_locate(token, snapshot, work, bytes.ptr, bytes.len, RJ_SLOT_NONE);
+        if (token->slot != NULL) {
+            token->group = rj_fast_group_of(token->slot, token->signature.len);
+            window->groups |= 1u << token->group;
+        }
+        window->cost_us += token->slot == NULL ? 1 : batch_slot_cost_us(token->slot);
+        window->len++;
+    }
+}
+
+/* Put all tokens of one group through its fast path together. */
+static void batch_decide_group(rj_token *window, size_t window_len, const rj_snapshot *snapshot, rj_work *work,
+                               rj_fast_group group)
+{
+    rj_fast_item items[RJ_BATCH_WINDOW];
+    rj_token *tokens[RJ_BATCH_WINDOW];
+    size_t len = 0;
+
+    for (size_t i = 0; i < window_len; i++) {
+        rj_token *token = &window[i];
+        if (token->status == RJ_UNDECIDED && token->group == group) {
+            items[len] = (rj_fast_item){.slot = token->slot,
+                                        .input = token->input,
+                                        .signature = token->signature,
+                                        .status = RJ_UNDECIDED};
+            tokens[len++] = token;
+        }
+    }
+    if (len < 2) {
+        return; /* a single one takes the single path */
+    }
+    rj_fast_verify(work, group, items, len);
+    for (size_t i = 0; i < len; i++) {
+        rj_token *token = tokens[i];
+        token->status = items[i].status; /* undecided ones go to libcrypto after */
+        if (token->status == RJ_OK) {
+            token->status =
+                rj_verify_sample(snapshot->runtime, work, token->slot, token->input, token->signature);
+        }
+        rj_token_warm(token, snapshot);
+    }
+}
+
+void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
+                     rj_work *work)
+{
+    if (snapshot->acceleration != 0 && rj_verify_trusts_fast(snapshot->runtime)) {
+        for (uint32_t group = RJ_FAST_NONE + 1; group < RJ_FAST_COUNT; group++) {
+            if ((groups >> group & 1u) != 0) {
+                batch_decide_group(window, window_len, snapshot, work, (rj_fast_group)group);
+            }
+        }
+    }
+    for (size_t i = 0; i < window_len; i++) {
+        rj_token_decide(&window[i], snapshot, work);
+    }
+}
+
+size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
+                    size_t tokens_len, rj_time now)
+{
+    batch_fill(window, snapshot, work, tokens, tokens_len);
+    rj_batch_decide(window->tokens, window->len, window->groups, snapshot, work);
+    for (size_t i = 0; i < window->len; i++) {
+        rj_token_finish(&window->tokens[i], snapshot, work, now);
+    }
+    return window->len;
+}
+
+uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens,
+                          size_t tokens_len)
+{
+    uint64_t cost_us = 0;
+
+    for (size_t i = 0; i < tokens_len; i++) {
+        rj_span header = {NULL, 0};
+        rj_span payload = {NULL, 0};
+        rj_span signature = {NULL, 0};
+        if (rj_compact_split(&header, &payload, &signature, tokens, lens[i], snapshot->max_token_bytes) == RJ_OK) {
+            uint32_t slot = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
+            cost_us += slot < snapshot->keys->len ? batch_slot_cost_us(&snapshot->keys->slots[slot])
+                                                  : BATCH_UNKNOWN_COST_US;
+        }
+        tokens += lens[i];
+    }
+    return cost_us;
+}

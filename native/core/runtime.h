@@ -1,0 +1,57 @@
+/* runtime.h: what one process shares: its own libcrypto context and the pool of working memory.
+ *
+ * The library context is ours alone, so no configuration file, engine or FIPS switch of the host process
+ * reaches the verification. A runtime is made once, at import, and never freed: threads may still verify
+ * while the interpreter goes down.
+ */
+#ifndef RJ_RUNTIME_H
+#define RJ_RUNTIME_H
+
+#include <openssl/types.h>
+#include <stdatomic.h>
+
+#include "status.h"
+#include "core/work.h"
+
+enum { RJ_POOL_SLOTS = 64 };
+
+/* rj-cdef-begin */
+typedef struct rj_runtime rj_runtime;
+/* rj-cdef-end */
+
+struct rj_runtime {
+    OSSL_LIB_CTX *libctx;
+    _Atomic(rj_work *) pool[RJ_POOL_SLOTS];
+    atomic_uint acceleration_off;     /* 1 once a hot-path answer differed from libcrypto's */
+    atomic_ullong sampled;            /* accepted tokens verified a second time by libcrypto */
+    atomic_ullong mismatches;         /* of these, the ones that libcrypto refused */
+    atomic_uint sample_interval;      /* one acceptance of a hot path in so many is checked; 0: none */
+    uint64_t seed;                    /* of the choice of samples */
+};
+
+/* Make the runtime of a process.
+ * Returns RJ_OK, RJ_NO_MEMORY, RJ_LIBCRYPTO_FAILED (no default provider).
+ * Out: *out, never freed. */
+/* rj-cdef-begin */
+RJ_MUST_CHECK rj_status rj_runtime_new(rj_runtime **out, uint32_t sample_interval, uint64_t seed);
+/* rj-cdef-end */
+
+/* What became of the hot paths in this process. */
+/* rj-cdef-begin */
+typedef struct {
+    uint64_t sampled;    /* acceptances that libcrypto looked at again */
+    uint64_t mismatches; /* of these, the ones it refused */
+    uint32_t off;        /* 1: the hot paths are off since the first mismatch */
+} rj_runtime_report;
+void rj_runtime_read(rj_runtime_report *report, rj_runtime *runtime);
+void rj_runtime_set_sampling(rj_runtime *runtime, uint32_t sample_interval);
+/* rj-cdef-end */
+
+/* Take a work area for this call; no other thread has it until it is put back.
+ * Returns the area, or NULL where memory is out. Never waits. */
+rj_work *rj_runtime_take(rj_runtime *runtime);
+
+/* Put a work area back. */
+void rj_runtime_put(rj_runtime *runtime, rj_work *work);
+
+#endif

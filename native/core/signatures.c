@@ -1,0 +1,65 @@
+/* signatures.c: see signatures.h; windows that fit the work area, decided by the batch room. */
+#include "core/signatures.h"
+
+#include "text/base64url.h"
+
+/* Put one signature into the window; returns 0 where the arena has no room for it. */
+static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *octets,
+                             const uint32_t lens[2], uint32_t slot_index)
+{
+    size_t capacity = rj_base64url_decoded_bytes(lens[1]);
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+
+    *token = (rj_token){.input = {octets, lens[0]}, .slot_index = slot_index, .status = RJ_BAD_ARGUMENT};
+    if (slot_index >= snapshot->keys->len) {
+        return 1; /* a caller's mistake: no such slot */
+    }
+    bytes = rj_work_cut(work, capacity);
+    if (bytes == NULL) {
+        token->status = RJ_TOO_LARGE;
+        return 0;
+    }
+    token->status = rj_base64url_decode(bytes, &len, capacity, octets + lens[0], lens[1]);
+    if (token->status == RJ_OK) {
+        token->signature = (rj_span){bytes, len};
+        token->slot = &snapshot->keys->slots[slot_index];
+        token->group = rj_fast_group_of(token->slot, len);
+        token->status = RJ_UNDECIDED;
+    }
+    return 1;
+}
+
+void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *octets,
+                          const uint32_t *lens, const uint32_t *slots, size_t count)
+{
+    rj_work *work = rj_runtime_take(snapshot->runtime);
+    rj_token window[RJ_BATCH_WINDOW];
+    size_t done = 0;
+
+    for (size_t i = 0; i < count && work == NULL; i++) {
+        verdicts[i] = RJ_NO_MEMORY;
+    }
+    while (done < count && work != NULL) {
+        uint32_t groups = 0;
+        size_t len = 0;
+        work->arena_used = 0;
+        while (len < RJ_BATCH_WINDOW && done + len < count) {
+            const uint32_t *sizes = lens + 2 * (done + len);
+            if (!signatures_locate(&window[len], snapshot, work, octets, sizes, slots[done + len]) && len != 0) {
+                break; /* the next window has room; one that fits in none stays refused */
+            }
+            groups |= 1u << window[len].group;
+            octets += (size_t)sizes[0] + sizes[1];
+            len++;
+        }
+        rj_batch_decide(window, len, groups, snapshot, work);
+        for (size_t i = 0; i < len; i++) {
+            verdicts[done + i] = rj_token_verdict(&window[i]);
+        }
+        done += len;
+    }
+    if (work != NULL) {
+        rj_runtime_put(snapshot->runtime, work);
+    }
+}

@@ -1,0 +1,234 @@
+/* token.c: the way of one token, in the order of RFC 7515 s.5.2. */
+#include "core/token.h"
+
+#include <string.h>
+
+#include "text/base64url.h"
+#include "text/compact.h"
+
+static rj_status token_scan(rj_json_report *report, const rj_snapshot *snapshot, rj_work *work, rj_span json)
+{
+    rj_json_limits limits = {.max_bytes = snapshot->max_token_bytes,
+                             .max_depth = snapshot->max_json_depth,
+                             .max_members = snapshot->max_json_members,
+                             .flags = 0};
+
+    return rj_json_scan(report, work->members, RJ_WORK_MEMBERS, work->json, sizeof work->json, json.ptr,
+                        json.len, &limits);
+}
+
+/* The unverified `iss` as written between its quotes; an empty span where there is no plain one. */
+static rj_span token_unverified_issuer(const rj_snapshot *snapshot, rj_work *work, rj_span payload)
+{
+    rj_json_report report;
+    rj_span none = {NULL, 0};
+
+    if (token_scan(&report, snapshot, work, payload) != RJ_OK) {
+        return none;
+    }
+    for (uint32_t i = 0; i < report.members_len; i++) {
+        const rj_json_member *member = &work->members[i];
+        if (member->name_len == 3 && memcmp(payload.ptr + member->name_offset, "iss", 3) == 0) {
+            if (member->value_type != RJ_JSON_STRING || member->value_has_escape || member->value_len < 3) {
+                return none;
+            }
+            return (rj_span){payload.ptr + member->value_offset + 1, member->value_len - 2};
+        }
+    }
+    return none;
+}
+
+static uint32_t token_find_slot(const rj_token *token, const rj_snapshot *snapshot, rj_work *work)
+{
+    rj_span header = token->header;
+    uint32_t index = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
+
+    if (index == RJ_SLOT_BY_ISSUER) {
+        rj_span issuer = token_unverified_issuer(snapshot, work, token->payload);
+        if (issuer.len == 0) {
+            return RJ_SLOT_NONE;
+        }
+        index = rj_headertable_find(snapshot->headers, header.ptr, header.len, issuer.ptr, issuer.len);
+    }
+    return index;
+}
+
+static rj_status token_decode(rj_span *out, rj_work *work, rj_span text)
+{
+    size_t capacity = rj_base64url_decoded_bytes(text.len);
+    uint8_t *bytes = rj_work_cut(work, capacity);
+    size_t len = 0;
+    rj_status status = RJ_UNDECIDED;
+
+    if (bytes == NULL) {
+        return RJ_NO_MEMORY;
+    }
+    status = rj_base64url_decode(bytes, &len, capacity, text.ptr, text.len);
+    if (status == RJ_OK) {
+        out->ptr = bytes;
+        out->len = len;
+    }
+    return status;
+}
+
+/* Cut a token and decode its payload. Returns the signature part, still base64url; token->status says the rest. */
+static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
+                         size_t len)
+{
+    rj_span payload = {NULL, 0};
+    rj_span signature = {NULL, 0};
+
+    token->slot_index = RJ_SLOT_NONE;
+    token->slot = NULL;
+    token->earned = 0;
+    token->members = NULL;
+    token->members_len = 0;
+    token->status =
+        rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
+    if (token->status == RJ_OK) {
+        token->input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
+        token->status = token_decode(&token->payload, work, payload);
+    }
+    return signature;
+}
+
+static void token_take_slot(rj_token *token, const rj_snapshot *snapshot, uint32_t slot_index)
+{
+    if (slot_index >= snapshot->keys->len) {
+        token->status = RJ_HEADER_UNKNOWN;
+        return;
+    }
+    token->slot_index = slot_index;
+    token->slot = &snapshot->keys->slots[slot_index];
+    token->status = RJ_UNDECIDED;
+}
+
+void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
+                     size_t len, uint32_t slot_index)
+{
+    rj_span signature = token_cut(token, snapshot, work, bytes, len);
+
+    if (token->status == RJ_OK) {
+        token->status = token_decode(&token->signature, work, signature);
+    }
+    if (token->status != RJ_OK) {
+        return;
+    }
+    if (slot_index == RJ_SLOT_NONE) {
+        slot_index = token_find_slot(token, snapshot, work);
+    }
+    token_take_slot(token, snapshot, slot_index);
+}
+
+void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
+                      size_t len, uint32_t slot_index, rj_time now)
+{
+    (void)token_cut(token, snapshot, work, bytes, len);
+    if (token->status != RJ_OK) {
+        return;
+    }
+    token_take_slot(token, snapshot, slot_index);
+    if (token->status == RJ_UNDECIDED) {
+        token->status = RJ_OK; /* the cache's word, given for these bytes, this slot and this generation */
+        rj_token_finish(token, snapshot, work, now);
+    }
+}
+
+/* Keep the scan's members beside the token: the next token's scan writes over them. */
+static void token_keep_members(rj_token *token, rj_work *work, size_t members_len)
+{
+    void *kept = rj_work_cut(work, members_len * sizeof *work->members);
+
+    if (kept != NULL) {
+        memcpy(kept, work->members, members_len * sizeof *work->members);
+        token->members = kept;
+        token->members_len = members_len;
+    }
+}
+
+void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, rj_time now)
+{
+    rj_json_report report;
+    rj_status status = RJ_UNDECIDED;
+
+    if (token->status != RJ_OK || snapshot->policies == NULL) {
+        return;
+    }
+    token->status = RJ_UNDECIDED;
+    if (token->slot->issuer >= snapshot->policies_len) {
+        token->status = RJ_BAD_ARGUMENT;
+        return;
+    }
+    status = token_scan(&report, snapshot, work, token->payload);
+    if (status == RJ_NO_MEMORY || (status == RJ_OK && (report.members_overflow || report.has_big_integer))) {
+        token->status = RJ_CLAIMS_UNDECIDED; /* larger, or with larger numbers, than this room is made for */
+        return;
+    }
+    if (status != RJ_OK) {
+        token->status = status;
+        return;
+    }
+    token->status = rj_claims_check(&snapshot->policies[token->slot->issuer], token->payload.ptr, work->members,
+                                    report.members_len, now);
+    if (token->status == RJ_OK) {
+        token_keep_members(token, work, report.members_len);
+    }
+}
+
+void rj_token_warm(rj_token *token, const rj_snapshot *snapshot)
+{
+    if (token->status == RJ_OK && snapshot->hot_threshold != 0 && rj_hot_bytes(token->slot->alg) != 0) {
+        int reached = rj_keytable_warm(snapshot->keys, token->slot_index, snapshot->hot_threshold);
+        token->earned = reached && token->slot->hot == NULL;
+    }
+}
+
+void rj_token_decide(rj_token *token, const rj_snapshot *snapshot, rj_work *work)
+{
+    if (token->status != RJ_UNDECIDED || token->slot == NULL) {
+        return;
+    }
+    token->status = snapshot->acceleration != 0
+                        ? rj_verify(snapshot->runtime, work, token->slot, token->input, token->signature)
+                        : rj_verify_cold(snapshot->runtime, work, token->slot, token->input, token->signature);
+    rj_token_warm(token, snapshot);
+}
+
+uint64_t rj_token_verdict(const rj_token *token)
+{
+    return (uint64_t)token->status | (uint64_t)token->earned << 8 | (uint64_t)token->slot_index << 9;
+}
+
+static void token_remember(const rj_token *token, const rj_snapshot *snapshot, const uint8_t *issuer,
+                           size_t issuer_len, uint32_t remember)
+{
+    rj_span header = token->header;
+
+    if (remember == RJ_REMEMBER_HEADER) {
+        rj_headertable_insert(snapshot->headers, header.ptr, header.len, NULL, 0, token->slot_index);
+    } else if (remember == RJ_REMEMBER_HEADER_AND_ISSUER) {
+        rj_headertable_insert(snapshot->headers, header.ptr, header.len, issuer, issuer_len, token->slot_index);
+        rj_headertable_insert(snapshot->headers, header.ptr, header.len, NULL, 0, RJ_SLOT_BY_ISSUER);
+    }
+}
+
+uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes, size_t len, uint32_t slot_index,
+                              int64_t now_s, uint32_t now_ns, const uint8_t *issuer, size_t issuer_len,
+                              uint32_t remember)
+{
+    rj_token token = {.status = RJ_UNDECIDED};
+    rj_work *work = rj_runtime_take(snapshot->runtime);
+
+    if (work == NULL) {
+        return RJ_NO_MEMORY;
+    }
+    work->arena_used = 0;
+    rj_token_locate(&token, snapshot, work, bytes, len, slot_index);
+    rj_token_decide(&token, snapshot, work);
+    if (token.status == RJ_OK) {
+        token_remember(&token, snapshot, issuer, issuer_len, remember);
+    }
+    rj_token_finish(&token, snapshot, work, (rj_time){now_s, now_ns});
+    rj_runtime_put(snapshot->runtime, work);
+    return rj_token_verdict(&token);
+}

@@ -1,0 +1,188 @@
+/* fixedbase_verify.c: verify signatures with tables: numbers, scalars, table points, sums, comparison.
+ *
+ * FIPS 186-5 s.6.4.2. Never allocates; every verdict starts as RJ_UNDECIDED.
+ */
+#include "ec/fixedbase.h"
+
+#if RJ_HAVE_FIXEDBASE
+
+#include <string.h>
+
+#include "ec/fixedbase_internal.h"
+
+/* The work buffer of one chunk, cut into its parts. */
+typedef struct {
+    fb_numbers *numbers;
+    uint64_t (*prefix)[WORDS_MAX];
+    uint64_t *x;
+    fb_ref *refs;
+    uint8_t *dead;
+    void *sum_work;
+} verify_work;
+
+static unsigned verify_points(const fb_curve *curve)
+{
+    return rj_fb_windows(curve, curve->key_width) + rj_fb_windows(curve, curve->generator_width);
+}
+
+static size_t verify_round(size_t bytes)
+{
+    return (bytes + FB_TABLE_ALIGN - 1) & ~(size_t)(FB_TABLE_ALIGN - 1);
+}
+
+/* Cut the memory at this address for n signatures; from 0 on, only the size counts. Returns the end. */
+static uintptr_t verify_cut(verify_work *work, uintptr_t at, const fb_curve *curve, size_t n)
+{
+    work->numbers = (fb_numbers *)at;
+    at += verify_round(n * sizeof(fb_numbers));
+    work->prefix = (uint64_t(*)[WORDS_MAX])at;
+    at += verify_round(n * sizeof work->prefix[0]);
+    work->x = (uint64_t *)at;
+    at += verify_round(n * curve->words * sizeof(uint64_t));
+    work->refs = (fb_ref *)at;
+    at += verify_round(n * verify_points(curve) * sizeof(fb_ref));
+    work->dead = (uint8_t *)at;
+    at += verify_round(n);
+    work->sum_work = (void *)at;
+    return at;
+}
+
+static size_t verify_chunk(size_t n)
+{
+    return n < FB_CHUNK ? n : FB_CHUNK;
+}
+
+size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
+{
+    const fb_curve *c = rj_fb_curve(curve);
+    const fb_engine *portable = rj_fb_portable(curve), *lanes = rj_fb_lanes(curve);
+    size_t chunk = verify_chunk(n), most;
+    verify_work ignored;
+
+    if (c == NULL || n == 0)
+        return 0;
+    most = portable->sum_bytes(chunk, verify_points(c));
+    if (lanes != NULL && lanes->sum_bytes(chunk, verify_points(c)) > most)
+        most = lanes->sum_bytes(chunk, verify_points(c));
+    return verify_cut(&ignored, 0, c, chunk) + most + FB_TABLE_ALIGN;
+}
+
+/* Tables of one curve, one arithmetic, and the roles they were built for. */
+static int verify_tables_fit(const rj_fixedbase_item *item, const rj_fixedbase_item *first)
+{
+    return item->generator->is_generator && !item->key->is_generator &&
+           item->key->engine == item->generator->engine && item->key->curve == item->generator->curve &&
+           item->key->engine == first->key->engine && item->key->curve == first->key->curve;
+}
+
+/* Table points of u1 G and u2 Q. */
+static void verify_refs(fb_ref *refs, const fb_numbers *numbers, const rj_fixedbase_item *item)
+{
+    rj_fb_refs_write(refs, item->generator, numbers->s);
+    rj_fb_refs_write(refs + item->generator->shape.windows, item->key, numbers->e);
+}
+
+static uint8_t verify_compare(const uint64_t *x, const fb_numbers *numbers, const fb_curve *curve)
+{
+    uint64_t r[2][WORDS_MAX];
+    unsigned count = rj_fb_r_candidates(r, numbers, curve);
+    for (unsigned i = 0; i < count; i++)
+        if (words_equal(x, r[i], curve->words))
+            return RJ_OK;
+    return RJ_SIGNATURE_INVALID; /* FIPS 186-5 s.6.4.2 step 6: x modulo n differs from r */
+}
+
+/* Sum and compare one by one. */
+static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_engine *engine, size_t n,
+                       const fb_curve *curve)
+{
+    unsigned points = verify_points(curve);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t r[2][WORDS_MAX];
+        unsigned r_count;
+        if (work->dead[i])
+            continue;
+        r_count = rj_fb_r_candidates(r, &work->numbers[i], curve);
+        verdicts[i] = engine->check_one(work->refs + i * points, points, (const uint64_t(*)[WORDS_MAX])r, r_count);
+    }
+}
+
+/* Sum together, then compare. */
+static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_engine *engine, size_t n,
+                        const fb_curve *curve)
+{
+    engine->sum(work->x, work->dead, work->sum_work, work->refs, n, verify_points(curve));
+    for (size_t i = 0; i < n; i++)
+        if (!work->dead[i])
+            verdicts[i] = verify_compare(work->x + i * curve->words, &work->numbers[i], curve);
+}
+
+static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixedbase_item *items, size_t n)
+{
+    const fb_curve *curve = items[0].key->curve;
+    unsigned points = verify_points(curve);
+
+    for (size_t i = 0; i < n; i++) {
+        verdicts[i] = rj_fb_numbers_read(&work->numbers[i], curve, items[i].rs, items[i].digest, items[i].digest_len);
+        work->dead[i] = verdicts[i] != RJ_OK;
+        if (verdicts[i] == RJ_OK)
+            verdicts[i] = RJ_UNDECIDED; /* until the comparison */
+    }
+    rj_fb_numbers_to_scalars(work->numbers, work->prefix, work->dead, n, curve);
+    for (size_t i = 0; i < n; i++)
+        if (!work->dead[i])
+            verify_refs(work->refs + i * points, &work->numbers[i], &items[i]);
+    if (n <= items[0].key->engine->few)
+        verify_few(verdicts, work, items[0].key->engine, n, curve);
+    else
+        verify_many(verdicts, work, items[0].key->engine, n, curve);
+}
+
+rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n, void *work,
+                                    size_t work_bytes)
+{
+    verify_work cut;
+    const fb_curve *curve;
+
+    if (n == 0)
+        return RJ_OK;
+    for (size_t i = 0; i < n; i++)
+        if (!verify_tables_fit(&items[i], &items[0]))
+            return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags or roles */
+    curve = items[0].key->curve;
+    if (work_bytes < rj_fixedbase_work_bytes(curve->id, n))
+        return RJ_BAD_ARGUMENT; /* the caller's mistake: work is too small */
+    (void)verify_cut(&cut, (uintptr_t)rj_fb_align(work), curve, verify_chunk(n));
+    for (size_t at = 0; at < n; at += FB_CHUNK)
+        verify_run_chunk(verdicts + at, &cut, items + at, n - at < FB_CHUNK ? n - at : FB_CHUNK);
+    return RJ_OK;
+}
+
+rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *item)
+{
+    fb_numbers numbers;
+    uint64_t r[2][WORDS_MAX], prefix[1][WORDS_MAX];
+    fb_ref refs[FB_POINTS_MAX];
+    const fb_curve *curve;
+    unsigned r_count;
+    uint8_t read;
+    const uint8_t dead = 0;
+
+    if (!verify_tables_fit(item, item))
+        return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags or roles */
+    curve = item->key->curve;
+    read = rj_fb_numbers_read(&numbers, curve, item->rs, item->digest, item->digest_len);
+    if (read != RJ_OK) {
+        *verdict = read;
+        return RJ_OK;
+    }
+    rj_fb_numbers_to_scalars(&numbers, prefix, &dead, 1, curve);
+    verify_refs(refs, &numbers, item);
+    r_count = rj_fb_r_candidates(r, &numbers, curve);
+    *verdict = item->key->engine->check_one(refs, verify_points(curve), (const uint64_t(*)[WORDS_MAX])r, r_count);
+    return RJ_OK;
+}
+
+#else
+typedef int verify_empty_room;
+#endif

@@ -1,0 +1,25 @@
+/* python_face.h: the calls that every token takes, on Python's own objects.
+ *
+ * A known token costs less than the conversions around it, so these are written against CPython's limited API:
+ * text or bytes in, a finished result object or a verdict number out. Everything else goes through cffi. What a
+ * result means is Python's business (verify/result.py); here are only its fields.
+ */
+#ifndef RJ_PYTHON_FACE_H
+#define RJ_PYTHON_FACE_H
+
+#include "python/python_api.h"
+#include "python/python_bound.h"
+
+/* Read a time, an int in nanoseconds since the epoch. Returns 0 with an exception set where it is none. */
+int rj_face_now(rj_time *now, PyObject *value);
+
+/* Verify one token. Returns a Record where it is accepted and nothing else is to do, else its verdict as a number,
+ * or None where the token is neither str nor bytes; NULL with an exception set. */
+PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, rj_time now);
+
+/* Methods of Bound; python_bound.c says what they take and give. */
+PyObject *rj_face_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
+PyObject *rj_face_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
+PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
+
+#endif

@@ -1,0 +1,202 @@
+/* python_holder.c: see python_holder.h. Where anything is out of the ordinary, Python's own way is taken. */
+#include "python/python_holder.h"
+
+#include <structmember.h>
+#include <time.h>
+
+#include "python/python_bound.h"
+#include "python/python_face.h"
+
+static const int64_t HOLDER_END_S = 9000000000; /* in the year 2255: up to here nanoseconds fit 64 bits */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *snapshot; /* swapped by one reference; NULL or a Bound */
+    char is_direct;     /* nothing but the snapshot has a say: no cache of verified tokens */
+} rj_holder;
+
+static const PyMemberDef HOLDER_MEMBERS[] = {
+    {"_snapshot", T_OBJECT_EX, offsetof(rj_holder, snapshot), 0, NULL},
+    {"_direct", T_BOOL, offsetof(rj_holder, is_direct), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* A new reference to the snapshot of this moment, or NULL with an exception set. */
+static PyObject *holder_snapshot(PyObject *self)
+{
+#if defined(Py_GIL_DISABLED)
+    return PyObject_GetAttrString(self, "_snapshot"); /* another thread may swap it between reading and owning */
+#else
+    PyObject *snapshot = ((rj_holder *)self)->snapshot;
+
+    if (snapshot == NULL) {
+        return PyErr_Format(PyExc_AttributeError, "_snapshot");
+    }
+    Py_INCREF(snapshot);
+    return snapshot;
+#endif
+}
+
+/* The argument `now`: borrowed, NULL where it is to be read from the clock. Returns 0 for other arguments. */
+static int holder_now(PyObject **now, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+{
+    Py_ssize_t names_len = names == NULL ? 0 : PyTuple_Size(names);
+
+    *now = NULL;
+    if (args_len == 1 && names_len == 0) {
+        return 1;
+    }
+    if (args_len + names_len != 2 || args_len == 0
+        || (names_len == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "now") != 0)) {
+        return 0;
+    }
+    *now = args[1] == Py_None ? NULL : args[1]; /* named arguments stand behind the others */
+    return 1;
+}
+
+/* The whole call in Python. */
+static PyObject *holder_verify_slowly(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+{
+    Py_ssize_t names_len = names == NULL ? 0 : PyTuple_Size(names);
+    PyObject *method = PyObject_GetAttrString(self, "_verify");
+    PyObject *plain = PyTuple_New(args_len);
+    PyObject *named = PyDict_New();
+    PyObject *result = NULL;
+    int good = method != NULL && plain != NULL && named != NULL;
+
+    for (Py_ssize_t i = 0; good && i < args_len; i++) {
+        Py_INCREF(args[i]);
+        good = PyTuple_SetItem(plain, i, args[i]) == 0;
+    }
+    for (Py_ssize_t i = 0; good && i < names_len; i++) {
+        good = PyDict_SetItem(named, PyTuple_GetItem(names, i), args[args_len + i]) == 0;
+    }
+    if (good) {
+        result = PyObject_Call(method, plain, named);
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(plain);
+    Py_XDECREF(named);
+    return result;
+}
+
+/* The time of a check, from whole seconds or the clock. Returns 0 where Python has to look: a fraction, what is no
+ * time, a clock that cannot be right. */
+static int holder_time(rj_time *out, const rj_bound *bound, PyObject *now)
+{
+    struct timespec clock = {0, 0};
+    int overflow = 0;
+
+    if (now == NULL) {
+        if (timespec_get(&clock, TIME_UTC) != TIME_UTC || (int64_t)clock.tv_sec < bound->clock_floor_s) {
+            return 0;
+        }
+        *out = (rj_time){(int64_t)clock.tv_sec, (uint32_t)clock.tv_nsec};
+        return 1;
+    }
+    if (!PyLong_CheckExact(now)) {
+        return 0;
+    }
+    out->s = PyLong_AsLongLongAndOverflow(now, &overflow);
+    return overflow == 0 && out->s >= 0 && out->s < HOLDER_END_S;
+}
+
+static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+{
+    PyObject *snapshot = NULL;
+    PyObject *now = NULL;
+    PyObject *result = NULL;
+    rj_bound *bound = NULL;
+    rj_time now_read = {0, 0};
+
+    if (!((rj_holder *)self)->is_direct || !holder_now(&now, args, args_len, names)) {
+        return holder_verify_slowly(self, args, args_len, names);
+    }
+    snapshot = holder_snapshot(self);
+    if (snapshot == NULL) {
+        return NULL;
+    }
+    bound = (rj_bound *)snapshot;
+    if (!bound->is_plain || !holder_time(&now_read, bound, now)) {
+        Py_DECREF(snapshot);
+        return holder_verify_slowly(self, args, args_len, names);
+    }
+    result = rj_face_verify(bound, args[0], now_read);
+    if (result != NULL && (PyObject *)Py_TYPE(result) != bound->accepted) {
+        long long now_ns = now_read.s * 1000000000 + now_read.ns;
+        PyObject *settled = PyObject_CallMethod(snapshot, "settled", "OOL", args[0], result, now_ns);
+        Py_DECREF(result);
+        result = settled;
+    }
+    Py_DECREF(snapshot);
+    return result;
+}
+
+static int holder_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((rj_holder *)self)->snapshot);
+    return 0;
+}
+
+static int holder_clear(PyObject *self)
+{
+    Py_CLEAR(((rj_holder *)self)->snapshot);
+    return 0;
+}
+
+static void holder_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    PyObject_GC_UnTrack(self);
+    (void)holder_clear(self);
+    release(self);
+    Py_DECREF(type);
+}
+
+static const char HOLDER_VERIFY_DOC[] =
+    "verify($self, /, token, now=None, *, wait_s=0.0)\n"
+    "--\n\n"
+    "Verify one token and its claims.\n\n"
+    "Args:\n"
+    "    token: JWS Compact Serialization, as text or bytes; a buffer is copied first.\n"
+    "    now: Seconds since the epoch; by default the wall clock, in nanoseconds. An int is exact; a float\n"
+    "        stands for the decimal that repr writes, which at present resolves 0.24 microseconds.\n"
+    "    wait_s: Longest wait for a refresh that may bring the token's key, in seconds; by default none.\n\n"
+    "Returns:\n"
+    "    The verified JWS, with ``.claims``.\n\n"
+    "Raises:\n"
+    "    TokenRefused: With the stable code of the first check that refused.\n"
+    "    KeysUnavailable: ``keys_unavailable``, ``keys_stale``: the issuer has no keys to be used now.\n"
+    "    DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release;\n"
+    "        ``replay_store_unavailable``.\n\n"
+    "Source: RFC 7515 section 5.2, RFC 7519 section 7.2.";
+
+static const PyMethodDef HOLDER_METHODS[] = {
+    {"verify", (PyCFunction)(void (*)(void))holder_verify, METH_FASTCALL | METH_KEYWORDS, HOLDER_VERIFY_DOC},
+    {NULL, NULL, 0, NULL},
+};
+
+static const PyType_Slot HOLDER_SLOTS[] = {
+    {Py_tp_doc, (void *)"One reference to the snapshot of the moment; verify/snapshot_owner.py makes it whole."},
+    {Py_tp_members, (void *)(uintptr_t)HOLDER_MEMBERS},
+    {Py_tp_methods, (void *)(uintptr_t)HOLDER_METHODS},
+    {Py_tp_traverse, (void *)holder_traverse},
+    {Py_tp_clear, (void *)holder_clear},
+    {Py_tp_dealloc, (void *)holder_dealloc},
+    {0, NULL},
+};
+
+static const PyType_Spec HOLDER_SPEC = {
+    .name = "rapidjws._rapidjws.Holder",
+    .basicsize = sizeof(rj_holder),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = (PyType_Slot *)(uintptr_t)HOLDER_SLOTS,
+};
+
+PyObject *rj_holder_type(void)
+{
+    return PyType_FromSpec((PyType_Spec *)(uintptr_t)&HOLDER_SPEC);
+}

@@ -1,0 +1,40 @@
+/* python_module.c: see python_module.h. */
+#include "python/python_module.h"
+
+#include "python/python_api.h"
+#include "python/python_bound.h"
+#include "python/python_general.h"
+#include "python/python_holder.h"
+#include "python/python_record.h"
+#include "python/python_text.h"
+
+/* Put an object, whose reference is taken, into the module. */
+static int module_put(PyObject *module, const char *name, PyObject *object)
+{
+    int good = module != NULL && object != NULL && PyObject_SetAttrString(module, name, object) == 0;
+
+    Py_XDECREF(object);
+    return good;
+}
+
+/* Put a function into the module; CPython asks for a method table that could change, and never changes it. */
+static int module_put_function(PyObject *module, const PyMethodDef *method)
+{
+    return module_put(module, method->ml_name, PyCFunction_NewEx((PyMethodDef *)(uintptr_t)method, NULL, NULL));
+}
+
+int rj_python_install(void)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
+    int good = module_put(module, "Record", rj_record_type()) && module_put(module, "Bound", rj_bound_type())
+               && module_put(module, "Holder", rj_holder_type())
+               && module_put_function(module, &rj_general_verify_known)
+               && module_put_function(module, &rj_text_b64url_decode)
+               && module_put_function(module, &rj_text_json_check);
+
+    Py_XDECREF(module);
+    PyErr_Clear();
+    PyGILState_Release(state);
+    return good;
+}

@@ -1,0 +1,123 @@
+"""The folders of native/ include each other one way only, and no C file includes itself through others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+NATIVE = Path(__file__).resolve().parents[2] / "native"
+ALLOWED: Mapping[str, frozenset[str]] = {
+    "": frozenset(),
+    "text": frozenset({""}),
+    "hash": frozenset({""}),
+    "rsa": frozenset({"", "hash"}),
+    "ec": frozenset({"", "hash"}),
+    "core": frozenset({"", "text", "hash", "rsa", "ec"}),
+    "python": frozenset({"", "text", "core"}),
+}
+"""What a folder may include beside its own files; "" is native/ itself."""
+
+ALL_OF_IT = "rapidjws.h"
+"""The header for cffi, which includes the others and which no C file includes."""
+
+
+def includes_of(folder: Path) -> dict[str, list[str]]:
+    """Return what each C file includes of ours, as written, by its path below the folder."""
+    return {
+        path.relative_to(folder).as_posix(): re.findall(
+            r'^\s*#\s*include\s+"([^"]+)"', path.read_text("utf-8"), re.MULTILINE
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in {".c", ".h", ".inc"}
+    }
+
+
+def folder_of(name: str) -> str:
+    """Return the folder of a path below native/."""
+    return name.rpartition("/")[0]
+
+
+def forbidden(includes: Mapping[str, list[str]]) -> list[str]:
+    """List the includes of files that are not there, or whose folder the includer may not know."""
+    return [
+        f"{name} includes {target}"
+        for name, targets in includes.items()
+        if name != ALL_OF_IT
+        for target in targets
+        if target not in includes
+        or target == ALL_OF_IT
+        or folder_of(target) not in ALLOWED.get(folder_of(name), frozenset()) | {folder_of(name)}
+    ]
+
+
+def in_cycles(includes: Mapping[str, list[str]]) -> list[str]:
+    """List the files that reach themselves, or a file that does."""
+    left = {name: set(targets) for name, targets in includes.items()}
+    shrinking = True
+    while shrinking:
+        idle = [name for name, targets in left.items() if not targets & left.keys()]
+        shrinking = bool(idle)
+        for name in idle:
+            del left[name]
+    return sorted(left)
+
+
+@pytest.mark.source_tree
+def test_each_folder_includes_what_it_may() -> None:
+    """Curves know nothing of tokens, texts nothing of keys, and only python/ knows CPython."""
+    includes = includes_of(NATIVE)
+    assert forbidden(includes) == []
+    assert {folder_of(name) for name in includes} == set(ALLOWED)
+
+
+@pytest.mark.source_tree
+def test_no_cycle_of_includes() -> None:
+    """No C file includes itself through others."""
+    assert in_cycles(includes_of(NATIVE)) == []
+
+
+@pytest.mark.source_tree
+def test_no_cycle_of_folders() -> None:
+    """The table of folders itself has no cycle."""
+    assert in_cycles({folder: list(others) for folder, others in ALLOWED.items()}) == []
+
+
+@pytest.mark.source_tree
+def test_names_are_unique() -> None:
+    """A file's name tells which file is meant, without its folder."""
+    names = [Path(name).name for name in includes_of(NATIVE)]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.source_tree
+def test_openssl_stays_out_of_text() -> None:
+    """Texts are read without libcrypto, and CPython's header is read below python/ only."""
+    for path in (path for path in NATIVE.rglob("*.[ch]")):
+        folder, text = folder_of(path.relative_to(NATIVE).as_posix()), path.read_text("utf-8")
+        assert folder not in {"", "text"} or "<openssl/" not in text, path
+        assert folder == "python" or "<Python.h>" not in text, path
+
+
+@pytest.mark.parametrize(
+    ("includes", "expected"),
+    [
+        ({"ec/a.c": ["core/b.h"], "core/b.h": []}, ["ec/a.c includes core/b.h"]),
+        ({"text/a.c": ["ec/b.h"], "ec/b.h": []}, ["text/a.c includes ec/b.h"]),
+        ({"core/a.c": ["b.h"], "core/b.h": []}, ["core/a.c includes b.h"]),
+        ({"core/a.c": ["rapidjws.h"], "rapidjws.h": []}, ["core/a.c includes rapidjws.h"]),
+        ({"other/a.c": ["status.h"], "status.h": []}, ["other/a.c includes status.h"]),
+        ({"core/a.c": ["core/b.h", "ec/c.h"], "core/b.h": [], "ec/c.h": []}, []),
+    ],
+)
+def test_include_checker_sees(includes: Mapping[str, list[str]], expected: list[str]) -> None:
+    """The checker names each include that goes up, and each one without its folder."""
+    assert forbidden(includes) == expected
+
+
+def test_cycle_checker_sees() -> None:
+    """The checker names a cycle of two and an include of itself."""
+    assert in_cycles({"a.h": ["b.h"], "b.h": ["a.h"], "c.h": []}) == ["a.h", "b.h"]
+    assert in_cycles({"a.h": ["a.h"]}) == ["a.h"]
