@@ -310,6 +310,21 @@ def open_to_write(path: str | os.PathLike[str], *, append: bool = False) -> tupl
     return descriptor, made
 
 
+def open_log(path: str | os.PathLike[str]) -> int:
+    """Return a descriptor of a log, made where it is not there, that each write appends to.
+
+    Raises:
+        FileRefused: It is there and must not be trusted.
+    """
+    descriptor, _ = open_to_write(path, append=True)
+    try:
+        _check(os.fspath(path), os.fstat(descriptor), own=False)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def remove(path: str | os.PathLike[str]) -> None:
     """Remove a file."""
     os.unlink(path)

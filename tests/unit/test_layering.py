@@ -17,7 +17,18 @@ COMPILED = "rapidjws._rapidjws"
 # Lowest first. A room may import its own row and the rows above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_shown",),
-    ("_checks", "_files", "_lazy", "_listeners", "_locks", "_scheduler", "_version", "errors", "escaping"),
+    (
+        "_checks",
+        "_files",
+        "_lazy",
+        "_listeners",
+        "_locks",
+        "_loggers",
+        "_scheduler",
+        "_version",
+        "errors",
+        "escaping",
+    ),
     ("_native",),
     ("jose",),
     ("verify",),

@@ -1,0 +1,127 @@
+"""The log of what happens around the keys: a listener to the engine's events."""
+
+from __future__ import annotations
+
+import json
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws._loggers import logger
+from rapidjws._scheduler import scheduler
+from rapidjws.observe.line_limits import LineLimits
+from rapidjws.observe.log_events import EVENTS, LOGGERS
+from rapidjws.observe.log_fields import log_fields
+from rapidjws.observe.log_formats import ATTRIBUTE
+from rapidjws.observe.logs import LINES_PER_MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rapidjws.verify.protocols import Event
+    from rapidjws.verify.revocations import Revocation
+
+NAMES: Final = {
+    "fetch_ok": "keys_fetched",
+    "rotation_lag": "first_use",
+    "revocation_enforced": "revocation_distributed",
+}
+"""Events that have another name in the log."""
+
+_LOGS: Final = {name: logger(name) for name in LOGGERS}
+_NOT_LOGGED: Final = frozenset({"revocations_enforced"})  # each revocation has a line of its own
+
+
+def write_event(name: str, fields: dict[str, object]) -> None:
+    """Write one event of the list to its logger.
+
+    Args:
+        name: A key of ``EVENTS``.
+        fields: Field -> value; None is left out.
+    """
+    event = EVENTS[name]
+    log = _LOGS[event.logger]
+    if log.isEnabledFor(event.level):
+        kept = log_fields(fields)
+        words = " ".join(f"{field}={json.dumps(value)}" for field, value in kept.items())
+        log.log(event.level, "%s: %s", name, words, extra={ATTRIBUTE: {"event": name, **kept}})
+
+
+class EventLog:
+    """Log events; hand it to an engine and its key sources as ``events``.
+
+    Args:
+        lines_per_minute: Most lines a minute for each event and issuer.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, *, lines_per_minute: int = LINES_PER_MINUTE, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._limits = LineLimits(lines_per_minute, clock)
+        self._revocations: Callable[[], Iterable[Revocation]] | None = None
+        self._revoked: frozenset[Revocation] = frozenset()
+        scheduler.members.add(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._limits.after_fork()
+
+    def follow_revocations(self, listed: Callable[[], Iterable[Revocation]]) -> None:
+        """Write each revocation that comes and goes from now on.
+
+        Args:
+            listed: Returns those that hold, ``Engine.revocations``.
+        """
+        self._revocations, self._revoked = listed, frozenset(listed())
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event."""
+        self.write_left_out()
+        if event.name == "revocations_enforced":
+            self._write_revocations(event.value)
+        name = NAMES.get(event.name, event.name)
+        if event.name in _NOT_LOGGED or name not in EVENTS:
+            return
+        log = _LOGS[EVENTS[name].logger]
+        if not log.isEnabledFor(EVENTS[name].level) or not self._limits.allow((name, event.issuer)):
+            return
+        write_event(name, _fields_of(event))
+
+    def write_left_out(self) -> None:
+        """Write how many lines were left out in the minute that ended; call it from time to time."""
+        for kind, count in self._limits.ended():
+            name, issuer = kind if isinstance(kind, tuple) else ("lines_left_out", None)
+            if name in EVENTS:
+                write_event(name, {"issuer": issuer, "left_out": count})
+
+    def _write_revocations(self, taken_s: float | None) -> None:
+        if self._revocations is None:
+            return
+        before, self._revoked = self._revoked, frozenset(self._revocations())
+        for name, changed in (
+            ("revocation_added", self._revoked - before),
+            ("revocation_lifted", before - self._revoked),
+        ):
+            for one in changed:
+                write_event(name, {**_revocation_fields(one), "value": taken_s})
+
+
+def _fields_of(event: Event) -> dict[str, object]:
+    issuer = event.issuer
+    if issuer is not None:  # a query may hold a secret
+        issuer = issuer.partition("?")[0]
+    value: Any = event.value
+    if isinstance(value, float):
+        value = round(value, 6)
+    return {"issuer": issuer, "kid": event.kid, "value": value, "detail": event.detail}
+
+
+def _revocation_fields(one: Revocation) -> dict[str, object]:
+    """Return what a revocation is of; a ``jti`` is a token's and is left out."""
+    if one.jti is not None:
+        kind = "token"
+    elif one.kid is not None or one.thumbprint is not None:
+        kind = "key"
+    else:
+        kind = "issuer" if one.issued_before is None else "issued_before"
+    return {"kid": one.kid, "thumbprint": one.thumbprint, "issuer": one.issuer, "kind": kind}

@@ -1,0 +1,196 @@
+"""Every log event once: its name, logger, level, fields, meaning and what to do about it.
+
+The lines, their reference page (``docs/reference/logs.md``) and the tests follow this list.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+OcsfClass = Literal["authentication", "application_lifecycle", "entity_management", "base_event"]
+
+DECISIONS: Final = "decisions"
+KEYS: Final = "keys"
+REVOCATIONS: Final = "revocations"
+STORES: Final = "stores"
+CONFIG: Final = "config"
+ROLLOUT: Final = "rollout"
+SERVICE: Final = "service"
+SECURITY: Final = "security"
+
+LOGGERS: Final = {
+    DECISIONS: "requests whose token was not verified",
+    KEYS: "key sources: fetches, key changes, stale sets, clocks",
+    REVOCATIONS: "revocations and their store",
+    STORES: "the replay store",
+    CONFIG: "reloads of the configuration",
+    ROLLOUT: "promotions, rollbacks, freezes",
+    SERVICE: "start, stop and workers of the sidecar, and the log itself",
+    SECURITY: "signs of an attack, for a SIEM",
+    "middleware": "faults inside a middleware or the sidecar, free text",
+    "tables": "precomputed tables that are switched off, free text",
+}
+"""Logger below ``rapidjws`` -> what it is about."""
+
+_REQUEST: Final = (
+    "code", "reason", "place", "outcome", "verdict", "phase", "partner", "attributed_by", "route", "kid",
+    "alg", "issuer", "request_id", "trace_id", "duration_us", "unverified_claims",
+)  # fmt: skip
+_KEY: Final = ("issuer", "kid", "detail", "value", "left_out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvent:
+    """One kind of log line.
+
+    Attributes:
+        name: Its stable name, the field ``event``.
+        logger: The logger below ``rapidjws``.
+        level: The level of ``logging``.
+        meaning: What happened, a phrase; the field ``message``.
+        action: What an operator does about it, a sentence; "" for nothing.
+        fields: The fields that it may have beside those of every line.
+        ocsf_class: Its class with the schema ``ocsf``.
+        ocsf_activity: Its ``activity_id`` in that class.
+        failed: Whether it is a failure (ECS ``event.outcome``, OCSF ``status_id``); None where neither.
+    """
+
+    name: str
+    logger: str
+    level: int
+    meaning: str
+    fields: tuple[str, ...]
+    action: str = ""
+    ocsf_class: OcsfClass = "base_event"
+    ocsf_activity: int = 99
+    failed: bool | None = None
+
+
+def _event(name: str, logger: str, level: int, meaning: str, action: str = "", **more: Any) -> LogEvent:
+    defaults: dict[str, Any] = {"fields": _KEY if logger == KEYS else ()}
+    if logger in (DECISIONS, SECURITY):
+        defaults = {"fields": _REQUEST, "ocsf_class": "authentication", "ocsf_activity": 1, "failed": True}
+    elif logger in (SERVICE, CONFIG):
+        defaults["ocsf_class"] = "application_lifecycle"
+    elif logger in (REVOCATIONS, ROLLOUT):
+        defaults["ocsf_class"] = "entity_management"
+    return LogEvent(
+        name=name,
+        logger=logger,
+        level=level,
+        meaning=meaning,
+        action=action,
+        **{**defaults, **more},
+    )
+
+
+_D, _I, _W, _E = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+_CHANGE: Final[dict[str, Any]] = {"ocsf_class": "entity_management", "ocsf_activity": 3}
+_STORE: Final = ("detail", "value", "left_out")
+
+_LIST: Final = (
+    # Requests
+    _event("token_refused", DECISIONS, _I, "a token was refused", "Look the code up in the error codes."),
+    _event("token_indeterminate", DECISIONS, _W, "nothing is known about a token now",
+           "Keys or a store cannot be had: look for the event that says which."),
+    _event("lines_left_out", DECISIONS, _I, "lines were left out by the rate limit",
+           "Nothing; `left_out` is how many. `lines_per_minute` sets the limit.",
+           fields=("code", "partner", "left_out", "window_s"), ocsf_class="base_event", ocsf_activity=99,
+           failed=None),
+    # Keys
+    _event("keys_fetched", KEYS, _D, "a JWK Set was fetched"),
+    _event("fetch_failed", KEYS, _W, "a JWK Set could not be fetched; the keys of before hold until stale",
+           "See the runbook for a JWKS that is down.", failed=True),
+    _event("keys_stale", KEYS, _E, "the keys of an issuer are too old to be used: its tokens get 503",
+           "Bring the issuer's JWKS address back, or raise `stale_limit_s` knowingly.", failed=True),
+    _event("keys_changed", KEYS, _I, "the keys of an issuer changed", **_CHANGE),
+    _event("key_added", KEYS, _I, "a key came into use", **{**_CHANGE, "ocsf_activity": 1}),
+    _event("key_removed", KEYS, _I, "a key went out of use", **{**_CHANGE, "ocsf_activity": 4}),
+    _event("key_skipped", KEYS, _W, "a published key is left out",
+           "Ask the issuer to publish a correct key."),
+    _event("duplicate_kid", KEYS, _W, "a set holds two keys under one kid",
+           "Ask the issuer for one kid a key."),
+    _event("file_refused", KEYS, _W, "keys are not read from their file; those of before hold",
+           "Look at the file's owner, mode and content.", failed=True),
+    _event("last_good_used", KEYS, _W, "keys are those of the kept set: the issuer does not answer"),
+    _event("last_good_not_written", KEYS, _W, "the last good set could not be kept",
+           "Look at the folder of `last_good_file`.", failed=True),
+    _event("swap_failed", KEYS, _E, "new keys could not be taken over; it is tried again", failed=True),
+    _event("first_use", KEYS, _I, "a new key verified its first token"),
+    _event("clock_stepped", KEYS, _W, "the system's clock was set",
+           "Look at NTP; `value` is the step in seconds."),
+    # Revocations
+    _event("revocation_added", REVOCATIONS, _I, "a revocation is in force",
+           fields=("kid", "issuer", "thumbprint", "kind", "value"), ocsf_activity=1),
+    _event("revocation_lifted", REVOCATIONS, _I, "a revocation is lifted",
+           fields=("kid", "issuer", "thumbprint", "kind", "value"), ocsf_activity=4),
+    _event("revocation_distributed", REVOCATIONS, _I, "a revocation of another machine is in force here",
+           fields=("value",), ocsf_activity=1),
+    _event("revocation_unreadable", REVOCATIONS, _W, "an entry of the revocation store is not understood",
+           fields=_STORE, failed=True),
+    _event("revocations_unreadable", REVOCATIONS, _E, "revocations are not read; those of before hold",
+           "Restore the list.", fields=_STORE, failed=True),
+    _event("revocations_unreachable", REVOCATIONS, _E, "the revocation store does not answer",
+           "Bring the store back.", fields=_STORE, failed=True),
+    _event("revocation_stream_lost", REVOCATIONS, _E, "the stream of revocations is gone",
+           "Write it back; `on_loss` says what happens meanwhile.", fields=_STORE, failed=True),
+    # Stores
+    _event("replay_store_failed", STORES, _E, "the replay store does not answer", "Bring the store back.",
+           fields=_STORE, failed=True),
+    _event("replay_store_full", STORES, _E, "the replay store is full", "Raise `max_entries`.",
+           fields=_STORE, failed=True),
+    _event("replay_store_evicts", STORES, _W, "the replay store may evict entries",
+           "Set noeviction in Redis.",
+           fields=_STORE, failed=True),
+    _event("replay_breaker_opened", STORES, _W, "the replay store is not asked for a while", fields=_STORE,
+           failed=True),
+    _event("replay_unchecked", STORES, _W, "a token was accepted without a replay check, as configured",
+           fields=("issuer", "left_out"), failed=True),
+    # Configuration and rollout
+    _event("config_loaded", CONFIG, _I, "the configuration is reloaded", fields=("value",), ocsf_activity=99),
+    _event("config_refused", CONFIG, _E, "the configuration is not reloaded; the one before holds",
+           "`rapidjws config check FILE` lists what is wrong.", fields=("detail", "left_out"), failed=True),
+    _event("rollout_changed", ROLLOUT, _I, "the rollout changed",
+           fields=("action", "partner", "route", "before", "after", "by", "why", "forced", "revision"),
+           ocsf_activity=3),
+    _event("rollout_rolled_back", ROLLOUT, _W, "a guard rail rolled a stage back",
+           "See the runbook for a rollback of enforcement.",
+           fields=("action", "partner", "route", "before", "after", "by", "why", "forced", "revision"),
+           ocsf_activity=3),
+    # The service
+    _event("service_started", SERVICE, _I, "the sidecar serves",
+           fields=("version", "python", "openssl", "workers", "listen"), ocsf_activity=3),
+    _event("service_stopped", SERVICE, _I, "the sidecar has stopped", fields=("version", "status"),
+           ocsf_activity=4),
+    _event("worker_started", SERVICE, _I, "a worker serves", fields=("worker", "worker_pid"),
+           ocsf_activity=3),
+    _event("worker_ended", SERVICE, _W, "a worker ended and is started again",
+           "A worker that ends again and again: see its lines before this one.",
+           fields=("worker", "worker_pid", "detail", "restarts"), ocsf_activity=4, failed=True),
+    _event("worker_killed", SERVICE, _E, "a worker did not answer and is killed",
+           "Look for what blocks its loop.", fields=("worker", "worker_pid", "value"), ocsf_activity=4,
+           failed=True),
+    _event("log_lines_dropped", SERVICE, _W, "log lines were dropped: the destination does not take them",
+           "Look at the disk, or at who reads the pipe.", fields=("left_out",), failed=True),
+    # Signs of an attack
+    _event("algorithm_confusion", SECURITY, _W, "a token tried an algorithm that its key does not serve",
+           "Nothing was accepted. A burst from one partner is an attack or a broken client."),
+    _event("revoked_key_used", SECURITY, _W, "a token was presented that is revoked",
+           "Find the holder of the token: its key or the token is in other hands."),
+    _event("replay_detected", SECURITY, _W, "a token was used a second time",
+           "Ask the partner whether it repeats requests; else the token was stolen."),
+    _event("unknown_kid_flood", SECURITY, _W, "many tokens name keys that nobody published",
+           "Fetches stay bounded. Block the sender, or ask the issuer what it signs with.",
+           fields=("partner", "issuer", "count", "window_s", "left_out")),
+    _event("private_key_published", SECURITY, _E, "a JWK Set holds private key members",
+           "The key is compromised: revoke it and tell the issuer; see the runbook for key compromise.",
+           fields=_KEY, **_CHANGE),
+    _event("kid_rebound", SECURITY, _W, "another key is published under a known kid",
+           "Ask the issuer whether it replaced the key; if not, its JWKS address is in other hands.",
+           fields=_KEY, **_CHANGE),
+)  # fmt: skip
+
+EVENTS: Final[dict[str, LogEvent]] = {event.name: event for event in _LIST}
+"""Name -> event."""
