@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from rapidjws import _files
-from rapidjws.errors import RapidJWSError, error_for
 
 TIMEOUT_S: Final = 10.0
 ANSWER_MAX_BYTES: Final = 64 << 20
@@ -27,12 +27,48 @@ AdminToken = Annotated[
     Path | None, typer.Option("--admin-token-file", help="The token it asks for, over a port.")
 ]
 
+FAILURES: Final = {
+    "admin_address": "no address of an admin listener: unix:/path or http://host:port",
+    "admin_token_unreadable": "the file with the token cannot be read",
+    "admin_unreachable": "nobody answers; a running service's admin listener is where admin_listen says",
+    "admin_timeout": "no answer in time: the service is overloaded, or something else listens there",
+    "admin_unauthorized": "the service wants --admin-token-file, or another token in it",
+    "admin_unsupported": "the service does not know this question: an older version?",
+    "admin_failed": "the service could not answer",
+    "admin_malformed": "the answer is not one of this service: another version, or another program",
+}
+"""Why a running service could not be asked: code -> what it means. With each a command exits with 2."""
+
+
+class AdminFailed(Exception):
+    """A running service could not be asked.
+
+    Attributes:
+        code: A key of ``FAILURES``.
+        address: Which service.
+        found: What was found, in a word or two, or None.
+    """
+
+    def __init__(self, code: str, address: str, found: str | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.address = address
+        self.found = found
+
+    def __str__(self) -> str:
+        found = "" if self.found is None else f"; found {self.found}"
+        return f"{self.code}: {FAILURES[self.code]}{found} ({self.address})"
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return the failure as flat values."""
+        return {"error": self.code, "address": self.address, "detail": self.found}
+
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
@@ -42,51 +78,92 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _connection(address: str) -> http.client.HTTPConnection:
+def connection(address: str, timeout_s: float = TIMEOUT_S) -> http.client.HTTPConnection:
+    """Return a connection to an admin listener, not made yet.
+
+    Args:
+        address: ``unix:/path``, a path, or ``http://host:port``.
+        timeout_s: Longest wait for each step, in seconds.
+
+    Raises:
+        AdminFailed: ``admin_address``.
+    """
     if address.startswith("unix:"):
-        return _UnixConnection(address.removeprefix("unix:"))
+        return _UnixConnection(address.removeprefix("unix:"), timeout_s)
     host, mark, port = address.removeprefix("http://").rstrip("/").rpartition(":")
-    if mark and host and port.isdecimal() and "/" not in host:
-        return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=TIMEOUT_S)
+    if mark and host and port.isdecimal() and int(port) <= 0xFFFF and "/" not in host:
+        return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=timeout_s)
     if "://" in address:
-        raise error_for("configuration_invalid", "admin", "unix:/path or http://host:port", address)
-    return _UnixConnection(address)
+        raise AdminFailed("admin_address", address)
+    return _UnixConnection(address, timeout_s)
 
 
-def ask(address: str, name: str, token_file: Path | None) -> dict[str, Any]:
+def token_headers(address: str, token_file: Path | None) -> dict[str, str]:
+    """Return the headers that show the token in a file.
+
+    Raises:
+        AdminFailed: ``admin_token_unreadable``.
+    """
+    if token_file is None:
+        return {}
+    try:
+        token = _files.read_trusted(token_file, TOKEN_MAX_BYTES).decode("ascii").strip()
+    except (OSError, ValueError) as fault:
+        found = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
+        raise AdminFailed("admin_token_unreadable", address, found) from None
+    return {"Authorization": f"Bearer {token}"}
+
+
+def ask(address: str, name: str, token_file: Path | None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """Return what a service answers to ``GET /admin/<name>``.
 
     Args:
         address: ``unix:/path``, a path, or ``http://host:port``.
-        name: What is asked for.
+        name: What is asked for, with its query.
         token_file: Holds the token that it wants, or None.
+        timeout_s: Longest wait for each step, in seconds.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: it cannot be asked, or does not answer that.
+        AdminFailed: It cannot be asked, or does not answer that.
     """
-    expected = "a running service's admin listener"
+    headers = token_headers(address, token_file)
+    link = connection(address, timeout_s)
     try:
-        headers = {}
-        if token_file is not None:
-            token = _files.read_trusted(token_file, TOKEN_MAX_BYTES).decode("ascii").strip()
-            headers["Authorization"] = f"Bearer {token}"
-        link = _connection(address)
-        try:
-            link.request("GET", f"/admin/{name}", headers=headers)
-            answer = link.getresponse()
-            octets = answer.read(ANSWER_MAX_BYTES)
-        finally:
-            link.close()
-        if answer.status != 200:
-            words = {401: "status 401: it wants --admin-token-file", 404: "status 404: an older version?"}
-            found = words.get(answer.status, f"status {answer.status}")
-            raise error_for("configuration_invalid", "admin", expected, f"{found} ({address})")
+        link.request("GET", f"/admin/{name}", headers=headers)
+        answer = link.getresponse()
+        octets = _body(answer, time.monotonic() + timeout_s)
+    except TimeoutError:
+        raise AdminFailed("admin_timeout", address, f"nothing within {timeout_s:g} s") from None
+    except OSError as fault:
+        raise AdminFailed("admin_unreachable", address, fault.strerror or type(fault).__name__) from None
+    except (http.client.HTTPException, ValueError) as fault:
+        raise AdminFailed("admin_malformed", address, type(fault).__name__) from None
+    finally:
+        link.close()
+    if answer.status != 200:
+        codes = {401: "admin_unauthorized", 404: "admin_unsupported"}
+        raise AdminFailed(codes.get(answer.status, "admin_failed"), address, f"status {answer.status}")
+    try:
         members = json.loads(octets)
-    except RapidJWSError:
-        raise
-    except (OSError, http.client.HTTPException, ValueError, RecursionError) as fault:
-        found = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
-        raise error_for("configuration_invalid", "admin", expected, f"{found} ({address})") from None
+    except (ValueError, RecursionError):
+        members = None
     if not isinstance(members, dict):
-        raise error_for("configuration_invalid", "admin", expected, "another answer")
+        raise AdminFailed("admin_malformed", address, "no JSON object")
     return members
+
+
+def _body(answer: http.client.HTTPResponse, end_s: float) -> bytes:
+    """Return the body of an answer; raises TimeoutError where it comes too slowly."""
+    pieces: list[bytes] = []
+    size = 0
+    while size < ANSWER_MAX_BYTES and (piece := answer.read1(1 << 20)):
+        pieces.append(piece)
+        size += len(piece)
+        if time.monotonic() > end_s:
+            raise TimeoutError
+    return b"".join(pieces)
+
+
+def malformed(address: str) -> AdminFailed:
+    """Return the failure for an answer whose members are others than expected."""
+    return AdminFailed("admin_malformed", address, "other members")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from rapidjws.cli.admin_client import Admin, AdminToken, ask
+from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
 from rapidjws.cli.config_check import problems_of
 from rapidjws.cli.config_schema import defaults_of, json_schema
 from rapidjws.cli.output import complain, say
@@ -97,11 +97,11 @@ def _compare(file: Path, admin: str, token_file: Path | None) -> bool:
         mine = without_secrets(load_config(file).tables, salt)
         defaults = {name: defaults_of(name) for name in schema.TABLES}
         found = differences(*(settings_of(_addresses(one, file.parent), defaults) for one in (tables, mine)))
-    except RapidJWSError as refused:
+    except (RapidJWSError, AdminFailed) as refused:
         complain("config", refused)
         raise typer.Exit(2) from None
     except (KeyError, TypeError, ValueError, AttributeError):
-        complain("config", "the service answers something else than its configuration: an older version?")
+        complain("config", malformed(admin))
         raise typer.Exit(2) from None
     for one in found:
         before, after = _value(one.before), _value(one.after)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
+from rapidjws.cli.diagnose_running import running_keys, show_running_keys
 from rapidjws.cli.files import read_octets, usage
 from rapidjws.cli.output import add_row, cell
 from rapidjws.cli.token_input import read_jwks, read_token, surroundings
@@ -48,11 +50,16 @@ def diagnose(
     output: Annotated[Format, typer.Option("--format", "-f", help="How to write the report.")] = Format.TEXT,
     show_token: Annotated[bool, typer.Option("--show-token", help="Do not redact the token.")] = False,
     kid: Annotated[str | None, typer.Option(help="For 'key': the kid to look for.")] = None,
+    admin: Admin = None,
+    admin_token_file: AdminToken = None,
 ) -> None:
     """Explain a refusal: exit 0 for an accepted token, 1 for a refused one, 2 on wrong usage.
 
-    'rapidjws diagnose key --kid KID --jwks IN_USE --fresh URL' tells whether a key is available.
+    'rapidjws diagnose key --kid KID --jwks IN_USE --fresh URL' tells whether a key is available. With --admin
+    instead of --jwks, each worker of a running service is looked at, and the service fetches once more.
     """
+    if token == "key" and admin is not None:
+        _running_key(kid, jwks, fresh, issuer, admin, admin_token_file, output)
     if jwks is None:
         raise usage("diagnose", "--jwks names the keys in use")
     if token == "key":
@@ -89,6 +96,32 @@ def _write(report: Report, output: Format) -> None:
         print(report.to_markdown())
     else:
         report.to_terminal(Console())
+
+
+def _running_key(
+    kid: str | None,
+    jwks: str | None,
+    fresh: str | None,
+    issuer: str | None,
+    admin: str,
+    token_file: Path | None,
+    output: Format,
+) -> NoReturn:
+    """Answer for ``diagnose key --admin`` and leave: 0 where every worker can use the key, else 1."""
+    if kid is None:
+        raise usage("diagnose key", "--kid names the key")
+    if jwks is not None or fresh is not None:
+        raise usage("diagnose key", "--admin takes the keys in use and fresh ones from the service")
+    try:
+        found = running_keys(ask(admin, "keys?fresh=1&jwks=1", token_file), kid, issuer)
+    except AdminFailed as failed:
+        raise usage("diagnose key", str(failed)) from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise usage("diagnose key", str(malformed(admin))) from None
+    if not found:
+        raise usage("diagnose key", "--issuer: the service has no such issuer")
+    show_running_keys(found, as_json=output is not Format.TEXT)
+    raise typer.Exit(0 if any(one.is_available for one in found) else 1)
 
 
 def _key(

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rapidjws.cli.admin_client import Admin, AdminToken, ask
+from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
+from rapidjws.cli.keys_running import is_same, show_running
 from rapidjws.cli.output import add_row, complain, say
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
@@ -98,16 +99,20 @@ def status(
     as_json: AsJson = False,
     admin: Admin = None,
     admin_token_file: AdminToken = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--no-fresh", help="With --admin: compare with a fresh fetch.")
+    ] = True,
 ) -> None:
-    """Show each issuer's keys; exit 1 where one that is required has none.
+    """Show each issuer's keys; exit 1 where one that is required has none, or where keys differ.
 
-    With --config the keys are fetched now; with --admin a running service is asked for those that it has,
-    with their ages: one worker answers for itself, and nothing is fetched. Exit 2 where it cannot be asked.
+    With --config the keys are fetched now. With --admin a running service is asked for those that each of
+    its workers uses, with their ages; it fetches each set once more, beside them, and workers that differ
+    from one another or from that are named. Exit 2 where the service cannot be asked.
     """
     if (config is None) == (admin is None):
         _fail("one of --config and --admin")
     if admin is not None:
-        _show_running(admin, admin_token_file, as_json=as_json)
+        _show_running(admin, admin_token_file, as_json=as_json, fresh=fresh)
         return
     opened = _open(cast("Path", config))
     rows = _rows(opened, wait, refresh=False)
@@ -115,18 +120,16 @@ def status(
     raise typer.Exit(0 if opened.engine.ready else 1)
 
 
-def _show_running(admin: str, token_file: Path | None, *, as_json: bool) -> None:
+def _show_running(admin: str, token_file: Path | None, *, as_json: bool, fresh: bool) -> None:
     try:
-        running = ask(admin, "keys", token_file)
-    except RapidJWSError as refused:
-        _fail(str(refused))
-    try:
-        if not as_json:
-            print(f"worker {int(running['worker'])}")
-        _show(running["issuers"], running["revocations"], as_json=as_json)
-        raise typer.Exit(0 if running["ready"] is True else 1)
+        running = ask(admin, "keys?fresh=1" if fresh else "keys", token_file)
+        good = running["ready"] is True and is_same(running)
+        show_running(running, as_json=as_json)
+    except AdminFailed as failed:
+        _fail(str(failed))
     except (KeyError, TypeError, ValueError, AttributeError):
-        _fail("the service answers something else than its keys: an older version?")
+        _fail(str(malformed(admin)))
+    raise typer.Exit(0 if good else 1)
 
 
 @app.command()

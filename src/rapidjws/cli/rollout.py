@@ -16,15 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws import _files
-from rapidjws.cli.output import add_row
+from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
+from rapidjws.cli.output import add_row, complain
 from rapidjws.cli.rollout_show import show_report
 from rapidjws.config.load import read_file
 from rapidjws.config.sections import key_sources_of, moment_s, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.rollout.plan import canary_position, checked_phase
 from rapidjws.rollout.report.plots import when
-from rapidjws.rollout.report.readiness import readiness, uncertain_lines
+from rapidjws.rollout.report.readiness import Readiness, readiness, uncertain_lines
 from rapidjws.rollout.report.readiness_html import page
+from rapidjws.rollout.report.readiness_json import readiness_of
 from rapidjws.rollout.rollout import Rollout
 from rapidjws.rollout.state import plan_members
 
@@ -197,6 +199,22 @@ def thaw(config: Config, why: Why = "", by: By = None) -> None:
     _change("thaw", config, lambda one, who: one.thaw(by=who, why=why), by)
 
 
+def _running_report(admin: str, token_file: Path | None) -> Readiness:
+    """Return the report of a running service, and name its workers with another plan; exit 2 without."""
+    try:
+        running = ask(admin, "rollout", token_file)
+        revisions = {one["pid"]: one["revision"] for one in running["workers"]}
+        for pid in running["differs"]:
+            complain("rollout report", f"worker {pid} holds revision {revisions[pid]} of the plan: "
+                     f"others hold {max(revisions.values())}")  # fmt: skip
+        return readiness_of(running["report"])
+    except AdminFailed as failed:
+        complain("rollout report", failed)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        complain("rollout report", malformed(admin))
+    raise typer.Exit(2)
+
+
 def _read(command: str, config: Path) -> Rollout:
     try:
         return load(config)
@@ -230,12 +248,24 @@ def history(config: Config, as_json: AsJSON = False) -> None:
 
 @rollout.command()
 def report(
-    config: Config,
+    config: Annotated[Path | None, typer.Option("--config", help="Configuration file, TOML or JSON.")] = None,
     as_json: AsJSON = False,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+    admin: Admin = None,
+    admin_token_file: AdminToken = None,
 ) -> None:
-    """Say which partners are ready: exit 0 if nobody would be refused tomorrow, else 1."""
-    found = readiness(_read("report", config), int(time.time()))
+    """Say which partners are ready: exit 0 if nobody would be refused tomorrow, else 1.
+
+    With --admin a running service answers, from the plan that its workers hold and from what they counted up
+    to now; workers with another plan are named. Exit 2 where it cannot be asked.
+    """
+    if (config is None) == (admin is None):
+        complain("rollout report", "one of --config and --admin")
+        raise typer.Exit(2)
+    if config is not None:
+        found = readiness(_read("report", config), int(time.time()))
+    elif admin is not None:
+        found = _running_report(admin, admin_token_file)
     if html is not None:
         _files.write_output(html, page(found).encode())
     if as_json:

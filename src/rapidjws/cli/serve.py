@@ -15,6 +15,7 @@ from rapidjws.config import schema
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.sidecar.event_lines import EventLines
+from rapidjws.sidecar.recent_events import RecentEvents
 from rapidjws.sidecar.server import Served
 from rapidjws.sidecar.server import serve as serve_workers
 from rapidjws.sidecar.settings import ServerSettings
@@ -98,7 +99,8 @@ def load(path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, An
         partners_named="partner_header" in (config.section("server") or {}),
     )
     lines = EventLines()
-    relay.hand_to(both(rollout.note, lines))
+    recent = RecentEvents()
+    relay.hand_to(both(rollout.note, both(lines, recent)))
     engine.rollout = rollout
     config.watch()
     return Served(
@@ -108,6 +110,7 @@ def load(path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, An
         sources=lambda: _told(config),
         tables=lambda: config.tables if server is None else {**config.tables, "server": server},
         lines=lines,
+        recent=recent,
     )
 
 

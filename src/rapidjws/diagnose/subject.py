@@ -18,7 +18,8 @@ from rapidjws.jose.limits import CLOCK_FLOOR_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
-from rapidjws.keys.remote import RemoteJWKS, SourceStatus
+from rapidjws.keys.remote import RemoteJWKS
+from rapidjws.keys.source_status import SourceStatus
 from rapidjws.verify.given_keys import checked_keys
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from rapidjws.keys.fetch import Answer, Fetch, FetchFailed
     from rapidjws.keys.file import FileJWKS
     from rapidjws.keys.hook import RotatedHook
-    from rapidjws.keys.remote import RemoteJWKS, SourceStatus
+    from rapidjws.keys.remote import RemoteJWKS
     from rapidjws.keys.settings import Freshness, Transport, UnknownKids
+    from rapidjws.keys.source_status import SourceStatus
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -19,8 +20,9 @@ else:
             "rapidjws.keys.file": ("FileJWKS",),
             "rapidjws.keys.hook": ("RotatedHook",),
             "rapidjws.keys.cached_jwks": ("CachedJWKSVerifier",),
-            "rapidjws.keys.remote": ("RemoteJWKS", "SourceStatus"),
+            "rapidjws.keys.remote": ("RemoteJWKS",),
             "rapidjws.keys.settings": ("Freshness", "Transport", "UnknownKids"),
+            "rapidjws.keys.source_status": ("SourceStatus",),
         },
     )
 

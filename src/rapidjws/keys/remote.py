@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -24,6 +23,7 @@ from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
 from rapidjws.keys.refresh_limiter import RefreshLimiter
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.keys.source import Source
+from rapidjws.keys.source_status import SourceStatus
 from rapidjws.verify.protocols import Clock, EventListener, KeyState, no_events
 
 JITTER = 0.1
@@ -31,33 +31,6 @@ INVALIDATE_MIN_S = 1.0
 """Announced changes closer together than this are one."""
 
 _chance = SystemRandom().random  # a background thread leaves the application's own generator alone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceStatus:
-    """Show a source as it is now.
-
-    Attributes:
-        name: The URL.
-        kids: The keys in use.
-        age_s: Seconds since the set was fetched, or None.
-        fresh_for_s: Seconds until it is due, negative when overdue, or None.
-        stale_in_s: Seconds until it is no longer used, or None.
-        fetches: Fetches started.
-        failures: Failed ones in a row.
-        last_failure: Why the last one failed, with status and redirect: ``"status 302, to other.example"``.
-        code: Why there are no keys, or None.
-    """
-
-    name: str
-    kids: tuple[str | None, ...]
-    age_s: float | None
-    fresh_for_s: float | None
-    stale_in_s: float | None
-    fetches: int
-    failures: int
-    last_failure: str | None
-    code: str | None
 
 
 class RemoteJWKS(Source):
@@ -201,7 +174,21 @@ class RemoteJWKS(Source):
             failures=self._failures,
             last_failure=self._last_failure,
             code=state.code if state.keys is None else None,
+            next_refresh_s=self._next_refresh_s(now),
         )
+
+    def _next_refresh_s(self, now: float) -> float | None:
+        if not self._started:
+            return None
+        return 0.0 if self._fetch_in_progress else max(0.0, self._due_at() - now)
+
+    def probe(self) -> Answer:
+        """Fetch now, and use nothing of it: for whoever compares; waits, so never on the verification path.
+
+        Raises:
+            FetchFailed: Why there is no answer.
+        """
+        return self._fetch(self.url, None)
 
     # --- the schedule ------------------------------------------------------------------------------------
 

@@ -14,16 +14,21 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
 
+from rapidjws._version import __version__
 from rapidjws.config.effective import without_secrets
 from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError
 from rapidjws.rollout.plan import checked_phase
+from rapidjws.rollout.report.readiness import readiness
 from rapidjws.rollout.state import MemoryState, plan_members
 from rapidjws.sidecar.connection import Connection, Listening, head_of
-from rapidjws.sidecar.key_status import key_rows
+from rapidjws.sidecar.key_status import differences, probe_all, public_members
+from rapidjws.sidecar.live_reports import live_reports
 from rapidjws.verify.revocations import Revocation
 from rapidjws.verify.worker_pool import call_on_thread
 
@@ -41,6 +46,10 @@ WAIT_S: Final = 5.0
 """Longest wait for the other workers before an answer says that some are behind."""
 
 Reply = tuple[int, dict[str, Any]]
+Query = Mapping[str, list[str]]
+
+_NOTHING: Final[Query] = {}
+_REPORTED: Final = ("pid", "index", "version", "started_s", "ready", "issuers")
 
 _TEXTS: Final = ("by", "partner", "route", "to", "why", "kid", "thumbprint", "issuer", "jti")
 _NUMBERS: Final = ("canary_percent", "enforce_on_s", "issued_before")
@@ -85,7 +94,12 @@ class AdminActions:
         self._shared = shared
         self._digest = None if secret is None else hashlib.sha256(secret.encode()).digest()
         self._alone = shared.settings.workers == 1
-        self._showing = {"status": self._status, "keys": self._keys, "config": self._config}
+        self._showing = {
+            "status": self._status,
+            "keys": self._keys,
+            "config": self._config,
+            "rollout": self._readiness,
+        }
         self._doing: dict[str, tuple[Kind, Callable[[dict[str, Any]], dict[str, Any] | None]]] = {
             "promote": ("rollout", self._promote),
             "rollback": ("rollout", self._rollback),
@@ -96,7 +110,9 @@ class AdminActions:
             "reload": ("config", self._reload),
         }
 
-    def handle(self, method: str, path: str, authorization: list[str], body: bytes) -> Reply:
+    def handle(
+        self, method: str, path: str, authorization: list[str], body: bytes, *, query: str = ""
+    ) -> Reply:
         """Handle one request; may wait, so never on a loop.
 
         Args:
@@ -104,6 +120,7 @@ class AdminActions:
             path: The path.
             authorization: The values of the Authorization header.
             body: A JSON object with the action's arguments, or nothing.
+            query: What follows the path, without the question mark.
 
         Returns:
             Status and JSON members: 200; 202 where a worker is still behind, or a revocation holds in all of
@@ -115,7 +132,9 @@ class AdminActions:
         name = path.removeprefix(PATH) if path.startswith(PATH) else ""
         shown = self._showing.get(name)
         if shown is not None:
-            return (200, shown()) if method == "GET" else (405, {"error": "method_not_allowed"})
+            if method != "GET":
+                return 405, {"error": "method_not_allowed"}
+            return 200, shown(parse_qs(query))
         if name not in self._doing:
             return 404, {"error": "not_found"}
         if method != "POST":
@@ -140,7 +159,7 @@ class AdminActions:
         digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
         return hmac.compare_digest(digest, self._digest or b"") and scheme.lower() == "bearer"
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, asked: Query = _NOTHING) -> dict[str, Any]:
         shared = self._shared
         plan = plan_members(shared.rollout.state.plan())
         return {
@@ -151,14 +170,35 @@ class AdminActions:
             "workers": [asdict(worker) for worker in shared.board.workers()],
         }
 
-    def _keys(self) -> dict[str, Any]:
-        """Return the keys of this worker: each has sources of its own, which fetch at their own times."""
-        engine = self._shared.engine
-        revoked = [one.as_dict() for one in engine.revocations()]
-        shown = {"worker": os.getpid(), "ready": engine.ready, "issuers": key_rows(engine)}
-        return {**shown, "revocations": revoked}
+    def _keys(self, asked: Query = _NOTHING) -> dict[str, Any]:
+        """Return the keys of each worker, which fetches at its own times, and which of them differ.
 
-    def _config(self) -> dict[str, Any]:
+        With ``fresh=1`` each set is fetched once more, for comparison; with ``jwks=1`` public members are
+        shown.
+        """
+        engine = self._shared.engine
+        with_jwks = asked.get("jwks") == ["1"]
+        reports = live_reports(self._shared.board, self._shared.writer)
+        own = next(report for report in reports if report["pid"] == os.getpid())
+        shown = {
+            "worker": os.getpid(),
+            "version": __version__,
+            "ready": engine.ready,
+            "issuers": own["issuers"],
+            "workers": [{name: report[name] for name in _REPORTED} for report in reports],
+            "differs": differences(reports),
+            "revocations": [one.as_dict() for one in engine.revocations()],
+        }
+        if with_jwks:
+            shown["jwks"] = {
+                issuer.name: public_members(engine.key_state(issuer.name).keys or ())
+                for issuer in engine.issuers
+            }
+        if asked.get("fresh") == ["1"]:
+            shown["fresh"] = probe_all(engine, with_jwks=with_jwks)
+        return shown
+
+    def _config(self, asked: Query = _NOTHING) -> dict[str, Any]:
         """Return the configuration that this worker goes by; of passwords in it only what compares them."""
         salt = secrets.token_bytes(16)
         tables = without_secrets(self._shared.served.tables(), salt)
@@ -167,6 +207,17 @@ class AdminActions:
             "salt": salt.hex(),
             "tables": json.loads(json.dumps(tables, default=str)),
         }
+
+    def _readiness(self, asked: Query = _NOTHING) -> dict[str, Any]:
+        """Return the readiness report on all workers' evidence, and which of them hold another plan."""
+        rollout = self._shared.rollout
+        report = readiness(rollout, int(time.time())).as_dict()
+        revision = rollout.state.plan().revision
+        reports = live_reports(self._shared.board, self._shared.writer)
+        workers = [{"pid": one["pid"], "revision": one["revision"]} for one in reports]
+        newest = max((revision, *(one["revision"] for one in workers)))
+        differs = [one["pid"] for one in workers if one["revision"] != newest]
+        return {"worker": os.getpid(), "report": report, "workers": workers, "differs": differs}
 
     # --- the actions -------------------------------------------------------------------------------------
 
@@ -287,10 +338,12 @@ class AdminProtocol(Connection):
         task.add_done_callback(self._doing.discard)
 
     async def _act(self, url: bytes, said: list[str], method: bytes, body: bytes, keep: bool) -> None:
-        path = url.partition(b"?")[0].decode("latin-1")
+        path, _, query = url.decode("latin-1").partition("?")
         name = method.decode("latin-1")
         try:
-            status, shown = await call_on_thread(partial(self._actions.handle, name, path, said, body))
+            status, shown = await call_on_thread(
+                partial(self._actions.handle, name, path, said, body, query=query)
+            )
         except Exception as fault:
             status, shown = 500, {"error": "internal_error", "detail": type(fault).__name__}
         head = [("content-type", "application/json"), ("cache-control", "no-store")]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from rapidjws import _locks
 from rapidjws.sidecar.pending_revocations import PendingRevocations
+from rapidjws.sidecar.worker_reports import WorkerReports
 
 if TYPE_CHECKING:
     from rapidjws.verify.precomputed import TableStatus
@@ -78,6 +79,7 @@ class ChangeBus:
         # of no file: what could be shortened, or has no room on a full disk, would kill who touches it
         self._memory = mmap.mmap(-1, _HEAD.size + workers * _WORKER_BYTES)
         self.pending = PendingRevocations()
+        self.reports = WorkerReports(workers)
 
     def counters(self) -> bytes:
         """Return the counters as octets: as they were where nothing changed."""
@@ -168,6 +170,7 @@ class ChangeBus:
         self._memory.close()
         self._lock.close()
         self.pending.close()
+        self.reports.close()
 
     def _at(self, index: int) -> int:
         return _HEAD.size + index * _WORKER_BYTES

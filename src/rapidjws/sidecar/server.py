@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.listeners import listening_sockets
+from rapidjws.sidecar.recent_events import RecentEvents
 from rapidjws.sidecar.supervisor import EXIT_CONFIGURATION, Supervisor
 from rapidjws.sidecar.systemd import activated_sockets
 
@@ -43,6 +44,7 @@ class Served:
         sources: iss -> key source, as configured now.
         tables: The configuration as it holds now, or nothing where there is no file.
         lines: Says what happens around keys, stores and the configuration.
+        recent: Keeps the last of it.
     """
 
     engine: Engine
@@ -51,6 +53,7 @@ class Served:
     sources: Callable[[], Mapping[str, Invalidated]] = field(default=dict)
     tables: Callable[[], Mapping[str, Any]] = field(default=dict)
     lines: EventLines = field(default_factory=EventLines)
+    recent: RecentEvents = field(default_factory=RecentEvents)
 
 
 def _check_extras(settings: ServerSettings) -> None:

@@ -18,7 +18,9 @@ from rapidjws.rollout.revision import release_counters
 from rapidjws.sidecar.admin import Admin, AdminProtocol
 from rapidjws.sidecar.metrics import Metrics
 from rapidjws.sidecar.protocol import Public, SidecarProtocol
+from rapidjws.sidecar.report_writer import ReportWriter
 from rapidjws.sidecar.worker_processes import LINE_MAX_BYTES
+from rapidjws.sidecar.worker_state import TICK_S
 from rapidjws.verify.worker_pool import Task, call_on_thread, submit
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sock
     public = Public(served, settings, parent.board, index=index, seen=seen)
     public.metrics = Metrics(public, parent.counters, parent.heartbeats.restarts)
     public.say = partial(_say, parent.status)
+    public.writer = ReportWriter(served.engine, served.rollout, served.recent, parent.board.reports, index)
+    served.recent.hand_to(public.writer.key_event)
     served.lines.attach(public.say)
     served.rollout.defer(parent.counters.of_worker(index).count)
     loop = uvloop.new_event_loop()
@@ -126,7 +130,7 @@ async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
     flushes = PeriodicFlush(public.rollout.evidence.flush, public.report, public.say, loop.time())
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.5)
+            await asyncio.wait_for(stop.wait(), TICK_S)
         parent.heartbeats.beat(sockets.index)
         try:
             public.on_tick(loop.time())

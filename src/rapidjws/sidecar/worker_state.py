@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
     from rapidjws.jwt.decision import Names, RequestContext
     from rapidjws.sidecar.change_bus import ChangeBus, Kind
+    from rapidjws.sidecar.report_writer import ReportWriter
     from rapidjws.sidecar.server import Served
     from rapidjws.sidecar.settings import ServerSettings
 
 
 ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config", "keys", "rollout")
 """In which order changes are taken over: a revocation waits for nothing."""
+
+TICK_S: Final = 0.5
+"""How often a worker does what is due, in seconds."""
 
 HAND_OVER_S: Final = 2.0
 """Seconds between two tries to hand a store what it could not be asked to keep."""
@@ -75,6 +79,8 @@ class Shared(Listening):
         self._config_refused = False
         self._faults: frozenset[str] = frozenset()
         self._precomputed_for: object = None
+        self.writer: ReportWriter | None = None
+        """Writes this worker's report."""
         self.say: Callable[[str], None] = _to_stderr
         """Writes one line for the operator."""
         self.token_field = settings.place.field
@@ -157,10 +163,14 @@ class Shared(Listening):
                 self._hand_over_pending(monotonic())
             if due or self.rollout.is_behind:
                 self.rollout.sync()
+            if self.writer is not None:
+                self.writer.write_if_due(len(self.connections))
 
     def on_tick(self, now_s: float) -> None:
         """Do what is due from time to time, and have a thread look at the plan's folder."""
         self.sweep(now_s)
+        if self.writer is not None:
+            self.writer.note_turn(now_s, TICK_S)
         self.note_tables()
         self._follow_on_thread(due=True)
         table = self.engine._snapshot.table

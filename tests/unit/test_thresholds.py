@@ -1,0 +1,128 @@
+"""The service's own alerts: each condition on a status that meets it, and on one that nearly does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rapidjws.errors import CODES
+from rapidjws.observe import thresholds
+from rapidjws.observe.thresholds import THRESHOLDS, alerts_of
+
+ISSUER = "https://a.example"
+
+
+def window(seconds: int, requests: int, restarts: int = 0, **codes: int) -> dict[str, Any]:
+    """Return the counts of a window; what no code takes was good."""
+    rows = [{"code": code, "verdict": CODES[code].outcome, "count": count} for code, count in codes.items()]
+    found = {"seconds": seconds, "requests": requests, "restarts": restarts, "codes": rows}
+    for verdict in ("deny", "indeterminate"):
+        found[verdict] = sum(row["count"] for row in rows if row["verdict"] == verdict)
+    return {**found, "permit": requests - found["deny"] - found["indeterminate"]}
+
+
+def windows(requests: int, **codes: int) -> dict[str, Any]:
+    """Return a status with the same counts in each window."""
+    return {"windows": [window(seconds, requests, **codes) for seconds in (60, 300, 3600)]}
+
+
+def issuer(**found: Any) -> dict[str, Any]:
+    """Return a status with one issuer."""
+    return {"issuers": [{"issuer": ISSUER, "code": None, "failures": 0, **found}]}
+
+
+def worker(**found: Any) -> dict[str, Any]:
+    """Return a status with one worker."""
+    return {"workers": [{"pid": 7, "behind_s": 0.0, "loop_lag_s": 0.0, **found}]}
+
+
+def partner(**found: Any) -> dict[str, Any]:
+    """Return a status with one partner."""
+    return {
+        "partners": [{"partner": "shop", "phase": "enforcement", "recent": 50, "recent_failed": 50, **found}]
+    }
+
+
+def change(event: str, at_s: float) -> dict[str, Any]:
+    """Return a status with one change, looked at at 10 000."""
+    return {"at_s": 10_000.0, "changes": [{"event": event, "at_s": at_s, "issuer": ISSUER, "kid": "k"}]}
+
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "NotReady": ({"ready": False}, {"ready": True}),
+    "KeysUnavailable": (issuer(code="keys_stale"), issuer(code="keys_stale", required=False)),
+    "JWKSFetchFailing": (issuer(failures=3, failure="timeout", stale_in_s=9.0), issuer(failures=2)),
+    "VerificationBurnFast": (windows(10_000, expired=150), windows(10_000, expired=144)),
+    "VerificationBurnSlow": (windows(10_000, expired=70), windows(10_000, expired=60)),
+    "NoVerdictBurn": (windows(10_000, keys_unavailable=150), windows(10_000, keys_unavailable=144)),
+    "KeysDifferBetweenWorkers": (
+        issuer(differs=[7], differs_for_s=301.0),
+        issuer(differs=[7], differs_for_s=300.0),
+    ),
+    "ChangeLag": (worker(behind_s=301.0), worker(behind_s=300.0)),
+    "UnknownKidFlood": (windows(499, unknown_kid=50), windows(500, unknown_kid=50)),
+    "Replay": (windows(10_000, replayed=1), windows(10_000)),
+    "RevokedKeyUsed": (windows(10_000, revoked=1), windows(10_000)),
+    "KeyCompromiseSign": (change("kid_rebound", 9000.0), change("kid_rebound", 6000.0)),
+    "ReplayStoreDown": (windows(10_000, replay_store_unavailable=1), windows(10_000)),
+    "ClockImplausible": (windows(10_000, clock_implausible=1), windows(10_000)),
+    "IssuerClockAhead": (issuer(skew={"max_s": 31.0}), issuer(skew={"max_s": 30.0})),
+    "WorkerFlapping": (
+        {"windows": [window(300, 0, restarts=3)]},
+        {"windows": [window(300, 0, restarts=2)]},
+    ),
+    "LoopLag": (worker(loop_lag_s=1.1), worker(loop_lag_s=1.0)),
+    "LatencyHigh": (
+        {"latency_us": {"requests": 50, "p95": 10_001.0}},
+        {"latency_us": {"requests": 49, "p95": 10_001.0}},
+    ),
+    "ConfigurationRefused": (worker(config_refused=True), worker(config_refused=False)),
+    "PartnerRefusedWhole": (partner(), partner(recent_failed=49)),
+}
+
+
+def names(status: dict[str, Any]) -> list[str]:
+    """Return the names of the alerts that a status calls for."""
+    return [alert.name for alert in alerts_of(status)]
+
+
+@pytest.mark.parametrize("name", [one.name for one in THRESHOLDS])
+def test_K_a_condition_is_met_and_nearly_met(name: str) -> None:
+    """Each condition is met beyond its bound, with values in its summary, and not at it."""
+    met, nearly = CASES[name]
+    assert name in names(met)
+    assert name not in names(nearly)
+    (alert, *_) = [one for one in alerts_of(met) if one.name == name]
+    assert alert.as_dict()["summary"] == alert.summary
+    assert any(char.isdigit() for char in alert.summary) or name in ("NotReady", "KeysUnavailable",
+                                                                      "KeyCompromiseSign")  # fmt: skip
+
+
+def test_K_every_condition_has_its_case() -> None:
+    """No condition is without a case, and no two have one name."""
+    listed = [one.name for one in THRESHOLDS]
+    assert sorted(listed) == sorted(CASES)
+
+
+def test_K_nothing_is_judged_from_few_requests() -> None:
+    """A handful of refused tokens at night is no alert, and an empty status none at all."""
+    few = thresholds.REQUESTS_MIN - 1
+    assert names(windows(few, expired=few)) == []
+    assert names({}) == []
+
+
+def test_K_pages_come_first_and_a_fast_burn_is_no_slow_one() -> None:
+    """Who looks at the list sees first what cannot wait, and each burn once."""
+    found = alerts_of(windows(1000, expired=500, revoked=1))
+    assert [one.severity for one in found] == sorted(
+        (one.severity for one in found), key=lambda x: x != "page"
+    )
+    assert names(windows(1000, expired=500)) == ["VerificationBurnFast"]
+    assert "expired" in alerts_of(windows(1000, expired=500))[0].summary
+
+
+def test_K_a_burn_needs_both_windows() -> None:
+    """A minute of refusals pages while they go on, not an hour later."""
+    over = {"windows": [window(60, 1000), window(300, 10_000, expired=500), window(3600, 10_000, expired=50)]}
+    assert names(over) == []
