@@ -124,7 +124,7 @@ static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t
     result = rj_face_verify(bound, args[0], now_read);
     if (result != NULL && (PyObject *)Py_TYPE(result) != bound->accepted) {
         long long now_ns = now_read.s * 1000000000 + now_read.ns;
-        PyObject *settled = PyObject_CallMethod(snapshot, "settled", "OOL", args[0], result, now_ns);
+        PyObject *settled = PyObject_CallMethod(snapshot, "complete_or_raise", "OOL", args[0], result, now_ns);
         Py_DECREF(result);
         result = settled;
     }

@@ -45,5 +45,5 @@ def test_a_mismatch_turns_the_fast_paths_off() -> None:
         "refused",
         "1 True",
         "True",
-        "['Accepted', 'Rejected', 'Accepted']",
+        "['VerifiedCompact', 'Rejected', 'VerifiedCompact']",
     ]

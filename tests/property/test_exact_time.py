@@ -142,8 +142,8 @@ def test_C1_every_way_gives_the_exact_verdict(count: int) -> None:
         note = f"seed {seed}, now_ns {case.now_ns}, leeway {case.leeway_s}, max_age {case.max_age_s}"
         batch = parallel.verify_many(snapshot, texts, case.now_ns, 1)
         for body, text, expected, together in zip(case.payloads, texts, due, batch, strict=True):
-            alone = snapshot.finish(text, snapshot.verify_one(text, case.now_ns), case.now_ns)
-            again = snapshot.finish(text, snapshot.recheck(text, case.now_ns, 0), case.now_ns)
+            alone = snapshot.result_or_error(text, snapshot.verify_one(text, case.now_ns), case.now_ns)
+            again = snapshot.result_or_error(text, snapshot.recheck(text, case.now_ns, 0), case.now_ns)
             found = (code(together), code(alone), code(again), checked(body, case, policy))
             assert found == (expected,) * 4, f"{note}: {body!r}"
             seen[expected] = seen.get(expected, 0) + 1

@@ -221,7 +221,7 @@ def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "Engine", lambda: {"issuers": issuer()}
     for name in ("decide", "adecide", "averify", "verify"):
         yield f"Engine.{name}", lambda: {"token": token("ES256"), "now": NOW_S}
-    yield "Engine.decide_many", lambda: {"asked": [(token("ES256"), None, None)]}
+    yield "Engine.decide_many", lambda: {"requests": [(token("ES256"), None, None)]}
     yield "Engine.verify_many", lambda: {"tokens": [token("ES256")], "now": NOW_S}
     yield "Engine.expect_retries", lambda: {"policy": rollout()}
     for name in ("key_state", "skew", "source_of"):

@@ -54,7 +54,7 @@ class Worker:
             table_status=lambda: TableStatus(
                 tables=0, used_bytes=0, budget_bytes=0, wanted_bytes=0, built=0, build_cpu_s=0.0
             ),
-            _snapshot=SimpleNamespace(table=None, guard=None),
+            _snapshot=SimpleNamespace(table=None, post_checks=None),
             precompute_in_background=lambda most: False,
         )
         source = SimpleNamespace(invalidate=lambda: self.step("keys"))
@@ -125,7 +125,7 @@ def test_T8_a_change_whose_take_over_failed_is_tried_again(failing: Any, later: 
     assert worker.on_tick() == []
 
 
-STEPS = ["_take_keys", "_make_around", "_filtered", "_make_guard", "_swap"]
+STEPS = ["_take_keys", "_make_key_availability", "_filtered", "_make_post_checks", "_swap"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -133,12 +133,24 @@ def test_T8_a_failed_replacement_of_issuers_is_undone(step: str, monkeypatch: py
     """Whichever step fails, the old issuers go on as they were, and the same call succeeds afterwards."""
     engine = Engine(rules(A))
     engine.revoke(jti="x")
-    before = (engine.issuers, engine._max_token_bytes, engine._around, engine._guard, engine._snapshot)
+    before = (
+        engine.issuers,
+        engine._max_token_bytes,
+        engine._key_availability,
+        engine._post_checks,
+        engine._snapshot,
+    )
     with monkeypatch.context() as patch:
         patch.setattr(type(engine), step, _fail)
         with pytest.raises(MemoryError):
             engine.replace_issuers(rules(A), rules(B))
-    after = (engine.issuers, engine._max_token_bytes, engine._around, engine._guard, engine._snapshot)
+    after = (
+        engine.issuers,
+        engine._max_token_bytes,
+        engine._key_availability,
+        engine._post_checks,
+        engine._snapshot,
+    )
     assert all(one is two or one == two for one, two in zip(before, after, strict=True))
     assert engine.key_state(A.iss).keys is not None
     assert [code(engine, A), code(engine, B)] == ["ok", "unknown_kid"]

@@ -113,14 +113,14 @@ def test_a_bad_signature_says_so_even_with_a_revoked_jti() -> None:
     assert code_of("verify", engine, forged) == "signature_invalid"
 
 
-def test_no_revocation_no_guard() -> None:
+def test_no_revocation_no_post_checks() -> None:
     """An engine without these features carries no check behind the verification."""
     engine = engine_of(ES)
-    assert engine._snapshot.guard is None
+    assert engine._snapshot.post_checks is None
     lifted = engine.revoke(jti="x")
-    assert engine._snapshot.guard is not None
+    assert engine._snapshot.post_checks is not None
     engine.unrevoke(lifted)
-    assert engine._snapshot.guard is None
+    assert engine._snapshot.post_checks is None
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,8 @@ def _engine_verdict(engine: Engine, token: Token, now: float | None) -> RapidJWS
     now_ns = time.time_ns() if now is None else moment_ns(now)
     if now is None and now_ns < CLOCK_FLOOR_S * SECOND_NS:
         return error_for("clock_implausible", "clock", actual=now_ns // SECOND_NS)
-    verified = snapshot.settled(token, snapshot.verify_one(token, now_ns), now_ns)
-    return None if snapshot.guard is None else snapshot.guard.refusal_without_store(verified)
+    verified = snapshot.complete_or_raise(token, snapshot.verify_one(token, now_ns), now_ns)
+    return None if snapshot.post_checks is None else snapshot.post_checks.refusal_without_store(verified)
 
 
 class ExaminedVerifier(Verifier):

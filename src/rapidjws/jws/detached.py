@@ -15,19 +15,19 @@ from rapidjws import _native
 from rapidjws.errors import error_for
 from rapidjws.jose.limits import SIGNATURES_MAX
 from rapidjws.jws.signature_checks import (
-    Candidate,
-    candidates_of,
+    SignatureCheck,
     check_agreement,
     check_policy,
+    record_status,
     results_of,
-    settle_status,
+    signature_checks_of,
 )
-from rapidjws.verify.result import AcceptedForm
+from rapidjws.verify.result import VerifiedJSON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.jws.json_form import Form
+    from rapidjws.jws.parsed_jws import ParsedJWS
     from rapidjws.jws.signatures import SignaturePolicy
     from rapidjws.verify.snapshot import Snapshot
 
@@ -49,13 +49,13 @@ class FormRules:
 
 
 def verify_form(
-    snapshot: Snapshot, form: Form, rules: FormRules, policy: SignaturePolicy, payload: bytes | None
-) -> AcceptedForm:
+    snapshot: Snapshot, jws: ParsedJWS, rules: FormRules, policy: SignaturePolicy, payload: bytes | None
+) -> VerifiedJSON:
     """Verify a JWS whose payload is at hand.
 
     Args:
         snapshot: Keys.
-        form: The token.
+        jws: The token.
         rules: What is accepted.
         policy: Which signatures must be good.
         payload: The detached payload's octets; None where the token holds its payload.
@@ -66,12 +66,12 @@ def verify_form(
     Source: RFC 7515 section 5.2; RFC 7797 sections 3 and 5.
     """
     if payload is not None:
-        check_is_detached(form)
-    elif form.payload is None:
+        check_is_detached(jws)
+    elif jws.payload is None:
         raise error_for("malformed_token", "payload", "a payload, in the token or beside it")
-    found, is_encoded = candidates_of(snapshot, form, allow_unprotected_alg=rules.allow_unprotected_alg)
+    found, is_encoded = signature_checks_of(snapshot, jws, allow_unprotected_alg=rules.allow_unprotected_alg)
     if payload is None:
-        payload, signed = _attached(form, is_encoded=is_encoded)
+        payload, signed = _attached(jws, is_encoded=is_encoded)
     else:
         signed = _native.b64url_encode(payload) if is_encoded else payload
     decide(snapshot, found, signed)
@@ -80,21 +80,21 @@ def verify_form(
     return verified
 
 
-def check_is_detached(form: Form) -> None:
+def check_is_detached(jws: ParsedJWS) -> None:
     """Refuse a token that brings a payload where the caller brings one.
 
     Raises:
         MalformedToken: ``malformed_token``.
     """
-    if form.payload:  # RFC 7515 appendix F: empty, or no member; two payloads would be two truths
+    if jws.payload:  # RFC 7515 appendix F: empty, or no member; two payloads would be two truths
         raise error_for("malformed_token", "payload", "no payload in the token: it is detached")
 
 
-def _attached(form: Form, *, is_encoded: bool) -> tuple[bytes, bytes]:
+def _attached(jws: ParsedJWS, *, is_encoded: bool) -> tuple[bytes, bytes]:
     """Return the payload that the token holds, and the octets of it that were signed."""
-    text = form.payload or ""
+    text = jws.payload or ""
     if not is_encoded:
-        if form.is_compact and _COMPACT_UNENCODED.fullmatch(text) is None:
+        if jws.is_compact and _COMPACT_UNENCODED.fullmatch(text) is None:
             raise error_for("malformed_token", "payload", "printable ASCII without a period")
         try:
             octets = text.encode("utf-8")  # RFC 7797 s.5.3: the octets of the string's UTF-8
@@ -108,7 +108,7 @@ def _attached(form: Form, *, is_encoded: bool) -> tuple[bytes, bytes]:
     return payload, signed
 
 
-def decide(snapshot: Snapshot, found: Sequence[Candidate], signed: bytes) -> None:
+def decide(snapshot: Snapshot, found: Sequence[SignatureCheck], signed: bytes) -> None:
     """Verify all signatures that are not refused yet: those with native keys in one crossing.
 
     Args:
@@ -133,20 +133,20 @@ def decide(snapshot: Snapshot, found: Sequence[Candidate], signed: bytes) -> Non
     verdicts = snapshot.native.verify_signatures(b"".join(octets), lens, slots)
     for one, verdict in zip(native, verdicts, strict=True):
         snapshot.note_table_due(verdict)
-        settle_status(snapshot, one, verdict & 0xFF)
+        record_status(snapshot, one, verdict & 0xFF)
 
 
-def verify_whole(snapshot: Snapshot, one: Candidate, signed: bytes) -> None:
+def verify_whole(snapshot: Snapshot, one: SignatureCheck, signed: bytes) -> None:
     """Verify one signature by its key alone, over the payload as it stands in the signing input."""
     signature = _native.b64url_decode(one.signature)
     if signature is None:
-        settle_status(snapshot, one, _native.MALFORMED_TOKEN)
+        record_status(snapshot, one, _native.MALFORMED_TOKEN)
         return
     good = snapshot.slots[one.slot][0].verify(one.prefix + signed, signature)
-    settle_status(snapshot, one, _native.OK if good else _native.SIGNATURE_INVALID)
+    record_status(snapshot, one, _native.OK if good else _native.SIGNATURE_INVALID)
 
 
-def conclude(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy) -> AcceptedForm:
+def conclude(snapshot: Snapshot, found: Sequence[SignatureCheck], policy: SignaturePolicy) -> VerifiedJSON:
     """Make the result where the good signatures fulfil the policy and their signers agree.
 
     Raises:
@@ -157,7 +157,7 @@ def conclude(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePo
     first = next(one for one in found if one.is_good)
     if first.header is None:  # unreachable: what is not refused was read
         raise error_for("internal_error", "detached.conclude")
-    verified = AcceptedForm()
+    verified = VerifiedJSON()
     verified._payload = verified._claims = None
     verified._key, verified.issuer = snapshot.slots[first.slot]
     verified._header = first.header.raw

@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rapidjws import _native
-from rapidjws.jws.json_form import Part
-from rapidjws.jws.signature_checks import Candidate, results_of
-from rapidjws.verify.result import AcceptedForm
+from rapidjws.jws.parsed_jws import JWSSignature
+from rapidjws.jws.signature_checks import SignatureCheck, results_of
+from rapidjws.verify.result import VerifiedJSON
 
 if TYPE_CHECKING:
     from rapidjws.jws.signatures import SignaturePolicy
     from rapidjws.verify.result import SignatureResult
-    from rapidjws.verify.rules import Known
+    from rapidjws.verify.rules import KnownHeader
     from rapidjws.verify.snapshot import Snapshot
 
 
-def verify_known(
+def verify_known_headers(
     snapshot: Snapshot, members: dict[str, Any], policy: SignaturePolicy, max_signatures: int
-) -> AcceptedForm | None:
+) -> VerifiedJSON | None:
     """Accept a General JSON Serialization in which everything is plain and good.
 
     Args:
@@ -60,17 +60,17 @@ def verify_known(
 
 
 def _accept(
-    snapshot: Snapshot, rows: list[Known], entries: list[dict[str, str]], payload: bytes
-) -> AcceptedForm:
+    snapshot: Snapshot, rows: list[KnownHeader], entries: list[dict[str, str]], payload: bytes
+) -> VerifiedJSON:
     def results() -> tuple[SignatureResult, ...]:
         found = []
         for row, entry in zip(rows, entries, strict=True):
-            candidate = Candidate(Part(entry["protected"], None, entry["signature"], ""))
-            candidate.slot, candidate.header, candidate.is_good = row.slot, row.header, True
-            found.append(candidate)
+            check = SignatureCheck(JWSSignature(entry["protected"], None, entry["signature"], ""))
+            check.slot, check.header, check.is_good = row.slot, row.header, True
+            found.append(check)
         return results_of(snapshot, found, accepted=True)
 
-    verified = AcceptedForm()
+    verified = VerifiedJSON()
     verified._key, verified.issuer = snapshot.slots[rows[0].slot]
     verified._header = rows[0].header.raw
     verified._payload = payload

@@ -18,11 +18,11 @@ from rapidjws.verify.result import SignatureResult
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rapidjws.jws.json_form import Form, Part
+    from rapidjws.jws.parsed_jws import JWSSignature, ParsedJWS
     from rapidjws.verify.snapshot import Snapshot
 
 
-class Candidate:
+class SignatureCheck:
     """Hold one signature under way.
 
     Attributes:
@@ -42,7 +42,7 @@ class Candidate:
     error: RapidJWSError | None
     stated: Mapping[str, Any]
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: JWSSignature) -> None:
         self.part = part
         self.prefix = _ascii(part.protected or "", part.place + "protected") + b"."
         self.signature = _ascii(part.signature, part.place + "signature")
@@ -60,14 +60,14 @@ def _ascii(text: str, place: str) -> bytes:
         raise error_for("malformed_base64url", place, expected="strict, unpadded base64url") from None
 
 
-def candidates_of(
-    snapshot: Snapshot, form: Form, *, allow_unprotected_alg: bool
-) -> tuple[list[Candidate], bool]:
+def signature_checks_of(
+    snapshot: Snapshot, jws: ParsedJWS, *, allow_unprotected_alg: bool
+) -> tuple[list[SignatureCheck], bool]:
     """Read every header and choose the keys.
 
     Args:
         snapshot: Keys and rules.
-        form: The token.
+        jws: The token.
         allow_unprotected_alg: Whether ``alg`` may stand in the unprotected header.
 
     Returns:
@@ -80,31 +80,31 @@ def candidates_of(
     found = []
     encoded: set[bool] = set()
     known = snapshot.known
-    for part in form.parts:
-        candidate = Candidate(part)
-        found.append(candidate)
+    for part in jws.parts:
+        check = SignatureCheck(part)
+        found.append(check)
         if part.unprotected is None and part.protected is not None and part.protected in known:
             row = known[part.protected]
-            candidate.slot, candidate.header = row.slot, row.header
+            check.slot, check.header = row.slot, row.header
             encoded.add(row.is_encoded)
             continue
-        members = _protected_members(candidate, snapshot.max_header_bytes)
+        members = _protected_members(check, snapshot.max_header_bytes)
         encoded.add(members.get("b64") is not False)
-        _choose(snapshot, candidate, members, allow_unprotected_alg)
+        _choose(snapshot, check, members, allow_unprotected_alg)
     if len(encoded) > 1:  # RFC 7797 s.3: the value MUST be the same for all
         raise error_for("b64_unsupported", "signatures", "one b64 for all signatures")
     return found, True in encoded
 
 
-def _protected_members(candidate: Candidate, max_bytes: int) -> dict[str, Any]:
+def _protected_members(check: SignatureCheck, max_bytes: int) -> dict[str, Any]:
     """Return the protected header's members, {} where there is no protected header."""
-    part = candidate.part
+    part = check.part
     if part.protected is None:
         return {}
     place = part.place + ("protected" if part.place else "header")
     if len(part.protected) > encoded_bytes(max_bytes):
         raise error_for("too_large", place, f"at most {max_bytes} bytes (max_header_bytes)")
-    octets = _native.b64url_decode(candidate.prefix[:-1])
+    octets = _native.b64url_decode(check.prefix[:-1])
     if octets is None:
         raise error_for("malformed_base64url", place, expected="strict, unpadded base64url")
     try:
@@ -117,25 +117,25 @@ def _protected_members(candidate: Candidate, max_bytes: int) -> dict[str, Any]:
 
 
 def _choose(
-    snapshot: Snapshot, candidate: Candidate, members: dict[str, Any], allow_unprotected_alg: bool
+    snapshot: Snapshot, check: SignatureCheck, members: dict[str, Any], allow_unprotected_alg: bool
 ) -> None:
     """Check the joined header and find its slot; a reason against this signature alone is kept in it."""
-    part = candidate.part
-    candidate.stated = {**(part.unprotected or {}), **members}
+    part = check.part
+    check.stated = {**(part.unprotected or {}), **members}
     try:
-        candidate.header = join_headers(
+        check.header = join_headers(
             members,
             part.unprotected,
             understood_crit=snapshot.understood_crit,
             allow_unprotected_alg=allow_unprotected_alg,
         )
-        candidate.slot = snapshot.slot_for(candidate.header)
+        check.slot = snapshot.slot_for(check.header)
     except MalformedToken as refused:
         raise _placed(refused, part.place) from None
     except TokenRefused as refused:
-        candidate.error = _placed(refused, part.place)
-        if _native.b64url_decode(candidate.signature) is None:
-            raise _malformed_signature(candidate) from None
+        check.error = _placed(refused, part.place)
+        if _native.b64url_decode(check.signature) is None:
+            raise _malformed_signature(check) from None
 
 
 def says_unencoded(octets: bytes, max_header_bytes: int) -> bool:
@@ -153,12 +153,12 @@ def _placed(error: RapidJWSError, place: str) -> RapidJWSError:
     return error_for(error.code, f"{place}{error.place}", error.expected, error.actual)
 
 
-def _malformed_signature(candidate: Candidate) -> RapidJWSError:
-    place = candidate.part.place + "signature"
+def _malformed_signature(check: SignatureCheck) -> RapidJWSError:
+    place = check.part.place + "signature"
     return error_for("malformed_base64url", place, expected="strict, unpadded base64url")
 
 
-def settle_status(snapshot: Snapshot, candidate: Candidate, status: int) -> None:
+def record_status(snapshot: Snapshot, check: SignatureCheck, status: int) -> None:
     """Keep why the core refused a signature, or that it did not.
 
     Raises:
@@ -166,22 +166,22 @@ def settle_status(snapshot: Snapshot, candidate: Candidate, status: int) -> None
         InternalError: ``internal_error``: not a verdict; the token may still be good.
     """
     if status == _native.OK:
-        candidate.is_good = True
-        part = candidate.part
-        if part.unprotected is None and part.protected is not None and candidate.header is not None:
-            snapshot.remember(part.protected, candidate.slot, candidate.header)
+        check.is_good = True
+        part = check.part
+        if part.unprotected is None and part.protected is not None and check.header is not None:
+            snapshot.remember(part.protected, check.slot, check.header)
     elif status == _native.SIGNATURE_INVALID:
-        key = snapshot.slots[candidate.slot][0]
+        key = snapshot.slots[check.slot][0]
         expected = f"{key.alg} by kid {key.jwk.kid!r}"
-        candidate.error = error_for("signature_invalid", candidate.part.place + "signature", expected)
+        check.error = error_for("signature_invalid", check.part.place + "signature", expected)
     elif status == _native.MALFORMED_TOKEN:
-        raise _malformed_signature(candidate)
+        raise _malformed_signature(check)
     else:
         raise error_for("internal_error", "core", actual=_native.STATUS_NAMES.get(status, "undecided"))
 
 
 def results_of(
-    snapshot: Snapshot, found: Sequence[Candidate], *, accepted: bool
+    snapshot: Snapshot, found: Sequence[SignatureCheck], *, accepted: bool
 ) -> tuple[SignatureResult, ...]:
     """Return the result of each signature; headers only of an accepted token."""
     results = []
@@ -219,7 +219,7 @@ def results_of(
     return tuple(results)
 
 
-def check_policy(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy) -> None:
+def check_policy(snapshot: Snapshot, found: Sequence[SignatureCheck], policy: SignaturePolicy) -> None:
     """Refuse where the good signatures do not fulfil the policy.
 
     Raises:
@@ -231,7 +231,7 @@ def check_policy(snapshot: Snapshot, found: Sequence[Candidate], policy: Signatu
     _refuse(snapshot, found, policy, f"{len(good)} good")
 
 
-def check_hope(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy) -> None:
+def check_hope(snapshot: Snapshot, found: Sequence[SignatureCheck], policy: SignaturePolicy) -> None:
     """Refuse where the policy cannot be fulfilled any more, even if all that is undecided turns out good.
 
     Raises:
@@ -242,13 +242,15 @@ def check_hope(snapshot: Snapshot, found: Sequence[Candidate], policy: Signature
         _refuse(snapshot, found, policy, f"at most {len(left)} good")
 
 
-def _refuse(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy, actual: str) -> NoReturn:
+def _refuse(
+    snapshot: Snapshot, found: Sequence[SignatureCheck], policy: SignaturePolicy, actual: str
+) -> NoReturn:
     if len(found) == 1 and found[0].error is not None:
         raise found[0].error
     raise _refusal(snapshot, found, "signatures_insufficient", "signatures", str(policy), actual)
 
 
-def check_agreement(snapshot: Snapshot, found: Sequence[Candidate], policy: SignaturePolicy) -> None:
+def check_agreement(snapshot: Snapshot, found: Sequence[SignatureCheck], policy: SignaturePolicy) -> None:
     """Refuse where two good signatures protect different values of one parameter.
 
     Raises:
@@ -263,7 +265,7 @@ def check_agreement(snapshot: Snapshot, found: Sequence[Candidate], policy: Sign
 
 
 def _refusal(
-    snapshot: Snapshot, found: Sequence[Candidate], code: str, place: str, expected: str, actual: str
+    snapshot: Snapshot, found: Sequence[SignatureCheck], code: str, place: str, expected: str, actual: str
 ) -> RapidJWSError:
     error = error_for(code, place, expected, actual)
     if isinstance(error, SignaturesRefused):

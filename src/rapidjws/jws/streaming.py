@@ -19,13 +19,13 @@ from rapidjws.errors import error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import WHOLE_PAYLOAD_MAX_BYTES
 from rapidjws.jws.detached import check_is_detached, conclude, verify_whole
-from rapidjws.jws.signature_checks import candidates_of, check_hope, settle_status
+from rapidjws.jws.signature_checks import check_hope, record_status, signature_checks_of
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from rapidjws.jws.detached import FormRules
-    from rapidjws.jws.json_form import Form
-    from rapidjws.jws.signature_checks import Candidate
+    from rapidjws.jws.parsed_jws import ParsedJWS
+    from rapidjws.jws.signature_checks import SignatureCheck
     from rapidjws.jws.signatures import SignaturePolicy
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.snapshot import Snapshot
@@ -45,7 +45,7 @@ class DetachedCheck:
 
     Args:
         snapshot: Keys.
-        form: The token.
+        jws: The token.
         rules: What is accepted.
         policy: Which signatures must be good.
         max_whole_bytes: Largest payload for EdDSA and ML-DSA.
@@ -60,23 +60,23 @@ class DetachedCheck:
     def __init__(
         self,
         snapshot: Snapshot,
-        form: Form,
+        jws: ParsedJWS,
         rules: FormRules,
         policy: SignaturePolicy,
         *,
         max_whole_bytes: int = WHOLE_PAYLOAD_MAX_BYTES,
     ) -> None:
-        check_is_detached(form)
+        check_is_detached(jws)
         self._snapshot = snapshot
         self._policy = policy
         self._max_whole_bytes = max_whole_bytes
-        self._found, self._is_encoded = candidates_of(
-            snapshot, form, allow_unprotected_alg=rules.allow_unprotected_alg
+        self._found, self._is_encoded = signature_checks_of(
+            snapshot, jws, allow_unprotected_alg=rules.allow_unprotected_alg
         )
         check_hope(snapshot, self._found, policy)
         self._stream = _native.NativeStream(snapshot.native, encoded=self._is_encoded)
-        self._lanes: list[tuple[Candidate, int]] = []
-        self._whole: list[Candidate] = []
+        self._lanes: list[tuple[SignatureCheck, int]] = []
+        self._whole: list[SignatureCheck] = []
         self._whole_payload = bytearray()
         for one in self._found:
             if one.error is None:
@@ -116,7 +116,7 @@ class DetachedCheck:
         self._whole = []
         check_hope(self._snapshot, self._found, self._policy)
 
-    def finish(self, kept: bytes | None = None) -> VerifiedJWS:
+    def finalize(self, kept: bytes | None = None) -> VerifiedJWS:
         """Verify every signature and conclude.
 
         Args:
@@ -126,7 +126,7 @@ class DetachedCheck:
             TokenRefused: Why it is refused.
         """
         for one, lane in self._lanes:
-            settle_status(self._snapshot, one, self._stream.verify(lane, one.signature))
+            record_status(self._snapshot, one, self._stream.verify(lane, one.signature))
         if self._whole:
             payload = bytes(self._whole_payload)
             signed = _native.b64url_encode(payload) if self._is_encoded else payload
@@ -179,7 +179,7 @@ def verify_stream(check: DetachedCheck, source: Source) -> VerifiedJWS:
     """Verify against a payload that is read here."""
     for piece in pieces_of(source):
         check.update(piece)
-    return check.finish()
+    return check.finalize()
 
 
 async def verify_async_stream(check: DetachedCheck, source: Source) -> VerifiedJWS:
@@ -198,7 +198,7 @@ async def verify_async_stream(check: DetachedCheck, source: Source) -> VerifiedJ
             await call_on_thread(partial(check.update, piece), inline=True)
         else:
             check.update(piece)
-    return await call_on_thread(check.finish, inline=True)
+    return await call_on_thread(check.finalize, inline=True)
 
 
 async def _async_pieces(source: Source) -> AsyncIterator[Buffer]:

@@ -10,8 +10,8 @@ from rapidjws._checks import checked, refused
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
 from rapidjws.jws.detached import FormRules, verify_form
-from rapidjws.jws.json_form import Form, compact_form, looks_like_json, parse_form, parse_text
-from rapidjws.jws.known_headers import verify_known
+from rapidjws.jws.known_headers import verify_known_headers
+from rapidjws.jws.parsed_jws import ParsedJWS, looks_like_json, parse_compact, parse_json, parse_text
 from rapidjws.jws.signature_checks import says_unencoded
 from rapidjws.jws.signatures import SignaturePolicy, all_of
 from rapidjws.jws.streaming import DetachedCheck, Source, verify_async_stream, verify_stream
@@ -20,7 +20,7 @@ from rapidjws.verify.arguments import checked_algorithms, checked_crit, header_l
 from rapidjws.verify.given_keys import Keys, checked_keys
 from rapidjws.verify.key_table import IssuerKeys
 from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRESHOLD
-from rapidjws.verify.result import Accepted
+from rapidjws.verify.result import VerifiedCompact
 from rapidjws.verify.rules import Rules
 from rapidjws.verify.snapshot import Snapshot, Token
 from rapidjws.verify.snapshot_owner import SnapshotOwner
@@ -179,7 +179,7 @@ class Verifier(SnapshotOwner):
         if payload is not None or (not plain and isinstance(token, Mapping)):
             return self._verify_form(snapshot, self._form(snapshot, token), signatures, payload)
         result = snapshot.verify_one(token, 0)
-        if result.__class__ is Accepted:  # by the core, with nothing else to do
+        if result.__class__ is VerifiedCompact:  # by the core, with nothing else to do
             accepted: VerifiedJWS = result
             if signatures is not _ALL:
                 _check_single(accepted, signatures)
@@ -192,48 +192,48 @@ class Verifier(SnapshotOwner):
     ) -> VerifiedJWS:
         """Verify a token that the core did not accept at once, whatever it is."""
         _check_policy(signatures)
-        other = self._other_form(snapshot, octets, signatures)
+        other = self._verify_other_serialization(snapshot, octets, signatures)
         if other is not None:
             return other
-        settled = snapshot.settled(octets, result, 0)
-        _check_single(settled, signatures)
-        return settled
+        verified = snapshot.complete_or_raise(octets, result, 0)
+        _check_single(verified, signatures)
+        return verified
 
-    def _other_form(
+    def _verify_other_serialization(
         self, snapshot: Snapshot, octets: bytes, signatures: SignaturePolicy = _ALL
     ) -> VerifiedJWS | None:
         if looks_like_json(octets):
             members = parse_text(octets, max_bytes=snapshot.max_token_bytes)
-            known = verify_known(snapshot, members, signatures, self._forms.max_signatures)
+            known = verify_known_headers(snapshot, members, signatures, self._forms.max_signatures)
             if known is not None:
                 return known
             return self._verify_form(snapshot, self._form(snapshot, members), signatures, None)
         if self._understands_b64 and len(octets) <= snapshot.max_token_bytes:
-            form = compact_form(octets)
-            if form is not None and says_unencoded(octets, snapshot.max_header_bytes):
-                return self._verify_form(snapshot, form, signatures, None)
+            jws = parse_compact(octets)
+            if jws is not None and says_unencoded(octets, snapshot.max_header_bytes):
+                return self._verify_form(snapshot, jws, signatures, None)
         return None
 
     def _verify_form(
         self,
         snapshot: Snapshot,
-        form: Form,
+        jws: ParsedJWS,
         policy: SignaturePolicy,
         payload: bytes | bytearray | memoryview | None,
     ) -> VerifiedJWS:
         _check_policy(policy)
         if payload is None:
-            return verify_form(snapshot, form, self._forms, policy, None)
+            return verify_form(snapshot, jws, self._forms, policy, None)
         if not isinstance(payload, (bytes, bytearray, memoryview)):
             raise TypeError(f"payload: expected bytes; found {type(payload).__name__}")
         octets = bytes(payload)
         if len(octets) < LARGE_PAYLOAD_BYTES:
-            return verify_form(snapshot, form, self._forms, policy, octets)
-        check = DetachedCheck(snapshot, form, self._forms, policy, max_whole_bytes=len(octets))
+            return verify_form(snapshot, jws, self._forms, policy, octets)
+        check = DetachedCheck(snapshot, jws, self._forms, policy, max_whole_bytes=len(octets))
         check.update(octets)
-        return check.finish(octets)
+        return check.finalize(octets)
 
-    def _form(self, snapshot: Snapshot, token: Token | JSONToken) -> Form:
+    def _form(self, snapshot: Snapshot, token: Token | JSONToken) -> ParsedJWS:
         """Take a token of any serialization apart.
 
         Raises:
@@ -248,13 +248,13 @@ class Verifier(SnapshotOwner):
             if looks_like_json(octets):
                 members = parse_text(octets, max_bytes=snapshot.max_token_bytes)
             else:
-                form = compact_form(octets)
-                if form is None:
+                jws = parse_compact(octets)
+                if jws is None:
                     raise error_for(
                         "malformed_token", "token", "three parts between two dots, or a JSON object"
                     )
-                return form
-        return parse_form(
+                return jws
+        return parse_json(
             members, max_bytes=snapshot.max_token_bytes, max_signatures=self._forms.max_signatures
         )
 
@@ -265,8 +265,8 @@ class Verifier(SnapshotOwner):
         if type(max_whole_bytes) is not int or max_whole_bytes < 0:
             raise refused("max_whole_bytes", "a whole number from 0 on", max_whole_bytes)
         snapshot = self._snapshot
-        form = self._form(snapshot, token)
-        return DetachedCheck(snapshot, form, self._forms, signatures, max_whole_bytes=max_whole_bytes)
+        jws = self._form(snapshot, token)
+        return DetachedCheck(snapshot, jws, self._forms, signatures, max_whole_bytes=max_whole_bytes)
 
     def verify_detached(
         self,

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     Names = str | tuple[str, ...] | None
     """What names a partner or a route; several where a request says several."""
 
-    RequestContext = tuple[Token | None, Names, Names]
+    DecisionRequest = tuple[Token | None, Names, Names]
     """Token, partner and route of a request, as ``Engine.decide`` takes them."""
 
     NamedIssuers = Callable[[Token], tuple[str, ...]]
     """Gives the issuers that an unverified token names."""
 
 DecisionOutcome = Literal["permit", "deny", "indeterminate"]
-Settled = VerifiedJWS | RapidJWSError
+ResultOrError = VerifiedJWS | RapidJWSError
 Scopes = tuple[str, ...]
 OK: Final = "ok"
 """The code of a verified token; every other code is a key of ``CODES``."""
@@ -144,7 +144,7 @@ class DecisionPolicy(Protocol):
 
     def decide(
         self,
-        settled: Settled,
+        result: ResultOrError,
         *,
         token: Token | None,
         partner: Names,
@@ -170,18 +170,18 @@ def check_names(names: object, place: str) -> None:
         raise refused(place, "a string, a tuple of strings, or None", names)
 
 
-def plain_decision(settled: Settled, *, partner: Names, route: Names) -> Decision:
+def plain_decision(result: ResultOrError, *, partner: Names, route: Names) -> Decision:
     """Return the decision of an engine without a rollout: what is not good is refused."""
     partner, route = one_of(partner), one_of(route, "route")
-    if isinstance(settled, VerifiedJWS):
-        return Decision(outcome="permit", code=OK, partner=partner, route=route, verified=settled)
+    if isinstance(result, VerifiedJWS):
+        return Decision(outcome="permit", code=OK, partner=partner, route=route, verified=result)
     return Decision(
-        outcome=settled.outcome,
-        code=settled.code,
-        place=settled.place,
+        outcome=result.outcome,
+        code=result.code,
+        place=result.place,
         partner=partner,
         route=route,
-        scopes_due=scopes_due(settled),
+        scopes_due=scopes_due(result),
     )
 
 
@@ -200,24 +200,24 @@ def _present_ns(now: float | None) -> int:
         return time_ns()
 
 
-def _looked_at_again(
-    policy: DecisionPolicy | None, settled: Settled, partner: Names, now_ns: int
-) -> tuple[Settled, int | None]:
+def _retried_at(
+    policy: DecisionPolicy | None, result: ResultOrError, partner: Names, now_ns: int
+) -> tuple[ResultOrError, int | None]:
     """Return what was found, and another moment at which a refused token is to be tried, or None.
 
     Where the policy fails, it is not known whether the token is refused.
     """
-    if policy is None or not isinstance(settled, RapidJWSError):
-        return settled, None
+    if policy is None or not isinstance(result, RapidJWSError):
+        return result, None
     try:
-        return settled, policy.retry_at_ns(settled, partner, now_ns)
+        return result, policy.retry_at_ns(result, partner, now_ns)
     except Exception as fault:
         return error_for("internal_error", type(fault).__name__), None
 
 
 def _concluded(
     policy: DecisionPolicy | None,
-    settled: Settled,
+    result: ResultOrError,
     token: Token | None,
     partner: Names,
     route: Names,
@@ -228,10 +228,10 @@ def _concluded(
     """Return the decision on what was found, by the policy if there is one; nothing where it fails."""
     try:
         if policy is None:
-            return plain_decision(settled, partner=partner, route=route)
+            return plain_decision(result, partner=partner, route=route)
         elapsed_ns = perf_counter_ns() - started_ns
         decision = policy.decide(
-            settled,
+            result,
             token=token,
             partner=partner,
             route=route,
@@ -258,7 +258,7 @@ def _no_token(token: Token | None) -> RapidJWSError | None:
     return None if token else error_for("missing_token", "token")
 
 
-def _checked(verified: VerifiedJWS, scopes: Scopes) -> Settled:
+def _checked(verified: VerifiedJWS, scopes: Scopes) -> ResultOrError:
     """Return a verified token, or that it lacks a scope."""
     if not scopes:
         return verified
@@ -272,7 +272,7 @@ def _checked(verified: VerifiedJWS, scopes: Scopes) -> Settled:
 
 def _tried(
     verify: Callable[..., VerifiedJWS], token: Token | None, scopes: Scopes, *moments: float | None
-) -> Settled:
+) -> ResultOrError:
     try:
         return _no_token(token) or _checked(verify(token, *moments), scopes)
     except Exception as fault:
@@ -284,7 +284,7 @@ async def _atried(
     token: Token | None,
     scopes: Scopes,
     *moments: float | None,
-) -> Settled:
+) -> ResultOrError:
     try:
         return _no_token(token) or _checked(await averify(token, *moments), scopes)
     except Exception as fault:
@@ -316,12 +316,12 @@ def decide(
         scopes: What the token must hold.
     """
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled = _tried(verify, token, scopes, now)
+    result = _tried(verify, token, scopes, now)
     now_ns = 0 if policy is None else _present_ns(now)
-    settled, retry_at_ns = _looked_at_again(policy, settled, partner, now_ns)
+    result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
-        settled = _tried(verify_as_of, token, scopes, retry_at_ns, now_ns)
-    return _concluded(policy, settled, token, partner, route, now_ns, started_ns, named_issuers)
+        result = _tried(verify_as_of, token, scopes, retry_at_ns, now_ns)
+    return _concluded(policy, result, token, partner, route, now_ns, started_ns, named_issuers)
 
 
 async def adecide(
@@ -337,18 +337,18 @@ async def adecide(
 ) -> Decision:
     """Verify and decide as ``decide`` does, from asyncio, in a batch with what else arrives."""
     started_ns = 0 if policy is None else perf_counter_ns()
-    settled = await _atried(averify, token, scopes, now)
+    result = await _atried(averify, token, scopes, now)
     now_ns = 0 if policy is None else _present_ns(now)
-    settled, retry_at_ns = _looked_at_again(policy, settled, partner, now_ns)
+    result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
-        settled = await _atried(averify_as_of, token, scopes, retry_at_ns, now_ns)
-    return _concluded(policy, settled, token, partner, route, now_ns, started_ns, named_issuers)
+        result = await _atried(averify_as_of, token, scopes, retry_at_ns, now_ns)
+    return _concluded(policy, result, token, partner, route, now_ns, started_ns, named_issuers)
 
 
-def _check_asked(asked: object) -> None:
-    requests = asked if isinstance(asked, (list, tuple)) else (None,)
+def _check_requests(requests: object) -> None:
+    requests = requests if isinstance(requests, (list, tuple)) else (None,)
     if not all(isinstance(one, tuple) and len(one) == 3 for one in requests):
-        raise refused("asked", "a list of (token, partner, route)", asked)
+        raise refused("requests", "a list of (token, partner, route)", requests)
 
 
 def _tried_together(
@@ -356,7 +356,7 @@ def _tried_together(
     verify: Callable[..., VerifiedJWS],
     tokens: list[Token],
     now: float | None,
-) -> list[Settled]:
+) -> list[ResultOrError]:
     """Verify a batch; where that fails as a whole, each token by itself, so that none answers for another."""
     try:
         found = verify_many(tokens, now)
@@ -372,26 +372,24 @@ def decide_many(
     verify: Callable[..., VerifiedJWS],
     verify_as_of: Callable[..., VerifiedJWS],
     policy: DecisionPolicy | None,
-    asked: Sequence[RequestContext],
+    requests: Sequence[DecisionRequest],
     now: float | None,
     named_issuers: NamedIssuers | None = None,
 ) -> list[Decision]:
     """Verify the tokens of several requests together, and decide on each."""
     started_ns = 0 if policy is None else perf_counter_ns()
     unanswered = error_for("internal_error", "decide_many")
-    _check_asked(asked)
-    results: list[Settled] = [_no_token(token) or unanswered for token, _, _ in asked]
+    _check_requests(requests)
+    results: list[ResultOrError] = [_no_token(token) or unanswered for token, _, _ in requests]
     open_at = [at for at, result in enumerate(results) if result is unanswered]
-    tokens = [token for at in open_at if (token := asked[at][0]) is not None]
+    tokens = [token for at in open_at if (token := requests[at][0]) is not None]
     for at, result in zip(open_at, _tried_together(verify_many, verify, tokens, now), strict=True):
         results[at] = result
     now_ns = 0 if policy is None else _present_ns(now)
     decisions = []
-    for (token, partner, route), result in zip(asked, results, strict=True):
-        settled, retry_at_ns = _looked_at_again(policy, result, partner, now_ns)
+    for (token, partner, route), result in zip(requests, results, strict=True):
+        result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
         if retry_at_ns is not None:
-            settled = _tried(verify_as_of, token, (), retry_at_ns, now_ns)
-        decisions.append(
-            _concluded(policy, settled, token, partner, route, now_ns, started_ns, named_issuers)
-        )
+            result = _tried(verify_as_of, token, (), retry_at_ns, now_ns)
+        decisions.append(_concluded(policy, result, token, partner, route, now_ns, started_ns, named_issuers))
     return decisions

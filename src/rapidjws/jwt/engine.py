@@ -24,14 +24,14 @@ from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_fo
 from rapidjws.verify import parallel, worker_pool
 from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRESHOLD
 from rapidjws.verify.protocols import EventListener, RevocationStore, no_events
-from rapidjws.verify.result import Accepted, Rejected, VerifiedJWS
+from rapidjws.verify.result import Rejected, VerifiedCompact, VerifiedJWS
 from rapidjws.verify.snapshot import Token
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from rapidjws.jwt.decision import Names, RequestContext
+    from rapidjws.jwt.decision import DecisionRequest, Names
     from rapidjws.verify.snapshot import Snapshot
 
 MICRO_BATCH_MAX_US: Final = 100_000  # longest wait for more tokens that is not a mistake
@@ -177,12 +177,12 @@ class Engine(KeyManager):
         snapshot, now_ns = self._snapshot, _moment_ns(now)
         if wait_s:
             checked_wait_s(wait_s)
-        settled = self._settle(snapshot, token, now_ns)
-        if isinstance(settled, RapidJWSError):
-            if wait_s and settled.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
+        result = self._result_or_error(snapshot, token, now_ns)
+        if isinstance(result, RapidJWSError):
+            if wait_s and result.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
                 return self.verify(token, now)
-            raise settled
-        return settled if snapshot.guard is None else snapshot.guard.run(settled, now_ns)
+            raise result
+        return result if snapshot.post_checks is None else snapshot.post_checks.run(result, now_ns)
 
     def _verify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
         """Verify one token by the claims rules of another moment; its use is remembered from now on.
@@ -193,40 +193,40 @@ class Engine(KeyManager):
             now_ns: The present moment.
         """
         snapshot = self._snapshot
-        settled = self._settle(snapshot, token, as_of_ns)
-        if isinstance(settled, RapidJWSError):
-            raise settled
-        return settled if snapshot.guard is None else snapshot.guard.run(settled, now_ns)
+        result = self._result_or_error(snapshot, token, as_of_ns)
+        if isinstance(result, RapidJWSError):
+            raise result
+        return result if snapshot.post_checks is None else snapshot.post_checks.run(result, now_ns)
 
     async def _averify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
         """Verify from asyncio as ``_verify_as_of`` does; on a worker thread where a store is asked."""
-        guard = self._snapshot.guard
-        if guard is None or not guard.blocking:
+        post_checks = self._snapshot.post_checks
+        if post_checks is None or not post_checks.blocking:
             return self._verify_as_of(token, as_of_ns, now_ns)
         return await worker_pool.call_on_thread(partial(self._verify_as_of, token, as_of_ns, now_ns))
 
-    def _settle(self, snapshot: Snapshot, token: Token, now_ns: int) -> VerifiedJWS | RapidJWSError:
+    def _result_or_error(self, snapshot: Snapshot, token: Token, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Verify one token without the guard."""
         if self._cache is not None:
-            return self._settle_cached(self._cache, snapshot, snapshot.octets(token), now_ns)
-        return snapshot.finish(token, snapshot.verify_one(token, now_ns), now_ns)
+            return self._cached_result_or_error(self._cache, snapshot, snapshot.octets(token), now_ns)
+        return snapshot.result_or_error(token, snapshot.verify_one(token, now_ns), now_ns)
 
-    def _settle_cached(
+    def _cached_result_or_error(
         self, cache: TokenCache, snapshot: Snapshot, octets: bytes, now_ns: int
     ) -> VerifiedJWS | RapidJWSError:
         """Verify one token, its signature only if the cache does not know these bytes."""
         known = cache.slot(octets, snapshot.generation)
         if known is not None:
             result = snapshot.recheck(octets, now_ns, known)
-            if result.__class__ is Accepted:
+            if result.__class__ is VerifiedCompact:
                 accepted: VerifiedJWS = result
                 return accepted
             cache.forget(octets)
-            return snapshot.settle(octets, result, now_ns)
-        settled = snapshot.finish(octets, snapshot.verify_one(octets, now_ns), now_ns)
-        if isinstance(settled, VerifiedJWS):
-            cache.put(octets, snapshot.generation, snapshot.slot_of(settled))
-        return settled
+            return snapshot.complete_verdict(octets, result, now_ns)
+        result = snapshot.result_or_error(octets, snapshot.verify_one(octets, now_ns), now_ns)
+        if isinstance(result, VerifiedJWS):
+            cache.put(octets, snapshot.generation, snapshot.slot_of(result))
+        return result
 
     def _wait(self, snapshot: Snapshot, octets: bytes, wait_s: float) -> bool:
         """Wait, within the bound, until the refresh that may bring a token's key ended; False for none."""
@@ -279,7 +279,7 @@ class Engine(KeyManager):
         if now is not None or (
             self._cache is not None and self._cache.slot(octets, snapshot.generation) is not None
         ):
-            if snapshot.guard is not None and snapshot.guard.blocking:
+            if snapshot.post_checks is not None and snapshot.post_checks.blocking:
                 return await worker_pool.call_on_thread(partial(self.verify, octets, now))
             return self.verify(octets, now)
         batcher = self._batchers.get(loop)
@@ -305,7 +305,7 @@ class Engine(KeyManager):
         now_ns = _moment_ns(now)
         snapshot = self._snapshot
         results = parallel.verify_many(snapshot, tokens, now_ns, self._workers)
-        return results if snapshot.guard is None else admitted(snapshot, results, now_ns)
+        return results if snapshot.post_checks is None else admitted(snapshot, results, now_ns)
 
     def decide(
         self,
@@ -342,11 +342,11 @@ class Engine(KeyManager):
             self._named_issuers,
         )
 
-    def decide_many(self, asked: Sequence[RequestContext], *, now: float | None = None) -> list[Decision]:
+    def decide_many(self, requests: Sequence[DecisionRequest], *, now: float | None = None) -> list[Decision]:
         """Decide on several requests at once, as ``decide`` does on each; never raises.
 
         Args:
-            asked: Token, partner and route of each request.
+            requests: Token, partner and route of each request.
             now: Seconds since the epoch, the same for all; by default the wall clock.
 
         Returns:
@@ -357,7 +357,7 @@ class Engine(KeyManager):
             self.verify,
             self._verify_as_of,
             self.rollout,
-            asked,
+            requests,
             now,
             self._named_issuers,
         )

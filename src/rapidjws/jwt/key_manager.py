@@ -79,9 +79,9 @@ class KeyManager(RevokingKeys):
         for issuer in issuers:
             self._take_keys(issuer, {}, {})
         names = [name for issuer in issuers for name in issuer.algorithms]
-        around = self._make_around(None)
+        key_availability = self._make_key_availability(None)
         super().__init__(
-            self._filtered(around),
+            self._filtered(key_availability),
             [issuer.rules() for issuer in issuers],
             max_token_bytes=token_limit(names, max_token_bytes, header_limit(max_header_bytes)),
             max_header_bytes=max_header_bytes,
@@ -89,8 +89,8 @@ class KeyManager(RevokingKeys):
             acceleration=acceleration,
             precompute_budget_bytes=precompute_budget_bytes,
             precompute_threshold=precompute_threshold,
-            around=around,
-            guard=self._make_guard(),
+            key_availability=key_availability,
+            post_checks=self._make_post_checks(),
         )
         if revocations is not None:
             revocations.subscribe(self._revocations_changed)
@@ -288,7 +288,7 @@ class KeyManager(RevokingKeys):
 
     # --- the swap ----------------------------------------------------------------------------------------
 
-    def _make_around(self, before: KeyAvailability | None) -> KeyAvailability | None:
+    def _make_key_availability(self, before: KeyAvailability | None) -> KeyAvailability | None:
         unavailable = {
             number: self._states[iss].code
             for number, iss in enumerate(self._issuers)
@@ -312,35 +312,37 @@ class KeyManager(RevokingKeys):
             events=self._events,
         )
 
-    def _filtered(self, around: KeyAvailability | None) -> list[IssuerKeys]:
+    def _filtered(self, key_availability: KeyAvailability | None) -> list[IssuerKeys]:
         """Return the issuers' keys without those revoked, and note the latter."""
-        if around is not None and self._is_lost:  # no token can be known not to be revoked
+        if key_availability is not None and self._is_lost:  # no token can be known not to be revoked
             return [keys.without(lambda _: True)[0] for keys in self._keys.values()]
-        if around is None or not self._revocations.on_keys:
+        if key_availability is None or not self._revocations.on_keys:
             return list(self._keys.values())
         kept: list[IssuerKeys] = []
         removed: dict[int, tuple[PreparedKey, ...]] = {}
         for number, (iss, keys) in enumerate(self._keys.items()):
             rest, removed[number] = keys.without(partial(self._revocations.hits_key, iss))
             kept.append(rest)
-        around.removed = removed
+        key_availability.removed = removed
         return kept
 
-    def _make_guard(self) -> PostChecks | None:
+    def _make_post_checks(self) -> PostChecks | None:
         replays = self._replays
-        guard = PostChecks(self._revocations, replays, self._meters, self._skew_every, self._events, self)
-        return guard if guard.is_needed else None
+        post_checks = PostChecks(
+            self._revocations, replays, self._meters, self._skew_every, self._events, self
+        )
+        return post_checks if post_checks.is_needed else None
 
     def _rebuild(self) -> None:
         """Swap in a snapshot of everything as it is now; the caller holds ``_change``."""
-        before = self._around, self._guard
-        around = self._make_around(self._around)
-        keys = self._filtered(around)
-        self._around, self._guard = around, self._make_guard()
+        before = self._key_availability, self._post_checks
+        key_availability = self._make_key_availability(self._key_availability)
+        keys = self._filtered(key_availability)
+        self._key_availability, self._post_checks = key_availability, self._make_post_checks()
         try:
             self._swap(keys, [issuer.rules() for issuer in self._issuers.values()])
         except BaseException:
-            self._around, self._guard = before
+            self._key_availability, self._post_checks = before
             raise
         if self.ready:
             self._ready_waiters.release()

@@ -113,7 +113,7 @@ class _Batch:
         snapshot, now_ns = self._gatherer.snapshot(), self._gatherer.clock()
         tokens: list[Token] = [octets for octets, _ in waiting]
         lens = array("I", [len(octets) for octets, _ in waiting])
-        waits = snapshot.guard is not None and snapshot.guard.blocking
+        waits = snapshot.post_checks is not None and snapshot.post_checks.blocking
         joined = b"".join(octets for octets, _ in waiting)
         if not waits and snapshot.native.cost_us(joined, lens) <= self._gatherer.inline_us:
             _deliver(waiting, admitted(snapshot, parallel.verify_chunk(snapshot, tokens, now_ns), now_ns))
@@ -136,11 +136,11 @@ def admitted(snapshot: Snapshot, results: Results, now_ns: int) -> Results:
     Where these fail as a whole, no token that they were due for is accepted, and none is asked for again: a
     use of it may have been recorded.
     """
-    if snapshot.guard is None:
+    if snapshot.post_checks is None:
         return results
     count = len(results)
     try:
-        return parallel.checked_length(snapshot.guard.run_all(results, now_ns), count)
+        return parallel.checked_length(snapshot.post_checks.run_all(results, now_ns), count)
     except Exception as fault:
         refusal = Rejected(error_for("internal_error", type(fault).__name__))
         return [one if isinstance(one, Rejected) else refusal for one in results]

@@ -265,7 +265,7 @@ class PostChecks:
             results: What verification found.
             now_ns: The present moment, in nanoseconds since the epoch.
         """
-        asked: dict[int, list[tuple[int, tuple[bytes, int]]]] = {}
+        by_store: dict[int, list[tuple[int, tuple[bytes, int]]]] = {}
         retry_s = 0 if self._leeways is None else self._leeways._longest_retry_s
         for position, verified in enumerate(results):
             if isinstance(verified, Rejected) or verified.issuer is None:
@@ -286,8 +286,8 @@ class PostChecks:
                     results[position] = _rejected(refused.with_traceback(None), iss)
                     continue
                 entry = (key, _life_s(verified, rule, retry_s, now_ns))
-                asked.setdefault(id(rule.replay.store), []).append((position, entry))
-        for waiting in asked.values():
+                by_store.setdefault(id(rule.replay.store), []).append((position, entry))
+        for waiting in by_store.values():
             self._record(results, waiting)
         return results
 

@@ -35,7 +35,7 @@ def refresh_of(
     source_of: Callable[[str], KeySource | None], snapshot: Snapshot, octets: bytes, wait_s: float
 ) -> Future[None] | None:
     """Return the refresh that may bring a token's key within the bound, or None."""
-    iss, kid = snapshot.asked_issuer(octets)
+    iss, kid = snapshot.unverified_issuer_and_kid(octets)
     source = None if iss is None else source_of(iss)
     if source is None:
         return None

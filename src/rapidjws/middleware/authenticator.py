@@ -75,7 +75,7 @@ def _is_quick(engine: Engine, token: bytes | None) -> bool:
     if not token or token is AMBIGUOUS:
         return True
     snapshot = engine._snapshot
-    if snapshot.guard is not None and snapshot.guard.blocking:
+    if snapshot.post_checks is not None and snapshot.post_checks.blocking:
         return False
     return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
 

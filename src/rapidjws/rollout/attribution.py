@@ -18,7 +18,7 @@ from rapidjws.verify.result import VerifiedJWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rapidjws.jwt.decision import Names, Settled
+    from rapidjws.jwt.decision import Names, ResultOrError
     from rapidjws.rollout.partner import Partner
     from rapidjws.verify.snapshot import Token
 
@@ -81,7 +81,7 @@ def owners_of(partners: Iterable[Partner]) -> dict[str, tuple[str, ...]]:
 
 
 def attribute(
-    settled: Settled,
+    result: ResultOrError,
     *,
     names: tuple[str, ...],
     token: Token | None,
@@ -92,17 +92,17 @@ def attribute(
     """Return whose request it is.
 
     Args:
-        settled: What verification found.
+        result: What verification found.
         names: What the gateway says, see ``names_in``.
         token: The token, or None.
         partners: The configured partners by name.
         owners: iss -> partners, see ``owners_of``.
         named_issuers: Gives the issuers that an unverified token names, or None.
     """
-    issuer = settled.issuer
+    issuer = result.issuer
     proven = owners.get(issuer, ()) if issuer is not None else ()
     claims: tuple[tuple[str, ...], ...] = ()
-    if issuer is None and owners and token and named_issuers and not isinstance(settled, VerifiedJWS):
+    if issuer is None and owners and token and named_issuers and not isinstance(result, VerifiedJWS):
         claims = tuple(owners.get(iss, ()) for iss in named_issuers(token))
     claimed = tuple(dict.fromkeys(name for fitting in claims for name in fitting))
     known = tuple(name for name in names if name in partners)

@@ -11,7 +11,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.jwt.decision import OK, Decision, Settled
+from rapidjws.jwt.decision import OK, Decision, ResultOrError
 from rapidjws.rollout.counters import Request
 from rapidjws.rollout.measures import safe_name
 from rapidjws.verify.result import VerifiedJWS
@@ -28,7 +28,7 @@ OTHER_ALGORITHM: Final = frozenset({"algorithm_not_allowed", "unsupported_algori
 
 def request_of(
     decision: Decision,
-    settled: Settled,
+    result: ResultOrError,
     error: RapidJWSError | None,
     token: Token | None,
     now_s: int,
@@ -38,7 +38,7 @@ def request_of(
 
     Args:
         decision: What was decided.
-        settled: What verification found.
+        result: What verification found.
         error: What was found at last, by verification or by the partner's rules.
         token: The token, or None.
         now_s: Seconds since the epoch.
@@ -59,19 +59,19 @@ def request_of(
         alg=None if good is None else good.alg,
         unknown_kid=unknown_kid,
         other_alg=other_alg,
-        skew_s=_skew_s(settled, token, now_s),
+        skew_s=_skew_s(result, token, now_s),
     )
 
 
-def _skew_s(settled: Settled, token: Token | None, now_s: int) -> float | None:
+def _skew_s(result: ResultOrError, token: Token | None, now_s: int) -> float | None:
     """Return how far ``iat`` lies from now, of a token whose signature is good, or None."""
     iat: Any = None
-    if isinstance(settled, VerifiedJWS):
+    if isinstance(result, VerifiedJWS):
         try:
-            iat = settled.claims.get("iat")
+            iat = result.claims.get("iat")
         except TypeError:  # a Verifier's payload holds no claims
             return None
-    elif settled.code in TIMED and token is not None:
+    elif result.code in TIMED and token is not None:
         iat = _issued_at(token)
     if iat.__class__ is int or (iat.__class__ is float and math.isfinite(iat)):
         difference_s: float = iat - now_s

@@ -17,7 +17,7 @@ from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
 from rapidjws.jose.numeric_date import SECOND_NS
-from rapidjws.jwt.decision import Decision, Settled, one_of
+from rapidjws.jwt.decision import Decision, ResultOrError, one_of
 from rapidjws.rollout.attribution import (
     UNATTRIBUTED,
     Attribution,
@@ -207,10 +207,10 @@ class Rollout(RolloutChanges):
         return max(0, now_ns + side * shift_s * SECOND_NS)
 
     def _attributed(
-        self, settled: Settled, token: Token | None, partner: Names, named_issuers: NamedIssuers | None
+        self, result: ResultOrError, token: Token | None, partner: Names, named_issuers: NamedIssuers | None
     ) -> Attribution:
         return attribute(
-            settled,
+            result,
             names=names_in(partner),
             token=token,
             partners=self.partners,
@@ -220,7 +220,7 @@ class Rollout(RolloutChanges):
 
     def decide(
         self,
-        settled: Settled,
+        result: ResultOrError,
         *,
         token: Token | None = None,
         partner: Names,
@@ -231,20 +231,20 @@ class Rollout(RolloutChanges):
     ) -> Decision:
         """Return the decision for a verdict, and count it; hand the token to the shadow comparison."""
         now_s = now_ns // SECOND_NS  # whole seconds will do for dates in configurations, which are whole
-        who = self._attributed(settled, token, partner, named_issuers)
+        who = self._attributed(result, token, partner, named_issuers)
         rules = self._partner(who.partner)
-        error = settled if isinstance(settled, RapidJWSError) else self._objection(who, settled, now_ns)
+        error = result if isinstance(result, RapidJWSError) else self._objection(who, result, now_ns)
         chosen = self._choice.choose(self.state.plan(), who, route, now_s)
         told = Whose(name=who.partner, by=who.by, route=one_of(route))
-        if error is None and isinstance(settled, VerifiedJWS):
-            decision = good_decision(settled, rules, told, chosen.phase)
+        if error is None and isinstance(result, VerifiedJWS):
+            decision = good_decision(result, rules, told, chosen.phase)
         else:
             error = error or error_for("internal_error")
             decision = bad_decision(
                 error, self._partner(chosen.name), told, chosen.phase, chosen.stage, now_s
             )
         key = (who.partner or "", chosen.route)
-        seen = request_of(decision, settled, error, token, now_s, elapsed_ns)
+        seen = request_of(decision, result, error, token, now_s, elapsed_ns)
         self.evidence.count(key, seen, claimed=who.claimed)
         if self._shadow is not None and token:
             self._compare(self._shadow, token, decision, key, now_s)

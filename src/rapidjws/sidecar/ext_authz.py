@@ -30,10 +30,10 @@ _UNAUTHENTICATED: Final = 16
 _UNAVAILABLE: Final = 14
 _RPC_CODES: Final = {401: _UNAUTHENTICATED, 403: _PERMISSION_DENIED, 503: _UNAVAILABLE}
 
-RequestContext = tuple["list[tuple[bytes, bytes]]", bytes]
+DecisionRequest = tuple["list[tuple[bytes, bytes]]", bytes]
 
 
-def read_check(octets: bytes) -> RequestContext:
+def read_check(octets: bytes) -> DecisionRequest:
     """Return the headers and the target of a CheckRequest.
 
     Args:

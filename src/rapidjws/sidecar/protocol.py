@@ -24,7 +24,7 @@ from rapidjws.verify.worker_pool import call_on_thread
 if TYPE_CHECKING:
     from collections import deque
 
-    from rapidjws.jwt.decision import Decision, RequestContext
+    from rapidjws.jwt.decision import Decision, DecisionRequest
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
     from rapidjws.sidecar.server import Served
@@ -102,7 +102,7 @@ class Public(Shared):
     def _decide(self, gathered: list[Gathered], decisions: list[Decision | None]) -> None:
         """Put a decision in the place of each request that is to be decided: no answer is no permit."""
         places: list[int] = []
-        asked: list[RequestContext] = []
+        asked: list[DecisionRequest] = []
         for at, (_, rest, (_, headers, _, _, _)) in enumerate(gathered):
             if rest is not None:
                 with contextlib.suppress(Exception):  # a fault with one of them is not the others'

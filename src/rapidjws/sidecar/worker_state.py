@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from rapidjws.jwt.decision import Names, RequestContext
+    from rapidjws.jwt.decision import DecisionRequest, Names
     from rapidjws.sidecar.change_bus import ChangeBus, Kind
     from rapidjws.sidecar.report_writer import ReportWriter
     from rapidjws.sidecar.server import Served
@@ -92,10 +92,10 @@ class Shared(Listening):
     @property
     def blocking(self) -> bool:
         """Return whether a decision may wait for another machine."""
-        guard = self.engine._snapshot.guard
-        return guard is not None and guard.blocking
+        post_checks = self.engine._snapshot.post_checks
+        return post_checks is not None and post_checks.blocking
 
-    def asked(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> RequestContext:
+    def asked(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> DecisionRequest:
         """Return token, partner and route that a request asks about; several of either as they came.
 
         Args:

@@ -1,7 +1,7 @@
 """Make signatures: a Signer signs octets, the serializations put them into tokens."""
 
 from rapidjws.signing.compact import sign_compact
-from rapidjws.signing.json_form import Signature, sign_flattened, sign_general
+from rapidjws.signing.json_serialization import Signature, sign_flattened, sign_general
 from rapidjws.signing.jwt import JWTBuilder
 from rapidjws.signing.signer import LocalSigner, Signer
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import refused
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.verify.result import Accepted, Rejected, VerifiedJWS
+from rapidjws.verify.result import Rejected, VerifiedCompact, VerifiedJWS
 from rapidjws.verify.worker_pool import MAX_WORKERS, Task, submit
 
 if TYPE_CHECKING:
@@ -168,15 +168,15 @@ def verify_chunk(
     if len(results) != len(tokens):
         results = [None] * len(tokens)  # each by itself, so that none is lost to another
     for position, result in enumerate(results):
-        if result.__class__ is not Accepted:
-            results[position] = _finished(snapshot, tokens[position], result, now_ns)
+        if result.__class__ is not VerifiedCompact:
+            results[position] = _completed(snapshot, tokens[position], result, now_ns)
     return results
 
 
-def _finished(snapshot: Snapshot, token: Token, result: Any, now_ns: int) -> Result:
+def _completed(snapshot: Snapshot, token: Token, result: Any, now_ns: int) -> Result:
     """Return the result for a token that the core left open; a fault of ours refuses this token only."""
     try:
-        settled = snapshot.finish(token, result, now_ns)
+        completed = snapshot.result_or_error(token, result, now_ns)
     except _OWN_FAULTS as fault:
         return Rejected(error_for("internal_error", type(fault).__name__))
-    return Rejected(settled) if isinstance(settled, RapidJWSError) else settled
+    return Rejected(completed) if isinstance(completed, RapidJWSError) else completed

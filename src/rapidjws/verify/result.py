@@ -151,7 +151,7 @@ class VerifiedJWS(_native.Record):
         raise TypeError("a VerifiedJWS cannot be pickled: send the token and verify it again")
 
 
-class Accepted(VerifiedJWS):
+class VerifiedCompact(VerifiedJWS):
     """Be what a verifier makes: whoever calls this has a verdict of RJ_OK in hand, and fills it."""
 
     __slots__ = ()
@@ -162,7 +162,7 @@ class Accepted(VerifiedJWS):
         __init__ = object.__init__
 
 
-class AcceptedForm(Accepted):
+class VerifiedJSON(VerifiedCompact):
     """Be what a verifier makes of a JSON serialization or a detached payload, once the policy is met."""
 
     __slots__ = ("_results",)

@@ -67,23 +67,23 @@ def native_policies(rules: Sequence[Rules]) -> list[_native.NativePolicy] | None
     return with_claims if len(with_claims) == len(policies) else None
 
 
-class Known(NamedTuple):
+class KnownHeader(NamedTuple):
     """Hold what is known of a protected header whose signature was good.
 
     Attributes:
         slot: The slot that answered.
         header: The checked header.
         is_encoded: Whether the payload is encoded.
-        told: What it tells about the payload, in one spelling: equal texts are no disagreement.
+        payload_params: What it tells about the payload, in one spelling: equal texts are no disagreement.
     """
 
     slot: int
     header: Header
     is_encoded: bool
-    told: str
+    payload_params: str
 
 
-def told(header: Mapping[str, Any]) -> str:
+def payload_params(header: Mapping[str, Any]) -> str:
     """Return what a protected header tells about the payload, in one spelling."""
     members = {name: value for name, value in header.items() if name not in OWN_PARAMETERS}
     return json.dumps(members, sort_keys=True)

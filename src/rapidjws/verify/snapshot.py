@@ -18,8 +18,8 @@ from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
 from rapidjws.verify.key_selection import choose, choose_any, issuer_for, unverified_iss
 from rapidjws.verify.refusals import REFUSING_STATUSES, malformed, proven_issuer, with_issuer
-from rapidjws.verify.result import Accepted, VerifiedJWS
-from rapidjws.verify.rules import Known, Rules, native_policies, numbers_of, told
+from rapidjws.verify.result import VerifiedCompact, VerifiedJWS
+from rapidjws.verify.rules import KnownHeader, Rules, native_policies, numbers_of, payload_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,19 +49,18 @@ class Snapshot(_native.Bound):
         max_token_bytes: Largest token.
         max_header_bytes: Largest decoded protected header.
         table_due: Called with a key that is due for a table; returns at once.
-        other_form: Called with what is no plain compact token; returns None where it is of no other form.
+        verify_other_serialization: Verifies what is no plain compact token; None where it is none either.
         before: A snapshot of the same table and rules, to go on with: its generation, known headers and use
             counts; None begins a new generation.
-        around: Issuers without keys, revoked keys, keys awaited; None where none of these can be.
-        guard: Checks verified tokens for revocation and replay; None where there is nothing to check.
+        key_availability: Issuers without keys, revoked keys, keys awaited; None where none of these can be.
+        post_checks: Checks verified tokens for revocation and replay; None where there is nothing to check.
     """
 
     __slots__ = (
-        "_around",
-        "_other_form",
+        "_key_availability",
         "_table_due",
+        "_verify_other_serialization",
         "generation",
-        "guard",
         "handle",
         "issuers",
         "known",
@@ -69,6 +68,7 @@ class Snapshot(_native.Bound):
         "max_token_bytes",
         "native",
         "newer",
+        "post_checks",
         "rules",
         "slots",
         "table",
@@ -85,19 +85,19 @@ class Snapshot(_native.Bound):
         max_token_bytes: int,
         max_header_bytes: int = limits.HEADER_MAX_BYTES,
         table_due: Callable[[PreparedKey], None] | None = None,
-        other_form: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
+        verify_other_serialization: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
         before: Snapshot | None = None,
-        around: KeyAvailability | None = None,
-        guard: PostCheck | None = None,
+        key_availability: KeyAvailability | None = None,
+        post_checks: PostCheck | None = None,
     ) -> None:
         self.generation: object = object() if before is None else before.generation
         self.newer: Snapshot | None = None  # of the same generation, with other tables
-        self._around = around
-        self.guard = guard
+        self._key_availability = key_availability
+        self.post_checks = post_checks
         self.table = table
         self.rules = tuple(rules)
         self._table_due = table_due
-        self._other_form = other_form
+        self._verify_other_serialization = verify_other_serialization
         self.tables = tables = precomputed.tables
         if before is None:
             names = [rule.iss for rule in self.rules]
@@ -106,7 +106,7 @@ class Snapshot(_native.Bound):
             )
             self.issuers = numbers_of(self.rules)
             self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
-            self.known: dict[str, Known] = {}
+            self.known: dict[str, KnownHeader] = {}
         else:
             self.slots, self.issuers, self.known = before.slots, before.issuers, before.known
             self.understood_crit = before.understood_crit
@@ -129,11 +129,11 @@ class Snapshot(_native.Bound):
         self.handle: Any = self.native.handle
         self._bind(
             self.native.address,
-            Accepted,
+            VerifiedCompact,
             self.slots,
             loads_scanned,
             limits.CLOCK_FLOOR_S,
-            guard is None,
+            post_checks is None,
             self.native,
         )
 
@@ -157,7 +157,7 @@ class Snapshot(_native.Bound):
             try:
                 return token.encode("ascii")
             except UnicodeEncodeError as fault:
-                if self._other_form is not None and token.lstrip()[:1] == "{":
+                if self._verify_other_serialization is not None and token.lstrip()[:1] == "{":
                     return json_octets(token)
                 place = f"token[{fault.start}]"
                 raise error_for("malformed_token", place, expected="ASCII characters") from None
@@ -176,19 +176,19 @@ class Snapshot(_native.Bound):
         """Return the error for a token past the limit."""
         return error_for("too_large", "token", expected=f"at most {self.max_token_bytes} bytes", actual=size)
 
-    def settled(self, token: Token, result: Any, now_ns: int) -> VerifiedJWS:
-        """Finish what the core left open about a token, as ``finish``; the core's ``verify`` asks here too.
+    def complete_or_raise(self, token: Token, result: Any, now_ns: int) -> VerifiedJWS:
+        """Complete what the core left open about a token, as ``result_or_error``; the core calls this too.
 
         Raises:
             RapidJWSError: Why it is refused.
         """
-        settled = self.finish(token, result, now_ns)
-        if isinstance(settled, RapidJWSError):
-            raise settled
-        return settled
+        complete_or_raise = self.result_or_error(token, result, now_ns)
+        if isinstance(complete_or_raise, RapidJWSError):
+            raise complete_or_raise
+        return complete_or_raise
 
-    def finish(self, token: Token, result: Any, now_ns: int) -> VerifiedJWS | RapidJWSError:
-        """Finish what the core left open about a token.
+    def result_or_error(self, token: Token, result: Any, now_ns: int) -> VerifiedJWS | RapidJWSError:
+        """Complete what the core left open about a token.
 
         Args:
             token: The token.
@@ -204,16 +204,16 @@ class Snapshot(_native.Bound):
             return refused.with_traceback(None)
         if result is None:
             result = self.verify_one(octets, now_ns)
-        if result.__class__ is Accepted:
+        if result.__class__ is VerifiedCompact:
             accepted: VerifiedJWS = result
             return accepted
-        return self.settle(octets, result, now_ns)
+        return self.complete_verdict(octets, result, now_ns)
 
     def slot_of(self, verified: VerifiedJWS) -> int:
         """Return the slot that a token was accepted by."""
         return self.table.numbers[verified._key]
 
-    def settle(self, octets: bytes, verdict: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
+    def complete_verdict(self, octets: bytes, verdict: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Turn the core's verdict on a token into a result, doing what the core left open.
 
         Returns:
@@ -224,8 +224,8 @@ class Snapshot(_native.Bound):
         if status == _native.OK:
             return self.accept(octets, verdict >> 9)
         try:
-            if status in _OPEN and self._other_form is not None:
-                other = self._other_form(self, octets)
+            if status in _OPEN and self._verify_other_serialization is not None:
+                other = self._verify_other_serialization(self, octets)
                 if other is not None:
                     return other
             if status == _native.HEADER_UNKNOWN:
@@ -245,11 +245,11 @@ class Snapshot(_native.Bound):
         """Remember a protected header, alone in its JOSE Header, whose signature was good by this slot."""
         if len(self.known) >= _MAX_KNOWN:
             self.known.clear()
-        self.known[protected] = Known(slot, header, header.b64, told(header.raw))
+        self.known[protected] = KnownHeader(slot, header, header.b64, payload_params(header.raw))
 
     def accept(self, token: bytes, slot: int) -> VerifiedJWS:
         """Make the result for a token that the core accepted by this slot."""
-        verified = Accepted()
+        verified = VerifiedCompact()
         verified._token = token
         verified._key, verified.issuer = self.slots[slot]
         return verified
@@ -278,29 +278,33 @@ class Snapshot(_native.Bound):
         except UnknownKey as refused:
             raise self._explain(refused, header, octets) from None
         key = self.table.slots[slot]
-        if self._around is not None and key.jwk.kid is None and header.kid is not None:
-            self._around.check_kid(self.rules[self.table.issuer_of[slot]].iss, header.kid)
+        if self._key_availability is not None and key.jwk.kid is None and header.kid is not None:
+            self._key_availability.check_kid(self.rules[self.table.issuer_of[slot]].iss, header.kid)
         verified = self._verify_by_slot(octets, key, slot, iss, now_ns)
-        if self._around is not None and self._around.awaited and isinstance(verified, VerifiedJWS):
-            self._around.first_accepted(verified.issuer, key.jwk.kid)
+        if (
+            self._key_availability is not None
+            and self._key_availability.awaited
+            and isinstance(verified, VerifiedJWS)
+        ):
+            self._key_availability.first_accepted(verified.issuer, key.jwk.kid)
         return verified
 
     def _explain(self, refused: UnknownKey, header: Header, octets: bytes) -> RapidJWSError:
         """Return why there is no key for a header; where it is unknown only, the key source is told."""
-        if self._around is None or refused.code not in ("unknown_kid", "no_suitable_key"):
+        if self._key_availability is None or refused.code not in ("unknown_kid", "no_suitable_key"):
             return refused
         iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
         number = self.issuers.get(iss)
         if iss is None or number is None:
             return refused
-        return self._around.explain(refused, header, number, iss)
+        return self._key_availability.explain(refused, header, number, iss)
 
     @property
     def unavailable(self) -> Mapping[int, str]:
         """Return the numbers of the issuers that have no keys to be used, with the code."""
-        return {} if self._around is None else self._around.unavailable
+        return {} if self._key_availability is None else self._key_availability.unavailable
 
-    def asked_issuer(self, octets: bytes) -> tuple[str | None, str | None]:
+    def unverified_issuer_and_kid(self, octets: bytes) -> tuple[str | None, str | None]:
         """Return the ``iss`` and ``kid`` that an unverified token states; they only choose whom to ask."""
         try:
             header = self._parse_header(octets[: octets.index(b".")])
@@ -322,7 +326,7 @@ class Snapshot(_native.Bound):
         )
         if verdict & 0xFF == _native.HEADER_UNKNOWN:  # unreachable: the slot was given; never ask again
             raise error_for("internal_error", "snapshot.introduce")
-        return self.settle(octets, verdict, now_ns)
+        return self.complete_verdict(octets, verdict, now_ns)
 
     def _parse_header(self, header_text: bytes) -> Header:
         if len(header_text) > limits.encoded_bytes(self.max_header_bytes):
@@ -342,7 +346,9 @@ class Snapshot(_native.Bound):
     @property
     def routes_by_iss(self) -> bool:
         """Return whether a kid that only one issuer has is not enough to know whose token it is."""
-        return bool(self.table.any_kid) or (self._around is not None and self._around.routes_by_iss)
+        return bool(self.table.any_kid) or (
+            self._key_availability is not None and self._key_availability.routes_by_iss
+        )
 
     def slot_for(self, header: Header) -> int:
         """Return the one slot that answers for a header where payloads are opaque, see ``choose_any``."""

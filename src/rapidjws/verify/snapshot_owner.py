@@ -60,25 +60,25 @@ class SnapshotOwner(_native.Holder):
         acceleration: ``"auto"``, ``"portable"`` or ``"openssl"``.
         precompute_budget_bytes: Memory for the tables of much-used keys.
         precompute_threshold: Acceptances after which a key gets a table.
-        around: Issuers without keys, revoked keys, keys awaited, or None.
-        guard: Checks verified tokens for revocation and replay, or None.
+        key_availability: Issuers without keys, revoked keys, keys awaited, or None.
+        post_checks: Checks verified tokens for revocation and replay, or None.
     """
 
     __slots__ = (
         "__weakref__",
-        "_around",
         "_change",
-        "_guard",
+        "_key_availability",
         "_max_header_bytes",
         "_max_token_bytes",
+        "_post_checks",
         "_precomputed",
         "_workers",
     )
     needs_usable_key: ClassVar[bool] = True
     """False only where keys that serve nothing are to be examined: it verifies nothing by them either way."""
     _snapshot: Snapshot
-    _around: KeyAvailability | None
-    _guard: PostCheck | None
+    _key_availability: KeyAvailability | None
+    _post_checks: PostCheck | None
 
     def __init__(
         self,
@@ -91,16 +91,16 @@ class SnapshotOwner(_native.Holder):
         acceleration: str,
         precompute_budget_bytes: int,
         precompute_threshold: int,
-        around: KeyAvailability | None = None,
-        guard: PostCheck | None = None,
+        key_availability: KeyAvailability | None = None,
+        post_checks: PostCheck | None = None,
     ) -> None:
         _check_count("precompute_budget_bytes", precompute_budget_bytes, 2**62)
         _check_count("precompute_threshold", precompute_threshold, 2**31 - 1)
         self._workers = checked_workers(workers)
         self._max_token_bytes = max_token_bytes
         self._max_header_bytes = max_header_bytes
-        self._around = around
-        self._guard = guard
+        self._key_availability = key_availability
+        self._post_checks = post_checks
         self._precomputed = PrecomputedKeys(
             checked_acceleration(acceleration), precompute_budget_bytes, precompute_threshold
         )
@@ -249,12 +249,12 @@ class SnapshotOwner(_native.Holder):
             max_header_bytes=self._max_header_bytes,
             before=before,
             table_due=self._table_due,
-            other_form=self._other_form,
-            around=self._around,
-            guard=self._guard,
+            verify_other_serialization=self._verify_other_serialization,
+            key_availability=self._key_availability,
+            post_checks=self._post_checks,
         )
 
-    def _other_form(self, snapshot: Snapshot, octets: bytes) -> VerifiedJWS | None:
+    def _verify_other_serialization(self, snapshot: Snapshot, octets: bytes) -> VerifiedJWS | None:
         """Verify a token of another serialization than the compact one, or return None where it is none."""
         return None
 

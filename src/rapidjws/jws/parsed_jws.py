@@ -21,7 +21,7 @@ _JSON_SPACE: Final = b" \t\r\n"
 _ONE_SIGNATURE: Final = ("signature", "protected", "header")
 
 
-class Part(NamedTuple):
+class JWSSignature(NamedTuple):
     """Hold one signature as it stands in the token.
 
     Attributes:
@@ -37,7 +37,7 @@ class Part(NamedTuple):
     place: str
 
 
-class Form(NamedTuple):
+class ParsedJWS(NamedTuple):
     """Hold a JWS of any serialization.
 
     Attributes:
@@ -47,7 +47,7 @@ class Form(NamedTuple):
     """
 
     payload: str | None
-    parts: tuple[Part, ...]
+    parts: tuple[JWSSignature, ...]
     is_compact: bool = False
 
 
@@ -56,13 +56,13 @@ def looks_like_json(octets: bytes) -> bool:
     return octets[:1] == b"{" or octets.lstrip(_JSON_SPACE)[:1] == b"{"
 
 
-def compact_form(octets: bytes) -> Form | None:
+def parse_compact(octets: bytes) -> ParsedJWS | None:
     """Return a token of exactly three parts as a form, or None where it is not one."""
     parts = octets.split(b".", 3)
     if len(parts) != 3 or not octets.isascii():
         return None
     header, payload, signature = (part.decode("ascii") for part in parts)
-    return Form(payload, (Part(header, None, signature, ""),), is_compact=True)
+    return ParsedJWS(payload, (JWSSignature(header, None, signature, ""),), is_compact=True)
 
 
 def parse_text(token: bytes, *, max_bytes: int) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def parse_text(token: bytes, *, max_bytes: int) -> dict[str, Any]:
     return members
 
 
-def parse_form(members: Mapping[str, Any], *, max_bytes: int, max_signatures: int) -> Form:
+def parse_json(members: Mapping[str, Any], *, max_bytes: int, max_signatures: int) -> ParsedJWS:
     """Take a Flattened or General JSON Serialization apart.
 
     Args:
@@ -110,11 +110,11 @@ def parse_form(members: Mapping[str, Any], *, max_bytes: int, max_signatures: in
     if (payload is None and "payload" in members) or (payload is not None and not isinstance(payload, str)):
         raise error_for("malformed_token", "payload", "a string", type(payload).__name__)
     if "signatures" in members:
-        form = Form(payload, _general(members, max_signatures))
+        jws = ParsedJWS(payload, _general(members, max_signatures))
     else:
-        form = Form(payload, (_part(members, ""),))
-    _check_size(form, max_bytes)
-    return form
+        jws = ParsedJWS(payload, (_part(members, ""),))
+    _check_size(jws, max_bytes)
+    return jws
 
 
 def _begins_compact(name: str) -> bool:
@@ -123,7 +123,7 @@ def _begins_compact(name: str) -> bool:
     return header is not None and header.lstrip(_JSON_SPACE)[:1] == b"{"
 
 
-def _general(members: Mapping[str, Any], max_signatures: int) -> tuple[Part, ...]:
+def _general(members: Mapping[str, Any], max_signatures: int) -> tuple[JWSSignature, ...]:
     """Return the signatures of a General JSON Serialization."""
     for name in _ONE_SIGNATURE:
         if name in members:  # RFC 7515 s.7.2.2: signatures and the flattened members never stand together
@@ -136,7 +136,7 @@ def _general(members: Mapping[str, Any], max_signatures: int) -> tuple[Part, ...
     return tuple([_part(entry, f"signatures[{index}].") for index, entry in enumerate(entries)])
 
 
-def _part(entry: Any, place: str) -> Part:
+def _part(entry: Any, place: str) -> JWSSignature:
     """Return one signature after all that RFC 7515 s.7.2.1 says of its members."""
     if not isinstance(entry, Mapping):
         raise error_for("malformed_token", place.rstrip("."), "an object", type(entry).__name__)
@@ -157,13 +157,11 @@ def _part(entry: Any, place: str) -> Part:
         )
     if protected is None and unprotected is None:  # one of the two MUST be present
         raise error_for("malformed_token", place + "protected", "a header")
-    return Part(protected, unprotected, signature, place)
+    return JWSSignature(protected, unprotected, signature, place)
 
 
-def _check_size(form: Form, max_bytes: int) -> None:
+def _check_size(jws: ParsedJWS, max_bytes: int) -> None:
     """Refuse a parsed token whose texts pass the limit for a token's text."""
-    size = len(form.payload or "") + sum(
-        len(part.protected or "") + len(part.signature) for part in form.parts
-    )
+    size = len(jws.payload or "") + sum(len(part.protected or "") + len(part.signature) for part in jws.parts)
     if size > max_bytes:
         raise error_for("too_large", "token", f"at most {max_bytes} bytes", size)
