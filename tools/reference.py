@@ -167,7 +167,7 @@ def sections(path: str, app: typer.Typer) -> list[str]:
 
 def cli_page() -> str:
     """Return the page of all commands."""
-    from rapidjws.cli.app import app
+    from rapidjws.cli.app import whole_app
 
     text = [
         "# Commands",
@@ -176,7 +176,7 @@ def cli_page() -> str:
         "extra `cli`, and `rapidjws serve` the extra `server` as well. Every command has `--help`.",
         "",
     ]
-    text += sections("rapidjws", app)
+    text += sections("rapidjws", whole_app())
     return "\n".join(text).rstrip() + "\n"
 
 

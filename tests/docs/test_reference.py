@@ -40,10 +40,10 @@ def test_every_exported_name_has_its_entry(name: str) -> None:
 
 def test_every_command_has_its_section() -> None:
     """Each command of the program is on the page of commands, with its options."""
-    from rapidjws.cli.app import app
+    from rapidjws.cli.app import whole_app
 
     text = (FOLDER / "cli.md").read_text("utf-8")
-    for command in app.registered_commands:
+    for command in whole_app().registered_commands:
         assert command.callback is not None
         assert f"## `rapidjws {command.name or command.callback.__name__}`" in text
     assert "| `--jwks` |" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import tokens
 from typer.testing import CliRunner, Result
 
 import rapidjws
-from rapidjws.cli.app import app
+from rapidjws.cli.app import COMMANDS, app, load_command
 
 GOOD, FORGED = tokens.token(), tokens.token()[:-8] + "AAAAAAAA"
 
@@ -36,6 +37,22 @@ def run(*words: object, stdin: str | bytes | None = None) -> Result:
 def verify(jwks: Path, *words: object, stdin: str | bytes | None = None) -> Result:
     """Run ``rapidjws verify`` with the key set and ES256."""
     return run("verify", *words, "--jwks", jwks, "--alg", "ES256", stdin=stdin)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
+    """The list is written down so that it imports no command: it holds each one's own first paragraph."""
+    loaded = load_command(name)
+    words = loaded.__doc__ if inspect.isfunction(loaded) else loaded.info.help
+    assert COMMANDS[name].help == " ".join(inspect.cleandoc(words).partition("\n\n")[0].split())
+    assert run(name, "--help").exit_code == 0
+
+
+def test_a_command_that_is_not_there_is_refused_with_its_like() -> None:
+    """A mistyped command is wrong usage, and the nearest one is named."""
+    refused = run("rolout", "status")
+    assert refused.exit_code == 2
+    assert "Did you mean 'rollout'?" in refused.output
 
 
 def test_one_token(jwks: Path) -> None:

@@ -72,6 +72,21 @@ def test_the_middleware_loads_no_framework() -> None:
     assert tops(loaded_by("from rapidjws.middleware import *")) & EXTRAS == set()
 
 
+def test_the_list_of_commands_imports_no_command() -> None:
+    """`rapidjws --help` loads nothing that a command needs, and a command loads no other."""
+    pytest.importorskip("typer", reason="the extra `cli` is not installed")
+    run = "import sys; sys.argv[1:] = {}\nfrom rapidjws.cli import main\ntry: main()\nexcept SystemExit: pass"
+    helped = loaded_by(run.format(["--help"]))
+    assert {name for name in helped if name.startswith("rapidjws.cli.")} == {"rapidjws.cli.app"}
+    assert rooms(helped) == {"_lazy", "_native", "_rapidjws", "_version", "cli", "diagnose"}
+    assert tops(helped) & {"asyncio", "cryptography", "httpcore2", "orjson", "ssl"} == set()
+    version = loaded_by(run.format(["version"]))
+    assert {name for name in version if name.startswith("rapidjws.cli.")} == {
+        "rapidjws.cli.app",
+        "rapidjws.cli.version",
+    }
+
+
 def test_star_import_and_dir_show_every_name() -> None:
     """Names that are not loaded yet are in `dir()`, and a star import brings them all."""
     code = (

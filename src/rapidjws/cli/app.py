@@ -1,48 +1,130 @@
-"""The list of commands."""
+"""The list of commands, each imported when it is run."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+from typing import Any, Final, NamedTuple
+
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from rapidjws.cli.config import app as config
-from rapidjws.cli.contract import contract
-from rapidjws.cli.decode import decode
-from rapidjws.cli.demo import demo
-from rapidjws.cli.diagnose import diagnose
-from rapidjws.cli.diff import diff
-from rapidjws.cli.jwk import jwk
-from rapidjws.cli.jwks import jwks
-from rapidjws.cli.keygen import keygen
-from rapidjws.cli.keys import app as keys
-from rapidjws.cli.notify import notify
-from rapidjws.cli.openssl import openssl
-from rapidjws.cli.rollout import rollout
-from rapidjws.cli.serve import serve
-from rapidjws.cli.sign import sign
-from rapidjws.cli.verify import verify
-from rapidjws.cli.version import version
+_SETTINGS: Final[dict[str, Any]] = {"add_completion": False, "pretty_exceptions_enable": False}
 
-app = typer.Typer(
-    name="rapidjws",
-    help="Verify JSON Web Signatures.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(verify)
-app.command()(sign)
-app.command()(keygen)
-app.command()(jwk)
-app.add_typer(jwks, name="jwks")
-app.add_typer(config, name="config")
-app.add_typer(contract, name="contract")
-app.command()(decode)
-app.command()(diagnose)
-app.command()(diff)
-app.command()(openssl)
-app.command()(serve)
-rollout.command()(notify)
-app.add_typer(rollout, name="rollout")
-app.command()(demo)
-app.command()(version)
-app.add_typer(keys, name="keys")
+
+class _Listed(NamedTuple):
+    """Where a command is defined, and what the list of commands says of it: its first paragraph."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: Final = {
+    "verify": _Listed(
+        "verify", "verify", "Verify tokens: exit 0 when all verify, 1 when any is refused, 2 on wrong usage."
+    ),
+    "sign": _Listed("sign", "sign", "Sign a payload; print the token. Exit 2 on wrong usage."),
+    "keygen": _Listed("keygen", "keygen", "Make a key; print the public JWK (nothing, for a shared secret)."),
+    "jwk": _Listed(
+        "jwk",
+        "jwk",
+        "Convert a key. The public half is read from a private key unless --private is given.",
+    ),
+    "decode": _Listed(
+        "decode",
+        "decode",
+        "Show header, claims and times of a token WITHOUT VERIFYING it: exit 0, or 1 where it is no JWS.",
+    ),
+    "diagnose": _Listed(
+        "diagnose",
+        "diagnose",
+        "Explain a refusal: exit 0 for an accepted token, 1 for a refused one, 2 on wrong usage.",
+    ),
+    "diff": _Listed(
+        "diff",
+        "diff",
+        "Compare: exit 0 where they are equal, 1 where they differ. The token is not verified.",
+    ),
+    "openssl": _Listed(
+        "openssl",
+        "openssl",
+        "Write header, payload, signing input, key, signature, and verify.sh. The token is not verified.",
+    ),
+    "serve": _Listed(
+        "serve",
+        "serve",
+        "Decide for a gateway over HTTP until SIGTERM: exit 0 after draining, 2 on a wrong configuration.",
+    ),
+    "demo": _Listed(
+        "demo",
+        "demo",
+        "Make issuers and keys, verify a stream of good and bad tokens, show verdicts, speed and latency.",
+    ),
+    "version": _Listed(
+        "version",
+        "version",
+        "Show the version, the libcrypto in use, and which library verifies which algorithm.",
+    ),
+    "jwks": _Listed("jwks", "jwks", "Look at JWK Sets."),
+    "config": _Listed("config", "app", "Configuration files: check, show, init, schema."),
+    "contract": _Listed("contract", "contract", "Get a partner ready."),
+    "rollout": _Listed("notify", "rollout", "Look at a rollout, and change it while it runs."),
+    "keys": _Listed("keys", "app", "Keys of a configuration: status, refresh, revoke, unrevoke."),
+}
+
+
+def load_command(name: str) -> Any:
+    """Import a command; return its function, or the application that holds its own commands.
+
+    Args:
+        name: One of COMMANDS.
+    """
+    listed = COMMANDS[name]
+    return getattr(importlib.import_module(f"rapidjws.cli.{listed.module}"), listed.attribute)
+
+
+@functools.cache
+def _built(name: str) -> Any:
+    """Return a command as typer runs it."""
+    loaded = load_command(name)
+    if not isinstance(loaded, typer.Typer):
+        alone = typer.Typer(**_SETTINGS)
+        alone.command(name)(loaded)
+        loaded = alone
+    command = typer.main.get_command(loaded)
+    command.name = name
+    return command
+
+
+class _Commands(TyperGroup):
+    """A group that imports the command it runs and no other: its list of commands needs none of them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        listed = {name: TyperCommand(name, help=one.help) for name, one in COMMANDS.items()}
+        super().__init__(**{**attributes, "commands": listed})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name, the command and the rest of the words; raises click's UsageError."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, (listed if name is None else _built(name)), rest
+
+
+app = typer.Typer(name="rapidjws", cls=_Commands, no_args_is_help=True, **_SETTINGS)
+
+
+@app.callback()
+def _rapidjws() -> None:
+    """Verify JSON Web Signatures."""
+
+
+def whole_app() -> typer.Typer:
+    """Return the application with every command imported and registered, for pages that list them all."""
+    whole = typer.Typer(name="rapidjws", help="Verify JSON Web Signatures.", **_SETTINGS)
+    for name in COMMANDS:
+        loaded = load_command(name)
+        if isinstance(loaded, typer.Typer):
+            whole.add_typer(loaded, name=name)
+        else:
+            whole.command(name)(loaded)
+    return whole

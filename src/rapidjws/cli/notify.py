@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from rapidjws import _files, escaping
-from rapidjws.cli.rollout import AsJSON, Config, load
+from rapidjws.cli.rollout import AsJSON, Config, load, rollout
 from rapidjws.cli.rollout_show import show_notice
 from rapidjws.config.load import read_file
 from rapidjws.config.named_files import reason_of
@@ -81,6 +81,7 @@ def _prepared(
     return section, found, kept / "notices.jsonl"
 
 
+@rollout.command()
 def notify(
     config: Config,
     partner: Annotated[list[str] | None, typer.Option(help="One partner; may be given again.")] = None,
