@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
+from rapidjws.cli.keys_compare import compare_keys
 from rapidjws.cli.keys_running import is_same, show_running
 from rapidjws.cli.output import add_row, complain, say
 from rapidjws.config.load import ConfigFile
@@ -20,7 +21,9 @@ from rapidjws.keys import RemoteJWKS
 from rapidjws.sidecar.key_status import key_row
 from rapidjws.verify.revocations import Revocation
 
-app = typer.Typer(help="Keys of a configuration: status, refresh, revoke, unrevoke.", no_args_is_help=True)
+app = typer.Typer(
+    help="Keys of a configuration: status, compare, refresh, revoke, unrevoke.", no_args_is_help=True
+)
 
 Config = Annotated[Path, typer.Option("--config", help="The engine's configuration, TOML or JSON.")]
 MaybeConfig = Annotated[
@@ -130,6 +133,9 @@ def _show_running(admin: str, token_file: Path | None, *, as_json: bool, fresh: 
     except (KeyError, TypeError, ValueError, AttributeError):
         _fail(str(malformed(admin)))
     raise typer.Exit(0 if good else 1)
+
+
+app.command("compare")(compare_keys)
 
 
 @app.command()

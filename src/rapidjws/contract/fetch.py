@@ -49,7 +49,7 @@ def fetch(url: str, *, ca_file: str | None = None, timeout_s: float = TIMEOUT_S)
 
     Args:
         url: http or https.
-        ca_file: Certificates to trust beside the system's, PEM.
+        ca_file: Certificates to trust beside the system's, PEM: a file, or the text itself.
         timeout_s: Longest wait for each step, seconds.
 
     Returns:
@@ -63,7 +63,9 @@ def fetch(url: str, *, ca_file: str | None = None, timeout_s: float = TIMEOUT_S)
             return Fetched(url=url, fault="not an http or https address")
         if parts.scheme == "https":
             context = ssl.create_default_context()
-            if ca_file is not None:
+            if ca_file is not None and "-----BEGIN" in ca_file:
+                context.load_verify_locations(cadata=ca_file)
+            elif ca_file is not None:
                 context.load_verify_locations(ca_file)
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 parts.hostname, port, timeout=timeout_s, context=context

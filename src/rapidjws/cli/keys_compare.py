@@ -1,0 +1,104 @@
+"""``rapidjws keys compare``: an issuer's JWK Set from several addresses or regions, and the one that lags."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rapidjws.cli.files import usage
+from rapidjws.cli.output import add_row, say
+from rapidjws.config.load import read_file
+from rapidjws.contract.fetch import fetch
+from rapidjws.contract.regions import Comparison, RegionAnswer, answer_of, compare
+from rapidjws.errors import RapidJWSError
+from rapidjws.rollout.report.plots import when
+
+_COMMAND = "keys compare"
+
+
+def compare_keys(
+    urls: Annotated[
+        list[str] | None, typer.Argument(help="Addresses of the JWK Set.", show_default=False)
+    ] = None,
+    region: Annotated[list[str] | None, typer.Option(help="NAME=URL of a region; repeat.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Configuration whose address of --issuer is compared too.")
+    ] = None,
+    issuer: Annotated[str | None, typer.Option(help="An iss of the configuration.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authorities to trust beside the system's, PEM.")] = None,
+    timeout: Annotated[
+        float, typer.Option(help="Longest wait for an address, seconds.", min=0.1, max=60)
+    ] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compare an issuer's JWK Set as several addresses or regions answer it, and name the one that lags.
+
+    Compared are kids, the material under one kid, Last-Modified, Date with Age, ETag and Cache-Control. Exit
+    0 where all have the same keys, 1 where one differs or does not answer, 2 on wrong usage.
+    """
+    places = [(url, url) for url in urls or []] + [_named(text) for text in region or []]
+    trusted = None if ca is None else str(ca)
+    if (config is None) != (issuer is None):
+        raise usage(_COMMAND, "--config and --issuer go together")
+    if config is not None and issuer is not None:
+        found, configured = _configured(config, issuer)
+        trusted = trusted or configured
+        places.insert(0, found)
+    if len({name for name, _ in places}) < 2 or len({name for name, _ in places}) < len(places):
+        raise usage(_COMMAND, "two addresses or more, each with a name of its own")
+    with ThreadPoolExecutor(min(len(places), 32)) as pool:
+        answers = list(pool.map(lambda place: _asked(place[0], place[1], trusted, timeout), places))
+    comparison = compare(answers)
+    if as_json:
+        print(json.dumps({"issuer": issuer, **comparison.as_dict()}))
+    else:
+        _show(comparison)
+    raise typer.Exit(0 if comparison.is_same else 1)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, found, url = text.partition("=")
+    if not found or not name or "://" in name:
+        raise usage(_COMMAND, "--region takes NAME=URL")
+    return name, url
+
+
+def _configured(config: Path, issuer: str) -> tuple[tuple[str, str], str | None]:
+    """Return the address of an issuer of a configuration, and the authorities that it trusts."""
+    try:
+        tables = read_file(config)[1]["issuers"]
+    except RapidJWSError as refused:
+        raise usage(_COMMAND, str(refused)) from None
+    for table in tables:
+        if table.get("iss") == issuer and "jwks_url" in table:
+            given = table.get("ca")
+            own = given if given is None or "-----BEGIN" in given else str(config.parent / given)
+            return ("configured", table["jwks_url"]), own
+    raise usage(_COMMAND, "--issuer: an iss of the configuration with a jwks_url")
+
+
+def _asked(name: str, url: str, ca: str | None, timeout_s: float) -> RegionAnswer:
+    return answer_of(name, fetch(url, ca_file=ca, timeout_s=timeout_s))
+
+
+def _show(found: Comparison) -> None:
+    table = Table("region", "keys", "Last-Modified", "Age s", "max-age s", "ETag", "state", box=None)
+    for one in found.answers:
+        changed = "-" if one.last_modified_s is None else when(int(one.last_modified_s))
+        ages = ("-" if value is None else f"{value:.0f}" for value in (one.age_s, one.max_age_s))
+        state = "no keys" if one.fault is not None else "lags" if one.name in found.lagging else "ok"
+        add_row(table, (one.name, " ".join(one.keys) or "none", changed, *ages, one.etag or "-", state),
+                None if state == "ok" else "bold red")  # fmt: skip
+    Console().print(table)
+    for name, why in found.lagging.items():
+        say(f"lags: {name}: {why}")
+    for finding in found.findings:
+        say(f"{finding.level}: {finding.place}: {finding.text} ({finding.code})")
+    if found.is_same:
+        say(f"the same keys at all {len(found.answers)} addresses")
