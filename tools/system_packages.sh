@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure the compilers and headers are there: install them by apt where we are root on Debian,
-# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|load|memcheck|bare|mutants|release|cross ...
+# otherwise name what is missing. Usage: tools/system_packages.sh build|test|gateways|monitoring|load|memcheck|bare|mutants|release|cross ...
 # Touches nothing when everything is in place.
 set -eu
 python=${PYTHON:-python3}
@@ -35,6 +35,12 @@ for feature in "$@"; do
     gateways)
         want nginx test -x /usr/sbin/nginx
         want haproxy test -x /usr/sbin/haproxy
+        ;;
+    monitoring) # rules, dashboards and runbooks are run by the real ones
+        want prometheus which prometheus promtool
+        want prometheus-alertmanager which prometheus-alertmanager amtool
+        want curl which curl
+        want redis-tools which redis-cli
         ;;
     load)
         want wrk which wrk

@@ -56,6 +56,12 @@ COMMANDS: Final = {
         "serve",
         "Decide for a gateway over HTTP until SIGTERM: exit 0 after draining, 2 on a wrong configuration.",
     ),
+    "runbook": _Listed(
+        "runbook",
+        "runbook",
+        "Print a runbook as Markdown, or list them: exit 0, or 2 where there is none of the name.",
+    ),
+    "alerts": _Listed("alerts", "alerts", "Print the alert rules as YAML, with your addresses."),
     "demo": _Listed(
         "demo",
         "demo",
