@@ -178,14 +178,14 @@ class Loop:
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
     from rapidjws.sidecar.change_bus import ChangeBus
-    from rapidjws.sidecar.protocol import Public
+    from rapidjws.sidecar.protocol import PublicListener
     from rapidjws.sidecar.settings import ServerSettings
 
     policy = rollout()
-    board = ChangeBus(1)
-    served = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
-    yield Public(served, ServerSettings(), board, index=0, seen=board.counters())  # type: ignore[arg-type]
-    board.close()
+    change_bus = ChangeBus(1)
+    app = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
+    yield PublicListener(app, ServerSettings(), change_bus, index=0, seen=change_bus.counters())  # type: ignore[arg-type]
+    change_bus.close()
 
 
 def request(token: str | None) -> Any:
@@ -200,13 +200,13 @@ def gathered(public: Any, count: int) -> list[tuple[Connection, str]]:
     for number in range(count):
         token, status = [(None, "401"), (forged(), "401")][number % 2]
         one = Connection()
-        public._gathered.append((one, b"", request(token)))
+        public._batch.append((one, b"", request(token)))
         made.append((one, status))
     return made
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, MemoryError, StopIteration])
-@pytest.mark.parametrize("part", ["catch_up", "asked", "decide_many", "decide", "short", "reply"])
+@pytest.mark.parametrize("part", ["sync", "decision_request", "decide_many", "decide", "short", "reply"])
 def test_S14_flush_answers_every_request(
     part: str, fault: type[Exception], public: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +216,7 @@ def test_S14_flush_answers_every_request(
         raise fault
 
     made = gathered(public, 20)
-    if part in ("catch_up", "asked"):
+    if part in ("sync", "decision_request"):
         monkeypatch.setattr(public, part, failing)
     elif part == "reply":
         monkeypatch.setattr(type(public.replies), "reply", failing)
@@ -240,7 +240,7 @@ def test_S14_flush_keeps_answers_apart(public: Any) -> None:
     made = [Connection(), Connection(broken=True), Connection(), Connection()]
     asked = [request(None), request(forged()), request(None), request(forged())]
     for one, rest, this in zip(made, [b"", b"", None, b""], asked, strict=True):
-        public._gathered.append((one, rest, this))
+        public._batch.append((one, rest, this))
     public.flush()
     assert [one.answers for one in made] == [["401"], ["closed"], ["other"], ["401"]]
 
@@ -249,15 +249,15 @@ def test_S15_a_flush_that_cannot_be_planned(public: Any) -> None:
     """Where the loop takes no callback, the request fails at once, and the next one is planned anew."""
     loop = Loop(0)
     with pytest.raises(MemoryError):
-        public.gather((Connection(), b"", request(None)), loop)
-    assert not public._gathered
+        public.add_to_batch((Connection(), b"", request(None)), loop)
+    assert not public._batch
     one = Connection()
-    public.gather((one, b"", request(None)), loop)
-    public.gather((Connection(), b"", request(None)), loop)
+    public.add_to_batch((one, b"", request(None)), loop)
+    public.add_to_batch((Connection(), b"", request(None)), loop)
     (callback,) = loop.callbacks
     callback()
     assert one.answers == ["401"]
-    public.gather((Connection(), b"", request(None)), loop)
+    public.add_to_batch((Connection(), b"", request(None)), loop)
     assert len(loop.callbacks) == 2
 
 

@@ -92,7 +92,7 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "Metrics._make call_on_thread": (SERVED, "test_S15_metrics_without_threads"),
     "SidecarProtocol._answer_slowly call_on_thread": (SERVED, "test_S15_a_hook_without_threads"),
-    "Shared._follow_on_thread submit": (SERVED, "test_S24_no_thread_to_take_changes_over"),
+    "WorkerState._follow_on_thread submit": (SERVED, "test_S24_no_thread_to_take_changes_over"),
     "PeriodicFlush.on_tick submit": (
         "unit/test_worker_flush.py",
         "test_where_no_thread_can_be_had_a_flush_is_tried_again_when_it_is_due",

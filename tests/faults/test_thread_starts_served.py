@@ -62,20 +62,22 @@ def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
-    from rapidjws.sidecar.protocol import Public
+    from rapidjws.sidecar.protocol import PublicListener
     from rapidjws.sidecar.request_counters import RequestCounters
     from rapidjws.sidecar.settings import ServerSettings
 
     policy = rollout()
-    board, counters = ChangeBus(1), RequestCounters(1)
-    served: Any = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
-    public = Public(served, ServerSettings(hook_secret=SECRET), board, index=0, seen=board.counters())
+    change_bus, counters = ChangeBus(1), RequestCounters(1)
+    app: Any = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
+    public = PublicListener(
+        app, ServerSettings(hook_secret=SECRET), change_bus, index=0, seen=change_bus.counters()
+    )
     public.metrics = Metrics(public, counters)
     before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # which tells a worker of a change
     yield public
     signal.signal(signal.SIGUSR1, before)
     counters.close()
-    board.close()
+    change_bus.close()
 
 
 def statuses(public: Any, path: str, count: int, method: str = "GET") -> list[int]:
@@ -115,7 +117,7 @@ def test_S15_a_hook_without_threads(public: Any) -> None:
 def test_S24_no_thread_to_take_changes_over(public: Any) -> None:
     """A change that found no thread is taken over with a later request; each has its verdict."""
     for failures in range(4):
-        seen = public.board.announce("rollout", time.monotonic_ns())
+        seen = public.change_bus.announce("rollout", time.monotonic_ns())
         with failing_starts(lambda number, most=failures: number < most):  # type: ignore[misc]
             assert statuses(public, "/verify", failures + 1) == [401] * (failures + 1)
             wait_for(lambda: not public.is_behind, LIMIT_S)

@@ -42,9 +42,9 @@ class Worker:
     """A worker's share of the sidecar whose steps are counted, and fail where asked to."""
 
     def __init__(self) -> None:
-        from rapidjws.sidecar.worker_state import Shared
+        from rapidjws.sidecar.worker_state import WorkerState
 
-        self.board = ChangeBus(1)
+        self.change_bus = ChangeBus(1)
         self.done: list[str] = []
         self.failing: set[str] = set()
         engine = SimpleNamespace(
@@ -64,18 +64,18 @@ class Worker:
             reload=lambda: self.step("config"),
             sources=lambda: {"x": source},
         )
-        self.shared = Shared(
+        self.shared = WorkerState(
             served,  # type: ignore[arg-type]
             ServerSettings(),
-            self.board,
+            self.change_bus,
             index=0,
-            seen=self.board.counters(),
+            seen=self.change_bus.counters(),
         )
-        self.board.forget(0)  # nobody is signalled here
+        self.change_bus.forget(0)  # nobody is signalled here
 
-    def catch_up(self) -> None:
+    def sync(self) -> None:
         """Let the worker's thread take over what was announced."""
-        self.shared.catch_up()
+        self.shared.sync()
         self.wait()
 
     def on_tick(self) -> list[str]:
@@ -108,20 +108,20 @@ def test_T8_a_change_whose_take_over_failed_is_tried_again(failing: Any, later: 
     """Whichever kind fails once is taken over when due, whatever changed since, and holds up no other."""
     worker = Worker()
     worker.failing = {failing}
-    changes = worker.board.announce(failing, 0)
-    worker.catch_up()
+    changes = worker.change_bus.announce(failing, 0)
+    worker.sync()
     assert worker.done == []
-    changes = worker.board.announce(later, 0)
-    worker.catch_up()
+    changes = worker.change_bus.announce(later, 0)
+    worker.sync()
     assert set(worker.done) == {later} - {failing}
-    assert not worker.board.wait(changes, 0.0) or not worker.board.workers()
-    assert [one.changes for one in worker.board.workers()] in ([], [0])
+    assert not worker.change_bus.wait(changes, 0.0) or not worker.change_bus.workers()
+    assert [one.changes for one in worker.change_bus.workers()] in ([], [0])
     worker.failing = set()
     worker.done.clear()
-    worker.catch_up()
+    worker.sync()
     assert worker.done == [], "not at each request"
     assert worker.on_tick() == [failing]
-    assert [one.changes for one in worker.board.workers()] == [changes]
+    assert [one.changes for one in worker.change_bus.workers()] == [changes]
     assert worker.on_tick() == []
 
 

@@ -40,9 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("middleware", "sidecar", "diagnose", "contract", "testing"),
     ("cli", "__main__"),
 )
-SIDECAR_RING = ("admin", "ext_authz", "metrics", "protocol", "server", "worker", "worker_state")
 RINGS_LEFT: tuple[frozenset[str], ...] = (
-    frozenset(f"rapidjws.sidecar.{name}" for name in SIDECAR_RING),
     frozenset({"rapidjws.middleware.authenticator", "rapidjws.middleware.signed_body"}),
     frozenset({"rapidjws.verify.key_selection", "rapidjws.verify.snapshot"}),
     frozenset(f"rapidjws.diagnose.{name}" for name in ("render_markdown", "render_terminal", "report")),

@@ -1,4 +1,4 @@
-"""The sidecar's parts: settings that are refused, the workers' board, and answers made of kept pieces."""
+"""The sidecar's parts: settings that are refused, the change bus, and answers made of kept pieces."""
 
 from __future__ import annotations
 
@@ -50,26 +50,26 @@ def test_board_tells_workers_apart() -> None:
     """A change is seen by kind, taken over by each worker in its time, and waited for by who asked."""
     from rapidjws.sidecar.change_bus import ChangeBus
 
-    board = ChangeBus(2)
-    seen = board.counters()
-    board.begin(0, seen)
-    assert board.changed(seen, board.counters()) == set()
-    board.forget(0)  # so that nobody is signalled here
-    assert board.workers() == []
-    changes = board.announce("config", time.monotonic_ns())
-    now = board.counters()
-    assert (changes, board.changed(seen, now)) == (1, {"config"})
-    assert board.wait(changes, 0.0)
-    board.taken_over(1, seen)
-    assert not board.wait(changes, 0.0)
-    board.taken_over(1, now)
-    assert board.wait(changes, 0.0)
-    (worker,) = board.workers()
+    change_bus = ChangeBus(2)
+    seen = change_bus.counters()
+    change_bus.begin(0, seen)
+    assert change_bus.changed(seen, change_bus.counters()) == set()
+    change_bus.forget(0)  # so that nobody is signalled here
+    assert change_bus.workers() == []
+    changes = change_bus.announce("config", time.monotonic_ns())
+    now = change_bus.counters()
+    assert (changes, change_bus.changed(seen, now)) == (1, {"config"})
+    assert change_bus.wait(changes, 0.0)
+    change_bus.note_applied(1, seen)
+    assert not change_bus.wait(changes, 0.0)
+    change_bus.note_applied(1, now)
+    assert change_bus.wait(changes, 0.0)
+    (worker,) = change_bus.workers()
     assert (worker.pid, worker.changes) == (os.getpid(), 1)
     assert 0 <= worker.lag_s <= worker.longest_lag_s < 60
-    board.begin(1, seen)  # it loaded before the change
-    assert not board.wait(changes, 0.0)
-    board.close()
+    change_bus.begin(1, seen)  # it loaded before the change
+    assert not change_bus.wait(changes, 0.0)
+    change_bus.close()
 
 
 def parts(octets: bytes) -> tuple[bytes, set[bytes], bytes]:

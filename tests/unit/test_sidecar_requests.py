@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 
-from rapidjws.sidecar.connection import Connection, Listening
+from rapidjws.sidecar.connection import Connection, Listener
 from rapidjws.sidecar.settings import ServerSettings
 
 HEAD_BYTES = 4096
@@ -23,7 +23,7 @@ class Requests(Connection):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, body_bytes: int) -> None:
         settings = ServerSettings(max_header_bytes=HEAD_BYTES, max_body_bytes=body_bytes)
-        super().__init__(Listening(settings), loop)
+        super().__init__(Listener(settings), loop)
         self.seen: list[tuple[dict[bytes, bytes], bytes]] = []
 
     def requested(self, url: bytes, headers: Any, method: bytes, body: bytes, *, keep: bool) -> None:

@@ -61,12 +61,12 @@ def test_a_disk_that_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -
     public: Any = SimpleNamespace(
         rollout=SimpleNamespace(evidence=disk),
         settings=SimpleNamespace(grpc_listen=None, drain_s=0.0),
-        catch_up=lambda: None,
+        sync=lambda: None,
         follow=lambda: None,
         note_tables=lambda: None,
         on_tick=ticks.append,
         report=lambda: None,
-        say=lambda line: None,
+        print_line=lambda line: None,
         connections=set(),
         draining=False,
     )

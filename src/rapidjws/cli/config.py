@@ -12,7 +12,7 @@ import typer
 from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
 from rapidjws.cli.config_check import problems_of
 from rapidjws.cli.config_schema import defaults_of, json_schema
-from rapidjws.cli.output import complain, say
+from rapidjws.cli.output import complain, print_line
 from rapidjws.cli.serve import absolute_address, settings_from
 from rapidjws.config import schema
 from rapidjws.config.effective import REDACTED, differences, settings_of, without_secrets
@@ -81,7 +81,7 @@ def check(
     """
     problems = problems_of(file, _settings(file.parent), files=not ignore_files)
     for one in problems:
-        say(f"{file}:{one}")
+        print_line(f"{file}:{one}")
     if problems:
         raise typer.Exit(1)
     print(f"{file}: good")
@@ -106,7 +106,7 @@ def _compare(file: Path, admin: str, token_file: Path | None) -> bool:
     for one in found:
         before, after = _value(one.before), _value(one.after)
         words = {"added": after, "removed": before, "changed": f"{before} -> {after}"}[one.kind]
-        say(f"{one.kind} {one.setting}: {words} ({one.needs})")
+        print_line(f"{one.kind} {one.setting}: {words} ({one.needs})")
     restarts = sum(one.needs == "restart" for one in found)
     if found:
         print(f"{len(found)} settings would change, {restarts} of them with a restart only")

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rapidjws.cli.files import usage
-from rapidjws.cli.output import cell, say
+from rapidjws.cli.output import cell, print_line
 from rapidjws.contract import kit
 from rapidjws.contract.check import GROUPS, ContractReport
 from rapidjws.contract.check import check as check_folder
@@ -56,7 +56,7 @@ def init(
         kit.init(Path(partner), made, force=force)
     except RapidJWSError as refused:
         raise usage("contract init", str(refused)) from None
-    say(f"{partner}: contract.json, ours/jwks.json, README.md; next: rapidjws contract send {partner}")
+    print_line(f"{partner}: contract.json, ours/jwks.json, README.md; next: rapidjws contract send {partner}")
 
 
 @contract.command()
@@ -67,7 +67,7 @@ def send(folder: Folder) -> None:
     except RapidJWSError as refused:
         raise usage("contract send", str(refused)) from None
     good = sum(sample.expect == "accepted" for sample in samples)
-    say(f"{folder / 'ours' / 'samples.json'}: {good} good tokens, {len(samples) - good} bad ones")
+    print_line(f"{folder / 'ours' / 'samples.json'}: {good} good tokens, {len(samples) - good} bad ones")
     print("send the folder without ours/private")
 
 

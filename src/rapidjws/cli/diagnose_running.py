@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rapidjws.cli.output import say
+from rapidjws.cli.output import print_line
 from rapidjws.diagnose.availability import KeyAvailability, key_availability
 
 if TYPE_CHECKING:
@@ -110,14 +110,14 @@ def show_running_keys(found: list[RunningKey], *, as_json: bool) -> None:
         return
     for one in found:
         answer = one.availability
-        say(f"{answer.issuer or '(any iss)'}: {answer.state}")
-        say(f"  {answer.text}")
+        print_line(f"{answer.issuer or '(any iss)'}: {answer.state}")
+        print_line(f"  {answer.text}")
         for worker in one.workers:
             age = "" if worker["age_s"] is None else f", keys {worker['age_s']:.0f} s old"
             code = f", {worker['code']}" if worker["code"] else ""
             mark = ": differs from the others" if worker["pid"] in one.differ else ""
-            say(f"  worker {worker['pid']}: {worker['state']}{age}{code}{mark}")
+            print_line(f"  worker {worker['pid']}: {worker['state']}{age}{code}{mark}")
         if answer.fetch_fault is not None:
-            say(f"  no fresh keys: {answer.fetch_fault}")
+            print_line(f"  no fresh keys: {answer.fetch_fault}")
         elif answer.kids_fresh is not None:
-            say(f"  fresh kids: {', '.join(map(str, answer.kids_fresh)) or 'none'}")
+            print_line(f"  fresh kids: {', '.join(map(str, answer.kids_fresh)) or 'none'}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
 from rapidjws.cli.keys_compare import compare_keys
 from rapidjws.cli.keys_running import is_same, show_running
-from rapidjws.cli.output import add_row, complain, say
+from rapidjws.cli.output import add_row, complain, print_line
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
 from rapidjws.keys import RemoteJWKS
@@ -88,7 +88,7 @@ def _show(rows: list[dict[str, Any]], revocations: list[dict[str, Any]], *, as_j
     console = Console()
     console.print(table)
     for revocation in revocations:
-        say(f"revoked: {json.dumps(revocation)}")
+        print_line(f"revoked: {json.dumps(revocation)}")
 
 
 def _revoked(opened: ConfigFile) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws.cli.files import usage
-from rapidjws.cli.output import add_row, say
+from rapidjws.cli.output import add_row, print_line
 from rapidjws.config.load import read_file
 from rapidjws.contract.fetch import fetch
 from rapidjws.contract.regions import Comparison, RegionAnswer, answer_of, compare
@@ -97,8 +97,8 @@ def _show(found: Comparison) -> None:
                 None if state == "ok" else "bold red")  # fmt: skip
     Console().print(table)
     for name, why in found.lagging.items():
-        say(f"lags: {name}: {why}")
+        print_line(f"lags: {name}: {why}")
     for finding in found.findings:
-        say(f"{finding.level}: {finding.place}: {finding.text} ({finding.code})")
+        print_line(f"{finding.level}: {finding.place}: {finding.text} ({finding.code})")
     if found.is_same:
-        say(f"the same keys at all {len(found.answers)} addresses")
+        print_line(f"the same keys at all {len(found.answers)} addresses")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from rapidjws.cli.output import add_row, say
+from rapidjws.cli.output import add_row, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +95,8 @@ def show_running(running: Mapping[str, Any], *, as_json: bool) -> None:
             add_row(table, cells)
     console.print(table)
     for revocation in running["revocations"]:
-        say(f"revoked: {json.dumps(revocation)}")
+        print_line(f"revoked: {json.dumps(revocation)}")
     for line in problems_of(running):
-        say(line)
+        print_line(line)
     if is_same(running) and len(running["workers"]) > 1:
-        say(f"all {len(running['workers'])} workers have the same keys")
+        print_line(f"all {len(running['workers'])} workers have the same keys")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rapidjws.cli.files import read_octets, usage
-from rapidjws.cli.output import say
+from rapidjws.cli.output import print_line
 from rapidjws.cli.token_input import read_jwks, read_token
 from rapidjws.diagnose.openssl_bundle import write_bundle
 from rapidjws.errors import RapidJWSError
@@ -37,5 +37,5 @@ def openssl(
         raise usage("openssl", str(refused)) from None
     except OSError as fault:
         raise usage("openssl", f"{out}: {fault.strerror}") from None
-    say(f"{made.folder}: {', '.join(made.files)}")
-    say(f"run: sh {shlex.quote(str(made.folder / 'verify.sh'))}")
+    print_line(f"{made.folder}: {', '.join(made.files)}")
+    print_line(f"run: sh {shlex.quote(str(made.folder / 'verify.sh'))}")

@@ -21,7 +21,7 @@ def add_row(table: Table, values: Sequence[object], style: str | None = None) ->
     table.add_row(*(value if isinstance(value, Text) else cell(value) for value in values), style=style)
 
 
-def say(text: object) -> None:
+def print_line(text: object) -> None:
     """Print one line to stdout."""
     print(escaping.terminal(text, 2000))
 

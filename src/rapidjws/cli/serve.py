@@ -14,9 +14,9 @@ from rapidjws.cli.output import complain
 from rapidjws.config import schema
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.middleware.token_location import TokenLocation
+from rapidjws.sidecar.app import SidecarApp
 from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.recent_events import RecentEvents
-from rapidjws.sidecar.server import Served
 from rapidjws.sidecar.server import serve as serve_workers
 from rapidjws.sidecar.settings import ServerSettings
 
@@ -74,7 +74,9 @@ def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
     return ServerSettings(place=TokenLocation(**place), **settings)
 
 
-def load(path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, Any] | None = None) -> Served:
+def load(
+    path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, Any] | None = None
+) -> SidecarApp:
     """Return what a configuration file asks for; raises RapidJWSError.
 
     Args:
@@ -103,7 +105,7 @@ def load(path: Path, loaded: LoadedConfig | None = None, server: Mapping[str, An
     relay.hand_to(both(rollout.note, both(lines, recent)))
     engine.rollout = rollout
     config.watch()
-    return Served(
+    return SidecarApp(
         engine=engine,
         rollout=rollout,
         reload=config.reload,

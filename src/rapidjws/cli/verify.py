@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rapidjws.cli.output import complain, say
+from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError, TokenRefused
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jws.signatures import SignaturePolicy, all_of, any_of, at_least, signers
@@ -240,10 +240,10 @@ def _json_report(line: int, result: VerifiedJWS | Rejected) -> None:
 
 def _text_report(line: int, result: VerifiedJWS | Rejected) -> None:
     if isinstance(result, VerifiedJWS):
-        say(f"{line}: verified alg={result.alg} kid={result.kid!r}")
+        print_line(f"{line}: verified alg={result.alg} kid={result.kid!r}")
         for one in result.signatures if len(result.signatures) > 1 else ():
             told = f"refused {one.code}" if one.code else one.verdict
-            say(f"{line}: signature {one.index} {told} alg={one.alg} kid={one.kid!r}")
+            print_line(f"{line}: signature {one.index} {told} alg={one.alg} kid={one.kid!r}")
     else:
         print(f"{line}: refused {result.error()}")
 

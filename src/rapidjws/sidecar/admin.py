@@ -26,7 +26,7 @@ from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSE
 from rapidjws.rollout.plan import checked_phase
 from rapidjws.rollout.report.readiness import readiness
 from rapidjws.rollout.state import MemoryState, plan_members
-from rapidjws.sidecar.connection import Connection, Listening, head_of
+from rapidjws.sidecar.connection import Connection, Listener, head_of
 from rapidjws.sidecar.key_status import differences, probe_all, public_members
 from rapidjws.sidecar.live_reports import live_reports
 from rapidjws.verify.revocations import Revocation
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from rapidjws.sidecar.change_bus import Kind
     from rapidjws.sidecar.settings import ServerSettings
-    from rapidjws.sidecar.worker_state import Shared
+    from rapidjws.sidecar.worker_state import WorkerState
 
 PATH: Final = "/admin/"
 CONNECTIONS_MAX: Final = 64
@@ -86,14 +86,14 @@ class AdminActions:
     """Do what an administrator asks for.
 
     Args:
-        shared: The worker's share of the sidecar.
+        state: The worker's share of the sidecar.
         secret: What a caller must show as a bearer token, or None where the socket's owner is enough.
     """
 
-    def __init__(self, shared: Shared, secret: str | None) -> None:
-        self._shared = shared
+    def __init__(self, state: WorkerState, secret: str | None) -> None:
+        self._state = state
         self._digest = None if secret is None else hashlib.sha256(secret.encode()).digest()
-        self._alone = shared.settings.workers == 1
+        self._alone = state.settings.workers == 1
         self._showing = {
             "status": self._status,
             "keys": self._keys,
@@ -141,17 +141,17 @@ class AdminActions:
             return 405, {"error": "method_not_allowed"}
         kind, act = self._doing[name]
         try:
-            told = act(_arguments(name, body))
+            outcome = act(_arguments(name, body))
         except Refused as refused:
             return refused.reply
         except ConfigurationError as refused:
             return 409, {"error": refused.code, "detail": str(refused)}
         except RapidJWSError as fault:
             return 503, {"error": fault.code, "detail": str(fault)}
-        kept = (told or {}).get("stored", True)
-        changes = self._shared.board.announce(kind if kept else "pending_revocations", started_ns)
-        whole = self._shared.board.wait(changes, WAIT_S)
-        return 200 if whole and kept else 202, {**self._status(), **(told or {})}
+        kept = (outcome or {}).get("stored", True)
+        changes = self._state.change_bus.announce(kind if kept else "pending_revocations", started_ns)
+        whole = self._state.change_bus.wait(changes, WAIT_S)
+        return 200 if whole and kept else 202, {**self._status(), **(outcome or {})}
 
     def _knows(self, authorization: list[str]) -> bool:
         """Return whether a caller shows the secret; how long it takes does not depend on what it shows."""
@@ -159,26 +159,26 @@ class AdminActions:
         digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
         return hmac.compare_digest(digest, self._digest or b"") and scheme.lower() == "bearer"
 
-    def _status(self, asked: Query = _NOTHING) -> dict[str, Any]:
-        shared = self._shared
-        plan = plan_members(shared.rollout.state.plan())
+    def _status(self, wanted: Query = _NOTHING) -> dict[str, Any]:
+        state = self._state
+        plan = plan_members(state.rollout.state.plan())
         return {
-            "ready": shared.engine.ready,
+            "ready": state.engine.ready,
             "plan": plan,
-            "revocations": len(shared.engine.revocations()),
-            "pending_revocations": len(shared.board.pending.listed()),
-            "workers": [asdict(worker) for worker in shared.board.workers()],
+            "revocations": len(state.engine.revocations()),
+            "pending_revocations": len(state.change_bus.pending.listed()),
+            "workers": [asdict(worker) for worker in state.change_bus.workers()],
         }
 
-    def _keys(self, asked: Query = _NOTHING) -> dict[str, Any]:
+    def _keys(self, wanted: Query = _NOTHING) -> dict[str, Any]:
         """Return the keys of each worker, which fetches at its own times, and which of them differ.
 
         With ``fresh=1`` each set is fetched once more, for comparison; with ``jwks=1`` public members are
         shown.
         """
-        engine = self._shared.engine
-        with_jwks = asked.get("jwks") == ["1"]
-        reports = live_reports(self._shared.board, self._shared.writer)
+        engine = self._state.engine
+        with_jwks = wanted.get("jwks") == ["1"]
+        reports = live_reports(self._state.change_bus, self._state.writer)
         own = next(report for report in reports if report["pid"] == os.getpid())
         shown = {
             "worker": os.getpid(),
@@ -194,26 +194,26 @@ class AdminActions:
                 issuer.name: public_members(engine.key_state(issuer.name).keys or ())
                 for issuer in engine.issuers
             }
-        if asked.get("fresh") == ["1"]:
+        if wanted.get("fresh") == ["1"]:
             shown["fresh"] = probe_all(engine, with_jwks=with_jwks)
         return shown
 
-    def _config(self, asked: Query = _NOTHING) -> dict[str, Any]:
+    def _config(self, wanted: Query = _NOTHING) -> dict[str, Any]:
         """Return the configuration that this worker goes by; of passwords in it only what compares them."""
         salt = secrets.token_bytes(16)
-        tables = without_secrets(self._shared.served.tables(), salt)
+        tables = without_secrets(self._state.app.tables(), salt)
         return {
             "worker": os.getpid(),
             "salt": salt.hex(),
             "tables": json.loads(json.dumps(tables, default=str)),
         }
 
-    def _readiness(self, asked: Query = _NOTHING) -> dict[str, Any]:
+    def _readiness(self, wanted: Query = _NOTHING) -> dict[str, Any]:
         """Return the readiness report on all workers' evidence, and which of them hold another plan."""
-        rollout = self._shared.rollout
+        rollout = self._state.rollout
         report = readiness(rollout, int(time.time())).as_dict()
         revision = rollout.state.plan().revision
-        reports = live_reports(self._shared.board, self._shared.writer)
+        reports = live_reports(self._state.change_bus, self._state.writer)
         workers = [{"pid": one["pid"], "revision": one["revision"]} for one in reports]
         newest = max((revision, *(one["revision"] for one in workers)))
         differs = [one["pid"] for one in workers if one["revision"] != newest]
@@ -222,7 +222,7 @@ class AdminActions:
     # --- the actions -------------------------------------------------------------------------------------
 
     def _rollout_kept(self) -> Any:
-        rollout = self._shared.rollout
+        rollout = self._state.rollout
         if isinstance(rollout.state, MemoryState) and not self._alone:
             raise Refused(409, "rollout.state: the workers share no folder")
         return rollout
@@ -244,7 +244,7 @@ class AdminActions:
         self._rollout_kept().thaw(**found)
 
     def _revocations_kept(self) -> Any:
-        engine = self._shared.engine
+        engine = self._state.engine
         if engine._store is None and not self._alone:
             message = "revocations: the workers share no store: write [revocations], and restart"
             raise Refused(409, message)
@@ -252,28 +252,28 @@ class AdminActions:
 
     def _revoke(self, found: dict[str, Any]) -> dict[str, Any] | None:
         engine = self._revocations_kept()
-        self._shared.board.pending.check_fits(Revocation(**found))
+        self._state.change_bus.pending.check_fits(Revocation(**found))
         try:
             engine.revoke(**found)
         except DependencyUnavailable as fault:
-            self._shared.board.pending.add(Revocation(**found))
+            self._state.change_bus.pending.add(Revocation(**found))
             words = "it holds in every worker of this service, and ends with it; the store is asked again"
             return {"stored": False, "error": fault.code, "detail": f"{fault}; {words}"}
         return None
 
     def _unrevoke(self, found: dict[str, Any]) -> None:
         engine = self._revocations_kept()
-        asked = {name: value for name, value in found.items() if value is not None}
+        wanted = {name: value for name, value in found.items() if value is not None}
         for one in engine.revocations():
-            if {name: value for name, value in one.as_dict().items() if value is not None} == asked:
+            if {name: value for name, value in one.as_dict().items() if value is not None} == wanted:
                 engine.unrevoke(one)
-                if self._shared.board.pending.remove(one):
-                    self._shared.board.announce("pending_revocations", time.monotonic_ns())
+                if self._state.change_bus.pending.remove(one):
+                    self._state.change_bus.announce("pending_revocations", time.monotonic_ns())
                 return
         raise Refused(404, "no such revocation")
 
     def _reload(self, found: dict[str, Any]) -> None:
-        self._shared.served.reload()
+        self._state.app.reload()
 
 
 def _arguments(name: str, body: bytes) -> dict[str, Any]:
@@ -305,12 +305,12 @@ def _arguments(name: str, body: bytes) -> dict[str, Any]:
     return {place: value for place, value in found.items() if value is not None}
 
 
-class Admin(Listening):
+class AdminListener(Listener):
     """Hold what the admin connections of a worker share."""
 
-    def __init__(self, shared: Shared, settings: ServerSettings) -> None:
+    def __init__(self, state: WorkerState, settings: ServerSettings) -> None:
         super().__init__(settings, max_connections=CONNECTIONS_MAX)
-        self.actions = AdminActions(shared, settings.admin_token)
+        self.actions = AdminActions(state, settings.admin_token)
 
 
 class AdminProtocol(Connection):
@@ -319,7 +319,7 @@ class AdminProtocol(Connection):
     wanted = frozenset({b"authorization"})
     keeps_body = True
 
-    def __init__(self, admin: Admin, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, admin: AdminListener, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(admin, loop)
         self._actions = admin.actions
         self._doing: set[asyncio.Task[None]] = set()
@@ -332,17 +332,17 @@ class AdminProtocol(Connection):
             self.close()
             return
         self._under_way = 1
-        said = [value.decode("latin-1") for _, value in headers]
-        task = self._loop.create_task(self._act(url, said, method, body, keep))
+        header_values = [value.decode("latin-1") for _, value in headers]
+        task = self._loop.create_task(self._act(url, header_values, method, body, keep))
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
 
-    async def _act(self, url: bytes, said: list[str], method: bytes, body: bytes, keep: bool) -> None:
+    async def _act(self, url: bytes, values: list[str], method: bytes, body: bytes, keep: bool) -> None:
         path, _, query = url.decode("latin-1").partition("?")
         name = method.decode("latin-1")
         try:
             status, shown = await call_on_thread(
-                partial(self._actions.handle, name, path, said, body, query=query)
+                partial(self._actions.handle, name, path, values, body, query=query)
             )
         except Exception as fault:
             status, shown = 500, {"error": "internal_error", "detail": type(fault).__name__}

@@ -120,7 +120,7 @@ class ChangeBus:
         sizes = (status.used_bytes, status.budget_bytes, status.wanted_bytes)
         _TABLES.pack_into(self._memory, self._at(index) + _SLOT.size, status.tables, *sizes, status.built)
 
-    def taken_over(self, index: int, counters: bytes, *, config_refused: bool = False) -> None:
+    def note_applied(self, index: int, counters: bytes, *, config_refused: bool = False) -> None:
         """Note that a worker took over the changes up to these counters, or refused a configuration."""
         changed_ns = _HEAD.unpack_from(self._memory)[-1]
         lag_ns = max(0, time.monotonic_ns() - changed_ns)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection of the sidecar: parsing, limits, times, answers; its heirs know what is asked.
+"""One HTTP/1.1 connection of the sidecar: parsing, limits, times, answers; its subclasses know the requests.
 
 Heads, bodies, times and connections are bounded. What this never does: decide, or forward anything.
 """
@@ -29,7 +29,7 @@ DRAIN_REST_S: Final = 1.0
 its way already, and is answered with ``Connection: close`` instead."""
 
 
-class Listening:
+class Listener:
     """Hold what all connections of a listener share, in one worker."""
 
     def __init__(self, settings: ServerSettings, *, max_connections: int | None = None) -> None:
@@ -51,10 +51,10 @@ class Listening:
 
 
 class Connection(asyncio.Protocol):
-    """Parse one connection's requests; an heir's ``requested`` is called with each complete one.
+    """Parse one connection's requests; an subclass's ``requested`` is called with each complete one.
 
     Args:
-        listening: What the connections of this listener share.
+        listener: What the connections of this listener share.
         loop: The loop.
     """
 
@@ -63,12 +63,12 @@ class Connection(asyncio.Protocol):
 
     keeps_body = False
 
-    def __init__(self, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
-        self._listening = listening
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser: Any = httptools.HttpRequestParser(self)
-        self._max_head = listening.settings.max_header_bytes
+        self._max_head = listener.settings.max_header_bytes
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
@@ -84,26 +84,26 @@ class Connection(asyncio.Protocol):
     def requested(
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
     ) -> None:
-        """Take one complete request; the heir answers it by ``answer``, in its turn."""
+        """Take one complete request; the subclass answers it by ``answer``, in its turn."""
         raise NotImplementedError
 
-    def settle(self) -> None:
-        """Answer what came before, where an heir has not; what came last ends the connection."""
+    def answer_pending(self) -> None:
+        """Answer what came before, where a subclass has not; what came last ends the connection."""
 
     # --- the transport's calls ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection, or close it where there are too many."""
         self._transport = cast("asyncio.Transport", transport)
-        shared = self._listening
-        if len(shared.connections) >= shared.max_connections or shared.draining:
+        state = self._listener
+        if len(state.connections) >= state.max_connections or state.draining:
             self._transport.abort()
             return
-        shared.connections.add(self)
+        state.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
-        self._listening.connections.discard(self)
+        self._listener.connections.discard(self)
         self._transport = None
 
     def pause_writing(self) -> None:
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.settle()
+            self.answer_pending()
             self.close()  # answered already; what follows is another protocol
             return
         except httptools.HttpParserError:
@@ -161,14 +161,14 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now_s: float) -> None:
         """Close a connection whose request, or whose rest, lasts too long."""
-        settings = self._listening.settings
+        settings = self._listener.settings
         limit_s = settings.header_timeout_s if self._busy else settings.idle_timeout_s
         if not self._under_way and now_s - self._since_s > limit_s and self._transport is not None:
             self._transport.abort()
 
     def drain(self) -> None:
         """Close a connection at rest; one that was just used gets time for a request on its way."""
-        rest_s = min(DRAIN_REST_S, self._listening.settings.drain_s / 4)
+        rest_s = min(DRAIN_REST_S, self._listener.settings.drain_s / 4)
         if not self._busy and not self._under_way and self._loop.time() - self._since_s >= rest_s:
             self.close()
 
@@ -220,7 +220,7 @@ class Connection(asyncio.Protocol):
         """Take a piece of a body, or throw it away, up to its limit."""
         self._body += len(body)
         self._framing -= len(body)
-        if self._body > self._listening.settings.max_body_bytes:
+        if self._body > self._listener.settings.max_body_bytes:
             self.fail(413)
         elif self.keeps_body:
             self._pieces.append(body)
@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
             return
         self._in_head = True
         self._is_under_way = False
-        keep = self._parser.should_keep_alive() and not self._listening.draining
+        keep = self._parser.should_keep_alive() and not self._listener.draining
         body = b""
         if self._pieces:
             body = b"".join(self._pieces)
@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, status: int) -> None:
         """Answer a request that is not understood, and hang up."""
-        self.settle()
+        self.answer_pending()
         self.hang_up(status)
 
     def hang_up(self, status: int) -> None:

@@ -53,13 +53,13 @@ _ENDS: Final = {"fetch_ok": ("fetch_failed", "keys_stale", "swap_failed")}
 class EventLines:
     """Write a line where a fault begins, changes or ends; give it events as they come."""
 
-    __slots__ = ("_known", "_lock", "_say", "_waiting", "_with_keys")
+    __slots__ = ("_known", "_lock", "_print_line", "_waiting", "_with_keys")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str | None], str] = {}
         self._with_keys: set[str | None] = set()
-        self._say: Say | None = None
+        self._print_line: Say | None = None
         self._waiting: list[str] = []
 
     def __call__(self, event: Event, /) -> None:
@@ -68,20 +68,20 @@ class EventLines:
         if line is not None:
             self._write(line)
 
-    def attach(self, say: Say) -> None:
+    def attach(self, print_line: Say) -> None:
         """Name who writes the lines, and hand over those that came before."""
         with self._lock:
-            self._say, waiting, self._waiting = say, self._waiting, []
+            self._print_line, waiting, self._waiting = print_line, self._waiting, []
         for line in waiting:
-            say(line)
+            print_line(line)
 
     def _write(self, line: str) -> None:
         with self._lock:
-            say = self._say
-            if say is None and len(self._waiting) < KEPT_MAX:
+            print_line = self._print_line
+            if print_line is None and len(self._waiting) < KEPT_MAX:
                 self._waiting.append(line)
-        if say is not None:
-            say(line)
+        if print_line is not None:
+            print_line(line)
 
     def _line_for(self, event: Event) -> str | None:
         named = {

@@ -15,7 +15,7 @@ from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, w
 if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision
     from rapidjws.sidecar.settings import ServerSettings
-    from rapidjws.sidecar.worker_state import Shared
+    from rapidjws.sidecar.worker_state import WorkerState
 
 METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 
@@ -109,12 +109,12 @@ def refusal(decision: Decision, settings: ServerSettings) -> bytes | None:
 class Authorization:
     """Answer checks; octets in and out, for a generic handler of ``grpc.aio``."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
 
     async def check(self, octets: bytes, context: Any) -> bytes:
         """Decide on one request."""
-        shared = self._shared
+        state = self._state
         try:
             headers, target = read_check(octets)
         except ValueError:
@@ -122,19 +122,19 @@ class Authorization:
 
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a CheckRequest expected")
             raise  # unreachable: abort raises
-        shared.catch_up()
-        token, partner, route = shared.asked(headers, target)
-        if shared.blocking:
-            decision = await shared.engine.adecide(token, partner=partner, route=route)
+        state.sync()
+        token, partner, route = state.decision_request(headers, target)
+        if state.blocking:
+            decision = await state.engine.adecide(token, partner=partner, route=route)
         else:
-            decision = shared.engine.decide(token, partner=partner, route=route)
-        refused = refusal(decision, shared.settings)
+            decision = state.engine.decide(token, partner=partner, route=route)
+        refused = refusal(decision, state.settings)
         if refused is not None:
             return refused
         return permit(decision, [name for name, _ in headers if is_ours(name.decode("latin-1"))])
 
 
-async def start(shared: Shared, address: str, *, handshake_s: float) -> Any:
+async def start(state: WorkerState, address: str, *, handshake_s: float) -> Any:
     """Start the gRPC server of a worker and return it; its own ``stop`` drains it.
 
     Raises:
@@ -143,14 +143,14 @@ async def start(shared: Shared, address: str, *, handshake_s: float) -> Any:
     import grpc
     import grpc.aio
 
-    authorization = Authorization(shared)
+    authorization = Authorization(state)
     handler: Any = grpc.unary_unary_rpc_method_handler(authorization.check)
 
     class Handler(grpc.GenericRpcHandler):
         def service(self, details: Any) -> Any:
             return handler if details.method == METHOD else None
 
-    settings = shared.settings
+    settings = state.settings
     options = [
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", 2 * settings.max_header_bytes + settings.max_body_bytes),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rapidjws.sidecar.request_counters import RequestCounters
-    from rapidjws.sidecar.worker_state import Shared
+    from rapidjws.sidecar.worker_state import WorkerState
 
 KEPT_S: Final = 1.0
 """How long a text is given to others, in seconds."""
@@ -22,15 +22,15 @@ class Metrics:
     """The counters of a sidecar as text.
 
     Args:
-        shared: The worker that is asked.
+        state: The worker that is asked.
         counters: The counts of all workers.
         restarts: Returns how often each worker was started again.
     """
 
     def __init__(
-        self, shared: Shared, counters: RequestCounters, restarts: Callable[[], Sequence[int]] = tuple
+        self, state: WorkerState, counters: RequestCounters, restarts: Callable[[], Sequence[int]] = tuple
     ) -> None:
-        self._shared = shared
+        self._state = state
         self._counters = counters
         self._restarts = restarts
         self._text = b""
@@ -61,11 +61,11 @@ class Metrics:
 
     def _written(self) -> bytes:
         totals, unnamed = self._counters.totals()
-        shared = self._shared
+        state = self._state
         return exposition(
             totals,
-            ready=shared.engine.ready,
+            ready=state.engine.ready,
             unnamed=unnamed,
-            workers=shared.board.workers(),
+            workers=state.change_bus.workers(),
             restarts=self._restarts(),
         ).encode("utf-8", "backslashreplace")

@@ -18,22 +18,22 @@ from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
 from rapidjws.sidecar.connection import Connection
 from rapidjws.sidecar.response_cache import ResponseCache
-from rapidjws.sidecar.worker_state import Shared
+from rapidjws.sidecar.worker_state import WorkerState
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections import deque
 
     from rapidjws.jwt.decision import Decision, DecisionRequest
+    from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
-    from rapidjws.sidecar.server import Served
     from rapidjws.sidecar.settings import ServerSettings
 
 QUEUE_MAX: Final = 64
 """Most pipelined requests that wait for a slow replay store before the connection is no longer read."""
 
-GATHERED_MAX: Final = 16
+BATCH_MAX: Final = 16
 """Most requests that are decided in one call: a gateway has answers to work on while the rest is decided."""
 
 METRICS_PATH: Final = b"/metrics"
@@ -43,19 +43,19 @@ SLOW: Final = frozenset({METRICS_PATH, HOOK_PATH.encode()})
 _log: Final = logging.getLogger("rapidjws.middleware")
 
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
-Gathered = tuple["SidecarProtocol", "bytes | None", Waiting]
+BatchedRequest = tuple["SidecarProtocol", "bytes | None", Waiting]
 
 
-class Public(Shared):
+class PublicListener(WorkerState):
     """Hold what the public connections of a worker share."""
 
     def __init__(
-        self, served: Served, settings: ServerSettings, board: ChangeBus, *, index: int, seen: bytes
+        self, app: SidecarApp, settings: ServerSettings, change_bus: ChangeBus, *, index: int, seen: bytes
     ) -> None:
-        super().__init__(served, settings, board, index=index, seen=seen)
-        self.replies = ResponseCache(settings, lambda line: self.say(line))
+        super().__init__(app, settings, change_bus, index=index, seen=seen)
+        self.replies = ResponseCache(settings, lambda line: self.print_line(line))
         self.metrics: Metrics | None = None
-        self._gathered: list[Gathered] = []
+        self._batch: list[BatchedRequest] = []
         self._flush: asyncio.Handle | None = None
         self.wanted = frozenset(
             {self.token_field, *self.route_fields, b"authorization"}
@@ -66,28 +66,28 @@ class Public(Shared):
         """Return whether a request is answered beside the loop, in its turn."""
         return url.partition(b"?")[0] in SLOW
 
-    def gather(self, one: Gathered, loop: asyncio.AbstractEventLoop) -> None:
+    def add_to_batch(self, one: BatchedRequest, loop: asyncio.AbstractEventLoop) -> None:
         """Take a request that is answered when this turn of the loop has brought all it had."""
         if self._flush is None:
             self._flush = loop.call_soon(self.flush)  # first: where it fails, nothing waits for it
-        self._gathered.append(one)
+        self._batch.append(one)
 
     def flush(self) -> None:
         """Decide on all requests that were gathered, and answer them in their order."""
         self._flush = None
-        gathered, self._gathered = self._gathered, []
-        for start in range(0, len(gathered), GATHERED_MAX):
-            self._answer(gathered[start : start + GATHERED_MAX])
+        batch, self._batch = self._batch, []
+        for start in range(0, len(batch), BATCH_MAX):
+            self._answer(batch[start : start + BATCH_MAX])
 
-    def _answer(self, gathered: list[Gathered]) -> None:
+    def _answer(self, batch: list[BatchedRequest]) -> None:
         """Answer each request by its own decision; one without any by the status for a fault of ours."""
-        decisions: list[Decision | None] = [None] * len(gathered)
+        decisions: list[Decision | None] = [None] * len(batch)
         try:
-            self.catch_up()
-            self._decide(gathered, decisions)
+            self.sync()
+            self._decide(batch, decisions)
         except Exception:  # those that have no decision yet get none
             _log.exception("a batch of requests could not be decided")
-        for (connection, rest, request), decision in zip(gathered, decisions, strict=True):
+        for (connection, rest, request), decision in zip(batch, decisions, strict=True):
             try:
                 if rest is None:
                     connection.answer_other(*request)
@@ -99,39 +99,39 @@ class Public(Shared):
                 connection.close()
             connection.answered()
 
-    def _decide(self, gathered: list[Gathered], decisions: list[Decision | None]) -> None:
+    def _decide(self, batch: list[BatchedRequest], decisions: list[Decision | None]) -> None:
         """Put a decision in the place of each request that is to be decided: no answer is no permit."""
         places: list[int] = []
-        asked: list[DecisionRequest] = []
-        for at, (_, rest, (_, headers, _, _, _)) in enumerate(gathered):
+        requests: list[DecisionRequest] = []
+        for at, (_, rest, (_, headers, _, _, _)) in enumerate(batch):
             if rest is not None:
                 with contextlib.suppress(Exception):  # a fault with one of them is not the others'
-                    asked.append(self.asked(headers, rest if rest[:1] == b"/" else None))
+                    requests.append(self.decision_request(headers, rest if rest[:1] == b"/" else None))
                     places.append(at)
         engine = self.engine
-        if len(asked) > 1 and engine._cache is None:
-            found = engine.decide_many(asked)
+        if len(requests) > 1 and engine._cache is None:
+            found = engine.decide_many(requests)
             if len(found) == len(places):
                 for at, decision in zip(places, found, strict=True):
                     decisions[at] = decision
             return
-        for at, (token, partner, route) in zip(places, asked, strict=True):
+        for at, (token, partner, route) in zip(places, requests, strict=True):
             decisions[at] = engine.decide(token, partner=partner, route=route)
 
 
 class SidecarProtocol(Connection):
     """Serve one connection."""
 
-    def __init__(self, shared: Public, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(shared, loop)
-        self._shared = shared
-        self.wanted = shared.wanted
-        self.keeps_body = shared.settings.hook_secret is not None
+    def __init__(self, state: PublicListener, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(state, loop)
+        self._state = state
+        self.wanted = state.wanted
+        self.keeps_body = state.settings.hook_secret is not None
         self._waiting: deque[Waiting] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._has_last = False
-        self._prefix = shared.prefix
-        self._prefix_size = len(shared.prefix)
+        self._prefix = state.prefix
+        self._prefix_size = len(state.prefix)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
@@ -147,7 +147,7 @@ class SidecarProtocol(Connection):
             return
         self._has_last = not keep
         request = (url, headers, method, body, keep)
-        if self._worker is not None or self._shared.blocking or self._shared.is_slow(url):
+        if self._worker is not None or self._state.blocking or self._state.is_slow(url):
             self._queue(request)
             return
         rest = self._target(url)
@@ -156,7 +156,7 @@ class SidecarProtocol(Connection):
             self.touch(busy=False)
             return
         self._under_way += 1
-        self._shared.gather((self, rest, request), self._loop)
+        self._state.add_to_batch((self, rest, request), self._loop)
 
     def answered(self) -> None:
         """Note that a gathered request has its answer."""
@@ -164,10 +164,10 @@ class SidecarProtocol(Connection):
         if not self._under_way:
             self.touch(busy=False)
 
-    def settle(self) -> None:
+    def answer_pending(self) -> None:
         """Answer what came before, where what came last ends the connection."""
         if self._under_way:
-            self._shared.flush()
+            self._state.flush()
 
     def _target(self, url: bytes) -> bytes | None:
         """Return what follows the prefix in a request to be decided; None for another one."""
@@ -193,10 +193,10 @@ class SidecarProtocol(Connection):
 
     async def _work(self, waiting: deque[Waiting]) -> None:
         """Answer waiting requests one after the other, off the loop."""
-        shared = self._shared
+        state = self._state
         while waiting:
             try:
-                await self._answer_waiting(shared, *waiting.popleft())
+                await self._answer_waiting(state, *waiting.popleft())
             except Exception:  # no decision is no permit
                 self.hang_up(500)
         self._worker = None
@@ -205,7 +205,7 @@ class SidecarProtocol(Connection):
 
     async def _answer_waiting(
         self,
-        shared: Public,
+        state: PublicListener,
         url: bytes,
         headers: list[tuple[bytes, bytes]],
         method: bytes,
@@ -219,10 +219,10 @@ class SidecarProtocol(Connection):
             else:
                 self.answer_other(url, headers, method, body, keep)
             return
-        shared.catch_up()
-        token, partner, route = shared.asked(headers, rest if rest[:1] == b"/" else None)
-        decision = await shared.engine.adecide(token, partner=partner, route=route)
-        self.write(shared.replies.reply(decision, method), keep=keep)
+        state.sync()
+        token, partner, route = state.decision_request(headers, rest if rest[:1] == b"/" else None)
+        decision = await state.engine.adecide(token, partner=partner, route=route)
+        self.write(state.replies.reply(decision, method), keep=keep)
 
     # --- the other paths ---------------------------------------------------------------------------------
 
@@ -230,12 +230,12 @@ class SidecarProtocol(Connection):
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, keep: bool
     ) -> None:
         """Answer a request that is not to be decided."""
-        shared = self._shared
+        state = self._state
         path = url.partition(b"?")[0]
         if path == b"/healthz":
             self.answer(200, b"", b"alive\n", method, keep=keep)
         elif path == b"/readyz":
-            ready = shared.engine.ready and not shared.draining
+            ready = state.engine.ready and not state.draining
             text = b"ready\n" if ready else b"not ready\n"
             self.answer(200 if ready else 503, b"", text, method, keep=keep)
         else:
@@ -245,12 +245,12 @@ class SidecarProtocol(Connection):
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, keep: bool
     ) -> None:
         """Answer what takes a lock, or work that grows with what was counted, on a thread."""
-        shared = self._shared
-        if url.partition(b"?")[0] == METRICS_PATH and shared.metrics is not None:
-            shown = await shared.metrics.text()
+        state = self._state
+        if url.partition(b"?")[0] == METRICS_PATH and state.metrics is not None:
+            shown = await state.metrics.text()
             self.answer(200, b"content-type: text/plain; version=0.0.4\r\n", shown, method, keep=keep)
-        elif url.partition(b"?")[0] != METRICS_PATH and shared.settings.hook_secret is not None:
-            ask = partial(self._hook, shared.settings.hook_secret, headers, method, body)
+        elif url.partition(b"?")[0] != METRICS_PATH and state.settings.hook_secret is not None:
+            ask = partial(self._hook, state.settings.hook_secret, headers, method, body)
             status, shown = await call_on_thread(ask)
             self.answer(status, b"content-type: application/json\r\n", shown, method, keep=keep)
         else:
@@ -262,9 +262,9 @@ class SidecarProtocol(Connection):
         """Fetch keys again, in every worker, for a caller with the secret."""
         started_ns = time.monotonic_ns()
         given = [value for name, value in headers if name == b"authorization"]
-        said = given[0].decode("latin-1") if len(given) == 1 else None
-        hook = RotatedHook(self._shared.served.sources(), secret=secret)
-        status, shown = hook.handle(method.decode("latin-1"), said, body)
+        authorization = given[0].decode("latin-1") if len(given) == 1 else None
+        hook = RotatedHook(self._state.app.sources(), secret=secret)
+        status, shown = hook.handle(method.decode("latin-1"), authorization, body)
         if status == 202:
-            self._shared.board.announce("keys", started_ns)
+            self._state.change_bus.announce("keys", started_ns)
         return status, shown

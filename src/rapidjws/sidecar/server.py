@@ -6,54 +6,22 @@ import contextlib
 import importlib.util
 import os
 import traceback
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.listeners import listening_sockets
-from rapidjws.sidecar.recent_events import RecentEvents
 from rapidjws.sidecar.supervisor import EXIT_CONFIGURATION, Supervisor
 from rapidjws.sidecar.systemd import activated_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from rapidjws.jwt.engine import Engine
-    from rapidjws.keys.hook import Invalidated
-    from rapidjws.rollout.rollout import Rollout
+    from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.listeners import Sockets
     from rapidjws.sidecar.settings import ServerSettings
 
-    Load = Callable[[], "Served"]
-
-
-def _nothing() -> None:
-    """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """Hold what a worker serves.
-
-    Attributes:
-        engine: Decides.
-        rollout: Its policy.
-        reload: Reads the configuration again, whole or not at all.
-        sources: iss -> key source, as configured now.
-        tables: The configuration as it holds now, or nothing where there is no file.
-        lines: Says what happens around keys, stores and the configuration.
-        recent: Keeps the last of it.
-    """
-
-    engine: Engine
-    rollout: Rollout
-    reload: Callable[[], None] = _nothing
-    sources: Callable[[], Mapping[str, Invalidated]] = field(default=dict)
-    tables: Callable[[], Mapping[str, Any]] = field(default=dict)
-    lines: EventLines = field(default_factory=EventLines)
-    recent: RecentEvents = field(default_factory=RecentEvents)
+    Load = Callable[[], SidecarApp]
 
 
 def _check_extras(settings: ServerSettings) -> None:
@@ -91,9 +59,9 @@ def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> 
     try:
         from rapidjws.sidecar.worker import Parent, work
 
-        seen = supervisor.board.counters()  # before the load: what changes meanwhile is taken over after it
+        seen = supervisor.change_bus.counters()  # before the load: changes meanwhile are applied after it
         parent = Parent(
-            board=supervisor.board,
+            change_bus=supervisor.change_bus,
             heartbeats=supervisor.heartbeats,
             counters=supervisor.counters,
             life=supervisor.life,

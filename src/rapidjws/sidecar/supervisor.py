@@ -45,7 +45,7 @@ KILLED_AFTER_S: Final = 2.0
 """Beyond ``drain_s``, what a worker has until it is killed."""
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Write one line for the operator; a closed standard error is no reason to stop serving."""
     with contextlib.suppress(OSError, ValueError):
         print(f"rapidjws serve: {line}", file=sys.stderr, flush=True)
@@ -63,7 +63,7 @@ class Supervisor:
 
     def __init__(self, settings: ServerSettings, sockets: ListeningSockets, work: Work) -> None:
         self.settings = settings
-        self.board = ChangeBus(settings.workers)
+        self.change_bus = ChangeBus(settings.workers)
         self.heartbeats = Heartbeats(settings.workers)
         self.counters = RequestCounters(settings.workers)
         self._sockets = sockets
@@ -73,7 +73,7 @@ class Supervisor:
         self._life, self._life_end = os.pipe()  # its end of file tells a worker that the supervisor is gone
         self._woken, self._waker = os.pipe()
         self._stopping = False
-        self._served = False  # whether all workers served at some time
+        self._all_were_ready = False  # whether all workers served at some time
         self._status = 0
         self._reloaded_by: tuple[int, float] | None = None
         self._written: dict[str, float] = {}  # a worker's line -> when it was written
@@ -95,7 +95,7 @@ class Supervisor:
             self._sockets.close()
             self.heartbeats.close()
             self.counters.close()
-            self.board.close()
+            self.change_bus.close()
             for descriptor in (self._life, self._life_end, self._woken, self._waker):
                 os.close(descriptor)
         return self._status
@@ -116,19 +116,19 @@ class Supervisor:
             select.select(descriptors, [], [], TICK_S)
         with contextlib.suppress(BlockingIOError):
             for number in set(os.read(self._woken, 4096)):
-                self._take(number)
+                self._act_on(number)
 
-    def _take(self, number: int) -> None:
+    def _act_on(self, number: int) -> None:
         if number in STOPPING:
             self._stopping = True
         elif number == signal.SIGHUP:
-            say("SIGHUP: the configuration is read again (listeners and workers need a restart)")
+            print_line("SIGHUP: the configuration is read again (listeners and workers need a restart)")
             self._written.clear()
             systemd.reloading()
             now_ns = time.monotonic_ns()
-            self._reloaded_by = (self.board.announce("config", now_ns), time.monotonic() + 30.0)
+            self._reloaded_by = (self.change_bus.announce("config", now_ns), time.monotonic() + 30.0)
         elif number == signal.SIGUSR2:
-            say("SIGUSR2: no upgrade in place; restart, with the socket held by systemd if need be")
+            print_line("SIGUSR2: no upgrade in place; restart, with the socket held by systemd if need be")
 
     # --- workers -----------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class Supervisor:
                 os.close(descriptor)
             delay_s = worker.back_off(time.monotonic())
             index = worker.sockets.index
-            say(f"worker {index} cannot be started ({fault.strerror}): again in {delay_s:.1f} s")
+            print_line(f"worker {index} cannot be started ({fault.strerror}): again in {delay_s:.1f} s")
             return
         if not pid:
             os.close(status)
@@ -186,8 +186,8 @@ class Supervisor:
     def _tend(self, now_s: float) -> None:
         """Hear the workers, start what is due, and tell systemd."""
         for worker in self._workers:
-            if worker.read_status() and self._served:
-                say(f"worker {worker.sockets.index} (process {worker.pid}) serves again")
+            if worker.read_status() and self._all_were_ready:
+                print_line(f"worker {worker.sockets.index} (process {worker.pid}) serves again")
             if worker.ready:
                 self._repeat(worker)
         self._reap(now_s)
@@ -196,12 +196,12 @@ class Supervisor:
                 self.heartbeats.count_restart(worker.sockets.index)
                 self._start(worker)
         self._end_stuck()
-        if not self._served and all(worker.ready for worker in self._workers):
-            self._served = True
+        if not self._all_were_ready and all(worker.ready for worker in self._workers):
+            self._all_were_ready = True
             where = address_of(self._sockets.workers[0].public)
-            say(f"{where}, {self.settings.workers} workers")
+            print_line(f"{where}, {self.settings.workers} workers")
             systemd.notify("READY=1", f"STATUS=serving {where} with {self.settings.workers} workers")
-        self._finish_reload(now_s)
+        self._complete_reload(now_s)
         self._ping(now_s)
 
     def _reap(self, now_s: float) -> None:
@@ -213,9 +213,9 @@ class Supervisor:
                 continue
             code, pid = os.waitstatus_to_exitcode(state), worker.pid
             worker.read_status()
-            self.board.forget(worker.sockets.index)
+            self.change_bus.forget(worker.sockets.index)
             self._repeat(worker)
-            if code == EXIT_CONFIGURATION and not self._served:
+            if code == EXIT_CONFIGURATION and not self._all_were_ready:
                 worker.forget()
                 self._stopping, self._status = True, EXIT_CONFIGURATION
                 continue
@@ -223,7 +223,7 @@ class Supervisor:
             worker.forget()
             if not self._stopping:
                 restarts = sum(self.heartbeats.restarts()) + 1
-                say(f"worker {worker.sockets.index} (process {pid}) {ending_of(code)}: "
+                print_line(f"worker {worker.sockets.index} (process {pid}) {ending_of(code)}: "
                     f"started again in {delay_s:.1f} s (restart {restarts})")  # fmt: skip
 
     def _repeat(self, worker: WorkerProcess) -> None:
@@ -235,7 +235,7 @@ class Supervisor:
                     old: at_s for old, at_s in self._written.items() if now_s - at_s < SAME_LINE_S
                 }
                 self._written[line] = now_s
-                say(line)
+                print_line(line)
         worker.words.clear()
 
     def _end_stuck(self) -> None:
@@ -247,17 +247,17 @@ class Supervisor:
                 and worker.ready
                 and self.heartbeats.silence_s(index) > self.settings.worker_timeout_s
             ):
-                say(f"worker {index} (process {worker.pid}) has not answered for "
+                print_line(f"worker {index} (process {worker.pid}) has not answered for "
                     f"{self.settings.worker_timeout_s:.0f} s: it is killed")  # fmt: skip
                 self.heartbeats.beat(index)
                 os.kill(worker.pid, signal.SIGKILL)
 
-    def _finish_reload(self, now_s: float) -> None:
+    def _complete_reload(self, now_s: float) -> None:
         """Tell systemd that a reload is over: every worker has it, or is known to be behind."""
         if self._reloaded_by is None:
             return
         changes, until_s = self._reloaded_by
-        if self.board.wait(changes, 0.0) or now_s > until_s:
+        if self.change_bus.wait(changes, 0.0) or now_s > until_s:
             self._reloaded_by = None
             systemd.notify("READY=1")
 
@@ -283,7 +283,7 @@ class Supervisor:
                     running.remove(worker)
             time.sleep(0.02)
         for worker in running:
-            say(f"worker {worker.sockets.index} (process {worker.pid}) did not drain: it is killed")
+            print_line(f"worker {worker.sockets.index} (process {worker.pid}) did not drain: it is killed")
             os.kill(worker.pid, signal.SIGKILL)
             os.waitpid(worker.pid, 0)
             worker.forget()

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.middleware.startup import wait_for_keys
 from rapidjws.rollout.revision import release_counters
-from rapidjws.sidecar.admin import Admin, AdminProtocol
+from rapidjws.sidecar.admin import AdminListener, AdminProtocol
 from rapidjws.sidecar.metrics import Metrics
-from rapidjws.sidecar.protocol import Public, SidecarProtocol
+from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
 from rapidjws.sidecar.report_writer import ReportWriter
 from rapidjws.sidecar.worker_processes import LINE_MAX_BYTES
 from rapidjws.sidecar.worker_state import TICK_S
@@ -26,11 +26,11 @@ from rapidjws.verify.worker_pool import Task, call_on_thread, submit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
-    from rapidjws.sidecar.connection import Listening
+    from rapidjws.sidecar.connection import Listener
     from rapidjws.sidecar.listeners import Sockets
     from rapidjws.sidecar.request_counters import RequestCounters
-    from rapidjws.sidecar.server import Served
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.worker_processes import Heartbeats
 
@@ -56,29 +56,29 @@ class Parent:
     """What a worker has of its supervisor.
 
     Attributes:
-        board: Tells of changes between workers.
+        change_bus: Tells of changes between workers.
         heartbeats: Where the worker notes that it is alive.
         counters: Where it counts requests.
         life: A descriptor that can be read, at its end, once the supervisor is gone.
         status: A descriptor by which the worker says that it serves.
     """
 
-    board: ChangeBus
+    change_bus: ChangeBus
     heartbeats: Heartbeats
     counters: RequestCounters
     life: int
     status: int
 
 
-def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sockets, seen: bytes) -> int:
+def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Sockets, seen: bytes) -> int:
     """Serve in this process until SIGTERM, SIGINT, SIGQUIT or the end of its supervisor, then drain.
 
     Args:
         settings: How to serve.
-        served: What to serve.
+        app: What to serve.
         parent: What there is of the supervisor.
         sockets: Where to listen.
-        seen: The board's counters before ``served`` was made.
+        seen: The change bus's counters before ``app`` was made.
 
     Returns:
         The exit status, 0.
@@ -91,57 +91,57 @@ def work(settings: ServerSettings, served: Served, parent: Parent, sockets: Sock
     sys.setswitchinterval(SWITCH_S)
     index = sockets.index
     logging.basicConfig(format=f"rapidjws serve: worker {index}: %(message)s", level=logging.WARNING)
-    public = Public(served, settings, parent.board, index=index, seen=seen)
+    public = PublicListener(app, settings, parent.change_bus, index=index, seen=seen)
     public.metrics = Metrics(public, parent.counters, parent.heartbeats.restarts)
-    public.say = partial(_say, parent.status)
-    public.writer = ReportWriter(served.engine, served.rollout, served.recent, parent.board.reports, index)
-    served.recent.hand_to(public.writer.key_event)
-    served.lines.attach(public.say)
-    served.rollout.defer(parent.counters.of_worker(index).count)
+    public.print_line = partial(_send_line, parent.status)
+    public.writer = ReportWriter(app.engine, app.rollout, app.recent, parent.change_bus.reports, index)
+    app.recent.hand_to(public.writer.key_event)
+    app.lines.attach(public.print_line)
+    app.rollout.defer(parent.counters.of_worker(index).count)
     loop = uvloop.new_event_loop()
     try:
         loop.run_until_complete(_run(public, sockets, parent))
     finally:
-        served.rollout.evidence.flush()
+        app.rollout.evidence.flush()
         release_counters()
         loop.close()
     return 0
 
 
-async def _run(public: Public, sockets: Sockets, parent: Parent) -> None:
+async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, public.catch_up)
+    loop.add_signal_handler(signal.SIGUSR1, public.sync)
     loop.add_reader(parent.life, _end_alone, loop, parent.life, stop)
     await call_on_thread(public.follow, inline=True)
     public.note_tables()
     if not await _await_keys(public, stop):
         return
-    listening: list[Listening] = [public]
+    listeners: list[Listener] = [public]
     servers = [await _listen(partial(SidecarProtocol, public, loop), sockets.public)]
     if sockets.admin is not None:
-        admin = Admin(public, public.settings)
-        listening.append(admin)
+        admin = AdminListener(public, public.settings)
+        listeners.append(admin)
         servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
     grpc = await _start_grpc(public)
     os.write(parent.status, b"ready\n")
-    flushes = PeriodicFlush(public.rollout.evidence.flush, public.report, public.say, loop.time())
+    flushes = PeriodicFlush(public.rollout.evidence.flush, public.report, public.print_line, loop.time())
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), TICK_S)
         parent.heartbeats.beat(sockets.index)
         try:
             public.on_tick(loop.time())
-            for one in listening[1:]:
+            for one in listeners[1:]:
                 one.sweep(loop.time())
             flushes.on_tick(loop.time())
         except Exception:  # no thread, no memory, no disk: what is due is due again; requests go on
             _log.exception("what a worker does from time to time could not be done")
-    for listener in servers:
-        await listener.close()
-    await _drain(listening, grpc, loop.time() + public.settings.drain_s)
+    for server in servers:
+        await server.close()
+    await _drain(listeners, grpc, loop.time() + public.settings.drain_s)
 
 
 class PeriodicFlush:
@@ -152,16 +152,20 @@ class PeriodicFlush:
     Args:
         flush: Writes; runs on a worker thread.
         report: Is called on the loop after each.
-        say: Writes one line for the operator.
+        print_line: Writes one line for the operator.
         now_s: The loop's clock.
     """
 
     def __init__(
-        self, flush: Callable[[], None], report: Callable[[], None], say: Callable[[str], None], now_s: float
+        self,
+        flush: Callable[[], None],
+        report: Callable[[], None],
+        print_line: Callable[[str], None],
+        now_s: float,
     ) -> None:
         self._flush = flush
         self._report = report
-        self._say = say
+        self._send_line = print_line
         self._begun_s = now_s
         self._is_slow = False
         self._task: Task[None] | None = None
@@ -177,12 +181,12 @@ class PeriodicFlush:
             if not task.future.done():
                 if not self._is_slow and now_s - self._begun_s >= SLOW_FLUSH_S:
                     self._is_slow = True
-                    self._say(_SLOW)
+                    self._send_line(_SLOW)
                 return
             self._task = None
             if self._is_slow:
                 self._is_slow = False
-                self._say(f"over: {_SLOW}")
+                self._send_line(f"over: {_SLOW}")
             self._report()
             task.future.result()
         if now_s - self._begun_s < FLUSH_S:
@@ -196,10 +200,10 @@ class PeriodicFlush:
 _SLOW: Final = f"the rollout's evidence is not written: the disk has not answered for {SLOW_FLUSH_S:.0f} s"
 
 
-async def _await_keys(public: Public, stop: asyncio.Event) -> bool:
+async def _await_keys(public: PublicListener, stop: asyncio.Event) -> bool:
     """Wait for keys before anything is accepted; return False where this worker is to stop meanwhile."""
     loop = asyncio.get_running_loop()
-    waits = wait_for_keys(public.engine, public.settings.ready_timeout_s, public.say)
+    waits = wait_for_keys(public.engine, public.settings.ready_timeout_s, public.print_line)
     tasks: set[asyncio.Task[Any]] = {loop.create_task(waits), loop.create_task(stop.wait())}
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
@@ -216,7 +220,7 @@ def _end_alone(loop: asyncio.AbstractEventLoop, life: int, stop: asyncio.Event) 
     stop.set()
 
 
-def _say(status: int, line: str) -> None:
+def _send_line(status: int, line: str) -> None:
     """Hand one line to the supervisor, which writes it once though every worker finds the same."""
     with contextlib.suppress(OSError):
         octets = " ".join(line.split()).encode("utf-8", "backslashreplace")
@@ -224,7 +228,7 @@ def _say(status: int, line: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
+class ServerSocket:
     """A listening socket of a worker, and who answers its connections."""
 
     protocol: Callable[[], asyncio.Protocol]
@@ -247,14 +251,14 @@ class Listener:
                 await loop.connect_accepted_socket(self.protocol, one)
 
 
-async def _listen(protocol: Callable[[], asyncio.Protocol], one: socket.socket) -> Listener:
+async def _listen(protocol: Callable[[], asyncio.Protocol], one: socket.socket) -> ServerSocket:
     one.setblocking(False)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(protocol, sock=one, backlog=BACKLOG)
-    return Listener(protocol=protocol, socket=one, server=server)
+    return ServerSocket(protocol=protocol, socket=one, server=server)
 
 
-async def _start_grpc(public: Public) -> Any:
+async def _start_grpc(public: PublicListener) -> Any:
     """Start the gRPC server where it is asked for; return it or None."""
     settings = public.settings
     if settings.grpc_listen is None:
@@ -264,16 +268,16 @@ async def _start_grpc(public: Public) -> Any:
     return await start(public, settings.grpc_listen, handshake_s=settings.header_timeout_s)
 
 
-async def _drain(listening: list[Listening], grpc: Any, end_s: float) -> None:
+async def _drain(listeners: list[Listener], grpc: Any, end_s: float) -> None:
     """Let requests under way end, until a moment of the loop's clock."""
     loop = asyncio.get_running_loop()
-    for one in listening:
+    for one in listeners:
         one.draining = True
     stopping = None if grpc is None else loop.create_task(grpc.stop(max(0.0, end_s - loop.time())))
-    while any(one.connections for one in listening) and loop.time() < end_s:
+    while any(one.connections for one in listeners) and loop.time() < end_s:
         await asyncio.sleep(LOOK_S)
         await asyncio.sleep(0)  # lets the loop read what came meanwhile: its connection is not at rest
-        for one in listening:
+        for one in listeners:
             one.drain()
             one.sweep(loop.time())
     if stopping is not None:

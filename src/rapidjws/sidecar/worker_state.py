@@ -10,7 +10,7 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError
-from rapidjws.sidecar.connection import Listening
+from rapidjws.sidecar.connection import Listener
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from rapidjws.jwt.decision import DecisionRequest, Names
+    from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus, Kind
     from rapidjws.sidecar.report_writer import ReportWriter
-    from rapidjws.sidecar.server import Served
     from rapidjws.sidecar.settings import ServerSettings
 
 
@@ -49,28 +49,28 @@ def _to_stderr(line: str) -> None:
         print(f"rapidjws serve: {line}", file=sys.stderr, flush=True)
 
 
-class Shared(Listening):
+class WorkerState(Listener):
     """Hold a worker's share of the sidecar.
 
     Args:
-        served: What it serves.
+        app: What it serves.
         settings: How.
-        board: Tells of changes between workers.
+        change_bus: Tells of changes between workers.
         index: The worker's number, from 0 on.
-        seen: The board's counters as they were before ``served`` was made: what changed since is taken over.
+        seen: The change bus's counters as they were before ``app`` was made: what changed since is applied.
     """
 
     def __init__(
-        self, served: Served, settings: ServerSettings, board: ChangeBus, *, index: int, seen: bytes
+        self, app: SidecarApp, settings: ServerSettings, change_bus: ChangeBus, *, index: int, seen: bytes
     ) -> None:
         super().__init__(settings)
-        self.served = served
-        self.engine = served.engine
-        self.rollout = served.rollout
-        self.board = board
+        self.app = app
+        self.engine = app.engine
+        self.rollout = app.rollout
+        self.change_bus = change_bus
         self._index = index
         self._seen = seen
-        board.begin(index, seen)
+        change_bus.begin(index, seen)
         self._pending_version = 0  # of the revocations that their store does not have yet
         self._handed_over_s = 0.0
         self._due: set[Kind] = set()  # what changed and was not taken over yet
@@ -81,7 +81,7 @@ class Shared(Listening):
         self._precomputed_for: object = None
         self.writer: ReportWriter | None = None
         """Writes this worker's report."""
-        self.say: Callable[[str], None] = _to_stderr
+        self.print_line: Callable[[str], None] = _to_stderr
         """Writes one line for the operator."""
         self.token_field = settings.place.field
         partner = settings.partner_header
@@ -95,7 +95,7 @@ class Shared(Listening):
         post_checks = self.engine._snapshot.post_checks
         return post_checks is not None and post_checks.blocking
 
-    def asked(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> DecisionRequest:
+    def decision_request(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> DecisionRequest:
         """Return token, partner and route that a request asks about; several of either as they came.
 
         Args:
@@ -120,13 +120,13 @@ class Shared(Listening):
     @property
     def is_behind(self) -> bool:
         """Return whether something changed that this worker has not seen: two looks at shared memory."""
-        return self.board.counters() != self._seen or self.rollout.is_behind
+        return self.change_bus.counters() != self._seen or self.rollout.is_behind
 
-    def catch_up(self) -> None:
+    def sync(self) -> None:
         """Have a thread take over what others changed; two looks at shared memory where there is nothing.
 
         Nothing is read here: this is called on the loop, with each request. Who announced a change waits
-        until the board says that it holds.
+        until the change bus says that it holds.
         """
         if self.is_behind:
             self._follow_on_thread(due=False)
@@ -143,7 +143,7 @@ class Shared(Listening):
     def _followed(self, done: Future[None]) -> None:
         """Look again: something may have changed after the thread's last look, and before its end."""
         if done.exception() is None:
-            self.catch_up()
+            self.sync()
 
     def follow(self, *, due: bool = True) -> None:
         """Take over what others changed; reads files, so never on a loop.
@@ -152,13 +152,13 @@ class Shared(Listening):
             due: Whether what failed before is tried again.
         """
         with self._taking:
-            while self.board.counters() != self._seen:
-                self._take_over()
-            if self.board.pending.version != self._pending_version:
+            while self.change_bus.counters() != self._seen:
+                self._apply_changes()
+            if self.change_bus.pending.version != self._pending_version:
                 with contextlib.suppress(RapidJWSError):  # the store is down: at the next look
                     self._hold_pending()  # of before this worker's start
             if self._due and due:
-                self._take_over()
+                self._apply_changes()
             if due:
                 self._hand_over_pending(monotonic())
             if due or self.rollout.is_behind:
@@ -181,32 +181,32 @@ class Shared(Listening):
 
     def note_tables(self) -> None:
         """Note this worker's precomputed tables where the others see them, for ``/metrics``."""
-        self.board.note_tables(self._index, self.engine.table_status())
+        self.change_bus.note_tables(self._index, self.engine.table_status())
 
     def report(self) -> None:
         """Write what the rollout's folder cannot be used for, once, and that it is over."""
         before, self._faults = self._faults, self.rollout.faults
         for line in sorted(self._faults - before):
-            self.say(line)
+            self.print_line(line)
         for line in sorted(before - self._faults):
-            self.say(f"over: {line}")
+            self.print_line(f"over: {line}")
 
-    def _take_over(self) -> None:
+    def _apply_changes(self) -> None:
         """Take over each kind of change; one that fails holds up no other, and is tried again when due."""
-        counters = self.board.counters()
-        self._due |= self.board.changed(self._seen, counters)
+        counters = self.change_bus.counters()
+        self._due |= self.change_bus.changed(self._seen, counters)
         self._seen = counters
         for kind in ORDER:
             if kind in self._due:
                 try:
-                    self._take_over_one(kind)
+                    self._apply_change(kind)
                 except Exception:  # a store that is down: not at each request again, but when it is due
                     continue
                 self._due.discard(kind)
         if not self._due:
-            self.board.taken_over(self._index, counters, config_refused=self._config_refused)
+            self.change_bus.note_applied(self._index, counters, config_refused=self._config_refused)
 
-    def _take_over_one(self, kind: Kind) -> None:
+    def _apply_change(self, kind: Kind) -> None:
         if kind == "pending_revocations":
             self._hold_pending()
         elif kind == "revocations":
@@ -214,14 +214,14 @@ class Shared(Listening):
         elif kind == "config":
             self._reload()
         elif kind == "keys":
-            for source in self.served.sources().values():
+            for source in self.app.sources().values():
                 source.invalidate()
         else:
             self.rollout.sync()
 
     def _hold_pending(self) -> None:
         """Refuse what an administrator revoked while the store could not be asked to keep it."""
-        pending = self.board.pending
+        pending = self.change_bus.pending
         version = pending.version
         self.engine._hold_unsent(pending.listed())
         self._pending_version = version
@@ -234,19 +234,19 @@ class Shared(Listening):
         self._handed_over_s = now_s
         taken = 0
         with contextlib.suppress(RapidJWSError, OSError):  # it is down still
-            if self.board.pending.listed():
-                taken = self.board.pending.hand_over(store.add)
+            if self.change_bus.pending.listed():
+                taken = self.change_bus.pending.hand_over(store.add)
         if taken:
-            self.say(f"the store of revocations is back: it has {taken} more now")
-            self.board.announce("revocations", monotonic_ns())
-            self.board.announce("pending_revocations", monotonic_ns())
+            self.print_line(f"the store of revocations is back: it has {taken} more now")
+            self.change_bus.announce("revocations", monotonic_ns())
+            self.change_bus.announce("pending_revocations", monotonic_ns())
 
     def _reload(self) -> None:
         """Read the configuration again; where it is refused, say why, and keep the one before."""
         try:
-            self.served.reload()
+            self.app.reload()
         except RapidJWSError as refused:
             self._config_refused = True
-            self.say(f"the configuration is not reloaded, the one before holds: {refused}")
+            self.print_line(f"the configuration is not reloaded, the one before holds: {refused}")
         else:
             self._config_refused = False

@@ -1,0 +1,43 @@
+"""What a worker of the sidecar serves: an engine, its rollout, and how both are made anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rapidjws.sidecar.event_lines import EventLines
+from rapidjws.sidecar.recent_events import RecentEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rapidjws.jwt.engine import Engine
+    from rapidjws.keys.hook import Invalidated
+    from rapidjws.rollout.rollout import Rollout
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarApp:
+    """What a worker of the sidecar serves.
+
+    Attributes:
+        engine: Decides.
+        rollout: Its policy.
+        reload: Reads the configuration again, whole or not at all.
+        sources: iss -> key source, as configured now.
+        tables: The configuration as it holds now, or nothing where there is no file.
+        lines: Says what happens around keys, stores and the configuration.
+        recent: Keeps the last of it.
+    """
+
+    engine: Engine
+    rollout: Rollout
+    reload: Callable[[], None] = _nothing
+    sources: Callable[[], Mapping[str, Invalidated]] = field(default=dict)
+    tables: Callable[[], Mapping[str, Any]] = field(default=dict)
+    lines: EventLines = field(default_factory=EventLines)
+    recent: RecentEvents = field(default_factory=RecentEvents)
