@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import cffi
@@ -27,6 +28,7 @@ HEADERS = (
     "core/alg.h",
     "text/base64url.h",
     "text/claims.h",
+    "core/counters.h",
     "core/runtime.h",
     "core/hot.h",
     "core/key.h",
@@ -141,7 +143,11 @@ def builder() -> cffi.FFI:
         include_dirs=["native", *libcrypto.get("include_dirs", [])],
         library_dirs=libcrypto.get("library_dirs", []),
         libraries=libcrypto.get("libraries", []),
-        define_macros=[("RJ_VERSION", f'"{version()}"'), ("RJ_OWN_LIBCRYPTO", str(ours))],
+        define_macros=[
+            ("RJ_VERSION", f'"{version()}"'),
+            ("RJ_OWN_LIBCRYPTO", str(ours)),
+            ("RJ_FREE_THREADED", str(int(bool(sysconfig.get_config_var("Py_GIL_DISABLED"))))),
+        ],
         extra_compile_args=[*compile_args(), *libcrypto.get("extra_compile_args", []), *sanitizer_args()],
         extra_link_args=[*libcrypto.get("extra_link_args", []), *sanitizer_args()],
         depends=[path.relative_to(ROOT).as_posix() for path in sorted(NATIVE.rglob("*.h"))],

@@ -10,6 +10,7 @@
 #define RAPIDJWS_H
 
 #include "text/base64url.h"
+#include "core/counters.h"
 #include "core/face.h"
 #include "python/python_module.h"
 #include "core/signatures.h"

@@ -21,6 +21,7 @@ rj_status rj_runtime_new(rj_runtime **out, uint32_t sample_interval, uint64_t se
     }
     runtime->sample_interval = sample_interval;
     runtime->seed = seed;
+    rj_ticks_init(&runtime->ticks);
     runtime->libctx = OSSL_LIB_CTX_new();
     if (runtime->libctx == NULL) {
         goto done;

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "status.h"
+#include "core/ticks.h"
 #include "core/work.h"
 
 enum { RJ_POOL_SLOTS = 64 };
@@ -27,6 +28,7 @@ struct rj_runtime {
     atomic_ullong mismatches;         /* of these, the ones that libcrypto refused */
     atomic_uint sample_interval;      /* one acceptance of a hot path in so many is checked; 0: none */
     uint64_t seed;                    /* of the choice of samples */
+    rj_ticks ticks;                   /* the clock of durations */
 };
 
 /* Make the runtime of a process.

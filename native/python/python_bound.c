@@ -14,10 +14,11 @@ static PyObject *bound_bind(PyObject *self, PyObject *args)
     PyObject *slots = NULL;
     PyObject *read = NULL;
     PyObject *owner = NULL;
+    PyObject *rows = NULL;
     int is_plain = 0;
 
-    if (!PyArg_ParseTuple(args, "KO!O!OLpO", &address, &PyType_Type, &accepted, &PyTuple_Type, &slots, &read,
-                          &clock_floor_s, &is_plain, &owner)) {
+    if (!PyArg_ParseTuple(args, "KO!O!OLpO|O", &address, &PyType_Type, &accepted, &PyTuple_Type, &slots, &read,
+                          &clock_floor_s, &is_plain, &owner, &rows)) {
         return NULL;
     }
     if (bound->snapshot != NULL || address == 0) {
@@ -35,6 +36,12 @@ static PyObject *bound_bind(PyObject *self, PyObject *args)
     bound->read = read;
     Py_INCREF(owner);
     bound->owner = owner;
+    if (rows != NULL && PyBytes_CheckExact(rows)) {
+        Py_INCREF(rows);
+        bound->rows_owner = rows;
+        bound->rows = (const rj_counter_row *)(const void *)PyBytes_AsString(rows);
+        bound->rows_len = (size_t)PyBytes_Size(rows) / sizeof *bound->rows;
+    }
     bound->clock_floor_s = clock_floor_s;
     bound->is_plain = is_plain;
     bound->snapshot = (const rj_snapshot *)(uintptr_t)address;
@@ -51,6 +58,7 @@ static int bound_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(bound->slots);
     Py_VISIT(bound->read);
     Py_VISIT(bound->owner);
+    Py_VISIT(bound->rows_owner);
     return 0;
 }
 
@@ -60,10 +68,12 @@ static int bound_clear(PyObject *self)
     rj_bound *bound = (rj_bound *)self;
 
     bound->snapshot = NULL;
+    bound->rows = NULL;
     Py_CLEAR(bound->accepted);
     Py_CLEAR(bound->slots);
     Py_CLEAR(bound->read);
     Py_CLEAR(bound->owner);
+    Py_CLEAR(bound->rows_owner);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #define RJ_PYTHON_BOUND_H
 
 #include "python/python_api.h"
+#include "core/counters.h"
 #include "python/python_claims.h"
 
 /* All owned but the snapshot, which the owner keeps alive; NULL until `_bind`. */
@@ -17,6 +18,9 @@ typedef struct {
     PyObject *read;     /* reads the claims of a result that has an issuer */
     PyObject *owner;
     rj_claims_shapes *shapes;
+    PyObject *rows_owner;        /* keeps `rows`, or NULL */
+    const rj_counter_row *rows;  /* issuer and algorithm number -> where accepted tokens are counted; NULL: nowhere */
+    size_t rows_len;
     int64_t clock_floor_s; /* no clock that is right reads less */
     int is_plain;          /* an accepted token is the last word: nothing guards it further */
 } rj_bound;

@@ -119,7 +119,7 @@ static int face_is_short(const rj_token *token)
            || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->input.len <= FACE_INLINE_BYTES);
 }
 
-PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, rj_time now)
+PyObject *rj_face_verify(const rj_bound *bound, const rj_slot **slot, PyObject *octets, rj_time now)
 {
     rj_token token = {.status = RJ_UNDECIDED};
     rj_span span = {NULL, 0};
@@ -149,6 +149,7 @@ PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, rj_time now)
         Py_END_ALLOW_THREADS
     }
     result = face_result(bound, octets, &token);
+    *slot = token.slot;
     rj_runtime_put(bound->snapshot->runtime, work);
     return result;
 }
@@ -156,11 +157,12 @@ PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, rj_time now)
 PyObject *rj_face_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
     rj_time now = {0, 0};
+    const rj_slot *slot = NULL;
 
     if (args_len != 2) {
         return PyErr_Format(PyExc_TypeError, "verify_one(token, now_ns) takes two arguments");
     }
-    return rj_face_now(&now, args[1]) ? rj_face_verify((rj_bound *)self, args[0], now) : NULL;
+    return rj_face_now(&now, args[1]) ? rj_face_verify((rj_bound *)self, &slot, args[0], now) : NULL;
 }
 
 PyObject *rj_face_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args_len)

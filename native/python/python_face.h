@@ -14,8 +14,9 @@
 int rj_face_now(rj_time *now, PyObject *value);
 
 /* Verify one token. Returns a Record where it is accepted and nothing else is to do, else its verdict as a number,
- * or None where the token is neither str nor bytes; NULL with an exception set. */
-PyObject *rj_face_verify(const rj_bound *bound, PyObject *octets, rj_time now);
+ * or None where the token is neither str nor bytes; NULL with an exception set. Out: *slot, which
+ * answered, or NULL; it is the snapshot's. */
+PyObject *rj_face_verify(const rj_bound *bound, const rj_slot **slot, PyObject *octets, rj_time now);
 
 /* Methods of Bound; python_bound.c says what they take and give. */
 PyObject *rj_face_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len);

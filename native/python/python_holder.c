@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "python/python_bound.h"
+#include "python/python_counters.h"
 #include "python/python_face.h"
 
 static const int64_t HOLDER_END_S = 9000000000; /* in the year 2255: up to here nanoseconds fit 64 bits */
@@ -12,11 +13,13 @@ static const int64_t HOLDER_END_S = 9000000000; /* in the year 2255: up to here 
 typedef struct {
     PyObject_HEAD
     PyObject *snapshot; /* swapped by one reference; NULL or a Bound */
+    PyObject *counters; /* where verdicts are counted: a Counters, or NULL or None */
     char is_direct;     /* nothing but the snapshot has a say: no cache of verified tokens */
 } rj_holder;
 
 static const PyMemberDef HOLDER_MEMBERS[] = {
     {"_snapshot", T_OBJECT_EX, offsetof(rj_holder, snapshot), 0, NULL},
+    {"_counters", T_OBJECT, offsetof(rj_holder, counters), 0, NULL},
     {"_direct", T_BOOL, offsetof(rj_holder, is_direct), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -101,12 +104,27 @@ static int holder_time(rj_time *out, const rj_bound *bound, PyObject *now)
     return overflow == 0 && out->s >= 0 && out->s < HOLDER_END_S;
 }
 
-static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+/* Count a token that the core accepted. Returns 0 where it is to be counted by name. */
+static int holder_count(const rj_bound *bound, const rj_slot *slot, PyObject *counters, uint64_t begun)
+{
+    size_t at = slot == NULL ? SIZE_MAX : (size_t)slot->issuer * RJ_ALG_COUNT + slot->alg;
+
+    if (bound->rows == NULL || at >= bound->rows_len || bound->rows[at].verdicts == NULL) {
+        return 0;
+    }
+    rj_counters_accepted(counters, &bound->rows[at], begun);
+    return 1;
+}
+
+/* Verify one token. In: counters, or NULL. Out: *is_counted, where the core accepted it and counted it. */
+static PyObject *holder_verify_once(PyObject *self, int *is_counted, PyObject *const *args, Py_ssize_t args_len,
+                                    PyObject *names, PyObject *counters, uint64_t begun)
 {
     PyObject *snapshot = NULL;
     PyObject *now = NULL;
     PyObject *result = NULL;
     rj_bound *bound = NULL;
+    const rj_slot *slot = NULL;
     rj_time now_read = {0, 0};
 
     if (!((rj_holder *)self)->is_direct || !holder_now(&now, args, args_len, names)) {
@@ -121,27 +139,56 @@ static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t
         Py_DECREF(snapshot);
         return holder_verify_slowly(self, args, args_len, names);
     }
-    result = rj_face_verify(bound, args[0], now_read);
+    result = rj_face_verify(bound, &slot, args[0], now_read);
     if (result != NULL && (PyObject *)Py_TYPE(result) != bound->accepted) {
         long long now_ns = now_read.s * 1000000000 + now_read.ns;
         PyObject *settled = PyObject_CallMethod(snapshot, "complete_or_raise", "OOL", args[0], result, now_ns);
         Py_DECREF(result);
         result = settled;
+    } else if (result != NULL && counters != NULL) {
+        *is_counted = holder_count(bound, slot, counters, begun);
     }
     Py_DECREF(snapshot);
     return result;
+}
+
+static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+{
+    PyObject *counters = ((rj_holder *)self)->counters; /* set once, when the engine is made */
+    PyObject *result = NULL;
+    uint64_t begun = 0;
+    int is_counted = 0;
+
+    if (counters == NULL || counters == Py_None) {
+        return holder_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
+    }
+    begun = rj_counters_now(counters);
+    result = holder_verify_once(self, &is_counted, args, args_len, names, counters, begun);
+    if (!is_counted) {
+        rj_counters_result(counters, result, begun);
+    }
+    return result;
+}
+
+static PyObject *holder_verify_uncounted(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+{
+    int is_counted = 0;
+
+    return holder_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
 }
 
 static int holder_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((rj_holder *)self)->snapshot);
+    Py_VISIT(((rj_holder *)self)->counters);
     return 0;
 }
 
 static int holder_clear(PyObject *self)
 {
     Py_CLEAR(((rj_holder *)self)->snapshot);
+    Py_CLEAR(((rj_holder *)self)->counters);
     return 0;
 }
 
@@ -176,6 +223,8 @@ static const char HOLDER_VERIFY_DOC[] =
 
 static const PyMethodDef HOLDER_METHODS[] = {
     {"verify", (PyCFunction)(void (*)(void))holder_verify, METH_FASTCALL | METH_KEYWORDS, HOLDER_VERIFY_DOC},
+    {"_verify_uncounted", (PyCFunction)(void (*)(void))holder_verify_uncounted, METH_FASTCALL | METH_KEYWORDS,
+     "_verify_uncounted(token, now=None, *, wait_s=0.0): verify, for whoever counts what it comes to"},
     {NULL, NULL, 0, NULL},
 };
 

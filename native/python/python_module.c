@@ -3,6 +3,7 @@
 
 #include "python/python_api.h"
 #include "python/python_bound.h"
+#include "python/python_counters.h"
 #include "python/python_general.h"
 #include "python/python_holder.h"
 #include "python/python_record.h"
@@ -29,6 +30,7 @@ int rj_python_install(void)
     PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
     int good = module_put(module, "Record", rj_record_type()) && module_put(module, "Bound", rj_bound_type())
                && module_put(module, "Holder", rj_holder_type())
+               && module_put(module, "Counters", rj_counters_type())
                && module_put_function(module, &rj_general_verify_known)
                && module_put_function(module, &rj_text_b64url_decode)
                && module_put_function(module, &rj_text_json_check);

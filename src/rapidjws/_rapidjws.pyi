@@ -20,6 +20,7 @@ class Bound:
         clock_floor_s: int,
         is_plain: bool,
         owner: object,
+        counter_rows: bytes | None = None,
     ) -> None: ...
     def verify_one(self, token: object, now: float) -> Any: ...
     def verify_list(self, tokens: list[Any], now: float, is_alone: bool) -> list[Any]: ...
@@ -27,7 +28,17 @@ class Bound:
 
 class Holder:
     _snapshot: Any
+    _counters: Any
     _direct: bool
+    def _verify_uncounted(self, token: Any, now: float | None = None, *, wait_s: float = 0.0) -> Any: ...
+
+class Counters:
+    _codes: dict[str, int]
+    _issuers: dict[str | None, tuple[int, dict[str, int], dict[str, int]]]
+    _verified: type
+    def _attach(self, runtime: int) -> None: ...
+    def count(self, issuer: str | None, partner: str, code: str, alg: str, elapsed_ns: int) -> None: ...
+    def count_results(self, results: list[Any], elapsed_ns: int) -> None: ...
 
 def verify_known(
     address: int, known: dict[str, Any], payload: object, signatures: object

@@ -49,11 +49,10 @@ class RapidJWSError(Exception):
     Args:
         code: A key of ``CODES``.
         place: Where it was found: ``"header.crit[0]"``, ``"claims.exp"``, ``"keys[3].n"``, ``"token"``.
-        expected: A safe value, or words for one.
-        actual: A safe value, or words for one; never token, signature, payload or key bytes.
+        expected, actual: A safe value, or words for one; never token, signature, payload or key bytes.
     """
 
-    __slots__ = ("actual", "code", "expected", "issuer", "place")
+    __slots__ = ("actual", "claimed_issuer", "code", "expected", "issuer", "place")
 
     def __init__(
         self, code: str, place: str | None = None, expected: SafeValue = None, actual: SafeValue = None
@@ -64,6 +63,7 @@ class RapidJWSError(Exception):
         self.expected = expected
         self.actual = actual
         self.issuer: str | None = None  # under whose key the signature verified, if it did
+        self.claimed_issuer: str | None = None  # whose keys were asked: anybody can name it
 
     @property
     def info(self) -> Code:
@@ -383,18 +383,18 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType({row.code: row for row in _R
 def error_for(
     code: str, place: str | None = None, expected: SafeValue = None, actual: SafeValue = None
 ) -> RapidJWSError:
-    """Build the error that a code stands for.
+    """Build the error of a code, a key of ``CODES``.
 
     Args:
-        code: A key of ``CODES``.
+        code: Which.
         place: Where it was found, or None.
-        expected: A safe value, or words for one.
-        actual: A safe value, or words for one; never token, signature, payload or key bytes.
+        expected: A safe value, or words.
+        actual: As ``expected``; never token, signature, payload or key bytes.
 
     Returns:
         An instance of the code's class, ready to raise.
 
     Raises:
-        KeyError: ``code`` is not in ``CODES``.
+        KeyError: No such code.
     """
     return CODES[code].error(code, place, expected, actual)

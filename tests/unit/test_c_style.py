@@ -15,7 +15,9 @@ NATIVE = Path(__file__).resolve().parents[2] / "native"
 REQUIRED_FLAGS = (
     "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wconversion", "-Werror", "-fvisibility=hidden",
 )  # fmt: skip
-HEADER_INLINES = ("ERR_", "OPENSSL_", "Py_", "_Py", "lh_", "ossl_", "sk_")  # libcrypto's, CPython's
+HEADER_INLINES = (
+    "__get_cpuid", "ERR_", "OPENSSL_", "PyType_", "Py_", "_Py", "lh_", "ossl_", "sk_",
+)  # fmt: skip
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 

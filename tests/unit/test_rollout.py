@@ -56,7 +56,7 @@ def test_outage_is_indeterminate_where_enforced() -> None:
     def down(token: object, now: float | None = None) -> rapidjws.VerifiedJWS:
         raise rapidjws.errors.error_for("keys_unavailable")
 
-    from rapidjws.jwt.decision import decide
+    from rapidjws.jwt.deciding import decide
 
     assert decide(down, down, one, good(), None, None, NOW_S).outcome == "indeterminate"
     one.rollback(by="ann", to="detection")
@@ -65,7 +65,7 @@ def test_outage_is_indeterminate_where_enforced() -> None:
 
 def test_fault_of_ours_is_never_a_permit() -> None:
     """An unexpected exception is indeterminate with a code."""
-    from rapidjws.jwt.decision import decide
+    from rapidjws.jwt.deciding import decide
 
     def broken(token: object, now: float | None = None) -> rapidjws.VerifiedJWS:
         raise ZeroDivisionError

@@ -6,8 +6,11 @@ a small class here.
 """
 
 from rapidjws._native.core import (
+    ALG_COUNT,
     ALG_NUMBERS,
     CLAIMS_UNDECIDED,
+    COUNTERS_CODES,
+    COUNTERS_DURATION_WORDS,
     HEADER_UNKNOWN,
     MALFORMED_TOKEN,
     NOT_NATIVE,
@@ -19,6 +22,7 @@ from rapidjws._native.core import (
     STATUS_NAMES,
     AccelerationReport,
     Bound,
+    Counters,
     Holder,
     Record,
     acceleration_report,
@@ -28,8 +32,10 @@ from rapidjws._native.core import (
     libcrypto_is_ours,
     libcrypto_version,
     runtime,
+    runtime_address,
     set_sampling,
     token_verify_slot,
+    writable_address,
 )
 from rapidjws._native.keys import (
     NativeKey,
@@ -60,10 +66,14 @@ from rapidjws._native.text import (
 )
 
 __all__ = [
+    "ALG_COUNT",
     "ALG_NUMBERS",
     "AccelerationReport",
     "Bound",
     "CLAIMS_UNDECIDED",
+    "COUNTERS_CODES",
+    "COUNTERS_DURATION_WORDS",
+    "Counters",
     "HEADER_UNKNOWN",
     "Holder",
     "JSON_HAS_BIG_INTEGER",
@@ -99,6 +109,8 @@ __all__ = [
     "precomputed_bytes",
     "renew_locks",
     "runtime",
+    "runtime_address",
     "set_sampling",
     "token_verify_slot",
+    "writable_address",
 ]

@@ -67,6 +67,9 @@ Bound = _rapidjws.Bound
 Holder = _rapidjws.Holder
 """What an engine is to the core: one reference to a :class:`Bound`, and ``verify``."""
 
+Counters = _rapidjws.Counters
+"""Where verdicts are counted, by name; see ``verify/verdict_counters.py``."""
+
 Record = _rapidjws.Record
 """The fields of a verified token, which the core fills itself."""
 
@@ -130,6 +133,22 @@ def libcrypto_is_ours() -> bool:
 
 runtime: Final[Any] = _new_runtime()
 """The process's native runtime. Never freed: threads may still verify while the interpreter goes down."""
+
+ALG_COUNT: Final[int] = lib.RJ_ALG_COUNT
+COUNTERS_CODES: Final[int] = lib.RJ_COUNTERS_CODES
+COUNTERS_DURATION_WORDS: Final[int] = lib.RJ_COUNTERS_DURATION_WORDS
+
+
+def runtime_address() -> int:
+    """Return where the process's native runtime lies."""
+    return int(ffi.cast("uintptr_t", runtime))
+
+
+def writable_address(memory: Any) -> tuple[Any, int]:
+    """Return what keeps a buffer of memory in its place, and where it lies."""
+    held = ffi.from_buffer(memory, require_writable=True)
+    return held, int(ffi.cast("uintptr_t", held))
+
 
 token_verify_slot: Final[Any] = lib.rj_token_verify_slot
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from concurrent.futures import wait
 from functools import partial
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -14,7 +14,9 @@ from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey, error_fo
 from rapidjws.jose.limits import CLOCK_FLOOR_S, HEADER_MAX_BYTES, LEEWAY_MAX_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.jwt.cache import TokenCache
-from rapidjws.jwt.decision import Decision, DecisionPolicy, adecide, decide, decide_many
+from rapidjws.jwt.counted import counted
+from rapidjws.jwt.decision import DecisionPolicy
+from rapidjws.jwt.engine_decisions import EngineDecisions
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.key_manager import KeyManager
 from rapidjws.jwt.micro_batch import MicroBatcher, admitted
@@ -26,12 +28,12 @@ from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRE
 from rapidjws.verify.protocols import EventListener, RevocationStore, no_events
 from rapidjws.verify.result import Rejected, VerifiedCompact, VerifiedJWS
 from rapidjws.verify.snapshot import Token
+from rapidjws.verify.verdict_counters import VerdictCounters, counters_of
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from rapidjws.jwt.decision import DecisionRequest, Names
     from rapidjws.verify.snapshot import Snapshot
 
 MICRO_BATCH_MAX_US: Final = 100_000  # longest wait for more tokens that is not a mistake
@@ -54,7 +56,7 @@ def _moment_ns(now: float | None) -> int:
     return _wall_clock_ns() if now is None else moment_ns(now)
 
 
-class Engine(KeyManager):
+class Engine(EngineDecisions, KeyManager):
     """Verify tokens of the given issuers: signature first, then the issuer's claims rules.
 
     Keys are bound to their issuer: a key of one never verifies a token that claims another.
@@ -74,6 +76,7 @@ class Engine(KeyManager):
         skew_every: Measures the clock of issuers on one verified token in this many; 0: not at all.
         events: Listens to what happens around the keys.
         rollout: What ``decide`` makes of a verdict, by partner and route; None refuses what is not good.
+        counters: Where verdicts and durations are counted; True for memory of its own, False for nowhere.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -98,6 +101,7 @@ class Engine(KeyManager):
         skew_every: int = 0,
         events: EventListener = no_events,
         rollout: DecisionPolicy | None = None,
+        counters: VerdictCounters | bool = True,
     ) -> None:
         self._cache = cache
         self._direct = cache is None
@@ -117,7 +121,13 @@ class Engine(KeyManager):
             revocations=revocations,
             skew_every=skew_every,
             events=events,
+            counters=counters_of(counters, len(issuers)),
         )
+
+    @property
+    def counters(self) -> VerdictCounters | None:
+        """Return where this engine counts, or None."""
+        return self._counters
 
     @property
     def rollout(self) -> DecisionPolicy | None:
@@ -180,7 +190,7 @@ class Engine(KeyManager):
         result = self._result_or_error(snapshot, token, now_ns)
         if isinstance(result, RapidJWSError):
             if wait_s and result.code in WAITED_FOR and self._wait(snapshot, snapshot.octets(token), wait_s):
-                return self.verify(token, now)
+                return self._verify_uncounted(token, now)
             raise result
         return result if snapshot.post_checks is None else snapshot.post_checks.run(result, now_ns)
 
@@ -254,6 +264,12 @@ class Engine(KeyManager):
             KeysUnavailable: As ``verify``.
             DependencyUnavailable: ``clock_implausible``, ``replay_store_unavailable``.
         """
+        return await counted(self._counters, self._averify_uncounted(token, now, wait_s=wait_s))
+
+    async def _averify_uncounted(
+        self, token: Token, now: float | None = None, *, wait_s: float = 0.0
+    ) -> VerifiedJWS:
+        """Verify one token as ``averify`` does; whoever asks counts what it comes to."""
         snapshot = self._snapshot
         octets = snapshot.octets(token)
         if not wait_s:
@@ -280,8 +296,8 @@ class Engine(KeyManager):
             self._cache is not None and self._cache.slot(octets, snapshot.generation) is not None
         ):
             if snapshot.post_checks is not None and snapshot.post_checks.blocking:
-                return await worker_pool.call_on_thread(partial(self.verify, octets, now))
-            return self.verify(octets, now)
+                return await worker_pool.call_on_thread(partial(self._verify_uncounted, octets, now))
+            return self._verify_uncounted(octets, now)
         batcher = self._batchers.get(loop)
         if batcher is None:
             here = weakref.proxy(self)
@@ -302,98 +318,17 @@ class Engine(KeyManager):
         Raises:
             DependencyUnavailable: ``clock_implausible``: the wall clock lies before this release.
         """
-        now_ns = _moment_ns(now)
-        snapshot = self._snapshot
+        begun_ns = perf_counter_ns()
+        results = self._verify_together(tokens, now)
+        if self._counters is not None:
+            self._counters.count_results(results, perf_counter_ns() - begun_ns)
+        return results
+
+    def _verify_together(self, tokens: Sequence[Token], now: float | None) -> list[VerifiedJWS | Rejected]:
+        """Verify many tokens as ``verify_many`` does; whoever asks counts what they come to."""
+        now_ns, snapshot = _moment_ns(now), self._snapshot
         results = parallel.verify_many(snapshot, tokens, now_ns, self._workers)
         return results if snapshot.post_checks is None else admitted(snapshot, results, now_ns)
-
-    def decide(
-        self,
-        token: Token | None,
-        *,
-        partner: Names = None,
-        route: Names = None,
-        scopes: tuple[str, ...] = (),
-        now: float | None = None,
-    ) -> Decision:
-        """Verify one token, if there is one, and say what to do with the request; never raises.
-
-        Args:
-            token: As for ``verify``, or None where the request has none.
-            partner: Who is asking, as authenticated by other means than the token; None for unknown, and a
-                tuple where a request names several: the strictest stage holds.
-            route: The path that is asked for, as it was sent; None where it is not known, and a tuple where a
-                request names several: the strictest stage holds.
-            scopes: What ``scope`` (RFC 8693 s.4.2) or ``scp`` must hold for this request.
-            now: Seconds since the epoch; by default the wall clock.
-
-        Returns:
-            The decision. Without a rollout, what is not good is refused.
-        """
-        return decide(
-            self.verify,
-            self._verify_as_of,
-            self.rollout,
-            token,
-            partner,
-            route,
-            now,
-            scopes,
-            self._named_issuers,
-        )
-
-    def decide_many(self, requests: Sequence[DecisionRequest], *, now: float | None = None) -> list[Decision]:
-        """Decide on several requests at once, as ``decide`` does on each; never raises.
-
-        Args:
-            requests: Token, partner and route of each request.
-            now: Seconds since the epoch, the same for all; by default the wall clock.
-
-        Returns:
-            One decision a request, in order.
-        """
-        return decide_many(
-            self.verify_many,
-            self.verify,
-            self._verify_as_of,
-            self.rollout,
-            requests,
-            now,
-            self._named_issuers,
-        )
-
-    async def adecide(
-        self,
-        token: Token | None,
-        *,
-        partner: Names = None,
-        route: Names = None,
-        scopes: tuple[str, ...] = (),
-        now: float | None = None,
-    ) -> Decision:
-        """Decide as ``decide`` does, verifying together with what else arrives in the same turn of the loop.
-
-        Args:
-            token: As for ``decide``.
-            partner: As for ``decide``.
-            route: As for ``decide``.
-            scopes: As for ``decide``.
-            now: As for ``decide``.
-
-        Returns:
-            The decision.
-        """
-        return await adecide(
-            self.averify,
-            self._averify_as_of,
-            self.rollout,
-            token,
-            partner,
-            route,
-            now,
-            scopes,
-            self._named_issuers,
-        )
 
     def _named_issuers(self, token: Token) -> tuple[str, ...]:
         """Return the issuers that an unverified token names: whose stages count, and nothing more."""

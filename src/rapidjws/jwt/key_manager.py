@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rapidjws.verify.given_keys import Keys
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.protocols import EventListener, RevocationStore
+    from rapidjws.verify.verdict_counters import VerdictCounters
 
 
 class KeyManager(RevokingKeys):
@@ -63,6 +64,7 @@ class KeyManager(RevokingKeys):
         revocations: RevocationStore | None,
         skew_every: int,
         events: EventListener,
+        counters: VerdictCounters | None,
     ) -> None:
         if not isinstance(skew_every, int) or isinstance(skew_every, bool) or skew_every < 0:
             raise error_for("configuration_invalid", "skew_every", expected="a whole number from 0 on")
@@ -91,6 +93,7 @@ class KeyManager(RevokingKeys):
             precompute_threshold=precompute_threshold,
             key_availability=key_availability,
             post_checks=self._make_post_checks(),
+            counters=counters,
         )
         if revocations is not None:
             revocations.subscribe(self._revocations_changed)
@@ -101,6 +104,8 @@ class KeyManager(RevokingKeys):
     def _renew_locks(self) -> None:
         super()._renew_locks()
         self._ready_waiters = ReadyWaiters()
+        if self._counters is not None:
+            self._counters.after_fork()
 
     # --- issuers and keys --------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jws.parsed_jws import looks_like_json
-from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy, decide
+from rapidjws.jwt.deciding import decide
+from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.token_location import is_field_name
 

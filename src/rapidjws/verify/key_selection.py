@@ -111,3 +111,11 @@ def issuer_for(snapshot: Snapshot, header: Header, octets: bytes) -> tuple[int, 
     if number not in having:
         raise error_for("unknown_kid", "header.kid", actual=header.kid)
     return number, iss
+
+
+def claimed_issuer(snapshot: Snapshot, octets: bytes) -> str | None:
+    """Return the configured issuer that an unverified token names, or the only one."""
+    if len(snapshot.rules) == 1:
+        return snapshot.rules[0].iss
+    iss = unverified_iss(octets, snapshot.max_token_bytes)
+    return iss if iss in snapshot.issuers else None

@@ -11,6 +11,8 @@ from rapidjws.errors import RapidJWSError, error_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rapidjws.verify.key_table import PreparedKey
+
 _PARTS: Final = ("header", "payload", "signature")
 
 REFUSING_STATUSES: Final = frozenset(
@@ -34,6 +36,12 @@ REFUSING_STATUSES: Final = frozenset(
 """Statuses of the core that are error codes as well; every other status is ``internal_error``."""
 
 
+KEYS_ASKED: Final = frozenset(
+    {"unknown_key", "not_allowed", "unsupported", "signature", "unavailable", "policy"}
+)
+"""Reasons for which an issuer's keys or rules were looked at."""
+
+
 def malformed(octets: bytes) -> RapidJWSError:
     """Say which part of a malformed compact token is at fault, and how."""
     parts = octets.split(b".", 3)
@@ -48,6 +56,13 @@ def malformed(octets: bytes) -> RapidJWSError:
         if _native.b64url_decode(part) is None:
             return error_for("malformed_base64url", name, expected="strict, unpadded base64url")
     return error_for("malformed_token", "token")
+
+
+def not_by_key(key: PreparedKey, issuer: str | None) -> RapidJWSError:
+    """Return the error for a signature that does not verify by a key of an issuer's."""
+    refused = error_for("signature_invalid", "signature", expected=f"{key.alg} by kid {key.jwk.kid!r}")
+    refused.claimed_issuer = issuer
+    return refused
 
 
 def with_issuer(error: RapidJWSError, issuer: str | None) -> RapidJWSError:

@@ -230,8 +230,18 @@ class Rejected:
     def error(self) -> RapidJWSError:
         """Return the exception that ``verify`` would have raised."""
         error = error_for(self.code, self.place, self.expected, self.actual)
-        error.issuer = self._error.issuer
+        error.issuer, error.claimed_issuer = self._error.issuer, self._error.claimed_issuer
         return error
+
+    @property
+    def issuer(self) -> str | None:
+        """Return the issuer under whose key the signature verified, or None."""
+        return self._error.issuer
+
+    @property
+    def claimed_issuer(self) -> str | None:
+        """Return the configured issuer whose keys were asked: anybody can name it, for counts and logs."""
+        return self._error.claimed_issuer
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rejected) and self._error.as_dict() == other._error.as_dict()

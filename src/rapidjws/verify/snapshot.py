@@ -16,8 +16,15 @@ from rapidjws.jose._json import json_octets, loads_scanned
 from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
-from rapidjws.verify.key_selection import choose, choose_any, issuer_for, unverified_iss
-from rapidjws.verify.refusals import REFUSING_STATUSES, malformed, proven_issuer, with_issuer
+from rapidjws.verify.key_selection import choose, choose_any, claimed_issuer, issuer_for, unverified_iss
+from rapidjws.verify.refusals import (
+    KEYS_ASKED,
+    REFUSING_STATUSES,
+    malformed,
+    not_by_key,
+    proven_issuer,
+    with_issuer,
+)
 from rapidjws.verify.result import VerifiedCompact, VerifiedJWS
 from rapidjws.verify.rules import KnownHeader, Rules, native_policies, numbers_of, payload_params
 
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from rapidjws.verify.precomputed import PrecomputedKeys
     from rapidjws.verify.protocols import PostCheck
     from rapidjws.verify.slot_table import KeyTable
+    from rapidjws.verify.verdict_counters import VerdictCounters
 
 Token = str | bytes | bytearray | memoryview
 
@@ -54,12 +62,14 @@ class Snapshot(_native.Bound):
             counts; None begins a new generation.
         key_availability: Issuers without keys, revoked keys, keys awaited; None where none of these can be.
         post_checks: Checks verified tokens for revocation and replay; None where there is nothing to check.
+        counters: Where accepted tokens are counted, or None.
     """
 
     __slots__ = (
         "_key_availability",
         "_table_due",
         "_verify_other_serialization",
+        "counter_rows",
         "generation",
         "handle",
         "issuers",
@@ -87,6 +97,7 @@ class Snapshot(_native.Bound):
         table_due: Callable[[PreparedKey], None] | None = None,
         verify_other_serialization: Callable[[Snapshot, bytes], VerifiedJWS | None] | None = None,
         before: Snapshot | None = None,
+        counters: VerdictCounters | None = None,
         key_availability: KeyAvailability | None = None,
         post_checks: PostCheck | None = None,
     ) -> None:
@@ -107,9 +118,10 @@ class Snapshot(_native.Bound):
             self.issuers = numbers_of(self.rules)
             self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
             self.known: dict[str, KnownHeader] = {}
+            self.counter_rows = None if counters is None else counters.rows(table, self.rules)
         else:
             self.slots, self.issuers, self.known = before.slots, before.issuers, before.known
-            self.understood_crit = before.understood_crit
+            self.understood_crit, self.counter_rows = before.understood_crit, before.counter_rows
         self.max_token_bytes = max_token_bytes
         self.max_header_bytes = max_header_bytes
         self.native: _native.NativeSnapshot = _native.NativeSnapshot(
@@ -127,15 +139,8 @@ class Snapshot(_native.Bound):
             before=None if before is None else before.native,
         )
         self.handle: Any = self.native.handle
-        self._bind(
-            self.native.address,
-            VerifiedCompact,
-            self.slots,
-            loads_scanned,
-            limits.CLOCK_FLOOR_S,
-            post_checks is None,
-            self.native,
-        )
+        result = (VerifiedCompact, self.slots, loads_scanned, limits.CLOCK_FLOOR_S, post_checks is None)
+        self._bind(self.native.address, *result, self.native, self.counter_rows)
 
     def latest(self) -> Snapshot:
         """Return the snapshot of the same generation (keys and rules) with the tables as they are now."""
@@ -234,6 +239,8 @@ class Snapshot(_native.Bound):
                 return self._accept_with_claims(octets, verdict >> 9, now_ns)
             return self._refusal(octets, verdict, now_ns)
         except RapidJWSError as refused:
+            if refused.issuer is None and refused.reason in KEYS_ASKED:
+                refused.claimed_issuer = claimed_issuer(self, octets)
             return refused.with_traceback(None)
 
     def note_table_due(self, verdict: int) -> None:
@@ -371,8 +378,7 @@ class Snapshot(_native.Bound):
         if name == "too_large":
             return self.too_large(len(octets))
         if name == "signature_invalid":
-            key = self.slots[verdict >> 9][0]
-            return error_for("signature_invalid", "signature", expected=f"{key.alg} by kid {key.jwk.kid!r}")
+            return not_by_key(*self.slots[verdict >> 9])
         code = name if name in REFUSING_STATUSES else "internal_error"
         if code == "internal_error":
             return error_for(code, "core", actual=name)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rapidjws.verify.protocols import PostCheck
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.rules import Rules
+    from rapidjws.verify.verdict_counters import VerdictCounters
 
 
 _holders: Final[WeakSet[SnapshotOwner]] = WeakSet()
@@ -62,6 +63,7 @@ class SnapshotOwner(_native.Holder):
         precompute_threshold: Acceptances after which a key gets a table.
         key_availability: Issuers without keys, revoked keys, keys awaited, or None.
         post_checks: Checks verified tokens for revocation and replay, or None.
+        counters: Where verdicts are counted, or None.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class SnapshotOwner(_native.Holder):
     _snapshot: Snapshot
     _key_availability: KeyAvailability | None
     _post_checks: PostCheck | None
+    _counters: VerdictCounters | None
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class SnapshotOwner(_native.Holder):
         precompute_threshold: int,
         key_availability: KeyAvailability | None = None,
         post_checks: PostCheck | None = None,
+        counters: VerdictCounters | None = None,
     ) -> None:
         _check_count("precompute_budget_bytes", precompute_budget_bytes, 2**62)
         _check_count("precompute_threshold", precompute_threshold, 2**31 - 1)
@@ -101,6 +105,7 @@ class SnapshotOwner(_native.Holder):
         self._max_header_bytes = max_header_bytes
         self._key_availability = key_availability
         self._post_checks = post_checks
+        self._counters = counters
         self._precomputed = PrecomputedKeys(
             checked_acceleration(acceleration), precompute_budget_bytes, precompute_threshold
         )
@@ -252,6 +257,7 @@ class SnapshotOwner(_native.Holder):
             verify_other_serialization=self._verify_other_serialization,
             key_availability=self._key_availability,
             post_checks=self._post_checks,
+            counters=self._counters,
         )
 
     def _verify_other_serialization(self, snapshot: Snapshot, octets: bytes) -> VerifiedJWS | None:

@@ -1,0 +1,48 @@
+/* counters.c: see counters.h. */
+#include "core/counters.h"
+
+#include <stdatomic.h>
+
+#ifndef RJ_FREE_THREADED
+#define RJ_FREE_THREADED 1 /* what is right everywhere; native/build.py knows whether there is a GIL */
+#endif
+
+static void counters_add(uint64_t *word, uint64_t more)
+{
+#if RJ_FREE_THREADED
+    (void)atomic_fetch_add_explicit((_Atomic uint64_t *)word, more, memory_order_relaxed);
+#else
+    /* one writer at a time; a reader in another process sees the old word or the new one */
+    uint64_t seen = atomic_load_explicit((_Atomic uint64_t *)word, memory_order_relaxed);
+    atomic_store_explicit((_Atomic uint64_t *)word, seen + more, memory_order_relaxed);
+#endif
+}
+
+void rj_counters_verdict(uint64_t *verdicts, uint32_t code)
+{
+    if (code < RJ_COUNTERS_CODES) {
+        counters_add(&verdicts[code], 1);
+    }
+}
+
+/* The bucket of a duration: its bound is the first that is not smaller. */
+static uint32_t counters_bucket(uint64_t units)
+{
+    uint64_t above = units == 0 ? 0 : (units - 1) >> RJ_COUNTERS_FIRST_POWER;
+    uint32_t bucket = 0;
+
+#if defined(__GNUC__)
+    bucket = above == 0 ? 0 : 64u - (uint32_t)__builtin_clzll(above);
+#else
+    for (; above != 0; above >>= 1) {
+        bucket++;
+    }
+#endif
+    return bucket < RJ_COUNTERS_BOUNDS ? bucket : RJ_COUNTERS_BOUNDS;
+}
+
+void rj_counters_duration(uint64_t *durations, uint64_t units)
+{
+    counters_add(&durations[counters_bucket(units)], 1);
+    counters_add(&durations[RJ_COUNTERS_SUM], units);
+}

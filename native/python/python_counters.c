@@ -1,0 +1,314 @@
+/* python_counters.c: see python_counters.h. */
+#include "python/python_counters.h"
+
+#include <structmember.h>
+
+#include "core/counters.h"
+#include "python/python_record.h"
+
+/* Every field but the clock is owned; the dicts belong to verify/verdict_counters.py, which changes them. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *codes;   /* code -> its word in a block of verdicts */
+    PyObject *issuers; /* iss or None -> (address of verdicts, alg -> address of durations, partner -> address) */
+    PyObject *verified; /* the type of a result that is accepted */
+    rj_ticks ticks;
+} counters_object;
+
+enum {
+    COUNTERS_VERDICTS = 0, /* the parts of an entry of `issuers` */
+    COUNTERS_DURATIONS = 1,
+    COUNTERS_PARTNERS = 2,
+    COUNTERS_KEPT = 64,    /* keys of a batch whose place is kept */
+    COUNTERS_KEY_SHIFT = 5 /* objects lie at least so far apart */
+};
+
+static const PyMemberDef COUNTERS_MEMBERS[] = {
+    {"_codes", T_OBJECT, offsetof(counters_object, codes), 0, NULL},
+    {"_issuers", T_OBJECT, offsetof(counters_object, issuers), 0, NULL},
+    {"_verified", T_OBJECT, offsetof(counters_object, verified), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static uint64_t *counters_words(PyObject *address)
+{
+    return address == NULL ? NULL : (uint64_t *)PyLong_AsVoidPtr(address);
+}
+
+/* The entry of an issuer, or of none where it has none; borrowed, or NULL. */
+static PyObject *counters_entry(const counters_object *self, PyObject *issuer)
+{
+    PyObject *entry = self->issuers == NULL || issuer == NULL ? NULL : PyDict_GetItemWithError(self->issuers, issuer);
+
+    return entry != NULL || self->issuers == NULL ? entry : PyDict_GetItemWithError(self->issuers, Py_None);
+}
+
+static uint64_t *counters_durations(PyObject *entry, PyObject *alg)
+{
+    PyObject *durations = PyTuple_GetItem(entry, COUNTERS_DURATIONS);
+    PyObject *address = durations == NULL || alg == NULL ? NULL : PyDict_GetItemWithError(durations, alg);
+
+    if (address == NULL && durations != NULL) {
+        address = PyDict_GetItemString(durations, "");
+    }
+    return counters_words(address);
+}
+
+/* The verdicts of an issuer and a partner, which is NULL or empty for nobody. */
+static uint64_t *counters_verdicts(const counters_object *self, PyObject *entry, PyObject *issuer, PyObject *partner)
+{
+    PyObject *partners = NULL;
+    PyObject *address = NULL;
+    PyObject *made = NULL;
+    uint64_t *words = NULL;
+
+    if (partner == NULL || PyUnicode_GetLength(partner) == 0) {
+        return counters_words(PyTuple_GetItem(entry, COUNTERS_VERDICTS));
+    }
+    partners = PyTuple_GetItem(entry, COUNTERS_PARTNERS);
+    address = partners == NULL ? NULL : PyDict_GetItemWithError(partners, partner);
+    if (address != NULL) {
+        return counters_words(address);
+    }
+    made = PyObject_CallMethod((PyObject *)(uintptr_t)self, "_place_partner", "OO", issuer, partner); /* once */
+    words = counters_words(made);
+    Py_XDECREF(made);
+    return words;
+}
+
+/* Where a verdict of a code is counted, and how long it took. Returns 0 where nothing is to be counted. */
+static int counters_find(rj_counter_row *row, uint32_t *word, const counters_object *self, PyObject *issuer,
+                         PyObject *partner, PyObject *code, PyObject *alg)
+{
+    PyObject *number = self->codes == NULL || code == NULL ? NULL : PyDict_GetItemWithError(self->codes, code);
+    PyObject *entry = number == NULL ? NULL : counters_entry(self, issuer);
+
+    if (entry == NULL || !PyTuple_Check(entry)) {
+        PyErr_Clear();
+        return 0;
+    }
+    *word = (uint32_t)PyLong_AsUnsignedLong(number);
+    row->verdicts = counters_verdicts(self, entry, issuer, partner);
+    row->durations = counters_durations(entry, alg);
+    PyErr_Clear();
+    return row->verdicts != NULL && row->durations != NULL;
+}
+
+static void counters_count(const rj_counter_row *row, uint32_t word, uint64_t units)
+{
+    rj_counters_verdict(row->verdicts, word);
+    rj_counters_duration(row->durations, units);
+}
+
+/* An attribute as a new reference, or NULL without an exception. */
+static PyObject *counters_attribute(PyObject *object, const char *name)
+{
+    PyObject *value = object == NULL ? NULL : PyObject_GetAttrString(object, name);
+
+    if (value == NULL) {
+        PyErr_Clear();
+    }
+    return value;
+}
+
+/* Count a refusal, where an object is one: it has a code that is counted. */
+static void counters_refusal(const counters_object *self, PyObject *refusal, uint64_t units)
+{
+    PyObject *code = counters_attribute(refusal, "code");
+    PyObject *issuer = code == NULL ? NULL : counters_attribute(refusal, "issuer");
+    rj_counter_row row = {NULL, NULL};
+    uint32_t word = 0;
+
+    if (code != NULL && (issuer == NULL || issuer == Py_None)) {
+        Py_XDECREF(issuer);
+        issuer = counters_attribute(refusal, "claimed_issuer");
+    }
+    if (counters_find(&row, &word, self, issuer, NULL, code, NULL)) {
+        counters_count(&row, word, units);
+    }
+    Py_XDECREF(code);
+    Py_XDECREF(issuer);
+}
+
+/* Find where an accepted token is counted. Returns 0 where it is not. */
+static int counters_find_accepted(rj_counter_row *row, const counters_object *self, const rj_record *record)
+{
+    PyObject *alg = counters_attribute(record->key, "alg");
+    PyObject *code = PyUnicode_FromString("ok");
+    uint32_t word = 0;
+    int found = counters_find(row, &word, self, record->issuer == NULL ? Py_None : record->issuer, NULL, code, alg);
+
+    Py_XDECREF(alg);
+    Py_XDECREF(code);
+    PyErr_Clear();
+    return found && word == 0;
+}
+
+uint64_t rj_counters_now(PyObject *counters)
+{
+    return rj_ticks_now(&((counters_object *)counters)->ticks);
+}
+
+void rj_counters_accepted(PyObject *counters, const rj_counter_row *row, uint64_t begun)
+{
+    const rj_ticks *ticks = &((const counters_object *)counters)->ticks;
+
+    rj_counters_verdict(row->verdicts, 0);
+    rj_counters_duration(row->durations, rj_ticks_units(ticks, begun, rj_ticks_now(ticks)));
+}
+
+void rj_counters_result(PyObject *counters, PyObject *result, uint64_t begun)
+{
+    const counters_object *self = (const counters_object *)counters;
+    uint64_t units = rj_ticks_units(&self->ticks, begun, rj_ticks_now(&self->ticks));
+
+    if (result != NULL) {
+        rj_counter_row row = {NULL, NULL};
+        if (counters_find_accepted(&row, self, (const rj_record *)result)) {
+            counters_count(&row, 0, units);
+        }
+    } else {
+        PyObject *type = NULL;
+        PyObject *value = NULL;
+        PyObject *traceback = NULL;
+        PyErr_Fetch(&type, &value, &traceback);
+        PyErr_NormalizeException(&type, &value, &traceback);
+        counters_refusal(self, value, units);
+        PyErr_Restore(type, value, traceback);
+    }
+}
+
+static PyObject *counters_attach(PyObject *self, PyObject *address)
+{
+    const rj_runtime *runtime = PyLong_AsVoidPtr(address);
+
+    if (runtime == NULL) {
+        return PyErr_Occurred() != NULL ? NULL : PyErr_Format(PyExc_ValueError, "no runtime");
+    }
+    ((counters_object *)self)->ticks = runtime->ticks;
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+static PyObject *counters_count_by_name(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
+{
+    long long elapsed_ns = 0;
+    rj_counter_row row = {NULL, NULL};
+    uint32_t word = 0;
+
+    if (args_len != 5 || !PyUnicode_Check(args[1]) || !PyUnicode_Check(args[2]) || !PyUnicode_Check(args[3])) {
+        return PyErr_Format(PyExc_TypeError, "count(issuer, partner, code, alg, elapsed_ns)");
+    }
+    elapsed_ns = PyLong_AsLongLong(args[4]);
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    if (counters_find(&row, &word, (const counters_object *)self, args[0], args[1], args[2], args[3])) {
+        counters_count(&row, word, rj_ticks_units_of_ns(elapsed_ns < 0 ? 0 : (uint64_t)elapsed_ns));
+    }
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+/* Count the results of a batch. What was found for a key is kept for as long as the results keep the key. */
+static PyObject *counters_count_results(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
+{
+    const counters_object *counters = (const counters_object *)self;
+    const void *keys[COUNTERS_KEPT] = {NULL};
+    rj_counter_row rows[COUNTERS_KEPT];
+    Py_ssize_t len = 0;
+    long long elapsed_ns = 0;
+    uint64_t units = 0;
+
+    if (args_len != 2 || !PyList_CheckExact(args[0]) || counters->verified == NULL
+        || !PyType_Check(counters->verified)) {
+        return PyErr_Format(PyExc_TypeError, "count_results(list, elapsed_ns)");
+    }
+    elapsed_ns = PyLong_AsLongLong(args[1]);
+    if (PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    len = PyList_Size(args[0]);
+    units = rj_ticks_units_of_ns(elapsed_ns < 0 || len == 0 ? 0 : (uint64_t)(elapsed_ns / len));
+    for (Py_ssize_t i = 0; i < len; i++) {
+        PyObject *result = PyList_GetItem(args[0], i);
+        const rj_record *record = (const rj_record *)result;
+        size_t at = 0;
+        if (result == NULL) {
+            break; /* a list that got shorter meanwhile */
+        }
+        if (!PyType_IsSubtype(Py_TYPE(result), (PyTypeObject *)counters->verified)) {
+            counters_refusal(counters, result, units);
+            continue;
+        }
+        at = ((uintptr_t)record->key >> COUNTERS_KEY_SHIFT) % COUNTERS_KEPT;
+        if (keys[at] != record->key) {
+            keys[at] = counters_find_accepted(&rows[at], counters, record) ? record->key : NULL;
+        }
+        if (keys[at] != NULL) {
+            counters_count(&rows[at], 0, units);
+        }
+    }
+    PyErr_Clear();
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+static int counters_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((counters_object *)self)->codes);
+    Py_VISIT(((counters_object *)self)->issuers);
+    Py_VISIT(((counters_object *)self)->verified);
+    return 0;
+}
+
+static int counters_clear(PyObject *self)
+{
+    Py_CLEAR(((counters_object *)self)->codes);
+    Py_CLEAR(((counters_object *)self)->issuers);
+    Py_CLEAR(((counters_object *)self)->verified);
+    return 0;
+}
+
+static void counters_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    PyObject_GC_UnTrack(self);
+    (void)counters_clear(self);
+    release(self);
+    Py_DECREF(type);
+}
+
+static const PyMethodDef COUNTERS_METHODS[] = {
+    {"_attach", counters_attach, METH_O, "_attach(runtime): use the clock of the runtime at this address"},
+    {"count", (PyCFunction)(void (*)(void))counters_count_by_name, METH_FASTCALL,
+     "count($self, issuer, partner, code, alg, elapsed_ns, /)\n--\n\nCount one verdict and how long it took."},
+    {"count_results", (PyCFunction)(void (*)(void))counters_count_results, METH_FASTCALL,
+     "count_results($self, results, elapsed_ns, /)\n--\n\nCount each result of a list, which took so long together."},
+    {NULL, NULL, 0, NULL},
+};
+
+static const PyType_Slot COUNTERS_SLOTS[] = {
+    {Py_tp_doc, (void *)"Where verdicts are counted; verify/verdict_counters.py makes it whole."},
+    {Py_tp_members, (void *)(uintptr_t)COUNTERS_MEMBERS},
+    {Py_tp_methods, (void *)(uintptr_t)COUNTERS_METHODS},
+    {Py_tp_traverse, (void *)counters_traverse},
+    {Py_tp_clear, (void *)counters_clear},
+    {Py_tp_dealloc, (void *)counters_dealloc},
+    {0, NULL},
+};
+
+static const PyType_Spec COUNTERS_SPEC = {
+    .name = "rapidjws._rapidjws.Counters",
+    .basicsize = sizeof(counters_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = (PyType_Slot *)(uintptr_t)COUNTERS_SLOTS,
+};
+
+PyObject *rj_counters_type(void)
+{
+    return PyType_FromSpec((PyType_Spec *)(uintptr_t)&COUNTERS_SPEC);
+}

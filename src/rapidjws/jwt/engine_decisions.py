@@ -1,0 +1,130 @@
+"""What an engine decides about requests: permit, deny, or not known yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rapidjws.jwt.deciding import adecide, decide, decide_many
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from rapidjws.jwt.decision import Decision, DecisionPolicy, DecisionRequest, Names
+    from rapidjws.verify.result import Rejected, VerifiedJWS
+    from rapidjws.verify.snapshot import Token
+    from rapidjws.verify.verdict_counters import VerdictCounters
+
+
+class EngineDecisions:
+    """The decisions of an engine; each counts as one verdict, under its partner."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _counters: VerdictCounters | None
+
+        rollout: DecisionPolicy | None
+
+        def _verify_uncounted(
+            self, token: Token, now: float | None = None, *, wait_s: float = 0.0
+        ) -> VerifiedJWS: ...
+        def _verify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS: ...
+        def _averify_uncounted(
+            self, token: Token, now: float | None = None, *, wait_s: float = 0.0
+        ) -> Awaitable[VerifiedJWS]: ...
+        def _averify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> Awaitable[VerifiedJWS]: ...
+        def _verify_together(
+            self, tokens: Sequence[Token], now: float | None
+        ) -> list[VerifiedJWS | Rejected]: ...
+        def _named_issuers(self, token: Token) -> tuple[str, ...]: ...
+
+    def decide(
+        self,
+        token: Token | None,
+        *,
+        partner: Names = None,
+        route: Names = None,
+        scopes: tuple[str, ...] = (),
+        now: float | None = None,
+    ) -> Decision:
+        """Verify one token, if there is one, and say what to do with the request; never raises.
+
+        Args:
+            token: As for ``verify``, or None where the request has none.
+            partner: Who is asking, as authenticated by other means than the token; None for unknown, and a
+                tuple where a request names several: the strictest stage holds.
+            route: The path that is asked for, as it was sent; None where it is not known, and a tuple where a
+                request names several: the strictest stage holds.
+            scopes: What ``scope`` (RFC 8693 s.4.2) or ``scp`` must hold for this request.
+            now: Seconds since the epoch; by default the wall clock.
+
+        Returns:
+            The decision. Without a rollout, what is not good is refused.
+        """
+        return decide(
+            self._verify_uncounted,
+            self._verify_as_of,
+            self.rollout,
+            token,
+            partner,
+            route,
+            now,
+            scopes,
+            self._named_issuers,
+            self._counters,
+        )
+
+    def decide_many(self, requests: Sequence[DecisionRequest], *, now: float | None = None) -> list[Decision]:
+        """Decide on several requests at once, as ``decide`` does on each; never raises.
+
+        Args:
+            requests: Token, partner and route of each request.
+            now: Seconds since the epoch, the same for all; by default the wall clock.
+
+        Returns:
+            One decision a request, in order.
+        """
+        return decide_many(
+            self._verify_together,
+            self._verify_uncounted,
+            self._verify_as_of,
+            self.rollout,
+            requests,
+            now,
+            self._named_issuers,
+            self._counters,
+        )
+
+    async def adecide(
+        self,
+        token: Token | None,
+        *,
+        partner: Names = None,
+        route: Names = None,
+        scopes: tuple[str, ...] = (),
+        now: float | None = None,
+    ) -> Decision:
+        """Decide as ``decide`` does, verifying together with what else arrives in the same turn of the loop.
+
+        Args:
+            token: As for ``decide``.
+            partner: As for ``decide``.
+            route: As for ``decide``.
+            scopes: As for ``decide``.
+            now: As for ``decide``.
+
+        Returns:
+            The decision.
+        """
+        return await adecide(
+            self._averify_uncounted,
+            self._averify_as_of,
+            self.rollout,
+            token,
+            partner,
+            route,
+            now,
+            scopes,
+            self._named_issuers,
+            self._counters,
+        )

@@ -1,0 +1,119 @@
+"""Verdicts and durations as the core counts them: by issuer, partner and code, and by issuer and algorithm.
+
+The memory is laid out here when keys or rules change; the core only adds. Counting changes no verdict.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws import _native
+from rapidjws.errors import CODES
+from rapidjws.verify.counter_memory import CounterRegion, private_region
+from rapidjws.verify.result import VerifiedJWS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapidjws.verify.rules import Rules
+    from rapidjws.verify.slot_table import KeyTable
+
+VERDICTS: Final = "verifications"
+"""The series of verdicts: labels issuer and partner, a word a code."""
+
+DURATIONS: Final = "verification_duration"
+"""The series of durations: labels issuer and alg, a word a bucket and one for the sum."""
+
+OK: Final = "ok"
+
+CODE_WORDS: Final = {
+    OK: 0,
+    **{code.code: at for at, code in enumerate(CODES.values(), 1) if code.reason != "configuration"},
+}
+"""Code -> its word in a series of verdicts; a caller's mistake is no verdict."""
+
+PRIVATE_BYTES: Final = 1024 * 1024
+ISSUER_BYTES: Final = 4096
+"""About what the series of one issuer take, at most."""
+
+_ROW: Final = struct.Struct("@PP")
+
+
+class VerdictCounters(_native.Counters):
+    """Where an engine counts.
+
+    Args:
+        region: The memory, or None for memory of this process alone.
+        issuers: About how many issuers there will be.
+    """
+
+    __slots__ = ("_is_private", "region")
+
+    def __init__(self, region: CounterRegion | None = None, *, issuers: int = 1) -> None:
+        self._is_private = region is None
+        if region is None:
+            size = max(PRIVATE_BYTES, issuers * ISSUER_BYTES)
+            region = private_region(size)
+        self.region = region
+        """The memory that is counted in."""
+        self._codes = CODE_WORDS
+        self._issuers: dict[str | None, tuple[int, dict[str, int], dict[str, int]]] = {}
+        self._verified = VerifiedJWS
+        self._attach(_native.runtime_address())
+        self._entry(None)
+
+    def after_fork(self) -> None:
+        """Begin at zero in a forked child, where the memory is not shared."""
+        self.region.renew_lock()
+        if self._is_private:
+            self.region.forget_counts()
+            self.region.begin()
+
+    def rows(self, table: KeyTable, rules: Sequence[Rules]) -> bytes:
+        """Return where the core counts accepted tokens: one row for each issuer and algorithm number.
+
+        Args:
+            table: The keys.
+            rules: One an issuer, in the table's order.
+        """
+        octets = bytearray(_ROW.size * _native.ALG_COUNT * len(rules))
+        for number, (keys, rule) in enumerate(zip(table.issuers, rules, strict=True)):
+            verdicts, durations, _ = self._entry(rule.iss)
+            for alg, positions in keys.by_alg.items():
+                if alg not in durations:
+                    durations[alg] = self._durations(rule.iss or "", alg)
+                native_number = keys.prepared[positions[0]].number
+                at = (number * _native.ALG_COUNT + native_number) * _ROW.size
+                _ROW.pack_into(octets, at, verdicts, durations[alg])
+        return bytes(octets)
+
+    def _entry(self, iss: str | None) -> tuple[int, dict[str, int], dict[str, int]]:
+        """Return where an issuer's tokens are counted; entries are added and never taken away."""
+        entry = self._issuers.get(iss)
+        if entry is None:
+            entry = (self._verdicts(iss or "", ""), {"": self._durations(iss or "", "")}, {})
+            self._issuers[iss] = entry
+        return entry
+
+    def _verdicts(self, iss: str, partner: str) -> int:
+        word = self.region.place(VERDICTS, (iss, partner), "c", _native.COUNTERS_CODES)
+        return self.region.address(word)
+
+    def _durations(self, iss: str, alg: str) -> int:
+        word = self.region.place(DURATIONS, (iss, alg), "h", _native.COUNTERS_DURATION_WORDS)
+        return self.region.address(word)
+
+    def _place_partner(self, iss: str | None, partner: str) -> int:
+        """Return where an issuer's tokens are counted for a partner; the core asks once for each."""
+        known = iss if iss in self._issuers else None
+        partners = self._issuers[known][2]
+        partners[partner] = address = self._verdicts(known or "", partner)
+        return address
+
+
+def counters_of(given: Any, issuers: int) -> VerdictCounters | None:
+    """Return what an engine counts in: as given, memory of its own for True, nothing for False."""
+    if given is True:
+        return VerdictCounters(issuers=issuers)
+    return None if given is False else given
