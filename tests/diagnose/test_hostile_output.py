@@ -35,6 +35,12 @@ CANARIES = {
     "rich": "k[bold red]x[/bold red][link=https://evil.example]y[/link][/]",
     "huge": "k" * 200,
 }
+TOGETHER = {
+    "terminal": "k\x1b]0;o\x07\x1b[2J\x9b2J\u202eF\u2066\u200b\u2060\rFORGED\nFORGED line: accepted",
+    "markup": "k[red]x[/]<img src=x onerror=y>](https://evil.example) | `c`';touch owned;$(touch owned)\"",
+    "huge": CANARIES["huge"],
+}
+"""Those of one medium in one value, for the tests that run a hundred commands for each."""
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff]")
 NAMED = ("--issuer", BANK, "--audience", AUD, "--now", str(NOW))
 
@@ -67,6 +73,14 @@ def canary(request: pytest.FixtureRequest) -> tuple[str, str]:
     return request.param, CANARIES[request.param]
 
 
+@pytest.fixture(
+    params=[*TOGETHER, *(pytest.param(name, marks=pytest.mark.long) for name in CANARIES if name != "huge")]
+)
+def canaries(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Give the hostile values of a medium with its name; one by one in `make test-long`."""
+    return request.param, {**CANARIES, **TOGETHER}[request.param]
+
+
 def hostile_tokens(text: str) -> dict[str, str]:
     """Return tokens that carry a hostile value wherever a stranger can put one."""
     return {
@@ -87,9 +101,9 @@ def hostile_tokens(text: str) -> dict[str, str]:
     }
 
 
-def test_S26_commands_that_read_tokens(canary: tuple[str, str], tmp_path: Path) -> None:
+def test_S26_commands_that_read_tokens(canaries: tuple[str, str], tmp_path: Path) -> None:
     """diagnose, decode, diff, verify and openssl, in every format, for a value in every place of a token."""
-    name, text = canary
+    name, text = canaries
     (tmp_path / "jwks").write_text(json.dumps({"keys": [es256()]}), "utf-8")
     (tmp_path / "body").write_text(text, "utf-8", newline="")
     jwks, body, file = str(tmp_path / "jwks"), str(tmp_path / "body"), tmp_path / "token"
@@ -110,9 +124,9 @@ def test_S26_commands_that_read_tokens(canary: tuple[str, str], tmp_path: Path) 
     assert not script.is_file() or "owned" not in script.read_text("utf-8")
 
 
-def test_S26_commands_that_read_keys(canary: tuple[str, str], tmp_path: Path) -> None:
+def test_S26_commands_that_read_keys(canaries: tuple[str, str], tmp_path: Path) -> None:
     """jwks lint, diagnose key, verify and diagnose, for a value in every place of a JWK Set."""
-    name, text = canary
+    name, text = canaries
     path = tmp_path / "jwks"
     for member in ("kid", "alg", "use", "kty", "crv", "x", text):
         members = {member: text}
@@ -196,9 +210,9 @@ def test_S26_keys_and_rollout(canary: tuple[str, str], tmp_path: Path) -> None:
     hold((tmp_path / "page.html").read_text("utf-8"), name)
 
 
-def test_S26_commands_that_make_keys_and_tokens(canary: tuple[str, str], tmp_path: Path) -> None:
+def test_S26_commands_that_make_keys_and_tokens(canaries: tuple[str, str], tmp_path: Path) -> None:
     """keygen, jwk and sign, for a value in every option and in the files that they read."""
-    name, text = canary
+    name, text = canaries
     private = tmp_path / "private.json"
     run(name, "keygen", "ES256", "-o", str(private), "--kid", text)
     run(name, "keygen", text, "-o", str(tmp_path / "other.json"))
@@ -223,9 +237,9 @@ def test_S26_commands_that_make_keys_and_tokens(canary: tuple[str, str], tmp_pat
     run(name, "sign", "-", "--key", str(private), stdin="x")
 
 
-def test_S26_serve_config_and_notify(canary: tuple[str, str], tmp_path: Path) -> None:
+def test_S26_serve_config_and_notify(canaries: tuple[str, str], tmp_path: Path) -> None:
     """serve and config refuse hostile settings harmlessly; a notice is shown and mailed as plain text."""
-    name, text = canary
+    name, text = canaries
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [es256()]}), "utf-8")
     (tmp_path / "state").mkdir(mode=0o700)
     issuer = {"iss": BANK, "jwks_file": "jwks.json", "algorithms": ["ES256"], "audience": [AUD]}
@@ -284,6 +298,7 @@ def test_S26_the_canaries_are_seen() -> None:
     for name in ("escape", "c1", "return", "bidi", "invisible"):
         with pytest.raises(AssertionError):
             hold(CANARIES[name], name)
+    assert set(FORBIDDEN.findall(TOGETHER["terminal"])) >= set("\x1b\x07\x9b\u202e\u2066\u200b\u2060\r")
     with pytest.raises(AssertionError):
         hold(CANARIES["newline"], "newline")
     hold("plain text, Jürgen 李\n", "plain")
