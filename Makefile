@@ -37,7 +37,7 @@ $(STAMPS)/package: $(STAMPS)/build-deps $(PROJECT) $(NATIVE)
 
 $(STAMPS)/test-deps: $(STAMPS)/venv pyproject.toml
 	-PYTHON=$(PYTHON) sh tools/system_packages.sh test
-	$(PIP) install --group test --group doors
+	$(PIP) install --group test --group middleware
 	@touch $@
 
 $(STAMPS)/lint-deps: $(STAMPS)/venv pyproject.toml

@@ -62,6 +62,6 @@ _guarded = _with_rapidjws() if os.environ.get("BENCH_DOOR") == "rapidjws" else _
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Let requests through the door; ignore the server's own events."""
+    """Let requests through the middleware; ignore the server's own events."""
     if scope["type"] == "http":
         await _guarded(scope, receive, send)

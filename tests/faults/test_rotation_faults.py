@@ -93,7 +93,7 @@ def test_F20_a_flood_of_random_kids(is_down: bool) -> None:
                 assert at.code(good) == "ok"
         spent_s = time.monotonic() - started
         assert len(at.issuer.requests) <= 2 + spent_s / 0.3
-        assert len(at.source._gate) <= 164
+        assert len(at.source._limiter) <= 164
 
 
 def test_F20_a_flood_cannot_starve_a_rotation() -> None:
@@ -117,7 +117,7 @@ def test_F20_a_kid_that_a_fresh_set_lacks_causes_nothing_more() -> None:
         token = at.issuer.token(at.issuer.claims(now_s()), header={"kid": "absent"})
         time.sleep(0.06)
         assert at.code(token) == "unknown_kid"
-        wait_for(lambda: len(at.issuer.requests) == 2 and len(at.source._gate._absent) == 1)
+        wait_for(lambda: len(at.issuer.requests) == 2 and len(at.source._limiter._missing) == 1)
         for _ in range(5):
             time.sleep(0.06)
             assert at.code(token, wait_s=1) == "unknown_kid"
@@ -153,8 +153,8 @@ def test_F22_an_older_answer_never_overwrites_a_newer() -> None:
     old, new = FakeIssuer("https://a.example/old", "ES256"), FakeIssuer("https://a.example/new", "ES256")
     bodies = {one: Answer(status=200, headers={}, body=_body(one.jwks)) for one in (old, new)}
     source = RemoteJWKS("https://issuer.example/", fetch=lambda *_: bodies[old])
-    source._take(2, 2000.0, bodies[new], {})
-    source._take(1, 1000.0, bodies[old], {})
+    source._apply(2, 2000.0, bodies[new], {})
+    source._apply(1, 1000.0, bodies[old], {})
     assert source.status().kids == (new.jwks.keys[0].kid,)
 
 

@@ -40,13 +40,15 @@ def test_S15_a_signed_body_without_threads() -> None:
     """Where no thread can be had the loop itself verifies a body, and gets what a thread would."""
     verifier = rapidjws.Verifier(tokens.public("ES256"), algorithms=["ES256"])
     key = tokens.key("ES256")
-    door: Authenticator[Any] = Authenticator(body=SignedBody(verifier=verifier, signature_header=None))
+    authenticator: Authenticator[Any] = Authenticator(
+        body=SignedBody(verifier=verifier, signature_header=None)
+    )
     good = tokens.sign(key, {"alg": "ES256", "kid": key.kid}, b"paid").encode()
     bad = good[:-20] + b"A" * 20
 
     async def codes() -> list[str]:
         asked = RequestContext([b"application/jose"], b"", None, "/")
-        calls = [door.adecide(asked, one) for one in (good, bad, good)]
+        calls = [authenticator.adecide(asked, one) for one in (good, bad, good)]
         return [(await asyncio.wait_for(one, LIMIT_S)).code for one in calls]
 
     for pattern in itertools.product((False, True), repeat=3):

@@ -65,7 +65,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def test_each_kind_of_token_gets_its_status(client: Client) -> None:
-    """A call is answered as a request to the other doors is; two tokens are one too many."""
+    """A call is answered as a request to the other middlewares is; two tokens are one too many."""
     for name, headers, status in kinds():
         expected = 400 if name == "two tokens" else status
         assert client.status(headers) == expected, name

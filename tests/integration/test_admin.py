@@ -27,7 +27,7 @@ LAG_MAX_S = 5.0
 """Generous: what was measured is printed."""
 
 
-class AdminDoor:
+class AdminClient:
     """Hold a sidecar and its admin socket."""
 
     def __init__(self, sidecar: Sidecar, socket: Path) -> None:
@@ -44,7 +44,7 @@ class AdminDoor:
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminDoor]:
+def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminClient]:
     """Start a sidecar with two workers, an admin socket and a hook."""
     folder = tmp_path_factory.mktemp("a")
     (folder / "hook.txt").write_text(HOOK_SECRET + "\n")
@@ -54,7 +54,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminDoor]:
         admin_listen=f"unix:{folder / 'admin.sock'}",
         hook_secret_file="hook.txt",
     ) as sidecar:
-        one = AdminDoor(sidecar, folder / "admin.sock")
+        one = AdminClient(sidecar, folder / "admin.sock")
         wait_until(lambda: len(one.status()["workers"]) == 2)
         yield one
 
@@ -68,9 +68,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def crowd(door: AdminDoor) -> Iterator[Crowd]:
+def crowd(admin: AdminClient) -> Iterator[Crowd]:
     """Hold connections to every worker that send a good token."""
-    one = Crowd(door.sidecar.port, bearer(token(jti="one")))
+    one = Crowd(admin.sidecar.port, bearer(token(jti="one")))
     yield one
     one.close()
 
@@ -86,100 +86,100 @@ def enforced(answer: tuple[int, Any]) -> None:
     assert max(lags_s) < LAG_MAX_S
 
 
-def test_revocation_holds_in_each_worker_on_the_next_call(door: AdminDoor, crowd: Crowd) -> None:
+def test_revocation_holds_in_each_worker_on_the_next_call(admin: AdminClient, crowd: Crowd) -> None:
     """Once the call returns, no connection of any worker gets the revoked token through; lifted, all do."""
     assert crowd.statuses() == {200}
-    enforced(door.do("revoke", issuer=ISSUER.iss, jti="one"))
+    enforced(admin.do("revoke", issuer=ISSUER.iss, jti="one"))
     assert crowd.statuses() == {401}
-    assert get(door.sidecar.port, bearer(token(jti="two")), "/verify")[0] == 200
-    enforced(door.do("unrevoke", issuer=ISSUER.iss, jti="one"))
+    assert get(admin.sidecar.port, bearer(token(jti="two")), "/verify")[0] == 200
+    enforced(admin.do("unrevoke", issuer=ISSUER.iss, jti="one"))
     assert crowd.statuses() == {200}
-    assert door.do("unrevoke", issuer=ISSUER.iss, jti="one")[0] == 404
+    assert admin.do("unrevoke", issuer=ISSUER.iss, jti="one")[0] == 404
 
 
-def test_phases_hold_in_each_worker_on_the_next_call(door: AdminDoor) -> None:
+def test_phases_hold_in_each_worker_on_the_next_call(admin: AdminClient) -> None:
     """Rollback, promotion, freeze and thaw hold at once on every connection, and the history names who."""
-    unsigned = Crowd(door.sidecar.port, [])
+    unsigned = Crowd(admin.sidecar.port, [])
     try:
         assert unsigned.statuses() == {401}
-        enforced(door.do("rollback", by="ann", to="detection", why="a test"))
+        enforced(admin.do("rollback", by="ann", to="detection", why="a test"))
         assert unsigned.statuses() == {200}
-        enforced(door.do("freeze", by="ann"))
-        assert door.do("promote", by="ann", to="enforcement", force=True)[0] == 409
+        enforced(admin.do("freeze", by="ann"))
+        assert admin.do("promote", by="ann", to="enforcement", force=True)[0] == 409
         assert unsigned.statuses() == {200}
-        enforced(door.do("thaw", by="ann"))
-        enforced(door.do("promote", by="bob", to="enforcement", force=True))
+        enforced(admin.do("thaw", by="ann"))
+        enforced(admin.do("promote", by="bob", to="enforcement", force=True))
         assert unsigned.statuses() == {401}
     finally:
         unsigned.close()
-    done = [(one.action, one.by) for one in door.sidecar.rollout.history()[-4:]]
+    done = [(one.action, one.by) for one in admin.sidecar.rollout.history()[-4:]]
     assert done == [("rollback", "ann"), ("freeze", "ann"), ("thaw", "ann"), ("promote", "bob")]
 
 
-def test_reload_holds_in_each_worker_and_a_bad_file_changes_nothing(door: AdminDoor, crowd: Crowd) -> None:
+def test_reload_holds_in_each_worker_and_a_bad_file_changes_nothing(admin: AdminClient, crowd: Crowd) -> None:
     """A reload takes the file's issuers over everywhere; a file that is refused leaves all as it was."""
-    path = door.sidecar.folder / "rapidjws.json"
+    path = admin.sidecar.folder / "rapidjws.json"
     before = path.read_text()
     config = json.loads(before)
     config["issuers"][0]["audience"] = "https://other.example"
     try:
         path.write_text(json.dumps(config))
-        enforced(door.do("reload"))
+        enforced(admin.do("reload"))
         assert crowd.statuses() == {401}
         path.write_text(before.replace("ES256", "none"))
-        status, found = door.do("reload")
+        status, found = admin.do("reload")
         assert (status, found["error"]) == (409, "configuration_invalid")
         assert crowd.statuses() == {401}
     finally:
         path.write_text(before)
-        enforced(door.do("reload"))
+        enforced(admin.do("reload"))
     assert crowd.statuses() == {200}
 
 
-def test_a_restarted_worker_takes_part(door: AdminDoor) -> None:
+def test_a_restarted_worker_takes_part(admin: AdminClient) -> None:
     """A worker that was killed comes back, knows what holds, and is waited for again."""
-    enforced(door.do("revoke", issuer=ISSUER.iss, jti="three"))
-    before = {worker["pid"] for worker in door.status()["workers"]}
+    enforced(admin.do("revoke", issuer=ISSUER.iss, jti="three"))
+    before = {worker["pid"] for worker in admin.status()["workers"]}
     os.kill(min(before), signal.SIGKILL)
     end_s = time.monotonic() + 60
     while True:
         try:
-            pids = {worker["pid"] for worker in door.status()["workers"]}
+            pids = {worker["pid"] for worker in admin.status()["workers"]}
         except OSError:  # it was the one that had taken the call
             pids = set()
         if len(pids) == 2 and min(before) not in pids:
             break
         assert time.monotonic() < end_s, "never came back"
         time.sleep(0.05)
-    crowd = Crowd(door.sidecar.port, bearer(token(jti="three")))
+    crowd = Crowd(admin.sidecar.port, bearer(token(jti="three")))
     try:
         assert crowd.statuses() == {401}
-        enforced(door.do("unrevoke", issuer=ISSUER.iss, jti="three"))
+        enforced(admin.do("unrevoke", issuer=ISSUER.iss, jti="three"))
         assert crowd.statuses() == {200}
     finally:
         crowd.close()
 
 
-def test_lag_is_counted(door: AdminDoor) -> None:
+def test_lag_is_counted(admin: AdminClient) -> None:
     """The counters say of each worker how many changes it took over, and how long the last one took."""
-    enforced(door.do("freeze", by="ann"))
-    enforced(door.do("thaw", by="ann"))
-    text = get(door.sidecar.port, [], "/metrics")[2].decode()
-    for worker in door.status()["workers"]:
+    enforced(admin.do("freeze", by="ann"))
+    enforced(admin.do("thaw", by="ann"))
+    text = get(admin.sidecar.port, [], "/metrics")[2].decode()
+    for worker in admin.status()["workers"]:
         assert f'rapidjws_change_lag_seconds{{worker="{worker["pid"]}"}}' in text
         assert f'rapidjws_changes_total{{worker="{worker["pid"]}"}} {worker["changes"]}' in text
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_public_side_knows_no_admin_path(door: AdminDoor, action: str) -> None:
+def test_public_side_knows_no_admin_path(admin: AdminClient, action: str) -> None:
     """On the public listener an admin path is any other unknown one, whatever comes with it."""
     for method in ("GET", "POST"):
-        assert call(door.sidecar.port, method, f"/admin/{action}", {}, bearer(SECRET))[0] == 404
+        assert call(admin.sidecar.port, method, f"/admin/{action}", {}, bearer(SECRET))[0] == 404
 
 
-def test_socket_is_its_owners(door: AdminDoor) -> None:
+def test_socket_is_its_owners(admin: AdminClient) -> None:
     """Nobody but its owner may open the admin socket."""
-    found = os.stat(door.socket)
+    found = os.stat(admin.socket)
     assert stat.S_ISSOCK(found.st_mode)
     assert stat.S_IMODE(found.st_mode) == 0o600
 
@@ -209,17 +209,19 @@ def test_socket_is_its_owners(door: AdminDoor) -> None:
         ("POST", "/admin/promote", b" " * 70_000, 413),
     ],
 )
-def test_wrong_calls_change_nothing(door: AdminDoor, method: str, path: str, body: Any, status: int) -> None:
+def test_wrong_calls_change_nothing(
+    admin: AdminClient, method: str, path: str, body: Any, status: int
+) -> None:
     """Another method, path, argument or type is refused, and nothing is different afterwards."""
-    before = door.status()
-    assert call(door.socket, method, path, body)[0] == status
-    after = door.status()
+    before = admin.status()
+    assert call(admin.socket, method, path, body)[0] == status
+    after = admin.status()
     assert (after["plan"], after["revocations"]) == (before["plan"], before["revocations"])
 
 
-def test_two_calls_at_once_end_the_connection(door: AdminDoor) -> None:
+def test_two_calls_at_once_end_the_connection(admin: AdminClient) -> None:
     """An admin connection does one thing at a time."""
-    link = connected(door.socket)
+    link = connected(admin.socket)
     link.connect()
     link.sock.sendall(b"GET /admin/status HTTP/1.1\r\n\r\n" * 3)
     found = b""

@@ -260,7 +260,9 @@ def test_N4_the_bound_of_a_middleware_is_checked(wrong: Any) -> None:
 @pytest.mark.parametrize("bound_s", [WAIT_S, BOUND_S])
 def test_N4_aiohttp_starts_once_the_keys_are_there(bound_s: float, caplog: pytest.LogCaptureFixture) -> None:
     """An aiohttp application answers no request before the keys are there, or the bound is over."""
-    web = pytest.importorskip("aiohttp.web", reason="aiohttp is not installed: pip install --group doors")
+    web = pytest.importorskip(
+        "aiohttp.web", reason="aiohttp is not installed: pip install --group middleware"
+    )
     from served import aiohttp, ask
 
     from rapidjws.middleware.aiohttp import setup

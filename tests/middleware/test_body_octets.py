@@ -73,14 +73,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     name = request.param
     if name == "gunicorn django":
         for package in ("gunicorn", "django", "rest_framework"):
-            pytest.importorskip(package, reason=f"{package} is not installed: pip install --group doors")
+            pytest.importorskip(package, reason=f"{package} is not installed: pip install --group middleware")
         environ = {"BODY_KEY": json.dumps(KEY.public().as_dict())}
         with gunicorn("body_servers:serve_for_gunicorn()", environ) as port:
             yield Server(name, port, reads_chunks=True)
         return
     packages, reads_chunks, serve = SERVERS[name]
     for package in packages:
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group doors")
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group middleware")
     with serve(SignedBody(verifier=VERIFIER, max_bytes=LIMIT_BYTES)) as port:
         yield Server(name, port, reads_chunks=reads_chunks)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from verdicts import SPOOFED, VERDICTS, bearer, engine, headers_of, token
 
-pytest.importorskip("grpc", reason="grpcio is not installed: pip install --group doors")
+pytest.importorskip("grpc", reason="grpcio is not installed: pip install --group middleware")
 
 import grpc
 

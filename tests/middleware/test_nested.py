@@ -118,7 +118,7 @@ def _nested(name: str, outer_engine: Any) -> Any:
 @pytest.fixture(name="nested", scope="module", params=["asgi", "wsgi", "aiohttp", "fastapi"])
 def _nested_fixture(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
     for package in {"aiohttp": ("aiohttp",), "wsgi": ()}.get(request.param, ("fastapi", "uvicorn")):
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group doors")
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group middleware")
     with _nested(request.param, engine("warning")) as port:
         yield request.param, port
 
@@ -170,7 +170,7 @@ def test_an_outer_middleware_that_enforces_lets_nothing_through_to_the_inner(nes
 @pytest.mark.parametrize("path", ["/in/who", "/in/flow"])
 def test_nested_aiohttp_applications_give_each_warning_once(path: str) -> None:
     """The response has the outer's warning and the inner's, streamed or not, neither lost nor twice."""
-    pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install --group doors")
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install --group middleware")
     import http.client
 
     def warnings(headers: Headers) -> int:

@@ -1,4 +1,4 @@
-"""Signed bodies at every HTTP door: attached and detached, limits, chunks, and clients that go away."""
+"""Signed bodies at every HTTP middleware: attached and detached, limits, chunks, and clients that go away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from frameworks import DOORS
+from frameworks import FRAMEWORKS
 from served import Reply, ask
 from verdicts import SPOOFED
 
@@ -29,30 +29,30 @@ VERIFIER = rapidjws.Verifier({"https://a.example": KEY.public()}, algorithms=["E
 ORDER = b'{"order": 7, "goods": "crates"}'
 LIMIT_BYTES = 4096
 ATTACHED, DETACHED = "attached", "detached"
-CHUNKED = [name for name in DOORS if name not in ("flask", "django")]  # wsgiref reads no chunks
-BOTH = [(name, chunked) for chunked in (False, True) for name in (CHUNKED if chunked else DOORS)]
+CHUNKED = [name for name in FRAMEWORKS if name not in ("flask", "django")]  # wsgiref reads no chunks
+BOTH = [(name, chunked) for chunked in (False, True) for name in (CHUNKED if chunked else FRAMEWORKS)]
 
 
 def opened(name: str, kind: str = DETACHED, phase: Any = "enforcement") -> Any:
-    """Serve the application of a framework behind a door for signed bodies, or skip."""
-    packages, serve = DOORS[name]
+    """Serve the application of a framework behind a middleware for signed bodies, or skip."""
+    packages, serve = FRAMEWORKS[name]
     for package in packages:
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group doors")
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group middleware")
     plan = Rollout(state=MemoryState(first_plan(phase)), guard_rails=GuardRails(min_evidence=0))
     header = {"signature_header": None} if kind == ATTACHED else {}
     return serve(body=SignedBody(verifier=VERIFIER, max_bytes=LIMIT_BYTES, rollout=plan, **header))
 
 
-@pytest.fixture(scope="module", params=DOORS)
-def detached_door(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Serve behind each door; a header signs the body."""
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def detached_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Serve behind each middleware; a header signs the body."""
     with opened(request.param) as port:
         yield port
 
 
-@pytest.fixture(scope="module", params=DOORS)
-def attached_door(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Serve behind each door; the body is the JWS."""
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def attached_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Serve behind each middleware; the body is the JWS."""
     with opened(request.param, ATTACHED) as port:
         yield port
 
@@ -86,9 +86,9 @@ def check_refused(reply: Reply, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("encoded", [True, False])
-def test_detached_signature_of_the_body(detached_door: int, encoded: bool) -> None:
+def test_detached_signature_of_the_body(detached_port: int, encoded: bool) -> None:
     """A signature in a header verifies the body as it came, base64url-encoded or not (RFC 7797)."""
-    check_good(send(detached_door, ORDER, signed(ORDER, b64=encoded)), ORDER)
+    check_good(send(detached_port, ORDER, signed(ORDER, b64=encoded)), ORDER)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_detached_signature_of_the_body(detached_door: int, encoded: bool) -> No
     ],
     ids=["none", "empty", "forged", "another body", "twice", "broken", "with its payload"],
 )
-def test_bad_detached_signatures(detached_door: int, headers: Any, status: int, code: str) -> None:
+def test_bad_detached_signatures(detached_port: int, headers: Any, status: int, code: str) -> None:
     """Each kind of bad signature gets its status and code, and the application never sees the body."""
-    check_refused(send(detached_door, ORDER, headers), status, code)
+    check_refused(send(detached_port, ORDER, headers), status, code)
 
 
 JSON_TYPE = "application/jose+json"
@@ -122,9 +122,9 @@ JSON_TYPE = "application/jose+json"
     ],
     ids=["compact", "with a parameter", "flattened", "general"],
 )
-def test_body_that_is_the_jws(attached_door: int, kind: str, body: bytes) -> None:
+def test_body_that_is_the_jws(attached_port: int, kind: str, body: bytes) -> None:
     """A body in any serialization is verified; the application gets its payload, and the body as it came."""
-    check_good(send(attached_door, body, kind=kind), body)
+    check_good(send(attached_port, body, kind=kind), body)
 
 
 @pytest.mark.parametrize(
@@ -150,17 +150,17 @@ def test_body_that_is_the_jws(attached_door: int, kind: str, body: bytes) -> Non
         "forged JSON",
     ],
 )
-def test_bad_bodies(attached_door: int, kind: str, body: bytes, status: int, code: str) -> None:
+def test_bad_bodies(attached_port: int, kind: str, body: bytes, status: int, code: str) -> None:
     """Each kind of bad body gets its status and code; its media type says which serialization it is."""
-    check_refused(send(attached_door, body, kind=kind), status, code)
+    check_refused(send(attached_port, body, kind=kind), status, code)
 
 
-def test_body_past_the_limit_gets_413(detached_door: int) -> None:
+def test_body_past_the_limit_gets_413(detached_port: int) -> None:
     """A body of the limit's size passes, one octet more is refused, however good its signature is."""
     whole = ORDER.ljust(LIMIT_BYTES)
-    check_good(send(detached_door, whole, signed(whole)), whole, whole)
-    check_refused(send(detached_door, whole + b" ", signed(whole + b" ")), 413, "too_large")
-    check_refused(send(detached_door, whole + b" "), 401, "missing_token")  # the headers say it all
+    check_good(send(detached_port, whole, signed(whole)), whole, whole)
+    check_refused(send(detached_port, whole + b" ", signed(whole + b" ")), 413, "too_large")
+    check_refused(send(detached_port, whole + b" "), 401, "missing_token")  # the headers say it all
 
 
 @pytest.mark.parametrize("name", CHUNKED)
@@ -218,12 +218,12 @@ def test_client_that_goes_away_leaves_it_serving(name: str, chunked: bool) -> No
         check_good(send(port, ORDER, signed(ORDER)), ORDER)
 
 
-def test_a_slow_body_holds_nobody_up(detached_door: int) -> None:
+def test_a_slow_body_holds_nobody_up(detached_port: int) -> None:
     """While one body trickles in, others are served; then it is verified too."""
     head = f"POST /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(ORDER)}\r\n"
-    with contextlib.closing(socket.create_connection(("127.0.0.1", detached_door), 60)) as link:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", detached_port), 60)) as link:
         link.sendall(f"{head}X-JWS-Signature: {signed(ORDER)[0][1]}\r\n\r\n".encode() + ORDER[:9])
-        check_good(send(detached_door, ORDER, signed(ORDER)), ORDER)
+        check_good(send(detached_port, ORDER, signed(ORDER)), ORDER)
         link.sendall(ORDER[9:])
         answer = b""
         while piece := link.recv(65536):
@@ -231,9 +231,9 @@ def test_a_slow_body_holds_nobody_up(detached_door: int) -> None:
     assert b" 200 OK" in answer.partition(b"\r\n")[0]
 
 
-def test_body_that_is_declared_too_long_is_not_waited_for(detached_door: int) -> None:
+def test_body_that_is_declared_too_long_is_not_waited_for(detached_port: int) -> None:
     """A declared length past the limit is answered before an octet of the body came."""
     head = f"POST /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {LIMIT_BYTES + 1}\r\n"
-    with contextlib.closing(socket.create_connection(("127.0.0.1", detached_door), 60)) as link:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", detached_port), 60)) as link:
         link.sendall(f"{head}X-JWS-Signature: {signed(ORDER)[0][1]}\r\n\r\n".encode())
         assert b" 413 " in link.recv(65536).partition(b"\r\n")[0]

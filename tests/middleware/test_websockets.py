@@ -11,7 +11,7 @@ from served import aiohttp as served_aiohttp
 from served import ask
 from verdicts import GONE, bearer, engine, token
 
-pytest.importorskip("fastapi", reason="fastapi is not installed: pip install --group doors")
+pytest.importorskip("fastapi", reason="fastapi is not installed: pip install --group middleware")
 
 from fastapi import FastAPI, Security, WebSocket
 
@@ -145,7 +145,7 @@ def test_S28_signature_of_nothing_opens_no_websocket(kind: str) -> None:
 
 def test_S22_aiohttp_exemption_is_no_way_to_another_route() -> None:
     """aiohttp matches escaped paths: ``/status%2Flive`` is its ``/{name}``, and needs a token there."""
-    pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install --group doors")
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install --group middleware")
     from aiohttp import web
 
     from rapidjws.middleware.aiohttp import DECISION, setup

@@ -1,4 +1,4 @@
-"""The same small application in each framework, behind a door. What it never does: test.
+"""The same small application in each framework, behind a middleware. What it never does: test.
 
 ``/who`` tells what the application was given; ``/health`` needs no token; ``/flow`` answers in pieces.
 """
@@ -250,7 +250,7 @@ def aiohttp(**settings: Any) -> Iterator[int]:
         yield port
 
 
-DOORS: dict[str, tuple[tuple[str, ...], Callable[..., contextlib.AbstractContextManager[int]]]] = {
+FRAMEWORKS: dict[str, tuple[tuple[str, ...], Callable[..., contextlib.AbstractContextManager[int]]]] = {
     "starlette": (("starlette", "uvicorn"), starlette),
     "fastapi middleware": (("fastapi", "uvicorn"), fastapi_middleware),
     "fastapi dependency": (("fastapi", "uvicorn"), fastapi_dependency),

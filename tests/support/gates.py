@@ -67,7 +67,7 @@ def forged() -> str:
 
 
 def kinds() -> list[tuple[str, list[tuple[str, str]], int]]:
-    """Return a request of each kind, with the status that it must get at every door."""
+    """Return a request of each kind, with the status that it must get at every middleware."""
     return [
         ("good", bearer(token(sub="ann")), 200),
         ("forged", bearer(forged()), 401),

@@ -59,7 +59,7 @@ CALLED_HERE = (
     "Rollout.decide", "Rollout.defer", "Rollout.note", "Rollout.retry_at_ns",
     "Shadow.offer",
     "SignaturePolicy.is_met",
-    "SignedBody.decide", "SignedBody.said",
+    "SignedBody.decide", "SignedBody.signature_value",
     "Stage.phase_for",
     "StateFolder.edit", "TokenCache.forget", "TokenCache.put", "TokenCache.slot",
     "TokenLocation.token",
@@ -145,14 +145,14 @@ def trial_server() -> Any:
 
 
 @functools.cache
-def door() -> Any:
-    """Return a door."""
+def authenticator() -> Any:
+    """Return a middleware."""
     return P["Authenticator"](engine=engine())
 
 
 OWNERS: dict[str, Callable[[], Any]] = {
     "Algorithm": lambda: ALGORITHM_TABLE["ES256"],
-    "Authenticator": door,
+    "Authenticator": authenticator,
     "Engine": engine.__wrapped__,
     "FakeClock": lambda: P["FakeClock"](),
     "FakeIssuer": lambda: P["FakeIssuer"](ISS, "ES256"),

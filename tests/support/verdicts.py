@@ -1,4 +1,4 @@
-"""One table of requests and what each must get, the same at every door. What it never does: test."""
+"""One table of requests and what each must get, the same at every middleware. What it never does: test."""
 
 from __future__ import annotations
 

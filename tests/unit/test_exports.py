@@ -1,4 +1,4 @@
-"""The doors of the package: what `__init__` files show, and that they keep what they promise."""
+"""What the package exports: what `__init__` files show, and that they keep what they promise."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def lazy_faults(node: ast.If, bound: set[str]) -> list[str]:
     match node.orelse:
         case [ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="lazy_names"), args=[_, homes]))]:
             if ast.unparse(target) != "(__getattr__, __dir__)":
-                return [f"line {target.lineno}: not a lazy door"]
+                return [f"line {target.lineno}: not a lazy middleware"]
             return (
                 [] if ast.literal_eval(homes) == seen else ["type checkers see other names than are loaded"]
             )
-    return [f"line {node.lineno}: not a lazy door"]
+    return [f"line {node.lineno}: not a lazy middleware"]
 
 
 def faults_of(text: str, *, needs_all: bool = True, entry_point: str = "") -> list[str]:
@@ -95,12 +95,12 @@ __all__ = ['C', 'b']
         ("from a import b", "no __all__"),
         (LAZY.replace("'C',)}", "'D',)}"), "type checkers see other names"),
         (LAZY.replace("a.x': ('b',)", "a.y': ('b',)"), "type checkers see other names"),
-        (LAZY.replace("lazy_names(", "other("), "not a lazy door"),
-        (LAZY.partition("else:")[0] + "__all__ = ['C', 'b']", "not a lazy door"),
+        (LAZY.replace("lazy_names(", "other("), "not a lazy middleware"),
+        (LAZY.partition("else:")[0] + "__all__ = ['C', 'b']", "not a lazy middleware"),
     ],
 )
 def test_export_checker_sees(text: str, expected: str) -> None:
-    """The checker names each kind of untrue door."""
+    """The checker names each kind of untrue export."""
     (fault,) = faults_of(text)
     assert expected in fault
 

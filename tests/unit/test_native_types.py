@@ -15,7 +15,7 @@ from tokens import NOW_S
 import rapidjws
 from rapidjws import _native
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
-from rapidjws.verify.result import Accepted
+from rapidjws.verify.result import VerifiedCompact
 
 
 def test_verify_says_what_it_takes() -> None:
@@ -83,7 +83,7 @@ def test_the_core_takes_a_time_in_nanoseconds_only(call: str) -> None:
     }
     end_ns = (NUMERIC_DATE_MAX_S + 60) * 10**9
     for ns, is_good in ((2**63 - 1, True), (2**63, True), (end_ns - 1, True), (end_ns, False)):
-        assert (calls[call](ns).__class__ is Accepted) == is_good, ns
+        assert (calls[call](ns).__class__ is VerifiedCompact) == is_good, ns
     for wrong, error in ((-1, ValueError), (-(2**64), ValueError), (1.5, TypeError), ("1", TypeError)):
         with pytest.raises(error):
             calls[call](wrong)

@@ -79,8 +79,8 @@ def parts(octets: bytes) -> tuple[bytes, set[bytes], bytes]:
     return first, set(lines), body
 
 
-def test_replies_are_those_of_the_other_doors() -> None:
-    """Each kind of decision gives the status, headers and body that every door answers, again and again."""
+def test_replies_are_those_of_the_other_middlewares() -> None:
+    """Each kind of decision gives the status, headers and body that every middleware answers."""
     from rapidjws.sidecar.response_cache import ResponseCache
 
     settings = ServerSettings(realm="shop")

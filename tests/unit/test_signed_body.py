@@ -39,7 +39,7 @@ def asked(*values: bytes) -> RequestContext:
 
 
 def test_settings_that_contradict_themselves_are_refused() -> None:
-    """A door decides by an engine or by a body, and says where its token stands once."""
+    """A middleware decides by an engine or by a body, and says where its token stands once."""
     body = SignedBody(verifier=VERIFIER)
     wrong: list[dict[str, Any]] = [
         {},
@@ -137,7 +137,7 @@ class Watched:
 async def through_asgi(
     messages: list[Any], verifier: Any = VERIFIER, length: int | None = None, signature: str = SIGNATURE
 ) -> tuple[list[Any], list[bytes]]:
-    """Send messages through the ASGI door; return what it sent, and the bodies that the application read."""
+    """Send messages through the middleware; return what it sent, and the bodies that the application read."""
     sent: list[Any] = []
     read: list[bytes] = []
 
@@ -186,7 +186,7 @@ def test_client_that_goes_away_gets_no_verdict() -> None:
 
 
 def through_wsgi(stream: Any, body: SignedBody | None = None, **environ: Any) -> tuple[int, Any, list[bytes]]:
-    """Send a stream through the WSGI door; return status, answer and what the application read."""
+    """Send a stream through the WSGI middleware; return status, answer and what the application read."""
     read: list[bytes] = []
     statuses: list[int] = []
 
@@ -200,8 +200,8 @@ def through_wsgi(stream: Any, body: SignedBody | None = None, **environ: Any) ->
         statuses.append(int(status[:3]))
 
     asked_for = {"PATH_INFO": "/", "HTTP_X_JWS_SIGNATURE": SIGNATURE, "wsgi.input": stream, **environ}
-    door = WSGIMiddleware(app, body=body or SignedBody(verifier=VERIFIER, max_bytes=64))
-    answer = b"".join(door(asked_for, start))
+    authenticator = WSGIMiddleware(app, body=body or SignedBody(verifier=VERIFIER, max_bytes=64))
+    answer = b"".join(authenticator(asked_for, start))
     return statuses[0], json.loads(answer), read
 
 

@@ -99,8 +99,8 @@ def test_S22_wsgi_exemption_is_no_way_to_another_route(name: str) -> None:
         def start(status: str, headers: Any) -> Any:
             statuses.append(int(status[:3]))
 
-        door = WSGIMiddleware(app, engine=engine(), exempt=frozenset({"/status/live"}))
-        door({"PATH_INFO": "/status/live", name: target}, start)
+        authenticator = WSGIMiddleware(app, engine=engine(), exempt=frozenset({"/status/live"}))
+        authenticator({"PATH_INFO": "/status/live", name: target}, start)
         return statuses[0]
 
     assert [status_of(one) for one in ("/status/live", "/status/live?a", "/status%2Flive")] == [200, 200, 401]

@@ -9,7 +9,7 @@ from issuers import now_s, setup, wait_for
 from rapidjws import Engine, Issuer
 from rapidjws.keys import Answer, FetchFailed, RemoteJWKS, Transport, UnknownKids
 from rapidjws.keys.fetch import HttpsFetch
-from rapidjws.keys.refresh_limiter import ASKED_MAX, Budget, RefreshLimiter
+from rapidjws.keys.refresh_limiter import REQUESTED_MAX, Budget, RefreshLimiter
 from rapidjws.testing import FakeClock, FakeIssuer
 
 
@@ -22,9 +22,9 @@ def test_the_first_asks_and_the_rest_join() -> None:
     """The first unknown kid sets the time of a refresh; others before it change nothing."""
     clock = FakeClock()
     gate = gate_of(clock)
-    assert gate.ask("a") == (clock.monotonic(), True)
-    assert gate.ask("b") == (clock.monotonic(), False)
-    assert set(gate.started(by_unknown_kid=True).values()) == {"a", "b"}
+    assert gate.request("a") == (clock.monotonic(), True)
+    assert gate.request("b") == (clock.monotonic(), False)
+    assert set(gate.begin_refresh(by_unknown_kid=True).values()) == {"a", "b"}
     assert gate.due is None
 
 
@@ -33,23 +33,23 @@ def test_the_cooldown_counts_from_any_fetch() -> None:
     for by_unknown_kid in (False, True):
         clock = FakeClock()
         gate = gate_of(clock)
-        gate.started(by_unknown_kid=by_unknown_kid)
+        gate.begin_refresh(by_unknown_kid=by_unknown_kid)
         clock.advance(10)
-        assert gate.ask("a") == (clock.monotonic() + 20, True)
+        assert gate.request("a") == (clock.monotonic() + 20, True)
 
 
 def test_a_kid_that_was_absent_asks_again_only_later() -> None:
     """Absence is remembered for its time and no longer, and forgotten when a change is announced."""
     clock = FakeClock()
     gate = gate_of(clock, cooldown_s=1)
-    gate.ask("a")
-    gate.absent(gate.started(by_unknown_kid=True))
-    assert gate.ask("a") == (None, False)
+    gate.request("a")
+    gate.remember_missing(gate.begin_refresh(by_unknown_kid=True))
+    assert gate.request("a") == (None, False)
     clock.advance(301)
-    assert gate.ask("a")[1]
-    gate.absent(gate.started(by_unknown_kid=True))
+    assert gate.request("a")[1]
+    gate.remember_missing(gate.begin_refresh(by_unknown_kid=True))
     gate.forget()
-    assert gate.ask("a")[1]
+    assert gate.request("a")[1]
 
 
 def test_memory_is_bounded() -> None:
@@ -58,10 +58,10 @@ def test_memory_is_bounded() -> None:
     gate = gate_of(clock, negative_max=100)
     for turn in range(10):
         for number in range(1000):
-            gate.ask(f"{turn}-{number}")
-        asked = gate.started(by_unknown_kid=True)
-        assert len(asked) == ASKED_MAX
-        gate.absent(asked)
+            gate.request(f"{turn}-{number}")
+        asked = gate.begin_refresh(by_unknown_kid=True)
+        assert len(asked) == REQUESTED_MAX
+        gate.remember_missing(asked)
     assert len(gate) <= 100
 
 
@@ -69,12 +69,12 @@ def test_what_a_fetch_brought_meanwhile_is_taken_back() -> None:
     """A kid asked for during the fetch that brings it causes no further one."""
     clock = FakeClock()
     gate = gate_of(clock)
-    gate.ask("a")
-    gate.settle({"a"})
+    gate.request("a")
+    gate.forget_found({"a"})
     assert gate.due is None
-    gate.ask("a")
-    gate.ask("b")
-    gate.settle({"a"})
+    gate.request("a")
+    gate.request("b")
+    gate.forget_found({"a"})
     assert gate.due is not None
 
 
@@ -86,11 +86,11 @@ def test_a_used_up_budget_spreads_refreshes() -> None:
         gate = gate_of(clock, budget, cooldown_s=1, budget=own, budget_period_s=3600.0)
         waits = []
         for number in range(4):
-            due, _ = gate.ask(str(number))
+            due, _ = gate.request(str(number))
             assert due is not None
             waits.append(due - clock.monotonic())
             clock.advance(due - clock.monotonic())
-            gate.started(by_unknown_kid=True)
+            gate.begin_refresh(by_unknown_kid=True)
         assert waits[1] <= 1.001
         assert waits[3] > 1000
         clock.advance(10_000)

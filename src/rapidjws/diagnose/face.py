@@ -1,4 +1,4 @@
-"""The door of the room: ``rapidjws.diagnose``. Loads the rest on first use."""
+"""The entry point of the package: ``rapidjws.diagnose``. Loads the rest on first use."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def diagnose(
             cache_age_s=cache_age_s,
             show_token=show_token is True,
         )
-    except Exception as fault:  # the promise of this door: an explanation, whatever was handed in
+    except Exception as fault:  # the promise of this function: an explanation, whatever was handed in
         return broken(fault)

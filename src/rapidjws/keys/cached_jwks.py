@@ -176,10 +176,10 @@ class CachedJWKSVerifier:
         if self._shipped is not None:  # whoever shipped the code could as well have changed it
             found.append(read(self._shipped, is_ours=False))
         for one in sorted((one for one in found if one is not None), key=lambda one: -one.fetched_at_s):
-            if self._take(one.body, one.fetched_at_s):
+            if self._apply(one.body, one.fetched_at_s):
                 return
 
-    def _take(self, body: bytes, fetched_at_s: float) -> bool:
+    def _apply(self, body: bytes, fetched_at_s: float) -> bool:
         """Use a set, unless it is none or has no usable key."""
         limits = {"max_keys": self._transport.max_keys, "max_bytes": self._transport.max_bytes}
         try:
@@ -203,7 +203,7 @@ class CachedJWKSVerifier:
             self.last_failure = failed.detail
             return False
         fetched_at_s = self._clock.time()
-        if not self._take(answer.body, fetched_at_s):
+        if not self._apply(answer.body, fetched_at_s):
             self.last_failure = "document"
             return False
         self.last_failure = None

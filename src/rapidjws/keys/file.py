@@ -65,7 +65,7 @@ class FileJWKS(Source):
             keys = JWKSet.from_json(_files.read_trusted(self.path, JWKS_STATIC_MAX_BYTES))
         except (OSError, ValueError, RapidJWSError) as fault:  # ValueError: no name that a folder can hold
             word = fault.code if isinstance(fault, RapidJWSError) else _word(fault)
-            self._tell("file_refused", detail=word)
+            self._emit("file_refused", detail=word)
             self._answered()
             return False
         if keys.keys:
@@ -74,7 +74,7 @@ class FileJWKS(Source):
                 self._publish_keys(keys)
         else:
             self._tell_skipped(keys)
-            self._tell("file_refused", detail="no_usable_key")
+            self._emit("file_refused", detail="no_usable_key")
         self._answered()
         return bool(keys.keys)
 

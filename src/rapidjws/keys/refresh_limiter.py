@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rapidjws.keys.settings import UnknownKids
 
-ASKED_MAX: Final = 64
+REQUESTED_MAX: Final = 64
 OVERALL_REFRESHES: Final = 240
 OVERALL_PERIOD_S: Final = 3600.0
 
@@ -72,36 +72,46 @@ class RefreshLimiter:
         budget: What all sources share.
     """
 
-    __slots__ = ("_absent", "_asked", "_budget", "_due", "_last", "_lock", "_monotonic", "_overall", "_rules")
+    __slots__ = (
+        "_budget",
+        "_due",
+        "_last",
+        "_lock",
+        "_missing",
+        "_monotonic",
+        "_overall",
+        "_requested",
+        "_rules",
+    )
 
     def __init__(self, rules: UnknownKids, monotonic: Callable[[], float], budget: Budget = overall) -> None:
         self._rules = rules
         self._monotonic = monotonic
         self._overall = budget
         self._budget = Budget(rules.budget, rules.budget_period_s)
-        self._absent: dict[int, float] = {}
-        self._asked: dict[int, str] = {}
+        self._missing: dict[int, float] = {}
+        self._requested: dict[int, str] = {}
         self._due: float | None = None
         self._last: float | None = None
         self._lock = threading.Lock()
 
-    def ask(self, kid: str) -> tuple[float | None, bool]:
+    def request(self, kid: str) -> tuple[float | None, bool]:
         """Note an unknown kid.
 
         Returns:
             The monotonic time at which a refresh is due for it, or None for none; and whether that is news.
         """
         mark = hash(kid)
-        until = self._absent.get(mark)
+        until = self._missing.get(mark)
         now = self._monotonic()
         if until is not None and now < until:
             return None, False
         due = self._due
-        if due is not None and (mark in self._asked or len(self._asked) >= ASKED_MAX):
+        if due is not None and (mark in self._requested or len(self._requested) >= REQUESTED_MAX):
             return due, False  # the flood's way: no lock
         with self._lock:
-            if len(self._asked) < ASKED_MAX:
-                self._asked[mark] = kid
+            if len(self._requested) < REQUESTED_MAX:
+                self._requested[mark] = kid
             if self._due is not None:
                 return self._due, False
             rested = now if self._last is None else max(now, self._last + self._rules.cooldown_s)
@@ -114,7 +124,7 @@ class RefreshLimiter:
         """Return when a refresh that unknown kids asked for is due, or None."""
         return self._due
 
-    def started(self, *, by_unknown_kid: bool) -> dict[int, str]:
+    def begin_refresh(self, *, by_unknown_kid: bool) -> dict[int, str]:
         """Note that a refresh starts; return the kids it will answer for."""
         with self._lock:
             now = self._monotonic()
@@ -122,30 +132,30 @@ class RefreshLimiter:
                 self._budget.take(now)
                 self._overall.take(now)
             self._last = now  # whatever caused it: an unknown kid may cause the next one a cool-down later
-            asked, self._asked, self._due = self._asked, {}, None
-            return asked
+            requested, self._requested, self._due = self._requested, {}, None
+            return requested
 
-    def absent(self, kids: dict[int, str]) -> None:
+    def remember_missing(self, kids: dict[int, str]) -> None:
         """Remember kids that a set fetched since they were asked for does not have."""
         until = self._monotonic() + self._rules.negative_ttl_s
         with self._lock:
             for mark in kids:
-                self._absent.pop(mark, None)
-                self._absent[mark] = until
-            while len(self._absent) > self._rules.negative_max:
-                del self._absent[next(iter(self._absent))]
+                self._missing.pop(mark, None)
+                self._missing[mark] = until
+            while len(self._missing) > self._rules.negative_max:
+                del self._missing[next(iter(self._missing))]
 
-    def settle(self, keys: Container[str]) -> None:
+    def forget_found(self, keys: Container[str]) -> None:
         """Take back what was asked during a fetch that brought it."""
         with self._lock:
-            self._asked = {mark: kid for mark, kid in self._asked.items() if kid not in keys}
-            if not self._asked:
+            self._requested = {mark: kid for mark, kid in self._requested.items() if kid not in keys}
+            if not self._requested:
                 self._due = None
 
     def forget(self) -> None:
         """Drop the memory: a change was announced."""
         with self._lock:
-            self._absent = {}
+            self._missing = {}
 
     def after_fork(self) -> None:
         """Make locks anew in a forked child."""
@@ -154,4 +164,4 @@ class RefreshLimiter:
         self._overall.after_fork()
 
     def __len__(self) -> int:
-        return len(self._absent) + len(self._asked)
+        return len(self._missing) + len(self._requested)

@@ -71,7 +71,7 @@ class RemoteJWKS(Source):
         self.url = url
         self.freshness = freshness or Freshness()
         self._fetch: Fetch = fetch or HttpsFetch(self._transport)
-        self._gate = RefreshLimiter(unknown_kids or UnknownKids(), self._clock.monotonic)
+        self._limiter = RefreshLimiter(unknown_kids or UnknownKids(), self._clock.monotonic)
         self._last_good = None if last_good is None else Path(last_good)
         self._last_good_max_age_s = last_good_max_age_s
         self._started = self._fetch_in_progress = self._refetch_after = False
@@ -104,7 +104,7 @@ class RemoteJWKS(Source):
 
     def unknown_kid(self, kid: str) -> float | None:
         """Take note of a kid that is not in the set; never waits, and costs a flood one look-up a token."""
-        due, is_news = self._gate.ask(kid)
+        due, is_news = self._limiter.request(kid)
         if due is None:
             return None
         if is_news:
@@ -116,7 +116,7 @@ class RemoteJWKS(Source):
         with self._lock:
             now = self._clock.monotonic()
             self._refetch_after = self._fetch_in_progress
-            self._gate.forget()
+            self._limiter.forget()
             if not self._fetch_in_progress:
                 planned = self._invalidated_at
                 if planned is None or planned <= now:  # else one is planned: they are one
@@ -136,16 +136,16 @@ class RemoteJWKS(Source):
         with self._lock:
             wanted = self._number + 1  # a fetch under way may bring what was published before
             applied = self._applied
-            asked_at = self._clock.monotonic()
+            requested_at = self._clock.monotonic()
             self._started = True
         self.invalidate()
         answered: Future[None] = Future()
         while not self._has_ended(wanted, answered):
             if time.monotonic() >= end_s:
-                return self._is_newer(asked_at) or self._applied > applied
+                return self._is_newer(requested_at) or self._applied > applied
             wait((answered,), max(0.0, end_s - time.monotonic()))
             answered = Future()
-        return self._is_newer(asked_at)
+        return self._is_newer(requested_at)
 
     def _has_ended(self, number: int, answered: Future[None]) -> bool:
         """Return whether a fetch has ended; where not, have the future done when the next one does."""
@@ -155,10 +155,10 @@ class RemoteJWKS(Source):
             self._waiters.append(answered)
             return False
 
-    def _is_newer(self, asked_at: float) -> bool:
+    def _is_newer(self, requested_at: float) -> bool:
         """Return whether the set in use was confirmed at or after a moment, here or by another worker."""
         good_at = self._good_at
-        return good_at is not None and good_at >= asked_at and self._state.keys is not None
+        return good_at is not None and good_at >= requested_at and self._state.keys is not None
 
     def status(self) -> SourceStatus:
         """Return what there is to see."""
@@ -198,21 +198,21 @@ class RemoteJWKS(Source):
             now = self._clock.monotonic()
             if self._state.keys is not None and now >= self._stale_at():
                 self._publish(KeyState(keys=None, code="keys_stale"))  # locked: a newer set may be landing
-                self._tell("keys_stale")
+                self._emit("keys_stale")
             begin = self._started and not self._fetch_in_progress and now >= self._due_at()
             by_unknown_kid = begin and now < self._next_at
             if begin:
                 self._fetch_in_progress = True
                 self._number += 1
-                number, asked = self._number, self._gate.started(by_unknown_kid=by_unknown_kid)
+                number, requested = self._number, self._limiter.begin_refresh(by_unknown_kid=by_unknown_kid)
         if begin:
-            self._begin(number, asked, by_unknown_kid)
+            self._begin(number, requested, by_unknown_kid)
         else:
             self._plan()
 
-    def _begin(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
+    def _begin(self, number: int, requested: dict[int, str], by_unknown_kid: bool) -> None:
         try:
-            arguments = (number, asked, by_unknown_kid)
+            arguments = (number, requested, by_unknown_kid)
             threading.Thread(
                 target=self._fetch_once, args=arguments, name="rapidjws-jwks", daemon=True
             ).start()
@@ -223,12 +223,12 @@ class RemoteJWKS(Source):
         return (self._good_at or 0.0) + self.freshness.stale_limit_s
 
     def _due_at(self) -> float:
-        asked_for = self._gate.due
-        if asked_for is None:
+        due_at = self._limiter.due
+        if due_at is None:
             return self._next_at
         if self._failures:  # an outage keeps its own pace
-            asked_for = max(asked_for, min(self._next_at, asked_for + self.freshness.retry_after_max_s))
-        return min(self._next_at, asked_for)
+            due_at = max(due_at, min(self._next_at, due_at + self.freshness.retry_after_max_s))
+        return min(self._next_at, due_at)
 
     def _plan(self) -> None:
         """Set the timer for what comes next."""
@@ -249,13 +249,13 @@ class RemoteJWKS(Source):
 
     # --- one fetch ---------------------------------------------------------------------------------------
 
-    def _fetch_once(self, number: int, asked: dict[int, str], by_unknown_kid: bool) -> None:
+    def _fetch_once(self, number: int, requested: dict[int, str], by_unknown_kid: bool) -> None:
         """Fetch once and take the answer; on a thread of its own."""
         started = self._clock.monotonic()
         failed: FetchFailed | None = FetchFailed("internal")
         try:
             answer = self._fetch(self.url, self._etag)
-            self._take(number, started, answer, asked)
+            self._apply(number, started, answer, requested)
             failed = None
         except FetchFailed as fault:
             failed = fault
@@ -264,7 +264,7 @@ class RemoteJWKS(Source):
         finally:  # whatever ends it: else no fetch would follow
             self._fetch_done(failed, by_unknown_kid)
 
-    def _take(self, number: int, started: float, answer: Answer, asked: dict[int, str]) -> None:
+    def _apply(self, number: int, started: float, answer: Answer, requested: dict[int, str]) -> None:
         """Take an answer unless a newer one was taken before.
 
         Raises:
@@ -282,10 +282,12 @@ class RemoteJWKS(Source):
             if keys is not None:
                 self._etag = etag_of(answer.headers)
                 self._held = keys
-            self._gate.absent({mark: kid for mark, kid in asked.items() if kid not in self._held})
-            self._gate.settle(self._held)
+            self._limiter.remember_missing(
+                {mark: kid for mark, kid in requested.items() if kid not in self._held}
+            )
+            self._limiter.forget_found(self._held)
             self._publish_keys(self._held)
-        self._tell("fetch_ok", value=self._clock.monotonic() - started, detail=str(answer.status))
+        self._emit("fetch_ok", value=self._clock.monotonic() - started, detail=str(answer.status))
         self._keep(answer)
 
     def _read(self, body: bytes) -> JWKSet:
@@ -314,7 +316,7 @@ class RemoteJWKS(Source):
                 self._refetch_after, self._next_at = False, now
         try:
             if failed is not None:
-                self._tell("fetch_failed", detail=failed.word, value=failed.status)
+                self._emit("fetch_failed", detail=failed.word, value=failed.status)
                 self._adopt_last_good()
         finally:
             self._answered()
@@ -323,8 +325,8 @@ class RemoteJWKS(Source):
     def _pause_s(self, failed: FetchFailed) -> float:
         rules = self.freshness
         grown_s: float = min(rules.retry_max_s, rules.retry_min_s * 2 ** min(self._failures - 1, 30))
-        asked_s = retry_after_s(failed.retry_after, self._clock.time()) or 0.0
-        return max(grown_s * (0.5 + 0.5 * _chance()), min(asked_s, rules.retry_after_max_s))
+        stated_s = retry_after_s(failed.retry_after, self._clock.time()) or 0.0
+        return max(grown_s * (0.5 + 0.5 * _chance()), min(stated_s, rules.retry_after_max_s))
 
     # --- the last good set -------------------------------------------------------------------------------
 
@@ -335,7 +337,7 @@ class RemoteJWKS(Source):
             kept = last_good.LastGood(answer.body, etag_of(answer.headers), self._clock.time())
             last_good.write(self._last_good, self.url, kept)
         except (OSError, UnicodeDecodeError):
-            self._tell("last_good_not_written")
+            self._emit("last_good_not_written")
 
     def _adopt_last_good(self) -> None:
         """Take a kept set that is newer than ours: from before the start, or from another worker."""
@@ -363,18 +365,18 @@ class RemoteJWKS(Source):
             self._etag = None  # only an answer from the issuer itself may be confirmed by a 304
             self._held = keys
             self._publish_keys(keys)
-        self._tell("last_good_used", value=now_s - kept.fetched_at_s)
+        self._emit("last_good_used", value=now_s - kept.fetched_at_s)
 
     # --- around it ---------------------------------------------------------------------------------------
 
     def clock_stepped(self, step_s: float) -> None:
         """Tell that the wall clock stepped; ages here are monotonic, so nothing else is to do."""
-        self._tell("clock_stepped", value=step_s)
+        self._emit("clock_stepped", value=step_s)
 
     def after_fork(self) -> None:
         """Start anew in a forked child: the thread of a fetch under way is not there."""
         super().after_fork()
-        self._gate.after_fork()
+        self._limiter.after_fork()
         self._fetch_in_progress = self._refetch_after = False
         self._wake_at = None
         if self._started:

@@ -79,8 +79,8 @@ class Source:
         self._lock = threading.RLock()
         self._waiters = []
 
-    def _tell(self, name: str, **said: Any) -> None:
-        emit(self._events, Event(name=name, issuer=self.name, **said))
+    def _emit(self, name: str, **members: Any) -> None:
+        emit(self._events, Event(name=name, issuer=self.name, **members))
 
     def _answered(self) -> None:
         """Let go those who waited for a refresh."""
@@ -99,7 +99,7 @@ class Source:
     def _tell_subscribers(self) -> None:
         self._is_behind = self._subscribers.call() is not None
         if self._is_behind:
-            self._tell("swap_failed")
+            self._emit("swap_failed")
 
     def _publish_keys(self, keys: JWKSet) -> None:
         """Put a set in place where it differs from what is there, then name what differs: it holds by now."""
@@ -128,10 +128,10 @@ class Source:
         news += [{"name": "key_removed", "kid": kid} for kid in known if kid is not None and kid not in kept]
         self._publish(KeyState(keys=kept, first_seen=seen))
         for one in news:
-            self._tell(**one)
-        self._tell("keys_changed", value=len(kept))
+            self._emit(**one)
+        self._emit("keys_changed", value=len(kept))
 
     def _tell_skipped(self, keys: JWKSet) -> None:
         for gone in keys.skipped:
             name = _ALARMS.get(gone.code, "key_skipped")
-            self._tell(name, kid=gone.kid, detail=gone.code)
+            self._emit(name, kid=gone.kid, detail=gone.code)

@@ -44,7 +44,7 @@ def setup(
     ready_timeout_s: float = READY_TIMEOUT_S,
     **settings: Unpack[AuthenticatorSettings[web.Request]],
 ) -> None:
-    """Put a door before all handlers and middlewares of an application.
+    """Put a middleware before all handlers and middlewares of an application.
 
     aiohttp unpacks bodies with a Content-Encoding: what was signed must be what came out of it.
 
@@ -57,15 +57,15 @@ def setup(
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
-    door: Authenticator[web.Request] = Authenticator(**settings)
+    authenticator: Authenticator[web.Request] = Authenticator(**settings)
     bound_s = checked_ready_timeout_s("ready_timeout_s", ready_timeout_s)
 
     async def await_keys(_: web.Application) -> None:
-        await door.await_keys(bound_s)
+        await authenticator.await_keys(bound_s)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await _through(door, request, handler)
+        return await _through(authenticator, request, handler)
 
     app.middlewares.insert(0, middleware)
     app.on_response_prepare.append(_warn)
@@ -73,23 +73,23 @@ def setup(
 
 
 async def _through(
-    door: Authenticator[web.Request], request: web.Request, handler: Handler
+    authenticator: Authenticator[web.Request], request: web.Request, handler: Handler
 ) -> web.StreamResponse:
     """Answer one request, or hand it on."""
     headers = CIMultiDict([pair for pair in request.headers.items() if not is_ours(pair[0])])
-    if is_exempt(door.exempt, request.path, request.rel_url.raw_path):  # what the router matches
+    if is_exempt(authenticator.exempt, request.path, request.rel_url.raw_path):  # what the router matches
         inner = request.clone(headers=headers)
         inner.pop(DECISION, None)  # that of an outer application is none of this one
         return await handler(inner)
-    asked = _asked_in(request, door)
+    context = _request_context(request, authenticator)
     body: bytes | None = b""
     try:
-        if door.wants_body(asked):
-            body = await _read_body(request, door.limit_bytes)
-        decision = await door.adecide(asked, body)
+        if authenticator.wants_body(context):
+            body = await _read_body(request, authenticator.limit_bytes)
+        decision = await authenticator.adecide(context, body)
     except _MalformedLength:
         decision = Decision(outcome="deny", code="malformed_request")
-    refused = door.answer(decision)
+    refused = authenticator.answer(decision)
     if refused is not None:
         return web.Response(status=refused.status, headers=dict(refused.headers), body=refused.body)
     headers.update(trusted_headers(decision))
@@ -98,13 +98,13 @@ async def _through(
     return await handler(request.clone(headers=headers))
 
 
-def _asked_in(request: web.Request, door: Authenticator[web.Request]) -> RequestContext:
-    values = _values(request, door.field)
-    if door.body is not None and is_websocket(request.headers.get("Upgrade", "")):
+def _request_context(request: web.Request, authenticator: Authenticator[web.Request]) -> RequestContext:
+    values = _values(request, authenticator.field)
+    if authenticator.body is not None and is_websocket(request.headers.get("Upgrade", "")):
         values = []  # what comes over a websocket is signed by nothing
     target = request.raw_path
     query = target.partition("?")[2].encode("utf-8", "replace")
-    return RequestContext(values, query, door.partner(request), target)
+    return RequestContext(values, query, authenticator.partner(request), target)
 
 
 def _values(request: web.Request, field: bytes) -> list[bytes]:

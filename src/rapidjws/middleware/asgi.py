@@ -69,7 +69,7 @@ class JWSMiddleware:
         self._app = app
         self._undecided = _undecided(undecided_scopes)
         self._ready_timeout_s = checked_ready_timeout_s("ready_timeout_s", ready_timeout_s)
-        self._door: Authenticator[Scope] = Authenticator(**settings)
+        self._authenticator: Authenticator[Scope] = Authenticator(**settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -84,26 +84,26 @@ class JWSMiddleware:
             else:
                 await self._app(scope, receive, send)
             return
-        door = self._door
-        if is_exempt_scope(scope, door):
+        authenticator = self._authenticator
+        if is_exempt_scope(scope, authenticator):
             inner = {**scope, "headers": stripped(scope)}
             inner.pop(KEY, None)  # an outer middleware's decision is none of this one
             await self._app(inner, receive, send)
             return
-        asked = asked_in(scope, door)
+        context = request_context(scope, authenticator)
         headers = stripped(scope)
-        if kind == "http" and door.wants_body(asked):
+        if kind == "http" and authenticator.wants_body(context):
             try:
-                body, receive = await _read_body(scope, receive, door.limit_bytes)
-                decision = await door.adecide(asked, body)
+                body, receive = await _read_body(scope, receive, authenticator.limit_bytes)
+                decision = await authenticator.adecide(context, body)
                 headers = headers if body is None else with_length(headers, len(body))
             except ClientGone:  # nobody is there to be answered
                 return
             except MalformedLength:
                 decision = Decision(outcome="deny", code="malformed_request")
         else:
-            decision = await door.adecide(asked)
-        refused = door.answer(decision)
+            decision = await authenticator.adecide(context)
+        refused = authenticator.answer(decision)
         if refused is not None:
             await _refuse(scope, receive, send, refused)
             return
@@ -120,7 +120,7 @@ class JWSMiddleware:
         async def passed(message: Message) -> None:
             nonlocal is_open
             if is_open and message["type"] == "lifespan.startup.complete":
-                await self._door.await_keys(self._ready_timeout_s)
+                await self._authenticator.await_keys(self._ready_timeout_s)
             is_open = False
             await send(message)
 
@@ -128,10 +128,10 @@ class JWSMiddleware:
             await self._app(scope, receive, passed)
         except Exception:
             if is_open:  # no lifespan there: servers go on to requests
-                await self._door.await_keys(self._ready_timeout_s)
+                await self._authenticator.await_keys(self._ready_timeout_s)
             raise
         if is_open:
-            await self._door.await_keys(self._ready_timeout_s)
+            await self._authenticator.await_keys(self._ready_timeout_s)
 
 
 def _undecided(types: Iterable[str]) -> frozenset[str]:
@@ -143,22 +143,24 @@ def _undecided(types: Iterable[str]) -> frozenset[str]:
     return frozenset(("lifespan", *names))
 
 
-def is_exempt_scope(scope: Scope, door: Authenticator[Scope]) -> bool:
+def is_exempt_scope(scope: Scope, authenticator: Authenticator[Scope]) -> bool:
     """Return whether a request needs no token."""
     path: str = scope["path"]
-    if path not in door.exempt:
+    if path not in authenticator.exempt:
         return False
-    inner = path.removeprefix(_root_path(scope, door)) or "/"
-    return inner in door.exempt and is_exempt(door.exempt, path, _target(scope) or path)
+    inner = path.removeprefix(_root_path(scope, authenticator)) or "/"
+    return inner in authenticator.exempt and is_exempt(authenticator.exempt, path, _target(scope) or path)
 
 
-def asked_in(scope: Scope, door: Authenticator[Scope], scopes: tuple[str, ...] = ()) -> RequestContext:
+def request_context(
+    scope: Scope, authenticator: Authenticator[Scope], scopes: tuple[str, ...] = ()
+) -> RequestContext:
     """Return what a request's scope says."""
-    values = _values(scope, door.field)
-    if door.body is not None and scope["type"] == "websocket":
+    values = _values(scope, authenticator.field)
+    if authenticator.body is not None and scope["type"] == "websocket":
         values = []  # what comes over a websocket is signed by nothing
-    route = routes_of(_target(scope), scope["path"], _root_path(scope, door), codec="utf-8")
-    return RequestContext(values, scope.get("query_string", b""), door.partner(scope), route, scopes)
+    route = routes_of(_target(scope), scope["path"], _root_path(scope, authenticator), codec="utf-8")
+    return RequestContext(values, scope.get("query_string", b""), authenticator.partner(scope), route, scopes)
 
 
 def _values(scope: Scope, field: bytes) -> list[bytes]:
@@ -236,7 +238,7 @@ def _replaying(first: Message, receive: Receive) -> Receive:
 
 
 def stripped(scope: Scope) -> Headers:
-    """Return the request's headers without those that only a door may set."""
+    """Return the request's headers without those that only a middleware may set."""
     return [
         pair
         for pair in scope["headers"]
@@ -255,13 +257,13 @@ def _target(scope: Scope) -> str | None:
     return None if raw is None else raw.decode("latin-1")
 
 
-def _root_path(scope: Scope, door: Authenticator[Scope]) -> str:
+def _root_path(scope: Scope, authenticator: Authenticator[Scope]) -> str:
     """Return where the server says that the application is mounted, if that is not known.
 
     Starlette's own mounts come after it in ``root_path``; it keeps what the server said.
     """
-    said: str | None = scope.get("app_root_path", scope.get("root_path"))
-    return door.unknown_root_path(said) if said else ""
+    root_path: str | None = scope.get("app_root_path", scope.get("root_path"))
+    return authenticator.unknown_root_path(root_path) if root_path else ""
 
 
 def _warned(send: Send, decision: Decision) -> Send:

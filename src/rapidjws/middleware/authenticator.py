@@ -1,6 +1,6 @@
-"""What the doors share: their settings, checked once, and how a request's parts become a question.
+"""What all middlewares share: their settings, checked once, and the decision about a request.
 
-A door of each framework reads headers in its own way and asks here. What this never does: any I/O.
+Each middleware reads headers in its framework's way and calls this. It does no I/O.
 """
 
 from __future__ import annotations
@@ -84,19 +84,21 @@ def _checked_exempt(exempt: Collection[str]) -> frozenset[str]:
     """Return exempt paths; one text in their place would exempt each of its pieces."""
     is_list = isinstance(exempt, (frozenset, set, list, tuple))
     if not is_list or not all(isinstance(path, str) and path.startswith("/") for path in exempt):
-        raise error_for("configuration_invalid", "door.exempt", expected="a list of paths, /like/this")
+        raise error_for(
+            "configuration_invalid", "authenticator.exempt", expected="a list of paths, /like/this"
+        )
     return frozenset(exempt)
 
 
 def _checked_root_path(root_path: str) -> str:
     """Return where an application is mounted."""
     if not isinstance(root_path, str) or (root_path and (root_path[0] != "/" or root_path[-1] == "/")):
-        raise error_for("configuration_invalid", "door.root_path", expected="a path, /like/this")
+        raise error_for("configuration_invalid", "authenticator.root_path", expected="a path, /like/this")
     return root_path
 
 
 class Authenticator(Generic[RequestT]):
-    """Hold the settings of a door.
+    """The settings of a middleware, and its decisions.
 
     Args:
         engine: Decides by the token in the header.
@@ -120,7 +122,7 @@ class Authenticator(Generic[RequestT]):
         ConfigurationError: ``configuration_invalid``: not one of ``engine`` and ``body``, or a place too.
     """
 
-    @checked(under="door")
+    @checked(under="authenticator")
     def __init__(
         self,
         *,
@@ -133,11 +135,11 @@ class Authenticator(Generic[RequestT]):
         root_path: str = "",
     ) -> None:
         if (engine is None) == (body is None) or (body is not None and place is not None):
-            raise error_for("configuration_invalid", "door", "an engine, or a signed body")
+            raise error_for("configuration_invalid", "authenticator", "an engine, or a signed body")
         self._engine = engine
         self.body = body
         self.place = place or TokenLocation()
-        self.realm = checked_realm(realm, "door.realm")
+        self.realm = checked_realm(realm, "authenticator.realm")
         self.exempt = _checked_exempt(exempt)
         self._root_path = _checked_root_path(root_path)
         self.field = self.place.field if body is None else body.field
@@ -152,44 +154,46 @@ class Authenticator(Generic[RequestT]):
         """Return the largest body that is read."""
         return 0 if self.body is None else self.body.limit_bytes
 
-    def wants_body(self, asked: RequestContext) -> bool:
+    def wants_body(self, context: RequestContext) -> bool:
         """Return whether the body is to be read: not where the headers alone decide."""
         if self.body is None:
             return False
-        said = self.body.said(asked.values)
-        return said is not None and said is not AMBIGUOUS
+        signature_value = self.body.signature_value(context.values)
+        return signature_value is not None and signature_value is not AMBIGUOUS
 
-    def decide(self, asked: RequestContext, body: bytes | None = b"") -> Decision:
+    def decide(self, context: RequestContext, body: bytes | None = b"") -> Decision:
         """Decide about a request.
 
         Args:
-            asked: What it says.
+            context: What it says.
             body: Its body, where ``wants_body``; None for more than ``limit_bytes``.
         """
         if self._engine is None:
             assert self.body is not None
-            return self.body.decide(asked, body)
-        token = self.place.token(asked.values, asked.query)
-        return self._engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+            return self.body.decide(context, body)
+        token = self.place.token(context.values, context.query)
+        return self._engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
 
-    async def adecide(self, asked: RequestContext, body: bytes | None = b"") -> Decision:
+    async def adecide(self, context: RequestContext, body: bytes | None = b"") -> Decision:
         """Decide about a request from asyncio, without holding up the loop.
 
         Args:
-            asked: As for ``decide``.
+            context: As for ``decide``.
             body: As for ``decide``.
         """
         if self._engine is None:
             assert self.body is not None
             if not body:
-                return self.body.decide(asked, body)
-            work = partial(self.body.decide, asked, body)  # a body is long, and its keys may be slow
+                return self.body.decide(context, body)
+            work = partial(self.body.decide, context, body)  # a body is long, and its keys may be slow
             return await worker_pool.call_on_thread(work, inline=True)
         engine = self._engine
-        token = self.place.token(asked.values, asked.query)
+        token = self.place.token(context.values, context.query)
         if _is_quick(engine, token):
-            return engine.decide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
-        return await engine.adecide(token, partner=asked.partner, route=asked.route, scopes=asked.scopes)
+            return engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
+        return await engine.adecide(
+            token, partner=context.partner, route=context.route, scopes=context.scopes
+        )
 
     async def await_keys(self, timeout_s: float) -> bool:
         """Wait, within a bound, until each required issuer has keys; a warning names those that have none.

@@ -1,4 +1,4 @@
-"""A FastAPI dependency: a security scheme in OpenAPI, the door's refusals, and claims as a typed value.
+"""A FastAPI dependency: a security scheme in OpenAPI, the middleware's refusals, and claims as a typed value.
 
 Needs the extra ``fastapi``. FastAPI reads the annotations of a dependency at run time, so here they are
 objects, not text.
@@ -15,12 +15,12 @@ from rapidjws.middleware.asgi import (
     Headers,
     MalformedLength,
     Scope,
-    asked_in,
     can_deny_websocket,
     close_code,
     declared_bytes,
     encoded,
     is_exempt_scope,
+    request_context,
     stripped,
 )
 from rapidjws.middleware.authenticator import KEY, Authenticator
@@ -51,7 +51,7 @@ _HANDLERS = "starlette.exception_handlers"
 
 
 class JWSRefused(HTTPException):
-    """Carry a refusal; the dependency sees to it that its answer is that of every other door.
+    """A refusal; the dependency sees to it that its answer is that of every middleware.
 
     Args:
         answer: What the client gets.
@@ -116,25 +116,25 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         ):
             if not is_text(text):
                 raise refused(name, "a string", text)
-        self._door: Authenticator[Scope] = Authenticator(**settings)
+        self._authenticator: Authenticator[Scope] = Authenticator(**settings)
         self._claims = TypeAdapter(claims)
         self.scheme_name = scheme_name
-        self.model = _model(self._door, description)
+        self.model = _model(self._authenticator, description)
 
     async def __call__(
         self, request: HTTPConnection, response: Response, security_scopes: SecurityScopes
     ) -> ClaimsT | None:
         """Return the claims, or None for a request that is let through without; raise JWSRefused."""
-        scope, door = request.scope, self._door
-        if is_exempt_scope(scope, door):
+        scope, authenticator = request.scope, self._authenticator
+        if is_exempt_scope(scope, authenticator):
             _hand_on(request, stripped(scope))
             scope.pop(KEY, None)  # a middleware's decision is none of this dependency
             return None
-        asked = asked_in(scope, door, tuple(security_scopes.scopes))
+        context = request_context(scope, authenticator, tuple(security_scopes.scopes))
         body: bytes | None = b""
-        if isinstance(request, Request) and door.wants_body(asked):
+        if isinstance(request, Request) and authenticator.wants_body(context):
             body = await self._read_body(request)
-        claims, decision = self._read(await door.adecide(asked, body))
+        claims, decision = self._read(await authenticator.adecide(context, body))
         self._refuse(request, decision)
         _hand_on(request, stripped(scope) + encoded(trusted_headers(decision)))
         scope[KEY] = decision
@@ -144,7 +144,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
 
     def _refuse(self, request: HTTPConnection, decision: Decision) -> None:
         """Raise JWSRefused for what is no permit, and see to its answer."""
-        refused = self._door.answer(decision)
+        refused = self._authenticator.answer(decision)
         if refused is not None:
             handlers: dict[Any, Callable[..., Awaitable[Response | None]]] = request.scope.get(
                 _HANDLERS, ({},)
@@ -157,7 +157,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
 
         FastAPI itself reads the body of a route with a body parameter before its dependencies run.
         """
-        limit_bytes = self._door.limit_bytes
+        limit_bytes = self._authenticator.limit_bytes
         if not hasattr(request, "_body"):
             try:
                 size = declared_bytes(request.scope)
@@ -180,7 +180,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         body = bytearray()
         async for piece in request.stream():
             body += piece
-            if len(body) > self._door.limit_bytes:  # half is read, and cannot be given back
+            if len(body) > self._authenticator.limit_bytes:  # half is read, and cannot be given back
                 self._refuse(request, Decision(outcome="deny", code="too_large", place="body"))
         return bytes(body)
 
@@ -189,7 +189,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         if decision.verified is None:
             return None, decision
         try:
-            if self._door.body is None or decision.verified.issuer is not None:
+            if self._authenticator.body is None or decision.verified.issuer is not None:
                 return self._claims.validate_python(decision.verified.claims), decision
             return self._claims.validate_json(decision.verified.payload), decision
         except ValidationError as fault:
@@ -211,13 +211,13 @@ def _hand_on(request: HTTPConnection, headers: Headers) -> None:
         request.scope["headers"][:] = headers
 
 
-def _model(door: Authenticator[Scope], description: str | None) -> models.SecurityBase:
+def _model(authenticator: Authenticator[Scope], description: str | None) -> models.SecurityBase:
     """Return how OpenAPI describes the place of the token."""
-    if door.body is not None:
-        if door.body.signature_header is None:  # no scheme of OpenAPI stands in a body
+    if authenticator.body is not None:
+        if authenticator.body.signature_header is None:  # no scheme of OpenAPI stands in a body
             return models.HTTPBase(scheme="JWS", description=description or "The body is a JWS.")
-        return _key(models.APIKeyIn.header, door.body.signature_header, description)
-    place = door.place
+        return _key(models.APIKeyIn.header, authenticator.body.signature_header, description)
+    place = authenticator.place
     if place.is_bearer:
         return models.HTTPBearer(bearerFormat="JWT", description=description)
     where = models.APIKeyIn.header if place.cookie is None else models.APIKeyIn.cookie

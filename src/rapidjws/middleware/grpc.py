@@ -70,30 +70,30 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
     """
 
     def __init__(self, **settings: Unpack[AuthenticatorSettings[grpc.HandlerCallDetails]]) -> None:
-        self._door: Authenticator[grpc.HandlerCallDetails] = Authenticator(**settings)
-        if self._door.body is not None:
-            raise error_for("configuration_invalid", "door.body", "an engine: calls have no body")
+        self._authenticator: Authenticator[grpc.HandlerCallDetails] = Authenticator(**settings)
+        if self._authenticator.body is not None:
+            raise error_for("configuration_invalid", "authenticator.body", "an engine: calls have no body")
 
     def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Refuse one call, or hand it on with trusted metadata; a coroutine where a loop asks."""
-        call = _Call(self._door, handler_call_details)
+        call = _Call(self._authenticator, handler_call_details)
         if _is_in_loop():
             return self._intercept_async(continuation, call)
-        decision = None if call.asked is None else self._door.decide(call.asked)
+        decision = None if call.context is None else self._authenticator.decide(call.context)
         before = DECISION.set(decision)
         try:  # the thread takes the next call too
             handler = continuation(call.details(decision))
         finally:
             DECISION.reset(before)
-        return call.handler(handler, decision, self._door, is_async=False)
+        return call.handler(handler, decision, self._authenticator, is_async=False)
 
     async def _intercept_async(self, continuation: Continuation, call: _Call) -> Handler | None:
         decision = None
-        if call.asked is not None:
-            decision = await self._door.adecide(call.asked)
+        if call.context is not None:
+            decision = await self._authenticator.adecide(call.context)
             DECISION.set(decision)
         handler = await continuation(call.details(decision))
-        return call.handler(handler, decision, self._door, is_async=True)
+        return call.handler(handler, decision, self._authenticator, is_async=True)
 
 
 def _is_in_loop() -> bool:
@@ -109,21 +109,21 @@ class _Call:
     """One call: what it asks, and what its handler gets.
 
     Attributes:
-        asked: What is to be decided, or None for an exempt method.
+        context: What is to be decided, or None for an exempt method.
     """
 
     def __init__(
-        self, door: Authenticator[grpc.HandlerCallDetails], details: grpc.HandlerCallDetails
+        self, authenticator: Authenticator[grpc.HandlerCallDetails], details: grpc.HandlerCallDetails
     ) -> None:
         sent: Sequence[Pair] = tuple(details.invocation_metadata or ())
         self._sent = details
         self._kept = tuple([Metadatum(*pair) for pair in sent if not is_ours(pair[0])])
-        self.asked: RequestContext | None = None
+        self.context: RequestContext | None = None
         method: str = details.method
-        if method not in door.exempt:
-            field = door.field.decode()
+        if method not in authenticator.exempt:
+            field = authenticator.field.decode()
             values = [_octets(value) for name, value in sent if name == field]
-            self.asked = RequestContext(values, b"", door.partner(details), method)
+            self.context = RequestContext(values, b"", authenticator.partner(details), method)
 
     def _metadata(self, decision: Decision | None) -> tuple[Metadatum, ...]:
         """Return the metadata without what a client made up, and with what was verified."""
@@ -139,14 +139,14 @@ class _Call:
         self,
         handler: Handler | None,
         decision: Decision | None,
-        door: Authenticator[grpc.HandlerCallDetails],
+        authenticator: Authenticator[grpc.HandlerCallDetails],
         *,
         is_async: bool,
     ) -> Handler | None:
         """Return what serves the call, or refuses it; None where there is no such method."""
         if handler is None:  # grpc answers UNIMPLEMENTED
             return handler
-        refused = None if decision is None else door.answer(decision)
+        refused = None if decision is None else authenticator.answer(decision)
         if decision is None or refused is None:
             return _wrapped(handler, decision, self._metadata(decision))
         refuse = _refusing(_STATUS[refused.status], decision.code, is_async=is_async)
@@ -219,7 +219,7 @@ class _Context:
         return getattr(self._context, name)
 
     def invocation_metadata(self) -> tuple[Metadatum, ...]:
-        """Return the metadata without what only a door may set, and with what it set."""
+        """Return the metadata without what only a middleware may set, and with what it set."""
         return self._metadata
 
     def set_trailing_metadata(self, trailing_metadata: Sequence[Pair]) -> None:

@@ -1,6 +1,6 @@
-"""What a door answers: status, RFC 6750 challenge, RFC 9457 problem, warnings, and headers to be trusted.
+"""The answers of a middleware: status, RFC 6750 challenge, RFC 9457 problem, warnings, trusted headers.
 
-Nothing of a token is in an answer but its verified names, and only towards the service behind the door.
+Nothing of a token is in an answer but its verified names, and only towards the service behind the middleware.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TRUSTED: Final = (
     "x-jws-kid",
     "x-jws-partner",
 )
-"""Headers for the service behind the door; each is always set, empty where nothing was verified."""
+"""Headers for the service behind the middleware; each is always set, empty where nothing was verified."""
 
 VALUE_MAX_CHARS: Final = 1024
 RETRY_AFTER_S: Final = 5

@@ -81,7 +81,7 @@ class SignedBody:
             return self.max_bytes
         return min(self.max_bytes, self.verifier._snapshot.max_token_bytes)
 
-    def said(self, values: list[bytes]) -> bytes | None:
+    def signature_value(self, values: list[bytes]) -> bytes | None:
         """Return what the header says: the detached signature, or the media type of a JWS.
 
         Args:
@@ -98,36 +98,46 @@ class SignedBody:
             return kind if _MEDIA_TYPE.match(kind) else None
         return AMBIGUOUS if b"," in value and not looks_like_json(value) else value or None
 
-    def decide(self, asked: RequestContext, body: bytes | None) -> Decision:
+    def decide(self, context: RequestContext, body: bytes | None) -> Decision:
         """Verify a body and decide; never raises.
 
         Args:
-            asked: What the request says.
+            context: What the request says.
             body: The octets as they came; None for more than ``limit_bytes``.
         """
-        said = self.said(asked.values)
+        signature_value = self.signature_value(context.values)
         if self.signature_header is None and body == b"":
-            said = AMBIGUOUS if said is AMBIGUOUS else None
+            signature_value = AMBIGUOUS if signature_value is AMBIGUOUS else None
         policy = self.rollout
         if policy is None and isinstance(self.verifier, Engine):
             policy = self.verifier.rollout
         verify, retry = partial(self._verify, body), partial(self._verify_as_of, body)
-        return decide(verify, retry, policy, said, asked.partner, asked.route, None, asked.scopes)
+        return decide(
+            verify, retry, policy, signature_value, context.partner, context.route, None, context.scopes
+        )
 
-    def _verify_as_of(self, body: bytes | None, said: bytes, as_of_ns: int, now_ns: int) -> VerifiedJWS:
-        return self._verify(body, said, None, (as_of_ns, now_ns))
+    def _verify_as_of(
+        self, body: bytes | None, signature_value: bytes, as_of_ns: int, now_ns: int
+    ) -> VerifiedJWS:
+        return self._verify(body, signature_value, None, (as_of_ns, now_ns))
 
     def _verify(
-        self, body: bytes | None, said: bytes, now: float | None, as_of: tuple[int, int] | None = None
+        self,
+        body: bytes | None,
+        signature_value: bytes,
+        now: float | None,
+        as_of: tuple[int, int] | None = None,
     ) -> VerifiedJWS:
         if body is None:
             raise error_for("too_large", "body", f"at most {self.limit_bytes} bytes")
         verifier: Any = self.verifier
         if self.signature_header is not None:
-            detached: VerifiedJWS = verifier.verify(said, payload=body)
+            detached: VerifiedJWS = verifier.verify(signature_value, payload=body)
             return detached
-        if looks_like_json(body) != said.endswith(b"+json"):  # another reader would go by the media type
-            raise error_for("malformed_token", "body", expected=said.decode("ascii"))
+        if looks_like_json(body) != signature_value.endswith(
+            b"+json"
+        ):  # another reader would go by the media type
+            raise error_for("malformed_token", "body", expected=signature_value.decode("ascii"))
         attached: VerifiedJWS
         if not isinstance(verifier, Engine):
             attached = verifier.verify(body)

@@ -1,6 +1,6 @@
 """Webhooks: a body that is a JWS, or a body with a detached signature in a header (RFC 7515 appendix F).
 
-The entry for code without a framework, a function that starts cold among it: loads no door and no event loop.
+For code without a framework, a function that starts cold among it: loads no middleware and no event loop.
 """
 
 from __future__ import annotations

@@ -43,13 +43,13 @@ class WSGIMiddleware:
     @checked(but=("settings",))
     def __init__(self, app: WSGIApp, **settings: Unpack[AuthenticatorSettings[Environ]]) -> None:
         self._app = app
-        self._door: Authenticator[Environ] = Authenticator(**settings)
-        name = self._door.field.decode().upper().replace("-", "_")
+        self._authenticator: Authenticator[Environ] = Authenticator(**settings)
+        name = self._authenticator.field.decode().upper().replace("-", "_")
         self._name = name if name == "CONTENT_TYPE" else f"HTTP_{name}"  # RFC 3875 s.4.1.3
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, or hand it on."""
-        door = self._door
+        authenticator = self._authenticator
         kept = {
             name: value
             for name, value in environ.items()
@@ -59,21 +59,23 @@ class WSGIMiddleware:
             return self._app(kept, start_response)
         value = environ.get(self._name)
         values = [] if value is None else [value.encode("latin-1", "replace")]
-        if door.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
+        if authenticator.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
             values = []  # what comes over a websocket is signed by nothing
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-        unknown = door.unknown_root_path(environ.get("SCRIPT_NAME", ""))
+        unknown = authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
         route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
-        asked = RequestContext(values, query, door.partner(environ), route)
+        context = RequestContext(values, query, authenticator.partner(environ), route)
         body: bytes | None = b""
-        if door.wants_body(asked):
+        if authenticator.wants_body(context):
             try:
-                body = _with_read_body(environ, kept, door.limit_bytes)
+                body = _with_read_body(environ, kept, authenticator.limit_bytes)
             except _UnreadableBody:
-                return _refuse(door, Decision(outcome="deny", code="malformed_request"), start_response)
-        decision = door.decide(asked, body)
+                return _refuse(
+                    authenticator, Decision(outcome="deny", code="malformed_request"), start_response
+                )
+        decision = authenticator.decide(context, body)
         if decision.outcome != "permit":
-            return _refuse(door, decision, start_response)
+            return _refuse(authenticator, decision, start_response)
         for name, text in trusted_headers(decision):
             kept["HTTP_" + name.upper().replace("-", "_")] = text
         kept[KEY] = decision
@@ -88,10 +90,10 @@ class WSGIMiddleware:
 
     def _is_exempt(self, environ: Environ) -> bool:
         """Return whether a request needs no token."""
-        exempt, path = self._door.exempt, _path(environ)
+        exempt, path = self._authenticator.exempt, _path(environ)
         if not is_exempt(exempt, path, _target(environ) or path):
             return False
-        unknown = self._door.unknown_root_path(environ.get("SCRIPT_NAME", ""))
+        unknown = self._authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
         return not unknown or (environ.get("PATH_INFO", "") or "/") in exempt
 
 
@@ -107,9 +109,9 @@ def _path(environ: Environ) -> str:
 
 
 def _refuse(
-    door: Authenticator[Environ], decision: Decision, start_response: StartResponse
+    authenticator: Authenticator[Environ], decision: Decision, start_response: StartResponse
 ) -> Iterable[bytes]:
-    refused = door.answer(decision)
+    refused = authenticator.answer(decision)
     if refused is None:  # unreachable: only what is no permit comes here
         raise error_for("internal_error", "wsgi")
     status = HTTPStatus(refused.status)

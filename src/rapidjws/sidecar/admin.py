@@ -1,4 +1,4 @@
-"""The sidecar's other door: promote, roll back, freeze, thaw, revoke and reload, in every worker at run time.
+"""The sidecar's admin listener: promote, roll back, freeze, thaw, revoke and reload, in every worker.
 
 ``GET`` of ``status``, ``keys`` and ``config`` shows what holds in the worker that answers.
 

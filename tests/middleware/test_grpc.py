@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from verdicts import ISSUER, SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
 
-pytest.importorskip("grpc_status", reason="grpcio-status is not installed: pip install --group doors")
+pytest.importorskip("grpc_status", reason="grpcio-status is not installed: pip install --group middleware")
 
 import grpc
 import grpc.aio
@@ -242,7 +242,7 @@ def test_warning_phase_tells_in_trailing_metadata(kind: str) -> None:
 
 
 def test_detection_phase_says_nothing() -> None:
-    """In detection a call without a token is served as if there were no door."""
+    """In detection a call without a token is served as if there were no middleware."""
 
     async def test(channel: Any, later: Later) -> None:
         _, one = await call(channel, "unary", ())

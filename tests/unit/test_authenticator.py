@@ -1,4 +1,4 @@
-"""An asynchronous door keeps the loop for short work only: what is slow, or waits, runs on another thread."""
+"""An asynchronous middleware keeps the loop for short work only: slow work runs on another thread."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def test_only_short_work_is_done_in_the_loop(alg: str, blocking: bool, inline: b
     store = Watched(blocking=blocking)
     named: dict[str, Any] = {"algorithms": [alg], "audience": issuer.audience}
     trusted = rapidjws.Issuer(issuer.iss, keys=issuer.jwks, replay=rapidjws.Replay(store=store), **named)
-    door: Authenticator[Any] = Authenticator(engine=rapidjws.Engine(trusted))
+    authenticator: Authenticator[Any] = Authenticator(engine=rapidjws.Engine(trusted))
     known = issuer.token(issuer.claims(int(time.time()), jti="0"))  # its header tells the cost from now on
-    assert door.decide(RequestContext([b"Bearer " + known.encode()], b"", None, "/")).code == "ok"
+    assert authenticator.decide(RequestContext([b"Bearer " + known.encode()], b"", None, "/")).code == "ok"
     store.threads.clear()
     token = issuer.token(issuer.claims(int(time.time()), jti="1"))
     asked = RequestContext([b"Bearer " + token.encode()], b"", None, "/")
 
     async def both() -> list[str]:
-        return [(await door.adecide(asked)).code for _ in range(2)]
+        return [(await authenticator.adecide(asked)).code for _ in range(2)]
 
     assert asyncio.run(both()) == ["ok", "replayed"]
     assert [thread == threading.get_ident() for thread in store.threads] == [inline, inline]
@@ -62,10 +62,10 @@ def test_only_short_work_is_done_in_the_loop(alg: str, blocking: bool, inline: b
 def test_asynchronous_and_plain_decisions_agree_on_what_is_no_token(values: list[bytes]) -> None:
     """What is missing, malformed or too large gets the same code from both."""
     issuer = FakeIssuer("https://a.example", "ES256")
-    door: Authenticator[Any] = Authenticator(
+    authenticator: Authenticator[Any] = Authenticator(
         engine=rapidjws.Engine(
             rapidjws.Issuer(issuer.iss, keys=issuer.jwks, algorithms=["ES256"], audience=issuer.audience)
         )
     )
     asked = RequestContext(values, b"", None, "/")
-    assert asyncio.run(door.adecide(asked)).evidence == door.decide(asked).evidence
+    assert asyncio.run(authenticator.adecide(asked)).evidence == authenticator.decide(asked).evidence

@@ -207,7 +207,7 @@ def test_wrong_settings_are_told_at_once(world: World, wrong: dict[str, Any]) ->
 
 
 def test_verdict_from_a_kept_set_loads_nothing_for_the_network(world: World) -> None:
-    """From import to verdict neither TLS nor an event loop nor another door is loaded."""
+    """From import to verdict neither TLS nor an event loop nor another middleware is loaded."""
     assert world.start(clock=None).refresh()
     loaded = run_python(
         f"""
@@ -225,5 +225,5 @@ def test_verdict_from_a_kept_set_loads_nothing_for_the_network(world: World) -> 
     ).split()
     heavy = {"asyncio", "cryptography", "email", "http", "httpcore2", "socket", "ssl"}
     assert heavy & set(loaded) == set()
-    doors = {name for name in loaded if name.startswith("rapidjws.middleware.")}
-    assert doors == {"rapidjws.middleware.webhook"}
+    middlewares = {name for name in loaded if name.startswith("rapidjws.middleware.")}
+    assert middlewares == {"rapidjws.middleware.webhook"}

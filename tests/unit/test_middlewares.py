@@ -1,4 +1,4 @@
-"""The doors for applications: ASGI, WSGI and webhooks give one verdict, and headers that can be trusted."""
+"""ASGI, WSGI and webhooks give one verdict, and headers that can be trusted."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Reply:
 
 
 def through_asgi(headers: Headers, path: str = "/a", query: str = "", **options: Any) -> Reply:
-    """Send one request through the ASGI door."""
+    """Send one request through the ASGI middleware."""
     reply = Reply()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -85,7 +85,7 @@ def through_asgi(headers: Headers, path: str = "/a", query: str = "", **options:
 
 
 def through_wsgi(headers: Headers, path: str = "/a", query: str = "", **options: Any) -> Reply:
-    """Send one request through the WSGI door, with headers joined as servers do."""
+    """Send one request through the WSGI middleware, with headers joined as servers do."""
     reply = Reply()
     environ: dict[str, Any] = {"PATH_INFO": path, "SCRIPT_NAME": "", "QUERY_STRING": query}
     for name, value in headers:
@@ -108,13 +108,13 @@ def through_wsgi(headers: Headers, path: str = "/a", query: str = "", **options:
     return reply
 
 
-DOORS = pytest.mark.parametrize("door", [through_asgi, through_wsgi])
+MIDDLEWARES = pytest.mark.parametrize("middleware", [through_asgi, through_wsgi])
 
 
-@DOORS
-def test_good_token_passes_with_its_claims(door: Any) -> None:
+@MIDDLEWARES
+def test_good_token_passes_with_its_claims(middleware: Any) -> None:
     """A good token reaches the application, with claims and headers of what was verified."""
-    reply = door(bearer(fresh(sub="ann", scope="b a")))
+    reply = middleware(bearer(fresh(sub="ann", scope="b a")))
     assert (reply.status, reply.body) == (200, b"fine")
     assert reply.seen.verified.claims["sub"] == "ann"
     assert reply.inner["x-jws-subject"] == "ann"
@@ -123,7 +123,7 @@ def test_good_token_passes_with_its_claims(door: Any) -> None:
     assert reply.inner["x-jws-status"] == "verified"
 
 
-@DOORS
+@MIDDLEWARES
 @pytest.mark.parametrize(("case", "status", "code", "error"), [
     ("missing", 401, "missing_token", None), ("basic", 401, "missing_token", None),
     ("no space", 401, "missing_token", None), ("blank", 401, "missing_token", None),
@@ -135,7 +135,7 @@ def test_good_token_passes_with_its_claims(door: Any) -> None:
     ("empty", 400, "malformed_request", "invalid_request"),
 ])  # fmt: skip
 def test_bad_requests_get_what_rfc_6750_says(
-    door: Any, case: str, status: int, code: str, error: str | None
+    middleware: Any, case: str, status: int, code: str, error: str | None
 ) -> None:
     """Each bad request gets its status, a challenge and a problem with its code, and no application."""
     now_s = int(time.time())
@@ -153,7 +153,7 @@ def test_bad_requests_get_what_rfc_6750_says(
         "two words": bearer(f"{fresh()} {fresh()}"),
         "empty": [("Authorization", "Bearer ")],
     }[case]
-    reply = door(headers)
+    reply = middleware(headers)
     problem = json.loads(reply.body)
     assert (reply.status, problem["status"], problem["code"]) == (status, status, code)
     assert reply.headers["content-type"] == "application/problem+json"
@@ -164,30 +164,33 @@ def test_bad_requests_get_what_rfc_6750_says(
     assert reply.inner == {}
 
 
-@DOORS
+@MIDDLEWARES
 @pytest.mark.parametrize(
     "query", ["access_token=x", "a=b&access_token", "access%5Ftoken=", "%61ccess_token=1"]
 )
-def test_a_second_method_in_the_query_gets_400(door: Any, query: str) -> None:
+def test_a_second_method_in_the_query_gets_400(middleware: Any, query: str) -> None:
     """A token in the query beside the one in the header is refused, however its name is written."""
-    reply = door(bearer(fresh()), query=query)
+    reply = middleware(bearer(fresh()), query=query)
     assert (reply.status, json.loads(reply.body)["code"]) == (400, "malformed_request")
     assert 'error="invalid_request"' in reply.headers["www-authenticate"]
-    assert door([], query=query).status == 401  # never read there
-    assert door(bearer(fresh()), query="access_tokens=x&b=access_token").status == 200
-    assert door([("X-T", fresh())], query=query, place=TokenLocation(header="X-T", scheme="")).status == 200
+    assert middleware([], query=query).status == 401  # never read there
+    assert middleware(bearer(fresh()), query="access_tokens=x&b=access_token").status == 200
+    assert (
+        middleware([("X-T", fresh())], query=query, place=TokenLocation(header="X-T", scheme="")).status
+        == 200
+    )
 
 
-@DOORS
-def test_missing_scope_gets_403_with_the_scopes_that_are_due(door: Any) -> None:
+@MIDDLEWARES
+def test_missing_scope_gets_403_with_the_scopes_that_are_due(middleware: Any) -> None:
     """A good token without a scope gets 403 and RFC 6750's error, with all scopes that are due."""
     of = engine(rollout(Partner(name="a", scopes=["pay", "read"])))
-    reply = door(bearer(fresh(scope="read")), of=of, partner_of=lambda request: "a")
+    reply = middleware(bearer(fresh(scope="read")), of=of, partner_of=lambda request: "a")
     assert reply.status == 403
     challenge = reply.headers["www-authenticate"]
     assert 'error="insufficient_scope"' in challenge
     assert challenge.endswith(', scope="pay read"')
-    assert door(bearer(fresh(scope="pay read")), of=of, partner_of=lambda request: "a").status == 200
+    assert middleware(bearer(fresh(scope="pay read")), of=of, partner_of=lambda request: "a").status == 200
 
 
 def test_scope_that_would_end_its_quotes_is_not_told() -> None:
@@ -239,12 +242,12 @@ def test_outage_gets_503() -> None:
     assert "www-authenticate" not in dict(answer.headers)
 
 
-@DOORS
+@MIDDLEWARES
 @pytest.mark.parametrize("signed", [True, False])
-def test_spoofed_headers_never_arrive(door: Any, signed: bool) -> None:
+def test_spoofed_headers_never_arrive(middleware: Any, signed: bool) -> None:
     """What a client sends under our names is gone, also where the request is let through unsigned."""
     of = engine(rollout(phase="detection"))
-    reply = door((bearer(fresh(sub="ann")) if signed else []) + SPOOFED, of=of)
+    reply = middleware((bearer(fresh(sub="ann")) if signed else []) + SPOOFED, of=of)
     assert reply.status == 200
     assert not any("admin" in value for value in reply.inner.values())
     assert "x-jws-role" not in reply.inner
@@ -253,34 +256,34 @@ def test_spoofed_headers_never_arrive(door: Any, signed: bool) -> None:
     assert reply.inner["x-jws-status"] == ("verified" if signed else "unverified missing_token")
 
 
-@DOORS
-def test_spoofed_headers_are_removed_on_exempt_paths(door: Any) -> None:
+@MIDDLEWARES
+def test_spoofed_headers_are_removed_on_exempt_paths(middleware: Any) -> None:
     """A path that needs no token hands on no trusted header either."""
-    reply = door(SPOOFED, "/healthz", exempt=frozenset({"/healthz"}))
+    reply = middleware(SPOOFED, "/healthz", exempt=frozenset({"/healthz"}))
     assert reply.status == 200
     assert not any(is_ours(name) for name in reply.inner)
     assert reply.seen is None
 
 
-@DOORS
-def test_warning_phase_tells_the_client(door: Any) -> None:
+@MIDDLEWARES
+def test_warning_phase_tells_the_client(middleware: Any) -> None:
     """In warning the response says what will be refused, and from when on."""
     policy = rollout(phase="detection")
     policy.promote(by="ann", enforce_on_s=1_900_000_000)
-    reply = door([], of=engine(policy))
+    reply = middleware([], of=engine(policy))
     assert reply.status == 200
     assert reply.headers["warning"].startswith('299 rapidjws "missing_token')
     assert reply.headers["deprecation"] == "@1800000000"
     assert reply.headers["sunset"] == "Sun, 17 Mar 2030 17:46:40 GMT"
 
 
-@DOORS
-def test_route_and_partner_reach_the_rollout(door: Any) -> None:
-    """A stricter stage of one route holds at the door, whatever the path's spelling."""
+@MIDDLEWARES
+def test_route_and_partner_reach_the_rollout(middleware: Any) -> None:
+    """A stricter stage of one route holds at the middleware, whatever the path's spelling."""
     policy = rollout(phase="detection")
     policy.promote(by="ann", route="/pay", to="enforcement")
     of = engine(policy)
-    assert [door([], path, of=of).status for path in ("/a", "/pay", "/pay/1", "//pay")] == [
+    assert [middleware([], path, of=of).status for path in ("/a", "/pay", "/pay/1", "//pay")] == [
         200,
         401,
         401,
@@ -299,18 +302,18 @@ def test_two_cookies_are_two_however_their_names_are_spaced(cookies: str) -> Non
     assert jar.token([b"session =a; sessions=b"]) == b"a"
 
 
-@DOORS
-def test_token_from_header_and_cookie(door: Any) -> None:
+@MIDDLEWARES
+def test_token_from_header_and_cookie(middleware: Any) -> None:
     """A named header and a cookie carry tokens as well, and nothing else does."""
     token = fresh()
     named = TokenLocation(header="X-Token", scheme="")
-    assert door([("X-Token", token)], place=named).status == 200
-    assert door(bearer(token), place=named).status == 401
+    assert middleware([("X-Token", token)], place=named).status == 200
+    assert middleware(bearer(token), place=named).status == 401
     jar = TokenLocation(cookie="session")
-    assert door([("Cookie", f"a=b; session={token}")], place=jar).status == 200
-    assert door([("Cookie", f"session={token}; session={token}")], place=jar).status == 400
-    assert door([("Cookie", "session=")], place=jar).status == 401
-    assert door(bearer(token), place=jar).status == 401
+    assert middleware([("Cookie", f"a=b; session={token}")], place=jar).status == 200
+    assert middleware([("Cookie", f"session={token}; session={token}")], place=jar).status == 400
+    assert middleware([("Cookie", "session=")], place=jar).status == 401
+    assert middleware(bearer(token), place=jar).status == 401
 
 
 def test_subject_that_is_no_header_is_left_out() -> None:
@@ -366,7 +369,7 @@ def test_place_refuses_what_has_two_readings() -> None:
             TokenLocation(**wrong)  # type: ignore[arg-type]
 
 
-def test_door_refuses_a_realm_that_ends_its_quotes() -> None:
+def test_middleware_refuses_a_realm_that_ends_its_quotes() -> None:
     """A realm that could close its quoted string is a configuration that is refused."""
     for realm in ('a"b', "a\\b", "a\nb", "\u00fc"):
         with pytest.raises(rapidjws.ConfigurationError):

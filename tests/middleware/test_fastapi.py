@@ -10,8 +10,8 @@ import pytest
 from served import ask, uvicorn
 from verdicts import bearer, engine, token
 
-pytest.importorskip("fastapi", reason="fastapi is not installed: pip install --group doors")
-pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install --group doors")
+pytest.importorskip("fastapi", reason="fastapi is not installed: pip install --group middleware")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install --group middleware")
 
 from fastapi import Body, Depends, FastAPI, Header, Request, Response, Security
 from pydantic import BaseModel
@@ -107,20 +107,23 @@ def test_openapi_shows_the_scheme(place: TokenLocation, expected: dict[str, str]
 ORDER = b'{"sub": "ann", "level": 3}'
 
 
-def signed_door(**options: Any) -> JWSSecurity[Any]:
+def signed_authenticator(**options: Any) -> JWSSecurity[Any]:
     """Return a dependency that gives the signed payload of a body."""
     verifier = rapidjws.Verifier(KEY.public(), algorithms=["ES256"])
     return JWSSecurity(Caller, body=SignedBody(verifier=verifier, max_bytes=64, **options))
 
 
 def test_signed_body_is_a_typed_value_beside_a_body_parameter() -> None:
-    """A route gets the verified payload as its type, though FastAPI read the body before the door did."""
+    """A route gets the verified payload as its type, though FastAPI read the body before."""
     app = FastAPI()
 
     async def put(caller: Any, sent: Any) -> Any:
         return [caller.level, sent]
 
-    put.__annotations__ = {"caller": Annotated[Any, Depends(signed_door())], "sent": Annotated[Any, Body()]}
+    put.__annotations__ = {
+        "caller": Annotated[Any, Depends(signed_authenticator())],
+        "sent": Annotated[Any, Body()],
+    }
     app.add_api_route("/who", put, methods=["POST"])
     long = ORDER.ljust(65)
     with uvicorn(app) as port:
@@ -147,7 +150,7 @@ def test_signed_body_is_a_typed_value_beside_a_body_parameter() -> None:
 )
 def test_openapi_shows_signed_bodies(header: str | None, expected: dict[str, str]) -> None:
     """The OpenAPI document names the header of the signature, or says that the body is one."""
-    document = app_of(signed_door(signature_header=header)).openapi()
+    document = app_of(signed_authenticator(signature_header=header)).openapi()
     assert document["components"]["securitySchemes"] == {"JWS": expected}
 
 

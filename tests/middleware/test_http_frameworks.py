@@ -1,4 +1,4 @@
-"""The doors in front of real applications on real servers: one table of verdicts for all of them."""
+"""The middlewares in front of real applications on real servers: one table of verdicts for all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from frameworks import DOORS
+from frameworks import FRAMEWORKS
 from served import ask
 from verdicts import SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
 
@@ -15,30 +15,30 @@ from rapidjws.middleware import TokenLocation
 
 def opened(name: str, **settings: Any) -> Any:
     """Return what serves the application of a framework, or skip where it is not installed."""
-    packages, serve = DOORS[name]
+    packages, serve = FRAMEWORKS[name]
     for package in packages:
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group doors")
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group middleware")
     return serve(**settings)
 
 
-@pytest.fixture(scope="module", params=DOORS)
-def door(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Serve the application behind the door of each framework, enforced."""
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Serve the application behind the middleware of each framework, enforced."""
     with opened(request.param, engine=engine()) as port:
         yield port
 
 
-@pytest.fixture(scope="module", params=DOORS)
-def warning_door(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
-    """Serve the application behind the door of each framework, in the phase of warnings."""
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def warning_port(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """Serve the application behind the middleware of each framework, in the phase of warnings."""
     with opened(request.param, engine=engine("warning")) as port:
         yield request.param, port
 
 
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.name)
-def test_one_verdict_at_every_door(door: int, verdict: Verdict) -> None:
+def test_one_verdict_at_every_middleware(port: int, verdict: Verdict) -> None:
     """Each request of the table gets its status, challenge and code, and nothing spoofed arrives."""
-    reply = ask(door, "/who", headers_of(verdict.name) + SPOOFED)
+    reply = ask(port, "/who", headers_of(verdict.name) + SPOOFED)
     assert reply.status == verdict.status
     if verdict.status == 200:
         assert (reply.json["code"], reply.json["sub"]) == ("ok", "ann")
@@ -57,22 +57,22 @@ def test_one_verdict_at_every_door(door: int, verdict: Verdict) -> None:
     assert ("retry-after" in reply.headers) == (verdict.status == 503)
 
 
-def test_a_second_token_in_the_query_is_refused(door: int) -> None:
+def test_a_second_token_in_the_query_is_refused(port: int) -> None:
     """A token in the header and one in the query are two."""
-    reply = ask(door, "/who?access%5Ftoken=x", bearer(token()))
+    reply = ask(port, "/who?access%5Ftoken=x", bearer(token()))
     assert (reply.status, reply.json["code"]) == (400, "malformed_request")
 
 
-def test_exempt_path_needs_no_token_and_hands_on_no_spoofed_name(door: int) -> None:
+def test_exempt_path_needs_no_token_and_hands_on_no_spoofed_name(port: int) -> None:
     """A path that is exempt is served, without a decision and without trusted headers."""
-    reply = ask(door, "/health", SPOOFED)
+    reply = ask(port, "/health", SPOOFED)
     assert (reply.status, reply.json["code"], reply.json["ours"]) == (200, None, [])
-    assert ask(door, "/who/../health", SPOOFED).status != 200
+    assert ask(port, "/who/../health", SPOOFED).status != 200
 
 
-def test_warning_phase_lets_through_and_tells(warning_door: tuple[str, int]) -> None:
+def test_warning_phase_lets_through_and_tells(warning_port: tuple[str, int]) -> None:
     """In warning a request without a token is served, unverified, and its answer says what will happen."""
-    name, port = warning_door
+    name, port = warning_port
     for path in ("/who", "/flow"):
         reply = ask(port, path, SPOOFED)
         assert reply.status == 200
@@ -87,9 +87,9 @@ def test_warning_phase_lets_through_and_tells(warning_door: tuple[str, int]) -> 
     assert good.json["sub"] == "ann"
 
 
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("name", FRAMEWORKS)
 def test_token_in_a_cookie_and_in_a_named_header(name: str) -> None:
-    """Each door reads the place that it was told, and no other."""
+    """Each middleware reads the place that it was told, and no other."""
     for place, header in (
         (TokenLocation(cookie="session"), ("Cookie", f"a=b; session={token()}")),
         (TokenLocation(header="X-Token", scheme=""), ("X-Token", token())),
