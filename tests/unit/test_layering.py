@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("rollout",),
     ("config",),
     ("middleware", "sidecar", "diagnose", "contract", "testing"),
+    ("gameday",),
     ("cli", "__main__"),
 )
 RINGS_LEFT: tuple[frozenset[str], ...] = (
