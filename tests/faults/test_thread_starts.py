@@ -90,6 +90,12 @@ TABLE: dict[str, tuple[str, str]] = {
         "faults/test_decision_faults.py",
         "test_S15_an_admin_action_that_found_no_thread_does_not_run",
     ),
+    "_asked_all submit": ("partners/test_regions.py", "test_K_regions_are_asked_without_threads"),
+    "probe_all submit": ("unit/test_service_status.py", "test_K_a_probe_without_threads"),
+    "StatusStream._event call_on_thread": (
+        "unit/test_service_status.py",
+        "test_K_a_stream_without_threads",
+    ),
     "Metrics._make call_on_thread": (SERVED, "test_S15_metrics_without_threads"),
     "SidecarProtocol._answer_slowly call_on_thread": (SERVED, "test_S15_a_hook_without_threads"),
     "WorkerState._follow_on_thread submit": (SERVED, "test_S24_no_thread_to_take_changes_over"),

@@ -189,7 +189,7 @@ def test_socket_is_its_owners(admin: AdminClient) -> None:
     [
         ("GET", "/admin/promote", None, 405),
         ("POST", "/admin/status", None, 405),
-        ("POST", "/admin/", None, 404),
+        ("POST", "/admin/", None, 405),
         ("POST", "/admin/shutdown", None, 404),
         ("GET", "/verify", None, 404),
         ("GET", "/metrics", None, 404),

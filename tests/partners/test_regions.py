@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thread_faults import failing_starts
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
@@ -169,3 +170,11 @@ def test_K_keys_compare_asks_regions(tmp_path: Path) -> None:
     assert run("https://a.example")[0] == 2
     assert run("https://a.example", "https://a.example")[0] == 2
     assert run("--region", "a", "--region", "b=https://a.example")[0] == 2
+
+
+def test_K_regions_are_asked_without_threads() -> None:
+    """Where no thread can be had, addresses are asked one after the other."""
+    with Issuer("https://one.example", plain=True) as one, Issuer("https://two.example", plain=True) as two:
+        two.published = list(one.published)
+        with failing_starts(lambda number: True, only="rapidjws_"):
+            assert run(one.url, two.url)[0] == 0

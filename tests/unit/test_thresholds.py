@@ -8,6 +8,8 @@ import pytest
 
 from rapidjws.errors import CODES
 from rapidjws.observe import thresholds
+from rapidjws.observe.alert_list import ALERTS
+from rapidjws.observe.runbooks import runbook_names
 from rapidjws.observe.thresholds import THRESHOLDS, alerts_of
 
 ISSUER = "https://a.example"
@@ -126,3 +128,12 @@ def test_K_a_burn_needs_both_windows() -> None:
     """A minute of refusals pages while they go on, not an hour later."""
     over = {"windows": [window(60, 1000), window(300, 10_000, expired=500), window(3600, 10_000, expired=50)]}
     assert names(over) == []
+
+
+def test_K_every_runbook_is_there_and_the_one_of_the_alert_rule() -> None:
+    """A condition of our own and the alert rule of the same name lead to the same runbook, which exists."""
+    rules = {rule.name: rule for rule in ALERTS}
+    assert {one.runbook for one in THRESHOLDS} <= set(runbook_names())
+    shared = [one for one in THRESHOLDS if one.name in rules]
+    assert len(shared) > 12
+    assert [one.name for one in shared if one.runbook != rules[one.name].runbook] == []

@@ -62,6 +62,11 @@ COMMANDS: Final = {
         "Print a runbook as Markdown, or list them: exit 0, or 2 where there is none of the name.",
     ),
     "alerts": _Listed("alerts", "alerts", "Print the alert rules as YAML, with your addresses."),
+    "top": _Listed(
+        "top",
+        "top",
+        "Show a running service's health, verdicts, latencies, keys, partners, workers and alerts, live.",
+    ),
     "demo": _Listed(
         "demo",
         "demo",
@@ -76,7 +81,7 @@ COMMANDS: Final = {
     "config": _Listed("config", "app", "Configuration files: check, show, init, schema."),
     "contract": _Listed("contract", "contract", "Get a partner ready."),
     "rollout": _Listed("notify", "rollout", "Look at a rollout, and change it while it runs."),
-    "keys": _Listed("keys", "app", "Keys of a configuration: status, refresh, revoke, unrevoke."),
+    "keys": _Listed("keys", "app", "Keys of a configuration: status, compare, refresh, revoke, unrevoke."),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from rapidjws.contract.fetch import fetch
 from rapidjws.contract.regions import Comparison, RegionAnswer, answer_of, compare
 from rapidjws.errors import RapidJWSError
 from rapidjws.rollout.report.plots import when
+from rapidjws.verify.worker_pool import Task, submit
 
 _COMMAND = "keys compare"
 
@@ -52,9 +53,7 @@ def compare_keys(
         places.insert(0, found)
     if len({name for name, _ in places}) < 2 or len({name for name, _ in places}) < len(places):
         raise usage(_COMMAND, "two addresses or more, each with a name of its own")
-    with ThreadPoolExecutor(min(len(places), 32)) as pool:
-        answers = list(pool.map(lambda place: _asked(place[0], place[1], trusted, timeout), places))
-    comparison = compare(answers)
+    comparison = compare(_asked_all(places, trusted, timeout))
     if as_json:
         print(json.dumps({"issuer": issuer, **comparison.as_dict()}))
     else:
@@ -81,6 +80,18 @@ def _configured(config: Path, issuer: str) -> tuple[tuple[str, str], str | None]
             own = given if given is None or "-----BEGIN" in given else str(config.parent / given)
             return ("configured", table["jwks_url"]), own
     raise usage(_COMMAND, "--issuer: an iss of the configuration with a jwks_url")
+
+
+def _asked_all(places: list[tuple[str, str]], ca: str | None, timeout_s: float) -> list[RegionAnswer]:
+    """Ask all at the same time; one after the other where no thread can be had."""
+    tasks = [Task(partial(_asked, name, url, ca, timeout_s)) for name, url in places]
+    waiting = []
+    for task in tasks:
+        if not submit(task) and (call := task.take_back()) is not None:
+            waiting.append((task, call))
+    for task, call in waiting:
+        task.future.set_result(call())
+    return [task.future.result() for task in tasks]
 
 
 def _asked(name: str, url: str, ca: str | None, timeout_s: float) -> RegionAnswer:

@@ -277,12 +277,12 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
         find=_store_down("clock_implausible", "this machine's clock cannot be right"),
     ),
     Threshold(name="IssuerClockAhead", severity="ticket", runbook="clock-skew", find=_skew),
-    Threshold(name="WorkerFlapping", severity="page", runbook="latency", find=_flapping),
+    Threshold(name="WorkerFlapping", severity="page", runbook="workers", find=_flapping),
     Threshold(name="LoopLag", severity="ticket", runbook="latency", find=_loop_lag),
     Threshold(name="LatencyHigh", severity="ticket", runbook="latency", find=_slow),
-    Threshold(name="ConfigurationRefused", severity="ticket", runbook="cache-flush", find=_config_refused),
+    Threshold(name="ConfigurationRefused", severity="ticket", runbook="workers", find=_config_refused),
     Threshold(
-        name="PartnerRefusedWhole", severity="ticket", runbook="enforcement-rollback", find=_partner_fails
+        name="PartnerRefusedWhole", severity="ticket", runbook="partner-onboarding", find=_partner_fails
     ),
 )
 """All conditions, in the order in which they are looked at."""

@@ -8,6 +8,7 @@ none of these paths. An answer comes once each worker took the change over, and 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -16,32 +17,29 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from rapidjws._version import __version__
 from rapidjws.config.effective import without_secrets
-from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError
+from rapidjws.errors import ConfigurationError, DependencyUnavailable, RapidJWSError, error_for
 from rapidjws.rollout.plan import checked_phase
 from rapidjws.rollout.report.readiness import readiness
 from rapidjws.rollout.state import MemoryState, plan_members
-from rapidjws.sidecar.connection import Connection, Listener, head_of
 from rapidjws.sidecar.key_status import differences, probe_all, public_members
 from rapidjws.sidecar.live_reports import live_reports
 from rapidjws.verify.revocations import Revocation
-from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from rapidjws.sidecar.change_bus import Kind
-    from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.worker_state import WorkerState
 
 PATH: Final = "/admin/"
-CONNECTIONS_MAX: Final = 64
+BROWSED: Final = frozenset({"status.json"})
+"""What a browser may read with the secret as a password."""
+
 WAIT_S: Final = 5.0
 """Longest wait for the other workers before an answer says that some are behind."""
 
@@ -99,6 +97,7 @@ class AdminActions:
             "keys": self._keys,
             "config": self._config,
             "rollout": self._readiness,
+            "status.json": self._snapshot,
         }
         self._doing: dict[str, tuple[Kind, Callable[[dict[str, Any]], dict[str, Any] | None]]] = {
             "promote": ("rollout", self._promote),
@@ -127,9 +126,9 @@ class AdminActions:
             them and its store does not have it yet; 400, 401, 404, 405, 409; 503 where nothing was changed.
         """
         started_ns = time.monotonic_ns()
-        if self._digest is not None and not self._knows(authorization):
-            return 401, {"error": "unauthorized"}
         name = path.removeprefix(PATH) if path.startswith(PATH) else ""
+        if not self.admits(authorization, basic=name in BROWSED):
+            return 401, {"error": "unauthorized"}
         shown = self._showing.get(name)
         if shown is not None:
             if method != "GET":
@@ -153,11 +152,25 @@ class AdminActions:
         whole = self._state.change_bus.wait(changes, WAIT_S)
         return 200 if whole and kept else 202, {**self._status(), **(outcome or {})}
 
-    def _knows(self, authorization: list[str]) -> bool:
-        """Return whether a caller shows the secret; how long it takes does not depend on what it shows."""
+    def admits(self, authorization: list[str], *, basic: bool = False) -> bool:
+        """Return whether a caller shows the secret; how long it takes does not depend on what it shows.
+
+        Args:
+            authorization: The values of the Authorization header.
+            basic: Whether it may be a password (RFC 7617), as a browser sends it: for reading only, as it
+                goes with requests that other sites cause too.
+        """
+        if self._digest is None:
+            return True
         scheme, _, given = (authorization[0] if len(authorization) == 1 else "").partition(" ")
-        digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
-        return hmac.compare_digest(digest, self._digest or b"") and scheme.lower() == "bearer"
+        scheme, given = scheme.lower(), given.strip()
+        if scheme == "basic" and basic:
+            given = _password(given)
+        digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
+        return hmac.compare_digest(digest, self._digest) and scheme in (
+            "bearer",
+            *(("basic",) if basic else ()),
+        )
 
     def _status(self, wanted: Query = _NOTHING) -> dict[str, Any]:
         state = self._state
@@ -219,6 +232,12 @@ class AdminActions:
         differs = [one["pid"] for one in workers if one["revision"] != newest]
         return {"worker": os.getpid(), "report": report, "workers": workers, "differs": differs}
 
+    def _snapshot(self, wanted: Query = _NOTHING) -> dict[str, Any]:
+        """Return what the status page shows."""
+        if self._state.status is None:
+            raise error_for("internal_error", "status")
+        return self._state.status.snapshot()
+
     # --- the actions -------------------------------------------------------------------------------------
 
     def _rollout_kept(self) -> Any:
@@ -276,6 +295,15 @@ class AdminActions:
         self._state.app.reload()
 
 
+def _password(credentials: str) -> str:
+    """Return the password of Basic credentials, or nothing where they are none; any user name will do."""
+    try:
+        octets = base64.b64decode(credentials.encode("ascii"), validate=True)
+        return octets.decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""
+
+
 def _arguments(name: str, body: bytes) -> dict[str, Any]:
     """Return the arguments of an action.
 
@@ -303,52 +331,3 @@ def _arguments(name: str, body: bytes) -> dict[str, Any]:
         except RapidJWSError as refused:
             raise Refused(400, str(refused)) from None
     return {place: value for place, value in found.items() if value is not None}
-
-
-class AdminListener(Listener):
-    """Hold what the admin connections of a worker share."""
-
-    def __init__(self, state: WorkerState, settings: ServerSettings) -> None:
-        super().__init__(settings, max_connections=CONNECTIONS_MAX)
-        self.actions = AdminActions(state, settings.admin_token)
-
-
-class AdminProtocol(Connection):
-    """Serve one admin connection, one request at a time; the actions run beside the loop."""
-
-    wanted = frozenset({b"authorization"})
-    keeps_body = True
-
-    def __init__(self, admin: AdminListener, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(admin, loop)
-        self._actions = admin.actions
-        self._doing: set[asyncio.Task[None]] = set()
-
-    def requested(
-        self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
-    ) -> None:
-        """Do what is asked for; a second request on the way ends the connection."""
-        if self._under_way:
-            self.close()
-            return
-        self._under_way = 1
-        header_values = [value.decode("latin-1") for _, value in headers]
-        task = self._loop.create_task(self._act(url, header_values, method, body, keep))
-        self._doing.add(task)
-        task.add_done_callback(self._doing.discard)
-
-    async def _act(self, url: bytes, values: list[str], method: bytes, body: bytes, keep: bool) -> None:
-        path, _, query = url.decode("latin-1").partition("?")
-        name = method.decode("latin-1")
-        try:
-            status, shown = await call_on_thread(
-                partial(self._actions.handle, name, path, values, body, query=query)
-            )
-        except Exception as fault:
-            status, shown = 500, {"error": "internal_error", "detail": type(fault).__name__}
-        head = [("content-type", "application/json"), ("cache-control", "no-store")]
-        if status == 401:
-            head.append(("www-authenticate", 'Bearer realm="admin"'))
-        self._under_way = 0
-        self.answer(status, head_of(head), json.dumps(shown).encode() + b"\n", method, keep=keep)
-        self.touch(busy=False)

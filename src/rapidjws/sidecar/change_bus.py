@@ -154,6 +154,11 @@ class ChangeBus:
             tables_built=built,
         )
 
+    def behind_s(self, worker: WorkerState) -> float:
+        """Return for how many seconds a worker has not taken the last change over; 0 where it has."""
+        *counts, changed_ns = _HEAD.unpack_from(self._memory)
+        return max(0.0, (time.monotonic_ns() - changed_ns) / 1e9) if worker.changes < sum(counts) else 0.0
+
     def wait(self, changes: int, bound_s: float) -> bool:
         """Wait until every worker has taken over so many changes; return whether they did."""
         end_s = time.monotonic() + bound_s

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.middleware.startup import wait_for_keys
 from rapidjws.rollout.revision import release_counters
-from rapidjws.sidecar.admin import AdminListener, AdminProtocol
+from rapidjws.sidecar.admin import AdminActions
+from rapidjws.sidecar.admin_listener import AdminListener, AdminProtocol
 from rapidjws.sidecar.metrics import Metrics
 from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
 from rapidjws.sidecar.report_writer import ReportWriter
+from rapidjws.sidecar.status import ServiceStatus
 from rapidjws.sidecar.worker_processes import LINE_MAX_BYTES
 from rapidjws.sidecar.worker_state import TICK_S
 from rapidjws.verify.worker_pool import Task, call_on_thread, submit
@@ -96,6 +98,14 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
     public.print_line = partial(_send_line, parent.status)
     public.writer = ReportWriter(app.engine, app.rollout, app.recent, parent.change_bus.reports, index)
     app.recent.hand_to(public.writer.key_event)
+    public.status = ServiceStatus(
+        engine=app.engine,
+        rollout=app.rollout,
+        bus=parent.change_bus,
+        writer=public.writer,
+        counters=parent.counters,
+        heartbeats=parent.heartbeats,
+    )
     app.lines.attach(public.print_line)
     app.rollout.defer(parent.counters.of_worker(index).count)
     loop = uvloop.new_event_loop()
@@ -121,8 +131,9 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
         return
     listeners: list[Listener] = [public]
     servers = [await _listen(partial(SidecarProtocol, public, loop), sockets.public)]
-    if sockets.admin is not None:
-        admin = AdminListener(public, public.settings)
+    if sockets.admin is not None and public.status is not None:
+        actions = AdminActions(public, public.settings.admin_token)
+        admin = AdminListener(public.settings, actions, public.status)
         listeners.append(admin)
         servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
     grpc = await _start_grpc(public)

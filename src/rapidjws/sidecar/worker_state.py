@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rapidjws.sidecar.change_bus import ChangeBus, Kind
     from rapidjws.sidecar.report_writer import ReportWriter
     from rapidjws.sidecar.settings import ServerSettings
+    from rapidjws.sidecar.status import ServiceStatus
 
 
 ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config", "keys", "rollout")
@@ -81,6 +82,8 @@ class WorkerState(Listener):
         self._precomputed_for: object = None
         self.writer: ReportWriter | None = None
         """Writes this worker's report."""
+        self.status: ServiceStatus | None = None
+        """Makes snapshots of the whole service."""
         self.print_line: Callable[[str], None] = _to_stderr
         """Writes one line for the operator."""
         self.token_field = settings.place.field
@@ -165,6 +168,8 @@ class WorkerState(Listener):
                 self.rollout.sync()
             if self.writer is not None:
                 self.writer.write_if_due(len(self.connections))
+            if self.status is not None:
+                self.status.sample_if_due()
 
     def on_tick(self, now_s: float) -> None:
         """Do what is due from time to time, and have a thread look at the plan's folder."""

@@ -1,0 +1,200 @@
+"""The status of a running sidecar: one snapshot feeds the status page, its stream, ``top`` and JSON.
+
+It is made on a worker thread, for all who ask within a second, out of shared memory: no request waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws._version import __version__
+from rapidjws.observe.status_history import WINDOWS_S, CountSample, StatusHistory
+from rapidjws.observe.thresholds import alerts_of
+from rapidjws.rollout.report.readiness import readiness
+from rapidjws.sidecar.live_reports import live_reports
+from rapidjws.sidecar.status_issuers import Differing, issuer_rows, recent_changes
+
+if TYPE_CHECKING:
+    from rapidjws.jwt.engine import Engine
+    from rapidjws.rollout.rollout import Rollout
+    from rapidjws.sidecar.change_bus import ChangeBus
+    from rapidjws.sidecar.report_writer import ReportWriter
+    from rapidjws.sidecar.request_counters import RequestCounters
+    from rapidjws.sidecar.worker_processes import Heartbeats
+
+KEPT_S: Final = 1.0
+"""How long a snapshot is given to others, in seconds."""
+
+PARTNERS_KEPT_S: Final = 5.0
+"""How long the readiness of partners is kept: it is read from the workers' files."""
+
+VERSION: Final = 1
+"""The version of the snapshot's members; members are only added within one."""
+
+
+class ServiceStatus:
+    """Makes snapshots of a sidecar.
+
+    Args:
+        engine: The engine of the worker that is asked.
+        rollout: Its policy.
+        bus: What the workers share.
+        writer: Writes this worker's report.
+        counters: The counts of all workers.
+        heartbeats: When each worker was seen, and how often it was started again.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        rollout: Rollout,
+        bus: ChangeBus,
+        writer: ReportWriter,
+        counters: RequestCounters,
+        heartbeats: Heartbeats,
+    ) -> None:
+        self._engine = engine
+        self._rollout = rollout
+        self._bus = bus
+        self._writer = writer
+        self._counters = counters
+        self._heartbeats = heartbeats
+        self._lock = threading.Lock()
+        self._history = StatusHistory()
+        self._begun_s = None if any(heartbeats.restarts()) else monotonic()
+        self._made: dict[str, Any] = {}
+        self._made_s = float("-inf")
+        self._partners: list[dict[str, Any]] = []
+        self._partners_s = float("-inf")
+        self._latency: tuple[int, ...] = ()
+        self._alerts: dict[tuple[str, str], float] = {}
+        self._differing = Differing()
+
+    def sample_if_due(self) -> None:
+        """Keep a sample of the counters where it is time; called from time to time, on a worker thread."""
+        if self._history.is_due(monotonic()) and self._lock.acquire(blocking=False):
+            try:
+                self._begin()
+                self._history.add(self._sample())
+            finally:
+                self._lock.release()
+
+    def _begin(self) -> None:
+        """Note that a new service began with nothing counted; latencies go back to before it."""
+        begun_s, self._begun_s = self._begun_s, None
+        if begun_s is not None:
+            self._read_partners()
+            self._history.add(CountSample(at_s=begun_s, latency=self._latency))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the status as JSON values, at most a second old; never on a loop."""
+        with self._lock:
+            if monotonic() - self._made_s >= KEPT_S:
+                self._made = self._make()
+                self._made_s = monotonic()
+            return self._made
+
+    def _sample(self) -> CountSample:
+        totals, _ = self._counters.totals()
+        codes: dict[str, int] = {}
+        refused = 0
+        for (_, _, code), (seen, denied) in totals.items():
+            codes[code] = codes.get(code, 0) + seen
+            refused += denied
+        restarts = sum(self._heartbeats.restarts())
+        return CountSample(
+            at_s=monotonic(), codes=codes, refused=refused, restarts=restarts, latency=self._latency
+        )
+
+    def _make(self) -> dict[str, Any]:
+        now_s = monotonic()
+        plan = self._rollout.state.plan()
+        if now_s - self._partners_s >= PARTNERS_KEPT_S:
+            self._read_partners()
+            self._partners_s = now_s
+        self._begin()
+        sample = self._sample()
+        if self._history.is_due(now_s):
+            self._history.add(sample)
+        reports = live_reports(self._bus, self._writer)
+        windows = [self._history.window(seconds, sample) for seconds in WINDOWS_S]
+        status: dict[str, Any] = {
+            "version": VERSION,
+            "release": __version__,
+            "at_s": round(time(), 3),
+            "answered_by": os.getpid(),
+            "ready": self._engine.ready and all(report["ready"] for report in reports),
+            "windows": windows,
+            "series": self._history.series(sample),
+            "latency_us": self._history.latency_us(WINDOWS_S[1], sample),
+            "issuers": issuer_rows(reports, self._differing),
+            "partners": self._partners,
+            "plan": {"frozen": plan.frozen, "revision": plan.revision},
+            "revocations": len(self._engine.revocations()),
+            "pending_revocations": len(self._bus.pending.listed()),
+            "workers": self._workers(reports),
+            "changes": recent_changes(reports, self._rollout.history()),
+        }
+        return {**status, **self._judged(status)}
+
+    def _judged(self, status: dict[str, Any]) -> dict[str, Any]:
+        """Return the alerts of a status, each with since when, and the health that they add up to."""
+        found = alerts_of(status)
+        now_s = status["at_s"]
+        keys = {(one.name, one.summary.partition(":")[0]): one for one in found}
+        self._alerts = {key: self._alerts.get(key, now_s) for key in keys}
+        alerts = [{**one.as_dict(), "since_s": self._alerts[key]} for key, one in keys.items()]
+        pages = any(one.severity == "page" for one in found)
+        return {"alerts": alerts, "health": "failing" if pages else "degraded" if found else "ok"}
+
+    def _workers(self, reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        restarts = self._heartbeats.restarts()
+        states = {one.pid: one for one in self._bus.workers()}
+        rows = []
+        for report in reports:
+            state = states.get(report["pid"])
+            rows.append(
+                {
+                    "index": report["index"],
+                    "pid": report["pid"],
+                    "release": report["version"],
+                    "started_s": report["started_s"],
+                    "restarts": restarts[report["index"]],
+                    "silent_s": round(self._heartbeats.silence_s(report["index"]), 1),
+                    "loop_lag_s": report["loop_lag_s"],
+                    "connections": report["connections"],
+                    "plan_revision": report["revision"],
+                    "change_lag_s": 0.0 if state is None else round(state.lag_s, 6),
+                    "behind_s": 0.0 if state is None else round(self._bus.behind_s(state), 1),
+                    "config_refused": state is not None and state.config_refused,
+                    "tables": 0 if state is None else state.tables,
+                }
+            )
+        return rows
+
+    def _read_partners(self) -> None:
+        """Read the readiness of partners, and the latencies, from what all workers counted."""
+        found = readiness(self._rollout, int(time()))
+        self._partners = [
+            {
+                "partner": one.partner,
+                "phase": one.phase,
+                "ready": one.is_ready,
+                "requests": one.requests,
+                "verified": one.verified,
+                "refused": one.refused,
+                "recent": one.recent,
+                "recent_failed": one.recent_failed,
+                "refused_tomorrow": one.rejected_tomorrow,
+                "why": one.why,
+                "most_frequent": [[seen.name, seen.count] for seen in one.failures[:3]],
+                "enforce_on_s": one.enforce_on_s,
+            }
+            for one in found.partners
+        ]
+        sums = [sum(counts) for counts in zip(*(one.latency for one in found.partners), strict=True)]
+        self._latency = tuple(sums)
