@@ -21,7 +21,7 @@ def lazy_names(
         homes: Module -> the names it gives. The package's own sub-packages among them are found as well.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
-    rooms = {home.removeprefix(package + ".").partition(".")[0] for home in homes}
+    packages = {home.removeprefix(package + ".").partition(".")[0] for home in homes}
 
     def getattr_(name: str) -> Any:
         module = sys.modules[package]
@@ -29,7 +29,7 @@ def lazy_names(
             home = home_of[name]
             __import__(home)
             value = getattr(sys.modules[home], name)
-        elif name in rooms:
+        elif name in packages:
             __import__(f"{package}.{name}")
             value = sys.modules[f"{package}.{name}"]
         else:
@@ -38,6 +38,6 @@ def lazy_names(
         return value
 
     def dir_() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *home_of, *rooms})
+        return sorted({*vars(sys.modules[package]), *home_of, *packages})
 
     return getattr_, dir_

@@ -53,9 +53,9 @@ def public_texts(jwk: JWK) -> list[bytes]:
 
 def private_object(jwk: JWK) -> Any:
     """Return the key as pyca/cryptography holds it."""
-    from rapidjws.jose import _pyca
+    from rapidjws.jose import pyca_keys
 
-    return _pyca.private_key(jwk)
+    return pyca_keys.private_key(jwk)
 
 
 def refused(verifier: Verifier, token: Any) -> str:

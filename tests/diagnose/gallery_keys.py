@@ -38,7 +38,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from gallery_shape import Row
 
 from rapidjws.diagnose.subject import ExaminedEngine
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
@@ -181,7 +181,7 @@ def algorithms() -> list[Row]:
     ps_octets = token("PS256").rpartition(".")[0].encode()
     longest = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.MAX_LENGTH)
     java = padding.PSS(padding.MGF1(hashes.SHA1()), 32)
-    pem = _pyca.public_key(key("RS256")).public_bytes(
+    pem = pyca_keys.public_key(key("RS256")).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     confused = f"{b64(dumps(header('HS256', 'bank-rs256-2026')))}.{b64(dumps(claims()))}"

@@ -29,12 +29,12 @@ from cryptography.x509.oid import NameOID
 
 from rapidjws.diagnose import diagnose
 from rapidjws.diagnose.causes import CAUSES
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwks import JWKSet
 
 GOOD = token()
 PEM = (
-    _pyca.public_key(key("ES256"))
+    pyca_keys.public_key(key("ES256"))
     .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     .decode()
 )
@@ -112,7 +112,7 @@ def _certificate() -> str:
     """Return a certificate of the bank's ES256 key, PEM."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bank")])
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-    private = _pyca.private_key(key("ES256"))
+    private = pyca_keys.private_key(key("ES256"))
     made = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private.public_key())
         .serial_number(7).not_valid_before(start).not_valid_after(start + datetime.timedelta(days=3650))
@@ -174,7 +174,7 @@ def test_B9_x5c_leaf_is_tried() -> None:
 def _leaf(alg: str, kid: str) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, kid)])
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-    private = _pyca.private_key(key(alg, kid))
+    private = pyca_keys.private_key(key(alg, kid))
     made = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private.public_key())
         .serial_number(8).not_valid_before(start).not_valid_after(start + datetime.timedelta(days=3650))

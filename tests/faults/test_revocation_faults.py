@@ -237,7 +237,7 @@ def test_S27_by_choice_nothing_is_accepted_while_the_list_is_lost(redis: OwnRedi
     assert code(engine, token_of("b")) == "revocation_store_unavailable"
     assert code(engine, token_of("a")) in ("revoked", "revocation_store_unavailable")
     store._write_back()
-    store._tell()
+    store._report()
     assert not store.is_lost
     assert [code(engine, token_of(jti)) for jti in "ab"] == ["revoked", "ok"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from rapidjws.testing import Fault, Issuer
+from rapidjws.testing import Fault, FaultyIssuerServer
 
 PROGRAM = """
 import sys, threading, time
@@ -31,7 +31,7 @@ time.sleep(0.3)
 
 def test_P06_exit_with_busy_sources(tmp_path: object) -> None:
     """Daemon threads of sources and stores neither keep the process alive nor crash its end."""
-    with Issuer() as issuer:
+    with FaultyIssuerServer() as issuer:
         issuer.always(Fault(silent=True))
         command = [sys.executable, "-c", PROGRAM, issuer.url, issuer.ca_pem, str(tmp_path)]
         for _ in range(3):

@@ -110,7 +110,7 @@ TABLE: dict[str, tuple[str, str]] = {
 }
 """Each start -> the test that makes it fail."""
 
-NOT_SERVED = {"TrialServer._accept Thread", "TrialServer._serve Thread"}
+NOT_SERVED = {"TestServer._accept Thread", "TestServer._serve Thread"}
 """Starts of the server for users' own tests: where they fail, these fail, as they should."""
 
 

@@ -21,7 +21,8 @@ import rapidjws
 from rapidjws.contract import checklist, kit
 from rapidjws.contract.samples import Maker
 from rapidjws.middleware import SignedBody
-from rapidjws.middleware.authenticator import Authenticator, RequestContext
+from rapidjws.middleware.authenticator import Authenticator
+from rapidjws.middleware.requests import RequestContext
 from rapidjws.sidecar.protocol import METRICS_PATH, SLOW
 from rapidjws.testing import make_key
 

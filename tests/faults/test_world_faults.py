@@ -18,7 +18,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.keys import Answer, FetchFailed, Freshness, RemoteJWKS, Transport, UnknownKids
 from rapidjws.keys.addresses import is_public
 from rapidjws.keys.headers import etag_of, retry_after_s, stated_life_s
-from rapidjws.testing import FakeClock, FakeIssuer, Fault, Issuer
+from rapidjws.testing import FakeClock, FakeIssuer, Fault, FaultyIssuerServer
 
 RETRIES: dict[str, Any] = {"retry_min_s": 0.05, "retry_max_s": 0.1}
 
@@ -254,7 +254,7 @@ def test_F32_descriptors_do_not_grow() -> None:
 
 def test_F33_one_issuer_down_while_another_works() -> None:
     """An issuer that hangs delays neither the fetches nor the verdicts of another."""
-    with Issuer("https://a.example") as down, setup() as at:
+    with FaultyIssuerServer("https://a.example") as down, setup() as at:
         down.always(Fault(silent=True))
         hanging = RemoteJWKS(down.url, transport=Transport(ca=down.ca_pem, timeout_s=30))
         at.ready()

@@ -15,7 +15,7 @@ import pytest
 from admins import Crowd, call, connected
 from gates import ISSUER, Sidecar, bearer, free_port, get, serving, token
 
-from rapidjws.testing import Issuer
+from rapidjws.testing import FaultyIssuerServer
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
@@ -270,7 +270,7 @@ def test_workers_without_a_common_place_refuse(tmp_path: Path) -> None:
 def test_hook_fetches_in_every_worker(tmp_path: Path) -> None:
     """The hook's caller makes each worker fetch the issuer's keys at once; nobody else does."""
     (tmp_path / "hook.txt").write_text(HOOK_SECRET)
-    with Issuer("https://rotating.example", "ES256", plain=True, lifetime_s=3600) as issuer:
+    with FaultyIssuerServer("https://rotating.example", "ES256", plain=True, lifetime_s=3600) as issuer:
         rules = {"iss": issuer.iss, "algorithms": ["ES256"], "audience": "https://api.example"}
         issuers = [{**rules, "jwks_url": issuer.url, "insecure_allow_http": True}]
         with serving(tmp_path, {"issuers": issuers, "partners": []}, hook_secret_file="hook.txt") as sidecar:

@@ -16,7 +16,7 @@ from sidecar_process import Service, configured
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
-from rapidjws.testing import Issuer
+from rapidjws.testing import FaultyIssuerServer
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
@@ -115,7 +115,7 @@ def test_N10_a_reload_is_seen_by_check(tmp_path: Path) -> None:
 
 def test_N13_keys_status_of_a_running_service(tmp_path: Path) -> None:
     """The keys that a worker uses are shown with their ages; nothing is fetched for it."""
-    with Issuer() as issuer:
+    with FaultyIssuerServer() as issuer:
 
         def change(config: dict[str, Any]) -> None:
             (tmp_path / "ca.pem").write_text(issuer.ca_pem)

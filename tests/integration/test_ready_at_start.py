@@ -21,7 +21,7 @@ from rapidjws import Engine
 from rapidjws import Issuer as IssuerOf
 from rapidjws.keys import RemoteJWKS, Transport
 from rapidjws.middleware import JWSMiddleware
-from rapidjws.testing import Fault, Issuer
+from rapidjws.testing import Fault, FaultyIssuerServer
 
 pytest.importorskip("trustme", reason="trustme is not installed")
 
@@ -31,7 +31,7 @@ BOUND_S = 0.3
 WAIT_S = 60.0
 
 
-def serve(folder: Path, issuer: Issuer, **server: Any) -> tuple[subprocess.Popen[bytes], int]:
+def serve(folder: Path, issuer: FaultyIssuerServer, **server: Any) -> tuple[subprocess.Popen[bytes], int]:
     """Start a sidecar of two workers whose only issuer is this one."""
     port = free_port()
     (folder / "ca.pem").write_text(issuer.ca_pem)
@@ -78,7 +78,7 @@ def lines(folder: Path, wanted: str) -> list[str]:
 
 def test_N4_serve_accepts_once_the_keys_are_there(tmp_path: Path) -> None:
     """The very first answer of a sidecar whose keys come late is the verdict, and no line complains."""
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(delay_s=LATE_S))
         process, port = serve(tmp_path, issuer)
         try:
@@ -90,7 +90,7 @@ def test_N4_serve_accepts_once_the_keys_are_there(tmp_path: Path) -> None:
 
 def test_N4_serve_waits_within_its_bound_and_names_the_issuer(tmp_path: Path) -> None:
     """Past ``ready_timeout_s`` it serves, one line names who has no keys, and the answer is 503 for now."""
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(silent=True))
         process, port = serve(tmp_path, issuer, ready_timeout_s=BOUND_S)
         try:
@@ -110,7 +110,7 @@ def test_N4_serve_waits_within_its_bound_and_names_the_issuer(tmp_path: Path) ->
 @pytest.mark.parametrize("server", [{"required": False}, {"ready_timeout_s": 0}], ids=["not required", "0"])
 def test_N4_serve_does_not_wait_where_it_need_not(tmp_path: Path, server: dict[str, Any]) -> None:
     """An issuer that is not required holds up no start, and neither does a bound of 0."""
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(silent=True))
         process, port = serve(tmp_path, issuer, **{"ready_timeout_s": 3600, **server})
         try:
@@ -121,7 +121,7 @@ def test_N4_serve_does_not_wait_where_it_need_not(tmp_path: Path, server: dict[s
 
 def test_N4_serve_ends_while_it_waits(tmp_path: Path) -> None:
     """SIGTERM during the wait ends it at once with 0; nobody was served, and no start line came."""
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(silent=True))
         process, port = serve(tmp_path, issuer, ready_timeout_s=3600)
         try:
@@ -141,7 +141,7 @@ def test_N4_serve_ends_while_it_waits(tmp_path: Path) -> None:
 # --- middlewares --------------------------------------------------------------------------------------------
 
 
-def engine_of(issuer: Issuer, **options: Any) -> Engine:
+def engine_of(issuer: FaultyIssuerServer, **options: Any) -> Engine:
     """Return an engine whose keys are fetched from this issuer."""
     keys = RemoteJWKS(issuer.url, transport=Transport(ca=issuer.ca_pem))
     return Engine(IssuerOf(ISS, keys=keys, algorithms=["ES256"], audience="https://api.example", **options))
@@ -187,7 +187,7 @@ COMPLETE = [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.c
 
 def test_N4_asgi_startup_ends_once_the_keys_are_there() -> None:
     """``startup.complete`` waits for keys, which the application's own startup may bring."""
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(delay_s=LATE_S))
         engine = engine_of(issuer)
         ready_in_app: list[bool] = []
@@ -202,7 +202,7 @@ def test_N4_asgi_startup_ends_once_the_keys_are_there() -> None:
 
 def test_N4_asgi_startup_waits_within_its_bound(caplog: pytest.LogCaptureFixture) -> None:
     """Past the bound the application starts all the same, and a warning names the issuer."""
-    with Issuer(ISS, "ES256") as issuer, caplog.at_level(logging.WARNING, "rapidjws.middleware"):
+    with FaultyIssuerServer(ISS, "ES256") as issuer, caplog.at_level(logging.WARNING, "rapidjws.middleware"):
         issuer.always(Fault(silent=True))
         engine = engine_of(issuer)
         assert lifespan(JWSMiddleware(app_that(), engine=engine, ready_timeout_s=BOUND_S)) == COMPLETE
@@ -219,7 +219,7 @@ def test_N4_asgi_waits_for_an_application_without_a_lifespan() -> None:
     async def raises(scope: Any, receive: Any, send: Any) -> None:
         raise KeyError(scope["type"])
 
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(delay_s=LATE_S))
         engine = engine_of(issuer)
         assert lifespan(JWSMiddleware(returns, engine=engine)) == []
@@ -238,7 +238,7 @@ def test_N4_asgi_startup_that_failed_is_not_held_up() -> None:
         await send(failed)
         raise ConnectionResetError
 
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(silent=True))
         start_s = time.monotonic()
         with pytest.raises(ConnectionResetError):
@@ -251,7 +251,7 @@ def test_N4_the_bound_of_a_middleware_is_checked(wrong: Any) -> None:
     """A bound that is none is refused where it is given."""
     from rapidjws import ConfigurationError
 
-    with Issuer(ISS, "ES256", plain=False) as issuer:
+    with FaultyIssuerServer(ISS, "ES256", plain=False) as issuer:
         engine = engine_of(issuer)
         with pytest.raises(ConfigurationError, match="ready_timeout_s"):
             JWSMiddleware(app_that(), engine=engine, ready_timeout_s=wrong)
@@ -272,7 +272,7 @@ def test_N4_aiohttp_starts_once_the_keys_are_there(bound_s: float, caplog: pytes
     async def who(request: Any) -> Any:
         return web.json_response({})
 
-    with Issuer(ISS, "ES256") as issuer:
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
         issuer.always(Fault(delay_s=LATE_S) if late else Fault(silent=True))
         app = web.Application()
         app.add_routes([web.get("/", who)])

@@ -21,7 +21,7 @@ from sidecar_process import Service, configured, until
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
-from rapidjws.testing import Issuer
+from rapidjws.testing import FaultyIssuerServer
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
@@ -39,7 +39,7 @@ def run(*words: object) -> tuple[int, str]:
 class Running:
     """A sidecar of two workers with an issuer whose keys are fetched."""
 
-    def __init__(self, folder: Path, issuer: Issuer) -> None:
+    def __init__(self, folder: Path, issuer: FaultyIssuerServer) -> None:
         self.issuer = issuer
         self.port = free_port()
         self.admin = folder / "admin.sock"
@@ -75,7 +75,7 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Run the sidecar."""
-    with Issuer() as issuer:
+    with FaultyIssuerServer() as issuer:
         one = Running(tmp_path_factory.mktemp("running"), issuer)
         yield one
         one.service.end()

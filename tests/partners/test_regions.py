@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from rapidjws.cli.app import app
 from rapidjws.contract.fetch import Fetched
 from rapidjws.contract.regions import answer_of, compare
-from rapidjws.testing import Fault, Issuer, make_key
+from rapidjws.testing import Fault, FaultyIssuerServer, make_key
 
 KEYS = {name: make_key("ES256", kid=name).public().as_dict() for name in ("a", "b", "c")}
 OTHER_A = make_key("ES256", kid="a").public().as_dict()
@@ -136,7 +136,10 @@ def run(*words: object) -> tuple[int, str]:
 
 def test_K_keys_compare_asks_regions(tmp_path: Path) -> None:
     """The command asks each address, names the region that lags, by its exit status and in JSON too."""
-    with Issuer("https://east.example") as east, Issuer("https://west.example", plain=True) as west:
+    with (
+        FaultyIssuerServer("https://east.example") as east,
+        FaultyIssuerServer("https://west.example", plain=True) as west,
+    ):
         (tmp_path / "ca.pem").write_text(east.ca_pem)
         west.published = list(east.published)
         east.headers |= {"Last-Modified": formatdate(NOW_S, usegmt=True)}
@@ -174,7 +177,10 @@ def test_K_keys_compare_asks_regions(tmp_path: Path) -> None:
 
 def test_K_regions_are_asked_without_threads() -> None:
     """Where no thread can be had, addresses are asked one after the other."""
-    with Issuer("https://one.example", plain=True) as one, Issuer("https://two.example", plain=True) as two:
+    with (
+        FaultyIssuerServer("https://one.example", plain=True) as one,
+        FaultyIssuerServer("https://two.example", plain=True) as two,
+    ):
         two.published = list(one.published)
         with failing_starts(lambda number: True, only="rapidjws_"):
             assert run(one.url, two.url)[0] == 0

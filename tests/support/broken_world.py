@@ -9,7 +9,7 @@ import json
 from functools import cache
 from typing import Any
 
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.engine import Engine
@@ -127,7 +127,7 @@ def der(raw: bytes) -> bytes:
 
 def private(alg: str) -> Any:
     """Return the pyca private key of the bank's key."""
-    return _pyca.private_key(key(alg))
+    return pyca_keys.private_key(key(alg))
 
 
 def mac(secret: bytes, octets: bytes) -> bytes:

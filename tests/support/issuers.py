@@ -14,7 +14,7 @@ from rapidjws import Engine, Event
 from rapidjws import Issuer as Rules
 from rapidjws.errors import RapidJWSError
 from rapidjws.keys import Freshness, RemoteJWKS, Transport, UnknownKids
-from rapidjws.testing import Fault, Issuer
+from rapidjws.testing import Fault, FaultyIssuerServer
 
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system has no /proc")
 
@@ -58,7 +58,7 @@ class Setup:
 
     def __init__(
         self,
-        issuer: Issuer,
+        issuer: FaultyIssuerServer,
         *,
         fresh: dict[str, Any] | None = None,
         unknown: dict[str, Any] | None = None,
@@ -113,7 +113,7 @@ def setup(
     *script: Fault, issuer: dict[str, Any] | None = None, published: Any = None, **settings: Any
 ) -> Iterator[Setup]:
     """Give an issuer that serves, at first as scripted, with an engine on it."""
-    with Issuer(**(issuer or {})) as serving:
+    with FaultyIssuerServer(**(issuer or {})) as serving:
         serving.script(*script)
         if published is not None:
             serving.published = published(serving.published)

@@ -37,7 +37,7 @@ MADE_HERE = {
     "JWK": "sealed: made by from_json, from_pem, from_der, from_secret",
     "Rejected": "made by verify_many",
     "Report": "made by diagnose",
-    "Request": "made by TrialServer",
+    "Request": "made by TestServer",
     "SignaturePolicy": "made by any_of, all_of, at_least, signers",
     "SignatureResult": "made by verify",
     "Skipped": "made by JWKSet",
@@ -135,13 +135,13 @@ def revocation_file() -> Any:
 @functools.cache
 def issuer_server() -> Any:
     """Return an issuer that serves."""
-    return P["testing.Issuer"](ISS, "ES256", plain=True)
+    return P["testing.FaultyIssuerServer"](ISS, "ES256", plain=True)
 
 
 @functools.cache
 def trial_server() -> Any:
     """Return a server."""
-    return P["TrialServer"](lambda: (b"{}", {}), plain=True)
+    return P["TestServer"](lambda: (b"{}", {}), plain=True)
 
 
 @functools.cache
@@ -173,9 +173,9 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "RotatedHook": lambda: P["RotatedHook"]({"a": source()}, secret="x" * 40),
     "Shadow": lambda: P["Shadow"](lambda token: True),
     "Transport": lambda: P["Transport"](),
-    "TrialServer": trial_server,
+    "TestServer": trial_server,
     "Verifier": verifier,
-    "testing.Issuer": issuer_server,
+    "testing.FaultyIssuerServer": issuer_server,
 }  # fmt: skip
 
 
@@ -338,14 +338,14 @@ def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     for name in ("advance", "step"):
         yield f"FakeClock.{name}", lambda: {"seconds": 1.0}
     yield "FakeIssuer", lambda: {"iss": ISS, "algorithms": "ES256"}
-    yield "testing.Issuer", lambda: {"algorithms": "ES256", "plain": True}
-    for owner in ("FakeIssuer", "testing.Issuer"):
+    yield "testing.FaultyIssuerServer", lambda: {"algorithms": "ES256", "plain": True}
+    for owner in ("FakeIssuer", "testing.FaultyIssuerServer"):
         yield f"{owner}.claims", lambda: {"now_s": NOW_S}
         yield f"{owner}.token", lambda: {"claims": {}}
-    yield "testing.Issuer.rotate", dict
+    yield "testing.FaultyIssuerServer.rotate", dict
     yield "Fault", dict
-    yield "TrialServer", lambda: {"answer": lambda: (b"{}", {}), "plain": True}
-    for owner in ("TrialServer", "testing.Issuer"):
+    yield "TestServer", lambda: {"answer": lambda: (b"{}", {}), "plain": True}
+    for owner in ("TestServer", "testing.FaultyIssuerServer"):
         yield f"{owner}.always", lambda: {"fault": None}
         yield f"{owner}.script", lambda: {"faults": None}
     yield "assert_rejected", lambda: {

@@ -56,8 +56,8 @@ def test_S4_a_claim_gets_the_stricter_stage_and_counts_apart() -> None:
     assert ask(of, kid).attributed_by == "claim"
     row = policy.evidence.rows()["a", ""]
     assert (row.codes, row.claims["signature_invalid"][0]) == ({}, 2)
-    assert policy.evidence.tally("a", "", NOW_S - 3600).claimed == 2
-    assert policy.evidence.tally("a", "", NOW_S - 3600).failed == 0
+    assert policy.evidence.window("a", "", NOW_S - 3600).claimed == 2
+    assert policy.evidence.window("a", "", NOW_S - 3600).failed == 0
     mild = rollout(A, state=plan({("", ""): "enforcement", ("a", ""): "detection"}), unattributed="default")
     assert ask(engine(mild), forged()).outcome == "deny"
     assert ask(engine(mild), ISSUER.token(ISSUER.claims(NOW_S - 9000))).outcome == "permit"
@@ -69,7 +69,7 @@ def test_S4_a_key_of_another_issuer_proves_nothing_about_the_claimed_one() -> No
     of = engine(policy)
     for token in (OTHER.token(ISSUER.claims(NOW_S)), OTHER.token(ISSUER.claims(NOW_S - 9000))):
         assert ask(of, token).partner != "a"
-    assert policy.evidence.tally("a", "", NOW_S - 3600).total == 0
+    assert policy.evidence.window("a", "", NOW_S - 3600).total == 0
 
 
 def test_S4_the_leeway_of_a_partner_holds_without_a_header() -> None:
@@ -183,7 +183,7 @@ def test_S4_claims_are_kept_and_added_up(tmp_path: Path) -> None:
     for one in (first, second):
         ask(engine(one), forged())
         one.evidence.flush()
-    assert second.evidence.tally("a", "", NOW_S - 3600).claimed == 2
+    assert second.evidence.window("a", "", NOW_S - 3600).claimed == 2
     members = first.evidence.counts().members()
     for row in members["rows"]:
         del row["claims"], row["claim_hours"]

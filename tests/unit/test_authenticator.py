@@ -12,7 +12,7 @@ import pytest
 
 import rapidjws
 from rapidjws.middleware import Authenticator
-from rapidjws.middleware.authenticator import RequestContext
+from rapidjws.middleware.requests import RequestContext
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.testing import FakeIssuer
 

@@ -16,7 +16,7 @@ import rapidjws
 from rapidjws.keys import CachedJWKSVerifier, RemoteJWKS, Transport, last_good
 from rapidjws.middleware import verify_webhook
 from rapidjws.signing import LocalSigner, sign_compact
-from rapidjws.testing import Fault, Issuer, make_key
+from rapidjws.testing import Fault, FaultyIssuerServer, make_key
 from rapidjws.testing.clock import FakeClock
 
 PAID = b'{"event": "paid"}'
@@ -25,7 +25,7 @@ PAID = b'{"event": "paid"}'
 class World:
     """Hold a sender with a JWK Set behind TLS, a place for its set, and a clock."""
 
-    def __init__(self, sender: Issuer, folder: Path) -> None:
+    def __init__(self, sender: FaultyIssuerServer, folder: Path) -> None:
         self.sender = sender
         self.kept = folder / "sender.json"
         self.clock = FakeClock()
@@ -54,7 +54,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """Serve a sender's set."""
-    with Issuer("https://sender.example", "ES256") as sender:
+    with FaultyIssuerServer("https://sender.example", "ES256") as sender:
         yield World(sender, tmp_path)
 
 

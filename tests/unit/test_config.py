@@ -15,7 +15,7 @@ from rapidjws import NOT_CHECKED, ConfigurationError
 from rapidjws.cli.app import app
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
-from rapidjws.testing import FakeIssuer, Issuer
+from rapidjws.testing import FakeIssuer, FaultyIssuerServer
 
 A = FakeIssuer("https://a.example", "ES256")
 B = FakeIssuer("https://b.example", "ES256")
@@ -222,7 +222,7 @@ def test_keys_revoke_status_unrevoke(path: Path) -> None:
 
 def test_keys_status_and_refresh_of_a_url(tmp_path: Path) -> None:
     """Fetched keys are shown with their age; an issuer that is down makes the exit code say so."""
-    with Issuer() as issuer:
+    with FaultyIssuerServer() as issuer:
         (tmp_path / "ca.pem").write_text(issuer.ca_pem)
         path = tmp_path / "c.json"
         one = {"iss": issuer.iss, "algorithms": ["ES256"], "jwks_url": issuer.url, "ca": "ca.pem"}
@@ -239,7 +239,7 @@ def test_keys_status_and_refresh_of_a_url(tmp_path: Path) -> None:
 
 def test_verify_with_a_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The verify command fetches a JWK Set by https, and says why it could not."""
-    with Issuer() as issuer:
+    with FaultyIssuerServer() as issuer:
         (tmp_path / "ca.pem").write_text(issuer.ca_pem)
         token = issuer.token(issuer.claims(int(time.time())))
         untrusted = run("verify", token, "--jwks", issuer.url, "--alg", "ES256")

@@ -13,20 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from example_keys import EC, OCT, OKP, RSA, b64, refused
 
 from rapidjws.errors import KeyRefused
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
 
 
 @pytest.fixture(scope="module")
 def ec_pair() -> dict[str, Any]:
     """Give a private P-256 JWK."""
-    return _pyca._private_members(ec.generate_private_key(ec.SECP256R1()))
+    return pyca_keys._private_members(ec.generate_private_key(ec.SECP256R1()))
 
 
 @pytest.fixture(scope="module")
 def rsa_pair() -> dict[str, Any]:
     """Give a private RSA JWK."""
-    return _pyca._private_members(rsa.generate_private_key(65537, 2048))
+    return pyca_keys._private_members(rsa.generate_private_key(65537, 2048))
 
 
 @pytest.mark.parametrize("members", [EC, RSA, OKP, OCT], ids=lambda members: members["kty"])
@@ -178,7 +178,7 @@ def test_a_pair_whose_halves_differ_is_refused(ec_pair: dict[str, Any], rsa_pair
     assert refused({**ec_pair, "x": EC["x"], "y": EC["y"]}, private=True) == ("key_malformed", "jwk")
     assert refused({**rsa_pair, "n": RSA["n"]}, private=True) == ("key_malformed", "jwk")
     assert refused({**ec_pair, "d": b64(bytes(32))}, private=True) == ("key_malformed", "jwk")
-    okp = _pyca._private_members(ed25519.Ed25519PrivateKey.generate())
+    okp = pyca_keys._private_members(ed25519.Ed25519PrivateKey.generate())
     assert refused({**okp, "x": OKP["x"]}, private=True) == ("key_malformed", "jwk")
 
 

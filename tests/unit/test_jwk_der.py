@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rapidjws.errors import KeyRefused
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
 
 PAIRS = {
@@ -54,7 +54,7 @@ def certificate(key: Any) -> x509.Certificate:
 def test_the_public_forms_give_one_key(name: str) -> None:
     """SubjectPublicKeyInfo and certificate, DER and PEM, are the same key as its JWK."""
     public = PAIRS[name].public_key()
-    key = JWK.from_json(_pyca._public_members(public))
+    key = JWK.from_json(pyca_keys._public_members(public))
     assert JWK.from_der(public.public_bytes(Encoding.DER, SPKI)) == key
     assert JWK.from_pem(public.public_bytes(Encoding.PEM, SPKI)) == key
     assert JWK.from_pem(b"\n  " + public.public_bytes(Encoding.PEM, SPKI) + b"\r\n") == key
@@ -85,15 +85,15 @@ def test_a_private_key_is_read_only_when_asked(name: str) -> None:
         key = JWK.from_pem(pem, private=True)
         assert key == JWK.from_der(der, private=True)
         assert key.is_private
-        assert key.public() == JWK.from_json(_pyca._public_members(PAIRS[name].public_key()))
-        assert _pyca.private_key(key).private_numbers if name == "RSA" else True
+        assert key.public() == JWK.from_json(pyca_keys._public_members(PAIRS[name].public_key()))
+        assert pyca_keys.private_key(key).private_numbers if name == "RSA" else True
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_key_objects_come_back(name: str) -> None:
     """The bridge gives pyca the very key it was read from."""
     public = PAIRS[name].public_key()
-    again = _pyca.public_key(JWK.from_der(public.public_bytes(Encoding.DER, SPKI)))
+    again = pyca_keys.public_key(JWK.from_der(public.public_bytes(Encoding.DER, SPKI)))
     assert again.public_bytes(Encoding.DER, SPKI) == public.public_bytes(Encoding.DER, SPKI)
 
 
@@ -109,7 +109,7 @@ def test_ml_dsa_keys_are_read_both_ways() -> None:
         private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), private=True
     )
     assert whole.public() == key
-    assert _pyca.public_key(key).public_bytes_raw() == key.material[0]
+    assert pyca_keys.public_key(key).public_bytes_raw() == key.material[0]
     assert JWK.from_json(whole.as_dict(private=True), private=True) == whole
 
 
@@ -181,7 +181,7 @@ def test_numbers_that_pyca_refuses_are_a_refusal() -> None:
     """The second opinion of the library behind the bridge is one of ours."""
     stub: Any = SimpleNamespace(kty="EC", crv="P-256", alg=None, material=(bytes(64), b""))
     with pytest.raises(KeyRefused) as caught:
-        _pyca.public_key(stub)
+        pyca_keys.public_key(stub)
     assert caught.value.code == "key_malformed"
 
 
@@ -260,7 +260,7 @@ def test_an_algorithm_that_does_not_fit_is_refused() -> None:
 def test_a_secret_has_no_key_object() -> None:
     """The bridge is for key pairs; an HMAC secret stays out of it."""
     secret = JWK.from_json({"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"})
-    for make in (_pyca.public_key, _pyca.private_key):
+    for make in (pyca_keys.public_key, pyca_keys.private_key):
         with pytest.raises(KeyRefused) as caught:
             make(secret)
         assert caught.value.code == "key_unsupported"

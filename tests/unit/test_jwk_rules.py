@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from example_keys import EC, OCT, OKP, P448, P25519, RSA, b64, refused, uint
 
 from rapidjws.errors import KeyRefused
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
 
 
@@ -111,7 +111,7 @@ def small_x_point(p: int, a: int, b: int) -> tuple[int, int]:
 def test_ec_keys_made_elsewhere_are_read(curve: type[ec.EllipticCurve]) -> None:
     """Keys of pyca/cryptography lie on our curves: the constants are right."""
     for _ in range(5):
-        members = _pyca._public_members(ec.generate_private_key(curve()).public_key())
+        members = pyca_keys._public_members(ec.generate_private_key(curve()).public_key())
         assert JWK.from_json(members).as_dict() == members
 
 
@@ -266,7 +266,7 @@ def test_an_okp_key_that_breaks_a_rule_is_refused(change: dict[str, Any], code: 
 def test_edwards_keys_made_elsewhere_are_read(make: Any) -> None:
     """Keys of pyca/cryptography pass: the constants are right."""
     for _ in range(5):
-        members = _pyca._public_members(make.generate().public_key())
+        members = pyca_keys._public_members(make.generate().public_key())
         assert JWK.from_json(members).as_dict() == members
 
 

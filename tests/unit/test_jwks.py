@@ -12,12 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from rapidjws.errors import CODES, HeaderRefused, KeySetRefused, UnknownKey
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
 
-KEYS = [_pyca._public_members(ec.generate_private_key(ec.SECP256R1()).public_key()) for _ in range(3)]
-RSA = _pyca._public_members(rsa.generate_private_key(65537, 2048).public_key())
+KEYS = [pyca_keys._public_members(ec.generate_private_key(ec.SECP256R1()).public_key()) for _ in range(3)]
+RSA = pyca_keys._public_members(rsa.generate_private_key(65537, 2048).public_key())
 OCT = {"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}
 
 

@@ -41,14 +41,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gameday",),
     ("cli", "__main__"),
 )
-RINGS_LEFT: tuple[frozenset[str], ...] = (
-    frozenset({"rapidjws.middleware.authenticator", "rapidjws.middleware.signed_body"}),
-    frozenset({"rapidjws.verify.key_selection", "rapidjws.verify.snapshot"}),
-    frozenset(f"rapidjws.diagnose.{name}" for name in ("render_markdown", "render_terminal", "report")),
-)
-"""Rings for types that are still to be undone; nothing is added here."""
-PRIVATE_LEFT = ("_json", "_pyca")
-"""Modules of jose that other packages import against their names; nothing is added here."""
 RANK = {room: rank for rank, row in enumerate(LAYERS) for room in row}
 
 
@@ -171,11 +163,7 @@ def private_reaches(modules: Mapping[str, str]) -> list[str]:
                 continue
             target = node.module or ""
             names = [*target.split(".")[2:], *(alias.name for alias in node.names)]
-            private = [
-                name
-                for name in names
-                if name.startswith("_") and not name.startswith("__") and name not in PRIVATE_LEFT
-            ]
+            private = [name for name in names if name.startswith("_") and not name.startswith("__")]
             if private and room_of(target) != room_of(module):
                 found.append(f"{module} imports {'.'.join(private)} of {target}")
     return found
@@ -224,10 +212,9 @@ def test_no_rings_between_packages() -> None:
     assert rings_between_packages(modules_of(SOURCE)) == []
 
 
-def test_no_more_rings_for_types() -> None:
-    """No modules import one another in a ring for a type, but those that are still listed here."""
-    rings = rings_with_types(modules_of(SOURCE))
-    assert [ring for ring in rings if not any(set(ring) <= left for left in RINGS_LEFT)] == []
+def test_no_rings_for_types() -> None:
+    """No modules import one another in a ring, not even for a type."""
+    assert rings_with_types(modules_of(SOURCE)) == []
 
 
 def test_no_package_reaches_into_another() -> None:

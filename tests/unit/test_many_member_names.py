@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose._json import loads
+from rapidjws.jose.json_text import loads
 
 
 def code_of(text: str) -> str:

@@ -187,7 +187,7 @@ def test_workers_sum_their_evidence(tmp_path: Path) -> None:
     (tmp_path / "evidence-1-x.json").write_text("cut o")
     row = second.evidence.rows()[("a", "")]
     assert row.codes["missing_token"] == [5, NOW_S, NOW_S]
-    assert second.evidence.tally("a", "", NOW_S - 3600).failed == 5
+    assert second.evidence.window("a", "", NOW_S - 3600).failed == 5
 
 
 def test_forked_worker_counts_anew_and_by_itself_puts_counts_by(tmp_path: Path) -> None:

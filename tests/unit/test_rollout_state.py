@@ -141,14 +141,14 @@ def test_promotion_on_another_revision_is_refused() -> None:
 def test_promotion_on_a_changed_stage_is_refused() -> None:
     """A promotion whose evidence was looked at for another stage is refused."""
     policy = rollout(phase="detection")
-    tally = policy.evidence.tally
+    window = policy.evidence.window
 
     def meanwhile(*words: Any, **named: Any) -> Any:
         if not policy.history():
             policy.promote(by="bob", force=True)
-        return tally(*words, **named)
+        return window(*words, **named)
 
-    policy.evidence = types.SimpleNamespace(tally=meanwhile, rows=policy.evidence.rows)
+    policy.evidence = types.SimpleNamespace(window=meanwhile, rows=policy.evidence.rows)
     with pytest.raises(rapidjws.ConfigurationError, match="rollout_changed"):
         policy.promote(by="ann")
     assert [entry.by for entry in policy.history()] == ["bob"]

@@ -22,7 +22,7 @@ from rapidjws.middleware import (
     WSGIMiddleware,
     trusted_headers,
 )
-from rapidjws.middleware.authenticator import RequestContext
+from rapidjws.middleware.requests import RequestContext
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -65,14 +65,18 @@ def test_what_a_header_says() -> None:
     """One signature or media type counts; several are ambiguous; none, and other types, are none."""
     detached, attached = SignedBody(verifier=VERIFIER), SignedBody(verifier=VERIFIER, signature_header=None)
     assert (detached.field, attached.field) == (b"x-jws-signature", b"content-type")
-    assert detached.said([b" a..b "]) == b"a..b"
-    assert attached.said([b"Application/JOSE ; a=b"]) == b"application/jose"
+    assert detached.signature_value([b" a..b "]) == b"a..b"
+    assert attached.signature_value([b"Application/JOSE ; a=b"]) == b"application/jose"
     for one in (detached, attached):
-        assert one.said([]) is one.said([b" "]) is None
-        assert one.said([b"a..b", b"a..b"]) is AMBIGUOUS
-    assert detached.said([b"a..b,a..b"]) is AMBIGUOUS
-    assert detached.said([b'{"a":1,"b":2}']) == b'{"a":1,"b":2}'
-    assert attached.said([b"application/json"]) is attached.said([b"application/josephine"]) is None
+        assert one.signature_value([]) is one.signature_value([b" "]) is None
+        assert one.signature_value([b"a..b", b"a..b"]) is AMBIGUOUS
+    assert detached.signature_value([b"a..b,a..b"]) is AMBIGUOUS
+    assert detached.signature_value([b'{"a":1,"b":2}']) == b'{"a":1,"b":2}'
+    assert (
+        attached.signature_value([b"application/json"])
+        is attached.signature_value([b"application/josephine"])
+        is None
+    )
 
 
 def test_limit_of_an_attached_body_is_the_verifiers_too() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from rapidjws import ConfigurationError
 from rapidjws.rollout import GuardRails, Partner, Stage
-from rapidjws.rollout.counters import Row, Tally
+from rapidjws.rollout.counters import Row, WindowCounts
 from rapidjws.rollout.escalation import DAY_S, UNKNOWN_KID_S, _of_partner
 from rapidjws.rollout.plan import canary_position
 
@@ -29,7 +29,7 @@ RAILS = GuardRails(max_error_rate=0.01, min_evidence=100, automatic_rollback=Tru
 )
 def test_T11_a_promotion_at_its_guard_rails(total: int, failed: int, rules: list[str]) -> None:
     """The least evidence is enough, the largest rate is allowed; one beside it is not."""
-    found = RAILS.objections(Tally(total=total, failed=failed), last_day=0, now_s=NOW_S)
+    found = RAILS.objections(WindowCounts(total=total, failed=failed), last_day=0, now_s=NOW_S)
     assert [one.rule for one in found] == rules
 
 
@@ -39,16 +39,16 @@ def test_T11_a_promotion_at_its_guard_rails(total: int, failed: int, rules: list
 )
 def test_T11_a_rollback_at_its_rate(total: int, failed: int, asks: bool) -> None:
     """Above the rate, and from the least evidence on."""
-    assert RAILS.asks_for_rollback(Tally(total=total, failed=failed)) is asks
+    assert RAILS.asks_for_rollback(WindowCounts(total=total, failed=failed)) is asks
     off = GuardRails(min_evidence=100, rollback_error_rate=0.2)
-    assert off.asks_for_rollback(Tally(total=total, failed=failed)) is False
+    assert off.asks_for_rollback(WindowCounts(total=total, failed=failed)) is False
 
 
 @pytest.mark.parametrize(("minimum", "total", "asks"), [(0, 0, False), (0, 1, True), (1, 1, True)])
 def test_T11_a_rollback_needs_one_request(minimum: int, total: int, asks: bool) -> None:
     """Of nothing no rate is taken, whatever the least evidence is."""
     rails = GuardRails(min_evidence=minimum, automatic_rollback=True, rollback_error_rate=0.2)
-    assert rails.asks_for_rollback(Tally(total=total, failed=total)) is asks
+    assert rails.asks_for_rollback(WindowCounts(total=total, failed=total)) is asks
 
 
 def test_T11_a_partner_at_the_canary_share() -> None:

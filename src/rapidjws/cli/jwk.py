@@ -13,7 +13,7 @@ import typer
 from rapidjws import _files
 from rapidjws.cli.files import read_key, usage, write_secret
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
 
 
@@ -96,6 +96,6 @@ def _written(key: JWK, to: KeyForm, kid: str | None, *, secret: bool) -> bytes:
     encoding = serialization.Encoding.PEM if to is KeyForm.PEM else serialization.Encoding.DER
     if secret:
         pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        return bytes(_pyca.private_key(key).private_bytes(encoding, pkcs8, plain))
+        return bytes(pyca_keys.private_key(key).private_bytes(encoding, pkcs8, plain))
     spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    return bytes(_pyca.public_key(key).public_bytes(encoding, spki))
+    return bytes(pyca_keys.public_key(key).public_bytes(encoding, spki))

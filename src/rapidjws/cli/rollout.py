@@ -110,10 +110,10 @@ def _print_after(one: Rollout, partner: str | None, route: str, canary: float) -
     for left in behind:
         made = [one for one in entries if (one.partner, one.route) == (left.partner, left.route)]
         why = f", by {made[-1].action} of {made[-1].by}" if made else ""
-        said = f": {made[-1].why}" if made and made[-1].why else ""
+        reason_text = f": {made[-1].why}" if made and made[-1].why else ""
         whose = left.partner or "everyone"
         where = f" on {left.route}" if left.route else ""
-        print(f"stays behind: {whose}{where}, a stage of its own ({left.phase}{why}{said})")
+        print(f"stays behind: {whose}{where}, a stage of its own ({left.phase}{why}{reason_text})")
     if any(left.partner for left in behind):
         print("take partners along: --including-partners, or promote each with --partner")
     if canary < 100:

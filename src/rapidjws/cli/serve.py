@@ -109,14 +109,14 @@ def load(
         engine=engine,
         rollout=rollout,
         reload=config.reload,
-        sources=lambda: _told(config),
+        sources=lambda: _invalidated(config),
         tables=lambda: config.tables if server is None else {**config.tables, "server": server},
         lines=lines,
         recent=recent,
     )
 
 
-def _told(config: ConfigFile) -> dict[str, Invalidated]:
+def _invalidated(config: ConfigFile) -> dict[str, Invalidated]:
     """Return the sources that can be told of a rotation."""
     found = config.sources.items()
     return {iss: cast("Invalidated", source) for iss, source in found if hasattr(source, "invalidate")}

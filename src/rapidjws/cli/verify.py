@@ -242,8 +242,8 @@ def _text_report(line: int, result: VerifiedJWS | Rejected) -> None:
     if isinstance(result, VerifiedJWS):
         print_line(f"{line}: verified alg={result.alg} kid={result.kid!r}")
         for one in result.signatures if len(result.signatures) > 1 else ():
-            told = f"refused {one.code}" if one.code else one.verdict
-            print_line(f"{line}: signature {one.index} {told} alg={one.alg} kid={one.kid!r}")
+            verdict_text = f"refused {one.code}" if one.code else one.verdict
+            print_line(f"{line}: signature {one.index} {verdict_text} alg={one.alg} kid={one.kid!r}")
     else:
         print(f"{line}: refused {result.error()}")
 

@@ -65,14 +65,14 @@ def _redacted(url: str, salt: bytes | None) -> str:
     if not mark:
         return url if "@" not in url and "?" not in url else REDACTED
     user, at, host = rest.rpartition("@")
-    host, asked, query = host.partition("?")
-    if not at and not asked:
+    host, query_mark, query = host.partition("?")
+    if not at and not query_mark:
         return url
     word = REDACTED
     if salt is not None:
         secret = f"{user}\0{query}".encode("utf-8", "surrogatepass")
         word = f"({hashlib.pbkdf2_hmac('sha256', secret, salt, ROUNDS, 16).hex()})"
-    return f"{scheme}://{word if at else ''}{at}{host}{asked}{word if asked else ''}"
+    return f"{scheme}://{word if at else ''}{at}{host}{query_mark}{word if query_mark else ''}"
 
 
 def settings_of(tables: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -173,10 +173,10 @@ def _ours(folder: Path) -> list[Item]:
     if value is None and not faults:
         return [_item("ours", "samples", "Our tokens", "open", "run 'rapidjws contract send'")]
     samples, more = ([], []) if value is None else samples_in(value, "ours/samples.json")
-    said, wrong = read_value(folder, "theirs/verdicts.json")
-    verdicts, bad = ({}, []) if said is None else verdicts_in(said, "theirs/verdicts.json")
+    stated, wrong = read_value(folder, "theirs/verdicts.json")
+    verdicts, bad = ({}, []) if stated is None else verdicts_in(stated, "theirs/verdicts.json")
     items = _faults("ours", [*faults, *more, *wrong, *bad])
-    if said is None and not wrong:
+    if stated is None and not wrong:
         return [
             *items,
             _item("ours", "verdicts", "Their verdicts", "open", "theirs/verdicts.json is not there"),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from rapidjws import _native
 from rapidjws.contract.kit import Contract, load, private_key, write_samples
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.signing import LocalSigner
@@ -149,7 +149,7 @@ def _confused(maker: Maker, body: str) -> str | None:
         return None
     from cryptography.hazmat.primitives import serialization
 
-    pem = _pyca.public_key(maker.key.public()).public_bytes(
+    pem = pyca_keys.public_key(maker.key.public()).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     members = json.dumps({"alg": "HS256", "kid": maker.key.kid}, separators=(",", ":")).encode()

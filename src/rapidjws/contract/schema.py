@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from rapidjws import _files, escaping
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose import _json
+from rapidjws.jose import json_text
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 
@@ -68,7 +68,7 @@ def read_value(folder: Path, name: str) -> tuple[Any, list[FileFault]]:
     if octets is None:
         return None, []
     try:
-        value = _json.loads(
+        value = json_text.loads(
             octets, max_bytes=FILE_MAX_BYTES, max_depth=_DEPTH_MOST, max_members=SAMPLES_MOST * 4, place=name
         )
     except RapidJWSError as refused:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.errors import CODES, RapidJWSError
-from rapidjws.jose import _json
+from rapidjws.jose import json_text
 from rapidjws.jose.limits import JSON_MAX_DEPTH
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.lenient import Lenient
     from rapidjws.diagnose.notes import Notes
     from rapidjws.diagnose.subject import Known, Subject
-    from rapidjws.diagnose.values import Room
+    from rapidjws.diagnose.values import Section
 
-_STAGES: Final[dict[str, Room]] = {
+_STAGES: Final[dict[str, Section]] = {
     "unsupported": "header",
     "not_allowed": "header",
     "unknown_key": "key",
@@ -92,7 +92,7 @@ class Case:
         return None if self.verdict is None else self.verdict.code
 
     @property
-    def stage(self) -> Room | None:
+    def stage(self) -> Section | None:
         """Return the room in which the engine refused."""
         return None if self.verdict is None else stage_of(self.verdict)
 
@@ -102,7 +102,7 @@ class Case:
         return value if isinstance(value, str) else None
 
 
-def stage_of(verdict: RapidJWSError) -> Room:
+def stage_of(verdict: RapidJWSError) -> Section:
     """Return the room that an error speaks of."""
     place = verdict.place or ""
     if verdict.code in _SHAPE:
@@ -119,7 +119,7 @@ def json_object(data: bytes | None) -> Any:
     if data is None or len(data) > _PARSE_MAX_BYTES:
         return None
     try:
-        return _json.loads(
+        return json_text.loads(
             data, max_bytes=_PARSE_MAX_BYTES, max_depth=JSON_MAX_DEPTH, max_members=4096, place="json"
         )
     except RapidJWSError as refused:

@@ -7,21 +7,21 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
-from rapidjws.diagnose import body as body_room
+from rapidjws.diagnose import body as body_section
 from rapidjws.diagnose import claims, header, key, lenient, signature, structure
 from rapidjws.diagnose.case import Case, json_object
 from rapidjws.diagnose.causes import cause
 from rapidjws.diagnose.notes import Notes
 from rapidjws.diagnose.report import Report
 from rapidjws.diagnose.subject import Subject, make_subject
-from rapidjws.diagnose.values import Cause, Room
+from rapidjws.diagnose.values import Cause, Section
 from rapidjws.errors import RapidJWSError, SignaturesRefused, error_for
 from rapidjws.jws.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_RELEVANT: Final[dict[Room, tuple[Room, ...]]] = {
+_RELEVANT: Final[dict[Section, tuple[Section, ...]]] = {
     "structure": ("structure",),
     "header": ("header", "key", "signature", "structure"),
     "key": ("key", "header", "signature", "structure"),
@@ -71,11 +71,11 @@ def examine(
         is_clock=now is None,
         body=body,
     )
-    for room in (structure, header, key, signature, claims, body_room):
+    for section in (structure, header, key, signature, claims, body_section):
         try:
-            room.examine(case)
+            section.examine(case)
         except Exception as fault:  # a check that fails must not hide what the others found
-            name = room.__name__.rpartition(".")[2]
+            name = section.__name__.rpartition(".")[2]
             text = f"the checks of {name} could not be made ({type(fault).__name__})"
             case.notes.check("structure", f"{name}_checks", "skip", text)
     shown = _shown(token) if show_token else _redacted(read)
@@ -140,8 +140,8 @@ def _ranked(case: Case) -> tuple[Cause, ...]:
     if stage == "header" and case.verdict is not None and case.verdict.reason == "malformed":
         relevant = ("header", "structure")
     best: dict[str, tuple[int, int, Cause]] = {}
-    for order, (room, item) in enumerate(case.notes.found):
-        score = item.weight if room in relevant else item.weight - _LATER
+    for order, (section, item) in enumerate(case.notes.found):
+        score = item.weight if section in relevant else item.weight - _LATER
         if item.id not in best or best[item.id][0] < score:
             best[item.id] = (score, -order, item)
     ranked = [item for _, _, item in sorted(best.values(), key=lambda entry: entry[:2], reverse=True)]

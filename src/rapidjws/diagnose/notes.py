@@ -8,7 +8,7 @@ from rapidjws.diagnose.causes import cause
 from rapidjws.diagnose.values import Cause, Check
 
 if TYPE_CHECKING:
-    from rapidjws.diagnose.values import Room, Status
+    from rapidjws.diagnose.values import Section, Status
     from rapidjws.errors import SafeValue
     from rapidjws.jose.jwk import JWK
     from rapidjws.verify.key_table import PreparedKey
@@ -36,14 +36,14 @@ class Notes:
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
-        self.found: list[tuple[Room, Cause]] = []
+        self.found: list[tuple[Section, Cause]] = []
         self.left = BUDGET_UNITS
         self.trials = 0
         self.prepared: dict[tuple[int, str], tuple[JWK, PreparedKey]] = {}
 
     def check(
         self,
-        room: Room,
+        section: Section,
         name: str,
         status: Status,
         text: str,
@@ -52,12 +52,12 @@ class Notes:
         actual: SafeValue = None,
     ) -> None:
         """Note a check."""
-        made = Check(part=room, name=name, status=status, text=text, expected=expected, actual=actual)
+        made = Check(part=section, name=name, status=status, text=text, expected=expected, actual=actual)
         self.checks.append(made)
 
-    def cause(self, room: Room, name: str, weight: int, evidence: str) -> None:
+    def cause(self, section: Section, name: str, weight: int, evidence: str) -> None:
         """Note a cause; the heaviest of one id stays."""
-        self.found.append((room, cause(name, weight, evidence)))
+        self.found.append((section, cause(name, weight, evidence)))
 
     def names(self, name: str) -> bool:
         """Say whether a cause was named already."""

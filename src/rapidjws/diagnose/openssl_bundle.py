@@ -17,7 +17,7 @@ from rapidjws import _files, _native
 from rapidjws.diagnose.case import json_object
 from rapidjws.diagnose.subject import read_keys
 from rapidjws.errors import error_for
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _key_files(jwk: JWK, alg: str, signature: bytes, *, include_secret: bool) ->
         return {"secret.hex": jwk.material[0].hex().encode()} if include_secret else {}
     from cryptography.hazmat.primitives import serialization
 
-    pem = _pyca.public_key(jwk).public_bytes(
+    pem = pyca_keys.public_key(jwk).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     files = {"public_key.pem": bytes(pem), "public_key.json": json.dumps(jwk.public().as_dict()).encode()}

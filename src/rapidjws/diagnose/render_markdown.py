@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import escaping
-from rapidjws.diagnose.values import ROOMS
+from rapidjws.diagnose.values import SECTIONS
 
 if TYPE_CHECKING:
-    from rapidjws.diagnose.report import Report
+    from rapidjws.diagnose.report_values import ReportValues
     from rapidjws.diagnose.values import Cause
     from rapidjws.errors import SafeValue
 
@@ -21,7 +21,7 @@ WHO: Final = {
 }
 
 
-def markdown(report: Report) -> str:
+def markdown(report: ReportValues) -> str:
     """Return the report as Markdown."""
     verdict = "accepted" if report.code is None else f"{report.outcome}: `{report.code}`"
     lines = [f"## Token {verdict}", ""]
@@ -37,11 +37,16 @@ def markdown(report: Report) -> str:
     if len(report.causes) > 1:
         lines += _others([one for one in report.causes[1:6] if one.is_proven], "Proven as well")
         lines += _others([one for one in report.causes[1:6] if not one.is_proven], "Possible, not proven")
-    for room in ROOMS:
-        checks = [check for check in report.checks if check.part == room]
+    for section in SECTIONS:
+        checks = [check for check in report.checks if check.part == section]
         if not checks:
             continue
-        lines += [f"### {room}", "", "| | check | | expected | actual |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            f"### {section}",
+            "",
+            "| | check | | expected | actual |",
+            "| --- | --- | --- | --- | --- |",
+        ]
         for check in checks:
             cells = (check.name, escaping.markdown(check.text), shown(check.expected), shown(check.actual))
             lines.append(f"| {MARKS[check.status]} | " + " | ".join(cells) + " |")

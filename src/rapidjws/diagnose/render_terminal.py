@@ -11,10 +11,10 @@ from rich.text import Text
 
 from rapidjws import escaping
 from rapidjws.diagnose.render_markdown import MARKS, WHO
-from rapidjws.diagnose.values import ROOMS
+from rapidjws.diagnose.values import SECTIONS
 
 if TYPE_CHECKING:
-    from rapidjws.diagnose.report import Report
+    from rapidjws.diagnose.report_values import ReportValues
     from rapidjws.diagnose.values import Check
     from rapidjws.errors import SafeValue
 
@@ -22,18 +22,18 @@ _STYLES: Final = {"ok": "green", "fail": "bold red", "warn": "yellow", "info": "
 _COLOURS: Final = {"permit": "green", "deny": "red", "indeterminate": "yellow"}
 
 
-def show(report: Report, console: Console | None = None) -> None:
+def show(report: ReportValues, console: Console | None = None) -> None:
     """Print the report."""
     console = console or Console()
     table = Table(box=None, padding=(0, 1), show_header=False, expand=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for room in ROOMS:
-        checks = [check for check in report.checks if check.part == room]
+    for section in SECTIONS:
+        checks = [check for check in report.checks if check.part == section]
         for index, check in enumerate(checks):
             style = _STYLES[check.status]
-            first = Text(room if index == 0 else "", style="bold")
+            first = Text(section if index == 0 else "", style="bold")
             table.add_row(first, Text(MARKS[check.status], style=style), _line(check, style))
     console.print(table)
     colour = _COLOURS[report.outcome]

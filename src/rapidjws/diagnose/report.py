@@ -6,12 +6,11 @@ What it never holds: a token, a signature, a payload or key bytes, unless the ca
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked, refused
-from rapidjws.diagnose.values import Cause, Check
-from rapidjws.errors import CODES, Outcome, RapidJWSError, error_for
+from rapidjws.diagnose.report_values import ReportValues
+from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,47 +18,10 @@ if TYPE_CHECKING:
 _INDENT_MAX: Final = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """A whole diagnosis.
+class Report(ReportValues):
+    """A whole diagnosis, with its attributes as ``ReportValues`` has them, and the forms it is shown in."""
 
-    Attributes:
-        code: The engine's refusal, a key of ``CODES``; None where the engine accepts the token.
-        place: Where the engine refused, or None.
-        message: The engine's words; empty where it accepts.
-        checks: Every check, room by room.
-        causes: Explanations, the most probable first; empty where nothing is wrong.
-        token: The token with everything replayable left out, or whole where the caller asked for it.
-        now: Seconds since the epoch that the token was judged at.
-    """
-
-    code: str | None
-    place: str | None
-    message: str
-    checks: tuple[Check, ...]
-    causes: tuple[Cause, ...]
-    token: str
-    now: float
-
-    @property
-    def accepted(self) -> bool:
-        """Return True where the engine accepts the token."""
-        return self.code is None
-
-    @property
-    def outcome(self) -> Outcome | Literal["permit"]:
-        """Return ``"permit"``, ``"deny"`` or ``"indeterminate"``."""
-        return "permit" if self.code is None else CODES[self.code].outcome
-
-    @property
-    def probable_cause(self) -> Cause | None:
-        """Return the most probable cause, or None where nothing is wrong."""
-        return self.causes[0] if self.causes else None
-
-    @property
-    def escalate_to_partner(self) -> bool:
-        """Return whether the probable cause is the partner's to mend."""
-        return bool(self.causes) and self.causes[0].escalate == "partner"
+    __slots__ = ()
 
     def error(self) -> RapidJWSError | None:
         """Return the engine's refusal as an exception, or None."""

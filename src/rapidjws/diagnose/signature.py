@@ -73,9 +73,9 @@ def examine(case: Case) -> None:
     if found is None:
         _not_found(case, targets)
         return
-    cause, words, room, weight = found
+    cause, words, section, weight = found
     notes.check("signature", "verify", "fail", f"does not verify as it stands; {words}")
-    notes.cause("key" if room == "key" else "signature", cause, weight, words)
+    notes.cause("key" if section == "key" else "signature", cause, weight, words)
 
 
 def _not_found(case: Case, targets: list[Known]) -> None:

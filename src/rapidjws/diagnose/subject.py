@@ -67,7 +67,7 @@ class Subject:
         has_fresh: Whether a fresh set was given.
         cache_age_s: Age of the keys in use, or None where it is not known.
         sources: What is known of changing key sources: issuer -> how its fetches went.
-        asked: The algorithms that the caller named.
+        requested: The algorithms that the caller named.
         document: What the caller gave for a key set, where it is a document.
     """
 
@@ -80,14 +80,14 @@ class Subject:
     has_fresh: bool = False
     cache_age_s: float | None = None
     sources: Mapping[str, SourceStatus] = field(default_factory=dict)
-    asked: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
     document: Any = None
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """Return the allowed algorithms of all issuers; those asked for where no engine could be built."""
         names = (name for of_one in self.algorithms for name in of_one)
-        return tuple(dict.fromkeys(names)) if self.engine is not None else self.asked
+        return tuple(dict.fromkeys(names)) if self.engine is not None else self.requested
 
     def of(self, origin: str) -> tuple[Known, ...]:
         """Return the keys of one origin."""
@@ -204,12 +204,12 @@ def make_subject(
         has_fresh=fresh is not None,
         cache_age_s=cache_age_s,
         sources=sources,
-        asked=_asked(algorithms),
+        requested=_requested(algorithms),
         document=None if isinstance(using, (Engine, Verifier)) else using,
     )
 
 
-def _asked(algorithms: Iterable[str] | None) -> tuple[str, ...]:
+def _requested(algorithms: Iterable[str] | None) -> tuple[str, ...]:
     """Return the algorithms that a caller named, as far as they are names."""
     if algorithms is None:
         return ()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwa import ALGORITHM_TABLE, algorithms_for_key
 from rapidjws.jose.jwk import JWK
 from rapidjws.verify.key_table import prepare
@@ -64,7 +64,7 @@ def foreign(
     from cryptography.hazmat.primitives.asymmetric import padding
 
     try:
-        public = _pyca.public_key(jwk)
+        public = pyca_keys.public_key(jwk)
     except (RapidJWSError, ValueError):
         return None
     own = str(row.digest).upper()
@@ -163,7 +163,7 @@ def public_texts(jwk: JWK) -> Iterator[bytes]:
     if jwk.is_symmetric:
         return
     try:
-        public = _pyca.public_key(jwk)
+        public = pyca_keys.public_key(jwk)
     except (RapidJWSError, ValueError):
         return
     formats = [serialization.PublicFormat.SubjectPublicKeyInfo]

@@ -7,11 +7,11 @@ from typing import Any, Final, Literal
 
 from rapidjws.errors import SafeValue
 
-Room = Literal["structure", "header", "key", "signature", "claims", "body"]
+Section = Literal["structure", "header", "key", "signature", "claims", "body"]
 Status = Literal["ok", "fail", "warn", "info", "skip"]
 Escalation = Literal["partner", "operator", "security", "client"]
 
-ROOMS: Final[tuple[Room, ...]] = ("structure", "header", "key", "signature", "claims", "body")
+SECTIONS: Final[tuple[Section, ...]] = ("structure", "header", "key", "signature", "claims", "body")
 PROVEN: Final = 90
 """From this weight on a trial verification showed the cause: with it undone, the signature is good."""
 EXPLAINED: Final = 60
@@ -30,7 +30,7 @@ class Check:
         actual: What was found.
     """
 
-    part: Room
+    part: Section
     name: str
     status: Status
     text: str

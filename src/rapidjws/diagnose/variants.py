@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose._json import loads
+from rapidjws.jose.json_text import loads
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import JSON_MAX_DEPTH
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
 from rapidjws.gameday.adapt import adapted
-from rapidjws.testing import Issuer
+from rapidjws.testing import FaultyIssuerServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +77,7 @@ class Testbed:
         self.folder = folder
         self.port = free_port()
         self.redis_port = free_port() if redis else 0
-        self.issuers: dict[str, Issuer] = {}
+        self.issuers: dict[str, FaultyIssuerServer] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._closing = threading.Event()
         (folder / "hook-secret").write_text(secrets.token_hex(24))
@@ -92,14 +92,14 @@ class Testbed:
         audience = table.get("audience")
         audience = audience[0] if isinstance(audience, list) else audience
         iss = table.get("iss", "https://issuer.example")
-        issuer = Issuer(iss, *table["algorithms"], audience=audience, lifetime_s=3600, plain=True)
+        issuer = FaultyIssuerServer(iss, *table["algorithms"], audience=audience, lifetime_s=3600, plain=True)
         self.issuers[iss] = issuer
         return issuer.url
 
     # --- files and addresses -----------------------------------------------------------------------------
 
     @property
-    def issuer(self) -> Issuer:
+    def issuer(self) -> FaultyIssuerServer:
         """Return the first issuer."""
         return next(iter(self.issuers.values()))
 
@@ -225,7 +225,7 @@ class Testbed:
         named = {} if partner is None else {"X-Partner": partner}
         return self.get("/verify", {"Authorization": f"Bearer {token}", **named})[0]
 
-    def token(self, issuer: Issuer | None = None, *, ahead_s: int = 0, **changes: Any) -> str:
+    def token(self, issuer: FaultyIssuerServer | None = None, *, ahead_s: int = 0, **changes: Any) -> str:
         """Return a token that is good now, used once."""
         one = issuer or self.issuer
         claims = {"jti": secrets.token_hex(8), **changes}

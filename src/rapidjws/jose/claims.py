@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose import _json
+from rapidjws.jose import json_text
 from rapidjws.jose.limits import (
     CLAIMS_MAX_MEMBERS,
     CLOCK_FLOOR_S,
@@ -137,7 +137,7 @@ def check_claims_at(
         MalformedToken: As ``check_claims``.
         ClaimRefused: As ``check_claims``.
     """
-    claims = _json.loads(
+    claims = json_text.loads(
         claims_json,
         max_bytes=max_bytes,
         max_depth=JSON_MAX_DEPTH,
@@ -172,7 +172,7 @@ def refusal_by(code: str, claims_json: bytes, policy: ClaimsPolicy, now_ns: int)
     """
     if code not in RULED:
         return None
-    claims = _json.loads_scanned(claims_json)
+    claims = json_text.loads_scanned(claims_json)
     if code == "issuer_mismatch":
         refused = _refused_issuer(claims, policy)
     elif code == "audience_mismatch":

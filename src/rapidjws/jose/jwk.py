@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rapidjws._checks import checked, is_text, octets_of
 from rapidjws.errors import MalformedToken, error_for
-from rapidjws.jose import _base64url, _json, _material
+from rapidjws.jose import _base64url, _material, json_text
 from rapidjws.jose.jwa import ALGORITHM_TABLE, algorithms_for_key
 from rapidjws.jose.limits import JSON_MAX_DEPTH, JWK_MAX_BYTES, JWK_MAX_MEMBERS, KEY_OPS_MAX, KID_MAX_CHARS
 
@@ -110,9 +110,9 @@ class JWK:
         Raises:
             KeyRefused: as :meth:`from_json`, and where the DER is not the canonical one of a named curve.
         """
-        from rapidjws.jose import _pyca
+        from rapidjws.jose import pyca_keys
 
-        members = _pyca.members_from_der(bytes(data), private=private, alg=alg)
+        members = pyca_keys.members_from_der(bytes(data), private=private, alg=alg)
         return read_members(_named(members, kid, alg), private=private)
 
     @classmethod
@@ -233,7 +233,7 @@ def _members_of(data: object) -> Mapping[str, Any]:
     if isinstance(data, (str, bytes, bytearray, memoryview)):
         try:
             raw = octets_of(data)
-            value = _json.loads(
+            value = json_text.loads(
                 raw,
                 max_bytes=JWK_MAX_BYTES,
                 max_depth=JSON_MAX_DEPTH,
@@ -309,9 +309,9 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
         seal=_SEAL,
     )
     if secret:
-        from rapidjws.jose import _pyca
+        from rapidjws.jose import pyca_keys
 
-        _pyca.check_pair(key)
+        pyca_keys.check_pair(key)
     return key
 
 

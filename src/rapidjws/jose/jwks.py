@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked, octets_of, refused
 from rapidjws.errors import KeyRefused, RapidJWSError, error_for
-from rapidjws.jose import _json, _json_strict
+from rapidjws.jose import _json_strict, json_text
 from rapidjws.jose._json_strict import SpoiledObject
 from rapidjws.jose.jwk import JWK, read_members
 from rapidjws.jose.limits import (
@@ -311,7 +311,7 @@ def _parse(raw: bytes, max_bytes: int) -> Any:
     """Parse a set; where one object in it breaks a rule of its own, mark that one and keep the rest."""
     limits = {"max_bytes": max_bytes, "max_depth": JSON_MAX_DEPTH, "max_members": JWK_MAX_MEMBERS}
     try:
-        return _json.loads(raw, **limits, place="jwks")
+        return json_text.loads(raw, **limits, place="jwks")
     except RapidJWSError as refused:
         code = refused.code
     if code in ("duplicate_member", "too_many_members"):

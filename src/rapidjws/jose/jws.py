@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import check_range, checked
 from rapidjws.errors import error_for
-from rapidjws.jose import _json
+from rapidjws.jose import json_text
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import HEADER_MAX_BYTES, HEADER_MAX_MEMBERS, JSON_MAX_DEPTH, KID_MAX_CHARS
 
@@ -100,7 +100,9 @@ def parse_members(
         MalformedToken: too_large, too_deep, too_many_members, malformed_json, duplicate_member, or
             malformed_header (no object).
     """
-    raw = _json.loads(data, max_bytes=max_bytes, max_depth=max_depth, max_members=max_members, place="header")
+    raw = json_text.loads(
+        data, max_bytes=max_bytes, max_depth=max_depth, max_members=max_members, place="header"
+    )
     if not isinstance(raw, dict):  # RFC 7515 s.4: a JSON object
         raise error_for("malformed_header", "header", "a JSON object", type(raw).__name__)
     return raw

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from rapidjws import _native
 from rapidjws.errors import error_for
-from rapidjws.jose import _json
+from rapidjws.jose import json_text
 from rapidjws.jose.limits import JSON_MAX_DEPTH
 
 MEMBERS_MAX: Final = 64
@@ -79,7 +79,7 @@ def parse_text(token: bytes, *, max_bytes: int) -> dict[str, Any]:
         MalformedToken: ``too_large``, ``too_deep``, ``too_many_members``, ``malformed_json`` or
             ``duplicate_member``.
     """
-    members: dict[str, Any] = _json.loads(
+    members: dict[str, Any] = json_text.loads(
         token, max_bytes=max_bytes, max_depth=JSON_MAX_DEPTH, max_members=MEMBERS_MAX, place="token"
     )
     return members

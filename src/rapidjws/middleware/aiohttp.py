@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rapidjws._checks import checked
 from rapidjws.jwt.decision import Decision
-from rapidjws.middleware.authenticator import KEY, Authenticator, RequestContext
-from rapidjws.middleware.requests import content_length, is_exempt, is_websocket
+from rapidjws.middleware.authenticator import KEY, Authenticator
+from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from array import array
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import NotRequired, TypedDict
 
-    from rapidjws.jwt.decision import Decision, Names
+    from rapidjws.jwt.decision import Decision
+    from rapidjws.middleware.requests import RequestContext
 
 INLINE_US: Final = 250
 """Estimated work, in microseconds, up to which the loop itself decides: to hand it over costs more."""
@@ -36,24 +37,6 @@ KEY = "rapidjws"
 _log: Final = logging.getLogger("rapidjws.middleware")
 
 RequestT = TypeVar("RequestT")
-
-
-class RequestContext(NamedTuple):
-    """Hold what a request says about itself.
-
-    Attributes:
-        values: Each value of the header named by ``Authenticator.field``, in the order of the request.
-        query: The query of its target, as it was sent.
-        partner: Who is asking, or None.
-        route: The path that is asked for, or None; several where servers and routers may read it apart.
-        scopes: The scopes that are due.
-    """
-
-    values: list[bytes]
-    query: bytes
-    partner: str | None
-    route: Names
-    scopes: tuple[str, ...] = ()
 
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapidjws.errors import CODES, error_for
-from rapidjws.middleware.authenticator import Authenticator, RequestContext
+from rapidjws.middleware.authenticator import Authenticator
 from rapidjws.middleware.grpc_status import status_details
+from rapidjws.middleware.requests import RequestContext
 from rapidjws.middleware.response import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
 
 try:

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from rapidjws.jwt.decision import Names
+
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}\Z")  # RFC 9110 s.8.6: 1*DIGIT; no body has 10^19 octets
 _PCHARS: Final = "/-._~!$&'()*+,=:@"  # as ``policy.routes`` spells routes; an escaped ? or % has no spelling
 _PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"  # RFC 3986 s.3.3: what a path holds unescaped
+
+
+class RequestContext(NamedTuple):
+    """Hold what a request says about itself.
+
+    Attributes:
+        values: Each value of the header named by ``Authenticator.field``, in the order of the request.
+        query: The query of its target, as it was sent.
+        partner: Who is asking, or None.
+        route: The path that is asked for, or None; several where servers and routers may read it apart.
+        scopes: The scopes that are due.
+    """
+
+    values: list[bytes]
+    query: bytes
+    partner: str | None
+    route: Names
+    scopes: tuple[str, ...] = ()
 
 
 def content_length(values: Sequence[bytes]) -> int | None:

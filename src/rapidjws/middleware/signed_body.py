@@ -20,7 +20,7 @@ from rapidjws.middleware.token_location import is_field_name
 
 if TYPE_CHECKING:
     from rapidjws.jws.verifier import Verifier
-    from rapidjws.middleware.authenticator import RequestContext
+    from rapidjws.middleware.requests import RequestContext
     from rapidjws.verify.result import VerifiedJWS
 
 SIGNATURE_HEADER: Final = "X-JWS-Signature"
@@ -134,9 +134,8 @@ class SignedBody:
         if self.signature_header is not None:
             detached: VerifiedJWS = verifier.verify(signature_value, payload=body)
             return detached
-        if looks_like_json(body) != signature_value.endswith(
-            b"+json"
-        ):  # another reader would go by the media type
+        is_json_type = signature_value.endswith(b"+json")
+        if looks_like_json(body) != is_json_type:  # another reader would go by the media type
             raise error_for("malformed_token", "body", expected=signature_value.decode("ascii"))
         attached: VerifiedJWS
         if not isinstance(verifier, Engine):

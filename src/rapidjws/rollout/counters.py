@@ -12,7 +12,7 @@ from typing import Any, Final
 from rapidjws.rollout.measures import (
     NAMES_KEPT,
     SKEW_BUCKETS,
-    Names,
+    NameCounts,
     SourceRecord,
     add_names,
     count_name,
@@ -41,7 +41,7 @@ RowKey = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Tally:
+class WindowCounts:
     """Count requests, and those that enforcement refuses or would refuse.
 
     Attributes:
@@ -102,16 +102,16 @@ class Row:
         claim_hours: hour since the epoch -> [how many of them].
     """
 
-    codes: Names = field(default_factory=dict)
-    algs: Names = field(default_factory=dict)
+    codes: NameCounts = field(default_factory=dict)
+    algs: NameCounts = field(default_factory=dict)
     hours: dict[int, list[int]] = field(default_factory=dict)
     latency: list[int] = field(default_factory=lambda: [0] * LATENCY_BUCKETS)
     refused: int = 0
-    kids: Names = field(default_factory=dict)
-    other_algs: Names = field(default_factory=dict)
+    kids: NameCounts = field(default_factory=dict)
+    other_algs: NameCounts = field(default_factory=dict)
     skew: dict[int, list[int]] = field(default_factory=dict)
-    shadow: Names = field(default_factory=dict)
-    claims: Names = field(default_factory=dict)
+    shadow: NameCounts = field(default_factory=dict)
+    claims: NameCounts = field(default_factory=dict)
     claim_hours: dict[int, list[int]] = field(default_factory=dict)
 
     def count_claim(self, seen: Request) -> None:
@@ -151,23 +151,23 @@ class Row:
         self.latency = [mine + theirs for mine, theirs in zip(self.latency, other.latency, strict=True)]
         self.refused += other.refused
 
-    def since(self, when_s: int, until_s: int | None = None) -> Tally:
+    def since(self, when_s: int, until_s: int | None = None) -> WindowCounts:
         """Return the tally of the hours from the one of a moment on, to the one after another's.
 
         Hours beyond it were counted under a clock that was wrong.
         """
-        tally = Tally()
+        window = WindowCounts()
         last = None if until_s is None else until_s // HOUR_S + 1
         for hour, (total, failed) in self.hours.items():
             if hour >= when_s // HOUR_S and (last is None or hour <= last):
-                tally.total += total
-                tally.failed += failed
+                window.total += total
+                window.failed += failed
                 if failed:
-                    tally.last_failed_s = max(tally.last_failed_s, (hour + 1) * HOUR_S)
+                    window.last_failed_s = max(window.last_failed_s, (hour + 1) * HOUR_S)
         for hour, (claimed,) in self.claim_hours.items():
             if hour >= when_s // HOUR_S and (last is None or hour <= last):
-                tally.claimed += claimed
-        return tally
+                window.claimed += claimed
+        return window
 
     def skew_since(self, when_s: int) -> list[int]:
         """Return the clock differences of the hours from the one of a moment on, by ``skew_bucket``."""

@@ -17,7 +17,16 @@ from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from rapidjws.rollout.counters import PAIRS_KEPT, Counts, Request, Row, RowKey, Tally, counts_of, row_members
+from rapidjws.rollout.counters import (
+    PAIRS_KEPT,
+    Counts,
+    Request,
+    Row,
+    RowKey,
+    WindowCounts,
+    counts_of,
+    row_members,
+)
 from rapidjws.rollout.evidence_files import EvidenceFiles
 from rapidjws.rollout.measures import SourceRecord, count_name, safe_name
 
@@ -191,7 +200,7 @@ class Evidence:
         """Return copies of all rows, those of other workers added."""
         return self.counts().rows
 
-    def tally(
+    def window(
         self,
         partner: str | None,
         route: str,
@@ -200,7 +209,7 @@ class Evidence:
         until_s: int | None = None,
         known: Container[str] | None = None,
         rows: Mapping[RowKey, Row] | None = None,
-    ) -> Tally:
+    ) -> WindowCounts:
         """Return the tally of a partner, or of all, under a route, or all routes.
 
         Unknown callers are left out of the sum over all partners: they are nobody's readiness.
@@ -213,18 +222,18 @@ class Evidence:
             known: The partners there are; others left the configuration.
             rows: The rows to look at, for whoever asks about many partners; by default ``rows()``.
         """
-        tally = Tally()
+        window = WindowCounts()
         for (name, path), row in (self.rows() if rows is None else rows).items():
             wanted = (
                 name == partner if partner is not None else bool(name) and (known is None or name in known)
             )
             if wanted and route in ("", path):
                 part = row.since(since_s, until_s)
-                tally.total += part.total
-                tally.failed += part.failed
-                tally.claimed += part.claimed
-                tally.last_failed_s = max(tally.last_failed_s, part.last_failed_s)
-        return tally
+                window.total += part.total
+                window.failed += part.failed
+                window.claimed += part.claimed
+                window.last_failed_s = max(window.last_failed_s, part.last_failed_s)
+        return window
 
 
 def _renew(evidence: weakref.ref[Evidence]) -> None:

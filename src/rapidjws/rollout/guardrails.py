@@ -17,7 +17,7 @@ from rapidjws.errors import RapidJWSError, error_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.rollout.counters import Tally
+    from rapidjws.rollout.counters import WindowCounts
 
 
 DAY_S: Final = 86_400
@@ -114,42 +114,42 @@ class GuardRails:
             if isinstance(number, bool) or not isinstance(number, int) or number < least:
                 raise error_for("configuration_invalid", f"guard_rails.{place}", f"from {least} on")
 
-    def objections(self, tally: Tally, *, last_day: int, now_s: int) -> tuple[Objection, ...]:
+    def objections(self, window: WindowCounts, *, last_day: int, now_s: int) -> tuple[Objection, ...]:
         """Return what a promotion still lacks; nothing where it may be.
 
         Args:
-            tally: What was seen within ``window_s``.
+            window: What was seen within ``window_s``.
             last_day: Requests of the last day, for an estimate of when there are enough.
             now_s: Seconds since the epoch.
         """
         found: list[Objection] = []
         span = _span(self.window_s)
-        if tally.total < self.min_evidence:
-            missing = self.min_evidence - tally.total
+        if window.total < self.min_evidence:
+            missing = self.min_evidence - window.total
             until_s = now_s + math.ceil(missing * DAY_S / last_day) if last_day else None
             found.append(
                 Objection(
                     rule="evidence",
                     expected=f"evidence: {self.min_evidence} in {span}",
-                    actual=f"{tally.total}, {missing} missing",
+                    actual=f"{window.total}, {missing} missing",
                     until_s=until_s,
                     when="none in the last day" if until_s is None else "at the pace of the last day",
                 )
             )
-        if tally.total and tally.failed / tally.total > self.max_error_rate:
+        if window.total and window.failed / window.total > self.max_error_rate:
             found.append(
                 Objection(
                     rule="error_rate",
                     expected=f"error rate: at most {self.max_error_rate:.2%} in {span}",
-                    actual=f"{tally.failed} of {tally.total} ({tally.failed / tally.total:.2%})",
-                    until_s=tally.last_failed_s + self.window_s,
+                    actual=f"{window.failed} of {window.total} ({window.failed / window.total:.2%})",
+                    until_s=window.last_failed_s + self.window_s,
                     when="if no more fail",
                 )
             )
         return tuple(found)
 
-    def asks_for_rollback(self, tally: Tally) -> bool:
+    def asks_for_rollback(self, window: WindowCounts) -> bool:
         """Return whether so many of an enforced partner's requests are refused that it goes back."""
-        if not self.automatic_rollback or tally.total < max(1, self.min_evidence):
+        if not self.automatic_rollback or window.total < max(1, self.min_evidence):
             return False
-        return tally.failed / tally.total > self.rollback_error_rate
+        return window.failed / window.total > self.rollback_error_rate

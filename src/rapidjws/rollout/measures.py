@@ -25,7 +25,7 @@ SKEW_EDGES_S: Final = (10, 60, 300, 600, 1800, 3600)
 
 SKEW_BUCKETS: Final = 2 * len(SKEW_EDGES_S) + 1
 
-Names = dict[str, list[int]]
+NameCounts = dict[str, list[int]]
 """Name -> [count, first seen, last seen], seconds since the epoch."""
 
 
@@ -35,7 +35,7 @@ def safe_name(text: object) -> str:
     return shown if len(shown) <= NAME_MAX_CHARS else shown[: NAME_MAX_CHARS - 3] + "..."
 
 
-def count_name(table: Names, name: str, now_s: int, most: int | None = None) -> None:
+def count_name(table: NameCounts, name: str, now_s: int, most: int | None = None) -> None:
     """Count a name; in a full table it takes the place of the rarest one.
 
     Args:
@@ -55,7 +55,7 @@ def count_name(table: Names, name: str, now_s: int, most: int | None = None) -> 
     table[name] = [1, now_s, now_s]
 
 
-def add_names(mine: Names, theirs: Names, most: int | None = None) -> None:
+def add_names(mine: NameCounts, theirs: NameCounts, most: int | None = None) -> None:
     """Add another worker's table; the most frequent names stay."""
     for name, (count, first_s, last_s) in theirs.items():
         seen = mine.setdefault(name, [0, first_s, last_s])
@@ -65,7 +65,7 @@ def add_names(mine: Names, theirs: Names, most: int | None = None) -> None:
             del mine[name]
 
 
-def names_of(members: dict[str, Any]) -> Names:
+def names_of(members: dict[str, Any]) -> NameCounts:
     """Return a table out of its members; raises what is wrong with them."""
     return {str(name): [int(seen[0]), int(seen[1]), int(seen[2])] for name, seen in members.items()}
 

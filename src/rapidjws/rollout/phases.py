@@ -60,8 +60,8 @@ def bad_decision(
         now_s: Seconds since the epoch.
     """
     listed = phase == "allow_list" and rules.is_allow_listed(now_s)
-    told = phase == "warning" or listed
-    passes = phase == "detection" or told
+    warned = phase == "warning" or listed
+    passes = phase == "detection" or warned
     return Decision(
         outcome="permit" if passes else error.outcome,
         code=error.code,
@@ -70,8 +70,8 @@ def bad_decision(
         attributed_by=whose.by,
         route=whose.route,
         place=error.place,
-        warnings=(f"{error.code}: {CODES[error.code].meaning}; to be refused",) if told else (),
-        deprecated_at_s=stage.since_s if told else None,
-        sunset_at_s=rules.allow_listed_until_s if listed else stage.enforce_on_s if told else None,
+        warnings=(f"{error.code}: {CODES[error.code].meaning}; to be refused",) if warned else (),
+        deprecated_at_s=stage.since_s if warned else None,
+        sunset_at_s=rules.allow_listed_until_s if listed else stage.enforce_on_s if warned else None,
         scopes_due=scopes_due(error),
     )

@@ -126,8 +126,8 @@ def promote_edit(step: Promotion, held: RapidJWSError | None) -> PlanEdit:
 
     def is_goal(after: str) -> bool:
         phase, _, share = after.partition(",")[0].partition(" for ")
-        asked = f"{step.canary_percent:g} %" if step.canary_percent < 100 else ""
-        return share == asked and step.to in (None, phase)
+        wanted = f"{step.canary_percent:g} %" if step.canary_percent < 100 else ""
+        return share == wanted and step.to in (None, phase)
 
     return PlanEdit(step=made, apply=edit, is_goal=is_goal)
 

@@ -26,7 +26,7 @@ from rapidjws.rollout.attribution import (
     names_in,
     owners_of,
 )
-from rapidjws.rollout.counters import RowKey, Tally
+from rapidjws.rollout.counters import RowKey, WindowCounts
 from rapidjws.rollout.evidence import Evidence
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.partner import Partner
@@ -176,7 +176,7 @@ class Rollout(RolloutChanges):
         self._is_deferred = False
         self.key_sources = dict(key_sources or {})
         self._lock = threading.Lock()
-        self._watched: dict[StageKey, tuple[Stage, Tally]] = {}
+        self._watched: dict[StageKey, tuple[Stage, WindowCounts]] = {}
         self._check_attribution(self.state.plan())
 
     # --- the decision ------------------------------------------------------------------------------------
@@ -235,13 +235,13 @@ class Rollout(RolloutChanges):
         rules = self._partner(who.partner)
         error = result if isinstance(result, RapidJWSError) else self._objection(who, result, now_ns)
         chosen = self._choice.choose(self.state.plan(), who, route, now_s)
-        told = Whose(name=who.partner, by=who.by, route=one_of(route))
+        whose = Whose(name=who.partner, by=who.by, route=one_of(route))
         if error is None and isinstance(result, VerifiedJWS):
-            decision = good_decision(result, rules, told, chosen.phase)
+            decision = good_decision(result, rules, whose, chosen.phase)
         else:
             error = error or error_for("internal_error")
             decision = bad_decision(
-                error, self._partner(chosen.name), told, chosen.phase, chosen.stage, now_s
+                error, self._partner(chosen.name), whose, chosen.phase, chosen.stage, now_s
             )
         key = (who.partner or "", chosen.route)
         seen = request_of(decision, result, error, token, now_s, elapsed_ns)
@@ -278,20 +278,20 @@ class Rollout(RolloutChanges):
             return
         stage = chosen.stage
         with self._lock:
-            counted, tally = self._watched.get(key, (None, Tally()))
+            counted, window = self._watched.get(key, (None, WindowCounts()))
             if counted != stage:  # counted anew in each stage
-                tally = Tally()
-                self._watched[key] = (stage, tally)
-            tally.total += 1
-            tally.failed += failed
-            if tally.total > 4 * max(1, self.guard_rails.min_evidence):
-                tally.total //= 2
-                tally.failed //= 2
-            if not self.guard_rails.asks_for_rollback(tally):
+                window = WindowCounts()
+                self._watched[key] = (stage, window)
+            window.total += 1
+            window.failed += failed
+            if window.total > 4 * max(1, self.guard_rails.min_evidence):
+                window.total //= 2
+                window.failed //= 2
+            if not self.guard_rails.asks_for_rollback(window):
                 return
             del self._watched[key]
         if not self.state.plan().frozen:
-            why = f"{tally.failed} of {tally.total} requests refused"
+            why = f"{window.failed} of {window.total} requests refused"
             roll = partial(self._roll_back, key, stage, why)
             if not self._is_deferred:
                 roll()

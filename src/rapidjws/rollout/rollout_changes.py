@@ -157,7 +157,9 @@ class RolloutChanges:
         self, partner: str | None, route: str, now_s: int, rows: Mapping[RowKey, Row]
     ) -> tuple[Objection, ...]:
         window, day = (
-            self.evidence.tally(partner, route, now_s - span_s, until_s=now_s, known=self.partners, rows=rows)
+            self.evidence.window(
+                partner, route, now_s - span_s, until_s=now_s, known=self.partners, rows=rows
+            )
             for span_s in (self.guard_rails.window_s, DAY_S)
         )
         return self.guard_rails.objections(window, last_day=day.total, now_s=now_s)

@@ -203,7 +203,7 @@ class Shadow:
         with self._lock:
             late = [call for call in self._running if call.begun_s is not None and call.begun_s < late_s]
         for call in late:
-            self._tell(call, "late")
+            self._report(call, "late")
 
     @checked
     def settle(self, wait_s: float = 5.0) -> bool:
@@ -233,7 +233,7 @@ class Shadow:
             try:
                 found: Any = self._incumbent(call.token)
                 if inspect.isawaitable(found):  # of a callable that did not look async
-                    found = asyncio.run(_finished(found))
+                    found = asyncio.run(_awaited(found))
                 verdict = verdict_of(found)
             except BaseException as fault:  # SystemExit and its like end nothing but this call
                 verdict = verdict_of(fault, raised=True, causes=self._causes)
@@ -249,7 +249,7 @@ class Shadow:
                 skipped = list(self._waiting)
                 self._waiting.clear()
             for call in skipped:
-                self._tell(call, "skipped")
+                self._report(call, "skipped")
             return
         loop.set_exception_handler(lambda *_: None)
         loop.call_soon(self._begin_tasks)
@@ -281,7 +281,7 @@ class Shadow:
 
     def _give_up(self, call: _Call, task: asyncio.Future[None]) -> None:
         if not task.done():
-            self._tell(call, "late")
+            self._report(call, "late")
             task.cancel()
 
     # --- telling -----------------------------------------------------------------------------------------
@@ -295,13 +295,13 @@ class Shadow:
 
     def _answered(self, call: _Call, verdict: Verdict) -> None:
         if self._clock() - (call.begun_s or 0.0) > self._timeout_s:
-            self._tell(call, "late")
+            self._report(call, "late")
         else:
-            self._tell(call, outcome_of(call.ours, verdict))
+            self._report(call, outcome_of(call.ours, verdict))
         with self._lock:
             self._running.discard(call)
 
-    def _tell(self, call: _Call, outcome: str) -> None:
+    def _report(self, call: _Call, outcome: str) -> None:
         with self._lock:
             report, call.report = call.report, None
         if report is not None:
@@ -313,7 +313,7 @@ def _cancel(timer: asyncio.TimerHandle, task: asyncio.Future[None]) -> None:
     timer.cancel()
 
 
-async def _finished(found: Awaitable[object]) -> object:
+async def _awaited(found: Awaitable[object]) -> object:
     return await found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.jose import _pyca
+from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 
@@ -79,7 +79,7 @@ def _signing_function(key: JWK, alg: str) -> Callable[[bytes], bytes]:
         return lambda octets: hmac.digest(secret, octets, digest)
     if not key.is_private:
         raise error_for("key_malformed", "key", expected="a private key", actual="a public key")
-    private = _pyca.private_key(key)
+    private = pyca_keys.private_key(key)
     if row.kind in ("eddsa", "mldsa"):
         return lambda octets: bytes(private.sign(octets))
     from cryptography.hazmat.primitives import hashes

@@ -112,10 +112,10 @@ class RedisReplayStore:
                 pipe.set(self._prefix + key, b"1", nx=True, ex=life_s + self._margin_s)
             if self._wait_replicas:
                 pipe.execute_command("WAIT", self._wait_replicas, int(self._budget_s * 500) or 1)
-            said = pipe.execute(raise_on_error=False)
-        if self._wait_replicas and (not isinstance(said[-1], int) or said[-1] < self._wait_replicas):
+            replies = pipe.execute(raise_on_error=False)
+        if self._wait_replicas and (not isinstance(replies[-1], int) or replies[-1] < self._wait_replicas):
             return [None] * len(entries)  # written, but a fail-over could lose it
-        return [_meaning(one) for one in said[: len(entries)]]
+        return [_meaning(one) for one in replies[: len(entries)]]
 
     def _may_try(self) -> bool:
         """Return whether to ask: always when closed, then one caller a pause."""
@@ -155,8 +155,8 @@ class RedisReplayStore:
         self._lock = threading.Lock()
 
 
-def _meaning(said: object) -> bool | None:
+def _meaning(replies: object) -> bool | None:
     """Return what one SET answered: OK, nil, or anything else."""
-    if said is True or said == b"OK" or said == "OK":
+    if replies is True or replies == b"OK" or replies == "OK":
         return True
-    return False if said is None else None
+    return False if replies is None else None

@@ -64,7 +64,7 @@ class RevocationFile:
         self._events = events
         self._lock = threading.Lock()
         self._listeners = WeakListeners()
-        self._told: _files.Signature | None = None
+        self._reported: _files.Signature | None = None
         self._is_behind = False
         self._existed = False
         self._watching = False
@@ -77,7 +77,7 @@ class RevocationFile:
             DependencyUnavailable: ``revocation_store_unavailable``: the file is there and cannot be read.
         """
         if not self._watching:
-            self._told = _files.signature(self.path)
+            self._reported = _files.signature(self.path)
         try:
             rows = json.loads(_files.read_trusted(self.path, FILE_MAX_BYTES))["revocations"]
             found = [revocation_from(row) for row in rows]
@@ -132,13 +132,13 @@ class RevocationFile:
                 self._existed = True
         except OSError as fault:
             raise unavailable("revocations.file", "a file to write", _reason(fault)) from None
-        self._tell()  # others may have changed it before us, and nobody looked since
+        self._report()  # others may have changed it before us, and nobody looked since
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Have all listeners load the list; where one could not, it is told again at the next look."""
-        told = _files.signature(self.path)
+        reported = _files.signature(self.path)
         fault = self._listeners.call()
-        self._told, self._is_behind = told, fault is not None
+        self._reported, self._is_behind = reported, fault is not None
         if fault is not None:
             detail = type(fault).__name__
             if isinstance(fault, RapidJWSError):
@@ -147,8 +147,8 @@ class RevocationFile:
 
     def _look(self) -> None:
         try:
-            if self._is_behind or _files.signature(self.path) != self._told:
-                self._tell()
+            if self._is_behind or _files.signature(self.path) != self._reported:
+                self._report()
         finally:
             scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 

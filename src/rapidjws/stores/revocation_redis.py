@@ -107,8 +107,8 @@ class RedisRevocations:
         self._was_there = False
         self._last = _START
         self._listed: tuple[Revocation, ...] = ()
-        self._told: tuple[Revocation, ...] | None = None
-        self._told_lost = False
+        self._reported: tuple[Revocation, ...] | None = None
+        self._reported_lost = False
         self._called_at_s: list[float] = []
         self._lock = threading.RLock()  # a listener may ask us
         self._listeners = WeakListeners()
@@ -140,7 +140,10 @@ class RedisRevocations:
             raise unavailable(f"{_PLACE}: no stream; begin() makes one")
         with self._lock:
             if self._thread is None:
-                self._told, self._called_at_s = self._listed, []  # from before our start: we were not late
+                self._reported, self._called_at_s = (
+                    self._listed,
+                    [],
+                )  # from before our start: we were not late
             return self._listed
 
     @checked
@@ -213,7 +216,7 @@ class RedisRevocations:
             self._catch_up()
         with self._lock:
             self._list()
-        self._tell()
+        self._report()
 
     def _write_back(self) -> None:
         """Write back what a lost stream held, unless another process does."""
@@ -313,7 +316,7 @@ class RedisRevocations:
         """Make the list out of what the stream says, what it does not have yet, and what it lost."""
         last = _number(self._last)
         self._sent = {one: entry for one, entry in self._sent.items() if _number(entry) > last}
-        self._unsaved = {one: None for one in self._unsaved if not self._is_settled(one)}
+        self._unsaved = {one: None for one in self._unsaved if not self._is_stored(one)}
         if not self._unsaved:
             self._former = {}
             self.is_lost = self.is_lost and self._first is None
@@ -322,16 +325,16 @@ class RedisRevocations:
         if listed != self._listed:
             self._listed = listed
 
-    def _is_settled(self, lost: Revocation) -> bool:
+    def _is_stored(self, lost: Revocation) -> bool:
         """Return whether the present stream has it, or lifted it after it was lost."""
         word, former = self._words.get(lost), self._former.get(lost)
         return word is not None and (word.holds or former is None or word.at > former.at)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Have all listeners load the list where it is another; again at the next turn where one failed."""
         with self._lock:
             listed, is_lost = self._listed, self.is_lost
-            if listed is self._told and is_lost == self._told_lost:
+            if listed is self._reported and is_lost == self._reported_lost:
                 return
             called, self._called_at_s = self._called_at_s, []
         fault = self._listeners.call()
@@ -339,7 +342,7 @@ class RedisRevocations:
             with self._lock:
                 self._called_at_s = [*called, *self._called_at_s]
             return
-        self._told, self._told_lost = listed, is_lost
+        self._reported, self._reported_lost = listed, is_lost
         for at_s in called:
             emit(self._events, Event(name="revocation_enforced", value=time.time() - at_s))
 
@@ -349,9 +352,9 @@ class RedisRevocations:
         """Wait for one message or the time to look anyway, and take what is new; the thread calls this."""
         pubsub.get_message(timeout=self._poll_s)
         self._catch_up()
-        self._tell()
+        self._report()
         self._write_back()
-        self._tell()
+        self._report()
 
     def open(self) -> Any:
         """Return a subscription to the channel; what came before is caught up."""

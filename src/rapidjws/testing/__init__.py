@@ -2,18 +2,18 @@
 
 from rapidjws.testing.clock import FakeClock
 from rapidjws.testing.expect import assert_rejected
+from rapidjws.testing.faulty_issuer import FaultyIssuerServer
 from rapidjws.testing.issuer import FakeIssuer
 from rapidjws.testing.keys import make_key
-from rapidjws.testing.misbehaving import Issuer
-from rapidjws.testing.web import Fault, Request, TrialServer
+from rapidjws.testing.web import Fault, Request, TestServer
 
 __all__ = [
     "FakeClock",
     "FakeIssuer",
     "Fault",
-    "Issuer",
+    "FaultyIssuerServer",
     "Request",
-    "TrialServer",
+    "TestServer",
     "assert_rejected",
     "make_key",
 ]

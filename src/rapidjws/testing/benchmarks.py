@@ -128,14 +128,14 @@ def _bare_check(alg: str, jwk: Any) -> Callable[[bytes, bytes], object]:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
-    from rapidjws.jose import _pyca
+    from rapidjws.jose import pyca_keys
 
     row = ALGORITHM_TABLE[alg]
     digest = str(row.digest)
     if row.kind == "hmac":
         secret = jwk.material[0]
         return lambda found, octets: hmac.compare_digest(found, hmac.digest(secret, octets, digest))
-    key = _pyca.public_key(jwk)
+    key = pyca_keys.public_key(jwk)
     if row.kind in ("eddsa", "mldsa"):
         check: Callable[[bytes, bytes], object] = key.verify
         return check

@@ -66,8 +66,8 @@ class Request:
     headers: dict[str, str]
 
 
-class TrialServer:
-    """Serve one document over TLS; needs trustme.
+class TestServer:
+    """A server of one document over TLS; needs trustme.
 
     Args:
         answer: Gives the good body and its headers.
@@ -77,6 +77,8 @@ class TrialServer:
     Raises:
         ImportError: trustme is not installed.
     """
+
+    __test__ = False  # no test class of pytest
 
     @checked
     def __init__(
@@ -141,7 +143,7 @@ class TrialServer:
             connection.close()
 
     def _accept(self) -> None:
-        threading.Thread(target=self._serve, args=(self._socket,), name="trial-server", daemon=True).start()
+        threading.Thread(target=self._serve, args=(self._socket,), name="test-server", daemon=True).start()
 
     def _serve(self, listening: socket.socket) -> None:
         while True:
@@ -184,11 +186,11 @@ class TrialServer:
         time.sleep(fault.delay_s)
         self._send(connection, fault, headers)
 
-    def _send(self, connection: socket.socket, fault: Fault, asked: dict[str, str]) -> None:
+    def _send(self, connection: socket.socket, fault: Fault, request_headers: dict[str, str]) -> None:
         body, headers = self._answer()
         status = fault.status
         plain = fault.body is None and not (fault.cut or fault.gzip_bomb or fault.chunks)
-        if status == 200 and plain and asked.get("if-none-match") == headers.get("ETag", ""):
+        if status == 200 and plain and request_headers.get("if-none-match") == headers.get("ETag", ""):
             status, body = 304, b""
         body = body if fault.body is None else fault.body
         if fault.gzip_bomb:
@@ -199,7 +201,7 @@ class TrialServer:
             del headers["Content-Length"]
             headers["Transfer-Encoding"] = "chunked"
         rows = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        octets = f"HTTP/1.1 {status} Said\r\n{rows}\r\n".encode("latin-1") + body[: len(body) - fault.cut]
+        octets = f"HTTP/1.1 {status} Answer\r\n{rows}\r\n".encode("latin-1") + body[: len(body) - fault.cut]
         if fault.drip_s:
             for at in range(len(octets)):
                 connection.sendall(octets[at : at + 1])
@@ -216,7 +218,7 @@ def _certificates(kind: Certificate) -> tuple[ssl.SSLContext, str]:
     try:
         import trustme
     except ImportError as missing:
-        raise ImportError("the trial server needs trustme: pip install trustme") from missing
+        raise ImportError("the test server needs trustme: pip install trustme") from missing
     from datetime import datetime, timedelta, timezone
 
     authority: Any = trustme.CA()

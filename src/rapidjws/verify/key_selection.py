@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
-from rapidjws.jose._json import loads
+from rapidjws.jose.json_text import loads
 from rapidjws.jose.jws import check_typ
 
 if TYPE_CHECKING:
@@ -16,7 +16,30 @@ if TYPE_CHECKING:
     from rapidjws.jose.jws import Header
     from rapidjws.verify.rules import Rules
     from rapidjws.verify.slot_table import KeyTable
-    from rapidjws.verify.snapshot import Snapshot
+
+
+class IssuerKeyTable(Protocol):
+    """Keys with the rules of their issuers, as a snapshot holds them."""
+
+    @property
+    def table(self) -> KeyTable:
+        """Return the keys."""
+
+    @property
+    def rules(self) -> Sequence[Rules]:
+        """Return the rules of each issuer, in the table's order."""
+
+    @property
+    def issuers(self) -> Mapping[str | None, int]:
+        """Return the number of each issuer, by its ``iss``."""
+
+    @property
+    def routes_by_iss(self) -> bool:
+        """Return whether ``iss`` decides between issuers before any kid."""
+
+    @property
+    def max_token_bytes(self) -> int:
+        """Return the size of the largest token."""
 
 
 def choose(table: KeyTable, rules: Sequence[Rules], issuer: int, header: Header) -> int:
@@ -90,7 +113,7 @@ def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
     return iss if isinstance(iss, str) else None
 
 
-def issuer_for(snapshot: Snapshot, header: Header, octets: bytes) -> tuple[int, str | None]:
+def issuer_for(snapshot: IssuerKeyTable, header: Header, octets: bytes) -> tuple[int, str | None]:
     """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
     if len(snapshot.rules) == 1:
         return 0, None
@@ -113,7 +136,7 @@ def issuer_for(snapshot: Snapshot, header: Header, octets: bytes) -> tuple[int, 
     return number, iss
 
 
-def claimed_issuer(snapshot: Snapshot, octets: bytes) -> str | None:
+def claimed_issuer(snapshot: IssuerKeyTable, octets: bytes) -> str | None:
     """Return the configured issuer that an unverified token names, or the only one."""
     if len(snapshot.rules) == 1:
         return snapshot.rules[0].iss

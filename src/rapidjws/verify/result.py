@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose._json import loads_exact, loads_scanned
+from rapidjws.jose.json_text import loads_exact, loads_scanned
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, UnknownKey, error_for
 from rapidjws.jose import limits
-from rapidjws.jose._json import json_octets, loads_scanned
 from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
+from rapidjws.jose.json_text import json_octets, loads_scanned
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
 from rapidjws.verify.key_selection import choose, choose_any, claimed_issuer, issuer_for, unverified_iss

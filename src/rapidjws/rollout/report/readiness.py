@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.jwt.decision import ENFORCEMENT, OK
-from rapidjws.rollout.counters import HOUR_S, Row, Tally
+from rapidjws.rollout.counters import HOUR_S, Row, WindowCounts
 from rapidjws.rollout.escalation import DAY_S, Escalation, escalations
 from rapidjws.rollout.plan import EVERYWHERE
 
@@ -160,7 +160,7 @@ def readiness(rollout: Rollout, now_s: int) -> Readiness:
         for name, partner in rollout.partners.items()
     ]
     if "" in sums:
-        rows.append(_partner(rollout, None, sums[""], now_s, Tally()))
+        rows.append(_partner(rollout, None, sums[""], now_s, WindowCounts()))
     return Readiness(
         at_s=now_s,
         frozen=rollout.state.plan().frozen,
@@ -189,7 +189,7 @@ def uncertain_lines(rollout: Rollout, partner: str | None, now_s: int) -> list[s
     ]
 
 
-def _uncertain(rollout: Rollout, own: Tally, nobody: Tally) -> str:
+def _uncertain(rollout: Rollout, own: WindowCounts, nobody: WindowCounts) -> str:
     """Return why a partner's promotion is uncertain, or ``""``.
 
     It is where the guard rails would object if the failed requests of nobody's were its own: those that name
@@ -207,7 +207,7 @@ def _uncertain(rollout: Rollout, own: Tally, nobody: Tally) -> str:
 
 
 def _partner(
-    rollout: Rollout, partner: Partner | None, row: Row, now_s: int, nobody: Tally
+    rollout: Rollout, partner: Partner | None, row: Row, now_s: int, nobody: WindowCounts
 ) -> PartnerReadiness:
     rules = rollout.default if partner is None else partner
     name = None if partner is None else partner.name
@@ -242,7 +242,7 @@ def _partner(
     )
 
 
-def _tomorrow(rules: Partner, row: Row, recent: Tally, phase: Phase, now_s: int) -> tuple[bool, str]:
+def _tomorrow(rules: Partner, row: Row, recent: WindowCounts, phase: Phase, now_s: int) -> tuple[bool, str]:
     """Return whether enforcement tomorrow would refuse requests like today's, and why.
 
     The allow-list counts unless full enforcement, which knows none, holds already.

@@ -1,6 +1,6 @@
 """An issuer for tests that serves its JWK Set over TLS, rotates, and misbehaves as a script says.
 
-Named ``rapidjws.testing.Issuer``: it ships for users' own fault tests.
+It ships for users' own fault tests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rapidjws._checks import checked
 from rapidjws.signing import LocalSigner
 from rapidjws.testing.issuer import FakeIssuer
 from rapidjws.testing.keys import make_key
-from rapidjws.testing.web import Certificate, Fault, Request, TrialServer
+from rapidjws.testing.web import Certificate, Fault, Request, TestServer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rapidjws.jose.jwk import JWK
 
 
-class Issuer(FakeIssuer):
-    """Serve keys at ``url``; use as a context manager. Needs trustme.
+class FaultyIssuerServer(FakeIssuer):
+    """An issuer that serves its keys at ``url``, well or badly; a context manager. Needs trustme.
 
     Args:
         iss: Its name in ``iss``.
@@ -53,7 +53,7 @@ class Issuer(FakeIssuer):
         self.headers: dict[str, str] = {"Cache-Control": "max-age=300"}
         self._etag = etag
         self._rotations = 0
-        self.server = TrialServer(self._answer, certificate=certificate, plain=plain)
+        self.server = TestServer(self._answer, certificate=certificate, plain=plain)
 
     @staticmethod
     def _public(key: JWK) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Issuer(FakeIssuer):
         """Stop serving."""
         self.server.close()
 
-    def __enter__(self) -> Issuer:
+    def __enter__(self) -> FaultyIssuerServer:
         return self
 
     def __exit__(
