@@ -46,3 +46,25 @@ void rj_counters_duration(uint64_t *durations, uint64_t units)
     counters_add(&durations[counters_bucket(units)], 1);
     counters_add(&durations[RJ_COUNTERS_SUM], units);
 }
+
+size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const *blocks, size_t blocks_len,
+                        size_t block_words)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < blocks_len; i++) {
+        for (size_t j = 0; j < block_words; j++) {
+            uint64_t count = atomic_load_explicit((const _Atomic uint64_t *)&blocks[i][j], memory_order_relaxed);
+            if (count == 0) {
+                continue;
+            }
+            if (len < capacity) {
+                found[3 * len] = i;
+                found[3 * len + 1] = j;
+                found[3 * len + 2] = count;
+            }
+            len++;
+        }
+    }
+    return len;
+}

@@ -26,6 +26,14 @@ typedef struct {
 } rj_counter_row;
 /* rj-cdef-end */
 
+/* Find the words of blocks that are not zero.
+ * Returns how many there are; where that is more than the capacity, the first ones are written.
+ * Out: found[3 * i ..]: number of the block, word in it, its count. */
+/* rj-cdef-begin */
+size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const *blocks, size_t blocks_len,
+                        size_t block_words);
+/* rj-cdef-end */
+
 /* Count a verdict. In/out: verdicts[code]. */
 void rj_counters_verdict(uint64_t *verdicts, uint32_t code);
 

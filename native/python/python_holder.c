@@ -154,7 +154,7 @@ static PyObject *holder_verify_once(PyObject *self, int *is_counted, PyObject *c
 
 static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
 {
-    PyObject *counters = ((rj_holder *)self)->counters; /* set once, when the engine is made */
+    PyObject *counters = ((rj_holder *)self)->counters;
     PyObject *result = NULL;
     uint64_t begun = 0;
     int is_counted = 0;
@@ -162,11 +162,13 @@ static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t
     if (counters == NULL || counters == Py_None) {
         return holder_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
     }
+    Py_INCREF(counters);
     begun = rj_counters_now(counters);
     result = holder_verify_once(self, &is_counted, args, args_len, names, counters, begun);
     if (!is_counted) {
         rj_counters_result(counters, result, begun);
     }
+    Py_DECREF(counters);
     return result;
 }
 

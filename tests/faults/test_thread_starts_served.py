@@ -63,19 +63,20 @@ SECRET = "s" * 32
 @pytest.fixture(name="public")
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.observe.recorder import MetricRecorder
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
     from rapidjws.sidecar.protocol import PublicListener
-    from rapidjws.sidecar.request_counters import RequestCounters
     from rapidjws.sidecar.settings import ServerSettings
+    from rapidjws.verify.counter_memory import CounterMemory
 
     policy = rollout()
-    change_bus, counters = ChangeBus(1), RequestCounters(1)
+    change_bus, counters = ChangeBus(1), CounterMemory(1)
     app: Any = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
     public = PublicListener(
         app, ServerSettings(hook_secret=SECRET), change_bus, index=0, seen=change_bus.counters()
     )
-    public.metrics = Metrics(public, counters)
+    public.metrics = Metrics(public, counters, MetricRecorder())
     before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # which tells a worker of a change
     yield public
     signal.signal(signal.SIGUSR1, before)

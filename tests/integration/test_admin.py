@@ -166,8 +166,8 @@ def test_lag_is_counted(admin: AdminClient) -> None:
     enforced(admin.do("thaw", by="ann"))
     text = get(admin.sidecar.port, [], "/metrics")[2].decode()
     for worker in admin.status()["workers"]:
-        assert f'rapidjws_change_lag_seconds{{worker="{worker["pid"]}"}}' in text
-        assert f'rapidjws_changes_total{{worker="{worker["pid"]}"}} {worker["changes"]}' in text
+        assert f'rapidjws_change_lag_seconds{{worker="{worker["index"]}"}}' in text
+        assert f'rapidjws_changes_total{{worker="{worker["index"]}"}} {worker["changes"]}' in text
 
 
 @pytest.mark.parametrize("action", ACTIONS)

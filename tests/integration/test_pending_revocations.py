@@ -68,17 +68,19 @@ def test_N5_tables_are_measured(tmp_path: Path) -> None:
     """/metrics has the precomputed tables of each worker: how many, memory used, allowed and wanted."""
     with serving(tmp_path, {"engine": {"precompute_budget_bytes": 8 << 20}}) as sidecar:
         names = (
-            "tables",
-            "tables_used_bytes",
-            "tables_budget_bytes",
-            "tables_wanted_bytes",
-            "tables_built_total",
+            "precomputed_tables_keys",
+            "precomputed_tables_bytes",
+            "precomputed_tables_budget_bytes",
+            "precomputed_tables_wanted_bytes",
+            "precomputed_tables_builds_total",
         )
 
         def measured() -> dict[str, list[float]]:
             text = get(sidecar.port, [], "/metrics")[2]
             text = text.decode() if isinstance(text, bytes) else text
-            rows = [line.split() for line in text.splitlines() if line.startswith("rapidjws_tables")]
+            rows = [
+                line.split() for line in text.splitlines() if line.startswith("rapidjws_precomputed_tables")
+            ]
             return {
                 name: [float(value) for where, value in rows if where.startswith(f"rapidjws_{name}{{")]
                 for name in names
@@ -89,10 +91,10 @@ def test_N5_tables_are_measured(tmp_path: Path) -> None:
         def is_built() -> bool:
             """Look: each worker answers with a text of its own, up to a second old."""
             found.update(measured())
-            return found["tables"] == [1, 1]  # the issuer's only key, in both workers
+            return found["precomputed_tables_keys"] == [1, 1]  # the issuer's only key, in both workers
 
         wait_until(is_built)
-        assert found["tables_budget_bytes"] == [8 << 20] * 2
-        assert found["tables_built_total"] == [1, 1]
-        assert found["tables_wanted_bytes"] == found["tables_used_bytes"]
-        assert all(0 < used <= 8 << 20 for used in found["tables_used_bytes"])
+        assert found["precomputed_tables_budget_bytes"] == [8 << 20] * 2
+        assert found["precomputed_tables_builds_total"] == [1, 1]
+        assert found["precomputed_tables_wanted_bytes"] == found["precomputed_tables_bytes"]
+        assert all(0 < used <= 8 << 20 for used in found["precomputed_tables_bytes"])

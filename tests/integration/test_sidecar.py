@@ -61,7 +61,7 @@ def test_health_readiness_and_counters(sidecar: Sidecar) -> None:
     get(sidecar.port, [], "/verify")
     time.sleep(3)
     text = get(sidecar.port, [], "/metrics")[2].decode()
-    assert 'code="missing_token",verdict="deny"' in text
+    assert 'verdict="deny",code="missing_token"' in text
     assert "rapidjws_ready 1" in text
     assert get(sidecar.port, [], "/")[0] == get(sidecar.port, [], "/verifyx")[0] == 404
 

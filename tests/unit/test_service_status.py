@@ -15,6 +15,7 @@ from rollouts import engine, rollout
 from thread_faults import failing_starts
 
 from rapidjws.keys import RemoteJWKS
+from rapidjws.observe.recorder import MetricRecorder
 from rapidjws.observe.status_history import CountSample, StatusHistory
 from rapidjws.rollout.history import Change
 from rapidjws.sidecar.status_issuers import CHANGES_MAX, Differing, recent_changes
@@ -131,13 +132,13 @@ def _status() -> Iterator[Any]:
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.recent_events import RecentEvents
     from rapidjws.sidecar.report_writer import ReportWriter
-    from rapidjws.sidecar.request_counters import RequestCounters
     from rapidjws.sidecar.status import ServiceStatus
     from rapidjws.sidecar.worker_processes import Heartbeats
+    from rapidjws.verify.counter_memory import CounterMemory
 
     policy = rollout()
     one = engine(policy)
-    bus, counters, heartbeats = ChangeBus(1), RequestCounters(1), Heartbeats(1)
+    bus, counters, heartbeats = ChangeBus(1), CounterMemory(1), Heartbeats(1)
     bus.begin(0, bus.counters())
     writer = ReportWriter(one, policy, RecentEvents(), bus.reports, 0)
     made = ServiceStatus(
@@ -169,10 +170,10 @@ def test_K_a_snapshot_is_made_once_for_all_who_ask(status: Any, monkeypatch: pyt
 
 def test_K_a_new_service_counts_from_its_start(status: Any) -> None:
     """What came before the first sample of a new service is in its windows."""
-    region = status.counters.of_worker(0)
-    region.count("shop", "", "ok", refused=False)
-    region.count("shop", "", "expired", refused=True)
-    region.close()
+    recorder = MetricRecorder()
+    recorder.attach(status.counters.of_worker(0))
+    recorder.count("shop", "", "ok", refused=False)
+    recorder.count("shop", "", "expired", refused=True)
     found = status.status.snapshot()
     assert found["windows"][0]["requests"] == 2
     assert found["windows"][0]["refused"] == 1

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import pytest
+import tokens
 
 import rapidjws
 from rapidjws import Rejected
@@ -17,7 +18,6 @@ from rapidjws.rollout import Partner, Rollout
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.verify.counter_memory import CounterMemory, CounterRegion, private_region
 from rapidjws.verify.verdict_counters import CODE_WORDS, DURATIONS, VERDICTS, VerdictCounters
-from tests.support import tokens
 
 OTHER = "https://other.example"
 

@@ -37,6 +37,7 @@ from rapidjws._native.core import (
     token_verify_slot,
     writable_address,
 )
+from rapidjws._native.counters import CounterScan
 from rapidjws._native.keys import (
     NativeKey,
     NativePrecomputed,
@@ -73,6 +74,7 @@ __all__ = [
     "CLAIMS_UNDECIDED",
     "COUNTERS_CODES",
     "COUNTERS_DURATION_WORDS",
+    "CounterScan",
     "Counters",
     "HEADER_UNKNOWN",
     "Holder",

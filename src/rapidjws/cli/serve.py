@@ -14,6 +14,7 @@ from rapidjws.cli.output import complain
 from rapidjws.config import schema
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.middleware.token_location import TokenLocation
+from rapidjws.observe.recorder import MetricRecorder
 from rapidjws.sidecar.app import SidecarApp
 from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.recent_events import RecentEvents
@@ -102,7 +103,8 @@ def load(
     )
     lines = EventLines()
     recent = RecentEvents()
-    relay.hand_to(both(rollout.note, both(lines, recent)))
+    recorder = MetricRecorder(lambda: key_sources_of(config.issuer_tables))
+    relay.hand_to(both(both(rollout.note, recorder), both(lines, recent)))
     engine.rollout = rollout
     config.watch()
     return SidecarApp(
@@ -113,6 +115,7 @@ def load(
         tables=lambda: config.tables if server is None else {**config.tables, "server": server},
         lines=lines,
         recent=recent,
+        recorder=recorder,
     )
 
 

@@ -31,7 +31,7 @@ class TokenCache:
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("_entries", "_lock", "_used_bytes", "max_bytes", "max_entries")
+    __slots__ = ("_entries", "_lock", "_used_bytes", "hits", "max_bytes", "max_entries", "misses")
 
     def __init__(self, max_entries: int = 10_000, max_bytes: int = 16 * 1024 * 1024) -> None:
         _check_limit("max_entries", max_entries)
@@ -41,6 +41,7 @@ class TokenCache:
         self._entries: dict[bytes, tuple[object, int]] = {}
         self._used_bytes = 0
         self._lock = threading.Lock()  # held by writers only
+        self.hits = self.misses = 0  # of lookups; threads that look at once may lose one
 
     def renew_lock(self) -> None:
         """Replace the writers' lock in a forked child."""
@@ -49,7 +50,11 @@ class TokenCache:
     def slot(self, token: bytes, generation: object) -> int | None:
         """Return the slot that verified these bytes under this generation, or None."""
         entry = self._entries.get(token)
-        return entry[1] if entry is not None and entry[0] is generation else None
+        if entry is not None and entry[0] is generation:
+            self.hits += 1
+            return entry[1]
+        self.misses += 1
+        return None
 
     def put(self, token: bytes, generation: object, slot: int) -> None:
         """Remember a token that was just verified; make room by dropping the oldest."""

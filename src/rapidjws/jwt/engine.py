@@ -129,6 +129,16 @@ class Engine(EngineDecisions, KeyManager):
         """Return where this engine counts, or None."""
         return self._counters
 
+    def count_in(self, counters: VerdictCounters) -> None:
+        """Count elsewhere from now on, for instance in memory that workers share.
+
+        Args:
+            counters: Where.
+        """
+        with self._change:
+            self._counters = counters
+            self._snapshot = self._make(self._snapshot.table, self._snapshot.rules)
+
     @property
     def rollout(self) -> DecisionPolicy | None:
         """Return what ``decide`` makes of a verdict, or None."""

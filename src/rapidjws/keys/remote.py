@@ -160,6 +160,11 @@ class RemoteJWKS(Source):
         good_at = self._good_at
         return good_at is not None and good_at >= requested_at and self._state.keys is not None
 
+    @property
+    def good_at_s(self) -> float | None:
+        """Return when the set in use was fetched, in seconds of the monotonic clock, or None."""
+        return self._good_at
+
     def status(self) -> SourceStatus:
         """Return what there is to see."""
         now = self._clock.monotonic()
@@ -263,6 +268,8 @@ class RemoteJWKS(Source):
             pass
         finally:  # whatever ends it: else no fetch would follow
             self._fetch_done(failed, by_unknown_kid)
+            taken_s = max(0.0, self._clock.monotonic() - started)
+            self._tell("fetch_ended", value=taken_s, detail=None if failed is None else failed.word)
 
     def _apply(self, number: int, started: float, answer: Answer, requested: dict[int, str]) -> None:
         """Take an answer unless a newer one was taken before.

@@ -131,7 +131,7 @@ JWKS_KEYS: Final = _gauge(
 )
 CLAIM_REFUSALS: Final = _counter(
     "claim_refusals", "issuer claim code",
-    "Tokens with a good signature whose claims were refused; the code expired stands apart.",
+    "Tokens with a good signature whose claims were refused; expired stands apart from invalid.",
     "M5", "below 0.1 % of verifications",
 )  # fmt: skip
 KEY_FIRST_USE_LAG: Final = _histogram(
@@ -261,7 +261,7 @@ LOG_LINES_DROPPED: Final = _counter(
 )
 AUDIT_RECORDS_DROPPED: Final = _counter("audit_records_dropped", "", "Audit records that could not be kept.")
 SERIES_DROPPED: Final = _counter(
-    "series_dropped", "", "Counts without a series of their own: no memory was left for more series."
+    "series_dropped", "", "Series that found no memory: what they count stands under empty names."
 )
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(

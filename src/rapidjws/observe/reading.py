@@ -7,7 +7,7 @@ touches no lock and nothing that a token's way writes to.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rapidjws.observe.metric_list import METRICS
 
@@ -54,8 +54,7 @@ class HistogramValue:
         return sum(self.counts)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """A value of one series.
 
     Attributes:

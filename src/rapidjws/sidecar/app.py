@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rapidjws.observe.recorder import MetricRecorder
 from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.recent_events import RecentEvents
 
@@ -32,6 +33,7 @@ class SidecarApp:
         tables: The configuration as it holds now, or nothing where there is no file.
         lines: Says what happens around keys, stores and the configuration.
         recent: Keeps the last of it.
+        recorder: Counts it.
     """
 
     engine: Engine
@@ -41,3 +43,4 @@ class SidecarApp:
     tables: Callable[[], Mapping[str, Any]] = field(default=dict)
     lines: EventLines = field(default_factory=EventLines)
     recent: RecentEvents = field(default_factory=RecentEvents)
+    recorder: MetricRecorder = field(default_factory=MetricRecorder)

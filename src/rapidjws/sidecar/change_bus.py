@@ -43,6 +43,7 @@ class WorkerState:
 
     Attributes:
         pid: Its process id.
+        index: Its number, from 0 on.
         changes: How many changes it has taken over, or knew from its start.
         lag_s: From the call of the last change to where it held in this worker, in seconds.
         longest_lag_s: The longest such time.
@@ -64,6 +65,7 @@ class WorkerState:
     tables_budget_bytes: int = 0
     tables_wanted_bytes: int = 0
     tables_built: int = 0
+    index: int = 0
 
 
 class ChangeBus:
@@ -152,6 +154,7 @@ class ChangeBus:
             tables_budget_bytes=budget,
             tables_wanted_bytes=wanted,
             tables_built=built,
+            index=index,
         )
 
     def behind_s(self, worker: WorkerState) -> float:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
-from rapidjws.sidecar.connection import Connection
+from rapidjws.observe.exposition import chosen_format
+from rapidjws.sidecar.connection import Connection, head_of
 from rapidjws.sidecar.response_cache import ResponseCache
 from rapidjws.sidecar.worker_state import WorkerState
 from rapidjws.verify.worker_pool import call_on_thread
@@ -58,7 +59,7 @@ class PublicListener(WorkerState):
         self._batch: list[BatchedRequest] = []
         self._flush: asyncio.Handle | None = None
         self.wanted = frozenset(
-            {self.token_field, *self.route_fields, b"authorization"}
+            {self.token_field, *self.route_fields, b"accept", b"authorization"}
             | ({self.partner_field} if self.partner_field else set())
         )
 
@@ -247,8 +248,11 @@ class SidecarProtocol(Connection):
         """Answer what takes a lock, or work that grows with what was counted, on a thread."""
         state = self._state
         if url.partition(b"?")[0] == METRICS_PATH and state.metrics is not None:
-            shown = await state.metrics.text()
-            self.answer(200, b"content-type: text/plain; version=0.0.4\r\n", shown, method, keep=keep)
+            accept = b",".join(value for name, value in headers if name == b"accept")
+            wanted = chosen_format(accept)
+            shown = await state.metrics.text(wanted)
+            head = [("content-type", wanted.content_type), ("vary", "accept")]
+            self.answer(200, head_of(head), shown, method, keep=keep)
         elif url.partition(b"?")[0] != METRICS_PATH and state.settings.hook_secret is not None:
             ask = partial(self._hook, state.settings.hook_secret, headers, method, body)
             status, shown = await call_on_thread(ask)

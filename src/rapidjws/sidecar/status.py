@@ -11,6 +11,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._version import __version__
+from rapidjws.observe.region_samples import RegionSamples
 from rapidjws.observe.status_history import WINDOWS_S, CountSample, StatusHistory
 from rapidjws.observe.thresholds import alerts_of
 from rapidjws.rollout.report.readiness import readiness
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from rapidjws.rollout.rollout import Rollout
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.report_writer import ReportWriter
-    from rapidjws.sidecar.request_counters import RequestCounters
     from rapidjws.sidecar.worker_processes import Heartbeats
+    from rapidjws.verify.counter_memory import CounterMemory
 
 KEPT_S: Final = 1.0
 """How long a snapshot is given to others, in seconds."""
@@ -54,14 +55,14 @@ class ServiceStatus:
         rollout: Rollout,
         bus: ChangeBus,
         writer: ReportWriter,
-        counters: RequestCounters,
+        counters: CounterMemory,
         heartbeats: Heartbeats,
     ) -> None:
         self._engine = engine
         self._rollout = rollout
         self._bus = bus
         self._writer = writer
-        self._counters = counters
+        self._counts = RegionSamples([counters.of_worker(index) for index in range(counters.workers)])
         self._heartbeats = heartbeats
         self._lock = threading.Lock()
         self._history = StatusHistory()
@@ -99,12 +100,7 @@ class ServiceStatus:
             return self._made
 
     def _sample(self) -> CountSample:
-        totals, _ = self._counters.totals()
-        codes: dict[str, int] = {}
-        refused = 0
-        for (_, _, code), (seen, denied) in totals.items():
-            codes[code] = codes.get(code, 0) + seen
-            refused += denied
+        codes, refused = self._counts.requests()
         restarts = sum(self._heartbeats.restarts())
         return CountSample(
             at_s=monotonic(), codes=codes, refused=refused, restarts=restarts, latency=self._latency

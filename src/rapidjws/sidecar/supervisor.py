@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 from rapidjws.sidecar import systemd
 from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.listeners import address_of
-from rapidjws.sidecar.request_counters import RequestCounters
 from rapidjws.sidecar.worker_processes import Heartbeats, WorkerProcess, ending_of
+from rapidjws.verify.counter_memory import CounterMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Supervisor:
         self.settings = settings
         self.change_bus = ChangeBus(settings.workers)
         self.heartbeats = Heartbeats(settings.workers)
-        self.counters = RequestCounters(settings.workers)
+        self.counters = CounterMemory(settings.workers)
         self._sockets = sockets
         self._work = work
         self._workers = [WorkerProcess(sockets=one) for one in sockets.workers]
@@ -214,6 +214,7 @@ class Supervisor:
             code, pid = os.waitstatus_to_exitcode(state), worker.pid
             worker.read_status()
             self.change_bus.forget(worker.sockets.index)
+            self.counters.end(worker.sockets.index)
             self._repeat(worker)
             if code == EXIT_CONFIGURATION and not self._all_were_ready:
                 worker.forget()

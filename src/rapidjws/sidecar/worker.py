@@ -21,8 +21,10 @@ from rapidjws.sidecar.metrics import Metrics
 from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
 from rapidjws.sidecar.report_writer import ReportWriter
 from rapidjws.sidecar.status import ServiceStatus
+from rapidjws.sidecar.worker_gauges import WorkerGauges
 from rapidjws.sidecar.worker_processes import LINE_MAX_BYTES
 from rapidjws.sidecar.worker_state import TICK_S
+from rapidjws.verify.verdict_counters import VerdictCounters
 from rapidjws.verify.worker_pool import Task, call_on_thread, submit
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.connection import Listener
     from rapidjws.sidecar.listeners import Sockets
-    from rapidjws.sidecar.request_counters import RequestCounters
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.worker_processes import Heartbeats
+    from rapidjws.verify.counter_memory import CounterMemory
 
 FLUSH_S: Final = 2.0
 """Seconds between two times that evidence is written."""
@@ -60,14 +62,14 @@ class Parent:
     Attributes:
         change_bus: Tells of changes between workers.
         heartbeats: Where the worker notes that it is alive.
-        counters: Where it counts requests.
+        counters: The counts of all workers.
         life: A descriptor that can be read, at its end, once the supervisor is gone.
         status: A descriptor by which the worker says that it serves.
     """
 
     change_bus: ChangeBus
     heartbeats: Heartbeats
-    counters: RequestCounters
+    counters: CounterMemory
     life: int
     status: int
 
@@ -94,7 +96,7 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
     index = sockets.index
     logging.basicConfig(format=f"rapidjws serve: worker {index}: %(message)s", level=logging.WARNING)
     public = PublicListener(app, settings, parent.change_bus, index=index, seen=seen)
-    public.metrics = Metrics(public, parent.counters, parent.heartbeats.restarts)
+    _count(public, parent, index)
     public.print_line = partial(_send_line, parent.status)
     public.writer = ReportWriter(app.engine, app.rollout, app.recent, parent.change_bus.reports, index)
     app.recent.hand_to(public.writer.key_event)
@@ -107,7 +109,7 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
         heartbeats=parent.heartbeats,
     )
     app.lines.attach(public.print_line)
-    app.rollout.defer(parent.counters.of_worker(index).count)
+    app.rollout.defer(app.recorder.count)
     loop = uvloop.new_event_loop()
     try:
         loop.run_until_complete(_run(public, sockets, parent))
@@ -116,6 +118,19 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
         release_counters()
         loop.close()
     return 0
+
+
+def _count(public: PublicListener, parent: Parent, index: int) -> None:
+    """Count in this worker's region from now on; where metrics are off, requests only, for the status."""
+    app = public.app
+    region = parent.counters.of_worker(index)
+    region.begin()
+    app.recorder.attach(region)
+    if app.engine.counters is None:
+        return
+    app.engine.count_in(VerdictCounters(region))
+    public.gauges = WorkerGauges(app.engine, app.recorder, index)
+    public.metrics = Metrics(public, parent.counters, app.recorder, parent.heartbeats.restarts)
 
 
 async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None:
@@ -135,6 +150,7 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
         actions = AdminActions(public, public.settings.admin_token)
         admin = AdminListener(public.settings, actions, public.status)
         listeners.append(admin)
+        public.other_listeners["admin"] = admin
         servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
     grpc = await _start_grpc(public)
     os.write(parent.status, b"ready\n")

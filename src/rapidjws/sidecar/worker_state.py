@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rapidjws.sidecar.report_writer import ReportWriter
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.status import ServiceStatus
+    from rapidjws.sidecar.worker_gauges import WorkerGauges
 
 
 ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config", "keys", "rollout")
@@ -80,6 +81,9 @@ class WorkerState(Listener):
         self._config_refused = False
         self._faults: frozenset[str] = frozenset()
         self._precomputed_for: object = None
+        self.other_listeners: dict[str, Listener] = {}
+        self.gauges: WorkerGauges | None = None
+        """Puts what this worker looks like where ``/metrics`` finds it."""
         self.writer: ReportWriter | None = None
         """Writes this worker's report."""
         self.status: ServiceStatus | None = None
@@ -176,6 +180,10 @@ class WorkerState(Listener):
         self.sweep(now_s)
         if self.writer is not None:
             self.writer.note_turn(now_s, TICK_S)
+        if self.gauges is not None:
+            listeners = {"public": self, **self.other_listeners}
+            connections = {name: len(one.connections) for name, one in listeners.items()}
+            self.gauges.on_tick(now_s, TICK_S, self.app.sources(), connections)
         self.note_tables()
         self._follow_on_thread(due=True)
         table = self.engine._snapshot.table

@@ -7,6 +7,7 @@ before it, so its counts are kept. An engine alone has one region of its own pro
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -102,10 +103,6 @@ class CounterRegion:
             if one.kind == "g":
                 self.words[one.word] = 0
         self.words[_PID] = os.getpid()
-
-    def end(self) -> None:
-        """Note that the process ended: its gauges count no more."""
-        self.words[_PID] = 0
 
     def forget_counts(self) -> None:
         """Begin at zero, in a forked child that has this memory for itself; the series stay."""
@@ -246,6 +243,15 @@ class CounterMemory:
         self._region_bytes = region_bytes
         # of no file: nobody can shorten it, and it takes no more memory than is written
         self._memory = mmap.mmap(-1, workers * region_bytes)
+
+    def end(self, index: int) -> None:
+        """Note that a worker ended: its gauges count no more; its counts stay."""
+        struct.pack_into("=Q", self._memory, index * self._region_bytes + _PID * WORD, 0)
+
+    def close(self) -> None:
+        """Let the memory go, where nobody uses a region of it."""
+        with contextlib.suppress(BufferError):
+            self._memory.close()
 
     def of_worker(self, index: int) -> CounterRegion:
         """Return a worker's region, from 0 on."""

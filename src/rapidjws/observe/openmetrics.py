@@ -1,0 +1,65 @@
+"""The OpenMetrics text format 1.0 with exemplars, out of a reading.
+
+Source: https://prometheus.io/docs/specs/om/open_metrics_spec/
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from rapidjws.observe.prometheus_text import TextWriter, label_text, number
+from rapidjws.observe.reading import HistogramValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rapidjws.observe.metric_list import Metric
+    from rapidjws.observe.reading import Exemplar, Reading
+
+CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def exemplar_text(exemplar: Exemplar | None) -> str:
+    """Return what follows a bucket's value."""
+    if exemplar is None:
+        return ""
+    labels = f'trace_id="{exemplar.trace_id}",span_id="{exemplar.span_id}"'
+    return f" # {{{labels}}} {exemplar.value!r} {exemplar.at_s:.3f}"
+
+
+class OpenMetricsWriter(TextWriter):
+    """Writes readings as OpenMetrics."""
+
+    __slots__ = ()
+
+    def write(self, reading: Reading) -> bytes:
+        """Return the text."""
+        lines: list[str] = []
+        for metric, samples in reading.families():
+            family = metric.name.removesuffix("_total") if metric.type == "counter" else metric.name
+            words = metric.help.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+            lines.append(f"# TYPE {family} {metric.type}")
+            if metric.unit:
+                lines.append(f"# UNIT {family} {metric.unit}")
+            lines.append(f"# HELP {family} {words}")
+            for _, labels, value in samples:
+                if isinstance(value, HistogramValue):
+                    lines += self._with_exemplars(metric, labels, value)
+                else:
+                    lines.append(self._prefix(metric, labels) + number(value))
+        lines.append("# EOF\n")
+        return "\n".join(lines).encode("utf-8", "backslashreplace")
+
+    def _with_exemplars(
+        self, metric: Metric, labels: tuple[str, ...], value: HistogramValue
+    ) -> Iterator[str]:
+        inner = label_text(metric, labels)
+        start = f'{metric.name}_bucket{{{inner}{"," if inner else ""}le="'
+        braces = f"{{{inner}}}" if inner else ""
+        exemplars = value.exemplars or {}
+        bounds = zip(self.bounds(metric), accumulate(value.counts), strict=True)
+        for at, (bound, count) in enumerate(bounds):
+            yield f'{start}{bound}"}} {count}{exemplar_text(exemplars.get(at))}'
+        yield f"{metric.name}_sum{braces} {value.sum!r}"
+        yield f"{metric.name}_count{braces} {value.count}"

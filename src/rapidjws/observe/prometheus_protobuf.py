@@ -1,0 +1,140 @@
+"""The Prometheus protobuf format, delimited, with native histograms, out of a reading.
+
+Written by hand, field by field: the messages of io.prometheus.client are few and their numbers do not change.
+A native histogram has schema 0, whose bounds are the powers of two that are counted; what is not above the
+smallest bound is its zero bucket. Source: https://github.com/prometheus/client_model
+"""
+
+from __future__ import annotations
+
+import struct
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final
+
+from rapidjws.observe.reading import HistogramValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rapidjws.observe.metric_list import Buckets, Metric
+    from rapidjws.observe.reading import Exemplar, Reading, Sample
+
+CONTENT_TYPE: Final = (
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+)
+
+_TYPES: Final = {"counter": 0, "gauge": 1, "histogram": 4}
+_SCHEMA: Final = 0
+_NANO: Final = 1_000_000_000
+
+
+def _varint(value: int) -> bytes:
+    octets = bytearray()
+    while value > 0x7F:
+        octets.append(value & 0x7F | 0x80)
+        value >>= 7
+    octets.append(value)
+    return bytes(octets)
+
+
+def _zigzag(value: int) -> bytes:
+    return _varint(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+def _unsigned(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _signed(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _zigzag(value)
+
+
+def _double(field: int, value: float) -> bytes:
+    return _varint(field << 3 | 1) + struct.pack("<d", value)
+
+
+def _octets(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _text(field: int, value: str) -> bytes:
+    return _octets(field, value.encode("utf-8", "backslashreplace"))
+
+
+def _pairs(names: Iterable[str], values: Iterable[str]) -> bytes:
+    return b"".join(
+        _octets(1, _text(1, name) + _text(2, value)) for name, value in zip(names, values, strict=True)
+    )
+
+
+def _exemplar(exemplar: Exemplar) -> bytes:
+    whole, part = divmod(int(exemplar.at_s * _NANO), _NANO)
+    labels = _pairs(("trace_id", "span_id"), (exemplar.trace_id, exemplar.span_id))
+    return labels + _double(2, exemplar.value) + _octets(3, _unsigned(1, whole) + _unsigned(2, part))
+
+
+def _native(value: HistogramValue, buckets: Buckets) -> bytes:
+    """Return the fields of the native histogram beside the classic one."""
+    zero, *positive = value.counts
+    fields = [
+        _signed(5, _SCHEMA),
+        _double(6, 2.0**buckets.first),
+        _unsigned(7, zero),
+    ]
+    used = [at for at, count in enumerate(positive) if count]
+    if used:
+        start, end = used[0], used[-1] + 1
+        span = _signed(1, buckets.first + 1 + start) + _unsigned(2, end - start)
+        counts = positive[start:end]
+        deltas = [counts[0], *(after - before for before, after in pairwise(counts))]
+        fields += [_octets(12, span), *(_signed(13, delta) for delta in deltas)]
+    else:
+        fields.append(_octets(12, _signed(1, 0) + _unsigned(2, 0)))  # says that it is a native one
+    return b"".join(fields)
+
+
+def _histogram(value: HistogramValue, buckets: Buckets) -> bytes:
+    exemplars = value.exemplars or {}
+    bounds = (*buckets.bounds_s, float("inf"))
+    classic = []
+    for at, (bound, count) in enumerate(zip(bounds, accumulate(value.counts), strict=True)):
+        exemplar = exemplars.get(at)
+        more = b"" if exemplar is None else _octets(3, _exemplar(exemplar))
+        classic.append(_octets(3, _unsigned(1, count) + _double(2, bound) + more))
+    return (
+        _unsigned(1, value.count)
+        + _double(2, value.sum)
+        + b"".join(classic)
+        + _native(value, buckets)
+        + b"".join(_octets(16, _exemplar(one)) for one in exemplars.values())
+    )
+
+
+class ProtobufWriter:
+    """Writes readings as protobuf; remembers how the labels of a series are written."""
+
+    __slots__ = ("_labels",)
+
+    def __init__(self) -> None:
+        self._labels: dict[tuple[str, tuple[str, ...]], bytes] = {}
+
+    def write(self, reading: Reading) -> bytes:
+        """Return the messages, each behind its length."""
+        found = []
+        for metric, samples in reading.families():
+            family = [_text(1, metric.name), _text(2, metric.help), _unsigned(3, _TYPES[metric.type])]
+            family += [_octets(4, self._metric(metric, one)) for one in samples]
+            if samples:
+                message = b"".join(family)
+                found.append(_varint(len(message)) + message)
+        return b"".join(found)
+
+    def _metric(self, metric: Metric, sample: Sample) -> bytes:
+        labels = self._labels.get((metric.name, sample.labels))
+        if labels is None:
+            labels = self._labels[metric.name, sample.labels] = _pairs(metric.labels, sample.labels)
+        value = sample.value
+        if isinstance(value, HistogramValue):
+            assert metric.buckets is not None
+            return labels + _octets(7, _histogram(value, metric.buckets))
+        return labels + _octets(3 if metric.type == "counter" else 2, _double(1, value))

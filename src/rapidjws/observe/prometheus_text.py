@@ -1,0 +1,87 @@
+"""The Prometheus text format 0.0.4, out of a reading.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from rapidjws.observe.reading import HistogramValue
+
+if TYPE_CHECKING:
+    from rapidjws.observe.metric_list import Metric
+    from rapidjws.observe.reading import Reading
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def escaped(value: str) -> str:
+    """Return the value of a label as it stands between quotes."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def label_text(metric: Metric, labels: tuple[str, ...]) -> str:
+    """Return a series' labels without braces."""
+    return ",".join([f'{name}="{escaped(value)}"' for name, value in zip(metric.labels, labels, strict=True)])
+
+
+def number(value: float) -> str:
+    """Return a number as the formats write it: the shortest text that reads back as it."""
+    if value.__class__ is int or (value == value // 1 and abs(value) < 1e15):
+        return str(int(value))
+    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text := repr(float(value)), text)
+
+
+def help_text(metric: Metric) -> str:
+    """Return a metric's help, escaped."""
+    return metric.help.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+class TextWriter:
+    """Writes readings as text; remembers how the labels of a series are written."""
+
+    __slots__ = ("_bounds", "_prefixes")
+
+    def __init__(self) -> None:
+        self._prefixes: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._bounds: dict[str, tuple[str, ...]] = {}
+
+    def write(self, reading: Reading) -> bytes:
+        """Return the text."""
+        lines: list[str] = []
+        for metric, samples in reading.families():
+            lines.append(f"# HELP {metric.name} {help_text(metric)}\n# TYPE {metric.name} {metric.type}")
+            for _, labels, value in samples:
+                if value.__class__ is HistogramValue:
+                    lines += self._histogram(metric, labels, value)
+                else:
+                    lines.append(self._prefix(metric, labels) + number(value))  # type: ignore[arg-type]
+        return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+
+    def _prefix(self, metric: Metric, labels: tuple[str, ...]) -> str:
+        found = self._prefixes.get((metric.name, labels))
+        if found is None:
+            inner = label_text(metric, labels)
+            found = f"{metric.name}{{{inner}}} " if inner else f"{metric.name} "
+            self._prefixes[metric.name, labels] = found
+        return found
+
+    def bounds(self, metric: Metric) -> tuple[str, ...]:
+        """Return the bounds of a histogram's buckets in words, infinity last."""
+        found = self._bounds.get(metric.name)
+        if found is None and metric.buckets is not None:
+            found = self._bounds[metric.name] = (*(repr(bound) for bound in metric.buckets.bounds_s), "+Inf")
+        return found or ()
+
+    def _histogram(self, metric: Metric, labels: tuple[str, ...], value: HistogramValue) -> list[str]:
+        inner = label_text(metric, labels)
+        start = f'{metric.name}_bucket{{{inner}{"," if inner else ""}le="'
+        braces = f"{{{inner}}}" if inner else ""
+        lines = [
+            f'{start}{bound}"}} {count}'
+            for bound, count in zip(self.bounds(metric), accumulate(value.counts), strict=True)
+        ]
+        lines += [f"{metric.name}_sum{braces} {value.sum!r}", f"{metric.name}_count{braces} {value.count}"]
+        return lines

@@ -1,0 +1,190 @@
+"""Samples out of counters in memory: the regions of all workers added up, those of ended ones too.
+
+Series are looked up once and remembered; a reading looks at words only, so it holds nobody up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Final
+
+from rapidjws import _native
+from rapidjws.errors import CODES
+from rapidjws.observe import metric_list as metrics
+from rapidjws.observe.metric_list import METRICS, PREFIX, Metric
+from rapidjws.observe.reading import HistogramValue, Sample
+from rapidjws.verify.counter_memory import SUM_UNIT_S
+from rapidjws.verify.verdict_counters import CODE_WORDS, DURATIONS, OK, VERDICTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rapidjws.observe.reading import Exemplar
+    from rapidjws.verify.counter_memory import CounterRegion, Series
+
+REQUESTS: Final = "requests"
+"""The series of requests: labels partner and route, a word a code."""
+
+BY_CODE: Final = frozenset({VERDICTS, REQUESTS})
+"""Series with a word a code."""
+
+CODES_WORDS: Final = _native.COUNTERS_CODES
+JWKS_GOOD_AT: Final = "jwks_good_at"
+"""When an issuer's keys were fetched, in seconds of the monotonic clock, which all processes share."""
+
+CODE_NAMES: Final = {word: code for code, word in CODE_WORDS.items()}
+VERDICT_OF: Final = {OK: "permit", **{code.code: code.outcome for code in CODES.values()}}
+
+CLAIM_OF: Final = {
+    "expired": "exp",
+    "not_yet_valid": "nbf",
+    "issued_in_future": "iat",
+    "too_old": "iat",
+    "issuer_mismatch": "iss",
+    "audience_mismatch": "aud",
+    "missing_claim": "required",
+    "malformed_claim": "registered",
+}
+"""Code of a refused claim -> the claim; of two codes the claim differs, and only its kind is a label."""
+
+Key = tuple[str, tuple[str, ...]]
+
+
+class RegionSamples:
+    """Reads the regions of all workers.
+
+    Args:
+        regions: One a worker.
+    """
+
+    __slots__ = ("_blocks", "_known", "_merged", "_regions", "_scan", "_series", "exemplars")
+
+    def __init__(self, regions: Sequence[CounterRegion]) -> None:
+        self._regions = tuple(regions)
+        self._known = [0] * len(self._regions)
+        self._merged: dict[Key, list[tuple[CounterRegion, Series]]] = {}
+        self._blocks: list[int] = []  # where blocks of a word a code lie
+        self._series: list[Key] = []  # what each of them counts
+        self._scan = _native.CounterScan((), CODES_WORDS)
+        self.exemplars: Mapping[Key, Mapping[int, Exemplar]] = {}
+        """(Metric's name, labels) -> bucket -> an exemplar."""
+
+    def _look(self) -> None:
+        """Take up the series that are new."""
+        for at, region in enumerate(self._regions):
+            if region.version == self._known[at]:
+                continue
+            for one in region.series(self._known[at]):
+                self._known[at] += 1
+                if one.name in BY_CODE:
+                    self._blocks.append(region.address(one.word))
+                    self._series.append((one.name, one.labels))
+                else:
+                    self._merged.setdefault((one.name, one.labels), []).append((region, one))
+        if self._scan.len != len(self._blocks):
+            self._scan = _native.CounterScan(self._blocks, CODES_WORDS)
+
+    @property
+    def dropped(self) -> int:
+        """Return how many series found no memory."""
+        return sum(region.dropped for region in self._regions)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what was counted, in no order."""
+        self._look()
+        yield from self._by_code()
+        for (name, labels), places in list(self._merged.items()):
+            if name == DURATIONS:
+                yield from self._histogram(metrics.VERIFICATION_DURATION, labels, places)
+            elif name == JWKS_GOOD_AT:
+                moments = [value for value in _live(places) if value]
+                if moments:
+                    yield Sample(metrics.JWKS_AGE, labels, max(0.0, time.monotonic() - min(moments)))
+            else:
+                metric = METRICS.get(PREFIX + name)
+                if metric is not None:
+                    yield from self._plain(metric, labels, places)
+        yield Sample(metrics.SERIES_DROPPED, (), self.dropped)
+
+    def requests(self) -> tuple[dict[str, int], int]:
+        """Return how many requests there were of each code, and how many were refused in fact."""
+        codes: dict[str, int] = {}
+        refused = 0
+        for metric, labels, value in self.samples():
+            if metric is metrics.REQUESTS:
+                codes[labels[3]] = codes.get(labels[3], 0) + int(value)  # type: ignore[arg-type]
+            elif metric is metrics.REQUESTS_REFUSED:
+                refused += int(value)  # type: ignore[arg-type]
+        return codes, refused
+
+    def _by_code(self) -> Iterator[Sample]:
+        """Yield verdicts and requests, and what follows from the codes of refusals."""
+        sums: dict[tuple[int, int], int] = {}
+        found = self._scan.nonzero()
+        numbers: dict[Key, int] = {}
+        first = [
+            numbers.setdefault(key, at) for at, key in enumerate(self._series)
+        ]  # of each series of a worker
+        for at, word, count in zip(found[::3], found[1::3], found[2::3], strict=True):
+            key = (first[at], word)
+            sums[key] = sums.get(key, 0) + count
+        refused: dict[tuple[str, str], int] = {}
+        for (at, word), count in sums.items():
+            code = CODE_NAMES.get(word)
+            if code is None:
+                continue
+            name, labels = self._series[at]
+            if name == REQUESTS:
+                yield Sample(metrics.REQUESTS, (*labels, VERDICT_OF[code], code), count)
+                continue
+            yield Sample(metrics.VERIFICATIONS, (*labels, VERDICT_OF[code], code), count)
+            if word:
+                refused[labels[0], code] = refused.get((labels[0], code), 0) + count
+        for (issuer, code), count in refused.items():
+            if code in CLAIM_OF:
+                yield Sample(metrics.CLAIM_REFUSALS, (issuer, CLAIM_OF[code], code), count)
+            elif code == "unknown_kid":
+                yield Sample(metrics.UNKNOWN_KIDS, (issuer,), count)
+
+    def _histogram(
+        self, metric: Metric, labels: tuple[str, ...], places: list[tuple[CounterRegion, Series]]
+    ) -> Iterator[Sample]:
+        *counts, total = _sums(places)
+        if any(counts):
+            exemplars = self.exemplars.get((metric.name, labels))
+            value = HistogramValue(counts=tuple(counts), sum=total * SUM_UNIT_S, exemplars=exemplars)
+            yield Sample(metric, labels, value)
+
+    def _plain(
+        self, metric: Metric, labels: tuple[str, ...], places: list[tuple[CounterRegion, Series]]
+    ) -> Iterator[Sample]:
+        if metric.type == "histogram":
+            yield from self._histogram(metric, labels, places)
+        elif metric.type == "counter":
+            yield Sample(metric, labels, sum(_sums(places)))
+        else:
+            values = list(_live(places))
+            if values:
+                yield Sample(metric, labels, _merged(metric, values))
+
+
+def _merged(metric: Metric, values: list[float]) -> float:
+    """Return one value for those of several workers."""
+    if metric.merge == "sum":
+        return sum(values)
+    return min(values) if metric.merge == "min" else max(values)
+
+
+def _live(places: Iterable[tuple[CounterRegion, Series]]) -> Iterator[float]:
+    """Yield the gauges of workers that are there."""
+    return (region.floats(one.word) for region, one in places if region.pid)
+
+
+def _sums(places: Sequence[tuple[CounterRegion, Series]]) -> list[int]:
+    region, one = places[0]
+    sums: list[int] = region.words[one.word : one.word + one.words].tolist()
+    for region, one in itertools.islice(places, 1, None):
+        more = region.words[one.word : one.word + one.words].tolist()
+        sums = [mine + theirs for mine, theirs in zip(sums, more, strict=True)]
+    return sums
