@@ -267,9 +267,9 @@ class RemoteJWKS(Source):
         except (Exception, SystemExit):  # a fault of ours, or of a fetch that was handed in
             pass
         finally:  # whatever ends it: else no fetch would follow
-            self._fetch_done(failed, by_unknown_kid)
             taken_s = max(0.0, self._clock.monotonic() - started)
-            self._tell("fetch_ended", value=taken_s, detail=None if failed is None else failed.word)
+            self._emit("fetch_ended", value=taken_s, detail=None if failed is None else failed.word)
+            self._fetch_done(failed, by_unknown_kid)
 
     def _apply(self, number: int, started: float, answer: Answer, requested: dict[int, str]) -> None:
         """Take an answer unless a newer one was taken before.

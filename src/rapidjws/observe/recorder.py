@@ -28,8 +28,8 @@ EVENTS_KEPT: Final = 1024
 EXEMPLARS_KEPT: Final = 256
 
 FETCH_REASONS: Final = frozenset(
-    {"timeout", "connect", "tls", "status", "redirect", "address", "too_large", "document", "no_usable_key",
-     "internal", "dns", "read", "headers"}
+    {"timeout", "connect", "dns", "tls", "status", "protocol", "encoding", "too_large", "private_address",
+     "document", "no_usable_key", "internal"}
 )  # fmt: skip
 """Reasons of failed fetches that are labels; any other is ``other``."""
 
