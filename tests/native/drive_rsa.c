@@ -6,13 +6,17 @@
  * limits                        what rj_rsa_prepare refuses
  * lines                         "padding id n e digest signature" in hex a line -> four status numbers a line:
  *                               single and batch, with this machine's arithmetic and with libcrypto's
+ * primes                        print rsa_prime_steps.h
  * bench                         microseconds a signature, ours and EVP_DigestVerify with a fresh context
  */
 #include "rsa_cases.h"
 #include "rsa_limits.h"
 #include "rsa_powers.h"
 
-enum { BATCH = 21 };
+enum {
+    BATCH = 21,
+    MANY = 10000 /* signatures that are worth random keys */
+};
 
 /* ---- signatures ---- */
 
@@ -27,7 +31,7 @@ static void differential(unsigned long count, uint64_t seed) {
     unsigned long refused = 0;
 
     REQUIRE(rj_rsa_work_new(&work) == RJ_OK);
-    make_keys();
+    make_keys(count >= MANY);
     for (unsigned long done = 0; done < count;) {
         size_t batch = 1 + (size_t)(driver_random(&seed) % BATCH);
 
@@ -70,7 +74,7 @@ static void print_hex(const uint8_t *bytes, size_t len) {
 
 /* Cases for `lines`, each with the right status in front: keys are slow to make, this file is not. */
 static void corpus(unsigned long count, uint64_t seed) {
-    make_keys();
+    make_keys(0);
     for (unsigned long done = 0; done < count; done++) {
         static signed_case made;
         rj_rsa_item item;
@@ -178,7 +182,7 @@ static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds) {
     double us[4];
     unsigned long accepted[4] = {0};
 
-    make_key(&key, bits, 65537);
+    make_key(&key, bits, 65537, -1);
     REQUIRE(rj_rsa_work_new(&work) == RJ_OK);
     REQUIRE(rj_digest(digest, sizeof(digest), RJ_SHA256, message, sizeof(message)) == RJ_OK);
     ctx = signature_context(key.pkey, RJ_SHA256, padding, -1, 0);
@@ -265,6 +269,7 @@ static const driver_command COMMANDS[] = {
     {"corpus", NULL, corpus},
     {"limits", limits, NULL},
     {"lines", lines, NULL},
+    {"primes", print_prime_steps, NULL},
     {"bench", bench, NULL},
 };
 

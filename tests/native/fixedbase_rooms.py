@@ -14,7 +14,7 @@ ROOMS = tuple(sorted(path.stem for path in [*NATIVE.glob("ec/fixedbase*.c"), nat
 BUILDS = {
     "fast": ["-O3"],
     "quick": ["-O1"],
-    "portable": ["-O2", "-DRJ_PORTABLE_ONLY"],
+    "portable": ["-O1", "-DRJ_PORTABLE_ONLY"],
     "sanitized": SANITIZERS,
 }
 
@@ -58,8 +58,13 @@ def room_object(room: str, build: str) -> Path:
     return made_object(native_file(f"{room}.c"), build)
 
 
-def driver(name: str, build: str, included: str = "") -> Path:
-    """Link tests/native/<name>.c with every room but the one that it includes whole."""
+def driver(name: str, build: str, included: str = "", own_build: str = "") -> Path:
+    """Link tests/native/<name>.c with every room but the one that it includes whole.
+
+    The driver itself is compiled with ``own_build`` where it is given.
+    """
     objects = [room_object(room, build) for room in ROOMS if room != included]
-    parts = [str(part) for part in (made_object(DRIVERS / f"{name}.c", build), *objects)]
-    return compiled(f"{name}-{build}", [os.environ.get("CC") or "cc", *BUILDS[build], *parts, "-lcrypto"])
+    parts = [str(part) for part in (made_object(DRIVERS / f"{name}.c", own_build or build), *objects)]
+    return compiled(
+        f"{name}-{own_build or build}", [os.environ.get("CC") or "cc", *BUILDS[build], *parts, "-lcrypto"]
+    )

@@ -25,7 +25,8 @@ WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "
 RUNNER = os.environ.get("RAPIDJWS_RUNNER", "").split()
 """What runs the drivers of a cross compiler, such as qemu-user; nothing by default."""
 
-SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZERS = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+"""Lines of the source and no more: tracking variables takes the compiler a minute in the vector code."""
 
 
 MADE = REPOSITORY / "build" / "drivers"

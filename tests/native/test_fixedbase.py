@@ -50,12 +50,27 @@ def test_edge_signatures_under_sanitizers(curve: str, flags: str) -> None:
     run_driver(program, "differential", str(CURVES[curve]), flags, "300", "3")
 
 
-@pytest.mark.parametrize("name", ["p256", "p384", "p521", "k256"])
-@pytest.mark.parametrize(("kind", "room"), [("field", "fixedbase_{}"), ("lanes", "fixedbase_lanes_{}")])
+names = pytest.mark.parametrize("name", ["p256", "p384", "p521", "k256"])
+kinds = pytest.mark.parametrize(
+    ("kind", "room"), [("field", "fixedbase_{}"), ("lanes", "fixedbase_lanes_{}")]
+)
+
+
+@names
+@kinds
 def test_field_operations_equal_bignum(kind: str, room: str, name: str) -> None:
     """Products, differences, inverses and zero tests equal BIGNUM's, near p and where limbs carry."""
-    program = driver(f"drive_{kind}_{name}", "fast", room.format(name))
+    program = driver(f"drive_{kind}_{name}", "fast", room.format(name), own_build="quick")
     run_driver(program, differential_count(20000), "1")
+
+
+@pytest.mark.long
+@names
+@kinds
+def test_optimised_field_operations_equal_bignum(kind: str, room: str, name: str) -> None:
+    """The same, over a million numbers and compiled as the extension is."""
+    program = driver(f"drive_{kind}_{name}", "fast", room.format(name))
+    run_driver(program, differential_count(1_000_000), "2")
 
 
 def test_misuse_is_refused() -> None:
