@@ -210,3 +210,15 @@ def test_alg_none_is_unsecured(signature: str) -> None:
     """Whatever its case, and with a signature or without, ``alg`` none is told as what it is."""
     unsecured = f"{b64(dumps({'alg': 'nOnE'}))}.{SECOND}.{signature}"
     assert [step for step in decode(unsecured).next_steps if "unsecured" in step]
+
+
+def test_a_token_with_one_dot_is_no_jws() -> None:
+    """Header and payload alone are shown, and exit 1: a script must not take them for a token."""
+    code, output = run(f"{FIRST}.{SECOND}")
+    assert code == 1
+    assert "The signature part is missing" in output
+    assert "alg" in output
+    assert run(f"{FIRST}.{SECOND}.")[0] == 0, "an empty signature is a part"
+    code, output = run("aaaa.bbbb")
+    assert code == 1
+    assert "no dots" not in output

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,112 @@ def test_N4_aiohttp_starts_once_the_keys_are_there(bound_s: float, caplog: pytes
     if not late:
         assert json.loads(reply.body)["status"] == 503
         assert [repr(ISS) in one.message for one in caplog.records if "not ready" in one.message] == [True]
+
+
+# --- protocols without a startup event ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["first request", "wait_ready"])
+@pytest.mark.parametrize("bound_s", [WAIT_S, BOUND_S], ids=["late keys", "no keys"])
+def test_N4_wsgi_first_answer_is_a_verdict(
+    bound_s: float, early: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first requests of a WSGI server wait for keys within the bound; a warning names who has none."""
+    from served import ask, wsgi
+
+    from rapidjws.middleware import WSGIMiddleware
+
+    late = bound_s == WAIT_S
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("content-length", "0")])
+        return [b""]
+
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
+        issuer.always(Fault(delay_s=LATE_S) if late else Fault(silent=True))
+        middleware = WSGIMiddleware(
+            app, engine=engine_of(issuer), ready_timeout_s=bound_s, exempt=["/health"]
+        )
+        if early:
+            assert middleware.wait_ready(bound_s) is late
+        with wsgi(middleware) as port:
+            assert ask(port, "/health", []).status == 200
+            sent = bearer(issuer.token(issuer.claims(int(time.time()))))
+            assert [ask(port, "/", sent).status for _ in range(2)] == [200 if late else 503] * 2
+    warnings = [one.message for one in caplog.records if "not ready" in one.message]
+    assert [repr(ISS) in one for one in warnings] == [True] * (0 if late else 1 + early)
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["first call", "before the start"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["server", "aio"])
+@pytest.mark.parametrize("bound_s", [WAIT_S, BOUND_S], ids=["late keys", "no keys"])
+def test_N4_grpc_first_answer_is_a_verdict(bound_s: float, is_async: bool, early: bool) -> None:
+    """The first calls of a gRPC server of either kind wait for the keys within the bound."""
+    grpc = pytest.importorskip("grpc", reason="grpcio is not installed: pip install --group middleware")
+    from rapidjws.middleware.grpc import JWSInterceptor
+
+    late = bound_s == WAIT_S
+
+    def plain(request: bytes, context: Any) -> bytes:
+        return b"served"
+
+    async def awaited(request: bytes, context: Any) -> bytes:
+        return b"served"
+
+    def handlers(behaviour: Any) -> Any:
+        return grpc.method_handlers_generic_handler(
+            "x.Y", {"Z": grpc.unary_unary_rpc_method_handler(behaviour)}
+        )
+
+    def call(port: int, token: str) -> str:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            method = channel.unary_unary("/x.Y/Z")
+            try:
+                return str(
+                    method(b"", metadata=(("authorization", f"Bearer {token}"),), timeout=WAIT_S).decode()
+                )
+            except grpc.RpcError as refused:
+                return str(refused.code().name)
+
+    async def serve_async(interceptor: Any, token: str) -> str:
+        if early:
+            assert await interceptor.await_ready(bound_s) is late
+        server = grpc.aio.server(interceptors=[interceptor])
+        server.add_generic_rpc_handlers((handlers(awaited),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            return await asyncio.to_thread(call, port, token)
+        finally:
+            await server.stop(None)
+
+    with FaultyIssuerServer(ISS, "ES256") as issuer:
+        issuer.always(Fault(delay_s=LATE_S) if late else Fault(silent=True))
+        token = issuer.token(issuer.claims(int(time.time())))
+        interceptor = JWSInterceptor(engine=engine_of(issuer), ready_timeout_s=bound_s)
+        if is_async:
+            answer = asyncio.run(serve_async(interceptor, token))
+        else:
+            if early:
+                assert interceptor.wait_ready(bound_s) is late
+            server = grpc.server(ThreadPoolExecutor(2), interceptors=[interceptor])
+            server.add_generic_rpc_handlers((handlers(plain),))
+            port = server.add_insecure_port("127.0.0.1:0")
+            server.start()
+            try:
+                answer = call(port, token)
+            finally:
+                server.stop(None).wait(WAIT_S)
+    assert answer == ("served" if late else "UNAVAILABLE")
+
+
+@pytest.mark.parametrize("wrong", [-1, 3601, float("nan"), True, "1", None])
+def test_N4_the_bound_of_the_first_requests_is_checked(wrong: Any) -> None:
+    """A bound that is none is refused where it is given."""
+    from rapidjws import ConfigurationError
+    from rapidjws.middleware import WSGIMiddleware
+
+    with FaultyIssuerServer(ISS, "ES256", plain=False) as issuer:
+        engine = engine_of(issuer)
+        with pytest.raises(ConfigurationError, match="ready_timeout_s"):
+            WSGIMiddleware(lambda environ, start: [], engine=engine, ready_timeout_s=wrong)

@@ -32,8 +32,7 @@ def decode(
         print(json.dumps(found.as_dict(), allow_nan=False))
     else:
         _show(found)
-    is_jws = found.unverified_header is not None and found.part_bytes[0] is not None
-    raise typer.Exit(0 if is_jws else 1)
+    raise typer.Exit(0 if found.is_jws else 1)
 
 
 def _show(found: Decoded) -> None:

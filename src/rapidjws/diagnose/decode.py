@@ -38,6 +38,7 @@ class Decoded:
         faults: What is wrong with its shape.
         next_steps: What it is and what to do about it, where it is no plain JWS or none for access.
         other_headers: The headers of further signatures of a General JSON Serialization, the first eight.
+        has_signature_part: Whether it has three parts, or is a JSON serialization, be the signature empty.
     """
 
     unverified_header: dict[str, Any] | None
@@ -49,6 +50,14 @@ class Decoded:
     faults: tuple[str, ...]
     next_steps: tuple[str, ...] = ()
     other_headers: tuple[dict[str, Any] | None, ...] = ()
+    has_signature_part: bool = True
+
+    @property
+    def is_jws(self) -> bool:
+        """Whether it has the parts of a JWS and a header that can be read."""
+        return (
+            self.unverified_header is not None and self.part_bytes[0] is not None and self.has_signature_part
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values; the first says that nothing is verified. No number is NaN or infinite."""
@@ -100,6 +109,9 @@ def decode(token: str | bytes, *, now_s: float | None = None) -> Decoded:
         other_headers=tuple(
             _header((other := lenient.read(token, number)).decoded[0], other)
             for number in range(1, min(read.signatures, _SIGNATURES_SHOWN))
+        ),
+        has_signature_part=not any(
+            fault.place == "token" for fault in read.faults if fault.id == "signature_missing"
         ),
     )
 

@@ -25,7 +25,7 @@ FORMAT_CAUSES: Final = (
        "Verify it as the provider's page on webhooks says, with the endpoint's secret."),
     _T("provider_token", "client", "This is an opaque token of a provider: only the provider can check it.",
        "Ask the provider for it (introspection, userinfo), or send the ID token or a JWT access token."),
-    _T("opaque_token", "client", "This is an opaque token: it has no dots and nothing to verify.",
+    _T("opaque_token", "client", "This is an opaque token: it has not the parts of a JWS.",
        "Send the JWT (often id_token or access_token of another audience), or introspect it (RFC 7662)."),
     _T("encoded_token", "client", "This is a whole token, encoded as base64 once more.",
        "Decode it once (Kubernetes secret: base64 -d); the JWS is inside."),

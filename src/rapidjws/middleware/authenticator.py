@@ -16,7 +16,7 @@ from rapidjws.jwt.decision import AMBIGUOUS
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.response import Answer, answer_for, checked_realm
 from rapidjws.middleware.signed_body import SignedBody
-from rapidjws.middleware.startup import wait_for_keys
+from rapidjws.middleware.startup import StartupWait, missing_keys_line, wait_for_keys
 from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.verify import worker_pool
 
@@ -187,8 +187,31 @@ class Authenticator(Generic[RequestT]):
         Returns:
             Whether the engine is ready; True where a :class:`Verifier` verifies, which has its keys.
         """
+        engine = self._waited_for()
+        return engine is None or await wait_for_keys(engine, timeout_s, _log.warning)
+
+    def wait_for_keys(self, timeout_s: float) -> bool:
+        """Wait as ``await_keys`` does, on a thread."""
+        engine = self._waited_for()
+        if engine is None or engine.wait_ready(timeout_s):
+            return True
+        missing = engine.not_ready
+        if missing:
+            _log.warning("%s", missing_keys_line(missing, timeout_s))
+        return not missing
+
+    def startup_wait(self, timeout_s: float) -> StartupWait:
+        """Return the wait of the first requests, whose bound begins now.
+
+        Args:
+            timeout_s: Longest wait, in seconds, from 0 to 3600.
+        """
+        return StartupWait(self._waited_for(), timeout_s, _log.warning)
+
+    def _waited_for(self) -> Engine | None:
+        """Return the engine that decides, or None where a :class:`Verifier` does, which has its keys."""
         engine = self._engine if self.body is None else self.body.verifier
-        return not isinstance(engine, Engine) or await wait_for_keys(engine, timeout_s, _log.warning)
+        return engine if isinstance(engine, Engine) else None
 
     def partner(self, request: RequestT) -> str | None:
         """Return the partner of a request, or None."""

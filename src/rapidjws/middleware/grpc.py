@@ -17,6 +17,7 @@ from rapidjws.middleware.authenticator import Authenticator
 from rapidjws.middleware.grpc_status import status_details
 from rapidjws.middleware.requests import RequestContext
 from rapidjws.middleware.response import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.startup import READY_TIMEOUT_S
 
 try:
     import grpc
@@ -62,7 +63,11 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
     interceptors on the one thread that takes calls: with a replay store that another machine holds, prefer
     ``grpc.aio.server``. Put it first: interceptors before it see metadata as the client sent it.
 
+    gRPC has no startup event: call ``wait_ready``, or await ``await_ready``, before the server starts. Calls
+    of the first ``ready_timeout_s`` seconds wait all the same until each required issuer has keys.
+
     Args:
+        ready_timeout_s: Longest time, 0 to 3600 seconds from now on, that calls wait for keys.
         settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the call's details.
             ``exempt`` holds methods, ``/grpc.health.v1.Health/Check``.
 
@@ -70,16 +75,42 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
         ConfigurationError: ``configuration_invalid``.
     """
 
-    def __init__(self, **settings: Unpack[AuthenticatorSettings[grpc.HandlerCallDetails]]) -> None:
+    def __init__(
+        self,
+        *,
+        ready_timeout_s: float = READY_TIMEOUT_S,
+        **settings: Unpack[AuthenticatorSettings[grpc.HandlerCallDetails]],
+    ) -> None:
         self._authenticator: Authenticator[grpc.HandlerCallDetails] = Authenticator(**settings)
         if self._authenticator.body is not None:
             raise error_for("configuration_invalid", "authenticator.body", "an engine: calls have no body")
+        self._startup = self._authenticator.startup_wait(ready_timeout_s)
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> bool:
+        """Wait, within a bound, until each required issuer has keys: before ``grpc.server(...).start()``.
+
+        Args:
+            timeout_s: Longest wait, in seconds, from 0 to 3600; past it a warning names who has no keys.
+
+        Returns:
+            Whether every required issuer has keys.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        return self._authenticator.wait_for_keys(timeout_s)
+
+    async def await_ready(self, timeout_s: float = READY_TIMEOUT_S) -> bool:
+        """Wait as ``wait_ready`` does, from asyncio: before ``await grpc.aio.server(...).start()``."""
+        return await self._authenticator.await_keys(timeout_s)
 
     def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Refuse one call, or hand it on with trusted metadata; a coroutine where a loop asks."""
         call = _Call(self._authenticator, handler_call_details)
         if _is_in_loop():
             return self._intercept_async(continuation, call)
+        if call.context is not None and not self._startup.is_over:
+            self._startup.wait()
         decision = None if call.context is None else self._authenticator.decide(call.context)
         before = DECISION.set(decision)
         try:  # the thread takes the next call too
@@ -91,6 +122,8 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
     async def _intercept_async(self, continuation: Continuation, call: _Call) -> Handler | None:
         decision = None
         if call.context is not None:
+            if not self._startup.is_over:
+                await self._startup.wait_async()
             decision = await self._authenticator.adecide(call.context)
             DECISION.set(decision)
         handler = await continuation(call.details(decision))

@@ -16,6 +16,7 @@ from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket, routes_of
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.startup import READY_TIMEOUT_S
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,17 +36,42 @@ class WSGIMiddleware:
 
     A middleware within another decides by itself: what the outer one set is removed, headers and decision.
 
+    WSGI has no startup event: the requests of the first ``ready_timeout_s`` seconds wait until each required
+    issuer has keys, so that the first answer is a verdict. ``wait_ready`` waits before a server accepts.
+
     Args:
         app: The application.
+        ready_timeout_s: Longest time, 0 to 3600 seconds from now on, that requests wait for keys.
         settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the environ.
     """
 
     @checked(but=("settings",))
-    def __init__(self, app: WSGIApp, **settings: Unpack[AuthenticatorSettings[Environ]]) -> None:
+    def __init__(
+        self,
+        app: WSGIApp,
+        *,
+        ready_timeout_s: float = READY_TIMEOUT_S,
+        **settings: Unpack[AuthenticatorSettings[Environ]],
+    ) -> None:
         self._app = app
         self._authenticator: Authenticator[Environ] = Authenticator(**settings)
+        self._startup = self._authenticator.startup_wait(ready_timeout_s)
         name = self._authenticator.field.decode().upper().replace("-", "_")
         self._name = name if name == "CONTENT_TYPE" else f"HTTP_{name}"  # RFC 3875 s.4.1.3
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> bool:
+        """Wait, within a bound, until each required issuer has keys: for a server's start.
+
+        Args:
+            timeout_s: Longest wait, in seconds, from 0 to 3600; past it a warning names who has no keys.
+
+        Returns:
+            Whether every required issuer has keys.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        return self._authenticator.wait_for_keys(timeout_s)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, or hand it on."""
@@ -57,6 +83,8 @@ class WSGIMiddleware:
         }
         if self._is_exempt(environ):
             return self._app(kept, start_response)
+        if not self._startup.is_over:
+            self._startup.wait()
         value = environ.get(self._name)
         values = [] if value is None else [value.encode("latin-1", "replace")]
         if authenticator.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
