@@ -12,7 +12,7 @@ import environments
 
 
 class Floor:
-    """Verify one token's signature over and over, and nothing else.
+    """The floor: verification of one token's signature over and over, and nothing else.
 
     Args:
         alg: of the corpus's key.

@@ -82,7 +82,7 @@ def children(pid: int) -> list[int]:
 
 
 class Setup:
-    """Hold one set-up under load: where requests go, and the processes whose time is counted."""
+    """One set-up under load: where requests go, and the processes whose time is counted."""
 
     def __init__(
         self, name: str, url: str, sidecar: int | None, front: int | None, *, forged: bool = True
@@ -114,7 +114,7 @@ class Setup:
 
 
 class Bench:
-    """Start what is measured, on ports of its own, until the end of a run."""
+    """What is measured, on ports of its own, until the end of a run."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self._stack, self.folder = stack, folder

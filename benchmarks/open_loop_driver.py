@@ -30,7 +30,7 @@ GRACE_NS = 10_000_000_000
 
 
 class Driver:
-    """Send what is due; queue it where no connection is idle."""
+    """A client that sends what is due, and queues it where no connection is idle."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan

@@ -41,7 +41,7 @@ LISTEN, SIDECAR, SIDECAR_GRPC, SERVICE = (
 
 @dataclass(frozen=True)
 class Gateway:
-    """Name a gateway's program, its files and the arguments it is started with."""
+    """A gateway's program, its files and the arguments it is started with."""
 
     program: str
     files: tuple[str, ...]
@@ -163,7 +163,7 @@ def gateway(
 
 
 class Service:
-    """Be an API behind a gateway: it remembers the headers that reached it."""
+    """An API behind a gateway, which remembers the headers that reached it."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, str]] = []

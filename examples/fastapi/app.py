@@ -15,7 +15,7 @@ from rapidjws.middleware.fastapi import JWSSecurity
 
 
 class Caller(BaseModel):
-    """Name what the route needs of the claims."""
+    """What the route needs of the claims."""
 
     sub: str
     scope: str

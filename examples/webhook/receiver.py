@@ -20,7 +20,7 @@ STATUSES = {"permit": 204, "deny": 401, "indeterminate": 503}
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answer one sender."""
+    """The receiver of one sender's webhooks."""
 
     protocol_version = "HTTP/1.1"
 

@@ -1,4 +1,4 @@
-"""Verify JSON Web Signatures: a native engine with preloaded keys, batched outside the GIL."""
+"""JSON Web Signature verification: a native engine with preloaded keys, batched outside the GIL."""
 
 from typing import TYPE_CHECKING
 

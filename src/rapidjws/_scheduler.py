@@ -24,7 +24,7 @@ STEP_S: Final = 2.0
 
 
 class SystemClock:
-    """Tell the machine's times."""
+    """The machine's clocks."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class Renewed(Protocol):
 
 
 class Scheduler:
-    """Call methods at monotonic times, on one background thread."""
+    """Calls of methods at monotonic times, on one background thread."""
 
     __slots__ = ("_heap", "_numbers", "_offset_s", "_pid", "_wake", "members", "step_watchers")
 

@@ -44,7 +44,7 @@ MESSAGE_MAX_CHARS: Final = 256  # longest message, whatever the values are
 
 
 class RapidJWSError(Exception):
-    """Say what was expected, what was found, and where. Build instances with :func:`error_for`.
+    """What was expected, what was found, and where. Build instances with :func:`error_for`.
 
     Args:
         code: A key of ``CODES``.

@@ -21,7 +21,7 @@ NOW = 1_800_000_000
 
 
 class Web:
-    """Answer with a key set, or with a fault, as the test says."""
+    """A server of a key set, or of a fault, as the test says."""
 
     def __init__(self, *keys: object) -> None:
         self.published = list(keys)

@@ -115,7 +115,7 @@ NOT_SERVED = {"TestServer._accept Thread", "TestServer._serve Thread"}
 
 
 class _Starts(ast.NodeVisitor):
-    """Collect the calls of one file that start something, by the function that they stand in."""
+    """The calls of one file that start something, by the function that they stand in."""
 
     def __init__(self) -> None:
         self._names: list[str] = []

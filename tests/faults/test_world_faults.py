@@ -77,7 +77,7 @@ def test_F26_settings_are_finite(made: Any, name: str, value: Any) -> None:
 
 
 class ScriptedFetch:
-    """Fetch what the test says, and count."""
+    """A fetch of what the test says, counted."""
 
     def __init__(self, issuer: FakeIssuer) -> None:
         self.issuer = issuer

@@ -31,7 +31,7 @@ def service() -> Iterator[Service]:
 
 
 class Gate:
-    """Hold a running gateway."""
+    """A running gateway."""
 
     def __init__(self, name: str, port: int) -> None:
         self.name = name

@@ -31,7 +31,7 @@ def request(headers: list[tuple[str, str]], path: str = "/a") -> bytes:
 
 
 class Client:
-    """Hold a channel to the listener."""
+    """A channel to the listener."""
 
     def __init__(self, address: str) -> None:
         self.address = address

@@ -28,7 +28,7 @@ LAG_MAX_S = 5.0
 
 
 class AdminClient:
-    """Hold a sidecar and its admin socket."""
+    """A sidecar and its admin socket."""
 
     def __init__(self, sidecar: Sidecar, socket: Path) -> None:
         self.sidecar = sidecar

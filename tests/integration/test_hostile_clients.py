@@ -27,7 +27,7 @@ Target = int | Path
 
 
 class Listener:
-    """Hold where a listener is, a path that it answers, and how it serves an honest client.
+    """Where a listener is, a path that it answers, and how it serves an honest client.
 
     Args:
         target: The port or socket.

@@ -41,7 +41,7 @@ def good_times(at: Setup, good: str, numbers: range, junk: Any, took: Times) -> 
 
 
 class Times:
-    """Count durations in buckets of a tenth of a microsecond: flat, however many there are."""
+    """Counts of durations in buckets of a tenth of a microsecond: flat, however many there are."""
 
     def __init__(self) -> None:
         self._buckets = [0] * 5000

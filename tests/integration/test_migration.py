@@ -42,7 +42,7 @@ def incumbent(token: str) -> object:
 
 
 class Weeks:
-    """Simulate three partners against one engine; the clock is moved by hand."""
+    """Three partners against one engine; the clock is moved by hand."""
 
     def __init__(self, folder: Path) -> None:
         self.now_s = START_S

@@ -49,7 +49,7 @@ def installed() -> Path:
 
 
 class Provider:
-    """Run the provider and get tokens of it.
+    """The running provider, and tokens of it.
 
     Args:
         folder: Where it is installed.

@@ -34,7 +34,7 @@ KILLS = 2
 
 
 class Changes(threading.Thread):
-    """Ask for one change after the other, and note which were answered."""
+    """One change after the other, with note of which were answered."""
 
     def __init__(self, admin: Path, chance: random.Random) -> None:
         super().__init__(daemon=True)

@@ -26,7 +26,7 @@ KEY = make_key("ES256", kid="sender")
 
 
 class Caller(BaseModel):
-    """Be what an application makes of claims."""
+    """What an application makes of claims."""
 
     sub: str
     level: int = 0
@@ -34,7 +34,7 @@ class Caller(BaseModel):
 
 @dataclass
 class Plain:
-    """Be the same without pydantic."""
+    """The same without pydantic."""
 
     sub: str
 

@@ -78,7 +78,7 @@ async def both(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[by
 
 
 class Later(grpc.aio.ServerInterceptor):  # type: ignore[misc,name-defined]
-    """Look at the metadata as the next interceptor does."""
+    """The next interceptor, which looks at the metadata."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []

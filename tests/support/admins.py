@@ -10,7 +10,7 @@ from typing import Any
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """Speak HTTP over a Unix socket."""
+    """An HTTP connection over a Unix socket."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=30)
@@ -53,7 +53,7 @@ def call(
 
 
 class Crowd:
-    """Hold so many open connections that each worker has some.
+    """So many open connections that each worker has some.
 
     Args:
         target: The sidecar's Unix socket or port.

@@ -29,7 +29,7 @@ class Killed(BaseException):
 
 
 class FaultySystem:
-    """Count the calls, and do something else at one of them.
+    """System calls that are counted; one of them does something else.
 
     Args:
         at: Number of that call, from 0 on.

@@ -100,7 +100,7 @@ LOOKED_S = 1.0
 
 
 class Sidecar:
-    """Hold a running sidecar."""
+    """A running sidecar."""
 
     def __init__(self, port: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.port = port

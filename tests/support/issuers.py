@@ -45,7 +45,7 @@ def code(engine: Engine, token: str) -> str:
 
 
 class Setup:
-    """Hold an issuer, a source on it, an engine on that, and their events.
+    """An issuer, a source on it, an engine on that, and their events.
 
     Args:
         issuer: The issuer.

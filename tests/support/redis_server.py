@@ -21,7 +21,7 @@ def free_port() -> int:
 
 
 class OwnRedis:
-    """Run redis-server until stopped.
+    """A redis-server of its own until stopped.
 
     Args:
         folder: Where it may write.

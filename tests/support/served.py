@@ -20,7 +20,7 @@ READY_S = 60.0
 
 
 class Reply(NamedTuple):
-    """Hold an answer; names of headers are in lower case."""
+    """An answer; names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]

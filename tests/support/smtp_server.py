@@ -26,7 +26,7 @@ def server_context() -> ssl.SSLContext:
 
 
 class Box:
-    """Keep the mails of a server, and refuse as told.
+    """The mails of a server, which refuses some as the test says.
 
     Args:
         refused: Recipient -> the answer it gets.
@@ -69,7 +69,7 @@ class Box:
 
 
 class OwnSMTP:
-    """Run an SMTP server on a loop and a thread of its own while entered.
+    """An SMTP server on a loop and a thread of its own while entered.
 
     Args:
         box: Where mails go.

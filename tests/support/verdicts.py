@@ -32,7 +32,7 @@ SPOOFED: Headers = [
 
 
 class Verdict(NamedTuple):
-    """Hold what a request must get.
+    """What a request must get.
 
     Attributes:
         name: What is wrong with the request.

@@ -18,7 +18,7 @@ from rapidjws.testing import FakeIssuer
 
 
 class Watched(MemoryReplayStore):
-    """Note the thread on which a token is recorded: that of its verification."""
+    """The thread on which a token is recorded: that of its verification."""
 
     def __init__(self, *, blocking: bool) -> None:
         super().__init__()

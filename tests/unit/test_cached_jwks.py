@@ -23,7 +23,7 @@ PAID = b'{"event": "paid"}'
 
 
 class World:
-    """Hold a sender with a JWK Set behind TLS, a place for its set, and a clock."""
+    """A sender with a JWK Set behind TLS, a place for its set, and a clock."""
 
     def __init__(self, sender: FaultyIssuerServer, folder: Path) -> None:
         self.sender = sender

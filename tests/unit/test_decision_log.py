@@ -22,7 +22,7 @@ Seen = list[dict[str, Any]]
 
 
 class Lines(logging.Handler):
-    """Keep the lines of each schema."""
+    """The lines of each schema."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ def test_every_source_gives_the_same_verdict(alg: str, b64: bool, tmp_path: Path
 
 
 class _Reader:
-    """Read in odd pieces, without readinto."""
+    """A reader in odd pieces, without readinto."""
 
     def __init__(self, octets: bytes) -> None:
         self._file = io.BytesIO(octets)
@@ -75,7 +75,7 @@ class _Reader:
 
 
 class _TextReader:
-    """Read text."""
+    """A reader of text."""
 
     def read(self, size: int) -> str:
         """Return text, which is no payload."""
@@ -83,7 +83,7 @@ class _TextReader:
 
 
 class _AsyncReader(_Reader):
-    """Read as a coroutine."""
+    """A reader as a coroutine."""
 
     async def read(self, size: int) -> bytes:  # type: ignore[override]
         """Return less than was asked for."""

@@ -13,7 +13,7 @@ GOOD = f"Bearer {SECRET}"
 
 
 class Counting:
-    """Count invalidations."""
+    """A count of invalidations."""
 
     def __init__(self) -> None:
         self.count = 0

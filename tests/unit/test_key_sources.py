@@ -18,7 +18,7 @@ NOW = int(time.time())
 
 
 class ScriptedSource:
-    """Give keys as the test says."""
+    """A source of keys as the test says."""
 
     def __init__(self, keys: JWKSet | None = None, code: str = "keys_unavailable") -> None:
         self.now = KeyState(keys=keys, code=code)

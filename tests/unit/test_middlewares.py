@@ -46,7 +46,7 @@ def bearer(token: str) -> Headers:
 
 
 class Reply:
-    """Hold what came back, and what the application saw."""
+    """What came back, and what the application saw."""
 
     def __init__(self) -> None:
         self.status = 0

@@ -105,7 +105,7 @@ def test_hours_of_a_wrong_clock_do_not_count_as_today() -> None:
 
 
 class Tags(HTMLParser):
-    """Collect a page's tags and its attributes that fetch."""
+    """A page's tags, and its attributes that fetch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ def test_browser_shows_the_page_and_asks_for_nothing(tmp_path: Path) -> None:
     asked: list[str] = []
 
     class Listener(http.server.BaseHTTPRequestHandler):
-        """Take note of each request."""
+        """A listener that notes each request."""
 
         def do_GET(self) -> None:
             """Take note of one."""

@@ -126,7 +126,7 @@ def test_signed_body_holds_no_scopes() -> None:
 
 
 class Watched:
-    """Be a verifier that notes the thread it runs on."""
+    """A verifier that notes the thread it runs on."""
 
     def __init__(self) -> None:
         self.threads: list[int] = []
@@ -210,7 +210,7 @@ def through_wsgi(stream: Any, body: SignedBody | None = None, **environ: Any) ->
 
 
 class Slow(io.RawIOBase):
-    """Give out a stream a few octets at a time."""
+    """A stream that comes a few octets at a time."""
 
     def __init__(self, octets: bytes) -> None:
         self._stream = io.BytesIO(octets)

@@ -154,7 +154,7 @@ token_verify_slot: Final[Any] = lib.rj_token_verify_slot
 
 
 class AccelerationReport(NamedTuple):
-    """Say how the fast paths fared in this process.
+    """How the fast paths fared in this process.
 
     Attributes:
         sampled: Acceptances that libcrypto verified a second time.

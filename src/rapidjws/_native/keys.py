@@ -20,7 +20,7 @@ def alg_is_native(alg: int) -> bool:
 
 
 class NativeKey:
-    """Own one prepared key of the core.
+    """One prepared key of the core.
 
     Attributes:
         address: Where it lies, for packing into slots.
@@ -70,7 +70,7 @@ def build_key(alg: int, first: bytes, second: bytes = b"") -> NativeKey | int:
 
 
 class NativePrecomputed:
-    """Own the precomputed table of one public key.
+    """The precomputed table of one public key.
 
     Attributes:
         address: Where it lies, for packing into slots.

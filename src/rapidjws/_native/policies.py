@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class NativePolicy:
-    """Hold one issuer's claims policy in the shape the core reads.
+    """One issuer's claims policy in the shape the core reads.
 
     Args:
         issuer: The exact ``iss``; None: it is not compared.
@@ -54,7 +54,7 @@ class NativePolicy:
 
 
 class PolicyArray:
-    """Own the array of claims policies and every byte that it points to."""
+    """The array of claims policies and every byte that it points to."""
 
     __slots__ = ("_kept", "array", "len")
 

@@ -16,7 +16,7 @@ SLOT_FORMAT: Final = "@PPII"
 
 
 class NativeHeaders:
-    """Own one header table.
+    """One header table.
 
     Args:
         max_entries: Most headers remembered.
@@ -31,7 +31,7 @@ class NativeHeaders:
 
 
 class NativeSnapshot:
-    """Own one native snapshot: a key table, a header table, the claims policies.
+    """One native snapshot: a key table, a header table, the claims policies.
 
     Args:
         slots: Slots packed one behind the other in ``SLOT_FORMAT``.

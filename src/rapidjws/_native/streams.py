@@ -13,7 +13,7 @@ STREAM_MAX_LANES: Final[int] = lib.RJ_STREAM_MAX_LANES
 
 
 class NativeStream:
-    """Own one stream: the digests of a payload that comes piece by piece, one a signature.
+    """One stream: the digests of a payload that comes piece by piece, one a signature.
 
     Args:
         snapshot: Keys; kept alive as long as this object.

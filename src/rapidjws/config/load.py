@@ -90,7 +90,7 @@ def _stat(path: Path) -> tuple[int, ...] | None:
 
 
 class ConfigFile:
-    """Build an engine from a file, and follow the file.
+    """An engine built from a file, which is followed as it changes.
 
     Paths in it are relative to its folder. Issuers may change under traffic; all other sections
     need a restart.

@@ -13,7 +13,7 @@ KEPT_MAX: Final = 256
 
 
 class Relay:
-    """Keep the first events, and hand them and all later ones to the listener once it is named."""
+    """The first events, kept for a listener that is named later and gets all that follow too."""
 
     __slots__ = ("_kept", "_to")
 

@@ -184,7 +184,7 @@ def _fits(value: object, kind: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """Hold a configuration's text, to say where something stands.
+    """A configuration's text, to say where something stands.
 
     Attributes:
         name: The file's name.

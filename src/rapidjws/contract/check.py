@@ -1,4 +1,4 @@
-"""Check a partner's folder: its tokens with our engine, its verdicts on ours, its keys, the checklist."""
+"""A partner's folder checked: its tokens with our engine, its verdicts on ours, its keys, the checklist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetch one document over HTTP and keep what a lint needs: status, headers, TLS, time. Follows nothing."""
+"""One document over HTTP with what a lint needs: status, headers, TLS, time. Redirects are not followed."""
 
 from __future__ import annotations
 

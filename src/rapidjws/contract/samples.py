@@ -53,7 +53,7 @@ class Sample:
 
 
 class Maker:
-    """Make samples with one key.
+    """A maker of samples with one key.
 
     Args:
         key: Our private test key.

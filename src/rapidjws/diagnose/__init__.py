@@ -1,4 +1,4 @@
-"""Find out why a token is refused, with a named cause and a fix."""
+"""Why a token is refused, with a named cause and a fix."""
 
 from typing import TYPE_CHECKING
 

@@ -31,7 +31,7 @@ _PARSE_MAX_BYTES: Final = 128 * 1024
 
 @dataclass(slots=True, kw_only=True)
 class Case:
-    """Hold what the rooms share.
+    """What the rooms share.
 
     Attributes:
         subject: The surroundings.

@@ -1,4 +1,4 @@
-"""Run every room over one token and put the causes in order. Never raises: a fault becomes a report."""
+"""The examination of one token by every section, with the causes in order. A fault becomes a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a damaged token as its sender meant it: name each fault with its place, and mend it.
+"""A lenient reader of damaged tokens: each fault is named with its place, and mended.
 
 The mended token is for explanation alone; nothing of it is ever trusted or returned to a caller. What it
 never does: raise.
@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Lenient:
-    """Hold a token as far as it could be read.
+    """A token as far as it could be read.
 
     Attributes:
         text: What was handed over, as text.

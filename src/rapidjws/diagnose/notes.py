@@ -22,7 +22,7 @@ _BYTES_A_UNIT: Final = 16 * 1024
 
 
 class Notes:
-    """Collect checks and causes of one diagnosis.
+    """The checks and causes of one diagnosis.
 
     Attributes:
         checks: The checks so far.

@@ -1,4 +1,4 @@
-"""Compare two payloads byte for byte, and say what kind of difference it is.
+"""The comparison of two payloads byte for byte, and what kind of difference there is.
 
 First mistakes of transport are undone one by one (byte order mark, encoding, line endings, white space), then
 JSON is compared by value, so that key order, numbers and escapes can be told from content.

@@ -55,7 +55,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Hold what a diagnosis needs to know of its surroundings.
+    """What a diagnosis needs to know of its surroundings.
 
     Attributes:
         engine: What gives the verdict; None where it could not be built, and ``fault`` says why.

@@ -18,7 +18,7 @@ RATE_HZ: Final = 20.0
 
 
 class Load:
-    """Send requests until closed; use as a context manager.
+    """A load of requests until closed; a context manager.
 
     Args:
         bed: Where to.

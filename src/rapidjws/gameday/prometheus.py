@@ -32,7 +32,7 @@ def prometheus_is_here() -> bool:
 
 
 class Prometheus:
-    """Run Prometheus; use as a context manager.
+    """A running Prometheus; a context manager.
 
     Args:
         folder: For its data.

@@ -55,7 +55,7 @@ def wait_until(condition: Callable[[], Any], what: str, wait_s: float = READY_S)
 
 
 class Testbed:
-    """Run a sidecar of its own; use as a context manager.
+    """A sidecar of its own; a context manager.
 
     Args:
         folder: For its files; short, as a Unix socket lies in it.

@@ -17,7 +17,7 @@ _TOKENS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class Fault(Exception):
-    """Carry the error code of a refused text."""
+    """A refused text, with its error code."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -25,7 +25,7 @@ class Fault(Exception):
 
 
 class SpoiledObject:
-    """Stand for an object that breaks a rule of its own, where the caller wants the rest of the text."""
+    """An object that breaks a rule of its own, where the caller wants the rest of the text."""
 
     __slots__ = ("code",)
 

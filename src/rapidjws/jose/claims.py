@@ -39,7 +39,7 @@ RULED: Final = frozenset(
 @checked(under="claims_policy", but=("audiences", "required"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimsPolicy:
-    """Say what is demanded of a Claims Set.
+    """What is demanded of a Claims Set.
 
     Attributes:
         issuer: What iss must be, exactly; None: iss is not compared.

@@ -1,4 +1,4 @@
-"""Read JSON that strangers wrote: a strict scan, then a fast parser. The only room that calls one.
+"""A reader of JSON from strangers: a strict scan, then a fast parser. No other module calls one.
 
 No JSON library refuses equal member names, and orjson turns integers above 2^64-1 into floats; so every text
 is scanned first, and texts with such integers take the standard library's exact parser.

@@ -30,7 +30,7 @@ _SEAL: Final = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JWK:
-    """Hold one checked key. Build it with :meth:`from_json`, :meth:`from_pem` or :meth:`from_der`.
+    """One checked key. Build it with :meth:`from_json`, :meth:`from_pem` or :meth:`from_der`.
 
     Attributes:
         kty: ``"EC"``, ``"RSA"``, ``"OKP"``, ``"AKP"`` or ``"oct"``.

@@ -35,7 +35,7 @@ _OF_NO_CONCERN: Final = frozenset({"key_unsupported", "key_use_mismatch"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """Say why a key of a set is not used.
+    """Why a key of a set is not used.
 
     Attributes:
         index: Its position in ``keys``.

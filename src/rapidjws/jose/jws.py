@@ -32,7 +32,7 @@ _PROTECTED_ONLY: Final = frozenset({"alg", "crit", "b64"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """Hold a checked protected header.
+    """A checked protected header.
 
     Attributes:
         alg: A name of ``ALGORITHMS``; whether the caller allows it is not decided here.

@@ -37,7 +37,7 @@ _COMPACT_UNENCODED: Final = re.compile(r"[\x20-\x2d\x2f-\x7e]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormRules:
-    """Say what a verifier accepts beyond the Compact Serialization's common case.
+    """What a verifier accepts beyond the Compact Serialization's common case.
 
     Attributes:
         allow_unprotected_alg: Whether ``alg`` may stand in the unprotected header.

@@ -22,7 +22,7 @@ _ONE_SIGNATURE: Final = ("signature", "protected", "header")
 
 
 class JWSSignature(NamedTuple):
-    """Hold one signature as it stands in the token.
+    """One signature as it stands in the token.
 
     Attributes:
         protected: The protected header in base64url, or None where there is none.
@@ -38,7 +38,7 @@ class JWSSignature(NamedTuple):
 
 
 class ParsedJWS(NamedTuple):
-    """Hold a JWS of any serialization.
+    """A JWS of any serialization.
 
     Attributes:
         payload: The payload as it stands in the token; None where it is detached.

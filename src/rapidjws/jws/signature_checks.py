@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SignatureCheck:
-    """Hold one signature under way.
+    """One signature under way.
 
     Attributes:
         part: As it stands in the token.

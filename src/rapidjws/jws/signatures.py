@@ -33,7 +33,7 @@ Signer = str | tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignaturePolicy:
-    """Say which signatures of a token must be good; made by ``any_of``, ``all_of``, ``at_least``,
+    """Which signatures of a token must be good; made by ``any_of``, ``all_of``, ``at_least``,
     ``signers``.
 
     Attributes:

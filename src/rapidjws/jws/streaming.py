@@ -41,7 +41,7 @@ _INLINE_BYTES: Final = 64 * 1024
 
 
 class DetachedCheck:
-    """Verify one JWS against a payload that comes piece by piece.
+    """The verification of one JWS against a payload that comes piece by piece.
 
     Args:
         snapshot: Keys.

@@ -76,7 +76,7 @@ def _prepared(
 
 
 class Verifier(SnapshotOwner):
-    """Verify JWS of every serialization against fixed keys; claims are not looked at.
+    """A verifier of JWS in every serialization, against fixed keys; claims are not looked at.
 
     Args:
         keys: A JWKSet, a JWK, or several JWK; or such keys under names: ``{"https://issuer": keys, ...}``.

@@ -17,7 +17,7 @@ ENTRY_OVERHEAD_BYTES: Final = 200
 
 
 class TokenCache:
-    """Remember verified tokens of one engine, within bounds.
+    """A bounded memory of one engine's verified tokens.
 
     The table is a dict of the tokens' bytes: its hash is keyed (SipHash, a fresh key a process) and a hit is
     confirmed by comparing all bytes. Only verified tokens enter it, so a stranger cannot fill it. When full,

@@ -45,7 +45,7 @@ AMBIGUOUS: Final = b".."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Say what to do with a request, and why; safe to log but for ``verified``.
+    """What to do with a request, and why; safe to log but for ``verified``.
 
     Args:
         outcome: ``"permit"``, ``"deny"``, or ``"indeterminate"``: nothing is known about the token now.
@@ -128,7 +128,7 @@ class Decision:
 
 
 class DecisionPolicy(Protocol):
-    """Turn what a verification found into a decision; see ``rapidjws.rollout.Rollout``."""
+    """The policy that turns a result of verification into a decision; see ``rapidjws.rollout.Rollout``."""
 
     @property
     def longest_retry_s(self) -> int:

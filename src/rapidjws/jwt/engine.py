@@ -57,7 +57,7 @@ def _moment_ns(now: float | None) -> int:
 
 
 class Engine(EngineDecisions, KeyManager):
-    """Verify tokens of the given issuers: signature first, then the issuer's claims rules.
+    """A verifier of the given issuers' tokens: signature first, then the issuer's claims rules.
 
     Keys are bound to their issuer: a key of one never verifies a token that claims another.
 

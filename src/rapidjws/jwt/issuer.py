@@ -34,7 +34,7 @@ NOT_CHECKED: Final = NotChecked.NOT_CHECKED
 @checked(but=("keys", "algorithms", "audience", "required_claims", "crit"))
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Describe one issuer to an :class:`Engine`.
+    """One issuer, as an :class:`Engine` knows it.
 
     Args:
         iss: The exact ``iss`` of its tokens; None does not compare it, and stands for the only issuer of its

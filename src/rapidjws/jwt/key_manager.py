@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class KeyManager(RevokingKeys):
-    """Hold issuers and follow what changes around them; see :class:`Engine` for the arguments."""
+    """The issuers of an engine, and what changes their keys; see :class:`Engine` for the arguments."""
 
     __slots__ = (
         "_issuers",

@@ -35,7 +35,7 @@ Results = list[VerifiedJWS | Rejected]
 
 
 class MicroBatcher:
-    """Gather the tokens of one event loop into batches.
+    """Micro batches of the tokens of one event loop.
 
     It holds neither the loop nor a batch: these would keep each other, and the engine the loop.
 

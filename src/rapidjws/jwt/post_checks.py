@@ -31,7 +31,7 @@ JTI_MAX_BYTES: Final = 4096
 @checked(but=("identity", "on_failure"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Ask for each token of an issuer to be used once.
+    """The demand that each token of an issuer is used once.
 
     Args:
         store: Where uses are recorded.
@@ -57,7 +57,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRule:
-    """Hold what an issuer's replay check needs beside the token.
+    """What an issuer's replay check needs beside the token.
 
     Attributes:
         replay: The issuer's choice.
@@ -179,7 +179,7 @@ class Leeways(Protocol):
 
 
 class PostChecks:
-    """Check verified tokens against revocations and replays.
+    """The checks of verified tokens against revocations and replays.
 
     Args:
         revocations: Those that hold.

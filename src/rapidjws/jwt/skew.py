@@ -10,7 +10,7 @@ WINDOW: Final = 1024
 
 
 class Skew(NamedTuple):
-    """Hold the distribution of ``iat`` minus now, in seconds; negative for tokens issued in the past.
+    """The distribution of ``iat`` minus now, in seconds; negative for tokens issued in the past.
 
     Attributes:
         tokens: How many were measured.
@@ -28,7 +28,7 @@ class Skew(NamedTuple):
 
 
 class SkewMeter:
-    """Measure one issuer; bounded, and safe to use from several threads."""
+    """A measure of one issuer's clock; bounded, and safe to use from several threads."""
 
     __slots__ = ("_window",)
 

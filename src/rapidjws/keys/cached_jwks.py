@@ -35,7 +35,7 @@ RETRY_S: Final = 30.0
 
 
 class CachedJWKSVerifier:
-    """Verify JWS against a sender's JWK Set that is kept in a file; hand it to ``verify_webhook``.
+    """A verifier with a sender's JWK Set that is kept in a file; hand it to ``verify_webhook``.
 
     Args:
         url: The https URL of the set.

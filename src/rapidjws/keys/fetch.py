@@ -35,7 +35,7 @@ HOST: Final = re.compile(r"[a-z0-9._:-]+")  # a stranger's words: nothing else i
 
 
 class FetchFailed(Exception):
-    """Say in one stable word why a fetch brought nothing, and when to come back where that was said.
+    """One stable word for why a fetch brought nothing, and when to come back where that was said.
 
     Attributes:
         word: ``"timeout"``, ``"connect"``, ``"dns"``, ``"tls"``, ``"status"``, ``"protocol"``,
@@ -70,7 +70,7 @@ class FetchFailed(Exception):
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Hold what a server answered.
+    """What a server answered.
 
     Attributes:
         status: 200, or 304 to our ETag.
@@ -84,7 +84,7 @@ class Answer:
 
 
 class Fetch(Protocol):
-    """Fetch a document; the seam for tests and other transports."""
+    """A fetch of a document; tests and other transports give their own."""
 
     def __call__(self, url: str, etag: str | None) -> Answer:
         """Return a 200 or a 304.
@@ -95,7 +95,7 @@ class Fetch(Protocol):
 
 
 class _Stream(NetworkStream):
-    """Hold every read and write to what is left of the deadline."""
+    """A connection whose reads and writes keep to what is left of the deadline."""
 
     def __init__(self, inner: NetworkStream, deadline: float) -> None:
         self._inner = inner
@@ -186,7 +186,7 @@ def resolve(host: str, port: int, deadline: float) -> list[str]:
 
 
 class HttpsFetch:
-    """Fetch by httpcore2.
+    """A fetch by httpcore2.
 
     Args:
         transport: Limits and trust.

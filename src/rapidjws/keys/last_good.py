@@ -23,7 +23,7 @@ SLACK_S: Final = 60
 
 
 class LastGood(NamedTuple):
-    """Hold what was kept.
+    """What was kept.
 
     Attributes:
         body: The JWK Set as it was fetched.

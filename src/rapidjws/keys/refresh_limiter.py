@@ -20,7 +20,7 @@ OVERALL_PERIOD_S: Final = 3600.0
 
 
 class Budget:
-    """Hold tokens that fill again with time; never blocks.
+    """A budget of refreshes that fills again with time; never blocks.
 
     Args:
         size: Most tokens.
@@ -64,7 +64,7 @@ overall: Final = Budget(OVERALL_REFRESHES, OVERALL_PERIOD_S)
 
 
 class RefreshLimiter:
-    """Decide what an unknown kid causes, for one source.
+    """The limits on what an unknown kid causes, for one source.
 
     Args:
         rules: Cool-down, budget, memory.

@@ -15,7 +15,7 @@ URL_MAX_CHARS = 2048
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """Say how long a fetched set is good, when it is fetched again, and how failures back off.
+    """How long a fetched set is good, when it is fetched again, and how failures back off.
 
     Args:
         default_ttl_s: For an answer without Cache-Control, in seconds.
@@ -63,7 +63,7 @@ class Freshness:
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownKids:
-    """Say what a kid that is not in the set may cause.
+    """What a kid that is not in the set may cause.
 
     Args:
         cooldown_s: Shortest time between two refreshes that unknown kids cause, after failures as well.
@@ -91,7 +91,7 @@ class UnknownKids:
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transport:
-    """Say how a set is fetched.
+    """How a set is fetched.
 
     Args:
         timeout_s: For the whole fetch: name, connection, TLS, answer, body.

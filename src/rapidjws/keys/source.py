@@ -25,7 +25,7 @@ _ALARMS: Final = {"key_private": "private_key_published", "duplicate_kid": "dupl
 
 
 class Source:
-    """Hold an issuer's keys as they change.
+    """An issuer's keys as they change.
 
     Args:
         name: The URL or path, for events.

@@ -37,7 +37,7 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class JWSMiddleware:
-    """Let requests through to an ASGI application as the engine decides.
+    """A middleware that lets requests through to an ASGI application as the engine decides.
 
     A refused websocket is closed with 4000 and the HTTP status (4401, 4403, 4503), or gets that answer itself
     from a server with the extension ``websocket.http.response``. Where bodies are signed, a websocket is a

@@ -42,7 +42,7 @@ RequestT = TypeVar("RequestT")
 if TYPE_CHECKING:
 
     class AuthenticatorSettings(TypedDict, Generic[RequestT]):
-        """Name the arguments of :class:`Authenticator` for those who hand them on."""
+        """The arguments of :class:`Authenticator` for those who hand them on."""
 
         engine: NotRequired[Engine | None]
         body: NotRequired[SignedBody | None]

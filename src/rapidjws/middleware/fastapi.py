@@ -77,7 +77,7 @@ async def refusal(connection: HTTPConnection, refused: Exception) -> Response | 
 
 
 class JWSSecurity(SecurityBase, Generic[ClaimsT]):
-    """Be a dependency that gives the verified claims of a request, or refuses it.
+    """A dependency that gives the verified claims of a request, or refuses it.
 
     ``Annotated[Caller, Security(jws, scopes=["pay"])]`` asks for scopes too. The decision stands in
     ``request.scope["rapidjws"]``. The value is None where a phase lets a request through unverified. The

@@ -50,14 +50,14 @@ _STATUS: Final = {
 
 
 class Metadatum(NamedTuple):
-    """Hold one entry of metadata."""
+    """One entry of metadata."""
 
     key: str
     value: str | bytes
 
 
 class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
-    """Let calls through to the handlers of a gRPC server as the engine decides.
+    """An interceptor that lets calls through to a gRPC server's handlers as the engine decides.
 
     One class serves both kinds of servers, ``grpc.aio.server`` and ``grpc.server``. The latter asks its
     interceptors on the one thread that takes calls: with a replay store that another machine holds, prefer
@@ -240,7 +240,7 @@ def _refusing(status: grpc.StatusCode, code: str, *, is_async: bool) -> Any:
 
 
 class _Context:
-    """Stand before a call's context: other metadata comes in, and the warnings go out."""
+    """A call's context with other metadata, and with the warnings that go out."""
 
     def __init__(self, context: Any, metadata: tuple[Metadatum, ...], warnings: list[Pair]) -> None:
         self._context = context

@@ -17,7 +17,7 @@ _PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"  # RFC 3986 s.3.3: what a path holds un
 
 
 class RequestContext(NamedTuple):
-    """Hold what a request says about itself.
+    """What a request says about itself.
 
     Attributes:
         values: Each value of the header named by ``Authenticator.field``, in the order of the request.

@@ -43,7 +43,7 @@ FORBIDDEN: Final = frozenset({"insufficient_scope", "partner_mismatch"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Hold a refusal as HTTP.
+    """A refusal as HTTP.
 
     Attributes:
         status: 400, 401, 403, 413 or 503.

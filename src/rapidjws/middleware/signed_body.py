@@ -36,7 +36,7 @@ whose suffix says so (RFC 8417 s.7.2), ``secevent+jwt`` (RFC 8935) among them; a
 @checked(under="body", but=("verifier",))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedBody:
-    """Say how bodies are signed.
+    """How bodies are signed.
 
     Args:
         verifier: Its keys are the senders'; ``crit=["b64"]`` for unencoded payloads. Or an Engine, for bodies

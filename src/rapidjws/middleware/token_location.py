@@ -28,7 +28,7 @@ def is_field_name(name: object) -> bool:
 @checked(under="token")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLocation:
-    """Say where the token stands.
+    """Where the token stands.
 
     Args:
         header: The header's name.

@@ -30,7 +30,7 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class WSGIMiddleware:
-    """Let requests through to a WSGI application as the engine decides.
+    """A middleware that lets requests through to a WSGI application as the engine decides.
 
     WSGI servers join headers that were sent twice with a comma: such a token is malformed, and refused.
 
@@ -218,7 +218,7 @@ def _read(stream: Any, size: int) -> bytes:
 
 
 class _Chain(io.RawIOBase):
-    """Give out what was read of a stream that ends by itself, and then the rest of it."""
+    """What was read of a stream that ends by itself, and then the rest of it."""
 
     def __init__(self, read: bytes, rest: Any) -> None:
         self._read = io.BytesIO(read)

@@ -29,7 +29,7 @@ class LeftOut(NamedTuple):
 
 
 class LineLimits:
-    """Count lines of each kind in windows of a minute.
+    """Counts of the lines of each kind in windows of a minute.
 
     Args:
         per_minute: Most lines of a kind.

@@ -157,7 +157,7 @@ def check_attribution(
 
 
 class _StricterThanDefault:
-    """Find partners with a stage stricter than everyone's: work grows with partners and routes, added up."""
+    """The partners with a stage stricter than everyone's: work grows with partners and routes, added up."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

@@ -42,7 +42,7 @@ RowKey = tuple[str, str]
 
 @dataclass(slots=True)
 class WindowCounts:
-    """Count requests, and those that enforcement refuses or would refuse.
+    """Counts of requests, and of those that enforcement refuses or would refuse.
 
     Attributes:
         total: Requests.
@@ -59,7 +59,7 @@ class WindowCounts:
 
 @dataclass(slots=True, kw_only=True)
 class Request:
-    """Say what is counted of one request; one is made for each, so it is not frozen.
+    """What is counted of one request; one is made for each, so it is not frozen.
 
     Attributes:
         code: ``"ok"``, or the code of what was found.
@@ -86,7 +86,7 @@ class Request:
 
 @dataclass(slots=True)
 class Row:
-    """Hold what was seen of one partner under one route.
+    """What was seen of one partner under one route.
 
     Attributes:
         codes: code -> [count, first seen, last seen], seconds since the epoch.
@@ -217,7 +217,7 @@ def _add_hours(
 
 @dataclass(slots=True)
 class Counts:
-    """Hold all that one worker counted, or several.
+    """All that one worker counted, or several.
 
     Attributes:
         rows: (partner, route) -> what was seen.

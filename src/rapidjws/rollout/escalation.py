@@ -43,7 +43,7 @@ BEHIND_SHARE: Final = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
-    """Hold one thing to take up with a partner.
+    """One thing to take up with a partner.
 
     Attributes:
         rule: Which rule found it.

@@ -56,7 +56,7 @@ class Counter(Protocol):
 
 
 class Evidence:
-    """Collect the evidence of this process, and sum it with that of other workers.
+    """The evidence of this process, summed with that of other workers.
 
     A short lock guards the counts; it is never held while a token is verified or a file is written.
 

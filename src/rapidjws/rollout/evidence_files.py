@@ -32,14 +32,14 @@ _BROKEN: Final = (OSError, *DAMAGED)
 
 @dataclass(slots=True)
 class _Archive:
-    """Hold the counts of workers that ended, and the names of their files."""
+    """The counts of workers that ended, and the names of their files."""
 
     counts: Counts = field(default_factory=Counts)
     taken: tuple[str, ...] = ()
 
 
 class EvidenceFiles:
-    """Keep this worker's file in a folder, and read those of others.
+    """This worker's file in a folder, and those of others.
 
     Args:
         folder: The folder, which is there.

@@ -28,7 +28,7 @@ DAMAGED: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionErro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Say who changed what when, and why.
+    """Who changed what when, and why.
 
     Attributes:
         at_s: When, seconds since the epoch.
@@ -60,7 +60,7 @@ class Change:
 
 
 class History:
-    """Keep the history in a folder; its owner keeps other writers out.
+    """The history in a folder; its owner keeps other writers out.
 
     Args:
         folder: The folder, which is there.

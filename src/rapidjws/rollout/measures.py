@@ -90,7 +90,7 @@ def skew_names() -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class SourceRecord:
-    """Hold how the fetches of one JWK Set go; times are seconds since the epoch, 0 for never.
+    """How the fetches of one JWK Set go; times are seconds since the epoch, 0 for never.
 
     Attributes:
         ok_s: When one succeeded last.

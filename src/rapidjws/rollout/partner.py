@@ -60,7 +60,7 @@ def _texts(place: str, values: Iterable[str]) -> tuple[str, ...]:
 @checked(under="partner")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partner:
-    """Describe one partner.
+    """One partner.
 
     Args:
         name: How the gateway names it: up to 128 letters, digits and ``._@:/-``.

@@ -60,7 +60,7 @@ def neighbour(phase: Phase, step: Literal[-1, 1]) -> Phase:
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Hold a phase, and how many partners are in it already.
+    """A phase, and how many partners are in it already.
 
     Args:
         phase: The phase of the canaries, and of all where ``canary_percent`` is 100.
@@ -115,7 +115,7 @@ def canary_position(partner: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Hold all stages at one moment; a change makes a new one.
+    """All stages at one moment; a change makes a new one.
 
     Args:
         stages: (partner, route) -> stage, with a stage for everyone everywhere. Routes are spelled as

@@ -31,7 +31,7 @@ NAME_MAX_CHARS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """Hold what a promotion asks for, and the stage it was decided on; see ``Rollout.promote``.
+    """What a promotion asks for, and the stage it was decided on; see ``Rollout.promote``.
 
     Attributes:
         including: Partners with milder stages of their own that go along.

@@ -31,7 +31,7 @@ def release_counters() -> None:
 
 
 class SharedCounter:
-    """Count changes of what a folder holds.
+    """A count of the changes of what a folder holds.
 
     Args:
         folder: The folder, which is there.

@@ -78,7 +78,7 @@ def first_plan(phase: Phase = "detection", *, enforce_on_s: int | None = None) -
 
 
 class Rollout(RolloutChanges):
-    """Decide by partner, route and phase, count the evidence, and change phases at run time.
+    """The decision by partner, route and phase, with the evidence and the changes of phases at run time.
 
     Args:
         partners: The configured partners, each name once.

@@ -49,7 +49,7 @@ def _between(place: str, value: object, least: float, most: float) -> float:
 
 
 class _Call:
-    """Hold one call of the incumbent, from being asked for to being told, once."""
+    """One call of the incumbent, from being asked for to being told, once."""
 
     __slots__ = ("begun_s", "ours", "report", "token")
 
@@ -61,7 +61,7 @@ class _Call:
 
 
 class Shadow:
-    """Run an incumbent verifier beside ours, and count by code where they disagree; hand it to ``Rollout``.
+    """An incumbent verifier beside ours; where they disagree is counted by code; hand it to ``Rollout``.
 
     A call that outlasts its time is told as late and its answer dropped; nobody can end a thread, so it keeps
     its place among the concurrent ones until it returns. What finds no place is skipped and told so.

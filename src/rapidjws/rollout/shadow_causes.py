@@ -45,7 +45,7 @@ CAUSES: Final[Mapping[str, Causes]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Say what an incumbent made of a token.
+    """What an incumbent made of a token.
 
     Attributes:
         kind: ``"accepts"``, ``"refuses"`` or ``"failed"``: it gave no verdict.

@@ -42,7 +42,7 @@ class Chosen:
 
 
 class StageChoice:
-    """Choose the stage of requests.
+    """The choice of the stage of requests.
 
     Args:
         partners: The configured partners by name.

@@ -72,7 +72,7 @@ class PlanEdit:
 
 
 class PlanState(Protocol):
-    """Keep a plan and its history."""
+    """A plan and its history."""
 
     def plan(self) -> Plan:
         """Return the plan that holds now; quick where nothing changed."""
@@ -85,7 +85,7 @@ class PlanState(Protocol):
 
 
 class MemoryState:
-    """Keep the plan in this process only: for tests, and for one process.
+    """The plan in this process only: for tests, and for one process.
 
     Args:
         initial: The plan to begin with.
@@ -118,7 +118,7 @@ class MemoryState:
 
 
 class StateFolder:
-    """Keep the plan in a folder shared by all workers of a machine.
+    """The plan in a folder shared by all workers of a machine.
 
     A plan that cannot be read is taken from its copy; where that is damaged too, a running worker keeps the
     last good one, and a start is refused. What is damaged is put aside, never overwritten.

@@ -81,7 +81,7 @@ class Refused(Exception):
 
 
 class AdminActions:
-    """Do what an administrator asks for.
+    """The actions that an administrator asks for.
 
     Args:
         state: The worker's share of the sidecar.

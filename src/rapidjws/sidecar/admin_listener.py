@@ -55,7 +55,7 @@ class AdminListener(Listener):
 
 
 class AdminProtocol(Connection):
-    """Serve one admin connection, one request at a time; the actions run beside the loop."""
+    """One admin connection, one request at a time; the actions run beside the loop."""
 
     wanted = frozenset({b"authorization"})
     keeps_body = True

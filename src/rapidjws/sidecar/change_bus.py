@@ -39,7 +39,7 @@ WAIT_LONGEST_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """Hold what a worker has taken over.
+    """The changes that a worker has applied.
 
     Attributes:
         pid: Its process id.

@@ -30,7 +30,7 @@ its way already, and is answered with ``Connection: close`` instead."""
 
 
 class Listener:
-    """Hold what all connections of a listener share, in one worker."""
+    """What all connections of a listener share, in one worker."""
 
     def __init__(self, settings: ServerSettings, *, max_connections: int | None = None) -> None:
         self.settings = settings
@@ -51,7 +51,7 @@ class Listener:
 
 
 class Connection(asyncio.Protocol):
-    """Parse one connection's requests; an subclass's ``requested`` is called with each complete one.
+    """One connection, parsed; a subclass's ``requested`` is called with each complete request.
 
     Args:
         listener: What the connections of this listener share.

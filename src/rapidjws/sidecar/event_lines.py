@@ -51,7 +51,7 @@ _ENDS: Final = {"fetch_ok": ("fetch_failed", "keys_stale", "swap_failed")}
 
 
 class EventLines:
-    """Write a line where a fault begins, changes or ends; give it events as they come."""
+    """Lines where a fault begins, changes or ends; give it events as they come."""
 
     __slots__ = ("_known", "_lock", "_print_line", "_waiting", "_with_keys")
 

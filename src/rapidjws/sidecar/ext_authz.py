@@ -107,7 +107,7 @@ def refusal(decision: Decision, settings: ServerSettings) -> bytes | None:
 
 
 class Authorization:
-    """Answer checks; octets in and out, for a generic handler of ``grpc.aio``."""
+    """The checks of Envoy; octets in and out, for a generic handler of ``grpc.aio``."""
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state

@@ -48,7 +48,7 @@ BatchedRequest = tuple["SidecarProtocol", "bytes | None", Waiting]
 
 
 class PublicListener(WorkerState):
-    """Hold what the public connections of a worker share."""
+    """What the public connections of a worker share."""
 
     def __init__(
         self, app: SidecarApp, settings: ServerSettings, change_bus: ChangeBus, *, index: int, seen: bytes
@@ -121,7 +121,7 @@ class PublicListener(WorkerState):
 
 
 class SidecarProtocol(Connection):
-    """Serve one connection."""
+    """One connection of the public listener."""
 
     def __init__(self, state: PublicListener, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(state, loop)

@@ -23,7 +23,7 @@ LEFT_OUT: Final = frozenset(
 
 
 class RecentEvents:
-    """Keep the last events; give it events as they come, on whatever thread.
+    """The last events; give it events as they come, on whatever thread.
 
     An event like the one before it is counted, not kept apart: an outage is one line.
     """

@@ -35,7 +35,7 @@ _OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-subject-encoded", "x-jws-scope")
 
 
 class ResponseCache:
-    """Make the answers to ``/verify``.
+    """The answers to ``/verify``.
 
     Args:
         settings: Realm and scheme of challenges.

@@ -40,7 +40,7 @@ def _checked_secret(place: str, secret: str | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Say how the sidecar serves.
+    """How the sidecar serves.
 
     Args:
         listen: ``"host:port"`` or ``"unix:/path"``.

@@ -172,7 +172,7 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
 
 
 class PeriodicFlush:
-    """Have a thread write the evidence from time to time: one at most, and nobody waits for it.
+    """A thread that writes the evidence from time to time: one at most, and nobody waits for it.
 
     A disk may take longer than a worker may stand still.
 

@@ -52,7 +52,7 @@ def _to_stderr(line: str) -> None:
 
 
 class WorkerState(Listener):
-    """Hold a worker's share of the sidecar.
+    """A worker's share of the sidecar.
 
     Args:
         app: What it serves.

@@ -1,4 +1,4 @@
-"""Make signatures: a Signer signs octets, the serializations put them into tokens."""
+"""Signatures: a Signer signs octets, the serializations put them into tokens."""
 
 from rapidjws.signing.compact import sign_compact
 from rapidjws.signing.json_serialization import Signature, sign_flattened, sign_general

@@ -17,7 +17,7 @@ from rapidjws.signing.signer import Signer
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """Ask for one signature of a General JWS.
+    """One signature of a General JWS that is asked for.
 
     Attributes:
         signer: Who signs.

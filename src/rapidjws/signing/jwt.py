@@ -18,7 +18,7 @@ JTI_BYTES = 16
 
 
 class JWTBuilder:
-    """Build signed JWTs of one issuer.
+    """A builder of one issuer's signed JWTs.
 
     Args:
         signer: Who signs.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Signer(Protocol):
-    """Sign octets with one key and one algorithm, wherever the key lives."""
+    """One key and one algorithm that sign octets, wherever the key lives."""
 
     @property
     def alg(self) -> str:
@@ -32,7 +32,7 @@ class Signer(Protocol):
 
 
 class LocalSigner:
-    """Sign with a private JWK, or a shared secret, in this process's memory.
+    """A signer with a private JWK, or a shared secret, in this process's memory.
 
     Args:
         key: A private key (``JWK.from_json(..., private=True)``) or an ``oct`` key.

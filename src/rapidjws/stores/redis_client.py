@@ -15,7 +15,7 @@ to let them go, could wait for ever."""
 
 
 class RedisClient:
-    """Open a client, and another one in each forked child.
+    """A client of Redis, and another one in each forked child.
 
     Args:
         url: ``redis://`` or ``rediss://``.

@@ -33,7 +33,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class _SystemClock:
-    """Tell the machine's times."""
+    """The machine's clocks."""
 
     def time(self) -> float:
         import time
@@ -47,7 +47,7 @@ class _SystemClock:
 
 
 class MemoryReplayStore:
-    """Remember uses in this process: exactly one of any number of threads is first.
+    """Uses remembered in this process: exactly one of any number of threads is first.
 
     Workers and machines each have their own: with more than one, use :class:`RedisReplayStore`.
 

@@ -28,7 +28,7 @@ REPLICAS_MAX: Final = 1000
 
 
 class RedisReplayStore:
-    """Remember uses in Redis: exactly one of any number of processes and machines is first.
+    """Uses remembered in Redis: exactly one of any number of processes and machines is first.
 
     Use a Redis that evicts nothing (``maxmemory-policy noeviction``): ``check`` looks. A fail-over may lose
     the writes of the last moments, and with them a use; ``wait_replicas`` waits for copies first.

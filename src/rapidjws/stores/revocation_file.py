@@ -47,7 +47,7 @@ def revocation_from(fields: Any) -> Revocation | None:
 
 
 class RevocationFile:
-    """Keep revocations in a JSON file; give it to ``Engine(revocations=...)``.
+    """Revocations in a JSON file; give it to ``Engine(revocations=...)``.
 
     Args:
         path: The file; it need not be there yet.

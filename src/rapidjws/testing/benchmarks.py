@@ -155,7 +155,7 @@ def _bare_check(alg: str, jwk: Any) -> Callable[[bytes, bytes], object]:
 
 
 class Gate:
-    """Measure workloads, and hold their figures against a baseline. Made by the fixture ``jws_gate``.
+    """Workloads measured against a baseline. Made by the fixture ``jws_gate``.
 
     Args:
         benchmark: pytest-benchmark's fixture.

@@ -8,7 +8,7 @@ from rapidjws._checks import checked
 
 
 class FakeClock:
-    """Tell both times as the test sets them.
+    """A clock whose two times the test sets.
 
     Args:
         time_s: The wall clock, in seconds since the epoch; by default now.

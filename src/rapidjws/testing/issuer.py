@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FakeIssuer:
-    """Sign tokens as a real issuer would.
+    """An issuer that signs tokens as a real one would.
 
     Args:
         iss: Its name in ``iss``.

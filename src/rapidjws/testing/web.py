@@ -24,7 +24,7 @@ Certificate = Literal["good", "wrong_host", "expired", "self_signed"]
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Say how one answer differs from a good one.
+    """How one answer differs from a good one.
 
     Args:
         status: The HTTP status.
@@ -53,7 +53,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Hold one request of the log.
+    """One request of the log.
 
     Attributes:
         at_s: Monotonic seconds.

@@ -15,7 +15,7 @@ Backend = Literal["libcrypto", "pyca", "none"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
-    """Say what this installation verifies with.
+    """What this installation verifies with.
 
     Attributes:
         libcrypto: Its version line.

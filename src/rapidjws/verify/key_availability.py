@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class KeyAvailability:
-    """Hold it for one snapshot.
+    """The availability of one snapshot's keys: issuers without keys, revoked keys, keys awaited.
 
     Attributes:
         unavailable: Issuer number -> code, for issuers that have no keys to be used now.

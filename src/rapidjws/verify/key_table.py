@@ -34,7 +34,7 @@ def native_number(alg: str, crv: str | None) -> int:
 
 
 class PreparedKey:
-    """Hold one JWK with its native form for one algorithm.
+    """One JWK with its native form for one algorithm.
 
     Attributes:
         jwk: The key.
@@ -104,7 +104,7 @@ def prepare(jwk: JWK, alg: str, shared: dict[int, _native.NativeKey] | None = No
 
 @dataclass(frozen=True, slots=True)
 class UnusableKey:
-    """Say why a key of a set serves nothing here.
+    """Why a key of a set serves nothing here.
 
     Attributes:
         kid: The key's kid, or None.
@@ -116,7 +116,7 @@ class UnusableKey:
 
 
 class _Known:
-    """Find the prepared keys of an issuer from before a change, by the JWK itself or by an equal one."""
+    """The prepared keys of an issuer from before a change, found by the JWK itself or by an equal one."""
 
     __slots__ = ("_named", "_previous", "algorithms", "by_id")
 
@@ -159,7 +159,7 @@ def _prepare_all(jwk: JWK, known: _Known, prepared: list[PreparedKey], unusable:
 
 
 class IssuerKeys:
-    """Hold all prepared keys of one issuer.
+    """All prepared keys of one issuer.
 
     Args:
         jwks: The issuer's keys.

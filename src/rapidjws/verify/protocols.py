@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Say that something happened around the keys; never anything secret or replayable.
+    """Something that happened around the keys; never anything secret or replayable.
 
     Attributes:
         name: A stable name: ``"keys_changed"``, ``"kid_rebound"``, ``"fetch_failed"`` and so on.
@@ -40,14 +40,14 @@ class Event:
 
 
 class EventListener(Protocol):
-    """Listen to events; called outside of the verification path, on whatever thread it happened."""
+    """A listener to events; called outside of the verification path, on whatever thread it happened."""
 
     def __call__(self, event: Event, /) -> None:
         """Take one event."""
 
 
 class Clock(Protocol):
-    """Tell both times: the wall clock for tokens, the monotonic one for ages and windows."""
+    """Both times: the wall clock for tokens, the monotonic one for ages and windows."""
 
     def time(self) -> float:
         """Return seconds since the epoch."""
@@ -58,7 +58,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyState:
-    """Hold what a source has now.
+    """What a source has now.
 
     Attributes:
         keys: The keys to use, or None where there are none to be used.
@@ -73,7 +73,7 @@ class KeyState:
 
 @runtime_checkable
 class KeySource(Protocol):
-    """Give an issuer's keys as they change."""
+    """A source of an issuer's keys as they change."""
 
     def state(self) -> KeyState:
         """Return what there is now; never waits."""
@@ -116,7 +116,7 @@ class PostCheck(Protocol):
 
 
 class ReplayStore(Protocol):
-    """Remember what was used, exactly once.
+    """A memory of what was used, exactly once.
 
     Attributes:
         blocking: Whether ``record`` may wait for another machine; then asyncio uses a thread.
@@ -138,7 +138,7 @@ class ReplayStore(Protocol):
 
 
 class RevocationStore(Protocol):
-    """Keep revocations beyond this process, and bring those of others."""
+    """A store of revocations beyond this process, which brings those of others."""
 
     def load(self) -> Sequence[Revocation]:
         """Return all that hold now.

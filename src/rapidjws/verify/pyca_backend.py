@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class PycaKey(Protocol):
-    """Verify with a key that another library holds."""
+    """A key that another library holds."""
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
         """Return whether the signature verifies."""
 
 
 class _PycaMLDSA:
-    """Hold an ML-DSA public key of pyca/cryptography (FIPS 204, empty context)."""
+    """An ML-DSA public key of pyca/cryptography (FIPS 204, empty context)."""
 
     __slots__ = ("_invalid", "_key")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureResult:
-    """Say what became of one signature.
+    """What became of one signature.
 
     Attributes:
         index: Its position in the token, from 0.
@@ -49,7 +49,7 @@ class SignatureResult:
 
 
 class VerifiedJWS(_native.Record):
-    """Hold a token whose signature, and claims where an :class:`Engine` was asked, were verified.
+    """A token whose signature, and claims where an :class:`Engine` was asked, were verified.
 
     Parts are decoded on first use. Instances are made by :class:`Verifier` and :class:`Engine` only, cannot
     be constructed or pickled, and show no content in ``repr``.
@@ -152,7 +152,7 @@ class VerifiedJWS(_native.Record):
 
 
 class VerifiedCompact(VerifiedJWS):
-    """Be what a verifier makes: whoever calls this has a verdict of RJ_OK in hand, and fills it."""
+    """A verified compact token: whoever calls this has a verdict of RJ_OK in hand, and fills it."""
 
     __slots__ = ()
     if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class VerifiedCompact(VerifiedJWS):
 
 
 class VerifiedJSON(VerifiedCompact):
-    """Be what a verifier makes of a JSON serialization or a detached payload, once the policy is met."""
+    """A verified JSON serialization or detached payload, once the policy is met."""
 
     __slots__ = ("_results",)
 
@@ -183,7 +183,7 @@ class VerifiedJSON(VerifiedCompact):
 
 
 class Rejected:
-    """Hold why a token was refused, as values; ``error()`` gives the exception.
+    """Why a token was refused, as values; ``error()`` gives the exception.
 
     Attributes:
         code: The stable code, a key of ``rapidjws.CODES``.

@@ -25,7 +25,7 @@ MAX_NAME_CHARS = 1024
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """Name what is revoked: a key, a token, all tokens issued before a moment, or a whole issuer.
+    """What is revoked: a key, a token, all tokens issued before a moment, or a whole issuer.
 
     Args:
         issuer: The ``iss`` it is about; alone it revokes the whole issuer.
@@ -77,7 +77,7 @@ class Revocation:
 
 
 class Revocations:
-    """Look up revocations in constant time; never changes.
+    """Revocations, looked up in constant time; never changes.
 
     Args:
         listed: All that hold.

@@ -21,7 +21,7 @@ signer."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Say what one issuer's tokens must fulfil beyond their signature.
+    """What one issuer's tokens must fulfil beyond their signature.
 
     Attributes:
         iss: The issuer; "" for one whose ``iss`` is not compared; None for a plain JWS verifier.
@@ -68,7 +68,7 @@ def native_policies(rules: Sequence[Rules]) -> list[_native.NativePolicy] | None
 
 
 class KnownHeader(NamedTuple):
-    """Hold what is known of a protected header whose signature was good.
+    """What is known of a protected header whose signature was good.
 
     Attributes:
         slot: The slot that answered.

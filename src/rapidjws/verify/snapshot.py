@@ -48,7 +48,7 @@ _TABLE_DUE: Final = 0x100
 
 
 class Snapshot(_native.Bound):
-    """Hold a key table with its rules, ready for the core.
+    """A key table with its rules, ready for the core.
 
     Args:
         table: The prepared keys.

@@ -50,7 +50,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class SnapshotOwner(_native.Holder):
-    """Hold a snapshot and change it under traffic.
+    """A snapshot and change it under traffic.
 
     Args:
         keys: The prepared keys of each issuer.

@@ -45,7 +45,7 @@ _HELD: Final = ("sent", "sending")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailServer:
-    """Say where and how notices are sent.
+    """Where and how notices are sent.
 
     Args:
         host: The SMTP server.
@@ -111,7 +111,7 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """Say what became of one notice.
+    """What became of one notice.
 
     Attributes:
         partner: Whom it is about.
@@ -175,7 +175,7 @@ class SentStates:
 
 
 class SentLog:
-    """Remember what was sent, in a file that grows by a line at a time, and is rewritten once it is long.
+    """A log of what was sent: a file that grows by a line at a time, and is rewritten once it is long.
 
     Args:
         path: The file.
@@ -301,7 +301,7 @@ def send(
 
 
 class _Run:
-    """Hold a connection while notices are sent over it."""
+    """A connection while notices are sent over it."""
 
     def __init__(self, server: MailServer, log: SentLog, clock: Callable[[], float]) -> None:
         self._server = server

@@ -58,7 +58,7 @@ $failures
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Templates:
-    """Hold the three templates of a notice; ``$name`` is replaced, ``$$`` is a dollar sign.
+    """The three templates of a notice; ``$name`` is replaced, ``$$`` is a dollar sign.
 
     Args:
         subject: One line.
@@ -73,7 +73,7 @@ class Templates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Hold one mail.
+    """One mail.
 
     Args:
         partner: Whom it is about.

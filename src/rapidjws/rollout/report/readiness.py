@@ -23,7 +23,7 @@ UNKNOWN: Final = "(unknown callers)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """Hold how often something was seen, and when, seconds since the epoch."""
+    """How often something was seen, and when, seconds since the epoch."""
 
     name: str
     count: int
@@ -33,7 +33,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerReadiness:
-    """Hold what is known about one partner.
+    """What is known about one partner.
 
     Attributes:
         partner: Its name.
@@ -94,7 +94,7 @@ class PartnerReadiness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """Hold one outcome of the shadow comparison.
+    """One outcome of the shadow comparison.
 
     Attributes:
         partner: The partner, or ``UNKNOWN``.
@@ -109,7 +109,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Hold the report.
+    """The report.
 
     Attributes:
         at_s: When it was made, seconds since the epoch.
