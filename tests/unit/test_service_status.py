@@ -291,3 +291,42 @@ def test_K_a_probe_without_threads() -> None:
     )
     with failing_starts(lambda number: True):
         assert probe_all(one) == {"https://a.example": {"fault": "internal"}}
+
+
+def test_K_alerts_are_told_when_they_begin_and_end(status: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alert that goes on is told once, with its runbook; when it is over, that is told as well."""
+    told: list[tuple[str, str]] = []
+    found: list[Any] = []
+    one = {"name": "Replay", "severity": "page", "runbook": "key-compromise", "summary": "2 tokens"}
+    status.status.watch(lambda name, detail: told.append((name, detail)))
+    monkeypatch.setattr(status.status, "snapshot", lambda: {"alerts": found})
+
+    def look() -> None:
+        status.status._watch_s = float("-inf")
+        status.status.watch_if_due()
+
+    look()
+    found.append(one)
+    look()
+    found[0] = {**one, "summary": "2 tokens: or more"}
+    look()
+    status.status.watch_if_due()
+    found.clear()
+    look()
+    words = "Replay: 2 tokens; runbook key-compromise"
+    assert told == [("alert_started", words), ("alert_ended", f"{words.replace(';', ': or more;')}")]
+
+
+def test_K_a_look_at_the_alerts_without_threads(status: Any) -> None:
+    """Where no thread can be had the look is left out, and taken at the next tick; no change waits for it."""
+    from rapidjws.sidecar.worker_state import WorkerState
+
+    looked = threading.Event()
+    state: Any = object.__new__(WorkerState)
+    state._observing, state.status = None, SimpleNamespace(observe=looked.set)
+    with failing_starts(lambda number: number < 1):
+        state._observe_on_thread()
+        assert state._observing is None
+        assert not looked.is_set()
+        state._observe_on_thread()
+        assert looked.wait(LIMIT_S)

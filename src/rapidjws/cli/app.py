@@ -79,6 +79,7 @@ COMMANDS: Final = {
     ),
     "jwks": _Listed("jwks", "jwks", "Look at JWK Sets."),
     "config": _Listed("config", "app", "Configuration files: check, show, init, schema."),
+    "incident": _Listed("incident", "app", "Look back at an incident."),
     "contract": _Listed("contract", "contract", "Get a partner ready."),
     "rollout": _Listed("notify", "rollout", "Look at a rollout, and change it while it runs."),
     "keys": _Listed("keys", "app", "Keys of a configuration: status, compare, refresh, revoke, unrevoke."),

@@ -122,6 +122,7 @@ class RemoteJWKS(Source):
                 if planned is None or planned <= now:  # else one is planned: they are one
                     planned = now if planned is None else max(now, planned + INVALIDATE_MIN_S)
                 self._next_at = self._invalidated_at = planned
+        self._emit("keys_invalidated")
         self.poll()
 
     @checked

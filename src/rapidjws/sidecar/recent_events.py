@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import escaping
+from rapidjws.observe.event_log import write_event
 from rapidjws.verify.protocols import emit, no_events
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class RecentEvents:
     def hand_to(self, listener: EventListener) -> None:
         """Name who hears of each event after it is kept."""
         self._listener = listener
+
+    def alert(self, name: str, detail: str) -> None:
+        """Keep, and log, that an alert began or ended."""
+        self.note(name, detail=detail)
+        write_event(name, {"detail": detail})
 
     def note(self, name: str, **fields: str | None) -> None:
         """Keep that something happened now, with its fields as printable text."""

@@ -19,6 +19,8 @@ from rapidjws.sidecar.live_reports import live_reports
 from rapidjws.sidecar.status_issuers import Differing, issuer_rows, recent_changes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rapidjws.jwt.engine import Engine
     from rapidjws.rollout.rollout import Rollout
     from rapidjws.sidecar.change_bus import ChangeBus
@@ -31,6 +33,12 @@ KEPT_S: Final = 1.0
 
 PARTNERS_KEPT_S: Final = 5.0
 """How long the readiness of partners is kept: it is read from the workers' files."""
+
+WATCH_S: Final = 5.0
+"""Seconds between two looks at the alerts, by one of the workers."""
+
+WATCH_SHARE: Final = 50
+"""Times that a look took, which pass at least before the next one."""
 
 VERSION: Final = 1
 """The version of the snapshot's members; members are only added within one."""
@@ -74,9 +82,17 @@ class ServiceStatus:
         self._latency: tuple[int, ...] = ()
         self._alerts: dict[tuple[str, str], float] = {}
         self._differing = Differing()
+        self._listener: Callable[[str, str], None] | None = None
+        self._watched: dict[tuple[str, str], str] = {}
+        self._watch_s = monotonic() + WATCH_S
+
+    def observe(self) -> None:
+        """Keep a sample of the counters, and look at the alerts, where it is time; on a worker thread."""
+        self.sample_if_due()
+        self.watch_if_due()
 
     def sample_if_due(self) -> None:
-        """Keep a sample of the counters where it is time; called from time to time, on a worker thread."""
+        """Keep a sample of the counters where it is time; on a worker thread."""
         if self._history.is_due(monotonic()) and self._lock.acquire(blocking=False):
             try:
                 self._begin()
@@ -90,6 +106,28 @@ class ServiceStatus:
         if begun_s is not None:
             self._read_partners()
             self._history.add(CountSample(at_s=begun_s, latency=self._latency))
+
+    def watch(self, listener: Callable[[str, str], None]) -> None:
+        """Have alerts looked at from time to time, and call back with what began or ended, and its words."""
+        self._listener = listener
+
+    def watch_if_due(self) -> None:
+        """Look at the alerts where it is time; on a worker thread."""
+        begun_s = monotonic()
+        if self._listener is None or begun_s < self._watch_s:
+            return
+        before, found = self._watched, {}
+        for one in self.snapshot()["alerts"]:
+            name = one["name"]
+            found[name, one["summary"].partition(":")[0]] = (
+                f"{name}: {one['summary']}; runbook {one['runbook']}"
+            )
+        for key in found.keys() - before.keys():
+            self._listener("alert_started", found[key])
+        for key in before.keys() - found.keys():
+            self._listener("alert_ended", before[key])
+        self._watched = found
+        self._watch_s = monotonic() + max(WATCH_S, WATCH_SHARE * (monotonic() - begun_s))
 
     def snapshot(self) -> dict[str, Any]:
         """Return the status as JSON values, at most a second old; never on a loop."""

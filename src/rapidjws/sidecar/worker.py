@@ -108,6 +108,8 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
         counters=parent.counters,
         heartbeats=parent.heartbeats,
     )
+    if index == 0:
+        public.status.watch(app.recent.alert)
     app.lines.attach(public.print_line)
     app.rollout.defer(app.recorder.count)
     loop = uvloop.new_event_loop()

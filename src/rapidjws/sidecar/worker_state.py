@@ -88,6 +88,7 @@ class WorkerState(Listener):
         """Writes this worker's report."""
         self.status: ServiceStatus | None = None
         """Makes snapshots of the whole service."""
+        self._observing: Task[None] | None = None
         self.print_line: Callable[[str], None] = _to_stderr
         """Writes one line for the operator."""
         self.token_field = settings.place.field
@@ -172,8 +173,6 @@ class WorkerState(Listener):
                 self.rollout.sync()
             if self.writer is not None:
                 self.writer.write_if_due(len(self.connections))
-            if self.status is not None:
-                self.status.sample_if_due()
 
     def on_tick(self, now_s: float) -> None:
         """Do what is due from time to time, and have a thread look at the plan's folder."""
@@ -186,11 +185,21 @@ class WorkerState(Listener):
             self.gauges.on_tick(now_s, TICK_S, self.app.sources(), connections)
         self.note_tables()
         self._follow_on_thread(due=True)
+        self._observe_on_thread()
         table = self.engine._snapshot.table
         if table is not self._precomputed_for and not self.engine.precompute_in_background(
             PRECOMPUTED_AT_ONCE
         ):
             self._precomputed_for = table
+
+    def _observe_on_thread(self) -> None:
+        """Have a thread of its own sample the counters and look at the alerts: no change waits for that."""
+        task = self._observing
+        if self.status is None or (task is not None and not task.future.done()):
+            return
+        task = self._observing = Task(self.status.observe)
+        if not submit(task) and task.take_back() is not None:
+            self._observing = None  # no thread to be had: at the next tick
 
     def note_tables(self) -> None:
         """Note this worker's precomputed tables where the others see them, for ``/metrics``."""
