@@ -61,6 +61,12 @@ COMMANDS: Final = {
         "runbook",
         "Print a runbook as Markdown, or list them: exit 0, or 2 where there is none of the name.",
     ),
+    "dashboard": _Listed("dashboards", "dashboard", "Print a dashboard as Grafana imports it."),
+    "gameday": _Listed(
+        "gameday",
+        "gameday",
+        "Run a fault against a service of its own: exit 0 where it passed, 1 where not, 2 on wrong usage.",
+    ),
     "alerts": _Listed("alerts", "alerts", "Print the alert rules as YAML, with your addresses."),
     "top": _Listed(
         "top",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import os
+import secrets
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +27,11 @@ def _no_change(tables: Tables) -> None:
     """Change nothing."""
 
 
+def _good(bed: Testbed) -> str:
+    """Return a token as the issuer makes it now."""
+    return bed.token()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One fault.
@@ -41,6 +48,8 @@ class Scenario:
         alerts: Names of alerts of which the first should name the cause.
         redis: Whether a Redis is needed.
         planned: Whether nothing should fire.
+        reported: Whether people report it, as no metric can tell; an alert comes once the runbook is applied.
+        traffic: Makes the tokens of the first issuer from the fault on.
     """
 
     name: str
@@ -54,6 +63,8 @@ class Scenario:
     alerts: tuple[str, ...] = ()
     redis: bool = False
     planned: bool = False
+    reported: bool = False
+    traffic: Callable[[Testbed], str] = _good
 
 
 def write_token(bed: Testbed, token: str, name: str = "token.txt") -> str:
@@ -160,6 +171,11 @@ def _withdrawn(bed: Testbed) -> dict[str, str]:
     return {}
 
 
+def _unknown_kid(bed: Testbed) -> str:
+    claims = bed.issuer.claims(int(time.time()))
+    return bed.issuer.token(claims, header={"kid": secrets.token_hex(8)})
+
+
 def _flood(bed: Testbed) -> dict[str, str]:
     write_token(bed, bed.token())
     return {}
@@ -189,6 +205,10 @@ def _clock_ahead(bed: Testbed) -> dict[str, str]:
     wait_until(lambda: bed.ask(bed.token()) == 200, "a good token is accepted")
     write_token(bed, bed.token(ahead_s=AHEAD_S))
     return {}
+
+
+def _from_the_future(bed: Testbed) -> str:
+    return bed.token(ahead_s=AHEAD_S)
 
 
 def _wider_leeway(tables: Tables) -> None:
@@ -261,15 +281,17 @@ SCENARIOS: Final = {
                  runbook="jwks-down", inject=_outage, start=_short_lives, edit=_handed_over,
                  alerts=("KeysUnavailable", "JWKSFetchFailing", "NotReady")),
         Scenario(name="compromise", title="a private key is in foreign hands", runbook="key-compromise",
-                 inject=_compromise, ended=401, alerts=("KeyCompromiseSign", "RevokedKeyUsed")),
+                 inject=_compromise, ended=401, reported=True,
+                 alerts=("KeyCompromiseSign", "RevokedKeyUsed")),
         Scenario(name="clock-skew", title="an issuer's clock is 300 s ahead", runbook="clock-skew",
-                 inject=_clock_ahead, edit=_wider_leeway, alerts=("ClockRefusals", "IssuerClockAhead")),
+                 inject=_clock_ahead, edit=_wider_leeway, traffic=_from_the_future,
+                 alerts=("ClockRefusals", "IssuerClockAhead")),
         Scenario(name="replay-store-down", title="the Redis of the replay store is gone",
                  runbook="replay-store-down", inject=_store_gone, redis=True, alerts=("ReplayStoreDown",)),
         Scenario(name="bad-key", title="an issuer publishes a private key", runbook="key-compromise",
                  inject=_publishes_a_bad_key, ended=401, alerts=("KeyCompromiseSign",)),
         Scenario(name="flood", title="a stranger sends tokens that name unknown keys",
-                 runbook="rotation-gone-wrong", inject=_flood,
+                 runbook="rotation-gone-wrong", inject=_flood, traffic=_unknown_kid,
                  alerts=("UnknownKidFlood", "RotationGoneWrong")),
         Scenario(name="verification-failures", title="an issuer's audience changed",
                  runbook="verification-failures", inject=_another_audience, edit=_audience_taken_over,

@@ -210,9 +210,21 @@ class Testbed:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """Send one request to the sidecar; status 0 where it does not answer."""
+        return self._request("GET", path, headers)
+
+    def post(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """Send one request without a body to the sidecar, as :meth:`get` does."""
+        return self._request("POST", path, headers)
+
+    def run(self, *words: str) -> int:
+        """Run a command of this program; return its exit status."""
+        command = [*PROGRAM, *words]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, check=False).returncode
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str] | None) -> tuple[int, bytes]:
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            link.request("GET", path, headers=dict(headers or {}))
+            link.request(method, path, headers=dict(headers or {}))
             answer = link.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
