@@ -140,6 +140,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "jwks_url": ["", "http://a.example", "file:///a", "https://u:p@a.example", "a\nb"],
         "jwks_file": ["absent"],
         "last_good_file": ["absent/absent"],
+        "rotation_until": ["", "soon"],
         "last_good_max_age_s": _POSITIVE,
         "timeout_s": _POSITIVE,
         "max_bytes": [0, -1],

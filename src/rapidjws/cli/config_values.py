@@ -11,7 +11,7 @@ from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
 from rapidjws.config.load import checked_store_choices, rules_of
 from rapidjws.config.named_files import check_certificates
-from rapidjws.config.sections import partner_from, rollout_from
+from rapidjws.config.sections import moment_s, partner_from, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.cache import TokenCache
@@ -120,7 +120,7 @@ def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:
         if seen and (iss is None or None in seen):
             yield ("issuers", number), "one issuer alone, as one has check_iss = false", None
         seen.add(iss)
-        for check in (_rules, _transport, _freshness, _unknown_kids, _replay, _last_good):
+        for check in (_rules, _transport, _freshness, _unknown_kids, _replay, _last_good, _announced):
             yield from _refused(("issuers", number), check, issuer, schema.ISSUER)
 
 
@@ -222,6 +222,11 @@ def _replay(table: dict[str, Any]) -> object:
         return made
     rules = {name: table[name] for name in ("exp_required", "max_age_s") if name in table}
     return Issuer("x", keys=JWKSet(keys=()), algorithms=["ES256"], replay=made, **rules)
+
+
+def _announced(table: dict[str, Any]) -> None:
+    if "rotation_until" in table:
+        moment_s("rotation_until", table["rotation_until"])
 
 
 def _last_good(table: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from rapidjws import _files
 from rapidjws._scheduler import scheduler
 from rapidjws.config import schema
 from rapidjws.config.nesting import NESTING_MAX, too_deep
+from rapidjws.config.sections import moment_s
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
@@ -221,6 +222,8 @@ class ConfigFile:
                 sources[mark] = source
                 rules = rules_of(settings)
                 issuers.append(Issuer(**rules, keys=source, replay=self._replay(settings)))
+                if "rotation_until" in settings:
+                    moment_s("rotation_until", settings["rotation_until"])
             except RapidJWSError as fault:
                 place = {"url": "jwks_url"}.get(fault.place or "", (fault.place or "").partition("[")[0])
                 text.refuse(("issuers", number, place.replace("replay.", "replay_")), str(fault.expected))

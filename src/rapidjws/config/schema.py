@@ -53,6 +53,7 @@ UNKNOWN_FIELDS: Final = {
     "negative_ttl_s": NUMBER,
     "negative_max": WHOLE,
 }
+ANNOUNCED_FIELDS: Final = {"rotation_until": DATE}
 RULE_FIELDS: Final = {
     "iss": TEXT,
     "check_iss": SWITCH,
@@ -156,6 +157,7 @@ ISSUER: Final = {
     **FRESHNESS_FIELDS,
     **UNKNOWN_FIELDS,
     **REPLAY_FIELDS,
+    **ANNOUNCED_FIELDS,
 }
 TABLES: Final = {**SECTIONS, "issuers": ISSUER, "partners": PARTNER}
 """The settings of each table, those of issuers and partners among them."""

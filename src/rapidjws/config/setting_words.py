@@ -153,6 +153,9 @@ ISSUER: Final = {
     "jwks_url": Words("where its JWK Set is", "https, no credentials or fragment", "this or `jwks_file`"),
     "jwks_file": Words("where its JWK Set lies; read again when it changes", _FILE, "this or `jwks_url`"),
     "last_good_file": Words("where the last good set is kept, for starts while the issuer is down", _FILE),
+    "rotation_until": Words(
+        "end of an announced rotation of its keys; until then alerts about it wait", "as `rollout.enforce_on`"
+    ),
     "last_good_max_age_s": Words("age up to which a kept set is used", _SECONDS),
     "timeout_s": Words("time for a whole fetch", _SECONDS),
     "max_bytes": Words("largest answer", "1 on"),

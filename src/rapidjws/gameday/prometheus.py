@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "prometheus"
 SCRAPE_S: Final = 15.0
-SCRAPE_MIN_S: Final = 0.5
+SCRAPE_MIN_S: Final = 1.0
 FEATURES: Final = "native-histograms,exemplar-storage"
 
 

@@ -184,6 +184,11 @@ def _unchecked(recorder: MetricRecorder, region: CounterRegion, event: Event) ->
 
 def _flood(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
     recorder.add(metrics.UNKNOWN_KID_FLOODS, recorder.issuer(event))
+    _security(recorder, region, event)
+
+
+def _security(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    recorder.add(metrics.SECURITY_EVENTS, event.name, recorder.issuer(event))
 
 
 _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], None]]] = {
@@ -192,4 +197,6 @@ _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], Non
     "replay_store_failed": _replay_store_failed,
     "replay_unchecked": _unchecked,
     "unknown_kid_flood": _flood,
+    "private_key_published": _security,
+    "kid_rebound": _security,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
 from rapidjws._version import __version__
+from rapidjws.config.sections import moment_s
 from rapidjws.observe import metric_list as metrics
 from rapidjws.observe.exposition import TEXT, Exposition, Format
 from rapidjws.observe.reading import Reading, Sample
@@ -102,6 +103,11 @@ class Metrics:
             yield Sample(metrics.TABLES_WANTED, worker, one.tables_wanted_bytes)
             yield Sample(metrics.TABLES_BUILDS, worker, one.tables_built)
         yield Sample(metrics.REVOCATIONS, (), len(state.engine.revocations()))
+        for table in state.app.tables().get("issuers", ()):
+            until = table.get("rotation_until")
+            if until is not None and "iss" in table:
+                announced = time.time() < moment_s("rotation_until", until)
+                yield Sample(metrics.PLANNED_ROTATION, (table["iss"],), int(announced))
 
     def _rollout(self) -> Iterator[Sample]:
         """Yield the phases that hold."""
