@@ -15,6 +15,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import typer
+from logs_page import page as logs_page
 from metrics_page import page as metrics_page
 
 import rapidjws
@@ -104,7 +105,8 @@ def index_page() -> str:
         text.append(f"| [`{name}`]({page_name(name)}) | {first_sentence(module)} | {names} |")
     text += [
         "",
-        "See also [Commands](cli.md), [Metrics](metrics.md) and [Error codes](../troubleshooting.md).",
+        "See also [Commands](cli.md), [Metrics](metrics.md), [Logs](logs.md) and "
+        "[Error codes](../troubleshooting.md).",
     ]
     return "\n".join(text) + "\n"
 
@@ -183,7 +185,8 @@ def cli_page() -> str:
 def pages() -> dict[Path, str]:
     """Return what each page must hold."""
     found = {FOLDER / page_name(name): module_page(name) for name in modules()}
-    others = {"index.md": index_page(), "cli.md": cli_page(), "metrics.md": metrics_page()}
+    others = {"index.md": index_page(), "cli.md": cli_page(), "metrics.md": metrics_page(),
+              "logs.md": logs_page()}  # fmt: skip
     return {**found, **{FOLDER / name: text for name, text in others.items()}}
 
 

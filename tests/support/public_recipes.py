@@ -27,10 +27,16 @@ MADE_HERE = {
     "Algorithm": "a row of the table of algorithms",
     "middleware.Answer": "made by answer_for",
     "Backends": "made by backends",
+    "Buckets": "made by the list of metrics",
     "Cause": "made by diagnose",
     "Change": "made by Rollout",
     "Check": "made by diagnose",
     "Decision": "made by decide; checks that its parts agree",
+    "Exemplar": "made by a reading of the metrics",
+    "HistogramValue": "made by a reading of the metrics",
+    "Metric": "made by the list of metrics",
+    "Reading": "made by a reading of the metrics",
+    "Sample": "made by a reading of the metrics",
     "Event": "made by what listeners listen to",
     "Gate": "made by the fixture jws_gate",
     "Header": "made by parse_header",
@@ -47,8 +53,12 @@ MADE_HERE = {
 """Classes whose values only this package makes, and how users get them: constructors that are not walked."""
 
 CALLED_HERE = (
-    "Authenticator.adecide", "Authenticator.answer", "Authenticator.decide", "Authenticator.partner",
+    "Authenticator.adecide", "Authenticator.answer", "Authenticator.begin", "Authenticator.decide",
+    "Authenticator.note", "Authenticator.partner", "Authenticator.refused",
     "Authenticator.unknown_root_path", "Authenticator.wants_body",
+    "DecisionLog.named_issuer", "DecisionLog.note",
+    "EventLog.follow_revocations", "LogHandler.emit", "OpenTelemetryTracer.start",
+    "Reading.histogram", "Reading.largest", "Reading.quantile", "Reading.samples", "Reading.total",
     "FileJWKS.subscribe", "FileJWKS.unknown_kid",
     "GuardRails.asks_for_rollback", "GuardRails.objections",
     "JWSInterceptor.intercept_service",
@@ -150,6 +160,13 @@ def authenticator() -> Any:
     return P["Authenticator"](engine=engine())
 
 
+def traced_signer() -> Any:
+    """Return a signer whose spans nobody records."""
+    from rapidjws.observe.tracing import NO_TRACER
+
+    return P["TracedSigner"](signer(), NO_TRACER)
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
     "Algorithm": lambda: ALGORITHM_TABLE["ES256"],
     "Authenticator": authenticator,
@@ -172,6 +189,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Rollout": rollout,
     "RotatedHook": lambda: P["RotatedHook"]({"a": source()}, secret="x" * 40),
     "Shadow": lambda: P["Shadow"](lambda token: True),
+    "TracedSigner": traced_signer,
     "Transport": lambda: P["Transport"](),
     "TestServer": trial_server,
     "Verifier": verifier,
@@ -333,6 +351,19 @@ def _middleware() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "JWSInterceptor", lambda: {"engine": engine()}
 
 
+def _observe() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    from rapidjws.observe.tracing import NO_TRACER
+
+    yield "DecisionLog", dict
+    yield "EventLog", dict
+    yield "LogHandler", lambda: {"destination": str(folder() / "log")}
+    yield "LogSettings", dict
+    yield "OpenTelemetryTracer", dict
+    yield "TraceEvents", lambda: {"tracer": NO_TRACER}
+    yield "TracedSigner", lambda: {"signer": signer(), "tracer": NO_TRACER}
+    yield "TracedSigner.sign", lambda: {"signing_input": b"a.b"}
+
+
 def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "FakeClock", dict
     for name in ("advance", "step"):
@@ -355,5 +386,5 @@ def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "workload", lambda: {"count": 2, "refused": 1}
 
 
-GROUPS = (_signing, _jose, _engine, _verifier, _keys, _policy, _middleware, _testing)
+GROUPS = (_signing, _jose, _engine, _verifier, _keys, _policy, _middleware, _observe, _testing)
 RECIPES: dict[str, Callable[[], Recipe]] = {name: make for group in GROUPS for name, make in group()}

@@ -16,6 +16,8 @@ GOOD: Final[dict[str, Any]] = {
     "replay": {"redis": "redis://127.0.0.1:1/0"},
     "rollout": {"phase": "detection", "unattributed": "default"},
     "shadow": {"incumbent": "json:loads"},
+    "logs": {"level": "info"},
+    "traces": {"endpoint": "http://127.0.0.1:4318"},
     "notices": {"host": "mail.example", "sender": "gateway@gate.example"},
     "server": {"listen": "127.0.0.1:8088"},
     "issuers": [
@@ -44,6 +46,7 @@ _POSITIVE: Final = [0, -1.5, math.inf, math.nan]
 _HEADER: Final = ["", "X Y", "X\u00e9", "a\nb"]
 _FILE: Final = ["absent", "absent/absent", "a\0b"]
 _ADDRESS: Final = ["", "nowhere", ":1", "h:65536", "h:x", "unix:"]
+_LOG: Final = ["", "absent/log", "a\0b"]
 _TOO_MANY: Final = [-1, 10**30]
 REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
     "engine": {
@@ -87,6 +90,28 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "timeout_s": [0, 3601, math.inf, math.nan],
         "concurrent": [0, 65],
         "per_second": [0, 1_000_001],
+    },
+    "logs": {
+        "schema": ["", "xml"],
+        "level": ["", "loud"],
+        "destination": _LOG,
+        "security_destination": _LOG,
+        "claims": [["two words"], [""], [f"c{number}" for number in range(17)]],
+        "lines_per_minute": [0, 1_000_001],
+        "queue_lines": [15, 1_048_577],
+        "operator_lines": ANY,
+    },
+    "traces": {
+        "endpoint": [
+            "",
+            "nowhere",
+            "ftp://a.example",
+            "http://u:p@a.example",
+            "http://a.example/?k=v",
+            "http://",
+        ],
+        "service_name": ["", "a\nb"],
+        "timeout_s": [0, 61, math.inf, math.nan],
     },
     "notices": {
         "host": ["", "two words", "a\nb"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import signal
 import subprocess
@@ -36,8 +37,14 @@ class Service:
             self.process = subprocess.Popen([*(command or COMMAND), "serve", *arguments], stderr=log, **popen)
 
     def text(self) -> str:
-        """Return what it wrote so far."""
-        return self.log.read_text("utf-8")
+        """Return what it wrote for a person so far: all but the lines of its log."""
+        lines = self.log.read_text("utf-8").splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("{"))
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the lines of its log so far, those that are whole."""
+        lines = self.log.read_text("utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """Wait for a line of its log."""

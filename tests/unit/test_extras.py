@@ -19,7 +19,12 @@ pytestmark = pytest.mark.source_tree
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-IMPORTED_AS = {"grpcio": "grpc"}
+IMPORTED_AS = {
+    "grpcio": "grpc",
+    "opentelemetry-api": "opentelemetry",
+    "opentelemetry-sdk": "opentelemetry",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+}
 NOT_IMPORTED = {"hiredis": "redis-py uses it by itself where it is installed"}
 
 

@@ -13,6 +13,8 @@ from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 from rapidjws.middleware.token_location import TokenLocation
+from rapidjws.observe.logs import LogSettings
+from rapidjws.observe.otel import TraceSettings
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.report.mailing import MailServer
 from rapidjws.rollout.shadow import Shadow
@@ -40,6 +42,8 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "replay": (MemoryReplayStore, RedisReplayStore),
     "rollout": (GuardRails,),
     "shadow": (Shadow,),
+    "logs": (LogSettings,),
+    "traces": (TraceSettings,),
     "notices": (MailServer,),
     "server": (ServerSettings, TokenLocation),
     "issuers": (Issuer, Transport, Freshness, UnknownKids, Replay),

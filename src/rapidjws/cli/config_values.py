@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
 from rapidjws.config.load import checked_store_choices, rules_of
+from rapidjws.config.log_section import log_settings_from, trace_settings_from
 from rapidjws.config.named_files import check_certificates
 from rapidjws.config.sections import moment_s, partner_from, rollout_from
 from rapidjws.errors import RapidJWSError, error_for
@@ -52,6 +53,7 @@ _STAND_INS: Final[dict[str, Any]] = {
     "jwks_url": "https://issuer.example/jwks.json",
     "name": "partner",
     "host": "mail.example",
+    "endpoint": "http://127.0.0.1:4318",
     "sender": "gateway@mail.example",
     "incumbent": "json:loads",
 }
@@ -90,6 +92,8 @@ def value_faults(
         "engine": (_engine, _cache),
         "revocations": (_revocations,),
         "replay": (_replay_store,),
+        "logs": (partial(log_settings_from, folder=folder),),
+        "traces": (trace_settings_from,),
         "shadow": (partial(_shadow, files=files),),
         "notices": (partial(_notices, folder=folder, files=files and notices),),
     }

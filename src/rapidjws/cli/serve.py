@@ -12,9 +12,12 @@ from rapidjws import _files
 from rapidjws.cli.config_check import problems_in
 from rapidjws.cli.output import complain
 from rapidjws.config import schema
+from rapidjws.config.log_section import log_settings_from, tracer_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.middleware.token_location import TokenLocation
+from rapidjws.observe.event_log import EventLog
 from rapidjws.observe.recorder import MetricRecorder
+from rapidjws.observe.tracing import NO_TRACER, TraceEvents
 from rapidjws.sidecar.app import SidecarApp
 from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.recent_events import RecentEvents
@@ -104,7 +107,12 @@ def load(
     lines = EventLines()
     recent = RecentEvents()
     recorder = MetricRecorder(lambda: key_sources_of(config.issuer_tables))
-    relay.hand_to(both(both(rollout.note, recorder), both(lines, recent)))
+    logs = log_settings_from(config.section("logs") or {}, path.parent)
+    event_log = EventLog(lines_per_minute=logs.lines_per_minute)
+    event_log.follow_revocations(engine.revocations)
+    tracer = tracer_from(config.section("traces"))
+    listener = both(both(both(rollout.note, recorder), event_log), both(lines, recent))
+    relay.hand_to(listener if tracer is NO_TRACER else both(listener, TraceEvents(tracer)))
     engine.rollout = rollout
     config.watch()
     return SidecarApp(
@@ -116,6 +124,9 @@ def load(
         lines=lines,
         recent=recent,
         recorder=recorder,
+        logs=logs,
+        event_log=event_log,
+        tracer=tracer,
     )
 
 
@@ -150,7 +161,9 @@ def serve(
             words = notice(rollout, folder=config.parent)
             if words is not None:
                 print(f"rapidjws serve: {words}", file=sys.stderr, flush=True)
-        status = serve_workers(settings_from(section, config.parent), lambda: load(config, loaded, section))
+        logs = log_settings_from(dict(loaded.tables.get("logs", {})), config.parent)
+        settings = settings_from(section, config.parent)
+        status = serve_workers(settings, lambda: load(config, loaded, section), logs)
     except RapidJWSError as refused:
         complain("serve", refused)
         raise typer.Exit(2) from None

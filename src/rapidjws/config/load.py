@@ -37,7 +37,17 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 LAST_GOOD_MAX_AGE_S: Final = 86_400.0
 """Age up to which a kept set is used, in seconds, where nothing else is configured."""
 
-_FIXED: Final = ("engine", "revocations", "replay", "rollout", "partners", "shadow", "server")
+_FIXED: Final = (
+    "engine",
+    "revocations",
+    "replay",
+    "rollout",
+    "partners",
+    "shadow",
+    "logs",
+    "traces",
+    "server",
+)
 
 
 def _picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws.config import schema
+from rapidjws.config.log_section import DESTINATIONS, is_log_file
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
@@ -43,6 +44,7 @@ def named_file_faults(tables: dict[str, Any], folder: Path) -> Iterator[Fault]:
     for section, name, check in (
         ("revocations", "file", _revocation_fault),
         ("rollout", "state", _state_fault),
+        *(("logs", name, _log_fault) for name in DESTINATIONS),
         *(("server", name, _socket_fault) for name in schema.ADDRESSES),
     ):
         value = tables[section].get(name) if isinstance(tables.get(section), dict) else None
@@ -132,6 +134,21 @@ def _state_fault(value: str, folder: Path) -> tuple[str, str | None] | None:
         else:
             return None
     return None if damaged is None else (f"a folder with a whole {PLAN_FILE}", reason_of(damaged))
+
+
+def _log_fault(value: str, folder: Path) -> tuple[str, str | None] | None:
+    if not is_log_file(value):
+        return None
+    path, expected = folder / value, "a file to append to, or a folder to make it in"
+    try:
+        os.lstat(path)
+        os.close(_files.open_log(path))
+    except FileNotFoundError:
+        word = _folder_fault(path.parent)
+        return None if word is None else (expected, word)
+    except (OSError, ValueError) as fault:
+        return expected, reason_of(fault)
+    return None
 
 
 def _socket_fault(value: str, folder: Path) -> tuple[str, str | None] | None:

@@ -103,6 +103,17 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "concurrent": WHOLE,
         "per_second": WHOLE,
     },
+    "logs": {
+        "schema": TEXT,
+        "level": TEXT,
+        "destination": TEXT,
+        "security_destination": TEXT,
+        "claims": TEXTS,
+        "lines_per_minute": WHOLE,
+        "queue_lines": WHOLE,
+        "operator_lines": SWITCH,
+    },
+    "traces": {"endpoint": TEXT, "service_name": TEXT, "timeout_s": NUMBER},
     "notices": {
         "host": TEXT,
         "port": WHOLE,

@@ -195,6 +195,21 @@ PARTNER: Final = {
     "contact": Words("mail address for notices", "a mail address"),
     "allow_listed_until": Words("end of its exception in the phase `allow_list`", "as `rollout.enforce_on`"),
 }  # fmt: skip
+LOGS: Final = {
+    "schema": Words("form of the lines: our own names, Elastic's or OCSF's", "`plain`, `ecs` or `ocsf`"),
+    "level": Words("least level that is written", "`debug`, `info`, `warning` or `error`"),
+    "destination": Words("where lines go", "`stderr`, `none`, or a file, opened anew on SIGHUP"),
+    "security_destination": Words("where security events go beside that", "as for `destination`"),
+    "claims": Words("claims that a line about a refused token may show, unverified", "up to 16 names"),
+    "lines_per_minute": Words("lines of one code and partner a minute", "1 to 1000000"),
+    "queue_lines": Words("lines that may wait for the destination; more are dropped", "16 to 1048576"),
+    "operator_lines": Words("whether lines for a person go to standard error as well"),
+}
+TRACES: Final = {
+    "endpoint": Words("OTLP receiver over HTTP that spans go to", "`http(s)://host:port`", "required"),
+    "service_name": Words("`service.name` of the spans", "a printable name"),
+    "timeout_s": Words("longest time of one export", "above 0 to 60"),
+}
 WORDS: Final[dict[str, dict[str, Words]]] = {
     "issuers": ISSUER,
     "partners": PARTNER,
@@ -203,6 +218,8 @@ WORDS: Final[dict[str, dict[str, Words]]] = {
     "replay": REPLAY,
     "rollout": ROLLOUT,
     "shadow": SHADOW,
+    "logs": LOGS,
+    "traces": TRACES,
     "notices": NOTICES,
     "server": SERVER,
 }
@@ -214,6 +231,8 @@ SECTIONS: Final[dict[str, str]] = {
     "replay": "Where uses of tokens are remembered, for issuers with `replay = true`.",
     "rollout": "Phases, guard rails, and what requests get that are nobody's.",
     "shadow": "Comparison with a verifier that is in use today; it changes no decision.",
+    "logs": "Log lines of `rapidjws serve`: see [Logs](reference/logs.md).",
+    "traces": "Spans of `rapidjws serve`, by OpenTelemetry (extra `otel`): see [Traces](how-to/traces.md).",
     "notices": "The mail server of `rapidjws rollout notify`.",
     "server": "Listeners, limits and processes of `rapidjws serve`.",
 }  # fmt: skip
@@ -261,6 +280,18 @@ min_evidence = 1000
 [shadow]
 incumbent = "gateway.old:verify"
 sample = 0.1
+""",
+    "logs": """\
+[logs]
+schema = "ecs"
+destination = "rapidjws.log"
+security_destination = "security.log"
+claims = ["client_id"]
+""",
+    "traces": """\
+[traces]
+endpoint = "http://127.0.0.1:4318"
+service_name = "gateway-verifier"
 """,
     "notices": """\
 [notices]

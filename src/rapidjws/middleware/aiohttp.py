@@ -6,6 +6,7 @@ The decision stands in ``request[DECISION]``; verified claims are ``request[DECI
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rapidjws._checks import checked
@@ -88,11 +89,13 @@ async def _through(
             body = await _read_body(request, authenticator.limit_bytes)
         decision = await authenticator.adecide(context, body)
     except _MalformedLength:
-        decision = Decision(outcome="deny", code="malformed_request")
+        decision = authenticator.refused(context, "malformed_request")
     refused = authenticator.answer(decision)
     if refused is not None:
         return web.Response(status=refused.status, headers=dict(refused.headers), body=refused.body)
     headers.update(trusted_headers(decision))
+    if context.trace is not None:
+        headers.update(context.trace.headers())
     request[DECISION] = decision  # its clone takes it over
     request.setdefault(_DUE, []).extend(warning_headers(decision))  # one list for all clones
     return await handler(request.clone(headers=headers))
@@ -104,7 +107,10 @@ def _request_context(request: web.Request, authenticator: Authenticator[web.Requ
         values = []  # what comes over a websocket is signed by nothing
     target = request.raw_path
     query = target.partition("?")[2].encode("utf-8", "replace")
-    return RequestContext(values, query, authenticator.partner(request), target)
+    headers = partial(_values, request)
+    return RequestContext(
+        values, query, authenticator.partner(request), target, (), headers, authenticator.begin(headers)
+    )
 
 
 def _values(request: web.Request, field: bytes) -> list[bytes]:

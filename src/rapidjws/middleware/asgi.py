@@ -6,11 +6,11 @@ The decision stands in ``scope["rapidjws"]``; verified claims are ``scope["rapid
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, routes_of
 from rapidjws.middleware.response import PREFIX, Answer, is_ours, trusted_headers, warning_headers
@@ -19,7 +19,9 @@ from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from rapidjws.jwt.decision import Decision
     from rapidjws.middleware.authenticator import AuthenticatorSettings
+    from rapidjws.observe.tracing import RequestTrace
 
 Headers = list[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
@@ -100,13 +102,15 @@ class JWSMiddleware:
             except ClientGone:  # nobody is there to be answered
                 return
             except MalformedLength:
-                decision = Decision(outcome="deny", code="malformed_request")
+                decision = authenticator.refused(context, "malformed_request")
         else:
             decision = await authenticator.adecide(context)
         refused = authenticator.answer(decision)
         if refused is not None:
             await _refuse(scope, receive, send, refused)
             return
+        if context.trace is not None:
+            headers = with_trace(headers, context.trace)
         inner = {**scope, "headers": headers + encoded(trusted_headers(decision)), KEY: decision}
         await self._app(inner, receive, _warned(send, decision) if decision.warnings else send)
 
@@ -160,7 +164,18 @@ def request_context(
     if authenticator.body is not None and scope["type"] == "websocket":
         values = []  # what comes over a websocket is signed by nothing
     route = routes_of(_target(scope), scope["path"], _root_path(scope, authenticator), codec="utf-8")
-    return RequestContext(values, scope.get("query_string", b""), authenticator.partner(scope), route, scopes)
+    headers = partial(_values, scope)
+    query = scope.get("query_string", b"")
+    return RequestContext(
+        values, query, authenticator.partner(scope), route, scopes, headers, authenticator.begin(headers)
+    )
+
+
+def with_trace(headers: Headers, trace: RequestTrace) -> Headers:
+    """Return headers whose ``traceparent`` names our span."""
+    made = encoded(trace.headers())
+    names = {name for name, _ in made}
+    return [*(pair for pair in headers if pair[0].lower() not in names), *made]
 
 
 def _values(scope: Scope, field: bytes) -> list[bytes]:

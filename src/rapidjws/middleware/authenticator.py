@@ -5,19 +5,23 @@ Each middleware reads headers in its framework's way and calls this. It does no 
 
 from __future__ import annotations
 
-import logging
 from array import array
 from functools import partial
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from rapidjws._checks import checked
+from rapidjws._loggers import logger
 from rapidjws.errors import error_for
-from rapidjws.jwt.decision import AMBIGUOUS
+from rapidjws.jwt.decision import AMBIGUOUS, Decision
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.response import Answer, answer_for, checked_realm
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.startup import StartupWait, missing_keys_line, wait_for_keys
 from rapidjws.middleware.token_location import TokenLocation
+from rapidjws.observe.decision_log import DecisionLog
+from rapidjws.observe.observer import Observer
+from rapidjws.observe.tracing import Tracer
 from rapidjws.verify import worker_pool
 
 if TYPE_CHECKING:
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import NotRequired, TypedDict
 
-    from rapidjws.jwt.decision import Decision
     from rapidjws.middleware.requests import RequestContext
+    from rapidjws.observe.request_info import Headers
+    from rapidjws.observe.tracing import RequestTrace
 
 INLINE_US: Final = 250
 """Estimated work, in microseconds, up to which the loop itself decides: to hand it over costs more."""
@@ -34,7 +39,7 @@ INLINE_US: Final = 250
 KEY = "rapidjws"
 """Where the decision stands in a scope, an environ or a request."""
 
-_log: Final = logging.getLogger("rapidjws.middleware")
+_log: Final = logger("middleware")
 
 RequestT = TypeVar("RequestT")
 
@@ -51,6 +56,8 @@ if TYPE_CHECKING:
         realm: NotRequired[str]
         exempt: NotRequired[Collection[str]]
         root_path: NotRequired[str]
+        log: NotRequired[DecisionLog | None]
+        tracer: NotRequired[Tracer | None]
 
 
 def _is_quick(engine: Engine, token: bytes | None) -> bool:
@@ -97,9 +104,12 @@ class Authenticator(Generic[RequestT]):
             ``SCRIPT_NAME`` (WSGI). Some servers take that from a header of the request (gunicorn's
             ``SCRIPT_NAME``, daphne's ``Daphne-Root-Path``). Where a request has another one, its path counts
             with it and without it: the stricter stage of both holds, and both must be exempt.
+        log: Logs requests whose token was not verified; by default with the limits of ``DecisionLog``.
+        tracer: Makes the span of a request whose caller records (W3C Trace Context); None makes none.
 
     Attributes:
         field: The lower-case name of the header that is read.
+        observer: Reads each decision, for logs and traces.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: not one of ``engine`` and ``body``, or a place too.
@@ -116,6 +126,8 @@ class Authenticator(Generic[RequestT]):
         realm: str = "api",
         exempt: Collection[str] = frozenset(),
         root_path: str = "",
+        log: DecisionLog | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         if (engine is None) == (body is None) or (body is not None and place is not None):
             raise error_for("configuration_invalid", "authenticator", "an engine, or a signed body")
@@ -127,6 +139,8 @@ class Authenticator(Generic[RequestT]):
         self._root_path = _checked_root_path(root_path)
         self.field = self.place.field if body is None else body.field
         self._partner_of = partner_of
+        decides = engine if body is None else body.verifier
+        self.observer = Observer(decides if isinstance(decides, Engine) else None, log=log, tracer=tracer)
 
     def unknown_root_path(self, root_path: str) -> str:
         """Return where a server says that the application is mounted, or ``""`` where that is known."""
@@ -151,11 +165,29 @@ class Authenticator(Generic[RequestT]):
             context: What it says.
             body: Its body, where ``wants_body``; None for more than ``limit_bytes``.
         """
+        token, started_ns = self._token(context, body), perf_counter_ns()
+        try:
+            self.observer.look(context.trace, token)
+            decision = self._decide(context, token, body)
+        except BaseException:
+            self.observer.abandon(context.trace)
+            raise
+        self.observer.end(decision, token, context.headers, started_ns, context.trace)
+        return decision
+
+    def _decide(self, context: RequestContext, token: bytes | None, body: bytes | None) -> Decision:
         if self._engine is None:
             assert self.body is not None
             return self.body.decide(context, body)
-        token = self.place.token(context.values, context.query)
         return self._engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
+
+    def _token(self, context: RequestContext, body: bytes | None) -> bytes | None:
+        """Return the token of a request; of a signed body what its header, or it, says of the signature."""
+        if self.body is None:
+            return self.place.token(context.values, context.query)
+        if self.body.signature_header is None:
+            return body
+        return context.values[0] if len(context.values) == 1 else None
 
     async def adecide(self, context: RequestContext, body: bytes | None = b"") -> Decision:
         """Decide about a request from asyncio, without holding up the loop.
@@ -164,6 +196,17 @@ class Authenticator(Generic[RequestT]):
             context: As for ``decide``.
             body: As for ``decide``.
         """
+        token, started_ns = self._token(context, body), perf_counter_ns()
+        try:
+            self.observer.look(context.trace, token)
+            decision = await self._adecide(context, token, body)
+        except BaseException:  # a client that went away cancels this
+            self.observer.abandon(context.trace)
+            raise
+        self.observer.end(decision, token, context.headers, started_ns, context.trace)
+        return decision
+
+    async def _adecide(self, context: RequestContext, token: bytes | None, body: bytes | None) -> Decision:
         if self._engine is None:
             assert self.body is not None
             if not body:
@@ -171,12 +214,25 @@ class Authenticator(Generic[RequestT]):
             work = partial(self.body.decide, context, body)  # a body is long, and its keys may be slow
             return await worker_pool.call_on_thread(work, inline=True)
         engine = self._engine
-        token = self.place.token(context.values, context.query)
         if _is_quick(engine, token):
             return engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
         return await engine.adecide(
             token, partner=context.partner, route=context.route, scopes=context.scopes
         )
+
+    def refused(self, context: RequestContext, code: str, *, place: str | None = None) -> Decision:
+        """Return the decision against a request that is not understood before its token is looked at."""
+        decision = Decision(outcome="deny", code=code, place=place)
+        self.note(decision, context)
+        return decision
+
+    def note(self, decision: Decision, context: RequestContext) -> None:
+        """Log a decision that was made beside ``decide``, and end the request's span."""
+        self.observer.end(decision, None, context.headers, perf_counter_ns(), context.trace)
+
+    def begin(self, headers: Headers) -> RequestTrace | None:
+        """Begin the span of a request whose caller records; None for all others."""
+        return self.observer.begin(headers)
 
     async def await_keys(self, timeout_s: float) -> bool:
         """Wait, within a bound, until each required issuer has keys; a warning names those that have none.

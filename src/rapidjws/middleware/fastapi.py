@@ -22,8 +22,10 @@ from rapidjws.middleware.asgi import (
     is_exempt_scope,
     request_context,
     stripped,
+    with_trace,
 )
 from rapidjws.middleware.authenticator import KEY, Authenticator
+from rapidjws.middleware.requests import RequestContext
 from rapidjws.middleware.response import Answer, trusted_headers, warning_headers
 
 try:
@@ -133,10 +135,14 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         context = request_context(scope, authenticator, tuple(security_scopes.scopes))
         body: bytes | None = b""
         if isinstance(request, Request) and authenticator.wants_body(context):
-            body = await self._read_body(request)
-        claims, decision = self._read(await authenticator.adecide(context, body))
+            body = await self._read_body(request, context)
+        found = await authenticator.adecide(context, body)
+        claims, decision = self._read(found)
+        if decision is not found:
+            authenticator.note(decision, context._replace(trace=None))  # its span has ended
         self._refuse(request, decision)
-        _hand_on(request, stripped(scope) + encoded(trusted_headers(decision)))
+        headers = stripped(scope) if context.trace is None else with_trace(stripped(scope), context.trace)
+        _hand_on(request, headers + encoded(trusted_headers(decision)))
         scope[KEY] = decision
         for name, value in warning_headers(decision):
             response.headers.append(name, value)
@@ -152,7 +158,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             handlers.setdefault(JWSRefused, refusal)
             raise JWSRefused(refused)
 
-    async def _read_body(self, request: Request) -> bytes | None:
+    async def _read_body(self, request: Request, context: RequestContext) -> bytes | None:
         """Return the body, or None where it is longer than the limit; the handler gets it again.
 
         FastAPI itself reads the body of a route with a body parameter before its dependencies run.
@@ -163,15 +169,15 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
                 size = declared_bytes(request.scope)
                 if size is not None and size > limit_bytes:
                     return None
-                request._body = await self._stream(request)  # where Request.body() keeps it too
+                request._body = await self._stream(request, context)  # where Request.body() keeps it too
                 if size is not None and size != len(request._body):
                     raise MalformedLength
             except (ClientDisconnect, MalformedLength):
-                self._refuse(request, Decision(outcome="deny", code="malformed_request"))
+                self._refuse(request, self._authenticator.refused(context, "malformed_request"))
         whole = await request.body()
         return whole if len(whole) <= limit_bytes else None
 
-    async def _stream(self, request: Request) -> bytes:
+    async def _stream(self, request: Request, context: RequestContext) -> bytes:
         """Read a body that nobody read yet, up to the limit."""
         if request._stream_consumed:  # into a form: its octets are gone
             raise error_for(
@@ -181,7 +187,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         async for piece in request.stream():
             body += piece
             if len(body) > self._authenticator.limit_bytes:  # half is read, and cannot be given back
-                self._refuse(request, Decision(outcome="deny", code="too_large", place="body"))
+                self._refuse(request, self._authenticator.refused(context, "too_large", place="body"))
         return bytes(body)
 
     def _read(self, decision: Decision) -> tuple[ClaimsT | None, Decision]:

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import inspect
 from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapidjws.errors import CODES, error_for
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from rapidjws.jwt.decision import Decision
     from rapidjws.middleware.authenticator import AuthenticatorSettings
+    from rapidjws.observe.tracing import RequestTrace
 
     Pair = tuple[str, str | bytes]
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -153,17 +155,26 @@ class _Call:
         self._sent = details
         self._kept = tuple([Metadatum(*pair) for pair in sent if not is_ours(pair[0])])
         self.context: RequestContext | None = None
+        self._trace: RequestTrace | None = None
         method: str = details.method
         if method not in authenticator.exempt:
             field = authenticator.field.decode()
-            values = [_octets(value) for name, value in sent if name == field]
-            self.context = RequestContext(values, b"", authenticator.partner(details), method)
+            headers = partial(_values, sent)
+            values = headers(field.encode())
+            self._trace = authenticator.begin(headers)
+            partner = authenticator.partner(details)
+            self.context = RequestContext(values, b"", partner, method, (), headers, self._trace)
 
     def _metadata(self, decision: Decision | None) -> tuple[Metadatum, ...]:
         """Return the metadata without what a client made up, and with what was verified."""
         if decision is None:
             return self._kept
-        return self._kept + tuple([Metadatum(*pair) for pair in trusted_headers(decision)])
+        kept, made = self._kept, trusted_headers(decision)
+        if self._trace is not None:
+            ours = self._trace.headers()
+            kept = tuple([pair for pair in kept if pair[0] not in dict(ours)])
+            made = [*made, *ours]
+        return kept + tuple([Metadatum(*pair) for pair in made])
 
     def details(self, decision: Decision | None) -> grpc.HandlerCallDetails:
         """Return the call's details for who comes after."""
@@ -194,6 +205,12 @@ def _with_metadata(
     kind: Any = type(details)
     changed: grpc.HandlerCallDetails = kind(details.method, metadata)
     return changed
+
+
+def _values(sent: Sequence[Pair], name: bytes) -> list[bytes]:
+    """Return each value of a call's metadata of this name."""
+    wanted = name.decode()
+    return [_octets(value) for key, value in sent if key == wanted]
 
 
 def _octets(value: str | bytes) -> bytes:

@@ -6,10 +6,14 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
+from rapidjws.observe.request_info import no_headers
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from rapidjws.jwt.decision import Names
+    from rapidjws.observe.request_info import Headers
+    from rapidjws.observe.tracing import RequestTrace
 
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}\Z")  # RFC 9110 s.8.6: 1*DIGIT; no body has 10^19 octets
 _PCHARS: Final = "/-._~!$&'()*+,=:@"  # as ``policy.routes`` spells routes; an escaped ? or % has no spelling
@@ -25,6 +29,8 @@ class RequestContext(NamedTuple):
         partner: Who is asking, or None.
         route: The path that is asked for, or None; several where servers and routers may read it apart.
         scopes: The scopes that are due.
+        headers: Gives each value of a header by its lower-case name, for logs and traces.
+        trace: The span of a request whose caller records, or None.
     """
 
     values: list[bytes]
@@ -32,6 +38,8 @@ class RequestContext(NamedTuple):
     partner: str | None
     route: Names
     scopes: tuple[str, ...] = ()
+    headers: Headers = no_headers
+    trace: RequestTrace | None = None
 
 
 def content_length(values: Sequence[bytes]) -> int | None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket, routes_of
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
@@ -21,6 +21,7 @@ from rapidjws.middleware.startup import READY_TIMEOUT_S
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from rapidjws.jwt.decision import Decision
     from rapidjws.middleware.authenticator import AuthenticatorSettings
 
 Environ = dict[str, Any]
@@ -92,19 +93,21 @@ class WSGIMiddleware:
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
         unknown = authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
         route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
-        context = RequestContext(values, query, authenticator.partner(environ), route)
+        headers = partial(_values, environ)
+        trace = authenticator.begin(headers)
+        context = RequestContext(values, query, authenticator.partner(environ), route, (), headers, trace)
         body: bytes | None = b""
         if authenticator.wants_body(context):
             try:
                 body = _with_read_body(environ, kept, authenticator.limit_bytes)
             except _UnreadableBody:
                 return _refuse(
-                    authenticator, Decision(outcome="deny", code="malformed_request"), start_response
+                    authenticator, authenticator.refused(context, "malformed_request"), start_response
                 )
         decision = authenticator.decide(context, body)
         if decision.outcome != "permit":
             return _refuse(authenticator, decision, start_response)
-        for name, text in trusted_headers(decision):
+        for name, text in (*trusted_headers(decision), *([] if trace is None else trace.headers())):
             kept["HTTP_" + name.upper().replace("-", "_")] = text
         kept[KEY] = decision
         if not decision.warnings:
@@ -123,6 +126,12 @@ class WSGIMiddleware:
             return False
         unknown = self._authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
         return not unknown or (environ.get("PATH_INFO", "") or "/") in exempt
+
+
+def _values(environ: Environ, name: bytes) -> list[bytes]:
+    """Return the value of a header, as a list; servers join those of one name."""
+    value = environ.get("HTTP_" + name.decode("ascii").upper().replace("-", "_"))
+    return [] if value is None else [value.encode("latin-1", "replace")]
 
 
 def _target(environ: Environ) -> str | None:

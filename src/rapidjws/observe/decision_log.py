@@ -12,14 +12,15 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
-from rapidjws._checks import check_range
+from rapidjws._checks import check_range, checked
 from rapidjws._loggers import logger
 from rapidjws._scheduler import scheduler
 from rapidjws.jose.limits import HEADER_MAX_BYTES
 from rapidjws.jwt.decision import AMBIGUOUS, OK
+from rapidjws.jwt.engine import Engine
 from rapidjws.observe.line_limits import WINDOW_S, LineLimits
 from rapidjws.observe.log_events import DECISIONS, EVENTS, SECURITY
-from rapidjws.observe.log_fields import log_fields, secrets_of, without_secrets
+from rapidjws.observe.log_fields import FIELDS, log_fields, log_text, secrets_of, without_secrets
 from rapidjws.observe.log_formats import ATTRIBUTE
 from rapidjws.observe.logs import LINES_PER_MINUTE, LINES_PER_MINUTE_MAX
 from rapidjws.observe.request_info import (
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rapidjws.jwt.decision import Decision
-    from rapidjws.jwt.engine import Engine
     from rapidjws.observe.request_info import Headers
     from rapidjws.verify.snapshot import Token
 
@@ -69,6 +69,7 @@ class DecisionLog:
         ConfigurationError: ``configuration_invalid``.
     """
 
+    @checked
     def __init__(
         self,
         engine: Engine | None = None,
@@ -175,19 +176,19 @@ class DecisionLog:
             "request_id": request_id(headers(REQUEST_ID)),
             "trace_id": None if context is None else context.trace_id,
             "duration_us": None if duration_ns is None else round(duration_ns / 1000, 1),
-            "issuer": self._issuer(octets),
+            "issuer": self.named_issuer(octets),
             **_header_of(octets),
         }
         if self._claims:
             fields["unverified_claims"] = _claims_of(octets, self._claims)
         return log_fields(without_secrets(fields, secrets_of(octets)))
 
-    def _issuer(self, octets: bytes | None) -> str | None:
+    def named_issuer(self, token: Token | None) -> str | None:
         """Return the configured issuer that a token names, or None; nothing is proven by it."""
-        if self._engine is None or not octets:
+        if self._engine is None or not token or token is AMBIGUOUS:
             return None
         known = {issuer.iss for issuer in self._engine.issuers}
-        named = [iss for iss in self._engine._named_issuers(octets) if iss in known]
+        named = [iss for iss in self._engine._named_issuers(token) if iss in known]
         return named[0] if len(named) == 1 else None
 
     @staticmethod
@@ -236,6 +237,12 @@ def _header_of(octets: bytes | None) -> dict[str, object]:
     if not isinstance(header.get("alg"), str):  # no JOSE Header: nothing of it is repeated
         return {}
     return {name: value for name in ("kid", "alg") if isinstance(value := header.get(name), str)}
+
+
+def stated_alg(token: Token | None) -> str | None:
+    """Return the ``alg`` that an unverified token states, bounded, or None."""
+    alg = _header_of(_octets(token)).get("alg")
+    return None if alg is None else log_text(alg, FIELDS["alg"].max_chars)
 
 
 def _claims_of(octets: bytes | None, names: tuple[str, ...]) -> str | None:

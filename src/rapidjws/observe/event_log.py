@@ -6,13 +6,14 @@ import json
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import check_range, checked
 from rapidjws._loggers import logger
 from rapidjws._scheduler import scheduler
 from rapidjws.observe.line_limits import LineLimits
 from rapidjws.observe.log_events import EVENTS, LOGGERS
 from rapidjws.observe.log_fields import log_fields
 from rapidjws.observe.log_formats import ATTRIBUTE
-from rapidjws.observe.logs import LINES_PER_MINUTE
+from rapidjws.observe.logs import LINES_PER_MINUTE, LINES_PER_MINUTE_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,11 +53,16 @@ class EventLog:
     Args:
         lines_per_minute: Most lines a minute for each event and issuer.
         clock: Monotonic seconds.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
     """
 
+    @checked
     def __init__(
         self, *, lines_per_minute: int = LINES_PER_MINUTE, clock: Callable[[], float] = monotonic
     ) -> None:
+        check_range("lines_per_minute", lines_per_minute, 1, LINES_PER_MINUTE_MAX)
         self._limits = LineLimits(lines_per_minute, clock)
         self._revocations: Callable[[], Iterable[Revocation]] | None = None
         self._revoked: frozenset[Revocation] = frozenset()

@@ -160,6 +160,8 @@ _LIST: Final = (
            "See the runbook for a rollback of enforcement.",
            fields=("action", "partner", "route", "before", "after", "by", "why", "forced", "revision"),
            ocsf_activity=3),
+    _event("rollout_fault", ROLLOUT, _E, "a file of the rollout cannot be used",
+           "Look at the state folder.", fields=("detail",), ocsf_activity=99, failed=True),
     # The service
     _event("service_started", SERVICE, _I, "the sidecar serves",
            fields=("version", "python", "openssl", "workers", "listen"), ocsf_activity=3),
@@ -178,6 +180,7 @@ _LIST: Final = (
            failed=True),
     _event("alert_ended", SERVICE, _I, "a condition of the service's own alerts is met no longer",
            fields=("detail",)),
+    _event("operator_line", SERVICE, _I, "a line for a person", "See `detail`.", fields=("detail",)),
     _event("log_lines_dropped", SERVICE, _W, "log lines were dropped: the destination does not take them",
            "Look at the disk, or at who reads the pipe.", fields=("left_out",), failed=True),
     # Signs of an attack

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from pathlib import Path
+from typing import Final, Literal
 
-from rapidjws._checks import check_range, checked
+from rapidjws._checks import check_range, checked, is_text
 from rapidjws._loggers import ROOT, logger
 from rapidjws.errors import error_for
 from rapidjws.observe.log_events import EVENTS, SECURITY
 from rapidjws.observe.log_fields import log_fields
 from rapidjws.observe.log_formats import ATTRIBUTE, SCHEMAS, JSONLines
 from rapidjws.observe.log_writer import NOWHERE, STDERR, Destination, DirectWriter, QueuedWriter
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -90,9 +88,11 @@ class LogHandler(logging.Handler):
         threaded: False for a process that forks: lines are written at once where there is room for them.
 
     Raises:
+        ConfigurationError: ``configuration_invalid``.
         OSError: The file cannot be opened, or must not be trusted.
     """
 
+    @checked
     def __init__(
         self,
         *,
@@ -102,6 +102,11 @@ class LogHandler(logging.Handler):
         worker: int | None = None,
         threaded: bool = True,
     ) -> None:
+        if schema not in SCHEMAS:
+            raise error_for("configuration_invalid", "schema", SCHEMAS, schema)
+        if not str(destination) or not is_text(str(destination)):
+            raise error_for("configuration_invalid", "destination", "stderr, or a file")
+        check_range("queue_lines", queue_lines, 16, 1 << 20)
         super().__init__()
         lines = JSONLines(schema, worker=worker)
         self.setFormatter(lines)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rapidjws.observe.event_log import EventLog
+from rapidjws.observe.logs import LogSettings
 from rapidjws.observe.recorder import MetricRecorder
+from rapidjws.observe.tracing import NO_TRACER
 from rapidjws.sidecar.event_lines import EventLines
 from rapidjws.sidecar.recent_events import RecentEvents
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from rapidjws.jwt.engine import Engine
     from rapidjws.keys.hook import Invalidated
+    from rapidjws.observe.tracing import Tracer
     from rapidjws.rollout.rollout import Rollout
 
 
@@ -34,6 +38,9 @@ class SidecarApp:
         lines: Says what happens around keys, stores and the configuration.
         recent: Keeps the last of it.
         recorder: Counts it.
+        logs: Limits of the log of refusals, and what it may show.
+        event_log: Logs what happens around keys, stores and the configuration.
+        tracer: Makes spans.
     """
 
     engine: Engine
@@ -44,3 +51,6 @@ class SidecarApp:
     lines: EventLines = field(default_factory=EventLines)
     recent: RecentEvents = field(default_factory=RecentEvents)
     recorder: MetricRecorder = field(default_factory=MetricRecorder)
+    logs: LogSettings = field(default_factory=LogSettings)
+    event_log: EventLog = field(default_factory=EventLog)
+    tracer: Tracer = NO_TRACER

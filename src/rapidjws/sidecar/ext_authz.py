@@ -7,13 +7,17 @@ Source: Envoy API v3, external_auth.proto and attribute_context.proto.
 
 from __future__ import annotations
 
+from functools import partial
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.middleware.protobuf import field, number_field, spans
 from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, warning_headers
+from rapidjws.sidecar.worker_state import values_of
 
 if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision
+    from rapidjws.observe.tracing import RequestTrace
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.worker_state import WorkerState
 
@@ -77,12 +81,13 @@ def _option(name: str, value: str) -> bytes:
     return field(1, field(_KEY, name) + field(_VALUE, value)) + field(2, b"")
 
 
-def permit(decision: Decision, sent: list[bytes]) -> bytes:
+def permit(decision: Decision, sent: list[bytes], trace: RequestTrace | None = None) -> bytes:
     """Return the CheckResponse of a permit.
 
     Args:
         decision: The decision.
         sent: Names of the request's headers that are ours: removed, or overwritten.
+        trace: The request's span, for the service as parent.
     """
     made: list[bytes] = []
     removed = {name.decode("latin-1") for name in sent}
@@ -91,6 +96,8 @@ def permit(decision: Decision, sent: list[bytes]) -> bytes:
             made.append(field(2, _option(name, value)))
             removed.discard(name)
     made += [field(5, name) for name in sorted(removed)]
+    if trace is not None:
+        made += [field(2, _option(name, value)) for name, value in trace.headers()]
     made += [field(6, _option(name, value)) for name, value in warning_headers(decision)]
     return field(1, b"") + field(3, b"".join(made))
 
@@ -124,14 +131,23 @@ class Authorization:
             raise  # unreachable: abort raises
         state.sync()
         token, partner, route = state.decision_request(headers, target)
-        if state.blocking:
-            decision = await state.engine.adecide(token, partner=partner, route=route)
-        else:
-            decision = state.engine.decide(token, partner=partner, route=route)
+        observer, started_ns = state.observer, perf_counter_ns()
+        given = partial(values_of, headers)
+        trace = observer.begin(given)
+        try:
+            observer.look(trace, token)
+            if state.blocking:
+                decision = await state.engine.adecide(token, partner=partner, route=route)
+            else:
+                decision = state.engine.decide(token, partner=partner, route=route)
+        except BaseException:  # the gateway is gone
+            observer.abandon(trace)
+            raise
+        observer.end(decision, token, given, started_ns, trace)
         refused = refusal(decision, state.settings)
         if refused is not None:
             return refused
-        return permit(decision, [name for name, _ in headers if is_ours(name.decode("latin-1"))])
+        return permit(decision, [name for name, _ in headers if is_ours(name.decode("latin-1"))], trace)
 
 
 async def start(state: WorkerState, address: str, *, handshake_s: float) -> Any:

@@ -9,27 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._loggers import logger
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
 from rapidjws.observe.exposition import chosen_format
+from rapidjws.observe.request_info import TRACED_HEADERS
 from rapidjws.sidecar.connection import Connection, head_of
 from rapidjws.sidecar.response_cache import ResponseCache
-from rapidjws.sidecar.worker_state import WorkerState
+from rapidjws.sidecar.worker_state import WorkerState, values_of
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections import deque
 
     from rapidjws.jwt.decision import Decision, DecisionRequest
+    from rapidjws.observe.request_info import Headers
+    from rapidjws.observe.tracing import RequestTrace
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
     from rapidjws.sidecar.settings import ServerSettings
+    from rapidjws.verify.snapshot import Token
 
 QUEUE_MAX: Final = 64
 """Most pipelined requests that wait for a slow replay store before the connection is no longer read."""
@@ -41,10 +45,11 @@ METRICS_PATH: Final = b"/metrics"
 SLOW: Final = frozenset({METRICS_PATH, HOOK_PATH.encode()})
 """Paths that are answered beside the loop."""
 
-_log: Final = logging.getLogger("rapidjws.middleware")
+_log: Final = logger("middleware")
 
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
 BatchedRequest = tuple["SidecarProtocol", "bytes | None", Waiting]
+Observed = tuple[int, "Token | None", "Headers", "RequestTrace | None"]
 
 
 class PublicListener(WorkerState):
@@ -61,6 +66,7 @@ class PublicListener(WorkerState):
         self.wanted = frozenset(
             {self.token_field, *self.route_fields, b"accept", b"authorization"}
             | ({self.partner_field} if self.partner_field else set())
+            | set(TRACED_HEADERS)
         )
 
     def is_slow(self, url: bytes) -> bool:
@@ -83,24 +89,37 @@ class PublicListener(WorkerState):
     def _answer(self, batch: list[BatchedRequest]) -> None:
         """Answer each request by its own decision; one without any by the status for a fault of ours."""
         decisions: list[Decision | None] = [None] * len(batch)
+        observed: list[Observed] = []
+        started_ns = time.perf_counter_ns()
         try:
             self.sync()
-            self._decide(batch, decisions)
+            self._decide(batch, decisions, observed)
         except Exception:  # those that have no decision yet get none
             _log.exception("a batch of requests could not be decided")
-        for (connection, rest, request), decision in zip(batch, decisions, strict=True):
+        traces = {at: trace for at, _, _, trace in observed if trace is not None}
+        for at, ((connection, rest, request), decision) in enumerate(zip(batch, decisions, strict=True)):
             try:
                 if rest is None:
                     connection.answer_other(*request)
                 elif decision is not None:
-                    connection.write(self.replies.reply(decision, request[2]), keep=request[4])
+                    reply = self.replies.reply(decision, request[2])
+                    trace = traces.get(at)
+                    connection.write(reply if trace is None else traced(reply, trace), keep=request[4])
                 else:
                     connection.hang_up(500)
             except Exception:  # one connection's fault is not the next one's
                 connection.close()
             connection.answered()
+        for at, token, given, trace in observed:  # once all have their answers
+            found = decisions[at]
+            if found is None:
+                self.observer.abandon(trace)
+            elif trace is not None or found.verified is None:
+                self.observer.end(found, token, given, started_ns, trace, len(observed))
 
-    def _decide(self, batch: list[BatchedRequest], decisions: list[Decision | None]) -> None:
+    def _decide(
+        self, batch: list[BatchedRequest], decisions: list[Decision | None], observed: list[Observed]
+    ) -> None:
         """Put a decision in the place of each request that is to be decided: no answer is no permit."""
         places: list[int] = []
         requests: list[DecisionRequest] = []
@@ -109,6 +128,12 @@ class PublicListener(WorkerState):
                 with contextlib.suppress(Exception):  # a fault with one of them is not the others'
                     requests.append(self.decision_request(headers, rest if rest[:1] == b"/" else None))
                     places.append(at)
+        tracing = self.observer.is_tracing
+        for at, (token, _, _) in zip(places, requests, strict=True):
+            given = partial(values_of, batch[at][2][1])
+            trace = self.observer.begin(given) if tracing else None
+            self.observer.look(trace, token)
+            observed.append((at, token, given, trace))
         engine = self.engine
         if len(requests) > 1 and engine._cache is None:
             found = engine.decide_many(requests)
@@ -118,6 +143,12 @@ class PublicListener(WorkerState):
             return
         for at, (token, partner, route) in zip(places, requests, strict=True):
             decisions[at] = engine.decide(token, partner=partner, route=route)
+
+
+def traced(reply: bytes, trace: RequestTrace) -> bytes:
+    """Return an answer whose head has our span, for the gateway to hand on."""
+    start, _, rest = reply.partition(b"\r\n")
+    return start + b"\r\n" + head_of(trace.headers()) + rest
 
 
 class SidecarProtocol(Connection):
@@ -222,8 +253,18 @@ class SidecarProtocol(Connection):
             return
         state.sync()
         token, partner, route = state.decision_request(headers, rest if rest[:1] == b"/" else None)
-        decision = await state.engine.adecide(token, partner=partner, route=route)
-        self.write(state.replies.reply(decision, method), keep=keep)
+        observer, started_ns = state.observer, time.perf_counter_ns()
+        given = partial(values_of, headers)
+        trace = observer.begin(given)
+        try:
+            observer.look(trace, token)
+            decision = await state.engine.adecide(token, partner=partner, route=route)
+        except BaseException:  # the client is gone
+            observer.abandon(trace)
+            raise
+        reply = state.replies.reply(decision, method)
+        self.write(reply if trace is None else traced(reply, trace), keep=keep)
+        observer.end(decision, token, given, started_ns, trace)
 
     # --- the other paths ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.observe.logs import InstalledLogs, LogSettings
 from rapidjws.sidecar.listeners import listening_sockets
 from rapidjws.sidecar.supervisor import EXIT_CONFIGURATION, Supervisor
 from rapidjws.sidecar.systemd import activated_sockets
@@ -34,12 +35,13 @@ def _check_extras(settings: ServerSettings) -> None:
             raise error_for("configuration_invalid", "serve", f"the extra: rapidjws[{extra}]")
 
 
-def serve(settings: ServerSettings, load: Load) -> int:
+def serve(settings: ServerSettings, load: Load, logs: LogSettings | None = None) -> int:
     """Serve until SIGTERM or SIGINT; a worker that dies is started again, later each time it does so at once.
 
     Args:
         settings: How to serve.
         load: Builds engine and rollout, in each worker.
+        logs: Where log lines go; None for JSON lines on standard error.
 
     Returns:
         The exit status: 0 after draining, 78 where the configuration is refused.
@@ -51,7 +53,7 @@ def serve(settings: ServerSettings, load: Load) -> int:
     """
     _check_extras(settings)
     sockets = listening_sockets(settings, activated_sockets())
-    return Supervisor(settings, sockets, partial(_work, load)).run()
+    return Supervisor(settings, sockets, partial(_work, load), logs or LogSettings()).run()
 
 
 def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> int:
@@ -59,6 +61,7 @@ def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> 
     try:
         from rapidjws.sidecar.worker import Parent, work
 
+        logs = InstalledLogs(supervisor.logs, worker=sockets.index)  # first: a load has something to log
         seen = supervisor.change_bus.counters()  # before the load: changes meanwhile are applied after it
         parent = Parent(
             change_bus=supervisor.change_bus,
@@ -66,6 +69,7 @@ def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> 
             counters=supervisor.counters,
             life=supervisor.life,
             status=status,
+            logs=logs,
         )
         return work(supervisor.settings, load(), parent, sockets.opened(), seen)
     except RapidJWSError as refused:

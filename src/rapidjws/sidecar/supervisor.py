@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import platform
 import select
 import signal
 import sys
@@ -16,6 +17,10 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._native import libcrypto_version
+from rapidjws._version import __version__
+from rapidjws.observe.event_log import write_event
+from rapidjws.observe.logs import InstalledLogs, LogSettings
 from rapidjws.sidecar import systemd
 from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.listeners import address_of
@@ -46,8 +51,10 @@ KILLED_AFTER_S: Final = 2.0
 
 
 def print_line(line: str) -> None:
-    """Write one line for the operator; a closed standard error is no reason to stop serving."""
+    """Write one line for the operator; a standard error that is closed or full is no reason to stop."""
     with contextlib.suppress(OSError, ValueError):
+        if not select.select([], [sys.stderr], [], 0)[1]:
+            return
         print(f"rapidjws serve: {line}", file=sys.stderr, flush=True)
 
 
@@ -59,10 +66,15 @@ class Supervisor:
         sockets: Where to listen; closed at the end.
         work: Runs one worker in a forked child, given this supervisor, its sockets, and the descriptor by
             which it says ``ready`` or why it cannot serve; returns its exit status.
+        logs: Where log lines go; None for JSON lines on standard error.
     """
 
-    def __init__(self, settings: ServerSettings, sockets: ListeningSockets, work: Work) -> None:
+    def __init__(
+        self, settings: ServerSettings, sockets: ListeningSockets, work: Work, logs: LogSettings | None = None
+    ) -> None:
         self.settings = settings
+        self.logs = logs or LogSettings()
+        self._log: InstalledLogs | None = None
         self.change_bus = ChangeBus(settings.workers)
         self.heartbeats = Heartbeats(settings.workers)
         self.counters = CounterMemory(settings.workers)
@@ -82,6 +94,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until SIGTERM, SIGINT or SIGQUIT; return the exit status: 0, or EXIT_CONFIGURATION."""
+        self._log = InstalledLogs(self.logs)
         self._listen_to_signals()
         try:
             for worker in self._workers:
@@ -98,7 +111,16 @@ class Supervisor:
             self.change_bus.close()
             for descriptor in (self._life, self._life_end, self._woken, self._waker):
                 os.close(descriptor)
+            write_event("service_stopped", {"version": __version__, "status": self._status})
+            self._log.close()
         return self._status
+
+    def _print_line(self, line: str) -> None:
+        """Write one line for the operator, or one of the log where the settings ask for no others."""
+        if self.logs.operator_lines:
+            print_line(line)
+        else:
+            write_event("operator_line", {"detail": line})
 
     # --- signals -----------------------------------------------------------------------------------------
 
@@ -122,13 +144,17 @@ class Supervisor:
         if number in STOPPING:
             self._stopping = True
         elif number == signal.SIGHUP:
-            print_line("SIGHUP: the configuration is read again (listeners and workers need a restart)")
+            self._print_line("SIGHUP: the configuration is read again (listeners and workers need a restart)")
             self._written.clear()
+            if self._log is not None:
+                self._log.reopen()
             systemd.reloading()
             now_ns = time.monotonic_ns()
             self._reloaded_by = (self.change_bus.announce("config", now_ns), time.monotonic() + 30.0)
         elif number == signal.SIGUSR2:
-            print_line("SIGUSR2: no upgrade in place; restart, with the socket held by systemd if need be")
+            self._print_line(
+                "SIGUSR2: no upgrade in place; restart, with the socket held by systemd if need be"
+            )
 
     # --- workers -----------------------------------------------------------------------------------------
 
@@ -143,7 +169,7 @@ class Supervisor:
                 os.close(descriptor)
             delay_s = worker.back_off(time.monotonic())
             index = worker.sockets.index
-            print_line(f"worker {index} cannot be started ({fault.strerror}): again in {delay_s:.1f} s")
+            self._print_line(f"worker {index} cannot be started ({fault.strerror}): again in {delay_s:.1f} s")
             return
         if not pid:
             os.close(status)
@@ -163,6 +189,8 @@ class Supervisor:
                 signal.signal(number, signal.SIG_DFL)
             for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # SIGUSR1: until the loop listens
                 signal.signal(number, signal.SIG_IGN)
+            if self._log is not None:
+                self._log.remove()
             os.close(self._life_end)
             os.close(self._waker)
             os.close(self._woken)
@@ -186,8 +214,11 @@ class Supervisor:
     def _tend(self, now_s: float) -> None:
         """Hear the workers, start what is due, and tell systemd."""
         for worker in self._workers:
-            if worker.read_status() and self._all_were_ready:
-                print_line(f"worker {worker.sockets.index} (process {worker.pid}) serves again")
+            if worker.read_status():
+                index = worker.sockets.index
+                write_event("worker_started", {"worker": index, "worker_pid": worker.pid})
+                if self._all_were_ready:
+                    self._print_line(f"worker {index} (process {worker.pid}) serves again")
             if worker.ready:
                 self._repeat(worker)
         self._reap(now_s)
@@ -199,9 +230,12 @@ class Supervisor:
         if not self._all_were_ready and all(worker.ready for worker in self._workers):
             self._all_were_ready = True
             where = address_of(self._sockets.workers[0].public)
-            print_line(f"{where}, {self.settings.workers} workers")
+            self._print_line(f"{where}, {self.settings.workers} workers")
+            write_event("service_started", {**versions(), "workers": self.settings.workers, "listen": where})
             systemd.notify("READY=1", f"STATUS=serving {where} with {self.settings.workers} workers")
         self._complete_reload(now_s)
+        if self._log is not None:
+            self._log.flush()
         self._ping(now_s)
 
     def _reap(self, now_s: float) -> None:
@@ -224,7 +258,9 @@ class Supervisor:
             worker.forget()
             if not self._stopping:
                 restarts = sum(self.heartbeats.restarts()) + 1
-                print_line(f"worker {worker.sockets.index} (process {pid}) {ending_of(code)}: "
+                fields = {"worker": worker.sockets.index, "worker_pid": pid, "restarts": restarts}
+                write_event("worker_ended", {**fields, "detail": ending_of(code)})
+                self._print_line(f"worker {worker.sockets.index} (process {pid}) {ending_of(code)}: "
                     f"started again in {delay_s:.1f} s (restart {restarts})")  # fmt: skip
 
     def _repeat(self, worker: WorkerProcess) -> None:
@@ -236,7 +272,7 @@ class Supervisor:
                     old: at_s for old, at_s in self._written.items() if now_s - at_s < SAME_LINE_S
                 }
                 self._written[line] = now_s
-                print_line(line)
+                self._print_line(line)
         worker.words.clear()
 
     def _end_stuck(self) -> None:
@@ -248,8 +284,11 @@ class Supervisor:
                 and worker.ready
                 and self.heartbeats.silence_s(index) > self.settings.worker_timeout_s
             ):
-                print_line(f"worker {index} (process {worker.pid}) has not answered for "
-                    f"{self.settings.worker_timeout_s:.0f} s: it is killed")  # fmt: skip
+                silent_s = self.settings.worker_timeout_s
+                fields: dict[str, object] = {"worker": index, "worker_pid": worker.pid, "value": silent_s}
+                write_event("worker_killed", fields)
+                self._print_line(f"worker {index} (process {worker.pid}) has not answered for "
+                                 f"{silent_s:.0f} s: it is killed")  # fmt: skip
                 self.heartbeats.beat(index)
                 os.kill(worker.pid, signal.SIGKILL)
 
@@ -284,10 +323,21 @@ class Supervisor:
                     running.remove(worker)
             time.sleep(0.02)
         for worker in running:
-            print_line(f"worker {worker.sockets.index} (process {worker.pid}) did not drain: it is killed")
+            self._print_line(
+                f"worker {worker.sockets.index} (process {worker.pid}) did not drain: it is killed"
+            )
             os.kill(worker.pid, signal.SIGKILL)
             os.waitpid(worker.pid, 0)
             worker.forget()
+
+
+def versions() -> dict[str, object]:
+    """Return the versions that a start is logged with."""
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "openssl": libcrypto_version(),
+    }
 
 
 def end_with_parent(parent: int) -> None:

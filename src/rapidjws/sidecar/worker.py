@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._loggers import logger
 from rapidjws.middleware.startup import wait_for_keys
 from rapidjws.rollout.revision import release_counters
 from rapidjws.sidecar.admin import AdminActions
@@ -30,6 +31,7 @@ from rapidjws.verify.worker_pool import Task, call_on_thread, submit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rapidjws.observe.logs import InstalledLogs
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.connection import Listener
@@ -52,7 +54,7 @@ SWITCH_S: Final = 0.0005
 """Longest time that a thread beside the loop keeps the interpreter from it, in seconds, between two of its
 steps: what is written and read there is not to be seen in the times of decisions."""
 
-_log: Final = logging.getLogger("rapidjws.middleware")
+_log: Final = logger("middleware")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Parent:
         counters: The counts of all workers.
         life: A descriptor that can be read, at its end, once the supervisor is gone.
         status: A descriptor by which the worker says that it serves.
+        logs: The worker's log.
     """
 
     change_bus: ChangeBus
@@ -72,6 +75,7 @@ class Parent:
     counters: CounterMemory
     life: int
     status: int
+    logs: InstalledLogs
 
 
 def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Sockets, seen: bytes) -> int:
@@ -98,6 +102,7 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
     public = PublicListener(app, settings, parent.change_bus, index=index, seen=seen)
     _count(public, parent, index)
     public.print_line = partial(_send_line, parent.status)
+    public.logs = parent.logs
     public.writer = ReportWriter(app.engine, app.rollout, app.recent, parent.change_bus.reports, index)
     app.recent.hand_to(public.writer.key_event)
     public.status = ServiceStatus(
@@ -119,6 +124,8 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
         app.rollout.evidence.flush()
         release_counters()
         loop.close()
+        app.tracer.close()
+        parent.logs.close()
     return 0
 
 

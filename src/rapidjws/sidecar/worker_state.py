@@ -10,7 +10,11 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError
+from rapidjws.observe.decision_log import DecisionLog
+from rapidjws.observe.event_log import write_event
+from rapidjws.observe.observer import Observer
 from rapidjws.sidecar.connection import Listener
+from rapidjws.sidecar.rollout_log import RolloutLog
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from rapidjws.jwt.decision import DecisionRequest, Names
+    from rapidjws.observe.logs import InstalledLogs
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus, Kind
     from rapidjws.sidecar.report_writer import ReportWriter
@@ -44,6 +49,11 @@ def _names(values: list[bytes]) -> Names:
     if len(values) == 1:
         return values[0].decode("latin-1")
     return tuple(value.decode("latin-1") for value in values) or None
+
+
+def values_of(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Return each value of a header by its lower-case name."""
+    return [value for key, value in headers if key == name]
 
 
 def _to_stderr(line: str) -> None:
@@ -80,6 +90,10 @@ class WorkerState(Listener):
         self._taking = threading.Lock()
         self._config_refused = False
         self._faults: frozenset[str] = frozenset()
+        self.logs: InstalledLogs | None = None
+        log = DecisionLog(self.engine, lines_per_minute=app.logs.lines_per_minute, claims=app.logs.claims)
+        self.observer = Observer(self.engine, log=log, tracer=app.tracer)
+        self._rollout_log = RolloutLog(self.rollout)
         self._precomputed_for: object = None
         self.other_listeners: dict[str, Listener] = {}
         self.gauges: WorkerGauges | None = None
@@ -171,6 +185,7 @@ class WorkerState(Listener):
                 self._hand_over_pending(monotonic())
             if due or self.rollout.is_behind:
                 self.rollout.sync()
+                self._rollout_log.look()
             if self.writer is not None:
                 self.writer.write_if_due(len(self.connections))
 
@@ -186,6 +201,8 @@ class WorkerState(Listener):
         self.note_tables()
         self._follow_on_thread(due=True)
         self._observe_on_thread()
+        self.observer.log.write_left_out()
+        self.app.event_log.write_left_out()
         table = self.engine._snapshot.table
         if table is not self._precomputed_for and not self.engine.precompute_in_background(
             PRECOMPUTED_AT_ONCE
@@ -210,6 +227,7 @@ class WorkerState(Listener):
         before, self._faults = self._faults, self.rollout.faults
         for line in sorted(self._faults - before):
             self.print_line(line)
+            write_event("rollout_fault", {"detail": line})
         for line in sorted(before - self._faults):
             self.print_line(f"over: {line}")
 
@@ -234,6 +252,8 @@ class WorkerState(Listener):
         elif kind == "revocations":
             self.engine._revocations_changed()
         elif kind == "config":
+            if self.logs is not None:  # a rotation of the log ends with a SIGHUP
+                self.logs.reopen()
             self._reload()
         elif kind == "keys":
             for source in self.app.sources().values():
@@ -269,6 +289,7 @@ class WorkerState(Listener):
             self.app.reload()
         except RapidJWSError as refused:
             self._config_refused = True
+            write_event("config_refused", {"detail": str(refused)})
             self.print_line(f"the configuration is not reloaded, the one before holds: {refused}")
         else:
             self._config_refused = False

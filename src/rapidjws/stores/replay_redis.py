@@ -94,6 +94,7 @@ class RedisReplayStore:
         if not self._may_try():
             return unknown
         answers: list[bool | None] = []
+        begun = monotonic()
         try:
             for start in range(0, len(entries), PIPELINE_MAX):
                 answers += self._send(entries[start : start + PIPELINE_MAX])
@@ -104,6 +105,7 @@ class RedisReplayStore:
             self._failed("refused")
         else:
             self._failures = 0
+        emit(self._events, Event(name="replay_asked", value=monotonic() - begun))
         return answers
 
     def _send(self, entries: Sequence[tuple[bytes, int]]) -> list[bool | None]:

@@ -7,13 +7,13 @@ that are used alike never take tables from each other, and the whole budget stay
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, get_args
 
 from rapidjws import _native
+from rapidjws._loggers import logger
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ BUILD_TRIES: Final = 3
 LOG_AGAIN_AT: Final = 1.25
 """The budget that would do is logged again when it has grown by this factor."""
 
-_log: Final = logging.getLogger("rapidjws.tables")
+_log: Final = logger("tables")
 
 
 class Owner(Protocol):

@@ -6,7 +6,6 @@ Engines take turns, each at its own pace. Whoever verifies only says that a key 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import queue
 import threading
@@ -14,11 +13,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
+from rapidjws._loggers import logger
+
 if TYPE_CHECKING:
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.precomputed import PrecomputedKeys
 
-_log: Final = logging.getLogger("rapidjws.tables")
+_log: Final = logger("tables")
 
 
 class TableOwner(Protocol):
