@@ -45,10 +45,10 @@ typedef enum {
 
 typedef struct {
     rj_family family;
-    rj_digest_id digest;     /* meaningless for RJ_FAMILY_MESSAGE */
-    uint16_t signature_bytes; /* exact; 0: the key's modulus decides */
-    uint16_t public_bytes;    /* exact length of the raw public key; 0: not of one length */
-    uint16_t cost_us;         /* rough microseconds of one ordinary verification, to cut batches short */
+    rj_digest_id digest;        /* meaningless for RJ_FAMILY_MESSAGE */
+    uint16_t signature_bytes;   /* exact; 0: the key's modulus decides */
+    uint16_t public_bytes;      /* exact length of the raw public key; 0: not of one length */
+    uint16_t cost_us;           /* rough microseconds of one ordinary verification, to cut batches short */
     const char *libcrypto_name; /* the key type or the group, as libcrypto names it */
 } rj_alg_info;
 

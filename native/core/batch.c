@@ -27,15 +27,14 @@ static uint32_t batch_slot_cost_us(const rj_slot *slot)
 }
 
 /* Fill a window from the tokens that are left. */
-static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work,
-                       const rj_span *tokens, size_t tokens_len)
+static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
+                       size_t tokens_len)
 {
     window->len = 0;
     window->cost_us = 0;
     window->groups = 0;
     work->arena_used = 0;
-    while (window->len < tokens_len && window->len < RJ_BATCH_WINDOW
-           && window->cost_us < BATCH_WINDOW_COST_US) {
+    while (window->len < tokens_len && window->len < RJ_BATCH_WINDOW && window->cost_us < BATCH_WINDOW_COST_US) {
         rj_token *token = &window->tokens[window->len];
         rj_span bytes = tokens[window->len];
         if (window->len != 0 && bytes.len <= snapshot->max_token_bytes
@@ -63,10 +62,8 @@ static void batch_decide_group(rj_token *window, size_t window_len, const rj_sna
     for (size_t i = 0; i < window_len; i++) {
         rj_token *token = &window[i];
         if (token->status == RJ_UNDECIDED && token->group == group) {
-            items[len] = (rj_fast_item){.slot = token->slot,
-                                        .input = token->input,
-                                        .signature = token->signature,
-                                        .status = RJ_UNDECIDED};
+            items[len] = (rj_fast_item){
+                .slot = token->slot, .input = token->input, .signature = token->signature, .status = RJ_UNDECIDED};
             tokens[len++] = token;
         }
     }
@@ -78,15 +75,13 @@ static void batch_decide_group(rj_token *window, size_t window_len, const rj_sna
         rj_token *token = tokens[i];
         token->status = items[i].status; /* undecided ones go to libcrypto after */
         if (token->status == RJ_OK) {
-            token->status =
-                rj_verify_sample(snapshot->runtime, work, token->slot, token->input, token->signature);
+            token->status = rj_verify_sample(snapshot->runtime, work, token->slot, token->input, token->signature);
         }
         rj_token_warm(token, snapshot);
     }
 }
 
-void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
-                     rj_work *work)
+void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot, rj_work *work)
 {
     if (snapshot->acceleration != 0 && rj_verify_trusts_fast(snapshot->runtime)) {
         for (uint32_t group = RJ_FAST_NONE + 1; group < RJ_FAST_COUNT; group++) {
@@ -111,8 +106,7 @@ size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_wor
     return window->len;
 }
 
-uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens,
-                          size_t tokens_len)
+uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens, size_t tokens_len)
 {
     uint64_t cost_us = 0;
 
@@ -122,8 +116,8 @@ uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, co
         rj_span signature = {NULL, 0};
         if (rj_compact_split(&header, &payload, &signature, tokens, lens[i], snapshot->max_token_bytes) == RJ_OK) {
             uint32_t slot = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
-            cost_us += slot < snapshot->keys->len ? batch_slot_cost_us(&snapshot->keys->slots[slot])
-                                                  : BATCH_UNKNOWN_COST_US;
+            cost_us +=
+                slot < snapshot->keys->len ? batch_slot_cost_us(&snapshot->keys->slots[slot]) : BATCH_UNKNOWN_COST_US;
         }
         tokens += lens[i];
     }

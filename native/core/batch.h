@@ -12,8 +12,7 @@ enum { RJ_BATCH_WINDOW = 64 };
 
 /* Decide the signatures of up to RJ_BATCH_WINDOW located tokens, groups of one kind together.
  * In/out: every status that is RJ_UNDECIDED, and earned. In: groups has the bit of each group that occurs. */
-void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
-                     rj_work *work);
+void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot, rj_work *work);
 
 /* A run of tokens that are verified together. */
 typedef struct {
@@ -33,8 +32,7 @@ size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_wor
 /* Returns about how many microseconds a batch would take for these tokens. A token whose header is not
  * known counts as one that must be looked at in full. Reads no more of a token than its header. */
 /* rj-cdef-begin */
-uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens,
-                          size_t tokens_len);
+uint64_t rj_batch_cost_us(const rj_snapshot *snapshot, const uint8_t *tokens, const uint32_t *lens, size_t tokens_len);
 /* rj-cdef-end */
 
 #endif

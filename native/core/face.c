@@ -11,8 +11,7 @@
 #endif
 
 rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offset, uint32_t *notes, const uint8_t *text,
-                        size_t text_len, uint32_t max_bytes, uint32_t max_depth, uint32_t max_members,
-                        int any_root)
+                        size_t text_len, uint32_t max_bytes, uint32_t max_depth, uint32_t max_members, int any_root)
 {
     rj_json_limits limits = {.max_bytes = max_bytes,
                              .max_depth = max_depth,
@@ -37,14 +36,12 @@ rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offset, uint32_t *n
         free(large);
     }
     *fault_offset = report.fault_offset;
-    *notes = (report.has_big_integer ? RJ_JSON_HAS_BIG_INTEGER : 0u)
-             | (report.has_decimal ? RJ_JSON_HAS_DECIMAL : 0u);
+    *notes = (report.has_big_integer ? RJ_JSON_HAS_BIG_INTEGER : 0u) | (report.has_decimal ? RJ_JSON_HAS_DECIMAL : 0u);
     return status;
 }
 
-rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_hot *hot, uint32_t alg,
-                        const uint8_t *input, size_t input_len, const uint8_t *signature,
-                        size_t signature_len, int acceleration)
+rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_hot *hot, uint32_t alg, const uint8_t *input,
+                        size_t input_len, const uint8_t *signature, size_t signature_len, int acceleration)
 {
     rj_slot slot = {.key = key, .hot = hot, .alg = alg, .issuer = 0};
     rj_span message = {input, input_len};
@@ -82,20 +79,11 @@ int rj_alg_is_native(rj_runtime *runtime, uint32_t alg)
     return found != NULL;
 }
 
-const char *rj_libcrypto_version(void)
-{
-    return OpenSSL_version(OPENSSL_VERSION);
-}
+const char *rj_libcrypto_version(void) { return OpenSSL_version(OPENSSL_VERSION); }
 
-int rj_libcrypto_is_ours(void)
-{
-    return RJ_OWN_LIBCRYPTO;
-}
+int rj_libcrypto_is_ours(void) { return RJ_OWN_LIBCRYPTO; }
 
-const char *rj_built_version(void)
-{
-    return RJ_VERSION;
-}
+const char *rj_built_version(void) { return RJ_VERSION; }
 
 int rj_error_queue_len(void)
 {

@@ -10,9 +10,9 @@ enum { RJ_JSON_HAS_BIG_INTEGER = 1, RJ_JSON_HAS_DECIMAL = 2 };
 
 /* Check a JSON text's shape (json_scan.h) with memory of the runtime's.
  * Returns an rj_status of rj_json_scan. Out: *fault_offset in bytes, where refused; *notes RJ_JSON_HAS_*. */
-RJ_MUST_CHECK rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offset, uint32_t *notes,
-                                      const uint8_t *text, size_t text_len, uint32_t max_bytes,
-                                      uint32_t max_depth, uint32_t max_members, int any_root);
+RJ_MUST_CHECK rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offset, uint32_t *notes, const uint8_t *text,
+                                      size_t text_len, uint32_t max_bytes, uint32_t max_depth, uint32_t max_members,
+                                      int any_root);
 
 /* Verify one signature with one key, outside of any table of keys; hot: the key's own hot table, or NULL;
  * acceleration 0 asks for libcrypto alone.

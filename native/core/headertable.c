@@ -52,8 +52,8 @@ static uint64_t headertable_hash(const rj_headertable *table, const uint8_t *hea
     return issuer_len == 0 ? hash : headertable_absorb(hash, issuer, issuer_len);
 }
 
-static int headertable_equal(const headertable_entry *entry, uint64_t hash, const uint8_t *header,
-                             size_t header_len, const uint8_t *issuer, size_t issuer_len)
+static int headertable_equal(const headertable_entry *entry, uint64_t hash, const uint8_t *header, size_t header_len,
+                             const uint8_t *issuer, size_t issuer_len)
 {
     if (entry->hash != hash || entry->header_len != header_len || entry->issuer_len != issuer_len) {
         return 0;
@@ -133,8 +133,8 @@ static headertable_entry *headertable_entry_new(uint64_t hash, const uint8_t *he
     return entry;
 }
 
-void rj_headertable_insert(rj_headertable *table, const uint8_t *header, size_t header_len,
-                           const uint8_t *issuer, size_t issuer_len, uint32_t slot)
+void rj_headertable_insert(rj_headertable *table, const uint8_t *header, size_t header_len, const uint8_t *issuer,
+                           size_t issuer_len, uint32_t slot)
 {
     uint64_t hash = headertable_hash(table, header, header_len, issuer, issuer_len);
     headertable_entry *fresh = NULL;

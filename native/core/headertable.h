@@ -38,7 +38,7 @@ uint32_t rj_headertable_find(const rj_headertable *table, const uint8_t *header,
 
 /* Remember a header after a good signature; does nothing where the table is full, memory is out or the
  * header is known. Safe against concurrent finds and inserts. */
-void rj_headertable_insert(rj_headertable *table, const uint8_t *header, size_t header_len,
-                           const uint8_t *issuer, size_t issuer_len, uint32_t slot);
+void rj_headertable_insert(rj_headertable *table, const uint8_t *header, size_t header_len, const uint8_t *issuer,
+                           size_t issuer_len, uint32_t slot);
 
 #endif

@@ -7,7 +7,7 @@ enum { HOT_MAX_ITEMS = 64 };
 
 struct rj_hot {
     uint32_t alg;
-    const rj_hot *generator; /* NULL: this is one */
+    const rj_hot *generator;   /* NULL: this is one */
     rj_fixedbase *fixedbase;   /* ECDSA */
     rj_ed25519_table *ed25519; /* Ed25519 */
 };
@@ -60,8 +60,8 @@ static rj_status hot_fill_ed25519(rj_hot *hot, const uint8_t *first, size_t firs
     return rj_ed25519_table_build(&hot->ed25519, first, table_flags);
 }
 
-static rj_status hot_make(rj_hot **out, uint32_t alg, const rj_hot *generator, const uint8_t *first,
-                          size_t first_len, uint32_t flags)
+static rj_status hot_make(rj_hot **out, uint32_t alg, const rj_hot *generator, const uint8_t *first, size_t first_len,
+                          uint32_t flags)
 {
     rj_status status = RJ_NO_MEMORY;
     rj_hot *hot = calloc(1, sizeof *hot);
@@ -86,8 +86,7 @@ rj_status rj_hot_build_generator(rj_hot **out, uint32_t alg, uint32_t flags)
     return hot_make(out, alg, NULL, NULL, 0, flags);
 }
 
-rj_status rj_hot_build(rj_hot **out, const rj_hot *generator, const uint8_t *first, size_t first_len,
-                       uint32_t flags)
+rj_status rj_hot_build(rj_hot **out, const rj_hot *generator, const uint8_t *first, size_t first_len, uint32_t flags)
 {
     if (generator == NULL || generator->generator != NULL) {
         return RJ_BAD_ARGUMENT;
@@ -115,10 +114,7 @@ size_t rj_hot_bytes(uint32_t alg)
     return RJ_HAVE_FIXEDBASE && hot_curve(&curve, alg) ? rj_fixedbase_bytes(curve) : 0;
 }
 
-uint32_t rj_hot_alg(const rj_hot *hot)
-{
-    return hot->alg;
-}
+uint32_t rj_hot_alg(const rj_hot *hot) { return hot->alg; }
 
 static rj_status hot_verify_ecdsa(rj_work *work, rj_hot_item *items, size_t items_len)
 {

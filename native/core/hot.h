@@ -36,8 +36,8 @@ RJ_MUST_CHECK rj_status rj_hot_build_generator(rj_hot **out, uint32_t alg, uint3
 /* Build the table of a public key (first: as in rj_key_build) and check it against libcrypto.
  * Returns as rj_hot_build_generator, and RJ_KEY_MALFORMED. */
 /* rj-cdef-begin */
-RJ_MUST_CHECK rj_status rj_hot_build(rj_hot **out, const rj_hot *generator, const uint8_t *first,
-                                     size_t first_len, uint32_t flags);
+RJ_MUST_CHECK rj_status rj_hot_build(rj_hot **out, const rj_hot *generator, const uint8_t *first, size_t first_len,
+                                     uint32_t flags);
 /* rj-cdef-end */
 
 /* Free a table; NULL is allowed. */

@@ -56,8 +56,8 @@ done:
 }
 
 /* rsa.c checks sizes and shape first, so libcrypto never sees a modulus that could stall it. */
-static rj_status key_build_rsa(rj_runtime *runtime, rj_key *key, const uint8_t *n, size_t n_len,
-                               const uint8_t *e, size_t e_len)
+static rj_status key_build_rsa(rj_runtime *runtime, rj_key *key, const uint8_t *n, size_t n_len, const uint8_t *e,
+                               size_t e_len)
 {
     rj_status status = rj_rsa_prepare(&key->rsa, n, n_len, e, e_len, 0);
 
@@ -71,8 +71,7 @@ static rj_status key_build_rsa(rj_runtime *runtime, rj_key *key, const uint8_t *
     return status == RJ_KEY_MALFORMED ? RJ_LIBCRYPTO_FAILED : status; /* its shape is checked: not its fault */
 }
 
-static rj_status key_build_ec(rj_runtime *runtime, EVP_PKEY **out, const char *group, const uint8_t *xy,
-                              size_t xy_len)
+static rj_status key_build_ec(rj_runtime *runtime, EVP_PKEY **out, const char *group, const uint8_t *xy, size_t xy_len)
 {
     uint8_t point[1 + KEY_MAX_EC_BYTES];
     char group_name[16];

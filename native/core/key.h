@@ -18,7 +18,7 @@ typedef struct rj_key rj_key;
 /* rj-cdef-end */
 
 struct rj_key {
-    uint64_t id; /* never used twice in a process: contexts kept for a key are found by it */
+    uint64_t id;  /* never used twice in a process: contexts kept for a key are found by it */
     uint32_t alg; /* the algorithm it was built for; RSA serves all of its family */
     uint32_t signature_bytes;
     EVP_PKEY *pkey;   /* NULL for HMAC */
@@ -34,9 +34,8 @@ struct rj_key {
  * RJ_NO_MEMORY, RJ_LIBCRYPTO_FAILED.
  * Out: *out, freed by rj_key_free. Source: RFC 7518 s.6, RFC 8037 s.2, RFC 9964. */
 /* rj-cdef-begin */
-RJ_MUST_CHECK rj_status rj_key_build(rj_runtime *runtime, rj_key **out, uint32_t alg, uint64_t id,
-                                     const uint8_t *first, size_t first_len, const uint8_t *second,
-                                     size_t second_len);
+RJ_MUST_CHECK rj_status rj_key_build(rj_runtime *runtime, rj_key **out, uint32_t alg, uint64_t id, const uint8_t *first,
+                                     size_t first_len, const uint8_t *second, size_t second_len);
 /* rj-cdef-end */
 
 /* Free a key that no table holds any more; wipes an HMAC secret; NULL is allowed. */

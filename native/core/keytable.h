@@ -14,7 +14,7 @@ typedef struct {
     const rj_key *key; /* NULL: the algorithm is not native, the caller verifies elsewhere */
     const rj_hot *hot; /* the key's precomputed table, or NULL */
     uint32_t alg;
-    uint32_t issuer;   /* which claims policy applies */
+    uint32_t issuer; /* which claims policy applies */
 } rj_slot;
 
 typedef struct rj_keytable rj_keytable;

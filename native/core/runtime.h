@@ -23,12 +23,12 @@ typedef struct rj_runtime rj_runtime;
 struct rj_runtime {
     OSSL_LIB_CTX *libctx;
     _Atomic(rj_work *) pool[RJ_POOL_SLOTS];
-    atomic_uint acceleration_off;     /* 1 once a hot-path answer differed from libcrypto's */
-    atomic_ullong sampled;            /* accepted tokens verified a second time by libcrypto */
-    atomic_ullong mismatches;         /* of these, the ones that libcrypto refused */
-    atomic_uint sample_interval;      /* one acceptance of a hot path in so many is checked; 0: none */
-    uint64_t seed;                    /* of the choice of samples */
-    rj_ticks ticks;                   /* the clock of durations */
+    atomic_uint acceleration_off; /* 1 once a hot-path answer differed from libcrypto's */
+    atomic_ullong sampled;        /* accepted tokens verified a second time by libcrypto */
+    atomic_ullong mismatches;     /* of these, the ones that libcrypto refused */
+    atomic_uint sample_interval;  /* one acceptance of a hot path in so many is checked; 0: none */
+    uint64_t seed;                /* of the choice of samples */
+    rj_ticks ticks;               /* the clock of durations */
 };
 
 /* Make the runtime of a process.

@@ -30,8 +30,8 @@ static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_wo
     return 1;
 }
 
-void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *octets,
-                          const uint32_t *lens, const uint32_t *slots, size_t count)
+void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *octets, const uint32_t *lens,
+                          const uint32_t *slots, size_t count)
 {
     rj_work *work = rj_runtime_take(snapshot->runtime);
     rj_token window[RJ_BATCH_WINDOW];

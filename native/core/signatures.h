@@ -13,8 +13,8 @@
  * In: lens[2 i] bytes of JWS Signing Input, then lens[2 i + 1] characters of base64url, for each i below count;
  * slots[i] the slot that answers for it; a number past the table gives RJ_BAD_ARGUMENT. */
 /* rj-cdef-begin */
-void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *octets,
-                          const uint32_t *lens, const uint32_t *slots, size_t count);
+void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *octets, const uint32_t *lens,
+                          const uint32_t *slots, size_t count);
 /* rj-cdef-end */
 
 #endif

@@ -19,9 +19,9 @@ struct rj_stream {
     const rj_snapshot *snapshot;
     uint32_t encoding;
     uint32_t lanes_len;
-    int closed;       /* a piece was hashed: no lane is added any more */
-    int ended;        /* the last group is encoded: no piece is taken any more */
-    size_t held_len;  /* bytes of an unfinished group of three, base64url only */
+    int closed;      /* a piece was hashed: no lane is added any more */
+    int ended;       /* the last group is encoded: no piece is taken any more */
+    size_t held_len; /* bytes of an unfinished group of three, base64url only */
     uint8_t held[STREAM_GROUP_BYTES];
     stream_lane lanes[RJ_STREAM_MAX_LANES];
 };
@@ -43,8 +43,7 @@ rj_status rj_stream_new(rj_stream **out, const rj_snapshot *snapshot, uint32_t e
     return RJ_OK;
 }
 
-rj_status rj_stream_add(rj_stream *stream, uint32_t *lane, uint32_t slot, const uint8_t *prefix,
-                        size_t prefix_len)
+rj_status rj_stream_add(rj_stream *stream, uint32_t *lane, uint32_t slot, const uint8_t *prefix, size_t prefix_len)
 {
     stream_lane *added = &stream->lanes[stream->lanes_len % RJ_STREAM_MAX_LANES];
     const rj_alg_info *info = NULL;
@@ -150,8 +149,7 @@ static rj_status stream_decide(rj_stream *stream, rj_work *work, stream_lane *la
         return rj_hmac_finish(&slot->key->hmac, &lane->state, signature.ptr, signature.len);
     }
     rj_digest_finish(&lane->state, digest);
-    return rj_verify_digest(stream->snapshot->runtime, work, slot, digest, rj_digest_bytes(info->digest),
-                            signature);
+    return rj_verify_digest(stream->snapshot->runtime, work, slot, digest, rj_digest_bytes(info->digest), signature);
 }
 
 rj_status rj_stream_verify(rj_stream *stream, uint32_t lane, const uint8_t *signature, size_t signature_len)

@@ -7,11 +7,7 @@
 #include <cpuid.h>
 #endif
 
-enum {
-    TICKS_CALIBRATION_NS = 200000,
-    TICKS_TRIES = 64,
-    TICKS_NS_A_S = 1000000000
-};
+enum { TICKS_CALIBRATION_NS = 200000, TICKS_TRIES = 64, TICKS_NS_A_S = 1000000000 };
 
 static const uint64_t TICKS_SCALE_OF_NS = 18014398; /* 2^(30 + 24) / 10^9 */
 

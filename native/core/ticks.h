@@ -19,8 +19,8 @@ enum {
 };
 
 typedef struct {
-    uint64_t scale;   /* units a tick, times 2^RJ_TICKS_SCALE_BITS */
-    int is_hardware;  /* 0: ticks are nanoseconds of the system's clock */
+    uint64_t scale;  /* units a tick, times 2^RJ_TICKS_SCALE_BITS */
+    int is_hardware; /* 0: ticks are nanoseconds of the system's clock */
 } rj_ticks;
 
 /* Find the clock and its rate. Takes at most about a millisecond.

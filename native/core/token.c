@@ -13,8 +13,8 @@ static rj_status token_scan(rj_json_report *report, const rj_snapshot *snapshot,
                              .max_members = snapshot->max_json_members,
                              .flags = 0};
 
-    return rj_json_scan(report, work->members, RJ_WORK_MEMBERS, work->json, sizeof work->json, json.ptr,
-                        json.len, &limits);
+    return rj_json_scan(report, work->members, RJ_WORK_MEMBERS, work->json, sizeof work->json, json.ptr, json.len,
+                        &limits);
 }
 
 /* The unverified `iss` as written between its quotes; an empty span where there is no plain one. */
@@ -72,8 +72,7 @@ static rj_status token_decode(rj_span *out, rj_work *work, rj_span text)
 }
 
 /* Cut a token and decode its payload. Returns the signature part, still base64url; token->status says the rest. */
-static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                         size_t len)
+static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len)
 {
     rj_span payload = {NULL, 0};
     rj_span signature = {NULL, 0};
@@ -83,8 +82,7 @@ static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_work *
     token->earned = 0;
     token->members = NULL;
     token->members_len = 0;
-    token->status =
-        rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
+    token->status = rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
     if (token->status == RJ_OK) {
         token->input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
         token->status = token_decode(&token->payload, work, payload);
@@ -103,8 +101,8 @@ static void token_take_slot(rj_token *token, const rj_snapshot *snapshot, uint32
     token->status = RJ_UNDECIDED;
 }
 
-void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                     size_t len, uint32_t slot_index)
+void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
+                     uint32_t slot_index)
 {
     rj_span signature = token_cut(token, snapshot, work, bytes, len);
 
@@ -120,8 +118,8 @@ void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work
     token_take_slot(token, snapshot, slot_index);
 }
 
-void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                      size_t len, uint32_t slot_index, rj_time now)
+void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
+                      uint32_t slot_index, rj_time now)
 {
     (void)token_cut(token, snapshot, work, bytes, len);
     if (token->status != RJ_OK) {
@@ -189,8 +187,8 @@ void rj_token_decide(rj_token *token, const rj_snapshot *snapshot, rj_work *work
         return;
     }
     token->status = snapshot->acceleration != 0
-                        ? rj_verify(snapshot->runtime, work, token->slot, token->input, token->signature)
-                        : rj_verify_cold(snapshot->runtime, work, token->slot, token->input, token->signature);
+                      ? rj_verify(snapshot->runtime, work, token->slot, token->input, token->signature)
+                      : rj_verify_cold(snapshot->runtime, work, token->slot, token->input, token->signature);
     rj_token_warm(token, snapshot);
 }
 
@@ -199,8 +197,8 @@ uint64_t rj_token_verdict(const rj_token *token)
     return (uint64_t)token->status | (uint64_t)token->earned << 8 | (uint64_t)token->slot_index << 9;
 }
 
-static void token_remember(const rj_token *token, const rj_snapshot *snapshot, const uint8_t *issuer,
-                           size_t issuer_len, uint32_t remember)
+static void token_remember(const rj_token *token, const rj_snapshot *snapshot, const uint8_t *issuer, size_t issuer_len,
+                           uint32_t remember)
 {
     rj_span header = token->header;
 

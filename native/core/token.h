@@ -12,17 +12,17 @@
 
 /* One token under way. The spans point into the token; payload and signature bytes into the work's arena. */
 typedef struct {
-    rj_span header;        /* base64url, as received */
-    rj_span input;         /* the JWS Signing Input: the received octets up to the second dot */
-    rj_span payload;       /* decoded */
-    rj_span signature;     /* decoded */
+    rj_span header;                /* base64url, as received */
+    rj_span input;                 /* the JWS Signing Input: the received octets up to the second dot */
+    rj_span payload;               /* decoded */
+    rj_span signature;             /* decoded */
     const rj_json_member *members; /* of the payload's root, where its claims were accepted and there was room */
     size_t members_len;
     const rj_slot *slot;
     uint32_t slot_index;
-    rj_fast_group group;   /* batch.c's: which tokens go together */
-    rj_status status;      /* RJ_UNDECIDED until a step decides */
-    uint32_t earned;       /* 1: this acceptance earned the slot's key a hot table */
+    rj_fast_group group; /* batch.c's: which tokens go together */
+    rj_status status;    /* RJ_UNDECIDED until a step decides */
+    uint32_t earned;     /* 1: this acceptance earned the slot's key a hot table */
 } rj_token;
 
 /* rj-cdef-begin */
@@ -34,14 +34,14 @@ enum { RJ_REMEMBER_NOTHING = 0, RJ_REMEMBER_HEADER = 1, RJ_REMEMBER_HEADER_AND_I
 /* Cut, size-check and decode a token and find its slot.
  * Out: *token; its status stays RJ_UNDECIDED where all went well, else says why not (RJ_TOO_LARGE,
  * RJ_MALFORMED_TOKEN, RJ_HEADER_UNKNOWN). slot_index RJ_SLOT_NONE: look it up; else use this one. */
-void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                     size_t len, uint32_t slot_index);
+void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
+                     uint32_t slot_index);
 
 /* Check the claims of a token again whose very bytes verified by this slot before, under the same generation of
  * keys and rules; its signature is not looked at.
  * Out: *token, decided. */
-void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes,
-                      size_t len, uint32_t slot_index, rj_time now);
+void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
+                      uint32_t slot_index, rj_time now);
 
 /* Check the claims of a token whose signature verified; token->status is RJ_OK on entry.
  * Out: token->status. */

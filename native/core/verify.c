@@ -52,21 +52,19 @@ static int verify_set_up(EVP_PKEY_CTX *ctx, rj_runtime *runtime, const rj_alg_in
     }
     if (info->family == RJ_FAMILY_RSA_PKCS1) {
         good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1
-               && EVP_PKEY_CTX_set_signature_md(ctx, digest) == 1;
+            && EVP_PKEY_CTX_set_signature_md(ctx, digest) == 1;
     } else {
         /* RFC 7518 s.3.5: MGF1 with the same hash, salt as long as the hash */
         good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1
-               && EVP_PKEY_CTX_set_signature_md(ctx, digest) == 1
-               && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, digest) == 1
-               && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
+            && EVP_PKEY_CTX_set_signature_md(ctx, digest) == 1 && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, digest) == 1
+            && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
     }
     EVP_MD_free(digest);
     return good;
 }
 
 /* A context ready to verify for this slot, kept from an earlier token where possible. */
-static EVP_PKEY_CTX *verify_context(rj_runtime *runtime, rj_work *work, const rj_slot *slot,
-                                    const rj_alg_info *info)
+static EVP_PKEY_CTX *verify_context(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const rj_alg_info *info)
 {
     rj_work_context *kept = &work->contexts[slot->key->id % RJ_WORK_CONTEXTS];
     EVP_PKEY_CTX *ctx = NULL;
@@ -89,8 +87,8 @@ static EVP_PKEY_CTX *verify_context(rj_runtime *runtime, rj_work *work, const rj
     return ctx;
 }
 
-static rj_status verify_prehashed(rj_runtime *runtime, rj_work *work, const rj_slot *slot,
-                                  const rj_alg_info *info, rj_span digest, rj_span signature)
+static rj_status verify_prehashed(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const rj_alg_info *info,
+                                  rj_span digest, rj_span signature)
 {
     uint8_t der[RJ_ECDSA_MAX_DER_BYTES];
     EVP_PKEY_CTX *ctx = NULL;
@@ -117,18 +115,15 @@ static rj_status verify_message(rj_runtime *runtime, rj_work *work, const rj_slo
 {
     rj_status status = RJ_LIBCRYPTO_FAILED;
 
-    if (EVP_DigestVerifyInit_ex(work->message_ctx, NULL, NULL, runtime->libctx, NULL, slot->key->pkey, NULL)
-        == 1) {
-        status = verify_answer(
-            EVP_DigestVerify(work->message_ctx, signature.ptr, signature.len, input.ptr, input.len));
+    if (EVP_DigestVerifyInit_ex(work->message_ctx, NULL, NULL, runtime->libctx, NULL, slot->key->pkey, NULL) == 1) {
+        status = verify_answer(EVP_DigestVerify(work->message_ctx, signature.ptr, signature.len, input.ptr, input.len));
     }
     (void)EVP_MD_CTX_reset(work->message_ctx);
     ERR_clear_error();
     return status;
 }
 
-rj_status rj_verify_cold(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input,
-                         rj_span signature)
+rj_status rj_verify_cold(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input, rj_span signature)
 {
     const rj_alg_info *info = rj_alg_lookup(slot->alg);
     uint8_t digest[RJ_DIGEST_MAX_BYTES];
@@ -153,8 +148,7 @@ rj_status rj_verify_cold(rj_runtime *runtime, rj_work *work, const rj_slot *slot
     if (status != RJ_OK) {
         return status;
     }
-    return verify_prehashed(runtime, work, slot, info,
-                            (rj_span){digest, rj_digest_bytes(info->digest)}, signature);
+    return verify_prehashed(runtime, work, slot, info, (rj_span){digest, rj_digest_bytes(info->digest)}, signature);
 }
 
 rj_status rj_verify_digest(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const uint8_t *digest,
@@ -183,8 +177,7 @@ int rj_verify_trusts_fast(rj_runtime *runtime)
     return atomic_load_explicit(&runtime->acceleration_off, memory_order_relaxed) == 0;
 }
 
-rj_status rj_verify_sample(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input,
-                           rj_span signature)
+rj_status rj_verify_sample(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input, rj_span signature)
 {
     uint32_t interval = atomic_load_explicit(&runtime->sample_interval, memory_order_relaxed);
 

@@ -16,8 +16,8 @@ RJ_MUST_CHECK rj_status rj_verify_cold(rj_runtime *runtime, rj_work *work, const
 /* Verify one signature over a digest that is made already, by libcrypto alone.
  * Returns as rj_verify_cold; RJ_BAD_ARGUMENT where the algorithm does not hash first (HMAC, EdDSA, ML-DSA) or
  * the digest is not of its size. In: digest_len bytes at digest. */
-RJ_MUST_CHECK rj_status rj_verify_digest(rj_runtime *runtime, rj_work *work, const rj_slot *slot,
-                                         const uint8_t *digest, size_t digest_len, rj_span signature);
+RJ_MUST_CHECK rj_status rj_verify_digest(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const uint8_t *digest,
+                                         size_t digest_len, rj_span signature);
 
 /* Verify one signature by the fastest path the slot has. Returns as rj_verify_cold. */
 RJ_MUST_CHECK rj_status rj_verify(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input,

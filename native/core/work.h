@@ -15,9 +15,9 @@
 #include "status.h"
 
 enum {
-    RJ_WORK_CONTEXTS = 8,           /* verification contexts kept ready, for the keys used last */
-    RJ_WORK_MEMBERS = 64,           /* root members of a claims set looked at in C */
-    RJ_WORK_JSON_BYTES = 16 * 1024, /* scratch of the JSON scan */
+    RJ_WORK_CONTEXTS = 8,             /* verification contexts kept ready, for the keys used last */
+    RJ_WORK_MEMBERS = 64,             /* root members of a claims set looked at in C */
+    RJ_WORK_JSON_BYTES = 16 * 1024,   /* scratch of the JSON scan */
     RJ_WORK_ARENA_BYTES = 256 * 1024, /* decoded parts of the tokens under way */
     RJ_WORK_CUT_ALIGNMENT = 8         /* of each cut: octets and structures lie in the arena in turn */
 };

@@ -7,12 +7,14 @@
 #define ECDSA_DER_INTEGER 0x02
 #define ECDSA_DER_ONE_LENGTH_BYTE 0x81
 
-static int ecdsa_der_raw_len_fits(size_t raw_len) {
+static int ecdsa_der_raw_len_fits(size_t raw_len)
+{
     return raw_len != 0 && raw_len % 2 == 0 && raw_len <= RJ_ECDSA_MAX_RAW_BYTES;
 }
 
 /* Leading zero bytes of a big-endian number; len if it is zero. */
-static size_t ecdsa_der_leading_zeros(const uint8_t *number, size_t len) {
+static size_t ecdsa_der_leading_zeros(const uint8_t *number, size_t len)
+{
     size_t zeros = 0;
     while (zeros < len && number[zeros] == 0) {
         zeros++;
@@ -21,7 +23,8 @@ static size_t ecdsa_der_leading_zeros(const uint8_t *number, size_t len) {
 }
 
 /* Write a positive INTEGER from its digits, first byte not zero; returns the bytes written. */
-static size_t ecdsa_der_put(uint8_t *der, const uint8_t *digits, size_t len) {
+static size_t ecdsa_der_put(uint8_t *der, const uint8_t *digits, size_t len)
+{
     size_t sign = digits[0] >> 7; /* X.690 s.8.3.3: two's complement, so a set top bit needs a zero byte */
     der[0] = ECDSA_DER_INTEGER;
     der[1] = (uint8_t)(len + sign);
@@ -30,8 +33,8 @@ static size_t ecdsa_der_put(uint8_t *der, const uint8_t *digits, size_t len) {
     return 2 + sign + len;
 }
 
-rj_status rj_ecdsa_der_from_raw(uint8_t *der, size_t *der_len, size_t der_cap, const uint8_t *raw,
-                                size_t raw_len) {
+rj_status rj_ecdsa_der_from_raw(uint8_t *der, size_t *der_len, size_t der_cap, const uint8_t *raw, size_t raw_len)
+{
     size_t field = raw_len / 2, r_zeros, s_zeros, body, head;
     const uint8_t *r = raw, *s;
     if (!ecdsa_der_raw_len_fits(raw_len)) {
@@ -59,8 +62,8 @@ rj_status rj_ecdsa_der_from_raw(uint8_t *der, size_t *der_len, size_t der_cap, c
 }
 
 /* Read one minimal positive INTEGER of at most `field` bytes; returns the bytes taken, 0 if it is not one. */
-static size_t ecdsa_der_get(const uint8_t **digits, size_t *len, size_t field, const uint8_t *der,
-                            size_t der_len) {
+static size_t ecdsa_der_get(const uint8_t **digits, size_t *len, size_t field, const uint8_t *der, size_t der_len)
+{
     size_t value_len;
     if (der_len < 3 || der[0] != ECDSA_DER_INTEGER) {
         return 0; /* RFC 3279 s.2.2.3: an INTEGER; X.690 s.8.3.1: at least one byte */
@@ -84,7 +87,8 @@ static size_t ecdsa_der_get(const uint8_t **digits, size_t *len, size_t field, c
     return *len > field ? 0 : 2 + value_len;
 }
 
-rj_status rj_ecdsa_raw_from_der(uint8_t *raw, size_t raw_len, const uint8_t *der, size_t der_len) {
+rj_status rj_ecdsa_raw_from_der(uint8_t *raw, size_t raw_len, const uint8_t *der, size_t der_len)
+{
     size_t field = raw_len / 2, head, taken, r_len, s_len;
     const uint8_t *r, *s;
     if (!ecdsa_der_raw_len_fits(raw_len)) {

@@ -26,8 +26,8 @@
  * In:      raw      raw_len bytes: R then S, each raw_len / 2 bytes, big-endian.
  * Source:  RFC 7518 s.3.4; RFC 3279 s.2.2.3; X.690 s.8.3, s.10.1.
  */
-RJ_MUST_CHECK rj_status rj_ecdsa_der_from_raw(uint8_t *der, size_t *der_len, size_t der_cap,
-                                              const uint8_t *raw, size_t raw_len);
+RJ_MUST_CHECK rj_status rj_ecdsa_der_from_raw(uint8_t *der, size_t *der_len, size_t der_cap, const uint8_t *raw,
+                                              size_t raw_len);
 
 /* Read a strict DER signature back into R || S.
  *

@@ -36,7 +36,7 @@ typedef struct {
     const rj_ed25519_table *key;       /* from rj_ed25519_table_build */
     const uint8_t *message;
     size_t message_len;
-    const uint8_t *signature64;        /* R || S */
+    const uint8_t *signature64; /* R || S */
 } rj_ed25519_item;
 
 /* Check that a public key is one that may be trusted to mean one signer.
@@ -74,8 +74,8 @@ size_t rj_ed25519_work_bytes(size_t n);
  * Out: verdicts[i] is RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto about this one.
  * In/out: work, any alignment, contents ignored and left undefined.
  * Source: RFC 8032 s.5.1.7 (the unmultiplied equation), RFC 8037 s.3.1. */
-RJ_MUST_CHECK rj_status rj_ed25519_verify_batch(uint8_t *verdicts, const rj_ed25519_item *items, size_t n,
-                                                void *work, size_t work_bytes);
+RJ_MUST_CHECK rj_status rj_ed25519_verify_batch(uint8_t *verdicts, const rj_ed25519_item *items, size_t n, void *work,
+                                                size_t work_bytes);
 
 /* Verify one signature, without a work buffer. As rj_ed25519_verify_batch with n = 1. */
 RJ_MUST_CHECK rj_status rj_ed25519_verify_one(uint8_t *verdict, const rj_ed25519_item *item);

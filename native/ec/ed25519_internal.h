@@ -9,7 +9,7 @@
 #include "ec/field_25519.h"
 
 enum {
-    ED25519_WINDOWS = 32,       /* of 8 bits; scalars are below 2^253 */
+    ED25519_WINDOWS = 32,         /* of 8 bits; scalars are below 2^253 */
     ED25519_WINDOW_ENTRIES = 129, /* multiples 0 to 128 of a window's point; signs give the rest */
     ED25519_LANES = 8,
     ED25519_POINTS = 2 * ED25519_WINDOWS /* table points in one [S]B - [k]A */
@@ -25,7 +25,7 @@ typedef struct {
 
 struct rj_ed25519_table {
     _Alignas(64) ed25519_entry entries[ED25519_WINDOWS][ED25519_WINDOW_ENTRIES];
-    void *memory; /* what was allocated; the table is the first aligned place in it */
+    void *memory;                        /* what was allocated; the table is the first aligned place in it */
     uint8_t key32[RJ_ED25519_KEY_BYTES]; /* as in the signature's hash; of B for the generator */
     uint32_t lanes;                      /* 1: eight-lane arithmetic */
     uint32_t generator;                  /* 1: the table of B, else of -A */

@@ -24,12 +24,14 @@ typedef struct {
     f25519x8 dxy;
 } lanes_entry;
 
-int rj_ed25519_lanes_usable(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512ifma");
+int rj_ed25519_lanes_usable(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512ifma");
 }
 
-F25519X8_INLINE f25519x8 lanes_gather(__m512i addresses) {
+F25519X8_INLINE f25519x8 lanes_gather(__m512i addresses)
+{
     f25519x8 r;
 
     for (int i = 0; i < 5; i++) {
@@ -39,7 +41,8 @@ F25519X8_INLINE f25519x8 lanes_gather(__m512i addresses) {
 }
 
 /* In: choice[lane * stride] is the lane's point. */
-F25519X8_INLINE lanes_entry lanes_load(const ed25519_choice *choice, size_t stride) {
+F25519X8_INLINE lanes_entry lanes_load(const ed25519_choice *choice, size_t stride)
+{
     const __m512i lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i at = _mm512_mullo_epi64(lane, f25519x8_all((int64_t)(stride * sizeof(*choice))));
     const __m512i entry = _mm512_i64gather_epi64(at, (const void *)&choice->entry, 1);
@@ -61,7 +64,8 @@ F25519X8_INLINE lanes_entry lanes_load(const ed25519_choice *choice, size_t stri
 }
 
 /* From a = (Y1 - X1)(y2 - x2), b = (Y1 + X1)(y2 + x2), c = d T1 t2, d = Z1 Z2, each times one same factor. */
-F25519X8_INLINE void lanes_finish(lanes_point *r, f25519x8 a, f25519x8 b, f25519x8 c, f25519x8 d) {
+F25519X8_INLINE void lanes_finish(lanes_point *r, f25519x8 a, f25519x8 b, f25519x8 c, f25519x8 d)
+{
     const f25519x8 e = f25519x8_carry(f25519x8_subtract(b, a));
     const f25519x8 f = f25519x8_carry(f25519x8_subtract(d, c));
     const f25519x8 g = f25519x8_carry(f25519x8_add(d, c));
@@ -75,13 +79,15 @@ F25519X8_INLINE void lanes_finish(lanes_point *r, f25519x8 a, f25519x8 b, f25519
     r->t = f25519x8_carry(f25519x8_multiply(e, h));
 }
 
-F25519X8_INLINE void lanes_add_entry(lanes_point *r, const lanes_entry *entry) {
+F25519X8_INLINE void lanes_add_entry(lanes_point *r, const lanes_entry *entry)
+{
     lanes_finish(r, f25519x8_multiply(r->difference, entry->half_difference),
                  f25519x8_multiply(r->sum, entry->half_sum), f25519x8_multiply(r->t, entry->dxy), r->z);
 }
 
 /* r = the table points themselves: x = half_sum - half_difference, y = half_sum + half_difference */
-F25519X8_INLINE void lanes_begin(lanes_point *r, const lanes_entry *entry) {
+F25519X8_INLINE void lanes_begin(lanes_point *r, const lanes_entry *entry)
+{
     const f25519x8 x = f25519x8_carry(f25519x8_subtract(entry->half_sum, entry->half_difference));
     const f25519x8 y = f25519x8_carry(f25519x8_add(entry->half_sum, entry->half_difference));
 
@@ -94,11 +100,11 @@ F25519X8_INLINE void lanes_begin(lanes_point *r, const lanes_entry *entry) {
 }
 
 /* r += the point `distance` lanes up; the lanes above `distance` are of no use after. */
-F25519X8_INLINE void lanes_add_lanes(lanes_point *r, int distance) {
+F25519X8_INLINE void lanes_add_lanes(lanes_point *r, int distance)
+{
     const __m512i lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i from = _mm512_add_epi64(lane, f25519x8_all(distance));
-    const int64_t twice_d[5] = {0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977,
-                                0x2406d9dc56dff};
+    const int64_t twice_d[5] = {0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977, 0x2406d9dc56dff};
     f25519x8 sum, difference, z, t, constant, d;
 
     r->z = f25519x8_carry(r->z);
@@ -117,7 +123,8 @@ F25519X8_INLINE void lanes_add_lanes(lanes_point *r, int distance) {
 }
 
 /* Write 2X, 2Y and 2Z of the first `count` lanes. */
-F25519X8_INLINE void lanes_store(ed25519_point *out, const lanes_point *point, size_t count) {
+F25519X8_INLINE void lanes_store(ed25519_point *out, const lanes_point *point, size_t count)
+{
     const f25519x8 x = f25519x8_carry(f25519x8_subtract(point->sum, point->difference));
     const f25519x8 y = f25519x8_carry(f25519x8_add(point->sum, point->difference));
     const f25519x8 z = f25519x8_carry(f25519x8_add(point->z, point->z));
@@ -138,7 +145,8 @@ F25519X8_INLINE void lanes_store(ed25519_point *out, const lanes_point *point, s
 }
 
 F25519X8_TARGET void rj_ed25519_sum8(ed25519_point r[ED25519_LANES],
-                                     const ed25519_choice choices[ED25519_LANES][ED25519_POINTS]) {
+                                     const ed25519_choice choices[ED25519_LANES][ED25519_POINTS])
+{
     lanes_entry entry = lanes_load(&choices[0][0], ED25519_POINTS);
     lanes_point sum;
 
@@ -150,7 +158,8 @@ F25519X8_TARGET void rj_ed25519_sum8(ed25519_point r[ED25519_LANES],
     lanes_store(r, &sum, ED25519_LANES);
 }
 
-F25519X8_TARGET void rj_ed25519_sum_lanes(ed25519_point *r, const ed25519_choice choices[ED25519_POINTS]) {
+F25519X8_TARGET void rj_ed25519_sum_lanes(ed25519_point *r, const ed25519_choice choices[ED25519_POINTS])
+{
     enum { EACH = ED25519_POINTS / ED25519_LANES };
     lanes_entry entry = lanes_load(choices, EACH);
     lanes_point sum;
@@ -170,13 +179,15 @@ F25519X8_TARGET void rj_ed25519_sum_lanes(ed25519_point *r, const ed25519_choice
 
 int rj_ed25519_lanes_usable(void) { return 0; }
 
-void rj_ed25519_sum8(ed25519_point r[ED25519_LANES], const ed25519_choice choices[ED25519_LANES][ED25519_POINTS]) {
+void rj_ed25519_sum8(ed25519_point r[ED25519_LANES], const ed25519_choice choices[ED25519_LANES][ED25519_POINTS])
+{
     for (int lane = 0; lane < ED25519_LANES; lane++) { /* never called: rj_ed25519_lanes_usable() said no */
         rj_ed25519_sum(&r[lane], choices[lane]);
     }
 }
 
-void rj_ed25519_sum_lanes(ed25519_point *r, const ed25519_choice choices[ED25519_POINTS]) {
+void rj_ed25519_sum_lanes(ed25519_point *r, const ed25519_choice choices[ED25519_POINTS])
+{
     rj_ed25519_sum(r, choices);
 }
 

@@ -9,8 +9,7 @@
 #include "ec/field_inverse.h"
 
 static const f25519 point_d = {{0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff}};
-static const f25519 point_2d = {
-    {0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977, 0x2406d9dc56dff}};
+static const f25519 point_2d = {{0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977, 0x2406d9dc56dff}};
 static const f25519 point_root_of_minus_one = {
     {0x61b274a0ea0b0, 0xd5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d}};
 static const f25519 point_half = {
@@ -23,13 +22,13 @@ const ed25519_point rj_ed25519_base = {
     {{1, 0, 0, 0, 0}},
     {{0x68ab3a5b7dda3, 0xeea2a5eadbb, 0x2af8df483c27e, 0x332b375274732, 0x67875f0fd78b7}}};
 
-static const inverse_modulus point_modulus = {
-    5,
-    UINT64_C(0x39435e50d79435e5),
-    {INT64_C(0x3fffffffffffffed), INT64_C(0x3fffffffffffffff), INT64_C(0x3fffffffffffffff),
-     INT64_C(0x3fffffffffffffff), 0x7f}};
+static const inverse_modulus point_modulus = {5,
+                                              UINT64_C(0x39435e50d79435e5),
+                                              {INT64_C(0x3fffffffffffffed), INT64_C(0x3fffffffffffffff),
+                                               INT64_C(0x3fffffffffffffff), INT64_C(0x3fffffffffffffff), 0x7f}};
 
-int rj_ed25519_invert(f25519 *r, const f25519 *a) {
+int rj_ed25519_invert(f25519 *r, const f25519 *a)
+{
     uint64_t words[4];
 
     f25519_to_words(words, a);
@@ -40,14 +39,16 @@ int rj_ed25519_invert(f25519 *r, const f25519 *a) {
     return 1;
 }
 
-void rj_ed25519_point_identity(ed25519_point *r) {
+void rj_ed25519_point_identity(ed25519_point *r)
+{
     r->x = f25519_zero;
     r->y = f25519_one;
     r->z = f25519_one;
     r->t = f25519_zero;
 }
 
-void rj_ed25519_point_negate(ed25519_point *r, const ed25519_point *a) {
+void rj_ed25519_point_negate(ed25519_point *r, const ed25519_point *a)
+{
     f25519_subtract(&r->x, &f25519_zero, &a->x);
     f25519_canonical(&r->x, &r->x);
     f25519_subtract(&r->t, &f25519_zero, &a->t);
@@ -57,7 +58,8 @@ void rj_ed25519_point_negate(ed25519_point *r, const ed25519_point *a) {
 }
 
 /* The last four products of every addition: (e f, g h, f g, e h). */
-F25519_INLINE void point_finish(ed25519_point *r, const f25519 *e, const f25519 *f, const f25519 *g, const f25519 *h) {
+F25519_INLINE void point_finish(ed25519_point *r, const f25519 *e, const f25519 *f, const f25519 *g, const f25519 *h)
+{
     f25519_multiply(&r->x, e, f);
     f25519_multiply(&r->y, g, h);
     f25519_multiply(&r->z, f, g);
@@ -65,7 +67,8 @@ F25519_INLINE void point_finish(ed25519_point *r, const f25519 *e, const f25519 
 }
 
 /* RFC 8032 s.5.1.4 */
-void rj_ed25519_point_add(ed25519_point *r, const ed25519_point *p, const ed25519_point *q) {
+void rj_ed25519_point_add(ed25519_point *r, const ed25519_point *p, const ed25519_point *q)
+{
     f25519 a, b, c, d, e, f, g, h;
 
     f25519_subtract(&a, &p->y, &p->x);
@@ -85,7 +88,8 @@ void rj_ed25519_point_add(ed25519_point *r, const ed25519_point *p, const ed2551
     point_finish(r, &e, &f, &g, &h);
 }
 
-void rj_ed25519_point_multiply(ed25519_point *r, const ed25519_point *a, const uint8_t scalar32[32]) {
+void rj_ed25519_point_multiply(ed25519_point *r, const ed25519_point *a, const uint8_t scalar32[32])
+{
     ed25519_point sum;
 
     rj_ed25519_point_identity(&sum);
@@ -99,7 +103,8 @@ void rj_ed25519_point_multiply(ed25519_point *r, const ed25519_point *a, const u
 }
 
 /* As rj_ed25519_point_add with half of everything, for a point of a table. */
-F25519_INLINE void point_add_entry(ed25519_point *r, const ed25519_choice *choice) {
+F25519_INLINE void point_add_entry(ed25519_point *r, const ed25519_choice *choice)
+{
     f25519 a, b, c, e, f, g, h;
     f25519 sum, difference, dxy;
 
@@ -124,7 +129,8 @@ F25519_INLINE void point_add_entry(ed25519_point *r, const ed25519_choice *choic
     point_finish(r, &e, &f, &g, &h);
 }
 
-void rj_ed25519_sum(ed25519_point *r, const ed25519_choice choices[ED25519_POINTS]) {
+void rj_ed25519_sum(ed25519_point *r, const ed25519_choice choices[ED25519_POINTS])
+{
     rj_ed25519_point_identity(r);
     for (int i = 0; i < ED25519_POINTS; i++) {
         point_add_entry(r, &choices[i]);
@@ -132,7 +138,8 @@ void rj_ed25519_sum(ed25519_point *r, const ed25519_choice choices[ED25519_POINT
 }
 
 /* r = a^((p - 5) / 8), that is a^(2^252 - 3) */
-static void point_power(f25519 *r, const f25519 *a) {
+static void point_power(f25519 *r, const f25519 *a)
+{
     f25519 power = *a;
 
     for (int bit = 250; bit >= 0; bit--) {
@@ -145,7 +152,8 @@ static void point_power(f25519 *r, const f25519 *a) {
 }
 
 /* x from y. Returns 1, or 0 if (y^2 - 1) / (d y^2 + 1) is no square (RFC 8032 s.5.1.3 steps 2 and 3). */
-static int point_recover_x(f25519 *x, const f25519 *y) {
+static int point_recover_x(f25519 *x, const f25519 *y)
+{
     f25519 u, v, v3, t;
 
     f25519_square(&t, y);
@@ -172,7 +180,8 @@ static int point_recover_x(f25519 *x, const f25519 *y) {
     return f25519_is_zero(&v3);
 }
 
-rj_status rj_ed25519_point_decode(ed25519_point *out, const uint8_t key32[32]) {
+rj_status rj_ed25519_point_decode(ed25519_point *out, const uint8_t key32[32])
+{
     ed25519_point point;
     ed25519_point multiple;
     uint64_t words[4];
@@ -209,13 +218,15 @@ rj_status rj_ed25519_point_decode(ed25519_point *out, const uint8_t key32[32]) {
     return RJ_OK;
 }
 
-rj_status rj_ed25519_check_key(const uint8_t key32[32]) {
+rj_status rj_ed25519_check_key(const uint8_t key32[32])
+{
     ed25519_point point;
 
     return rj_ed25519_point_decode(&point, key32);
 }
 
-int rj_ed25519_entries(ed25519_entry *out, const ed25519_point *points, f25519 *scratch, size_t count) {
+int rj_ed25519_entries(ed25519_entry *out, const ed25519_point *points, f25519 *scratch, size_t count)
+{
     f25519 inverse = f25519_one;
 
     for (size_t i = 0; i < count; i++) { /* scratch[i] = the product of all Z before i */
@@ -249,7 +260,8 @@ int rj_ed25519_entries(ed25519_entry *out, const ed25519_point *points, f25519 *
     return 1;
 }
 
-void rj_ed25519_encode(uint8_t out32[32], const f25519 *x, const f25519 *y, const f25519 *z_inverse) {
+void rj_ed25519_encode(uint8_t out32[32], const f25519 *x, const f25519 *y, const f25519 *z_inverse)
+{
     f25519 affine;
     uint64_t words[4];
 

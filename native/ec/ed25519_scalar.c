@@ -9,7 +9,8 @@ static const uint64_t scalar_order[4] = {UINT64_C(0x5812631a5cf5d3ed), UINT64_C(
 static const uint64_t scalar_reciprocal[5] = {UINT64_C(0xed9ce5a30a2c131b), UINT64_C(0x2106215d086329a7),
                                               UINT64_C(0xffffffffffffffeb), UINT64_C(0xffffffffffffffff), 0xf};
 
-int rj_ed25519_scalar_is_reduced(const uint8_t scalar32[32]) {
+int rj_ed25519_scalar_is_reduced(const uint8_t scalar32[32])
+{
     uint64_t words[4];
 
     f25519_load(words, scalar32);
@@ -22,7 +23,8 @@ int rj_ed25519_scalar_is_reduced(const uint8_t scalar32[32]) {
 }
 
 /* r = a * b, a of 5 words and b of b_words; words from `keep` on are dropped */
-static void scalar_multiply(uint64_t *r, int keep, const uint64_t a[5], const uint64_t *b, int b_words) {
+static void scalar_multiply(uint64_t *r, int keep, const uint64_t a[5], const uint64_t *b, int b_words)
+{
     for (int i = 0; i < keep; i++) {
         r[i] = 0;
     }
@@ -40,7 +42,8 @@ static void scalar_multiply(uint64_t *r, int keep, const uint64_t a[5], const ui
 }
 
 /* r = a - b over 4 words; returns the borrow */
-static uint64_t scalar_subtract(uint64_t r[4], const uint64_t a[4], const uint64_t b[4]) {
+static uint64_t scalar_subtract(uint64_t r[4], const uint64_t a[4], const uint64_t b[4])
+{
     uint64_t borrow = 0;
 
     for (int i = 0; i < 4; i++) {
@@ -53,7 +56,8 @@ static uint64_t scalar_subtract(uint64_t r[4], const uint64_t a[4], const uint64
 
 /* Barrett's reduction: q is short of the true quotient by 2 at most, so what is left is below 3L and 4 words of
  * it tell all. */
-void rj_ed25519_scalar_reduce(uint8_t out32[32], const uint8_t in64[64]) {
+void rj_ed25519_scalar_reduce(uint8_t out32[32], const uint8_t in64[64])
+{
     uint64_t x[8];
     uint64_t product[10];
     uint64_t multiple[4];
@@ -74,7 +78,8 @@ void rj_ed25519_scalar_reduce(uint8_t out32[32], const uint8_t in64[64]) {
 }
 
 void rj_ed25519_choose(ed25519_choice choices[ED25519_WINDOWS], const rj_ed25519_table *table,
-                       const uint8_t scalar32[32]) {
+                       const uint8_t scalar32[32])
+{
     unsigned carry = 0;
 
     for (int i = 0; i < ED25519_WINDOWS; i++) { /* digits -127 to 128; the top byte is below 0x20 */

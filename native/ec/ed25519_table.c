@@ -17,7 +17,8 @@ typedef struct {
 } table_window;
 
 /* entries[i][j] = [j 256^i] point */
-static int table_fill(rj_ed25519_table *table, const ed25519_point *point, table_window *window) {
+static int table_fill(rj_ed25519_table *table, const ed25519_point *point, table_window *window)
+{
     ed25519_point base = *point;
 
     for (int i = 0; i < ED25519_WINDOWS; i++) {
@@ -35,7 +36,8 @@ static int table_fill(rj_ed25519_table *table, const ed25519_point *point, table
 }
 
 /* Encode the sum of a table's points for one scalar, by the arithmetic the table will use. */
-static int table_encode_multiple(uint8_t out32[32], const rj_ed25519_table *table, const uint8_t scalar32[32]) {
+static int table_encode_multiple(uint8_t out32[32], const rj_ed25519_table *table, const uint8_t scalar32[32])
+{
     static const uint8_t zero32[32];
     ed25519_choice choices[ED25519_POINTS];
     ed25519_point sum;
@@ -56,7 +58,8 @@ static int table_encode_multiple(uint8_t out32[32], const rj_ed25519_table *tabl
 }
 
 /* Compare some multiples with those of plain doubling and adding: small, of every window, of the top one. */
-static rj_status table_self_test(const rj_ed25519_table *table, const ed25519_point *point) {
+static rj_status table_self_test(const rj_ed25519_table *table, const ed25519_point *point)
+{
     static const uint8_t scalars[4][32] = {
         {1},
         {0x80},
@@ -84,7 +87,8 @@ static rj_status table_self_test(const rj_ed25519_table *table, const ed25519_po
 }
 
 /* Compare a public key of libcrypto's with ours from the same private key (RFC 8032 s.5.1.5). */
-static rj_status table_check_with_libcrypto(const rj_ed25519_table *generator) {
+static rj_status table_check_with_libcrypto(const rj_ed25519_table *generator)
+{
     static const uint8_t seed32[32] = {'f', 'i', 'x', 'e', 'd', ',', ' ', 'p', 'u', 'b', 'l', 'i', 'c'};
     uint8_t hash64[RJ_DIGEST_MAX_BYTES] = {0};
     uint8_t wide64[64] = {0};
@@ -97,8 +101,8 @@ static rj_status table_check_with_libcrypto(const rj_ed25519_table *generator) {
 
     (void)ERR_set_mark();
     pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed32, sizeof(seed32));
-    if (pkey == NULL || EVP_PKEY_get_raw_public_key(pkey, theirs, &theirs_len) != 1 ||
-        theirs_len != sizeof(theirs) || rj_digest(hash64, sizeof(hash64), RJ_SHA512, seed32, 32) != RJ_OK) {
+    if (pkey == NULL || EVP_PKEY_get_raw_public_key(pkey, theirs, &theirs_len) != 1 || theirs_len != sizeof(theirs)
+        || rj_digest(hash64, sizeof(hash64), RJ_SHA512, seed32, 32) != RJ_OK) {
         goto done;
     }
     memcpy(wide64, hash64, 32);
@@ -114,8 +118,9 @@ done:
     return status;
 }
 
-static rj_status table_build(rj_ed25519_table **out, const ed25519_point *point, const uint8_t key32[32],
-                             int generator, unsigned flags) {
+static rj_status table_build(rj_ed25519_table **out, const ed25519_point *point, const uint8_t key32[32], int generator,
+                             unsigned flags)
+{
     const size_t alignment = _Alignof(rj_ed25519_table);
     table_window *window = NULL;
     rj_ed25519_table *table = NULL;
@@ -149,8 +154,8 @@ done:
     return status;
 }
 
-rj_status rj_ed25519_table_build(rj_ed25519_table **out, const uint8_t key32[RJ_ED25519_KEY_BYTES],
-                                 unsigned flags) {
+rj_status rj_ed25519_table_build(rj_ed25519_table **out, const uint8_t key32[RJ_ED25519_KEY_BYTES], unsigned flags)
+{
     ed25519_point point;
     rj_status status = rj_ed25519_point_decode(&point, key32);
 
@@ -161,13 +166,15 @@ rj_status rj_ed25519_table_build(rj_ed25519_table **out, const uint8_t key32[RJ_
     return table_build(out, &point, key32, 0, flags);
 }
 
-rj_status rj_ed25519_table_build_generator(rj_ed25519_table **out, unsigned flags) {
+rj_status rj_ed25519_table_build_generator(rj_ed25519_table **out, unsigned flags)
+{
     static const uint8_t zero32[RJ_ED25519_KEY_BYTES];
 
     return table_build(out, &rj_ed25519_base, zero32, 1, flags);
 }
 
-void rj_ed25519_table_free(rj_ed25519_table *table) {
+void rj_ed25519_table_free(rj_ed25519_table *table)
+{
     if (table != NULL) {
         OPENSSL_free(table->memory);
     }

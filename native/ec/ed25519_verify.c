@@ -30,7 +30,8 @@ typedef struct {
 } verify_chunk;
 
 /* hash64 = SHA-512(R || A || M). Returns 1, or 0 if the digest cannot be had. */
-static int verify_hash(uint8_t hash64[RJ_DIGEST_MAX_BYTES], const rj_ed25519_item *item) {
+static int verify_hash(uint8_t hash64[RJ_DIGEST_MAX_BYTES], const rj_ed25519_item *item)
+{
     rj_digest_state state;
 
     if (rj_digest_start(&state, RJ_SHA512) != RJ_OK) {
@@ -45,7 +46,8 @@ static int verify_hash(uint8_t hash64[RJ_DIGEST_MAX_BYTES], const rj_ed25519_ite
 
 /* The same for `count` items at once. */
 static int verify_hash_lanes(uint8_t hashes[ED25519_LANES][RJ_DIGEST_MAX_BYTES], const rj_ed25519_item *items,
-                             const verify_pending *pending, size_t count) {
+                             const verify_pending *pending, size_t count)
+{
     uint8_t heads[ED25519_LANES][64];
     rj_digest_message messages[ED25519_LANES] = {{NULL, 0, NULL, 0}};
 
@@ -60,7 +62,8 @@ static int verify_hash_lanes(uint8_t hashes[ED25519_LANES][RJ_DIGEST_MAX_BYTES],
 
 /* The table points of S and of k = hash mod L (RFC 8032 s.5.1.7 step 2). */
 static void verify_choose(ed25519_choice choices[ED25519_POINTS], const rj_ed25519_item *item,
-                          const uint8_t hash64[RJ_DIGEST_MAX_BYTES]) {
+                          const uint8_t hash64[RJ_DIGEST_MAX_BYTES])
+{
     uint8_t scalar32[32];
 
     rj_ed25519_scalar_reduce(scalar32, hash64);
@@ -68,12 +71,14 @@ static void verify_choose(ed25519_choice choices[ED25519_POINTS], const rj_ed255
     rj_ed25519_choose(choices + ED25519_WINDOWS, item->key, scalar32);
 }
 
-static int verify_tables_fit(const rj_ed25519_item *item, uint32_t lanes) {
-    return item->generator->generator == 1 && item->key->generator == 0 && item->generator->lanes == lanes &&
-           item->key->lanes == lanes;
+static int verify_tables_fit(const rj_ed25519_item *item, uint32_t lanes)
+{
+    return item->generator->generator == 1 && item->key->generator == 0 && item->generator->lanes == lanes
+        && item->key->lanes == lanes;
 }
 
-static uint8_t verify_compare(const rj_ed25519_item *item, const ed25519_point *sum, const f25519 *z_inverse) {
+static uint8_t verify_compare(const rj_ed25519_item *item, const ed25519_point *sum, const f25519 *z_inverse)
+{
     uint8_t encoded32[32];
 
     rj_ed25519_encode(encoded32, &sum->x, &sum->y, z_inverse);
@@ -83,7 +88,8 @@ static uint8_t verify_compare(const rj_ed25519_item *item, const ed25519_point *
     return RJ_OK;
 }
 
-static void verify_sum(ed25519_point *sum, const ed25519_choice choices[ED25519_POINTS], uint32_t lanes) {
+static void verify_sum(ed25519_point *sum, const ed25519_choice choices[ED25519_POINTS], uint32_t lanes)
+{
     if (lanes != 0) {
         rj_ed25519_sum_lanes(sum, choices);
     } else {
@@ -91,7 +97,8 @@ static void verify_sum(ed25519_point *sum, const ed25519_choice choices[ED25519_
     }
 }
 
-rj_status rj_ed25519_verify_one(uint8_t *verdict, const rj_ed25519_item *item) {
+rj_status rj_ed25519_verify_one(uint8_t *verdict, const rj_ed25519_item *item)
+{
     ed25519_choice choices[ED25519_POINTS];
     uint8_t hash64[RJ_DIGEST_MAX_BYTES];
     ed25519_point sum;
@@ -114,7 +121,8 @@ rj_status rj_ed25519_verify_one(uint8_t *verdict, const rj_ed25519_item *item) {
 }
 
 /* Hash and sum a chunk. Returns 1, or 0 if a digest cannot be had: the whole batch stays undecided. */
-static int verify_sum_chunk(verify_chunk *chunk, const rj_ed25519_item *items, uint32_t lanes) {
+static int verify_sum_chunk(verify_chunk *chunk, const rj_ed25519_item *items, uint32_t lanes)
+{
     uint8_t hashes[ED25519_LANES][RJ_DIGEST_MAX_BYTES];
     ed25519_point sums[ED25519_LANES];
     const size_t count = chunk->count;
@@ -147,7 +155,8 @@ static int verify_sum_chunk(verify_chunk *chunk, const rj_ed25519_item *items, u
 }
 
 /* Share one inversion among all sums (Montgomery's trick), then compare. */
-static void verify_settle(uint8_t *verdicts, const rj_ed25519_item *items, verify_pending *pending, size_t count) {
+static void verify_settle(uint8_t *verdicts, const rj_ed25519_item *items, verify_pending *pending, size_t count)
+{
     f25519 inverse = f25519_one;
 
     for (size_t i = 0; i < count; i++) {
@@ -166,12 +175,14 @@ static void verify_settle(uint8_t *verdicts, const rj_ed25519_item *items, verif
     }
 }
 
-size_t rj_ed25519_work_bytes(size_t n) {
+size_t rj_ed25519_work_bytes(size_t n)
+{
     return sizeof(verify_chunk) + n * sizeof(verify_pending) + _Alignof(max_align_t);
 }
 
 rj_status rj_ed25519_verify_batch(uint8_t *verdicts, const rj_ed25519_item *items, size_t n, void *work,
-                                  size_t work_bytes) {
+                                  size_t work_bytes)
+{
     const size_t alignment = _Alignof(max_align_t);
     verify_chunk *chunk;
     verify_pending *pending;

@@ -22,14 +22,16 @@ typedef struct {
 static const f25519 f25519_zero __attribute__((unused)) = {{0, 0, 0, 0, 0}};
 static const f25519 f25519_one __attribute__((unused)) = {{1, 0, 0, 0, 0}};
 
-F25519_INLINE void f25519_add(f25519 *r, const f25519 *a, const f25519 *b) {
+F25519_INLINE void f25519_add(f25519 *r, const f25519 *a, const f25519 *b)
+{
     for (int i = 0; i < 5; i++) {
         r->v[i] = a->v[i] + b->v[i];
     }
 }
 
 /* r = a - b + 4p; b has limbs below 2^53 - 76 */
-F25519_INLINE void f25519_subtract(f25519 *r, const f25519 *a, const f25519 *b) {
+F25519_INLINE void f25519_subtract(f25519 *r, const f25519 *a, const f25519 *b)
+{
     r->v[0] = a->v[0] + ((UINT64_C(1) << 53) - 76) - b->v[0];
     for (int i = 1; i < 5; i++) {
         r->v[i] = a->v[i] + ((UINT64_C(1) << 53) - 4) - b->v[i];
@@ -37,8 +39,9 @@ F25519_INLINE void f25519_subtract(f25519 *r, const f25519 *a, const f25519 *b) 
 }
 
 /* Carry five column sums, each below 2^115, into tight limbs. */
-F25519_INLINE void f25519_carry_columns(f25519 *r, f25519_wide c0, f25519_wide c1, f25519_wide c2,
-                                        f25519_wide c3, f25519_wide c4) {
+F25519_INLINE void f25519_carry_columns(f25519 *r, f25519_wide c0, f25519_wide c1, f25519_wide c2, f25519_wide c3,
+                                        f25519_wide c4)
+{
     uint64_t low;
 
     c1 += (uint64_t)(c0 >> 51);
@@ -54,28 +57,30 @@ F25519_INLINE void f25519_carry_columns(f25519 *r, f25519_wide c0, f25519_wide c
     r->v[4] = (uint64_t)c4 & F25519_MASK;
 }
 
-F25519_INLINE void f25519_multiply(f25519 *r, const f25519 *a, const f25519 *b) {
+F25519_INLINE void f25519_multiply(f25519 *r, const f25519 *a, const f25519 *b)
+{
     const uint64_t a0 = a->v[0], a1 = a->v[1], a2 = a->v[2], a3 = a->v[3], a4 = a->v[4];
     const uint64_t b0 = b->v[0], b1 = b->v[1], b2 = b->v[2], b3 = b->v[3], b4 = b->v[4];
     const uint64_t b1_19 = 19 * b1, b2_19 = 19 * b2, b3_19 = 19 * b3, b4_19 = 19 * b4;
 
     f25519_carry_columns(r,
-                         (f25519_wide)a0 * b0 + (f25519_wide)a1 * b4_19 + (f25519_wide)a2 * b3_19 +
-                             (f25519_wide)a3 * b2_19 + (f25519_wide)a4 * b1_19,
-                         (f25519_wide)a0 * b1 + (f25519_wide)a1 * b0 + (f25519_wide)a2 * b4_19 +
-                             (f25519_wide)a3 * b3_19 + (f25519_wide)a4 * b2_19,
-                         (f25519_wide)a0 * b2 + (f25519_wide)a1 * b1 + (f25519_wide)a2 * b0 +
-                             (f25519_wide)a3 * b4_19 + (f25519_wide)a4 * b3_19,
-                         (f25519_wide)a0 * b3 + (f25519_wide)a1 * b2 + (f25519_wide)a2 * b1 +
-                             (f25519_wide)a3 * b0 + (f25519_wide)a4 * b4_19,
-                         (f25519_wide)a0 * b4 + (f25519_wide)a1 * b3 + (f25519_wide)a2 * b2 +
-                             (f25519_wide)a3 * b1 + (f25519_wide)a4 * b0);
+                         (f25519_wide)a0 * b0 + (f25519_wide)a1 * b4_19 + (f25519_wide)a2 * b3_19
+                             + (f25519_wide)a3 * b2_19 + (f25519_wide)a4 * b1_19,
+                         (f25519_wide)a0 * b1 + (f25519_wide)a1 * b0 + (f25519_wide)a2 * b4_19 + (f25519_wide)a3 * b3_19
+                             + (f25519_wide)a4 * b2_19,
+                         (f25519_wide)a0 * b2 + (f25519_wide)a1 * b1 + (f25519_wide)a2 * b0 + (f25519_wide)a3 * b4_19
+                             + (f25519_wide)a4 * b3_19,
+                         (f25519_wide)a0 * b3 + (f25519_wide)a1 * b2 + (f25519_wide)a2 * b1 + (f25519_wide)a3 * b0
+                             + (f25519_wide)a4 * b4_19,
+                         (f25519_wide)a0 * b4 + (f25519_wide)a1 * b3 + (f25519_wide)a2 * b2 + (f25519_wide)a3 * b1
+                             + (f25519_wide)a4 * b0);
 }
 
 F25519_INLINE void f25519_square(f25519 *r, const f25519 *a) { f25519_multiply(r, a, a); }
 
 /* The one representative below p. Limbs of a below 2^54. */
-F25519_INLINE void f25519_canonical(f25519 *r, const f25519 *a) {
+F25519_INLINE void f25519_canonical(f25519 *r, const f25519 *a)
+{
     uint64_t v[5];
     uint64_t carry = 0;
 
@@ -101,7 +106,8 @@ F25519_INLINE void f25519_canonical(f25519 *r, const f25519 *a) {
     }
 }
 
-F25519_INLINE void f25519_to_words(uint64_t words[4], const f25519 *a) {
+F25519_INLINE void f25519_to_words(uint64_t words[4], const f25519 *a)
+{
     f25519 c;
 
     f25519_canonical(&c, a);
@@ -112,7 +118,8 @@ F25519_INLINE void f25519_to_words(uint64_t words[4], const f25519 *a) {
 }
 
 /* Bit 255 of the words is ignored. */
-F25519_INLINE void f25519_from_words(f25519 *r, const uint64_t words[4]) {
+F25519_INLINE void f25519_from_words(f25519 *r, const uint64_t words[4])
+{
     r->v[0] = words[0] & F25519_MASK;
     r->v[1] = (words[0] >> 51 | words[1] << 13) & F25519_MASK;
     r->v[2] = (words[1] >> 38 | words[2] << 26) & F25519_MASK;
@@ -120,7 +127,8 @@ F25519_INLINE void f25519_from_words(f25519 *r, const uint64_t words[4]) {
     r->v[4] = words[3] >> 12 & F25519_MASK;
 }
 
-F25519_INLINE int f25519_is_zero(const f25519 *a) {
+F25519_INLINE int f25519_is_zero(const f25519 *a)
+{
     f25519 c;
 
     f25519_canonical(&c, a);

@@ -21,7 +21,8 @@ typedef struct {
 F25519X8_INLINE __m512i f25519x8_all(int64_t value) { return _mm512_set1_epi64(value); }
 
 /* Loose or a sum of loose numbers, limbs below 2^62, to tight: limbs below 2^51 + 2^16. */
-F25519X8_INLINE f25519x8 f25519x8_carry(f25519x8 a) {
+F25519X8_INLINE f25519x8 f25519x8_carry(f25519x8 a)
+{
     const __m512i mask = f25519x8_all(F25519X8_MASK);
     f25519x8 r;
 
@@ -36,7 +37,8 @@ F25519X8_INLINE f25519x8 f25519x8_carry(f25519x8 a) {
     return r;
 }
 
-F25519X8_INLINE f25519x8 f25519x8_add(f25519x8 a, f25519x8 b) {
+F25519X8_INLINE f25519x8 f25519x8_add(f25519x8 a, f25519x8 b)
+{
     f25519x8 r;
 
     for (int i = 0; i < 5; i++) {
@@ -46,7 +48,8 @@ F25519X8_INLINE f25519x8 f25519x8_add(f25519x8 a, f25519x8 b) {
 }
 
 /* a - b + 2^10 p; b loose: its limbs stay below those of 2^10 p, which are above 2^60 */
-F25519X8_INLINE f25519x8 f25519x8_subtract(f25519x8 a, f25519x8 b) {
+F25519X8_INLINE f25519x8 f25519x8_subtract(f25519x8 a, f25519x8 b)
+{
     const __m512i low = f25519x8_all((F25519X8_MASK - 18) << 10);
     const __m512i other = f25519x8_all(F25519X8_MASK << 10);
     f25519x8 r;
@@ -59,7 +62,8 @@ F25519X8_INLINE f25519x8 f25519x8_subtract(f25519x8 a, f25519x8 b) {
 
 /* Tight times tight to loose: a column takes five low halves and twice five high halves, below 2^55.4, and 19
  * times such a one. */
-F25519X8_INLINE f25519x8 f25519x8_multiply(f25519x8 a, f25519x8 b) {
+F25519X8_INLINE f25519x8 f25519x8_multiply(f25519x8 a, f25519x8 b)
+{
     __m512i column[10];
     f25519x8 r;
 

@@ -11,8 +11,7 @@ typedef struct {
     uint64_t v[FE_WORDS];
 } fe;
 
-static const uint64_t fe_p[FE_WORDS] = {0xfffffffefffffc2f, 0xffffffffffffffff, 0xffffffffffffffff,
-                                        0xffffffffffffffff};
+static const uint64_t fe_p[FE_WORDS] = {0xfffffffefffffc2f, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff};
 static const fe fe_rr = {{1, 0, 0, 0}}; /* residues are plain */
 static const fe fe_one = {{1, 0, 0, 0}};
 static const fe fe_lanes_scale = {{0x0000001000003d10, 0, 0, 0}}; /* 2^260 */
@@ -47,10 +46,7 @@ WORDS_INLINE void fe_mul(fe *r, const fe *a, const fe *b)
     fe_fold(r, t);
 }
 
-WORDS_INLINE void fe_sqr(fe *r, const fe *a)
-{
-    fe_mul(r, a, a);
-}
+WORDS_INLINE void fe_sqr(fe *r, const fe *a) { fe_mul(r, a, a); }
 
 #include "ec/field_residue.h"
 

@@ -14,10 +14,7 @@ typedef struct {
     __m512i v[LANES_LIMBS];
 } lanes_fe;
 
-LANES_INLINE __m512i lanes_set(uint64_t word)
-{
-    return _mm512_set1_epi64((long long)word);
-}
+LANES_INLINE __m512i lanes_set(uint64_t word) { return _mm512_set1_epi64((long long)word); }
 
 /* Carry signed limbs up; the whole is not negative. */
 LANES_INLINE void lanes_carry(lanes_fe *r, __m512i *t)
@@ -129,9 +126,9 @@ LANES_INLINE void lanes_swap(lanes_fe *r, const lanes_fe *a, int distance)
 {
 #pragma GCC unroll 16
     for (int i = 0; i < LANES_LIMBS; i++)
-        r->v[i] = distance == 4   ? _mm512_shuffle_i64x2(a->v[i], a->v[i], 0x4e)
-                  : distance == 2 ? _mm512_shuffle_i64x2(a->v[i], a->v[i], 0xb1)
-                                  : _mm512_shuffle_epi32(a->v[i], (_MM_PERM_ENUM)0x4e);
+        r->v[i] = distance == 4 ? _mm512_shuffle_i64x2(a->v[i], a->v[i], 0x4e)
+                : distance == 2 ? _mm512_shuffle_i64x2(a->v[i], a->v[i], 0xb1)
+                                : _mm512_shuffle_epi32(a->v[i], (_MM_PERM_ENUM)0x4e);
 }
 
 /* Cut vectors of 64-bit words into limbs. */

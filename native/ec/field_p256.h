@@ -53,10 +53,7 @@ WORDS_INLINE void fe_mul(fe *r, const fe *a, const fe *b)
     words_reduce_once(r->v, t, t[4], fe_p, 4);
 }
 
-WORDS_INLINE void fe_sqr(fe *r, const fe *a)
-{
-    fe_mul(r, a, a);
-}
+WORDS_INLINE void fe_sqr(fe *r, const fe *a) { fe_mul(r, a, a); }
 
 #include "ec/field_residue.h"
 

@@ -23,15 +23,9 @@ static __attribute__((noinline)) void field_p384_mul(fe *r, const fe *a, const f
     words_mont_mul(r->v, a->v, b->v, fe_p, FE_P_NEG_INV, FE_WORDS);
 }
 
-WORDS_INLINE void fe_mul(fe *r, const fe *a, const fe *b)
-{
-    field_p384_mul(r, a, b);
-}
+WORDS_INLINE void fe_mul(fe *r, const fe *a, const fe *b) { field_p384_mul(r, a, b); }
 
-WORDS_INLINE void fe_sqr(fe *r, const fe *a)
-{
-    fe_mul(r, a, a);
-}
+WORDS_INLINE void fe_sqr(fe *r, const fe *a) { fe_mul(r, a, a); }
 
 #include "ec/field_residue.h"
 

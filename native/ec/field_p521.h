@@ -78,15 +78,9 @@ static __attribute__((noinline)) void field_p521_mul(fe *r, const fe *a, const f
     words_copy(r->v, v, FE_WORDS);
 }
 
-WORDS_INLINE void fe_mul(fe *r, const fe *a, const fe *b)
-{
-    field_p521_mul(r, a, b);
-}
+WORDS_INLINE void fe_mul(fe *r, const fe *a, const fe *b) { field_p521_mul(r, a, b); }
 
-WORDS_INLINE void fe_sqr(fe *r, const fe *a)
-{
-    fe_mul(r, a, a);
-}
+WORDS_INLINE void fe_sqr(fe *r, const fe *a) { fe_mul(r, a, a); }
 
 /* The limbs of the least residue. */
 WORDS_INLINE void fe_canonical(fe *r, const fe *a)

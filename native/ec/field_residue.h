@@ -3,26 +3,13 @@
 #ifndef RJ_FIELD_RESIDUE_H
 #define RJ_FIELD_RESIDUE_H
 
+WORDS_INLINE void fe_add(fe *r, const fe *a, const fe *b) { words_mod_add(r->v, a->v, b->v, fe_p, FE_WORDS); }
 
-WORDS_INLINE void fe_add(fe *r, const fe *a, const fe *b)
-{
-    words_mod_add(r->v, a->v, b->v, fe_p, FE_WORDS);
-}
+WORDS_INLINE void fe_sub(fe *r, const fe *a, const fe *b) { words_mod_sub(r->v, a->v, b->v, fe_p, FE_WORDS); }
 
-WORDS_INLINE void fe_sub(fe *r, const fe *a, const fe *b)
-{
-    words_mod_sub(r->v, a->v, b->v, fe_p, FE_WORDS);
-}
+WORDS_INLINE int fe_is_zero(const fe *a) { return words_is_zero(a->v, FE_WORDS); }
 
-WORDS_INLINE int fe_is_zero(const fe *a)
-{
-    return words_is_zero(a->v, FE_WORDS);
-}
-
-WORDS_INLINE int fe_equal(const fe *a, const fe *b)
-{
-    return words_equal(a->v, b->v, FE_WORDS);
-}
+WORDS_INLINE int fe_equal(const fe *a, const fe *b) { return words_equal(a->v, b->v, FE_WORDS); }
 
 /* The residue of a plain number below p. */
 WORDS_INLINE void fe_from_words(fe *r, const uint64_t *words)

@@ -33,10 +33,7 @@ size_t rj_fixedbase_generator_bytes(rj_curve curve)
     return c == NULL ? 0 : sizeof(rj_fixedbase) + fixedbase_rows_bytes(c, c->generator_width) + FB_TABLE_ALIGN;
 }
 
-const char *rj_fixedbase_engine(const rj_fixedbase *table)
-{
-    return table->engine->name;
-}
+const char *rj_fixedbase_engine(const rj_fixedbase *table) { return table->engine->name; }
 
 /* ---- one table ---- */
 
@@ -155,10 +152,7 @@ rj_status rj_fixedbase_build_generator(rj_fixedbase **out, rj_curve curve, unsig
     return RJ_NOT_NATIVE; /* no arithmetic in this build */
 }
 
-void rj_fixedbase_free(rj_fixedbase *table)
-{
-    (void)table;
-}
+void rj_fixedbase_free(rj_fixedbase *table) { (void)table; }
 
 size_t rj_fixedbase_coord_bytes(rj_curve curve)
 {

@@ -43,8 +43,8 @@ typedef struct {
     const rj_fixedbase *generator; /* from rj_fixedbase_build_generator */
     const rj_fixedbase *key;       /* from rj_fixedbase_build */
     const uint8_t *digest;
-    size_t digest_len;             /* any length; the leftmost bits count (FIPS 186-5 s.6.4.2 step 2) */
-    const uint8_t *rs;             /* R || S, big-endian, exactly 2 * rj_fixedbase_coord_bytes(curve) bytes */
+    size_t digest_len; /* any length; the leftmost bits count (FIPS 186-5 s.6.4.2 step 2) */
+    const uint8_t *rs; /* R || S, big-endian, exactly 2 * rj_fixedbase_coord_bytes(curve) bytes */
 } rj_fixedbase_item;
 
 /* Build the table of one public key and check it against libcrypto.

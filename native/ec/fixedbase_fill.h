@@ -6,7 +6,6 @@
 #ifndef RJ_FIXEDBASE_FILL_H
 #define RJ_FIXEDBASE_FILL_H
 
-
 typedef struct {
     fe x, y;
 } fill_point;

@@ -10,20 +10,20 @@
 #include "ec/fixedbase.h"
 
 #define FB_LANES 8
-#define FB_CHUNK 64          /* signatures whose inversions are shared; a multiple of FB_LANES */
-#define FB_WIDTH_MAX 13      /* window width in bits */
-#define FB_POINTS_MAX 132    /* table points of one signature: both scalars, narrowest windows */
-#define FB_TABLE_ALIGN 64    /* a cache line */
+#define FB_CHUNK 64       /* signatures whose inversions are shared; a multiple of FB_LANES */
+#define FB_WIDTH_MAX 13   /* window width in bits */
+#define FB_POINTS_MAX 132 /* table points of one signature: both scalars, narrowest windows */
+#define FB_TABLE_ALIGN 64 /* a cache line */
 
 /* One curve y^2 = x^3 + ax + b over p, of prime order n. Constants in FIPS 186-5 / SP 800-186 and SEC 2. */
 typedef struct {
     rj_curve id;
-    unsigned bits;            /* of p, and of n */
-    unsigned words;           /* 64-bit words of a coordinate and of a scalar */
+    unsigned bits;  /* of p, and of n */
+    unsigned words; /* 64-bit words of a coordinate and of a scalar */
     unsigned coord_bytes;
-    unsigned key_width;       /* window width of a key's table */
+    unsigned key_width; /* window width of a key's table */
     unsigned generator_width;
-    int nid;                  /* libcrypto's number of the curve */
+    int nid; /* libcrypto's number of the curve */
     uint64_t p[WORDS_MAX], n[WORDS_MAX];
     uint64_t n_rr[WORDS_MAX]; /* 2^(128 words) mod n */
     uint64_t n_neg_inv;       /* -1 / n mod 2^64 */

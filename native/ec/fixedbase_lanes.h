@@ -159,10 +159,7 @@ LANES_TARGET static void lanes_level_add(lanes_point *points, lanes_fe *chains, 
     }
 }
 
-static size_t lanes_groups(size_t n)
-{
-    return (n + FB_LANES - 1) / FB_LANES;
-}
+static size_t lanes_groups(size_t n) { return (n + FB_LANES - 1) / FB_LANES; }
 
 static size_t lanes_sum_bytes(size_t n, unsigned points)
 {

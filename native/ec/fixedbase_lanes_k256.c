@@ -13,14 +13,14 @@
 #define LANES_C_INVERSE 0x8091dd2253531 /* 1 / c mod 2^52 */
 
 /* p, and R, R^2, R^3 mod p. */
-static const uint64_t lanes_p[LANES_LIMBS] = {
-    0xffffefffffc2f, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0x0ffffffffffff};
-static const uint64_t lanes_one[LANES_LIMBS] = {
-    0x0001000003d10, 0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000};
-static const uint64_t lanes_rr[LANES_LIMBS] = {
-    0x7a2000e90a100, 0x0000000100000, 0x0000000000000, 0x0000000000000, 0x0000000000000};
-static const uint64_t lanes_rrr[LANES_LIMBS] = {
-    0xe33795f671000, 0x0000b73002bb1, 0x0000000000010, 0x0000000000000, 0x0000000000000};
+static const uint64_t lanes_p[LANES_LIMBS] = {0xffffefffffc2f, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff,
+                                              0x0ffffffffffff};
+static const uint64_t lanes_one[LANES_LIMBS] = {0x0001000003d10, 0x0000000000000, 0x0000000000000, 0x0000000000000,
+                                                0x0000000000000};
+static const uint64_t lanes_rr[LANES_LIMBS] = {0x7a2000e90a100, 0x0000000100000, 0x0000000000000, 0x0000000000000,
+                                               0x0000000000000};
+static const uint64_t lanes_rrr[LANES_LIMBS] = {0xe33795f671000, 0x0000b73002bb1, 0x0000000000010, 0x0000000000000,
+                                                0x0000000000000};
 
 /* Make the lowest limb zero and carry: p = 2^256 - c, so m = t[0] / c mod 2^52; m p = m 2^256 - m c, the low limb of
  * m c is that of t[0], and 2^256 is bit 48 of limb 4. */

@@ -11,14 +11,14 @@
 #define LANES_CURVE() rj_fb_curve(RJ_CURVE_P256)
 
 /* p, and R, R^2, R^3 mod p. */
-static const uint64_t lanes_p[LANES_LIMBS] = {
-    0xfffffffffffff, 0x00fffffffffff, 0x0000000000000, 0x0001000000000, 0x0ffffffff0000};
-static const uint64_t lanes_one[LANES_LIMBS] = {
-    0x0000000000010, 0xf000000000000, 0xfffffffffffff, 0xffeffffffffff, 0x00000000fffff};
-static const uint64_t lanes_rr[LANES_LIMBS] = {
-    0x0000000000300, 0xffffffff00000, 0xffffefffffffb, 0xfdfffffffffff, 0x0000004ffffff};
-static const uint64_t lanes_rrr[LANES_LIMBS] = {
-    0xfd0000000a000, 0xffffff7ffffff, 0xfffcffffffedf, 0x100000005ffff, 0x0000180000000};
+static const uint64_t lanes_p[LANES_LIMBS] = {0xfffffffffffff, 0x00fffffffffff, 0x0000000000000, 0x0001000000000,
+                                              0x0ffffffff0000};
+static const uint64_t lanes_one[LANES_LIMBS] = {0x0000000000010, 0xf000000000000, 0xfffffffffffff, 0xffeffffffffff,
+                                                0x00000000fffff};
+static const uint64_t lanes_rr[LANES_LIMBS] = {0x0000000000300, 0xffffffff00000, 0xffffefffffffb, 0xfdfffffffffff,
+                                               0x0000004ffffff};
+static const uint64_t lanes_rrr[LANES_LIMBS] = {0xfd0000000a000, 0xffffff7ffffff, 0xfffcffffffedf, 0x100000005ffff,
+                                                0x0000180000000};
 
 /* Make the lowest limb zero and carry: -1/p = 1 mod 2^52, so the multiple of p is that limb, m; and m p + t[0] is
  * m 2^52 above t[0] - m. The other limbs of p are 2^44 - 1, 0, 2^36 and 2^48 - 2^16. */

@@ -11,18 +11,14 @@
 #define LANES_CURVE() rj_fb_curve(RJ_CURVE_P384)
 
 /* p, and R, R^2, R^3 mod p. */
-static const uint64_t lanes_p[LANES_LIMBS] = {
-    0x00000ffffffff, 0xff00000000000, 0xffffffeffffff, 0xfffffffffffff, 0xfffffffffffff,
-    0xfffffffffffff, 0xfffffffffffff, 0x00000000fffff};
-static const uint64_t lanes_one[LANES_LIMBS] = {
-    0x0000100000000, 0xffffffffff000, 0x0000000ffffff, 0x0000000000010, 0x0000000000000,
-    0x0000000000000, 0x0000000000000, 0x0000000000000};
-static const uint64_t lanes_rr[LANES_LIMBS] = {
-    0x0000000000000, 0xfe00000001000, 0x0000000ffffff, 0x0000000000020, 0x0fffffffe0000,
-    0x0000020000000, 0x0000000000100, 0x0000000000000};
-static const uint64_t lanes_rrr[LANES_LIMBS] = {
-    0x00005fffffffd, 0xfc00000000000, 0xffffffbffffff, 0x000600000008f, 0xcfffffffe0000,
-    0x000005fffffff, 0xffd0000000300, 0x00000000fffff};
+static const uint64_t lanes_p[LANES_LIMBS] = {0x00000ffffffff, 0xff00000000000, 0xffffffeffffff, 0xfffffffffffff,
+                                              0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0x00000000fffff};
+static const uint64_t lanes_one[LANES_LIMBS] = {0x0000100000000, 0xffffffffff000, 0x0000000ffffff, 0x0000000000010,
+                                                0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000};
+static const uint64_t lanes_rr[LANES_LIMBS] = {0x0000000000000, 0xfe00000001000, 0x0000000ffffff, 0x0000000000020,
+                                               0x0fffffffe0000, 0x0000020000000, 0x0000000000100, 0x0000000000000};
+static const uint64_t lanes_rrr[LANES_LIMBS] = {0x00005fffffffd, 0xfc00000000000, 0xffffffbffffff, 0x000600000008f,
+                                                0xcfffffffe0000, 0x000005fffffff, 0xffd0000000300, 0x00000000fffff};
 
 /* Make the lowest limb zero and carry: m = t[0] (2^32 + 1) mod 2^52 = -t[0] / p, and t += m p. */
 LANES_INLINE void lanes_row(__m512i *t)

@@ -11,22 +11,18 @@
 #define LANES_CURVE() rj_fb_curve(RJ_CURVE_P521)
 
 /* p, and R, R^2, R^3 mod p. */
-static const uint64_t lanes_p[LANES_LIMBS] = {
-    0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff,
-    0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff,
-    0x0000000000001};
-static const uint64_t lanes_one[LANES_LIMBS] = {
-    0x8000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
-    0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
-    0x0000000000000};
-static const uint64_t lanes_rr[LANES_LIMBS] = {
-    0x0000000000000, 0x4000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
-    0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
-    0x0000000000000};
-static const uint64_t lanes_rrr[LANES_LIMBS] = {
-    0x0000000000000, 0x0000000000000, 0x2000000000000, 0x0000000000000, 0x0000000000000,
-    0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
-    0x0000000000000};
+static const uint64_t lanes_p[LANES_LIMBS] = {0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff,
+                                              0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff, 0xfffffffffffff,
+                                              0xfffffffffffff, 0xfffffffffffff, 0x0000000000001};
+static const uint64_t lanes_one[LANES_LIMBS] = {0x8000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
+                                                0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
+                                                0x0000000000000, 0x0000000000000, 0x0000000000000};
+static const uint64_t lanes_rr[LANES_LIMBS] = {0x0000000000000, 0x4000000000000, 0x0000000000000, 0x0000000000000,
+                                               0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
+                                               0x0000000000000, 0x0000000000000, 0x0000000000000};
+static const uint64_t lanes_rrr[LANES_LIMBS] = {0x0000000000000, 0x0000000000000, 0x2000000000000, 0x0000000000000,
+                                                0x0000000000000, 0x0000000000000, 0x0000000000000, 0x0000000000000,
+                                                0x0000000000000, 0x0000000000000, 0x0000000000000};
 
 /* Make the lowest limb zero and carry: with m that limb, m p = m 2^521 - m, and 2^521 is bit 1 of limb 10. */
 LANES_INLINE void lanes_row(__m512i *t)
@@ -37,10 +33,7 @@ LANES_INLINE void lanes_row(__m512i *t)
 }
 
 /* t += q c, c = 2^521 - p = 1. */
-LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q)
-{
-    t[0] = _mm512_add_epi64(t[0], q);
-}
+LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q) { t[0] = _mm512_add_epi64(t[0], q); }
 
 #include "ec/field_lanes.h"
 #include "ec/fixedbase_lanes.h"

@@ -57,8 +57,8 @@ static rj_status oracle_set_point(oracle *o, const uint8_t *xy)
     rj_fb_words_from_be(y, curve->words, xy + curve->coord_bytes, curve->coord_bytes);
     if (!words_less(x, curve->p, curve->words) || !words_less(y, curve->p, curve->words))
         return RJ_KEY_MALFORMED; /* SEC 1 s.2.3.4: coordinates are below p */
-    if (BN_bin2bn(xy, (int)curve->coord_bytes, o->x) == NULL ||
-        BN_bin2bn(xy + curve->coord_bytes, (int)curve->coord_bytes, o->y) == NULL)
+    if (BN_bin2bn(xy, (int)curve->coord_bytes, o->x) == NULL
+        || BN_bin2bn(xy + curve->coord_bytes, (int)curve->coord_bytes, o->y) == NULL)
         return RJ_LIBCRYPTO_FAILED;
     if (EC_POINT_set_affine_coordinates(o->group, o->point, o->x, o->y, o->ctx) != 1)
         return RJ_KEY_MALFORMED; /* SEC 1 s.3.2.2.1: not on the curve */
@@ -82,9 +82,9 @@ rj_status rj_fb_oracle_generator(uint8_t *xy, const fb_curve *curve)
     rj_status status = RJ_LIBCRYPTO_FAILED;
     int width = (int)curve->coord_bytes;
 
-    if (oracle_open(&o, curve) &&
-        EC_POINT_get_affine_coordinates(o.group, EC_GROUP_get0_generator(o.group), o.x, o.y, o.ctx) == 1 &&
-        BN_bn2binpad(o.x, xy, width) == width && BN_bn2binpad(o.y, xy + width, width) == width)
+    if (oracle_open(&o, curve)
+        && EC_POINT_get_affine_coordinates(o.group, EC_GROUP_get0_generator(o.group), o.x, o.y, o.ctx) == 1
+        && BN_bn2binpad(o.x, xy, width) == width && BN_bn2binpad(o.y, xy + width, width) == width)
         status = RJ_OK;
     oracle_close(&o);
     return status;
@@ -96,8 +96,8 @@ static int oracle_multiply(oracle *o, uint64_t *x, uint64_t *y)
     uint8_t bytes[8 * WORDS_MAX];
     int width = (int)o->curve->coord_bytes;
 
-    if (EC_POINT_mul(o->group, o->multiple, NULL, o->point, o->k, o->ctx) != 1 ||
-        EC_POINT_get_affine_coordinates(o->group, o->multiple, o->x, o->y, o->ctx) != 1)
+    if (EC_POINT_mul(o->group, o->multiple, NULL, o->point, o->k, o->ctx) != 1
+        || EC_POINT_get_affine_coordinates(o->group, o->multiple, o->x, o->y, o->ctx) != 1)
         return 0;
     if (BN_bn2binpad(o->x, bytes, width) != width)
         return 0;
@@ -114,8 +114,8 @@ static int oracle_entry_agrees(oracle *o, const rj_fixedbase *table, unsigned wi
     unsigned words = o->curve->words, row_points = 1u << (table->shape.width - 1);
     uint64_t x[WORDS_MAX], y[WORDS_MAX], stored_x[WORDS_MAX], stored_y[WORDS_MAX];
 
-    if (BN_set_word(o->k, 2 * (BN_ULONG)index + 1) != 1 ||
-        BN_lshift(o->k, o->k, (int)(table->shape.width * window)) != 1 || !oracle_multiply(o, x, y))
+    if (BN_set_word(o->k, 2 * (BN_ULONG)index + 1) != 1
+        || BN_lshift(o->k, o->k, (int)(table->shape.width * window)) != 1 || !oracle_multiply(o, x, y))
         return 0;
     table->engine->plain(stored_x, stored_y, table->rows + ((size_t)window * row_points + index) * 2 * words);
     return words_equal(x, stored_x, words) && words_equal(y, stored_y, words);
@@ -144,10 +144,10 @@ static int oracle_sums_agree(oracle *o, const rj_fixedbase *table, void *work, f
     for (unsigned i = 0; i < ORACLE_SUMS; i++)
         if (dead[i] || !words_equal(sums + i * words, x[i & 1], words))
             return 0;
-    return table->engine->check_one(refs, windows, (const uint64_t(*)[WORDS_MAX])x, 1) == RJ_OK &&
-           table->engine->check_one(refs + windows, windows, (const uint64_t(*)[WORDS_MAX])x, 2) == RJ_OK &&
-           table->engine->check_one(refs + windows, windows, (const uint64_t(*)[WORDS_MAX])x, 1) ==
-               RJ_SIGNATURE_INVALID;
+    return table->engine->check_one(refs, windows, (const uint64_t (*)[WORDS_MAX])x, 1) == RJ_OK
+        && table->engine->check_one(refs + windows, windows, (const uint64_t (*)[WORDS_MAX])x, 2) == RJ_OK
+        && table->engine->check_one(refs + windows, windows, (const uint64_t (*)[WORDS_MAX])x, 1)
+               == RJ_SIGNATURE_INVALID;
 }
 
 rj_status rj_fb_oracle_compare(const rj_fixedbase *table, const uint8_t *xy)
@@ -158,9 +158,9 @@ rj_status rj_fb_oracle_compare(const rj_fixedbase *table, const uint8_t *xy)
     fb_ref *refs = malloc(ORACLE_SUMS * table->shape.windows * sizeof *refs);
     uint8_t *work = malloc(table->engine->sum_bytes(ORACLE_SUMS, table->shape.windows) + FB_TABLE_ALIGN);
 
-    if (oracle_open(&o, table->curve) && refs != NULL && work != NULL && oracle_set_point(&o, xy) == RJ_OK &&
-        oracle_entry_agrees(&o, table, 0, 0) && oracle_entry_agrees(&o, table, top / 2, last / 3) &&
-        oracle_entry_agrees(&o, table, top, last) && oracle_sums_agree(&o, table, rj_fb_align(work), refs))
+    if (oracle_open(&o, table->curve) && refs != NULL && work != NULL && oracle_set_point(&o, xy) == RJ_OK
+        && oracle_entry_agrees(&o, table, 0, 0) && oracle_entry_agrees(&o, table, top / 2, last / 3)
+        && oracle_entry_agrees(&o, table, top, last) && oracle_sums_agree(&o, table, rj_fb_align(work), refs))
         status = RJ_OK;
     free(work);
     free(refs);

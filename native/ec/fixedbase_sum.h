@@ -6,7 +6,6 @@
 #ifndef RJ_FIXEDBASE_SUM_H
 #define RJ_FIXEDBASE_SUM_H
 
-
 /* Take a table point, or its negative. */
 WORDS_INLINE void sum_load(fill_point *r, fb_ref ref)
 {

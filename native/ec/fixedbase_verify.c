@@ -25,17 +25,14 @@ static unsigned verify_points(const fb_curve *curve)
     return rj_fb_windows(curve, curve->key_width) + rj_fb_windows(curve, curve->generator_width);
 }
 
-static size_t verify_round(size_t bytes)
-{
-    return (bytes + FB_TABLE_ALIGN - 1) & ~(size_t)(FB_TABLE_ALIGN - 1);
-}
+static size_t verify_round(size_t bytes) { return (bytes + FB_TABLE_ALIGN - 1) & ~(size_t)(FB_TABLE_ALIGN - 1); }
 
 /* Cut the memory at this address for n signatures; from 0 on, only the size counts. Returns the end. */
 static uintptr_t verify_cut(verify_work *work, uintptr_t at, const fb_curve *curve, size_t n)
 {
     work->numbers = (fb_numbers *)at;
     at += verify_round(n * sizeof(fb_numbers));
-    work->prefix = (uint64_t(*)[WORDS_MAX])at;
+    work->prefix = (uint64_t (*)[WORDS_MAX])at;
     at += verify_round(n * sizeof work->prefix[0]);
     work->x = (uint64_t *)at;
     at += verify_round(n * curve->words * sizeof(uint64_t));
@@ -47,10 +44,7 @@ static uintptr_t verify_cut(verify_work *work, uintptr_t at, const fb_curve *cur
     return at;
 }
 
-static size_t verify_chunk(size_t n)
-{
-    return n < FB_CHUNK ? n : FB_CHUNK;
-}
+static size_t verify_chunk(size_t n) { return n < FB_CHUNK ? n : FB_CHUNK; }
 
 size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
 {
@@ -70,9 +64,9 @@ size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
 /* Tables of one curve, one arithmetic, and the roles they were built for. */
 static int verify_tables_fit(const rj_fixedbase_item *item, const rj_fixedbase_item *first)
 {
-    return item->generator->is_generator && !item->key->is_generator &&
-           item->key->engine == item->generator->engine && item->key->curve == item->generator->curve &&
-           item->key->engine == first->key->engine && item->key->curve == first->key->curve;
+    return item->generator->is_generator && !item->key->is_generator && item->key->engine == item->generator->engine
+        && item->key->curve == item->generator->curve && item->key->engine == first->key->engine
+        && item->key->curve == first->key->curve;
 }
 
 /* Table points of u1 G and u2 Q. */
@@ -103,7 +97,7 @@ static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_engi
         if (work->dead[i])
             continue;
         r_count = rj_fb_r_candidates(r, &work->numbers[i], curve);
-        verdicts[i] = engine->check_one(work->refs + i * points, points, (const uint64_t(*)[WORDS_MAX])r, r_count);
+        verdicts[i] = engine->check_one(work->refs + i * points, points, (const uint64_t (*)[WORDS_MAX])r, r_count);
     }
 }
 
@@ -179,7 +173,7 @@ rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *ite
     rj_fb_numbers_to_scalars(&numbers, prefix, &dead, 1, curve);
     verify_refs(refs, &numbers, item);
     r_count = rj_fb_r_candidates(r, &numbers, curve);
-    *verdict = item->key->engine->check_one(refs, verify_points(curve), (const uint64_t(*)[WORDS_MAX])r, r_count);
+    *verdict = item->key->engine->check_one(refs, verify_points(curve), (const uint64_t (*)[WORDS_MAX])r, r_count);
     return RJ_OK;
 }
 

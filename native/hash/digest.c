@@ -16,7 +16,8 @@ static SHA256_CTX *digest_narrow(rj_digest_state *state) { return (SHA256_CTX *)
 
 static SHA512_CTX *digest_wide(rj_digest_state *state) { return (SHA512_CTX *)(void *)state->words; }
 
-size_t rj_digest_bytes(rj_digest_id id) {
+size_t rj_digest_bytes(rj_digest_id id)
+{
     switch (id) {
     case RJ_SHA256:
         return SHA256_DIGEST_LENGTH;
@@ -28,7 +29,8 @@ size_t rj_digest_bytes(rj_digest_id id) {
     return 0;
 }
 
-size_t rj_digest_block_bytes(rj_digest_id id) {
+size_t rj_digest_block_bytes(rj_digest_id id)
+{
     switch (id) {
     case RJ_SHA256:
         return SHA256_CBLOCK;
@@ -39,7 +41,8 @@ size_t rj_digest_block_bytes(rj_digest_id id) {
     return 0;
 }
 
-rj_status rj_digest_start(rj_digest_state *state, rj_digest_id id) {
+rj_status rj_digest_start(rj_digest_state *state, rj_digest_id id)
+{
     switch (id) {
     case RJ_SHA256:
         (void)SHA256_Init(digest_narrow(state));
@@ -57,7 +60,8 @@ rj_status rj_digest_start(rj_digest_state *state, rj_digest_id id) {
     return RJ_OK;
 }
 
-void rj_digest_update(rj_digest_state *state, const uint8_t *in, size_t len) {
+void rj_digest_update(rj_digest_state *state, const uint8_t *in, size_t len)
+{
     if (state->id == RJ_SHA256) {
         (void)SHA256_Update(digest_narrow(state), in, len);
     } else {
@@ -65,7 +69,8 @@ void rj_digest_update(rj_digest_state *state, const uint8_t *in, size_t len) {
     }
 }
 
-void rj_digest_finish(rj_digest_state *state, uint8_t *out) {
+void rj_digest_finish(rj_digest_state *state, uint8_t *out)
+{
     if (state->id == RJ_SHA256) {
         (void)SHA256_Final(out, digest_narrow(state));
     } else {
@@ -73,7 +78,8 @@ void rj_digest_finish(rj_digest_state *state, uint8_t *out) {
     }
 }
 
-rj_status rj_digest(uint8_t *out, size_t out_capacity, rj_digest_id id, const uint8_t *in, size_t len) {
+rj_status rj_digest(uint8_t *out, size_t out_capacity, rj_digest_id id, const uint8_t *in, size_t len)
+{
     rj_digest_state state;
     size_t digest_bytes = rj_digest_bytes(id);
 

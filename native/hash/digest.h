@@ -44,7 +44,6 @@ void rj_digest_finish(rj_digest_state *state, uint8_t *out);
  * Returns RJ_OK; RJ_BAD_ARGUMENT for an unknown id or if out_capacity is below the digest's size.
  * Out: rj_digest_bytes(id) bytes at out.
  * Source: FIPS 180-4. */
-RJ_MUST_CHECK rj_status rj_digest(uint8_t *out, size_t out_capacity, rj_digest_id id, const uint8_t *in,
-                                  size_t len);
+RJ_MUST_CHECK rj_status rj_digest(uint8_t *out, size_t out_capacity, rj_digest_id id, const uint8_t *in, size_t len);
 
 #endif

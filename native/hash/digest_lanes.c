@@ -45,26 +45,25 @@ static const uint64_t digests_constants[DIGESTS_ROUNDS] = {
     UINT64_C(0x5fcb6fab3ad6faec), UINT64_C(0x6c44198c4a475817)};
 
 /* FIPS 180-4 s.5.3.5 and s.5.3.4 */
-static const uint64_t digests_initial_512[8] = {
-    UINT64_C(0x6a09e667f3bcc908), UINT64_C(0xbb67ae8584caa73b), UINT64_C(0x3c6ef372fe94f82b),
-    UINT64_C(0xa54ff53a5f1d36f1), UINT64_C(0x510e527fade682d1), UINT64_C(0x9b05688c2b3e6c1f),
-    UINT64_C(0x1f83d9abfb41bd6b), UINT64_C(0x5be0cd19137e2179)};
-static const uint64_t digests_initial_384[8] = {
-    UINT64_C(0xcbbb9d5dc1059ed8), UINT64_C(0x629a292a367cd507), UINT64_C(0x9159015a3070dd17),
-    UINT64_C(0x152fecd8f70e5939), UINT64_C(0x67332667ffc00b31), UINT64_C(0x8eb44a8768581511),
-    UINT64_C(0xdb0c2e0d64f98fa7), UINT64_C(0x47b5481dbefa4fa4)};
+static const uint64_t digests_initial_512[8] = {UINT64_C(0x6a09e667f3bcc908), UINT64_C(0xbb67ae8584caa73b),
+                                                UINT64_C(0x3c6ef372fe94f82b), UINT64_C(0xa54ff53a5f1d36f1),
+                                                UINT64_C(0x510e527fade682d1), UINT64_C(0x9b05688c2b3e6c1f),
+                                                UINT64_C(0x1f83d9abfb41bd6b), UINT64_C(0x5be0cd19137e2179)};
+static const uint64_t digests_initial_384[8] = {UINT64_C(0xcbbb9d5dc1059ed8), UINT64_C(0x629a292a367cd507),
+                                                UINT64_C(0x9159015a3070dd17), UINT64_C(0x152fecd8f70e5939),
+                                                UINT64_C(0x67332667ffc00b31), UINT64_C(0x8eb44a8768581511),
+                                                UINT64_C(0xdb0c2e0d64f98fa7), UINT64_C(0x47b5481dbefa4fa4)};
 
 typedef struct {
     __m512i word[8]; /* a to h */
 } digests_state;
 
-int rj_digest_lanes_usable(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-}
+int rj_digest_lanes_usable(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"); }
 
 /* The block of head || tail || padding that begins at byte `at`: in place where the tail holds it whole, else
  * put together in `room` (FIPS 180-4 s.5.1.2). */
-static const uint8_t *lanes_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_digest_message *message, size_t at) {
+static const uint8_t *lanes_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_digest_message *message, size_t at)
+{
     const size_t total = message->head_len + message->tail_len;
     const size_t end = at + DIGESTS_BLOCK_BYTES;
     size_t filled = 0;
@@ -95,18 +94,21 @@ static const uint8_t *lanes_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_di
     return room;
 }
 
-static size_t lanes_block_count(const rj_digest_message *message) {
+static size_t lanes_block_count(const rj_digest_message *message)
+{
     return (message->head_len + message->tail_len + DIGESTS_LENGTH_BYTES) / DIGESTS_BLOCK_BYTES + 1;
 }
 
-static uint64_t lanes_load(const uint8_t *in) {
+static uint64_t lanes_load(const uint8_t *in)
+{
     uint64_t word;
 
     memcpy(&word, in, sizeof(word));
     return __builtin_bswap64(word);
 }
 
-static void lanes_store(uint8_t *out, uint64_t word) {
+static void lanes_store(uint8_t *out, uint64_t word)
+{
     word = __builtin_bswap64(word);
     memcpy(out, &word, sizeof(word));
 }
@@ -114,15 +116,14 @@ static void lanes_store(uint8_t *out, uint64_t word) {
 #define DIGESTS_XOR3(x, y, z) _mm512_ternarylogic_epi64(x, y, z, 0x96)
 
 /* One round; the caller turns the names instead of the values. */
-DIGESTS_INLINE void digests_round(digests_state *s, int t, __m512i scheduled) {
+DIGESTS_INLINE void digests_round(digests_state *s, int t, __m512i scheduled)
+{
     __m512i *const w = s->word;
     const __m512i e = w[(12 - t) & 7];
     const __m512i a = w[(8 - t) & 7];
-    const __m512i big1 =
-        DIGESTS_XOR3(_mm512_ror_epi64(e, 14), _mm512_ror_epi64(e, 18), _mm512_ror_epi64(e, 41));
+    const __m512i big1 = DIGESTS_XOR3(_mm512_ror_epi64(e, 14), _mm512_ror_epi64(e, 18), _mm512_ror_epi64(e, 41));
     const __m512i choice = _mm512_ternarylogic_epi64(e, w[(13 - t) & 7], w[(14 - t) & 7], 0xca);
-    const __m512i big0 =
-        DIGESTS_XOR3(_mm512_ror_epi64(a, 28), _mm512_ror_epi64(a, 34), _mm512_ror_epi64(a, 39));
+    const __m512i big0 = DIGESTS_XOR3(_mm512_ror_epi64(a, 28), _mm512_ror_epi64(a, 34), _mm512_ror_epi64(a, 39));
     const __m512i majority = _mm512_ternarylogic_epi64(a, w[(9 - t) & 7], w[(10 - t) & 7], 0xe8);
     const __m512i t1 = _mm512_add_epi64(_mm512_add_epi64(w[(15 - t) & 7], scheduled), _mm512_add_epi64(big1, choice));
 
@@ -131,19 +132,18 @@ DIGESTS_INLINE void digests_round(digests_state *s, int t, __m512i scheduled) {
 }
 
 /* The next word of the message schedule, in the place of the oldest. */
-DIGESTS_INLINE void digests_schedule(__m512i words[16], int t) {
+DIGESTS_INLINE void digests_schedule(__m512i words[16], int t)
+{
     const __m512i w15 = words[(t + 1) & 15];
     const __m512i w2 = words[(t + 14) & 15];
-    const __m512i small0 =
-        DIGESTS_XOR3(_mm512_ror_epi64(w15, 1), _mm512_ror_epi64(w15, 8), _mm512_srli_epi64(w15, 7));
-    const __m512i small1 =
-        DIGESTS_XOR3(_mm512_ror_epi64(w2, 19), _mm512_ror_epi64(w2, 61), _mm512_srli_epi64(w2, 6));
+    const __m512i small0 = DIGESTS_XOR3(_mm512_ror_epi64(w15, 1), _mm512_ror_epi64(w15, 8), _mm512_srli_epi64(w15, 7));
+    const __m512i small1 = DIGESTS_XOR3(_mm512_ror_epi64(w2, 19), _mm512_ror_epi64(w2, 61), _mm512_srli_epi64(w2, 6));
 
     words[t] = _mm512_add_epi64(_mm512_add_epi64(words[t], words[(t + 9) & 15]), _mm512_add_epi64(small0, small1));
 }
 
-DIGESTS_INLINE void digests_sixteen_rounds(digests_state *s, __m512i words[16], const uint64_t *constants,
-                                           int schedule) {
+DIGESTS_INLINE void digests_sixteen_rounds(digests_state *s, __m512i words[16], const uint64_t *constants, int schedule)
+{
 #pragma GCC unroll 16
     for (int t = 0; t < 16; t++) {
         if (schedule) {
@@ -155,7 +155,8 @@ DIGESTS_INLINE void digests_sixteen_rounds(digests_state *s, __m512i words[16], 
 
 /* Take one block into each lane of `active`. */
 DIGESTS_TARGET static void lanes_compress(digests_state *state, const uint64_t block[16][RJ_DIGEST_LANES],
-                                            unsigned active) {
+                                          unsigned active)
+{
     digests_state s = *state;
     __m512i words[16];
 
@@ -167,14 +168,13 @@ DIGESTS_TARGET static void lanes_compress(digests_state *state, const uint64_t b
         digests_sixteen_rounds(&s, words, digests_constants + t, 1);
     }
     for (int i = 0; i < 8; i++) {
-        state->word[i] =
-            _mm512_mask_add_epi64(state->word[i], (__mmask8)active, state->word[i], s.word[i]);
+        state->word[i] = _mm512_mask_add_epi64(state->word[i], (__mmask8)active, state->word[i], s.word[i]);
     }
 }
 
-DIGESTS_TARGET static void lanes_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES],
-                                       const uint64_t initial[8], size_t digest_bytes,
-                                       const rj_digest_message messages[RJ_DIGEST_LANES]) {
+DIGESTS_TARGET static void lanes_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES], const uint64_t initial[8],
+                                     size_t digest_bytes, const rj_digest_message messages[RJ_DIGEST_LANES])
+{
     _Alignas(64) uint64_t block[16][RJ_DIGEST_LANES] = {{0}};
     uint64_t words[8][RJ_DIGEST_LANES];
     size_t counts[RJ_DIGEST_LANES];
@@ -199,7 +199,7 @@ DIGESTS_TARGET static void lanes_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_
                 active |= 1u << lane;
             }
         }
-        lanes_compress(&state, (const uint64_t(*)[RJ_DIGEST_LANES])block, active);
+        lanes_compress(&state, (const uint64_t (*)[RJ_DIGEST_LANES])block, active);
     }
     for (int i = 0; i < 8; i++) {
         _mm512_storeu_si512(words[i], state.word[i]);
@@ -212,7 +212,8 @@ DIGESTS_TARGET static void lanes_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_
 }
 
 rj_status rj_digest_lanes(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES], rj_digest_id id,
-                          const rj_digest_message messages[RJ_DIGEST_LANES]) {
+                          const rj_digest_message messages[RJ_DIGEST_LANES])
+{
     if ((id != RJ_SHA512 && id != RJ_SHA384) || !rj_digest_lanes_usable()) {
         return RJ_BAD_ARGUMENT; /* a caller's mistake: digest.h serves these */
     }
@@ -225,7 +226,8 @@ rj_status rj_digest_lanes(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES],
 int rj_digest_lanes_usable(void) { return 0; }
 
 rj_status rj_digest_lanes(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES], rj_digest_id id,
-                          const rj_digest_message messages[RJ_DIGEST_LANES]) {
+                          const rj_digest_message messages[RJ_DIGEST_LANES])
+{
     (void)digests;
     (void)id;
     (void)messages;

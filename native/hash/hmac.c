@@ -9,7 +9,8 @@
 
 enum { HMAC_INNER_PAD = 0x36, HMAC_OUTER_PAD = 0x5c }; /* RFC 2104 s.2 */
 
-static rj_status hmac_absorb_pad(rj_digest_state *state, rj_digest_id id, const uint8_t *block, uint8_t pad) {
+static rj_status hmac_absorb_pad(rj_digest_state *state, rj_digest_id id, const uint8_t *block, uint8_t pad)
+{
     uint8_t padded[RJ_DIGEST_MAX_BLOCK_BYTES];
     size_t block_bytes = rj_digest_block_bytes(id);
     rj_status status = rj_digest_start(state, id);
@@ -25,7 +26,8 @@ static rj_status hmac_absorb_pad(rj_digest_state *state, rj_digest_id id, const 
     return RJ_OK;
 }
 
-rj_status rj_hmac_prepare(rj_hmac_key *prepared, rj_digest_id id, const uint8_t *key, size_t key_len) {
+rj_status rj_hmac_prepare(rj_hmac_key *prepared, rj_digest_id id, const uint8_t *key, size_t key_len)
+{
     uint8_t block[RJ_DIGEST_MAX_BLOCK_BYTES] = {0};
     rj_hmac_key made;
     size_t digest_bytes = rj_digest_bytes(id);
@@ -64,8 +66,8 @@ done:
 void rj_hmac_clear(rj_hmac_key *prepared) { OPENSSL_cleanse(prepared, sizeof(*prepared)); }
 
 /* The tag into tag64, and its size; 0 if the state is not of this key. In/out: state, wiped. */
-static size_t hmac_tag_end(const rj_hmac_key *prepared, uint8_t tag64[RJ_DIGEST_MAX_BYTES],
-                           rj_digest_state *state) {
+static size_t hmac_tag_end(const rj_hmac_key *prepared, uint8_t tag64[RJ_DIGEST_MAX_BYTES], rj_digest_state *state)
+{
     size_t digest_bytes = rj_digest_bytes((rj_digest_id)state->id);
 
     if (digest_bytes == 0 || prepared->outer.id != state->id) {
@@ -81,7 +83,8 @@ static size_t hmac_tag_end(const rj_hmac_key *prepared, uint8_t tag64[RJ_DIGEST_
 
 /* The tag of one input into tag64, and its size; 0 if the key is not prepared. */
 static size_t hmac_tag(const rj_hmac_key *prepared, uint8_t tag64[RJ_DIGEST_MAX_BYTES], const uint8_t *input,
-                       size_t input_len) {
+                       size_t input_len)
+{
     rj_digest_state state;
 
     if (rj_hmac_start(prepared, &state) != RJ_OK) {
@@ -92,7 +95,8 @@ static size_t hmac_tag(const rj_hmac_key *prepared, uint8_t tag64[RJ_DIGEST_MAX_
 }
 
 /* Compare in constant time and wipe the right tag, which is as good as a signature. */
-static rj_status hmac_compare(uint8_t tag64[RJ_DIGEST_MAX_BYTES], const uint8_t *tag, size_t tag_bytes) {
+static rj_status hmac_compare(uint8_t tag64[RJ_DIGEST_MAX_BYTES], const uint8_t *tag, size_t tag_bytes)
+{
     int differs = CRYPTO_memcmp(tag64, tag, tag_bytes);
 
     OPENSSL_cleanse(tag64, RJ_DIGEST_MAX_BYTES);
@@ -100,7 +104,8 @@ static rj_status hmac_compare(uint8_t tag64[RJ_DIGEST_MAX_BYTES], const uint8_t 
     return differs == 0 ? RJ_OK : RJ_SIGNATURE_INVALID;
 }
 
-rj_status rj_hmac_start(const rj_hmac_key *prepared, rj_digest_state *state) {
+rj_status rj_hmac_start(const rj_hmac_key *prepared, rj_digest_state *state)
+{
     if (rj_digest_bytes((rj_digest_id)prepared->inner.id) == 0) {
         return RJ_BAD_ARGUMENT; /* a caller's mistake: the key was never prepared, or was cleared */
     }
@@ -108,8 +113,8 @@ rj_status rj_hmac_start(const rj_hmac_key *prepared, rj_digest_state *state) {
     return RJ_OK;
 }
 
-rj_status rj_hmac_finish(const rj_hmac_key *prepared, rj_digest_state *state, const uint8_t *tag,
-                         size_t tag_len) {
+rj_status rj_hmac_finish(const rj_hmac_key *prepared, rj_digest_state *state, const uint8_t *tag, size_t tag_len)
+{
     uint8_t tag64[RJ_DIGEST_MAX_BYTES];
     size_t tag_bytes = hmac_tag_end(prepared, tag64, state);
 
@@ -124,7 +129,8 @@ rj_status rj_hmac_finish(const rj_hmac_key *prepared, rj_digest_state *state, co
 }
 
 rj_status rj_hmac_sign(const rj_hmac_key *prepared, uint8_t *tag, size_t tag_capacity, const uint8_t *input,
-                       size_t input_len) {
+                       size_t input_len)
+{
     uint8_t tag64[RJ_DIGEST_MAX_BYTES];
     size_t tag_bytes = hmac_tag(prepared, tag64, input, input_len);
 
@@ -140,8 +146,9 @@ rj_status rj_hmac_sign(const rj_hmac_key *prepared, uint8_t *tag, size_t tag_cap
     return RJ_OK;
 }
 
-rj_status rj_hmac_verify(const rj_hmac_key *prepared, const uint8_t *input, size_t input_len,
-                         const uint8_t *tag, size_t tag_len) {
+rj_status rj_hmac_verify(const rj_hmac_key *prepared, const uint8_t *input, size_t input_len, const uint8_t *tag,
+                         size_t tag_len)
+{
     uint8_t tag64[RJ_DIGEST_MAX_BYTES];
     size_t tag_bytes = rj_digest_bytes((rj_digest_id)prepared->inner.id);
 

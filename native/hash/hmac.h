@@ -20,8 +20,7 @@ typedef struct {
  * Returns RJ_OK; RJ_BAD_ARGUMENT for an unknown id; RJ_KEY_WEAK for a key below the digest's size.
  * Out: *prepared, secret: clear it with rj_hmac_clear. In: key_len bytes at key.
  * Source: RFC 2104 s.4, RFC 7518 s.3.2. */
-RJ_MUST_CHECK rj_status rj_hmac_prepare(rj_hmac_key *prepared, rj_digest_id id, const uint8_t *key,
-                                        size_t key_len);
+RJ_MUST_CHECK rj_status rj_hmac_prepare(rj_hmac_key *prepared, rj_digest_id id, const uint8_t *key, size_t key_len);
 
 /* Wipe a prepared key; it refuses everything after. */
 void rj_hmac_clear(rj_hmac_key *prepared);

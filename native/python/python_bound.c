@@ -118,7 +118,4 @@ static const PyType_Spec BOUND_SPEC = {
     .slots = (PyType_Slot *)(uintptr_t)BOUND_SLOTS,
 };
 
-PyObject *rj_bound_type(void)
-{
-    return PyType_FromSpec((PyType_Spec *)(uintptr_t)&BOUND_SPEC);
-}
+PyObject *rj_bound_type(void) { return PyType_FromSpec((PyType_Spec *)(uintptr_t)&BOUND_SPEC); }

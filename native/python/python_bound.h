@@ -11,15 +11,14 @@
 
 /* All owned but the snapshot, which the owner keeps alive; NULL until `_bind`. */
 typedef struct {
-    PyObject_HEAD
-    const rj_snapshot *snapshot;
+    PyObject_HEAD const rj_snapshot *snapshot;
     PyObject *accepted; /* the type of a result, a Record */
     PyObject *slots;    /* slot number -> (key, issuer) */
     PyObject *read;     /* reads the claims of a result that has an issuer */
     PyObject *owner;
     rj_claims_shapes *shapes;
-    PyObject *rows_owner;        /* keeps `rows`, or NULL */
-    const rj_counter_row *rows;  /* issuer and algorithm number -> where accepted tokens are counted; NULL: nowhere */
+    PyObject *rows_owner;       /* keeps `rows`, or NULL */
+    const rj_counter_row *rows; /* issuer and algorithm number -> where accepted tokens are counted; NULL: nowhere */
     size_t rows_len;
     int64_t clock_floor_s; /* no clock that is right reads less */
     int is_plain;          /* an accepted token is the last word: nothing guards it further */

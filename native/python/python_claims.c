@@ -7,16 +7,16 @@
 enum {
     CLAIMS_SHAPES = 8,
     CLAIMS_MAX_MEMBERS = 32,
-    CLAIMS_MAX_BYTES = 2048,     /* of a payload that is kept */
-    CLAIMS_LEARN_EVERY = 16,     /* misses; so that two shapes in one place cost little */
-    CLAIMS_INTEGER_DIGITS = 18   /* what surely fits 64 bits */
+    CLAIMS_MAX_BYTES = 2048,   /* of a payload that is kept */
+    CLAIMS_LEARN_EVERY = 16,   /* misses; so that two shapes in one place cost little */
+    CLAIMS_INTEGER_DIGITS = 18 /* what surely fits 64 bits */
 };
 
 /* One shape; never changed once made. Counted, because reading a value may run Python, which may replace it. */
 typedef struct {
     size_t owners;
-    PyObject *claims;                          /* of the token it was learnt from */
-    PyObject *names[CLAIMS_MAX_MEMBERS];       /* borrowed from claims, in the token's order */
+    PyObject *claims;                    /* of the token it was learnt from */
+    PyObject *names[CLAIMS_MAX_MEMBERS]; /* borrowed from claims, in the token's order */
     rj_json_member members[CLAIMS_MAX_MEMBERS];
     size_t members_len;
     uint8_t json[CLAIMS_MAX_BYTES];
@@ -68,9 +68,9 @@ static int claims_is_kept(const claims_shape *shape, const rj_token *token, size
     const rj_json_member *kept = &shape->members[i];
     const rj_json_member *now = &token->members[i];
 
-    return kept->value_type == now->value_type && now->value_type != RJ_JSON_OBJECT
-           && now->value_type != RJ_JSON_ARRAY && kept->value_len == now->value_len
-           && memcmp(shape->json + kept->value_offset, token->payload.ptr + now->value_offset, now->value_len) == 0;
+    return kept->value_type == now->value_type && now->value_type != RJ_JSON_OBJECT && now->value_type != RJ_JSON_ARRAY
+        && kept->value_len == now->value_len
+        && memcmp(shape->json + kept->value_offset, token->payload.ptr + now->value_offset, now->value_len) == 0;
 }
 
 /* A short integer without a sign, or NULL where it is anything else. */

@@ -8,9 +8,8 @@
 
 /* Every field but the clock is owned; the dicts belong to verify/verdict_counters.py, which changes them. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *codes;   /* code -> its word in a block of verdicts */
-    PyObject *issuers; /* iss or None -> (address of verdicts, alg -> address of durations, partner -> address) */
+    PyObject_HEAD PyObject *codes; /* code -> its word in a block of verdicts */
+    PyObject *issuers;  /* iss or None -> (address of verdicts, alg -> address of durations, partner -> address) */
     PyObject *verified; /* the type of a result that is accepted */
     rj_ticks ticks;
 } counters_object;
@@ -144,10 +143,7 @@ static int counters_find_accepted(rj_counter_row *row, const counters_object *se
     return found && word == 0;
 }
 
-uint64_t rj_counters_now(PyObject *counters)
-{
-    return rj_ticks_now(&((counters_object *)counters)->ticks);
-}
+uint64_t rj_counters_now(PyObject *counters) { return rj_ticks_now(&((counters_object *)counters)->ticks); }
 
 void rj_counters_accepted(PyObject *counters, const rj_counter_row *row, uint64_t begun)
 {
@@ -308,7 +304,4 @@ static const PyType_Spec COUNTERS_SPEC = {
     .slots = (PyType_Slot *)(uintptr_t)COUNTERS_SLOTS,
 };
 
-PyObject *rj_counters_type(void)
-{
-    return PyType_FromSpec((PyType_Spec *)(uintptr_t)&COUNTERS_SPEC);
-}
+PyObject *rj_counters_type(void) { return PyType_FromSpec((PyType_Spec *)(uintptr_t)&COUNTERS_SPEC); }

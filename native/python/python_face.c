@@ -116,7 +116,7 @@ static PyObject *face_result(const rj_bound *bound, PyObject *octets, const rj_t
 static int face_is_short(const rj_token *token)
 {
     return token->slot == NULL
-           || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->input.len <= FACE_INLINE_BYTES);
+        || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->input.len <= FACE_INLINE_BYTES);
 }
 
 PyObject *rj_face_verify(const rj_bound *bound, const rj_slot **slot, PyObject *octets, rj_time now)
@@ -143,8 +143,7 @@ PyObject *rj_face_verify(const rj_bound *bound, const rj_slot **slot, PyObject *
         rj_token_decide(&token, bound->snapshot, work);
         rj_token_finish(&token, bound->snapshot, work, now);
     } else {
-        Py_BEGIN_ALLOW_THREADS
-        rj_token_decide(&token, bound->snapshot, work);
+        Py_BEGIN_ALLOW_THREADS rj_token_decide(&token, bound->snapshot, work);
         rj_token_finish(&token, bound->snapshot, work, now);
         Py_END_ALLOW_THREADS
     }
@@ -206,10 +205,10 @@ static int face_verify_windows(const rj_bound *bound, PyObject *results, rj_work
 
     while (done < spans_len) {
         size_t decided = 0;
-        Py_BEGIN_ALLOW_THREADS
-        decided = rj_batch_run(&window, bound->snapshot, work, spans + done, spans_len - done, now);
-        Py_END_ALLOW_THREADS
-        for (size_t i = 0; i < decided; i++) {
+        Py_BEGIN_ALLOW_THREADS decided =
+            rj_batch_run(&window, bound->snapshot, work, spans + done, spans_len - done, now);
+        Py_END_ALLOW_THREADS for (size_t i = 0; i < decided; i++)
+        {
             Py_ssize_t at = (Py_ssize_t)(done + i);
             PyObject *result = NULL;
             if (!is_alone) {

@@ -61,8 +61,7 @@ static int general_take(general_token *token, PyObject *rows, PyObject *known, P
     slot = PyLong_AsUnsignedLong(PyTuple_GetItem(row, KNOWN_SLOT));
     first = at == 0 ? row : PyList_GetItem(rows, 0);
     if (PyErr_Occurred() != NULL || slot > UINT32_MAX || PyList_Append(rows, row) != 0
-        || PyObject_RichCompareBool(PyTuple_GetItem(row, KNOWN_TOLD), PyTuple_GetItem(first, KNOWN_TOLD), Py_EQ)
-               != 1) {
+        || PyObject_RichCompareBool(PyTuple_GetItem(row, KNOWN_TOLD), PyTuple_GetItem(first, KNOWN_TOLD), Py_EQ) != 1) {
         return 0; /* signers that differ: whether they disagree is a policy's question */
     }
     token->slots[at] = (uint32_t)slot;
@@ -91,10 +90,9 @@ static int general_verify(general_token *token, const rj_snapshot *snapshot)
         memcpy(end, token->signatures[i].ptr, token->signatures[i].len);
         end += token->signatures[i].len;
     }
-    Py_BEGIN_ALLOW_THREADS
-    rj_signatures_verify(snapshot, token->verdicts, octets, token->lens, token->slots, token->len);
-    Py_END_ALLOW_THREADS
-    free(octets);
+    Py_BEGIN_ALLOW_THREADS rj_signatures_verify(snapshot, token->verdicts, octets, token->lens, token->slots,
+                                                token->len);
+    Py_END_ALLOW_THREADS free(octets);
     return 1;
 }
 
@@ -144,7 +142,7 @@ static PyObject *general_verify_known(PyObject *module, PyObject *const *args, P
         return NULL;
     }
     plain = len > 0 && len <= GENERAL_MAX_SIGNATURES && general_text(&token.payload, args[2])
-            && token.payload.len <= snapshot->max_token_bytes;
+         && token.payload.len <= snapshot->max_token_bytes;
     for (Py_ssize_t i = 0; plain && i < len; i++) {
         plain = general_take(&token, rows, args[1], PyList_GetItem(args[3], i));
     }
@@ -163,5 +161,5 @@ static PyObject *general_verify_known(PyObject *module, PyObject *const *args, P
     return Py_BuildValue("(NN)", rows, general_verdicts(&token));
 }
 
-const PyMethodDef rj_general_verify_known = {
-    "verify_known", (PyCFunction)(void (*)(void))general_verify_known, METH_FASTCALL, NULL};
+const PyMethodDef rj_general_verify_known = {"verify_known", (PyCFunction)(void (*)(void))general_verify_known,
+                                             METH_FASTCALL, NULL};

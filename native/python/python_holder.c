@@ -11,10 +11,9 @@
 static const int64_t HOLDER_END_S = 9000000000; /* in the year 2255: up to here nanoseconds fit 64 bits */
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *snapshot; /* swapped by one reference; NULL or a Bound */
-    PyObject *counters; /* where verdicts are counted: a Counters, or NULL or None */
-    char is_direct;     /* nothing but the snapshot has a say: no cache of verified tokens */
+    PyObject_HEAD PyObject *snapshot; /* swapped by one reference; NULL or a Bound */
+    PyObject *counters;               /* where verdicts are counted: a Counters, or NULL or None */
+    char is_direct;                   /* nothing but the snapshot has a say: no cache of verified tokens */
 } rj_holder;
 
 static const PyMemberDef HOLDER_MEMBERS[] = {
@@ -247,7 +246,4 @@ static const PyType_Spec HOLDER_SPEC = {
     .slots = (PyType_Slot *)(uintptr_t)HOLDER_SLOTS,
 };
 
-PyObject *rj_holder_type(void)
-{
-    return PyType_FromSpec((PyType_Spec *)(uintptr_t)&HOLDER_SPEC);
-}
+PyObject *rj_holder_type(void) { return PyType_FromSpec((PyType_Spec *)(uintptr_t)&HOLDER_SPEC); }

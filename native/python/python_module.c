@@ -29,11 +29,9 @@ int rj_python_install(void)
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
     int good = module_put(module, "Record", rj_record_type()) && module_put(module, "Bound", rj_bound_type())
-               && module_put(module, "Holder", rj_holder_type())
-               && module_put(module, "Counters", rj_counters_type())
-               && module_put_function(module, &rj_general_verify_known)
-               && module_put_function(module, &rj_text_b64url_decode)
-               && module_put_function(module, &rj_text_json_check);
+            && module_put(module, "Holder", rj_holder_type()) && module_put(module, "Counters", rj_counters_type())
+            && module_put_function(module, &rj_general_verify_known)
+            && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check);
 
     Py_XDECREF(module);
     PyErr_Clear();

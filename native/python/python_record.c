@@ -105,7 +105,4 @@ static const PyType_Spec RECORD_SPEC = {
     .slots = (PyType_Slot *)(uintptr_t)RECORD_SLOTS,
 };
 
-PyObject *rj_record_type(void)
-{
-    return PyType_FromSpec((PyType_Spec *)(uintptr_t)&RECORD_SPEC);
-}
+PyObject *rj_record_type(void) { return PyType_FromSpec((PyType_Spec *)(uintptr_t)&RECORD_SPEC); }

@@ -9,8 +9,7 @@
 
 /* Every field is owned, or NULL and reads as None. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *token;
+    PyObject_HEAD PyObject *token;
     PyObject *key;
     PyObject *issuer;
     PyObject *payload;

@@ -42,8 +42,8 @@ static PyObject *text_b64url_decode(PyObject *module, PyObject *text)
     if (len <= TEXT_INLINE_BYTES) {
         status = rj_base64url_decode(to, &octets_len, rj_base64url_decoded_bytes(len), from.ptr, len);
     } else {
-        Py_BEGIN_ALLOW_THREADS
-        status = rj_base64url_decode(to, &octets_len, rj_base64url_decoded_bytes(len), from.ptr, len);
+        Py_BEGIN_ALLOW_THREADS status =
+            rj_base64url_decode(to, &octets_len, rj_base64url_decoded_bytes(len), from.ptr, len);
         Py_END_ALLOW_THREADS
     }
     if (status != RJ_OK || octets_len != rj_base64url_decoded_bytes(len)) {
@@ -90,12 +90,12 @@ static PyObject *text_json_check(PyObject *module, PyObject *const *args, Py_ssi
         return PyErr_Occurred() != NULL ? NULL : PyErr_Format(PyExc_ValueError, "no runtime");
     }
     if (text.len <= TEXT_INLINE_BYTES) {
-        status = rj_json_check(runtime, &offset, &notes, text.ptr, text.len, limits[LIMIT_BYTES],
-                               limits[LIMIT_DEPTH], limits[LIMIT_MEMBERS], limits[LIMIT_ANY_ROOT] != 0);
+        status = rj_json_check(runtime, &offset, &notes, text.ptr, text.len, limits[LIMIT_BYTES], limits[LIMIT_DEPTH],
+                               limits[LIMIT_MEMBERS], limits[LIMIT_ANY_ROOT] != 0);
     } else {
-        Py_BEGIN_ALLOW_THREADS
-        status = rj_json_check(runtime, &offset, &notes, text.ptr, text.len, limits[LIMIT_BYTES],
-                               limits[LIMIT_DEPTH], limits[LIMIT_MEMBERS], limits[LIMIT_ANY_ROOT] != 0);
+        Py_BEGIN_ALLOW_THREADS status =
+            rj_json_check(runtime, &offset, &notes, text.ptr, text.len, limits[LIMIT_BYTES], limits[LIMIT_DEPTH],
+                          limits[LIMIT_MEMBERS], limits[LIMIT_ANY_ROOT] != 0);
         Py_END_ALLOW_THREADS
     }
     if (status == RJ_NO_MEMORY) {
@@ -105,5 +105,5 @@ static PyObject *text_json_check(PyObject *module, PyObject *const *args, Py_ssi
 }
 
 const PyMethodDef rj_text_b64url_decode = {"b64url_decode", text_b64url_decode, METH_O, NULL};
-const PyMethodDef rj_text_json_check = {"json_check", (PyCFunction)(void (*)(void))text_json_check,
-                                        METH_FASTCALL, NULL};
+const PyMethodDef rj_text_json_check = {"json_check", (PyCFunction)(void (*)(void))text_json_check, METH_FASTCALL,
+                                        NULL};

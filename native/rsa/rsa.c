@@ -35,7 +35,8 @@ typedef struct {
     size_t count;
 } rsa_waiting;
 
-rj_status rj_rsa_work_new(rj_rsa_work **out) {
+rj_status rj_rsa_work_new(rj_rsa_work **out)
+{
     const size_t alignment = _Alignof(rj_rsa_work);
     uint8_t *memory = OPENSSL_zalloc(sizeof(rj_rsa_work) + alignment);
     rj_rsa_work *work;
@@ -57,7 +58,8 @@ rj_status rj_rsa_work_new(rj_rsa_work **out) {
     return RJ_OK;
 }
 
-void rj_rsa_work_free(rj_rsa_work *work) {
+void rj_rsa_work_free(rj_rsa_work *work)
+{
     if (work != NULL) {
         BN_CTX_free(work->bn);
         BN_free(work->signature);
@@ -68,8 +70,8 @@ void rj_rsa_work_free(rj_rsa_work *work) {
 }
 
 /* Read s as digits; RJ_SIGNATURE_INVALID unless it has the right length and is below n. */
-static rj_status rsa_read_digits(uint64_t *out, const rj_rsa_key *key, const uint8_t *signature,
-                                 size_t signature_len) {
+static rj_status rsa_read_digits(uint64_t *out, const rj_rsa_key *key, const uint8_t *signature, size_t signature_len)
+{
     size_t digits = key->digits->digits;
 
     if (signature_len != key->modulus_bytes) {
@@ -87,7 +89,8 @@ static rj_status rsa_read_digits(uint64_t *out, const rj_rsa_key *key, const uin
 
 /* work->em = s^e mod n by libcrypto (RFC 8017 s.5.2.2). */
 static rj_status rsa_recover_mont(rj_rsa_work *work, const rj_rsa_key *key, const uint8_t *signature,
-                                  size_t signature_len) {
+                                  size_t signature_len)
+{
     int bit = 63;
     int fine;
 
@@ -103,14 +106,15 @@ static rj_status rsa_recover_mont(rj_rsa_work *work, const rj_rsa_key *key, cons
     while ((key->exponent >> bit & 1) == 0) {
         bit--;
     }
-    fine = BN_to_montgomery(work->base, work->signature, key->mont, work->bn) == 1 &&
-           BN_copy(work->power, work->base) != NULL;
+    fine = BN_to_montgomery(work->base, work->signature, key->mont, work->bn) == 1
+        && BN_copy(work->power, work->base) != NULL;
     while (fine && bit-- > 0) {
         fine = BN_mod_mul_montgomery(work->power, work->power, work->power, key->mont, work->bn) == 1;
         if (fine && (key->exponent >> bit & 1) != 0) {
             /* the last factor is the plain s: that also leaves the Montgomery form */
-            fine = BN_mod_mul_montgomery(work->power, work->power, bit == 0 ? work->signature : work->base,
-                                         key->mont, work->bn) == 1;
+            fine = BN_mod_mul_montgomery(work->power, work->power, bit == 0 ? work->signature : work->base, key->mont,
+                                         work->bn)
+                == 1;
         }
     }
     if (!fine || BN_bn2binpad(work->power, work->em, (int)key->modulus_bytes) < 0) {
@@ -119,8 +123,8 @@ static rj_status rsa_recover_mont(rj_rsa_work *work, const rj_rsa_key *key, cons
     return RJ_OK;
 }
 
-static rj_status rsa_recover(rj_rsa_work *work, const rj_rsa_key *key, const uint8_t *signature,
-                             size_t signature_len) {
+static rj_status rsa_recover(rj_rsa_work *work, const rj_rsa_key *key, const uint8_t *signature, size_t signature_len)
+{
     rj_status status;
 
     if (key->digits != NULL) {
@@ -138,39 +142,42 @@ static rj_status rsa_recover(rj_rsa_work *work, const rj_rsa_key *key, const uin
 }
 
 rj_status rj_rsa_verify_pkcs1(rj_rsa_work *work, const rj_rsa_key *key, rj_digest_id id, const uint8_t *digest,
-                              const uint8_t *signature, size_t signature_len) {
+                              const uint8_t *signature, size_t signature_len)
+{
     rj_status status = rsa_recover(work, key, signature, signature_len);
 
     return status == RJ_OK ? rj_rsa_check_pkcs1(work->em, key->modulus_bytes, id, digest) : status;
 }
 
 rj_status rj_rsa_verify_pss(rj_rsa_work *work, const rj_rsa_key *key, rj_digest_id id, const uint8_t *digest,
-                            const uint8_t *signature, size_t signature_len) {
+                            const uint8_t *signature, size_t signature_len)
+{
     rj_status status = rsa_recover(work, key, signature, signature_len);
 
-    return status == RJ_OK ? rj_rsa_check_pss(work->em, key->modulus_bytes, key->modulus_bits, id, digest)
-                           : status;
+    return status == RJ_OK ? rj_rsa_check_pss(work->em, key->modulus_bytes, key->modulus_bits, id, digest) : status;
 }
 
-static rj_status rsa_check_em(uint8_t *em, const rj_rsa_item *item) {
+static rj_status rsa_check_em(uint8_t *em, const rj_rsa_item *item)
+{
     switch (item->padding) {
     case RJ_RSA_PKCS1:
         return rj_rsa_check_pkcs1(em, item->key->modulus_bytes, item->digest_id, item->digest);
     case RJ_RSA_PSS:
-        return rj_rsa_check_pss(em, item->key->modulus_bytes, item->key->modulus_bits, item->digest_id,
-                                item->digest);
+        return rj_rsa_check_pss(em, item->key->modulus_bytes, item->key->modulus_bits, item->digest_id, item->digest);
     }
     return RJ_BAD_ARGUMENT; /* a caller's mistake: RFC 7518 s.3.1 knows two paddings */
 }
 
-static rj_status rsa_verify_alone(rj_rsa_work *work, const rj_rsa_item *item) {
+static rj_status rsa_verify_alone(rj_rsa_work *work, const rj_rsa_item *item)
+{
     rj_status status = rsa_recover(work, item->key, item->signature, item->signature_len);
 
     return status == RJ_OK ? rsa_check_em(work->em, item) : status;
 }
 
 /* Decide all that wait: in lanes if that pays, idle lanes repeating the first. */
-static void rsa_flush(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *items, rsa_waiting *waiting) {
+static void rsa_flush(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *items, rsa_waiting *waiting)
+{
     const rj_rsa52_modulus *modulus[RJ_RSA52_LANES];
     size_t count = waiting->count;
 
@@ -200,7 +207,8 @@ static void rsa_flush(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *i
     }
 }
 
-void rj_rsa_verify_batch(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *items, size_t count) {
+void rj_rsa_verify_batch(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *items, size_t count)
+{
     rsa_waiting waiting[RSA_CLASSES] = {{{0}, 0}};
 
     for (size_t i = 0; i < count; i++) {

@@ -69,15 +69,13 @@ void rj_rsa_work_free(rj_rsa_work *work);
  * In: rj_digest_bytes(id) bytes at digest; signature_len bytes at signature.
  * Source: RFC 8017 s.8.2.2, RFC 7518 s.3.3. */
 RJ_MUST_CHECK rj_status rj_rsa_verify_pkcs1(rj_rsa_work *work, const rj_rsa_key *key, rj_digest_id id,
-                                            const uint8_t *digest, const uint8_t *signature,
-                                            size_t signature_len);
+                                            const uint8_t *digest, const uint8_t *signature, size_t signature_len);
 
 /* Verify one RSASSA-PSS signature (PS256, PS384, PS512): MGF1 with the same digest, salt of its size.
  * Returns as rj_rsa_verify_pkcs1.
  * Source: RFC 8017 s.8.1.2, RFC 7518 s.3.5. */
 RJ_MUST_CHECK rj_status rj_rsa_verify_pss(rj_rsa_work *work, const rj_rsa_key *key, rj_digest_id id,
-                                          const uint8_t *digest, const uint8_t *signature,
-                                          size_t signature_len);
+                                          const uint8_t *digest, const uint8_t *signature, size_t signature_len);
 
 /* Verify many signatures, under any mix of keys, digests and paddings; those whose keys are of one size share
  * the work in lanes.

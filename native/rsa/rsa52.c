@@ -10,7 +10,8 @@
 
 #define RSA52_MASK ((UINT64_C(1) << 52) - 1)
 
-size_t rj_rsa52_digits(size_t modulus_bits) {
+size_t rj_rsa52_digits(size_t modulus_bits)
+{
     /* two spare bits: R > 4n keeps sums of factors below 2n without a subtraction */
     if (modulus_bits < 2048 || modulus_bits + 2 > 80 * 52) {
         return 0;
@@ -19,7 +20,8 @@ size_t rj_rsa52_digits(size_t modulus_bits) {
 }
 
 /* The 64 bits of a big-endian number that begin at its byte `at`, counted from the low end; zeros past its top. */
-static uint64_t rsa52_word_at(const uint8_t *in, size_t len, size_t at) {
+static uint64_t rsa52_word_at(const uint8_t *in, size_t len, size_t at)
+{
     uint64_t word = 0;
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -34,14 +36,16 @@ static uint64_t rsa52_word_at(const uint8_t *in, size_t len, size_t at) {
     return word;
 }
 
-void rj_rsa52_from_bytes(uint64_t *out, size_t digits, const uint8_t *in, size_t len) {
+void rj_rsa52_from_bytes(uint64_t *out, size_t digits, const uint8_t *in, size_t len)
+{
     for (size_t i = 0; i < digits; i += 2) { /* two digits are 13 bytes */
         out[i] = rsa52_word_at(in, len, 13 * (i / 2)) & RSA52_MASK;
         out[i + 1] = rsa52_word_at(in, len, 13 * (i / 2) + 6) >> 4 & RSA52_MASK;
     }
 }
 
-void rj_rsa52_to_bytes(uint8_t *out, size_t len, const uint64_t *in, size_t digits) {
+void rj_rsa52_to_bytes(uint8_t *out, size_t len, const uint64_t *in, size_t digits)
+{
     size_t at = 0;
 
     for (size_t i = 0; i < digits; i += 2) {
@@ -83,16 +87,18 @@ typedef struct {
     size_t digits;
 } rsa52_context;
 
-int rj_rsa52_usable(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512ifma");
+int rj_rsa52_usable(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512ifma");
 }
 
 /* Lane i of the result is lane i + 1 of the pair low, high. */
 RSA52_INLINE __m512i rsa52_shift(__m512i high, __m512i low) { return _mm512_alignr_epi64(high, low, 1); }
 
 /* Carry lanes below 2^61 into digits below 2^52; the value must fit its vectors. */
-RSA52_INLINE void rsa52_carry(__m512i *acc, size_t vectors) {
+RSA52_INLINE void rsa52_carry(__m512i *acc, size_t vectors)
+{
     const __m512i mask = _mm512_set1_epi64((long long)RSA52_MASK);
     __m512i previous = _mm512_setzero_si512();
     unsigned __int128 over = 0;
@@ -116,7 +122,8 @@ RSA52_INLINE void rsa52_carry(__m512i *acc, size_t vectors) {
 
 /* out = a * b / R mod n, below 2n, for a and b below 2n. out may be a or b. */
 RSA52_INLINE void rsa52_multiply(uint64_t *out, const rsa52_context *context, const uint64_t *a_digits,
-                                 const uint64_t *b_digits, size_t vectors) {
+                                 const uint64_t *b_digits, size_t vectors)
+{
     const __m512i mask = _mm512_set1_epi64((long long)RSA52_MASK);
     const __m512i zero = _mm512_setzero_si512();
     __m512i acc[RSA52_MAX_VECTORS];
@@ -156,8 +163,9 @@ RSA52_INLINE void rsa52_multiply(uint64_t *out, const rsa52_context *context, co
     }
 }
 
-RSA52_INLINE void rsa52_run(uint64_t *power, rsa52_context *context, const uint64_t *square,
-                            const uint64_t *base, uint64_t exponent, size_t vectors) {
+RSA52_INLINE void rsa52_run(uint64_t *power, rsa52_context *context, const uint64_t *square, const uint64_t *base,
+                            uint64_t exponent, size_t vectors)
+{
     _Alignas(64) uint64_t base_montgomery[RJ_RSA52_MAX_DIGITS];
     int bit = 63 - __builtin_clzll(exponent);
 
@@ -172,26 +180,27 @@ RSA52_INLINE void rsa52_run(uint64_t *power, rsa52_context *context, const uint6
     }
 }
 
-RSA52_TARGET __attribute__((noinline)) static void rsa52_run5(uint64_t *power, rsa52_context *context,
-                                                             const uint64_t *square, const uint64_t *base,
-                                                             uint64_t exponent) {
+RSA52_TARGET __attribute__((noinline)) static void
+rsa52_run5(uint64_t *power, rsa52_context *context, const uint64_t *square, const uint64_t *base, uint64_t exponent)
+{
     rsa52_run(power, context, square, base, exponent, 5);
 }
 
-RSA52_TARGET __attribute__((noinline)) static void rsa52_run8(uint64_t *power, rsa52_context *context,
-                                                             const uint64_t *square, const uint64_t *base,
-                                                             uint64_t exponent) {
+RSA52_TARGET __attribute__((noinline)) static void
+rsa52_run8(uint64_t *power, rsa52_context *context, const uint64_t *square, const uint64_t *base, uint64_t exponent)
+{
     rsa52_run(power, context, square, base, exponent, 8);
 }
 
-RSA52_TARGET __attribute__((noinline)) static void rsa52_run10(uint64_t *power, rsa52_context *context,
-                                                              const uint64_t *square, const uint64_t *base,
-                                                              uint64_t exponent) {
+RSA52_TARGET __attribute__((noinline)) static void
+rsa52_run10(uint64_t *power, rsa52_context *context, const uint64_t *square, const uint64_t *base, uint64_t exponent)
+{
     rsa52_run(power, context, square, base, exponent, 10);
 }
 
 /* Take n away once if value >= n; value is below 2n. */
-static void rsa52_reduce_once(uint64_t *out, const uint64_t *value, const uint64_t *modulus, size_t digits) {
+static void rsa52_reduce_once(uint64_t *out, const uint64_t *value, const uint64_t *modulus, size_t digits)
+{
     uint64_t reduced[RJ_RSA52_MAX_DIGITS];
     uint64_t borrow = 0;
 
@@ -204,7 +213,8 @@ static void rsa52_reduce_once(uint64_t *out, const uint64_t *value, const uint64
 }
 
 RSA52_TARGET void rj_rsa52_power(uint64_t *out, const rj_rsa52_modulus *modulus, const uint64_t *base,
-                                 uint64_t exponent) {
+                                 uint64_t exponent)
+{
     _Alignas(64) uint64_t padded[4][RJ_RSA52_MAX_DIGITS + 8] = {{0}};
     rsa52_context context;
     size_t digits = modulus->digits;
@@ -232,7 +242,8 @@ RSA52_TARGET void rj_rsa52_power(uint64_t *out, const rj_rsa52_modulus *modulus,
 
 int rj_rsa52_usable(void) { return 0; }
 
-void rj_rsa52_power(uint64_t *out, const rj_rsa52_modulus *modulus, const uint64_t *base, uint64_t exponent) {
+void rj_rsa52_power(uint64_t *out, const rj_rsa52_modulus *modulus, const uint64_t *base, uint64_t exponent)
+{
     (void)modulus; /* never called: rj_rsa52_usable() said no */
     (void)base;
     (void)exponent;

@@ -49,7 +49,6 @@ void rj_rsa52_power(uint64_t *out, const rj_rsa52_modulus *modulus, const uint64
 
 /* Compute work->base^exponent for eight moduli of one digit count. Call only where rj_rsa52_usable() is 1.
  * Out: work->power, each lane below its n. In: work->base, each lane below its n; an odd exponent above 1. */
-void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *const modulus[RJ_RSA52_LANES],
-                     uint64_t exponent);
+void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *const modulus[RJ_RSA52_LANES], uint64_t exponent);
 
 #endif

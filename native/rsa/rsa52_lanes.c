@@ -29,7 +29,8 @@ typedef struct {
 LANES_INLINE __m512i lanes_load(const lanes_digit *digit) { return _mm512_load_si512(digit); }
 
 /* halves += a[0..3] * b[0..3] */
-LANES_INLINE void lanes_tile(lanes_halves *halves, const lanes_digit *a, const lanes_digit *b) {
+LANES_INLINE void lanes_tile(lanes_halves *halves, const lanes_digit *a, const lanes_digit *b)
+{
     __m512i factor[LANES_TILE];
 
     for (int i = 0; i < LANES_TILE; i++) {
@@ -44,14 +45,16 @@ LANES_INLINE void lanes_tile(lanes_halves *halves, const lanes_digit *a, const l
     }
 }
 
-LANES_INLINE void lanes_double(lanes_halves *halves) {
+LANES_INLINE void lanes_double(lanes_halves *halves)
+{
     for (int i = 0; i < 2 * LANES_TILE - 1; i++) {
         halves->low[i] = _mm512_add_epi64(halves->low[i], halves->low[i]);
         halves->high[i] = _mm512_add_epi64(halves->high[i], halves->high[i]);
     }
 }
 
-LANES_INLINE void lanes_clear(lanes_halves *halves) {
+LANES_INLINE void lanes_clear(lanes_halves *halves)
+{
     for (int i = 0; i < 2 * LANES_TILE - 1; i++) {
         halves->low[i] = _mm512_setzero_si512();
         halves->high[i] = _mm512_setzero_si512();
@@ -60,7 +63,8 @@ LANES_INLINE void lanes_clear(lanes_halves *halves) {
 
 /* column[0..7] += halves; a column sums at most 80 low and 80 high halves of a * b and as many of the quotient
  * times n: below 2^61 */
-LANES_INLINE void lanes_fold(__m512i *column, const lanes_halves *halves) {
+LANES_INLINE void lanes_fold(__m512i *column, const lanes_halves *halves)
+{
     for (int i = 0; i < 2 * LANES_TILE - 1; i++) {
         column[i] = _mm512_add_epi64(column[i], halves->low[i]);
         column[i + 1] = _mm512_add_epi64(column[i + 1], halves->high[i]);
@@ -68,8 +72,9 @@ LANES_INLINE void lanes_fold(__m512i *column, const lanes_halves *halves) {
 }
 
 /* The tiles of a * b (of a * a if square) whose lowest column is that of the block. */
-LANES_INLINE void lanes_block_product(lanes_halves *halves, const lanes_digit *a, const lanes_digit *b,
-                                      size_t block, size_t first, int square) {
+LANES_INLINE void lanes_block_product(lanes_halves *halves, const lanes_digit *a, const lanes_digit *b, size_t block,
+                                      size_t first, int square)
+{
     if (!square) {
         for (size_t i = first; i + first <= block; i++) {
             lanes_tile(halves, a + LANES_TILE * i, b + LANES_TILE * (block - i));
@@ -87,7 +92,8 @@ LANES_INLINE void lanes_block_product(lanes_halves *halves, const lanes_digit *a
 
 /* Choose four quotient digits that clear the four lowest columns, and add their own tile with n's lowest. */
 LANES_INLINE void lanes_quotient(__m512i *column, lanes_digit *quotient, const lanes_digit *modulus,
-                                 __m512i negated_inverse) {
+                                 __m512i negated_inverse)
+{
     const __m512i mask = _mm512_set1_epi64((long long)LANES_MASK);
     const __m512i zero = _mm512_setzero_si512();
     __m512i n[LANES_TILE];
@@ -112,7 +118,8 @@ LANES_INLINE void lanes_quotient(__m512i *column, lanes_digit *quotient, const l
 }
 
 /* Carry four columns into digits of out. */
-LANES_INLINE void lanes_settle(__m512i *column, lanes_digit *out) {
+LANES_INLINE void lanes_settle(__m512i *column, lanes_digit *out)
+{
     const __m512i mask = _mm512_set1_epi64((long long)LANES_MASK);
 
     for (int i = 0; i < LANES_TILE; i++) {
@@ -123,8 +130,9 @@ LANES_INLINE void lanes_settle(__m512i *column, lanes_digit *out) {
 
 /* out = a * b / R mod n, below 2n, for a and b below 2n. out may be a or b: a block of out is written after the
  * last read of that block. */
-LANES_INLINE void lanes_multiply(rj_rsa52_work *work, lanes_digit *out, const lanes_digit *a,
-                                 const lanes_digit *b, size_t digits, __m512i negated_inverse, int square) {
+LANES_INLINE void lanes_multiply(rj_rsa52_work *work, lanes_digit *out, const lanes_digit *a, const lanes_digit *b,
+                                 size_t digits, __m512i negated_inverse, int square)
+{
     const size_t blocks = digits / LANES_TILE;
     __m512i column[2 * LANES_TILE];
 
@@ -154,18 +162,20 @@ LANES_INLINE void lanes_multiply(rj_rsa52_work *work, lanes_digit *out, const la
 }
 
 LANES_TARGET __attribute__((noinline)) static void lanes_square(rj_rsa52_work *work, size_t digits,
-                                                               __m512i negated_inverse) {
+                                                                __m512i negated_inverse)
+{
     lanes_multiply(work, work->power, work->power, work->power, digits, negated_inverse, 1);
 }
 
-LANES_TARGET __attribute__((noinline)) static void lanes_times(rj_rsa52_work *work, const lanes_digit *a,
-                                                              const lanes_digit *b, size_t digits,
-                                                              __m512i negated_inverse) {
+LANES_TARGET __attribute__((noinline)) static void
+lanes_times(rj_rsa52_work *work, const lanes_digit *a, const lanes_digit *b, size_t digits, __m512i negated_inverse)
+{
     lanes_multiply(work, work->power, a, b, digits, negated_inverse, 0);
 }
 
 /* Take n away once in each lane where power >= n; power is below 2n. */
-LANES_TARGET static void lanes_reduce_once(rj_rsa52_work *work, size_t digits) {
+LANES_TARGET static void lanes_reduce_once(rj_rsa52_work *work, size_t digits)
+{
     const __m512i mask = _mm512_set1_epi64((long long)LANES_MASK);
     __m512i borrow = _mm512_setzero_si512();
     __mmask8 below;
@@ -184,7 +194,8 @@ LANES_TARGET static void lanes_reduce_once(rj_rsa52_work *work, size_t digits) {
 }
 
 LANES_TARGET void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *const modulus[RJ_RSA52_LANES],
-                                  uint64_t exponent) {
+                                  uint64_t exponent)
+{
     const size_t digits = modulus[0]->digits;
     _Alignas(64) lanes_digit inverse;
     __m512i negated_inverse;
@@ -212,8 +223,8 @@ LANES_TARGET void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *c
 
 #else
 
-void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *const modulus[RJ_RSA52_LANES],
-                     uint64_t exponent) {
+void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *const modulus[RJ_RSA52_LANES], uint64_t exponent)
+{
     (void)modulus; /* never called: rj_rsa52_usable() said no */
     (void)exponent;
     work->power[0][0] = 0;

@@ -11,7 +11,8 @@
 
 /* What a modulus and an exponent must be before any time is spent on them. */
 static rj_status rsa_check_public(uint64_t *exponent_out, const BIGNUM *modulus, const uint8_t *exponent,
-                                  size_t exponent_len) {
+                                  size_t exponent_len)
+{
     uint64_t value = 0;
 
     if (BN_num_bits(modulus) < RJ_RSA_MIN_BITS) {
@@ -44,7 +45,8 @@ static rj_status rsa_check_public(uint64_t *exponent_out, const BIGNUM *modulus,
 }
 
 /* Newton's iteration: each round doubles the bits of n * x = 1 that hold. */
-static uint64_t rsa_negated_inverse52(uint64_t n0) {
+static uint64_t rsa_negated_inverse52(uint64_t n0)
+{
     uint64_t x = n0;
 
     for (int i = 0; i < 5; i++) {
@@ -54,7 +56,8 @@ static uint64_t rsa_negated_inverse52(uint64_t n0) {
 }
 
 /* Digits of value into out by way of em-sized bytes. */
-static rj_status rsa_digits_of(uint64_t *out, size_t digits, const BIGNUM *value) {
+static rj_status rsa_digits_of(uint64_t *out, size_t digits, const BIGNUM *value)
+{
     uint8_t bytes[RJ_RSA52_MAX_DIGITS * 52 / 8];
 
     if (BN_bn2binpad(value, bytes, (int)sizeof(bytes)) < 0) {
@@ -65,7 +68,8 @@ static rj_status rsa_digits_of(uint64_t *out, size_t digits, const BIGNUM *value
 }
 
 /* Give the key its radix 2^52 form; digits is not zero. */
-static rj_status rsa_prepare_digits(rj_rsa_key *key, const BIGNUM *modulus, size_t digits, BN_CTX *bn) {
+static rj_status rsa_prepare_digits(rj_rsa_key *key, const BIGNUM *modulus, size_t digits, BN_CTX *bn)
+{
     rj_rsa52_modulus *made = OPENSSL_zalloc(sizeof(*made) + 2 * digits * sizeof(uint64_t));
     BIGNUM *square = BN_new();
     rj_status status = RJ_NO_MEMORY;
@@ -74,9 +78,9 @@ static rj_status rsa_prepare_digits(rj_rsa_key *key, const BIGNUM *modulus, size
         goto done;
     }
     status = RJ_LIBCRYPTO_FAILED;
-    if (BN_set_bit(square, (int)(2 * 52 * digits)) != 1 || BN_mod(square, square, modulus, bn) != 1 ||
-        rsa_digits_of(made->words, digits, modulus) != RJ_OK ||
-        rsa_digits_of(made->words + digits, digits, square) != RJ_OK) {
+    if (BN_set_bit(square, (int)(2 * 52 * digits)) != 1 || BN_mod(square, square, modulus, bn) != 1
+        || rsa_digits_of(made->words, digits, modulus) != RJ_OK
+        || rsa_digits_of(made->words + digits, digits, square) != RJ_OK) {
         goto done;
     }
     made->digits = (uint32_t)digits;
@@ -91,7 +95,8 @@ done:
 }
 
 /* Compare one power with libcrypto's, so that a fault of the lanes is met here and not in a verdict. */
-static rj_status rsa_self_test(const rj_rsa_key *key, const BIGNUM *modulus, BN_CTX *bn) {
+static rj_status rsa_self_test(const rj_rsa_key *key, const BIGNUM *modulus, BN_CTX *bn)
+{
     const size_t digits = key->digits->digits;
     uint64_t ours[RJ_RSA52_MAX_DIGITS];
     uint64_t theirs[RJ_RSA52_MAX_DIGITS];
@@ -99,10 +104,10 @@ static rj_status rsa_self_test(const rj_rsa_key *key, const BIGNUM *modulus, BN_
     BIGNUM *exponent = BN_new();
     rj_status status = RJ_LIBCRYPTO_FAILED;
 
-    if (base == NULL || exponent == NULL || BN_rshift1(base, modulus) != 1 ||
-        rsa_digits_of(ours, digits, base) != RJ_OK || BN_set_word(exponent, RJ_RSA_LANE_EXPONENT) != 1 ||
-        BN_mod_exp_mont(base, base, exponent, modulus, bn, NULL) != 1 ||
-        rsa_digits_of(theirs, digits, base) != RJ_OK) {
+    if (base == NULL || exponent == NULL || BN_rshift1(base, modulus) != 1 || rsa_digits_of(ours, digits, base) != RJ_OK
+        || BN_set_word(exponent, RJ_RSA_LANE_EXPONENT) != 1
+        || BN_mod_exp_mont(base, base, exponent, modulus, bn, NULL) != 1
+        || rsa_digits_of(theirs, digits, base) != RJ_OK) {
         goto done;
     }
     rj_rsa52_power(ours, key->digits, ours, RJ_RSA_LANE_EXPONENT);
@@ -113,7 +118,8 @@ done:
     return status;
 }
 
-static rj_status rsa_prepare_mont(rj_rsa_key *key, const BIGNUM *modulus, BN_CTX *bn) {
+static rj_status rsa_prepare_mont(rj_rsa_key *key, const BIGNUM *modulus, BN_CTX *bn)
+{
     key->modulus = BN_dup(modulus);
     key->mont = BN_MONT_CTX_new();
     if (key->modulus == NULL || key->mont == NULL) {
@@ -123,7 +129,8 @@ static rj_status rsa_prepare_mont(rj_rsa_key *key, const BIGNUM *modulus, BN_CTX
 }
 
 rj_status rj_rsa_prepare(rj_rsa_key **out, const uint8_t *modulus, size_t modulus_len, const uint8_t *exponent,
-                         size_t exponent_len, unsigned flags) {
+                         size_t exponent_len, unsigned flags)
+{
     rj_rsa_key *key = NULL;
     BN_CTX *bn = NULL;
     BIGNUM *n = NULL;
@@ -172,7 +179,8 @@ done:
     return status;
 }
 
-void rj_rsa_free(rj_rsa_key *key) {
+void rj_rsa_free(rj_rsa_key *key)
+{
     if (key != NULL) {
         OPENSSL_free(key->digits);
         BN_MONT_CTX_free(key->mont);
@@ -181,7 +189,8 @@ void rj_rsa_free(rj_rsa_key *key) {
     }
 }
 
-size_t rj_rsa_bytes(const rj_rsa_key *key) {
+size_t rj_rsa_bytes(const rj_rsa_key *key)
+{
     if (key->digits != NULL) {
         return sizeof(*key) + sizeof(*key->digits) + 2 * key->digits->digits * sizeof(uint64_t);
     }

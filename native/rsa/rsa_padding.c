@@ -8,17 +8,15 @@
 
 /* DER of DigestInfo up to the digest, AlgorithmIdentifier parameters NULL (RFC 8017 s.9.2 note 1). */
 enum { PADDING_PREFIX_BYTES = 19 };
-static const uint8_t padding_sha256[PADDING_PREFIX_BYTES] = {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60,
-                                                             0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02,
-                                                             0x01, 0x05, 0x00, 0x04, 0x20};
-static const uint8_t padding_sha384[PADDING_PREFIX_BYTES] = {0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60,
-                                                             0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02,
-                                                             0x02, 0x05, 0x00, 0x04, 0x30};
-static const uint8_t padding_sha512[PADDING_PREFIX_BYTES] = {0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60,
-                                                             0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02,
-                                                             0x03, 0x05, 0x00, 0x04, 0x40};
+static const uint8_t padding_sha256[PADDING_PREFIX_BYTES] = {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
+                                                             0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20};
+static const uint8_t padding_sha384[PADDING_PREFIX_BYTES] = {0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
+                                                             0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30};
+static const uint8_t padding_sha512[PADDING_PREFIX_BYTES] = {0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
+                                                             0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40};
 
-static const uint8_t *padding_prefix(rj_digest_id id) {
+static const uint8_t *padding_prefix(rj_digest_id id)
+{
     switch (id) {
     case RJ_SHA256:
         return padding_sha256;
@@ -30,7 +28,8 @@ static const uint8_t *padding_prefix(rj_digest_id id) {
     return NULL;
 }
 
-rj_status rj_rsa_check_pkcs1(const uint8_t *em, size_t em_len, rj_digest_id id, const uint8_t *digest) {
+rj_status rj_rsa_check_pkcs1(const uint8_t *em, size_t em_len, rj_digest_id id, const uint8_t *digest)
+{
     const uint8_t *prefix = padding_prefix(id);
     size_t digest_bytes = rj_digest_bytes(id);
     size_t fill_bytes;
@@ -55,7 +54,8 @@ rj_status rj_rsa_check_pkcs1(const uint8_t *em, size_t em_len, rj_digest_id id, 
 }
 
 /* XOR MGF1(seed) into out (RFC 8017 B.2.1); seed is one digest long. */
-static rj_status padding_xor_mgf1(uint8_t *out, size_t len, rj_digest_id id, const uint8_t *seed) {
+static rj_status padding_xor_mgf1(uint8_t *out, size_t len, rj_digest_id id, const uint8_t *seed)
+{
     size_t digest_bytes = rj_digest_bytes(id);
     rj_digest_state seeded;
 
@@ -64,8 +64,8 @@ static rj_status padding_xor_mgf1(uint8_t *out, size_t len, rj_digest_id id, con
     }
     rj_digest_update(&seeded, seed, digest_bytes);
     for (uint32_t counter = 0; len > 0; counter++) {
-        const uint8_t counter_bytes[4] = {(uint8_t)(counter >> 24), (uint8_t)(counter >> 16),
-                                          (uint8_t)(counter >> 8), (uint8_t)counter};
+        const uint8_t counter_bytes[4] = {(uint8_t)(counter >> 24), (uint8_t)(counter >> 16), (uint8_t)(counter >> 8),
+                                          (uint8_t)counter};
         uint8_t mask[RJ_DIGEST_MAX_BYTES];
         size_t step = len < digest_bytes ? len : digest_bytes;
         rj_digest_state state = seeded;
@@ -82,8 +82,8 @@ static rj_status padding_xor_mgf1(uint8_t *out, size_t len, rj_digest_id id, con
 }
 
 /* H' = Hash(eight zero bytes || mHash || salt) equals H (RFC 8017 s.9.1.2 steps 12 to 14). */
-static rj_status padding_check_salted(const uint8_t *salt, const uint8_t *h, rj_digest_id id,
-                                      const uint8_t *digest) {
+static rj_status padding_check_salted(const uint8_t *salt, const uint8_t *h, rj_digest_id id, const uint8_t *digest)
+{
     static const uint8_t zeros[8];
     uint8_t again[RJ_DIGEST_MAX_BYTES];
     size_t digest_bytes = rj_digest_bytes(id);
@@ -99,8 +99,8 @@ static rj_status padding_check_salted(const uint8_t *salt, const uint8_t *h, rj_
     return memcmp(again, h, digest_bytes) == 0 ? RJ_OK : RJ_SIGNATURE_INVALID;
 }
 
-rj_status rj_rsa_check_pss(uint8_t *em, size_t em_len, size_t modulus_bits, rj_digest_id id,
-                           const uint8_t *digest) {
+rj_status rj_rsa_check_pss(uint8_t *em, size_t em_len, size_t modulus_bits, rj_digest_id id, const uint8_t *digest)
+{
     size_t digest_bytes = rj_digest_bytes(id);
     unsigned spare_bits;
     size_t db_bytes;

@@ -17,8 +17,7 @@
  * Returns RJ_OK; RJ_SIGNATURE_INVALID for any difference; RJ_BAD_ARGUMENT for an unknown digest.
  * In: em_len bytes at em, the modulus' size; rj_digest_bytes(id) bytes at digest.
  * Source: RFC 8017 s.8.2.2 steps 3 and 4, s.9.2. */
-RJ_MUST_CHECK rj_status rj_rsa_check_pkcs1(const uint8_t *em, size_t em_len, rj_digest_id id,
-                                           const uint8_t *digest);
+RJ_MUST_CHECK rj_status rj_rsa_check_pkcs1(const uint8_t *em, size_t em_len, rj_digest_id id, const uint8_t *digest);
 
 /* Check an encoded message against EMSA-PSS of a digest: MGF1 with the same digest, salt of the digest's size.
  * Returns RJ_OK; RJ_SIGNATURE_INVALID if any check fails; RJ_BAD_ARGUMENT for an unknown digest or an em_len

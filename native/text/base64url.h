@@ -13,12 +13,11 @@
 #include <stdint.h>
 
 /* Bytes that `text_len` characters decode to. */
-static inline size_t rj_base64url_decoded_bytes(size_t text_len) {
-    return text_len / 4 * 3 + (text_len % 4) * 3 / 4;
-}
+static inline size_t rj_base64url_decoded_bytes(size_t text_len) { return text_len / 4 * 3 + (text_len % 4) * 3 / 4; }
 
 /* Characters that `bytes_len` bytes are written with. */
-static inline size_t rj_base64url_encoded_chars(size_t bytes_len) {
+static inline size_t rj_base64url_encoded_chars(size_t bytes_len)
+{
     return bytes_len / 3 * 4 + (bytes_len % 3 * 4 + 2) / 3;
 }
 
@@ -32,8 +31,8 @@ static inline size_t rj_base64url_encoded_chars(size_t bytes_len) {
  * In:      text     text_len characters; not NUL-terminated; may be NULL when text_len is 0.
  * Source:  RFC 7515 s.2; RFC 4648 s.3.2, s.3.3, s.3.5, s.5.
  */
-RJ_MUST_CHECK rj_status rj_base64url_decode(uint8_t *out, size_t *out_len, size_t out_cap,
-                                            const uint8_t *text, size_t text_len);
+RJ_MUST_CHECK rj_status rj_base64url_decode(uint8_t *out, size_t *out_len, size_t out_cap, const uint8_t *text,
+                                            size_t text_len);
 
 /* Say whether a text is strict base64url, without decoding it.
  *
@@ -52,8 +51,8 @@ RJ_MUST_CHECK rj_status rj_base64url_check(const uint8_t *text, size_t text_len)
  * Source:  RFC 7515 s.2, appendix C.
  */
 /* rj-cdef-begin */
-RJ_MUST_CHECK rj_status rj_base64url_encode(uint8_t *out, size_t *out_len, size_t out_cap,
-                                            const uint8_t *bytes, size_t bytes_len);
+RJ_MUST_CHECK rj_status rj_base64url_encode(uint8_t *out, size_t *out_len, size_t out_cap, const uint8_t *bytes,
+                                            size_t bytes_len);
 /* rj-cdef-end */
 
 #endif

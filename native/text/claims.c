@@ -34,7 +34,8 @@ typedef struct {
 } claims_dates;
 
 /* Where a claim of three letters goes, NULL if it is not a registered one. */
-static const rj_json_member **claims_slot(claims_found *found, const uint8_t *name3) {
+static const rj_json_member **claims_slot(claims_found *found, const uint8_t *name3)
+{
 #define CLAIMS_THREE(a, b, c) ((uint32_t)(a) << 16 | (uint32_t)(b) << 8 | (uint32_t)(c))
     switch (CLAIMS_THREE(name3[0], name3[1], name3[2])) {
     case CLAIMS_THREE('i', 's', 's'):
@@ -58,8 +59,8 @@ static const rj_json_member **claims_slot(claims_found *found, const uint8_t *na
 }
 
 /* Sort the members. Returns 0 if a name with an escape might be any of them. */
-static int claims_sort(claims_found *found, const uint8_t *json, const rj_json_member *members,
-                       size_t members_len) {
+static int claims_sort(claims_found *found, const uint8_t *json, const rj_json_member *members, size_t members_len)
+{
     for (size_t i = 0; i < members_len; i++) {
         const rj_json_member **slot;
         if (members[i].name_has_escape) {
@@ -73,12 +74,14 @@ static int claims_sort(claims_found *found, const uint8_t *json, const rj_json_m
     return 1;
 }
 
-static int claims_same(rj_span wanted, const uint8_t *bytes, size_t len) {
+static int claims_same(rj_span wanted, const uint8_t *bytes, size_t len)
+{
     return wanted.len == len && (len == 0 || memcmp(wanted.ptr, bytes, len) == 0);
 }
 
 /* The exponent of a number the scan accepted, from its e or E on; 0 where there is none. */
-static int64_t claims_exponent(const uint8_t *p, const uint8_t *end) {
+static int64_t claims_exponent(const uint8_t *p, const uint8_t *end)
+{
     int64_t exponent = 0;
     int down = 0;
     if (p == end) {
@@ -95,7 +98,8 @@ static int64_t claims_exponent(const uint8_t *p, const uint8_t *end) {
 }
 
 /* A NumericDate with a fraction or an exponent, each digit by its place: exact, without a double. */
-static rj_status claims_decimal(claims_date *date, const uint8_t *text, size_t len) {
+static rj_status claims_decimal(claims_date *date, const uint8_t *text, size_t len)
+{
     static const int64_t powers[CLAIMS_DATE_DIGITS] = {1,
                                                        10,
                                                        100,
@@ -143,7 +147,8 @@ static rj_status claims_decimal(claims_date *date, const uint8_t *text, size_t l
 }
 
 /* RJ_OK with *date if the claim is absent (date unchanged) or a NumericDate. */
-static rj_status claims_read_date(claims_date *date, const uint8_t *json, const rj_json_member *claim) {
+static rj_status claims_read_date(claims_date *date, const uint8_t *json, const rj_json_member *claim)
+{
     const uint8_t *digits;
     int64_t value = 0;
     if (claim == NULL) {
@@ -173,15 +178,17 @@ static rj_status claims_read_date(claims_date *date, const uint8_t *json, const 
     return RJ_OK;
 }
 
-static rj_status claims_string(const rj_json_member *claim) {
+static rj_status claims_string(const rj_json_member *claim)
+{
     return claim == NULL || claim->value_type == RJ_JSON_STRING
-               ? RJ_OK
-               : RJ_MALFORMED_CLAIM; /* RFC 7519 s.4.1.1, s.4.1.2, s.4.1.7: a string */
+             ? RJ_OK
+             : RJ_MALFORMED_CLAIM; /* RFC 7519 s.4.1.1, s.4.1.2, s.4.1.7: a string */
 }
 
 /* One name of aud, between its quotes, against ours. An escape makes RJ_CLAIMS_UNDECIDED. */
 static rj_status claims_audience_is_ours(const rj_claims_policy *policy, const uint8_t *name, size_t len,
-                                         int has_escape) {
+                                         int has_escape)
+{
     if ((policy->flags & RJ_CLAIMS_AUD_UNCHECKED) != 0) {
         return RJ_OK;
     }
@@ -197,7 +204,8 @@ static rj_status claims_audience_is_ours(const rj_claims_policy *policy, const u
 }
 
 /* The closing quote of a string the scan accepted, from the byte behind its opening quote. */
-static const uint8_t *claims_string_end(int *has_escape, const uint8_t *p) {
+static const uint8_t *claims_string_end(int *has_escape, const uint8_t *p)
+{
     while (*p != '"') {
         if (*p == '\\') {
             *has_escape = 1;
@@ -209,8 +217,8 @@ static const uint8_t *claims_string_end(int *has_escape, const uint8_t *p) {
 }
 
 /* aud as an array: every element must be a string, one of them ours. The scan vouches for the grammar. */
-static rj_status claims_audience_array(const rj_claims_policy *policy, const uint8_t *json,
-                                       const rj_json_member *aud) {
+static rj_status claims_audience_array(const rj_claims_policy *policy, const uint8_t *json, const rj_json_member *aud)
+{
     const uint8_t *p = json + aud->value_offset + 1;
     rj_status best = (policy->flags & RJ_CLAIMS_AUD_UNCHECKED) != 0 ? RJ_OK : RJ_AUDIENCE_MISMATCH;
     for (; *p != ']'; p++) {
@@ -233,15 +241,15 @@ static rj_status claims_audience_array(const rj_claims_policy *policy, const uin
 }
 
 /* What aud says: RJ_OK, RJ_AUDIENCE_MISMATCH, RJ_MALFORMED_CLAIM or RJ_CLAIMS_UNDECIDED; RJ_OK if absent. */
-static rj_status claims_audience(const rj_claims_policy *policy, const uint8_t *json,
-                                 const rj_json_member *aud) {
+static rj_status claims_audience(const rj_claims_policy *policy, const uint8_t *json, const rj_json_member *aud)
+{
     rj_status answer;
     if (aud == NULL) {
         return RJ_OK;
     }
     if (aud->value_type == RJ_JSON_STRING) {
-        answer = claims_audience_is_ours(policy, json + aud->value_offset + 1, aud->value_len - 2,
-                                         aud->value_has_escape);
+        answer =
+            claims_audience_is_ours(policy, json + aud->value_offset + 1, aud->value_len - 2, aud->value_has_escape);
     } else if (aud->value_type == RJ_JSON_ARRAY) {
         answer = claims_audience_array(policy, json, aud);
     } else {
@@ -252,7 +260,8 @@ static rj_status claims_audience(const rj_claims_policy *policy, const uint8_t *
 }
 
 /* Whether a member of this name is there and not null. */
-static int claims_has(rj_span name, const uint8_t *json, const rj_json_member *members, size_t members_len) {
+static int claims_has(rj_span name, const uint8_t *json, const rj_json_member *members, size_t members_len)
+{
     for (size_t i = 0; i < members_len; i++) {
         if (claims_same(name, json + members[i].name_offset, members[i].name_len)) {
             return members[i].value_type != RJ_JSON_NULL;
@@ -262,8 +271,9 @@ static int claims_has(rj_span name, const uint8_t *json, const rj_json_member *m
 }
 
 /* RJ_MISSING_CLAIM if the policy needs a claim that is not there. */
-static rj_status claims_complete(const rj_claims_policy *policy, const claims_found *found,
-                                 const uint8_t *json, const rj_json_member *members, size_t members_len) {
+static rj_status claims_complete(const rj_claims_policy *policy, const claims_found *found, const uint8_t *json,
+                                 const rj_json_member *members, size_t members_len)
+{
     if (found->exp == NULL && !(policy->flags & RJ_CLAIMS_EXP_OPTIONAL)) {
         return RJ_MISSING_CLAIM; /* RFC 8725 s.3: a token without an end is for those who ask for it */
     }
@@ -285,19 +295,22 @@ static rj_status claims_complete(const rj_claims_policy *policy, const claims_fo
 }
 
 /* Whether a moment, moved by whole seconds, has come: now + move_s >= date. */
-static int claims_reached(rj_time now, int64_t move_s, const claims_date *date) {
+static int claims_reached(rj_time now, int64_t move_s, const claims_date *date)
+{
     int64_t s = now.s + move_s;
     return s > date->s || (s == date->s && now.ns >= date->ns_up);
 }
 
 /* Whether a moment, moved by whole seconds, is past: now + move_s > date. */
-static int claims_passed(rj_time now, int64_t move_s, const claims_date *date) {
+static int claims_passed(rj_time now, int64_t move_s, const claims_date *date)
+{
     int64_t s = now.s + move_s;
     return s > date->s || (s == date->s && now.ns > date->ns);
 }
 
-static rj_status claims_times(const rj_claims_policy *policy, const claims_found *found,
-                              const claims_dates *dates, rj_time now) {
+static rj_status claims_times(const rj_claims_policy *policy, const claims_found *found, const claims_dates *dates,
+                              rj_time now)
+{
     if (found->exp != NULL && claims_reached(now, -policy->leeway_s, &dates->exp)) {
         return RJ_EXPIRED; /* RFC 7519 s.4.1.4: on or after exp it is not accepted */
     }
@@ -316,13 +329,13 @@ static rj_status claims_times(const rj_claims_policy *policy, const claims_found
 static int claims_in_range(int64_t seconds) { return seconds >= 0 && seconds <= RJ_CLAIMS_MAX_SECONDS; }
 
 rj_status rj_claims_check(const rj_claims_policy *policy, const uint8_t *json, const rj_json_member *members,
-                          size_t members_len, rj_time now) {
+                          size_t members_len, rj_time now)
+{
     claims_found found = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
     claims_dates dates = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
     rj_status shapes[7], missing;
     int malformed = 0;
-    if (!claims_in_range(now.s) || !claims_in_range(policy->leeway_s) ||
-        policy->max_age_s > RJ_CLAIMS_MAX_SECONDS) {
+    if (!claims_in_range(now.s) || !claims_in_range(policy->leeway_s) || policy->max_age_s > RJ_CLAIMS_MAX_SECONDS) {
         return RJ_BAD_ARGUMENT;
     }
     if (!claims_sort(&found, json, members, members_len)) {
@@ -351,8 +364,8 @@ rj_status rj_claims_check(const rj_claims_policy *policy, const uint8_t *json, c
     if (missing != RJ_OK) {
         return missing;
     }
-    if (policy->issuer.ptr != NULL &&
-        !claims_same(policy->issuer, json + found.iss->value_offset + 1, found.iss->value_len - 2)) {
+    if (policy->issuer.ptr != NULL
+        && !claims_same(policy->issuer, json + found.iss->value_offset + 1, found.iss->value_len - 2)) {
         return RJ_ISSUER_MISMATCH; /* RFC 8725 s.3.8; RFC 3986 plays no part: byte for byte */
     }
     if (shapes[3] != RJ_OK) {

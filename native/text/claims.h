@@ -35,14 +35,14 @@ typedef struct {
 /* What the caller demands. Every span is borrowed, UTF-8, and compared byte for byte; nothing is copied. */
 /* rj-cdef-begin */
 typedef struct {
-    rj_span issuer;             /* ptr NULL: iss is not compared */
-    const rj_span *audiences;   /* the names this principal goes by in aud; NULL when audiences_len is 0 */
+    rj_span issuer;           /* ptr NULL: iss is not compared */
+    const rj_span *audiences; /* the names this principal goes by in aud; NULL when audiences_len is 0 */
     size_t audiences_len;
-    const rj_span *required;    /* claim names that must be there and not null; NULL when required_len is 0 */
+    const rj_span *required; /* claim names that must be there and not null; NULL when required_len is 0 */
     size_t required_len;
-    int64_t leeway_s;           /* 0 .. RJ_CLAIMS_MAX_SECONDS */
-    int64_t max_age_s;          /* iat may be this old; negative: no such rule, and iat may be missing */
-    uint32_t flags;             /* of RJ_CLAIMS_EXP_OPTIONAL, RJ_CLAIMS_AUD_UNCHECKED */
+    int64_t leeway_s;  /* 0 .. RJ_CLAIMS_MAX_SECONDS */
+    int64_t max_age_s; /* iat may be this old; negative: no such rule, and iat may be missing */
+    uint32_t flags;    /* of RJ_CLAIMS_EXP_OPTIONAL, RJ_CLAIMS_AUD_UNCHECKED */
 } rj_claims_policy;
 /* rj-cdef-end */
 

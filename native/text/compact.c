@@ -4,7 +4,8 @@
 #include <string.h>
 
 rj_status rj_compact_split(rj_span *header, rj_span *payload, rj_span *signature, const uint8_t *token,
-                           size_t token_len, size_t max_len) {
+                           size_t token_len, size_t max_len)
+{
     const uint8_t *first, *second, *end;
     if (token_len > max_len) {
         return RJ_TOO_LARGE; /* design, limits: judged before a byte is read */

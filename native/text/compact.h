@@ -24,7 +24,7 @@
  *          max_len   largest token_len allowed, in bytes.
  * Source:  RFC 7515 s.3.1, s.5.2 step 1, s.7.1.
  */
-RJ_MUST_CHECK rj_status rj_compact_split(rj_span *header, rj_span *payload, rj_span *signature,
-                                         const uint8_t *token, size_t token_len, size_t max_len);
+RJ_MUST_CHECK rj_status rj_compact_split(rj_span *header, rj_span *payload, rj_span *signature, const uint8_t *token,
+                                         size_t token_len, size_t max_len);
 
 #endif

@@ -40,12 +40,13 @@ typedef struct {
     uint8_t *far_end; /* decoded names lie from here on */
     uint32_t used;    /* slots */
     uint32_t depth;
-    int is_object;    /* the innermost open container is one */
+    int is_object; /* the innermost open container is one */
     json_names_frame frame;
 } json_names;
 
 /* Take over a work area of any alignment. Returns 0 if it cannot even be aligned. */
-static inline int json_names_start(json_names *names, void *work, size_t work_bytes) {
+static inline int json_names_start(json_names *names, void *work, size_t work_bytes)
+{
     size_t slip = (size_t)(-(uintptr_t)work) % _Alignof(json_names_slot);
     if (work_bytes < slip) {
         return 0;
@@ -60,12 +61,14 @@ static inline int json_names_start(json_names *names, void *work, size_t work_by
 }
 
 /* Whether one more slot fits below the decoded names. */
-static inline int json_names_has_room(const json_names *names) {
+static inline int json_names_has_room(const json_names *names)
+{
     return (size_t)(names->far_end - (uint8_t *)(names->slots + names->used)) >= sizeof(json_names_slot);
 }
 
 /* Enter a container. Returns 0 if the work area is full. */
-static inline int json_names_open(json_names *names, int is_object) {
+static inline int json_names_open(json_names *names, int is_object)
+{
     json_names_frame *outer;
     if (!json_names_has_room(names)) {
         return 0;
@@ -79,14 +82,16 @@ static inline int json_names_open(json_names *names, int is_object) {
     return 1;
 }
 
-static inline uint64_t json_names_load(const uint8_t *p, size_t len) {
+static inline uint64_t json_names_load(const uint8_t *p, size_t len)
+{
     uint64_t word = 0;
     memcpy(&word, p, len);
     return word;
 }
 
 /* Every byte counts; not keyed, see the top. */
-static inline uint32_t json_names_hash(const uint8_t *name, size_t len) {
+static inline uint32_t json_names_hash(const uint8_t *name, size_t len)
+{
     const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
     uint64_t hash = (uint64_t)len * odd;
     while (len > 8) {
@@ -107,7 +112,8 @@ static inline uint32_t json_names_hash(const uint8_t *name, size_t len) {
 }
 
 /* Any fixed order in which equal names meet. */
-static inline int json_names_order(const json_names_entry *a, const json_names_entry *b) {
+static inline int json_names_order(const json_names_entry *a, const json_names_entry *b)
+{
     if (a->hash != b->hash) {
         return a->hash < b->hash ? -1 : 1;
     }
@@ -120,7 +126,8 @@ static inline int json_names_order(const json_names_entry *a, const json_names_e
 typedef enum { JSON_NAMES_FULL, JSON_NAMES_NEW, JSON_NAMES_TWICE } json_names_answer;
 
 /* Add a decoded name to the innermost object. Past JSON_NAMES_DIRECT names the answer waits for the end. */
-static inline json_names_answer json_names_add(json_names *names, const uint8_t *name, uint32_t len) {
+static inline json_names_answer json_names_add(json_names *names, const uint8_t *name, uint32_t len)
+{
     json_names_entry entry = {name, len, json_names_hash(name, len)};
     uint64_t bit = UINT64_C(1) << (entry.hash & 63);
     json_names_slot *first = names->slots + names->frame.first;
@@ -141,7 +148,8 @@ static inline json_names_answer json_names_add(json_names *names, const uint8_t 
 }
 
 /* Let slots[root] sink until the heap below it holds again. */
-static inline void json_names_sink(json_names_slot *slots, uint32_t root, uint32_t count) {
+static inline void json_names_sink(json_names_slot *slots, uint32_t root, uint32_t count)
+{
     json_names_entry sinking = slots[root].entry;
     for (;;) {
         uint32_t child = 2 * root + 1;
@@ -161,7 +169,8 @@ static inline void json_names_sink(json_names_slot *slots, uint32_t root, uint32
 }
 
 /* Whether two of many names are equal: heap sort, in place and without a bad case, then neighbours. */
-static inline int json_names_sorted_twice(json_names_slot *slots, uint32_t count) {
+static inline int json_names_sorted_twice(json_names_slot *slots, uint32_t count)
+{
     for (uint32_t root = count / 2; root-- > 0;) {
         json_names_sink(slots, root, count);
     }
@@ -178,9 +187,10 @@ static inline int json_names_sorted_twice(json_names_slot *slots, uint32_t count
 }
 
 /* Leave the innermost container. Returns 0 if it held a name twice. */
-static inline int json_names_close(json_names *names) {
-    if (names->frame.count > JSON_NAMES_DIRECT &&
-        json_names_sorted_twice(names->slots + names->frame.first, names->frame.count)) {
+static inline int json_names_close(json_names *names)
+{
+    if (names->frame.count > JSON_NAMES_DIRECT
+        && json_names_sorted_twice(names->slots + names->frame.first, names->frame.count)) {
         return 0;
     }
     names->used = names->frame.first - 1;

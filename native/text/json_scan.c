@@ -26,14 +26,16 @@ typedef struct {
 } json_scan;
 
 /* Note the verdict and the place; NULL stops every loop above. */
-static const uint8_t *json_scan_refuse(json_scan *scan, rj_status why, const uint8_t *where) {
+static const uint8_t *json_scan_refuse(json_scan *scan, rj_status why, const uint8_t *where)
+{
     scan->why = why;
     scan->fault = where;
     return NULL;
 }
 
 /* Step over white space (RFC 8259 s.2) to the next byte, which must exist. */
-static inline const uint8_t *json_scan_next(json_scan *scan, const uint8_t *p) {
+static inline const uint8_t *json_scan_next(json_scan *scan, const uint8_t *p)
+{
     while (p < scan->end && *p <= ' ') {
         if (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t') {
             return json_scan_refuse(scan, RJ_MALFORMED_JSON, p); /* RFC 8259 s.2: no other white space */
@@ -47,7 +49,8 @@ static inline const uint8_t *json_scan_next(json_scan *scan, const uint8_t *p) {
 }
 
 /* The decoded name goes to the far end of the work area; NULL if it does not fit there. */
-static const uint8_t *json_scan_decoded_name(json_scan *scan, uint32_t *len, const uint8_t *name) {
+static const uint8_t *json_scan_decoded_name(json_scan *scan, uint32_t *len, const uint8_t *name)
+{
     json_names *names = &scan->names;
     size_t room = (size_t)(names->far_end - (uint8_t *)(names->slots + names->used));
     size_t decoded_len;
@@ -61,7 +64,8 @@ static const uint8_t *json_scan_decoded_name(json_scan *scan, uint32_t *len, con
 }
 
 /* Record a name of the root object, as far as there is room. */
-static inline void json_scan_record(json_scan *scan, const uint8_t *name, uint32_t len, uint8_t has_escape) {
+static inline void json_scan_record(json_scan *scan, const uint8_t *name, uint32_t len, uint8_t has_escape)
+{
     if (scan->report.members_len == scan->members_cap) {
         scan->member = NULL;
         scan->report.members_overflow = 1;
@@ -76,7 +80,8 @@ static inline void json_scan_record(json_scan *scan, const uint8_t *name, uint32
 }
 
 /* A member's name and its colon, from the byte where the quote must be; returns the value's first byte. */
-static inline const uint8_t *json_scan_name(json_scan *scan, const uint8_t *p) {
+static inline const uint8_t *json_scan_name(json_scan *scan, const uint8_t *p)
+{
     const uint8_t *name = p + 1, *decoded = name, *close;
     uint8_t has_escape = 0;
     uint32_t len;
@@ -119,7 +124,8 @@ static inline const uint8_t *json_scan_name(json_scan *scan, const uint8_t *p) {
 }
 
 /* true, false or null. */
-static const uint8_t *json_scan_literal(json_scan *scan, const uint8_t *p, const char *word, size_t len) {
+static const uint8_t *json_scan_literal(json_scan *scan, const uint8_t *p, const char *word, size_t len)
+{
     if ((size_t)(scan->end - p) < len || memcmp(p, word, len) != 0) {
         return json_scan_refuse(scan, RJ_MALFORMED_JSON, p); /* RFC 8259 s.3: lower case, no other words */
     }
@@ -127,7 +133,8 @@ static const uint8_t *json_scan_literal(json_scan *scan, const uint8_t *p, const
 }
 
 /* A number; *type becomes integer or decimal. */
-static inline const uint8_t *json_scan_number(json_scan *scan, rj_json_type *type, const uint8_t *p) {
+static inline const uint8_t *json_scan_number(json_scan *scan, rj_json_type *type, const uint8_t *p)
+{
     json_number_kind kind = {0, 0};
     p = json_number_end(&scan->fault, &kind, p, scan->end);
     if (p == NULL) {
@@ -141,7 +148,8 @@ static inline const uint8_t *json_scan_number(json_scan *scan, rj_json_type *typ
 
 /* A value that is no container, from its first byte to the byte behind it. */
 static inline const uint8_t *json_scan_scalar(json_scan *scan, rj_json_type *type, uint8_t *has_escape,
-                                              const uint8_t *p) {
+                                              const uint8_t *p)
+{
     switch (*p) {
     case '"':
         *type = RJ_JSON_STRING;
@@ -165,7 +173,8 @@ static inline const uint8_t *json_scan_scalar(json_scan *scan, rj_json_type *typ
 }
 
 /* Enter the container at p; returns the next byte that matters inside. */
-static inline const uint8_t *json_scan_open(json_scan *scan, const uint8_t *p) {
+static inline const uint8_t *json_scan_open(json_scan *scan, const uint8_t *p)
+{
     if (scan->names.depth == scan->max_depth) {
         return json_scan_refuse(scan, RJ_TOO_DEEP, p); /* design, limits: JSON depth */
     }
@@ -176,7 +185,8 @@ static inline const uint8_t *json_scan_open(json_scan *scan, const uint8_t *p) {
 }
 
 /* Leave the innermost container at its closing bracket; returns the byte behind it. */
-static inline const uint8_t *json_scan_close(json_scan *scan, const uint8_t *p) {
+static inline const uint8_t *json_scan_close(json_scan *scan, const uint8_t *p)
+{
     if (!json_names_close(&scan->names)) {
         return json_scan_refuse(scan, RJ_DUPLICATE_MEMBER, p); /* RFC 7519 s.4: names are unique */
     }
@@ -185,7 +195,8 @@ static inline const uint8_t *json_scan_close(json_scan *scan, const uint8_t *p) 
 
 /* p stands behind a value. Close what ends here, step over a comma. Returns the next value's first byte, or
  * the byte behind the root's value with *done set. */
-static inline const uint8_t *json_scan_after(json_scan *scan, int *done, const uint8_t *p) {
+static inline const uint8_t *json_scan_after(json_scan *scan, int *done, const uint8_t *p)
+{
     for (;;) {
         if (scan->names.depth == 0) {
             *done = 1;
@@ -213,7 +224,8 @@ static inline const uint8_t *json_scan_after(json_scan *scan, int *done, const u
 }
 
 /* The root's value, from its first byte; returns the byte behind it. */
-static const uint8_t *json_scan_values(json_scan *scan, const uint8_t *p) {
+static const uint8_t *json_scan_values(json_scan *scan, const uint8_t *p)
+{
     int done = 0;
     while (!done) {
         const uint8_t *start = p;
@@ -254,7 +266,8 @@ static const uint8_t *json_scan_values(json_scan *scan, const uint8_t *p) {
 }
 
 /* White space and nothing else behind the root's value. */
-static int json_scan_ends(json_scan *scan, const uint8_t *p) {
+static int json_scan_ends(json_scan *scan, const uint8_t *p)
+{
     while (p < scan->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) {
         p++;
     }
@@ -265,14 +278,16 @@ static int json_scan_ends(json_scan *scan, const uint8_t *p) {
     return 1;
 }
 
-size_t rj_json_work_bytes(size_t text_len, const rj_json_limits *limits) {
+size_t rj_json_work_bytes(size_t text_len, const rj_json_limits *limits)
+{
     size_t containers = text_len < limits->max_depth ? text_len : limits->max_depth;
     size_t names = text_len / 4 + 1; /* a name costs two quotes, a colon and a comma or brace */
     return (containers + names) * sizeof(json_names_slot) + _Alignof(json_names_slot) + text_len;
 }
 
 rj_status rj_json_scan(rj_json_report *report, rj_json_member *members, size_t members_cap, void *work,
-                       size_t work_bytes, const uint8_t *text, size_t text_len, const rj_json_limits *limits) {
+                       size_t work_bytes, const uint8_t *text, size_t text_len, const rj_json_limits *limits)
+{
     json_scan scan;
     const uint8_t *p;
     *report = (rj_json_report){0, 0, 0, 0, 0, 0};

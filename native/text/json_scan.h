@@ -34,8 +34,8 @@ typedef enum {
 
 /* One member of the root object. Offsets count bytes from the start of the text. */
 typedef struct {
-    uint32_t name_offset; /* first byte of the name, behind its quote */
-    uint32_t name_len;    /* bytes between the quotes, escapes as written */
+    uint32_t name_offset;  /* first byte of the name, behind its quote */
+    uint32_t name_len;     /* bytes between the quotes, escapes as written */
     uint32_t value_offset; /* first byte of the value's text; a string's is its quote */
     uint32_t value_len;    /* bytes of the value's text; a string's includes both quotes */
     uint8_t value_type;    /* rj_json_type */
@@ -83,8 +83,8 @@ size_t rj_json_work_bytes(size_t text_len, const rj_json_limits *limits);
  * In:      text     text_len bytes; not NUL-terminated; may be NULL when text_len is 0.
  * Source:  RFC 8259; RFC 7515 s.4 and RFC 7519 s.4 (member names unique); RFC 7493 s.2.1, s.2.3.
  */
-RJ_MUST_CHECK rj_status rj_json_scan(rj_json_report *report, rj_json_member *members, size_t members_cap,
-                                     void *work, size_t work_bytes, const uint8_t *text, size_t text_len,
+RJ_MUST_CHECK rj_status rj_json_scan(rj_json_report *report, rj_json_member *members, size_t members_cap, void *work,
+                                     size_t work_bytes, const uint8_t *text, size_t text_len,
                                      const rj_json_limits *limits);
 
 #endif

@@ -16,7 +16,8 @@
 
 /* The first byte at or after p that is not a plain character of a string: '"', '\\', a control character or
  * the start of a longer UTF-8 sequence; end if there is none. */
-static inline const uint8_t *json_text_plain_end(const uint8_t *p, const uint8_t *end) {
+static inline const uint8_t *json_text_plain_end(const uint8_t *p, const uint8_t *end)
+{
 #ifdef JSON_TEXT_SSE2
     while (end - p >= 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -37,7 +38,8 @@ static inline const uint8_t *json_text_plain_end(const uint8_t *p, const uint8_t
 }
 
 /* The first byte at or after p that is not a decimal digit; end if there is none. */
-static inline const uint8_t *json_text_digits_end(const uint8_t *p, const uint8_t *end) {
+static inline const uint8_t *json_text_digits_end(const uint8_t *p, const uint8_t *end)
+{
 #ifdef JSON_TEXT_SSE2
     while (end - p >= 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -56,7 +58,8 @@ static inline const uint8_t *json_text_digits_end(const uint8_t *p, const uint8_
 }
 
 /* Bytes of the UTF-8 sequence of two or more bytes at p, 0 if it is not one. RFC 3629 s.4, line by line. */
-static inline size_t json_text_utf8_bytes(const uint8_t *p, const uint8_t *end) {
+static inline size_t json_text_utf8_bytes(const uint8_t *p, const uint8_t *end)
+{
     uint8_t least = 0x80, most = 0xbf;
     size_t bytes, i;
     if (p[0] < 0xc2) {
@@ -87,7 +90,8 @@ static inline size_t json_text_utf8_bytes(const uint8_t *p, const uint8_t *end) 
 }
 
 /* The value of four hex digits, or -1. */
-static inline int32_t json_text_hex4(const uint8_t *p) {
+static inline int32_t json_text_hex4(const uint8_t *p)
+{
     int32_t value = 0;
     int i;
     for (i = 0; i < 4; i++) {
@@ -104,7 +108,8 @@ static inline int32_t json_text_hex4(const uint8_t *p) {
 }
 
 /* Bytes of the escape at p, which is a backslash; 0 if it is not one. */
-static inline size_t json_text_escape_bytes(const uint8_t *p, const uint8_t *end) {
+static inline size_t json_text_escape_bytes(const uint8_t *p, const uint8_t *end)
+{
     int32_t unit;
     if (end - p < 2) {
         return 0;
@@ -140,7 +145,8 @@ static inline size_t json_text_escape_bytes(const uint8_t *p, const uint8_t *end
 /* Walk a string from the byte behind its opening quote. Returns its closing quote, or NULL with *fault at the
  * first byte that cannot be (end if the text ends first). */
 static inline const uint8_t *json_text_string_end(const uint8_t **fault, uint8_t *has_escape, const uint8_t *p,
-                                                  const uint8_t *end) {
+                                                  const uint8_t *end)
+{
     for (;;) {
         size_t step;
         p = json_text_plain_end(p, end);
@@ -165,7 +171,8 @@ static inline const uint8_t *json_text_string_end(const uint8_t **fault, uint8_t
 }
 
 /* Write one code point as UTF-8; returns the bytes written, at most 4. */
-static inline size_t json_text_put(uint8_t *out, uint32_t point) {
+static inline size_t json_text_put(uint8_t *out, uint32_t point)
+{
     if (point < 0x80) {
         out[0] = (uint8_t)point;
         return 1;
@@ -190,7 +197,8 @@ static inline size_t json_text_put(uint8_t *out, uint32_t point) {
 
 /* Decode the inside of a string that json_text_string_end accepted. out holds len bytes, which always
  * suffices; returns the bytes written. */
-static inline size_t json_text_decode(uint8_t *out, const uint8_t *p, size_t len) {
+static inline size_t json_text_decode(uint8_t *out, const uint8_t *p, size_t len)
+{
     static const char letters[] = "bfnrt", meant[] = "\b\f\n\r\t";
     const uint8_t *end = p + len;
     uint8_t *start = out;

@@ -51,10 +51,7 @@ static int fault_now(const void *caller)
     return 0;
 }
 
-void *malloc(size_t size)
-{
-    return fault_now(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
-}
+void *malloc(size_t size) { return fault_now(__builtin_return_address(0)) ? NULL : __libc_malloc(size); }
 
 void *calloc(size_t count, size_t size)
 {

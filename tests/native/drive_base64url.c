@@ -22,7 +22,8 @@ typedef struct {
 } lane;
 
 /* The lanes that can run here; returns how many. */
-static size_t lanes(lane *out3) {
+static size_t lanes(lane *out3)
+{
     size_t count = 0;
 
     out3[count++] = (lane){"table", base64url_decode_table, base64url_check_table};
@@ -38,7 +39,8 @@ static size_t lanes(lane *out3) {
 }
 
 /* Decode in a buffer of the exact size, with every lane too; the lanes must agree. The caller frees *out. */
-static rj_status decode_everywhere(uint8_t **out, size_t *out_len, const uint8_t *text, size_t text_len) {
+static rj_status decode_everywhere(uint8_t **out, size_t *out_len, const uint8_t *text, size_t text_len)
+{
     size_t bytes = rj_base64url_decoded_bytes(text_len), written = 12345;
     uint8_t *lane_out = malloc(bytes + 1);
     lane all[3];
@@ -69,7 +71,8 @@ static rj_status decode_everywhere(uint8_t **out, size_t *out_len, const uint8_t
     return status;
 }
 
-static void print_lines(void) {
+static void print_lines(void)
+{
     for (char *line = driver_line(); line != NULL; line = driver_line()) {
         uint8_t *text, *out;
         size_t out_len, len = driver_exact_hex(&text, line);
@@ -85,7 +88,8 @@ static void print_lines(void) {
 }
 
 /* The caller frees the answer; *text_len is its size. */
-static uint8_t *encode(size_t *text_len, const uint8_t *bytes, size_t len) {
+static uint8_t *encode(size_t *text_len, const uint8_t *bytes, size_t len)
+{
     size_t chars = rj_base64url_encoded_chars(len), unset = 777;
     uint8_t *text = malloc(chars > 0 ? chars : 1);
 
@@ -96,7 +100,8 @@ static uint8_t *encode(size_t *text_len, const uint8_t *bytes, size_t len) {
     return text;
 }
 
-static void print_encoded(void) {
+static void print_encoded(void)
+{
     for (char *line = driver_line(); line != NULL; line = driver_line()) {
         uint8_t *bytes;
         size_t text_len, len = driver_exact_hex(&bytes, line);
@@ -110,7 +115,8 @@ static void print_encoded(void) {
 }
 
 /* Bytes, their text, and the text with one character changed. */
-static void check_one(uint64_t *seed, size_t len) {
+static void check_one(uint64_t *seed, size_t len)
+{
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint8_t roomy[MAX_BYTES], *bytes, *text, *out;
     size_t text_len, out_len, at;
@@ -128,8 +134,8 @@ static void check_one(uint64_t *seed, size_t len) {
         changed = (uint8_t)driver_random(seed);
         in_alphabet = changed != 0 && strchr(alphabet, changed) != NULL;
         /* the last character carries pad bits, which must stay zero */
-        keeps_tail = at + 1 < text_len || text_len % 4 == 0 ||
-                     (in_alphabet && (strchr(alphabet, changed) - alphabet) % (text_len % 4 == 2 ? 16 : 4) == 0);
+        keeps_tail = at + 1 < text_len || text_len % 4 == 0
+                  || (in_alphabet && (strchr(alphabet, changed) - alphabet) % (text_len % 4 == 2 ? 16 : 4) == 0);
         text[at] = changed;
         REQUIRE((decode_everywhere(&out, &out_len, text, text_len) == RJ_OK) == (in_alphabet && keeps_tail));
         free(out);
@@ -138,7 +144,8 @@ static void check_one(uint64_t *seed, size_t len) {
     free(bytes);
 }
 
-static void bench(void) {
+static void bench(void)
+{
     enum { CHARS = 400, BYTES = 300, ROUNDS = 2000000, REPEATS = 5 };
     uint8_t bytes[BYTES], out[BYTES];
     uint64_t seed = 1;
@@ -168,7 +175,8 @@ static void bench(void) {
     free(text);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc == 2 && strcmp(argv[1], "lines") == 0) {
         print_lines();
     } else if (argc == 2 && strcmp(argv[1], "encode") == 0) {

@@ -12,14 +12,16 @@ enum { LIST_MAX = 8, MEMBERS_CAP = 64 };
 static const rj_json_limits limits = {1 << 20, 32, MEMBERS_CAP, 0};
 
 /* The caller frees span->ptr. A name of no bytes keeps a pointer, for NULL means none. */
-static rj_span span_of(const char *word) {
+static rj_span span_of(const char *word)
+{
     uint8_t *bytes;
     size_t len = driver_hex(&bytes, word);
 
     return (rj_span){bytes, len};
 }
 
-static size_t list_of(rj_span *list, char *words) {
+static size_t list_of(rj_span *list, char *words)
+{
     size_t count = 0;
 
     if (strcmp(words, "*") == 0) {
@@ -37,14 +39,16 @@ static size_t list_of(rj_span *list, char *words) {
     return count;
 }
 
-static void free_list(const rj_span *list, size_t count) {
+static void free_list(const rj_span *list, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         free((void *)(uintptr_t)list[i].ptr);
     }
 }
 
 /* "seconds" or "seconds:nanoseconds". */
-static rj_time time_of(const char *word) {
+static rj_time time_of(const char *word)
+{
     char *end = NULL;
     rj_time time = {strtoll(word, &end, 10), 0};
 
@@ -54,7 +58,8 @@ static rj_time time_of(const char *word) {
     return time;
 }
 
-static rj_status check(const rj_claims_policy *policy, const uint8_t *json, size_t len, rj_time now) {
+static rj_status check(const rj_claims_policy *policy, const uint8_t *json, size_t len, rj_time now)
+{
     static rj_json_member members[MEMBERS_CAP];
     static uint64_t work[1 << 16];
     rj_json_report report;
@@ -63,7 +68,8 @@ static rj_status check(const rj_claims_policy *policy, const uint8_t *json, size
     return status != RJ_OK ? status : rj_claims_check(policy, json, members, report.members_len, now);
 }
 
-static void lines(void) {
+static void lines(void)
+{
     for (char *line = driver_line(); line != NULL; line = driver_line()) {
         char *words[8];
         rj_span audiences[LIST_MAX], required[LIST_MAX];
@@ -92,7 +98,8 @@ static void lines(void) {
     }
 }
 
-static void bench(void) {
+static void bench(void)
+{
     enum { ROUNDS = 300000, REPEATS = 5, NOW_S = 1767222100 };
     static const char payload[] =
         "{\"iss\":\"https://issuer.example/tenant\",\"sub\":\"user-8f14e45f\",\"aud\":[\"api\",\"web\"],"
@@ -121,8 +128,8 @@ static void bench(void) {
         claims_ns = ns < claims_ns ? ns : claims_ns;
         start = driver_now_ns();
         for (int i = 0; i < ROUNDS; i++) {
-            accepted += rj_json_scan(&report, members, MEMBERS_CAP, work, sizeof(work), json, len, &limits) == RJ_OK &&
-                        rj_claims_check(&policy, json, members, report.members_len, now) == RJ_OK;
+            accepted += rj_json_scan(&report, members, MEMBERS_CAP, work, sizeof(work), json, len, &limits) == RJ_OK
+                     && rj_claims_check(&policy, json, members, report.members_len, now) == RJ_OK;
         }
         ns = (double)(driver_now_ns() - start) / ROUNDS;
         both_ns = ns < both_ns ? ns : both_ns;
@@ -137,6 +144,4 @@ static const driver_command COMMANDS[] = {
     {"bench", bench, NULL},
 };
 
-int main(int argc, char **argv) {
-    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
-}
+int main(int argc, char **argv) { return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv); }

@@ -8,7 +8,8 @@
 #include "text/compact.h"
 #include "driver_lines.h"
 
-static void lines(size_t max_len) {
+static void lines(size_t max_len)
+{
     for (char *line = driver_line(); line != NULL; line = driver_line()) {
         uint8_t *token;
         size_t len = driver_exact_hex(&token, line);
@@ -26,7 +27,8 @@ static void lines(size_t max_len) {
     }
 }
 
-static void mutate(uint64_t seconds, uint64_t seed) {
+static void mutate(uint64_t seconds, uint64_t seed)
+{
     uint64_t end = driver_now_ns() + seconds * UINT64_C(1000000000), tokens = 0, accepted = 0;
 
     while (driver_now_ns() < end) {
@@ -42,8 +44,8 @@ static void mutate(uint64_t seconds, uint64_t seed) {
         }
         token = driver_exact(roomy, len);
         good = dots == 2 && place[0] > 0 && place[1] + 1 < len;
-        REQUIRE(rj_compact_split(&header, &payload, &signature, token, len, sizeof(roomy)) ==
-                (good ? RJ_OK : RJ_MALFORMED_TOKEN));
+        REQUIRE(rj_compact_split(&header, &payload, &signature, token, len, sizeof(roomy))
+                == (good ? RJ_OK : RJ_MALFORMED_TOKEN));
         if (good) {
             REQUIRE(header.ptr == token && header.len == place[0]);
             REQUIRE(payload.ptr == token + place[0] + 1 && payload.len == place[1] - place[0] - 1);
@@ -59,14 +61,16 @@ static void mutate(uint64_t seconds, uint64_t seed) {
     printf("%llu tokens, %llu accepted\n", (unsigned long long)tokens, (unsigned long long)accepted);
 }
 
-static void untouched(void) {
+static void untouched(void)
+{
     rj_span part = {NULL, 0};
     const uint8_t *nowhere = (const uint8_t *)(uintptr_t)64;
 
     REQUIRE(rj_compact_split(&part, &part, &part, nowhere, 1001, 1000) == RJ_TOO_LARGE);
 }
 
-static void bench(void) {
+static void bench(void)
+{
     enum { TOKEN_BYTES = 400, DOTS_BYTES = 1 << 20, ROUNDS = 2000000 };
     uint8_t token[TOKEN_BYTES], *dots = malloc(DOTS_BYTES);
     rj_span header, payload, signature;
@@ -91,7 +95,8 @@ static void bench(void) {
     free(dots);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc == 3 && strcmp(argv[1], "lines") == 0) {
         lines(strtoul(argv[2], NULL, 10));
     } else if (argc == 4 && strcmp(argv[1], "mutate") == 0) {

@@ -11,7 +11,8 @@
 #include "driver_lines.h"
 #include "ec/ecdsa_der.h"
 
-static void lines(void) {
+static void lines(void)
+{
     for (char *line = driver_line(); line != NULL; line = driver_line()) {
         uint8_t raw[RJ_ECDSA_MAX_RAW_BYTES + 2] = {0}, *der;
         size_t raw_len = strtoul(strtok(line, " "), NULL, 10);
@@ -29,7 +30,8 @@ static void lines(void) {
     }
 }
 
-static void encode(void) {
+static void encode(void)
+{
     for (char *line = driver_line(); line != NULL; line = driver_line()) {
         uint8_t der[RJ_ECDSA_MAX_DER_BYTES], *raw;
         size_t raw_len = driver_exact_hex(&raw, line), der_len = 777, unset = 777;
@@ -54,7 +56,8 @@ static void encode(void) {
 }
 
 /* A number of at most field bytes, often with leading zeros or a set top bit; never zero. */
-static void random_number(uint64_t *seed, uint8_t *out, size_t field) {
+static void random_number(uint64_t *seed, uint8_t *out, size_t field)
+{
     size_t zeros = driver_random(seed) % 4 ? 0 : (size_t)(driver_random(seed) % field);
 
     driver_fill(seed, out, field);
@@ -62,7 +65,8 @@ static void random_number(uint64_t *seed, uint8_t *out, size_t field) {
     out[field - 1] |= 1;
 }
 
-static void check_one(uint64_t *seed, size_t field) {
+static void check_one(uint64_t *seed, size_t field)
+{
     uint8_t raw[RJ_ECDSA_MAX_RAW_BYTES], back[RJ_ECDSA_MAX_RAW_BYTES], der[RJ_ECDSA_MAX_DER_BYTES];
     uint8_t *theirs = NULL;
     const uint8_t *mutant;
@@ -94,7 +98,8 @@ static void check_one(uint64_t *seed, size_t field) {
     }
 }
 
-static void bench(void) {
+static void bench(void)
+{
     enum { ROUNDS = 5000000 };
     uint8_t raw[64], der[RJ_ECDSA_MAX_DER_BYTES];
     uint64_t seed = 1, start, accepted = 0;
@@ -109,7 +114,8 @@ static void bench(void) {
     REQUIRE(accepted == ROUNDS);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc == 2 && strcmp(argv[1], "lines") == 0) {
         lines();
     } else if (argc == 2 && strcmp(argv[1], "encode") == 0) {

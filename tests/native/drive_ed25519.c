@@ -16,7 +16,8 @@ enum { BATCH = 37, LINE_BYTES = 1 << 17 };
 
 /* ---- signatures ---- */
 
-static void differential(unsigned long count, uint64_t seed) {
+static void differential(unsigned long count, uint64_t seed)
+{
     static uint8_t messages[BATCH][600];
     static uint8_t signatures[BATCH][64];
     static known_key known[KEYS];
@@ -51,8 +52,8 @@ static void differential(unsigned long count, uint64_t seed) {
             right[i] = ask_libcrypto(key->public_key, messages[i], len, signatures[i]);
             for (int form = 0; form < 2; form++) {
                 uint8_t verdict = 99;
-                items[form][i] = (rj_ed25519_item){generators[form], key->tables[form], messages[i], len,
-                                                   signatures[i]};
+                items[form][i] =
+                    (rj_ed25519_item){generators[form], key->tables[form], messages[i], len, signatures[i]};
                 REQUIRE(rj_ed25519_verify_one(&verdict, &items[form][i]) == RJ_OK && verdict == right[i]);
             }
             accepted += right[i] == RJ_OK;
@@ -63,7 +64,8 @@ static void differential(unsigned long count, uint64_t seed) {
             uint8_t verdicts[BATCH];
             memset(verdicts, 99, sizeof(verdicts));
             REQUIRE(rj_ed25519_verify_batch(verdicts, items[form], batch, work_room + done % 5,
-                                            rj_ed25519_work_bytes(batch)) == RJ_OK);
+                                            rj_ed25519_work_bytes(batch))
+                    == RJ_OK);
             for (size_t i = 0; i < batch; i++) {
                 REQUIRE(verdicts[i] == right[i]);
             }
@@ -76,7 +78,8 @@ static void differential(unsigned long count, uint64_t seed) {
 
 /* ---- lines ---- */
 
-static void lines(void) {
+static void lines(void)
+{
     static char line[LINE_BYTES];
     static uint8_t work[1 << 20];
     char *words[3];
@@ -126,8 +129,9 @@ static void lines(void) {
 
 /* ---- bench ---- */
 
-static double bench_best(int how, const known_key *known, size_t key_count, rj_ed25519_item items[2][64],
-                         uint8_t *work, size_t work_bytes) {
+static double bench_best(int how, const known_key *known, size_t key_count, rj_ed25519_item items[2][64], uint8_t *work,
+                         size_t work_bytes)
+{
     double best = 1e18;
 
     for (int round = 0; round < 60; round++) {
@@ -138,8 +142,9 @@ static double bench_best(int how, const known_key *known, size_t key_count, rj_e
         for (size_t i = 0; i < 64 && how < 3; i++) {
             uint8_t verdict = 0;
             if (how == 0) {
-                accepted += ask_libcrypto(known[i % key_count].public_key, items[0][i].message,
-                                          items[0][i].message_len, items[0][i].signature64) == RJ_OK;
+                accepted += ask_libcrypto(known[i % key_count].public_key, items[0][i].message, items[0][i].message_len,
+                                          items[0][i].signature64)
+                         == RJ_OK;
             } else {
                 REQUIRE(rj_ed25519_verify_one(&verdict, &items[how - 1][i]) == RJ_OK);
                 accepted += verdict == RJ_OK;
@@ -159,7 +164,8 @@ static double bench_best(int how, const known_key *known, size_t key_count, rj_e
     return best;
 }
 
-static void bench(void) {
+static void bench(void)
+{
     static known_key known[KEYS];
     static uint8_t work[1 << 20];
     static uint8_t messages[64][300];
@@ -203,13 +209,8 @@ static void bench(void) {
 }
 
 static const driver_command COMMANDS[] = {
-    {"field", NULL, field},
-    {"keys", keys, NULL},
-    {"differential", NULL, differential},
-    {"lines", lines, NULL},
-    {"bench", bench, NULL},
+    {"field", NULL, field}, {"keys", keys, NULL},   {"differential", NULL, differential},
+    {"lines", lines, NULL}, {"bench", bench, NULL},
 };
 
-int main(int argc, char **argv) {
-    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
-}
+int main(int argc, char **argv) { return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv); }

@@ -213,7 +213,8 @@ static void drive_refusals(rj_curve id)
     REQUIRE(BN_set_word(d, 12345) == 1);
     oracle_key_from_number(&key, &c, d);
     REQUIRE(EC_POINT_point2oct(c.group, EC_KEY_get0_public_key(key.ec), POINT_CONVERSION_UNCOMPRESSED, octets,
-                               sizeof octets, c.ctx) == 1 + 2 * w);
+                               sizeof octets, c.ctx)
+            == 1 + 2 * w);
     memcpy(bad, octets + 1, 2 * w);
     bad[2 * w - 1] ^= 1;
     REQUIRE(rj_fixedbase_build(&table, id, bad, 2 * w, 0) == RJ_KEY_MALFORMED); /* off the curve */

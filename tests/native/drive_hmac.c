@@ -13,11 +13,13 @@
 #include "driver.h"
 #include "hash/hmac.h"
 
-static const EVP_MD *driver_md(rj_digest_id id) {
+static const EVP_MD *driver_md(rj_digest_id id)
+{
     return id == RJ_SHA256 ? EVP_sha256() : id == RJ_SHA384 ? EVP_sha384() : EVP_sha512();
 }
 
-static void check_digest(uint64_t *seed, rj_digest_id id, const uint8_t *message, size_t len) {
+static void check_digest(uint64_t *seed, rj_digest_id id, const uint8_t *message, size_t len)
+{
     uint8_t ours[RJ_DIGEST_MAX_BYTES + 1];
     uint8_t pieces[RJ_DIGEST_MAX_BYTES];
     uint8_t theirs[EVP_MAX_MD_SIZE];
@@ -46,8 +48,9 @@ static void check_digest(uint64_t *seed, rj_digest_id id, const uint8_t *message
     REQUIRE(memcmp(pieces, theirs, bytes) == 0);
 }
 
-static void check_hmac(uint64_t *seed, rj_digest_id id, const uint8_t *key, size_t key_len,
-                       const uint8_t *message, size_t len) {
+static void check_hmac(uint64_t *seed, rj_digest_id id, const uint8_t *key, size_t key_len, const uint8_t *message,
+                       size_t len)
+{
     uint8_t theirs[EVP_MAX_MD_SIZE + 1] = {0};
     uint8_t ours[RJ_DIGEST_MAX_BYTES];
     unsigned int theirs_len = 0;
@@ -80,7 +83,8 @@ static void check_hmac(uint64_t *seed, rj_digest_id id, const uint8_t *key, size
     REQUIRE(rj_hmac_verify(&prepared, message, len, theirs, bytes) == RJ_BAD_ARGUMENT);
 }
 
-static void differential(unsigned long count, uint64_t seed) {
+static void differential(unsigned long count, uint64_t seed)
+{
     enum { MESSAGE_MAX_BYTES = 1024, KEY_MAX_BYTES = 300 };
     uint8_t message[MESSAGE_MAX_BYTES];
     uint8_t key[KEY_MAX_BYTES];
@@ -112,7 +116,8 @@ static void differential(unsigned long count, uint64_t seed) {
 }
 
 /* Eight messages of lengths around the block edges, cut in two anywhere. */
-static void check_lanes(uint64_t *seed, size_t length) {
+static void check_lanes(uint64_t *seed, size_t length)
+{
     enum { LANE_MAX_BYTES = 700 };
     static uint8_t text[RJ_DIGEST_LANES][LANE_MAX_BYTES];
     rj_digest_message messages[RJ_DIGEST_LANES];
@@ -139,7 +144,8 @@ static void check_lanes(uint64_t *seed, size_t length) {
     REQUIRE(rj_digest_lanes(ours, (rj_digest_id)0, (const rj_digest_message *)messages) == RJ_BAD_ARGUMENT);
 }
 
-static void lanes(unsigned long count, uint64_t seed) {
+static void lanes(unsigned long count, uint64_t seed)
+{
     if (!rj_digest_lanes_usable()) {
         printf("not usable on this machine\n");
         return;
@@ -152,7 +158,8 @@ static void lanes(unsigned long count, uint64_t seed) {
     }
 }
 
-static void lines(void) {
+static void lines(void)
+{
     static char line[1 << 17];
     char *words[4];
 
@@ -178,7 +185,8 @@ static void lines(void) {
     }
 }
 
-static void bench(void) {
+static void bench(void)
+{
     enum { ROUNDS = 200000, MESSAGE_BYTES = 300 };
     static const uint8_t key[64] = {1};
     uint8_t message[MESSAGE_BYTES] = {7};
@@ -203,8 +211,8 @@ static void bench(void) {
         for (int i = 0; i < ROUNDS; i++) {
             uint8_t theirs[EVP_MAX_MD_SIZE];
             unsigned int len = 0;
-            accepted += HMAC(driver_md(id), key, sizeof(key), message, sizeof(message), theirs, &len) != NULL &&
-                        memcmp(theirs, tag, bytes) == 0;
+            accepted += HMAC(driver_md(id), key, sizeof(key), message, sizeof(message), theirs, &len) != NULL
+                     && memcmp(theirs, tag, bytes) == 0;
         }
         theirs_ns = (double)(driver_now_ns() - start) / ROUNDS;
         REQUIRE(accepted == 2 * ROUNDS);
@@ -226,8 +234,8 @@ static void bench(void) {
                 REQUIRE(rj_digest(digests[0], RJ_DIGEST_MAX_BYTES, id, message, sizeof(message)) == RJ_OK);
             }
             alone_ns = (double)(driver_now_ns() - start) / ROUNDS;
-            printf("SHA-%u 300 bytes: alone %.0f ns, in eight lanes %.0f ns each, ratio %.1f\n",
-                   (unsigned)(bytes * 8), alone_ns, lanes_ns, alone_ns / lanes_ns);
+            printf("SHA-%u 300 bytes: alone %.0f ns, in eight lanes %.0f ns each, ratio %.1f\n", (unsigned)(bytes * 8),
+                   alone_ns, lanes_ns, alone_ns / lanes_ns);
         }
         printf("HS%u 300 bytes: prepared %.0f ns, HMAC() %.0f ns, ratio %.1f\n", (unsigned)(bytes * 8), ours_ns,
                theirs_ns, theirs_ns / ours_ns);
@@ -241,6 +249,4 @@ static const driver_command COMMANDS[] = {
     {"bench", bench, NULL},
 };
 
-int main(int argc, char **argv) {
-    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
-}
+int main(int argc, char **argv) { return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv); }

@@ -31,12 +31,14 @@ static const uint8_t INPUT[] = "header.payload";
 
 static void prepare(void) { job.status = rj_hmac_prepare(&job.prepared, job.id, job.key, job.key_len); }
 
-static void verify(void) {
+static void verify(void)
+{
     uint8_t wrong[RJ_DIGEST_MAX_BYTES] = {0};
     job.status = rj_hmac_verify(&job.prepared, INPUT, sizeof(INPUT), wrong, rj_digest_bytes(job.id));
 }
 
-static void verify_in_pieces(void) {
+static void verify_in_pieces(void)
+{
     uint8_t wrong[RJ_DIGEST_MAX_BYTES] = {0};
     job.status = rj_hmac_start(&job.prepared, &job.state);
     rj_digest_update(&job.state, INPUT, sizeof(INPUT));
@@ -45,7 +47,8 @@ static void verify_in_pieces(void) {
     }
 }
 
-static void verify_part(void) {
+static void verify_part(void)
+{
     job.status = rj_hmac_start(&job.prepared, &job.state);
     rj_digest_update(&job.state, INPUT, sizeof(INPUT));
     if (job.status == RJ_OK) {
@@ -53,13 +56,15 @@ static void verify_part(void) {
     }
 }
 
-static void sign(void) {
+static void sign(void)
+{
     uint8_t small[4];
     job.status = rj_hmac_sign(&job.prepared, small, sizeof(small), INPUT, sizeof(INPUT));
 }
 
 /* Run a call on the stack of our own. */
-static void run(void (*call)(void)) {
+static void run(void (*call)(void))
+{
     memset(wiped_stack, 0, sizeof(wiped_stack));
     REQUIRE(getcontext(&wiped_callee) == 0);
     wiped_callee.uc_stack.ss_sp = wiped_stack;
@@ -70,7 +75,8 @@ static void run(void (*call)(void)) {
 }
 
 /* Whether eight octets in a row of a secret, each with a pad, lie on that stack. */
-static int is_left(const uint8_t *secret, size_t len, uint8_t pad) {
+static int is_left(const uint8_t *secret, size_t len, uint8_t pad)
+{
     uint8_t piece[LEFT_BYTES];
 
     for (size_t from = 0; from + LEFT_BYTES <= len; from++) {
@@ -84,7 +90,8 @@ static int is_left(const uint8_t *secret, size_t len, uint8_t pad) {
     return 0;
 }
 
-static void check_key(const uint8_t *block, size_t len) {
+static void check_key(const uint8_t *block, size_t len)
+{
     run(prepare); /* binds what is called: the dynamic linker would leave registers on the stack */
     run(prepare);
     REQUIRE(job.status == RJ_OK);
@@ -93,21 +100,24 @@ static void check_key(const uint8_t *block, size_t len) {
     REQUIRE(!is_left(block, len, 0x5c)); /* opad */
 }
 
-static void check_tag(void (*call)(void), rj_status expected) {
+static void check_tag(void (*call)(void), rj_status expected)
+{
     run(call);
     run(call);
     REQUIRE(job.status == expected);
     REQUIRE(!is_left(job.tag, rj_digest_bytes(job.id), 0));
 }
 
-static void leave_tag(void) {
+static void leave_tag(void)
+{
     volatile uint8_t kept[RJ_DIGEST_MAX_BYTES];
     for (size_t i = 0; i < sizeof(kept); i++) {
         kept[i] = job.tag[i];
     }
 }
 
-static void wiped(void) {
+static void wiped(void)
+{
     uint64_t seed = 1;
 
     for (rj_digest_id id = RJ_SHA256; id <= RJ_SHA512; id++) {
@@ -134,6 +144,4 @@ static void wiped(void) {
 
 static const driver_command COMMANDS[] = {{"wiped", wiped, NULL}};
 
-int main(int argc, char **argv) {
-    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
-}
+int main(int argc, char **argv) { return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv); }

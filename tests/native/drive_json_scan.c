@@ -28,7 +28,8 @@ static const char *const seeds[] = {
 
 /* One scan with fresh exact buffers; members_out may be NULL. */
 static rj_status scan(rj_json_report *report, rj_json_member *members, size_t members_cap, size_t work_bytes,
-                      const uint8_t *text, size_t len, const rj_json_limits *limits) {
+                      const uint8_t *text, size_t len, const rj_json_limits *limits)
+{
     uint8_t *work = malloc(work_bytes + 1); /* odd on purpose: any alignment will do */
     rj_status status;
 
@@ -39,7 +40,8 @@ static rj_status scan(rj_json_report *report, rj_json_member *members, size_t me
     return status;
 }
 
-static void lines(char **argv) {
+static void lines(char **argv)
+{
     rj_json_limits limits = {strtoul(argv[0], NULL, 10), (uint32_t)strtoul(argv[1], NULL, 10),
                              (uint32_t)strtoul(argv[2], NULL, 10), (uint32_t)strtoul(argv[3], NULL, 10)};
     size_t members_cap = strtoul(argv[4], NULL, 10);
@@ -57,8 +59,8 @@ static void lines(char **argv) {
                report.has_decimal, report.has_big_integer);
         for (uint32_t i = 0; i < report.members_len; i++) {
             const rj_json_member *m = &members[i];
-            printf(" %u,%u,%u,%u,%u,%u,%u", m->name_offset, m->name_len, m->value_offset, m->value_len,
-                   m->value_type, m->name_has_escape, m->value_has_escape);
+            printf(" %u,%u,%u,%u,%u,%u,%u", m->name_offset, m->name_len, m->value_offset, m->value_len, m->value_type,
+                   m->name_has_escape, m->value_has_escape);
         }
         printf("\n");
         free(text);
@@ -68,7 +70,8 @@ static void lines(char **argv) {
 }
 
 /* What must hold of any text. Returns whether it was accepted. */
-static int hold_promises(const uint8_t *text, size_t len, const rj_json_limits *limits) {
+static int hold_promises(const uint8_t *text, size_t len, const rj_json_limits *limits)
+{
     static rj_json_member members[MEMBERS_CAP], again[MEMBERS_CAP];
     rj_json_report report, second;
     size_t work_bytes = rj_json_work_bytes(len, limits);
@@ -87,8 +90,8 @@ static int hold_promises(const uint8_t *text, size_t len, const rj_json_limits *
         rj_json_report inner;
         rj_json_limits loose = *limits;
         loose.flags = RJ_JSON_ANY_ROOT;
-        REQUIRE(m->name_offset > 0 && m->name_offset + m->name_len < len && text[m->name_offset - 1] == '"' &&
-                text[m->name_offset + m->name_len] == '"');
+        REQUIRE(m->name_offset > 0 && m->name_offset + m->name_len < len && text[m->name_offset - 1] == '"'
+                && text[m->name_offset + m->name_len] == '"');
         REQUIRE(m->value_len > 0 && m->value_offset + m->value_len <= len);
         REQUIRE(scan(&inner, NULL, 0, work_bytes, text + m->value_offset, m->value_len, &loose) == RJ_OK);
         REQUIRE(inner.root_type == m->value_type);
@@ -97,12 +100,13 @@ static int hold_promises(const uint8_t *text, size_t len, const rj_json_limits *
 }
 
 /* One small change of a text, in place; returns its new size. */
-static size_t mutate_once(uint64_t *seed, uint8_t *text, size_t len) {
+static size_t mutate_once(uint64_t *seed, uint8_t *text, size_t len)
+{
     static const uint8_t likely[] = "\"\\{}[]:,0123456789-+.eEutfn \t\n\x80\xc3\xed\xf0\xff";
     size_t at = len > 0 ? (size_t)(driver_random(seed) % len) : 0;
     size_t count = (size_t)(driver_random(seed) % 8) + 1;
-    uint8_t byte = driver_random(seed) % 4 ? likely[driver_random(seed) % (sizeof(likely) - 1)]
-                                           : (uint8_t)driver_random(seed);
+    uint8_t byte =
+        driver_random(seed) % 4 ? likely[driver_random(seed) % (sizeof(likely) - 1)] : (uint8_t)driver_random(seed);
 
     switch (driver_random(seed) % 5) {
     case 0: /* replace */
@@ -133,7 +137,8 @@ static size_t mutate_once(uint64_t *seed, uint8_t *text, size_t len) {
     }
 }
 
-static void mutate(uint64_t seconds, uint64_t seed) {
+static void mutate(uint64_t seconds, uint64_t seed)
+{
     uint64_t end = driver_now_ns() + seconds * UINT64_C(1000000000), texts = 0, accepted = 0;
 
     while (driver_now_ns() < end) {
@@ -143,8 +148,7 @@ static void mutate(uint64_t seconds, uint64_t seed) {
         memcpy(text, source, len);
         for (size_t step = 0; step < 6; step++) {
             rj_json_limits limits = {MUTANT_MAX_BYTES, (uint32_t)(driver_random(&seed) % 8 + 1),
-                                     (uint32_t)(driver_random(&seed) % 64 + 1),
-                                     (uint32_t)(driver_random(&seed) % 2)};
+                                     (uint32_t)(driver_random(&seed) % 64 + 1), (uint32_t)(driver_random(&seed) % 2)};
             uint8_t *exact = driver_exact(text, len);
             accepted += (uint64_t)hold_promises(exact, len, &limits);
             texts++;
@@ -158,7 +162,8 @@ static void mutate(uint64_t seconds, uint64_t seed) {
 
 /* A name of 16 printable characters whose hash is the one of all the others: with its first half free, the second
  * takes back what the first did to the state. */
-static void colliding_name(uint64_t *seed, uint8_t *name16) {
+static void colliding_name(uint64_t *seed, uint8_t *name16)
+{
     static const uint8_t model[17] = "................";
     static const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
 
@@ -189,7 +194,8 @@ static void colliding_name(uint64_t *seed, uint8_t *name16) {
     }
 }
 
-static void collide(size_t count) {
+static void collide(size_t count)
+{
     enum { MEMBER_BYTES = 21 }; /* "name16":0, */
     size_t len = count * MEMBER_BYTES + 1;
     uint8_t *text = malloc(len + 1), *p = text;
@@ -212,7 +218,8 @@ static void collide(size_t count) {
     free(text);
 }
 
-static void bench(void) {
+static void bench(void)
+{
     enum { ROUNDS = 1000000, REPEATS = 5 };
     rj_json_limits limits = {16384, 32, 64, RJ_JSON_ANY_ROOT};
 
@@ -238,7 +245,8 @@ static void bench(void) {
     }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc == 8 && strcmp(argv[1], "lines") == 0) {
         lines(argv + 2);
     } else if (argc == 4 && strcmp(argv[1], "mutate") == 0) {

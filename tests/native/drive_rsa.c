@@ -20,7 +20,8 @@ enum {
 
 /* ---- signatures ---- */
 
-static void differential(unsigned long count, uint64_t seed) {
+static void differential(unsigned long count, uint64_t seed)
+{
     static signed_case cases[BATCH];
     rj_rsa_item items[BATCH];
     rj_rsa_item portable[BATCH];
@@ -43,10 +44,10 @@ static void differential(unsigned long count, uint64_t seed) {
             for (int form = 0; form < 2; form++) {
                 const rj_rsa_key *prepared = form == 0 ? key->fast : key->portable;
                 rj_status got = items[i].padding == RJ_RSA_PSS
-                                    ? rj_rsa_verify_pss(work, prepared, items[i].digest_id, items[i].digest,
-                                                        items[i].signature, items[i].signature_len)
-                                    : rj_rsa_verify_pkcs1(work, prepared, items[i].digest_id, items[i].digest,
-                                                          items[i].signature, items[i].signature_len);
+                                  ? rj_rsa_verify_pss(work, prepared, items[i].digest_id, items[i].digest,
+                                                      items[i].signature, items[i].signature_len)
+                                  : rj_rsa_verify_pkcs1(work, prepared, items[i].digest_id, items[i].digest,
+                                                        items[i].signature, items[i].signature_len);
                 REQUIRE(got == right[i]);
             }
             REQUIRE(ERR_peek_error() == 0);
@@ -65,7 +66,8 @@ static void differential(unsigned long count, uint64_t seed) {
     rj_rsa_work_free(work);
 }
 
-static void print_hex(const uint8_t *bytes, size_t len) {
+static void print_hex(const uint8_t *bytes, size_t len)
+{
     putchar(' ');
     for (size_t i = 0; i < len; i++) {
         printf("%02x", bytes[i]);
@@ -73,7 +75,8 @@ static void print_hex(const uint8_t *bytes, size_t len) {
 }
 
 /* Cases for `lines`, each with the right status in front: keys are slow to make, this file is not. */
-static void corpus(unsigned long count, uint64_t seed) {
+static void corpus(unsigned long count, uint64_t seed)
+{
     make_keys(0);
     for (unsigned long done = 0; done < count; done++) {
         static signed_case made;
@@ -108,7 +111,8 @@ typedef struct {
     rj_digest_id id;
 } line_case;
 
-static int read_line_case(line_case *out) {
+static int read_line_case(line_case *out)
+{
     static char line[1 << 17];
     char *words[6];
 
@@ -122,13 +126,14 @@ static int read_line_case(line_case *out) {
     }
     REQUIRE(out->len[2] == rj_digest_bytes(out->id));
     for (unsigned flags = 0; flags <= RJ_RSA_PORTABLE; flags++) {
-        REQUIRE(rj_rsa_prepare(&out->keys[flags], out->part[0], out->len[0], out->part[1], out->len[1], flags) ==
-                RJ_OK);
+        REQUIRE(rj_rsa_prepare(&out->keys[flags], out->part[0], out->len[0], out->part[1], out->len[1], flags)
+                == RJ_OK);
     }
     return 1;
 }
 
-static void lines(void) {
+static void lines(void)
+{
     enum { TOGETHER = 30 };
     static line_case cases[TOGETHER];
     rj_rsa_work *work = NULL;
@@ -147,11 +152,10 @@ static void lines(void) {
                 const line_case *c = &cases[i];
                 const rj_rsa_key *key = c->keys[form];
                 items[i] = (rj_rsa_item){key, c->part[2], c->part[3], c->len[3], c->id, c->padding};
-                single[form][i] = (uint8_t)(c->padding == RJ_RSA_PSS
-                                                ? rj_rsa_verify_pss(work, key, c->id, c->part[2], c->part[3],
-                                                                    c->len[3])
-                                                : rj_rsa_verify_pkcs1(work, key, c->id, c->part[2], c->part[3],
-                                                                      c->len[3]));
+                single[form][i] =
+                    (uint8_t)(c->padding == RJ_RSA_PSS
+                                  ? rj_rsa_verify_pss(work, key, c->id, c->part[2], c->part[3], c->len[3])
+                                  : rj_rsa_verify_pkcs1(work, key, c->id, c->part[2], c->part[3], c->len[3]));
             }
             rj_rsa_verify_batch(work, batch[form], items, count);
         }
@@ -169,7 +173,8 @@ static void lines(void) {
 
 /* ---- bench ---- */
 
-static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds) {
+static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds)
+{
     enum { LANES = 64 };
     static signed_case cases[LANES];
     uint8_t message[300] = {1};
@@ -206,17 +211,16 @@ static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds) {
                         REQUIRE(EVP_PKEY_CTX_set_rsa_padding(inner, RSA_PKCS1_PSS_PADDING) == 1);
                         REQUIRE(EVP_PKEY_CTX_set_rsa_pss_saltlen(inner, RSA_PSS_SALTLEN_DIGEST) == 1);
                     }
-                    accepted[how] += EVP_DigestVerify(md, cases[i].signature, key.bytes, message,
-                                                      sizeof(message)) == 1;
+                    accepted[how] += EVP_DigestVerify(md, cases[i].signature, key.bytes, message, sizeof(message)) == 1;
                     EVP_MD_CTX_free(md);
                 } else {
                     const rj_rsa_key *prepared = how == 1 ? key.portable : key.fast;
                     REQUIRE(rj_digest(digest, sizeof(digest), RJ_SHA256, message, sizeof(message)) == RJ_OK);
-                    accepted[how] += (padding == RJ_RSA_PSS
-                                          ? rj_rsa_verify_pss(work, prepared, RJ_SHA256, digest,
-                                                              cases[i].signature, key.bytes)
-                                          : rj_rsa_verify_pkcs1(work, prepared, RJ_SHA256, digest,
-                                                                cases[i].signature, key.bytes)) == RJ_OK;
+                    accepted[how] +=
+                        (padding == RJ_RSA_PSS
+                             ? rj_rsa_verify_pss(work, prepared, RJ_SHA256, digest, cases[i].signature, key.bytes)
+                             : rj_rsa_verify_pkcs1(work, prepared, RJ_SHA256, digest, cases[i].signature, key.bytes))
+                        == RJ_OK;
                 }
             }
             if (how == 3) {
@@ -256,7 +260,8 @@ static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds) {
     rj_rsa_work_free(work);
 }
 
-static void bench(void) {
+static void bench(void)
+{
     bench_size(2048, RJ_RSA_PKCS1, 40);
     bench_size(2048, RJ_RSA_PSS, 40);
     bench_size(3072, RJ_RSA_PKCS1, 20);
@@ -264,15 +269,10 @@ static void bench(void) {
 }
 
 static const driver_command COMMANDS[] = {
-    {"arithmetic", NULL, arithmetic},
-    {"differential", NULL, differential},
-    {"corpus", NULL, corpus},
-    {"limits", limits, NULL},
-    {"lines", lines, NULL},
-    {"primes", print_prime_steps, NULL},
+    {"arithmetic", NULL, arithmetic}, {"differential", NULL, differential},
+    {"corpus", NULL, corpus},         {"limits", limits, NULL},
+    {"lines", lines, NULL},           {"primes", print_prime_steps, NULL},
     {"bench", bench, NULL},
 };
 
-int main(int argc, char **argv) {
-    return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv);
-}
+int main(int argc, char **argv) { return driver_run(COMMANDS, sizeof(COMMANDS) / sizeof(COMMANDS[0]), argc, argv); }

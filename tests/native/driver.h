@@ -9,16 +9,17 @@
 #include <time.h>
 
 /* Stop the driver with the failing line; tests see a non-zero exit. */
-#define REQUIRE(condition)                                                                                   \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                                         \
-        }                                                                                                    \
+#define REQUIRE(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                                  \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 /* splitmix64: repeatable, so a failure can be run again with the same seed */
-static inline uint64_t driver_random(uint64_t *seed) {
+static inline uint64_t driver_random(uint64_t *seed)
+{
     uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
 
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -26,20 +27,23 @@ static inline uint64_t driver_random(uint64_t *seed) {
     return z ^ (z >> 31);
 }
 
-static inline void driver_fill(uint64_t *seed, uint8_t *out, size_t len) {
+static inline void driver_fill(uint64_t *seed, uint8_t *out, size_t len)
+{
     for (size_t i = 0; i < len; i++) {
         out[i] = (uint8_t)(driver_random(seed) >> 56);
     }
 }
 
-static inline uint64_t driver_now_ns(void) {
+static inline uint64_t driver_now_ns(void)
+{
     struct timespec now;
 
     (void)timespec_get(&now, TIME_UTC);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static inline int driver_nibble(char c) {
+static inline int driver_nibble(char c)
+{
     if (c >= '0' && c <= '9') {
         return c - '0';
     }
@@ -54,7 +58,8 @@ typedef struct {
 } driver_command;
 
 /* Do what the command line says. Returns main's answer: 2 where it says none of the commands. */
-static inline int driver_run(const driver_command *commands, size_t commands_len, int argc, char **argv) {
+static inline int driver_run(const driver_command *commands, size_t commands_len, int argc, char **argv)
+{
     for (size_t i = 0; i < commands_len && argc >= 2; i++) {
         if (strcmp(argv[1], commands[i].word) != 0) {
             continue;
@@ -72,7 +77,8 @@ static inline int driver_run(const driver_command *commands, size_t commands_len
 }
 
 /* One lower-case hex word, or "-" for no bytes. Returns its bytes; the caller frees *out. */
-static inline size_t driver_hex(uint8_t **out, const char *word) {
+static inline size_t driver_hex(uint8_t **out, const char *word)
+{
     size_t digits = strcmp(word, "-") == 0 ? 0 : strlen(word);
 
     REQUIRE(digits % 2 == 0);
@@ -88,7 +94,8 @@ static inline size_t driver_hex(uint8_t **out, const char *word) {
 }
 
 /* One line of at most 128 KiB split at blanks. Returns the number of words, 0 at the end of input. */
-static inline size_t driver_words(char *line, size_t line_capacity, char **words, size_t words_capacity) {
+static inline size_t driver_words(char *line, size_t line_capacity, char **words, size_t words_capacity)
+{
     size_t count = 0;
 
     if (fgets(line, (int)line_capacity, stdin) == NULL) {

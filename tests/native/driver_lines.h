@@ -5,7 +5,8 @@
 #include "driver.h"
 
 /* The next line of stdin without its end; NULL at the end of input. The caller frees it. */
-static inline char *driver_line(void) {
+static inline char *driver_line(void)
+{
     size_t capacity = 4096, len = 0;
     char *line = malloc(capacity);
 
@@ -25,7 +26,8 @@ static inline char *driver_line(void) {
 }
 
 /* A copy in a buffer of exactly len bytes; NULL for none. The caller frees it. */
-static inline uint8_t *driver_exact(const uint8_t *bytes, size_t len) {
+static inline uint8_t *driver_exact(const uint8_t *bytes, size_t len)
+{
     uint8_t *copy;
 
     if (len == 0) {
@@ -38,7 +40,8 @@ static inline uint8_t *driver_exact(const uint8_t *bytes, size_t len) {
 }
 
 /* The bytes of a hex word in a buffer of exactly their size; NULL for none. The caller frees *out. */
-static inline size_t driver_exact_hex(uint8_t **out, const char *word) {
+static inline size_t driver_exact_hex(uint8_t **out, const char *word)
+{
     uint8_t *roomy;
     size_t len = driver_hex(&roomy, word);
 
@@ -47,7 +50,8 @@ static inline size_t driver_exact_hex(uint8_t **out, const char *word) {
     return len;
 }
 
-static inline void driver_print_hex(const uint8_t *bytes, size_t len) {
+static inline void driver_print_hex(const uint8_t *bytes, size_t len)
+{
     for (size_t i = 0; i < len; i++) {
         printf("%02x", bytes[i]);
     }

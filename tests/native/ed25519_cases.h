@@ -21,14 +21,16 @@ typedef struct {
 
 static rj_ed25519_table *generators[2];
 
-static void build_tables(known_key *key) {
+static void build_tables(known_key *key)
+{
     key->public_key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->key32, 32);
     REQUIRE(key->public_key != NULL);
     REQUIRE(rj_ed25519_table_build(&key->tables[0], key->key32, 0) == RJ_OK);
     REQUIRE(rj_ed25519_table_build(&key->tables[1], key->key32, RJ_ED25519_PORTABLE) == RJ_OK);
 }
 
-static void make_key(known_key *key, uint64_t *seed) {
+static void make_key(known_key *key, uint64_t *seed)
+{
     uint8_t private32[32];
     size_t len = 32;
 
@@ -40,7 +42,8 @@ static void make_key(known_key *key, uint64_t *seed) {
 }
 
 /* A key [a]B + T with T of order 8 (mixed) or 1: a point of the curve that no honest signer has. */
-static void make_chosen_key(known_key *key, const uint8_t scalar32[32], const ed25519_point *torsion) {
+static void make_chosen_key(known_key *key, const uint8_t scalar32[32], const ed25519_point *torsion)
+{
     ed25519_point point;
     f25519 inverse;
 
@@ -57,7 +60,8 @@ static void make_chosen_key(known_key *key, const uint8_t scalar32[32], const ed
 }
 
 /* A point of order 8, by [L] of a random point: decode refuses the small ones, so they are made here. */
-static void make_torsion(ed25519_point *out, uint64_t *seed) {
+static void make_torsion(ed25519_point *out, uint64_t *seed)
+{
     uint8_t order32[32];
     uint8_t key32[32];
     BIGNUM *order = number_order();
@@ -82,7 +86,8 @@ static void make_torsion(ed25519_point *out, uint64_t *seed) {
     }
 }
 
-static void add_order(uint8_t scalar32[32]) {
+static void add_order(uint8_t scalar32[32])
+{
     BIGNUM *order = number_order();
     BIGNUM *s = BN_lebin2bn(scalar32, 32, NULL);
 
@@ -91,7 +96,8 @@ static void add_order(uint8_t scalar32[32]) {
     BN_free(s);
 }
 
-static void spoil(uint8_t signature64[64], uint8_t *message, size_t len, uint64_t *seed) {
+static void spoil(uint8_t signature64[64], uint8_t *message, size_t len, uint64_t *seed)
+{
     uint64_t r = driver_random(seed);
     BIGNUM *order;
 
@@ -129,7 +135,8 @@ static void spoil(uint8_t signature64[64], uint8_t *message, size_t len, uint64_
     }
 }
 
-static rj_status ask_libcrypto(EVP_PKEY *pkey, const uint8_t *message, size_t len, const uint8_t *signature64) {
+static rj_status ask_libcrypto(EVP_PKEY *pkey, const uint8_t *message, size_t len, const uint8_t *signature64)
+{
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     int good;
 
@@ -142,7 +149,8 @@ static rj_status ask_libcrypto(EVP_PKEY *pkey, const uint8_t *message, size_t le
 
 static ed25519_point torsion_point; /* of order 8 */
 
-static void make_keys(known_key known[KEYS], uint64_t *seed) {
+static void make_keys(known_key known[KEYS], uint64_t *seed)
+{
     static const uint8_t one32[32] = {1};
     BIGNUM *order = number_order();
     uint8_t minus_one32[32];
@@ -165,7 +173,8 @@ static void make_keys(known_key known[KEYS], uint64_t *seed) {
     make_chosen_key(&known[KEYS - 1], minus_one32, NULL);
 }
 
-static void free_keys(known_key known[KEYS]) {
+static void free_keys(known_key known[KEYS])
+{
     for (int i = 0; i < KEYS; i++) {
         EVP_PKEY_free(known[i].private_key);
         EVP_PKEY_free(known[i].public_key);
@@ -178,7 +187,8 @@ static void free_keys(known_key known[KEYS]) {
 
 /* k = SHA-512(R || A || M) mod L */
 static void hash_scalar(uint8_t k32[32], const uint8_t r32[32], const known_key *key, const uint8_t *message,
-                        size_t len) {
+                        size_t len)
+{
     rj_digest_state state;
     uint8_t wide64[64];
 
@@ -193,7 +203,8 @@ static void hash_scalar(uint8_t k32[32], const uint8_t r32[32], const known_key 
 /* Sign with the scalar of a made-up key: R = [r]B, S = r + k a. For a mixed key R gets the torsion -[k]T that the
  * equation without the cofactor asks for, or, one time in eight, any. */
 static void sign_by_choice(uint8_t signature64[64], const known_key *key, const uint8_t *message, size_t len,
-                           uint64_t *seed) {
+                           uint64_t *seed)
+{
     const int any = driver_random(seed) % 8 == 0;
     uint8_t wide64[64];
     uint8_t r32[32];

@@ -8,7 +8,8 @@
 #include "ec/field_25519_lanes.h"
 #endif
 
-static void check_portable(const uint64_t a_limbs[5], const uint64_t b_limbs[5], const BIGNUM *p, BN_CTX *bn) {
+static void check_portable(const uint64_t a_limbs[5], const uint64_t b_limbs[5], const BIGNUM *p, BN_CTX *bn)
+{
     f25519 a, b, r;
     uint64_t words[4];
     uint8_t bytes[32];
@@ -67,7 +68,8 @@ static void check_portable(const uint64_t a_limbs[5], const uint64_t b_limbs[5],
 #if defined(__x86_64__)
 typedef uint64_t lanes_limbs[5][8];
 
-F25519X8_TARGET static f25519x8 lanes_in(const lanes_limbs a) {
+F25519X8_TARGET static f25519x8 lanes_in(const lanes_limbs a)
+{
     f25519x8 r;
 
     for (int i = 0; i < 5; i++) {
@@ -76,24 +78,27 @@ F25519X8_TARGET static f25519x8 lanes_in(const lanes_limbs a) {
     return r;
 }
 
-F25519X8_TARGET static void lanes_out(lanes_limbs r, const f25519x8 *a) {
+F25519X8_TARGET static void lanes_out(lanes_limbs r, const f25519x8 *a)
+{
     for (int i = 0; i < 5; i++) {
         _mm512_storeu_si512(r[i], a->v[i]);
     }
 }
 
-F25519X8_TARGET __attribute__((noinline)) static void lanes_run(lanes_limbs r, const lanes_limbs a,
-                                                                const lanes_limbs b, int operation) {
+F25519X8_TARGET __attribute__((noinline)) static void lanes_run(lanes_limbs r, const lanes_limbs a, const lanes_limbs b,
+                                                                int operation)
+{
     f25519x8 x = lanes_in(a);
     f25519x8 y = lanes_in(b);
-    f25519x8 z = operation == 0   ? f25519x8_multiply(x, y)
-                 : operation == 1 ? f25519x8_carry(f25519x8_add(x, y))
-                 : operation == 2 ? f25519x8_carry(f25519x8_subtract(x, y))
-                                  : f25519x8_carry(x);
+    f25519x8 z = operation == 0 ? f25519x8_multiply(x, y)
+               : operation == 1 ? f25519x8_carry(f25519x8_add(x, y))
+               : operation == 2 ? f25519x8_carry(f25519x8_subtract(x, y))
+                                : f25519x8_carry(x);
     lanes_out(r, &z);
 }
 
-static void check_lanes(uint64_t *seed, const BIGNUM *p, BN_CTX *bn) {
+static void check_lanes(uint64_t *seed, const BIGNUM *p, BN_CTX *bn)
+{
     const uint64_t tight = (UINT64_C(1) << 52) - 1;
     const uint64_t loose = (UINT64_C(1) << 60) - 1;
     BIGNUM *x = BN_new();
@@ -113,7 +118,7 @@ static void check_lanes(uint64_t *seed, const BIGNUM *p, BN_CTX *bn) {
                 b[i][lane] = w[i];
             }
         }
-        lanes_run(r, (const uint64_t(*)[8])a, (const uint64_t(*)[8])b, operation);
+        lanes_run(r, (const uint64_t (*)[8])a, (const uint64_t (*)[8])b, operation);
         for (int lane = 0; lane < 8; lane++) {
             uint64_t v[5], w[5], got[5];
             for (int i = 0; i < 5; i++) {
@@ -124,8 +129,10 @@ static void check_lanes(uint64_t *seed, const BIGNUM *p, BN_CTX *bn) {
             }
             number_of(x, v);
             number_of(y, w);
-            REQUIRE(operation == 0 ? BN_mul(x, x, y, bn)
-                                   : operation == 1 ? BN_add(x, x, y) : operation == 2 ? BN_sub(x, x, y) : 1);
+            REQUIRE(operation == 0   ? BN_mul(x, x, y, bn)
+                    : operation == 1 ? BN_add(x, x, y)
+                    : operation == 2 ? BN_sub(x, x, y)
+                                     : 1);
             same_number(got, x, p, bn);
         }
     }
@@ -134,7 +141,8 @@ static void check_lanes(uint64_t *seed, const BIGNUM *p, BN_CTX *bn) {
 }
 #endif
 
-static void check_scalar(uint64_t *seed, const BIGNUM *order, BN_CTX *bn) {
+static void check_scalar(uint64_t *seed, const BIGNUM *order, BN_CTX *bn)
+{
     uint8_t in64[64];
     uint8_t out32[32];
     uint8_t right32[32];
@@ -161,8 +169,9 @@ static void check_scalar(uint64_t *seed, const BIGNUM *order, BN_CTX *bn) {
     rj_ed25519_scalar_reduce(out32, in64);
     REQUIRE(memcmp(out32, right32, 32) == 0);
     REQUIRE(rj_ed25519_scalar_is_reduced(out32) == 1);
-    REQUIRE(BN_copy(x, order) && (driver_random(seed) % 2 == 0 ? BN_sub_word(x, driver_random(seed) % 3)
-                                                               : BN_add_word(x, driver_random(seed) % 3)));
+    REQUIRE(BN_copy(x, order)
+            && (driver_random(seed) % 2 == 0 ? BN_sub_word(x, driver_random(seed) % 3)
+                                             : BN_add_word(x, driver_random(seed) % 3)));
     REQUIRE(BN_bn2lebinpad(x, out32, 32) == 32);
     REQUIRE(rj_ed25519_scalar_is_reduced(out32) == (BN_cmp(x, order) < 0));
     driver_fill(seed, out32, 32);
@@ -171,7 +180,8 @@ static void check_scalar(uint64_t *seed, const BIGNUM *order, BN_CTX *bn) {
     BN_free(x);
 }
 
-static void field(unsigned long count, uint64_t seed) {
+static void field(unsigned long count, uint64_t seed)
+{
     BIGNUM *p = number_p();
     BIGNUM *order = number_order();
     BN_CTX *bn = BN_CTX_new();

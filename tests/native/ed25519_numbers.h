@@ -7,7 +7,8 @@
 #include "driver.h"
 #include "ec/ed25519_internal.h"
 
-static BIGNUM *number_p(void) {
+static BIGNUM *number_p(void)
+{
     BIGNUM *p = BN_new();
 
     REQUIRE(BN_set_bit(p, 255) && BN_sub_word(p, 19));
@@ -15,7 +16,8 @@ static BIGNUM *number_p(void) {
 }
 
 /* The value of five limbs of any size. */
-static void number_of(BIGNUM *out, const uint64_t v[5]) {
+static void number_of(BIGNUM *out, const uint64_t v[5])
+{
     BIGNUM *t = BN_new();
 
     BN_zero(out);
@@ -26,7 +28,8 @@ static void number_of(BIGNUM *out, const uint64_t v[5]) {
 }
 
 /* A limb at most `top`: random, or at an edge. */
-static uint64_t pick_limb(uint64_t *seed, uint64_t top) {
+static uint64_t pick_limb(uint64_t *seed, uint64_t top)
+{
     uint64_t r = driver_random(seed);
 
     switch (driver_random(seed) % 6) {
@@ -44,7 +47,8 @@ static uint64_t pick_limb(uint64_t *seed, uint64_t top) {
 }
 
 /* Numbers near 0, p, 2^255 and 2p as limbs below 2^51, or any limbs up to top. */
-static void pick_number(uint64_t v[5], uint64_t *seed, uint64_t top) {
+static void pick_number(uint64_t v[5], uint64_t *seed, uint64_t top)
+{
     uint64_t choice = driver_random(seed) % 8;
 
     for (int i = 0; i < 5; i++) {
@@ -59,7 +63,8 @@ static void pick_number(uint64_t v[5], uint64_t *seed, uint64_t top) {
     }
 }
 
-static void same_number(const uint64_t ours[5], const BIGNUM *right, const BIGNUM *p, BN_CTX *bn) {
+static void same_number(const uint64_t ours[5], const BIGNUM *right, const BIGNUM *p, BN_CTX *bn)
+{
     BIGNUM *t = BN_new();
     BIGNUM *u = BN_new();
 
@@ -69,7 +74,8 @@ static void same_number(const uint64_t ours[5], const BIGNUM *right, const BIGNU
     BN_free(u);
 }
 
-static BIGNUM *number_order(void) {
+static BIGNUM *number_order(void)
+{
     BIGNUM *order = NULL;
 
     REQUIRE(BN_hex2bn(&order, "1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed") > 0);

@@ -5,7 +5,8 @@
 #include "driver.h"
 #include "ec/ed25519_internal.h"
 
-static void from_hex(uint8_t out32[32], const char *hex) {
+static void from_hex(uint8_t out32[32], const char *hex)
+{
     uint8_t *bytes;
 
     REQUIRE(driver_hex(&bytes, hex) == 32);
@@ -13,30 +14,29 @@ static void from_hex(uint8_t out32[32], const char *hex) {
     free(bytes);
 }
 
-static void keys(void) {
+static void keys(void)
+{
     /* the points of order 1, 2, 4 and 8, canonical */
-    static const char *const small[] = {
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0000000000000000000000000000000000000000000000000000000000000080",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"};
+    static const char *const small[] = {"0100000000000000000000000000000000000000000000000000000000000000",
+                                        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                        "0000000000000000000000000000000000000000000000000000000000000000",
+                                        "0000000000000000000000000000000000000000000000000000000000000080",
+                                        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+                                        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+                                        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+                                        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"};
     /* x = 0 with the sign bit; y = p - 1 with it; y from p to 2^255 - 1; y = 2, 7: not on the curve */
-    static const char *const malformed[] = {
-        "0100000000000000000000000000000000000000000000000000000000000080",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "0200000000000000000000000000000000000000000000000000000000000000",
-        "0700000000000000000000000000000000000000000000000000000000000000"};
+    static const char *const malformed[] = {"0100000000000000000000000000000000000000000000000000000000000080",
+                                            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                                            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                                            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                                            "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                            "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                            "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                                            "0200000000000000000000000000000000000000000000000000000000000000",
+                                            "0700000000000000000000000000000000000000000000000000000000000000"};
     uint8_t key32[32];
     uint8_t verdict = RJ_UNDECIDED;
     rj_ed25519_table *table = NULL;

@@ -134,7 +134,7 @@ static inline void edges_scalars(edges_list *list, const oracle_key *key, size_t
 
 /* A key under which (u1, u2) sums to a point with this x: Q = (R - u1 G) / u2. Returns 0 if no point has it. */
 static inline int edges_recover(oracle_key *key, const oracle_curve *c, const BIGNUM *x, const BIGNUM *u1,
-                              const BIGNUM *u2)
+                                const BIGNUM *u2)
 {
     EC_POINT *point = EC_POINT_new(c->group), *part = EC_POINT_new(c->group);
     BIGNUM *inverse = BN_mod_inverse(NULL, u2, c->n, c->ctx);

@@ -6,24 +6,25 @@
 
 #include "rsa_signers.h"
 
-static const EVP_MD *driver_md(rj_digest_id id) {
+static const EVP_MD *driver_md(rj_digest_id id)
+{
     return id == RJ_SHA256 ? EVP_sha256() : id == RJ_SHA384 ? EVP_sha384() : EVP_sha512();
 }
 
-static EVP_PKEY_CTX *signature_context(EVP_PKEY *pkey, rj_digest_id id, rj_rsa_padding padding, int salt,
-                                       int verify) {
+static EVP_PKEY_CTX *signature_context(EVP_PKEY *pkey, rj_digest_id id, rj_rsa_padding padding, int salt, int verify)
+{
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pkey, NULL);
 
     REQUIRE((verify ? EVP_PKEY_verify_init(ctx) : EVP_PKEY_sign_init(ctx)) == 1);
-    REQUIRE(EVP_PKEY_CTX_set_rsa_padding(ctx, padding == RJ_RSA_PSS ? RSA_PKCS1_PSS_PADDING
-                                                                     : RSA_PKCS1_PADDING) == 1);
+    REQUIRE(EVP_PKEY_CTX_set_rsa_padding(ctx, padding == RJ_RSA_PSS ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) == 1);
     REQUIRE(EVP_PKEY_CTX_set_signature_md(ctx, driver_md(id)) == 1);
     REQUIRE(padding != RJ_RSA_PSS || EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt) == 1);
     return ctx;
 }
 
 /* em^d mod n for any em below n: what a forger with the key could make. */
-static void raw_sign(const signing_key *key, uint8_t *signature, const uint8_t *em) {
+static void raw_sign(const signing_key *key, uint8_t *signature, const uint8_t *em)
+{
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key->pkey, NULL);
     size_t len = key->bytes;
 
@@ -32,7 +33,8 @@ static void raw_sign(const signing_key *key, uint8_t *signature, const uint8_t *
     EVP_PKEY_CTX_free(ctx);
 }
 
-static void raw_open(const signing_key *key, uint8_t *em, const uint8_t *signature) {
+static void raw_open(const signing_key *key, uint8_t *em, const uint8_t *signature)
+{
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key->pkey, NULL);
     size_t len = key->bytes;
 
@@ -42,7 +44,8 @@ static void raw_open(const signing_key *key, uint8_t *em, const uint8_t *signatu
 }
 
 /* Spoil a good signature in one of the ways that matter; returns its new length. */
-static size_t spoil(const signing_key *key, uint8_t *signature, uint8_t *digest, uint64_t *seed) {
+static size_t spoil(const signing_key *key, uint8_t *signature, uint8_t *digest, uint64_t *seed)
+{
     uint8_t em[RJ_RSA_MAX_BYTES];
     size_t at = (size_t)(driver_random(seed) % key->bytes);
     uint8_t bit = (uint8_t)(1u << (driver_random(seed) % 8));
@@ -105,7 +108,8 @@ typedef struct {
 } signed_case;
 
 /* One signature, good or spoilt, with libcrypto's verdict. Returns its key. */
-static const signing_key *make_case(rj_rsa_item *item, rj_status *right, signed_case *made, uint64_t *seed) {
+static const signing_key *make_case(rj_rsa_item *item, rj_status *right, signed_case *made, uint64_t *seed)
+{
     const signing_key *key =
         &keys[driver_random(seed) % 4 == 0 ? driver_random(seed) % KEY_MAX : driver_random(seed) % 5];
     rj_digest_id id = (rj_digest_id)(1 + driver_random(seed) % 3);
@@ -125,8 +129,7 @@ static const signing_key *make_case(rj_rsa_item *item, rj_status *right, signed_
         padding = padding == RJ_RSA_PSS ? RJ_RSA_PKCS1 : RJ_RSA_PSS;
     }
     ctx = signature_context(key->pkey, id, padding, RSA_PSS_SALTLEN_DIGEST, 1);
-    *right = EVP_PKEY_verify(ctx, made->signature, len, made->digest, digest_bytes) == 1 ? RJ_OK
-                                                                                         : RJ_SIGNATURE_INVALID;
+    *right = EVP_PKEY_verify(ctx, made->signature, len, made->digest, digest_bytes) == 1 ? RJ_OK : RJ_SIGNATURE_INVALID;
     EVP_PKEY_CTX_free(ctx);
     ERR_clear_error();
     *item = (rj_rsa_item){key->fast, made->digest, made->signature, len, id, padding};

@@ -5,7 +5,8 @@
 #include "driver.h"
 #include "rsa/rsa.h"
 
-static rj_status prepare_status(size_t bytes, uint8_t top, uint8_t bottom, const uint8_t *e, size_t e_len) {
+static rj_status prepare_status(size_t bytes, uint8_t top, uint8_t bottom, const uint8_t *e, size_t e_len)
+{
     static uint8_t n[RJ_RSA_MAX_BYTES + 2];
     rj_rsa_key *key = NULL;
     rj_status status;
@@ -20,7 +21,8 @@ static rj_status prepare_status(size_t bytes, uint8_t top, uint8_t bottom, const
     return status;
 }
 
-static void limits(void) {
+static void limits(void)
+{
     static const uint8_t f4[] = {0, 1, 0, 1};
     static const uint8_t three[] = {3};
     static const uint8_t one[] = {0, 1};

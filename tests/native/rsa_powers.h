@@ -12,14 +12,16 @@ typedef struct {
     uint64_t room[2 * RJ_RSA52_MAX_DIGITS];
 } modulus_room;
 
-static void digits_of(uint64_t *out, size_t digits, const BIGNUM *value) {
+static void digits_of(uint64_t *out, size_t digits, const BIGNUM *value)
+{
     uint8_t bytes[520];
 
     REQUIRE(BN_bn2binpad(value, bytes, sizeof(bytes)) == sizeof(bytes));
     rj_rsa52_from_bytes(out, digits, bytes, sizeof(bytes));
 }
 
-static void make_modulus(modulus_room *out, const BIGNUM *n, BN_CTX *bn) {
+static void make_modulus(modulus_room *out, const BIGNUM *n, BN_CTX *bn)
+{
     size_t digits = rj_rsa52_digits((size_t)BN_num_bits(n));
     BIGNUM *t = BN_new();
     BIGNUM *radix = BN_new();
@@ -37,7 +39,8 @@ static void make_modulus(modulus_room *out, const BIGNUM *n, BN_CTX *bn) {
 }
 
 /* A modulus of that many bits: random, all ones, one bit at each end, or long runs of ones and zeros. */
-static void pick_modulus(BIGNUM *n, int bits, uint64_t *seed) {
+static void pick_modulus(BIGNUM *n, int bits, uint64_t *seed)
+{
     switch (driver_random(seed) % 4) {
     case 0:
         BN_zero(n);
@@ -64,7 +67,8 @@ static void pick_modulus(BIGNUM *n, int bits, uint64_t *seed) {
     }
 }
 
-static void pick_base(BIGNUM *s, const BIGNUM *n, uint64_t *seed) {
+static void pick_base(BIGNUM *s, const BIGNUM *n, uint64_t *seed)
+{
     switch (driver_random(seed) % 8) {
     case 0:
         REQUIRE(BN_set_word(s, driver_random(seed) % 3));
@@ -83,7 +87,8 @@ static void pick_base(BIGNUM *s, const BIGNUM *n, uint64_t *seed) {
     }
 }
 
-static void arithmetic(unsigned long count, uint64_t seed) {
+static void arithmetic(unsigned long count, uint64_t seed)
+{
     static rj_rsa52_work work;
     static modulus_room rooms[RJ_RSA52_LANES];
     const rj_rsa52_modulus *moduli[RJ_RSA52_LANES];

@@ -22,7 +22,8 @@ typedef struct {
 
 /* The parts that make OpenSSL's signing fast. The names in crt live until the parameters are built. */
 static void push_crt(OSSL_PARAM_BLD *build, BIGNUM *crt[3], const BIGNUM *d, const BIGNUM *p, const BIGNUM *q,
-                     BN_CTX *bn) {
+                     BN_CTX *bn)
+{
     BIGNUM *less = BN_dup(p);
 
     for (int i = 0; i < 3; i++) {
@@ -44,7 +45,8 @@ static const unsigned prime_steps[KEY_MAX][2] = {
 #include "rsa_prime_steps.h"
 };
 
-static void prime_at(BIGNUM *prime, int bits, uint64_t seed, unsigned steps) {
+static void prime_at(BIGNUM *prime, int bits, uint64_t seed, unsigned steps)
+{
     uint8_t bytes[RJ_RSA_MAX_BYTES];
 
     driver_fill(&seed, bytes, sizeof(bytes));
@@ -54,7 +56,8 @@ static void prime_at(BIGNUM *prime, int bits, uint64_t seed, unsigned steps) {
     REQUIRE(BN_add_word(prime, 2 * (BN_ULONG)steps));
 }
 
-static void two_primes(BIGNUM *p, BIGNUM *q, int bits, int known) {
+static void two_primes(BIGNUM *p, BIGNUM *q, int bits, int known)
+{
     if (known >= 0) {
         prime_at(p, (bits + 1) / 2, 2 * (uint64_t)known, prime_steps[known][0]);
         prime_at(q, bits / 2, 2 * (uint64_t)known + 1, prime_steps[known][1]);
@@ -66,7 +69,8 @@ static void two_primes(BIGNUM *p, BIGNUM *q, int bits, int known) {
 
 /* OpenSSL's generator rounds odd sizes down, so a key of any size is put together from two primes: those of a
  * known key, or random ones where known is below 0. */
-static EVP_PKEY *generate_key(int bits, uint64_t exponent, int known) {
+static EVP_PKEY *generate_key(int bits, uint64_t exponent, int known)
+{
     BN_CTX *bn = BN_CTX_new();
     BIGNUM *p = BN_new();
     BIGNUM *q = BN_new();
@@ -116,7 +120,8 @@ static EVP_PKEY *generate_key(int bits, uint64_t exponent, int known) {
     return pkey;
 }
 
-static void make_key(signing_key *key, unsigned bits, uint64_t exponent, int known) {
+static void make_key(signing_key *key, unsigned bits, uint64_t exponent, int known)
+{
     BIGNUM *n = NULL;
     uint8_t n_bytes[RJ_RSA_MAX_BYTES];
     uint8_t e_bytes[8];
@@ -136,7 +141,8 @@ static void make_key(signing_key *key, unsigned bits, uint64_t exponent, int kno
     BN_free(n);
 }
 
-static void free_key(signing_key *key) {
+static void free_key(signing_key *key)
+{
     EVP_PKEY_free(key->pkey);
     rj_rsa_free(key->fast);
     rj_rsa_free(key->portable);
@@ -150,14 +156,16 @@ static const uint64_t key_exponents[KEY_MAX] = {
     65537, 65537, 65537, 3, 17, 65537, 65537, 3, 65537, 65537, 65537, 65537, UINT64_C(0xfffffffffffffff1),
     65537, 65537, 257};
 
-static void make_keys(int random) {
+static void make_keys(int random)
+{
     for (int i = 0; i < KEY_MAX; i++) {
         make_key(&keys[i], key_bits[i], key_exponents[i], random ? -1 : i);
     }
 }
 
 /* Print rsa_prime_steps.h. */
-static void print_prime_steps(void) {
+static void print_prime_steps(void)
+{
     BN_CTX *bn = BN_CTX_new();
     BIGNUM *prime = BN_new();
     BIGNUM *e = BN_new();
@@ -184,7 +192,8 @@ static void print_prime_steps(void) {
     BN_CTX_free(bn);
 }
 
-static void free_keys(void) {
+static void free_keys(void)
+{
     for (int i = 0; i < KEY_MAX; i++) {
         free_key(&keys[i]);
     }

@@ -44,10 +44,7 @@ static void time_key_open(time_key *key, const time_bench *bench, unsigned flags
     REQUIRE(rj_fixedbase_build(&key->table, bench->id, point + 1, len - 1, flags) == RJ_OK);
 }
 
-static double time_now_us(void)
-{
-    return (double)clock() * 1e6 / CLOCKS_PER_SEC;
-}
+static double time_now_us(void) { return (double)clock() * 1e6 / CLOCKS_PER_SEC; }
 
 /* Sign a random token; one in eight is changed after signing. */
 static void time_token_make(time_token *t, const time_key *key, const EVP_MD *md, size_t width, uint64_t *seed)
@@ -150,8 +147,7 @@ int main(int argc, char **argv)
     bench.work = malloc(bench.work_bytes);
     start = time_now_us();
     REQUIRE(rj_fixedbase_build_generator(&bench.generator, bench.id, flags) == RJ_OK);
-    printf("generator: %.1f ms, %zu bytes; ", (time_now_us() - start) / 1e3,
-           rj_fixedbase_generator_bytes(bench.id));
+    printf("generator: %.1f ms, %zu bytes; ", (time_now_us() - start) / 1e3, rj_fixedbase_generator_bytes(bench.id));
     start = time_now_us();
     for (int i = 0; i < HOT_KEYS; i++)
         time_key_open(&keys[i], &bench, flags);

@@ -26,8 +26,8 @@ size_t floor_signature(const floor_key *key, unsigned char *der, size_t der_cap,
                        size_t raw_len);
 
 /* Verify once with a fresh context. Returns 1 for a good signature, 0 for a bad one. */
-int floor_verify(const floor_key *key, const unsigned char *message, size_t message_len,
-                 const unsigned char *signature, size_t signature_len);
+int floor_verify(const floor_key *key, const unsigned char *message, size_t message_len, const unsigned char *signature,
+                 size_t signature_len);
 
 /* Verify the same bytes `calls` times. Returns ns for a call, or -1 when one of them was refused. */
 double floor_loop(const floor_key *key, const unsigned char *message, size_t message_len,
