@@ -90,15 +90,17 @@ docs: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/docs-deps ## the documenta
 	$(BIN)/python tools/troubleshooting.py --check
 	$(BIN)/zensical build --clean --strict
 
-lint: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/lint-deps ## ruff, mypy --strict, C warnings as errors
+lint: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/lint-deps ## ruff, mypy --strict, the C layout, C warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tools/*.py setup.py native/build.py
+	$(BIN)/python tools/c_format.py --check
 	$(BIN)/python tools/c_warnings.py
 
-format: $(STAMPS)/lint-deps ## let ruff lay out the Python
+format: $(STAMPS)/lint-deps ## let ruff lay out the Python, clang-format the C
 	$(BIN)/ruff format .
+	$(BIN)/python tools/c_format.py
 	$(BIN)/ruff check --fix .
 
 # --- the same tests under instruments ------------------------------------------------------------

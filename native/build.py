@@ -72,7 +72,7 @@ def declarations() -> str:
     for header in HEADERS:
         text = (NATIVE / header).read_text(encoding="utf-8")
         found = re.findall(r"/\* rj-cdef-begin \*/\n(.*?)/\* rj-cdef-end \*/", text, re.DOTALL)
-        regions += [region.replace("RJ_MUST_CHECK ", "") for region in found]
+        regions += [re.sub(r"RJ_MUST_CHECK\s+", "", region) for region in found]
     return re.sub(r"^(#define \w+ \S+)\s*/\*.*\*/$", r"\1", "\n".join(regions), flags=re.MULTILINE)
 
 
