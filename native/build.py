@@ -30,7 +30,7 @@ HEADERS = (
     "text/claims.h",
     "core/counters.h",
     "core/runtime.h",
-    "core/hot.h",
+    "core/precomputed.h",
     "core/key.h",
     "core/keytable.h",
     "core/headertable.h",
@@ -39,7 +39,7 @@ HEADERS = (
     "core/batch.h",
     "core/signatures.h",
     "core/stream.h",
-    "core/face.h",
+    "core/primitives.h",
     "python/python_module.h",
 )
 """In the order in which the cdef regions need each other."""

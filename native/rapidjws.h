@@ -11,7 +11,7 @@
 
 #include "text/base64url.h"
 #include "core/counters.h"
-#include "core/face.h"
+#include "core/primitives.h"
 #include "python/python_module.h"
 #include "core/signatures.h"
 #include "core/stream.h"

@@ -1,4 +1,4 @@
-/* status.h: every verdict and error the native rooms can give, once. Python reads the names from here.
+/* status.h: every verdict and error of the core, once. Python reads the names from here.
  *
  * Zero is never success: memory that nobody wrote reads as RJ_UNDECIDED, which every caller treats as
  * refused. Only RJ_OK accepts.

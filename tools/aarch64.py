@@ -1,4 +1,4 @@
-"""Cross-compile the aarch64 wheel on x86_64, and run it and the C rooms' drivers under qemu-user.
+"""Cross-compile the aarch64 wheel on x86_64, and run it and the C files' drivers under qemu-user.
 
 The compiler is Debian's cross gcc, the linker zig's, the interpreter Debian's own for arm64, unpacked and not
 installed. Where one of them is missing there is no aarch64 wheel, and one line says why.
@@ -40,7 +40,7 @@ class Crossed:
         wheel: The repaired wheel.
         python: The version of the interpreter that ran it.
         conformance: Conformance tests that passed.
-        drivers: Tests of the C rooms that passed.
+        drivers: Tests of the C files that passed.
         faults: What went wrong, in words.
     """
 
@@ -125,7 +125,7 @@ def conformance(wheel: Path) -> tuple[str, int, list[str]]:
 
 
 def drivers() -> tuple[int, list[str]]:
-    """Compile the C rooms' drivers and run them under emulation; give (how many passed, faults)."""
+    """Compile the C files' drivers and run them under emulation; give (how many passed, faults)."""
     compiler = BUILD / "cc-aarch64"
     compiler.write_text(
         f'#!/bin/sh\nexec {GCC} -static "-I{PREFIX}/include" "-L{PREFIX}/lib" "$@" -lpthread\n'
@@ -146,7 +146,7 @@ def drivers() -> tuple[int, list[str]]:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     (BUILD / "aarch64-drivers.log").write_text(answer.stdout + answer.stderr, "utf-8")
-    faults = [f"aarch64, C rooms: {answer.stdout.strip()[-200:]}"] if answer.returncode else []
+    faults = [f"aarch64, C files: {answer.stdout.strip()[-200:]}"] if answer.returncode else []
     return len(tests_in(report)[0]), faults
 
 
@@ -160,10 +160,10 @@ def cross(sdist: Path) -> Path | None:
 
 
 def try_crossed(wheel: Path) -> Crossed:
-    """Run the wheel and the C rooms' drivers under emulation."""
+    """Run the wheel and the C files' drivers under emulation."""
     version, passed, faults = conformance(wheel)
     driven, driver_faults = drivers()
-    print(f"aarch64 emulated, CPython {version}: {passed} of conformance, {driven} of C rooms", flush=True)
+    print(f"aarch64 emulated, CPython {version}: {passed} of conformance, {driven} of C files", flush=True)
     return Crossed(
         wheel=wheel, python=version, conformance=passed, drivers=driven, faults=(*faults, *driver_faults)
     )

@@ -1,4 +1,4 @@
-"""Compile every C room with the house's warnings as errors, optimised, so flow-based warnings speak too."""
+"""Compile every C file with the project's warnings as errors, optimised, so flow-based warnings speak too."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GIVEN = ('-DRJ_VERSION="0"', "-DRJ_OWN_LIBCRYPTO=0", "-isystem", sysconfig.get_p
 
 
 def main() -> int:
-    """Compile each room to nothing; say which ones the compiler complains of."""
+    """Compile each source to nothing; return 1 if the compiler complains of one."""
     compiler = os.environ.get("CC") or shutil.which("gcc") or "cc"
     flags = subprocess.run(
         ["pkg-config", "--cflags", "libcrypto"], capture_output=True, text=True, check=True
     )
-    rooms = sorted((ROOT / "native").rglob("*.c"))
+    sources = sorted((ROOT / "native").rglob("*.c"))
     command = [
         compiler,
         *WARNINGS,
@@ -37,9 +37,11 @@ def main() -> int:
         "-o",
         os.devnull,
     ]
-    bad = [room.name for room in rooms if subprocess.run([*command, str(room)], check=False).returncode]
-    print(f"C warnings: {len(rooms) - len(bad)} of {len(rooms)} rooms clean", *bad)
-    return 1 if bad or not rooms else 0
+    bad = [
+        source.name for source in sources if subprocess.run([*command, str(source)], check=False).returncode
+    ]
+    print(f"C warnings: {len(sources) - len(bad)} of {len(sources)} sources clean", *bad)
+    return 1 if bad or not sources else 0
 
 
 if __name__ == "__main__":

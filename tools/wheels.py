@@ -1,6 +1,6 @@
 """Build the abi3 wheel with OpenSSL inside, audit it, and try it on every interpreter to be had here.
 
-`make wheels` runs this; `make release-check` adds what stands between a good wheel and a release. The C rooms
+`make wheels` runs this; `make release-check` adds what stands between a good wheel and a release. The C files
 are compiled by the house's gcc; zig's linker then binds them to an older glibc, so the wheel runs
 wherever manylinux_2_28 promises. Writes wheelhouse/ and the section of docs/installation.md on the wheels.
 """

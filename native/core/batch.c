@@ -7,7 +7,7 @@
 enum {
     BATCH_WINDOW_COST_US = 2500,
     BATCH_UNKNOWN_COST_US = 250, /* a header to parse and a signature by libcrypto */
-    BATCH_HOT_SPEEDUP = 8,
+    BATCH_PRECOMPUTED_SPEEDUP = 8,
     BATCH_RSA_SPEEDUP = 4
 };
 
@@ -16,8 +16,8 @@ static uint32_t batch_slot_cost_us(const rj_slot *slot)
     const rj_alg_info *info = rj_alg_lookup(slot->alg);
     uint64_t rsa_scale = 0;
 
-    if (slot->hot != NULL) {
-        return 1 + info->cost_us / BATCH_HOT_SPEEDUP;
+    if (slot->precomputed != NULL) {
+        return 1 + info->cost_us / BATCH_PRECOMPUTED_SPEEDUP;
     }
     if (slot->key == NULL || info->signature_bytes != 0) {
         return info->cost_us;
@@ -27,7 +27,7 @@ static uint32_t batch_slot_cost_us(const rj_slot *slot)
 }
 
 /* Fill a window from the tokens that are left. */
-static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
+static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
                        size_t tokens_len)
 {
     window->len = 0;
@@ -38,12 +38,12 @@ static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_
         rj_token *token = &window->tokens[window->len];
         rj_span bytes = tokens[window->len];
         if (window->len != 0 && bytes.len <= snapshot->max_token_bytes
-            && rj_base64url_decoded_bytes(bytes.len) > RJ_WORK_ARENA_BYTES - work->arena_used) {
-            return; /* the next window has room for it */
+            && rj_base64url_decoded_bytes(bytes.len) > RJ_WORKSPACE_ARENA_BYTES - work->arena_used) {
+            return; /* it fits the next window */
         }
         rj_token_locate(token, snapshot, work, bytes.ptr, bytes.len, RJ_SLOT_NONE);
         if (token->slot != NULL) {
-            token->group = rj_fast_group_of(token->slot, token->signature.len);
+            token->group = rj_accelerated_group_of(token->slot, token->signature.len);
             window->groups |= 1u << token->group;
         }
         window->cost_us += token->slot == NULL ? 1 : batch_slot_cost_us(token->slot);
@@ -51,18 +51,18 @@ static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_
     }
 }
 
-/* Put all tokens of one group through its fast path together. */
-static void batch_decide_group(rj_token *window, size_t window_len, const rj_snapshot *snapshot, rj_work *work,
-                               rj_fast_group group)
+/* Put all tokens of one group through its accelerated path together. */
+static void batch_decide_group(rj_token *window, size_t window_len, const rj_snapshot *snapshot, rj_workspace *work,
+                               rj_accelerated_group group)
 {
-    rj_fast_item items[RJ_BATCH_WINDOW];
+    rj_accelerated_item items[RJ_BATCH_WINDOW];
     rj_token *tokens[RJ_BATCH_WINDOW];
     size_t len = 0;
 
     for (size_t i = 0; i < window_len; i++) {
         rj_token *token = &window[i];
         if (token->status == RJ_UNDECIDED && token->group == group) {
-            items[len] = (rj_fast_item){
+            items[len] = (rj_accelerated_item){
                 .slot = token->slot, .input = token->input, .signature = token->signature, .status = RJ_UNDECIDED};
             tokens[len++] = token;
         }
@@ -70,23 +70,24 @@ static void batch_decide_group(rj_token *window, size_t window_len, const rj_sna
     if (len < 2) {
         return; /* a single one takes the single path */
     }
-    rj_fast_verify(work, group, items, len);
+    rj_accelerated_verify(work, group, items, len);
     for (size_t i = 0; i < len; i++) {
         rj_token *token = tokens[i];
         token->status = items[i].status; /* undecided ones go to libcrypto after */
         if (token->status == RJ_OK) {
             token->status = rj_verify_sample(snapshot->runtime, work, token->slot, token->input, token->signature);
         }
-        rj_token_warm(token, snapshot);
+        rj_token_count_use(token, snapshot);
     }
 }
 
-void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot, rj_work *work)
+void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
+                     rj_workspace *work)
 {
-    if (snapshot->acceleration != 0 && rj_verify_trusts_fast(snapshot->runtime)) {
-        for (uint32_t group = RJ_FAST_NONE + 1; group < RJ_FAST_COUNT; group++) {
+    if (snapshot->acceleration != 0 && rj_verify_trusts_accelerated(snapshot->runtime)) {
+        for (uint32_t group = RJ_ACCELERATED_NONE + 1; group < RJ_ACCELERATED_COUNT; group++) {
             if ((groups >> group & 1u) != 0) {
-                batch_decide_group(window, window_len, snapshot, work, (rj_fast_group)group);
+                batch_decide_group(window, window_len, snapshot, work, (rj_accelerated_group)group);
             }
         }
     }
@@ -95,7 +96,7 @@ void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const
     }
 }
 
-size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
+size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
                     size_t tokens_len, rj_time now)
 {
     batch_fill(window, snapshot, work, tokens, tokens_len);

@@ -1,6 +1,6 @@
 /* batch.h: many compact tokens against one snapshot in one crossing.
  *
- * Works in windows that fit the work area and a stated amount of work, so that the caller's timeouts and
+ * Works in windows that fit the workspace and a stated amount of work, so that the caller's timeouts and
  * Ctrl-C stay responsive. Tokens are independent: a bad one never touches its neighbours' verdicts.
  */
 #ifndef RJ_BATCH_H
@@ -11,22 +11,23 @@
 enum { RJ_BATCH_WINDOW = 64 };
 
 /* Decide the signatures of up to RJ_BATCH_WINDOW located tokens, groups of one kind together.
- * In/out: every status that is RJ_UNDECIDED, and earned. In: groups has the bit of each group that occurs. */
-void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot, rj_work *work);
+ * In/out: every status that is RJ_UNDECIDED, and table_due. In: groups has the bit of each group that occurs. */
+void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
+                     rj_workspace *work);
 
 /* A run of tokens that are verified together. */
 typedef struct {
     rj_token tokens[RJ_BATCH_WINDOW];
     size_t len;
     uint32_t cost_us; /* about what they cost */
-    uint32_t groups;  /* a bit for each rj_fast_group that occurs */
+    uint32_t groups;  /* a bit for each rj_accelerated_group that occurs */
 } rj_batch_window;
 
-/* Verify as many tokens, from the first on, as fit one window: at most RJ_BATCH_WINDOW, the work area, and a few
+/* Verify as many tokens, from the first on, as fit one window: at most RJ_BATCH_WINDOW, the workspace, and a few
  * milliseconds of work.
  * Returns how many were decided: at least one where tokens_len is not zero.
- * Out: window->tokens[0 .. returned); their spans are good until the work area is used again. */
-size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_work *work, const rj_span *tokens,
+ * Out: window->tokens[0 .. returned); their spans are good until the workspace is used again. */
+size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
                     size_t tokens_len, rj_time now);
 
 /* Returns about how many microseconds a batch would take for these tokens. A token whose header is not

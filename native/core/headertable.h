@@ -1,7 +1,7 @@
 /* headertable.h: which slot serves these exact header bytes? (lock-free reads, insert only, bounded)
  *
  * An entry says: a token with these protected-header bytes was verified by this slot. It is made only after
- * a good signature, so a stranger cannot fill the table; it is never changed or removed, and goes when the
+ * a good signature, so unverified tokens cannot fill the table; it is never changed or removed, and goes when the
  * table goes. Keys are opaque bytes: a header, or a header followed by an issuer where the header alone does
  * not decide.
  */

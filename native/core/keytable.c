@@ -6,7 +6,7 @@
 
 enum { MAX_SLOTS = 1 << 24 };
 
-static void keytable_let_go(rj_keytable_use *use)
+static void keytable_release_use(rj_keytable_use *use)
 {
     if (atomic_fetch_sub_explicit(&use->owners, 1, memory_order_acq_rel) == 1) {
         free(use);
@@ -27,7 +27,8 @@ rj_status rj_keytable_new(rj_keytable **out, const rj_slot *slots, size_t slots_
         if (slots[i].key != NULL && !rj_key_serves(slots[i].key, slots[i].alg)) {
             return RJ_BAD_ARGUMENT; /* RFC 8725 s.3.1: one key, one kind of algorithm */
         }
-        if (slots[i].hot != NULL && (slots[i].key == NULL || rj_hot_alg(slots[i].hot) != slots[i].alg)) {
+        if (slots[i].precomputed != NULL
+            && (slots[i].key == NULL || rj_precomputed_alg(slots[i].precomputed) != slots[i].alg)) {
             return RJ_BAD_ARGUMENT;
         }
     }
@@ -54,13 +55,13 @@ rj_status rj_keytable_share_use(rj_keytable *table, const rj_keytable *before)
     if (table->len != before->len) {
         return RJ_BAD_ARGUMENT; /* a caller's mistake: not the same slots */
     }
-    keytable_let_go(table->use);
+    keytable_release_use(table->use);
     (void)atomic_fetch_add_explicit(&before->use->owners, 1, memory_order_relaxed);
     table->use = before->use;
     return RJ_OK;
 }
 
-int rj_keytable_warm(const rj_keytable *table, uint32_t slot, uint32_t threshold)
+int rj_keytable_count_use(const rj_keytable *table, uint32_t slot, uint32_t threshold)
 {
     uint32_t count = atomic_fetch_add_explicit(&table->use->counts[slot], 1, memory_order_relaxed) + 1;
     uint32_t times = count / threshold;
@@ -89,6 +90,6 @@ void rj_keytable_free(rj_keytable *table)
     if (table == NULL) {
         return;
     }
-    keytable_let_go(table->use);
+    keytable_release_use(table->use);
     free(table);
 }

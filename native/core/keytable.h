@@ -1,18 +1,18 @@
 /* keytable.h: the immutable table of slots; a slot is one key serving one algorithm for one issuer.
  *
  * Built once, read by all threads without a lock, freed once when the last reader has let go (Python's
- * reference count sees to that). Keys and hot tables are borrowed: who builds the table keeps them alive.
+ * reference count sees to that). Keys and precomputed tables are borrowed: who builds the table keeps them alive.
  */
 #ifndef RJ_KEYTABLE_H
 #define RJ_KEYTABLE_H
 
-#include "core/hot.h"
+#include "core/precomputed.h"
 #include "core/key.h"
 
 /* rj-cdef-begin */
 typedef struct {
-    const rj_key *key; /* NULL: the algorithm is not native, the caller verifies elsewhere */
-    const rj_hot *hot; /* the key's precomputed table, or NULL */
+    const rj_key *key;                 /* NULL: the algorithm is not native, the caller verifies elsewhere */
+    const rj_precomputed *precomputed; /* the key's precomputed table, or NULL */
     uint32_t alg;
     uint32_t issuer; /* which claims policy applies */
 } rj_slot;
@@ -20,7 +20,7 @@ typedef struct {
 typedef struct rj_keytable rj_keytable;
 /* rj-cdef-end */
 
-/* Acceptances a slot, counted for keys that could have a hot table; they wrap. */
+/* Acceptances a slot, counted for keys that could have a precomputed table; they wrap. */
 typedef struct {
     atomic_size_t owners; /* tables of the same slots count together */
     atomic_uint counts[];
@@ -47,7 +47,7 @@ RJ_MUST_CHECK rj_status rj_keytable_share_use(rj_keytable *table, const rj_keyta
 
 /* Count an acceptance by a slot. In: threshold is not 0.
  * Returns 1 where the count is now the threshold, twice the threshold, four times and so on. */
-int rj_keytable_warm(const rj_keytable *table, uint32_t slot, uint32_t threshold);
+int rj_keytable_count_use(const rj_keytable *table, uint32_t slot, uint32_t threshold);
 
 /* Read how often slots accepted, modulo 2^32; 0 for no such slot.
  * Out: counts[0 .. slots_len). */

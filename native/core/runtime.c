@@ -53,28 +53,28 @@ void rj_runtime_set_sampling(rj_runtime *runtime, uint32_t sample_interval)
     atomic_store_explicit(&runtime->sample_interval, sample_interval, memory_order_relaxed);
 }
 
-rj_work *rj_runtime_take(rj_runtime *runtime)
+rj_workspace *rj_runtime_borrow_workspace(rj_runtime *runtime)
 {
     for (size_t i = 0; i < RJ_POOL_SLOTS; i++) {
         if (atomic_load_explicit(&runtime->pool[i], memory_order_relaxed) != NULL) {
-            rj_work *work = atomic_exchange_explicit(&runtime->pool[i], NULL, memory_order_acquire);
+            rj_workspace *work = atomic_exchange_explicit(&runtime->pool[i], NULL, memory_order_acquire);
             if (work != NULL) {
                 return work;
             }
         }
     }
-    return rj_work_new(runtime->seed);
+    return rj_workspace_new(runtime->seed);
 }
 
-void rj_runtime_put(rj_runtime *runtime, rj_work *work)
+void rj_runtime_return_workspace(rj_runtime *runtime, rj_workspace *work)
 {
     for (size_t i = 0; i < RJ_POOL_SLOTS; i++) {
-        rj_work *empty = NULL;
+        rj_workspace *empty = NULL;
         if (atomic_load_explicit(&runtime->pool[i], memory_order_relaxed) == NULL
             && atomic_compare_exchange_strong_explicit(&runtime->pool[i], &empty, work, memory_order_release,
                                                        memory_order_relaxed)) {
             return;
         }
     }
-    rj_work_free(work);
+    rj_workspace_free(work);
 }

@@ -12,7 +12,7 @@
 
 #include "status.h"
 #include "core/ticks.h"
-#include "core/work.h"
+#include "core/workspace.h"
 
 enum { RJ_POOL_SLOTS = 64 };
 
@@ -22,11 +22,11 @@ typedef struct rj_runtime rj_runtime;
 
 struct rj_runtime {
     OSSL_LIB_CTX *libctx;
-    _Atomic(rj_work *) pool[RJ_POOL_SLOTS];
-    atomic_uint acceleration_off; /* 1 once a hot-path answer differed from libcrypto's */
+    _Atomic(rj_workspace *) pool[RJ_POOL_SLOTS];
+    atomic_uint acceleration_off; /* 1 once a accelerated answer differed from libcrypto's */
     atomic_ullong sampled;        /* accepted tokens verified a second time by libcrypto */
     atomic_ullong mismatches;     /* of these, the ones that libcrypto refused */
-    atomic_uint sample_interval;  /* one acceptance of a hot path in so many is checked; 0: none */
+    atomic_uint sample_interval;  /* one acceptance of a accelerated path in so many is checked; 0: none */
     uint64_t seed;                /* of the choice of samples */
     rj_ticks ticks;               /* the clock of durations */
 };
@@ -38,22 +38,22 @@ struct rj_runtime {
 RJ_MUST_CHECK rj_status rj_runtime_new(rj_runtime **out, uint32_t sample_interval, uint64_t seed);
 /* rj-cdef-end */
 
-/* What became of the hot paths in this process. */
+/* What became of the accelerated paths in this process. */
 /* rj-cdef-begin */
 typedef struct {
     uint64_t sampled;    /* acceptances that libcrypto looked at again */
     uint64_t mismatches; /* of these, the ones it refused */
-    uint32_t off;        /* 1: the hot paths are off since the first mismatch */
+    uint32_t off;        /* 1: the accelerated paths are off since the first mismatch */
 } rj_runtime_report;
 void rj_runtime_read(rj_runtime_report *report, rj_runtime *runtime);
 void rj_runtime_set_sampling(rj_runtime *runtime, uint32_t sample_interval);
 /* rj-cdef-end */
 
-/* Take a work area for this call; no other thread has it until it is put back.
+/* Take a workspace for this call; no other thread has it until it is put back.
  * Returns the area, or NULL where memory is out. Never waits. */
-rj_work *rj_runtime_take(rj_runtime *runtime);
+rj_workspace *rj_runtime_borrow_workspace(rj_runtime *runtime);
 
-/* Put a work area back. */
-void rj_runtime_put(rj_runtime *runtime, rj_work *work);
+/* Put a workspace back. */
+void rj_runtime_return_workspace(rj_runtime *runtime, rj_workspace *work);
 
 #endif

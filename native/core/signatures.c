@@ -1,10 +1,10 @@
-/* signatures.c: see signatures.h; windows that fit the work area, decided by the batch room. */
+/* signatures.c: see signatures.h; windows that fit the workspace, verified by batch.c. */
 #include "core/signatures.h"
 
 #include "text/base64url.h"
 
-/* Put one signature into the window; returns 0 where the arena has no room for it. */
-static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *octets,
+/* Put one signature into the window; returns 0 where it does not fit the arena. */
+static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *octets,
                              const uint32_t lens[2], uint32_t slot_index)
 {
     size_t capacity = rj_base64url_decoded_bytes(lens[1]);
@@ -15,7 +15,7 @@ static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_wo
     if (slot_index >= snapshot->keys->len) {
         return 1; /* a caller's mistake: no such slot */
     }
-    bytes = rj_work_cut(work, capacity);
+    bytes = rj_workspace_alloc(work, capacity);
     if (bytes == NULL) {
         token->status = RJ_TOO_LARGE;
         return 0;
@@ -24,7 +24,7 @@ static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_wo
     if (token->status == RJ_OK) {
         token->signature = (rj_span){bytes, len};
         token->slot = &snapshot->keys->slots[slot_index];
-        token->group = rj_fast_group_of(token->slot, len);
+        token->group = rj_accelerated_group_of(token->slot, len);
         token->status = RJ_UNDECIDED;
     }
     return 1;
@@ -33,7 +33,7 @@ static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_wo
 void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const uint8_t *octets, const uint32_t *lens,
                           const uint32_t *slots, size_t count)
 {
-    rj_work *work = rj_runtime_take(snapshot->runtime);
+    rj_workspace *work = rj_runtime_borrow_workspace(snapshot->runtime);
     rj_token window[RJ_BATCH_WINDOW];
     size_t done = 0;
 
@@ -47,7 +47,7 @@ void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const
         while (len < RJ_BATCH_WINDOW && done + len < count) {
             const uint32_t *sizes = lens + 2 * (done + len);
             if (!signatures_locate(&window[len], snapshot, work, octets, sizes, slots[done + len]) && len != 0) {
-                break; /* the next window has room; one that fits in none stays refused */
+                break; /* it fits the next window; one that fits in none stays refused */
             }
             groups |= 1u << window[len].group;
             octets += (size_t)sizes[0] + sizes[1];
@@ -60,6 +60,6 @@ void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const
         done += len;
     }
     if (work != NULL) {
-        rj_runtime_put(snapshot->runtime, work);
+        rj_runtime_return_workspace(snapshot->runtime, work);
     }
 }

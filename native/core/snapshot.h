@@ -20,8 +20,8 @@ typedef struct {
     uint32_t max_token_bytes;
     uint32_t max_json_depth;
     uint32_t max_json_members;
-    uint32_t hot_threshold; /* acceptances after which a key has earned a hot table; 0: never */
-    uint32_t acceleration;  /* 0: libcrypto decides every signature */
+    uint32_t precompute_threshold; /* acceptances after which a key has table_due a precomputed table; 0: never */
+    uint32_t acceleration;         /* 0: libcrypto decides every signature */
 } rj_snapshot;
 /* rj-cdef-end */
 

@@ -138,7 +138,7 @@ static void stream_end(rj_stream *stream)
     stream->ended = 1;
 }
 
-static rj_status stream_decide(rj_stream *stream, rj_work *work, stream_lane *lane, rj_span signature)
+static rj_status stream_decide(rj_stream *stream, rj_workspace *work, stream_lane *lane, rj_span signature)
 {
     const rj_slot *slot = lane->slot;
     const rj_alg_info *info = rj_alg_lookup(slot->alg);
@@ -155,7 +155,7 @@ static rj_status stream_decide(rj_stream *stream, rj_work *work, stream_lane *la
 rj_status rj_stream_verify(rj_stream *stream, uint32_t lane, const uint8_t *signature, size_t signature_len)
 {
     size_t capacity = rj_base64url_decoded_bytes(signature_len);
-    rj_work *work = NULL;
+    rj_workspace *work = NULL;
     uint8_t *bytes = NULL;
     size_t len = 0;
     rj_status status = RJ_UNDECIDED;
@@ -163,19 +163,19 @@ rj_status rj_stream_verify(rj_stream *stream, uint32_t lane, const uint8_t *sign
     if (lane >= stream->lanes_len || stream->lanes[lane].slot == NULL) {
         return RJ_BAD_ARGUMENT; /* a caller's mistake: never added, or ended before */
     }
-    work = rj_runtime_take(stream->snapshot->runtime);
+    work = rj_runtime_borrow_workspace(stream->snapshot->runtime);
     if (work == NULL) {
         return RJ_NO_MEMORY;
     }
     stream_end(stream);
     work->arena_used = 0;
-    bytes = rj_work_cut(work, capacity);
+    bytes = rj_workspace_alloc(work, capacity);
     status = bytes == NULL ? RJ_SIGNATURE_INVALID /* longer than any signature */
                            : rj_base64url_decode(bytes, &len, capacity, signature, signature_len);
     if (status == RJ_OK) {
         status = stream_decide(stream, work, &stream->lanes[lane], (rj_span){bytes, len});
     }
-    rj_runtime_put(stream->snapshot->runtime, work);
+    rj_runtime_return_workspace(stream->snapshot->runtime, work);
     return status;
 }
 

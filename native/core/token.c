@@ -6,19 +6,19 @@
 #include "text/base64url.h"
 #include "text/compact.h"
 
-static rj_status token_scan(rj_json_report *report, const rj_snapshot *snapshot, rj_work *work, rj_span json)
+static rj_status token_scan(rj_json_report *report, const rj_snapshot *snapshot, rj_workspace *work, rj_span json)
 {
     rj_json_limits limits = {.max_bytes = snapshot->max_token_bytes,
                              .max_depth = snapshot->max_json_depth,
                              .max_members = snapshot->max_json_members,
                              .flags = 0};
 
-    return rj_json_scan(report, work->members, RJ_WORK_MEMBERS, work->json, sizeof work->json, json.ptr, json.len,
+    return rj_json_scan(report, work->members, RJ_WORKSPACE_MEMBERS, work->json, sizeof work->json, json.ptr, json.len,
                         &limits);
 }
 
 /* The unverified `iss` as written between its quotes; an empty span where there is no plain one. */
-static rj_span token_unverified_issuer(const rj_snapshot *snapshot, rj_work *work, rj_span payload)
+static rj_span token_unverified_issuer(const rj_snapshot *snapshot, rj_workspace *work, rj_span payload)
 {
     rj_json_report report;
     rj_span none = {NULL, 0};
@@ -38,7 +38,7 @@ static rj_span token_unverified_issuer(const rj_snapshot *snapshot, rj_work *wor
     return none;
 }
 
-static uint32_t token_find_slot(const rj_token *token, const rj_snapshot *snapshot, rj_work *work)
+static uint32_t token_find_slot(const rj_token *token, const rj_snapshot *snapshot, rj_workspace *work)
 {
     rj_span header = token->header;
     uint32_t index = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
@@ -53,10 +53,10 @@ static uint32_t token_find_slot(const rj_token *token, const rj_snapshot *snapsh
     return index;
 }
 
-static rj_status token_decode(rj_span *out, rj_work *work, rj_span text)
+static rj_status token_decode(rj_span *out, rj_workspace *work, rj_span text)
 {
     size_t capacity = rj_base64url_decoded_bytes(text.len);
-    uint8_t *bytes = rj_work_cut(work, capacity);
+    uint8_t *bytes = rj_workspace_alloc(work, capacity);
     size_t len = 0;
     rj_status status = RJ_UNDECIDED;
 
@@ -72,14 +72,15 @@ static rj_status token_decode(rj_span *out, rj_work *work, rj_span text)
 }
 
 /* Cut a token and decode its payload. Returns the signature part, still base64url; token->status says the rest. */
-static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len)
+static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes,
+                         size_t len)
 {
     rj_span payload = {NULL, 0};
     rj_span signature = {NULL, 0};
 
     token->slot_index = RJ_SLOT_NONE;
     token->slot = NULL;
-    token->earned = 0;
+    token->table_due = 0;
     token->members = NULL;
     token->members_len = 0;
     token->status = rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
@@ -101,7 +102,7 @@ static void token_take_slot(rj_token *token, const rj_snapshot *snapshot, uint32
     token->status = RJ_UNDECIDED;
 }
 
-void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
+void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len,
                      uint32_t slot_index)
 {
     rj_span signature = token_cut(token, snapshot, work, bytes, len);
@@ -118,8 +119,8 @@ void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work
     token_take_slot(token, snapshot, slot_index);
 }
 
-void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
-                      uint32_t slot_index, rj_time now)
+void rj_token_recheck(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes,
+                      size_t len, uint32_t slot_index, rj_time now)
 {
     (void)token_cut(token, snapshot, work, bytes, len);
     if (token->status != RJ_OK) {
@@ -127,15 +128,15 @@ void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *wor
     }
     token_take_slot(token, snapshot, slot_index);
     if (token->status == RJ_UNDECIDED) {
-        token->status = RJ_OK; /* the cache's word, given for these bytes, this slot and this generation */
+        token->status = RJ_OK; /* the cache holds these bytes for this slot and this generation */
         rj_token_finish(token, snapshot, work, now);
     }
 }
 
 /* Keep the scan's members beside the token: the next token's scan writes over them. */
-static void token_keep_members(rj_token *token, rj_work *work, size_t members_len)
+static void token_keep_members(rj_token *token, rj_workspace *work, size_t members_len)
 {
-    void *kept = rj_work_cut(work, members_len * sizeof *work->members);
+    void *kept = rj_workspace_alloc(work, members_len * sizeof *work->members);
 
     if (kept != NULL) {
         memcpy(kept, work->members, members_len * sizeof *work->members);
@@ -144,7 +145,7 @@ static void token_keep_members(rj_token *token, rj_work *work, size_t members_le
     }
 }
 
-void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, rj_time now)
+void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, rj_time now)
 {
     rj_json_report report;
     rj_status status = RJ_UNDECIDED;
@@ -159,7 +160,7 @@ void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work
     }
     status = token_scan(&report, snapshot, work, token->payload);
     if (status == RJ_NO_MEMORY || (status == RJ_OK && (report.members_overflow || report.has_big_integer))) {
-        token->status = RJ_CLAIMS_UNDECIDED; /* larger, or with larger numbers, than this room is made for */
+        token->status = RJ_CLAIMS_UNDECIDED; /* larger, or with larger numbers, than is decided in C */
         return;
     }
     if (status != RJ_OK) {
@@ -173,28 +174,28 @@ void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work
     }
 }
 
-void rj_token_warm(rj_token *token, const rj_snapshot *snapshot)
+void rj_token_count_use(rj_token *token, const rj_snapshot *snapshot)
 {
-    if (token->status == RJ_OK && snapshot->hot_threshold != 0 && rj_hot_bytes(token->slot->alg) != 0) {
-        int reached = rj_keytable_warm(snapshot->keys, token->slot_index, snapshot->hot_threshold);
-        token->earned = reached && token->slot->hot == NULL;
+    if (token->status == RJ_OK && snapshot->precompute_threshold != 0 && rj_precomputed_bytes(token->slot->alg) != 0) {
+        int reached = rj_keytable_count_use(snapshot->keys, token->slot_index, snapshot->precompute_threshold);
+        token->table_due = reached && token->slot->precomputed == NULL;
     }
 }
 
-void rj_token_decide(rj_token *token, const rj_snapshot *snapshot, rj_work *work)
+void rj_token_decide(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work)
 {
     if (token->status != RJ_UNDECIDED || token->slot == NULL) {
         return;
     }
     token->status = snapshot->acceleration != 0
                       ? rj_verify(snapshot->runtime, work, token->slot, token->input, token->signature)
-                      : rj_verify_cold(snapshot->runtime, work, token->slot, token->input, token->signature);
-    rj_token_warm(token, snapshot);
+                      : rj_verify_libcrypto(snapshot->runtime, work, token->slot, token->input, token->signature);
+    rj_token_count_use(token, snapshot);
 }
 
 uint64_t rj_token_verdict(const rj_token *token)
 {
-    return (uint64_t)token->status | (uint64_t)token->earned << 8 | (uint64_t)token->slot_index << 9;
+    return (uint64_t)token->status | (uint64_t)token->table_due << 8 | (uint64_t)token->slot_index << 9;
 }
 
 static void token_remember(const rj_token *token, const rj_snapshot *snapshot, const uint8_t *issuer, size_t issuer_len,
@@ -215,7 +216,7 @@ uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes,
                               uint32_t remember)
 {
     rj_token token = {.status = RJ_UNDECIDED};
-    rj_work *work = rj_runtime_take(snapshot->runtime);
+    rj_workspace *work = rj_runtime_borrow_workspace(snapshot->runtime);
 
     if (work == NULL) {
         return RJ_NO_MEMORY;
@@ -227,6 +228,6 @@ uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes,
         token_remember(&token, snapshot, issuer, issuer_len, remember);
     }
     rj_token_finish(&token, snapshot, work, (rj_time){now_s, now_ns});
-    rj_runtime_put(snapshot->runtime, work);
+    rj_runtime_return_workspace(snapshot->runtime, work);
     return rj_token_verdict(&token);
 }

@@ -16,43 +16,43 @@ typedef struct {
     rj_span input;                 /* the JWS Signing Input: the received octets up to the second dot */
     rj_span payload;               /* decoded */
     rj_span signature;             /* decoded */
-    const rj_json_member *members; /* of the payload's root, where its claims were accepted and there was room */
+    const rj_json_member *members; /* of the payload's root, where its claims were accepted and the arena held them */
     size_t members_len;
     const rj_slot *slot;
     uint32_t slot_index;
-    rj_fast_group group; /* batch.c's: which tokens go together */
-    rj_status status;    /* RJ_UNDECIDED until a step decides */
-    uint32_t earned;     /* 1: this acceptance earned the slot's key a hot table */
+    rj_accelerated_group group; /* batch.c's: which tokens go together */
+    rj_status status;           /* RJ_UNDECIDED until a step decides */
+    uint32_t table_due;         /* 1: this acceptance makes the key's precomputed table due */
 } rj_token;
 
 /* rj-cdef-begin */
-/* A verdict: bits 0 to 7 an rj_status; bit 8 set when this token earned its key a hot table; from bit 9 on
- * the slot that decided. So (verdict & 0x1ff) == RJ_OK is an acceptance with nothing else to do. */
+/* A verdict: bits 0 to 7 an rj_status; bit 8 set when the key's precomputed table is due; from bit 9 on the
+ * slot that decided. So (verdict & 0x1ff) == RJ_OK is an acceptance with nothing else to do. */
 enum { RJ_REMEMBER_NOTHING = 0, RJ_REMEMBER_HEADER = 1, RJ_REMEMBER_HEADER_AND_ISSUER = 2 };
 /* rj-cdef-end */
 
 /* Cut, size-check and decode a token and find its slot.
  * Out: *token; its status stays RJ_UNDECIDED where all went well, else says why not (RJ_TOO_LARGE,
  * RJ_MALFORMED_TOKEN, RJ_HEADER_UNKNOWN). slot_index RJ_SLOT_NONE: look it up; else use this one. */
-void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
+void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len,
                      uint32_t slot_index);
 
 /* Check the claims of a token again whose very bytes verified by this slot before, under the same generation of
  * keys and rules; its signature is not looked at.
  * Out: *token, decided. */
-void rj_token_revisit(rj_token *token, const rj_snapshot *snapshot, rj_work *work, const uint8_t *bytes, size_t len,
-                      uint32_t slot_index, rj_time now);
+void rj_token_recheck(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes,
+                      size_t len, uint32_t slot_index, rj_time now);
 
 /* Check the claims of a token whose signature verified; token->status is RJ_OK on entry.
  * Out: token->status. */
-void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_work *work, rj_time now);
+void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, rj_time now);
 
 /* Verify a located token's signature by its slot, and count it.
  * Out: token->status where it was RJ_UNDECIDED. */
-void rj_token_decide(rj_token *token, const rj_snapshot *snapshot, rj_work *work);
+void rj_token_decide(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work);
 
-/* Count an acceptance towards a hot table. In/out: token->earned. */
-void rj_token_warm(rj_token *token, const rj_snapshot *snapshot);
+/* Count an acceptance towards a precomputed table. In/out: token->table_due. */
+void rj_token_count_use(rj_token *token, const rj_snapshot *snapshot);
 
 /* Pack a token's verdict. */
 uint64_t rj_token_verdict(const rj_token *token);

@@ -1,4 +1,4 @@
-/* verify.c: the cold path through libcrypto, and the choice between it and the hot ones. */
+/* verify.c: the path through libcrypto, and the choice between it and the accelerated ones. */
 #include "core/verify.h"
 
 #include <openssl/err.h>
@@ -64,9 +64,10 @@ static int verify_set_up(EVP_PKEY_CTX *ctx, rj_runtime *runtime, const rj_alg_in
 }
 
 /* A context ready to verify for this slot, kept from an earlier token where possible. */
-static EVP_PKEY_CTX *verify_context(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const rj_alg_info *info)
+static EVP_PKEY_CTX *verify_context(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot,
+                                    const rj_alg_info *info)
 {
-    rj_work_context *kept = &work->contexts[slot->key->id % RJ_WORK_CONTEXTS];
+    rj_workspace_context *kept = &work->contexts[slot->key->id % RJ_WORKSPACE_CONTEXTS];
     EVP_PKEY_CTX *ctx = NULL;
 
     if (kept->ctx != NULL && kept->key_id == slot->key->id && kept->alg == slot->alg) {
@@ -87,7 +88,7 @@ static EVP_PKEY_CTX *verify_context(rj_runtime *runtime, rj_work *work, const rj
     return ctx;
 }
 
-static rj_status verify_prehashed(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const rj_alg_info *info,
+static rj_status verify_prehashed(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, const rj_alg_info *info,
                                   rj_span digest, rj_span signature)
 {
     uint8_t der[RJ_ECDSA_MAX_DER_BYTES];
@@ -110,7 +111,7 @@ static rj_status verify_prehashed(rj_runtime *runtime, rj_work *work, const rj_s
     return verify_answer(EVP_PKEY_verify(ctx, signature.ptr, signature.len, digest.ptr, digest.len));
 }
 
-static rj_status verify_message(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input,
+static rj_status verify_message(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input,
                                 rj_span signature)
 {
     rj_status status = RJ_LIBCRYPTO_FAILED;
@@ -123,7 +124,8 @@ static rj_status verify_message(rj_runtime *runtime, rj_work *work, const rj_slo
     return status;
 }
 
-rj_status rj_verify_cold(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input, rj_span signature)
+rj_status rj_verify_libcrypto(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input,
+                              rj_span signature)
 {
     const rj_alg_info *info = rj_alg_lookup(slot->alg);
     uint8_t digest[RJ_DIGEST_MAX_BYTES];
@@ -151,7 +153,7 @@ rj_status rj_verify_cold(rj_runtime *runtime, rj_work *work, const rj_slot *slot
     return verify_prehashed(runtime, work, slot, info, (rj_span){digest, rj_digest_bytes(info->digest)}, signature);
 }
 
-rj_status rj_verify_digest(rj_runtime *runtime, rj_work *work, const rj_slot *slot, const uint8_t *digest,
+rj_status rj_verify_digest(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, const uint8_t *digest,
                            size_t digest_len, rj_span signature)
 {
     const rj_alg_info *info = rj_alg_lookup(slot->alg);
@@ -172,20 +174,21 @@ rj_status rj_verify_digest(rj_runtime *runtime, rj_work *work, const rj_slot *sl
     return verify_prehashed(runtime, work, slot, info, (rj_span){digest, digest_len}, signature);
 }
 
-int rj_verify_trusts_fast(rj_runtime *runtime)
+int rj_verify_trusts_accelerated(rj_runtime *runtime)
 {
     return atomic_load_explicit(&runtime->acceleration_off, memory_order_relaxed) == 0;
 }
 
-rj_status rj_verify_sample(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input, rj_span signature)
+rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input,
+                           rj_span signature)
 {
     uint32_t interval = atomic_load_explicit(&runtime->sample_interval, memory_order_relaxed);
 
-    if (interval == 0 || rj_work_random(work) % interval != 0) {
+    if (interval == 0 || rj_workspace_random(work) % interval != 0) {
         return RJ_OK;
     }
     (void)atomic_fetch_add_explicit(&runtime->sampled, 1, memory_order_relaxed);
-    if (rj_verify_cold(runtime, work, slot, input, signature) == RJ_OK) {
+    if (rj_verify_libcrypto(runtime, work, slot, input, signature) == RJ_OK) {
         return RJ_OK;
     }
     (void)atomic_fetch_add_explicit(&runtime->mismatches, 1, memory_order_relaxed);
@@ -193,17 +196,17 @@ rj_status rj_verify_sample(rj_runtime *runtime, rj_work *work, const rj_slot *sl
     return RJ_SIGNATURE_INVALID;
 }
 
-rj_status rj_verify(rj_runtime *runtime, rj_work *work, const rj_slot *slot, rj_span input, rj_span signature)
+rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input, rj_span signature)
 {
-    rj_fast_item item = {.slot = slot, .input = input, .signature = signature, .status = RJ_UNDECIDED};
-    rj_fast_group group = rj_fast_group_of(slot, signature.len);
+    rj_accelerated_item item = {.slot = slot, .input = input, .signature = signature, .status = RJ_UNDECIDED};
+    rj_accelerated_group group = rj_accelerated_group_of(slot, signature.len);
 
-    if (group == RJ_FAST_NONE || !rj_verify_trusts_fast(runtime)) {
-        return rj_verify_cold(runtime, work, slot, input, signature);
+    if (group == RJ_ACCELERATED_NONE || !rj_verify_trusts_accelerated(runtime)) {
+        return rj_verify_libcrypto(runtime, work, slot, input, signature);
     }
-    rj_fast_verify(work, group, &item, 1);
+    rj_accelerated_verify(work, group, &item, 1);
     if (item.status == RJ_UNDECIDED) {
-        return rj_verify_cold(runtime, work, slot, input, signature);
+        return rj_verify_libcrypto(runtime, work, slot, input, signature);
     }
     return item.status == RJ_OK ? rj_verify_sample(runtime, work, slot, input, signature) : item.status;
 }

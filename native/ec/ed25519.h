@@ -7,7 +7,7 @@
  *
  * Never builds a table for a key that implementations may read differently; libcrypto answers for those. Never
  * allocates while verifying, holds no locks and no globals. Where the compiler has no 128-bit integers or the
- * machine is big-endian the room is empty and RJ_HAVE_ED25519 is 0.
+ * machine is big-endian the files are empty and RJ_HAVE_ED25519 is 0.
  */
 #ifndef RJ_ED25519_H
 #define RJ_ED25519_H

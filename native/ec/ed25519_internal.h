@@ -1,4 +1,4 @@
-/* ed25519_internal.h: what the ed25519 rooms share and nobody else may use. */
+/* ed25519_internal.h: what the ed25519 files share; no other file includes it. */
 #ifndef RJ_ED25519_INTERNAL_H
 #define RJ_ED25519_INTERNAL_H
 

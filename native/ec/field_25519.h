@@ -1,6 +1,6 @@
 /* field_25519.h: numbers modulo p = 2^255 - 19 in five limbs of 51 bits, plain C (RFC 8032 s.5.1).
  *
- * A template of inline functions for the ed25519 rooms. Limbs may run over: sums and differences are not
+ * A template of inline functions for the ed25519 files. Limbs may run over: sums and differences are not
  * carried. "Tight" is the result of a product: limbs below 2^52. A sum or difference of tight numbers, and a sum
  * or difference of those once more, may enter a product: limbs below 2^54.
  */

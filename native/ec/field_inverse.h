@@ -12,7 +12,7 @@
 
 /* A modulus cut into signed limbs of 62 bits. */
 typedef struct {
-    unsigned limbs; /* 5, 7 or 9: room for the modulus, its sign and a carry */
+    unsigned limbs; /* 5, 7 or 9: holds the modulus, its sign and a carry */
     uint64_t inv62; /* 1 / m mod 2^62 */
     int64_t m[INVERSE_MAX_LIMBS];
 } inverse_modulus;

@@ -1,6 +1,6 @@
 /* field_lanes.h: eight numbers modulo p at a time, in limbs of 52 bits, with AVX-512 IFMA.
  *
- * A template: the room of one curve defines LANES_LIMBS (L), LANES_WORDS, LANES_TOP (the bits of p in its top
+ * A template: the file of one curve defines LANES_LIMBS (L), LANES_WORDS, LANES_TOP (the bits of p in its top
  * limb), lanes_row and lanes_add_qc, and includes this once. Numbers are Montgomery residues for R = 2^(52 L).
  * With R >= 16 p: every function takes limbs below 2^52 and values below 2.1 p, and returns such ones (P-521, with
  * its short top limb: below 2.6 p), lanes_mul below 1.3 p. Never constant-time in intent: all numbers are public.

@@ -140,7 +140,7 @@ WORDS_INLINE void fe_to_words(uint64_t *words, const fe *a)
     }
 }
 
-/* The stored form of a for the vector engine: the Montgomery residue for R = 2^572, in plain words. */
+/* The stored form of a for the vector arithmetic: the Montgomery residue for R = 2^572, in plain words. */
 WORDS_INLINE void fe_to_lanes(uint64_t *words, const fe *a)
 {
     static const fe scale = {{UINT64_C(1) << 51, 0, 0, 0, 0, 0, 0, 0, 0}}; /* 2^572 = 2^51 */

@@ -27,7 +27,7 @@ WORDS_INLINE void fe_to_words(uint64_t *words, const fe *a)
     words_copy(words, plain.v, FE_WORDS);
 }
 
-/* The stored form of a for the vector engine: the Montgomery residue for its own R, in plain words. */
+/* The stored form of a for the vector arithmetic: the Montgomery residue for its own R, in plain words. */
 WORDS_INLINE void fe_to_lanes(uint64_t *words, const fe *a)
 {
     fe scaled;

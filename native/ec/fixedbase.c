@@ -33,13 +33,13 @@ size_t rj_fixedbase_generator_bytes(rj_curve curve)
     return c == NULL ? 0 : sizeof(rj_fixedbase) + fixedbase_rows_bytes(c, c->generator_width) + FB_TABLE_ALIGN;
 }
 
-const char *rj_fixedbase_engine(const rj_fixedbase *table) { return table->engine->name; }
+const char *rj_fixedbase_field_ops(const rj_fixedbase *table) { return table->ops->name; }
 
 /* ---- one table ---- */
 
-static const fb_engine *fixedbase_engine(rj_curve curve, unsigned flags)
+static const fb_field_ops *fixedbase_ops(rj_curve curve, unsigned flags)
 {
-    const fb_engine *lanes = (flags & RJ_FIXEDBASE_PORTABLE) != 0 ? NULL : rj_fb_lanes(curve);
+    const fb_field_ops *lanes = (flags & RJ_FIXEDBASE_PORTABLE) != 0 ? NULL : rj_fb_lanes(curve);
     return lanes != NULL ? lanes : rj_fb_portable(curve);
 }
 
@@ -60,7 +60,7 @@ static rj_fixedbase *fixedbase_reserve(rj_curve curve, unsigned is_generator, un
     if (table == NULL)
         return NULL;
     table->curve = c;
-    table->engine = fixedbase_engine(curve, flags);
+    table->ops = fixedbase_ops(curve, flags);
     table->flags = flags;
     table->is_generator = is_generator;
     table->shape.width = is_generator ? c->generator_width : c->key_width;
@@ -76,16 +76,16 @@ static rj_fixedbase *fixedbase_reserve(rj_curve curve, unsigned is_generator, un
 
 static rj_status fixedbase_fill(rj_fixedbase *table, rj_curve curve, const uint64_t *x, const uint64_t *y)
 {
-    const fb_filler *filler = rj_fb_filler(curve);
-    void *scratch = malloc(filler->fill_bytes(&table->shape));
+    const fb_table_builder *builder = rj_fb_table_builder(curve);
+    void *scratch = malloc(builder->fill_bytes(&table->shape));
     int filled;
 
     if (scratch == NULL)
         return RJ_NO_MEMORY;
-    filled = filler->fill(table->rows, &table->shape, x, y, scratch);
+    filled = builder->fill(table->rows, &table->shape, x, y, scratch);
     free(scratch);
-    if (filled && table->engine != rj_fb_portable(curve))
-        filler->to_lanes(table->rows, ((size_t)table->shape.windows << (table->shape.width - 1)) * 2);
+    if (filled && table->ops != rj_fb_portable(curve))
+        builder->to_lanes(table->rows, ((size_t)table->shape.windows << (table->shape.width - 1)) * 2);
     return filled ? RJ_OK : RJ_LIBCRYPTO_FAILED; /* no point of prime order has a degenerate multiple here */
 }
 
@@ -104,7 +104,7 @@ static rj_status fixedbase_build_point(rj_fixedbase **out, rj_curve curve, const
     rj_fb_words_from_be(y, c->words, xy + c->coord_bytes, c->coord_bytes);
     status = fixedbase_fill(table, curve, x, y);
     if (status == RJ_OK)
-        status = rj_fb_oracle_compare(table, xy);
+        status = rj_fb_selftest_compare(table, xy);
     if (status != RJ_OK) {
         rj_fixedbase_free(table);
         return status;
@@ -120,7 +120,7 @@ rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, const uint8_t *
 
     if (c == NULL || xy_len != 2 * (size_t)c->coord_bytes || (flags & ~RJ_FIXEDBASE_PORTABLE) != 0)
         return RJ_BAD_ARGUMENT; /* the caller's mistake: curve, length or flags */
-    status = rj_fb_oracle_on_curve(c, xy);
+    status = rj_fb_selftest_on_curve(c, xy);
     return status == RJ_OK ? fixedbase_build_point(out, curve, xy, 0, flags) : status;
 }
 
@@ -132,7 +132,7 @@ rj_status rj_fixedbase_build_generator(rj_fixedbase **out, rj_curve curve, unsig
 
     if (c == NULL || (flags & ~RJ_FIXEDBASE_PORTABLE) != 0)
         return RJ_BAD_ARGUMENT; /* the caller's mistake: curve or flags */
-    status = rj_fb_oracle_generator(xy, c);
+    status = rj_fb_selftest_generator(xy, c);
     return status == RJ_OK ? fixedbase_build_point(out, curve, xy, 1, flags) : status;
 }
 
@@ -172,7 +172,7 @@ size_t rj_fixedbase_generator_bytes(rj_curve curve)
     return 0;
 }
 
-const char *rj_fixedbase_engine(const rj_fixedbase *table)
+const char *rj_fixedbase_field_ops(const rj_fixedbase *table)
 {
     (void)table;
     return "none";

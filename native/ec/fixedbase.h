@@ -4,7 +4,7 @@
  * sum of table points with no doublings. Sums of a whole batch share their field inversions.
  * Everything here is public data: nothing is constant-time, nothing may be used to sign.
  *
- * Never accepts what libcrypto refuses: a step this room does not handle (equal x, infinity, u1 = 0) gives
+ * Never accepts what libcrypto refuses: a step not handled here (equal x, infinity, u1 = 0) gives
  * RJ_UNDECIDED, and the caller asks libcrypto. Never allocates while verifying, holds no locks and no globals.
  *
  * Where the compiler has no 128-bit integers RJ_HAVE_FIXEDBASE is 0 and every call returns RJ_NOT_NATIVE or 0.
@@ -70,7 +70,7 @@ size_t rj_fixedbase_bytes(rj_curve curve);
 size_t rj_fixedbase_generator_bytes(rj_curve curve);
 
 /* The name of the arithmetic a table uses: "portable", or "lanes" (8 numbers at a time). Static text. */
-const char *rj_fixedbase_engine(const rj_fixedbase *table);
+const char *rj_fixedbase_field_ops(const rj_fixedbase *table);
 
 /* The work buffer rj_fixedbase_verify_batch needs for n signatures, in bytes; 0 for an unknown curve or n = 0. */
 size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n);

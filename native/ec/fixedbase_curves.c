@@ -119,7 +119,7 @@ const fb_curve *rj_fb_curve(rj_curve curve)
     return NULL;
 }
 
-const fb_engine *rj_fb_portable(rj_curve curve)
+const fb_field_ops *rj_fb_portable(rj_curve curve)
 {
     switch (curve) {
     case RJ_CURVE_P256:
@@ -136,17 +136,17 @@ const fb_engine *rj_fb_portable(rj_curve curve)
     return NULL;
 }
 
-const fb_filler *rj_fb_filler(rj_curve curve)
+const fb_table_builder *rj_fb_table_builder(rj_curve curve)
 {
     switch (curve) {
     case RJ_CURVE_P256:
-        return &rj_fb_filler_p256;
+        return &rj_fb_table_builder_p256;
     case RJ_CURVE_P384:
-        return &rj_fb_filler_p384;
+        return &rj_fb_table_builder_p384;
     case RJ_CURVE_P521:
-        return &rj_fb_filler_p521;
+        return &rj_fb_table_builder_p521;
     case RJ_CURVE_K256:
-        return &rj_fb_filler_k256;
+        return &rj_fb_table_builder_k256;
     case RJ_CURVE_COUNT:
         break;
     }
@@ -154,7 +154,7 @@ const fb_filler *rj_fb_filler(rj_curve curve)
 }
 
 #if RJ_HAVE_LANES
-const fb_engine *rj_fb_lanes(rj_curve curve)
+const fb_field_ops *rj_fb_lanes(rj_curve curve)
 {
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")
         || !__builtin_cpu_supports("avx512ifma") || !__builtin_cpu_supports("bmi2"))
@@ -174,7 +174,7 @@ const fb_engine *rj_fb_lanes(rj_curve curve)
     return NULL;
 }
 #else
-const fb_engine *rj_fb_lanes(rj_curve curve)
+const fb_field_ops *rj_fb_lanes(rj_curve curve)
 {
     (void)curve;
     return NULL;

@@ -1,6 +1,6 @@
 /* fixedbase_fill.h: fill a table with the odd multiples of a point, in affine coordinates.
  *
- * A template, included after a field header (field_*.h) by the room of one curve, which defines FILL_CURVE_A
+ * A template, included after a field header (field_*.h) by the file of one curve, which defines FILL_CURVE_A
  * (-3 or 0). Additions and doublings of one step share one inversion (Montgomery's trick).
  */
 #ifndef RJ_FIXEDBASE_FILL_H
@@ -61,7 +61,7 @@ static int fill_double(fill_point *r, const fill_point *p, const inverse_modulus
 }
 
 /* One step of all rows: points [known .. 2 known) are points [0 .. known) plus step, then step doubles.
- * In: steps[i] = 2 known * 2^(width i) P. Prefix has room for every addition and doubling. */
+ * In: steps[i] = 2 known * 2^(width i) P. Prefix has a place for every addition and doubling. */
 static int fill_grow(fill_point *rows, fill_point *steps, fe *prefix, const fb_shape *shape, size_t known,
                      const inverse_modulus *mod_p)
 {

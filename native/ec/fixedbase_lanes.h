@@ -1,6 +1,6 @@
 /* fixedbase_lanes.h: sums of table points for eight signatures at a time, and one signature on eight lanes.
  *
- * A template, included after field_lanes.h by the room of one curve, which defines LANES_CURVE(). The batch is the
+ * A template, included after field_lanes.h by the file of one curve, which defines LANES_CURVE(). The batch is the
  * binary tree of fixedbase_sum.h with a signature a lane; the single sum gives each lane an eighth of the points.
  */
 #ifndef RJ_FIXEDBASE_LANES_H
@@ -15,8 +15,8 @@ typedef struct {
 
 static const uint64_t lanes_nothing[8 * LANES_ROW_VECTORS] = {0};
 
-/* Load eight table points, negated where the ref says so; lanes that are not `alive` get zeros. */
-LANES_INLINE void lanes_load(lanes_point *r, const fb_ref *refs, size_t stride, __mmask8 alive)
+/* Load eight table points, negated where the ref says so; lanes that are not `included` get zeros. */
+LANES_INLINE void lanes_load(lanes_point *r, const fb_ref *refs, size_t stride, __mmask8 included)
 {
     __m512i columns[8 * LANES_ROW_VECTORS], rows[8], limbs[LANES_LIMBS], zero = _mm512_setzero_si512();
     const uint64_t *from[FB_LANES];
@@ -24,7 +24,7 @@ LANES_INLINE void lanes_load(lanes_point *r, const fb_ref *refs, size_t stride, 
 
     for (unsigned lane = 0; lane < FB_LANES; lane++) {
         from[lane] = lanes_nothing;
-        if ((alive >> lane & 1) != 0) {
+        if ((included >> lane & 1) != 0) {
             fb_ref ref = refs[lane * stride];
             from[lane] = FB_REF_POINT(ref);
             negative |= FB_REF_NEGATIVE(ref) << lane;
@@ -75,18 +75,19 @@ LANES_TARGET static int lanes_invert(lanes_fe *r, const lanes_fe *a)
     return 1;
 }
 
-/* The x difference of pair j of a group: 1 in dead lanes. */
-LANES_INLINE void lanes_difference(lanes_fe *r, const lanes_point *points, unsigned count, unsigned j, __mmask8 dead)
+/* The x difference of pair j of a group: 1 in excluded lanes. */
+LANES_INLINE void lanes_difference(lanes_fe *r, const lanes_point *points, unsigned count, unsigned j,
+                                   __mmask8 excluded)
 {
     lanes_fe one;
     lanes_broadcast(&one, lanes_one);
     lanes_sub(r, &points[count - 1 - j].x, &points[j].x);
-    lanes_select(r, dead, &one, r);
+    lanes_select(r, excluded, &one, r);
 }
 
 /* Running products over all pairs of all groups, before each pair; then the inverse of each chain's end. */
 LANES_TARGET static int lanes_level_products(lanes_fe *chains, lanes_fe *prefix, const lanes_point *points,
-                                             const __mmask8 *dead, size_t groups, unsigned stride, unsigned count)
+                                             const __mmask8 *excluded, size_t groups, unsigned stride, unsigned count)
 {
     lanes_fe difference, low, high, all;
     size_t k = 0;
@@ -96,7 +97,7 @@ LANES_TARGET static int lanes_level_products(lanes_fe *chains, lanes_fe *prefix,
     for (size_t g = 0; g < groups; g++)
         for (unsigned j = 0; j < count / 2; j++, k++) {
             lanes_fe *chain = &chains[k % LANES_CHAINS];
-            lanes_difference(&difference, points + g * stride, count, j, dead[g]);
+            lanes_difference(&difference, points + g * stride, count, j, excluded[g]);
             prefix[k] = *chain;
             lanes_mul(chain, chain, &difference);
         }
@@ -117,14 +118,14 @@ LANES_TARGET static int lanes_level_products(lanes_fe *chains, lanes_fe *prefix,
 }
 
 /* Mark every signature that has a pair of equal x on this level. */
-LANES_TARGET static void lanes_level_bury(__mmask8 *dead, const lanes_point *points, size_t groups, unsigned stride,
-                                          unsigned count)
+LANES_TARGET static void lanes_level_exclude_degenerate(__mmask8 *excluded, const lanes_point *points, size_t groups,
+                                                        unsigned stride, unsigned count)
 {
     for (size_t g = 0; g < groups; g++)
         for (unsigned j = 0; j < count / 2; j++) {
             lanes_fe difference;
-            lanes_difference(&difference, points + g * stride, count, j, dead[g]);
-            dead[g] |= lanes_zero_mask(&difference); /* equal or opposite points: not an addition of this room */
+            lanes_difference(&difference, points + g * stride, count, j, excluded[g]);
+            excluded[g] |= lanes_zero_mask(&difference); /* equal or opposite points: the chord does not exist */
         }
 }
 
@@ -143,7 +144,7 @@ LANES_INLINE void lanes_chord(lanes_point *p, const lanes_point *q, const lanes_
 }
 
 LANES_TARGET static void lanes_level_add(lanes_point *points, lanes_fe *chains, const lanes_fe *prefix,
-                                         const __mmask8 *dead, size_t groups, unsigned stride, unsigned count)
+                                         const __mmask8 *excluded, size_t groups, unsigned stride, unsigned count)
 {
     size_t k = groups * (count / 2);
 
@@ -151,7 +152,7 @@ LANES_TARGET static void lanes_level_add(lanes_point *points, lanes_fe *chains, 
         lanes_point *group = points + g * stride;
         for (unsigned j = count / 2; j-- > 0;) {
             lanes_fe difference, inverse, *chain = &chains[--k % LANES_CHAINS];
-            lanes_difference(&difference, group, count, j, dead[g]);
+            lanes_difference(&difference, group, count, j, excluded[g]);
             lanes_mul(&inverse, chain, &prefix[k]);
             lanes_mul(chain, chain, &difference);
             lanes_chord(&group[j], &group[count - 1 - j], &inverse);
@@ -166,24 +167,24 @@ static size_t lanes_sum_bytes(size_t n, unsigned points)
     return lanes_groups(n) * (points * sizeof(lanes_point) + points / 2 * sizeof(lanes_fe));
 }
 
-/* Load every group's points; lanes past the last signature are dead. */
-LANES_TARGET static void lanes_gather(lanes_point *all, __mmask8 *dead, const uint8_t *dead_bytes, const fb_ref *refs,
-                                      size_t n, unsigned points)
+/* Load every group's points; lanes past the last signature are excluded. */
+LANES_TARGET static void lanes_gather(lanes_point *all, __mmask8 *excluded, const uint8_t *excluded_bytes,
+                                      const fb_ref *refs, size_t n, unsigned points)
 {
     for (size_t g = 0; g < lanes_groups(n); g++) {
-        unsigned gone = 0;
+        unsigned left_out = 0;
         for (size_t lane = 0; lane < FB_LANES; lane++)
-            if (g * FB_LANES + lane >= n || dead_bytes[g * FB_LANES + lane])
-                gone |= 1u << lane;
-        dead[g] = (__mmask8)gone;
+            if (g * FB_LANES + lane >= n || excluded_bytes[g * FB_LANES + lane])
+                left_out |= 1u << lane;
+        excluded[g] = (__mmask8)left_out;
         for (unsigned j = 0; j < points; j++)
-            lanes_load(&all[g * points + j], refs + g * FB_LANES * points + j, points, (__mmask8)~dead[g]);
+            lanes_load(&all[g * points + j], refs + g * FB_LANES * points + j, points, (__mmask8)~excluded[g]);
     }
 }
 
-/* Plain x of every live signature. */
-LANES_TARGET static void lanes_results(uint64_t *x, uint8_t *dead_bytes, const lanes_point *all, const __mmask8 *dead,
-                                       size_t n, unsigned points)
+/* Plain x of every included signature. */
+LANES_TARGET static void lanes_results(uint64_t *x, uint8_t *excluded_bytes, const lanes_point *all,
+                                       const __mmask8 *excluded, size_t n, unsigned points)
 {
     static const uint64_t unit[LANES_LIMBS] = {1};
     lanes_fe plain, one;
@@ -192,34 +193,34 @@ LANES_TARGET static void lanes_results(uint64_t *x, uint8_t *dead_bytes, const l
         lanes_mul(&plain, &all[g * points].x, &one);
         for (unsigned lane = 0; lane < FB_LANES && g * FB_LANES + lane < n; lane++) {
             size_t i = g * FB_LANES + lane;
-            if ((dead[g] >> lane & 1) != 0)
-                dead_bytes[i] = 1;
+            if ((excluded[g] >> lane & 1) != 0)
+                excluded_bytes[i] = 1;
             else
                 lanes_lane_words(x + i * LANES_WORDS, &plain, lane, LANES_CURVE()->p);
         }
     }
 }
 
-LANES_TARGET static void lanes_sum(uint64_t *x, uint8_t *dead_bytes, void *work, const fb_ref *refs, size_t n,
+LANES_TARGET static void lanes_sum(uint64_t *x, uint8_t *excluded_bytes, void *work, const fb_ref *refs, size_t n,
                                    unsigned points)
 {
     lanes_point *all = work;
     size_t groups = lanes_groups(n);
     lanes_fe *prefix = (lanes_fe *)(void *)(all + groups * points), chains[LANES_CHAINS];
-    __mmask8 dead[FB_CHUNK / FB_LANES];
+    __mmask8 excluded[FB_CHUNK / FB_LANES];
 
-    lanes_gather(all, dead, dead_bytes, refs, n, points);
+    lanes_gather(all, excluded, excluded_bytes, refs, n, points);
     for (unsigned count = points; count > 1; count = (count + 1) / 2) {
-        if (!lanes_level_products(chains, prefix, all, dead, groups, points, count)) {
-            lanes_level_bury(dead, all, groups, points, count);
-            if (!lanes_level_products(chains, prefix, all, dead, groups, points, count)) {
-                memset(dead_bytes, 1, n); /* cannot happen: what is left has no zero factor */
+        if (!lanes_level_products(chains, prefix, all, excluded, groups, points, count)) {
+            lanes_level_exclude_degenerate(excluded, all, groups, points, count);
+            if (!lanes_level_products(chains, prefix, all, excluded, groups, points, count)) {
+                memset(excluded_bytes, 1, n); /* cannot happen: what is left has no zero factor */
                 return;
             }
         }
-        lanes_level_add(all, chains, prefix, dead, groups, points, count);
+        lanes_level_add(all, chains, prefix, excluded, groups, points, count);
     }
-    lanes_results(x, dead_bytes, all, dead, n, points);
+    lanes_results(x, excluded_bytes, all, excluded, n, points);
 }
 
 /* Write one stored point as plain words. */

@@ -1,4 +1,4 @@
-/* fixedbase_lanes_k256.c: the vector engine of secp256k1: its reduction, with the lanes templates over it. */
+/* fixedbase_lanes_k256.c: the vector arithmetic of secp256k1: its reduction, with the lanes templates over it. */
 #include "ec/fixedbase_lanes_cpu.h"
 
 #if RJ_HAVE_LANES
@@ -45,7 +45,7 @@ LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q)
 #include "ec/fixedbase_lanes.h"
 #include "ec/fixedbase_lanes_one.h"
 
-const fb_engine rj_fb_lanes_k256 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
+const fb_field_ops rj_fb_lanes_k256 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
 
 #else
 typedef int lanes_k256_empty_room;

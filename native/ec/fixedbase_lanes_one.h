@@ -95,7 +95,7 @@ LANES_TARGET static uint8_t lanes_check_one(const fb_ref *refs, unsigned points,
     lanes_point p;
 
     if (points < FB_LANES)
-        return RJ_UNDECIDED; /* every lane has a point to begin with, on every curve of this room */
+        return RJ_UNDECIDED; /* every lane has a point to begin with, on every curve */
     lanes_load(&p, refs, 1, 0xff);
     acc.x = p.x;
     acc.y = p.y;

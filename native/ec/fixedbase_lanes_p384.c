@@ -1,4 +1,4 @@
-/* fixedbase_lanes_p384.c: the vector engine of P-384: its reduction, with the lanes templates over it. */
+/* fixedbase_lanes_p384.c: the vector arithmetic of P-384: its reduction, with the lanes templates over it. */
 #include "ec/fixedbase_lanes_cpu.h"
 
 #if RJ_HAVE_LANES
@@ -47,7 +47,7 @@ LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q)
 #include "ec/fixedbase_lanes.h"
 #include "ec/fixedbase_lanes_one.h"
 
-const fb_engine rj_fb_lanes_p384 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
+const fb_field_ops rj_fb_lanes_p384 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
 
 #else
 typedef int lanes_p384_empty_room;

@@ -1,4 +1,4 @@
-/* fixedbase_p256.c: the plain C engine of P-256: its field, with the table and sum templates over it. */
+/* fixedbase_p256.c: the plain C arithmetic of P-256: its field, with the table and sum templates over it. */
 #include "ec/fixedbase.h"
 
 #if RJ_HAVE_FIXEDBASE
@@ -11,8 +11,8 @@
 #include "ec/fixedbase_fill.h"
 #include "ec/fixedbase_sum.h"
 
-const fb_filler rj_fb_filler_p256 = {fill_bytes, fill_rows, fill_to_lanes};
-const fb_engine rj_fb_portable_p256 = {"portable", 1, fill_plain, sum_bytes, sum_batch, sum_check_one};
+const fb_table_builder rj_fb_table_builder_p256 = {fill_bytes, fill_rows, fill_to_lanes};
+const fb_field_ops rj_fb_portable_p256 = {"portable", 1, fill_plain, sum_bytes, sum_batch, sum_check_one};
 
 #else
 typedef int p256_empty_room;

@@ -76,7 +76,7 @@ static void scalar_finish(fb_numbers *numbers, const uint64_t *s_inverse, const 
  *
  * Montgomery's trick. With M(a, b) = ab / R: prefix_k = M(prefix_(k-1), s_k), and for c_k = R / prefix_k:
  * R / s_k = M(c_k, prefix_(k-1)), c_(k-1) = M(c_k, s_k). */
-void rj_fb_numbers_to_scalars(fb_numbers *numbers, uint64_t (*prefix)[WORDS_MAX], const uint8_t *dead, size_t n,
+void rj_fb_numbers_to_scalars(fb_numbers *numbers, uint64_t (*prefix)[WORDS_MAX], const uint8_t *excluded, size_t n,
                               const fb_curve *curve)
 {
     unsigned words = curve->words;
@@ -84,7 +84,7 @@ void rj_fb_numbers_to_scalars(fb_numbers *numbers, uint64_t (*prefix)[WORDS_MAX]
     size_t first = n;
 
     for (size_t i = 0; i < n; i++) {
-        if (dead[i])
+        if (excluded[i])
             continue;
         if (first == n) {
             first = i;
@@ -99,7 +99,7 @@ void rj_fb_numbers_to_scalars(fb_numbers *numbers, uint64_t (*prefix)[WORDS_MAX]
     (void)rj_inverse_vartime(running, running, words, &curve->mod_n); /* n is prime and no s is 0 */
     scalar_mul(running, running, curve->n_rr, curve);
     for (size_t i = n; i-- > first + 1;) {
-        if (dead[i])
+        if (excluded[i])
             continue;
         scalar_mul(s_inverse, running, prefix[i], curve);
         scalar_mul(running, running, numbers[i].s, curve);

@@ -19,7 +19,7 @@ WORDS_INLINE void sum_load(fill_point *r, fb_ref ref)
 }
 
 /* The running products of every pair's x difference; returns 0 when the whole product is zero. */
-static int sum_level_products(fe *inverse, fe *prefix, const fill_point *points, const uint8_t *dead, size_t n,
+static int sum_level_products(fe *inverse, fe *prefix, const fill_point *points, const uint8_t *excluded, size_t n,
                               unsigned stride, unsigned count, const inverse_modulus *mod_p)
 {
     fe product = fe_one, difference;
@@ -27,7 +27,7 @@ static int sum_level_products(fe *inverse, fe *prefix, const fill_point *points,
 
     for (size_t i = 0; i < n; i++) {
         const fill_point *p = points + i * stride;
-        if (dead[i])
+        if (excluded[i])
             continue;
         for (unsigned j = 0; j < half; j++) {
             fe_sub(&difference, &p[count - 1 - j].x, &p[j].x);
@@ -39,28 +39,29 @@ static int sum_level_products(fe *inverse, fe *prefix, const fill_point *points,
 }
 
 /* Mark every signature that has a pair of equal x on this level. */
-static void sum_level_bury(uint8_t *dead, const fill_point *points, size_t n, unsigned stride, unsigned count)
+static void sum_level_exclude_degenerate(uint8_t *excluded, const fill_point *points, size_t n, unsigned stride,
+                                         unsigned count)
 {
     for (size_t i = 0; i < n; i++) {
         const fill_point *p = points + i * stride;
-        for (unsigned j = 0; j < count / 2 && !dead[i]; j++) {
+        for (unsigned j = 0; j < count / 2 && !excluded[i]; j++) {
             fe difference;
             fe_sub(&difference, &p[count - 1 - j].x, &p[j].x);
             if (fe_is_zero(&difference))
-                dead[i] = 1; /* equal or opposite points: not an addition of this room */
+                excluded[i] = 1; /* equal or opposite points: the chord does not exist */
         }
     }
 }
 
-/* Add the pairs (j, count - 1 - j) of every live signature, the sum in place j; backwards through the products. */
-static void sum_level_add(fill_point *points, fe *inverse, const fe *prefix, const uint8_t *dead, size_t n,
+/* Add the pairs (j, count - 1 - j) of every included signature, the sum in place j; backwards through the products. */
+static void sum_level_add(fill_point *points, fe *inverse, const fe *prefix, const uint8_t *excluded, size_t n,
                           unsigned stride, unsigned count)
 {
     unsigned half = count / 2;
 
     for (size_t i = n; i-- > 0;) {
         fill_point *p = points + i * stride;
-        if (dead[i])
+        if (excluded[i])
             continue;
         for (unsigned j = half; j-- > 0;) {
             fill_point *q = &p[count - 1 - j];
@@ -80,28 +81,28 @@ static size_t sum_bytes(size_t n, unsigned points)
     return n * points * sizeof(fill_point) + n * (points / 2) * sizeof(fe);
 }
 
-static void sum_batch(uint64_t *x, uint8_t *dead, void *work, const fb_ref *refs, size_t n, unsigned points)
+static void sum_batch(uint64_t *x, uint8_t *excluded, void *work, const fb_ref *refs, size_t n, unsigned points)
 {
     fill_point *all = work;
     fe *prefix = (fe *)(void *)(all + n * points), inverse;
     const inverse_modulus *mod_p = &FILL_CURVE()->mod_p;
 
     for (size_t i = 0; i < n; i++)
-        for (unsigned j = 0; j < points && !dead[i]; j++)
+        for (unsigned j = 0; j < points && !excluded[i]; j++)
             sum_load(&all[i * points + j], refs[i * points + j]);
     for (unsigned count = points; count > 1; count = (count + 1) / 2) {
-        if (!sum_level_products(&inverse, prefix, all, dead, n, points, count, mod_p)) {
-            sum_level_bury(dead, all, n, points, count);
-            if (!sum_level_products(&inverse, prefix, all, dead, n, points, count, mod_p)) {
+        if (!sum_level_products(&inverse, prefix, all, excluded, n, points, count, mod_p)) {
+            sum_level_exclude_degenerate(excluded, all, n, points, count);
+            if (!sum_level_products(&inverse, prefix, all, excluded, n, points, count, mod_p)) {
                 for (size_t i = 0; i < n; i++)
-                    dead[i] = 1; /* cannot happen: what is left has no zero factor */
+                    excluded[i] = 1; /* cannot happen: what is left has no zero factor */
                 return;
             }
         }
-        sum_level_add(all, &inverse, prefix, dead, n, points, count);
+        sum_level_add(all, &inverse, prefix, excluded, n, points, count);
     }
     for (size_t i = 0; i < n; i++)
-        if (!dead[i])
+        if (!excluded[i])
             fe_to_words(x + i * FE_WORDS, &all[i * points].x);
 }
 

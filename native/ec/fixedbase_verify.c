@@ -16,7 +16,7 @@ typedef struct {
     uint64_t (*prefix)[WORDS_MAX];
     uint64_t *x;
     fb_ref *refs;
-    uint8_t *dead;
+    uint8_t *excluded;
     void *sum_work;
 } verify_work;
 
@@ -38,7 +38,7 @@ static uintptr_t verify_cut(verify_work *work, uintptr_t at, const fb_curve *cur
     at += verify_round(n * curve->words * sizeof(uint64_t));
     work->refs = (fb_ref *)at;
     at += verify_round(n * verify_points(curve) * sizeof(fb_ref));
-    work->dead = (uint8_t *)at;
+    work->excluded = (uint8_t *)at;
     at += verify_round(n);
     work->sum_work = (void *)at;
     return at;
@@ -49,7 +49,7 @@ static size_t verify_chunk(size_t n) { return n < FB_CHUNK ? n : FB_CHUNK; }
 size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
 {
     const fb_curve *c = rj_fb_curve(curve);
-    const fb_engine *portable = rj_fb_portable(curve), *lanes = rj_fb_lanes(curve);
+    const fb_field_ops *portable = rj_fb_portable(curve), *lanes = rj_fb_lanes(curve);
     size_t chunk = verify_chunk(n), most;
     verify_work ignored;
 
@@ -64,8 +64,8 @@ size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
 /* Tables of one curve, one arithmetic, and the roles they were built for. */
 static int verify_tables_fit(const rj_fixedbase_item *item, const rj_fixedbase_item *first)
 {
-    return item->generator->is_generator && !item->key->is_generator && item->key->engine == item->generator->engine
-        && item->key->curve == item->generator->curve && item->key->engine == first->key->engine
+    return item->generator->is_generator && !item->key->is_generator && item->key->ops == item->generator->ops
+        && item->key->curve == item->generator->curve && item->key->ops == first->key->ops
         && item->key->curve == first->key->curve;
 }
 
@@ -87,27 +87,27 @@ static uint8_t verify_compare(const uint64_t *x, const fb_numbers *numbers, cons
 }
 
 /* Sum and compare one by one. */
-static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_engine *engine, size_t n,
+static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_field_ops *ops, size_t n,
                        const fb_curve *curve)
 {
     unsigned points = verify_points(curve);
     for (size_t i = 0; i < n; i++) {
         uint64_t r[2][WORDS_MAX];
         unsigned r_count;
-        if (work->dead[i])
+        if (work->excluded[i])
             continue;
         r_count = rj_fb_r_candidates(r, &work->numbers[i], curve);
-        verdicts[i] = engine->check_one(work->refs + i * points, points, (const uint64_t (*)[WORDS_MAX])r, r_count);
+        verdicts[i] = ops->check_one(work->refs + i * points, points, (const uint64_t (*)[WORDS_MAX])r, r_count);
     }
 }
 
 /* Sum together, then compare. */
-static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_engine *engine, size_t n,
+static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_field_ops *ops, size_t n,
                         const fb_curve *curve)
 {
-    engine->sum(work->x, work->dead, work->sum_work, work->refs, n, verify_points(curve));
+    ops->sum(work->x, work->excluded, work->sum_work, work->refs, n, verify_points(curve));
     for (size_t i = 0; i < n; i++)
-        if (!work->dead[i])
+        if (!work->excluded[i])
             verdicts[i] = verify_compare(work->x + i * curve->words, &work->numbers[i], curve);
 }
 
@@ -118,18 +118,18 @@ static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixe
 
     for (size_t i = 0; i < n; i++) {
         verdicts[i] = rj_fb_numbers_read(&work->numbers[i], curve, items[i].rs, items[i].digest, items[i].digest_len);
-        work->dead[i] = verdicts[i] != RJ_OK;
+        work->excluded[i] = verdicts[i] != RJ_OK;
         if (verdicts[i] == RJ_OK)
             verdicts[i] = RJ_UNDECIDED; /* until the comparison */
     }
-    rj_fb_numbers_to_scalars(work->numbers, work->prefix, work->dead, n, curve);
+    rj_fb_numbers_to_scalars(work->numbers, work->prefix, work->excluded, n, curve);
     for (size_t i = 0; i < n; i++)
-        if (!work->dead[i])
+        if (!work->excluded[i])
             verify_refs(work->refs + i * points, &work->numbers[i], &items[i]);
-    if (n <= items[0].key->engine->few)
-        verify_few(verdicts, work, items[0].key->engine, n, curve);
+    if (n <= items[0].key->ops->few)
+        verify_few(verdicts, work, items[0].key->ops, n, curve);
     else
-        verify_many(verdicts, work, items[0].key->engine, n, curve);
+        verify_many(verdicts, work, items[0].key->ops, n, curve);
 }
 
 rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n, void *work,
@@ -160,7 +160,7 @@ rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *ite
     const fb_curve *curve;
     unsigned r_count;
     uint8_t read;
-    const uint8_t dead = 0;
+    const uint8_t excluded = 0;
 
     if (!verify_tables_fit(item, item))
         return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags or roles */
@@ -170,10 +170,10 @@ rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *ite
         *verdict = read;
         return RJ_OK;
     }
-    rj_fb_numbers_to_scalars(&numbers, prefix, &dead, 1, curve);
+    rj_fb_numbers_to_scalars(&numbers, prefix, &excluded, 1, curve);
     verify_refs(refs, &numbers, item);
     r_count = rj_fb_r_candidates(r, &numbers, curve);
-    *verdict = item->key->engine->check_one(refs, verify_points(curve), (const uint64_t (*)[WORDS_MAX])r, r_count);
+    *verdict = item->key->ops->check_one(refs, verify_points(curve), (const uint64_t (*)[WORDS_MAX])r, r_count);
     return RJ_OK;
 }
 

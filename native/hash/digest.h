@@ -11,7 +11,7 @@
 
 #include "status.h"
 
-/* Zero is no digest, so a record that nobody filled is refused. */
+/* Zero is no digest, so memory that nobody filled is refused. */
 typedef enum { RJ_SHA256 = 1, RJ_SHA384 = 2, RJ_SHA512 = 3 } rj_digest_id;
 
 enum { RJ_DIGEST_MAX_BYTES = 64, RJ_DIGEST_MAX_BLOCK_BYTES = 128 };

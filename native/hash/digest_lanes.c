@@ -61,8 +61,8 @@ typedef struct {
 int rj_digest_lanes_usable(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"); }
 
 /* The block of head || tail || padding that begins at byte `at`: in place where the tail holds it whole, else
- * put together in `room` (FIPS 180-4 s.5.1.2). */
-static const uint8_t *lanes_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_digest_message *message, size_t at)
+ * put together in `buffer` (FIPS 180-4 s.5.1.2). */
+static const uint8_t *lanes_block(uint8_t buffer[DIGESTS_BLOCK_BYTES], const rj_digest_message *message, size_t at)
 {
     const size_t total = message->head_len + message->tail_len;
     const size_t end = at + DIGESTS_BLOCK_BYTES;
@@ -71,27 +71,27 @@ static const uint8_t *lanes_block(uint8_t room[DIGESTS_BLOCK_BYTES], const rj_di
     if (at >= message->head_len && end <= total) {
         return message->tail + (at - message->head_len);
     }
-    memset(room, 0, DIGESTS_BLOCK_BYTES);
+    memset(buffer, 0, DIGESTS_BLOCK_BYTES);
     if (at < message->head_len) {
         filled = message->head_len - at < DIGESTS_BLOCK_BYTES ? message->head_len - at : DIGESTS_BLOCK_BYTES;
-        memcpy(room, message->head + at, filled);
+        memcpy(buffer, message->head + at, filled);
     }
     if (at + filled < total && filled < DIGESTS_BLOCK_BYTES) {
         size_t left = total - at - filled;
         size_t step = left < DIGESTS_BLOCK_BYTES - filled ? left : DIGESTS_BLOCK_BYTES - filled;
-        memcpy(room + filled, message->tail + (at + filled - message->head_len), step);
+        memcpy(buffer + filled, message->tail + (at + filled - message->head_len), step);
         filled += step;
     }
     if (filled < DIGESTS_BLOCK_BYTES && at + filled == total) {
-        room[filled] = 0x80;
+        buffer[filled] = 0x80;
     }
     if (end >= total + 1 + DIGESTS_LENGTH_BYTES) { /* the last block: the length in bits, 67 of its 128 bits used */
         for (size_t i = 0; i < 8; i++) {
-            room[DIGESTS_BLOCK_BYTES - 1 - i] = (uint8_t)((uint64_t)total << 3 >> (8 * i));
+            buffer[DIGESTS_BLOCK_BYTES - 1 - i] = (uint8_t)((uint64_t)total << 3 >> (8 * i));
         }
-        room[DIGESTS_BLOCK_BYTES - 9] = (uint8_t)((uint64_t)total >> 61);
+        buffer[DIGESTS_BLOCK_BYTES - 9] = (uint8_t)((uint64_t)total >> 61);
     }
-    return room;
+    return buffer;
 }
 
 static size_t lanes_block_count(const rj_digest_message *message)
@@ -190,9 +190,9 @@ DIGESTS_TARGET static void lanes_run(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_
         unsigned active = 0;
 
         for (size_t lane = 0; lane < RJ_DIGEST_LANES; lane++) {
-            uint8_t room[DIGESTS_BLOCK_BYTES];
+            uint8_t buffer[DIGESTS_BLOCK_BYTES];
             if (n < counts[lane]) {
-                const uint8_t *in = lanes_block(room, &messages[lane], n * DIGESTS_BLOCK_BYTES);
+                const uint8_t *in = lanes_block(buffer, &messages[lane], n * DIGESTS_BLOCK_BYTES);
                 for (size_t t = 0; t < 16; t++) {
                     block[t][lane] = lanes_load(in + 8 * t);
                 }

@@ -1,6 +1,6 @@
 /* hmac.h: HS256, HS384 and HS512 with a key prepared once (RFC 2104, RFC 7518 s.3.2).
  *
- * The only room with a constant-time duty: the tag is compared whole, in time that does not depend on where
+ * The only file with a constant-time duty: the tag is compared whole, in time that does not depend on where
  * it differs. Never truncates a tag, never accepts a key shorter than the digest. A prepared key holds no
  * pointers; its owner calls rj_hmac_clear before the memory goes away.
  */

@@ -4,7 +4,7 @@
 #include <structmember.h>
 
 #include "core/counters.h"
-#include "python/python_record.h"
+#include "python/python_token.h"
 
 /* Every field but the clock is owned; the dicts belong to verify/verdict_counters.py, which changes them. */
 typedef struct {
@@ -130,12 +130,12 @@ static void counters_refusal(const counters_object *self, PyObject *refusal, uin
 }
 
 /* Find where an accepted token is counted. Returns 0 where it is not. */
-static int counters_find_accepted(rj_counter_row *row, const counters_object *self, const rj_record *record)
+static int counters_find_accepted(rj_counter_row *row, const counters_object *self, const rj_verified_token *verified)
 {
-    PyObject *alg = counters_attribute(record->key, "alg");
+    PyObject *alg = counters_attribute(verified->key, "alg");
     PyObject *code = PyUnicode_FromString("ok");
     uint32_t word = 0;
-    int found = counters_find(row, &word, self, record->issuer == NULL ? Py_None : record->issuer, NULL, code, alg);
+    int found = counters_find(row, &word, self, verified->issuer == NULL ? Py_None : verified->issuer, NULL, code, alg);
 
     Py_XDECREF(alg);
     Py_XDECREF(code);
@@ -160,7 +160,7 @@ void rj_counters_result(PyObject *counters, PyObject *result, uint64_t begun)
 
     if (result != NULL) {
         rj_counter_row row = {NULL, NULL};
-        if (counters_find_accepted(&row, self, (const rj_record *)result)) {
+        if (counters_find_accepted(&row, self, (const rj_verified_token *)result)) {
             counters_count(&row, 0, units);
         }
     } else {
@@ -228,7 +228,7 @@ static PyObject *counters_count_results(PyObject *self, PyObject *const *args, P
     units = rj_ticks_units_of_ns(elapsed_ns < 0 || len == 0 ? 0 : (uint64_t)(elapsed_ns / len));
     for (Py_ssize_t i = 0; i < len; i++) {
         PyObject *result = PyList_GetItem(args[0], i);
-        const rj_record *record = (const rj_record *)result;
+        const rj_verified_token *verified = (const rj_verified_token *)result;
         size_t at = 0;
         if (result == NULL) {
             break; /* a list that got shorter meanwhile */
@@ -237,9 +237,9 @@ static PyObject *counters_count_results(PyObject *self, PyObject *const *args, P
             counters_refusal(counters, result, units);
             continue;
         }
-        at = ((uintptr_t)record->key >> COUNTERS_KEY_SHIFT) % COUNTERS_KEPT;
-        if (keys[at] != record->key) {
-            keys[at] = counters_find_accepted(&rows[at], counters, record) ? record->key : NULL;
+        at = ((uintptr_t)verified->key >> COUNTERS_KEY_SHIFT) % COUNTERS_KEPT;
+        if (keys[at] != verified->key) {
+            keys[at] = counters_find_accepted(&rows[at], counters, verified) ? verified->key : NULL;
         }
         if (keys[at] != NULL) {
             counters_count(&rows[at], 0, units);

@@ -2,11 +2,11 @@
 #include "python/python_module.h"
 
 #include "python/python_api.h"
-#include "python/python_bound.h"
+#include "python/python_snapshot.h"
 #include "python/python_counters.h"
 #include "python/python_general.h"
-#include "python/python_holder.h"
-#include "python/python_record.h"
+#include "python/python_engine.h"
+#include "python/python_token.h"
 #include "python/python_text.h"
 
 /* Put an object, whose reference is taken, into the module. */
@@ -28,8 +28,10 @@ int rj_python_install(void)
 {
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
-    int good = module_put(module, "Record", rj_record_type()) && module_put(module, "Bound", rj_bound_type())
-            && module_put(module, "Holder", rj_holder_type()) && module_put(module, "Counters", rj_counters_type())
+    int good = module_put(module, "VerifiedToken", rj_verified_token_type())
+            && module_put(module, "NativeSnapshot", rj_native_snapshot_type())
+            && module_put(module, "NativeEngine", rj_native_engine_type())
+            && module_put(module, "Counters", rj_counters_type())
             && module_put_function(module, &rj_general_verify_known)
             && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check);
 

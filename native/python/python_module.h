@@ -2,8 +2,8 @@
 #ifndef RJ_PYTHON_MODULE_H
 #define RJ_PYTHON_MODULE_H
 
-/* Put the types `Record`, `Bound` and `Holder`, and the functions of python_general.h and python_text.h, into the
- * compiled module; called once, at import.
+/* Put the types of python_token.h, python_snapshot.h and python_engine.h, and the functions of python_general.h and
+ * python_text.h, into the compiled module; called once, at import.
  * Returns 1, or 0 with no exception left where it could not be done. Takes the GIL itself. */
 /* rj-cdef-begin */
 int rj_python_install(void);

@@ -2,7 +2,7 @@
 #include "python/python_text.h"
 
 #include "text/base64url.h"
-#include "core/face.h"
+#include "core/primitives.h"
 #include "span.h"
 
 enum { TEXT_INLINE_BYTES = 4096 /* so little is done sooner than the GIL is let go and taken again */ };

@@ -1,6 +1,6 @@
 /* rsa.c: s^e mod n, then the padding check, alone or in lanes (RFC 8017 s.8).
  *
- * BN_CTX and the numbers of libcrypto's path live with the work object, so a warm verification allocates nothing.
+ * BN_CTX and the numbers of libcrypto's path live with the work object, so after the first nothing is allocated.
  */
 #include "rsa/rsa.h"
 

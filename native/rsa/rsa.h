@@ -1,7 +1,7 @@
 /* rsa.h: RSA signature verification with a public key prepared once (RFC 8017 s.8, RFC 7518 s.3.3 and s.3.5).
  *
  * A prepared key keeps what Montgomery multiplication needs and nothing else. Never signs, never holds a
- * private key, never allocates for a signature once its work object is warm. A key is immutable and may be
+ * private key, never allocates for a signature after the first with its work object. A key is immutable and may be
  * used by many threads; a work object belongs to one thread at a time.
  */
 #ifndef RJ_RSA_H

@@ -19,7 +19,7 @@ static rj_status rsa_check_public(uint64_t *exponent_out, const BIGNUM *modulus,
         return RJ_KEY_WEAK; /* RFC 7518 s.3.3: a key of 2048 bits or larger MUST be used */
     }
     if (BN_num_bits(modulus) > RJ_RSA_MAX_BITS) {
-        return RJ_TOO_LARGE; /* a stranger's huge key would cost us, not him */
+        return RJ_TOO_LARGE; /* a huge key costs its verifier, not its sender */
     }
     if (!BN_is_odd(modulus)) {
         return RJ_KEY_MALFORMED; /* RFC 8017 s.3.1: a product of distinct odd primes */
@@ -142,7 +142,7 @@ rj_status rj_rsa_prepare(rj_rsa_key **out, const uint8_t *modulus, size_t modulu
         modulus_len--;
     }
     if (modulus_len > RJ_RSA_MAX_BYTES) {
-        return RJ_TOO_LARGE; /* a stranger's huge key would cost us, not him */
+        return RJ_TOO_LARGE; /* a huge key costs its verifier, not its sender */
     }
     (void)ERR_set_mark();
     n = BN_bin2bn(modulus, (int)modulus_len, NULL);

@@ -1,6 +1,6 @@
 /* claims.h: the registered claims of a JWT whose signature already verified (RFC 7519 s.4.1), decided in C.
  *
- * The fast path of the Python checker, with the same verdicts in the same order: it answers only where numbers
+ * The accelerated path of the Python checker, with the same verdicts in the same order: it answers only where numbers
  * and strings without escapes let it be certain, and hands everything else up as RJ_CLAIMS_UNDECIDED. Times are
  * compared exactly: a fraction or an exponent of a NumericDate is read digit by digit, never rounded. Reads no
  * clock, allocates nothing, decodes nothing.

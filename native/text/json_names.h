@@ -1,7 +1,7 @@
 /* json_names.h: the member names of the objects that are open, and whether one comes twice (RFC 7519 s.4,
  * RFC 7515 s.4). Part of json_scan.c alone.
  *
- * One stack in the caller's work area holds 16 bytes for each name of an open object and for each open
+ * One stack in the caller's workspace holds 16 bytes for each name of an open object and for each open
  * container; names with escapes are decoded at the area's far end. Every duplicate verdict compares names
  * byte for byte. The hash only spares comparisons, so it needs no secret: a few names of an object are
  * compared with all before them, more are sorted when the object closes.
@@ -44,7 +44,7 @@ typedef struct {
     json_names_frame frame;
 } json_names;
 
-/* Take over a work area of any alignment. Returns 0 if it cannot even be aligned. */
+/* Take over a workspace of any alignment. Returns 0 if it cannot even be aligned. */
 static inline int json_names_start(json_names *names, void *work, size_t work_bytes)
 {
     size_t slip = (size_t)(-(uintptr_t)work) % _Alignof(json_names_slot);
@@ -66,7 +66,7 @@ static inline int json_names_has_room(const json_names *names)
     return (size_t)(names->far_end - (uint8_t *)(names->slots + names->used)) >= sizeof(json_names_slot);
 }
 
-/* Enter a container. Returns 0 if the work area is full. */
+/* Enter a container. Returns 0 if the workspace is full. */
 static inline int json_names_open(json_names *names, int is_object)
 {
     json_names_frame *outer;

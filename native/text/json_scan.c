@@ -48,13 +48,13 @@ static inline const uint8_t *json_scan_next(json_scan *scan, const uint8_t *p)
     return p;
 }
 
-/* The decoded name goes to the far end of the work area; NULL if it does not fit there. */
+/* The decoded name goes to the far end of the workspace; NULL if it does not fit there. */
 static const uint8_t *json_scan_decoded_name(json_scan *scan, uint32_t *len, const uint8_t *name)
 {
     json_names *names = &scan->names;
-    size_t room = (size_t)(names->far_end - (uint8_t *)(names->slots + names->used));
+    size_t space = (size_t)(names->far_end - (uint8_t *)(names->slots + names->used));
     size_t decoded_len;
-    if (room < *len) {
+    if (space < *len) {
         return NULL;
     }
     decoded_len = json_text_decode(names->far_end - *len, name, *len);
@@ -63,7 +63,7 @@ static const uint8_t *json_scan_decoded_name(json_scan *scan, uint32_t *len, con
     return names->far_end;
 }
 
-/* Record a name of the root object, as far as there is room. */
+/* List a name of the root object, as far as there is space. */
 static inline void json_scan_record(json_scan *scan, const uint8_t *name, uint32_t len, uint8_t has_escape)
 {
     if (scan->report.members_len == scan->members_cap) {

@@ -2,7 +2,7 @@
  *
  * Answers "is this one JSON text, in UTF-8, within the limits, with no member name twice in any object", and
  * says where the root object's members lie. Builds no tree, copies no value, does not recurse, allocates
- * nothing. What it accepts, orjson accepts too; where the two could differ, this room is the stricter one.
+ * nothing. What it accepts, orjson accepts too; where the two could differ, this scan is the stricter one.
  *
  * Time is bounded whatever the names are: duplicates are found by comparing names, helped by a hash that
  * saves work but decides nothing, so a collision attack buys no more than a log factor.
@@ -60,7 +60,7 @@ typedef struct {
     uint8_t has_big_integer;  /* 1: some integer lies outside -2^63 .. 2^64-1 (orjson would round it) */
 } rj_json_report;
 
-/* Bytes of work area with which rj_json_scan never answers RJ_NO_MEMORY for a text of this size. About five
+/* Bytes of workspace with which rj_json_scan never answers RJ_NO_MEMORY for a text of this size. About five
  * times text_len; 0 never comes back. Most texts need far less: 16 bytes a member of the objects open at
  * once, 16 a container, and the length of the names that hold escapes. */
 size_t rj_json_work_bytes(size_t text_len, const rj_json_limits *limits);

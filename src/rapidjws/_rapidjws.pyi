@@ -2,7 +2,7 @@
 from collections.abc import Callable
 from typing import Any
 
-class Record:
+class VerifiedToken:
     _token: str | bytes
     _key: Any
     issuer: str | None
@@ -10,8 +10,8 @@ class Record:
     _header: dict[str, Any] | None
     _claims: dict[str, Any] | None
 
-class Bound:
-    def _bind(
+class NativeSnapshot:
+    def attach(
         self,
         address: int,
         accepted: type,
@@ -26,7 +26,7 @@ class Bound:
     def verify_list(self, tokens: list[Any], now: float, is_alone: bool) -> list[Any]: ...
     def recheck(self, token: bytes, now: float, slot: int) -> Any: ...
 
-class Holder:
+class NativeEngine:
     _snapshot: Any
     _counters: Any
     _direct: bool

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cve_rows import row
-from native_rooms import wycheproof
+from native_drivers import wycheproof
 
 import rapidjws
 from rapidjws import JWK, JWKSet, Verifier

@@ -160,7 +160,7 @@ def test_an_encrypted_token_is_refused(row_id: str) -> None:
 @row("CVE-2024-25189 / -25190 / -25191", "CVE-2016-7037 / CVE-2015-10004")
 @pytest.mark.source_tree
 def test_a_mac_is_compared_in_constant_time(row_id: str) -> None:
-    """The MAC's room compares with libcrypto's constant-time function and no other."""
+    """The MAC's source compares with libcrypto's constant-time function and no other."""
     code = (NATIVE / "hash" / "hmac.c").read_text()
     assert "CRYPTO_memcmp" in code
     assert code.count("memcmp") == code.count("CRYPTO_memcmp")
@@ -348,7 +348,7 @@ def test_a_fault_of_decoding_is_never_a_length(row_id: str) -> None:
 def test_mldsa_hints(row_id: str, level: str) -> None:
     """An ML-DSA signature with repeated or unsorted hint indices is refused."""
     import raw_vectors
-    from native_rooms import wycheproof
+    from native_drivers import wycheproof
 
     alg = f"ML-DSA-{level}"
     if rapidjws.backends().algorithms[alg] == "none":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from native_rooms import wycheproof
+from native_drivers import wycheproof
 
 import rapidjws
 import rapidjws.testing

@@ -292,7 +292,7 @@ def test_S14_general_json_needs_a_verdict_each(verdicts: list[int], monkeypatch:
     first, second = forms.signed(), forms.signed(name="k2")
     good_token = json.dumps(forms.general(first, second))
     assert len(one.verify(good_token).signatures) == 2
-    native = _native.NativeSnapshot
+    native = _native.NativeTables
     real = native.verify_known
     asked: list[Any] = []
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from native_rooms import compile_driver, run_driver
+from native_drivers import compile_driver, run_driver
 
 OK, MALFORMED, MISSING, EXPIRED, NOT_YET_VALID = 1, 9, 10, 11, 12
 IN_FUTURE, TOO_OLD, ISSUER, AUDIENCE, UNDECIDED, BAD_ARGUMENT = 13, 14, 15, 16, 18, 24

@@ -1,4 +1,4 @@
-/* drive_base64url.c: every lane of the base64url room, side by side.
+/* drive_base64url.c: every lane of the base64url file, side by side.
  *
  * lines                         one hex text a line -> "status bytes" (hex), all lanes agreeing
  * encode                        one hex string a line -> its base64url

@@ -1,4 +1,4 @@
-/* drive_claims.c: the claims room over scanned payloads.
+/* drive_claims.c: the claims file over scanned payloads.
  *
  * lines   "now[:ns] leeway max_age flags issuer audiences required payload" a line -> one status a line; issuer is
  *         hex or * for none, the lists are hex words joined by commas or * for none

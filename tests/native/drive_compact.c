@@ -1,4 +1,4 @@
-/* drive_compact.c: the compact room over given tokens and random ones.
+/* drive_compact.c: the compact file over given tokens and random ones.
  *
  * lines <max_len>           one hex token a line -> "status header payload signature", lengths at their offsets
  * mutate <seconds> <seed>   random strings of dots and letters against a count of dots; exit 0 if all agree

@@ -1,4 +1,4 @@
-/* drive_ecdsa_der.c: the ecdsa_der room against libcrypto's own reading and writing of ECDSA-Sig-Value.
+/* drive_ecdsa_der.c: the ecdsa_der file against libcrypto's own reading and writing of ECDSA-Sig-Value.
  *
  * lines                         "raw_len hex" a line -> "status hex": DER in, R || S out
  * encode                        one hex R || S a line -> "status hex": DER out

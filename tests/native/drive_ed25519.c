@@ -1,4 +1,4 @@
-/* drive_ed25519.c: the ed25519 rooms against OpenSSL's BIGNUM and EVP.
+/* drive_ed25519.c: the ed25519 files against OpenSSL's BIGNUM and EVP.
  *
  * field <count> <seed>          both kinds of field arithmetic and the scalars, at random and edge numbers
  * keys                          what rj_ed25519_check_key and the builders refuse

@@ -1,4 +1,4 @@
-/* drive_fixedbase.c: the fixedbase rooms against libcrypto: random signatures, edges, hex lines, refusals.
+/* drive_fixedbase.c: the fixedbase files against libcrypto: random signatures, edges, hex lines, refusals.
  *
  * drive_fixedbase differential <curve> <flags> <count> <seed>
  * drive_fixedbase edges <curve> <flags> <seed>
@@ -129,7 +129,7 @@ static void drive_differential(rj_curve id, unsigned flags, size_t count, uint64
         undecided += drive_cases(cases, n, &seed);
     }
     printf("%zu signatures, %zu asked of libcrypto, %zu undecided, engine %s\n", count, asked, undecided,
-           rj_fixedbase_engine(c.generator));
+           rj_fixedbase_field_ops(c.generator));
     REQUIRE(undecided <= count / 10000);
     for (size_t i = 0; i < NONCES; i++) {
         BN_free(nonces[i].r);
@@ -187,7 +187,7 @@ static void drive_edges(rj_curve id, unsigned flags, uint64_t seed)
         undecided += drive_cases(list.cases, list.count, &seed);
     }
     printf("%zu edges, %zu of 3 rounds undecided, engine %s\n", list.count, undecided,
-           rj_fixedbase_engine(c.generator));
+           rj_fixedbase_field_ops(c.generator));
     REQUIRE(undecided > 0 && undecided < list.count);
     for (size_t i = 0; i < EDGE_KEYS; i++)
         oracle_key_close(&keys[i]);

@@ -1,4 +1,4 @@
-/* drive_hmac.c: digest and hmac rooms against OpenSSL's EVP.
+/* drive_hmac.c: digest and hmac files against OpenSSL's EVP.
  *
  * lanes <count> <seed>          eight messages at a time against EVP
  * differential <count> <seed>   random and edge cases; exit 0 if every answer agrees

@@ -1,4 +1,4 @@
-/* drive_json_scan.c: the json_scan room over given texts, mutated texts, hostile texts, and a clock.
+/* drive_json_scan.c: the json_scan file over given texts, mutated texts, hostile texts, and a clock.
  *
  * lines <max_bytes> <max_depth> <max_members> <flags> <members_cap> <work_bytes>
  *     one hex text a line -> "status fault root overflow decimal big" and for each member

@@ -1,4 +1,4 @@
-/* drive_rsa.c: the rsa rooms against OpenSSL's BIGNUM and EVP.
+/* drive_rsa.c: the rsa files against OpenSSL's BIGNUM and EVP.
  *
  * arithmetic <count> <seed>     powers of random and edge numbers under random and edge moduli
  * differential <count> <seed>   signatures, good and spoilt, single and in batches, against EVP_PKEY_verify

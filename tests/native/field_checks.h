@@ -1,6 +1,6 @@
 /* field_checks.h: every operation of one plain C field against BIGNUM, on random and edge numbers.
  *
- * Included by drive_field_<curve>.c after the room itself, whose static functions it calls. FE_LIMB_BITS is defined
+ * Included by drive_field_<curve>.c after the file itself, whose static functions it calls. FE_LIMB_BITS is defined
  * only by the loosely reduced field of P-521, whose residues are plain and whose limbs pass 58 bits a little.
  */
 #ifndef FIELD_CHECKS_H

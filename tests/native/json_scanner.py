@@ -1,11 +1,11 @@
-"""Scan texts with the json_scan driver and read its reports back; used by the tests of that room."""
+"""Scan texts with the json_scan driver and read its reports back; used by the tests of that source."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import pytest
-from native_rooms import compile_driver, run_driver
+from native_drivers import compile_driver, run_driver
 
 OK, TOO_LARGE, MALFORMED, DUPLICATE, TOO_DEEP, TOO_MANY, NO_MEMORY, BAD_ARGUMENT = 1, 3, 4, 5, 6, 7, 22, 24
 OBJECT, ARRAY, STRING, INTEGER, DECIMAL, TRUE, FALSE, NULL = range(1, 9)

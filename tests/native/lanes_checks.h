@@ -1,6 +1,6 @@
 /* lanes_checks.h: every operation of one vector field against BIGNUM, eight random and edge numbers at a time.
  *
- * Included by drive_lanes_<curve>.c after the room itself, whose static functions it calls.
+ * Included by drive_lanes_<curve>.c after the file itself, whose static functions it calls.
  */
 #ifndef LANES_CHECKS_H
 #define LANES_CHECKS_H

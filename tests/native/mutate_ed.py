@@ -1,9 +1,9 @@
-"""Break the hmac, rsa and ed25519 rooms one small way at a time, and show that a driver notices each.
+"""Break the hmac, rsa and ed25519 files one small way at a time, and show that a driver notices each.
 
-A mutant is one line with one operator, constant, index or statement changed. It is compiled with its room's
+A mutant is one line with one operator, constant, index or statement changed. It is compiled with its source's
 driver, which must fail. Survivors are printed; those in EQUIVALENT are known to change nothing.
 
-    python tests/native/mutate_ed.py [--all] [--only ROOM] [--count N] [--seed S]
+    python tests/native/mutate_ed.py [--all] [--only FILE] [--count N] [--seed S]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TIMEOUT_S = 60
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Rooms that are linked into one driver, and the driver's runs that must notice a mutant."""
+    """Sources that are linked into one driver, and the driver's runs that must notice a mutant."""
 
     driver: str
     linked: tuple[str, ...]
@@ -180,15 +180,15 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "for (size_t block = 0; block <= 2 * blocks; block++) {",
     ): "one more block writes digits above the number's, which nothing reads",
 }
-"""(room, Mutant.change()) -> why no driver can see the change."""
+"""(source, Mutant.change()) -> why no driver can see the change."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One changed line of one room."""
+    """One changed line of one source."""
 
     group: Group
-    room: str
+    source: str
     line_number: int
     before: str
     after: str
@@ -204,10 +204,10 @@ def _is_code(line: str) -> bool:
     return bool(bare) and not bare.startswith(("/*", "*", "#", "enum", "typedef", "static const", "}"))
 
 
-def mutants_of(group: Group, room: str) -> Iterator[Mutant]:
-    """Yield every mutant of a room: each operator at each place, and each statement left out."""
+def mutants_of(group: Group, source: str) -> Iterator[Mutant]:
+    """Yield every mutant of a source: each operator at each place, and each statement left out."""
     inside = False
-    for index, line in enumerate((NATIVE / PLACES[room]).read_text().splitlines()):
+    for index, line in enumerate((NATIVE / PLACES[source]).read_text().splitlines()):
         opens = line.startswith(MARKS) or re.match(r"^\w.*\(.*[,{]$", line)
         inside = (inside or bool(opens)) and line != "}"
         if not inside or not _is_code(line) or re.match(r"^\w", line):
@@ -224,7 +224,7 @@ def mutants_of(group: Group, room: str) -> Iterator[Mutant]:
             changed.add(re.match(r"\s*", code).group() + ";")  # type: ignore[union-attr]
         for after in sorted(changed - {code}):
             tail = f"/*{comment}" if comment else ""
-            yield Mutant(group=group, room=room, line_number=index, before=line, after=after + tail)
+            yield Mutant(group=group, source=source, line_number=index, before=line, after=after + tail)
 
 
 def includes(text: str, name: str) -> bool:
@@ -233,7 +233,7 @@ def includes(text: str, name: str) -> bool:
 
 
 class Bench:
-    """A folder with one group's rooms compiled, where one room at a time is replaced by a mutant."""
+    """A folder with one group's sources compiled, where one source at a time is replaced by a mutant."""
 
     def __init__(self, group: Group, folder: Path) -> None:
         self.group, self.folder = group, folder
@@ -243,7 +243,7 @@ class Bench:
         self.units = (f"{group.driver}.c", *group.linked)
         self.stale: set[str] = set()
         if not (self._compile(self.units) and self._link()):
-            sys.exit(f"{group.driver}: the unchanged rooms do not build")
+            sys.exit(f"{group.driver}: the unchanged sources do not build")
         self.lines: str | None = None
         self.expected: list[str] = []
         if ("lines",) in group.runs:
@@ -253,7 +253,7 @@ class Bench:
             self.lines = "".join(line.partition(" ")[2] + "\n" for line in corpus)
             self.expected = [" ".join([line.partition(" ")[0]] * 4) for line in corpus]
         if not self.passes():
-            sys.exit(f"{group.driver}: the unchanged rooms do not pass")
+            sys.exit(f"{group.driver}: the unchanged sources do not pass")
 
     def _path(self, name: str) -> Path:
         return self.folder / PLACES.get(name, name)
@@ -268,12 +268,12 @@ class Bench:
         command = ["cc", *BOUNDS, *objects, "-o", str(self.folder / "driver"), "-lcrypto"]
         return subprocess.run(command, capture_output=True).returncode == 0
 
-    def _users(self, room: str) -> tuple[str, ...]:
-        if room.endswith(".c"):
-            return (room,)
+    def _users(self, source: str) -> tuple[str, ...]:
+        if source.endswith(".c"):
+            return (source,)
         headers = {header.name: header.read_text() for header in self.folder.rglob("*.h")}
-        wanted = [room]
-        for name in wanted:  # grows: a header may reach the room through others
+        wanted = [source]
+        for name in wanted:  # grows: a header may reach the source through others
             wanted += [h for h, text in headers.items() if includes(text, name) and h not in wanted]
         return tuple(
             unit for unit in self.units if any(includes(self._path(unit).read_text(), w) for w in wanted)
@@ -299,11 +299,11 @@ class Bench:
 
     def survives(self, mutant: Mutant) -> bool | None:
         """Build and run a mutant; True if no run notices it, None if it does not compile."""
-        path = self._path(mutant.room)
-        original = (NATIVE / PLACES[mutant.room]).read_text()
+        path = self._path(mutant.source)
+        original = (NATIVE / PLACES[mutant.source]).read_text()
         lines = original.splitlines()
         lines[mutant.line_number] = mutant.after
-        users = self._users(mutant.room)
+        users = self._users(mutant.source)
         try:
             path.write_text("\n".join(lines) + "\n")
             built = self._compile(tuple(sorted({*users, *self.stale}))) and self._link()
@@ -317,31 +317,31 @@ def main() -> int:
     """Run the chosen mutants; return the number that survive without being known to be equivalent."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="every mutant, not a sample")
-    parser.add_argument("--only", help="one room, as in native/")
+    parser.add_argument("--only", help="one source, as in native/")
     parser.add_argument("--count", type=int, default=40, help="mutants a group in the sample")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     killed = unbuilt = equivalent = 0
     survivors: list[Mutant] = []
     for group in GROUPS:
-        rooms = [room for room in group.mutated if options.only in (None, room)]
-        mutants = [mutant for room in rooms for mutant in mutants_of(group, room)]
+        sources = [source for source in group.mutated if options.only in (None, source)]
+        mutants = [mutant for source in sources for mutant in mutants_of(group, source)]
         if not options.all:
             sample = random.Random(options.seed).sample(mutants, min(options.count, len(mutants)))
-            mutants = sorted(sample, key=lambda mutant: (mutant.room, mutant.line_number))
+            mutants = sorted(sample, key=lambda mutant: (mutant.source, mutant.line_number))
         if not mutants:
             continue
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(group, Path(folder))
             for mutant in mutants:
                 verdict = bench.survives(mutant)
-                known = (mutant.room, mutant.change()) in EQUIVALENT
+                known = (mutant.source, mutant.change()) in EQUIVALENT
                 killed += verdict is False
                 unbuilt += verdict is None
                 equivalent += verdict is True and known
                 if verdict is True and not known:
                     survivors.append(mutant)
-                    print(f"survived {mutant.room}:{mutant.line_number + 1}", flush=True)
+                    print(f"survived {mutant.source}:{mutant.line_number + 1}", flush=True)
                     print(f"  - {mutant.before.strip()}\n  + {mutant.after.strip()}", flush=True)
     print(f"{killed} killed, {unbuilt} not compiled, {equivalent} equivalent, {len(survivors)} survived")
     return len(survivors)

@@ -3,7 +3,7 @@
 Usage: python tests/native/mutate_fixedbase.py [--each N] [--seed S] [--only FILE] [--skip FILES]
 
 Each mutant is a copy of native/ with one line changed by one small textual operator (a sign, a shift, a
-comparison, a dropped statement). The rooms it touches are compiled again and the drivers run, and run again
+comparison, a dropped statement). The sources it touches are compiled again and the drivers run, and run again
 under sanitizers if they pass. A mutant that passes both is printed and makes the exit status 1, unless
 EQUIVALENT says why it cannot be told apart.
 """
@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixedbase_rooms import ROOMS, compile_object, link, room_object
-from native_rooms import DRIVERS, NATIVE, native_file
+from fixedbase_drivers import SOURCES, compile_object, link, source_object
+from native_drivers import DRIVERS, NATIVE, native_file
 
 LIMIT_S = 120
 OPERATORS = (
@@ -48,10 +48,10 @@ OPERATORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A file to break, the rooms to compile again, and what must notice."""
+    """A file to break, the sources to compile again, and what must notice."""
 
     file: str
-    rooms: tuple[str, ...]
+    sources: tuple[str, ...]
     edges: tuple[tuple[str, str], ...] = ()
     fields: tuple[str, ...] = ()
     builds: tuple[str, ...] = ("quick", "sanitized")
@@ -61,13 +61,13 @@ class Target:
 def plain(file: str, curve: str, number: str) -> Target:
     """Describe a file of one plain engine, which also fills the tables of the vector engine."""
     edges = ((number, "1"), (number, "0"))
-    return Target(file=file, rooms=(f"fixedbase_{curve}",), edges=edges, fields=(f"field_{curve}",))
+    return Target(file=file, sources=(f"fixedbase_{curve}",), edges=edges, fields=(f"field_{curve}",))
 
 
 def lanes(file: str, curve: str, number: str) -> Target:
     """Describe a file of one vector engine."""
-    room = f"fixedbase_lanes_{curve}"
-    return Target(file=file, rooms=(room,), edges=((number, "0"),), fields=(f"lanes_{curve}",))
+    source = f"fixedbase_lanes_{curve}"
+    return Target(file=file, sources=(source,), edges=((number, "0"),), fields=(f"lanes_{curve}",))
 
 
 TARGETS = (
@@ -78,7 +78,7 @@ TARGETS = (
     plain("field_words.h", "p384", "1"),
     Target(
         file="field_words.h",
-        rooms=("fixedbase_p384",),
+        sources=("fixedbase_p384",),
         edges=(("1", "1"),),
         fields=("field_p384",),
         builds=("portable",),
@@ -95,13 +95,13 @@ TARGETS = (
     lanes("fixedbase_lanes_k256.c", "k256", "3"),
     Target(
         file="field_inverse.c",
-        rooms=("field_inverse",),
+        sources=("field_inverse",),
         edges=(("0", "1"), ("2", "1")),
         fields=("field_p521",),
     ),
-    Target(file="fixedbase_scalar.c", rooms=("fixedbase_scalar",), edges=(("0", "1"), ("2", "1"))),
+    Target(file="fixedbase_scalar.c", sources=("fixedbase_scalar",), edges=(("0", "1"), ("2", "1"))),
     Target(
-        file="fixedbase_verify.c", rooms=("fixedbase_verify",), edges=(("0", "1"), ("0", "0"), ("3", "1"))
+        file="fixedbase_verify.c", sources=("fixedbase_verify",), edges=(("0", "1"), ("0", "0"), ("3", "1"))
     ),
 )
 
@@ -142,11 +142,13 @@ def mutants(text: str, *, elsewhere: bool) -> Iterator[tuple[int, str]]:
 
 
 def programs(target: Target, copy: Path, folder: Path, build: str) -> list[list[str]] | None:
-    """Compile a mutant's rooms and drivers; give the commands to run, or None where the compiler refuses."""
-    objects = {room: room_object(room, build) for room in ROOMS}
-    for room in target.rooms:
-        objects[room] = folder / f"{room}.o"
-        if not compile_object(copy / "ec" / f"{room}.c", objects[room], build, includes=copy, warnings=False):
+    """Compile a mutant's sources and drivers; give the commands to run, None where the compiler refuses."""
+    objects = {source: source_object(source, build) for source in SOURCES}
+    for source in target.sources:
+        objects[source] = folder / f"{source}.o"
+        if not compile_object(
+            copy / "ec" / f"{source}.c", objects[source], build, includes=copy, warnings=False
+        ):
             return None
     commands = []
     for field in target.fields:
@@ -155,7 +157,7 @@ def programs(target: Target, copy: Path, folder: Path, build: str) -> list[list[
         made = folder / f"drive_{field}.o"
         if not compile_object(DRIVERS / f"drive_{field}.c", made, build, includes=copy, warnings=False):
             return None
-        rest = [objects[room] for room in ROOMS if room != included]
+        rest = [objects[source] for source in SOURCES if source != included]
         commands.append([str(link(folder / field, [made, *rest], build)), "3000", "1"])
     made = folder.parent / f"drive_fixedbase-{build}.o"
     if not made.exists():

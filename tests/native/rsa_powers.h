@@ -9,8 +9,8 @@
 
 typedef struct {
     rj_rsa52_modulus head;
-    uint64_t room[2 * RJ_RSA52_MAX_DIGITS];
-} modulus_room;
+    uint64_t numbers[2 * RJ_RSA52_MAX_DIGITS];
+} stored_modulus;
 
 static void digits_of(uint64_t *out, size_t digits, const BIGNUM *value)
 {
@@ -20,7 +20,7 @@ static void digits_of(uint64_t *out, size_t digits, const BIGNUM *value)
     rj_rsa52_from_bytes(out, digits, bytes, sizeof(bytes));
 }
 
-static void make_modulus(modulus_room *out, const BIGNUM *n, BN_CTX *bn)
+static void make_modulus(stored_modulus *out, const BIGNUM *n, BN_CTX *bn)
 {
     size_t digits = rj_rsa52_digits((size_t)BN_num_bits(n));
     BIGNUM *t = BN_new();
@@ -90,7 +90,7 @@ static void pick_base(BIGNUM *s, const BIGNUM *n, uint64_t *seed)
 static void arithmetic(unsigned long count, uint64_t seed)
 {
     static rj_rsa52_work work;
-    static modulus_room rooms[RJ_RSA52_LANES];
+    static stored_modulus storage[RJ_RSA52_LANES];
     const rj_rsa52_modulus *moduli[RJ_RSA52_LANES];
     BIGNUM *n[RJ_RSA52_LANES];
     BIGNUM *s[RJ_RSA52_LANES];
@@ -110,7 +110,7 @@ static void arithmetic(unsigned long count, uint64_t seed)
     for (int i = 0; i < RJ_RSA52_LANES; i++) {
         n[i] = BN_new();
         s[i] = BN_new();
-        moduli[i] = &rooms[i].head;
+        moduli[i] = &storage[i].head;
     }
     for (unsigned long round = 0; round < count; round++) {
         static const int low[3] = {2048, 2079, 3119};
@@ -129,7 +129,7 @@ static void arithmetic(unsigned long count, uint64_t seed)
 
             pick_modulus(n[lane], bits[driver_random(&seed) % 3], &seed);
             pick_base(s[lane], n[lane], &seed);
-            make_modulus(&rooms[lane], n[lane], bn);
+            make_modulus(&storage[lane], n[lane], bn);
             digits_of(base, digits, s[lane]);
             REQUIRE(BN_set_word(e, exponent));
             REQUIRE(BN_mod_exp(expected, s[lane], e, n[lane], bn));

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from fixedbase_rooms import driver
-from native_rooms import differential_count, run_driver, wycheproof
+from fixedbase_drivers import driver
+from native_drivers import differential_count, run_driver, wycheproof
 
 CURVES = {"P-256": 0, "P-384": 1, "P-521": 2, "secp256k1": 3}
 WIDTHS = {"P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}
@@ -36,7 +36,7 @@ def test_edge_signatures_equal_openssl(curve: str, flags: str) -> None:
 
 @curves
 def test_edges_without_anything_for_one_cpu(curve: str) -> None:
-    """The rooms built for any CPU, without intrinsics, give the same verdicts."""
+    """The sources built for any CPU, without intrinsics, give the same verdicts."""
     printed = run_driver(driver("drive_fixedbase", "portable"), "edges", str(CURVES[curve]), BEST, "4")
     assert "engine portable" in printed
 
@@ -44,7 +44,7 @@ def test_edges_without_anything_for_one_cpu(curve: str) -> None:
 @curves
 @engines
 def test_edge_signatures_under_sanitizers(curve: str, flags: str) -> None:
-    """No edge or random signature makes the rooms read or write amiss, or rely on undefined behaviour."""
+    """No edge or random signature makes the sources read or write amiss, or rely on undefined behaviour."""
     program = driver("drive_fixedbase", "sanitized")
     run_driver(program, "edges", str(CURVES[curve]), flags, "3")
     run_driver(program, "differential", str(CURVES[curve]), flags, "300", "3")
@@ -52,24 +52,24 @@ def test_edge_signatures_under_sanitizers(curve: str, flags: str) -> None:
 
 names = pytest.mark.parametrize("name", ["p256", "p384", "p521", "k256"])
 kinds = pytest.mark.parametrize(
-    ("kind", "room"), [("field", "fixedbase_{}"), ("lanes", "fixedbase_lanes_{}")]
+    ("kind", "source"), [("field", "fixedbase_{}"), ("lanes", "fixedbase_lanes_{}")]
 )
 
 
 @names
 @kinds
-def test_field_operations_equal_bignum(kind: str, room: str, name: str) -> None:
+def test_field_operations_equal_bignum(kind: str, source: str, name: str) -> None:
     """Products, differences, inverses and zero tests equal BIGNUM's, near p and where limbs carry."""
-    program = driver(f"drive_{kind}_{name}", "fast", room.format(name), own_build="quick")
+    program = driver(f"drive_{kind}_{name}", "fast", source.format(name), own_build="quick")
     run_driver(program, differential_count(20000), "1")
 
 
 @pytest.mark.long
 @names
 @kinds
-def test_optimised_field_operations_equal_bignum(kind: str, room: str, name: str) -> None:
+def test_optimised_field_operations_equal_bignum(kind: str, source: str, name: str) -> None:
     """The same, over a million numbers and compiled as the extension is."""
-    program = driver(f"drive_{kind}_{name}", "fast", room.format(name))
+    program = driver(f"drive_{kind}_{name}", "fast", source.format(name))
     run_driver(program, differential_count(1_000_000), "2")
 
 

@@ -1,4 +1,4 @@
-"""The base64url room, each lane of it, against the rules of RFC 7515 s.2 and Python's own base64."""
+"""The base64url code, each lane of it, against the rules of RFC 7515 s.2 and Python's own base64."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import random
 
 import pytest
-from native_rooms import compile_driver, differential_count, run_driver
+from native_drivers import compile_driver, differential_count, run_driver
 
 OK, MALFORMED = 1, 2
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -119,6 +119,6 @@ def test_round_trips_and_one_changed_character(build: dict[str, bool]) -> None:
 
 
 def test_the_portable_build_has_one_lane() -> None:
-    """Without the lanes for one CPU the room still stands: what other machines run is tested here."""
+    """Without the lanes for one CPU the code still works: what other machines run is tested here."""
     program = compile_driver("drive_base64url", (), portable=True)
     assert run_driver(program, "lanes").split() == ["table"]

@@ -1,4 +1,4 @@
-"""The claims room: each rule of RFC 7519 s.4.1 at its edge, the order of verdicts, what stays undecided."""
+"""The claims code: each rule of RFC 7519 s.4.1 at its edge, the order of verdicts, what stays undecided."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from claims_oracle import (
     checked,
     verdict,
 )
-from native_rooms import NATIVE, REPOSITORY, compile_driver, differential_count, run_driver
+from native_drivers import NATIVE, REPOSITORY, compile_driver, differential_count, run_driver
 
 FULL = Policy(issuer="https://i", audiences=("a", "b"), required=("sub",), leeway_s=10, max_age_s=100)
 GOOD: dict[str, Any] = {
@@ -306,7 +306,7 @@ def _case(chance: random.Random) -> tuple[Policy, bytes]:
 
 @SANITIZED
 def test_random_claims_get_the_full_checkers_verdict_or_none(sanitized: bool) -> None:
-    """Over random policies and claims the room says what the slow rules say, or leaves it to them."""
+    """Over random policies and claims the code decides as the slow rules do, or leaves it to them."""
     chance = random.Random(9)
     cases = [_case(chance) for _ in range(int(differential_count(20000)))]
     answers = checked(cases, sanitized=sanitized)

@@ -1,4 +1,4 @@
-"""The claims room against its Python twin: one verdict for every payload, whichever of them gives it."""
+"""The claims code against its Python twin: one verdict for every payload, whichever of them gives it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from claims_oracle import DATE_MAX_S, NOW_S, OK, UNDECIDED, Policy, checked, verdict
-from native_rooms import NATIVE, differential_count
+from native_drivers import NATIVE, differential_count
 
 errors = pytest.importorskip("rapidjws.errors")
 twin = pytest.importorskip("rapidjws.jose.claims")

@@ -1,11 +1,11 @@
-"""The compact room: two dots, three parts, and nothing read that need not be."""
+"""The compact code: two dots, three parts, and nothing read that need not be."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
-from native_rooms import compile_driver, run_driver
+from native_drivers import compile_driver, run_driver
 
 OK, MALFORMED, TOO_LARGE = 1, 2, 3
 SANITIZED = pytest.mark.parametrize("sanitized", [False, True], ids=["plain", "sanitized"])

@@ -1,9 +1,9 @@
-"""The ecdsa_der room against libcrypto's encoder, and strict DER rule by rule."""
+"""The ecdsa_der code against libcrypto's encoder, and strict DER rule by rule."""
 
 from __future__ import annotations
 
 import pytest
-from native_rooms import compile_driver, differential_count, run_driver
+from native_drivers import compile_driver, differential_count, run_driver
 
 OK, SIGNATURE_INVALID, BAD_ARGUMENT = 1, 8, 24
 SANITIZED = pytest.mark.parametrize("sanitized", [False, True], ids=["plain", "sanitized"])

@@ -1,4 +1,4 @@
-"""The json_scan room rule by rule: each refusal, each limit, the members it lists, the promises it makes."""
+"""The json_scan code rule by rule: each refusal, each limit, the members it lists, what it promises."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from json_scanner import (
     TRUE,
     scan,
 )
-from native_rooms import compile_driver, run_driver
+from native_drivers import compile_driver, run_driver
 
 REFUSED = [
     (b"", 0, "no value"),
@@ -296,7 +296,7 @@ def test_numbers_that_change_in_other_hands_are_flagged() -> None:
 
 
 def test_random_mutants_never_break_a_promise() -> None:
-    """Under ASan and UBSan, texts mutated for some seconds never make the room break its header's word."""
+    """Under ASan and UBSan, mutated texts never make the scan break what its header states."""
     program = compile_driver("drive_json_scan", ("json_scan",), sanitized=True)
     printed = run_driver(program, "mutate", os.environ.get("RAPIDJWS_FUZZ_SECONDS", "3"), "1")
     assert int(printed.split()[0]) > 1000

@@ -1,4 +1,4 @@
-"""The json_scan room against JSONTestSuite, Python's own parser and orjson."""
+"""The json_scan code against JSONTestSuite, Python's own parser and orjson."""
 
 from __future__ import annotations
 

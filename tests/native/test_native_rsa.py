@@ -1,4 +1,4 @@
-"""The rsa rooms against OpenSSL's BIGNUM and EVP, and Wycheproof, with each kind of arithmetic."""
+"""The rsa files against OpenSSL's BIGNUM and EVP, and Wycheproof, with each kind of arithmetic."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 from typing import Any
 
 import pytest
-from native_rooms import compile_driver, differential_count, run_driver, wycheproof
+from native_drivers import compile_driver, differential_count, run_driver, wycheproof
 
-ROOMS = ("rsa", "rsa_key", "rsa52", "rsa52_lanes", "rsa_padding", "digest")
+SOURCES = ("rsa", "rsa_key", "rsa52", "rsa52_lanes", "rsa_padding", "digest")
 OK, SIGNATURE_INVALID = 1, 8
 PKCS1, PSS = 1, 2
 DIGEST_IDS = {"SHA-256": 1, "SHA-384": 2, "SHA-512": 3}
@@ -19,13 +19,13 @@ DIGEST_BYTES = {"SHA-256": 32, "SHA-384": 48, "SHA-512": 64}
 def test_powers_equal_bignum_at_edge_numbers(sanitized: bool) -> None:
     """Each lane's power equals BN_mod_exp under random moduli and moduli of long runs of ones and zeros."""
     rounds = "40" if sanitized else "300"
-    run_driver(compile_driver("drive_rsa", ROOMS, sanitized=sanitized), "arithmetic", rounds, "7")
+    run_driver(compile_driver("drive_rsa", SOURCES, sanitized=sanitized), "arithmetic", rounds, "7")
 
 
 @pytest.mark.parametrize("sanitized", [False, True], ids=["plain", "sanitized"])
 def test_verdicts_equal_openssl_on_good_and_spoilt_signatures(sanitized: bool) -> None:
     """Single, batch and portable verdicts equal EVP_PKEY_verify's, for every key size, digest and padding."""
-    program = compile_driver("drive_rsa", ROOMS, sanitized=sanitized)
+    program = compile_driver("drive_rsa", SOURCES, sanitized=sanitized)
     run_driver(program, "differential", differential_count(150 if sanitized else 400), "3")
 
 
@@ -33,14 +33,14 @@ def test_verdicts_equal_openssl_on_good_and_spoilt_signatures(sanitized: bool) -
 @pytest.mark.timeout(7200)
 def test_fifty_thousand_verdicts_equal_openssl() -> None:
     """The same as above over fifty thousand signatures, and powers of five thousand rounds of moduli."""
-    program = compile_driver("drive_rsa", ROOMS)
+    program = compile_driver("drive_rsa", SOURCES)
     run_driver(program, "arithmetic", "5000", "77")
     run_driver(program, "differential", differential_count(50_000), "99")
 
 
 def test_weak_and_malformed_keys_are_refused() -> None:
     """A key below 2048 bits, past 16384, even, or with a bad exponent is refused with its own status."""
-    run_driver(compile_driver("drive_rsa", ROOMS, sanitized=True), "limits")
+    run_driver(compile_driver("drive_rsa", SOURCES, sanitized=True), "limits")
 
 
 def _modulus_and_exponent(group: dict[str, Any]) -> str:
@@ -72,7 +72,7 @@ def _verdicts(group_rows: list[tuple[dict[str, Any], int]]) -> tuple[int, int]:
             changed_to_fit = case["comment"] == "s_len changed to 32" and not fits and group["sLen"] == 0
             valid = (fits and case["result"] == "valid") or (changed_to_fit and group["sha"] == "SHA-256")
             expected.append(OK if valid else SIGNATURE_INVALID)
-    printed = run_driver(compile_driver("drive_rsa", ROOMS), "lines", lines=lines).splitlines()
+    printed = run_driver(compile_driver("drive_rsa", SOURCES), "lines", lines=lines).splitlines()
     assert [[int(word) for word in line.split()] for line in printed] == [[status] * 4 for status in expected]
     return expected.count(OK), len(expected)
 

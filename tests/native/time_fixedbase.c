@@ -152,7 +152,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < HOT_KEYS; i++)
         time_key_open(&keys[i], &bench, flags);
     printf("key: %.1f ms, %zu bytes; work %zu bytes; engine %s\n", (time_now_us() - start) / 1e3 / HOT_KEYS,
-           rj_fixedbase_bytes(bench.id), bench.work_bytes, rj_fixedbase_engine(bench.generator));
+           rj_fixedbase_bytes(bench.id), bench.work_bytes, rj_fixedbase_field_ops(bench.generator));
     for (int i = 0; i < TOKENS; i++)
         time_token_make(&bench.tokens[i], &keys[0], bench.md, rj_fixedbase_coord_bytes(bench.id), &seed);
     one_key = time_report(&bench, "one key", rounds);

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from native_rooms import wycheproof
+from native_drivers import wycheproof
 
 DIGEST_BYTES = {"SHA-256": 32, "SHA-384": 48, "SHA-512": 64}
 

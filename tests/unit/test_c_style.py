@@ -1,4 +1,4 @@
-"""The C rooms keep the house style, as read off their text, their objects and the built module."""
+"""The C files keep the project style, as read off their text, their objects and the built module."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])
 
 
 def text_faults(name: str, text: str) -> list[str]:
-    """List what the text of one room holds against the house style."""
+    """List what the text of one C file holds against the style."""
     faults = []
     opening = TOKEN.match(text)
     purpose = opening.group() if opening else ""
-    told_in_header = name.endswith(".c") and f"{Path(name).stem}.h" in purpose
-    if not purpose.startswith(f"/* {name}: ") or (len(purpose) < 60 and not told_in_header):
+    in_header = name.endswith(".c") and f"{Path(name).stem}.h" in purpose
+    if not purpose.startswith(f"/* {name}: ") or (len(purpose) < 60 and not in_header):
         faults.append(f"does not open with its purpose, /* {name}: ... */")
     if any(match.group().startswith("//") for match in TOKEN.finditer(text)):
         faults.append("has a // comment")
@@ -37,7 +37,7 @@ def text_faults(name: str, text: str) -> list[str]:
     if re.search(r"\b(_Thread_local|__thread|thread_local)\b", code):
         faults.append("has a thread-local")
     if re.search(r"\b(alloca|setjmp|longjmp|strcpy|strcat|sprintf|gets|atoi)\s*\(", code):
-        faults.append("calls what the house does not")
+        faults.append("calls what is not allowed")
     if "\t" in text or re.search(r"[ \r]+$", text, re.MULTILINE):
         faults.append("has tabs or trailing space")
     if max(map(len, text.splitlines()), default=0) > 120:
@@ -49,18 +49,18 @@ def text_faults(name: str, text: str) -> list[str]:
     return faults
 
 
-def object_faults(room: str, rooms: Iterable[str], symbols: str) -> list[str]:
+def object_faults(source: str, sources: Iterable[str], symbols: str) -> list[str]:
     """List what `nm` shows of one object: badly named functions, variables that can change."""
-    statics = tuple(f"{word}_" for other in rooms for word in {other, *other.split("_")})
+    statics = tuple(f"{word}_" for other in sources for word in {other, *other.split("_")})
     faults = []
     for line in symbols.splitlines():
         kind, name = line.split()[-2:]
         if kind in "bBdDcCsSgG":
-            faults.append(f"{room}: {name} is a variable that can change")
+            faults.append(f"{source}: {name} is a variable that can change")
         elif kind in "TRVW" and not name.startswith("rj_"):
-            faults.append(f"{room}: {name} is visible to other rooms without the prefix rj_")
+            faults.append(f"{source}: {name} is visible to other files without the prefix rj_")
         elif kind == "t" and not name.startswith(("rj_", *statics, *HEADER_INLINES)):
-            faults.append(f"{room}: {name} lacks its room's prefix")
+            faults.append(f"{source}: {name} lacks its file's prefix")
     return faults
 
 
@@ -84,8 +84,8 @@ def arrows_of(graph: str) -> dict[str, set[str]]:
     return arrows
 
 
-def compile_room(source: Path, objects: Path, includes: Iterable[str]) -> tuple[str, dict[str, set[str]]]:
-    """Compile one room without optimising; give what nm lists and what calls what."""
+def compile_source(source: Path, objects: Path, includes: Iterable[str]) -> tuple[str, dict[str, set[str]]]:
+    """Compile one C file without optimising; give what nm lists and what calls what."""
     made = objects / f"{source.stem}.o"
     command = ["gcc", "-std=gnu11", "-O0", "-fno-pie", "-Wvla", "-Werror=vla", "-fcallgraph-info", *includes]
     command += ['-DRJ_VERSION="0"', "-DRJ_OWN_LIBCRYPTO=0"]  # what native/build.py gives
@@ -94,14 +94,14 @@ def compile_room(source: Path, objects: Path, includes: Iterable[str]) -> tuple[
     return listed.stdout, arrows_of(made.with_suffix(".ci").read_text("utf-8"))
 
 
-def rooms() -> list[Path]:
-    """List every C file of the house."""
+def sources() -> list[Path]:
+    """List every C file."""
     return sorted(path for path in NATIVE.rglob("*") if path.suffix in {".c", ".h", ".inc"})
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, dict[str, set[str]]]]:
-    """Compile every room once, by name."""
+    """Compile every C file once, by name."""
     if not (shutil.which("gcc") and shutil.which("nm") and shutil.which("pkg-config")):
         pytest.skip("gcc, nm and pkg-config are needed to look into the objects")
     answer = subprocess.run(
@@ -109,22 +109,22 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, d
     )
     includes = [f"-I{NATIVE}", f"-I{sysconfig.get_path('include')}", *answer.stdout.split()]
     objects = tmp_path_factory.mktemp("objects")
-    return {path.stem: compile_room(path, objects, includes) for path in rooms() if path.suffix == ".c"}
+    return {path.stem: compile_source(path, objects, includes) for path in sources() if path.suffix == ".c"}
 
 
 @pytest.mark.source_tree
-@pytest.mark.parametrize("path", rooms(), ids=lambda path: path.name)
-def test_text_of_room(path: Path) -> None:
-    """A room opens with its purpose, has its guard, and holds nothing the house forbids."""
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.name)
+def test_text_of_source(path: Path) -> None:
+    """A C file opens with its purpose, has its guard, and holds nothing forbidden."""
     assert text_faults(path.name, path.read_text("utf-8")) == []
 
 
 @pytest.mark.source_tree
 def test_names_and_variables(compiled: dict[str, tuple[str, dict[str, set[str]]]]) -> None:
-    """Exported names begin with rj_, static ones with their room, and no variable of ours can change."""
-    names = sorted(compiled) + [path.stem for path in rooms() if path.suffix == ".h"]
+    """Exported names begin with rj_, static ones with their file, and no variable of ours can change."""
+    names = sorted(compiled) + [path.stem for path in sources() if path.suffix == ".h"]
     faults = [
-        fault for room, (symbols, _) in compiled.items() for fault in object_faults(room, names, symbols)
+        fault for source, (symbols, _) in compiled.items() for fault in object_faults(source, names, symbols)
     ]
     assert faults == []
 
@@ -141,7 +141,7 @@ def test_no_recursion(compiled: dict[str, tuple[str, dict[str, set[str]]]]) -> N
 
 @pytest.mark.source_tree
 def test_warnings_are_on() -> None:
-    """The build turns on every warning the house asks for, and hides what is not exported."""
+    """The build turns on every warning the style asks for, and hides what is not exported."""
     text = (NATIVE / "build.py").read_text("utf-8")
     assert [flag for flag in REQUIRED_FLAGS if f'"{flag}"' not in text] == []
 
@@ -149,8 +149,8 @@ def test_warnings_are_on() -> None:
 @pytest.mark.source_tree
 def test_pythons_header_is_read_in_one_place() -> None:
     """One header chooses the limited API: a free-threaded build has none and stops at a second choice."""
-    readers = [path.name for path in rooms() if "<Python.h>" in path.read_text("utf-8")]
-    choosers = [path.name for path in rooms() if "#define Py_LIMITED_API" in path.read_text("utf-8")]
+    readers = [path.name for path in sources() if "<Python.h>" in path.read_text("utf-8")]
+    choosers = [path.name for path in sources() if "#define Py_LIMITED_API" in path.read_text("utf-8")]
     assert (readers, choosers) == (["python_api.h"], ["python_api.h"])
 
 
@@ -168,7 +168,7 @@ def test_module_exports_its_init_only() -> None:
     assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["PyInit__rapidjws"]
 
 
-GOOD = "/* a.h: a room for the checker alone, which says what it does and what it never does. */\n"
+GOOD = "/* a.h: a file for the checker alone, and long enough to say what it does. */\n"
 GUARD = "#ifndef RJ_A_H\n#define RJ_A_H\n#endif\n"
 
 
@@ -180,14 +180,14 @@ GUARD = "#ifndef RJ_A_H\n#define RJ_A_H\n#endif\n"
         (GOOD + GUARD + "int x; // y\n", "// comment"),
         (GOOD + GUARD + "/* TO" + "DO: later */\n", "for later"),
         (GOOD + GUARD + "static _Thread_local int x;\n", "thread-local"),
-        (GOOD + GUARD + "char *p = alloca(3);\n", "does not"),
+        (GOOD + GUARD + "char *p = alloca(3);\n", "not allowed"),
         (GOOD + GUARD + "int x; \n", "trailing"),
         (GOOD + GUARD + f"int {'x' * 130};\n", "over 120"),
         (GOOD, "guard"),
     ],
 )
 def test_text_checker_sees(text: str, expected: str) -> None:
-    """The checker names each fault of a room's text."""
+    """The checker names each fault of a file's text."""
     (fault,) = text_faults("a.h", text)
     assert expected in fault
 

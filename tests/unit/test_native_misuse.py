@@ -15,12 +15,13 @@ from rapidjws import _native
 from rapidjws._native import ffi, lib
 from rapidjws._native.core import runtime
 from rapidjws._native.keys import NativeKey, NativePrecomputed, build_key, build_precomputed
-from rapidjws._native.snapshots import SLOT_FORMAT, NativeHeaders, NativeSnapshot
+from rapidjws._native.snapshots import SLOT_FORMAT, NativeHeaders, NativeTables
 
 ALG = _native.ALG_NUMBERS
 NO_ALG = (0, lib.RJ_ALG_COUNT, 2**32 - 1)
 BAD, OK = lib.RJ_BAD_ARGUMENT, lib.RJ_OK
-HAVE_TABLES = bool(lib.rj_hot_bytes(ALG["ES256"]))
+generator_table, key_precomputed = lib.rj_precomputed_build_generator, lib.rj_precomputed_build
+HAVE_TABLES = bool(lib.rj_precomputed_bytes(ALG["ES256"]))
 needs_tables = pytest.mark.skipif(not HAVE_TABLES, reason="no tables on this platform")
 _ids = count(2**60)
 
@@ -39,12 +40,14 @@ def table(alg: str) -> NativePrecomputed:
     return found
 
 
-def slot(alg: int, key: NativeKey | None = None, hot: NativePrecomputed | None = None) -> bytes:
+def slot(alg: int, key: NativeKey | None = None, precomputed: NativePrecomputed | None = None) -> bytes:
     """Return a slot as the core reads it."""
-    return struct.pack(SLOT_FORMAT, key.address if key else 0, hot.address if hot else 0, alg, 0)
+    return struct.pack(
+        SLOT_FORMAT, key.address if key else 0, precomputed.address if precomputed else 0, alg, 0
+    )
 
 
-def snapshot_of(*slots: bytes, owners: object = None, **options: Any) -> NativeSnapshot:
+def snapshot_of(*slots: bytes, owners: object = None, **options: Any) -> NativeTables:
     """Return a snapshot of these slots without claims policies."""
     limits: dict[str, Any] = {
         "max_token_bytes": 16384,
@@ -53,7 +56,7 @@ def snapshot_of(*slots: bytes, owners: object = None, **options: Any) -> NativeS
         "precompute_threshold": 4,
         "accelerated": True,
     }
-    return NativeSnapshot(b"".join(slots), owners, NativeHeaders(16), None, **{**limits, **options})
+    return NativeTables(b"".join(slots), owners, NativeHeaders(16), None, **{**limits, **options})
 
 
 def refused(make: Callable[[Any], int], pointer_type: str, status: int) -> None:
@@ -80,8 +83,10 @@ def test_T15_no_such_algorithm(alg: int) -> None:
     refused(
         lambda cell: lib.rj_key_build(runtime, cell, alg, next(_ids), material, 64, b"", 0), "rj_key", BAD
     )
-    refused(lambda cell: lib.rj_hot_build_generator(cell, alg, 0), "rj_hot", lib.RJ_NOT_NATIVE)
-    assert lib.rj_hot_bytes(alg) == 0
+    refused(
+        lambda cell: lib.rj_precomputed_build_generator(cell, alg, 0), "rj_precomputed", lib.RJ_NOT_NATIVE
+    )
+    assert lib.rj_precomputed_bytes(alg) == 0
     assert key.verify(alg, b"input", bytes(64)) == BAD
     assert not lib.rj_alg_is_native(runtime, alg)
 
@@ -103,11 +108,11 @@ def test_T15_a_key_serves_its_own_algorithm() -> None:
 @needs_tables
 def test_T15_a_table_serves_its_own_slot() -> None:
     """A precomputed table without its key, or of another algorithm, is refused."""
-    key, other, hot = native("ES256"), native("ES384"), table("ES256")
-    refused(table_of(slot(ALG["ES256"], None, hot)), "rj_keytable", BAD)
-    refused(table_of(slot(ALG["ES384"], other, hot)), "rj_keytable", BAD)
-    assert other.verify(ALG["ES384"], b"input", bytes(96), hot=hot) == BAD
-    assert key.verify(ALG["ES256"], b"input", bytes(64), hot=hot) == lib.RJ_SIGNATURE_INVALID
+    key, other, precomputed = native("ES256"), native("ES384"), table("ES256")
+    refused(table_of(slot(ALG["ES256"], None, precomputed)), "rj_keytable", BAD)
+    refused(table_of(slot(ALG["ES384"], other, precomputed)), "rj_keytable", BAD)
+    assert other.verify(ALG["ES384"], b"input", bytes(96), table=precomputed) == BAD
+    assert key.verify(ALG["ES256"], b"input", bytes(64), table=precomputed) == lib.RJ_SIGNATURE_INVALID
 
 
 @needs_tables
@@ -119,13 +124,21 @@ def test_T15_a_table_is_built_upon_a_generator(alg: str, short: int) -> None:
     key_table = build_precomputed(number, public, portable=True)
     assert key_table is not None
     for generator in (ffi.NULL, key_table.handle):
-        refused(lambda cell, of=generator: lib.rj_hot_build(cell, of, public, len(public), 0), "rj_hot", BAD)
+        refused(
+            lambda cell, of=generator: lib.rj_precomputed_build(cell, of, public, len(public), 0),
+            "rj_precomputed",
+            BAD,
+        )
     refused(
-        lambda cell: lib.rj_hot_build(cell, key_table._generator, public, len(public) - 1, 0),
-        "rj_hot",
+        lambda cell: lib.rj_precomputed_build(cell, key_table._generator, public, len(public) - 1, 0),
+        "rj_precomputed",
         short,
     )
-    refused(lambda cell: lib.rj_hot_build_generator(cell, ALG["RS256"], 0), "rj_hot", lib.RJ_NOT_NATIVE)
+    refused(
+        lambda cell: lib.rj_precomputed_build_generator(cell, ALG["RS256"], 0),
+        "rj_precomputed",
+        lib.RJ_NOT_NATIVE,
+    )
 
 
 def test_T15_use_is_shared_between_the_same_slots_only() -> None:
@@ -171,7 +184,7 @@ def test_T15_no_such_slot_verifies_nothing() -> None:
 # --- streams ------------------------------------------------------------------------------------------------
 
 
-def stream_on(snapshot: NativeSnapshot, encoding: int = lib.RJ_STREAM_PLAIN) -> Any:
+def stream_on(snapshot: NativeTables, encoding: int = lib.RJ_STREAM_PLAIN) -> Any:
     """Return a stream over a snapshot."""
     cell = ffi.new("rj_stream **")
     assert lib.rj_stream_new(cell, snapshot.handle, encoding) == OK
@@ -183,7 +196,7 @@ def add(stream: Any, number: int = 0, prefix: bytes = b"") -> int:
     return int(lib.rj_stream_add(stream, ffi.new("uint32_t *"), number, prefix, len(prefix)))
 
 
-def one_key_snapshot(alg: str = "HS256") -> tuple[NativeSnapshot, bytes, bytes]:
+def one_key_snapshot(alg: str = "HS256") -> tuple[NativeTables, bytes, bytes]:
     """Return a snapshot of one key, a signing input, and its signature in base64url."""
     key = native(alg)
     head, _, signature = tokens.token(alg).encode().rpartition(b".")

@@ -91,7 +91,7 @@ def test_the_core_takes_a_time_in_nanoseconds_only(call: str) -> None:
 
 def test_what_is_not_bound_verifies_nothing() -> None:
     """A snapshot without tables refuses each call, and is bound once only."""
-    empty = _native.Bound()
+    empty = _native.NativeSnapshot()
     for call in (
         lambda: empty.verify_one("a.b.c", 1),
         lambda: empty.verify_list([], 1, True),
@@ -101,11 +101,11 @@ def test_what_is_not_bound_verifies_nothing() -> None:
             call()
     snapshot = tokens.engine("HS256")._snapshot
     with pytest.raises(RuntimeError):
-        snapshot._bind(snapshot.native.address, type(snapshot), (), bytes, 0, True, None)
+        snapshot.attach(snapshot.native.address, type(snapshot), (), bytes, 0, True, None)
     with pytest.raises(RuntimeError):
-        empty._bind(0, type(snapshot), (), bytes, 0, True, None)
+        empty.attach(0, type(snapshot), (), bytes, 0, True, None)
     with pytest.raises(AttributeError):
-        _native.Holder().verify("a.b.c", 1)
+        _native.NativeEngine().verify("a.b.c", 1)
 
 
 def test_an_engine_is_collected() -> None:

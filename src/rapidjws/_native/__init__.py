@@ -1,8 +1,8 @@
-"""The airlock: the only way to the compiled module, and the only place where typing is loose.
+"""The only importer of the compiled module, and the only place where typing is loose.
 
-``core`` alone imports it. The calls that every token takes are methods of its types (``Holder``, ``Bound``)
-and take and make Python objects themselves; all else goes through cffi. Everything that owns native memory is
-a small class here.
+``core`` alone imports it. The calls that every token takes are methods of its types (``NativeEngine``,
+``NativeSnapshot``), which take and make Python objects themselves; all else goes through cffi. Everything
+that owns native memory is a small class here.
 """
 
 from rapidjws._native.core import (
@@ -21,10 +21,10 @@ from rapidjws._native.core import (
     SIGNATURE_INVALID,
     STATUS_NAMES,
     AccelerationReport,
-    Bound,
     Counters,
-    Holder,
-    Record,
+    NativeEngine,
+    NativeSnapshot,
+    VerifiedToken,
     acceleration_report,
     error_queue_len,
     ffi,
@@ -53,7 +53,7 @@ from rapidjws._native.policies import (
 from rapidjws._native.snapshots import (
     SLOT_FORMAT,
     NativeHeaders,
-    NativeSnapshot,
+    NativeTables,
 )
 from rapidjws._native.streams import (
     STREAM_MAX_LANES,
@@ -70,32 +70,32 @@ __all__ = [
     "ALG_COUNT",
     "ALG_NUMBERS",
     "AccelerationReport",
-    "Bound",
     "CLAIMS_UNDECIDED",
     "COUNTERS_CODES",
     "COUNTERS_DURATION_WORDS",
     "CounterScan",
     "Counters",
     "HEADER_UNKNOWN",
-    "Holder",
     "JSON_HAS_BIG_INTEGER",
     "MALFORMED_TOKEN",
     "NOT_NATIVE",
+    "NativeEngine",
     "NativeHeaders",
     "NativeKey",
     "NativePolicy",
     "NativePrecomputed",
     "NativeSnapshot",
     "NativeStream",
+    "NativeTables",
     "OK",
     "REMEMBER_HEADER",
     "REMEMBER_HEADER_AND_ISSUER",
-    "Record",
     "SAMPLE_INTERVAL",
     "SIGNATURE_INVALID",
     "SLOT_FORMAT",
     "STATUS_NAMES",
     "STREAM_MAX_LANES",
+    "VerifiedToken",
     "acceleration_report",
     "alg_is_native",
     "b64url_decode",

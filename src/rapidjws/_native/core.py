@@ -53,7 +53,7 @@ if not lib.rj_python_install():
     raise ImportError(f"rapidjws could not set up its native types: {_REINSTALL}")
 
 verify_known = _rapidjws.verify_known
-"""Verify a General JSON Serialization of known headers, see ``NativeSnapshot.verify_known``."""
+"""Verify a General JSON Serialization of known headers, see ``NativeTables.verify_known``."""
 
 b64url_decode_octets = _rapidjws.b64url_decode
 """Decode strict base64url, see ``text.b64url_decode``."""
@@ -61,16 +61,16 @@ b64url_decode_octets = _rapidjws.b64url_decode
 json_check_octets = _rapidjws.json_check
 """Check a JSON text's shape, see ``text.json_check``."""
 
-Bound = _rapidjws.Bound
+NativeSnapshot = _rapidjws.NativeSnapshot
 """What a snapshot is to the calls that every token takes."""
 
-Holder = _rapidjws.Holder
-"""What an engine is to the core: one reference to a :class:`Bound`, and ``verify``."""
+NativeEngine = _rapidjws.NativeEngine
+"""What an engine is to the core: one reference to a :class:`NativeSnapshot`, and ``verify``."""
 
 Counters = _rapidjws.Counters
 """Where verdicts are counted, by name; see ``verify/verdict_counters.py``."""
 
-Record = _rapidjws.Record
+VerifiedToken = _rapidjws.VerifiedToken
 """The fields of a verified token, which the core fills itself."""
 
 OK: Final[int] = lib.RJ_OK
@@ -154,7 +154,7 @@ token_verify_slot: Final[Any] = lib.rj_token_verify_slot
 
 
 class AccelerationReport(NamedTuple):
-    """How the fast paths fared in this process.
+    """How the accelerated paths fared in this process.
 
     Attributes:
         sampled: Acceptances that libcrypto verified a second time.
@@ -168,14 +168,14 @@ class AccelerationReport(NamedTuple):
 
 
 def acceleration_report() -> AccelerationReport:
-    """Return how the fast paths fared in this process."""
+    """Return how the accelerated paths fared in this process."""
     report = ffi.new("rj_runtime_report *")
     lib.rj_runtime_read(report, runtime)
     return AccelerationReport(report.sampled, report.mismatches, bool(report.off))
 
 
 def set_sampling(interval: int) -> None:
-    """Put one acceptance of a fast path in ``interval`` to libcrypto as well; 0 for none."""
+    """Put one acceptance of an accelerated path in ``interval`` to libcrypto as well; 0 for none."""
     lib.rj_runtime_set_sampling(runtime, interval)
 
 

@@ -80,7 +80,7 @@ class NativePrecomputed:
 
     def __init__(self, handle: Any, generator: Any) -> None:
         self._generator = generator  # the key's table borrows it
-        self.handle = ffi.gc(handle, lib.rj_hot_free)
+        self.handle = ffi.gc(handle, lib.rj_precomputed_free)
         self.address = int(ffi.cast("uintptr_t", handle))
 
 
@@ -96,7 +96,7 @@ def renew_locks() -> None:
 
 def precomputed_bytes(alg: int) -> int:
     """Return the memory one key's table takes, in bytes; 0 where the algorithm has none."""
-    return int(lib.rj_hot_bytes(alg))
+    return int(lib.rj_precomputed_bytes(alg))
 
 
 def build_precomputed(alg: int, public: bytes, *, portable: bool) -> NativePrecomputed | None:
@@ -110,14 +110,14 @@ def build_precomputed(alg: int, public: bytes, *, portable: bool) -> NativePreco
     Returns:
         The table, or None where there is none for this key: libcrypto verifies it as before.
     """
-    flags = lib.RJ_HOT_PORTABLE if portable else 0
-    cell = ffi.new("rj_hot **")
+    flags = lib.RJ_PRECOMPUTED_PORTABLE if portable else 0
+    cell = ffi.new("rj_precomputed **")
     with _generators_lock:
         generator = _generators.get((alg, portable))
         if generator is None:
-            if lib.rj_hot_build_generator(cell, alg, flags) != OK:
+            if lib.rj_precomputed_build_generator(cell, alg, flags) != OK:
                 return None
-            generator = _generators[alg, portable] = ffi.gc(cell[0], lib.rj_hot_free)
-    if lib.rj_hot_build(cell, generator, public, len(public), flags) != OK:
+            generator = _generators[alg, portable] = ffi.gc(cell[0], lib.rj_precomputed_free)
+    if lib.rj_precomputed_build(cell, generator, public, len(public), flags) != OK:
         return None
     return NativePrecomputed(cell[0], generator)

@@ -30,7 +30,7 @@ class NativeHeaders:
         self.handle = ffi.gc(made("header table", status, cell), lib.rj_headertable_free)
 
 
-class NativeSnapshot:
+class NativeTables:
     """One native snapshot: a key table, a header table, the claims policies.
 
     Args:
@@ -42,7 +42,7 @@ class NativeSnapshot:
         max_json_depth: Deepest nesting of a claims set.
         max_json_members: Most members in one object of a claims set.
         precompute_threshold: Acceptances after which a key gets a table; 0 for never.
-        accelerated: Whether the fast paths are used.
+        accelerated: Whether the accelerated paths are used.
         before: A snapshot of the same slots: use is counted together; None begins at 0.
     """
 
@@ -60,7 +60,7 @@ class NativeSnapshot:
         max_json_members: int,
         precompute_threshold: int,
         accelerated: bool,
-        before: NativeSnapshot | None = None,
+        before: NativeTables | None = None,
     ) -> None:
         keys = ffi.new("rj_keytable **")
         packed = ffi.from_buffer("rj_slot[]", slots)
@@ -81,7 +81,7 @@ class NativeSnapshot:
         self.handle.max_token_bytes = max_token_bytes
         self.handle.max_json_depth = max_json_depth
         self.handle.max_json_members = max_json_members
-        self.handle.hot_threshold = precompute_threshold
+        self.handle.precompute_threshold = precompute_threshold
         self.handle.acceleration = accelerated
         self._address = int(ffi.cast("uintptr_t", self.handle))
 

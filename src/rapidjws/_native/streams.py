@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws._native.core import ffi, lib, made
 
 if TYPE_CHECKING:
-    from rapidjws._native.snapshots import NativeSnapshot
+    from rapidjws._native.snapshots import NativeTables
 
 STREAM_MAX_LANES: Final[int] = lib.RJ_STREAM_MAX_LANES
 
@@ -22,7 +22,7 @@ class NativeStream:
 
     __slots__ = ("_handle", "_snapshot")
 
-    def __init__(self, snapshot: NativeSnapshot, *, encoded: bool) -> None:
+    def __init__(self, snapshot: NativeTables, *, encoded: bool) -> None:
         cell = ffi.new("rj_stream **")
         encoding = lib.RJ_STREAM_BASE64URL if encoded else lib.RJ_STREAM_PLAIN
         status = lib.rj_stream_new(cell, snapshot.handle, encoding)

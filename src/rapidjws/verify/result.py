@@ -48,7 +48,7 @@ class SignatureResult:
     header: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 
-class VerifiedJWS(_native.Record):
+class VerifiedJWS(_native.VerifiedToken):
     """A token whose signature, and claims where an :class:`Engine` was asked, were verified.
 
     Parts are decoded on first use. Instances are made by :class:`Verifier` and :class:`Engine` only, cannot

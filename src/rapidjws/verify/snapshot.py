@@ -47,7 +47,7 @@ _MAX_KNOWN: Final = 1024
 _TABLE_DUE: Final = 0x100
 
 
-class Snapshot(_native.Bound):
+class Snapshot(_native.NativeSnapshot):
     """A key table with its rules, ready for the core.
 
     Args:
@@ -124,7 +124,7 @@ class Snapshot(_native.Bound):
             self.understood_crit, self.counter_rows = before.understood_crit, before.counter_rows
         self.max_token_bytes = max_token_bytes
         self.max_header_bytes = max_header_bytes
-        self.native: _native.NativeSnapshot = _native.NativeSnapshot(
+        self.native: _native.NativeTables = _native.NativeTables(
             table.pack(tables),
             (table, tables),
             _native.NativeHeaders(max(_MIN_HEADERS, 4 * len(table.slots)))
@@ -140,7 +140,7 @@ class Snapshot(_native.Bound):
         )
         self.handle: Any = self.native.handle
         result = (VerifiedCompact, self.slots, loads_scanned, limits.CLOCK_FLOOR_S, post_checks is None)
-        self._bind(self.native.address, *result, self.native, self.counter_rows)
+        self.attach(self.native.address, *result, self.native, self.counter_rows)
 
     def latest(self) -> Snapshot:
         """Return the snapshot of the same generation (keys and rules) with the tables as they are now."""

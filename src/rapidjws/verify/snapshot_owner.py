@@ -49,7 +49,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-class SnapshotOwner(_native.Holder):
+class SnapshotOwner(_native.NativeEngine):
     """A snapshot and change it under traffic.
 
     Args:

@@ -1,6 +1,6 @@
-/* face.h: what Python calls that is no room's own: one-off checks that borrow a work area. */
-#ifndef RJ_FACE_H
-#define RJ_FACE_H
+/* primitives.h: single checks outside any table of keys, and what the build is. */
+#ifndef RJ_PRIMITIVES_H
+#define RJ_PRIMITIVES_H
 
 #include "core/batch.h"
 
@@ -14,12 +14,12 @@ RJ_MUST_CHECK rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offse
                                       size_t text_len, uint32_t max_bytes, uint32_t max_depth, uint32_t max_members,
                                       int any_root);
 
-/* Verify one signature with one key, outside of any table of keys; hot: the key's own hot table, or NULL;
+/* Verify one signature with one key, outside of any table of keys; precomputed: the key's own table, or NULL;
  * acceleration 0 asks for libcrypto alone.
  * Returns as rj_verify; RJ_BAD_ARGUMENT where the key or its table cannot serve the algorithm. */
 /* rj-cdef-begin */
-RJ_MUST_CHECK rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_hot *hot, uint32_t alg,
-                                      const uint8_t *input, size_t input_len, const uint8_t *signature,
+RJ_MUST_CHECK rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_precomputed *precomputed,
+                                      uint32_t alg, const uint8_t *input, size_t input_len, const uint8_t *signature,
                                       size_t signature_len, int acceleration);
 /* rj-cdef-end */
 

@@ -1,4 +1,4 @@
-"""Compile the fixedbase rooms once into objects, and link each of their drivers with them."""
+"""Compile the fixedbase files once into objects, and link each of their drivers with them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from native_rooms import DRIVERS, NATIVE, RUNNER, SANITIZERS, WARNINGS, compiled, native_file
+from native_drivers import DRIVERS, NATIVE, RUNNER, SANITIZERS, WARNINGS, compiled, native_file
 
-ROOMS = tuple(sorted(path.stem for path in [*NATIVE.glob("ec/fixedbase*.c"), native_file("field_inverse.c")]))
+SOURCES = tuple(
+    sorted(path.stem for path in [*NATIVE.glob("ec/fixedbase*.c"), native_file("field_inverse.c")])
+)
 BUILDS = {
     "fast": ["-O3"],
     "quick": ["-O1"],
@@ -53,17 +55,17 @@ def made_object(source: Path, build: str) -> Path:
     return compiled(f"{source.stem}-{build}.o", [*compiler_call(build), "-c", str(source)])
 
 
-def room_object(room: str, build: str) -> Path:
-    """Compile one room of this build, once."""
-    return made_object(native_file(f"{room}.c"), build)
+def source_object(source: str, build: str) -> Path:
+    """Compile one source of this build, once."""
+    return made_object(native_file(f"{source}.c"), build)
 
 
 def driver(name: str, build: str, included: str = "", own_build: str = "") -> Path:
-    """Link tests/native/<name>.c with every room but the one that it includes whole.
+    """Link tests/native/<name>.c with every source but the one that it includes whole.
 
     The driver itself is compiled with ``own_build`` where it is given.
     """
-    objects = [room_object(room, build) for room in ROOMS if room != included]
+    objects = [source_object(source, build) for source in SOURCES if source != included]
     parts = [str(part) for part in (made_object(DRIVERS / f"{name}.c", own_build or build), *objects)]
     return compiled(
         f"{name}-{own_build or build}", [os.environ.get("CC") or "cc", *BUILDS[build], *parts, "-lcrypto"]

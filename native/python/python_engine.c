@@ -1,35 +1,35 @@
-/* python_holder.c: see python_holder.h. Where anything is out of the ordinary, Python's own way is taken. */
-#include "python/python_holder.h"
+/* python_engine.c: see python_engine.h. Where anything is out of the ordinary, Python's own way is taken. */
+#include "python/python_engine.h"
 
 #include <structmember.h>
 #include <time.h>
 
-#include "python/python_bound.h"
+#include "python/python_snapshot.h"
 #include "python/python_counters.h"
-#include "python/python_face.h"
+#include "python/python_verify.h"
 
-static const int64_t HOLDER_END_S = 9000000000; /* in the year 2255: up to here nanoseconds fit 64 bits */
+static const int64_t ENGINE_END_S = 9000000000; /* in the year 2255: up to here nanoseconds fit 64 bits */
 
 typedef struct {
-    PyObject_HEAD PyObject *snapshot; /* swapped by one reference; NULL or a Bound */
+    PyObject_HEAD PyObject *snapshot; /* swapped by one reference; NULL or a NativeSnapshot */
     PyObject *counters;               /* where verdicts are counted: a Counters, or NULL or None */
     char is_direct;                   /* nothing but the snapshot has a say: no cache of verified tokens */
-} rj_holder;
+} rj_native_engine;
 
-static const PyMemberDef HOLDER_MEMBERS[] = {
-    {"_snapshot", T_OBJECT_EX, offsetof(rj_holder, snapshot), 0, NULL},
-    {"_counters", T_OBJECT, offsetof(rj_holder, counters), 0, NULL},
-    {"_direct", T_BOOL, offsetof(rj_holder, is_direct), 0, NULL},
+static const PyMemberDef ENGINE_MEMBERS[] = {
+    {"_snapshot", T_OBJECT_EX, offsetof(rj_native_engine, snapshot), 0, NULL},
+    {"_counters", T_OBJECT, offsetof(rj_native_engine, counters), 0, NULL},
+    {"_direct", T_BOOL, offsetof(rj_native_engine, is_direct), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 /* A new reference to the snapshot of this moment, or NULL with an exception set. */
-static PyObject *holder_snapshot(PyObject *self)
+static PyObject *engine_snapshot(PyObject *self)
 {
 #if defined(Py_GIL_DISABLED)
     return PyObject_GetAttrString(self, "_snapshot"); /* another thread may swap it between reading and owning */
 #else
-    PyObject *snapshot = ((rj_holder *)self)->snapshot;
+    PyObject *snapshot = ((rj_native_engine *)self)->snapshot;
 
     if (snapshot == NULL) {
         return PyErr_Format(PyExc_AttributeError, "_snapshot");
@@ -40,7 +40,7 @@ static PyObject *holder_snapshot(PyObject *self)
 }
 
 /* The argument `now`: borrowed, NULL where it is to be read from the clock. Returns 0 for other arguments. */
-static int holder_now(PyObject **now, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+static int engine_now(PyObject **now, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
 {
     Py_ssize_t names_len = names == NULL ? 0 : PyTuple_Size(names);
 
@@ -57,7 +57,7 @@ static int holder_now(PyObject **now, PyObject *const *args, Py_ssize_t args_len
 }
 
 /* The whole call in Python. */
-static PyObject *holder_verify_slowly(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+static PyObject *engine_verify_slowly(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
 {
     Py_ssize_t names_len = names == NULL ? 0 : PyTuple_Size(names);
     PyObject *method = PyObject_GetAttrString(self, "_verify");
@@ -84,13 +84,13 @@ static PyObject *holder_verify_slowly(PyObject *self, PyObject *const *args, Py_
 
 /* The time of a check, from whole seconds or the clock. Returns 0 where Python has to look: a fraction, what is no
  * time, a clock that cannot be right. */
-static int holder_time(rj_time *out, const rj_bound *bound, PyObject *now)
+static int engine_time(rj_time *out, const rj_native_snapshot *native, PyObject *now)
 {
     struct timespec clock = {0, 0};
     int overflow = 0;
 
     if (now == NULL) {
-        if (timespec_get(&clock, TIME_UTC) != TIME_UTC || (int64_t)clock.tv_sec < bound->clock_floor_s) {
+        if (timespec_get(&clock, TIME_UTC) != TIME_UTC || (int64_t)clock.tv_sec < native->clock_floor_s) {
             return 0;
         }
         *out = (rj_time){(int64_t)clock.tv_sec, (uint32_t)clock.tv_nsec};
@@ -100,70 +100,70 @@ static int holder_time(rj_time *out, const rj_bound *bound, PyObject *now)
         return 0;
     }
     out->s = PyLong_AsLongLongAndOverflow(now, &overflow);
-    return overflow == 0 && out->s >= 0 && out->s < HOLDER_END_S;
+    return overflow == 0 && out->s >= 0 && out->s < ENGINE_END_S;
 }
 
 /* Count a token that the core accepted. Returns 0 where it is to be counted by name. */
-static int holder_count(const rj_bound *bound, const rj_slot *slot, PyObject *counters, uint64_t begun)
+static int engine_count(const rj_native_snapshot *native, const rj_slot *slot, PyObject *counters, uint64_t begun)
 {
     size_t at = slot == NULL ? SIZE_MAX : (size_t)slot->issuer * RJ_ALG_COUNT + slot->alg;
 
-    if (bound->rows == NULL || at >= bound->rows_len || bound->rows[at].verdicts == NULL) {
+    if (native->rows == NULL || at >= native->rows_len || native->rows[at].verdicts == NULL) {
         return 0;
     }
-    rj_counters_accepted(counters, &bound->rows[at], begun);
+    rj_counters_accepted(counters, &native->rows[at], begun);
     return 1;
 }
 
 /* Verify one token. In: counters, or NULL. Out: *is_counted, where the core accepted it and counted it. */
-static PyObject *holder_verify_once(PyObject *self, int *is_counted, PyObject *const *args, Py_ssize_t args_len,
+static PyObject *engine_verify_once(PyObject *self, int *is_counted, PyObject *const *args, Py_ssize_t args_len,
                                     PyObject *names, PyObject *counters, uint64_t begun)
 {
     PyObject *snapshot = NULL;
     PyObject *now = NULL;
     PyObject *result = NULL;
-    rj_bound *bound = NULL;
+    rj_native_snapshot *native = NULL;
     const rj_slot *slot = NULL;
     rj_time now_read = {0, 0};
 
-    if (!((rj_holder *)self)->is_direct || !holder_now(&now, args, args_len, names)) {
-        return holder_verify_slowly(self, args, args_len, names);
+    if (!((rj_native_engine *)self)->is_direct || !engine_now(&now, args, args_len, names)) {
+        return engine_verify_slowly(self, args, args_len, names);
     }
-    snapshot = holder_snapshot(self);
+    snapshot = engine_snapshot(self);
     if (snapshot == NULL) {
         return NULL;
     }
-    bound = (rj_bound *)snapshot;
-    if (!bound->is_plain || !holder_time(&now_read, bound, now)) {
+    native = (rj_native_snapshot *)snapshot;
+    if (!native->is_plain || !engine_time(&now_read, native, now)) {
         Py_DECREF(snapshot);
-        return holder_verify_slowly(self, args, args_len, names);
+        return engine_verify_slowly(self, args, args_len, names);
     }
-    result = rj_face_verify(bound, &slot, args[0], now_read);
-    if (result != NULL && (PyObject *)Py_TYPE(result) != bound->accepted) {
+    result = rj_python_verify(native, &slot, args[0], now_read);
+    if (result != NULL && (PyObject *)Py_TYPE(result) != native->accepted) {
         long long now_ns = now_read.s * 1000000000 + now_read.ns;
         PyObject *settled = PyObject_CallMethod(snapshot, "complete_or_raise", "OOL", args[0], result, now_ns);
         Py_DECREF(result);
         result = settled;
     } else if (result != NULL && counters != NULL) {
-        *is_counted = holder_count(bound, slot, counters, begun);
+        *is_counted = engine_count(native, slot, counters, begun);
     }
     Py_DECREF(snapshot);
     return result;
 }
 
-static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+static PyObject *engine_verify(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
 {
-    PyObject *counters = ((rj_holder *)self)->counters;
+    PyObject *counters = ((rj_native_engine *)self)->counters;
     PyObject *result = NULL;
     uint64_t begun = 0;
     int is_counted = 0;
 
     if (counters == NULL || counters == Py_None) {
-        return holder_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
+        return engine_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
     }
     Py_INCREF(counters);
     begun = rj_counters_now(counters);
-    result = holder_verify_once(self, &is_counted, args, args_len, names, counters, begun);
+    result = engine_verify_once(self, &is_counted, args, args_len, names, counters, begun);
     if (!is_counted) {
         rj_counters_result(counters, result, begun);
     }
@@ -171,40 +171,40 @@ static PyObject *holder_verify(PyObject *self, PyObject *const *args, Py_ssize_t
     return result;
 }
 
-static PyObject *holder_verify_uncounted(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
+static PyObject *engine_verify_uncounted(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
 {
     int is_counted = 0;
 
-    return holder_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
+    return engine_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
 }
 
-static int holder_traverse(PyObject *self, visitproc visit, void *arg)
+static int engine_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(((rj_holder *)self)->snapshot);
-    Py_VISIT(((rj_holder *)self)->counters);
+    Py_VISIT(((rj_native_engine *)self)->snapshot);
+    Py_VISIT(((rj_native_engine *)self)->counters);
     return 0;
 }
 
-static int holder_clear(PyObject *self)
+static int engine_clear(PyObject *self)
 {
-    Py_CLEAR(((rj_holder *)self)->snapshot);
-    Py_CLEAR(((rj_holder *)self)->counters);
+    Py_CLEAR(((rj_native_engine *)self)->snapshot);
+    Py_CLEAR(((rj_native_engine *)self)->counters);
     return 0;
 }
 
-static void holder_dealloc(PyObject *self)
+static void engine_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
     PyObject_GC_UnTrack(self);
-    (void)holder_clear(self);
+    (void)engine_clear(self);
     release(self);
     Py_DECREF(type);
 }
 
-static const char HOLDER_VERIFY_DOC[] =
+static const char ENGINE_VERIFY_DOC[] =
     "verify($self, /, token, now=None, *, wait_s=0.0)\n"
     "--\n\n"
     "Verify one token and its claims.\n\n"
@@ -222,28 +222,28 @@ static const char HOLDER_VERIFY_DOC[] =
     "        ``replay_store_unavailable``.\n\n"
     "Source: RFC 7515 section 5.2, RFC 7519 section 7.2.";
 
-static const PyMethodDef HOLDER_METHODS[] = {
-    {"verify", (PyCFunction)(void (*)(void))holder_verify, METH_FASTCALL | METH_KEYWORDS, HOLDER_VERIFY_DOC},
-    {"_verify_uncounted", (PyCFunction)(void (*)(void))holder_verify_uncounted, METH_FASTCALL | METH_KEYWORDS,
+static const PyMethodDef ENGINE_METHODS[] = {
+    {"verify", (PyCFunction)(void (*)(void))engine_verify, METH_FASTCALL | METH_KEYWORDS, ENGINE_VERIFY_DOC},
+    {"_verify_uncounted", (PyCFunction)(void (*)(void))engine_verify_uncounted, METH_FASTCALL | METH_KEYWORDS,
      "_verify_uncounted(token, now=None, *, wait_s=0.0): verify, for whoever counts what it comes to"},
     {NULL, NULL, 0, NULL},
 };
 
-static const PyType_Slot HOLDER_SLOTS[] = {
+static const PyType_Slot ENGINE_SLOTS[] = {
     {Py_tp_doc, (void *)"One reference to the snapshot of the moment; verify/snapshot_owner.py makes it whole."},
-    {Py_tp_members, (void *)(uintptr_t)HOLDER_MEMBERS},
-    {Py_tp_methods, (void *)(uintptr_t)HOLDER_METHODS},
-    {Py_tp_traverse, (void *)holder_traverse},
-    {Py_tp_clear, (void *)holder_clear},
-    {Py_tp_dealloc, (void *)holder_dealloc},
+    {Py_tp_members, (void *)(uintptr_t)ENGINE_MEMBERS},
+    {Py_tp_methods, (void *)(uintptr_t)ENGINE_METHODS},
+    {Py_tp_traverse, (void *)engine_traverse},
+    {Py_tp_clear, (void *)engine_clear},
+    {Py_tp_dealloc, (void *)engine_dealloc},
     {0, NULL},
 };
 
-static const PyType_Spec HOLDER_SPEC = {
-    .name = "rapidjws._rapidjws.Holder",
-    .basicsize = sizeof(rj_holder),
+static const PyType_Spec ENGINE_SPEC = {
+    .name = "rapidjws._rapidjws.NativeEngine",
+    .basicsize = sizeof(rj_native_engine),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = (PyType_Slot *)(uintptr_t)HOLDER_SLOTS,
+    .slots = (PyType_Slot *)(uintptr_t)ENGINE_SLOTS,
 };
 
-PyObject *rj_holder_type(void) { return PyType_FromSpec((PyType_Spec *)(uintptr_t)&HOLDER_SPEC); }
+PyObject *rj_native_engine_type(void) { return PyType_FromSpec((PyType_Spec *)(uintptr_t)&ENGINE_SPEC); }

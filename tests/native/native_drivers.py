@@ -1,6 +1,6 @@
-"""Compile a C driver with the rooms it tests, and find the third-party vectors.
+"""Compile a C driver with the sources it tests, and find the third-party vectors.
 
-Never imports the compiled module: a driver is a plain program over the same C files, so a room can be tested
+Never imports the compiled module: a driver is a plain program over the same C files, so it can be tested
 before the extension is built, and under any sanitizer.
 """
 
@@ -75,7 +75,7 @@ def compiled(name: str, command: list[str]) -> Path:
 
 @functools.cache
 def compile_driver(
-    driver: str, rooms: tuple[str, ...], *, sanitized: bool = False, portable: bool = False
+    driver: str, sources: tuple[str, ...], *, sanitized: bool = False, portable: bool = False
 ) -> Path:
     """Compile tests/native/<driver>.c with each named C file of native/; skip where no compiler is.
 
@@ -86,7 +86,7 @@ def compile_driver(
     compiler = os.environ.get("CC") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
-    sources = [DRIVERS / f"{driver}.c", *(native_file(f"{room}.c") for room in rooms)]
+    sources = [DRIVERS / f"{driver}.c", *(native_file(f"{source}.c") for source in sources)]
     flags = [*(SANITIZERS if sanitized else ["-O3"]), *(["-DRJ_PORTABLE_ONLY"] if portable else [])]
     return compiled(driver, [compiler, *WARNINGS, *flags, f"-I{NATIVE}", *map(str, sources), "-lcrypto"])
 

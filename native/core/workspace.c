@@ -1,14 +1,14 @@
-/* work.c: see work.h. */
-#include "core/work.h"
+/* workspace.c: see workspace.h. */
+#include "core/workspace.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-enum { WORK_ALIGNMENT = 64 };
+enum { WORKSPACE_ALIGNMENT = 64 };
 
-rj_work *rj_work_new(uint64_t seed)
+rj_workspace *rj_workspace_new(uint64_t seed)
 {
-    rj_work *work = malloc(sizeof *work);
+    rj_workspace *work = malloc(sizeof *work);
 
     if (work == NULL) {
         return NULL;
@@ -18,7 +18,7 @@ rj_work *rj_work_new(uint64_t seed)
         free(work);
         return NULL;
     }
-    for (size_t i = 0; i < RJ_WORK_CONTEXTS; i++) {
+    for (size_t i = 0; i < RJ_WORKSPACE_CONTEXTS; i++) {
         work->contexts[i].ctx = NULL;
     }
     work->random = (seed ^ (uint64_t)(uintptr_t)work) | 1;
@@ -29,12 +29,12 @@ rj_work *rj_work_new(uint64_t seed)
     return work;
 }
 
-void rj_work_free(rj_work *work)
+void rj_workspace_free(rj_workspace *work)
 {
     if (work == NULL) {
         return;
     }
-    for (size_t i = 0; i < RJ_WORK_CONTEXTS; i++) {
+    for (size_t i = 0; i < RJ_WORKSPACE_CONTEXTS; i++) {
         EVP_PKEY_CTX_free(work->contexts[i].ctx);
     }
     EVP_MD_CTX_free(work->message_ctx);
@@ -43,7 +43,7 @@ void rj_work_free(rj_work *work)
     free(work);
 }
 
-uint64_t rj_work_random(rj_work *work)
+uint64_t rj_workspace_random(rj_workspace *work)
 {
     work->random ^= work->random >> 12;
     work->random ^= work->random << 25;
@@ -51,7 +51,7 @@ uint64_t rj_work_random(rj_work *work)
     return (work->random * 0x2545f4914f6cdd1du) >> 16;
 }
 
-rj_rsa_work *rj_work_rsa(rj_work *work)
+rj_rsa_work *rj_workspace_rsa(rj_workspace *work)
 {
     if (work->rsa == NULL && rj_rsa_work_new(&work->rsa) != RJ_OK) {
         work->rsa = NULL;
@@ -59,29 +59,30 @@ rj_rsa_work *rj_work_rsa(rj_work *work)
     return work->rsa;
 }
 
-uint8_t *rj_work_cut(rj_work *work, size_t bytes)
+uint8_t *rj_workspace_alloc(rj_workspace *work, size_t bytes)
 {
     uint8_t *cut = NULL;
 
-    if (bytes > RJ_WORK_ARENA_BYTES - work->arena_used) {
+    if (bytes > RJ_WORKSPACE_ARENA_BYTES - work->arena_used) {
         return NULL;
     }
     cut = work->arena + work->arena_used;
     /* the arena's size is a multiple of the alignment, so the sum never passes it */
-    work->arena_used += (bytes + RJ_WORK_CUT_ALIGNMENT - 1) / RJ_WORK_CUT_ALIGNMENT * RJ_WORK_CUT_ALIGNMENT;
+    work->arena_used +=
+        (bytes + RJ_WORKSPACE_ALLOC_ALIGNMENT - 1) / RJ_WORKSPACE_ALLOC_ALIGNMENT * RJ_WORKSPACE_ALLOC_ALIGNMENT;
     return cut;
 }
 
-void *rj_work_scratch(rj_work *work, size_t bytes)
+void *rj_workspace_scratch(rj_workspace *work, size_t bytes)
 {
-    size_t rounded = (bytes + WORK_ALIGNMENT - 1) / WORK_ALIGNMENT * WORK_ALIGNMENT;
+    size_t rounded = (bytes + WORKSPACE_ALIGNMENT - 1) / WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
 
     if (rounded <= work->scratch_bytes) {
         return work->scratch;
     }
     free(work->scratch);
     work->scratch_bytes = 0;
-    work->scratch = aligned_alloc(WORK_ALIGNMENT, rounded);
+    work->scratch = aligned_alloc(WORKSPACE_ALIGNMENT, rounded);
     if (work->scratch != NULL) {
         work->scratch_bytes = rounded;
     }

@@ -1,9 +1,9 @@
-/* python_record.h: the Python type whose fields the core fills for a verified token.
+/* python_token.h: the Python type whose fields the core fills for a verified token.
  *
  * Only the fields: what they mean, and that nobody but a verifier makes one, is verify/result.py's business.
  */
-#ifndef RJ_PYTHON_RECORD_H
-#define RJ_PYTHON_RECORD_H
+#ifndef RJ_PYTHON_TOKEN_H
+#define RJ_PYTHON_TOKEN_H
 
 #include "python/python_api.h"
 
@@ -16,9 +16,9 @@ typedef struct {
     PyObject *header;
     PyObject *claims;
     PyObject *read; /* reads JSON octets that the core scanned; NULL where the type's `_read_claims` must */
-} rj_record;
+} rj_verified_token;
 
 /* Make the type. Returns a new reference, or NULL with an exception set. */
-PyObject *rj_record_type(void);
+PyObject *rj_verified_token_type(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* face.c: see face.h. */
-#include "core/face.h"
+/* primitives.c: see primitives.h. */
+#include "core/primitives.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -18,14 +18,14 @@ rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offset, uint32_t *n
                              .max_members = max_members,
                              .flags = any_root ? RJ_JSON_ANY_ROOT : 0};
     rj_json_report report = {0};
-    rj_work *work = rj_runtime_take(runtime);
+    rj_workspace *work = rj_runtime_borrow_workspace(runtime);
     rj_status status = RJ_NO_MEMORY;
 
     if (work == NULL) {
         return RJ_NO_MEMORY;
     }
     status = rj_json_scan(&report, NULL, 0, work->json, sizeof work->json, text, text_len, &limits);
-    rj_runtime_put(runtime, work);
+    rj_runtime_return_workspace(runtime, work);
     if (status == RJ_NO_MEMORY) {
         size_t bytes = rj_json_work_bytes(text_len, &limits);
         void *large = malloc(bytes);
@@ -40,25 +40,26 @@ rj_status rj_json_check(rj_runtime *runtime, uint32_t *fault_offset, uint32_t *n
     return status;
 }
 
-rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_hot *hot, uint32_t alg, const uint8_t *input,
-                        size_t input_len, const uint8_t *signature, size_t signature_len, int acceleration)
+rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_precomputed *precomputed, uint32_t alg,
+                        const uint8_t *input, size_t input_len, const uint8_t *signature, size_t signature_len,
+                        int acceleration)
 {
-    rj_slot slot = {.key = key, .hot = hot, .alg = alg, .issuer = 0};
+    rj_slot slot = {.key = key, .precomputed = precomputed, .alg = alg, .issuer = 0};
     rj_span message = {input, input_len};
     rj_span claimed = {signature, signature_len};
-    rj_work *work = NULL;
+    rj_workspace *work = NULL;
     rj_status status = RJ_UNDECIDED;
 
-    if (!rj_key_serves(key, alg) || (hot != NULL && rj_hot_alg(hot) != alg)) {
+    if (!rj_key_serves(key, alg) || (precomputed != NULL && rj_precomputed_alg(precomputed) != alg)) {
         return RJ_BAD_ARGUMENT; /* RFC 8725 s.3.1: one key, one kind of algorithm */
     }
-    work = rj_runtime_take(runtime);
+    work = rj_runtime_borrow_workspace(runtime);
     if (work == NULL) {
         return RJ_NO_MEMORY;
     }
     status = acceleration ? rj_verify(runtime, work, &slot, message, claimed)
-                          : rj_verify_cold(runtime, work, &slot, message, claimed);
-    rj_runtime_put(runtime, work);
+                          : rj_verify_libcrypto(runtime, work, &slot, message, claimed);
+    rj_runtime_return_workspace(runtime, work);
     return status;
 }
 

@@ -1,18 +1,18 @@
-/* python_bound.h: the Python type that a snapshot is: the core's tables, and what results are made of.
+/* python_snapshot.h: the Python type `NativeSnapshot`: the core's tables, and what results are made of.
  *
  * verify/snapshot.py derives from it, so that the calls every token takes find all they need in one object.
  */
-#ifndef RJ_PYTHON_BOUND_H
-#define RJ_PYTHON_BOUND_H
+#ifndef RJ_PYTHON_SNAPSHOT_H
+#define RJ_PYTHON_SNAPSHOT_H
 
 #include "python/python_api.h"
 #include "core/counters.h"
 #include "python/python_claims.h"
 
-/* All owned but the snapshot, which the owner keeps alive; NULL until `_bind`. */
+/* All owned but the snapshot, which the owner keeps alive; NULL until `attach`. */
 typedef struct {
     PyObject_HEAD const rj_snapshot *snapshot;
-    PyObject *accepted; /* the type of a result, a Record */
+    PyObject *accepted; /* the type of a result, a VerifiedToken */
     PyObject *slots;    /* slot number -> (key, issuer) */
     PyObject *read;     /* reads the claims of a result that has an issuer */
     PyObject *owner;
@@ -22,9 +22,9 @@ typedef struct {
     size_t rows_len;
     int64_t clock_floor_s; /* no clock that is right reads less */
     int is_plain;          /* an accepted token is the last word: nothing guards it further */
-} rj_bound;
+} rj_native_snapshot;
 
 /* Make the type. Returns a new reference, or NULL with an exception set. */
-PyObject *rj_bound_type(void);
+PyObject *rj_native_snapshot_type(void);
 
 #endif

@@ -1,0 +1,41 @@
+/* accelerated.h: the accelerated paths behind one interface: prepared RSA keys and precomputed tables.
+ *
+ * An accelerated path answers for itself only: what it cannot decide stays RJ_UNDECIDED and goes to libcrypto. A group
+ * is a run of signatures that one path takes together.
+ */
+#ifndef RJ_ACCELERATED_H
+#define RJ_ACCELERATED_H
+
+#include "core/keytable.h"
+#include "span.h"
+
+enum { RJ_ACCELERATED_MAX_ITEMS = 64 };
+
+/* Which signatures may go together: zero goes nowhere, else equal numbers do. */
+typedef enum {
+    RJ_ACCELERATED_NONE = 0,
+    RJ_ACCELERATED_RSA = 1,
+    RJ_ACCELERATED_P256 = 2,
+    RJ_ACCELERATED_P384 = 3,
+    RJ_ACCELERATED_P521 = 4,
+    RJ_ACCELERATED_K256 = 5,
+    RJ_ACCELERATED_ED25519 = 6,
+    RJ_ACCELERATED_COUNT = 7
+} rj_accelerated_group;
+
+typedef struct {
+    const rj_slot *slot;
+    rj_span input;     /* the JWS Signing Input */
+    rj_span signature; /* decoded, of any length */
+    rj_status status;  /* out: RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto */
+} rj_accelerated_item;
+
+/* Returns the group of a signature by this slot, RJ_ACCELERATED_NONE where only libcrypto can tell. */
+rj_accelerated_group rj_accelerated_group_of(const rj_slot *slot, size_t signature_len);
+
+/* Verify up to RJ_ACCELERATED_MAX_ITEMS signatures of one group.
+ * In/out: items; every status is written. */
+void rj_accelerated_verify(rj_workspace *work, rj_accelerated_group group, rj_accelerated_item *items,
+                           size_t items_len);
+
+#endif

@@ -1,0 +1,60 @@
+/* precomputed.h: the precomputed table of a key that is seen again and again, whatever its algorithm.
+ *
+ * One interface over the arithmetic of fixedbase.h and ed25519.h. A table never decides against
+ * libcrypto: what it cannot decide it hands back. A key's table borrows its generator's; who builds them keeps both
+ * alive.
+ */
+#ifndef RJ_PRECOMPUTED_H
+#define RJ_PRECOMPUTED_H
+
+#include "core/alg.h"
+#include "ec/ed25519.h"
+#include "ec/fixedbase.h"
+#include "span.h"
+#include "core/workspace.h"
+
+/* rj-cdef-begin */
+typedef struct rj_precomputed rj_precomputed;
+enum { RJ_PRECOMPUTED_PORTABLE = 1 }; /* flag of a build: plain C arithmetic even where the CPU has vector lanes */
+/* rj-cdef-end */
+
+/* One signature for a precomputed table. */
+typedef struct {
+    const rj_precomputed *precomputed;
+    rj_span input;     /* the JWS Signing Input */
+    rj_span signature; /* of the algorithm's exact length */
+    rj_status status;  /* out: RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto */
+} rj_precomputed_item;
+
+/* Build the table of an algorithm's generator.
+ * Returns RJ_OK, RJ_NOT_NATIVE (no such table here), RJ_NO_MEMORY, RJ_LIBCRYPTO_FAILED, RJ_BAD_ARGUMENT.
+ * Out: *out, freed by rj_precomputed_free after every table that borrows it. */
+/* rj-cdef-begin */
+RJ_MUST_CHECK rj_status rj_precomputed_build_generator(rj_precomputed **out, uint32_t alg, uint32_t flags);
+/* rj-cdef-end */
+
+/* Build the table of a public key (first: as in rj_key_build) and check it against libcrypto.
+ * Returns as rj_precomputed_build_generator, and RJ_KEY_MALFORMED. */
+/* rj-cdef-begin */
+RJ_MUST_CHECK rj_status rj_precomputed_build(rj_precomputed **out, const rj_precomputed *generator,
+                                             const uint8_t *first, size_t first_len, uint32_t flags);
+/* rj-cdef-end */
+
+/* Free a table; NULL is allowed. */
+/* rj-cdef-begin */
+void rj_precomputed_free(rj_precomputed *precomputed);
+/* rj-cdef-end */
+
+/* Returns the memory that one key's table of the algorithm takes, in bytes; 0 where there are no tables. */
+/* rj-cdef-begin */
+size_t rj_precomputed_bytes(uint32_t alg);
+/* rj-cdef-end */
+
+/* Verify up to 64 signatures by tables of one algorithm.
+ * In/out: items; every status is written. Returns nothing: what could not be done is RJ_UNDECIDED. */
+void rj_precomputed_verify(rj_workspace *work, rj_precomputed_item *items, size_t items_len);
+
+/* Returns the algorithm of a table. */
+uint32_t rj_precomputed_alg(const rj_precomputed *precomputed);
+
+#endif
