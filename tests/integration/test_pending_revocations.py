@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from admins import Crowd, call
 from gates import ISSUER, bearer, get, serving, token
+from redis_server import OwnRedis
+
+from rapidjws.stores import RedisRevocations
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 pytest.importorskip("uvloop", reason="the extra `server` is not installed")
@@ -62,6 +65,50 @@ def test_a_revocation_with_its_store_down_holds_in_every_worker(tmp_path: Path) 
             assert set(crowd.statuses()) == {200}
         finally:
             crowd.close()
+
+
+def test_revocation_through_an_outage_of_a_real_redis(tmp_path: Path) -> None:
+    """redis-server is killed, a revocation is made meanwhile, and it is started again: nothing is lost.
+
+    What was revoked before holds all the time, what is revoked during the outage holds at once in every
+    worker and is in the stream afterwards, good tokens pass throughout, and revoking works again.
+    """
+    redis = OwnRedis(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+    socket = tmp_path / "admin.sock"
+    crowds: list[Crowd] = []
+
+    def revoke(jti: str, action: str = "revoke") -> tuple[int, Any]:
+        return call(socket, "POST", f"/admin/{action}", {"issuer": ISSUER.iss, "jti": jti})
+
+    try:
+        with serving(
+            tmp_path, {"revocations": {"redis": redis.url}}, admin_listen=f"unix:{socket}"
+        ) as sidecar:
+            wait_until(lambda: len(call(socket, "GET", "/admin/status")[1]["workers"]) == 2)
+            names = ("good", "before", "during", "after")
+            crowds += [Crowd(sidecar.port, bearer(token(jti=name))) for name in names]
+            good, before, during, after = crowds
+            assert revoke("before")[0] == 200
+            assert set(before.statuses()) == {401}
+            redis.stop()
+            status, answer = revoke("during")
+            assert (status, answer["stored"], answer["error"]) == (202, False, "revocation_store_unavailable")
+            assert revoke("before", "unrevoke")[0] == 503
+            for crowd, right in ((before, 401), (during, 401), (good, 200), (after, 200)):
+                assert set(crowd.statuses()) == {right}
+            redis.start()
+            wait_until(lambda: call(socket, "GET", "/admin/status")[1]["pending_revocations"] == 0)
+            for crowd, right in ((before, 401), (during, 401), (good, 200)):
+                assert set(crowd.statuses()) == {right}
+            wait_until(lambda: revoke("after")[0] == 200)
+            assert set(after.statuses()) == {401}
+            assert set(good.statuses()) == {200}
+        kept = {one.jti for one in RedisRevocations(redis.url).load()}
+        assert kept == {"before", "during", "after"}
+    finally:
+        for crowd in crowds:
+            crowd.close()
+        redis.stop()
 
 
 def test_N5_tables_are_measured(tmp_path: Path) -> None:

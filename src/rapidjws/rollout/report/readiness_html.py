@@ -22,7 +22,7 @@ color:#1c2430;background:#fff;overflow-wrap:break-word}
 table{border-collapse:collapse;width:100%;margin:1rem 0}th,td{text-align:left;padding:.3rem .7rem;
 border-bottom:1px solid #d8dee6;vertical-align:top}
 td{overflow-wrap:anywhere;min-width:6.5rem}th{overflow-wrap:normal}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;min-width:0}td.n{white-space:nowrap}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;min-width:0}td.n,td.t{white-space:nowrap}
 .no{color:#a3221b;font-weight:600}.yes{color:#1d6b3a}.quiet{color:#5d6877}
 h2{margin-top:2.2rem;overflow-wrap:anywhere}
 svg{display:block;margin:.6rem 0;max-width:100%}rect.good{fill:#3f7fbf}rect.bad{fill:#c7503f}
@@ -77,8 +77,9 @@ def _row(one: PartnerReadiness) -> str:
     verdict = "yes" if one.rejected_tomorrow else "no"
     return (
         f"<tr><td>{html(one.partner)}</td><td>{html(one.phase)}</td>"
-        f'<td class="n">{one.requests}</td><td class="n">{one.verified}</td><td class="n">{one.recent}</td>'
-        f'<td class="n">{one.recent_failed}</td><td class="n">{one.p50_us:.0f} / {one.p99_us:.0f}</td>'
+        f'<td class="n">{one.requests:,}</td><td class="n">{one.verified:,}</td>'
+        f'<td class="n">{one.recent:,}</td><td class="n">{one.recent_failed:,}</td>'
+        f'<td class="n">{one.p50_us:.0f} / {one.p99_us:.0f}</td>'
         f'<td class="{style}">{verdict}: {html(one.why)}</td></tr>'
     )
 
@@ -101,9 +102,9 @@ def _escalations(found: tuple[Escalation, ...]) -> str:
     if not found:
         return ""
     rows = "".join(
-        f"<tr><td>{html(one.partner or '-')}</td><td>{html(one.contact or '-')}</td>"
-        f"<td>{html(one.summary)}</td><td class='n'>{one.count}</td><td>{when(one.first_s)}</td>"
-        f"<td>{when(one.last_s)}</td><td>"
+        f"<tr><td>{html(one.partner or '-')}</td><td>{_address(one.contact)}</td>"
+        f"<td>{html(one.summary)}</td><td class='n'>{one.count:,}</td><td class='t'>{when(one.first_s)}</td>"
+        f"<td class='t'>{when(one.last_s)}</td><td>"
         f"{'<br>'.join(f'{html(name)}: {html(value)}' for name, value in one.evidence)}</td></tr>"
         for one in found
     )
@@ -113,13 +114,18 @@ def _escalations(found: tuple[Escalation, ...]) -> str:
     )
 
 
+def _address(contact: str | None) -> str:
+    """Return a mail address that a narrow column breaks behind its @."""
+    return html(contact or "-").replace("@", "@<wbr>", 1)
+
+
 def _shadow(found: tuple[Compared, ...]) -> str:
     if not found:
         return ""
     rows = "".join(
         f"<tr><td>{html(one.partner)}</td><td>{html(one.route or 'all others')}</td>"
-        f"<td>{html(one.seen.name.replace('_', ' '))}</td><td class='n'>{one.seen.count}</td>"
-        f"<td>{when(one.seen.first_s)}</td><td>{when(one.seen.last_s)}</td></tr>"
+        f"<td>{html(one.seen.name.replace('_', ' '))}</td><td class='n'>{one.seen.count:,}</td>"
+        f"<td class='t'>{when(one.seen.first_s)}</td><td class='t'>{when(one.seen.last_s)}</td></tr>"
         for one in found
     )
     return (
@@ -146,8 +152,8 @@ def _section(one: PartnerReadiness) -> str:
 
 def _table(title: str, seen: tuple[Seen, ...]) -> str:
     rows = "".join(
-        f'<tr><td>{html(one.name)}</td><td class="n">{one.count}</td><td>{when(one.first_s)}</td>'
-        f"<td>{when(one.last_s)}</td></tr>"
+        f"<tr><td>{html(one.name)}</td><td class='n'>{one.count:,}</td><td class='t'>{when(one.first_s)}</td>"
+        f"<td class='t'>{when(one.last_s)}</td></tr>"
         for one in seen
     )
     return (
