@@ -2,6 +2,7 @@
 #include "core/counters.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #ifndef RJ_FREE_THREADED
 #define RJ_FREE_THREADED 1 /* what is right everywhere; native/build.py knows whether there is a GIL */
@@ -47,23 +48,35 @@ void rj_counters_duration(uint64_t *durations, uint64_t units)
     counters_add(&durations[RJ_COUNTERS_SUM], units);
 }
 
-size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const *blocks, size_t blocks_len,
-                        size_t block_words)
+/* Write the sums of a group that are not zero. Returns how many there are by now. */
+static size_t counters_put(uint64_t *found, size_t len, size_t capacity, const uint64_t *sums, uint64_t group)
 {
+    for (size_t j = 0; j < RJ_COUNTERS_CODES; j++) {
+        if (sums[j] == 0) {
+            continue;
+        }
+        if (len < capacity) {
+            found[2 * len] = group * RJ_COUNTERS_CODES + j;
+            found[2 * len + 1] = sums[j];
+        }
+        len++;
+    }
+    return len;
+}
+
+size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const *blocks, const uint32_t *groups,
+                        size_t blocks_len)
+{
+    uint64_t sums[RJ_COUNTERS_CODES] = {0};
     size_t len = 0;
 
     for (size_t i = 0; i < blocks_len; i++) {
-        for (size_t j = 0; j < block_words; j++) {
-            uint64_t count = atomic_load_explicit((const _Atomic uint64_t *)&blocks[i][j], memory_order_relaxed);
-            if (count == 0) {
-                continue;
-            }
-            if (len < capacity) {
-                found[3 * len] = i;
-                found[3 * len + 1] = j;
-                found[3 * len + 2] = count;
-            }
-            len++;
+        for (size_t j = 0; j < RJ_COUNTERS_CODES; j++) {
+            sums[j] += atomic_load_explicit((const _Atomic uint64_t *)&blocks[i][j], memory_order_relaxed);
+        }
+        if (i + 1 == blocks_len || groups[i + 1] != groups[i]) {
+            len = counters_put(found, len, capacity, sums, groups[i]);
+            memset(sums, 0, sizeof sums);
         }
     }
     return len;

@@ -26,12 +26,13 @@ typedef struct {
 } rj_counter_row;
 /* rj-cdef-end */
 
-/* Find the words of blocks that are not zero.
+/* Add up the blocks of RJ_COUNTERS_CODES words of each group, and find the sums that are not zero. Blocks of a group
+ * stand together.
  * Returns how many there are; where that is more than the capacity, the first ones are written.
- * Out: found[3 * i ..]: number of the block, word in it, its count. */
+ * Out: found[2 * i ..]: RJ_COUNTERS_CODES times the group plus the word, and the sum. */
 /* rj-cdef-begin */
-size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const *blocks, size_t blocks_len,
-                        size_t block_words);
+size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const *blocks, const uint32_t *groups,
+                        size_t blocks_len);
 /* rj-cdef-end */
 
 /* Count a verdict. In/out: verdicts[code]. */

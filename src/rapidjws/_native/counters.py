@@ -1,4 +1,4 @@
-"""Counts that are not zero, found in many blocks of shared memory at once."""
+"""Sums that are not zero, found in many blocks of shared memory at once."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ ROOM_MIN = 1024
 
 
 class CounterScan:
-    """Blocks of one size in memory that somebody else keeps.
+    """Blocks with a word a code, in memory that somebody else keeps, in groups that are added up.
 
     Args:
-        addresses: Where the blocks begin.
-        words: Words of each.
+        groups: The addresses of the blocks of each group.
     """
 
-    __slots__ = ("_blocks", "_found", "_room", "_words", "len")
+    __slots__ = ("_blocks", "_found", "_groups", "_len", "_room")
 
-    def __init__(self, addresses: Sequence[int], words: int) -> None:
-        self.len = len(addresses)
-        self._blocks = ffi.new("uint64_t *[]", [ffi.cast("uint64_t *", one) for one in addresses])
-        self._words = words
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+        flat = [(number, address) for number, group in enumerate(groups) for address in group]
+        self._len = len(flat)
+        self._blocks = ffi.new("uint64_t *[]", [ffi.cast("uint64_t *", address) for _, address in flat])
+        self._groups = ffi.new("uint32_t[]", [number for number, _ in flat])
         self._room = 0
-        self._make_room(max(ROOM_MIN, 4 * self.len))
+        self._make_room(max(ROOM_MIN, 4 * len(groups)))
 
     def _make_room(self, found: int) -> None:
         self._room = found
-        self._found = ffi.new("uint64_t[]", 3 * found)
+        self._found = ffi.new("uint64_t[]", 2 * found)
 
     def nonzero(self) -> list[int]:
-        """Return number of the block, word and count of each word that is not zero, one after the other."""
+        """Return in turn each sum that is not zero: 64 times its group plus its word, and the sum."""
         blocks = ffi.cast("const uint64_t *const *", self._blocks)
         while True:
-            found = lib.rj_counters_scan(self._found, self._room, blocks, self.len, self._words)
+            found = lib.rj_counters_scan(self._found, self._room, blocks, self._groups, self._len)
             if found <= self._room:
-                numbers: list[int] = ffi.unpack(self._found, 3 * found) if found else []
+                numbers: list[int] = ffi.unpack(self._found, 2 * found) if found else []
                 return numbers
             self._make_room(2 * found)

@@ -8,14 +8,11 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.observe.prometheus_text import TextWriter, label_text, number
-from rapidjws.observe.reading import HistogramValue
+from rapidjws.observe.prometheus_text import TextWriter, label_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rapidjws.observe.metric_list import Metric
-    from rapidjws.observe.reading import Exemplar, Reading
+    from rapidjws.observe.reading import Exemplar, HistogramValue, Reading
 
 CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -43,23 +40,19 @@ class OpenMetricsWriter(TextWriter):
             if metric.unit:
                 lines.append(f"# UNIT {family} {metric.unit}")
             lines.append(f"# HELP {family} {words}")
-            for _, labels, value in samples:
-                if isinstance(value, HistogramValue):
-                    lines += self._with_exemplars(metric, labels, value)
-                else:
-                    lines.append(self._prefix(metric, labels) + number(value))
+            self._add(lines, metric, samples)
         lines.append("# EOF\n")
         return "\n".join(lines).encode("utf-8", "backslashreplace")
 
-    def _with_exemplars(
-        self, metric: Metric, labels: tuple[str, ...], value: HistogramValue
-    ) -> Iterator[str]:
+    def _histogram(self, metric: Metric, labels: tuple[str, ...], value: HistogramValue) -> list[str]:
         inner = label_text(metric, labels)
         start = f'{metric.name}_bucket{{{inner}{"," if inner else ""}le="'
         braces = f"{{{inner}}}" if inner else ""
         exemplars = value.exemplars or {}
         bounds = zip(self.bounds(metric), accumulate(value.counts), strict=True)
-        for at, (bound, count) in enumerate(bounds):
-            yield f'{start}{bound}"}} {count}{exemplar_text(exemplars.get(at))}'
-        yield f"{metric.name}_sum{braces} {value.sum!r}"
-        yield f"{metric.name}_count{braces} {value.count}"
+        lines = [
+            f'{start}{bound}"}} {count}{exemplar_text(exemplars.get(at))}'
+            for at, (bound, count) in enumerate(bounds)
+        ]
+        lines += [f"{metric.name}_sum{braces} {value.sum!r}", f"{metric.name}_count{braces} {value.count}"]
+        return lines

@@ -113,28 +113,45 @@ def _histogram(value: HistogramValue, buckets: Buckets) -> bytes:
 class ProtobufWriter:
     """Writes readings as protobuf; remembers how the labels of a series are written."""
 
-    __slots__ = ("_labels",)
+    __slots__ = ("_histograms", "_numbers")
 
     def __init__(self) -> None:
-        self._labels: dict[tuple[str, tuple[str, ...]], bytes] = {}
+        self._numbers: dict[str, dict[tuple[str, ...], bytes]] = {}
+        self._histograms: dict[str, dict[tuple[str, ...], tuple[object, bytes]]] = {}
 
     def write(self, reading: Reading) -> bytes:
         """Return the messages, each behind its length."""
         found = []
         for metric, samples in reading.families():
-            family = [_text(1, metric.name), _text(2, metric.help), _unsigned(3, _TYPES[metric.type])]
-            family += [_octets(4, self._metric(metric, one)) for one in samples]
             if samples:
+                family = [_text(1, metric.name), _text(2, metric.help), _unsigned(3, _TYPES[metric.type])]
+                family += self._metrics(metric, samples)
                 message = b"".join(family)
                 found.append(_varint(len(message)) + message)
         return b"".join(found)
 
-    def _metric(self, metric: Metric, sample: Sample) -> bytes:
-        labels = self._labels.get((metric.name, sample.labels))
-        if labels is None:
-            labels = self._labels[metric.name, sample.labels] = _pairs(metric.labels, sample.labels)
+    def _metrics(self, metric: Metric, samples: list[Sample]) -> list[bytes]:
+        if metric.buckets is not None:
+            return [self._with_buckets(metric, metric.buckets, one) for one in samples]
+        known = self._numbers.setdefault(metric.name, {})
+        pack = struct.Struct("<d").pack
+        found = []
+        for _, labels, value in samples:
+            start = known.get(labels)
+            if start is None:  # all but the eight octets of the value, which stand at the end
+                whole = _octets(3 if metric.type == "counter" else 2, _double(1, 0.0))
+                start = known[labels] = _octets(4, _pairs(metric.labels, labels) + whole)[:-8]
+            found.append(start + pack(value))
+        return found
+
+    def _with_buckets(self, metric: Metric, buckets: Buckets, sample: Sample) -> bytes:
+        """Return a histogram's message; one whose counts are those of the last time is kept."""
+        known = self._histograms.setdefault(metric.name, {})
+        kept = known.get(sample.labels)
+        if kept is not None and kept[0] == sample.value:
+            return kept[1]
         value = sample.value
-        if isinstance(value, HistogramValue):
-            assert metric.buckets is not None
-            return labels + _octets(7, _histogram(value, metric.buckets))
-        return labels + _octets(3 if metric.type == "counter" else 2, _double(1, value))
+        assert isinstance(value, HistogramValue)
+        message = _octets(4, _pairs(metric.labels, sample.labels) + _octets(7, _histogram(value, buckets)))
+        known[sample.labels] = (value, message)
+        return message

@@ -12,7 +12,7 @@ from rapidjws.observe.reading import HistogramValue
 
 if TYPE_CHECKING:
     from rapidjws.observe.metric_list import Metric
-    from rapidjws.observe.reading import Reading
+    from rapidjws.observe.reading import Reading, Sample
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -42,10 +42,11 @@ def help_text(metric: Metric) -> str:
 class TextWriter:
     """Writes readings as text; remembers how the labels of a series are written."""
 
-    __slots__ = ("_bounds", "_prefixes")
+    __slots__ = ("_bounds", "_lines", "_prefixes")
 
     def __init__(self) -> None:
-        self._prefixes: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._prefixes: dict[str, dict[tuple[str, ...], str]] = {}
+        self._lines: dict[str, dict[tuple[str, ...], tuple[object, str]]] = {}
         self._bounds: dict[str, tuple[str, ...]] = {}
 
     def write(self, reading: Reading) -> bytes:
@@ -53,19 +54,31 @@ class TextWriter:
         lines: list[str] = []
         for metric, samples in reading.families():
             lines.append(f"# HELP {metric.name} {help_text(metric)}\n# TYPE {metric.name} {metric.type}")
-            for _, labels, value in samples:
-                if value.__class__ is HistogramValue:
-                    lines += self._histogram(metric, labels, value)
-                else:
-                    lines.append(self._prefix(metric, labels) + number(value))  # type: ignore[arg-type]
+            self._add(lines, metric, samples)
         return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
+    def _add(self, lines: list[str], metric: Metric, samples: list[Sample]) -> None:
+        """Add the lines of a metric's samples; a line whose value is that of the last time is kept."""
+        known = self._lines.setdefault(metric.name, {})
+        for _, labels, value in samples:
+            kept = known.get(labels)
+            if kept is not None and kept[0] == value:
+                lines.append(kept[1])
+                continue
+            if value.__class__ is HistogramValue:
+                line = "\n".join(self._histogram(metric, labels, value))
+            else:
+                line = self._prefix(metric, labels) + number(value)  # type: ignore[arg-type]
+            known[labels] = (value, line)
+            lines.append(line)
+
     def _prefix(self, metric: Metric, labels: tuple[str, ...]) -> str:
-        found = self._prefixes.get((metric.name, labels))
+        """Return what stands before a value; of a histogram its labels."""
+        known = self._prefixes.setdefault(metric.name, {})
+        found = known.get(labels)
         if found is None:
             inner = label_text(metric, labels)
-            found = f"{metric.name}{{{inner}}} " if inner else f"{metric.name} "
-            self._prefixes[metric.name, labels] = found
+            found = known[labels] = f"{metric.name}{{{inner}}} " if inner else f"{metric.name} "
         return found
 
     def bounds(self, metric: Metric) -> tuple[str, ...]:

@@ -86,8 +86,12 @@ class Reading:
     def __init__(self, samples: Iterable[Sample], at_s: float) -> None:
         self.at_s = at_s
         self._by_name: dict[str, list[Sample]] = {name: [] for name in METRICS}
-        for sample in samples:
-            self._by_name[sample.metric.name].append(sample)
+        metric, add = None, list[Sample]().append
+        for sample in samples:  # those of one metric mostly come together
+            if sample[0] is not metric:
+                metric = sample[0]
+                add = self._by_name[metric.name].append
+            add(sample)
 
     def families(self) -> Iterator[tuple[Metric, list[Sample]]]:
         """Yield every metric of the list, in its order, with its samples."""

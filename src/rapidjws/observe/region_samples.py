@@ -58,32 +58,33 @@ class RegionSamples:
         regions: One a worker.
     """
 
-    __slots__ = ("_blocks", "_known", "_merged", "_regions", "_scan", "_series", "exemplars")
+    __slots__ = ("_groups", "_kept", "_known", "_merged", "_regions", "_scan", "exemplars")
 
     def __init__(self, regions: Sequence[CounterRegion]) -> None:
         self._regions = tuple(regions)
         self._known = [0] * len(self._regions)
         self._merged: dict[Key, list[tuple[CounterRegion, Series]]] = {}
-        self._blocks: list[int] = []  # where blocks of a word a code lie
-        self._series: list[Key] = []  # what each of them counts
-        self._scan = _native.CounterScan((), CODES_WORDS)
+        self._groups: dict[Key, list[int]] = {}  # series with a word a code -> where its blocks lie
+        self._scan = _native.CounterScan(())
+        self._kept: dict[int, Sample] = {}  # what such a word was at the last reading
         self.exemplars: Mapping[Key, Mapping[int, Exemplar]] = {}
         """(Metric's name, labels) -> bucket -> an exemplar."""
 
     def _look(self) -> None:
         """Take up the series that are new."""
+        is_new = False
         for at, region in enumerate(self._regions):
             if region.version == self._known[at]:
                 continue
             for one in region.series(self._known[at]):
                 self._known[at] += 1
                 if one.name in BY_CODE:
-                    self._blocks.append(region.address(one.word))
-                    self._series.append((one.name, one.labels))
+                    self._groups.setdefault((one.name, one.labels), []).append(region.address(one.word))
+                    is_new = True
                 else:
                     self._merged.setdefault((one.name, one.labels), []).append((region, one))
-        if self._scan.len != len(self._blocks):
-            self._scan = _native.CounterScan(self._blocks, CODES_WORDS)
+        if is_new:
+            self._scan = _native.CounterScan(list(self._groups.values()))
 
     @property
     def dropped(self) -> int:
@@ -120,32 +121,29 @@ class RegionSamples:
 
     def _by_code(self) -> Iterator[Sample]:
         """Yield verdicts and requests, and what follows from the codes of refusals."""
-        sums: dict[tuple[int, int], int] = {}
         found = self._scan.nonzero()
-        numbers: dict[Key, int] = {}
-        first = [
-            numbers.setdefault(key, at) for at, key in enumerate(self._series)
-        ]  # of each series of a worker
-        for at, word, count in zip(found[::3], found[1::3], found[2::3], strict=True):
-            key = (first[at], word)
-            sums[key] = sums.get(key, 0) + count
-        refused: dict[tuple[str, str], int] = {}
-        for (at, word), count in sums.items():
-            code = CODE_NAMES.get(word)
-            if code is None:
-                continue
-            name, labels = self._series[at]
-            if name == REQUESTS:
-                yield Sample(metrics.REQUESTS, (*labels, VERDICT_OF[code], code), count)
-                continue
-            yield Sample(metrics.VERIFICATIONS, (*labels, VERDICT_OF[code], code), count)
-            if word:
-                refused[labels[0], code] = refused.get((labels[0], code), 0) + count
-        for (issuer, code), count in refused.items():
+        kept = self._kept
+        refused: dict[tuple[str, str], float] = {}
+        series: list[Key] = []
+        for key, count in zip(found[::2], found[1::2], strict=True):
+            sample = kept.get(key)
+            if sample is None:
+                series = series or list(self._groups)
+                made = _sample_of(series[key // CODES_WORDS], key % CODES_WORDS, count)
+                if made is None:
+                    continue
+                sample = kept[key] = made
+            elif sample[2] != count:
+                sample = kept[key] = Sample(sample[0], sample[1], count)
+            yield sample
+            if key % CODES_WORDS and sample[0] is metrics.VERIFICATIONS:
+                at = (sample[1][0], sample[1][3])
+                refused[at] = refused.get(at, 0) + count
+        for (issuer, code), total in refused.items():
             if code in CLAIM_OF:
-                yield Sample(metrics.CLAIM_REFUSALS, (issuer, CLAIM_OF[code], code), count)
+                yield Sample(metrics.CLAIM_REFUSALS, (issuer, CLAIM_OF[code], code), total)
             elif code == "unknown_kid":
-                yield Sample(metrics.UNKNOWN_KIDS, (issuer,), count)
+                yield Sample(metrics.UNKNOWN_KIDS, (issuer,), total)
 
     def _histogram(
         self, metric: Metric, labels: tuple[str, ...], places: list[tuple[CounterRegion, Series]]
@@ -167,6 +165,16 @@ class RegionSamples:
             values = list(_live(places))
             if values:
                 yield Sample(metric, labels, _merged(metric, values))
+
+
+def _sample_of(series: Key, word: int, count: int) -> Sample | None:
+    """Return the sample of one word of a series with a word a code, or None where the word has no code."""
+    code = CODE_NAMES.get(word)
+    if code is None:
+        return None
+    name, labels = series
+    metric = metrics.REQUESTS if name == REQUESTS else metrics.VERIFICATIONS
+    return Sample(metric, (*labels, VERDICT_OF[code], code), count)
 
 
 def _merged(metric: Metric, values: list[float]) -> float:
