@@ -85,6 +85,11 @@ COMMANDS: Final = {
     ),
     "jwks": _Listed("jwks", "jwks", "Look at JWK Sets."),
     "config": _Listed("config", "app", "Configuration files: check, show, init, schema."),
+    "check": _Listed(
+        "check",
+        "check",
+        "Look at key ages and ends, rotation, key sets, use of old keys, lifetimes, clocks and error rates.",
+    ),
     "incident": _Listed("incident", "app", "Look back at an incident."),
     "contract": _Listed("contract", "contract", "Get a partner ready."),
     "rollout": _Listed("notify", "rollout", "Look at a rollout, and change it while it runs."),

@@ -30,6 +30,9 @@ SKEW_HOURS_KEPT: Final = 48
 PAIRS_KEPT: Final = 64
 """Pairs of codes and causes that a row remembers of a shadow comparison."""
 
+KEYS_KEPT: Final = 64
+"""Keys that a row remembers the use of."""
+
 HOUR_S: Final = 3600
 LATENCY_BUCKETS: Final = 40
 """Powers of two of nanoseconds."""
@@ -71,6 +74,8 @@ class Request:
         unknown_kid: A kid that no key has, as a safe name.
         other_alg: An algorithm that nobody agreed on, as a safe name.
         skew_s: ``iat`` minus now, in seconds, of a token whose signature is good.
+        key: The beginning of the thumbprint of the key that a good token verified under, or None.
+        lifetime: The span that a good token's lifetime lies in, one of ``LIFETIMES``, or None.
     """
 
     code: str
@@ -82,6 +87,8 @@ class Request:
     unknown_kid: str | None = None
     other_alg: str | None = None
     skew_s: float | None = None
+    key: str | None = None
+    lifetime: str | None = None
 
 
 @dataclass(slots=True)
@@ -99,6 +106,8 @@ class Row:
         skew: hour since the epoch -> counts of clock differences, by ``skew_bucket``.
         shadow: Outcome of a shadow comparison, in words -> the same as for codes.
         claims: Codes of requests of nobody's whose unverified token names the partner -> the same.
+        keys: The beginnings of thumbprints of keys that good tokens verified under -> the same.
+        lifetimes: Spans of lifetimes of good tokens -> the same.
         claim_hours: hour since the epoch -> [how many of them].
     """
 
@@ -112,6 +121,8 @@ class Row:
     skew: dict[int, list[int]] = field(default_factory=dict)
     shadow: NameCounts = field(default_factory=dict)
     claims: NameCounts = field(default_factory=dict)
+    keys: NameCounts = field(default_factory=dict)
+    lifetimes: NameCounts = field(default_factory=dict)
     claim_hours: dict[int, list[int]] = field(default_factory=dict)
 
     def count_claim(self, seen: Request) -> None:
@@ -134,6 +145,10 @@ class Row:
             _hour(self.skew, now_s // HOUR_S, SKEW_HOURS_KEPT, SKEW_BUCKETS)[skew_bucket(seen.skew_s)] += 1
         if seen.unknown_kid is not None:
             count_name(self.kids, seen.unknown_kid, now_s, NAMES_KEPT)
+        if seen.key is not None:
+            count_name(self.keys, seen.key, now_s, KEYS_KEPT)
+        if seen.lifetime is not None:
+            count_name(self.lifetimes, seen.lifetime, now_s)
         if seen.other_alg is not None:
             count_name(self.other_algs, seen.other_alg, now_s, NAMES_KEPT)
 
@@ -145,6 +160,8 @@ class Row:
         add_names(self.other_algs, other.other_algs, NAMES_KEPT)
         add_names(self.shadow, other.shadow, PAIRS_KEPT)
         add_names(self.claims, other.claims)
+        add_names(self.keys, other.keys, KEYS_KEPT)
+        add_names(self.lifetimes, other.lifetimes)
         _add_hours(self.claim_hours, other.claim_hours, HOURS_KEPT, 1, now_s)
         _add_hours(self.hours, other.hours, HOURS_KEPT, 2, now_s)
         _add_hours(self.skew, other.skew, SKEW_HOURS_KEPT, SKEW_BUCKETS, now_s)
@@ -259,7 +276,8 @@ class Counts:
         return {"rows": rows, "sources": {name: asdict(one) for name, one in self.sources.items()}}
 
 
-_NAMES: Final = ("codes", "algs", "kids", "other_algs", "shadow", "claims")
+_NAMES: Final = ("codes", "algs", "kids", "other_algs", "shadow", "claims", "keys", "lifetimes")
+_ADDED: Final = frozenset({"claims", "keys", "lifetimes"})  # which older files do not hold
 
 
 def row_members(key: RowKey, row: Row) -> dict[str, Any]:
@@ -287,7 +305,7 @@ def counts_of(members: dict[str, Any]) -> Counts:
     """Return counts out of their members; raises what is wrong with them."""
     rows = {
         (str(one["partner"]), str(one["route"])): Row(
-            **{name: names_of(one.get(name, {}) if name == "claims" else one[name]) for name in _NAMES},
+            **{name: names_of(one.get(name, {}) if name in _ADDED else one[name]) for name in _NAMES},
             hours=_hours_of(one["hours"], 2),
             skew=_hours_of(one["skew"], SKEW_BUCKETS),
             claim_hours=_hours_of(one.get("claim_hours", {}), 1),  # older files hold no claims

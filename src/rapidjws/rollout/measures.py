@@ -20,6 +20,13 @@ AHEAD_S: Final = 3600
 NAME_MAX_CHARS: Final = 64
 """Longest foreign name that is kept, in characters."""
 
+LIFETIME_EDGES_S: Final = (300, 900, 3600, 14_400, 86_400, 604_800)
+"""Lifetimes of tokens, in seconds, between which they are counted; an edge belongs to the shorter span."""
+
+LIFETIMES: Final = ("up to 5 min", "up to 15 min", "up to 1 h", "up to 4 h", "up to 1 d", "up to 7 d",
+                    "over 7 d", "no end")  # fmt: skip
+"""The spans in words: one an edge, beyond the last one, and for tokens without exp or iat."""
+
 SKEW_EDGES_S: Final = (10, 60, 300, 600, 1800, 3600)
 """Clock differences, in seconds, between which tokens are counted, to both sides."""
 
@@ -78,6 +85,12 @@ def skew_bucket(skew_s: float) -> int:
         if skew_s > 0
         else middle - bisect_left(SKEW_EDGES_S, -skew_s)
     )
+
+
+def lifetime_of(exp: Any, iat: Any) -> str:
+    """Return the span that a token's lifetime lies in, in words."""
+    numbers = all(one.__class__ in (int, float) for one in (exp, iat))
+    return LIFETIMES[bisect_left(LIFETIME_EDGES_S, exp - iat)] if numbers else LIFETIMES[-1]
 
 
 def skew_names() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.jwt.decision import OK, Decision, ResultOrError
 from rapidjws.rollout.counters import Request
-from rapidjws.rollout.measures import safe_name
+from rapidjws.rollout.measures import lifetime_of, safe_name
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 TIMED: Final = frozenset({"expired", "too_old", "not_yet_valid", "issued_in_future"})
 """Codes of tokens whose signature is good and whose time is not."""
+
+KEY_CHARS: Final = 16
+"""Characters of a public key's thumbprint that its use is counted under: 96 bits."""
 
 OTHER_ALGORITHM: Final = frozenset({"algorithm_not_allowed", "unsupported_algorithm", "key_alg_mismatch"})
 
@@ -60,7 +63,18 @@ def request_of(
         unknown_kid=unknown_kid,
         other_alg=other_alg,
         skew_s=_skew_s(result, token, now_s),
+        key=None if good is None or good.alg[:2] == "HS" else good.key_thumbprint[:KEY_CHARS],
+        lifetime=None if good is None else _lifetime(good),
     )
+
+
+def _lifetime(good: VerifiedJWS) -> str | None:
+    """Return the span of a good token's lifetime; None where its payload holds no claims."""
+    try:
+        claims = good.claims
+    except TypeError:
+        return None
+    return lifetime_of(claims.get("exp"), claims.get("iat"))
 
 
 def _skew_s(result: ResultOrError, token: Token | None, now_s: int) -> float | None:
