@@ -248,6 +248,9 @@ def run_pytest(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run pytest as a partner's CI would, with the plugin."""
     known = any(point.value == "rapidjws.contract.plugin" for point in entry_points(group="pytest11"))
     plugin = [] if known else ["-p", "rapidjws.contract.plugin"]
+    plugin += [
+        word for name in ("faker", "anyio", "hypothesispytest", "xdist") for word in ("-p", f"no:{name}")
+    ]
     source = str(Path(rapidjws.__file__).resolve().parents[1])
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", "-v", *arguments],

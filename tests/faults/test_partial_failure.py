@@ -336,6 +336,19 @@ def test_S24_no_table_thread_no_fault(
     assert engine.precomputed_kids == other.precomputed_kids == ("k1-es256",)
 
 
+def test_S24_failed_turns_are_logged_once_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failure counts; a line of log comes with the first, and with the first after each minute."""
+    moments = iter([1000.0, 1000.5, 1059.9, 1060.0, 1060.1])
+    monkeypatch.setattr(table_builder, "monotonic", lambda: next(moments))
+    builder = table_builder.TableBuilder()
+    for _ in range(5):
+        builder._failed(MemoryError("none left"))
+    assert builder.failures == 5
+    assert [one.getMessage().startswith("no precomputed table") for one in caplog.records] == [True, True]
+
+
 def test_S24_a_builder_survives_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that cannot be built for want of memory takes neither the thread nor other tables with it."""
     builder = table_builder.TableBuilder()

@@ -17,7 +17,7 @@ from processes import run_python
 import rapidjws
 from rapidjws import _files, _locks
 from rapidjws.config.load import read_file
-from rapidjws.keys import CachedJWKSVerifier, FileJWKS, RemoteJWKS, last_good
+from rapidjws.keys import Answer, CachedJWKSVerifier, FileJWKS, RemoteJWKS, last_good
 from rapidjws.rollout import StateFolder
 from rapidjws.rollout.rollout import first_plan
 from rapidjws.testing import FakeIssuer
@@ -131,6 +131,20 @@ def test_T6_an_adopted_set_is_not_confirmed_by_a_304(tmp_path: Path) -> None:
     assert source.ready
     source.refresh(5)
     assert asked[0] is None
+
+
+def test_a_relative_name_of_a_kept_set_means_the_folder_of_its_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that changes its working directory later leaves no file there, and finds the one it made."""
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "ours")
+    source = RemoteJWKS(URL, last_good="kept.json", fetch=lambda *_: Answer(status=200, headers={}, body=SET))
+    monkeypatch.chdir(tmp_path / "theirs")
+    assert source.refresh(60)
+    assert [path.name for path in (tmp_path / "ours").iterdir()] == ["kept.json"]
+    assert list((tmp_path / "theirs").iterdir()) == []
 
 
 @pytest.mark.parametrize(("mode", "is_read"), [(0o644, True), (0o600, True), (0o646, False), (0o602, False)])

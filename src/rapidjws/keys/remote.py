@@ -41,7 +41,8 @@ class RemoteJWKS(Source):
         freshness: Lives, refreshes, stale limit and back-off.
         unknown_kids: What a kid that is not in the set may cause.
         transport: Limits and trust of a fetch.
-        last_good: File that keeps the last good set for a start during an outage; None keeps none.
+        last_good: File that keeps the last good set for a start during an outage; None keeps none. A relative
+            path is relative to the working directory of this moment.
         last_good_max_age_s: Oldest kept set used, in seconds.
         events: Listener.
         clock: Both times.
@@ -72,7 +73,7 @@ class RemoteJWKS(Source):
         self.freshness = freshness or Freshness()
         self._fetch: Fetch = fetch or HttpsFetch(self._transport)
         self._limiter = RefreshLimiter(unknown_kids or UnknownKids(), self._clock.monotonic)
-        self._last_good = None if last_good is None else Path(last_good)
+        self._last_good = None if last_good is None else Path(last_good).absolute()
         self._last_good_max_age_s = last_good_max_age_s
         self._started = self._fetch_in_progress = self._refetch_after = False
         self._number = self._applied = self._ended = self._failures = 0

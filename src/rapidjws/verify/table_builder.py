@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.precomputed import PrecomputedKeys
 
+LOG_EVERY_S: Final = 60.0
+"""Shortest time between two log lines of failed turns, in seconds; the counter has them all."""
+
 _log: Final = logger("tables")
 
 
@@ -38,10 +41,11 @@ class TableBuilder:
         failures: Threads that could not be started and turns that failed, since the process began.
     """
 
-    __slots__ = ("_lock", "_pid", "_queue", "failures")
+    __slots__ = ("_lock", "_log_after_s", "_pid", "_queue", "failures")
 
     def __init__(self) -> None:
         self.failures = 0
+        self._log_after_s = 0.0
         self._pid = -1
         self.forget()
 
@@ -79,6 +83,10 @@ class TableBuilder:
 
     def _failed(self, fault: Exception) -> None:
         self.failures += 1
+        now_s = monotonic()
+        if now_s < self._log_after_s:
+            return
+        self._log_after_s = now_s + LOG_EVERY_S
         with contextlib.suppress(Exception):  # a log handler of the application
             _log.warning(
                 "no precomputed table for a key now: %s; its tokens are verified without", str(fault)
