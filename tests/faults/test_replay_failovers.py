@@ -59,6 +59,19 @@ def test_a_use_that_a_fail_over_may_lose_is_not_accepted(both: tuple[OwnRedis, O
     wait_for(lambda: store.record([entry(3 + len(seen))]) == [True] or seen.append(1), 30)
 
 
+def test_a_use_that_is_known_is_a_replay_though_no_replica_answers(both: tuple[OwnRedis, OwnRedis]) -> None:
+    """A replica that is cut off makes no used token unknown: ``accept`` would let it pass again."""
+    first, second = both
+    store = RedisReplayStore(first.url, wait_replicas=1, budget_s=1, breaker_failures=100)
+    assert store.record([entry(1)]) == [True]
+    second.pause(on=True)
+    try:
+        assert store.record([entry(1), entry(2), entry(2)]) == [False, None, False]
+        assert store.record([entry(2)]) == [False]
+    finally:
+        second.pause(on=False)
+
+
 seen: list[int] = []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import socket
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from verdicts import SPOOFED
 
 import rapidjws
-from rapidjws.middleware import SignedBody
+from rapidjws.middleware import SignedBody, WSGIMiddleware
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -268,3 +269,24 @@ def test_S1_property_on_every_server(server: Server, data: st.DataObject) -> Non
     check(exchange(server.port, head(path, lines) + octets, ends=True), path)
     good = head("/who", [*form_of(ORDER), f"Content-Length: {len(ORDER)}"]) + ORDER
     assert check(exchange(server.port, good, ends=False), "/who") == "ok"  # and it still serves
+
+
+@pytest.mark.parametrize("coding", [{}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
+@pytest.mark.parametrize("body", [b"", ORDER, b"x" * (LIMIT_BYTES + 1)])
+def test_a_body_that_is_in_memory_needs_no_length(coding: dict[str, str], body: bytes) -> None:
+    """Hypercorn gives WSGI a whole body without its length over HTTP/2, and with chunks over HTTP/1.1."""
+    read: list[bytes] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        read.append(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        start_response("200 OK", [])
+        return []
+
+    statuses: list[str] = []
+    middleware = WSGIMiddleware(application, body=SignedBody(verifier=VERIFIER, max_bytes=LIMIT_BYTES))
+    environ = {"REQUEST_METHOD": "POST", "HTTP_X_JWS_SIGNATURE": sign_compact(body, SIGNER, detached=True)}
+    whole = {**environ, **coding, "wsgi.input": io.BytesIO(body)}
+    list(middleware(whole, lambda status, *_: statuses.append(status)))
+    is_small = len(body) <= LIMIT_BYTES
+    assert statuses == ["200 OK" if is_small else "413 Request Entity Too Large"]
+    assert read == ([body] if is_small else [])

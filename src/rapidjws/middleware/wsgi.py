@@ -101,12 +101,11 @@ class WSGIMiddleware:
             try:
                 body = _with_read_body(environ, kept, authenticator.limit_bytes)
             except _UnreadableBody:
-                return _refuse(
-                    authenticator, authenticator.refused(context, "malformed_request"), start_response
-                )
+                malformed = authenticator.refused(context, "malformed_request")
+                return _refuse(authenticator, malformed, environ, start_response)
         decision = authenticator.decide(context, body)
         if decision.outcome != "permit":
-            return _refuse(authenticator, decision, start_response)
+            return _refuse(authenticator, decision, environ, start_response)
         for name, text in (*trusted_headers(decision), *([] if trace is None else trace.headers())):
             kept["HTTP_" + name.upper().replace("-", "_")] = text
         kept[KEY] = decision
@@ -146,15 +145,19 @@ def _path(environ: Environ) -> str:
 
 
 def _refuse(
-    authenticator: Authenticator[Environ], decision: Decision, start_response: StartResponse
+    authenticator: Authenticator[Environ],
+    decision: Decision,
+    environ: Environ,
+    start_response: StartResponse,
 ) -> Iterable[bytes]:
+    """Answer a refusal; of HEAD without its body, which some servers would send as it is."""
     refused = authenticator.answer(decision)
     if refused is None:  # unreachable: only what is no permit comes here
         raise error_for("internal_error", "wsgi")
     status = HTTPStatus(refused.status)
     headers = [*refused.headers, ("content-length", str(len(refused.body)))]
     start_response(f"{status.value} {status.phrase}", headers)
-    return [refused.body]
+    return [b"" if environ.get("REQUEST_METHOD") == "HEAD" else refused.body]
 
 
 def _with_read_body(environ: Environ, seen: Environ, limit_bytes: int) -> bytes | None:
@@ -175,7 +178,8 @@ def _with_read_body(environ: Environ, seen: Environ, limit_bytes: int) -> bytes 
     """
     stream = environ["wsgi.input"]
     size = _declared_bytes(environ)
-    ends = bool(environ.get("wsgi.input_terminated"))
+    # hypercorn reads a body first, and does not say that what it hands on ends by itself
+    ends = bool(environ.get("wsgi.input_terminated")) or isinstance(stream, io.BytesIO)
     if size is not None and size > limit_bytes:
         return None
     if size is None and not ends and environ.get("HTTP_TRANSFER_ENCODING"):

@@ -115,9 +115,11 @@ class RedisReplayStore:
             if self._wait_replicas:
                 pipe.execute_command("WAIT", self._wait_replicas, int(self._budget_s * 500) or 1)
             replies = pipe.execute(raise_on_error=False)
+        answers = [_meaning(one) for one in replies[: len(entries)]]
         if self._wait_replicas and (not isinstance(replies[-1], int) or replies[-1] < self._wait_replicas):
-            return [None] * len(entries)  # written, but a fail-over could lose it
-        return [_meaning(one) for one in replies[: len(entries)]]
+            # written, but a fail-over could lose it; what was there was used all the same
+            return [False if one is False else None for one in answers]
+        return answers
 
     def _may_try(self) -> bool:
         """Return whether to ask: always when closed, then one caller a pause."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import ref
 
 from rapidjws._checks import checked
@@ -21,7 +20,8 @@ from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.stores.redis_client import RedisClient
-from rapidjws.stores.revocation_file import POLL_S, revocation_from, unavailable
+from rapidjws.stores.revocation_entries import Word, change_of, entry_number
+from rapidjws.stores.revocation_file import POLL_S, unavailable
 from rapidjws.verify.protocols import Event, EventListener, emit, no_events
 from rapidjws.verify.revocations import Revocation
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 
 READ_AT_ONCE: Final = 1000
-ENTRY_MAX_BYTES: Final = 16 * 1024
 WRITE_BACK_S: Final = 5
 """Seconds for which one process alone writes back what a stream lost."""
 
@@ -39,19 +38,6 @@ PAUSE_MIN_S: Final = 0.05
 
 _START: Final = b"0-0"
 _PLACE: Final = "revocations.redis"
-
-
-class _Word(NamedTuple):
-    """The last that a stream said of a revocation: at which entry, and whether it holds."""
-
-    at: tuple[int, int]
-    holds: bool
-
-
-def _number(entry: bytes) -> tuple[int, int]:
-    """Return an entry's ID as numbers, which compare in the stream's order."""
-    moment, _, count = entry.partition(b"-")
-    return int(moment), int(count or 0)
 
 
 class RedisRevocations:
@@ -99,8 +85,8 @@ class RedisRevocations:
         self._on_loss = on_loss
         self._events = events
         self.is_lost = False
-        self._words: dict[Revocation, _Word] = {}
-        self._former: dict[Revocation, _Word] = {}  # what a lost stream said
+        self._words: dict[Revocation, Word] = {}
+        self._former: dict[Revocation, Word] = {}  # what a lost stream said
         self._unsaved: dict[Revocation, None] = {}  # what it held and the present one lacks
         self._sent: dict[Revocation, bytes] = {}  # ours, not read back yet
         self._first: bytes | None = None
@@ -254,6 +240,7 @@ class RedisRevocations:
                         self._last = bytes(entry)
                     if len(rows) < READ_AT_ONCE:
                         break
+                self._keep_what_was_lost()
             except self._redis.errors:
                 raise unavailable(_PLACE) from None
             finally:
@@ -279,7 +266,7 @@ class RedisRevocations:
         detail = "vanished" if beginning is None else "renewed" if beginning != self._first else "shortened"
         emit(self._events, Event(name="revocation_stream_lost", value=len(self._listed), detail=detail))
         for one, entry in self._sent.items():
-            self._words[one] = _Word(_number(entry), holds=True)
+            self._words[one] = Word(entry_number(entry), holds=True)
         self._former = {**self._former, **self._words}
         self._unsaved = {
             **self._unsaved,
@@ -290,32 +277,38 @@ class RedisRevocations:
         self.is_lost = self._on_loss == "refuse"
         return True
 
+    def _keep_what_was_lost(self) -> None:
+        """See which of ours a stream lacks that was read to its end: a fail-over lost them before that."""
+        sent, self._sent = {one: entry_number(entry) for one, entry in self._sent.items()}, {}
+        lost = {one: Word(at, holds=True) for one, at in sent.items() if not self._is_read(one, at)}
+        if lost:
+            emit(self._events, Event(name="revocation_stream_lost", value=len(lost), detail="shortened"))
+            self._former = {**self._former, **lost}
+            self._unsaved = {**self._unsaved, **dict.fromkeys(lost)}
+            self.is_lost = self._on_loss == "refuse"
+
+    def _is_read(self, sent: Revocation, at: tuple[int, int]) -> bool:
+        """Return whether the stream's word on a revocation is of an entry or of a later one."""
+        word = self._words.get(sent)
+        return word is not None and word.at >= at
+
     def _apply(self, entry: bytes, fields: Any) -> None:
         try:
-            text = fields[b"change"]
-            if len(text) > ENTRY_MAX_BYTES:
-                raise ValueError("too long")
-            found = json.loads(text)
-            verb = found.pop("verb")
-            if verb == "begin":
-                return
-            at_s = float(found.pop("at_s"))
-            revocation = revocation_from(found)
-            if revocation is None or verb not in ("revoke", "unrevoke") or not math.isfinite(at_s):
-                raise ValueError("no change")
-            number = _number(entry)
+            change = change_of(fields)
+            number = entry_number(entry)
         except Exception:  # whatever a stranger wrote: the list goes on behind it
             emit(self._events, Event(name="revocation_unreadable"))
             return
-        before = self._words.pop(revocation, None)
-        self._words[revocation] = _Word(number, holds=verb == "revoke")
-        if (before is not None and before.holds) != (verb == "revoke"):
-            self._called_at_s.append(at_s)
+        if change is None:
+            return
+        before = self._words.pop(change.revocation, None)
+        self._words[change.revocation] = Word(number, holds=change.holds)
+        if (before is not None and before.holds) != change.holds:
+            self._called_at_s.append(change.at_s)
 
     def _list(self) -> None:
         """Make the list out of what the stream says, what it does not have yet, and what it lost."""
-        last = _number(self._last)
-        self._sent = {one: entry for one, entry in self._sent.items() if _number(entry) > last}
+        self._sent = {one: at for one, at in self._sent.items() if not self._is_read(one, entry_number(at))}
         self._unsaved = {one: None for one in self._unsaved if not self._is_stored(one)}
         if not self._unsaved:
             self._former = {}
