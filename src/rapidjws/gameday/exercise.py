@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.gameday.adapt import shorten
 from rapidjws.gameday.commands import environment, run_section
 from rapidjws.gameday.load import Load
 from rapidjws.gameday.prometheus import Prometheus, prometheus_is_here
@@ -128,7 +129,7 @@ class Exercise:
         """Run it, and return what it showed."""
         scenario = self._scenario
         with contextlib.ExitStack() as stack:
-            bed = Testbed(self._folder, self._tables, edit=scenario.start, redis=scenario.redis)
+            bed = Testbed(self._folder, self._tables, edit=self._start, redis=scenario.redis)
             stack.enter_context(bed)
             wait_until(lambda: bed.get("/readyz")[0] == 200, "the service is ready")
             watcher: Prometheus | ThresholdWatcher
@@ -139,6 +140,10 @@ class Exercise:
             stack.enter_context(watcher)
             load = stack.enter_context(Load(bed))
             return self._run(bed, watcher, load)
+
+    def _start(self, tables: dict[str, Any]) -> None:
+        shorten(tables, self._scale)
+        self._scenario.start(tables)
 
     # --- the steps ---------------------------------------------------------------------------------------
 

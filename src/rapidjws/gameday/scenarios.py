@@ -266,6 +266,7 @@ def _workers_end(bed: Testbed) -> dict[str, str]:
         before = wait_until(bed.workers, "workers")
         os.kill(before[0], signal.SIGKILL)
         wait_until(partial(_replaced, bed, before[0]), "it is replaced")
+    wait_until(lambda: bed.get("/readyz")[0] == 200, "the service is ready again")
     return {}
 
 

@@ -210,7 +210,8 @@ _SECURITY: Final = (
            "{{ $labels.issuer }}: {{ $labels.event }}, {{ $value | humanize }} times in 10 min", "key-compromise",
            dashboard="debug"),
     _alert("Replay", "page", "security",
-           _any('rapidjws_replay_checks_total{result="replayed"}', "issuer", 300),
+           _any('rapidjws_replay_checks_total{result="replayed"}', "issuer", 300) + " or "
+           + _any('rapidjws_verifications_total{code="replayed"}', "issuer", 300),
            "{{ $labels.issuer }}: {{ $value | humanize }} tokens were used twice in 5 min", "key-compromise",
            measure="M9"),
 )  # fmt: skip
