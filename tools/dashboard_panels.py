@@ -50,7 +50,11 @@ FETCH = "rapidjws_jwks_fetch_duration_seconds"
 ANNOTATIONS = (
     ("Rotations", f"changes(rapidjws_jwks_keys{{{ISSUER}}}[2m]) > 0", "blue"),
     ("Announced rotations", f"rapidjws_planned_rotation{{{ISSUER}}} > 0", "light-blue"),
-    ("Promotions and rollbacks", "changes(rapidjws_rollout_phase[2m]) > 0", "orange"),
+    (
+        "Promotions and rollbacks",
+        "sum by (partner, route, phase) (rapidjws_rollout_phase unless rapidjws_rollout_phase offset 2m) > 0",
+        "orange",
+    ),
     ("Reloads and other changes", "sum(increase(rapidjws_changes_total[2m])) > 0", "purple"),
 )
 """Name, query and colour of what is marked on every graph."""
@@ -63,8 +67,12 @@ def _share(window: str, verdict: str) -> str:
     )
 
 
-def _quantile(part: float, metric: str, by: str, selector: str) -> str:
-    return f"histogram_quantile({part}, sum by ({by}, le) (rate({metric}_bucket{{{selector}}}[{RATE}])))"
+def _quantile(part: float, metric: str, by: str, selector: str, window: str = RATE) -> str:
+    """Return a quantile, of a classic or of a native histogram: Prometheus keeps the one it scrapes."""
+    groups = f"sum by ({by}, le)" if by else "sum by (le)"
+    classic = f"histogram_quantile({part}, {groups} (rate({metric}_bucket{{{selector}}}[{window}])))"
+    native = f"histogram_quantile({part}, sum by ({by}) (rate({metric}{{{selector}}}[{window}])))"
+    return f"{classic} or {native}"
 
 
 SUCCESS = Panel(
@@ -151,7 +159,7 @@ EXECUTIVE = Board(
                   queries=((_share("24h", "indeterminate"), "indeterminate"),),
                   description="Tokens that got 503, counted apart from refused ones."),
             Panel(title="Latency, p95", kind="stat", unit="s", span=6,
-                  queries=((f"histogram_quantile(0.95, sum by (le) (rate({SECONDS}_bucket{{{ISSUER}}}[1h])))", "p95"),),
+                  queries=((_quantile(0.95, SECONDS, "", ISSUER, "1h"), "p95"),),
                   description="M2: 95 % below 10 ms."),
             Panel(title="Error budget left, 30 days", kind="stat", unit="percentunit", span=6,
                   queries=((f"1 - sum(increase({TOTAL}{{{BAD}}}[30d])) / sum(increase({TOTAL}{{{ALL}}}[30d])) / 0.001 or vector(1)",
@@ -178,7 +186,7 @@ ONCALL = Board(
             ROTATION,
             Panel(title="Rotation lag", kind="graph", unit="s", span=12,
                   queries=(
-                      (f"histogram_quantile(0.95, sum by (issuer, le) (rapidjws_key_first_use_lag_seconds_bucket{{{ISSUER}}}))",
+                      (_quantile(0.95, "rapidjws_key_first_use_lag_seconds", "issuer", ISSUER, "1h"),
                        "first use {{issuer}}"),
                       ("max by (worker) (rapidjws_change_lag_seconds)", "change, worker {{worker}}"),
                   ),
@@ -217,9 +225,9 @@ DEBUG = Board(
         ("Latency", (
             LATENCY,
             Panel(title="Latency histograms by service", kind="graph", unit="s", span=12, exemplars=True,
-                  queries=((_quantile(0.95, SECONDS, "issuer, alg", ISSUER), "{{issuer}} {{alg}}"),
-                           (f"sum by (le) (rate({SECONDS}_bucket{{{ISSUER}}}[{RATE}]))", "up to {{le}}")),
-                  description="By issuer and algorithm, and the buckets; points lead to traces."),
+                  queries=((_quantile(0.95, SECONDS, "issuer, alg", ISSUER), "p95 {{issuer}} {{alg}}"),
+                           (_quantile(0.5, SECONDS, "issuer, alg", ISSUER), "p50 {{issuer}} {{alg}}")),
+                  description="By issuer and algorithm; points lead to traces."),
             Panel(title="Event loop lag", kind="graph", unit="s", span=12,
                   queries=(("max by (worker) (rapidjws_event_loop_lag_seconds)", "worker {{worker}}"),),
                   description="How late a worker's loop is."),

@@ -22,20 +22,21 @@ QUERIES = sorted({query for name in NAMES for query in metric_queries(name)})
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Prometheus]]:
     """Run a service through a rotation, a rollback, a reload and refusals; give its Prometheus."""
     for needed in ("prometheus", "redis-server"):
         program(needed)
     folder = tmp_path_factory.mktemp("live")
     with (
         Testbed(folder, redis=True) as bed,
-        Prometheus(folder / "prometheus", f"127.0.0.1:{bed.port}", 15) as watched,
+        Prometheus(folder / "classic", f"127.0.0.1:{bed.port}", 15) as classic,
+        Prometheus(folder / "native", f"127.0.0.1:{bed.port}", 15, native=True) as native,
         Load(bed, 40) as load,
     ):
-        wait_until(lambda: watched.query("rapidjws_verifications_total"), "a first scrape")
+        for one in (classic, native):
+            wait_until(lambda one=one: one.query("rapidjws_verifications_total"), "a first scrape")
         changes(bed, load)
-        wait_until(lambda: all(watched.query(one) for _, one in QUERIES), "all data", 60)
-        yield watched
+        yield {"classic": classic, "native": native}
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -62,16 +63,21 @@ def changes(bed: Testbed, load: Load) -> None:
     wait_until(lambda: load.statuses.total() > 200, "some load")
 
 
+@pytest.mark.parametrize("kind", ["classic", "native"])
 @pytest.mark.parametrize(("title", "expression"), QUERIES, ids=[title for title, _ in QUERIES])
-def test_an_expression_returns_data(title: str, expression: str, prometheus: Prometheus) -> None:
-    """Prometheus reads the expression, and it gives data of the run."""
-    assert prometheus.call("format_query", query=expression)
-    wait_until(lambda: prometheus.query(expression), f"{title}: {expression}", 30)
+def test_an_expression_returns_data(
+    title: str, expression: str, kind: str, prometheus: dict[str, Prometheus]
+) -> None:
+    """Prometheus reads the expression, and it gives data of the run, with classic and native histograms."""
+    assert prometheus[kind].call("format_query", query=expression)
+    wait_until(lambda: prometheus[kind].query(expression), f"{title}: {expression}", 30)
 
 
-def test_rules_are_read(prometheus: Prometheus) -> None:
+@pytest.mark.parametrize("kind", ["classic", "native"])
+def test_rules_are_read(kind: str, prometheus: dict[str, Prometheus]) -> None:
     """Prometheus takes all rules, evaluates each without an error, and records the ratios."""
-    loaded = [rule for group in prometheus.call("rules")["groups"] for rule in group["rules"]]
+    watched = prometheus[kind]
+    loaded = [rule for group in watched.call("rules")["groups"] for rule in group["rules"]]
     assert len(loaded) == sum(len(group["rules"]) for group in rules()["groups"])
     assert [rule["name"] for rule in loaded if rule["health"] == "err"] == []
-    assert prometheus.query("rapidjws:verification_errors:ratio_rate5m")
+    assert watched.query("rapidjws:verification_errors:ratio_rate5m")

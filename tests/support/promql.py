@@ -39,8 +39,7 @@ def metric_of(series: str) -> Any:
         found = METRICS.get(series.removesuffix(part))
         if series.endswith(part) and found is not None and found.type == "histogram":
             return found
-    found = METRICS.get(series)
-    return None if found is not None and found.type == "histogram" else found
+    return METRICS.get(series)  # of a histogram, the native one
 
 
 def grouped_by(expression: str) -> set[str]:

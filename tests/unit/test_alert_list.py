@@ -35,7 +35,7 @@ def test_expressions_name_metrics_that_exist(rule: dict[str, str]) -> None:
         ("rapidjws_nothing_total > 0", "no metric rapidjws_nothing_total"),
         ('rapidjws_jwks_stale{kid="a"} > 0', "rapidjws_jwks_stale has no label kid"),
         ("sum by (sub) (rapidjws_jwks_stale)", "no label sub"),
-        ("rapidjws_verification_duration_seconds > 0", "no metric rapidjws_verification_duration_seconds"),
+        ("rapidjws_jwks_keys_bucket > 0", "no metric rapidjws_jwks_keys_bucket"),
     ],
 )
 def test_the_check_of_expressions_sees(expression: str, fault: str) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PROGRAM: Final = "prometheus"
 SCRAPE_S: Final = 15.0
 SCRAPE_MIN_S: Final = 1.0
-FEATURES: Final = "native-histograms,exemplar-storage"
 
 
 def prometheus_is_here() -> bool:
@@ -38,9 +37,11 @@ class Prometheus:
         folder: For its data.
         target: ``host:port`` to scrape, at ``/metrics``.
         scale: What scrape interval and rules are divided by.
+        native: Whether it asks for native histograms, by protobuf, instead of classic ones.
     """
 
-    def __init__(self, folder: Path, target: str, scale: float = 1.0) -> None:
+    def __init__(self, folder: Path, target: str, scale: float = 1.0, *, native: bool = False) -> None:
+        self._native = native
         self._folder = folder
         self._target = target
         self._scale = scale
@@ -68,7 +69,7 @@ class Prometheus:
             f"--config.file={self._folder / 'prometheus.yaml'}",
             f"--storage.tsdb.path={self._folder / 'data'}",
             f"--web.listen-address={self._address}",
-            f"--enable-feature={FEATURES}",
+            f"--enable-feature=exemplar-storage{',native-histograms' if self._native else ''}",
         ]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(words, stdout=log, stderr=log)

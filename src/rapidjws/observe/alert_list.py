@@ -82,8 +82,11 @@ def burn(factor: float, long_s: int, short_s: int) -> str:
     )
 
 
-def _p95(metric: str, by: str, limit_s: float) -> str:
-    return f"histogram_quantile(0.95, sum by ({by}, le) (rate({metric}_bucket[<300>]))) > {limit_s}"
+def _p95(metric: str, by: str, limit_s: float, window_s: int = 300) -> str:
+    """Return the expression for a classic or a native histogram: Prometheus keeps the one it scrapes."""
+    classic = f"histogram_quantile(0.95, sum by ({by}, le) (rate({metric}_bucket[<{window_s}>])))"
+    native = f"histogram_quantile(0.95, sum by ({by}) (rate({metric}[<{window_s}>])))"
+    return f"({classic} or {native}) > {limit_s}"
 
 
 def _any(selector: str, by: str, window_s: int) -> str:
@@ -174,8 +177,7 @@ _ROTATION: Final = (
            "{{ $labels.issuer }}: {{ $value | humanizePercentage }} of its tokens name a key that we do not have",
            "rotation-gone-wrong", 60, measure="M6"),
     _alert("RotationLag", "ticket", "rotation",
-           "histogram_quantile(0.95, sum by (issuer, le)"
-           " (increase(rapidjws_key_first_use_lag_seconds_bucket[<3600>]))) > 300",
+           _p95("rapidjws_key_first_use_lag_seconds", "issuer", 300, 3600),
            "{{ $labels.issuer }}: {{ $value | humanizeDuration }} from a new key's publication to its first use, the"
            " objective is 5 min", "rotation-gone-wrong", measure="M6"),
     _alert("ChangeLag", "page", "workers", "max by (worker) (rapidjws_change_lag_seconds) > 300",
