@@ -66,8 +66,8 @@ def run(command: Sequence[str], log: Path, cwd: Path | None = None) -> None:
     if done.returncode:
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if "rror" in line]
         telling = [line for line in lines if "subprocess-exited" not in line]
-        told = telling[0][:160] if telling else "no message"
-        raise Missing(f"{Path(command[0]).name} failed: {told}")
+        reported = telling[0][:160] if telling else "no message"
+        raise Missing(f"{Path(command[0]).name} failed: {reported}")
 
 
 def tool(*names: str) -> str:

@@ -28,9 +28,9 @@ class Floor:
             raise LookupError(f"libcrypto has no {alg}")
         self._message, _, text = token.rpartition(b".")
         raw = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
-        room = ctypes.create_string_buffer(8192)
-        size = self._library.floor_signature(self._key, room, len(room), raw, len(raw))
-        self._signature = room.raw[:size]
+        buffer = ctypes.create_string_buffer(8192)
+        size = self._library.floor_signature(self._key, buffer, len(buffer), raw, len(raw))
+        self._signature = buffer.raw[:size]
 
     def ns_per_call(self, calls: int) -> float:
         """Verify `calls` times; return nanoseconds for one.

@@ -194,7 +194,7 @@ class Bench:
 
 def compare(setups: list[Setup], script: Path, rounds: int, seconds: float) -> list[dict[str, Any]]:
     """Load the set-ups in turn."""
-    for setup in setups:  # hot tables, caches of headers
+    for setup in setups:  # precomputed tables, caches of headers
         setup.load(script, 1.0)
         setup.rounds.clear()
     for number in range(rounds):

@@ -69,11 +69,11 @@ def bars(
     values = [value for _, row in groups for value in row if value]
     low, high = _decades(values)
     parts = _frame(title, y_title, low, high, names)
-    room = (WIDTH - LEFT - RIGHT) / len(groups)
-    width = room * 0.84 / max(len(names), 1)
+    group_width = (WIDTH - LEFT - RIGHT) / len(groups)
+    width = group_width * 0.84 / max(len(names), 1)
     for place, (label, row) in enumerate(groups):
-        start = LEFT + place * room + room * 0.08
-        parts.append(_text(LEFT + (place + 0.5) * room, HEIGHT - BOTTOM + 20, label))
+        start = LEFT + place * group_width + group_width * 0.08
+        parts.append(_text(LEFT + (place + 0.5) * group_width, HEIGHT - BOTTOM + 20, label))
         for index, value in enumerate(row):
             if value:
                 y = _y(value, low, high)

@@ -54,7 +54,7 @@ def test_a_single_token_costs_little_beside_its_signature(alg: str, benchmark: A
 
 @pytest.mark.parametrize("alg", SINGLE)
 def test_a_single_token_of_a_hot_key_is_ahead_of_the_floor(alg: str, benchmark: Any) -> None:
-    """One Engine.verify under a hot key is as many times as fast as the floor as was promised."""
+    """One Engine.verify under a precomputed key is as many times as fast as the floor as was promised."""
     engine, tokens = ours.make_engine(alg), ours.good_tokens(alg, BATCH_TOKENS)
     ratio = times_floor("single", alg, partial(ours.accept_each, engine, tokens), tokens, benchmark)
     assert ratio >= SINGLE[alg]
@@ -62,7 +62,7 @@ def test_a_single_token_of_a_hot_key_is_ahead_of_the_floor(alg: str, benchmark: 
 
 @pytest.mark.parametrize("alg", BATCH_OF_64)
 def test_a_batch_of_a_hot_key_is_far_ahead_of_the_floor(alg: str, benchmark: Any) -> None:
-    """A verify_many of 64 under a hot key is as many times as fast as the floor as was promised."""
+    """A verify_many of 64 under a precomputed key is as many times as fast as the floor as was promised."""
     engine, tokens = ours.make_engine(alg), ours.good_tokens(alg, BATCH_TOKENS)
     ratio = times_floor("batch", alg, partial(ours.accept_all, engine, tokens), tokens, benchmark)
     assert ratio >= BATCH_OF_64[alg]

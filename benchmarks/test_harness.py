@@ -54,7 +54,7 @@ def test_the_corpus_is_the_same_every_time(alg: str) -> None:
     assert sorted({verdict for verdict, _ in first}) == sorted({"ok", *corpus.BAD_KINDS})
 
 
-def test_signing_inputs_have_the_size_that_is_told() -> None:
+def test_signing_inputs_have_the_size_that_is_reported() -> None:
     """Signing inputs are 400 bytes long, less a few for a whole word."""
     for _, token in corpus.make_tokens(corpus.make_key("ES256"), 8, 0):
         assert corpus.SIGNING_INPUT_BYTES - 30 <= token.rindex(".") <= corpus.SIGNING_INPUT_BYTES

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rapidjws import _native as _native  # at once: a binary that does not fit is told here
+from rapidjws import _native as _native  # at once: a binary that does not fit is refused here
 from rapidjws._lazy import lazy_names
 from rapidjws._version import __version__
 from rapidjws.diagnose.face import diagnose  # after its package, whose name it takes

@@ -38,7 +38,7 @@ class SystemClock:
 
 
 class Renewed(Protocol):
-    """Something that must be told of a fork."""
+    """Something that must know of a fork."""
 
     def after_fork(self) -> None:
         """Make locks anew and forget threads that are not there."""

@@ -1,4 +1,4 @@
-"""Third-party primitive vectors through every path of the core: libcrypto, our RSA, the hot tables.
+"""Third-party primitive vectors through every path of the core: libcrypto, our RSA, the precomputed tables.
 
 One test a file; a failure names the vectors' own ids. A refusal has to be ``signature_invalid``: a path that
 only gives up is a fault here.
@@ -46,7 +46,7 @@ def by_hot_table(portable: bool) -> Verify:
             if table is None:
                 pytest.skip(f"no tables for {key.alg} here")
             last[:] = [(key, table)]
-        return STATUS[key.native.verify(key.number, case.message, case.signature, hot=last[0][1])]
+        return STATUS[key.native.verify(key.number, case.message, case.signature, table=last[0][1])]
 
     return verify
 

@@ -152,7 +152,7 @@ def test_B9_other_formats_are_named(cause: str, text: str, jwks: Path) -> None:
 
 @pytest.mark.parametrize(("cause", "document"), pairs(SETS))
 def test_B9_what_is_no_usable_set_is_named(cause: str, document: Any, tmp_path: Path) -> None:
-    """The operator is told what stands for the set; the token is not blamed."""
+    """The operator is reported what stands for the set; the token is not blamed."""
     file = tmp_path / "set"
     file.write_text(document if isinstance(document, str) else json.dumps(document))
     code, report = diagnosed("-", file, GOOD)

@@ -207,7 +207,7 @@ def test_a_missing_alg_is_not_unsecured(text: str) -> None:
 
 @pytest.mark.parametrize("signature", ["", THIRD])
 def test_alg_none_is_unsecured(signature: str) -> None:
-    """Whatever its case, and with a signature or without, ``alg`` none is told as what it is."""
+    """Whatever its case, and with a signature or without, ``alg`` none is reported as what it is."""
     unsecured = f"{b64(dumps({'alg': 'nOnE'}))}.{SECOND}.{signature}"
     assert [step for step in decode(unsecured).next_steps if "unsecured" in step]
 

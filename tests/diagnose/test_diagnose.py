@@ -181,7 +181,7 @@ def test_leeway_is_named_where_it_decided() -> None:
     assert "leeway of 60 s alone" in check.text
 
 
-def test_every_room_reports() -> None:
+def test_every_module_reports() -> None:
     """A token with several faults gets a check for each, not only for the first."""
     made = token(payload=claims(exp=NOW - 5000, aud="https://x.example"), head=header("ES256", "who"))
     failed = {
@@ -250,7 +250,7 @@ def test_A4_a_report_uses_field_words() -> None:
 
     check = diagnose("a.b.c", {"keys": []}).checks[0]
     assert check.as_dict()["part"] == "structure"
-    assert "room" not in check.as_dict()
+    assert "section" not in check.as_dict()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(header, "examine", lambda case: 1 / 0)
         report = examine.examine("a.b.c", {"keys": []})

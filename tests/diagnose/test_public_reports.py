@@ -182,7 +182,7 @@ def test_25_x5t_alone() -> None:
 
 @pytest.mark.parametrize("status", [401, 302, 404])
 def test_26_fetch_status(status: int) -> None:
-    """The status of a failed fetch is told, and nothing is said of a kid without a single key."""
+    """The status of a failed fetch is reported, and nothing is said of a kid without a single key."""
     assert "jwks_url" in CASES["26-fetch-status-lost"]["input"]
 
     def fetch(url: str, etag: str | None) -> Any:
@@ -199,7 +199,7 @@ def test_26_fetch_status(status: int) -> None:
 
 
 def test_27_subject_not_ascii() -> None:
-    """A subject that is no ASCII arrives encoded, or its absence is told."""
+    """A subject that is no ASCII arrives encoded, or its absence is reported."""
     from rapidjws.middleware.response import trusted_headers
 
     key = make_key("ES256", kid="k1")

@@ -181,7 +181,7 @@ def test_B1_detached_bodies(cause: str, received: bytes, raw: bool, form: str) -
     assert not any(one.escalate == "security" for one in missing.causes)
 
 
-def test_B1_raw_and_encoded_are_told_apart() -> None:
+def test_B1_raw_and_encoded_are_reported_apart() -> None:
     """A body signed raw without b64, and one signed encoded under b64 false, are both named."""
     verifier = Verifier(JWKSet(bank_keys()), algorithms=KINDS, crit=["b64"])
     plain = b64(dumps(header("ES256")))

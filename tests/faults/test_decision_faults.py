@@ -159,7 +159,7 @@ class Connection:
 
 
 class Loop:
-    """An event loop that refuses callbacks where it is told to."""
+    """An event loop that refuses callbacks where it is reported to."""
 
     def __init__(self, *refused: int) -> None:
         self._refused = refused

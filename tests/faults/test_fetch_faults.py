@@ -34,12 +34,12 @@ def fails(fault: Fault, word: str, **settings: Any) -> None:
     with setup(fault, fresh=RETRIES, **settings) as at:
         assert at.code(at.token()) in ("keys_unavailable", "ok")
         at.ready()
-        assert at.told("fetch_failed")[0].detail == word
+        assert at.reported("fetch_failed")[0].detail == word
         at.events.clear()
         at.issuer.always(fault)
         old_set_serves(at, word)
         at.issuer.always(None)
-        wait_for(lambda: at.told("fetch_ok"))
+        wait_for(lambda: at.reported("fetch_ok"))
 
 
 def test_F01_issuer_accepts_and_says_nothing() -> None:
@@ -99,7 +99,7 @@ def test_F04_etag_and_304() -> None:
         before = at.engine.key_state(at.issuer.iss)
         assert at.source.refresh()
         assert at.issuer.requests[-1].headers["if-none-match"]
-        assert at.told("fetch_ok")[-1].detail == "304"
+        assert at.reported("fetch_ok")[-1].detail == "304"
         assert at.engine.key_state(at.issuer.iss) is before
 
 
@@ -145,12 +145,12 @@ def test_F07_refused_connection_and_return() -> None:
         token = at.token()
         at.issuer.server.down()
         at.source.invalidate()
-        wait_for(lambda: len(at.told("fetch_failed")) >= 3)
-        assert at.told("fetch_failed")[0].detail == "connect"
+        wait_for(lambda: len(at.reported("fetch_failed")) >= 3)
+        assert at.reported("fetch_failed")[0].detail == "connect"
         assert at.code(token) == "ok"
         at.events.clear()
         at.issuer.server.up()
-        wait_for(lambda: at.told("fetch_ok"))
+        wait_for(lambda: at.reported("fetch_ok"))
 
 
 def test_F07_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def spoiled_set(spoil: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Iter
 def test_F12_duplicate_kid() -> None:
     """Neither of two keys of one name is used; the event names it; the rest loads."""
     with spoiled_set(lambda bad: [bad, make_key("ES256", kid="bad").public().as_dict()]) as at:
-        assert {event.kid for event in at.told("duplicate_kid")} == {"bad"}
+        assert {event.kid for event in at.reported("duplicate_kid")} == {"bad"}
 
 
 @pytest.mark.parametrize(
@@ -245,20 +245,20 @@ def test_F12_duplicate_kid() -> None:
 def test_F13_unknown_kinds_are_skipped(change: dict[str, str]) -> None:
     """A key of a kind not known here is left out and counted."""
     with spoiled_set(lambda bad: [{**bad, **change}]) as at:
-        assert at.told("key_skipped")[0].kid == "bad"
+        assert at.reported("key_skipped")[0].kid == "bad"
 
 
 @pytest.mark.parametrize("change", [{"x": "AA"}, {"y": None}, {"x": "!"}, {"kid": 7}], ids=str)
 def test_F14_malformed_keys_are_skipped(change: dict[str, Any]) -> None:
     """One malformed key spoils nothing."""
     with spoiled_set(lambda bad: [{**bad, **change}]) as at:
-        assert at.told("key_skipped")
+        assert at.reported("key_skipped")
 
 
 def test_F15_private_keys_published() -> None:
     """A published private key is refused with a security event; a secret among public keys spoils the set."""
     with spoiled_set(lambda _: [make_key("ES256", kid="bad").as_dict(private=True)]) as at:
-        assert at.told("private_key_published")[0].kid == "bad"
+        assert at.reported("private_key_published")[0].kid == "bad"
         at.issuer.published.append({"kty": "oct", "kid": "secret", "k": "A" * 43})
         old_set_serves(at, "document")
 

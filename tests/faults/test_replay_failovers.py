@@ -76,7 +76,7 @@ seen: list[int] = []
 
 
 def test_the_old_primary_that_became_a_replica_accepts_nothing(both: tuple[OwnRedis, OwnRedis]) -> None:
-    """A client that still asks the old primary, a replica by now, is told that nobody can tell."""
+    """A client that still asks the old primary, a replica by now, is reported that nobody can tell."""
     first, second = both
     store = RedisReplayStore(first.url, budget_s=5, breaker_failures=100)
     assert store.record([entry(1)]) == [True]

@@ -294,7 +294,7 @@ def test_R10_second_spellings() -> None:
 
 
 class Misbehaving:
-    """A store of the caller's own that answers what it is told, or raises."""
+    """A store of the caller's own that answers what it is reported, or raises."""
 
     blocking = False
 

@@ -76,7 +76,7 @@ HOSTILE: list[dict[str, Any] | str] = [
 
 
 def test_S16_no_entry_stops_the_list(redis: OwnRedis) -> None:
-    """Each hostile entry is passed over and told, by who runs and by who starts; what follows it holds."""
+    """Each hostile entry is skipped and reported, by who runs and by who starts; what follows it holds."""
     events: list[Event] = []
     store = alone(redis, events=events.append)
     with client_of(redis) as there:
@@ -152,7 +152,7 @@ def test_S17_a_store_goes_by_what_it_reads_back(redis: OwnRedis) -> None:
 
 
 def test_S17_another_ones_lifting_right_after_ours_is_heeded(redis: OwnRedis) -> None:
-    """An engine that revokes ends with what the stream says last, although it was told while it sent."""
+    """An engine that revokes ends with what the stream says last, although it was reported while it sent."""
     store, other = alone(redis), alone(redis)
     engine = engine_of(store)
     send = store._send
@@ -199,7 +199,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("choice", ["keep", "refuse"])
-def test_S27_a_lost_stream_is_told_and_written_back(redis: OwnRedis, loss: str, choice: Any) -> None:
+def test_S27_a_lost_stream_is_reported_and_written_back(redis: OwnRedis, loss: str, choice: Any) -> None:
     """Whoever still has the list keeps it, says so, and writes it back; a newcomer has it then."""
     events: list[Event] = []
     first = alone(redis, on_loss=choice, events=events.append)
@@ -319,7 +319,7 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_redis_that_refuses_writes_is_told_and_loses_nothing(redis: OwnRedis, trouble: str) -> None:
+def test_a_redis_that_refuses_writes_is_reported_and_loses_nothing(redis: OwnRedis, trouble: str) -> None:
     """The caller learns that it was not sent; it holds here, and what was there before holds everywhere."""
     engine = engine_of(alone(redis, poll_s=0.05))
     if trouble != "wrong type":

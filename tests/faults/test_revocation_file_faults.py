@@ -31,7 +31,7 @@ def token_of(jti: str = "a") -> str:
 
 @pytest.mark.parametrize("fault", ["kill", "kill after", "short", "ENOSPC", "EIO"])
 def test_a_revocation_file_may_fail_at_every_call(tmp_path: Path, fault: str) -> None:
-    """Whichever call fails: the old list or the new one is there, an error is told, a repeat mends it."""
+    """Whichever call fails: the old list or the new one is there, an error is reported, a repeat mends it."""
     a, b = Revocation(jti="a"), Revocation(jti="b")
     sample = RevocationFile(tmp_path / "x.json")
     sample.add(a)

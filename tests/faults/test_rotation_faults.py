@@ -28,12 +28,12 @@ def test_F16_a_key_that_disappears_is_unusable_from_the_swap_on() -> None:
         old = at.token()
         assert at.code(old) == at.code(old) == "ok"
         at.issuer.rotate(keep=0)
-        wait_for(lambda: at.told("key_removed"))
+        wait_for(lambda: at.reported("key_removed"))
         assert at.code(old) == "unknown_kid"
         assert at.code(at.token()) == "ok"
 
 
-def test_F17_a_kid_bound_to_new_material_is_told() -> None:
+def test_F17_a_kid_bound_to_new_material_is_reported() -> None:
     """The new key takes the old one's place, and an event says that a kid was re-bound."""
     with setup() as at:
         at.ready()
@@ -42,7 +42,7 @@ def test_F17_a_kid_bound_to_new_material_is_told() -> None:
         assert at.source.refresh()
         assert at.code(old) == "signature_invalid"
         assert at.code(at.token()) == "ok"
-        assert [event.kid for event in at.told("kid_rebound")] == [kid]
+        assert [event.kid for event in at.reported("kid_rebound")] == [kid]
 
 
 def test_F18_a_kid_bound_to_another_algorithm() -> None:
@@ -194,7 +194,7 @@ def test_F23_a_listener_that_re_enters_and_fails() -> None:
         at.issuer.rotate()
         assert at.source.refresh()
         assert calls == ["changed"]
-        assert at.told("swap_failed")
+        assert at.reported("swap_failed")
         assert at.code(at.token()) == "ok"
 
 
@@ -248,7 +248,7 @@ def test_F25_stale_to_a_limit_then_indeterminate() -> None:
         at.ready()
         token = at.token()
         at.issuer.server.down()
-        wait_for(lambda: at.told("fetch_failed"))
+        wait_for(lambda: at.reported("fetch_failed"))
         ends = time.monotonic() + (at.source.status().stale_in_s or 0)
         while time.monotonic() < ends - 0.4:
             assert at.code(token) == "ok"

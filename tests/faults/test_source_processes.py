@@ -259,8 +259,8 @@ CONNECTED = """if True:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         url = f"redis://localhost:{one.getsockname()[1]}"
-    told = threading.Semaphore(0)
-    store = RedisRevocations(url, poll_s=0.05, events=lambda event: told.release())
+    reported = threading.Semaphore(0)
+    store = RedisRevocations(url, poll_s=0.05, events=lambda event: reported.release())
     before = set(sys.modules)
 
     class Listener:
@@ -270,7 +270,7 @@ CONNECTED = """if True:
     listener = Listener()
     store.subscribe(listener.changed)
     for _ in range(2):
-        assert told.acquire(timeout=20)
+        assert reported.acquire(timeout=20)
     print(sorted(set(sys.modules) - before))
 """
 

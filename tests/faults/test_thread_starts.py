@@ -250,11 +250,11 @@ def test_S24_no_thread_for_a_look_up(fault: Exception, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("failures", [1, 3])
 def test_S24_no_thread_for_the_revocations(failures: int, fault: Exception, tmp_path: Path) -> None:
-    """Where nothing can follow the stream that is told, and tried again until it can."""
+    """Where nothing can follow the stream that is reported, and tried again until it can."""
     redis = OwnRedis(tmp_path)
-    told: list[rapidjws.Event] = []
+    reported: list[rapidjws.Event] = []
     try:
-        store = RedisRevocations(redis.url, timeout_s=5, poll_s=0.05, events=told.append)
+        store = RedisRevocations(redis.url, timeout_s=5, poll_s=0.05, events=reported.append)
         other = RedisRevocations(redis.url, timeout_s=5)
         with failing_starts(
             lambda number: number < failures, only="rapidjws-revocations", fault=fault
@@ -268,7 +268,7 @@ def test_S24_no_thread_for_the_revocations(failures: int, fault: Exception, tmp_
             other.add(rapidjws.Revocation(jti="a"))
             wait_for(lambda: code(engine, text) == "revoked", LIMIT_S)
         assert starts.failed == failures
-        assert [one.detail for one in told if one.name == "revocations_unreachable"] == [
+        assert [one.detail for one in reported if one.name == "revocations_unreachable"] == [
             "no thread"
         ] * failures
     finally:
@@ -288,7 +288,7 @@ def test_S24_no_thread_for_the_shadow(concurrent: int, asynchronous: bool, fault
         return True
 
     for pattern in itertools.product((False, True), repeat=3):
-        told: list[str] = []
+        reported: list[str] = []
         shadow = Shadow(
             aincumbent if asynchronous else lambda token: True,
             timeout_s=LIMIT_S,
@@ -301,11 +301,11 @@ def test_S24_no_thread_for_the_shadow(concurrent: int, asynchronous: bool, fault
             fault=fault,
         ):
             for _ in range(8):
-                shadow.offer("a.b.c", "ok", told.append)
-                assert shadow.settle(LIMIT_S)
-        assert len(told) == 8
-        assert set(told) <= {"agree", "skipped"}
-        assert told[-1] == "agree", pattern
+                shadow.offer("a.b.c", "ok", reported.append)
+                assert shadow.wait_idle(LIMIT_S)
+        assert len(reported) == 8
+        assert set(reported) <= {"agree", "skipped"}
+        assert reported[-1] == "agree", pattern
 
 
 def test_S24_no_loop_for_an_asynchronous_shadow() -> None:
@@ -314,15 +314,15 @@ def test_S24_no_loop_for_an_asynchronous_shadow() -> None:
     async def incumbent(token: str) -> bool:
         return True
 
-    told: list[str] = []
+    reported: list[str] = []
     shadow = Shadow(incumbent, timeout_s=LIMIT_S)
     with mock.patch.object(asyncio, "new_event_loop", side_effect=OSError("too many open files")):
-        shadow.offer("a.b.c", "ok", told.append)
-        assert shadow.settle(LIMIT_S)
-        wait_for(lambda: told == ["skipped"])
-    shadow.offer("a.b.c", "ok", told.append)
-    assert shadow.settle(LIMIT_S)
-    assert told == ["skipped", "agree"]
+        shadow.offer("a.b.c", "ok", reported.append)
+        assert shadow.wait_idle(LIMIT_S)
+        wait_for(lambda: reported == ["skipped"])
+    shadow.offer("a.b.c", "ok", reported.append)
+    assert shadow.wait_idle(LIMIT_S)
+    assert reported == ["skipped", "agree"]
 
 
 def test_S24_no_thread_for_the_configuration(tmp_path: Path) -> None:

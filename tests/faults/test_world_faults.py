@@ -91,7 +91,7 @@ class ScriptedFetch:
 
 @pytest.mark.parametrize("step_s", [-86_400.0, 86_400.0])
 def test_F27_F28_a_wall_clock_that_steps_changes_no_age(step_s: float) -> None:
-    """Ages are monotonic: a step of the wall clock causes neither a fetch nor a stale set; it is told."""
+    """Ages are monotonic: a step of the wall clock causes neither a fetch nor a stale set; it is reported."""
     events: list[Any] = []
     clock, fetch = FakeClock(), ScriptedFetch(FakeIssuer("https://a.example", "ES256"))
     source = RemoteJWKS("https://a.example/", clock=clock, fetch=fetch, events=events.append)
@@ -224,7 +224,7 @@ def test_F32_no_file_descriptors_and_broken_pipes() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
             at.source.invalidate()
-            wait_for(lambda: at.told("fetch_failed"))
+            wait_for(lambda: at.reported("fetch_failed"))
             assert at.code(token) == "ok"
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

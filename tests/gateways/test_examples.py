@@ -55,7 +55,7 @@ def test_webhook_example() -> None:
     assert "changed on the way  401 signature_invalid" in shown
 
 
-def test_unknown_gateway_is_told() -> None:
+def test_unknown_gateway_is_reported() -> None:
     """A gateway that there is no example for is named as such, with those that there are."""
     done = subprocess.run(
         [sys.executable, str(HERE / "gateway.py"), "squid"],

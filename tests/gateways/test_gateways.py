@@ -32,7 +32,7 @@ SILENT = {"traefik"}
 """Hands none of the sidecar's headers on to a client whose request passes, so no warning either."""
 
 BY_NAME = {"nginx"}
-"""Overwrites the names it is told, and cannot remove others by how they begin."""
+"""Overwrites the names it is reported, and cannot remove others by how they begin."""
 
 
 @pytest.mark.parametrize(("headers", "status"), [kind[1:] for kind in KINDS], ids=[kind[0] for kind in KINDS])
@@ -212,7 +212,7 @@ def test_partner_is_named_by_the_gateway_only(gate: Any, sidecar: Sidecar) -> No
 def test_without_a_sidecar_nothing_passes(name: str, service: Service, tmp_path: Path) -> None:
     """Where no sidecar answers, a good token gets 503, and the service sees nothing.
 
-    Traefik says 500 and cannot be told otherwise without touching the service's own answers.
+    Traefik says 500 and cannot be reported otherwise without touching the service's own answers.
     """
     status = 500 if name == "traefik" else 503
     before = len(service.seen)

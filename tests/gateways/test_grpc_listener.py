@@ -144,7 +144,7 @@ def test_one_worker_may_have_a_unix_socket(tmp_path: Path) -> None:
 
 
 def test_drain_answers_what_is_under_way(tmp_path: Path) -> None:
-    """A sidecar that is told to stop ends with 0 although a channel stays open."""
+    """A sidecar that is reported to stop ends with 0 although a channel stays open."""
     address = f"127.0.0.1:{free_port()}"
     with serving(tmp_path, grpc_listen=address, drain_s=2) as sidecar:
         one = Client(address)

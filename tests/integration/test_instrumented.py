@@ -44,7 +44,7 @@ def tampered(token: str) -> str:
 
 
 def bad_tokens(token: str) -> list[str]:
-    """Give tokens that break in different rooms: shape, base64url, JSON, algorithm, key, signature."""
+    """Give tokens that break in different modules: shape, base64url, JSON, algorithm, key, signature."""
     header, payload, signature = token.split(".")
     return [
         "",

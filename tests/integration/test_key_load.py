@@ -100,7 +100,7 @@ def test_outage_and_recovery_with_default_settings() -> None:
         tokens = [at.token(jti=str(number)) for number in range(20)]
         at.issuer.server.down()
         at.source.invalidate()
-        wait_for(lambda: at.told("fetch_failed"))
+        wait_for(lambda: at.reported("fetch_failed"))
         until = time.monotonic() + 5
         while time.monotonic() < until:
             assert not [one for one in at.engine.verify_many(tokens) if isinstance(one, Rejected)]
@@ -110,7 +110,7 @@ def test_outage_and_recovery_with_default_settings() -> None:
         at.issuer.server.up()
         new = at.token()
         wait_for(lambda: at.code(new) == "ok")
-        assert [event.kid for event in at.told("rotation_lag")]
+        assert [event.kid for event in at.reported("rotation_lag")]
 
 
 @pytest.mark.long
@@ -124,5 +124,5 @@ def test_rotation_lag_with_default_settings() -> None:
         wait_for(lambda: at.code(token) == "ok", M6_BOUND_S)
         print(f"M6: {time.monotonic() - published:.1f} s from published to accepted")
         assert time.monotonic() - published < 35
-        (lag,) = at.told("rotation_lag")
+        (lag,) = at.reported("rotation_lag")
         assert (lag.value or 0) < M6_BOUND_S

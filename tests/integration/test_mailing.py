@@ -130,7 +130,7 @@ def test_silent_server_costs_its_time_once(log: SentLog) -> None:
     ("550 no such user \x1b[31m", "550"), ("450 come again", "450"), ("421 closing", "421"),
 ])  # fmt: skip
 def test_refused_recipient_holds_up_no_other(log: SentLog, answer: str, detail: str) -> None:
-    """A recipient that is refused is told by code; the others get theirs, and it may be tried again."""
+    """A recipient that is refused is reported by code; the others get theirs, and it may be tried again."""
     box = Box(refused={"ops@b.example": answer})
     with OwnSMTP(box) as own:
         found = send(NOTICES, server(own.port), log)

@@ -89,7 +89,7 @@ class Weeks:
                     found = self.engine.decide(self.token(name, number), partner=name, now=self.now_s)
                     self.refused[name] += found.outcome != "permit"
                     self.warned[name] += bool(found.warnings)
-                assert self.shadow.settle(60)
+                assert self.shadow.wait_idle(60)
             self.now_s += DAY_S
 
     def report(self) -> Readiness:
@@ -154,7 +154,7 @@ def test_detection_tells_all_there_is_to_know(weeks: Weeks) -> None:
 
 
 def test_key_set_down_for_an_hour_in_the_middle(weeks: Weeks) -> None:
-    """An outage of a partner's key set is told of with its evidence while it lasts, and no longer."""
+    """An outage of a partner's key set is notified of with its evidence while it lasts, and no longer."""
     for minutes in (0, 30, 61):
         now_s, weeks.now_s = weeks.now_s, weeks.now_s - DAY_S // 2 - (61 - minutes) * 60
         weeks.rollout.note(Event(name="fetch_failed", issuer=JWKS_URL, detail="connect"))
@@ -214,8 +214,8 @@ def agrees_with_what_happened(weeks: Weeks) -> None:
         ("skewed", "agree"): 22 * A_DAY,
         ("skewed", "theirs_accepts issued_in_future"): 28 * A_DAY,
     }
-    told = json.loads(json.dumps(weeks.report().as_dict()))
-    assert [row["refused"] for row in told["partners"]] == [0, 0, A_DAY]
+    reported = json.loads(json.dumps(weeks.report().as_dict()))
+    assert [row["refused"] for row in reported["partners"]] == [0, 0, A_DAY]
     assert page(weeks.report()).count("<svg") == 6
     assert [(entry.by, entry.action, entry.partner, entry.after) for entry in weeks.rollout.history()] == [
         ("ann", "promote", "", "warning"), ("ann", "promote", "ready", "enforcement"),
@@ -224,7 +224,7 @@ def agrees_with_what_happened(weeks: Weeks) -> None:
         ("ann", "promote", "", "enforcement")]  # fmt: skip
 
 
-def test_retiring_algorithm_and_silence_are_told() -> None:
+def test_retiring_algorithm_and_silence_are_reported() -> None:
     """A partner whose algorithm ends by tomorrow would be refused; one without requests is silent."""
     from rollouts import NOW_S, ask, good, rollout
 

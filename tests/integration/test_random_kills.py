@@ -46,7 +46,7 @@ class Changes(threading.Thread):
         self.faults: list[Any] = []
 
     def run(self) -> None:
-        """Ask until told to end."""
+        """Ask until reported to end."""
         while not self._end.is_set():
             action = self._chance.choice(["promote", "rollback", "freeze", "thaw"])
             why = f"{action} {len(self.asked)}"

@@ -87,7 +87,7 @@ def test_a_file_that_vanishes_lifts_nothing(tmp_path: Path) -> None:
     assert [code(running, token_of(jti)) for jti in "ab"] == ["revoked", "revoked"]
 
 
-def test_a_file_that_cannot_be_written_is_told_and_holds_here(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported_and_holds_here(tmp_path: Path) -> None:
     """The caller learns that it was not kept; this process enforces it all the same."""
     folder = tmp_path / "gone"
     folder.mkdir()

@@ -62,14 +62,14 @@ class Running:
     def announce(self) -> None:
         """Say that keys rotated; a worker that sleeps does not answer, so another one is asked."""
 
-        def told() -> bool:
+        def reported() -> bool:
             link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
             with contextlib.suppress(TimeoutError), contextlib.closing(link):
                 link.request("POST", "/hooks/jwks-rotated", "{}", dict(bearer(SECRET)))
                 return link.getresponse().status == 202
             return False
 
-        until(told, "a worker takes the news")
+        until(reported, "a worker takes the news")
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def test_K_why_a_service_cannot_be_asked(
 
 
 def test_K_wrong_addresses_and_tokens(tmp_path: Path) -> None:
-    """Nobody there, an address that is none, and a token that cannot be read are told apart."""
+    """Nobody there, an address that is none, and a token that cannot be read are distinguished."""
     nobody = f"http://127.0.0.1:{free_port()}"
     assert "admin_unreachable" in run("keys", "status", "--admin", nobody)[1]
     assert "admin_unreachable" in run("keys", "status", "--admin", tmp_path / "none.sock")[1]

@@ -267,7 +267,7 @@ def test_K_the_page_needs_the_token(shown: Shown) -> None:
     assert call(shown.port, "GET", "/admin/")[0] == 404
 
 
-def test_K_what_a_browser_is_told(shown: Shown) -> None:
+def test_K_what_a_browser_is_reported(shown: Shown) -> None:
     """Every file of the page has a strict policy, its type, and is not kept."""
     for path in ("", "page.js", "page.css"):
         link = connected(shown.admin)

@@ -125,7 +125,7 @@ def is_whole(start: bytes, rest: bytes) -> bool:
 
 
 def check(reply: tuple[int, Any] | None, path: str) -> str | None:
-    """Check that an application that was told ``ok`` read what was verified; return the code it was told."""
+    """Check that an application that got ``ok`` read what was verified; return the code that it got."""
     if reply is None or reply[0] != 200:
         return None
     known = reply[1]
@@ -248,7 +248,7 @@ CODINGS = st.sampled_from(
 )
 @given(data=st.data())
 def test_S1_property_on_every_server(server: Server, data: st.DataObject) -> None:
-    """Whatever is sent, an application that is told ``ok`` read the octets that were verified."""
+    """Whatever is sent, an application that is reported ``ok`` read the octets that were verified."""
     draw = data.draw
     sent, signed = draw(st.sampled_from(BODIES)), draw(st.sampled_from(BODIES))
     path = draw(st.sampled_from(server.paths))

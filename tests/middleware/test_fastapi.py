@@ -44,7 +44,7 @@ def app_of(jws: JWSSecurity[Any], *scopes: str) -> FastAPI:
     app = FastAPI()
 
     async def who(caller: Any, x_jws_subject: Any) -> Any:
-        return {"is": type(caller).__name__, "sub": getattr(caller, "sub", None), "told": x_jws_subject}
+        return {"is": type(caller).__name__, "sub": getattr(caller, "sub", None), "reported": x_jws_subject}
 
     who.__annotations__ = {
         "caller": Annotated[Any, Security(jws, scopes=scopes)],
@@ -59,7 +59,7 @@ def test_claims_are_a_typed_value(kind: Any) -> None:
     """A handler gets the claims as the type that was asked for, and the trusted headers as parameters."""
     with uvicorn(app_of(JWSSecurity(kind, engine=engine()))) as port:
         reply = ask(port, "/who", [*bearer(token(sub="ann")), ("X-JWS-Subject", "admin")])
-    assert reply.json == {"is": kind.__name__, "sub": "ann", "told": "ann"}
+    assert reply.json == {"is": kind.__name__, "sub": "ann", "reported": "ann"}
 
 
 @pytest.mark.parametrize(

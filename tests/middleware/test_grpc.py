@@ -24,7 +24,7 @@ METADATA = tuple((name.lower(), value) for name, value in SPOOFED)
 KINDS = ("unary", "unary_sync", "stream_out", "stream_out_sync", "written", "stream_in", "both")
 
 
-def told(context: Any) -> bytes:
+def reported(context: Any) -> bytes:
     """Return what a handler knows of its call."""
     decision = DECISION.get()
     metadata = context.invocation_metadata()
@@ -38,43 +38,43 @@ def told(context: Any) -> bytes:
 async def unary(request: bytes, context: Any) -> bytes:
     """Answer with what is known."""
     context.set_trailing_metadata((("of-the-handler", "1"),))
-    return told(context)
+    return reported(context)
 
 
 def unary_sync(request: bytes, context: Any) -> bytes:
     """Answer from a thread."""
-    return told(context)
+    return reported(context)
 
 
 async def stream_out(request: bytes, context: Any) -> AsyncIterator[bytes]:
     """Answer twice."""
-    yield told(context)
+    yield reported(context)
     await asyncio.sleep(0)
-    yield told(context)
+    yield reported(context)
 
 
 def stream_out_sync(request: bytes, context: Any) -> Iterator[bytes]:
     """Answer twice from threads."""
-    yield told(context)
-    yield told(context)
+    yield reported(context)
+    yield reported(context)
 
 
 async def written(request: bytes, context: Any) -> None:
     """Answer twice by writing."""
-    await context.write(told(context))
-    await context.write(told(context))
+    await context.write(reported(context))
+    await context.write(reported(context))
 
 
 async def stream_in(requests: AsyncIterator[bytes], context: Any) -> bytes:
     """Answer when all requests came."""
     assert [one async for one in requests] == [b"1", b"2"]
-    return told(context)
+    return reported(context)
 
 
 async def both(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
     """Answer each request."""
     async for _ in requests:
-        yield told(context)
+        yield reported(context)
 
 
 class Later(grpc.aio.ServerInterceptor):  # type: ignore[misc,name-defined]
@@ -225,7 +225,7 @@ def test_scope_that_lacks_is_permission_denied() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_warning_phase_tells_in_trailing_metadata(kind: str) -> None:
-    """In warning a call without a token is served, unverified, and told beside the handler's own metadata."""
+    """In warning a call without a token is served and reported beside the handler's own metadata."""
 
     async def test(channel: Any, later: Later) -> None:
         messages, one = await call(channel, kind, METADATA)
@@ -263,7 +263,7 @@ def test_exempt_method_needs_no_token_and_hands_on_no_spoofed_name() -> None:
 
 
 def test_method_that_is_not_there_is_unimplemented() -> None:
-    """A method that nobody serves is told as such, with a token and without."""
+    """A method that nobody serves is reported as such, with a token and without."""
 
     async def test(channel: Any, later: Later) -> None:
         for sent in ((), metadata_of(bearer(token()))):

@@ -22,7 +22,7 @@ WAIT_S = 60
 KINDS = ("unary", "out", "in", "both")
 
 
-def told(context: Any) -> bytes:
+def reported(context: Any) -> bytes:
     """Return what a handler knows of its call."""
     decision = DECISION.get()
     metadata = sorted(f"{one.key}={one.value}" for one in context.invocation_metadata() if "jws" in one.key)
@@ -34,25 +34,25 @@ def told(context: Any) -> bytes:
 def unary(request: bytes, context: Any) -> bytes:
     """Answer once."""
     context.set_trailing_metadata((("of-the-handler", "1"),))
-    return told(context)
+    return reported(context)
 
 
 def out(request: bytes, context: Any) -> Iterator[bytes]:
     """Answer twice."""
-    yield told(context)
-    yield told(context)
+    yield reported(context)
+    yield reported(context)
 
 
 def in_(requests: Iterator[bytes], context: Any) -> bytes:
     """Answer when all requests came."""
     assert list(requests) == [b"1", b"2"]
-    return told(context)
+    return reported(context)
 
 
 def both(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
     """Answer each request."""
     for _ in requests:
-        yield told(context)
+        yield reported(context)
 
 
 class Later(grpc.ServerInterceptor):  # type: ignore[misc]

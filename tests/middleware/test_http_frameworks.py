@@ -89,7 +89,7 @@ def test_warning_phase_lets_through_and_tells(warning_port: tuple[str, int]) -> 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_token_in_a_cookie_and_in_a_named_header(name: str) -> None:
-    """Each middleware reads the place that it was told, and no other."""
+    """Each middleware reads the place that it was reported, and no other."""
     for place, header in (
         (TokenLocation(cookie="session"), ("Cookie", f"a=b; session={token()}")),
         (TokenLocation(header="X-Token", scheme=""), ("X-Token", token())),

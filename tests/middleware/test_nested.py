@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import served
-from frameworks import told
+from frameworks import reported
 from verdicts import SPOOFED, bearer, engine, token
 
 from rapidjws.middleware import JWSMiddleware, TokenLocation, WSGIMiddleware
@@ -32,7 +32,7 @@ async def _asgi(scope: Any, receive: Any, send: Any) -> None:
     from starlette.responses import JSONResponse
 
     headers = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]]
-    seen = {**told(scope.get("rapidjws"), headers), "outer": scope.get("outer")}
+    seen = {**reported(scope.get("rapidjws"), headers), "outer": scope.get("outer")}
     await JSONResponse(seen)(scope, receive, send)
 
 
@@ -54,7 +54,9 @@ def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
 
     headers = [(name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")]
     start_response("200 OK", [("Content-Type", "application/json")])
-    return [json.dumps({**told(environ.get("rapidjws"), headers), "outer": environ.get("outer")}).encode()]
+    return [
+        json.dumps({**reported(environ.get("rapidjws"), headers), "outer": environ.get("outer")}).encode()
+    ]
 
 
 def _between(app: Any) -> Any:
@@ -71,7 +73,7 @@ def _aiohttp(outer_engine: Any) -> Any:
     from rapidjws.middleware.aiohttp import DECISION, setup
 
     async def who(request: web.Request) -> web.StreamResponse:
-        return web.json_response({**told(request.get(DECISION), request.headers.items()), "outer": None})
+        return web.json_response({**reported(request.get(DECISION), request.headers.items()), "outer": None})
 
     async def flow(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -93,7 +95,7 @@ def _fastapi(outer_engine: Any) -> Any:
     from rapidjws.middleware.fastapi import JWSSecurity
 
     async def who(request: Any) -> Any:
-        return {**told(request.scope.get("rapidjws"), request.headers.items()), "outer": None}
+        return {**reported(request.scope.get("rapidjws"), request.headers.items()), "outer": None}
 
     who.__annotations__ = {"request": Request}
     app = FastAPI()

@@ -33,8 +33,8 @@ def app_of(jws: JWSSecurity[Any] | None, *scopes: str) -> FastAPI:
     async def talk(websocket: Any, caller: Any = None) -> None:
         await websocket.accept()
         subjects = websocket.headers.getlist("x-jws-subject")
-        told = [websocket.scope["rapidjws"].code, None if caller is None else caller["sub"], subjects]
-        await websocket.send_json(told)
+        reported = [websocket.scope["rapidjws"].code, None if caller is None else caller["sub"], subjects]
+        await websocket.send_json(reported)
         await websocket.close()
 
     async def talk_alone(websocket: Any) -> None:

@@ -87,7 +87,7 @@ def test_K_dates_that_are_close_tell_nothing() -> None:
 
 
 def test_K_other_material_under_one_kid() -> None:
-    """Two keys under one name are told apart by their thumbprints, and named as such."""
+    """Two keys under one name are distinguished by their thumbprints, and named as such."""
     body = json.dumps({"keys": [OTHER_A]}).encode()
     found = compared(one=got("a"), two=got("a"), three=got(body=body))
     assert codes(found) == [("three", "other_material")]

@@ -41,7 +41,7 @@ def test_enough_mutations() -> None:
 
 @pytest.mark.parametrize("alg", list(SHARES))
 def test_no_changed_token_is_accepted(alg: str) -> None:
-    """Of all changed tokens, taken by the batch against hot keys and known headers, none verifies."""
+    """Of all changed tokens, taken by the batch against precomputed keys and known headers, none verifies."""
     seed = random.SystemRandom().getrandbits(48)
     pool = pool_of(alg)
     others = [] if alg.startswith("HS") else [tokens.public("ES384", "k3"), tokens.public("EdDSA", "k3")]
@@ -60,7 +60,7 @@ def test_no_changed_token_is_accepted(alg: str) -> None:
 
 @pytest.mark.parametrize("alg", ["HS256", "ES256", "RS256", "PS256", "EdDSA", "ES256K"])
 def test_engine_and_oracle_agree_on_changed_tokens(alg: str) -> None:
-    """Good and changed tokens get the oracle's verdict, one by one, by libcrypto and by hot tables."""
+    """Good and changed tokens get the oracle's verdict, one by one, by libcrypto and by tables."""
     seed = random.SystemRandom().getrandbits(48)
     pool = pool_of(alg, 6)
     keys = [tokens.public(alg), tokens.public(alg, "k2")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import frameworks
-from frameworks import told
+from frameworks import reported
 
 from rapidjws.middleware import JWSMiddleware
 
@@ -34,12 +34,12 @@ def flask() -> Any:
 
     @app.post("/who")
     def who() -> dict[str, Any]:
-        return told(request.environ.get("rapidjws"), request.headers.items(), request.get_data())
+        return reported(request.environ.get("rapidjws"), request.headers.items(), request.get_data())
 
     @app.post("/form")
     def form() -> dict[str, Any]:
         return {
-            **told(request.environ.get("rapidjws"), request.headers.items()),
+            **reported(request.environ.get("rapidjws"), request.headers.items()),
             "form": request.form.to_dict(),
         }
 
@@ -54,10 +54,10 @@ def starlette(*middleware: Any) -> Any:
 
     async def who(request: Any) -> Any:
         body = await request.body()
-        return JSONResponse(told(request.scope.get("rapidjws"), request.headers.items(), body))
+        return JSONResponse(reported(request.scope.get("rapidjws"), request.headers.items(), body))
 
     async def form(request: Any) -> Any:
-        known = told(request.scope.get("rapidjws"), request.headers.items())
+        known = reported(request.scope.get("rapidjws"), request.headers.items())
         return JSONResponse({**known, "form": dict(await request.form())})
 
     routes = [Route("/who", who, methods=["POST"]), Route("/form", form, methods=["POST"])]
@@ -89,10 +89,12 @@ def aiohttp_app(body: Any) -> Any:
     from rapidjws.middleware.aiohttp import DECISION, setup
 
     async def who(request: web.Request) -> web.StreamResponse:
-        return web.json_response(told(request.get(DECISION), request.headers.items(), await request.read()))
+        return web.json_response(
+            reported(request.get(DECISION), request.headers.items(), await request.read())
+        )
 
     async def form(request: web.Request) -> web.StreamResponse:
-        known = told(request.get(DECISION), request.headers.items())
+        known = reported(request.get(DECISION), request.headers.items())
         return web.json_response({**known, "form": dict(await request.post())})
 
     app = web.Application()
@@ -108,10 +110,10 @@ def fastapi_app(body: Any) -> Any:
     from rapidjws.middleware.fastapi import JWSSecurity
 
     async def who(request: Any) -> Any:
-        return told(request.scope.get("rapidjws"), request.headers.items(), await request.body())
+        return reported(request.scope.get("rapidjws"), request.headers.items(), await request.body())
 
     async def form(request: Any) -> Any:
-        known = told(request.scope.get("rapidjws"), request.headers.items())
+        known = reported(request.scope.get("rapidjws"), request.headers.items())
         return {**known, "form": dict(await request.form())}
 
     kind: Any = Any
@@ -128,10 +130,10 @@ def litestar_app(body: Any) -> Any:
     from litestar.middleware import DefineMiddleware
 
     async def who(request: Any) -> Any:
-        return told(request.scope.get("rapidjws"), request.headers.items(), await request.body())
+        return reported(request.scope.get("rapidjws"), request.headers.items(), await request.body())
 
     async def form(request: Any) -> Any:
-        known = told(request.scope.get("rapidjws"), request.headers.items())
+        known = reported(request.scope.get("rapidjws"), request.headers.items())
         return {**known, "form": dict(await request.form())}
 
     routes = []

@@ -16,7 +16,7 @@ from rapidjws.middleware import JWSMiddleware, WSGIMiddleware
 EXEMPT = frozenset({"/health"})
 
 
-def told(decision: Any, headers: Any, body: bytes = b"") -> dict[str, Any]:
+def reported(decision: Any, headers: Any, body: bytes = b"") -> dict[str, Any]:
     """Return what an application knows of a request; ``headers`` are pairs."""
     verified = None if decision is None else decision.verified
     claims = {} if verified is None or verified.issuer is None else verified.claims
@@ -43,7 +43,7 @@ def starlette(**settings: Any) -> Iterator[int]:
 
     async def who(request: Any) -> Any:
         body = await request.body()
-        return JSONResponse(told(request.scope.get("rapidjws"), request.headers.items(), body))
+        return JSONResponse(reported(request.scope.get("rapidjws"), request.headers.items(), body))
 
     async def flow(_: Any) -> Any:
         return StreamingResponse(iter([b"a", b"b"]))
@@ -63,7 +63,7 @@ def _fastapi() -> Any:
     from fastapi.responses import StreamingResponse
 
     async def who(request: Any) -> Any:
-        return told(request.scope.get("rapidjws"), request.headers.items(), await request.body())
+        return reported(request.scope.get("rapidjws"), request.headers.items(), await request.body())
 
     async def flow() -> Any:
         return StreamingResponse(iter([b"a", b"b"]))
@@ -110,7 +110,7 @@ def litestar(**settings: Any) -> Iterator[int]:
     from litestar.response import Stream
 
     async def who(request: Any) -> Any:
-        return told(request.scope.get("rapidjws"), request.headers.items(), await request.body())
+        return reported(request.scope.get("rapidjws"), request.headers.items(), await request.body())
 
     async def flow() -> Any:
         return Stream(iter([b"a", b"b"]))
@@ -137,7 +137,7 @@ def flask(**settings: Any) -> Iterator[int]:
     @app.get("/health")
     @app.route("/who", methods=["GET", "POST"])
     def who() -> dict[str, Any]:
-        return told(request.environ.get("rapidjws"), request.headers.items(), request.get_data())
+        return reported(request.environ.get("rapidjws"), request.headers.items(), request.get_data())
 
     @app.get("/flow")
     def flow() -> Any:
@@ -153,7 +153,7 @@ def _django_urls() -> Any:
 
     def who(request: Any) -> Any:
         place = request.environ if hasattr(request, "environ") else request.scope
-        return JsonResponse(told(place.get("rapidjws"), request.headers.items(), request.body))
+        return JsonResponse(reported(place.get("rapidjws"), request.headers.items(), request.body))
 
     def flow(_: Any) -> Any:
         return StreamingHttpResponse(iter([b"a", b"b"]))
@@ -161,7 +161,7 @@ def _django_urls() -> Any:
     def form(request: Any) -> Any:
         place = request.environ if hasattr(request, "environ") else request.scope
         return JsonResponse(
-            {**told(place.get("rapidjws"), request.headers.items()), "form": request.POST.dict()}
+            {**reported(place.get("rapidjws"), request.headers.items()), "form": request.POST.dict()}
         )
 
     return [path("who", who), path("health", who), path("flow", flow), path("form", form), *_rest_urls()]
@@ -181,7 +181,7 @@ def _rest_urls() -> list[Any]:
             """Tell the parsed form, or the body."""
             inner = request._request
             place = inner.environ if hasattr(inner, "environ") else inner.scope
-            known = told(place.get("rapidjws"), request.headers.items())
+            known = reported(place.get("rapidjws"), request.headers.items())
             data = request.data
             return Response({**known, "form": data.dict() if hasattr(data, "dict") else data})
 
@@ -232,7 +232,9 @@ def aiohttp(**settings: Any) -> Iterator[int]:
     from rapidjws.middleware.aiohttp import DECISION, setup
 
     async def who(request: web.Request) -> web.StreamResponse:
-        return web.json_response(told(request.get(DECISION), request.headers.items(), await request.read()))
+        return web.json_response(
+            reported(request.get(DECISION), request.headers.items(), await request.read())
+        )
 
     async def flow(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

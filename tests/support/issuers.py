@@ -96,14 +96,14 @@ class Setup:
             return refused.code
         return "ok"
 
-    def told(self, name: str) -> list[Event]:
+    def reported(self, name: str) -> list[Event]:
         """Return the events of a name."""
         return [event for event in list(self.events) if event.name == name]
 
     def fails_with(self, word: str, bound_s: float = 60.0) -> Event:
         """Return the event of a failed fetch once there is one of this word."""
         found = wait_for(
-            lambda: [event for event in self.told("fetch_failed") if event.detail == word], bound_s
+            lambda: [event for event in self.reported("fetch_failed") if event.detail == word], bound_s
         )
         return found[0]
 

@@ -1,4 +1,4 @@
-"""A real SMTP server of the test's own, on a free port, with TLS, logins and refusals as told."""
+"""A real SMTP server of the test's own, on a free port, with TLS, logins and refusals as the test says."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Box:
         """Take a mail."""
         if self.stop in envelope.rcpt_tos:
             server.transport.abort()
-            return "250 never told"
+            return "250 never reported"
         with self.lock:
             mail = message_from_bytes(envelope.content, policy=policy.default)
             assert isinstance(mail, EmailMessage)

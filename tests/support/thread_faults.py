@@ -16,7 +16,7 @@ class Starts:
     """What every start of a thread asks while it is in force.
 
     Args:
-        fails: Told the number of a start, from 0; returns whether it fails.
+        fails: Reported the number of a start, from 0; returns whether it fails.
         only: The beginning of the names of threads that can fail.
         fault: What a failing start raises.
 

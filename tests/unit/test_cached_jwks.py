@@ -198,7 +198,7 @@ def test_clock_that_went_back_makes_a_set_old(world: World) -> None:
 @pytest.mark.parametrize("wrong", [
     {"max_age_s": 0}, {"stale_limit_s": 10}, {"retry_s": float("nan")}, {"algorithms": []}, {"crit": ["alg"]},
 ])  # fmt: skip
-def test_wrong_settings_are_told_at_once(world: World, wrong: dict[str, Any]) -> None:
+def test_wrong_settings_are_reported_at_once(world: World, wrong: dict[str, Any]) -> None:
     """A setting that makes no sense is refused when the verifier is made, not at the first webhook."""
     with pytest.raises(rapidjws.ConfigurationError):
         world.start(**wrong)

@@ -193,7 +193,7 @@ def test_T8_a_failed_revocation_is_undone(step: str, monkeypatch: pytest.MonkeyP
     assert code(engine, A) == "revoked"
 
 
-def test_T8_keys_whose_take_over_failed_are_told_again(
+def test_T8_keys_whose_take_over_failed_are_reported_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source tells a set again that its engine could not take over, though the file stayed as it was."""

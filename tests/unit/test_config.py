@@ -170,7 +170,7 @@ def test_reload_is_whole_or_not_at_all(path: Path) -> None:
 
 
 def test_the_file_is_watched(path: Path) -> None:
-    """A changed file is taken over by itself, and a bad one is told and ignored."""
+    """A changed file is taken over by itself, and a bad one is reported and ignored."""
     events: list[Any] = []
     config = ConfigFile(path, events=events.append)
     config.watch(0.02)

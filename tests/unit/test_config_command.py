@@ -155,11 +155,13 @@ def test_N10_schema_has_every_setting() -> None:
     assert all(one["additionalProperties"] is False for one in tables.values())
 
 
-@pytest.mark.parametrize(("phase", "told"), [("detection", False), ("warning", False), ("enforcement", True)])
+@pytest.mark.parametrize(
+    ("phase", "reported"), [("detection", False), ("warning", False), ("enforcement", True)]
+)
 def test_serve_tells_of_a_phase_that_is_not_in_force(
-    phase: str, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phase: str, reported: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``phase`` begins a rollout: one that was made stricter in the file alone is told at each start."""
+    """``phase`` begins a rollout: one that was made stricter in the file alone is reported at each start."""
     text = """
 [[issuers]]
 iss = "https://a.example"
@@ -180,7 +182,7 @@ phase = "PHASE"
     StateFolder(tmp_path / "state", first_plan("warning"))
     found = CliRunner().invoke(app, ["serve", "--config", str(path)])
     assert found.exit_code == 0
-    assert ("holds warning for everyone" in " ".join(found.output.split())) is told
+    assert ("holds warning for everyone" in " ".join(found.output.split())) is reported
     assert "phase warning for everyone: requests without a good token pass" in found.output
     StateFolder(tmp_path / "other", first_plan("enforcement"))
     path.write_text(text.replace("PHASE", phase).replace('"state"', '"other"'))

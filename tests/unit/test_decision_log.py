@@ -108,7 +108,7 @@ def test_an_acceptance_is_not_logged_and_a_request_let_through_is(seen: Lines) -
 
 
 def test_indeterminate_is_a_warning(seen: Lines) -> None:
-    """An outage is told apart from a refusal, by event and level."""
+    """An outage is distinguished from a refusal, by event and level."""
     DecisionLog().note(refused("keys_stale"))
     assert [(one["event"], one["level"]) for one in seen.lines] == [("token_indeterminate", "warning")]
 
@@ -239,7 +239,7 @@ def test_signs_of_an_attack_have_a_line_of_their_own(
     )
 
 
-def test_a_flood_of_unknown_kids_is_told_once_a_minute(seen: Lines) -> None:
+def test_a_flood_of_unknown_kids_is_reported_once_a_minute(seen: Lines) -> None:
     """From so many of one partner within a minute; a few are none."""
     clock = Clock()
     log = DecisionLog(clock=clock)

@@ -1,4 +1,4 @@
-"""The tables behind an engine: known headers, hot keys, generations, and the fast paths' own watch."""
+"""The tables behind an engine: known headers, tables, generations, and the fast paths' own watch."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_header_table_is_bounded() -> None:
 
 
 def test_known_headers_do_not_outlive_their_generation() -> None:
-    """A change of keys begins with an empty header table; publishing hot tables keeps it."""
+    """A change of keys begins with an empty header table; publishing precomputed tables keeps it."""
     engine = tokens.engine()
     good = tokens.token()
     assert code_of(engine, good) == "ok"

@@ -170,7 +170,7 @@ def test_an_unknown_code_is_a_programming_error() -> None:
 
 
 def test_errors_imports_nothing_of_the_package() -> None:
-    """The tree stands below every other room, but for how values are shown."""
+    """The tree stands below every other module, but for how values are shown."""
     homes = {getattr(value, "__module__", None) for value in vars(errors).values()}
     assert {str(home) for home in homes if str(home).startswith("rapidjws")} == {
         errors.__name__,

@@ -35,9 +35,9 @@ def with_header(**header: Any) -> str:
     return ".".join([b64url(json.dumps(header).encode()), *parts[1:]])
 
 
-@pytest.mark.parametrize(("down_s", "told"), [(3599, False), (3600, False), (3601, True)])
-def test_key_set_down(down_s: int, told: bool) -> None:
-    """A key set is told of when its fetches have failed for over an hour since they first did."""
+@pytest.mark.parametrize(("down_s", "reported"), [(3599, False), (3600, False), (3601, True)])
+def test_key_set_down(down_s: int, reported: bool) -> None:
+    """A key set is notified of when its fetches have failed for over an hour since they first did."""
     clock = FakeClock(NOW_S)
     policy = Rollout([A], clock=clock.time, key_sources={URL: ISSUER.iss})
     policy.note(Event(name="fetch_ok", issuer=URL))
@@ -45,8 +45,8 @@ def test_key_set_down(down_s: int, told: bool) -> None:
     policy.note(Event(name="fetch_failed", issuer=URL, detail="connect"))
     clock.advance(down_s)
     policy.note(Event(name="fetch_failed", issuer=URL, detail="status"))
-    assert (("jwks_down", "a") in found(policy, int(clock.time()))) is told
-    if told:
+    assert (("jwks_down", "a") in found(policy, int(clock.time()))) is reported
+    if reported:
         one = found(policy, int(clock.time()))["jwks_down", "a"]
         assert (one.contact, one.count, one.first_s, one.last_s) == (
             "ops@a.example", 2, NOW_S + 7200, NOW_S + 7200 + down_s)  # fmt: skip
@@ -94,8 +94,8 @@ def test_one_workers_success_ends_the_others_outage() -> None:
     assert (ours.since_s, ours.failures, ours.words) == (0, 0, {})
 
 
-def test_key_set_of_nobody_alone_is_told_too() -> None:
-    """A key set that no partner, or two, own is told of for none, or for both; a stale record for nobody."""
+def test_key_set_of_nobody_alone_is_reported_too() -> None:
+    """A key set that no partner, or two, own is reported for none, or for both; a stale record for nobody."""
     clock = FakeClock(NOW_S)
     b = Partner(name="b", issuers=[ISSUER.iss, OTHER.iss])
     policy = Rollout([A, b], clock=clock.time, key_sources={URL: ISSUER.iss})
@@ -111,17 +111,17 @@ def test_key_set_of_nobody_alone_is_told_too() -> None:
     assert found(policy, int(clock.time())) == {}
 
 
-@pytest.mark.parametrize(("span_s", "told"), [(0, False), (3599, False), (3600, True)])
-def test_unknown_kids(span_s: int, told: bool) -> None:
-    """A kid that is unknown for an hour is told of, with how often and since when; a shorter one is not."""
+@pytest.mark.parametrize(("span_s", "reported"), [(0, False), (3599, False), (3600, True)])
+def test_unknown_kids(span_s: int, reported: bool) -> None:
+    """A kid that is unknown for an hour is reported, with how often and since when; a shorter one is not."""
     policy = rollout(A, phase="detection")
     of = engine(policy)
     for at_s, partner in ((NOW_S, "a"), (NOW_S + span_s, "a"), (NOW_S, None), (NOW_S + span_s, None)):
         ask(of, with_header(alg="ES256", kid="k-2026\x1b[31m<b>"), partner, now=at_s)
         ask(of, with_header(alg="ES256", kid=f"once-{at_s}-{partner}"), partner, now=at_s)
     rules = found(policy, NOW_S + span_s)
-    assert (("unknown_kids", "a") in rules) is (("unknown_kids", None) in rules) is told
-    if told:
+    assert (("unknown_kids", "a") in rules) is (("unknown_kids", None) in rules) is reported
+    if reported:
         one = rules["unknown_kids", "a"]
         assert (one.count, one.first_s, one.last_s) == (2, NOW_S, NOW_S + span_s)
         assert one.evidence == (("kid", "k-2026\\x1b[31m<b> (2 times)"),)
@@ -142,13 +142,13 @@ def test_flood_of_kids_neither_grows_nor_hides_one() -> None:
     assert found(policy, NOW_S + 3600)["unknown_kids", "a"].evidence == (("kid", "real (2 times)"),)
 
 
-@pytest.mark.parametrize(("iat_s", "told"), [
+@pytest.mark.parametrize(("iat_s", "reported"), [
     (600, None), (601, "ahead"), (-600, None), (-601, "behind"), (0, None), (5000, "ahead"),
     (-5000, "behind"),
 ])  # fmt: skip
 @pytest.mark.parametrize("accepted", [True, False])
-def test_clock_skew(iat_s: int, told: str | None, accepted: bool) -> None:
-    """A clock off by more than ten minutes is told of to the second, its tokens good or refused."""
+def test_clock_skew(iat_s: int, reported: str | None, accepted: bool) -> None:
+    """A clock off by more than ten minutes is notified of to the second, its tokens good or refused."""
     leeway_s = 86_400 if accepted else None
     policy = rollout(Partner(name="a", leeway_s=3600 if accepted else leeway_s), phase="detection")
     of = engine(policy)
@@ -156,19 +156,19 @@ def test_clock_skew(iat_s: int, told: str | None, accepted: bool) -> None:
     for _ in range(SKEW_TOKENS):
         ask(of, token, "a")
     one = found(policy).get(("clock_skew", "a"))
-    assert (one is None) is (told is None)
+    assert (one is None) is (reported is None)
     if one is not None:
-        assert f"is {told} by more than 600 s" in one.summary
+        assert f"is {reported} by more than 600 s" in one.summary
         assert one.evidence == ((skew_names()[skew_bucket(iat_s)], "10 of 10 tokens"),)
         assert one.count == SKEW_TOKENS
     assert found(policy, NOW_S + 2 * 86_400) == {}
 
 
-@pytest.mark.parametrize(("shares", "told"), [
+@pytest.mark.parametrize(("shares", "reported"), [
     ({601: 5, 0: 5}, "ahead"), ({601: 4, 0: 6}, None), ({-601: 19, 0: 1}, "behind"), ({-601: 9, 0: 1}, None),
     ({601: 9}, None),
 ])  # fmt: skip
-def test_clock_skew_is_a_matter_of_many_tokens(shares: dict[int, int], told: str | None) -> None:
+def test_clock_skew_is_a_matter_of_many_tokens(shares: dict[int, int], reported: str | None) -> None:
     """Half of the tokens from the future, or nearly all from the past, make a skew; few tokens make none."""
     policy = rollout(A, phase="detection")
     of = engine(policy)
@@ -176,8 +176,8 @@ def test_clock_skew_is_a_matter_of_many_tokens(shares: dict[int, int], told: str
         for _ in range(count):
             ask(of, ISSUER.token(ISSUER.claims(NOW_S + iat_s, exp=NOW_S + 3600)), "a")
     one = found(policy).get(("clock_skew", "a"))
-    assert (one is None) is (told is None)
-    assert one is None or f"is {told}" in one.summary
+    assert (one is None) is (reported is None)
+    assert one is None or f"is {reported}" in one.summary
 
 
 def test_forged_tokens_say_nothing_of_a_clock() -> None:
@@ -203,7 +203,7 @@ def test_odd_dates_say_nothing_of_a_clock() -> None:
 
 
 def test_algorithms_not_agreed() -> None:
-    """Algorithms that were refused are told of for a partner, for a day, by name; not for strangers."""
+    """Algorithms that were refused are notified of for a partner, for a day, by name; not for strangers."""
     policy = rollout(Partner(name="a", algorithms=["ES256"]), phase="detection")
     of = engine(policy)
     for partner in ("a", None):

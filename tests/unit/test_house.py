@@ -1,4 +1,4 @@
-"""House rules on every tracked file: sizes, docstrings, no foreign data, no paths of anyone's machine."""
+"""Source rules on every tracked file: sizes, docstrings, no foreign data, no paths of anyone's machine."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def functions(text: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def long_functions(text: str) -> list[str]:
-    """List the functions above the house's limit."""
+    """List the functions above the limit."""
     sizes = ((node.name, (node.end_lineno or node.lineno) - node.lineno + 1) for node in functions(text))
     return [f"{name} has {lines} lines" for name, lines in sizes if lines > MAX_FUNCTION_LINES]
 
@@ -65,8 +65,8 @@ def machine_paths(text: str) -> list[str]:
     return [match.group() for match in MACHINE_PATH.finditer(text)]
 
 
-def test_files_are_rooms() -> None:
-    """No source file passes the size of a room."""
+def test_files_are_modules() -> None:
+    """No source file passes the size of a module."""
     sizes = {str(path.relative_to(ROOT)): path.read_text("utf-8").count("\n") for path in tracked()
              if path.suffix in SIZED}  # fmt: skip
     assert {name: lines for name, lines in sizes.items() if lines > MAX_FILE_LINES} == {}

@@ -237,7 +237,7 @@ def test_select_without_kid() -> None:
 
 
 def test_select_of_a_duplicated_kid() -> None:
-    """A kid that stood twice is told apart from an unknown one."""
+    """A kid that stood twice is distinguished from an unknown one."""
     keys = JWKSet.from_json(text_of({**KEYS[0], "kid": "a"}, {**KEYS[1], "kid": "a"}))
     assert chosen(keys, alg="ES256", kid="a") == "ambiguous_key"
     assert chosen(JWKSet(), alg="ES256", kid="a") == "unknown_kid"

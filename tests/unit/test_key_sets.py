@@ -38,7 +38,7 @@ def test_C6_equal_entries_are_one_key() -> None:
     assert chosen(keys, "ES256", "a") == JWK.from_json(members)
 
 
-def test_C6_entries_of_one_kid_are_told_apart_by_type_and_alg() -> None:
+def test_C6_entries_of_one_kid_are_reported_apart_by_type_and_alg() -> None:
     """One RSA key listed once for each alg, and an EC key, under one kid: the token's alg chooses."""
     private = make_key("RS256", kid="a", bound=False)
     rsa_members = private.public().as_dict()

@@ -153,7 +153,7 @@ def test_a_removed_kid_stops_at_the_swap_also_in_the_cache(issuer: FakeIssuer) -
         engine.verify(token)
 
 
-def test_rotation_lag_is_told_once_a_key(issuer: FakeIssuer) -> None:
+def test_rotation_lag_is_reported_once_a_key(issuer: FakeIssuer) -> None:
     """The lag from first sight to first acceptance is an event, once, whatever swaps follow."""
     events: list[Event] = []
     source = ScriptedSource(FakeIssuer("https://a.example/zero", "ES256", lifetime_s=86_400).jwks)

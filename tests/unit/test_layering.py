@@ -14,7 +14,7 @@ PACKAGE = "rapidjws"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 COMPILED = "rapidjws._rapidjws"
 
-# Lowest first. A room may import its own row and the rows above it in this list.
+# Lowest first. A package may import its own row and the rows above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_shown",),
     (
@@ -41,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gameday",),
     ("cli", "__main__"),
 )
-RANK = {room: rank for rank, row in enumerate(LAYERS) for room in row}
+RANK = {package: rank for rank, row in enumerate(LAYERS) for package in row}
 
 
 def module_name(path: Path, source: Path) -> str:
@@ -61,7 +61,7 @@ def type_only(tree: ast.AST) -> set[ast.AST]:
 
 
 def own_imports(text: str, known: frozenset[str], *, at_run_time: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (line, module) for each import of this package: lazy ones too, type-only ones unless told."""
+    """Yield (line, module) for each import of this package: lazy ones too, type-only ones on demand."""
     tree = ast.parse(text)
     left_out = type_only(tree) if at_run_time else set()
     for node in ast.walk(tree):
@@ -82,8 +82,8 @@ def own_imports(text: str, known: frozenset[str], *, at_run_time: bool = False) 
                 yield node.lineno, name
 
 
-def room_of(module: str) -> str:
-    """Give the room (first part below the package) that a module stands in, "" for the package itself."""
+def package_of(module: str) -> str:
+    """Give the package (first part below the package) that a module stands in, "" for the package itself."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -92,9 +92,9 @@ def faults_of(modules: Mapping[str, str]) -> list[str]:
     known = frozenset(modules)
     faults = []
     for module, text in modules.items():
-        room = room_of(module)
-        if room and room not in RANK:
-            faults.append(f"{module}: {room} stands in no layer")
+        package = package_of(module)
+        if package and package not in RANK:
+            faults.append(f"{module}: {package} stands in no layer")
             continue
         for line, target in own_imports(text, known):
             where = f"{module}:{line}"
@@ -103,11 +103,11 @@ def faults_of(modules: Mapping[str, str]) -> list[str]:
             elif target == COMPILED:
                 if module != f"{PACKAGE}._native.core":
                     faults.append(f"{where} imports the compiled module; only _native.core may")
-            elif room and target == PACKAGE:
+            elif package and target == PACKAGE:
                 faults.append(f"{where} imports the package's face")
-            elif room and RANK.get(room_of(target), len(LAYERS)) > RANK[room]:
+            elif package and RANK.get(package_of(target), len(LAYERS)) > RANK[package]:
                 faults.append(f"{where} imports upwards: {target}")
-            elif room == "errors" and room_of(target) != "_shown":
+            elif package == "errors" and package_of(target) != "_shown":
                 faults.append(f"{where}: errors imports nothing")
     return faults
 
@@ -117,9 +117,9 @@ def rings_between_packages(modules: Mapping[str, str]) -> list[list[str]]:
     known = frozenset(modules)
     arrows: dict[str, set[str]] = {}
     for module, text in modules.items():
-        if room_of(module):
-            targets = {room_of(target) for _, target in own_imports(text, known)}
-            arrows.setdefault(room_of(module), set()).update(targets - {room_of(module), ""})
+        if package_of(module):
+            targets = {package_of(target) for _, target in own_imports(text, known)}
+            arrows.setdefault(package_of(module), set()).update(targets - {package_of(module), ""})
     return in_rings(arrows)
 
 
@@ -164,7 +164,7 @@ def private_reaches(modules: Mapping[str, str]) -> list[str]:
             target = node.module or ""
             names = [*target.split(".")[2:], *(alias.name for alias in node.names)]
             private = [name for name in names if name.startswith("_") and not name.startswith("__")]
-            if private and room_of(target) != room_of(module):
+            if private and package_of(target) != package_of(module):
                 found.append(f"{module} imports {'.'.join(private)} of {target}")
     return found
 
@@ -196,7 +196,7 @@ def modules_of(source: Path) -> dict[str, str]:
 
 
 def test_no_import_goes_up() -> None:
-    """No room of the package imports a higher one, and only _native imports the compiled module."""
+    """No package of the package imports a higher one, and only _native imports the compiled module."""
     modules = modules_of(SOURCE)
     assert modules, "no sources found"
     assert faults_of(modules) == []

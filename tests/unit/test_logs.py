@@ -132,7 +132,7 @@ def test_texts_are_bounded_and_hold_no_jws() -> None:
 
 
 def test_a_record_of_somebody_else_is_free_text() -> None:
-    """A plain record becomes a line too; of an exception only the type and the place are told."""
+    """A plain record becomes a line too; of an exception only the type and the place are reported."""
     try:
         raise ValueError(TOKEN_LIKE)
     except ValueError:

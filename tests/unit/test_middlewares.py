@@ -193,7 +193,7 @@ def test_missing_scope_gets_403_with_the_scopes_that_are_due(middleware: Any) ->
     assert middleware(bearer(fresh(scope="pay read")), of=of, partner_of=lambda request: "a").status == 200
 
 
-def test_scope_that_would_end_its_quotes_is_not_told() -> None:
+def test_scope_that_would_end_its_quotes_is_not_reported() -> None:
     """Only what RFC 6749 calls a scope token stands in a challenge."""
     decision = Decision(
         outcome="deny", code="insufficient_scope", scopes_due=('a"b', "a\\b", "a b", "", "ok")

@@ -166,7 +166,7 @@ def test_values_are_no_templates() -> None:
 
 
 def test_templates_of_ones_own(tmp_path: Path) -> None:
-    """A folder's files take the place of ours, one by one; what they name wrongly is told."""
+    """A folder's files take the place of ours, one by one; what they name wrongly is reported."""
     assert templates_from(None) == templates_from(tmp_path) == Templates()
     (tmp_path / "subject.txt").write_text("Bis $date, $partner: $$ \u00fcber\r\n", "utf-8")
     (tmp_path / "notice.txt").write_text("$partner hat noch $days Tage.\n$failures", "utf-8")

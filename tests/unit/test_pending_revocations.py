@@ -34,7 +34,7 @@ def test_a_list_that_forked_workers_share() -> None:
         pending.close()
 
 
-def test_what_finds_no_room_is_refused_whole() -> None:
+def test_what_finds_no_module_is_refused_whole() -> None:
     """A list that is full takes no more, says so before and after, and stays as it was."""
     pending = PendingRevocations(100)
     try:

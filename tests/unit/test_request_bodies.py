@@ -103,7 +103,7 @@ def through_wsgi(environ: Any, reader: Any, body: SignedBody) -> tuple[int, Any,
 
 
 def check_octets(decision: Any, octets: bytes | None) -> None:
-    """Check that an application that is told ``ok`` read the verified octets."""
+    """Check that an application that gets ``ok`` read the verified octets."""
     if decision is not None and decision.code == "ok":
         assert octets == decision.verified.payload
 
@@ -222,7 +222,7 @@ def test_S1_a_stream_that_breaks_is_400(fault: type[Exception], length: str | No
 def test_S1_property_wsgi(
     sent: bytes, signed: bytes, length: Any, coding: Any, ends: Any, phase: Any, reader: Any
 ) -> None:
-    """Whatever a server makes of a body, an application that is told ``ok`` reads the verified octets."""
+    """Whatever a server makes of a body, an application that gets ``ok`` reads the verified octets."""
     environ: dict[str, Any] = {"wsgi.input": io.BytesIO(sent), "HTTP_X_JWS_SIGNATURE": signature(signed)}
     for name, value in (
         ("CONTENT_LENGTH", length),
@@ -318,7 +318,7 @@ def test_S1_asgi_length_that_is_not_the_bodys_is_400(name: bytes, lengths: list[
 def test_S1_property_asgi(
     pieces: list[bytes], after: list[bytes], signed: bytes, length: Any, ended: bool, phase: Any
 ) -> None:
-    """Whatever messages come, an application that is told ``ok`` can get hold of the verified octets only."""
+    """Whatever messages come, an application that gets ``ok`` can get hold of the verified octets only."""
     headers = [(b"x-jws-signature", signature(signed).encode())]
     headers += [] if length is None else [(b"content-length", length)]
     messages = request_messages(*pieces, ended=ended) + (request_messages(*after) if ended and after else [])

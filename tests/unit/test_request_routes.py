@@ -106,7 +106,7 @@ def test_a_decoded_path_is_not_decoded_again(sent: str) -> None:
 
 @BOTH
 def test_a_decoded_path_may_hold_other_letters(through: Any) -> None:
-    """A path that is not ASCII has the stage of its route, also where only its octets are told."""
+    """A path that is not ASCII has the stage of its route, also where only its octets are reported."""
     closed = of({**CLOSED, ("", "/h%C3%A4"): "detection"})
     path = "/hä/1" if through is through_asgi else "/hä/1".encode().decode("latin-1")
     assert through(path, engine=closed) == 200

@@ -92,7 +92,7 @@ def test_clock_that_steps_back_lists_again_and_nothing_else() -> None:
 
 
 def test_dates_of_toml_and_where_a_wrong_one_stands(tmp_path: Path) -> None:
-    """A date may stand without quotes; a wrong one is told."""
+    """A date may stand without quotes; a wrong one is reported."""
     text = """
 [[issuers]]
 iss = "https://a.example"

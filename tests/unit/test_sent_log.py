@@ -119,7 +119,7 @@ def test_a_rewrite_may_die_at_every_call(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_log_that_cannot_be_rewritten_is_used_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk costs the room that was to be won, not what is known."""
+    """A full disk costs the module that was to be won, not what is known."""
     path = tmp_path / "notices.jsonl"
     path.write_text(line("a", "sending") + line("a", "sent"))
     monkeypatch.setattr(mailing, "LOG_COMPACT_BYTES", 0)
@@ -131,6 +131,6 @@ def test_a_log_that_cannot_be_rewritten_is_used_as_it_is(
     assert [one.outcome for one in send([notice("a")], NOWHERE, SentLog(path))] == ["known"]
 
 
-def test_the_bounds_leave_room() -> None:
+def test_the_bounds_leave_module() -> None:
     """A rewritten log is read whole, and so is what the next senders add to it."""
     assert LOG_COMPACT_BYTES < LOG_KEPT_BYTES <= LOG_MAX_BYTES // 2

@@ -82,7 +82,7 @@ def test_K_the_series_is_a_second() -> None:
     assert {tuple(one.values()) for one in found} == {(11.0, 1.0, 0.0)}
 
 
-def test_K_changes_of_all_workers_are_told_once() -> None:
+def test_K_changes_of_all_workers_are_reported_once() -> None:
     """What each worker saw is one line; the rollout's changes stand among them; the latest is first."""
     event = {
         "event": "keys_changed",

@@ -71,10 +71,10 @@ def test_pyjwt_is_compared_by_code(how: str) -> None:
     }
     for token in (*tokens.values(), *agreeing(ISSUER, now_s)):
         of.decide(token, partner="a")
-        assert shadow.settle(BOUND_S)
+        assert shadow.wait_idle(BOUND_S)
     of.decide(tokens["theirs_accepts unknown_kid"].encode(), partner="a", route="/pay/1")
     of.decide(tokens["theirs_accepts unknown_kid"], partner="stranger")
-    assert shadow.settle(BOUND_S)
+    assert shadow.wait_idle(BOUND_S)
     assert counted(of) == {**dict.fromkeys(tokens, 1), "agree": len(agreeing(ISSUER, now_s))}
     assert counted(of, ("", "/pay")) == {}
     assert counted(of, ("a", "/pay")) == {"theirs_accepts unknown_kid": 1}
@@ -89,7 +89,7 @@ def test_requests_without_a_verdict_on_a_token_are_not_compared() -> None:
     none = rapidjws.errors.error_for("keys_unavailable")
     for token, error in (("a.b.c", none), (None, rapidjws.errors.error_for("missing_token"))):
         policy.decide(error, token=token, partner=None, route=None, now_ns=NOW_S * 10**9, elapsed_ns=1)
-    assert shadow.settle(BOUND_S)
+    assert shadow.wait_idle(BOUND_S)
     assert asked == []
 
 
@@ -140,7 +140,7 @@ def test_whatever_is_raised_harms_nothing(
     of = compared(shadow)
     for _ in range(3):
         assert of.decide(good(ISSUER), partner="a", now=NOW_S).code == "ok"
-        assert shadow.settle(BOUND_S)
+        assert shadow.wait_idle(BOUND_S)
     assert counted(of) == {outcome: 2, "agree": 1}
 
 
@@ -156,7 +156,7 @@ def test_no_token_outlives_its_comparison() -> None:
         shadow = Shadow(incumbent, timeout_s=BOUND_S)
         of = compared(shadow)
         of.decide(token, partner="a", now=NOW_S)
-        assert shadow.settle(BOUND_S)
+        assert shadow.wait_idle(BOUND_S)
         wait_until(lambda shadow=shadow: not shadow._running)  # type: ignore[misc]
         gc.collect()
         kept = [one for one in gc.get_objects() if type(one) is _Call or type(one) is Odd]
@@ -166,7 +166,7 @@ def test_no_token_outlives_its_comparison() -> None:
 
 
 def test_hanging_incumbent_is_late_bounded_and_not_waited_for() -> None:
-    """Calls that hang are told as late once, hold their places, and never hold up a decision."""
+    """Calls that hang are reported as late once, hold their places, and never hold up a decision."""
     release = threading.Event()
     most, now = [0, 0], threading.Lock()
 
@@ -192,7 +192,7 @@ def test_hanging_incumbent_is_late_bounded_and_not_waited_for() -> None:
         assert set(found) == {"late", "skipped"}
     finally:
         release.set()
-    assert shadow.settle(BOUND_S)
+    assert shadow.wait_idle(BOUND_S)
     assert most[1] <= 3
     found = counted(of)
     assert sum(found.values()) == 200
@@ -215,30 +215,30 @@ def test_hanging_async_incumbent(stubborn: bool) -> None:
         await asyncio.sleep(BOUND_S)
         return True
 
-    told: list[str] = []
+    reported: list[str] = []
     shadow = Shadow(hang, timeout_s=0.05, concurrent=2)
     for _ in range(2):
-        shadow.offer("a.b.c", "ok", told.append)
-    wait_until(lambda: told == ["late", "late"])
-    shadow.offer("quick", "ok", told.append)
+        shadow.offer("a.b.c", "ok", reported.append)
+    wait_until(lambda: reported == ["late", "late"])
+    shadow.offer("quick", "ok", reported.append)
     if stubborn:
         time.sleep(0.1)
-        assert told == ["late", "late"]
+        assert reported == ["late", "late"]
         assert len(shadow._running) == 2
     else:
-        shadow.settle(BOUND_S)
-        wait_until(lambda: (shadow.offer("quick", "ok", told.append), "agree" in told)[1])
+        shadow.wait_idle(BOUND_S)
+        wait_until(lambda: (shadow.offer("quick", "ok", reported.append), "agree" in reported)[1])
 
 
 def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that nothing comes to ends, and the next token has one again."""
     monkeypatch.setattr("rapidjws.rollout.shadow.IDLE_S", 0.01)
-    told: list[str] = []
+    reported: list[str] = []
     shadow = Shadow(lambda token: True, timeout_s=BOUND_S)
     for number in range(1, 4):
-        shadow.offer("a.b.c", "ok", told.append)
-        wait_until(lambda number=number: len(told) == number and shadow._threads == 0)  # type: ignore[misc]
-    assert told == ["agree"] * 3
+        shadow.offer("a.b.c", "ok", reported.append)
+        wait_until(lambda number=number: len(reported) == number and shadow._threads == 0)  # type: ignore[misc]
+    assert reported == ["agree"] * 3
 
 
 def test_incumbent_gets_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,39 +258,39 @@ def test_incumbent_gets_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert of.decide(buffer, partner="a", now=NOW_S).code == "ok"
     buffer[:] = b"x" * len(buffer)
     gate.set()
-    assert shadow.settle(BOUND_S)
+    assert shadow.wait_idle(BOUND_S)
     assert seen == [token]
 
 
 def test_sample_and_rate_bound_the_work() -> None:
-    """Only the sampled share is shown, and no more a second than allowed; the rest is told as skipped."""
+    """Only the sampled share is shown, and no more a second than allowed; the rest is reported as skipped."""
     clock = [0.0]
     chances = iter([0.1, 0.5, 0.49, 0.9] * 25)
-    told: list[str] = []
+    reported: list[str] = []
     shadow = Shadow(lambda token: True, sample=0.5, timeout_s=BOUND_S, per_second=30,
                     chance=lambda: next(chances), clock=lambda: clock[0])  # fmt: skip
     for _ in range(100):
-        shadow.offer("a.b.c", "ok", told.append)
-        assert shadow.settle(BOUND_S)
-    assert (told.count("agree"), told.count("skipped")) == (30, 20)
+        shadow.offer("a.b.c", "ok", reported.append)
+        assert shadow.wait_idle(BOUND_S)
+    assert (reported.count("agree"), reported.count("skipped")) == (30, 20)
     clock[0] += 0.5
     chances = iter([0.0] * 20)
     for _ in range(20):
-        shadow.offer("a.b.c", "ok", told.append)
-        assert shadow.settle(BOUND_S)
-    assert (told.count("agree"), told.count("skipped")) == (45, 25)
-    none = Shadow(lambda token: told.append("shown"), sample=0)
-    none.offer("a.b.c", "ok", told.append)
-    assert none.settle()
-    assert "shown" not in told
+        shadow.offer("a.b.c", "ok", reported.append)
+        assert shadow.wait_idle(BOUND_S)
+    assert (reported.count("agree"), reported.count("skipped")) == (45, 25)
+    none = Shadow(lambda token: reported.append("shown"), sample=0)
+    none.offer("a.b.c", "ok", reported.append)
+    assert none.wait_idle()
+    assert "shown" not in reported
 
 
 @pytest.mark.parametrize("token", ["x" * (TOKEN_MAX_BYTES + 1), b"\xff.\xff.\xff", 7])
 def test_what_cannot_be_shown_is_skipped(token: Any) -> None:
     """A token too large, or no text at all, is skipped and never raises."""
-    told: list[str] = []
-    Shadow(lambda text: True).offer(token, "ok", told.append)
-    assert told == ["skipped"]
+    reported: list[str] = []
+    Shadow(lambda text: True).offer(token, "ok", reported.append)
+    assert reported == ["skipped"]
 
 
 def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         assert of.decide(good(ISSUER), partner="a", now=NOW_S).code == "ok"
     assert counted(of) == {"skipped": 1}
     of.decide(good(ISSUER), partner="a", now=NOW_S)
-    assert shadow.settle(BOUND_S)
+    assert shadow.wait_idle(BOUND_S)
     assert counted(of) == {"skipped": 1, "agree": 1}
 
 
@@ -315,15 +315,15 @@ def test_forked_worker_compares_anew() -> None:
     """A forked worker, whose parent's threads did not come along, compares on threads of its own."""
     code = """
 from rapidjws.rollout import Shadow
-told = []
+reported = []
 shadow = Shadow(lambda token: True, timeout_s=60)
-shadow.offer("a.b.c", "ok", told.append)
-assert shadow.settle(60)
+shadow.offer("a.b.c", "ok", reported.append)
+assert shadow.wait_idle(60)
 child = os.fork()
 if child == 0:
-    told.clear()
-    shadow.offer("a.b.c", "ok", told.append)
-    os._exit(0 if shadow.settle(60) and told == ["agree"] else 1)
+    reported.clear()
+    shadow.offer("a.b.c", "ok", reported.append)
+    os._exit(0 if shadow.wait_idle(60) and reported == ["agree"] else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert run_python(code) == "0\n"

@@ -119,7 +119,7 @@ def test_a_compact_token_has_one_result(verifier: rapidjws.Verifier) -> None:
         assert all(one.header and one.key_thumbprint for one in results)
 
 
-def told(name: str, **parameters: Any) -> dict[str, Any]:
+def reported(name: str, **parameters: Any) -> dict[str, Any]:
     """Return a signature whose protected header tells something more."""
     return forms.signed(name=name, protected={"alg": "ES256", "kid": f"{name}-es256", **parameters})
 
@@ -138,7 +138,7 @@ def told(name: str, **parameters: Any) -> dict[str, Any]:
 def test_signers_that_disagree_are_refused(one: Any, other: Any, verifier: rapidjws.Verifier) -> None:
     """Two good signatures that protect different values of one parameter refuse the token, unless allowed."""
     name = next(iter(one))
-    token = forms.general(told("k1", **one), told("k2", **other))
+    token = forms.general(reported("k1", **one), reported("k2", **other))
     for policy in (all_of(), any_of(), at_least(2), signers(KIDS[:2])):
         assert forms.outcome(verifier, token, signatures=policy) == "signers_disagree"
     assert forms.outcome(verifier, token, signatures=all_of(may_differ=[name])) == "ok"
@@ -150,12 +150,12 @@ def test_signers_that_disagree_are_refused(one: Any, other: Any, verifier: rapid
 
 def test_what_is_no_disagreement(verifier: rapidjws.Verifier) -> None:
     """Signers may differ in what is their own or left unsaid, and a bad signature has no voice."""
-    silent = forms.general(told("k1", typ="a"), told("k2"))
-    own = forms.general(told("k1", iss="a", iat=1, x5t="a"), told("k2", iss="b", iat=2, x5t="b"))
-    same = forms.general(told("k1", x={"a": 1, "b": 2}), told("k2", x={"b": 2, "a": 1}))
+    silent = forms.general(reported("k1", typ="a"), reported("k2"))
+    own = forms.general(reported("k1", iss="a", iat=1, x5t="a"), reported("k2", iss="b", iat=2, x5t="b"))
+    same = forms.general(reported("k1", x={"a": 1, "b": 2}), reported("k2", x={"b": 2, "a": 1}))
     for token in (silent, own, same):
         assert forms.outcome(verifier, token) == "ok"
-    liar = forms.general(told("k1", typ="a"), forms.spoiled(told("k2", typ="b")))
+    liar = forms.general(reported("k1", typ="a"), forms.spoiled(reported("k2", typ="b")))
     assert forms.outcome(verifier, liar, signatures=any_of()) == "ok"
 
 

@@ -107,7 +107,7 @@ def test_body_that_is_a_jwt() -> None:
 
 
 def test_rollout_decides_about_bodies_too() -> None:
-    """In detection a bad signature is let through, and what was found is told."""
+    """In detection a bad signature is let through, and what was found is reported."""
     body = SignedBody(verifier=VERIFIER, rollout=rollout(phase="detection"))
     decision = body.decide(asked(SIGNATURE.encode()), PAID + b" ")
     assert (decision.outcome, decision.code, decision.verified) == ("permit", "signature_invalid", None)

@@ -102,7 +102,7 @@ def test_the_applications_random_numbers_are_left_alone() -> None:
     assert random.getstate() == before
 
 
-def test_what_is_told_of_keys_holds_already() -> None:
+def test_what_is_reported_of_keys_holds_already() -> None:
     """Whoever hears that a key was removed, added or re-bound finds it so in the next call."""
     heard: list[tuple[str, str]] = []
     with setup() as at:

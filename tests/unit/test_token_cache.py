@@ -121,7 +121,7 @@ def test_the_cache_is_bounded_by_entries_and_bytes() -> None:
 
 @pytest.mark.parametrize("setting", [{"max_entries": 0}, {"max_bytes": 0}, {"max_entries": 1.5}])
 def test_settings_out_of_range(setting: dict[str, int]) -> None:
-    """A cache without room is a mistake."""
+    """A cache without module is a mistake."""
     with pytest.raises(rapidjws.ConfigurationError):
         TokenCache(**setting)
 

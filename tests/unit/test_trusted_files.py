@@ -273,12 +273,12 @@ def test_S7_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "file").read_bytes() == b"x" * 1000
 
 
-def test_S7_a_folder_that_cannot_be_synced_is_told_but_where_it_never_can(tmp_path: Path) -> None:
+def test_S7_a_folder_that_cannot_be_synced_is_reported_but_where_it_never_can(tmp_path: Path) -> None:
     """EIO of the folder is an error; a file system that syncs no folder is none."""
     last = len(calls_of(lambda: _files.replace(tmp_path / "file", b"x"))) - 2
-    for name, is_told in (("EIO", True), ("EINVAL", False), ("ENOTSUP", False)):
+    for name, is_reported in (("EIO", True), ("EINVAL", False), ("ENOTSUP", False)):
         with faulty(last, name) as system:
-            if is_told:
+            if is_reported:
                 with pytest.raises(OSError, match="EIO"):
                     _files.replace(tmp_path / "file", name.encode())
             else:

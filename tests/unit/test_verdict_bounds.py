@@ -1,4 +1,4 @@
-"""Bounds of rates, counts and windows that decide who is promoted, rolled back or told of, and one beside."""
+"""Bounds of rates, counts, windows that decide who is promoted, rolled back or reported, and one beside."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_T11_a_partner_at_the_canary_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first_s", "last_s", "told"),
+    ("first_s", "last_s", "reported"),
     [
         (NOW_S - UNKNOWN_KID_S, NOW_S, True),
         (NOW_S - UNKNOWN_KID_S + 1, NOW_S, False),
@@ -74,21 +74,21 @@ def test_T11_a_partner_at_the_canary_share() -> None:
         (NOW_S - 2 * DAY_S, NOW_S - DAY_S - 1, False),
     ],
 )
-def test_T11_an_unknown_kid_is_told_of(first_s: int, last_s: int, told: bool) -> None:
+def test_T11_an_unknown_kid_is_reported_of(first_s: int, last_s: int, reported: bool) -> None:
     """From an hour after it was seen first, and for a day after it was seen last."""
     row = Row(kids={"k": [1, first_s, last_s]})
     found = [one.rule for one in _of_partner(Partner(name="a"), row, NOW_S)]
-    assert found == (["unknown_kids"] if told else [])
+    assert found == (["unknown_kids"] if reported else [])
 
 
 @pytest.mark.parametrize(
-    ("last_s", "told"), [(-DAY_S, False), (-DAY_S + 1, True), (-DAY_S - 1, False), (0, True)]
+    ("last_s", "reported"), [(-DAY_S, False), (-DAY_S + 1, True), (-DAY_S - 1, False), (0, True)]
 )
-def test_T11_an_algorithm_not_agreed_on_is_told_of(last_s: int, told: bool) -> None:
+def test_T11_an_algorithm_not_agreed_on_is_reported_of(last_s: int, reported: bool) -> None:
     """For a day after it was seen last."""
     row = Row(other_algs={"RS256": [1, NOW_S - 2 * DAY_S, NOW_S + last_s]})
     found = [one.rule for one in _of_partner(Partner(name="a"), row, NOW_S)]
-    assert found == (["algorithm_not_agreed"] if told else [])
+    assert found == (["algorithm_not_agreed"] if reported else [])
 
 
 def test_T11_a_stage_holds_its_bounds() -> None:

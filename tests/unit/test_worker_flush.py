@@ -126,7 +126,7 @@ def test_one_flush_is_under_way_at_most_and_the_next_begins_when_it_is_due() -> 
     assert flushes._task is None
 
 
-def test_a_disk_that_does_not_answer_is_told_once_and_that_it_is_over() -> None:
+def test_a_disk_that_does_not_answer_is_reported_once_and_that_it_is_over() -> None:
     """A line for the operator after ten seconds, not at each look, and one once it is over."""
     disk = Disk()
     lines: list[str] = []

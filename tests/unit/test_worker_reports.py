@@ -17,7 +17,7 @@ from rapidjws.verify.protocols import Event
 
 @pytest.fixture
 def reports() -> Any:
-    """Give the reports of three workers, with little room."""
+    """Give the reports of three workers, with little module."""
     one = WorkerReports(3, size_bytes=4096)
     yield one
     one.close()
@@ -47,7 +47,7 @@ def test_K_a_report_is_read_whole_or_not_at_all(reports: WorkerReports) -> None:
     assert reports.read(0) is None
 
 
-def test_K_a_report_without_room_leaves_the_one_before(reports: WorkerReports) -> None:
+def test_K_a_report_without_module_leaves_the_one_before(reports: WorkerReports) -> None:
     """A worker with more keys than there is room for keeps its last report, and its neighbours theirs."""
     assert reports.write(0, {"a": 1})
     assert reports.write(1, {"b": 2})

@@ -1,4 +1,4 @@
-/* The floor's one room: see floor.h. */
+/* The floor's one module: see floor.h. */
 #include "floor.h"
 
 #include <string.h>

@@ -22,7 +22,7 @@ class Problem:
     """One thing that is wrong with a configuration.
 
     Attributes:
-        line: On which line, from 1 on; None where that cannot be told.
+        line: On which line, from 1 on; None where that is not known.
         key: The setting, ``issuers[0].leeway_s``.
         expected: What is allowed.
         found: What stands there, or None.

@@ -131,7 +131,7 @@ def load(
 
 
 def _invalidated(config: ConfigFile) -> dict[str, Invalidated]:
-    """Return the sources that can be told of a rotation."""
+    """Return the sources that can be invalidated by a rotation."""
     found = config.sources.items()
     return {iss: cast("Invalidated", source) for iss, source in found if hasattr(source, "invalidate")}
 

@@ -185,7 +185,7 @@ class ConfigFile:
         emit(self._events, Event(name="config_loaded", value=len(issuers)))
 
     def watch(self, poll_s: float = 1.0) -> None:
-        """Reload when the file changes, looking every ``poll_s`` seconds; a bad file is told and ignored."""
+        """Reload on change, looking every ``poll_s`` seconds; a bad one is refused and reported."""
         self._poll_s = poll_s
         self._watching = True
         scheduler.call_at(time.monotonic() + poll_s, self._look)

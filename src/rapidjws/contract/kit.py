@@ -193,7 +193,7 @@ _README: Final = """# Contract test: {c.partner}
 
 1. Read `contract.json`: issuers, audiences, algorithms, leeway. Correct it together.
 2. Verify each token of `ours/samples.json` with the keys of `ours/jwks.json`, at the time `check_at` if your
-   library can be told the time. Write `theirs/verdicts.json`: `{{"name": "accepted" or "refused", ...}}`;
+   library takes a time. Write `theirs/verdicts.json`: `{{"name": "accepted" or "refused", ...}}`;
    leave out what you could not run.
 3. Put your test keys into `theirs/jwks.json` (or name your address as `jwks_url`), and tokens into
    `theirs/samples.json`: `[{{"name": "...", "token": "...", "expect": "accepted" or "refused"}}, ...]`, with

@@ -1,4 +1,4 @@
-"""One case on the table: the token as read, its surroundings, the engine's verdict, and the notebook."""
+"""One case: the token as read, its surroundings, the engine's verdict, and the notes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _PARSE_MAX_BYTES: Final = 128 * 1024
 
 @dataclass(slots=True, kw_only=True)
 class Case:
-    """What the rooms share.
+    """What the sections share.
 
     Attributes:
         subject: The surroundings.
-        notes: The notebook.
+        notes: The notes.
         read: The token, read leniently.
         verdict: The engine's refusal, or None.
         now: Seconds since the epoch.
@@ -93,7 +93,7 @@ class Case:
 
     @property
     def stage(self) -> Section | None:
-        """Return the room in which the engine refused."""
+        """Return the section in which the engine refused."""
         return None if self.verdict is None else stage_of(self.verdict)
 
     def member(self, name: str) -> str | None:
@@ -103,7 +103,7 @@ class Case:
 
 
 def stage_of(verdict: RapidJWSError) -> Section:
-    """Return the room that an error speaks of."""
+    """Return the section that an error belongs to."""
     place = verdict.place or ""
     if verdict.code in _SHAPE:
         return "structure"

@@ -1,4 +1,4 @@
-"""The claims room: each claim, what is due, what was found, how the leeway decided (RFC 7519 s.4.1)."""
+"""The claims section: each claim, what is due, what was found, how the leeway decided (RFC 7519 s.4.1)."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def decode(token: str | bytes, *, now_s: float | None = None) -> Decoded:
 
     Args:
         token: What was sent.
-        now_s: Seconds since the epoch that times are told from; by default the wall clock.
+        now_s: Seconds since the epoch that times are counted from; by default the wall clock.
 
     Returns:
         What it says; never to be relied on.

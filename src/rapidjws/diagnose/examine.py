@@ -30,7 +30,7 @@ _RELEVANT: Final[dict[Section, tuple[Section, ...]]] = {
 }
 _SIGNATURE_PLACE: Final = re.compile(r"signatures\[(\d{1,6})\]")
 _LATER: Final = 50
-"""What a cause loses when it speaks of a room where the engine did not refuse."""
+"""What a cause loses when it belongs to a section where the engine did not refuse."""
 
 
 def examine(
@@ -114,7 +114,7 @@ def _with_body(token: Any, read: lenient.Lenient, body: bytes) -> Any:
 
 
 def _report(case: Case, token: str) -> Report:
-    """Put the notebook into a report."""
+    """Put the notes into a report."""
     verdict = case.verdict
     return Report(
         code=None if verdict is None else verdict.code,

@@ -1,6 +1,6 @@
 """What a text is where a compact JWS is due: other signature formats, opaque tokens, keys, documents.
 
-Each is told by its octets alone; nothing is decrypted, fetched or trusted. Nothing of the text is returned
+Each is known by its octets alone; nothing is decrypted, fetched or trusted. Nothing of the text is returned
 but what looks like the JWS inside it.
 """
 

@@ -1,4 +1,4 @@
-"""The header room: alg against the allowed ones, typ, crit, b64, equal and invisible names (RFC 7515 s.4)."""
+"""The header: alg against the allowed ones, typ, crit, b64, equal and invisible names (RFC 7515 s.4)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _alg(case: Case, alg: Any) -> None:
         notes.check("header", "alg", "fail", "alg is missing or no text", expected=allowed)
         return
     if alg in ALGORITHM_TABLE and not allowed:
-        notes.check("header", "alg", "info", "alg is known; which are allowed is not told", actual=alg)
+        notes.check("header", "alg", "info", "alg is known; which are allowed is not known", actual=alg)
         return
     if alg in ALGORITHM_TABLE:
         fits = alg in allowed

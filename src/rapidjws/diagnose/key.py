@@ -1,4 +1,4 @@
-"""The key room: which key the header means, whether it is known, and what is nearly it (RFC 7515 s.4.1.4)."""
+"""The key: which key the header means, whether it is known, and what is nearly it (RFC 7515 s.4.1.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebook of one diagnosis: what the rooms find, in order, and the work they may spend."""
+"""The notes of one diagnosis: what the sections find, in order, and the work they may spend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Notes:
 
     Attributes:
         checks: The checks so far.
-        found: Each cause with the room that named it.
+        found: Each cause with the section that named it.
         left: Units of work that experiments may still spend.
         trials: Trial verifications made so far.
         prepared: Keys that trials have used, by identity and algorithm.

@@ -1,7 +1,7 @@
 """The comparison of two payloads byte for byte, and what kind of difference there is.
 
 First mistakes of transport are undone one by one (byte order mark, encoding, line endings, white space), then
-JSON is compared by value, so that key order, numbers and escapes can be told from content.
+JSON is compared by value, so that key order, numbers and escapes are distinguished from content.
 """
 
 from __future__ import annotations

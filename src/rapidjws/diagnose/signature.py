@@ -1,4 +1,4 @@
-"""The signature room: its length, and the experiments that show why it does not verify (RFC 7515 s.5.2).
+"""The signature section: its length, and the experiments that show why it does not verify (RFC 7515 s.5.2).
 
 One mistake is undone at a time, the likeliest first, until the signature verifies or the budget is spent. An
 experiment explains; it never makes a token good.
@@ -113,7 +113,7 @@ def _note_altered(case: Case, cause: str, words: str) -> None:
 
 
 def _good_but(case: Case, alg: str, targets: list[Known]) -> None:
-    """Raise what the header or key room suspected to proof, where the signature is good."""
+    """Raise what the header or key section suspected to proof, where the signature is good."""
     notes, name = case.notes, targets[0].name if targets else "a key"
     words = f"the signature verifies under {name}"
     if case.code == "algorithm_not_allowed":
@@ -160,7 +160,7 @@ def _due_bytes(alg: str, jwk: JWK | None) -> int | None:
 
 
 Found = tuple[str, str, str, int]
-"""A cause, words, the room it belongs to, and its weight."""
+"""A cause, words, the section it belongs to, and its weight."""
 
 
 def _search(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:

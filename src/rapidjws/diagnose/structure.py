@@ -1,4 +1,4 @@
-"""The structure room: parts, base64url, and what surrounds the token (RFC 7515 s.2, s.7.1)."""
+"""The structure section: parts, base64url, and what surrounds the token (RFC 7515 s.2, s.7.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""base64url as JOSE writes it (RFC 7515 s.2): strict, unpadded, canonical. The slow twin of the C room.
+"""base64url as JOSE writes it (RFC 7515 s.2): strict, unpadded, canonical. The slow twin of the C module.
 
 One byte string has exactly one spelling here. What it never does: repair, skip or ignore a character.
 """

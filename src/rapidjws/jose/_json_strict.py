@@ -1,6 +1,6 @@
 """Strict JSON in plain Python (RFC 8259): the slow twin of the C scan, and its oracle in tests.
 
-Refuses what the C room refuses: bad UTF-8, a byte order mark, lone surrogates, NaN and infinities, numbers
+Refuses what the C module refuses: bad UTF-8, a byte order mark, lone surrogates, NaN and infinities, numbers
 too large for a double, equal member names in one object, and texts past the limits. What it never does:
 recurse deeper than the limit, because the depth is counted before the parser runs.
 """

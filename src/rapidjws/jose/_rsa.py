@@ -1,6 +1,6 @@
 """RSA public numbers: are they fit to verify with (RFC 7518 s.3.3, s.6.3.1; CVE-2017-15361)?
 
-What it never does: factor, or test primes; only what can be told from the public numbers in microseconds.
+What it never does: factor, or test primes; only what can be seen from the public numbers in microseconds.
 """
 
 from __future__ import annotations

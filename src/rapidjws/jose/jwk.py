@@ -1,6 +1,6 @@
 """One JSON Web Key, checked once and then only read (RFC 7517, RFC 7518 s.6, RFC 8037 s.2, RFC 9964).
 
-A JWK of this room is fit for signatures: its type, curve, alg, use and key_ops agree, its encoding is strict,
+Such a JWK is fit for signatures: its type, curve, alg, use and key_ops agree, its encoding is strict,
 its numbers are sound and strong enough. What it never does: fetch (x5u), trust a chain (x5c), show key bytes.
 """
 

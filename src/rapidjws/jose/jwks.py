@@ -56,7 +56,7 @@ class Skipped:
 class JWKSet:
     """The usable keys of one issuer, unchangeable, found by kid in constant time.
 
-    Equal entries are one key. Entries of one kid that differ in type or algorithm are told apart by the
+    Equal entries are one key. Entries of one kid that differ in type or algorithm are distinguished by the
     token's ``alg``; two keys that could answer for the same kid and algorithm are both left out.
 
     Args:

@@ -1,4 +1,4 @@
-"""Every size limit of the JOSE rooms, once: defaults, changed by the parameters that name them.
+"""Every size limit of the JOSE modules, once: defaults, changed by the parameters that name them.
 
 Source: RFC 8725 s.3, RFC 7518 s.3, and this project's own judgement.
 """

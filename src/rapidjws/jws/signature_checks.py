@@ -149,7 +149,7 @@ def says_unencoded(octets: bytes, max_header_bytes: int) -> bool:
 
 
 def _placed(error: RapidJWSError, place: str) -> RapidJWSError:
-    """Return an error with its place told from the token's root."""
+    """Return an error with its place counted from the token's root."""
     return error_for(error.code, f"{place}{error.place}", error.expected, error.actual)
 
 

@@ -90,7 +90,7 @@ class Decision:
 
     @property
     def verdict(self) -> DecisionOutcome:
-        """Return what the token itself earned, whatever the phase makes of it."""
+        """Return the verdict on the token itself, whatever the phase makes of it."""
         return "permit" if self.verified is not None else CODES[self.code].outcome
 
     @property

@@ -21,7 +21,7 @@ BODY_MAX_BYTES: Final = 4096
 
 
 class Invalidated(Protocol):
-    """A source that can be told."""
+    """A source that can be invalidated."""
 
     def invalidate(self) -> None:
         """Fetch at once."""

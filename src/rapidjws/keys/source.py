@@ -40,7 +40,9 @@ class Source:
         self._state = NO_KEYS
         self._lock = threading.RLock()
         self._subscribers = WeakListeners()
-        self._is_behind = False  # a subscriber could not take the state over: told again at the next answer
+        self._is_behind = (
+            False  # a subscriber could not take the state over: notified again at the next answer
+        )
         self._waiters: list[Future[None]] = []
         scheduler.members.add(self)
 

@@ -219,7 +219,7 @@ def _declared_bytes(environ: Environ) -> int | None:
 
 
 class _UnreadableBody(Exception):
-    """A body whose octets cannot be told."""
+    """A body whose octets cannot be known."""
 
 
 def _read(stream: Any, size: int) -> bytes:

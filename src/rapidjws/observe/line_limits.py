@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 WINDOW_S: Final = 60.0
 KINDS_MAX: Final = 4096
-"""Most kinds that are told apart; further ones share one limit: a stranger may choose what makes a kind."""
+"""Most distinct kinds; further ones share one limit: a stranger may choose what makes a kind."""
 
 _OTHERS: Final = "(others)"
 

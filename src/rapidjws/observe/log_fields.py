@@ -52,7 +52,7 @@ FIELDS: Final = {
     "reason": Field("one of ten reasons that the code belongs to", "event.reason"),
     "place": Field("where in the token it was found", max_chars=80),
     "outcome": Field("what the request gets: `permit`, `deny` or `indeterminate`"),
-    "verdict": Field("what the token itself earned: `deny` or `indeterminate`"),
+    "verdict": Field("the verdict on the token itself: `deny` or `indeterminate`"),
     "phase": Field("rollout phase that was applied"),
     "partner": Field("the partner that the request is attributed to"),
     "attributed_by": Field("what it was attributed by"),

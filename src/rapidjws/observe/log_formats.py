@@ -69,7 +69,7 @@ def event_of(record: logging.LogRecord) -> tuple[LogEvent, dict[str, LogValue]]:
 
 
 def _exception(record: logging.LogRecord) -> dict[str, object]:
-    """Return what is told of an exception: its type and where, never its text, which may hold anything."""
+    """Return what is shown of an exception: its type and where, never its text, which may hold anything."""
     if not record.exc_info or record.exc_info[0] is None:
         return {}
     kind, _, trace = record.exc_info

@@ -65,7 +65,7 @@ class StatusHistory:
 
         Returns:
             ``seconds``, as asked; ``covered_s``, of which there are samples; ``requests``, ``permit``,
-            ``deny`` and ``indeterminate`` by what the token earned; ``refused`` in fact; ``restarts``;
+            ``deny`` and ``indeterminate`` by the verdict on the token; ``refused`` in fact; ``restarts``;
             ``codes`` with code, verdict and count, the most frequent first, without the good ones.
         """
         first = self._at(latest.at_s - seconds) or latest
@@ -129,7 +129,7 @@ _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def verdict_of(code: str) -> str:
-    """Return what a token with a code earned: ``"permit"``, ``"deny"`` or ``"indeterminate"``."""
+    """Return the verdict on a token with a code: ``"permit"``, ``"deny"`` or ``"indeterminate"``."""
     return "permit" if code == OK else CODES[code].outcome if code in CODES else "deny"
 
 

@@ -169,7 +169,7 @@ class Row:
         self.refused += other.refused
 
     def since(self, when_s: int, until_s: int | None = None) -> WindowCounts:
-        """Return the tally of the hours from the one of a moment on, to the one after another's.
+        """Return the counts of the hours from the one of a moment on, to the one after another's.
 
         Hours beyond it were counted under a clock that was wrong.
         """

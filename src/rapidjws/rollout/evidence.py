@@ -210,7 +210,7 @@ class Evidence:
         known: Container[str] | None = None,
         rows: Mapping[RowKey, Row] | None = None,
     ) -> WindowCounts:
-        """Return the tally of a partner, or of all, under a route, or all routes.
+        """Return the counts of a partner, or of all, under a route, or all routes.
 
         Unknown callers are left out of the sum over all partners: they are nobody's readiness.
 

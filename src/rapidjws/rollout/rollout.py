@@ -93,7 +93,7 @@ class Rollout(RolloutChanges):
             partner): ``"default"``, the stage for everyone, or ``"strictest"``, the strictest of all
             partners'. None: not chosen; then no partner's stage may be stricter than everyone's, unless
             ``partners_named``.
-        partners_named: Whether ``decide`` is told the partner of each request, as authenticated by other
+        partners_named: Whether ``decide`` is given the partner of each request, as authenticated by other
             means than the token: a header that the gateway sets, a client certificate, an API key.
         case_insensitive_routes: Whether ``/Pay`` and ``/pay`` are one route. Where they are not, a path that
             differs from a route with a stage of its own in case only gets the stricter of both stages.

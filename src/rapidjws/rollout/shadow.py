@@ -49,7 +49,7 @@ def _between(place: str, value: object, least: float, most: float) -> float:
 
 
 class _Call:
-    """One call of the incumbent, from being asked for to being told, once."""
+    """One call of the incumbent, from request to report, once."""
 
     __slots__ = ("begun_s", "ours", "report", "token")
 
@@ -63,8 +63,8 @@ class _Call:
 class Shadow:
     """An incumbent verifier beside ours; where they disagree is counted by code; hand it to ``Rollout``.
 
-    A call that outlasts its time is told as late and its answer dropped; nobody can end a thread, so it keeps
-    its place among the concurrent ones until it returns. What finds no place is skipped and told so.
+    A call that outlasts its time counts as late and its answer is dropped; nobody can end a thread: it keeps
+    its place among the concurrent ones until it returns. What finds no place is skipped, and reported.
 
     Args:
         incumbent: Takes the token as text; raises for a bad one, or returns False or None. May be async: then
@@ -206,7 +206,7 @@ class Shadow:
             self._report(call, "late")
 
     @checked
-    def settle(self, wait_s: float = 5.0) -> bool:
+    def wait_idle(self, wait_s: float = 5.0) -> bool:
         """Wait, within a bound, until nothing waits and each call has answered or is late.
 
         Returns:

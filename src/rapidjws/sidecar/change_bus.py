@@ -1,4 +1,4 @@
-"""What changed, told between the workers of a sidecar through shared memory: one look at it a request.
+"""What changed, announced between the workers of a sidecar through shared memory: one look at it a request.
 
 Each worker notes how long after a change it took it over. What this never does: hold what the change is; that
 lies in the rollout's folder, the revocations' store and the configuration file.

@@ -20,7 +20,7 @@ TEXT_MAX_CHARS: Final = 200
 LEFT_OUT: Final = frozenset(
     {"fetch_ended", "fetch_ok", "key_skipped", "revocations_enforced", "revocation_enforced"}
 )
-"""Events that come all the time, or for each change that is told of by another one."""
+"""Events that come all the time, or for each change that another one reports."""
 
 
 class RecentEvents:

@@ -44,7 +44,7 @@ FLUSH_S: Final = 2.0
 """Seconds between two times that evidence is written."""
 
 SLOW_FLUSH_S: Final = 10.0
-"""Seconds after which an operator is told that a disk does not take the evidence."""
+"""Seconds after which an operator is warned that a disk does not take the evidence."""
 
 BACKLOG: Final = 2048
 LOOK_S: Final = 0.02

@@ -61,7 +61,7 @@ class RedisClient:
         self.renew()
 
     def renew(self) -> None:
-        """Open a client where this one is a parent's; whoever is told of a fork first may need it."""
+        """Open a client where this one is a parent's; whoever learns of a fork first may need it."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()

@@ -135,7 +135,7 @@ class RevocationFile:
         self._report()  # others may have changed it before us, and nobody looked since
 
     def _report(self) -> None:
-        """Have all listeners load the list; where one could not, it is told again at the next look."""
+        """Have all listeners load the list; where one could not, it is called again at the next look."""
         reported = _files.signature(self.path)
         fault = self._listeners.call()
         self._reported, self._is_behind = reported, fault is not None

@@ -3,7 +3,7 @@
 The stream's order is the truth: what holds in a process is what it read back, its own changes too. A stream
 that vanished, was made anew, or lost its end in a fail-over is noticed by its first entry and by the last one
 read; whoever still has the list writes back what the stream lost. An entry that cannot be read is passed over
-and told.
+and reported.
 """
 
 from __future__ import annotations

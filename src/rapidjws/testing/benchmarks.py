@@ -181,7 +181,7 @@ class Gate:
             rounds: How often all tokens are verified; the best round counts.
 
         Returns:
-            How many times as fast as the floor; None where pytest-benchmark is told not to measure.
+            How many times as fast as the floor; None where pytest-benchmark is set not to measure.
 
         Raises:
             AssertionError: Accepted and refused tokens are not those expected, the figure is below the

@@ -1,4 +1,4 @@
-"""A clock for tests that goes only when told."""
+"""A clock for tests that goes only when set."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class KeyAvailability:
         unavailable: Issuer number -> code, for issuers that have no keys to be used now.
         revocations: Those that hold.
         removed: Issuer number -> its revoked keys.
-        unknown_kid: Told of (iss, kid) when a kid is not known; never waits.
+        unknown_kid: Called with (iss, kid) when a kid is not known; never waits.
         awaited: (iss, kid) -> monotonic seconds of a new key's first sight, until it first accepts.
         accepted: Those of them that accepted: they are not awaited again after the next swap.
         events: Listener.

@@ -1,6 +1,6 @@
-"""The seams of the engine: what it asks of key sources, replay stores, revocation stores and listeners.
+"""The protocols of the engine: what it needs of key sources, replay stores, revocation stores and listeners.
 
-The engine imports none of those who fulfil these; they are handed in. What a seam never does: wait on the
+The engine imports none of those who fulfil these; they are handed in. None of them waits on the
 verification path.
 """
 

@@ -297,7 +297,7 @@ class Snapshot(_native.NativeSnapshot):
         return verified
 
     def _explain(self, refused: UnknownKey, header: Header, octets: bytes) -> RapidJWSError:
-        """Return why there is no key for a header; where it is unknown only, the key source is told."""
+        """Return why there is no key for a header; where it is unknown only, the key source is notified."""
         if self._key_availability is None or refused.code not in ("unknown_kid", "no_suitable_key"):
             return refused
         iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)

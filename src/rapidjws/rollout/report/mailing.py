@@ -40,7 +40,7 @@ LOG_KEPT_BYTES: Final = 32 << 20
 
 _MARK: Final = re.compile(r'"mark": ?"([^"\\]*)("?)')
 _HELD: Final = ("sent", "sending")
-"""States of the log that forbid another try: sent, or begun and never told to have failed."""
+"""States of the log that forbid another try: sent, or begun and never reported as failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
