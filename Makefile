@@ -64,6 +64,7 @@ partners: ## the contract tests' partners beyond Python: Node's jose and golang-
 
 gateways: ## the gateways that the tests put in front of the sidecar, where they can be had
 	PYTHON=$(PYTHON) sh tools/gateways.sh
+	sh tools/collector.sh
 
 vectors: ## third-party verdicts for the tests, fetched at pinned commits unless they lie beside the checkout
 	-$(PYTHON) tools/vectors.py
