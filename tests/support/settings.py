@@ -17,6 +17,7 @@ GOOD: Final[dict[str, Any]] = {
     "rollout": {"phase": "detection", "unattributed": "default"},
     "shadow": {"incumbent": "json:loads"},
     "logs": {"level": "info"},
+    "observability": {"metrics": True, "exemplars": True},
     "traces": {"endpoint": "http://127.0.0.1:4318"},
     "notices": {"host": "mail.example", "sender": "gateway@gate.example"},
     "server": {"listen": "127.0.0.1:8088"},
@@ -101,6 +102,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "queue_lines": [15, 1_048_577],
         "operator_lines": ANY,
     },
+    "observability": {"metrics": ANY, "exemplars": ANY},
     "traces": {
         "endpoint": [
             "",

@@ -57,6 +57,7 @@ _NAMED: Final[dict[str, dict[str, str]]] = {
 
 _CHOSEN: Final[dict[str, dict[str, Any]]] = {
     "engine": {"cache_entries": 0},
+    "observability": {"metrics": True, "exemplars": True},
     "rollout": {"phase": "enforcement", "case_insensitive_routes": False},
     "issuers": {
         "check_iss": True,

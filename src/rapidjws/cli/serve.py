@@ -107,6 +107,7 @@ def load(
     lines = EventLines()
     recent = RecentEvents()
     recorder = MetricRecorder(lambda: key_sources_of(config.issuer_tables))
+    recorder.has_exemplars = (config.section("observability") or {}).get("exemplars", True)
     logs = log_settings_from(config.section("logs") or {}, path.parent)
     event_log = EventLog(lines_per_minute=logs.lines_per_minute)
     event_log.follow_revocations(engine.revocations)

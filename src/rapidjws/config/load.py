@@ -45,6 +45,7 @@ _FIXED: Final = (
     "partners",
     "shadow",
     "logs",
+    "observability",
     "traces",
     "server",
 )
@@ -144,6 +145,7 @@ class ConfigFile:
                 cache=TokenCache(entries) if entries else None,
                 revocations=self.revocations,
                 events=events,
+                counters=(self.section("observability") or {}).get("metrics", True),
                 **settings,
             )
         except RapidJWSError as fault:

@@ -113,6 +113,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "queue_lines": WHOLE,
         "operator_lines": SWITCH,
     },
+    "observability": {"metrics": SWITCH, "exemplars": SWITCH},
     "traces": {"endpoint": TEXT, "service_name": TEXT, "timeout_s": NUMBER},
     "notices": {
         "host": TEXT,

@@ -210,6 +210,10 @@ TRACES: Final = {
     "service_name": Words("`service.name` of the spans", "a printable name"),
     "timeout_s": Words("longest time of one export", "above 0 to 60"),
 }
+OBSERVABILITY: Final = {
+    "metrics": Words("whether verdicts and durations are counted and `/metrics` answers"),
+    "exemplars": Words("whether histograms name the traces of sampled requests"),
+}
 WORDS: Final[dict[str, dict[str, Words]]] = {
     "issuers": ISSUER,
     "partners": PARTNER,
@@ -219,6 +223,7 @@ WORDS: Final[dict[str, dict[str, Words]]] = {
     "rollout": ROLLOUT,
     "shadow": SHADOW,
     "logs": LOGS,
+    "observability": OBSERVABILITY,
     "traces": TRACES,
     "notices": NOTICES,
     "server": SERVER,
@@ -232,6 +237,7 @@ SECTIONS: Final[dict[str, str]] = {
     "rollout": "Phases, guard rails, and what requests get that are nobody's.",
     "shadow": "Comparison with a verifier that is in use today; it changes no decision.",
     "logs": "Log lines of `rapidjws serve`: see [Logs](reference/logs.md).",
+    "observability": "What `/metrics` of `rapidjws serve` shows: see [Metrics](reference/metrics.md).",
     "traces": "Spans of `rapidjws serve`, by OpenTelemetry (extra `otel`): see [Traces](how-to/traces.md).",
     "notices": "The mail server of `rapidjws rollout notify`.",
     "server": "Listeners, limits and processes of `rapidjws serve`.",
@@ -287,6 +293,10 @@ schema = "ecs"
 destination = "rapidjws.log"
 security_destination = "security.log"
 claims = ["client_id"]
+""",
+    "observability": """\
+[observability]
+exemplars = false
 """,
     "traces": """\
 [traces]

@@ -334,9 +334,20 @@ class KeyManager(RevokingKeys):
     def _make_post_checks(self) -> PostChecks | None:
         replays = self._replays
         post_checks = PostChecks(
-            self._revocations, replays, self._meters, self._skew_every, self._events, self
+            self._revocations,
+            replays,
+            self._meters,
+            self._skew_every,
+            self._events,
+            self,
+            self._count_use,
         )
         return post_checks if post_checks.is_needed else None
+
+    def _count_use(self, iss: str, result: str) -> None:
+        """Count a use of a token that is to be used once."""
+        if self._counters is not None:
+            self._counters.region.add("replay_checks_total", (iss, result))
 
     def _rebuild(self) -> None:
         """Swap in a snapshot of everything as it is now; the caller holds ``_change``."""

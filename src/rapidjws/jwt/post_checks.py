@@ -18,7 +18,7 @@ from rapidjws.verify.protocols import Event, ReplayStore, emit
 from rapidjws.verify.result import Rejected, VerifiedJWS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rapidjws.jwt.skew import SkewMeter
     from rapidjws.verify.protocols import EventListener
@@ -191,6 +191,7 @@ class PostChecks:
     """
 
     __slots__ = (
+        "_count_use",
         "_counter",
         "_events",
         "_every",
@@ -209,7 +210,9 @@ class PostChecks:
         every: int,
         events: EventListener,
         leeways: Leeways | None = None,
+        count_use: Callable[[str, str], None] | None = None,
     ) -> None:
+        self._count_use = count_use
         self._revocations = revocations
         self._replays = replays
         self._meters = meters
@@ -301,9 +304,13 @@ class PostChecks:
         answers = _ask(store, [entry for _, entry in waiting])
         for (position, _), fresh in zip(waiting, answers, strict=True):
             verified = results[position]
-            if fresh is True or isinstance(verified, Rejected):
+            if isinstance(verified, Rejected):
                 continue
             iss = str(verified.issuer)
+            if self._count_use is not None:
+                self._count_use(iss, "unavailable" if fresh is None else "first" if fresh else "replayed")
+            if fresh is True:
+                continue
             if fresh is False:
                 results[position] = _rejected(error_for("replayed", "claims.jti"), iss)
             elif self._replays[iss].replay.on_failure == "accept":

@@ -72,7 +72,8 @@ class RemoteJWKS(Source):
         self.url = url
         self.freshness = freshness or Freshness()
         self._fetch: Fetch = fetch or HttpsFetch(self._transport)
-        self._limiter = RefreshLimiter(unknown_kids or UnknownKids(), self._clock.monotonic)
+        self._unknown_kids = unknown_kids or UnknownKids()
+        self._limiter = RefreshLimiter(self._unknown_kids, self._clock.monotonic)
         self._last_good = None if last_good is None else Path(last_good).absolute()
         self._last_good_max_age_s = last_good_max_age_s
         self._started = self._fetch_in_progress = self._refetch_after = False
@@ -110,6 +111,8 @@ class RemoteJWKS(Source):
             return None
         if is_news:
             self._plan()
+            if due - self._clock.monotonic() > self._unknown_kids.cooldown_s:  # the budget is used up
+                self._emit("unknown_kid_flood")
         return 0.0 if self._fetch_in_progress else max(0.0, due - self._clock.monotonic())
 
     def invalidate(self) -> None:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jws.parsed_jws import looks_like_json
-from rapidjws.jwt.deciding import decide
+from rapidjws.jwt.deciding import NO_TOKEN, decide
 from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.token_location import is_field_name
+from rapidjws.observe.metric_list import DETACHED_VERIFICATIONS
+from rapidjws.observe.recorder import MetricRecorder
 
 if TYPE_CHECKING:
     from rapidjws.jws.verifier import Verifier
@@ -33,6 +35,15 @@ _MEDIA_TYPE: Final = re.compile(
 whose suffix says so (RFC 8417 s.7.2), ``secevent+jwt`` (RFC 8935) among them; any other is unsigned."""
 
 
+def _result(decision: Decision) -> str:
+    """Return the word under which a verification of a body is counted."""
+    if decision.verified is not None:
+        return "ok"
+    if decision.code == "signature_invalid":  # another body was signed, or by another key
+        return "mismatch"
+    return "indeterminate" if decision.verdict == "indeterminate" else "refused"
+
+
 @checked(under="body", but=("verifier",))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedBody:
@@ -45,6 +56,7 @@ class SignedBody:
         max_bytes: Largest body; of a body that is the JWS, the verifier's ``max_token_bytes`` is a limit too.
         rollout: What becomes of a verdict; None refuses what is not good, or leaves it to the engine's own.
             Of a Verifier's results, a partner's rules on issuers, claims and scopes find none.
+        recorder: Counts what verifications come to: ``rapidjws.observe.EngineMetrics(engine).recorder``.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -54,6 +66,7 @@ class SignedBody:
     signature_header: str | None = SIGNATURE_HEADER
     max_bytes: int = BODY_MAX_BYTES
     rollout: DecisionPolicy | None = None
+    recorder: MetricRecorder | None = None
 
     def __post_init__(self) -> None:
         """Check every argument once."""
@@ -112,9 +125,13 @@ class SignedBody:
         if policy is None and isinstance(self.verifier, Engine):
             policy = self.verifier.rollout
         verify, retry = partial(self._verify, body), partial(self._verify_as_of, body)
-        return decide(
+        decision = decide(
             verify, retry, policy, signature_value, context.partner, context.route, None, context.scopes
         )
+        if self.recorder is not None and decision.code not in NO_TOKEN:
+            partner = "" if policy is None else decision.partner or ""  # else whatever the caller said
+            self.recorder.add(DETACHED_VERIFICATIONS, partner, _result(decision))
+        return decision
 
     def _verify_as_of(
         self, body: bytes | None, signature_value: bytes, as_of_ns: int, now_ns: int

@@ -12,6 +12,7 @@ from rapidjws.observe.reading import Exemplar, HistogramValue, Reading, Sample
 if TYPE_CHECKING:
     from rapidjws.observe.engine_metrics import EngineMetrics
     from rapidjws.observe.exposition import Exposition
+    from rapidjws.observe.measured_signer import MeasuredSigner
     from rapidjws.observe.otel_metrics import OTelMetrics
     from rapidjws.observe.prometheus_collector import Collector
 else:
@@ -20,6 +21,7 @@ else:
         {
             "rapidjws.observe.engine_metrics": ("EngineMetrics",),
             "rapidjws.observe.exposition": ("Exposition",),
+            "rapidjws.observe.measured_signer": ("MeasuredSigner",),
             "rapidjws.observe.otel_metrics": ("OTelMetrics",),
             "rapidjws.observe.prometheus_collector": ("Collector",),
         },
@@ -38,6 +40,7 @@ __all__ = [
     "LogSettings",
     "MEASURES",
     "METRICS",
+    "MeasuredSigner",
     "Metric",
     "OTelMetrics",
     "Reading",

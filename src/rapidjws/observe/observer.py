@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from time import monotonic, perf_counter_ns
+from time import monotonic, perf_counter_ns, time
 from typing import TYPE_CHECKING
 
 from rapidjws.jwt.decision import OK
 from rapidjws.observe.decision_log import DecisionLog, stated_alg
+from rapidjws.observe.metric_list import VERIFICATION_DURATION
 from rapidjws.observe.tracing import NO_TRACER, RequestTrace, begin_trace, decision_attributes
 
 if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision
     from rapidjws.jwt.engine import Engine
+    from rapidjws.observe.recorder import MetricRecorder
     from rapidjws.observe.request_info import Headers
     from rapidjws.observe.tracing import AttributeValue, Tracer
     from rapidjws.verify.snapshot import Token
@@ -27,7 +29,7 @@ class Observer:
         tracer: Makes spans; None for none.
     """
 
-    __slots__ = ("_engine", "is_tracing", "log", "tracer")
+    __slots__ = ("_engine", "is_tracing", "log", "recorder", "tracer")
 
     def __init__(
         self, engine: Engine | None = None, *, log: DecisionLog | None = None, tracer: Tracer | None = None
@@ -37,6 +39,8 @@ class Observer:
         self.tracer: Tracer = tracer or NO_TRACER
         self.is_tracing = self.tracer is not NO_TRACER
         """Whether any span is made: else no header is looked at."""
+        self.recorder: MetricRecorder | None = None
+        """Remembers sampled requests as exemplars, where somebody wants them."""
 
     def begin(self, headers: Headers) -> RequestTrace | None:
         """Begin the span of a request whose caller records; None for all others."""
@@ -81,8 +85,23 @@ class Observer:
                 if batch_size is not None:
                     attributes["jws.batch_size"] = batch_size
                 trace.end(attributes, failed=decision.code == "internal_error")
+                self._remember(decision, trace, perf_counter_ns() - started_ns)
             except Exception:  # the verdict stands whatever becomes of its span
                 self.log.faults += 1
+
+    def _remember(self, decision: Decision, trace: RequestTrace, elapsed_ns: int) -> None:
+        """Remember a sampled request as the exemplar of the bucket that counts it."""
+        good = decision.verified
+        if self.recorder is not None and good is not None:
+            self.recorder.sampled(
+                VERIFICATION_DURATION,
+                good.issuer or "",
+                good.alg,
+                value=elapsed_ns / 1e9,
+                trace_id=trace.trace_id,
+                span_id=trace.span_id,
+                at_s=time(),
+            )
 
     def _attributes(self, decision: Decision, token: Token | None) -> dict[str, AttributeValue]:
         verified = decision.verified

@@ -13,7 +13,7 @@ from rapidjws.observe import metric_list as metrics
 from rapidjws.observe.metric_list import PREFIX
 from rapidjws.observe.reading import Exemplar
 from rapidjws.observe.region_samples import CODES_WORDS, JWKS_GOOD_AT, REQUESTS
-from rapidjws.verify.verdict_counters import CODE_WORDS, OK
+from rapidjws.verify.verdict_counters import CODE_WORDS, DURATIONS, OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,13 +46,15 @@ class MetricRecorder:
         issuer_of: Returns the issuers of key sources by name, or nothing.
     """
 
-    __slots__ = ("_issuer_of", "_lock", "_region", "_waiting", "exemplars")
+    __slots__ = ("_issuer_of", "_lock", "_region", "_waiting", "exemplars", "has_exemplars")
 
     def __init__(self, issuer_of: Callable[[], Mapping[str, str]] = dict) -> None:
         self._issuer_of = issuer_of
         self._lock = threading.Lock()
         self._region: CounterRegion | None = None
         self._waiting: list[Event] = []
+        self.has_exemplars = True
+        """Whether sampled requests are remembered."""
         self.exemplars: dict[tuple[str, tuple[str, ...]], dict[int, Exemplar]] = {}
         """(Metric's name, labels) -> bucket -> the last exemplar."""
 
@@ -138,7 +140,7 @@ class MetricRecorder:
             span_id: 16 lower-case hex digits.
             at_s: When, in seconds since the epoch.
         """
-        if metric.buckets is None:
+        if metric.buckets is None or not self.has_exemplars:
             return
         bounds = metric.buckets.bounds_s
         bucket = next((at for at, bound in enumerate(bounds) if value <= bound), len(bounds))
@@ -147,6 +149,24 @@ class MetricRecorder:
             if len(self.exemplars) < EXEMPLARS_KEPT or (metric.name, labels) in self.exemplars:
                 kept = self.exemplars.get((metric.name, labels), {})
                 self.exemplars[metric.name, labels] = {**kept, bucket: exemplar}
+
+    def revoked(self, issuer: str | None, elapsed_s: float, *, drill: bool = False) -> None:
+        """Note how long a revocation took, from its call to where it held in every worker.
+
+        Args:
+            issuer: Whose, as the caller named it; only a configured one is a label.
+            elapsed_s: How long, in seconds.
+            drill: Whether it was an exercise.
+        """
+        words = "true" if drill else "false"
+        self.put(metrics.EMERGENCY_ROTATION, self.configured(issuer), "in_force", words, value=elapsed_s)
+
+    def configured(self, issuer: object) -> str:
+        """Return a name where it is that of an issuer that verdicts are counted for, else an empty one."""
+        region = self._region
+        if region is None or not isinstance(issuer, str):
+            return ""
+        return issuer if (DURATIONS, (issuer, "")) in region else ""
 
     def keys_of(self, issuer: str, *, keys: int | None, good_at_s: float | None) -> None:
         """Note an issuer's keys as they are now.
@@ -178,10 +198,6 @@ def _replay_store_failed(recorder: MetricRecorder, region: CounterRegion, event:
     recorder.add(metrics.REPLAY_STORE_ERRORS)
 
 
-def _unchecked(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
-    recorder.add(metrics.REPLAY_CHECKS, event.issuer or "", "unavailable")
-
-
 def _flood(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
     recorder.add(metrics.UNKNOWN_KID_FLOODS, recorder.issuer(event))
     _security(recorder, region, event)
@@ -195,7 +211,6 @@ _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], Non
     "fetch_ended": _fetch_ended,
     "rotation_lag": _first_used,
     "replay_store_failed": _replay_store_failed,
-    "replay_unchecked": _unchecked,
     "unknown_kid_flood": _flood,
     "private_key_published": _security,
     "kid_rebound": _security,

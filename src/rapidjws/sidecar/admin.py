@@ -140,7 +140,8 @@ class AdminActions:
             return 405, {"error": "method_not_allowed"}
         kind, act = self._doing[name]
         try:
-            outcome = act(_arguments(name, body))
+            found = _arguments(name, body)
+            outcome = act(found)
         except Refused as refused:
             return refused.reply
         except ConfigurationError as refused:
@@ -150,6 +151,9 @@ class AdminActions:
         kept = (outcome or {}).get("stored", True)
         changes = self._state.change_bus.announce(kind if kept else "pending_revocations", started_ns)
         whole = self._state.change_bus.wait(changes, WAIT_S)
+        if whole and name == "revoke":
+            elapsed_s = (time.monotonic_ns() - started_ns) / 1e9
+            self._state.app.recorder.revoked(found.get("issuer"), elapsed_s)
         return 200 if whole and kept else 202, {**self._status(), **(outcome or {})}
 
     def admits(self, authorization: list[str], *, basic: bool = False) -> bool:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws._loggers import logger
+from rapidjws._loggers import ROOT, logger
 from rapidjws.middleware.startup import wait_for_keys
+from rapidjws.observe.log_counters import LogCounter
 from rapidjws.rollout.revision import release_counters
 from rapidjws.sidecar.admin import AdminActions
 from rapidjws.sidecar.admin_listener import AdminListener, AdminProtocol
@@ -135,6 +136,8 @@ def _count(public: PublicListener, parent: Parent, index: int) -> None:
     region = parent.counters.of_worker(index)
     region.begin()
     app.recorder.attach(region)
+    public.observer.recorder = app.recorder
+    logging.getLogger(ROOT).addHandler(LogCounter(app.recorder))
     if app.engine.counters is None:
         return
     app.engine.count_in(VerdictCounters(region))

@@ -128,6 +128,9 @@ class CounterRegion:
         """Return how many series there are: a reader that knows as many knows all."""
         return self.words[_SERIES]
 
+    def __contains__(self, series: object) -> bool:
+        return series in self._known
+
     def place(self, name: str, labels: tuple[str, ...], kind: Kind, words: int = 1) -> int:
         """Return the first word of a series, which is made where it is not there.
 

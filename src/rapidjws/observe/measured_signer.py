@@ -1,0 +1,61 @@
+"""A signer whose signatures are timed and counted."""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rapidjws.observe import metric_list as metrics
+
+if TYPE_CHECKING:
+    from rapidjws.observe.recorder import MetricRecorder
+    from rapidjws.signing.signer import Signer
+
+
+class MeasuredSigner:
+    """Signs by another signer, and counts how long each signature took and how many are under way.
+
+    Args:
+        signer: Makes the signatures.
+        recorder: Counts them: ``EngineMetrics.recorder``.
+        backend: A short name for where the key lives: ``"local"``, ``"kms"`` and so on.
+    """
+
+    __slots__ = ("_backend", "_lock", "_recorder", "_signer", "_waiting")
+
+    def __init__(self, signer: Signer, recorder: MetricRecorder, *, backend: str = "local") -> None:
+        self._signer = signer
+        self._recorder = recorder
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    @property
+    def alg(self) -> str:
+        """Return the registered algorithm name."""
+        return self._signer.alg
+
+    @property
+    def kid(self) -> str | None:
+        """Return the key's kid for the header, or None."""
+        return self._signer.kid
+
+    def sign(self, signing_input: bytes) -> bytes:
+        """Return the JWS Signature; raises what the signer raises."""
+        begun_s = perf_counter()
+        self._under_way(1)
+        result = "failed"
+        try:
+            signature = self._signer.sign(signing_input)
+            result = "ok"
+            return signature
+        finally:
+            self._under_way(-1)
+            taken_s = perf_counter() - begun_s
+            self._recorder.observe(metrics.SIGNING_DURATION, self._backend, self.alg, result, value_s=taken_s)
+
+    def _under_way(self, more: int) -> None:
+        with self._lock:
+            self._waiting += more
+            self._recorder.put(metrics.SIGNING_QUEUE_DEPTH, self._backend, value=self._waiting)
