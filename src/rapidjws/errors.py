@@ -372,6 +372,9 @@ _ROWS: Final = (
          "Somebody else, or a guard rail, was quicker.", "Look at the plan, and decide again."),
     Code("rollout_no_step", RolloutRefused, "configuration", "no such step from the stage that holds",
          "It holds already, or there is none beyond.", "Look at the stage: rapidjws rollout status."),
+    Code("rollout_not_written", RolloutRefused, "configuration", "the rollout's folder cannot be written",
+         "A full or read-only disk, or another owner; the plan is as before, or ask for it once more.",
+         "Make room or mend the folder, look at the plan, and decide again.", escalate=True),
     Code("internal_error", InternalError, "unavailable", "a fault inside rapidjws",
          "A bug, memory exhaustion, or a failing libcrypto.", "Report it with its place.", escalate=True),
 )  # fmt: skip

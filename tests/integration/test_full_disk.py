@@ -120,7 +120,7 @@ def test_a_disk_that_takes_nothing_changes_nothing_and_all_goes_on_once_it_is_me
         disk.spoil(how)
         for action in ("promote", "rollback", "freeze"):
             status, answer = do(action, **({"force": True} if action == "promote" else {}))
-            assert (status, answer["error"]) == (409, "configuration_invalid"), action
+            assert (status, answer["error"]) == (503, "rollout_not_written"), action
             assert REASONS[how] in answer["detail"], action
         assert plan() == before
         status, answer = call(admin, "POST", "/admin/revoke", {"jti": "one"})

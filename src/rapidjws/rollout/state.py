@@ -196,14 +196,16 @@ class StateFolder:
         asked for again is that one, not another.
 
         Raises:
-            ConfigurationError: ``configuration_invalid``: the change is refused, or cannot be kept. Where it
-                could not be kept, it may hold all the same: ask for it again.
+            ConfigurationError: The change is refused.
+            RolloutRefused: ``rollout_not_written``: it cannot be kept. It may hold all the same: ask for it
+                again.
         """
         try:
             with self._exclusively():
                 self._edit(change)
         except UNREADABLE as fault:
-            raise _unusable("a folder to write to", fault) from None
+            found = _unusable("a folder to write to", fault).actual
+            raise error_for("rollout_not_written", "rollout.state", "a folder to write to", found) from None
         return self.sync()
 
     def _edit(self, change: Callable[[Plan], tuple[Plan, Change | None]]) -> None:

@@ -145,7 +145,8 @@ class AdminActions:
         except Refused as refused:
             return refused.reply
         except ConfigurationError as refused:
-            return 409, {"error": refused.code, "detail": str(refused)}
+            status = 503 if refused.code == "rollout_not_written" else 409
+            return status, {"error": refused.code, "detail": str(refused)}
         except RapidJWSError as fault:
             return 503, {"error": fault.code, "detail": str(fault)}
         kept = (outcome or {}).get("stored", True)
