@@ -16,6 +16,7 @@ from rapidjws.observe import METRICS
 from rapidjws.observe.alert_list import ALERTS, BUDGET, PREFIX
 from rapidjws.observe.alert_rules import Links, alertmanager, duration, rules, scaled
 from rapidjws.observe.runbooks import SECTIONS, runbook, runbook_names
+from rapidjws.observe.thresholds import THRESHOLDS
 from rapidjws.observe.yaml_text import yaml_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,6 +121,20 @@ def test_rule_files_are_package_data() -> None:
     data = resources.files("rapidjws.observe") / "data"
     assert "RapidJWSKeysUnavailable" in (data / "prometheus-rules.yaml").read_text("utf-8")
     assert "inhibit_rules" in (data / "alertmanager.yaml").read_text("utf-8")
+
+
+WITHOUT_METRIC = {
+    "KeysDifferBetweenWorkers": "only the workers' own reports show it",
+    "NoVerdictBurn": "VerificationBurnFast has it, with the label verdict",
+}
+
+
+def test_the_services_own_thresholds_have_the_same_names() -> None:
+    """A threshold of the status page is an alert by the same name, and its runbook exists."""
+    alerts = {alert.name for alert in ALERTS}
+    names = {one.name for one in THRESHOLDS}
+    assert names - alerts == set(WITHOUT_METRIC)
+    assert {one.runbook for one in THRESHOLDS} <= set(runbook_names())
 
 
 # --- runbooks --------------------------------------------------------------------------------------------

@@ -144,6 +144,8 @@ class RegionSamples:
                 yield Sample(metrics.CLAIM_REFUSALS, (issuer, CLAIM_OF[code], code), total)
             elif code == "unknown_kid":
                 yield Sample(metrics.UNKNOWN_KIDS, (issuer,), total)
+            elif code == "replayed":
+                yield Sample(metrics.REPLAY_CHECKS, (issuer, "replayed"), total)
 
     def _histogram(
         self, metric: Metric, labels: tuple[str, ...], places: list[tuple[CounterRegion, Series]]
