@@ -1,4 +1,4 @@
-"""One small API under uvicorn twice: behind our middleware (BENCH_DOOR=rapidjws), and behind PyJWT.
+"""One small API under uvicorn twice: behind our middleware (BENCH_MIDDLEWARE=rapidjws), and behind PyJWT.
 
 Both hand the verified subject on to the application, which answers with it.
 """
@@ -58,7 +58,7 @@ def _with_pyjwt() -> Any:
     return middleware
 
 
-_guarded = _with_rapidjws() if os.environ.get("BENCH_DOOR") == "rapidjws" else _with_pyjwt()
+_guarded = _with_rapidjws() if os.environ.get("BENCH_MIDDLEWARE") == "rapidjws" else _with_pyjwt()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -256,7 +256,7 @@ def asgi(bench: Bench) -> list[Setup]:
     return [
         Setup(f"asgi {name}", f"http://127.0.0.1:{port}/a", pid, None)
         for name in ("rapidjws", "PyJWT")
-        for port, pid in [bench.uvicorn("asgi_app:app", BENCH_DOOR=name)]
+        for port, pid in [bench.uvicorn("asgi_app:app", BENCH_MIDDLEWARE=name)]
     ]
 
 

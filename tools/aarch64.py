@@ -17,13 +17,25 @@ from pathlib import Path
 from apt_elsewhere import unpack
 from openssl_source import tarball_in
 from wheel_trial import MLDSA_NATIVELY, tests_in
-from workbench import BIN, BUILD, HOUSE, ROOT, fresh, path_with, plat, run, tested_tree, vectors, zig_compiler
+from workbench import (
+    BIN,
+    BUILD,
+    ROOT,
+    WHEELS,
+    fresh,
+    path_with,
+    plat,
+    run,
+    tested_tree,
+    vectors,
+    zig_compiler,
+)
 
 GCC = "aarch64-linux-gnu-gcc"
 STRIP = "aarch64-linux-gnu-strip"
 QEMU = "qemu-aarch64-static"
 # what asks the network or a clock is left out: emulation is slow, and starts no second interpreter
-ROOMS_THERE = ("raw_signatures", "jose_vectors", "json_serializations", "cve_tokens", "cve_keys")
+MODULES_THERE = ("raw_signatures", "jose_vectors", "json_serializations", "cve_tokens", "cve_keys")
 CLOCKED = "not linear_time"
 # hours of arithmetic under emulation: the fields, the misuse and the third-party signatures stay in
 SHORT_THERE = "not edge_signatures and not differential and not random"
@@ -95,8 +107,8 @@ def build(sdist: Path) -> Path:
     # auditwheel knows the policies of the machine it runs on; the tools that it starts are this machine's
     pure = next(path for path in map(Path, sys.path) if (path / "auditwheel").is_dir())
     run(*python("-m", "auditwheel", "repair", "--strip", "--only-plat", "--plat", plat("aarch64")),
-        "--wheel-dir", HOUSE, wheel, PYTHONPATH=str(pure), PATH=path_with(tools, BIN))  # fmt: skip
-    return next(HOUSE.glob("*aarch64.whl"))
+        "--wheel-dir", WHEELS, wheel, PYTHONPATH=str(pure), PATH=path_with(tools, BIN))  # fmt: skip
+    return next(WHEELS.glob("*aarch64.whl"))
 
 
 def conformance(wheel: Path) -> tuple[str, int, list[str]]:
@@ -111,7 +123,7 @@ def conformance(wheel: Path) -> tuple[str, int, list[str]]:
     report.unlink(missing_ok=True)
     settings = {"PYTHONPATH": str(site), "RAPIDJWS_VECTORS": vectors(), "RAPIDJWS_TEST_FROM": str(site)}
     words = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=3000", f"--junitxml={report}")
-    words += ["-k", CLOCKED, *(f"tests/conformance/test_{name}.py" for name in ROOMS_THERE)]
+    words += ["-k", CLOCKED, *(f"tests/conformance/test_{name}.py" for name in MODULES_THERE)]
     answer = subprocess.run(
         words, cwd=tree, env={**os.environ, **settings}, capture_output=True, text=True, check=False
     )

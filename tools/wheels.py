@@ -1,7 +1,7 @@
 """Build the abi3 wheel with OpenSSL inside, audit it, and try it on every interpreter to be had here.
 
 `make wheels` runs this; `make release-check` adds what stands between a good wheel and a release. The C files
-are compiled by the house's gcc; zig's linker then binds them to an older glibc, so the wheel runs
+are compiled by the system's gcc; zig's linker then binds them to an older glibc, so the wheel runs
 wherever manylinux_2_28 promises. Writes wheelhouse/ and the section of docs/installation.md on the wheels.
 """
 
@@ -23,7 +23,7 @@ from openssl_source import newer_release, pin, tarball_in
 from pythons import interpreters
 from sbom import bill
 from wheel_trial import Trial, try_wheel
-from workbench import BIN, BUILD, HOUSE, ROOT, fresh, path_with, plat, run, vectors, zig_compiler
+from workbench import BIN, BUILD, ROOT, WHEELS, fresh, path_with, plat, run, vectors, zig_compiler
 
 MACHINE = "x86_64"
 WHEEL_MAX_BYTES = 4 * 1024 * 1024
@@ -41,15 +41,15 @@ def build() -> tuple[Path, Path]:
     script = ROOT / "tools" / "build_openssl.sh"
     run("sh", script, prefix, CC=str(zig), RAPIDJWS_OPENSSL_TARBALL=str(tarball_in(BUILD)))
     raw = fresh(BUILD / "raw")
-    fresh(HOUSE)
+    fresh(WHEELS)
     run(sys.executable, "-m", "build", "--outdir", raw, ROOT, RAPIDJWS_OPENSSL_PREFIX=str(prefix), CC="gcc",
         LDSHARED=f"{zig} -shared", CFLAGS=os.environ.get("CFLAGS", "") + " -g0")  # fmt: skip
     (sdist,), (wheel,) = raw.glob("*.tar.gz"), raw.glob("*.whl")
-    run(BIN / "auditwheel", "repair", "--strip", "--only-plat", "--plat", plat(MACHINE), "--wheel-dir", HOUSE,
-        wheel, PATH=path_with(BIN))  # fmt: skip
-    shutil.copy2(sdist, HOUSE)
-    (repaired,) = HOUSE.glob("*.whl")
-    return HOUSE / sdist.name, repaired
+    run(BIN / "auditwheel", "repair", "--strip", "--only-plat", "--plat", plat(MACHINE),
+        "--wheel-dir", WHEELS, wheel, PATH=path_with(BIN))  # fmt: skip
+    shutil.copy2(sdist, WHEELS)
+    (repaired,) = WHEELS.glob("*.whl")
+    return WHEELS / sdist.name, repaired
 
 
 def foreign_libcrypto() -> Path:
@@ -218,8 +218,8 @@ def write_down() -> None:
     if not trials or not all(trial.proven for trial in trials):
         raise SystemExit(f"{PAGE} is left as it was: not every interpreter proved the wheel")
     there = record.get("crossed")
-    crossed = None if there is None else Crossed(**{**there, "wheel": HOUSE / there["wheel"], "faults": ()})
-    rewrite_page(install_section(HOUSE / record["wheel"], trials, crossed))
+    crossed = None if there is None else Crossed(**{**there, "wheel": WHEELS / there["wheel"], "faults": ()})
+    rewrite_page(install_section(WHEELS / record["wheel"], trials, crossed))
 
 
 def main() -> int:
@@ -234,7 +234,7 @@ def main() -> int:
         audit(elsewhere, "aarch64")
     published = [sdist, wheel, *([elsewhere] if elsewhere else [])]
     print(run(BIN / "twine", "check", "--strict", *published).strip())
-    (HOUSE / "sbom.cdx.json").write_text(json.dumps(bill(HOUSE), indent=1) + "\n", "utf-8")
+    (WHEELS / "sbom.cdx.json").write_text(json.dumps(bill(WHEELS), indent=1) + "\n", "utf-8")
     trials, crossed = try_all(wheel, elsewhere)
     faults = [f"{trial.python}: {fault}" for trial in trials for fault in trial.faults]
     faults += [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "wheels"
-HOUSE = ROOT / "wheelhouse"
+WHEELS = ROOT / "wheelhouse"
 BIN = Path(sysconfig.get_path("scripts"))
 GLIBC = "2.28"
 

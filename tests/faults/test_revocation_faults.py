@@ -174,14 +174,14 @@ def test_T9_a_revocation_is_listed_without_the_reader(redis: OwnRedis) -> None:
     store.add(Revocation(jti="a"))
     assert store._thread is None
     assert store._listed == (Revocation(jti="a"),)
-    catch_up = store._catch_up
+    sync = store._catch_up
 
     def gone() -> None:
         raise store._redis.errors[0]("gone")
 
     def unavailable() -> None:
         redis.stop()
-        catch_up()
+        sync()
 
     store._catch_up = unavailable  # type: ignore[method-assign]
     store.add(Revocation(jti="b"))

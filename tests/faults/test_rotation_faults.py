@@ -180,14 +180,14 @@ def test_F23_a_listener_that_re_enters_and_fails() -> None:
     """Listeners may fetch, revoke and raise: nothing deadlocks, nothing is called twice."""
     calls: list[str] = []
 
-    class Listening:
+    class Listener:
         def changed(self) -> None:
             calls.append("changed")
             at.source.invalidate()
             at.engine.revoke(jti="x")
             raise RuntimeError("a listener's fault")
 
-    listener = Listening()
+    listener = Listener()
     with setup() as at:
         at.ready()
         at.source.subscribe(listener.changed)

@@ -44,7 +44,7 @@ ASGI: dict[str, Callable[[Any], Any]] = {"uvicorn": served.uvicorn, "hypercorn":
 def test_a_refused_head_leaves_nothing_for_the_next_answer(name: str) -> None:
     """A stray body would be the beginning of another client's answer, where a proxy keeps connections."""
     if name != "wsgiref":
-        pytest.importorskip(name, reason=f"{name} is not installed: pip install --group doors")
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install --group middlewares")
     body = SignedBody(verifier=VERIFIER)
     serving = (
         WSGI[name](WSGIMiddleware(wsgi_app, body=body))

@@ -29,7 +29,7 @@ if sys.version_info < (3, 11):
 # what an engine needs from its making on, lest a first import be half done when a process forks; `import
 # rapidjws` alone does without
 ENGINE = {"concurrent", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "orjson", "uuid"}
-ROOMS_ABOVE = {"cli", "config", "keys", "middleware", "rollout", "signing", "stores", "testing"}
+MODULES_ABOVE = {"cli", "config", "keys", "middleware", "rollout", "signing", "stores", "testing"}
 DIAGNOSE = {"rapidjws.diagnose", "rapidjws.diagnose.face"}
 
 
@@ -63,7 +63,7 @@ def test_an_engine_loads_nothing_heavy() -> None:
     modules = loaded_by("from rapidjws import *")
     assert "rapidjws.jwt.engine" in modules
     assert tops(modules) & (EXTRAS | HEAVY) == set()
-    assert modules(modules) & ROOMS_ABOVE == set()
+    assert modules(modules) & MODULES_ABOVE == set()
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
 
 

@@ -84,7 +84,7 @@ def _configured(config: Path, issuer: str) -> tuple[tuple[str, str], str | None]
 
 def _asked_all(places: list[tuple[str, str]], ca: str | None, timeout_s: float) -> list[RegionAnswer]:
     """Ask all at the same time; one after the other where no thread can be had."""
-    tasks = [Task(partial(_asked, name, url, ca, timeout_s)) for name, url in places]
+    tasks = [Task(partial(_requested, name, url, ca, timeout_s)) for name, url in places]
     waiting = []
     for task in tasks:
         if not submit(task) and (call := task.take_back()) is not None:
@@ -94,7 +94,7 @@ def _asked_all(places: list[tuple[str, str]], ca: str | None, timeout_s: float) 
     return [task.future.result() for task in tasks]
 
 
-def _asked(name: str, url: str, ca: str | None, timeout_s: float) -> RegionAnswer:
+def _requested(name: str, url: str, ca: str | None, timeout_s: float) -> RegionAnswer:
     return answer_of(name, fetch(url, ca_file=ca, timeout_s=timeout_s))
 
 

@@ -41,13 +41,13 @@ def top(
     With --once or --json: exit 0 where no alert is active, 1 where one is; 2 where it cannot be asked.
     """
     if as_json or once:
-        status = _asked(admin, admin_token_file)
+        status = _requested(admin, admin_token_file)
         if as_json:
             print(json.dumps(status))
         else:
             Console().print(_shown(admin, status))
         raise typer.Exit(1 if status["alerts"] else 0)
-    shown = _shown(admin, _asked(admin, admin_token_file))
+    shown = _shown(admin, _requested(admin, admin_token_file))
     try:
         with Live(shown, console=Console(), screen=True, auto_refresh=False) as live:
             while True:
@@ -62,7 +62,7 @@ def top(
         return
 
 
-def _asked(admin: str, token_file: Path | None) -> dict[str, Any]:
+def _requested(admin: str, token_file: Path | None) -> dict[str, Any]:
     try:
         return ask(admin, "status.json", token_file)
     except AdminFailed as failed:

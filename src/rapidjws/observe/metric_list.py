@@ -213,7 +213,7 @@ TOKEN_CACHE_ENTRIES: Final = _gauge("token_cache_entries", "", "Tokens in the ca
 TABLES_KEYS: Final = _gauge("precomputed_tables_keys", "worker", "Keys that have a precomputed table.")
 TABLES_BYTES: Final = _gauge("precomputed_tables_bytes", "worker", "Memory that precomputed tables take.")
 TABLES_BUDGET: Final = _gauge(
-    "precomputed_tables_budget_bytes", "worker", "Memory that they may take: hot_budget_bytes."
+    "precomputed_tables_budget_bytes", "worker", "Memory that they may take: precompute_budget_bytes."
 )
 TABLES_WANTED: Final = _gauge(
     "precomputed_tables_wanted_bytes", "worker", "The budget that would do for all keys in use."

@@ -217,8 +217,8 @@ def _is_same(known: Entry, entry: Entry) -> bool:
     close = known.at_s - SAME_S <= entry.at_s <= known.last_s + SAME_S and known.source != entry.source
     if not close or known.kind != entry.kind:
         return False
-    told = known.what == entry.what or (entry.kind == "promotion" and entry.what in known.detail)
-    return told and set(entry.whom.split()) <= {*known.whom.split(), *entry.whom.split()[:1]}
+    reported = known.what == entry.what or (entry.kind == "promotion" and entry.what in known.detail)
+    return reported and set(entry.whom.split()) <= {*known.whom.split(), *entry.whom.split()[:1]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

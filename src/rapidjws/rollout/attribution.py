@@ -39,7 +39,7 @@ class Attribution:
         partner: The partner that it is attributed to, or None.
         by: What by: the gateway named it, its issuer's key verified the signature, the token only claims it,
             several partners fit, or nothing is known.
-        candidates: The partners whose stages count; the strictest one holds.
+        choices: The partners whose stages count; the strictest one holds.
         falls_back: Whether the stage of unattributed requests counts as well.
         named: The configured partners that the gateway named.
         claimed: The partners whose issuer or key an unverified token names, where the gateway named nobody.
@@ -47,7 +47,7 @@ class Attribution:
 
     partner: str | None
     by: By
-    candidates: tuple[str, ...]
+    choices: tuple[str, ...]
     falls_back: bool
     named: tuple[str, ...] = ()
     claimed: tuple[str, ...] = ()
@@ -112,13 +112,13 @@ def attribute(
         return Attribution(known[0], "gateway", (*known, *others), falls_back=False, named=known)
     if not names and len(proven) == 1:
         return Attribution(proven[0], "issuer", proven, falls_back=False)
-    candidates = tuple(dict.fromkeys((*known, *proven, *claimed)))
-    if not candidates:
+    choices = tuple(dict.fromkeys((*known, *proven, *claimed)))
+    if not choices:
         return NOBODY
     certain = len(known) == len(names) and bool(known or proven)
     by: By = "several" if known or proven else "claim"
     return Attribution(
-        None, by, candidates, falls_back=not certain, named=known, claimed=() if known else claimed
+        None, by, choices, falls_back=not certain, named=known, claimed=() if known else claimed
     )
 
 

@@ -71,9 +71,9 @@ class StageChoice:
             now_s: Seconds since the epoch.
         """
         readings = self._readings(plan, route)
-        if len(readings) == 1 and len(who.candidates) == 1 and not who.falls_back:
-            return _found(readings[0], who.candidates[0])
-        found = [_found(reading, name) for reading in readings for name in who.candidates]
+        if len(readings) == 1 and len(who.choices) == 1 and not who.falls_back:
+            return _found(readings[0], who.choices[0])
+        found = [_found(reading, name) for reading in readings for name in who.choices]
         if who.falls_back:
             found += [self._for_nobody(reading) for reading in readings]
         return max(found, key=lambda one: self._rank(one, now_s))

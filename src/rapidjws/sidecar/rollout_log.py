@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RolloutLog:
-    """Write each change of a rollout's plan; reads its history, so never on a loop.
+    """A writer of each change of a rollout's plan; reads its history, so never on a loop.
 
     Args:
         rollout: Whose plan.
