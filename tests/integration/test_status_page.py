@@ -54,6 +54,8 @@ class Shown:
         gone = {"jwks_url": f"https://127.0.0.1:{free_port()}/jwks", "algorithms": ["ES256"], "audience": "a"}
         config["issuers"].append({"iss": HOSTILE, "required": False, **gone})
         config["partners"].append({"name": "@long/name:of-a_partner." + "x" * 90, "issuers": [HOSTILE]})
+        self.log = folder / "service.jsonl"
+        config["logs"] = {"destination": "service.jsonl"}
         path.write_text(json.dumps(config))
         self.service = Service(folder, ["--config", str(path)])
         self.service.wait_for("2 workers")
@@ -325,6 +327,24 @@ def test_K_top_shows_the_same_in_a_terminal(shown: Shown, tmp_path: Path) -> Non
     assert "admin_unauthorized" in found_wrong.output
 
 
+def test_K_an_alert_is_told_in_the_changes_and_in_the_log(shown: Shown) -> None:
+    """When one of its own alerts begins, the service says so among its changes, and logs a line."""
+
+    def told() -> bool:
+        return any(
+            one["event"] == "alert_started" and "runbook jwks-down" in one["detail"]
+            for one in shown.status()["changes"]
+        )
+
+    until(told, "the alert is among the changes")
+    until(lambda: '"event":"alert_started"' in shown.log.read_text(), "the alert is in the log")
+    words = ["incident", "timeline", "--log", str(shown.log), "--since", "1h", "--format", "json"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0, found.output
+    kinds = {one["kind"] for one in json.loads(found.output)["entries"]}
+    assert {"alert", "fetch", "key", "refusal", "restart"} <= kinds
+
+
 def test_K_top_goes_on_while_it_is_looked_at(shown: Shown, tmp_path: Path) -> None:
     """In a terminal it is drawn again and again until Ctrl-C, which is no fault."""
     (tmp_path / "token").write_text(SECRET)
@@ -350,15 +370,17 @@ def test_K_a_drain_does_not_wait_for_streams(tmp_path: Path) -> None:
     """A sidecar that stops hangs up on whoever looks at the page, and ends at once."""
     path = configured(tmp_path, f"127.0.0.1:{free_port()}", 1, admin_listen="unix:admin.sock")
     service = Service(tmp_path, ["--config", str(path)])
-    service.wait_for("1 workers")
-    link = connected(tmp_path / "admin.sock")
-    link.request("GET", "/admin/events")
-    answer = link.getresponse()
-    assert answer.headers["content-type"] == "text/event-stream"
-    assert answer.readline() == b"retry: 2000\n"
-    assert answer.readline() == b"\n"
-    assert answer.readline().startswith(b"data: {")
-    begun_s = time.monotonic()
-    assert service.end() == 0
+    try:
+        service.wait_for("1 workers")
+        link = connected(tmp_path / "admin.sock")
+        link.request("GET", "/admin/events")
+        answer = link.getresponse()
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.readline() == b"retry: 2000\n"
+        assert answer.readline() == b"\n"
+        assert answer.readline().startswith(b"data: {")
+    finally:
+        begun_s = time.monotonic()
+        assert service.end() == 0
     assert time.monotonic() - begun_s < 9.0, "it waited for drain_s"
     link.close()

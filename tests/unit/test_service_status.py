@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rollouts import engine, rollout
+from rollouts import ask, engine, good, rollout
 from thread_faults import failing_starts
 
 from rapidjws.keys import RemoteJWKS
@@ -31,8 +31,8 @@ def sample(at_s: float, *, latency: tuple[int, ...] = (), **codes: int) -> Count
 def test_K_a_window_counts_what_came_within_it() -> None:
     """Counts are the difference to the last sample before the window; what is older is not in them."""
     history = StatusHistory()
-    for at_s, good, expired in ((0, 0, 0), (50, 1000, 100), (100, 1600, 130)):
-        history.add(sample(at_s, ok=good, expired=expired))
+    for at_s, verified, expired in ((0, 0, 0), (50, 1000, 100), (100, 1600, 130)):
+        history.add(sample(at_s, ok=verified, expired=expired))
     found = history.window(60, sample(110, ok=1700, expired=140, keys_stale=5))
     assert (found["requests"], found["permit"], found["deny"], found["indeterminate"]) == (745, 700, 40, 5)
     assert (found["covered_s"], found["refused"]) == (60.0, 40)
@@ -330,3 +330,41 @@ def test_K_a_look_at_the_alerts_without_threads(status: Any) -> None:
         assert not looked.is_set()
         state._observe_on_thread()
         assert looked.wait(LIMIT_S)
+
+
+@pytest.mark.parametrize("counting", [True, False], ids=["metrics", "evidence"])
+def test_K_latencies_with_metrics_and_without(counting: bool) -> None:
+    """Percentiles come from the shared counters, or from the evidence where metrics are off."""
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.rollout import Partner
+    from rapidjws.sidecar.change_bus import ChangeBus
+    from rapidjws.sidecar.recent_events import RecentEvents
+    from rapidjws.sidecar.report_writer import ReportWriter
+    from rapidjws.sidecar.status import ServiceStatus
+    from rapidjws.sidecar.worker_processes import Heartbeats
+    from rapidjws.verify.counter_memory import CounterMemory
+    from rapidjws.verify.verdict_counters import VerdictCounters
+
+    policy = rollout(Partner(name="shop"))
+    one = engine(policy)
+    bus, memory, heartbeats = ChangeBus(1), CounterMemory(1), Heartbeats(1)
+    bus.begin(0, bus.counters())
+    region = memory.of_worker(0)
+    region.begin()
+    if counting:
+        one.count_in(VerdictCounters(region))
+    else:
+        one._counters = None
+    writer = ReportWriter(one, policy, RecentEvents(), bus.reports, 0)
+    status = ServiceStatus(
+        engine=one, rollout=policy, bus=bus, writer=writer, counters=memory, heartbeats=heartbeats
+    )
+    assert status.snapshot()["latency_us"]["requests"] == 0
+    for _ in range(5):
+        ask(one, good(), "shop")
+    status._made_s = status._partners_s = float("-inf")
+    found = status.snapshot()["latency_us"]
+    assert found["requests"] == 5
+    assert 0 < found["p50"] <= found["p95"] <= found["p99"]
+    for each in (bus, heartbeats):
+        each.close()

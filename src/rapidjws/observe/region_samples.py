@@ -108,17 +108,6 @@ class RegionSamples:
                     yield from self._plain(metric, labels, places)
         yield Sample(metrics.SERIES_DROPPED, (), self.dropped)
 
-    def requests(self) -> tuple[dict[str, int], int]:
-        """Return how many requests there were of each code, and how many were refused in fact."""
-        codes: dict[str, int] = {}
-        refused = 0
-        for metric, labels, value in self.samples():
-            if metric is metrics.REQUESTS:
-                codes[labels[3]] = codes.get(labels[3], 0) + int(value)  # type: ignore[arg-type]
-            elif metric is metrics.REQUESTS_REFUSED:
-                refused += int(value)  # type: ignore[arg-type]
-        return codes, refused
-
     def _by_code(self) -> Iterator[Sample]:
         """Yield verdicts and requests, and what follows from the codes of refusals."""
         found = self._scan.nonzero()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import CODES
 from rapidjws.jwt.decision import OK
+from rapidjws.observe.reading import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,9 @@ SAMPLE_S: Final = 5.0
 KEPT_S: Final = 3700.0
 WINDOWS_S: Final = (60, 300, 3600)
 """Windows that a status has, in seconds."""
+
+EVIDENCE_BOUNDS_S: Final = tuple((1 << power) / 1e9 for power in range(40))
+"""Upper bounds of the evidence's counts of latencies: powers of two of nanoseconds."""
 
 SERIES_S: Final = 300
 SERIES_STEP_S: Final = 10
@@ -32,7 +36,7 @@ class CountSample:
         codes: Code, ``"ok"`` among them -> requests.
         refused: Requests that were refused in fact.
         restarts: Workers that were started again.
-        latency: Requests by the power of two of nanoseconds that verification took.
+        latency: How long verifications took: counts, by the bounds of the history.
     """
 
     at_s: float
@@ -43,11 +47,16 @@ class CountSample:
 
 
 class StatusHistory:
-    """The samples of the last hour; a window goes back to the first one at most."""
+    """The samples of the last hour; a window goes back to the first one at most.
 
-    __slots__ = ("_samples",)
+    Args:
+        bounds_s: Upper bounds of the counts of latencies, in seconds.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_bounds_s", "_samples")
+
+    def __init__(self, bounds_s: tuple[float, ...] = EVIDENCE_BOUNDS_S) -> None:
+        self._bounds_s = bounds_s
         self._samples: deque[CountSample] = deque()
 
     def is_due(self, now_s: float) -> bool:
@@ -86,15 +95,15 @@ class StatusHistory:
         }
 
     def latency_us(self, seconds: float, latest: CountSample) -> dict[str, float]:
-        """Return p50, p95 and p99 of verification over the last seconds, in microseconds, and the requests.
+        """Return p50, p95 and p99 of verification over the last seconds, in microseconds, and how many.
 
-        A percentile is interpolated within a power of two.
+        A percentile is interpolated between two bounds.
         """
         first = self._at(latest.at_s - seconds) or latest
         before = first.latency or (0,) * len(latest.latency)
-        counts = [mine - old for mine, old in zip(latest.latency, before, strict=True)]
-        found: dict[str, float] = {name: _quantile_us(counts, share) for name, share in _SHARES.items()}
-        return {**found, "requests": sum(counts)}
+        counts = tuple(mine - old for mine, old in zip(latest.latency, before, strict=True))
+        found = {name: quantile(counts, self._bounds_s, share) or 0.0 for name, share in _SHARES.items()}
+        return {**{name: round(value * 1e6, 1) for name, value in found.items()}, "requests": sum(counts)}
 
     def series(self, latest: CountSample) -> list[dict[str, float]]:
         """Return requests, and those refused or without a verdict, a second, by steps of the last minutes."""
@@ -131,13 +140,3 @@ _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 def verdict_of(code: str) -> str:
     """Return the verdict on a token with a code: ``"permit"``, ``"deny"`` or ``"indeterminate"``."""
     return "permit" if code == OK else CODES[code].outcome if code in CODES else "deny"
-
-
-def _quantile_us(counts: list[int], share: float) -> float:
-    due = share * sum(counts)
-    for power, count in enumerate(counts):
-        if count and due <= count:
-            low = (1 << power) / 2
-            return round((low + low * due / count) / 1000, 1)
-        due -= count
-    return 0.0

@@ -11,8 +11,10 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._version import __version__
+from rapidjws.observe import metric_list as metrics
+from rapidjws.observe.reading import HistogramValue
 from rapidjws.observe.region_samples import RegionSamples
-from rapidjws.observe.status_history import WINDOWS_S, CountSample, StatusHistory
+from rapidjws.observe.status_history import EVIDENCE_BOUNDS_S, WINDOWS_S, CountSample, StatusHistory
 from rapidjws.observe.thresholds import alerts_of
 from rapidjws.rollout.report.readiness import readiness
 from rapidjws.sidecar.live_reports import live_reports
@@ -39,6 +41,9 @@ WATCH_S: Final = 5.0
 
 WATCH_SHARE: Final = 50
 """Times that a look took, which pass at least before the next one."""
+
+_BOUNDS_S: Final = (*metrics.VERIFICATION.bounds_s, 2 * metrics.VERIFICATION.bounds_s[-1])
+"""Upper bounds of what was counted of verifications, and one for what lies above them."""
 
 VERSION: Final = 1
 """The version of the snapshot's members; members are only added within one."""
@@ -73,7 +78,7 @@ class ServiceStatus:
         self._counts = RegionSamples([counters.of_worker(index) for index in range(counters.workers)])
         self._heartbeats = heartbeats
         self._lock = threading.Lock()
-        self._history = StatusHistory()
+        self._history = StatusHistory(EVIDENCE_BOUNDS_S if engine.counters is None else _BOUNDS_S)
         self._begun_s = None if any(heartbeats.restarts()) else monotonic()
         self._made: dict[str, Any] = {}
         self._made_s = float("-inf")
@@ -101,11 +106,15 @@ class ServiceStatus:
                 self._lock.release()
 
     def _begin(self) -> None:
-        """Note that a new service began with nothing counted; latencies go back to before it."""
+        """Note that a new service began with nothing counted; the evidence goes back to before it."""
         begun_s, self._begun_s = self._begun_s, None
-        if begun_s is not None:
-            self._read_partners()
-            self._history.add(CountSample(at_s=begun_s, latency=self._latency))
+        if begun_s is None:
+            return
+        if self._engine.counters is not None:
+            self._history.add(CountSample(at_s=begun_s))
+            return
+        self._read_partners()
+        self._history.add(CountSample(at_s=begun_s, latency=self._latency))
 
     def watch(self, listener: Callable[[str, str], None]) -> None:
         """Have alerts looked at from time to time, and call back with what began or ended, and its words."""
@@ -138,10 +147,23 @@ class ServiceStatus:
             return self._made
 
     def _sample(self) -> CountSample:
-        codes, refused = self._counts.requests()
-        restarts = sum(self._heartbeats.restarts())
+        codes: dict[str, int] = {}
+        refused = 0
+        durations = (0,) * len(_BOUNDS_S)
+        for metric, labels, value in self._counts.samples():
+            if isinstance(value, HistogramValue):
+                if metric is metrics.VERIFICATION_DURATION:
+                    durations = tuple(map(sum, zip(durations, value.counts, strict=False)))
+            elif metric is metrics.REQUESTS:
+                codes[labels[3]] = codes.get(labels[3], 0) + int(value)
+            elif metric is metrics.REQUESTS_REFUSED:
+                refused += int(value)
         return CountSample(
-            at_s=monotonic(), codes=codes, refused=refused, restarts=restarts, latency=self._latency
+            at_s=monotonic(),
+            codes=codes,
+            refused=refused,
+            restarts=sum(self._heartbeats.restarts()),
+            latency=self._latency if self._engine.counters is None else durations,
         )
 
     def _make(self) -> dict[str, Any]:
@@ -211,7 +233,7 @@ class ServiceStatus:
         return rows
 
     def _read_partners(self) -> None:
-        """Read the readiness of partners, and the latencies, from what all workers counted."""
+        """Read the readiness of partners, and latencies where metrics are off, from the evidence."""
         found = readiness(self._rollout, int(time()))
         self._partners = [
             {
