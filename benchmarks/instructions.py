@@ -1,6 +1,6 @@
 """Count the machine instructions of the C core for one token, by callgrind: the same on a busy day.
 
-The counts are those inside `rj_batch_run`, or the three steps of one token, libcrypto's included. Run without
+The counts are those inside `rj_batch_run`, or the steps of one token, libcrypto's included. Run without
 arguments it prints JSON, a number for each of WORKLOADS. Valgrind shows a CPU without AVX-512, so this is the
 path of such a CPU.
 
@@ -28,7 +28,7 @@ WORKLOADS = (
     ("batch", "EdDSA"),
     ("refused", "ES256"),
 )
-ONE = ("rj_token_locate", "rj_token_decide", "rj_token_finish")
+ONE = ("rj_token_split", "rj_token_find_key", "rj_token_verify_signature", "rj_token_check_claims")
 INSIDE = {"single": ONE, "refused": ONE, "batch": ("rj_batch_run",)}
 ROUNDS = 2
 

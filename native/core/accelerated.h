@@ -6,10 +6,7 @@
 #ifndef RJ_ACCELERATED_H
 #define RJ_ACCELERATED_H
 
-#include "core/keytable.h"
-#include "span.h"
-
-enum { RJ_ACCELERATED_MAX_ITEMS = 64 };
+#include "core/token_item.h"
 
 /* Which signatures may go together: zero goes nowhere, else equal numbers do. */
 typedef enum {
@@ -23,19 +20,11 @@ typedef enum {
     RJ_ACCELERATED_COUNT = 7
 } rj_accelerated_group;
 
-typedef struct {
-    const rj_slot *slot;
-    rj_span input;     /* the JWS Signing Input */
-    rj_span signature; /* decoded, of any length */
-    rj_status status;  /* out: RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto */
-} rj_accelerated_item;
-
 /* Returns the group of a signature by this slot, RJ_ACCELERATED_NONE where only libcrypto can tell. */
 rj_accelerated_group rj_accelerated_group_of(const rj_slot *slot, size_t signature_len);
 
-/* Verify up to RJ_ACCELERATED_MAX_ITEMS signatures of one group.
- * In/out: items; every status is written. */
-void rj_accelerated_verify(rj_workspace *work, rj_accelerated_group group, rj_accelerated_item *items,
-                           size_t items_len);
+/* Verify up to RJ_BATCH_MAX signatures of one group.
+ * In/out: tokens; every status is written: RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto. */
+void rj_accelerated_verify(rj_workspace *work, rj_accelerated_group group, rj_token *const *tokens, size_t tokens_len);
 
 #endif

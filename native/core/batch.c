@@ -26,22 +26,23 @@ static uint32_t batch_slot_cost_us(const rj_slot *slot)
     return (uint32_t)(info->cost_us * rsa_scale * rsa_scale / BATCH_RSA_SPEEDUP);
 }
 
-/* Fill a window from the tokens that are left. */
-static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
-                       size_t tokens_len)
+/* Split as many of the tokens that are left as fit the window, and find their keys. */
+static void batch_split_and_find_keys(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work,
+                                      const rj_span *tokens, size_t tokens_len)
 {
     window->len = 0;
     window->cost_us = 0;
     window->groups = 0;
     work->arena_used = 0;
-    while (window->len < tokens_len && window->len < RJ_BATCH_WINDOW && window->cost_us < BATCH_WINDOW_COST_US) {
+    while (window->len < tokens_len && window->len < RJ_BATCH_MAX && window->cost_us < BATCH_WINDOW_COST_US) {
         rj_token *token = &window->tokens[window->len];
         rj_span bytes = tokens[window->len];
         if (window->len != 0 && bytes.len <= snapshot->max_token_bytes
             && rj_base64url_decoded_bytes(bytes.len) > RJ_WORKSPACE_ARENA_BYTES - work->arena_used) {
             return; /* it fits the next window */
         }
-        rj_token_locate(token, snapshot, work, bytes.ptr, bytes.len, RJ_SLOT_NONE);
+        rj_token_split(token, snapshot, work, bytes.ptr, bytes.len);
+        rj_token_find_key(token, snapshot, work);
         if (token->slot != NULL) {
             token->group = rj_accelerated_group_of(token->slot, token->signature.len);
             window->groups |= 1u << token->group;
@@ -52,57 +53,52 @@ static void batch_fill(rj_batch_window *window, const rj_snapshot *snapshot, rj_
 }
 
 /* Put all tokens of one group through its accelerated path together. */
-static void batch_decide_group(rj_token *window, size_t window_len, const rj_snapshot *snapshot, rj_workspace *work,
+static void batch_verify_group(rj_token *window, size_t window_len, const rj_snapshot *snapshot, rj_workspace *work,
                                rj_accelerated_group group)
 {
-    rj_accelerated_item items[RJ_BATCH_WINDOW];
-    rj_token *tokens[RJ_BATCH_WINDOW];
+    rj_token *tokens[RJ_BATCH_MAX];
     size_t len = 0;
 
     for (size_t i = 0; i < window_len; i++) {
-        rj_token *token = &window[i];
-        if (token->status == RJ_UNDECIDED && token->group == group) {
-            items[len] = (rj_accelerated_item){
-                .slot = token->slot, .input = token->input, .signature = token->signature, .status = RJ_UNDECIDED};
-            tokens[len++] = token;
+        if (window[i].status == RJ_UNDECIDED && window[i].group == (uint32_t)group) {
+            tokens[len++] = &window[i];
         }
     }
     if (len < 2) {
         return; /* a single one takes the single path */
     }
-    rj_accelerated_verify(work, group, items, len);
+    rj_accelerated_verify(work, group, tokens, len);
     for (size_t i = 0; i < len; i++) {
         rj_token *token = tokens[i];
-        token->status = items[i].status; /* undecided ones go to libcrypto after */
-        if (token->status == RJ_OK) {
-            token->status = rj_verify_sample(snapshot->runtime, work, token->slot, token->input, token->signature);
+        if (token->status == RJ_OK) { /* undecided ones go to libcrypto after */
+            token->status = rj_verify_sample(snapshot->runtime, work, token);
         }
         rj_token_count_use(token, snapshot);
     }
 }
 
-void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
-                     rj_workspace *work)
+void rj_batch_verify_signatures(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
+                                rj_workspace *work)
 {
     if (snapshot->acceleration != 0 && rj_verify_trusts_accelerated(snapshot->runtime)) {
         for (uint32_t group = RJ_ACCELERATED_NONE + 1; group < RJ_ACCELERATED_COUNT; group++) {
             if ((groups >> group & 1u) != 0) {
-                batch_decide_group(window, window_len, snapshot, work, (rj_accelerated_group)group);
+                batch_verify_group(window, window_len, snapshot, work, (rj_accelerated_group)group);
             }
         }
     }
     for (size_t i = 0; i < window_len; i++) {
-        rj_token_decide(&window[i], snapshot, work);
+        rj_token_verify_signature(&window[i], snapshot, work);
     }
 }
 
 size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
                     size_t tokens_len, rj_time now)
 {
-    batch_fill(window, snapshot, work, tokens, tokens_len);
-    rj_batch_decide(window->tokens, window->len, window->groups, snapshot, work);
+    batch_split_and_find_keys(window, snapshot, work, tokens, tokens_len);
+    rj_batch_verify_signatures(window->tokens, window->len, window->groups, snapshot, work);
     for (size_t i = 0; i < window->len; i++) {
-        rj_token_finish(&window->tokens[i], snapshot, work, now);
+        rj_token_check_claims(&window->tokens[i], snapshot, work, now);
     }
     return window->len;
 }

@@ -7,23 +7,22 @@
 #define RJ_BATCH_H
 
 #include "core/token.h"
+#include "batch_max.h"
 
-enum { RJ_BATCH_WINDOW = 64 };
-
-/* Decide the signatures of up to RJ_BATCH_WINDOW located tokens, groups of one kind together.
+/* Verify the signatures of up to RJ_BATCH_MAX tokens whose keys are found, groups of one kind together.
  * In/out: every status that is RJ_UNDECIDED, and table_due. In: groups has the bit of each group that occurs. */
-void rj_batch_decide(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
-                     rj_workspace *work);
+void rj_batch_verify_signatures(rj_token *window, size_t window_len, uint32_t groups, const rj_snapshot *snapshot,
+                                rj_workspace *work);
 
 /* A run of tokens that are verified together. */
 typedef struct {
-    rj_token tokens[RJ_BATCH_WINDOW];
+    rj_token tokens[RJ_BATCH_MAX];
     size_t len;
     uint32_t cost_us; /* about what they cost */
     uint32_t groups;  /* a bit for each rj_accelerated_group that occurs */
 } rj_batch_window;
 
-/* Verify as many tokens, from the first on, as fit one window: at most RJ_BATCH_WINDOW, the workspace, and a few
+/* Verify as many tokens, from the first on, as fit one window: at most RJ_BATCH_MAX, the workspace, and a few
  * milliseconds of work.
  * Returns how many were decided: at least one where tokens_len is not zero.
  * Out: window->tokens[0 .. returned); their spans are good until the workspace is used again. */

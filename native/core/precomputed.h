@@ -1,7 +1,7 @@
 /* precomputed.h: the precomputed table of a key that is seen again and again, whatever its algorithm.
  *
  * One interface over the arithmetic of fixedbase.h and ed25519.h. A table never decides against
- * libcrypto: what it cannot decide it hands back. A key's table borrows its generator's; who builds them keeps both
+ * libcrypto: what it cannot decide stays undecided. A key's table borrows its generator's; who builds them keeps both
  * alive.
  */
 #ifndef RJ_PRECOMPUTED_H
@@ -10,21 +10,20 @@
 #include "core/alg.h"
 #include "ec/ed25519.h"
 #include "ec/fixedbase.h"
-#include "span.h"
-#include "core/workspace.h"
+#include "status.h"
 
 /* rj-cdef-begin */
 typedef struct rj_precomputed rj_precomputed;
 enum { RJ_PRECOMPUTED_PORTABLE = 1 }; /* flag of a build: plain C arithmetic even where the CPU has vector lanes */
 /* rj-cdef-end */
 
-/* One signature for a precomputed table. */
-typedef struct {
-    const rj_precomputed *precomputed;
-    rj_span input;     /* the JWS Signing Input */
-    rj_span signature; /* of the algorithm's exact length */
-    rj_status status;  /* out: RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto */
-} rj_precomputed_item;
+struct rj_precomputed {
+    uint32_t alg;
+    rj_curve curve;                  /* ECDSA */
+    const rj_precomputed *generator; /* NULL: this is one */
+    rj_fixedbase *fixedbase;         /* ECDSA */
+    rj_ed25519_table *ed25519;       /* Ed25519 */
+};
 
 /* Build the table of an algorithm's generator.
  * Returns RJ_OK, RJ_NOT_NATIVE (no such table here), RJ_NO_MEMORY, RJ_LIBCRYPTO_FAILED, RJ_BAD_ARGUMENT.
@@ -49,10 +48,6 @@ void rj_precomputed_free(rj_precomputed *precomputed);
 /* rj-cdef-begin */
 size_t rj_precomputed_bytes(uint32_t alg);
 /* rj-cdef-end */
-
-/* Verify up to 64 signatures by tables of one algorithm.
- * In/out: items; every status is written. Returns nothing: what could not be done is RJ_UNDECIDED. */
-void rj_precomputed_verify(rj_workspace *work, rj_precomputed_item *items, size_t items_len);
 
 /* Returns the algorithm of a table. */
 uint32_t rj_precomputed_alg(const rj_precomputed *precomputed);

@@ -3,8 +3,8 @@
 
 #include "text/base64url.h"
 
-/* Put one signature into the window; returns 0 where it does not fit the arena. */
-static int signatures_locate(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *octets,
+/* Decode one signature into the window; returns 0 where it does not fit the arena. */
+static int signatures_decode(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *octets,
                              const uint32_t lens[2], uint32_t slot_index)
 {
     size_t capacity = rj_base64url_decoded_bytes(lens[1]);
@@ -34,7 +34,7 @@ void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const
                           const uint32_t *slots, size_t count)
 {
     rj_workspace *work = rj_runtime_borrow_workspace(snapshot->runtime);
-    rj_token window[RJ_BATCH_WINDOW];
+    rj_token window[RJ_BATCH_MAX];
     size_t done = 0;
 
     for (size_t i = 0; i < count && work == NULL; i++) {
@@ -44,18 +44,18 @@ void rj_signatures_verify(const rj_snapshot *snapshot, uint64_t *verdicts, const
         uint32_t groups = 0;
         size_t len = 0;
         work->arena_used = 0;
-        while (len < RJ_BATCH_WINDOW && done + len < count) {
+        while (len < RJ_BATCH_MAX && done + len < count) {
             const uint32_t *sizes = lens + 2 * (done + len);
-            if (!signatures_locate(&window[len], snapshot, work, octets, sizes, slots[done + len]) && len != 0) {
+            if (!signatures_decode(&window[len], snapshot, work, octets, sizes, slots[done + len]) && len != 0) {
                 break; /* it fits the next window; one that fits in none stays refused */
             }
             groups |= 1u << window[len].group;
             octets += (size_t)sizes[0] + sizes[1];
             len++;
         }
-        rj_batch_decide(window, len, groups, snapshot, work);
+        rj_batch_verify_signatures(window, len, groups, snapshot, work);
         for (size_t i = 0; i < len; i++) {
-            verdicts[done + i] = rj_token_verdict(&window[i]);
+            verdicts[done + i] = rj_token_result(&window[i]);
         }
         done += len;
     }

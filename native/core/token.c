@@ -1,10 +1,63 @@
-/* token.c: the way of one token, in the order of RFC 7515 s.5.2. */
+/* token.c: the way of one token, step by step from top to bottom, in the order of RFC 7515 s.5.2. */
 #include "core/token.h"
 
 #include <string.h>
 
 #include "text/base64url.h"
 #include "text/compact.h"
+
+/* ---- split ---- */
+
+static rj_status token_decode(rj_span *out, rj_workspace *work, rj_span text)
+{
+    size_t capacity = rj_base64url_decoded_bytes(text.len);
+    uint8_t *bytes = rj_workspace_alloc(work, capacity);
+    size_t len = 0;
+    rj_status status = RJ_UNDECIDED;
+
+    if (bytes == NULL) {
+        return RJ_NO_MEMORY;
+    }
+    status = rj_base64url_decode(bytes, &len, capacity, text.ptr, text.len);
+    if (status == RJ_OK) {
+        out->ptr = bytes;
+        out->len = len;
+    }
+    return status;
+}
+
+/* Split a token and decode its payload. Returns RJ_OK or why not. Out: *token; *signature, still base64url. */
+static rj_status token_split_payload(rj_token *token, rj_span *signature, const rj_snapshot *snapshot,
+                                     rj_workspace *work, const uint8_t *bytes, size_t len)
+{
+    rj_span payload = {NULL, 0};
+    rj_status status = RJ_UNDECIDED;
+
+    token->slot_index = RJ_SLOT_NONE;
+    token->slot = NULL;
+    token->table_due = 0;
+    token->members = NULL;
+    token->members_len = 0;
+    status = rj_compact_split(&token->header, &payload, signature, bytes, len, snapshot->max_token_bytes);
+    if (status != RJ_OK) {
+        return status;
+    }
+    token->input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
+    return token_decode(&token->payload, work, payload);
+}
+
+void rj_token_split(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len)
+{
+    rj_span signature = {NULL, 0};
+    rj_status status = token_split_payload(token, &signature, snapshot, work, bytes, len);
+
+    if (status == RJ_OK) {
+        status = token_decode(&token->signature, work, signature);
+    }
+    token->status = status == RJ_OK ? RJ_UNDECIDED : status;
+}
+
+/* ---- find_key ---- */
 
 static rj_status token_scan(rj_json_report *report, const rj_snapshot *snapshot, rj_workspace *work, rj_span json)
 {
@@ -38,60 +91,7 @@ static rj_span token_unverified_issuer(const rj_snapshot *snapshot, rj_workspace
     return none;
 }
 
-static uint32_t token_find_slot(const rj_token *token, const rj_snapshot *snapshot, rj_workspace *work)
-{
-    rj_span header = token->header;
-    uint32_t index = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
-
-    if (index == RJ_SLOT_BY_ISSUER) {
-        rj_span issuer = token_unverified_issuer(snapshot, work, token->payload);
-        if (issuer.len == 0) {
-            return RJ_SLOT_NONE;
-        }
-        index = rj_headertable_find(snapshot->headers, header.ptr, header.len, issuer.ptr, issuer.len);
-    }
-    return index;
-}
-
-static rj_status token_decode(rj_span *out, rj_workspace *work, rj_span text)
-{
-    size_t capacity = rj_base64url_decoded_bytes(text.len);
-    uint8_t *bytes = rj_workspace_alloc(work, capacity);
-    size_t len = 0;
-    rj_status status = RJ_UNDECIDED;
-
-    if (bytes == NULL) {
-        return RJ_NO_MEMORY;
-    }
-    status = rj_base64url_decode(bytes, &len, capacity, text.ptr, text.len);
-    if (status == RJ_OK) {
-        out->ptr = bytes;
-        out->len = len;
-    }
-    return status;
-}
-
-/* Cut a token and decode its payload. Returns the signature part, still base64url; token->status says the rest. */
-static rj_span token_cut(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes,
-                         size_t len)
-{
-    rj_span payload = {NULL, 0};
-    rj_span signature = {NULL, 0};
-
-    token->slot_index = RJ_SLOT_NONE;
-    token->slot = NULL;
-    token->table_due = 0;
-    token->members = NULL;
-    token->members_len = 0;
-    token->status = rj_compact_split(&token->header, &payload, &signature, bytes, len, snapshot->max_token_bytes);
-    if (token->status == RJ_OK) {
-        token->input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
-        token->status = token_decode(&token->payload, work, payload);
-    }
-    return signature;
-}
-
-static void token_take_slot(rj_token *token, const rj_snapshot *snapshot, uint32_t slot_index)
+static void token_use_slot(rj_token *token, const rj_snapshot *snapshot, uint32_t slot_index)
 {
     if (slot_index >= snapshot->keys->len) {
         token->status = RJ_HEADER_UNKNOWN;
@@ -99,39 +99,48 @@ static void token_take_slot(rj_token *token, const rj_snapshot *snapshot, uint32
     }
     token->slot_index = slot_index;
     token->slot = &snapshot->keys->slots[slot_index];
-    token->status = RJ_UNDECIDED;
 }
 
-void rj_token_locate(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len,
-                     uint32_t slot_index)
+void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work)
 {
-    rj_span signature = token_cut(token, snapshot, work, bytes, len);
+    rj_span header = token->header;
+    uint32_t index = RJ_SLOT_NONE;
 
-    if (token->status == RJ_OK) {
-        token->status = token_decode(&token->signature, work, signature);
-    }
-    if (token->status != RJ_OK) {
+    if (token->status != RJ_UNDECIDED) {
         return;
     }
-    if (slot_index == RJ_SLOT_NONE) {
-        slot_index = token_find_slot(token, snapshot, work);
+    index = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
+    if (index == RJ_SLOT_BY_ISSUER) {
+        rj_span issuer = token_unverified_issuer(snapshot, work, token->payload);
+        index = issuer.len == 0
+                  ? RJ_SLOT_NONE
+                  : rj_headertable_find(snapshot->headers, header.ptr, header.len, issuer.ptr, issuer.len);
     }
-    token_take_slot(token, snapshot, slot_index);
+    token_use_slot(token, snapshot, index);
 }
 
-void rj_token_recheck(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes,
-                      size_t len, uint32_t slot_index, rj_time now)
+/* ---- verify_signature ---- */
+
+void rj_token_count_use(rj_token *token, const rj_snapshot *snapshot)
 {
-    (void)token_cut(token, snapshot, work, bytes, len);
-    if (token->status != RJ_OK) {
-        return;
-    }
-    token_take_slot(token, snapshot, slot_index);
-    if (token->status == RJ_UNDECIDED) {
-        token->status = RJ_OK; /* the cache holds these bytes for this slot and this generation */
-        rj_token_finish(token, snapshot, work, now);
+    if (token->status == RJ_OK && snapshot->precompute_threshold != 0 && rj_precomputed_bytes(token->slot->alg) != 0) {
+        int reached = rj_keytable_count_use(snapshot->keys, token->slot_index, snapshot->precompute_threshold);
+        token->table_due = reached && token->slot->precomputed == NULL;
     }
 }
+
+void rj_token_verify_signature(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work)
+{
+    if (token->status != RJ_UNDECIDED || token->slot == NULL) {
+        return;
+    }
+    token->status = snapshot->acceleration != 0
+                      ? rj_verify(snapshot->runtime, work, token)
+                      : rj_verify_libcrypto(snapshot->runtime, work, token->slot, token->input, token->signature);
+    rj_token_count_use(token, snapshot);
+}
+
+/* ---- check_claims ---- */
 
 /* Keep the scan's members beside the token: the next token's scan writes over them. */
 static void token_keep_members(rj_token *token, rj_workspace *work, size_t members_len)
@@ -145,7 +154,7 @@ static void token_keep_members(rj_token *token, rj_workspace *work, size_t membe
     }
 }
 
-void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, rj_time now)
+void rj_token_check_claims(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, rj_time now)
 {
     rj_json_report report;
     rj_status status = RJ_UNDECIDED;
@@ -174,28 +183,28 @@ void rj_token_finish(rj_token *token, const rj_snapshot *snapshot, rj_workspace 
     }
 }
 
-void rj_token_count_use(rj_token *token, const rj_snapshot *snapshot)
+/* ---- result ---- */
+
+uint64_t rj_token_result(const rj_token *token)
 {
-    if (token->status == RJ_OK && snapshot->precompute_threshold != 0 && rj_precomputed_bytes(token->slot->alg) != 0) {
-        int reached = rj_keytable_count_use(snapshot->keys, token->slot_index, snapshot->precompute_threshold);
-        token->table_due = reached && token->slot->precomputed == NULL;
-    }
+    uint64_t detail = token->status == RJ_HEADER_UNKNOWN ? token->header.len : token->slot_index;
+
+    return (uint64_t)token->status | (uint64_t)token->table_due << 8 | detail << 9;
 }
 
-void rj_token_decide(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work)
+/* ---- the same way where the slot is known already ---- */
+
+void rj_token_recheck(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes,
+                      size_t len, uint32_t slot_index, rj_time now)
 {
-    if (token->status != RJ_UNDECIDED || token->slot == NULL) {
+    rj_span signature = {NULL, 0};
+
+    token->status = token_split_payload(token, &signature, snapshot, work, bytes, len);
+    if (token->status != RJ_OK) {
         return;
     }
-    token->status = snapshot->acceleration != 0
-                      ? rj_verify(snapshot->runtime, work, token->slot, token->input, token->signature)
-                      : rj_verify_libcrypto(snapshot->runtime, work, token->slot, token->input, token->signature);
-    rj_token_count_use(token, snapshot);
-}
-
-uint64_t rj_token_verdict(const rj_token *token)
-{
-    return (uint64_t)token->status | (uint64_t)token->table_due << 8 | (uint64_t)token->slot_index << 9;
+    token_use_slot(token, snapshot, slot_index); /* RJ_OK stays: these bytes verified by it, in this generation */
+    rj_token_check_claims(token, snapshot, work, now);
 }
 
 static void token_remember(const rj_token *token, const rj_snapshot *snapshot, const uint8_t *issuer, size_t issuer_len,
@@ -222,12 +231,15 @@ uint64_t rj_token_verify_slot(const rj_snapshot *snapshot, const uint8_t *bytes,
         return RJ_NO_MEMORY;
     }
     work->arena_used = 0;
-    rj_token_locate(&token, snapshot, work, bytes, len, slot_index);
-    rj_token_decide(&token, snapshot, work);
+    rj_token_split(&token, snapshot, work, bytes, len);
+    if (token.status == RJ_UNDECIDED) {
+        token_use_slot(&token, snapshot, slot_index);
+    }
+    rj_token_verify_signature(&token, snapshot, work);
     if (token.status == RJ_OK) {
         token_remember(&token, snapshot, issuer, issuer_len, remember);
     }
-    rj_token_finish(&token, snapshot, work, (rj_time){now_s, now_ns});
+    rj_token_check_claims(&token, snapshot, work, (rj_time){now_s, now_ns});
     rj_runtime_return_workspace(snapshot->runtime, work);
-    return rj_token_verdict(&token);
+    return rj_token_result(&token);
 }

@@ -179,8 +179,12 @@ int rj_verify_trusts_accelerated(rj_runtime *runtime)
     return atomic_load_explicit(&runtime->acceleration_off, memory_order_relaxed) == 0;
 }
 
-rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input,
-                           rj_span signature)
+static rj_status verify_by_libcrypto(rj_runtime *runtime, rj_workspace *work, const rj_token *token)
+{
+    return rj_verify_libcrypto(runtime, work, token->slot, token->input, token->signature);
+}
+
+rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_token *token)
 {
     uint32_t interval = atomic_load_explicit(&runtime->sample_interval, memory_order_relaxed);
 
@@ -188,7 +192,7 @@ rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_slo
         return RJ_OK;
     }
     (void)atomic_fetch_add_explicit(&runtime->sampled, 1, memory_order_relaxed);
-    if (rj_verify_libcrypto(runtime, work, slot, input, signature) == RJ_OK) {
+    if (verify_by_libcrypto(runtime, work, token) == RJ_OK) {
         return RJ_OK;
     }
     (void)atomic_fetch_add_explicit(&runtime->mismatches, 1, memory_order_relaxed);
@@ -196,17 +200,16 @@ rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_slo
     return RJ_SIGNATURE_INVALID;
 }
 
-rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input, rj_span signature)
+rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, rj_token *token)
 {
-    rj_accelerated_item item = {.slot = slot, .input = input, .signature = signature, .status = RJ_UNDECIDED};
-    rj_accelerated_group group = rj_accelerated_group_of(slot, signature.len);
+    rj_accelerated_group group = rj_accelerated_group_of(token->slot, token->signature.len);
 
     if (group == RJ_ACCELERATED_NONE || !rj_verify_trusts_accelerated(runtime)) {
-        return rj_verify_libcrypto(runtime, work, slot, input, signature);
+        return verify_by_libcrypto(runtime, work, token);
     }
-    rj_accelerated_verify(work, group, &item, 1);
-    if (item.status == RJ_UNDECIDED) {
-        return rj_verify_libcrypto(runtime, work, slot, input, signature);
+    rj_accelerated_verify(work, group, &token, 1);
+    if (token->status == RJ_UNDECIDED) {
+        return verify_by_libcrypto(runtime, work, token);
     }
-    return item.status == RJ_OK ? rj_verify_sample(runtime, work, slot, input, signature) : item.status;
+    return token->status == RJ_OK ? rj_verify_sample(runtime, work, token) : token->status;
 }

@@ -19,16 +19,15 @@ RJ_MUST_CHECK rj_status rj_verify_libcrypto(rj_runtime *runtime, rj_workspace *w
 RJ_MUST_CHECK rj_status rj_verify_digest(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot,
                                          const uint8_t *digest, size_t digest_len, rj_span signature);
 
-/* Verify one signature by the fastest path the slot has. Returns as rj_verify_libcrypto. */
-RJ_MUST_CHECK rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input,
-                                  rj_span signature);
+/* Verify a token's signature by the fastest path its slot has. Returns as rj_verify_libcrypto.
+ * In: token->slot, input, signature. Out: token->status, whose value is not the answer. */
+RJ_MUST_CHECK rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, rj_token *token);
 
 /* Returns 1 while no accelerated answer in this process ever differed from libcrypto's. */
 int rj_verify_trusts_accelerated(rj_runtime *runtime);
 
 /* Look at an acceptance of an accelerated path again: one in a sample is put to libcrypto.
  * Returns RJ_OK; RJ_SIGNATURE_INVALID where libcrypto refuses it: the accelerated paths are off from then on. */
-RJ_MUST_CHECK rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_slot *slot, rj_span input,
-                                         rj_span signature);
+RJ_MUST_CHECK rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_token *token);
 
 #endif

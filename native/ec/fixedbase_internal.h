@@ -8,9 +8,9 @@
 #include "ec/field_inverse.h"
 #include "ec/field_words.h"
 #include "ec/fixedbase.h"
+#include "batch_max.h"
 
-#define FB_LANES 8
-#define FB_CHUNK 64       /* signatures whose inversions are shared; a multiple of FB_LANES */
+#define FB_LANES 8        /* RJ_BATCH_MAX is a multiple */
 #define FB_WIDTH_MAX 13   /* window width in bits */
 #define FB_POINTS_MAX 132 /* table points of one signature: both scalars, narrowest windows */
 #define FB_TABLE_ALIGN 64 /* a cache line */
@@ -60,7 +60,7 @@ typedef struct {
     /* Work bytes of sum for n signatures of `points` points. */
     size_t (*sum_bytes)(size_t n, unsigned points);
     /* x[i] = plain x of the sum of refs[i * points ..]; excluded[i] is set to 1 where a step was degenerate and
-     * signatures that are excluded on entry are skipped. Work is FB_TABLE_ALIGN aligned, n at most FB_CHUNK. */
+     * signatures that are excluded on entry are skipped. Work is FB_TABLE_ALIGN aligned, n at most RJ_BATCH_MAX. */
     void (*sum)(uint64_t *x, uint8_t *excluded, void *work, const fb_ref *refs, size_t n, unsigned points);
     /* RJ_OK when the x of the sum of refs is r[0] or r[1] (plain, r_count of them), RJ_SIGNATURE_INVALID when
      * not, RJ_UNDECIDED when a step was degenerate. */

@@ -207,7 +207,7 @@ LANES_TARGET static void lanes_sum(uint64_t *x, uint8_t *excluded_bytes, void *w
     lanes_point *all = work;
     size_t groups = lanes_groups(n);
     lanes_fe *prefix = (lanes_fe *)(void *)(all + groups * points), chains[LANES_CHAINS];
-    __mmask8 excluded[FB_CHUNK / FB_LANES];
+    __mmask8 excluded[RJ_BATCH_MAX / FB_LANES];
 
     lanes_gather(all, excluded, excluded_bytes, refs, n, points);
     for (unsigned count = points; count > 1; count = (count + 1) / 2) {

@@ -44,7 +44,7 @@ static uintptr_t verify_cut(verify_work *work, uintptr_t at, const fb_curve *cur
     return at;
 }
 
-static size_t verify_chunk(size_t n) { return n < FB_CHUNK ? n : FB_CHUNK; }
+static size_t verify_chunk(size_t n) { return n < RJ_BATCH_MAX ? n : RJ_BATCH_MAX; }
 
 size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
 {
@@ -147,8 +147,8 @@ rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *
     if (work_bytes < rj_fixedbase_work_bytes(curve->id, n))
         return RJ_BAD_ARGUMENT; /* the caller's mistake: work is too small */
     (void)verify_cut(&cut, (uintptr_t)rj_fb_align(work), curve, verify_chunk(n));
-    for (size_t at = 0; at < n; at += FB_CHUNK)
-        verify_run_chunk(verdicts + at, &cut, items + at, n - at < FB_CHUNK ? n - at : FB_CHUNK);
+    for (size_t at = 0; at < n; at += RJ_BATCH_MAX)
+        verify_run_chunk(verdicts + at, &cut, items + at, n - at < RJ_BATCH_MAX ? n - at : RJ_BATCH_MAX);
     return RJ_OK;
 }
 

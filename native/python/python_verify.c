@@ -83,7 +83,7 @@ static PyObject *verify_result(const rj_native_snapshot *native, PyObject *octet
     rj_verified_token *verified = NULL;
 
     if (token->status != RJ_OK || token->table_due) {
-        return PyLong_FromUnsignedLongLong(rj_token_verdict(token));
+        return PyLong_FromUnsignedLongLong(rj_token_result(token));
     }
     slot = PyTuple_GetItem(native->slots, (Py_ssize_t)token->slot_index);
     if (slot == NULL) {
@@ -138,13 +138,14 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
         return PyErr_NoMemory();
     }
     work->arena_used = 0;
-    rj_token_locate(&token, native->snapshot, work, span.ptr, span.len, RJ_SLOT_NONE);
+    rj_token_split(&token, native->snapshot, work, span.ptr, span.len);
+    rj_token_find_key(&token, native->snapshot, work);
     if (verify_is_short(&token)) {
-        rj_token_decide(&token, native->snapshot, work);
-        rj_token_finish(&token, native->snapshot, work, now);
+        rj_token_verify_signature(&token, native->snapshot, work);
+        rj_token_check_claims(&token, native->snapshot, work, now);
     } else {
-        Py_BEGIN_ALLOW_THREADS rj_token_decide(&token, native->snapshot, work);
-        rj_token_finish(&token, native->snapshot, work, now);
+        Py_BEGIN_ALLOW_THREADS rj_token_verify_signature(&token, native->snapshot, work);
+        rj_token_check_claims(&token, native->snapshot, work, now);
         Py_END_ALLOW_THREADS
     }
     result = verify_result(native, octets, &token);

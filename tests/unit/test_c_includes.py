@@ -121,3 +121,42 @@ def test_cycle_checker_sees() -> None:
     """The checker names a cycle of two and an include of itself."""
     assert in_cycles({"a.h": ["b.h"], "b.h": ["a.h"], "c.h": []}) == ["a.h", "b.h"]
     assert in_cycles({"a.h": ["a.h"]}) == ["a.h"]
+
+
+BATCH_BOUND = re.compile(r"(?:#\s*define\s+|\b)(\w*(?:BATCH_MAX|WINDOW|CHUNK|ITEMS))\s*=?\s*\(?\s*(\d+)\b")
+
+
+def batch_bounds(folder: Path) -> dict[str, str]:
+    """Return each constant that bounds a batch, with its number: windows, chunks and item counts."""
+    found = {}
+    for path in sorted(folder.rglob("*.[ch]")):
+        code = re.sub(r"/\*.*?\*/", " ", path.read_text("utf-8"), flags=re.DOTALL)
+        for declared in re.findall(r"enum\s*\{[^}]*\}|^\s*#\s*define\s[^\n]*", code, re.MULTILINE):
+            found.update(BATCH_BOUND.findall(declared))
+    return found
+
+
+@pytest.mark.source_tree
+def test_the_batch_bound_exists_once() -> None:
+    """How many signatures go together is one constant, which the window and the arithmetic share."""
+    assert batch_bounds(NATIVE) == {"RJ_BATCH_MAX": "64"}
+
+
+@pytest.mark.source_tree
+def test_one_type_goes_to_the_arithmetic() -> None:
+    """A token is laid out for the arithmetic once: core/ has no item type but the token."""
+    texts = [path.read_text("utf-8") for path in sorted((NATIVE / "core").glob("*.h"))]
+    items = [
+        name for text in texts for name in re.findall(r"^\} (rj_\w*item\w*|rj_token);", text, re.MULTILINE)
+    ]
+    assert items == ["rj_token"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["enum { RJ_BATCH_WINDOW = 64 };", "#define FB_CHUNK 64", "enum { A = 1,\n  HOT_MAX_ITEMS = 64 };"],
+)
+def test_batch_bound_checker_sees(text: str, tmp_path: Path) -> None:
+    """The checker sees a second bound, however it is written."""
+    (tmp_path / "a.h").write_text(text)
+    assert len(batch_bounds(tmp_path)) == 1
