@@ -204,15 +204,15 @@ static void engine_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-static const char ENGINE_VERIFY_DOC[] =
+static const char ENGINE_VERIFY_DOC[] = /* of _rapidjws.pyi; a test holds them equal */
     "verify($self, /, token, now=None, *, wait_s=0.0)\n"
     "--\n\n"
     "Verify one token and its claims.\n\n"
     "Args:\n"
     "    token: JWS Compact Serialization, as text or bytes; a buffer is copied first.\n"
-    "    now: Seconds since the epoch; by default the wall clock, in nanoseconds. An int is exact; a float\n"
-    "        stands for the decimal that repr writes, which at present resolves 0.24 microseconds.\n"
-    "    wait_s: Longest wait for a refresh that may bring the token's key, in seconds; by default none.\n\n"
+    "    now: Seconds since the epoch; by default the wall clock, in nanoseconds. An int is exact;\n"
+    "        a float stands for the decimal that ``repr`` writes: at present 0.24 microseconds apart.\n"
+    "    wait_s: Longest wait for a refresh that may bring the token's key, in seconds; 0 for none.\n\n"
     "Returns:\n"
     "    The verified JWS, with ``.claims``.\n\n"
     "Raises:\n"

@@ -175,9 +175,8 @@ class Engine(EngineDecisions, KeyManager):
 
             Args:
                 token: JWS Compact Serialization, as text or bytes; a buffer is copied first.
-                now: Seconds since the epoch; by default the wall clock, in nanoseconds. An int is exact; a
-                    float stands for the decimal that ``repr`` writes, which at present resolves 0.24
-                    microseconds.
+                now: Seconds since the epoch; by default the wall clock, in nanoseconds. An int is exact;
+                    a float stands for the decimal that ``repr`` writes: at present 0.24 microseconds apart.
                 wait_s: Longest wait for a refresh that may bring the token's key, in seconds; 0 for none.
 
             Returns:
