@@ -48,6 +48,19 @@ def test_an_expired_token_is_good_enough_to_know_its_header() -> None:
     assert core_status(engine, tokens.token()) == _native.OK
 
 
+def test_a_new_header_is_split_and_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core splits a header it does not know and gives its length; Python decodes it once."""
+    engine, text = tokens.engine(), tokens.token()
+    header = text.partition(".")[0].encode()
+    verdict = engine._snapshot.verify_one(text, NOW_S * 10**9)
+    assert (verdict & 0xFF, verdict >> 9) == (UNKNOWN, len(header))
+    decoded: list[bytes] = []
+    real = _native.b64url_decode
+    monkeypatch.setattr(_native, "b64url_decode", lambda part: decoded.append(part) or real(part))
+    assert engine.verify(text, now=NOW_S).header == {"alg": "ES256", "kid": "k1-es256"}
+    assert decoded.count(header) == 1
+
+
 def test_a_known_header_is_known_by_all_its_bytes() -> None:
     """Another spelling of a known header takes the long way, with all its checks."""
     verifier = Verifier(tokens.public("ES256"), algorithms=["ES256"])

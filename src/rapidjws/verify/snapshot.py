@@ -234,7 +234,7 @@ class Snapshot(_native.NativeSnapshot):
                 if other is not None:
                     return other
             if status == _native.HEADER_UNKNOWN:
-                return self._verify_new_header(octets, now_ns)
+                return self._verify_new_header(octets, verdict >> 9, now_ns)
             if status == _native.CLAIMS_UNDECIDED:
                 return self._accept_with_claims(octets, verdict >> 9, now_ns)
             return self._refusal(octets, verdict, now_ns)
@@ -272,10 +272,9 @@ class Snapshot(_native.NativeSnapshot):
                 )
         return verified
 
-    def _verify_new_header(self, octets: bytes, now_ns: int) -> VerifiedJWS | RapidJWSError:
+    def _verify_new_header(self, octets: bytes, header_len: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Verify a token with header bytes the core has not met: parse, choose the slot, verify, remember."""
-        header_text = octets[: octets.index(b".")]
-        header = self._parse_header(header_text)
+        header = self._parse_header(octets[:header_len])  # split by the core, decoded here and nowhere else
         try:
             if self.rules[0].policy is None:
                 slot, iss = self.slot_for(header), None
@@ -288,6 +287,8 @@ class Snapshot(_native.NativeSnapshot):
         if self._key_availability is not None and key.jwk.kid is None and header.kid is not None:
             self._key_availability.check_kid(self.rules[self.table.issuer_of[slot]].iss, header.kid)
         verified = self._verify_by_slot(octets, key, slot, iss, now_ns)
+        if isinstance(verified, VerifiedJWS):
+            verified._header = header.raw
         if (
             self._key_availability is not None
             and self._key_availability.awaited
