@@ -149,7 +149,7 @@ class Verifier(SnapshotOwner):
         more = [f"{len(slots) - len(shown)} more"] if len(slots) > len(shown) else []
         return f"<Verifier: {', '.join([*shown, *more])}>"
 
-    def verify(
+    def verify(  # type: ignore[override]  # of the owner's parts a Verifier uses the snapshot only
         self,
         token: Token | JSONToken,
         *,
