@@ -20,7 +20,7 @@ from tokens import NOW_S
 import rapidjws
 from rapidjws.verify import parallel, table_builder
 from rapidjws.verify import precomputed as hot
-from rapidjws.verify.snapshot import Snapshot
+from rapidjws.verify.pipeline import Snapshot
 
 Results = Sequence["rapidjws.VerifiedJWS | rapidjws.Rejected"]
 

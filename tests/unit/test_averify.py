@@ -11,7 +11,7 @@ import tokens
 import rapidjws
 from rapidjws.jwt import micro_batch as gather
 from rapidjws.verify import parallel
-from rapidjws.verify.snapshot import Snapshot
+from rapidjws.verify.pipeline import Snapshot
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tokens import ISS, NOW_S, code_of
 
 import rapidjws
 from rapidjws import Engine, Verifier, _native
-from rapidjws.verify.snapshot import Snapshot
+from rapidjws.verify.pipeline import Snapshot
 
 UNKNOWN = _native.HEADER_UNKNOWN
 

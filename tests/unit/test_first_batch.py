@@ -11,7 +11,7 @@ from tokens import ISS, NOW_S
 import rapidjws
 from rapidjws import Engine, _native
 from rapidjws.verify import parallel
-from rapidjws.verify.snapshot import Snapshot
+from rapidjws.verify.pipeline import Snapshot
 
 pytestmark = pytest.mark.skipif(
     not _native.precomputed_bytes(_native.ALG_NUMBERS["ES256"]), reason="no tables on this platform"

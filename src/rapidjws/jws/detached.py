@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rapidjws.jws.parsed_jws import ParsedJWS
     from rapidjws.jws.signatures import SignaturePolicy
-    from rapidjws.verify.snapshot import Snapshot
+    from rapidjws.verify.pipeline import Snapshot
 
 _COMPACT_UNENCODED: Final = re.compile(r"[\x20-\x2d\x2f-\x7e]*")
 """RFC 7797 s.5.2: space and printable ASCII without the period."""

@@ -15,9 +15,9 @@ from rapidjws.verify.result import VerifiedJSON
 
 if TYPE_CHECKING:
     from rapidjws.jws.signatures import SignaturePolicy
+    from rapidjws.verify.pipeline import Snapshot
     from rapidjws.verify.result import SignatureResult
     from rapidjws.verify.rules import KnownHeader
-    from rapidjws.verify.snapshot import Snapshot
 
 
 def verify_known_headers(

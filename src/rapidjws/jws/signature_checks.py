@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rapidjws.jws.parsed_jws import JWSSignature, ParsedJWS
-    from rapidjws.verify.snapshot import Snapshot
+    from rapidjws.verify.pipeline import Snapshot
 
 
 class SignatureCheck:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rapidjws.jws.parsed_jws import ParsedJWS
     from rapidjws.jws.signature_checks import SignatureCheck
     from rapidjws.jws.signatures import SignaturePolicy
+    from rapidjws.verify.pipeline import Snapshot
     from rapidjws.verify.result import VerifiedJWS
-    from rapidjws.verify.snapshot import Snapshot
 
 Buffer = bytes | bytearray | memoryview
 Source = Any

@@ -19,10 +19,11 @@ from rapidjws.verify import parallel
 from rapidjws.verify.arguments import checked_algorithms, checked_crit, header_limit, token_limit
 from rapidjws.verify.given_keys import Keys, checked_keys
 from rapidjws.verify.key_table import IssuerKeys
+from rapidjws.verify.pipeline import Snapshot
 from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRESHOLD
 from rapidjws.verify.result import VerifiedCompact
 from rapidjws.verify.rules import Rules
-from rapidjws.verify.snapshot import Snapshot, Token
+from rapidjws.verify.snapshot import Token
 from rapidjws.verify.snapshot_owner import SnapshotOwner
 
 if TYPE_CHECKING:

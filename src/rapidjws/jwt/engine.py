@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from rapidjws.verify.snapshot import Snapshot
+    from rapidjws.verify.pipeline import Snapshot
 
 MICRO_BATCH_MAX_US: Final = 100_000  # longest wait for more tokens that is not a mistake
 

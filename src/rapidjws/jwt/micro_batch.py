@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from rapidjws.verify.snapshot import Snapshot, Token
+    from rapidjws.verify.pipeline import Snapshot
+    from rapidjws.verify.snapshot import Token
 
 INLINE_US: Final = 250
 """Estimated work, in microseconds, up to which a batch is verified in the loop itself."""

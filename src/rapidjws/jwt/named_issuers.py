@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rapidjws.verify.key_selection import unverified_iss
 
 if TYPE_CHECKING:
-    from rapidjws.verify.snapshot import Snapshot, Token
+    from rapidjws.verify.pipeline import Snapshot
+    from rapidjws.verify.snapshot import Token
 
 
 def named_issuers(snapshot: Snapshot, token: Token) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ def named_issuers(snapshot: Snapshot, token: Token) -> tuple[str, ...]:
     with contextlib.suppress(Exception):
         octets = snapshot.octets(token)
         with contextlib.suppress(Exception):
-            kid = snapshot._parse_header(octets[: octets.index(b".")]).kid
+            kid = snapshot._split(octets[: octets.index(b".")]).kid
             if kid is not None:
                 named += [snapshot.rules[number].iss for number in snapshot.table.issuers_with(kid)]
         named.append(unverified_iss(octets, snapshot.max_token_bytes))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rapidjws.jwt.issuer import Issuer
-    from rapidjws.verify.snapshot import Snapshot
+    from rapidjws.verify.pipeline import Snapshot
 
 
 def why_not_ready(snapshot: Snapshot, issuers: Mapping[str, Issuer]) -> dict[str, str]:

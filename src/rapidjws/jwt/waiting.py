@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from rapidjws.verify.pipeline import Snapshot
     from rapidjws.verify.protocols import KeySource
-    from rapidjws.verify.snapshot import Snapshot
 
 WAITED_FOR: Final = frozenset({"unknown_kid", "keys_unavailable", "keys_stale"})
 """Codes that a refresh may turn into an acceptance."""

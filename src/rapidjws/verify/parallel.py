@@ -22,7 +22,8 @@ from rapidjws.verify.worker_pool import MAX_WORKERS, Task, submit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapidjws.verify.snapshot import Snapshot, Token
+    from rapidjws.verify.pipeline import Snapshot
+    from rapidjws.verify.snapshot import Token
 
 Result = VerifiedJWS | Rejected
 
