@@ -128,7 +128,16 @@ def _signs_before_it_publishes(bed: Testbed) -> dict[str, str]:
 
 
 def _rotates(bed: Testbed) -> dict[str, str]:
-    bed.issuer.rotate(keep=1)
+    """Publish the new key first, and sign with it once every worker has it."""
+    issuer = bed.issuer
+    old = issuer.signers
+    issuer.rotate(keep=1)
+    new, issuer.signers = issuer.signers, old
+    secret = (bed.folder / "hook-secret").read_text()
+    bed.post("/hooks/jwks-rotated", {"Authorization": f"Bearer {secret}"})
+    held = f'rapidjws_jwks_keys{{issuer="{issuer.iss}"}} 2'.encode()
+    wait_until(lambda: held in bed.get("/metrics")[1], "each worker has both keys")
+    issuer.signers = new
     write_token(bed, bed.token())
     return {}
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 GROUP_INTERVAL_S: Final = 15.0
 
+ABSENT_MIN_S: Final = 15.0
+"""Shortest time for which a service must not answer, whatever the scale: a scrape takes its time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
@@ -60,7 +63,9 @@ def recording_rules(scale: float = 1.0) -> list[dict[str, Any]]:
 def alerting_rule(alert: Alert, links: Links, scale: float = 1.0) -> dict[str, Any]:
     """Return an alert as a rule file holds it."""
     rule: dict[str, Any] = {"alert": PREFIX + alert.name, "expr": scaled(alert.expression, scale)}
-    if alert.for_s:
+    if alert.expression.startswith("absent("):
+        rule["for"] = duration(max(alert.for_s / scale, ABSENT_MIN_S))
+    elif alert.for_s:
         rule["for"] = duration(alert.for_s, scale)
     rule["labels"] = {"severity": alert.severity, "cause": alert.cause, "service": "rapidjws"}
     if alert.measure:
