@@ -149,14 +149,14 @@ def test_S14_a_chunk_that_fails(
 def test_S14_a_token_that_fails_is_alone(fault: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of ours with one token is indeterminate for that one, and nothing for its neighbours."""
     engine = rapidjws.Engine(tokens.issuer("HS256"), workers=1)
-    real = Snapshot.finish
+    real = Snapshot.result_or_error
 
     def failing(self: Snapshot, token: Any, result: Any, now_s: int) -> Any:
         if token == "no token":
             raise fault
         return real(self, token, result, now_s)
 
-    monkeypatch.setattr(Snapshot, "finish", failing)
+    monkeypatch.setattr(Snapshot, "result_or_error", failing)
     results = engine.verify_many(mixed(100), NOW_S)
     assert assert_right(results, 100, or_indeterminate=True) == len([n for n in range(100) if n % 7 == 5])
 
