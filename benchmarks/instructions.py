@@ -27,9 +27,15 @@ WORKLOADS = (
     ("batch", "ES256"),
     ("batch", "EdDSA"),
     ("refused", "ES256"),
+    ("counted", "HS256"),
 )
 ONE = ("rj_token_split", "rj_token_find_key", "rj_token_verify_signature", "rj_token_check_claims")
-INSIDE = {"single": ONE, "refused": ONE, "batch": ("rj_batch_run",)}
+INSIDE = {
+    "single": ONE,
+    "refused": ONE,
+    "batch": ("rj_batch_run",),
+    "counted": ("rj_counters_accepted",),  # what counting adds to a token, but for one reading of the clock
+}
 ROUNDS = 2
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
@@ -92,9 +93,11 @@ class RegionSamples:
         return sum(region.dropped for region in self._regions)
 
     def samples(self) -> Iterator[Sample]:
-        """Yield what was counted, in no order."""
+        """Return what was counted; samples of a metric mostly come together."""
         self._look()
-        yield from self._by_code()
+        return chain(self._by_code(), self._others())
+
+    def _others(self) -> Iterator[Sample]:
         for (name, labels), places in list(self._merged.items()):
             if name == DURATIONS:
                 yield from self._histogram(metrics.VERIFICATION_DURATION, labels, places)
@@ -108,12 +111,14 @@ class RegionSamples:
                     yield from self._plain(metric, labels, places)
         yield Sample(metrics.SERIES_DROPPED, (), self.dropped)
 
-    def _by_code(self) -> Iterator[Sample]:
-        """Yield verdicts and requests, and what follows from the codes of refusals."""
+    def _by_code(self) -> list[Sample]:
+        """Return verdicts and requests, and what follows from the codes of refusals."""
         found = self._scan.nonzero()
         kept = self._kept
         refused: dict[tuple[str, str], float] = {}
         series: list[Key] = []
+        samples: list[Sample] = []
+        verdicts = metrics.VERIFICATIONS
         for key, count in zip(found[::2], found[1::2], strict=True):
             sample = kept.get(key)
             if sample is None:
@@ -124,17 +129,17 @@ class RegionSamples:
                 sample = kept[key] = made
             elif sample[2] != count:
                 sample = kept[key] = Sample(sample[0], sample[1], count)
-            yield sample
-            if key % CODES_WORDS and sample[0] is metrics.VERIFICATIONS:
-                at = (sample[1][0], sample[1][3])
+            samples.append(sample)
+            if key % CODES_WORDS and sample[0] is verdicts:
+                labels = sample[1]
+                at = (labels[0], labels[3])
                 refused[at] = refused.get(at, 0) + count
         for (issuer, code), total in refused.items():
             if code in CLAIM_OF:
-                yield Sample(metrics.CLAIM_REFUSALS, (issuer, CLAIM_OF[code], code), total)
+                samples.append(Sample(metrics.CLAIM_REFUSALS, (issuer, CLAIM_OF[code], code), total))
             elif code == "unknown_kid":
-                yield Sample(metrics.UNKNOWN_KIDS, (issuer,), total)
-            elif code == "replayed":
-                yield Sample(metrics.REPLAY_CHECKS, (issuer, "replayed"), total)
+                samples.append(Sample(metrics.UNKNOWN_KIDS, (issuer,), total))
+        return samples
 
     def _histogram(
         self, metric: Metric, labels: tuple[str, ...], places: list[tuple[CounterRegion, Series]]
