@@ -83,6 +83,7 @@ def test_uses_are_counted() -> None:
     name, reading = "rapidjws_replay_checks_total", metrics.reading()
     assert reading.total(name, issuer=tokens.ISS, result="first") == 2
     assert reading.total(name, issuer=tokens.ISS, result="replayed") == 2
+    assert len(reading.samples(name, issuer=tokens.ISS)) == 2
 
 
 def test_bodies_are_counted(metrics: EngineMetrics) -> None:
