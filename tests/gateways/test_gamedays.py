@@ -92,3 +92,12 @@ def test_series_that_move() -> None:
         b'rapidjws_a_total{issuer="i"} 5\nrapidjws_b 2\nrapidjws_s_bucket{le="1"} 9\nrapidjws_s_count 3\n'
     )
     assert series.moved(before, after) == {'rapidjws_a_total{issuer="i"}': 4.0, "rapidjws_s_count": 3.0}
+
+
+def test_a_game_day_without_prometheus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no Prometheus is installed, the service's own thresholds name the cause."""
+    program("curl")
+    monkeypatch.setattr(exercise, "prometheus_is_here", lambda: False)
+    outcome = Exercise("issuer-outage", folder, scale=SCALE).run()
+    assert (outcome.rules, outcome.faults) == ("thresholds", ())
+    assert "KeysUnavailable" in outcome.alerts
