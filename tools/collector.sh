@@ -6,7 +6,7 @@ out=$PWD/build/collector
 test -x "$out/collector" && test ! tests/gateways/collector/main.go -nt "$out/collector" && exit 0
 if command -v go >/dev/null; then
     mkdir -p "$out" && cp tests/gateways/collector/* "$out/" &&
-        (cd "$out" && go mod tidy && go build -o collector .) >"$out/build.log" 2>&1 ||
+        (cd "$out" && go mod tidy && timeout 600 go build -o collector .) >"$out/build.log" 2>&1 ||
         echo "collector: go build failed, see $out/build.log; its test is left out"
 else
     echo "collector: no go, its test is left out"
