@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from rapidjws.errors import RapidJWSError
 from rapidjws.observe.decision_log import DecisionLog
 from rapidjws.observe.event_log import write_event
+from rapidjws.observe.metric_list import LOG_LINES_DROPPED
 from rapidjws.observe.observer import Observer
 from rapidjws.sidecar.connection import Listener
 from rapidjws.sidecar.rollout_log import RolloutLog
@@ -91,6 +92,7 @@ class WorkerState(Listener):
         self._config_refused = False
         self._faults: frozenset[str] = frozenset()
         self.logs: InstalledLogs | None = None
+        self._dropped_lines = 0
         log = DecisionLog(self.engine, lines_per_minute=app.logs.lines_per_minute, claims=app.logs.claims)
         self.observer = Observer(self.engine, log=log, tracer=app.tracer)
         self._rollout_log = RolloutLog(self.rollout)
@@ -203,11 +205,19 @@ class WorkerState(Listener):
         self._observe_on_thread()
         self.observer.log.write_left_out()
         self.app.event_log.write_left_out()
+        self._count_dropped_lines()
         table = self.engine._snapshot.table
         if table is not self._precomputed_for and not self.engine.precompute_in_background(
             PRECOMPUTED_AT_ONCE
         ):
             self._precomputed_for = table
+
+    def _count_dropped_lines(self) -> None:
+        """Count log lines that their destination did not take."""
+        dropped = 0 if self.logs is None else self.logs.dropped
+        if dropped > self._dropped_lines:
+            self.app.recorder.add(LOG_LINES_DROPPED, more=dropped - self._dropped_lines)
+            self._dropped_lines = dropped
 
     def _observe_on_thread(self) -> None:
         """Have a thread of its own sample the counters and look at the alerts: no change waits for that."""
