@@ -44,7 +44,7 @@ _KINDS_OF: Final = {
     "revocations_unreadable": "store", "revocations_unreachable": "store", "revocation_stream_lost": "store",
     "revocation_unreadable": "store", "replay_store_failed": "store", "replay_store_full": "store",
     "replay_store_evicts": "store", "replay_breaker_opened": "store", "replay_unchecked": "store",
-    "rollout_changed": "promotion", "rollout_rolled_back": "promotion",
+    "rollout_changed": "promotion", "rollout_rolled_back": "promotion", "rollout_fault": "store",
     "promote": "promotion", "rollback": "promotion", "freeze": "promotion", "thaw": "promotion",
     "automatic_rollback": "promotion",
     "config_loaded": "configuration", "config_refused": "configuration",
