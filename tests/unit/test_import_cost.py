@@ -45,7 +45,7 @@ def tops(modules: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules}
 
 
-def modules(modules: set[str]) -> set[str]:
+def modules_of(modules: set[str]) -> set[str]:
     """Give the modules of this package."""
     return {name.split(".")[1] for name in modules if name.startswith("rapidjws.")}
 
@@ -54,7 +54,7 @@ def test_import_loads_the_binary_and_little_else() -> None:
     """`import rapidjws` loads and checks the compiled module, and none of what an engine needs."""
     modules = loaded_by("import rapidjws")
     assert tops(modules) & (EXTRAS | HEAVY | ENGINE) == set()
-    assert modules(modules) == {"_lazy", "_native", "_rapidjws", "_version", "diagnose"}
+    assert modules_of(modules) == {"_lazy", "_native", "_rapidjws", "_version", "diagnose"}
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
 
 
@@ -63,7 +63,7 @@ def test_an_engine_loads_nothing_heavy() -> None:
     modules = loaded_by("from rapidjws import *")
     assert "rapidjws.jwt.engine" in modules
     assert tops(modules) & (EXTRAS | HEAVY) == set()
-    assert modules(modules) & MODULES_ABOVE == set()
+    assert modules_of(modules) & MODULES_ABOVE == set()
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
 
 
@@ -78,7 +78,7 @@ def test_the_list_of_commands_imports_no_command() -> None:
     run = "import sys; sys.argv[1:] = {}\nfrom rapidjws.cli import main\ntry: main()\nexcept SystemExit: pass"
     helped = loaded_by(run.format(["--help"]))
     assert {name for name in helped if name.startswith("rapidjws.cli.")} == {"rapidjws.cli.app"}
-    assert modules(helped) == {"_lazy", "_native", "_rapidjws", "_version", "cli", "diagnose"}
+    assert modules_of(helped) == {"_lazy", "_native", "_rapidjws", "_version", "cli", "diagnose"}
     assert tops(helped) & {"asyncio", "cryptography", "httpcore2", "orjson", "ssl"} == set()
     version = loaded_by(run.format(["version"]))
     assert {name for name in version if name.startswith("rapidjws.cli.")} == {
