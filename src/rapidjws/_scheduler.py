@@ -47,7 +47,7 @@ class Renewed(Protocol):
 class Scheduler:
     """Calls of methods at monotonic times, on one background thread."""
 
-    __slots__ = ("_heap", "_numbers", "_offset_s", "_pid", "_wake", "members", "step_watchers")
+    __slots__ = ("_heap", "_numbers", "_offset_s", "_pid", "_starting", "_wake", "members", "step_watchers")
 
     def __init__(self) -> None:
         self.members: WeakSet[Any] = WeakSet()
@@ -58,6 +58,7 @@ class Scheduler:
     def _forget(self) -> None:
         self._heap: list[tuple[float, int, ReferenceType[Any]]] = []
         self._wake = threading.Condition(threading.Lock())
+        self._starting = threading.Lock()
         self._pid = -1
         self._offset_s = time.time() - time.monotonic()
 
@@ -69,24 +70,26 @@ class Scheduler:
         """
         with self._wake:
             heapq.heappush(self._heap, (when, next(self._numbers), WeakMethod(method)))
-            if not self._start():
-                return False
             self._wake.notify()
-            return True
+        return self._start()
 
     def ensure(self) -> None:
         """Start the timer where it could not be started before and something waits for it; never raises."""
         if self._pid != os.getpid() and self._heap:
-            with self._wake:
-                self._start()
+            self._start()
 
     def _start(self) -> bool:
-        if self._pid != os.getpid():
-            try:
+        """Start the timer, holding no lock that it takes: under gevent it runs before its start returns."""
+        if self._pid == os.getpid() or not self._starting.acquire(blocking=False):  # another starts it
+            return True
+        try:
+            if self._pid != os.getpid():
                 threading.Thread(target=self._run, name="rapidjws-keys", daemon=True).start()
-            except Exception:  # RuntimeError: no more threads; MemoryError
-                return False
-            self._pid = os.getpid()
+                self._pid = os.getpid()
+        except Exception:  # RuntimeError: no more threads; MemoryError
+            return False
+        finally:
+            self._starting.release()
         return True
 
     def _run(self) -> None:

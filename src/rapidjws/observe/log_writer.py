@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import select
 import threading
 from collections import deque
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files
@@ -170,13 +170,20 @@ class QueuedWriter:
         scheduler.members.add(self)
 
     def _begin(self) -> None:
-        self._queue: SimpleQueue[logging.LogRecord | None] = SimpleQueue()
+        self._queues: list[queue.SimpleQueue[logging.LogRecord | None]] = []
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: the thread is not there, and the parent writes what waits."""
         self._begin()
+
+    @property
+    def _queue(self) -> queue.SimpleQueue[logging.LogRecord | None]:
+        """Return the queue, made on first use: gevent may put its own class in place after a fork."""
+        if not self._queues:
+            self._queues.append(queue.SimpleQueue())
+        return self._queues[0]  # where two threads made one, the first
 
     def put(self, record: logging.LogRecord) -> None:
         """Take a record; never waits for the destination."""
@@ -188,18 +195,21 @@ class QueuedWriter:
         self._queue.put(record)
 
     def _start(self) -> None:
-        with self._starting:
+        if not self._starting.acquire(blocking=False):  # another starts it
+            return
+        try:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="rapidjws-log", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # no thread to be had: with the next record
-                    return
+                thread.start()
                 self._thread = thread
+        except RuntimeError:  # no thread to be had: with the next record
+            return
+        finally:
+            self._starting.release()
 
     def _run(self) -> None:
-        queue = self._queue
-        while (record := queue.get()) is not None:
+        waiting = self._queue
+        while (record := waiting.get()) is not None:
             try:
                 self._write(record)
             except Exception:  # a record that makes no line: the next one may
