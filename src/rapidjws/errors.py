@@ -98,11 +98,8 @@ class RapidJWSError(Exception):
         parts = [f"code={self.code!r}"]
         if self.place is not None:
             parts.append(f"place={shown_place(self.place)!r}")
-        parts += [
-            f"{name}={shown(value)}"
-            for name, value in (("expected", self.expected), ("actual", self.actual))
-            if value is not None
-        ]
+        seen = {"expected": self.expected, "actual": self.actual}
+        parts += [f"{name}={shown(value)}" for name, value in seen.items() if value is not None]
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Callable[..., RapidJWSError], tuple[SafeValue, ...]]:

@@ -64,7 +64,7 @@ os._exit(0)
 @pytest.mark.parametrize("part", PARTS)
 def test_greenlets_go_on_where_gevent_came_after_a_fork(part: str, tmp_path: Path) -> None:
     """Locks and queues made before gevent know no greenlets: one that waits in them stops all others."""
-    pytest.importorskip("gevent", reason="gevent is not installed: pip install --group doors")
+    pytest.importorskip("gevent", reason="gevent is not installed: pip install --group middleware")
     script = BEFORE + PARTS[part] + AFTER
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
