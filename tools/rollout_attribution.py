@@ -58,7 +58,8 @@ partner that it is attributed to, on its route. Nobody profits from being unattr
    request is, also of a token that is expired, for another audience, revoked, or used before.
 3. What an unverified token claims (its `iss`, or a `kid` of a configured key) attributes nothing.
    The stage of the partner that it names counts, if it is stricter than what the request gets
-   without it, and the report counts it apart, as claimed.
+   without it, and the report counts it apart, as claimed,
+   unless more than eight partners share what it names.
 4. Where several partners fit (two names, a name and a token of another's issuer, an issuer of two
    partners) the strictest of their stages holds. A good token must then be good for each partner
    that the gateway named.
@@ -104,7 +105,7 @@ def attributed(kind: str, iss: str, named: str) -> Attribution:
 
 def in_words(who: Attribution) -> str:
     """Return whose stages count."""
-    whose = [*who.candidates, *(["unattributed"] if who.falls_back else [])]
+    whose = [*who.choices, *(["unattributed"] if who.falls_back else [])]
     text = whose[0] if len(whose) == 1 else f"strictest of {', '.join(whose)}"
     return f"**{text}**" if who.partner is not None else text
 

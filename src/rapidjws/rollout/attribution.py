@@ -28,6 +28,10 @@ UNATTRIBUTED: Final[tuple[Unattributed, ...]] = ("default", "strictest")
 
 By = Literal["gateway", "issuer", "claim", "several", "nobody"]
 
+CLAIMED_MAX: Final = 8
+"""A token that names an issuer of more partners is counted as claiming none: it says nothing about one of
+them, and a stranger's token must not cost work or memory for each."""
+
 WAYS_OUT: Final = 'server.partner_header, or rollout.unattributed = "default" or "strictest"'
 
 
@@ -42,7 +46,8 @@ class Attribution:
         choices: The partners whose stages count; the strictest one holds.
         falls_back: Whether the stage of unattributed requests counts as well.
         named: The configured partners that the gateway named.
-        claimed: The partners whose issuer or key an unverified token names, where the gateway named nobody.
+        claimed: The partners whose issuer or key an unverified token names, where the gateway named nobody
+            and at most ``CLAIMED_MAX`` fit.
     """
 
     partner: str | None
@@ -103,8 +108,8 @@ def attribute(
     proven = owners.get(issuer, ()) if issuer is not None else ()
     claims: tuple[tuple[str, ...], ...] = ()
     if issuer is None and owners and token and named_issuers and not isinstance(result, VerifiedJWS):
-        claims = tuple(owners.get(iss, ()) for iss in named_issuers(token))
-    claimed = tuple(dict.fromkeys(name for fitting in claims for name in fitting))
+        claims = tuple(owners[iss] for iss in named_issuers(token) if iss in owners)
+    claimed = _each_once(claims)
     known = tuple(name for name in names if name in partners)
     if len(names) == 1 and known:
         foreign = (fitting for fitting in (proven, *claims) if known[0] not in fitting)
@@ -112,14 +117,21 @@ def attribute(
         return Attribution(known[0], "gateway", (*known, *others), falls_back=False, named=known)
     if not names and len(proven) == 1:
         return Attribution(proven[0], "issuer", proven, falls_back=False)
-    choices = tuple(dict.fromkeys((*known, *proven, *claimed)))
+    choices = _each_once((known, proven, claimed))
     if not choices:
         return NOBODY
     certain = len(known) == len(names) and bool(known or proven)
     by: By = "several" if known or proven else "claim"
-    return Attribution(
-        None, by, choices, falls_back=not certain, named=known, claimed=() if known else claimed
-    )
+    counted = () if known or len(claimed) > CLAIMED_MAX else claimed
+    return Attribution(None, by, choices, falls_back=not certain, named=known, claimed=counted)
+
+
+def _each_once(groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Return the names of groups that have none twice; a group that is alone as it is, however long."""
+    filled = [group for group in groups if group]
+    if len(filled) == 1:
+        return filled[0]
+    return tuple(dict.fromkeys(name for group in filled for name in group))
 
 
 def check_attribution(
