@@ -23,62 +23,6 @@ URL = "https://issuer.example/jwks.json"
 REDIS = "redis://127.0.0.1:1/0"
 ALGS = ["ES256"]
 
-MADE_HERE = {
-    "Algorithm": "a row of the table of algorithms",
-    "middleware.Answer": "made by answer_for",
-    "Backends": "made by backends",
-    "Buckets": "made by the list of metrics",
-    "Cause": "made by diagnose",
-    "Change": "made by Rollout",
-    "Check": "made by diagnose",
-    "Decision": "made by decide; checks that its parts agree",
-    "Exemplar": "made by a reading of the metrics",
-    "HistogramValue": "made by a reading of the metrics",
-    "Metric": "made by the list of metrics",
-    "Reading": "made by a reading of the metrics",
-    "Sample": "made by a reading of the metrics",
-    "Event": "made by what listeners listen to",
-    "Gate": "made by the fixture jws_gate",
-    "Header": "made by parse_header",
-    "JWK": "sealed: made by from_json, from_pem, from_der, from_secret",
-    "Rejected": "made by verify_many",
-    "Report": "made by diagnose",
-    "Request": "made by TestServer",
-    "SignaturePolicy": "made by any_of, all_of, at_least, signers",
-    "SignatureResult": "made by verify",
-    "Skipped": "made by JWKSet",
-    "SourceStatus": "made by sources",
-    "Workload": "made by workload",
-}
-"""Classes whose values only this package makes, and how users get them: constructors that are not walked."""
-
-CALLED_HERE = (
-    "Authenticator.adecide", "Authenticator.answer", "Authenticator.begin", "Authenticator.decide",
-    "Authenticator.note", "Authenticator.partner", "Authenticator.refused",
-    "Authenticator.unknown_root_path", "Authenticator.wants_body",
-    "DecisionLog.named_issuer", "DecisionLog.note",
-    "EventLog.follow_revocations", "LogHandler.emit", "OpenTelemetryTracer.start",
-    "Reading.histogram", "Reading.largest", "Reading.quantile", "Reading.samples", "Reading.total",
-    "FileJWKS.subscribe", "FileJWKS.unknown_kid",
-    "GuardRails.asks_for_rollback", "GuardRails.objections",
-    "JWSInterceptor.intercept_service",
-    "MemoryReplayStore.record",
-    "MemoryState.edit", "Partner.is_allow_listed", "Partner.objection", "Partner.warning",
-    "RedisReplayStore.record", "RedisRevocations.turn",
-    "RemoteJWKS.clock_stepped", "RemoteJWKS.subscribe", "RemoteJWKS.unknown_kid",
-    "Rollout.decide", "Rollout.defer", "Rollout.note", "Rollout.retry_at_ns",
-    "Shadow.offer",
-    "SignaturePolicy.is_met",
-    "SignedBody.decide", "SignedBody.signature_value",
-    "Stage.phase_for",
-    "StateFolder.edit", "TokenCache.forget", "TokenCache.put", "TokenCache.slot",
-    "TokenLocation.token",
-    "assemble",
-    "header_octets",
-)  # fmt: skip
-"""Methods of small protocols that engine, middleware and rollout call for each token or change, with what
-they checked or made themselves. A check there would be paid for each token; they are not walked."""
-
 
 @functools.cache
 def folder() -> Path:
@@ -145,7 +89,7 @@ def revocation_file() -> Any:
 @functools.cache
 def issuer_server() -> Any:
     """Return an issuer that serves."""
-    return P["testing.FaultyIssuerServer"](ISS, "ES256", plain=True)
+    return P["FaultyIssuerServer"](ISS, "ES256", plain=True)
 
 
 @functools.cache
@@ -167,21 +111,30 @@ def traced_signer() -> Any:
     return P["TracedSigner"](signer(), NO_TRACER)
 
 
+def application() -> Any:
+    """Return what middlewares may stand before."""
+    return object.__new__(type("App", (), {"__call__": no_change}))
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
     "Algorithm": lambda: ALGORITHM_TABLE["ES256"],
     "Authenticator": authenticator,
     "Engine": engine.__wrapped__,
+    "EngineMetrics": lambda: P["EngineMetrics"](),
+    "Exposition": lambda: P["Exposition"](),
     "FakeClock": lambda: P["FakeClock"](),
     "FakeIssuer": lambda: P["FakeIssuer"](ISS, "ES256"),
     "Freshness": lambda: P["Freshness"](),
     "JWK": lambda: key("ES256"),
     "JWKSet": lambda: P["JWKSet"]([public("ES256")]),
+    "JWSInterceptor": lambda: P["JWSInterceptor"](engine=engine()),
     "JWTBuilder": lambda: P["JWTBuilder"](signer(), iss=ISS),
     "CachedJWKSVerifier": lambda: P["CachedJWKSVerifier"](
         URL, cache_file=folder() / "kept.json", algorithms=ALGS,
         fetch=lambda *_: P["Answer"](status=200, headers={}, body=b'{"keys":[]}'),
     ),
     "LocalSigner": signer,
+    "MeasuredSigner": lambda: P["MeasuredSigner"](signer(), P["EngineMetrics"]().recorder),
     "RedisRevocations": lambda: P["RedisRevocations"](REDIS, timeout_s=0.01),
     "RemoteJWKS": source,
     "Report": lambda: P["diagnose"](token("ES256"), engine(), now=NOW_S),
@@ -193,7 +146,8 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Transport": lambda: P["Transport"](),
     "TestServer": trial_server,
     "Verifier": verifier,
-    "testing.FaultyIssuerServer": issuer_server,
+    "WSGIMiddleware": lambda: P["WSGIMiddleware"](application(), engine=engine()),
+    "FaultyIssuerServer": issuer_server,
 }  # fmt: skip
 
 
@@ -237,6 +191,7 @@ def _jose() -> Iterator[tuple[str, Callable[[], Recipe]]]:
 def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     issuer = functools.partial(P["Issuer"], ISS, keys=public("ES256"), algorithms=ALGS)
     yield "Engine", lambda: {"issuers": issuer()}
+    yield "Engine.count_in", lambda: {"counters": engine().counters}
     for name in ("decide", "adecide", "averify", "verify"):
         yield f"Engine.{name}", lambda: {"token": token("ES256"), "now": NOW_S}
     yield "Engine.decide_many", lambda: {"requests": [(token("ES256"), None, None)]}
@@ -329,35 +284,45 @@ def _policy() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "Rollout.promote", lambda: {"by": "ann", "force": True}
     yield "Rollout.rollback", lambda: {"by": "ann"}
     yield "Shadow", lambda: {"incumbent": lambda token: True}
-    yield "Shadow.settle", lambda: {"wait_s": 0.0}
+    yield "Shadow.wait_idle", lambda: {"wait_s": 0.0}
     yield "Stage", lambda: {"phase": "warning", "before": "detection"}
 
 
 def _middleware() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     from aiohttp import web
 
-    app = object.__new__(type("App", (), {"__call__": no_change}))
     yield "Authenticator", lambda: {"engine": engine()}
-    yield "Authenticator.await_keys", lambda: {"timeout_s": 0.1}
+    for name in ("await_keys", "startup_wait", "wait_for_keys"):
+        yield f"Authenticator.{name}", lambda: {"timeout_s": 0.1}
     yield "SignedBody", lambda: {"verifier": verifier()}
     yield "TokenLocation", dict
     for name in ("JWSMiddleware", "WSGIMiddleware"):
-        yield name, lambda: {"app": app, "engine": engine()}
+        yield name, lambda: {"app": application(), "engine": engine()}
     yield "answer_for", lambda: {"decision": engine().decide(None)}
     yield "trusted_headers", lambda: {"decision": engine().decide(None)}
     yield "verify_webhook", lambda: {"verifier": verifier(), "body": b"x"}
     yield "setup", lambda: {"app": web.Application(), "engine": engine()}
     yield "JWSSecurity", lambda: {"claims": dict, "engine": engine()}
     yield "JWSInterceptor", lambda: {"engine": engine()}
+    for name in ("JWSInterceptor.await_ready", "JWSInterceptor.wait_ready", "WSGIMiddleware.wait_ready"):
+        yield name, lambda: {"timeout_s": 0.1}
 
 
 def _observe() -> Iterator[tuple[str, Callable[[], Recipe]]]:
+    from rapidjws.observe.exposition import TEXT
     from rapidjws.observe.tracing import NO_TRACER
 
+    yield "Collector", lambda: {"engine": engine()}
     yield "DecisionLog", dict
+    yield "EngineMetrics", dict
+    yield "EngineMetrics.attach", lambda: {"engine": engine()}
     yield "EventLog", dict
     yield "LogHandler", lambda: {"destination": str(folder() / "log")}
+    yield "Exposition.write", lambda: {"reading": P["EngineMetrics"](engine()).reading(), "one": TEXT}
     yield "LogSettings", dict
+    yield "MeasuredSigner", lambda: {"signer": signer(), "recorder": P["EngineMetrics"]().recorder}
+    yield "MeasuredSigner.sign", lambda: {"signing_input": b"a.b"}
+    yield "OTelMetrics", lambda: {"engine": engine()}
     yield "OpenTelemetryTracer", dict
     yield "TraceEvents", lambda: {"tracer": NO_TRACER}
     yield "TracedSigner", lambda: {"signer": signer(), "tracer": NO_TRACER}
@@ -369,14 +334,14 @@ def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     for name in ("advance", "step"):
         yield f"FakeClock.{name}", lambda: {"seconds": 1.0}
     yield "FakeIssuer", lambda: {"iss": ISS, "algorithms": "ES256"}
-    yield "testing.FaultyIssuerServer", lambda: {"algorithms": "ES256", "plain": True}
-    for owner in ("FakeIssuer", "testing.FaultyIssuerServer"):
+    yield "FaultyIssuerServer", lambda: {"algorithms": "ES256", "plain": True}
+    for owner in ("FakeIssuer", "FaultyIssuerServer"):
         yield f"{owner}.claims", lambda: {"now_s": NOW_S}
         yield f"{owner}.token", lambda: {"claims": {}}
-    yield "testing.FaultyIssuerServer.rotate", dict
+    yield "FaultyIssuerServer.rotate", dict
     yield "Fault", dict
     yield "TestServer", lambda: {"answer": lambda: (b"{}", {}), "plain": True}
-    for owner in ("TestServer", "testing.FaultyIssuerServer"):
+    for owner in ("TestServer", "FaultyIssuerServer"):
         yield f"{owner}.always", lambda: {"fault": None}
         yield f"{owner}.script", lambda: {"faults": None}
     yield "assert_rejected", lambda: {

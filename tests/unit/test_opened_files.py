@@ -24,6 +24,14 @@ ELSEWHERE = {
     "benchmarks": "figures of a user's own tests",
     "kit": "a digest of what a partner sent, which nothing trusts",
     "schema": "a partner's file, opened with the flags of _files, and every fault of it a row of the report",
+    "runbooks": "text of this package itself",
+    "dashboards": "text of this package itself",
+    "status_page": "text of this package itself",
+    "log_reader": "logs that the user of a command names, as cat would read them",
+    "testbed": "a scratch folder of its own; and /proc, for the worker processes that it started",
+    "prometheus": "a scratch folder of its own",
+    "scenarios": "a scratch folder of its own",
+    "exercise": "a scratch folder of its own",
     "revocation_redis": "store.open() is a subscription, no file",
 }
 """Name of a module -> why it opens files itself."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from public_callables import Public, public_callables
-from public_recipes import CALLED_HERE, MADE_HERE, OWNERS, RECIPES
+from public_not_walked import CALLED_HERE, MADE_HERE
+from public_recipes import OWNERS, RECIPES
 
 import rapidjws
 from rapidjws import CODES, Decision, DependencyUnavailable, KeyRefused, RapidJWSError, Rejected

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rapidjws import _files
 from rapidjws.cli.admin_client import AdminFailed, ask, malformed
 from rapidjws.cli.output import add_row, complain, print_line
 from rapidjws.cli.rollout import load as load_rollout
@@ -29,6 +30,7 @@ from rapidjws.contract.routine_keys import (
 )
 from rapidjws.contract.routine_traffic import traffic_findings, traffic_members
 from rapidjws.errors import RapidJWSError
+from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.rollout.counters import Counts
 from rapidjws.verify.worker_pool import Task, submit
 
@@ -186,7 +188,7 @@ def _one(table: dict[str, Any], folder: Path, timeout_s: float) -> tuple[Fetched
         return got, (got.body if got.fault is None else None)
     if "jwks_file" in table:
         try:
-            return None, (folder / table["jwks_file"]).read_bytes()
+            return None, _files.read_trusted(folder / table["jwks_file"], JWKS_STATIC_MAX_BYTES)
         except OSError:
             return None, None
     return None, None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rapidjws import _files
 from rapidjws.gameday.testbed import PROGRAM
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def environment(bed: Testbed, variables: Mapping[str, str]) -> dict[str, str]:
         "edit": f'cp {shlex.quote(str(bed.folder / "edited.json"))} "$1"',
     }
     for name, text in texts.items():
-        script = scripts / name
-        script.write_text(f"#!/bin/sh\n{text}\n")
-        script.chmod(0o755)
+        _files.replace(scripts / name, f"#!/bin/sh\n{text}\n".encode(), mode=0o700, sync=False)
     token = bed.folder / "token.txt"
     found = {
         "CONFIG": str(bed.config),

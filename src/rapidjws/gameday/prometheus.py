@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _files
 from rapidjws.errors import error_for
 from rapidjws.gameday.testbed import free_port, wait_until
 from rapidjws.observe.alert_list import PREFIX
@@ -62,8 +63,8 @@ class Prometheus:
                 {"job_name": "rapidjws", "static_configs": [{"targets": [self._target]}]},
             ],
         }
-        (self._folder / "prometheus.yaml").write_text(yaml_text(document))
-        (self._folder / "rules.yaml").write_text(yaml_text(rules(scale=self._scale)))
+        for name, tables in (("prometheus.yaml", document), ("rules.yaml", rules(scale=self._scale))):
+            _files.replace(self._folder / name, yaml_text(tables).encode(), sync=False)
         words = [
             shutil.which(PROGRAM) or PROGRAM,
             f"--config.file={self._folder / 'prometheus.yaml'}",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _files
 from rapidjws.contract.kit import Contract, init
 from rapidjws.gameday.testbed import wait_until
 from rapidjws.testing import make_key
@@ -69,9 +70,7 @@ class Scenario:
 
 def write_token(bed: Testbed, token: str, name: str = "token.txt") -> str:
     """Write a token where the runbook's commands read it; return it."""
-    path = bed.folder / name
-    path.write_text(token)
-    path.chmod(0o600)
+    _files.replace(bed.folder / name, token.encode(), sync=False)
     return token
 
 
@@ -98,7 +97,7 @@ def _outage(bed: Testbed) -> dict[str, str]:
     token = write_token(bed, bed.token())
     wait_until(lambda: bed.ask(token) == 200, "a good token is accepted")
     handed_over = bed.folder / "handed-over.json"
-    handed_over.write_text(json.dumps({"keys": bed.issuer.published}))
+    _files.replace(handed_over, json.dumps({"keys": bed.issuer.published}).encode(), sync=False)
     bed.issuer.server.down()
     wait_until(lambda: bed.ask(token) == 503, "its keys are stale")
     return {"JWKS_FILE": str(handed_over)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _files
 from rapidjws.errors import error_for
 from rapidjws.gameday.adapt import adapted
 from rapidjws.testing import FaultyIssuerServer
@@ -80,8 +80,7 @@ class Testbed:
         self.issuers: dict[str, FaultyIssuerServer] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._closing = threading.Event()
-        (folder / "hook-secret").write_text(secrets.token_hex(24))
-        (folder / "hook-secret").chmod(0o600)
+        _files.replace(folder / "hook-secret", secrets.token_hex(24).encode(), sync=False)
         self.tables = adapted(tables, self._serve_issuer, port=self.port, redis_port=self.redis_port)
         if edit is not None:
             edit(self.tables)
@@ -116,9 +115,7 @@ class Testbed:
     def write_config(self, tables: Mapping[str, Any], name: str = "rapidjws.json") -> Path:
         """Write a configuration, whole or not at all."""
         path = self.folder / name
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(tables, indent=2, default=str))
-        os.replace(temporary, path)
+        _files.replace(path, json.dumps(tables, indent=2, default=str).encode(), sync=False)
         return path
 
     # --- processes ---------------------------------------------------------------------------------------

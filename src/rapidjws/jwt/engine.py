@@ -129,11 +129,15 @@ class Engine(EngineDecisions, KeyManager):
         """Return where this engine counts, or None."""
         return self._counters
 
+    @checked
     def count_in(self, counters: VerdictCounters) -> None:
         """Count elsewhere from now on, for instance in memory that workers share.
 
         Args:
             counters: Where.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no counters.
         """
         with self._change:
             self._counters = counters

@@ -17,7 +17,12 @@ from rapidjws.jwt.decision import AMBIGUOUS, Decision
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.response import Answer, answer_for, checked_realm
 from rapidjws.middleware.signed_body import SignedBody
-from rapidjws.middleware.startup import StartupWait, missing_keys_line, wait_for_keys
+from rapidjws.middleware.startup import (
+    StartupWait,
+    checked_ready_timeout_s,
+    missing_keys_line,
+    wait_for_keys,
+)
 from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.observe.decision_log import DecisionLog
 from rapidjws.observe.observer import Observer
@@ -243,11 +248,13 @@ class Authenticator(Generic[RequestT]):
         Returns:
             Whether the engine is ready; True where a :class:`Verifier` verifies, which has its keys.
         """
+        checked_ready_timeout_s("timeout_s", timeout_s)
         engine = self._waited_for()
         return engine is None or await wait_for_keys(engine, timeout_s, _log.warning)
 
     def wait_for_keys(self, timeout_s: float) -> bool:
         """Wait as ``await_keys`` does, on a thread."""
+        checked_ready_timeout_s("timeout_s", timeout_s)
         engine = self._waited_for()
         if engine is None or engine.wait_ready(timeout_s):
             return True

@@ -8,12 +8,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rapidjws import _native
-from rapidjws._checks import refused
+from rapidjws._checks import checked, refused
 from rapidjws._version import __version__
 from rapidjws.observe import metric_list as metrics
 from rapidjws.observe.reading import Reading, Sample
 from rapidjws.observe.recorder import MetricRecorder
 from rapidjws.observe.region_samples import RegionSamples
+from rapidjws.verify.verdict_counters import VerdictCounters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ class EngineMetrics:
 
     __slots__ = ("_engine", "_issuer_of", "_samples", "recorder")
 
+    @checked(but=("engine",))
     def __init__(
         self, engine: Engine | None = None, *, issuer_of: Callable[[], Mapping[str, str]] | None = None
     ) -> None:
@@ -51,8 +53,8 @@ class EngineMetrics:
         Raises:
             ConfigurationError: ``configuration_invalid``: it does not count.
         """
-        counters = engine.counters
-        if counters is None:
+        counters = getattr(engine, "counters", None)
+        if not isinstance(counters, VerdictCounters):
             raise refused("engine", "an Engine that counts: counters=True", engine)
         self._engine = engine
         self._samples = RegionSamples([counters.region])
@@ -110,3 +112,16 @@ class EngineMetrics:
         yield Sample(metrics.TABLES_OFF, ("0",), int(report.off))
         yield Sample(metrics.TABLES_SAMPLES, ("0",), report.sampled)
         yield Sample(metrics.TABLES_MISMATCHES, ("0",), report.mismatches)
+
+
+def metrics_of(engine: Engine | EngineMetrics) -> EngineMetrics:
+    """Return the metrics of an engine, or those that are given.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: neither, or an engine that does not count.
+    """
+    if isinstance(engine, EngineMetrics):
+        return engine
+    made = EngineMetrics()
+    made.attach(engine)
+    return made

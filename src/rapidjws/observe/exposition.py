@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from rapidjws._checks import checked
 from rapidjws.observe import openmetrics, prometheus_protobuf, prometheus_text
-
-if TYPE_CHECKING:
-    from rapidjws.observe.reading import Reading
+from rapidjws.observe.reading import Reading
 
 
 class Writer(Protocol):
@@ -105,6 +104,7 @@ class Exposition:
             "protobuf": prometheus_protobuf.ProtobufWriter(),
         }
 
+    @checked
     def write(self, reading: Reading, one: Format) -> bytes:
         """Return a reading in a format."""
         return self._writers[one.name].write(reading)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 from time import perf_counter
-from typing import TYPE_CHECKING
 
+from rapidjws._checks import checked
 from rapidjws.observe import metric_list as metrics
-
-if TYPE_CHECKING:
-    from rapidjws.observe.recorder import MetricRecorder
-    from rapidjws.signing.signer import Signer
+from rapidjws.observe.recorder import MetricRecorder
+from rapidjws.signing.signer import Signer
 
 
 class MeasuredSigner:
@@ -20,10 +18,14 @@ class MeasuredSigner:
         signer: Makes the signatures.
         recorder: Counts them: ``EngineMetrics.recorder``.
         backend: A short name for where the key lives: ``"local"``, ``"kms"`` and so on.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: an argument of another type.
     """
 
     __slots__ = ("_backend", "_lock", "_recorder", "_signer", "_waiting")
 
+    @checked
     def __init__(self, signer: Signer, recorder: MetricRecorder, *, backend: str = "local") -> None:
         self._signer = signer
         self._recorder = recorder
@@ -41,6 +43,7 @@ class MeasuredSigner:
         """Return the key's kid for the header, or None."""
         return self._signer.kid
 
+    @checked
     def sign(self, signing_input: bytes) -> bytes:
         """Return the JWS Signature; raises what the signer raises."""
         begun_s = perf_counter()

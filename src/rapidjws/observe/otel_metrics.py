@@ -12,8 +12,9 @@ import time
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._checks import refused
 from rapidjws.errors import error_for
-from rapidjws.observe.engine_metrics import EngineMetrics
+from rapidjws.observe.engine_metrics import metrics_of
 from rapidjws.observe.metric_list import METRICS
 from rapidjws.observe.reading import HistogramValue
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rapidjws.jwt.engine import Engine
+    from rapidjws.observe.engine_metrics import EngineMetrics
     from rapidjws.observe.metric_list import Metric
     from rapidjws.observe.reading import Reading
 
@@ -41,13 +43,18 @@ class OTelMetrics:
     Args:
         engine: An engine, or the metrics of one.
         meter: Makes the instruments; by default that of the global provider.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: no engine that counts, or no meter.
     """
 
     def __init__(self, engine: Engine | EngineMetrics, meter: Any = None) -> None:
-        self._metrics = engine if isinstance(engine, EngineMetrics) else EngineMetrics(engine)
+        self._metrics = metrics_of(engine)
         self._lock = threading.Lock()
         self._kept: tuple[float, Reading] | None = None
         made = otel.get_meter("rapidjws") if meter is None else meter
+        if not callable(getattr(made, "create_observable_counter", None)):
+            raise refused("meter", "a Meter, or None", meter)
         self.instruments = [one for metric in METRICS.values() for one in self._instruments(metric, made)]
 
     def _reading(self) -> Reading:

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.errors import error_for
-from rapidjws.observe.engine_metrics import EngineMetrics
+from rapidjws.observe.engine_metrics import metrics_of
 from rapidjws.observe.reading import HistogramValue
 
 try:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rapidjws.jwt.engine import Engine
+    from rapidjws.observe.engine_metrics import EngineMetrics
     from rapidjws.observe.metric_list import Metric
     from rapidjws.observe.reading import Sample
 
@@ -30,10 +31,13 @@ class Collector(_Collector):
 
     Args:
         engine: An engine, or the metrics of one.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: neither, or an engine that does not count.
     """
 
     def __init__(self, engine: Engine | EngineMetrics) -> None:
-        self._metrics = engine if isinstance(engine, EngineMetrics) else EngineMetrics(engine)
+        self._metrics = metrics_of(engine)
 
     def describe(self) -> list[Any]:
         """Return nothing: names are those of the list, and a scrape alone looks at them."""
