@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,9 @@ from thread_faults import failing_starts
 import rapidjws
 from rapidjws import _native
 from rapidjws.jwt.decision import Decision, plain_decision
-from rapidjws.verify import worker_pool
+from rapidjws.jwt.post_checks import PostChecks
+from rapidjws.verify import parallel, worker_pool
+from rapidjws.verify.pipeline import Snapshot
 
 FAULTS = [RuntimeError, MemoryError, StopIteration, KeyError, rapidjws.TokenRefused("expired")]
 
@@ -115,16 +118,81 @@ def spoiled(results: list[Any], at: int) -> list[Any]:
     return [results[1:], [*results, results[0]], [], results[:-1]][at]
 
 
+STEPS = {
+    "engine": (rapidjws.Engine, "_verify_together"),
+    "batch": (parallel, "verify_many"),
+    "post checks": (PostChecks, "run_all"),
+    "chunk": (parallel, "verify_chunk"),
+    "core": (Snapshot, "verify_list"),
+}
+"""The steps of a batch, the outermost first: where its results can be spoiled."""
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[Any], Any]) -> list[str]:
+    """Change what a step of a batch returns; return the list of its calls so far."""
+    owner, name = STEPS[step]
+    real, calls = getattr(owner, name), []
+
+    def spoiled_step(*args: Any, **options: Any) -> Any:
+        calls.append(step)
+        return change(real(*args, **options))
+
+    monkeypatch.setattr(owner, name, spoiled_step, raising=name != "verify_list")  # a base class has that
+    return calls
+
+
+def mixed_requests() -> list[tuple[str | None, None, None]]:
+    """Return requests with and without tokens, of which the first and the last token are good."""
+    return [(token, None, None) for token in (None, good(), None, forged(), good(exp=NOW_S - 100), good())]
+
+
+MIXED = ["missing_token", "ok", "missing_token", "signature_invalid", "expired", "ok"]
+
+
 @pytest.mark.parametrize("at", range(4))
-def test_S14_decide_many_places_by_index(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_S14_decide_many_places_by_index(step: str, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of another length than asked for is nobody's: each decision is indeterminate."""
     one = engine()
-    real = rapidjws.Engine.verify_many
-    monkeypatch.setattr(
-        rapidjws.Engine, "verify_many", lambda self, tokens, now=None: spoiled(real(self, tokens, now), at)
-    )
-    found = one.decide_many([(good(), None, None), (None, None, None), (forged(), None, None)], now=NOW_S)
-    assert [decision.code for decision in found] == ["internal_error", "missing_token", "internal_error"]
+    one.revoke(jti="another")  # so that there are post checks
+    calls = spoil(monkeypatch, step, lambda results: spoiled(results, at))
+    found = [decision.code for decision in one.decide_many(mixed_requests(), now=NOW_S)]
+    assert calls, "the fault was injected"
+    lost = ["internal_error" if code != "missing_token" else code for code in MIXED]
+    assert found == (MIXED if step == "core" else lost)  # what the core lost is verified one by one
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("step", ["post checks", "chunk"])
+def test_S14_verify_many_keeps_its_length(step: str, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a step gives another number of results than tokens, each token is refused, and none is absent."""
+    one = engine()
+    one.revoke(jti="another")
+    calls = spoil(monkeypatch, step, lambda results: spoiled(results, at))
+    found = one.verify_many([good(), forged(), good()], NOW_S)
+    assert calls, "the fault was injected"
+    assert [isinstance(result, rapidjws.Rejected) and result.code for result in found] == [
+        "internal_error"
+    ] * 3
+
+
+@pytest.mark.parametrize("fault", [MemoryError, RuntimeError, KeyError, rapidjws.TokenRefused("expired")])
+@pytest.mark.parametrize("step", STEPS)
+def test_S14_a_step_that_raises_moves_no_verdict(
+    step: str, fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever step of a batch raises, each request has its own verdict or none."""
+
+    def failing(results: Any) -> Any:
+        raise fault
+
+    one = engine()
+    one.revoke(jti="another")  # so that there are post checks
+    calls = spoil(monkeypatch, step, failing)
+    found = [decision.code for decision in one.decide_many(mixed_requests(), now=NOW_S)]
+    assert calls, "the fault was injected"
+    undone = ["internal_error" if code == "ok" else code for code in MIXED]  # a use may have been recorded
+    assert found == (undone if step == "post checks" else MIXED)
 
 
 class Connection:
@@ -177,14 +245,15 @@ class Loop:
 @pytest.fixture(name="public")
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.protocol import PublicListener
     from rapidjws.sidecar.settings import ServerSettings
 
     policy = rollout()
     change_bus = ChangeBus(1)
-    app = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
-    yield PublicListener(app, ServerSettings(), change_bus, index=0, seen=change_bus.counters())  # type: ignore[arg-type]
+    app = SidecarApp(engine=engine(policy), rollout=policy)
+    yield PublicListener(app, ServerSettings(), change_bus, index=0, seen=change_bus.counters())
     change_bus.close()
 
 

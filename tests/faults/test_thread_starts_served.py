@@ -64,6 +64,7 @@ SECRET = "s" * 32
 def _public() -> Any:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
     from rapidjws.observe.recorder import MetricRecorder
+    from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
     from rapidjws.sidecar.protocol import PublicListener
@@ -72,7 +73,7 @@ def _public() -> Any:
 
     policy = rollout()
     change_bus, counters = ChangeBus(1), CounterMemory(1)
-    app: Any = SimpleNamespace(engine=engine(policy), rollout=policy, sources=dict, reload=lambda: None)
+    app = SidecarApp(engine=engine(policy), rollout=policy)
     public = PublicListener(
         app, ServerSettings(hook_secret=SECRET), change_bus, index=0, seen=change_bus.counters()
     )
@@ -132,12 +133,13 @@ def test_S24_no_thread_to_take_changes_over(public: Any) -> None:
 def test_S24_a_worker_that_cannot_be_started(call: str, capfd: pytest.CaptureFixture[str]) -> None:
     """A supervisor without descriptors or processes goes on, and starts the worker when it is due again."""
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.observe.logs import LogSettings
     from rapidjws.sidecar.listeners import ListeningSockets
     from rapidjws.sidecar.supervisor import Supervisor
     from rapidjws.sidecar.worker_processes import WorkerProcess
 
     supervisor = Supervisor.__new__(Supervisor)
-    supervisor.heartbeats = mock.Mock()
+    supervisor.heartbeats, supervisor.logs = mock.Mock(), LogSettings()
     sockets: Any = SimpleNamespace(index=0)
     worker = WorkerProcess(sockets=sockets)
     made: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import wait
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,6 @@ from rapidjws.keys import FileJWKS
 from rapidjws.sidecar.change_bus import KINDS, ChangeBus
 from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.testing import FakeIssuer
-from rapidjws.verify.precomputed import TableStatus
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 A = FakeIssuer("https://a.example", "ES256")
@@ -38,34 +38,42 @@ def code(engine: Engine, one: FakeIssuer) -> str:
     return "ok"
 
 
+class StepEngine(Engine):
+    """An engine that tells of the steps that a worker has it take."""
+
+    step: Callable[[str], None]
+
+    def _revocations_changed(self) -> None:
+        self.step("revocations")
+
+    def _hold_unsent(self, listed: object) -> None:
+        self.step("pending_revocations")
+
+
 class Worker:
     """A worker's share of the sidecar whose steps are counted, and fail where asked to."""
 
     def __init__(self) -> None:
+        from rapidjws.sidecar.app import SidecarApp
         from rapidjws.sidecar.worker_state import WorkerState
 
         self.change_bus = ChangeBus(1)
         self.done: list[str] = []
         self.failing: set[str] = set()
-        engine = SimpleNamespace(
-            _revocations_changed=lambda: self.step("revocations"),
-            _hold_unsent=lambda listed: self.step("pending_revocations"),
-            _store=None,
-            table_status=lambda: TableStatus(
-                tables=0, used_bytes=0, budget_bytes=0, wanted_bytes=0, built=0, build_cpu_s=0.0
-            ),
-            _snapshot=SimpleNamespace(table=None, post_checks=None),
-            precompute_in_background=lambda most: False,
-        )
+        engine = StepEngine(rules(A))
+        engine.step = self.step
+        plan = SimpleNamespace(revision=1)
         source = SimpleNamespace(invalidate=lambda: self.step("keys"))
-        served = SimpleNamespace(
+        served = SidecarApp(
             engine=engine,
-            rollout=SimpleNamespace(sync=lambda: self.step("rollout"), is_behind=False),
+            rollout=SimpleNamespace(  # type: ignore[arg-type]
+                sync=lambda: self.step("rollout"), is_behind=False, state=SimpleNamespace(plan=lambda: plan)
+            ),
             reload=lambda: self.step("config"),
             sources=lambda: {"x": source},
         )
         self.shared = WorkerState(
-            served,  # type: ignore[arg-type]
+            served,
             ServerSettings(),
             self.change_bus,
             index=0,

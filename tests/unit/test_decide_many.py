@@ -58,12 +58,15 @@ def test_nothing_asked_nothing_decided() -> None:
 def test_a_batch_that_fails_is_decided_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the batch itself fails, each token is tried alone, and none answers for another."""
     one = engine()
+    calls = []
 
     def failing(self: Any, tokens: Any, now: Any = None) -> Any:
+        calls.append(len(tokens))
         raise MemoryError
 
-    monkeypatch.setattr(rapidjws.Engine, "verify_many", failing)
+    monkeypatch.setattr(rapidjws.Engine, "_verify_together", failing)
     codes = [found.code for found in one.decide_many(requests(), now=NOW_S)]
+    assert len(calls) == 1
     assert codes[:3] == ["ok", "signature_invalid", "missing_token"]
 
 

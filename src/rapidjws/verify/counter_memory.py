@@ -174,7 +174,7 @@ class CounterRegion:
 
         Args:
             known: How many of them to leave out, from the first on.
-            at: Where the name of the next one is, as ``names_end`` said before.
+            at: Where the name of the next one is; 0 for that of the first.
         """
         at = at or self._names
         for number in range(self.words[_SERIES]):
