@@ -42,6 +42,7 @@ STARTS = frozenset(
 
 HERE = "faults/test_thread_starts.py"
 SERVED = "faults/test_thread_starts_served.py"
+OBSERVED = "faults/test_thread_starts_observed.py"
 LOOP = "faults/test_partial_failure_loop.py"
 TABLE: dict[str, tuple[str, str]] = {
     # engine
@@ -85,7 +86,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "Rollout._watch submit": (HERE, "test_S24_no_thread_for_an_automatic_rollback"),
     "Shadow._placed Thread": (HERE, "test_S24_no_thread_for_the_shadow"),
     # middlewares and the sidecar
-    "Authenticator.adecide call_on_thread": (SERVED, "test_S15_a_signed_body_without_threads"),
+    "Authenticator._adecide call_on_thread": (SERVED, "test_S15_a_signed_body_without_threads"),
     "AdminProtocol._act call_on_thread": (
         "faults/test_decision_faults.py",
         "test_S15_an_admin_action_that_found_no_thread_does_not_run",
@@ -110,7 +111,15 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "_run call_on_thread": ("faults/test_process_limit.py", "test_S14_a_sidecar_at_its_process_limit"),
     "Supervisor._start fork": (SERVED, "test_S24_a_worker_that_cannot_be_started"),
+    # logs and traces
+    "QueuedWriter._start Thread": (OBSERVED, "test_S15_log_lines_without_a_thread"),
+    "OpenTelemetryTracer.close Thread": (OBSERVED, "test_S15_the_end_of_a_tracer_without_a_thread"),
     # tools
+    "Testbed.__init__ Thread": (OBSERVED, "test_S15_a_testbed_without_a_thread"),
+    "Testbed.start_sidecar Popen": (OBSERVED, "test_S15_a_testbed_without_processes"),
+    "Testbed.start_redis Popen": (OBSERVED, "test_S15_a_testbed_without_processes"),
+    "Prometheus.__enter__ Popen": (OBSERVED, "test_S15_a_prometheus_without_processes"),
+    "Load.__init__ Thread": (OBSERVED, "test_S15_a_load_without_a_thread"),
     "_rotation Thread": (SERVED, "test_S24_no_thread_for_the_checklist"),
 }
 """Each start -> the test that makes it fail."""

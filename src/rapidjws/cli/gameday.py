@@ -50,7 +50,7 @@ def gameday(
         with tempfile.TemporaryDirectory(prefix="gameday") as folder:
             steps = (lambda line: print(f"  {line}", file=sys.stderr, flush=True)) if not as_json else _silent
             outcome = Exercise(name, Path(folder), tables, scale=scale, say=steps).run()
-    except (RapidJWSError, ImportError, OSError) as fault:
+    except (RapidJWSError, ImportError, OSError, RuntimeError) as fault:  # the last: no thread to be had
         complain("gameday", fault)
         raise typer.Exit(2) from None
     if as_json:

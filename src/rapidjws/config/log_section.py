@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._loggers import logger
 from rapidjws.observe.log_writer import NOWHERE, STDERR
 from rapidjws.observe.logs import LogSettings
 from rapidjws.observe.otel import TraceSettings, check_installed, otlp_tracer
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rapidjws.observe.tracing import Tracer
+
+_log: Final = logger("middleware")
 
 DESTINATIONS: Final = ("destination", "security_destination")
 """Settings that may name a file."""
@@ -24,14 +27,23 @@ def is_log_file(value: object) -> bool:
 
 
 def tracer_from(section: dict[str, Any] | None) -> Tracer:
-    """Return the tracer that a table ``traces`` asks for; one that records nothing without it.
+    """Return the tracer that a table ``traces`` asks for.
+
+    Returns:
+        One that records nothing without a table, and where no thread can be had to send spans: a service
+        that cannot be traced verifies all the same.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
     if not section:
         return NO_TRACER
-    return otlp_tracer(TraceSettings(**section))
+    settings = TraceSettings(**section)
+    try:
+        return otlp_tracer(settings)
+    except (RuntimeError, MemoryError) as fault:
+        _log.warning("no spans until the next start: no thread to send them (%s)", type(fault).__name__)
+        return NO_TRACER
 
 
 def trace_settings_from(section: dict[str, Any]) -> TraceSettings:

@@ -31,7 +31,7 @@ class Load:
         self._ending = threading.Event()
         self.traffic: Callable[[Testbed], str] | None = None
         self.statuses: Counter[int] = Counter()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="rapidjws-load", daemon=True)
 
     def _run(self) -> None:
         count, next_s = 0, time.monotonic()

@@ -85,7 +85,7 @@ class Testbed:
         if edit is not None:
             edit(self.tables)
         self.write_config(self.tables)
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="rapidjws-testbed", daemon=True)
 
     def _serve_issuer(self, table: Mapping[str, Any]) -> str:
         audience = table.get("audience")

@@ -202,7 +202,7 @@ class QueuedWriter:
                 thread = threading.Thread(target=self._run, name="rapidjws-log", daemon=True)
                 thread.start()
                 self._thread = thread
-        except RuntimeError:  # no thread to be had: with the next record
+        except Exception:  # RuntimeError: no thread to be had; MemoryError: with the next record
             return
         finally:
             self._starting.release()
@@ -210,10 +210,23 @@ class QueuedWriter:
     def _run(self) -> None:
         waiting = self._queue
         while (record := waiting.get()) is not None:
-            try:
-                self._write(record)
-            except Exception:  # a record that makes no line: the next one may
-                self.dropped += 1
+            self._take(record)
+
+    def _take(self, record: logging.LogRecord) -> None:
+        try:
+            self._write(record)
+        except Exception:  # a record that makes no line: the next one may
+            self.dropped += 1
+
+    def _write_here(self) -> None:
+        """Write what waits as far as there is room, where no thread could be started."""
+        waiting = self._queue
+        with contextlib.suppress(queue.Empty):
+            while self._destination.takes_a_line:
+                record = waiting.get_nowait()
+                if record is not None:
+                    self._take(record)
+        self.dropped += waiting.qsize()
 
     def _write(self, record: logging.LogRecord) -> None:
         if self._is_reopening:
@@ -233,14 +246,20 @@ class QueuedWriter:
     def close(self, timeout_s: float = 1.0) -> None:
         """Let the thread write what waits, for so long, and close the destination.
 
+        Where no thread could be started, who closes writes as far as there is room.
+
         Args:
             timeout_s: Longest wait, in seconds; what is not written by then is lost.
         """
+        if self._thread is None and self._queue.qsize():
+            self._start()
         thread = self._thread
         if thread is not None:
             self._queue.put(None)
             thread.join(timeout_s)
             if thread.is_alive():  # it waits for the destination: nothing to be closed under it
                 return
+        else:
+            self._write_here()
         self._thread = None
         self._destination.close()

@@ -141,7 +141,7 @@ class OpenTelemetryTracer:
         return _Recorded(span) if span.is_recording() else None
 
     def close(self) -> None:
-        """Send what waits, for at most CLOSE_S, where the provider is our own."""
+        """Send what waits, for at most CLOSE_S, where the provider is our own; without a thread it's lost."""
         if self._provider is None:
             return
         with contextlib.suppress(Exception):
