@@ -98,7 +98,7 @@ def built(board: Board) -> dict[str, Any]:
         if other is not board:
             builder = builder.link(
                 dashboard.DashboardLink(other.title)
-                .type(DashboardLinkType.LINK)
+                .type(DashboardLinkType("link"))
                 .url(f"/d/rapidjws-{other.name}")
                 .keep_time(True)
                 .include_vars(True)
