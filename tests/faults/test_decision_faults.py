@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import forms
 import pytest
-from rollouts import NOW_S, engine, forged, good, rollout
+from rollouts import ISSUER, NOW_S, engine, forged, good, rollout
 from thread_faults import failing_starts
 
 import rapidjws
@@ -266,8 +267,9 @@ def request(token: str | None) -> Any:
 def gathered(public: Any, count: int) -> list[tuple[Connection, str]]:
     """Gather so many requests, good and bad in turn, with what each is to get."""
     made = []
+    current = ISSUER.token(ISSUER.claims(int(time.time())))  # a flush goes by the wall clock
     for number in range(count):
-        token, status = [(None, "401"), (forged(), "401")][number % 2]
+        token, status = [(None, "401"), (forged(), "401"), (current, "200")][number % 3]
         one = Connection()
         public._batch.append((one, b"", request(token)))
         made.append((one, status))
@@ -280,38 +282,55 @@ def test_S14_flush_answers_every_request(
     part: str, fault: type[Exception], public: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever part of a flush fails, each request has one answer: its own, or a 500."""
+    calls: list[str] = []
 
     def failing(*_: Any, **__: Any) -> Any:
+        calls.append(part)
         raise fault
 
+    def failing_at_times(self: rapidjws.Engine, *given: Any, **named: Any) -> Any:
+        calls.append(part)
+        if len(calls) == 10:
+            raise fault
+        return real_decide(self, *given, **named)
+
+    def short(self: rapidjws.Engine, asked: Any) -> Any:
+        calls.append(part)
+        return real(self, asked)[1:]
+
+    real, real_decide = rapidjws.Engine.decide_many, rapidjws.Engine.decide
     made = gathered(public, 20)
     if part in ("sync", "decision_request"):
         monkeypatch.setattr(public, part, failing)
     elif part == "reply":
         monkeypatch.setattr(type(public.replies), "reply", failing)
     elif part == "short":
-        real = rapidjws.Engine.decide_many
-        monkeypatch.setattr(rapidjws.Engine, "decide_many", lambda self, asked: real(self, asked)[1:])
+        monkeypatch.setattr(rapidjws.Engine, "decide_many", short)
+    elif part == "decide":  # one by one, as where there is a cache
+        monkeypatch.setattr(public.engine, "_cache", rapidjws.TokenCache())
+        monkeypatch.setattr(rapidjws.Engine, part, failing_at_times)
     else:
         monkeypatch.setattr(rapidjws.Engine, part, failing)
     public.flush()
+    assert calls, "the fault was injected"
     for one, status in made:
         assert (len(one.answers), one.ended) == (1, 1)
         assert one.answers[0] in (status, "500", "closed")
     monkeypatch.undo()
-    again = gathered(public, 3)
+    again = gathered(public, 6)
     public.flush()
     assert [one.answers for one, _ in again] == [[status] for _, status in again]
 
 
 def test_S14_flush_keeps_answers_apart(public: Any) -> None:
     """A connection that is gone, and a request for another path, move no answer to the next request."""
-    made = [Connection(), Connection(broken=True), Connection(), Connection()]
-    asked = [request(None), request(forged()), request(None), request(forged())]
-    for one, rest, this in zip(made, [b"", b"", None, b""], asked, strict=True):
+    made = [Connection(), Connection(broken=True), Connection(), Connection(), Connection()]
+    current = request(ISSUER.token(ISSUER.claims(int(time.time()))))
+    asked = [request(None), current, request(None), request(forged()), current]
+    for one, rest, this in zip(made, [b"", b"", None, b"", b""], asked, strict=True):
         public._batch.append((one, rest, this))
     public.flush()
-    assert [one.answers for one in made] == [["401"], ["closed"], ["other"], ["401"]]
+    assert [one.answers for one in made] == [["401"], ["closed"], ["other"], ["401"], ["200"]]
 
 
 def test_S15_a_flush_that_cannot_be_planned(public: Any) -> None:
