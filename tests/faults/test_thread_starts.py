@@ -234,7 +234,7 @@ def _answer(url: str, etag: str | None) -> fetching.Answer:
 def test_S24_no_thread_for_a_fetch(at: int, fault: Exception) -> None:
     """A refresh whose thread cannot be started is a failed one, and the next is made."""
     source = RemoteJWKS("https://issuer.example/jwks.json", fetch=_answer)
-    with failing_starts(lambda number: number == at, only="rapidjws-jwks", fault=fault):
+    with failing_starts(lambda number: number == at, only="rapidjws-jwks", fault=fault, of=source):
         assert [source.refresh(LIMIT_S) for _ in range(4)] == [number != at for number in range(4)]
     assert source.status().failures == 0
 

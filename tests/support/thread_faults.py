@@ -19,22 +19,25 @@ class Starts:
         fails: Reported the number of a start, from 0; returns whether it fails.
         only: The beginning of the names of threads that can fail.
         fault: What a failing start raises.
+        of: Whose threads can fail, by the method that they run; None for anybody's.
 
     Attributes:
         count: Starts so far.
         failed: How many of them failed.
     """
 
-    def __init__(self, fails: Callable[[int], bool], only: str, fault: Exception) -> None:
+    def __init__(self, fails: Callable[[int], bool], only: str, fault: Exception, of: object = None) -> None:
         self._fails = fails
         self._only = only
         self._fault = fault
+        self._of = of
         self._lock = threading.Lock()
         self.count = self.failed = 0
 
     def start(self, thread: threading.Thread, start: Callable[[threading.Thread], None]) -> None:
         """Start a thread, or raise what Python raises at a process limit."""
-        if thread.name.startswith(self._only):
+        owner = getattr(getattr(thread, "_target", None), "__self__", None)
+        if thread.name.startswith(self._only) and (self._of is None or owner is self._of):
             with self._lock:
                 number, self.count = self.count, self.count + 1
                 fails = self._fails(number)
@@ -46,10 +49,13 @@ class Starts:
 
 @contextlib.contextmanager
 def failing_starts(
-    fails: Callable[[int], bool], only: str = "rapidjws", fault: Exception | None = None
+    fails: Callable[[int], bool],
+    only: str = "rapidjws",
+    fault: Exception | None = None,
+    of: object = None,
 ) -> Iterator[Starts]:
     """Make starts of threads fail, with a pool of worker threads that has none yet."""
-    starts = Starts(fails, only, fault or RuntimeError(NO_THREAD))
+    starts = Starts(fails, only, fault or RuntimeError(NO_THREAD), of)
     real = threading.Thread.start
     pool = worker_pool._Pool()
     with (
