@@ -18,6 +18,7 @@ from rapidjws.gameday.exercise import Exercise, Outcome
 pytestmark = pytest.mark.gateways
 
 SCALE = 30.0
+IN_SUITE = ("issuer-outage", "flood")  # each takes about a minute; the others run with `make test-long`
 
 
 @pytest.fixture
@@ -28,7 +29,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.mark.parametrize("name", scenarios.GAME_DAYS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in IN_SUITE else pytest.param(name, marks=pytest.mark.long)
+        for name in scenarios.GAME_DAYS
+    ],
+)
 def test_a_game_day_passes(name: str, folder: Path) -> None:
     """The fault is detected, named and over in time, its runbook does what it says, and metrics move."""
     for needed in ("prometheus", "curl"):
