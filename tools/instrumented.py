@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULE = "_rapidjws"
 PYTHON_FAULTS = (
     "decision_faults",
+    "gevent_after_fork",
     "interpreter_exit",
     "loops_and_stores",
     "partial_failure",
@@ -26,8 +27,10 @@ PYTHON_FAULTS = (
     "process_limit",
     "replay_failovers",
     "replay_lifetimes",
+    "revocation_failovers",
     "revocation_faults",
     "thread_starts",
+    "thread_starts_observed",
     "thread_starts_served",
 )
 PYTHON_PROCESSES = (
@@ -37,8 +40,11 @@ PYTHON_PROCESSES = (
     "operator_lines",
     "random_kills",
     "ready_at_start",
+    "running_workers",
+    "sidecar_logs",
     "sidecar_loop",
     "start_refused",
+    "status_page",
     "supervisor",
 )
 
