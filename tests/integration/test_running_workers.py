@@ -53,11 +53,16 @@ class Running:
         self.config.write_text(json.dumps(config))
         self.service = Service(folder, ["--config", str(self.config)])
         self.service.wait_for("2 workers")
-        until(lambda: len(self.keys()["workers"]) == 2, "both workers report")
+        until(self.has_keys, "both workers report that they have the keys of each issuer")
 
     def keys(self) -> Any:
         """Return what the service says of its keys."""
         return call(self.admin, "GET", "/admin/keys")[1]
+
+    def has_keys(self) -> bool:
+        """Return whether both workers have keys of each issuer; a slow one may report before its fetch."""
+        reports = self.keys()["workers"]
+        return len(reports) == 2 and all(row["kids"] for report in reports for row in report["issuers"])
 
     def announce(self) -> None:
         """Say that keys rotated; a worker that sleeps does not answer, so another one is asked."""
