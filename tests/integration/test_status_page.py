@@ -352,7 +352,12 @@ def test_K_top_goes_on_while_it_is_looked_at(shown: Shown, tmp_path: Path) -> No
     command = [*COMMAND, "top", "--admin", f"http://127.0.0.1:{shown.admin}", "--every", "0.5",
                "--admin-token-file", str(tmp_path / "token")]  # fmt: skip
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "LINES": "60"}
-    with subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment) as process:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
         os.close(other)
         seen = b""
         while seen.count(b"requests a second") < 3:
@@ -362,7 +367,10 @@ def test_K_top_goes_on_while_it_is_looked_at(shown: Shown, tmp_path: Path) -> No
             while os.read(main, 65536):
                 pass
         assert process.wait(60) == 0
-    os.close(main)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
     assert b"Traceback" not in seen
 
 
