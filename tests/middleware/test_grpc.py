@@ -96,7 +96,9 @@ def served(
 
     async def run() -> None:
         later = Later()
-        server = grpc.aio.server(pool, interceptors=[JWSInterceptor(**settings), later])
+        server = grpc.aio.server(
+            pool, interceptors=[JWSInterceptor(**{"ready_timeout_s": 0, **settings}), later]
+        )
         make = {
             (False, False): grpc.unary_unary_rpc_method_handler,
             (False, True): grpc.unary_stream_rpc_method_handler,

@@ -73,7 +73,9 @@ class Later(grpc.ServerInterceptor):  # type: ignore[misc]
 def served(**settings: Any) -> Iterator[tuple[grpc.Channel, Later]]:
     """Serve by a synchronous server, and give a channel to it."""
     later = Later()
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[JWSInterceptor(**settings), later])
+    server = grpc.server(
+        ThreadPoolExecutor(4), interceptors=[JWSInterceptor(**{"ready_timeout_s": 0, **settings}), later]
+    )
     methods = {
         "unary": grpc.unary_unary_rpc_method_handler(unary),
         "out": grpc.unary_stream_rpc_method_handler(out),
@@ -158,6 +160,8 @@ def test_N7_thread_that_takes_calls_keeps_no_decision() -> None:
     seen: list[Any] = []
     kind = collections.namedtuple("kind", ("method", "invocation_metadata"))  # as grpc's own details are
     details = kind("/who.Who/unary", tuple((n.lower(), v) for n, v in bearer(token())))
-    JWSInterceptor(engine=engine()).intercept_service(lambda _: seen.append(DECISION.get()), details)
+    JWSInterceptor(engine=engine(), ready_timeout_s=0).intercept_service(
+        lambda _: seen.append(DECISION.get()), details
+    )
     assert [one.code for one in seen] == ["ok"]
     assert DECISION.get() is None

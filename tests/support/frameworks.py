@@ -143,7 +143,9 @@ def flask(**settings: Any) -> Iterator[int]:
     def flow() -> Any:
         return Response(iter([b"a", b"b"]))
 
-    with served.wsgi(WSGIMiddleware(app.wsgi_app, exempt=EXEMPT, **settings)) as port:
+    with served.wsgi(
+        WSGIMiddleware(app.wsgi_app, exempt=EXEMPT, **{"ready_timeout_s": 0, **settings})
+    ) as port:
         yield port
 
 
@@ -220,7 +222,9 @@ def django(**settings: Any) -> Iterator[int]:
     _django_set_up()
     from django.core.wsgi import get_wsgi_application
 
-    with served.wsgi(WSGIMiddleware(get_wsgi_application(), exempt=EXEMPT, **settings)) as port:
+    with served.wsgi(
+        WSGIMiddleware(get_wsgi_application(), exempt=EXEMPT, **{"ready_timeout_s": 0, **settings})
+    ) as port:
         yield port
 
 
