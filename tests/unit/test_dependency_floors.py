@@ -47,7 +47,10 @@ ADVISORIES = (
     Advisory("redis", "4.5.4", "CVE-2023-28859", "2023-03-26"),
     Advisory("httptools", "0.6.1", "CVE-2023-37276", "2023-07-19"),
 )
-NONE_KNOWN = {"cffi", "hiredis", "httpcore2", "rich", "tomli", "typer", "uvloop"}
+NONE_KNOWN = {
+    *("cffi", "hiredis", "httpcore2", "prometheus-client", "rich", "tomli", "typer", "uvloop"),
+    *("opentelemetry-api", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"),
+}
 """Dependencies for which nothing public was found on the day of the review; httpcore2 brings h11 >= 0.16."""
 
 
