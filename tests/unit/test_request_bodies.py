@@ -352,6 +352,6 @@ def test_S28_signature_of_nothing_opens_no_websocket_under_wsgi() -> None:
     environ = {
         "HTTP_UPGRADE": "WebSocket",
         "HTTP_X_JWS_SIGNATURE": signature(b""),
-        "wsgi.input": connection(),
+        "wsgi.input": connection(b""),
     }
     assert through_wsgi(environ, to_the_end, hmac_body())[0] == 401
