@@ -243,7 +243,7 @@ def test_wsgi_stream_that_ends_by_itself() -> None:
     status, problem, read = through_wsgi(Slow(PAID * 9), **ends)
     assert (status, problem["code"], read) == (413, "too_large", [])
     assert (
-        through_wsgi(io.BytesIO(PAID), CONTENT_LENGTH="")[1]["code"] == "signature_invalid"
+        through_wsgi(io.BufferedReader(io.BytesIO(PAID)), CONTENT_LENGTH="")[1]["code"] == "signature_invalid"
     )  # no body at all
     lenient = SignedBody(verifier=VERIFIER, max_bytes=64, rollout=rollout(phase="detection"))
     assert through_wsgi(Slow(PAID * 9), lenient, **ends) == (200, {}, [PAID * 9])

@@ -137,8 +137,11 @@ def issuer_for(snapshot: IssuerKeyTable, header: Header, octets: bytes) -> tuple
 
 
 def claimed_issuer(snapshot: IssuerKeyTable, octets: bytes) -> str | None:
-    """Return the configured issuer that an unverified token names, or the only one."""
+    """Return the configured issuer that an unverified token names, or the only one; never raises."""
     if len(snapshot.rules) == 1:
         return snapshot.rules[0].iss
-    iss = unverified_iss(octets, snapshot.max_token_bytes)
+    try:
+        iss = unverified_iss(octets, snapshot.max_token_bytes)
+    except (RapidJWSError, IndexError):  # a JWS whose payload is no JSON names nobody
+        return None
     return iss if iss in snapshot.issuers else None
