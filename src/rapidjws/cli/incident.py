@@ -6,7 +6,6 @@ import enum
 import json
 import re
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -19,7 +18,7 @@ from rapidjws.cli.admin_client import AdminFailed, ask, malformed
 from rapidjws.cli.output import add_row, cell, complain, print_line
 from rapidjws.cli.rollout import load as load_rollout
 from rapidjws.errors import RapidJWSError
-from rapidjws.observe.log_reader import LogReader
+from rapidjws.observe.log_reader import LogReader, seconds_of
 from rapidjws.observe.timeline import KINDS, Timeline, times_of
 from rapidjws.observe.timeline_markdown import span, timeline_markdown
 from rapidjws.observe.timeline_plot import lanes_text, moment, timeline_svg
@@ -100,8 +99,7 @@ def _moment(text: str, now_s: float) -> float:
     if ago is not None:
         return now_s - float(ago[1]) * _UNITS_S[ago[2]]
     try:
-        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-        return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+        return seconds_of(text.strip())
     except (ValueError, OverflowError):
         _fail(f"{text}: a time such as 2026-11-30T08:00Z, or 90m, 2h, 1d for so long ago")
 

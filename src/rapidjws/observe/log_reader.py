@@ -85,7 +85,7 @@ def line_of(octets: bytes) -> LogLine | None:
             return _ecs(members)
         if "metadata" in members:
             return _ocsf(members)
-        return _made(_moment(members["time"]), members["event"], members)
+        return _made(seconds_of(members["time"]), members["event"], members)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
@@ -99,7 +99,7 @@ def _made(at_s: float, event: object, members: dict[str, Any]) -> LogLine | None
 
 def _ecs(members: dict[str, Any]) -> LogLine | None:
     named = {_ECS.get(name, name.removeprefix("rapidjws.")): value for name, value in members.items()}
-    return _made(_moment(members["@timestamp"]), members["event.action"], named)
+    return _made(seconds_of(members["@timestamp"]), members["event.action"], named)
 
 
 def _ocsf(members: dict[str, Any]) -> LogLine | None:
@@ -110,7 +110,12 @@ def _ocsf(members: dict[str, Any]) -> LogLine | None:
     return _made(float(members["time"]) / 1000, members["metadata"]["event_code"], named)
 
 
-def _moment(text: str) -> float:
-    """Return seconds since the epoch of an RFC 3339 time."""
+def seconds_of(text: str) -> float:
+    """Return seconds since the epoch of an RFC 3339 time; one without an offset is UTC.
+
+    Raises:
+        ValueError: It is no time.
+        OverflowError: It is beyond the calendar.
+    """
     found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
