@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
-from rapidjws.cli.serve import load
+from rapidjws.config.read import load_config
+from rapidjws.sidecar.app import app_from
 from rapidjws.testing import FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256")
@@ -72,7 +73,7 @@ def test_incumbent_and_failing_key_set_reach_the_report(
     (tmp_path / "a.json").write_text(json.dumps(ISSUER.jwks.as_dict()))
     path = tmp_path / "c.toml"
     path.write_text(CONFIG.format(port=port))
-    served = load(path)
+    served = app_from(load_config(path))
     evidence = served.rollout.evidence
     good = ISSUER.token(ISSUER.claims(int(time.time())))
     for token in (good, good[:-4] + "AAAA", None):

@@ -13,7 +13,7 @@ from gates import free_port
 from sidecar_process import Service, configured
 
 from rapidjws.cli.config_check import problems_of
-from rapidjws.cli.serve import settings_from
+from rapidjws.sidecar.settings import settings_from
 
 Break = Callable[[Path, dict[str, Any]], None]
 

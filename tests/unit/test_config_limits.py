@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from rapidjws import ConfigurationError
 from rapidjws.cli.app import app
-from rapidjws.cli.serve import absolute_address, load, settings_from
-from rapidjws.config import load as module
-from rapidjws.config.load import MAX_BYTES, ConfigFile, load_config, read_file
+from rapidjws.config import load as following
+from rapidjws.config import read as module
+from rapidjws.config.load import ConfigFile, build_service
 from rapidjws.config.nesting import NESTING_MAX, too_deep
+from rapidjws.config.read import MAX_BYTES, load_config
 from rapidjws.keys.settings import Transport
+from rapidjws.sidecar.settings import absolute_address, settings_from
 from rapidjws.testing import FakeIssuer
 
 A = FakeIssuer("https://a.example", "ES256")
@@ -74,17 +76,17 @@ def test_S29_a_deep_file_never_reaches_a_parser(
     monkeypatch.setattr(module.json, "loads", _fail)
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigurationError, match=rf"{name}:1.*at most {NESTING_MAX} levels"):
-        read_file(tmp_path / name)
+        load_config(tmp_path / name)
 
 
 def test_S29_a_large_file_is_not_read(tmp_path: Path) -> None:
     """A file of the largest size is read, one octet more is refused."""
     path = tmp_path / "c.toml"
     path.write_text(GOOD + "#" * (MAX_BYTES - len(GOOD)))
-    assert read_file(path)[1]["issuers"]
+    assert load_config(path).issuers
     path.write_text(GOOD + "#" * (MAX_BYTES - len(GOOD) + 1))
     with pytest.raises(ConfigurationError, match=str(MAX_BYTES)):
-        read_file(path)
+        load_config(path)
 
 
 def test_S29_a_reload_is_not_on_the_thread_of_schedules(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,12 +95,12 @@ def test_S29_a_reload_is_not_on_the_thread_of_schedules(path: Path, monkeypatch:
     names: list[str] = []
     read = threading.Event()
 
-    def loading(*_: Any) -> Any:
+    def loading(*_: Any, **__: Any) -> Any:
         names.append(threading.current_thread().name)
         read.set()
         raise ConfigurationError("configuration_invalid", "x")
 
-    monkeypatch.setattr(module, "load_config", loading)
+    monkeypatch.setattr(following, "load_config", loading)
     config.watch(0.01)
     path.write_text(GOOD + "# changed\n")
     assert read.wait(60)
@@ -116,12 +118,12 @@ def test_A3_a_configuration_is_parsed_once_at_a_start(path: Path, monkeypatch: p
     real = module._toml_loads
     monkeypatch.setattr(module, "_toml_loads", lambda text: count.append(1) or real(text))
     loaded = load_config(path)
-    settings_from(loaded.tables.get("server", {}), path.parent)
+    settings_from(loaded.section("server"), path.parent)
     for _ in range(2):
-        assert load(path, loaded).engine.issuers[0].iss == A.iss
+        assert build_service(loaded).engine.issuers[0].iss == A.iss
     assert len(count) == 1
     path.write_text(GOOD + "# another one\n")
-    load(path, loaded)
+    build_service(loaded)
     assert len(count) == 2
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
 from rapidjws.cli.config_check import problems_of
-from rapidjws.cli.serve import settings_from
+from rapidjws.sidecar.settings import settings_from
 
 KEYS = [(section, key) for section, fields in TABLES.items() for key in fields]
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from rapidjws.cli.app import app
 from rapidjws.cli.config_check import problems_of
 from rapidjws.cli.config_schema import json_schema
-from rapidjws.cli.serve import settings_from
 from rapidjws.config import schema
 from rapidjws.config.setting_words import EXAMPLES, SECTIONS, WORDS
+from rapidjws.sidecar.settings import settings_from
 
 pytestmark = pytest.mark.source_tree
 

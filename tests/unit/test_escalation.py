@@ -9,8 +9,6 @@ import pytest
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, good, rollout
 from tokens import b64url
 
-import rapidjws
-from rapidjws.config.relay import Relay
 from rapidjws.keys import RemoteJWKS
 from rapidjws.keys.fetch import FetchFailed
 from rapidjws.rollout import Partner, Rollout
@@ -61,15 +59,14 @@ def test_key_set_down(down_s: int, reported: bool) -> None:
 
 def test_key_set_of_a_real_source_that_is_down() -> None:
     """A real source's own events, fetch by fetch, end in an escalation; the URL's query is not shown."""
-    clock, relay = FakeClock(NOW_S), Relay()
+    clock = FakeClock(NOW_S)
+    policy = Rollout([A], clock=clock.time, key_sources={f"{URL}?key=secret": ISSUER.iss})
 
     def fetch(url: str, etag: str | None) -> Any:
         raise FetchFailed("connect")
 
-    source = RemoteJWKS(f"{URL}?key=secret", events=relay, clock=clock, fetch=fetch)
+    source = RemoteJWKS(f"{URL}?key=secret", events=policy.note, clock=clock, fetch=fetch)
     source.refresh(wait_s=60)
-    policy = Rollout([A], clock=clock.time, key_sources={f"{URL}?key=secret": ISSUER.iss})
-    relay.hand_to(policy.note)
     for _ in range(5):
         clock.advance(1000)
         source.refresh(wait_s=60)
@@ -231,19 +228,3 @@ def test_buckets_have_names() -> None:
     assert skew_names()[skew_bucket(-600)] == "behind by 300 to 600 s"
     assert skew_names()[skew_bucket(-1e9)] == "behind by over 3600 s"
     assert skew_names()[skew_bucket(1e9)] == "ahead by over 3600 s"
-
-
-def test_relay_is_bounded_and_outlives_a_bad_listener() -> None:
-    """Events before the listener are kept to a limit, and a listener's fault is its own."""
-    relay, heard = Relay(), []
-
-    def listen(event: Event) -> None:
-        heard.append(event.name)
-        raise ValueError
-
-    for number in range(1000):
-        relay(Event(name=str(number)))
-    relay.hand_to(listen)
-    relay(Event(name="last"))
-    assert (len(heard), heard[0], heard[-1]) == (257, "0", "last")
-    assert isinstance(rapidjws.errors.error_for("expired"), rapidjws.errors.ClaimRefused)

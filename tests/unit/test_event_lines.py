@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rapidjws.config.relay import both
 from rapidjws.rollout.evidence import Evidence
 from rapidjws.rollout.rollout import first_plan
 from rapidjws.rollout.state import StateFolder
 from rapidjws.sidecar.event_lines import FAULTS, NEWS, EventLines
-from rapidjws.verify.protocols import Event
+from rapidjws.verify.protocols import Event, all_of
 
 ISS = "https://issuer.example"
 
@@ -68,7 +67,7 @@ def test_two_listeners_and_one_fault() -> None:
     def fails(event: Event, /) -> None:
         raise ValueError
 
-    both(fails, seen.append)(Event(name="fetch_ok"))
+    all_of(fails, seen.append)(Event(name="fetch_ok"))
     assert len(seen) == 1
 
 

@@ -14,7 +14,7 @@ import pytest
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, good, rollout
 
 import rapidjws
-from rapidjws.config.load import read_file
+from rapidjws.config.read import load_config
 from rapidjws.config.sections import key_sources_of, moment_s, partner_from, rollout_from, shadow_from
 from rapidjws.rollout import GuardRails, MemoryState, Partner
 from rapidjws.rollout.rollout import first_plan
@@ -109,7 +109,7 @@ enforce_on = 2028-01-01T00:00:00+01:00
 """
     path = tmp_path / "c.toml"
     path.write_text(text)
-    found = read_file(path)[1]
+    found = load_config(path).tables
     made = rollout_from(found["rollout"], found["partners"], folder=tmp_path, issuer_leeway_s=60,
                         key_sources=key_sources_of(found["issuers"]))  # fmt: skip
     assert made.partners["a"].allow_listed_until_s == NEW_YEAR_S
@@ -117,7 +117,7 @@ enforce_on = 2028-01-01T00:00:00+01:00
     assert made.key_sources == {"https://a.example/jwks.json": "https://a.example"}
     path.write_text(text.replace("= 2028-01-01\n", "= 2028\n"))
     with pytest.raises(rapidjws.ConfigurationError, match=r"c\.toml:9"):
-        read_file(path)
+        load_config(path)
 
 
 @pytest.mark.parametrize("name", [

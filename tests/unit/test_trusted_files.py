@@ -16,7 +16,7 @@ from processes import run_python
 
 import rapidjws
 from rapidjws import _files, _locks
-from rapidjws.config.load import read_file
+from rapidjws.config.read import load_config
 from rapidjws.keys import Answer, CachedJWKSVerifier, FileJWKS, RemoteJWKS, last_good
 from rapidjws.rollout import StateFolder
 from rapidjws.rollout.rollout import first_plan
@@ -158,7 +158,7 @@ def test_S7_a_named_file_must_not_be_everybodys(tmp_path: Path, mode: int, is_re
     (tmp_path / "config.json").chmod(mode)
     if not is_read:
         with pytest.raises(rapidjws.ConfigurationError, match="chmod go-w"):
-            read_file(tmp_path / "config.json")
+            load_config(tmp_path / "config.json")
 
 
 def test_S7_a_named_file_may_lie_behind_links_of_ours(tmp_path: Path) -> None:

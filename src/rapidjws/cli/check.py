@@ -16,8 +16,8 @@ from rich.table import Table
 from rapidjws import _files
 from rapidjws.cli.admin_client import AdminFailed, ask, malformed
 from rapidjws.cli.output import add_row, complain, print_line
-from rapidjws.cli.rollout import load as load_rollout
-from rapidjws.config.load import read_file
+from rapidjws.cli.rollout import shared_rollout
+from rapidjws.config.read import load_config
 from rapidjws.contract.fetch import Fetched, fetch
 from rapidjws.contract.routine import Limits, RoutineFinding, in_order
 from rapidjws.contract.routine_keys import (
@@ -113,15 +113,14 @@ class Look:
         self.shown: list[dict[str, Any]] = []
         self._limits = limits
         try:
-            tables = read_file(config)[1]
-            has_state = "state" in tables.get("rollout", {})
-            self._rollout = load_rollout(config) if has_state else None
+            loaded = load_config(config)
+            state = loaded.section("rollout").get("state")
+            self._rollout = None if state is None else shared_rollout(loaded)
         except RapidJWSError as refused:
             _fail(refused)
-        self.tables: list[dict[str, Any]] = tables["issuers"]
+        self.tables: list[dict[str, Any]] = loaded.issuers
         self.counts = Counts() if self._rollout is None else self._rollout.evidence.counts()
-        given = config.parent / tables["rollout"]["state"] / MEMORY if has_state else None
-        self._path = memory or given
+        self._path = memory or (None if state is None else config.parent / state / MEMORY)
         try:
             self._memory = KeyMemory() if self._path is None else KeyMemory.read(self._path)
         except (OSError, ValueError) as fault:

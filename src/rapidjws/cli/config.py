@@ -13,11 +13,11 @@ from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malfo
 from rapidjws.cli.config_check import problems_of
 from rapidjws.cli.config_schema import defaults_of, json_schema
 from rapidjws.cli.output import complain, print_line
-from rapidjws.cli.serve import absolute_address, settings_from
 from rapidjws.config import schema
 from rapidjws.config.effective import REDACTED, differences, settings_of, without_secrets
-from rapidjws.config.load import load_config
+from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError
+from rapidjws.sidecar.settings import absolute_address, settings_from
 
 app = typer.Typer(help="Configuration files: check, show, init, schema.", no_args_is_help=True)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.cli.config_values import value_faults
 from rapidjws.config import schema
-from rapidjws.config.load import parse_file
 from rapidjws.config.locate import line_of
 from rapidjws.config.named_files import named_file_faults
+from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from rapidjws.config.read import LoadedConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def problems_of(
         files: Whether the files, folders and modules that it names are looked at as well.
     """
     try:
-        text, tables = parse_file(path)
+        loaded = load_config(path, check=False)
     except RapidJWSError as fault:
         return [
             Problem(
@@ -61,29 +63,26 @@ def problems_of(
                 found=_text(fault.actual),
             )
         ]
-    return problems_in(text, tables, path.parent, check_server, files=files, notices=True)
+    return problems_in(loaded, check_server, files=files, notices=True)
 
 
 def problems_in(
-    text: schema.Text,
-    tables: dict[str, Any],
-    folder: Path,
+    loaded: LoadedConfig,
     check_server: Callable[[dict[str, Any]], object],
     *,
     files: bool = True,
     notices: bool = False,
 ) -> list[Problem]:
-    """Return all that is wrong with the tables of a file, in the order of its lines.
+    """Return all that is wrong with a configuration, in the order of its lines.
 
     Args:
-        text: The file's text.
-        tables: Its tables.
-        folder: What paths are relative to.
+        loaded: The configuration.
         check_server: Raises what is wrong with the table ``server``.
         files: Whether the files, folders and modules that it names are looked at as well.
         notices: Whether the files are looked at that only ``rapidjws rollout notify`` reads: who serves may
             have no right to read them.
     """
+    text, tables, folder = loaded.text, loaded.tables, loaded.folder
     found = list(schema.faults(tables))
     broken = {fault[0][:2] if fault[0][0] in ("issuers", "partners") else fault[0][:1] for fault in found}
     found += value_faults(tables, broken, folder, check_server, files=files, notices=notices)

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.config import schema
-from rapidjws.config.load import LAST_GOOD_MAX_AGE_S
+from rapidjws.config.issuers import LAST_GOOD_MAX_AGE_S
 from rapidjws.config.setting_words import WORDS
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer

@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
-from rapidjws.config.load import checked_store_choices, rules_of
+from rapidjws.config.issuers import picked, rules_of
 from rapidjws.config.log_section import log_settings_from, trace_settings_from
 from rapidjws.config.named_files import check_certificates
 from rapidjws.config.sections import moment_s, partner_from, rollout_from
+from rapidjws.config.stores import replay_from, replay_store_from, revocation_store_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
-from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
 from rapidjws.rollout.report.notices import templates_from
 from rapidjws.rollout.shadow import Shadow
-from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore
-from rapidjws.stores.replay_redis import RedisReplayStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +88,7 @@ def value_faults(
     checks: dict[str, tuple[Check, ...]] = {
         "server": (check_server if files else partial(_without_secrets, check_server),),
         "engine": (_engine, _cache),
-        "revocations": (_revocations,),
+        "revocations": (partial(_revocations, folder=folder),),
         "replay": (_replay_store,),
         "logs": (partial(log_settings_from, folder=folder),),
         "traces": (trace_settings_from,),
@@ -189,10 +187,6 @@ def _without_secrets(check: Check, table: dict[str, Any]) -> object:
     return check(rest)
 
 
-def _picked(table: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
-    return {name: table[name] for name in fields if name in table}
-
-
 # --- issuers -----------------------------------------------------------------------------------------
 
 
@@ -201,27 +195,22 @@ def _rules(table: dict[str, Any]) -> object:
 
 
 def _transport(table: dict[str, Any]) -> object:
-    transport = Transport(**_picked(table, schema.TRANSPORT_FIELDS))
+    transport = Transport(**picked(table, schema.TRANSPORT_FIELDS))
     if "-----BEGIN" in table.get("ca", ""):
         check_certificates(table["ca"])
     return transport.check_url(table["jwks_url"]) if "jwks_url" in table else transport
 
 
 def _freshness(table: dict[str, Any]) -> object:
-    return Freshness(**_picked(table, schema.FRESHNESS_FIELDS))
+    return Freshness(**picked(table, schema.FRESHNESS_FIELDS))
 
 
 def _unknown_kids(table: dict[str, Any]) -> object:
-    return UnknownKids(**_picked(table, schema.UNKNOWN_FIELDS))
+    return UnknownKids(**picked(table, schema.UNKNOWN_FIELDS))
 
 
 def _replay(table: dict[str, Any]) -> object:
-    choices = {
-        name.removeprefix("replay_"): table[name]
-        for name in ("replay_identity", "replay_on_failure")
-        if name in table
-    }
-    made = Replay(store=MemoryReplayStore(1), **choices)
+    made = replay_from(table, MemoryReplayStore(1))
     if not table.get("replay", False):
         return made
     rules = {name: table[name] for name in ("exp_required", "max_age_s") if name in table}
@@ -251,25 +240,18 @@ def _cache(table: dict[str, Any]) -> object:
     return TokenCache(table["cache_entries"]) if table.get("cache_entries", 0) else None
 
 
-def _revocations(table: dict[str, Any]) -> object:
-    checked_store_choices("revocations", table)
-    if "redis" not in table:
-        return None
-    choices = {name: value for name, value in table.items() if name in ("stream", "on_loss")}
-    return _redis("revocations", RedisRevocations, table["redis"], choices)
+def _revocations(table: dict[str, Any], *, folder: Path) -> object:
+    return _with_redis("revocations", partial(revocation_store_from, folder=folder), table)
 
 
 def _replay_store(table: dict[str, Any]) -> object:
-    checked_store_choices("replay", table)
-    rest = dict(table)
-    url = rest.pop("redis", None)
-    return MemoryReplayStore(**rest) if url is None else _redis("replay", RedisReplayStore, url, rest)
+    return _with_redis("replay", replay_store_from, table)
 
 
-def _redis(section: str, make: Callable[..., Any], url: str, choices: dict[str, Any]) -> object:
+def _with_redis(section: str, make: Check, table: dict[str, Any]) -> object:
     """Make a store that does not connect yet; what is wrong with an address never repeats its password."""
     try:
-        return make(url, **choices)
+        return make(table)
     except ImportError:
         raise error_for("configuration_invalid", f"{section}.redis", "the extra: rapidjws[redis]") from None
     except RapidJWSError as fault:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapidjws.cli.output import add_row, complain, print_line
-from rapidjws.config.load import load_config
+from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError
 from rapidjws.gameday.exercise import Exercise, Outcome
 from rapidjws.gameday.scenarios import GAME_DAYS, SCENARIOS

@@ -16,7 +16,8 @@ from rich.table import Table
 from rapidjws import _files
 from rapidjws.cli.admin_client import AdminFailed, ask, malformed
 from rapidjws.cli.output import add_row, cell, complain, print_line
-from rapidjws.cli.rollout import load as load_rollout
+from rapidjws.cli.rollout import shared_rollout
+from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError
 from rapidjws.observe.log_reader import LogReader, seconds_of
 from rapidjws.observe.timeline import KINDS, Timeline, times_of
@@ -116,7 +117,7 @@ def _read_log(path: Path, found: Timeline) -> str:
 
 def _read_history(config: Path, found: Timeline) -> str:
     try:
-        entries = load_rollout(config).history()
+        entries = shared_rollout(load_config(config)).history()
     except RapidJWSError as refused:
         _fail(refused)
     changes = []

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rapidjws.cli.files import usage
 from rapidjws.cli.output import add_row, print_line
-from rapidjws.config.load import read_file
+from rapidjws.config.read import load_config
 from rapidjws.contract.fetch import fetch
 from rapidjws.contract.regions import Comparison, RegionAnswer, answer_of, compare
 from rapidjws.errors import RapidJWSError
@@ -71,7 +71,7 @@ def _named(text: str) -> tuple[str, str]:
 def _configured(config: Path, issuer: str) -> tuple[tuple[str, str], str | None]:
     """Return the address of an issuer of a configuration, and the authorities that it trusts."""
     try:
-        tables = read_file(config)[1]["issuers"]
+        tables = load_config(config).issuers
     except RapidJWSError as refused:
         raise usage(_COMMAND, str(refused)) from None
     for table in tables:

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from rapidjws import _files, escaping
-from rapidjws.cli.rollout import AsJSON, Config, load, rollout
+from rapidjws.cli.rollout import AsJSON, Config, rollout, shared_rollout
 from rapidjws.cli.rollout_show import show_notice
-from rapidjws.config.load import read_file
 from rapidjws.config.named_files import reason_of
+from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.rollout.report.mailing import MailServer, Sending, SentLog, SentStates, as_dict, send
 from rapidjws.rollout.report.notices import Notice, notices_for, templates_from
@@ -69,15 +69,15 @@ def _check_certificates(path: Path) -> None:
 def _prepared(
     config: Path, partners: list[str] | None, ready_too: bool
 ) -> tuple[dict[str, Any], tuple[Notice, ...], Path]:
-    section = read_file(config)[1].get("notices", {})
-    rollout = load(config)
+    loaded = load_config(config)
+    section, rollout = loaded.section("notices"), shared_rollout(loaded)
     for name in partners or ():
         if name not in rollout.partners:
             raise error_for("configuration_invalid", "partner", tuple(rollout.partners), name)
     folder = None if "templates" not in section else config.parent / section["templates"]
     report = readiness(rollout, int(time.time()))
     found = notices_for(report, templates_from(folder), partners=partners or None, ready_too=ready_too)
-    kept = config.parent / read_file(config)[1]["rollout"]["state"]
+    kept = config.parent / loaded.section("rollout")["state"]
     return section, found, kept / "notices.jsonl"
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,8 +19,8 @@ from rapidjws import _files
 from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
 from rapidjws.cli.output import add_row, complain
 from rapidjws.cli.rollout_show import show_report
-from rapidjws.config.load import read_file
-from rapidjws.config.sections import key_sources_of, moment_s, rollout_from
+from rapidjws.config.read import load_config
+from rapidjws.config.sections import moment_s, rollout_of
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.rollout.plan import canary_position, checked_phase
 from rapidjws.rollout.report.plots import when
@@ -29,6 +29,9 @@ from rapidjws.rollout.report.readiness_html import page
 from rapidjws.rollout.report.readiness_json import readiness_of
 from rapidjws.rollout.rollout import Rollout
 from rapidjws.rollout.state import plan_members
+
+if TYPE_CHECKING:
+    from rapidjws.config.read import LoadedConfig
 
 rollout = typer.Typer(help="Look at a rollout, and change it while it runs.", no_args_is_help=True)
 
@@ -46,27 +49,16 @@ def _group() -> None:
     """Look at a rollout, and change it while it runs."""
 
 
-def load(config: Path, *, for_reading: bool = True) -> Rollout:
+def shared_rollout(loaded: LoadedConfig, *, for_reading: bool = True) -> Rollout:
     """Return the rollout of a configuration whose state is shared; raises ConfigurationError.
 
     Args:
-        config: The file.
+        loaded: The configuration.
         for_reading: Whether nobody is promoted by it: then nothing need tell whose a request is.
     """
-    found = read_file(config)[1]
-    if "state" not in found.get("rollout", {}):
+    if "state" not in loaded.section("rollout"):
         raise error_for("configuration_invalid", "rollout.state", "a folder that the workers share", "none")
-    leeway_s = min(issuer.get("leeway_s", 60) for issuer in found["issuers"])
-    partners = found.get("partners", [])
-    return rollout_from(
-        found["rollout"],
-        partners,
-        folder=config.parent,
-        issuer_leeway_s=leeway_s,
-        key_sources=key_sources_of(found["issuers"]),
-        partners_named="partner_header" in found.get("server", {}),
-        for_reading=for_reading,
-    )
+    return rollout_of(loaded, for_reading=for_reading)
 
 
 def _login() -> str:
@@ -79,7 +71,7 @@ def _login() -> str:
 
 def _change(command: str, config: Path, action: Callable[[Rollout, str], object], by: str | None) -> None:
     try:
-        one = load(config, for_reading=command != "promote")
+        one = shared_rollout(load_config(config), for_reading=command != "promote")
         action(one, by or _login())
     except RapidJWSError as refused:
         print(f"rapidjws rollout {command}: {refused}", file=sys.stderr)
@@ -217,7 +209,7 @@ def _running_report(admin: str, token_file: Path | None) -> Readiness:
 
 def _read(command: str, config: Path) -> Rollout:
     try:
-        return load(config)
+        return shared_rollout(load_config(config))
     except RapidJWSError as refused:
         print(f"rapidjws rollout {command}: {refused}", file=sys.stderr)
         raise typer.Exit(2) from None

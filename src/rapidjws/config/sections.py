@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
+from rapidjws.jose.limits import LEEWAY_DEFAULT_S
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.partner import Partner, checked_when_s
 from rapidjws.rollout.plan import PHASES, checked_phase
@@ -18,6 +19,8 @@ from rapidjws.rollout.state import PLAN_FILE, MemoryState, PlanState, StateFolde
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rapidjws.config.read import LoadedConfig
 
 _RAILS: Final = ("max_error_rate", "min_evidence", "window_s", "automatic_rollback", "rollback_error_rate")
 _LISTS: Final = ("issuers", "algorithms", "required_claims", "scopes")
@@ -139,6 +142,29 @@ def rollout_from(
         unattributed=section.get("unattributed", "strictest" if for_reading else None),
         partners_named=partners_named,
         case_insensitive_routes=section.get("case_insensitive_routes", False),
+    )
+
+
+def rollout_of(loaded: LoadedConfig, *, shadow: Shadow | None = None, for_reading: bool = False) -> Rollout:
+    """Return the rollout of a configuration, out of all its sections that have to do with it.
+
+    Args:
+        loaded: The configuration.
+        shadow: A comparison with an incumbent, or None.
+        for_reading: Whether nobody is promoted by it: then nothing need tell whose a request is.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, ``attribution_missing``.
+    """
+    return rollout_from(
+        loaded.section("rollout"),
+        loaded.tables.get("partners") or [],
+        folder=loaded.folder,
+        issuer_leeway_s=min(one.get("leeway_s", LEEWAY_DEFAULT_S) for one in loaded.issuers),
+        shadow=shadow,
+        key_sources=key_sources_of(loaded.issuers),
+        partners_named="partner_header" in loaded.section("server"),
+        for_reading=for_reading,
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
+from rapidjws.config.load import build_service
 from rapidjws.observe.event_log import EventLog
 from rapidjws.observe.logs import LogSettings
 from rapidjws.observe.recorder import MetricRecorder
@@ -15,6 +17,8 @@ from rapidjws.sidecar.recent_events import RecentEvents
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from rapidjws.config.load import ConfigFile
+    from rapidjws.config.read import LoadedConfig
     from rapidjws.jwt.engine import Engine
     from rapidjws.keys.hook import Invalidated
     from rapidjws.observe.tracing import Tracer
@@ -54,3 +58,36 @@ class SidecarApp:
     logs: LogSettings = field(default_factory=LogSettings)
     event_log: EventLog = field(default_factory=EventLog)
     tracer: Tracer = NO_TRACER
+
+
+def app_from(loaded: LoadedConfig) -> SidecarApp:
+    """Return what a worker serves of a configuration: the service, and the sidecar's own listeners.
+
+    Args:
+        loaded: The configuration.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, ``attribution_missing``.
+        DependencyUnavailable: ``revocation_store_unavailable``.
+    """
+    lines, recent = EventLines(), RecentEvents()
+    service = build_service(loaded, lines, recent)
+    return SidecarApp(
+        engine=service.engine,
+        rollout=service.rollout,
+        reload=service.config.reload,
+        sources=partial(_invalidated, service.config),
+        tables=lambda: service.config.tables,
+        lines=lines,
+        recent=recent,
+        recorder=service.recorder,
+        logs=service.logs,
+        event_log=service.event_log,
+        tracer=service.tracer,
+    )
+
+
+def _invalidated(config: ConfigFile) -> dict[str, Invalidated]:
+    """Return the sources that can be invalidated by a rotation."""
+    found = config.sources.items()
+    return {iss: cast("Invalidated", source) for iss, source in found if hasattr(source, "invalidate")}

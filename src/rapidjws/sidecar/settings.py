@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _files
+from rapidjws.config.schema import ADDRESSES
 from rapidjws.errors import error_for
 from rapidjws.middleware.response import checked_realm
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.middleware.token_location import TokenLocation, is_field_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WORKERS_MAX: Final = 1024
 """Most processes: each takes memory of its own, and a slip of the pen is not to take the machine."""
@@ -18,6 +23,9 @@ ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 
 
 SECRET_MIN_CHARS = 32
+_PLACE: Final = {"token_header": "header", "token_scheme": "scheme", "token_cookie": "cookie"}
+_SECRETS: Final = {"admin_token_file": "admin_token", "hook_secret_file": "hook_secret"}
+SECRET_MAX_BYTES: Final = 4096
 
 
 def is_unix(address: str | None) -> bool:
@@ -136,3 +144,44 @@ class ServerSettings:
                         "configuration_invalid", f"server.{place}", "a header that no other setting reads"
                     )
             taken.update(name.lower() for name in names)
+
+
+def _secret(path: Path, place: str) -> str:
+    """Return the secret in a file; raises ConfigurationError."""
+    try:
+        return _files.read_trusted(path, SECRET_MAX_BYTES).decode("utf-8").strip()
+    except (OSError, ValueError) as fault:
+        found = (fault.strerror if isinstance(fault, OSError) else None) or type(fault).__name__
+        raise error_for("configuration_invalid", place, "a file to read", found) from None
+
+
+def absolute_address(address: str, folder: Path) -> str:
+    """Return an address whose Unix socket, where it is one, has an absolute path.
+
+    Args:
+        address: ``host:port`` or ``unix:path``.
+        folder: What a relative path is relative to.
+    """
+    path = address.removeprefix("unix:")
+    return address if path == address or not path else f"unix:{(folder / path).absolute()}"
+
+
+def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
+    """Return the settings of a table ``server``; raises ConfigurationError.
+
+    Args:
+        section: The table.
+        folder: What paths are relative to.
+    """
+    settings = dict(section)
+    for name, mine in _SECRETS.items():
+        if name in settings:
+            settings[mine] = _secret(folder / settings.pop(name), f"server.{name}")
+    for name in ADDRESSES:
+        if name in settings:
+            settings[name] = absolute_address(settings[name], folder)
+    place = {mine: settings.pop(name) for name, mine in _PLACE.items() if name in settings}
+    headers = settings.get("route_headers")
+    if headers is not None:
+        settings["route_headers"] = (headers,) if isinstance(headers, str) else tuple(headers)
+    return ServerSettings(place=TokenLocation(**place), **settings)

@@ -175,3 +175,13 @@ def emit(recorder: EventListener, event: Event) -> None:
         recorder(event)
     except Exception:
         return
+
+
+def all_of(*listeners: EventListener) -> EventListener:
+    """Return a listener that hands each event to several; one's fault keeps nothing from the others."""
+
+    def listen(event: Event, /) -> None:
+        for one in listeners:
+            emit(one, event)
+
+    return listen

@@ -1,0 +1,154 @@
+"""The tables ``issuers`` as the engine takes them: rules, key sources, protection against replay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.config import schema
+from rapidjws.config.sections import moment_s
+from rapidjws.config.stores import replay_from, replay_store_from
+from rapidjws.errors import RapidJWSError
+from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
+from rapidjws.keys import FileJWKS, Freshness, RemoteJWKS
+from rapidjws.keys.settings import Transport, UnknownKids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rapidjws.config.read import LoadedConfig
+    from rapidjws.jose.jwks import JWKSet
+    from rapidjws.jwt.post_checks import Replay
+    from rapidjws.verify.protocols import EventListener, KeySource, ReplayStore
+
+LAST_GOOD_MAX_AGE_S: Final = 86_400.0
+"""Age up to which a kept set is used, in seconds, where nothing else is configured."""
+
+_SOURCE_FIELDS: Final = {
+    **schema.SOURCE_FIELDS,
+    **schema.TRANSPORT_FIELDS,
+    **schema.FRESHNESS_FIELDS,
+    **schema.UNKNOWN_FIELDS,
+}
+_PLACES: Final = {"url": "jwks_url"}
+"""What a constructor calls a setting -> what the file calls it."""
+
+
+def picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
+    """Return those settings of a table that some fields name."""
+    return {name: settings[name] for name in fields if name in settings}
+
+
+class IssuerBuilder:
+    """Issuers out of their tables; all that are replayed share one store.
+
+    Args:
+        replay: The table ``replay``.
+        events: Listener.
+    """
+
+    def __init__(self, replay: dict[str, Any], events: EventListener) -> None:
+        self._replay = replay
+        self._events = events
+        self._replay_store: ReplayStore | None = None
+
+    def build(
+        self, loaded: LoadedConfig, known: Mapping[str, KeySource]
+    ) -> tuple[list[Issuer], dict[str, KeySource]]:
+        """Return the issuers of a configuration, and their sources by what identifies these.
+
+        Args:
+            loaded: The configuration.
+            known: The sources of before: one whose settings stay is used again.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``, with file, line and setting.
+        """
+        issuers: list[Issuer] = []
+        sources: dict[str, KeySource] = {}
+        for number, settings in enumerate(loaded.issuers):
+            if any(one.iss == settings.get("iss") for one in issuers):
+                loaded.text.refuse(("issuers", number, "iss"), "each iss once")
+            try:
+                identity = source_identity(settings)
+                source = known.get(identity) or key_source_from(settings, loaded.folder, self._events)
+                sources[identity] = source
+                issuers.append(issuer_from(settings, source, self._replay_of(settings)))
+            except RapidJWSError as fault:
+                place = (fault.place or "").partition("[")[0].replace("replay.", "replay_")
+                loaded.text.refuse(("issuers", number, _PLACES.get(place, place)), str(fault.expected))
+        return issuers, sources
+
+    def _replay_of(self, settings: dict[str, Any]) -> Replay | None:
+        if not settings.get("replay", False):
+            return None
+        if self._replay_store is None:
+            self._replay_store = replay_store_from(self._replay, self._events)
+        return replay_from(settings, self._replay_store)
+
+
+def issuer_from(settings: dict[str, Any], source: KeySource | JWKSet, replay: Replay | None) -> Issuer:
+    """Return an issuer out of its table.
+
+    Args:
+        settings: The table.
+        source: Its keys.
+        replay: How its tokens are refused a second time, or None.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    issuer = Issuer(**rules_of(settings), keys=source, replay=replay)
+    if "rotation_until" in settings:
+        moment_s("rotation_until", settings["rotation_until"])
+    return issuer
+
+
+def source_identity(settings: dict[str, Any]) -> str:
+    """Return what two tables have in common where one key source serves both."""
+    return json.dumps([settings.get("iss"), picked(settings, _SOURCE_FIELDS)], sort_keys=True)
+
+
+def key_source_from(settings: dict[str, Any], folder: Path, events: EventListener) -> KeySource:
+    """Return the key source that an issuer's table names.
+
+    Args:
+        settings: The table.
+        folder: What paths are relative to.
+        events: Listener.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    if "jwks_file" in settings:
+        return FileJWKS(folder / settings["jwks_file"], events=events)
+    trust = picked(settings, schema.TRANSPORT_FIELDS)
+    if "ca" in trust and "-----BEGIN" not in trust["ca"]:
+        trust["ca"] = str(folder / trust["ca"])
+    kept = settings.get("last_good_file")
+    return RemoteJWKS(
+        settings["jwks_url"],
+        freshness=Freshness(**picked(settings, schema.FRESHNESS_FIELDS)),
+        unknown_kids=UnknownKids(**picked(settings, schema.UNKNOWN_FIELDS)),
+        transport=Transport(**trust),
+        last_good=None if kept is None else folder / kept,
+        last_good_max_age_s=settings.get("last_good_max_age_s", LAST_GOOD_MAX_AGE_S),
+        events=events,
+    )
+
+
+def rules_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a table's rules as :class:`Issuer` takes them.
+
+    A file has no ``None`` and no ``NOT_CHECKED``, and a text in it may stand for a list of one.
+    """
+    rules = picked(settings, schema.RULE_FIELDS)
+    for name, kind in schema.RULE_FIELDS.items():
+        if kind == schema.TEXTS and isinstance(rules.get(name), str):
+            rules[name] = [rules[name]]
+    if not rules.pop("check_iss", True):
+        rules["iss"] = None
+    if not rules.pop("check_audience", True):
+        rules["audience"] = NOT_CHECKED
+    return rules
