@@ -46,6 +46,7 @@ RATE = "$__rate_interval"
 TOTAL = "rapidjws_verifications_total"
 SECONDS = "rapidjws_verification_duration_seconds"
 FETCH = "rapidjws_jwks_fetch_duration_seconds"
+SIGNING = "rapidjws_signing_duration_seconds"
 
 ANNOTATIONS = (
     ("Rotations", f"changes(rapidjws_jwks_keys{{{ISSUER}}}[2m]) > 0", "blue"),
@@ -207,6 +208,14 @@ ONCALL = Board(
                   ),
                   description="M9: uses of tokens that are good for one."),
             WORKERS,
+            Panel(title="Signed bodies", kind="graph", unit="reqps", span=12,
+                  queries=(("sum by (partner, result) (rate(rapidjws_detached_verifications_total[5m])) or vector(0)",
+                            "{{partner}} {{result}}"),),
+                  description="M8: a mismatch is a body that is not what was signed; there should be none."),
+            Panel(title="Emergency rotation", kind="table", unit="s", span=12,
+                  queries=((f"max by (issuer, stage, drill) (rapidjws_emergency_rotation_seconds{{{ISSUER}}}) or vector(0)",
+                            ""),),
+                  description="M10: below 30 min from a revocation's call to each stage; drills stand apart."),
             Panel(title="Revocations", kind="stat", span=12, queries=(("max(rapidjws_revocations)", "in force"),),
                   description="Keys, issuers and tokens that are refused whatever the issuer publishes."),
         )),
@@ -236,6 +245,15 @@ DEBUG = Board(
                            ("sum by (worker) (rapidjws_precomputed_tables_budget_bytes)", "budget, worker {{worker}}"),
                            ("sum by (worker) (rapidjws_precomputed_tables_wanted_bytes)", "wanted, worker {{worker}}")),
                   description="Wanted above budget: raise precompute_budget_bytes."),
+            Panel(title="Tables given up, signatures left to libcrypto", kind="graph", unit="ops", span=12,
+                  queries=((f"sum(rate(rapidjws_precomputed_tables_evictions_total[{RATE}])) or vector(0)", "evictions"),
+                           (f"sum(rate(rapidjws_libcrypto_fallbacks_total[{RATE}])) or vector(0)", "fallbacks"),
+                           ("sum(increase(rapidjws_precomputed_tables_mismatches_total[1h])) or vector(0)", "mismatches, 1 h")),
+                  description="Evictions: keys compete for precompute_budget_bytes. Mismatches must stay 0."),
+            Panel(title="Signing latency", kind="graph", unit="s", span=12,
+                  queries=((f"{_quantile(0.95, SIGNING, 'backend, alg', '')} or vector(0)", "p95 {{backend}} {{alg}}"),
+                           ("sum by (backend) (rapidjws_signing_queue_depth) or vector(0)", "waiting {{backend}}")),
+                  description="M7: 95 % below 20 ms, of processes that sign through MeasuredSigner."),
             Panel(title="Token cache", kind="graph", unit="reqps", span=12,
                   queries=((f"sum(rate(rapidjws_token_cache_hits_total[{RATE}])) or vector(0)", "hits"),
                            (f"sum(rate(rapidjws_token_cache_misses_total[{RATE}])) or vector(0)", "misses")),

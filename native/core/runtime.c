@@ -45,6 +45,7 @@ void rj_runtime_read(rj_runtime_report *report, rj_runtime *runtime)
 {
     report->sampled = atomic_load_explicit(&runtime->sampled, memory_order_relaxed);
     report->mismatches = atomic_load_explicit(&runtime->mismatches, memory_order_relaxed);
+    report->fallbacks = atomic_load_explicit(&runtime->fallbacks, memory_order_relaxed);
     report->off = atomic_load_explicit(&runtime->acceleration_off, memory_order_relaxed);
 }
 

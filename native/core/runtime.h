@@ -26,6 +26,7 @@ struct rj_runtime {
     atomic_uint acceleration_off; /* 1 once a accelerated answer differed from libcrypto's */
     atomic_ullong sampled;        /* accepted tokens verified a second time by libcrypto */
     atomic_ullong mismatches;     /* of these, the ones that libcrypto refused */
+    atomic_ullong fallbacks;      /* signatures that an accelerated path left to libcrypto */
     atomic_uint sample_interval;  /* one acceptance of a accelerated path in so many is checked; 0: none */
     uint64_t seed;                /* of the choice of samples */
     rj_ticks ticks;               /* the clock of durations */
@@ -43,6 +44,7 @@ RJ_MUST_CHECK rj_status rj_runtime_new(rj_runtime **out, uint32_t sample_interva
 typedef struct {
     uint64_t sampled;    /* acceptances that libcrypto looked at again */
     uint64_t mismatches; /* of these, the ones it refused */
+    uint64_t fallbacks;  /* signatures that an accelerated path left to libcrypto, or that came while all were off */
     uint32_t off;        /* 1: the accelerated paths are off since the first mismatch */
 } rj_runtime_report;
 void rj_runtime_read(rj_runtime_report *report, rj_runtime *runtime);

@@ -203,12 +203,17 @@ rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_tok
 rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, rj_token *token)
 {
     rj_accelerated_group group = rj_accelerated_group_of(token->slot, token->signature.len);
+    int is_trusted = 0;
 
-    if (group == RJ_ACCELERATED_NONE || !rj_verify_trusts_accelerated(runtime)) {
+    if (group == RJ_ACCELERATED_NONE) {
         return verify_by_libcrypto(runtime, work, token);
     }
-    rj_accelerated_verify(work, group, &token, 1);
-    if (token->status == RJ_UNDECIDED) {
+    is_trusted = rj_verify_trusts_accelerated(runtime);
+    if (is_trusted) {
+        rj_accelerated_verify(work, group, &token, 1);
+    }
+    if (!is_trusted || token->status == RJ_UNDECIDED) {
+        (void)atomic_fetch_add_explicit(&runtime->fallbacks, 1, memory_order_relaxed);
         return verify_by_libcrypto(runtime, work, token);
     }
     return token->status == RJ_OK ? rj_verify_sample(runtime, work, token) : token->status;

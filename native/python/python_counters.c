@@ -9,6 +9,7 @@
 /* Every field but the clock is owned; the dicts belong to verify/verdict_counters.py, which changes them. */
 typedef struct {
     PyObject_HEAD PyObject *codes; /* code -> its word in a block of verdicts */
+    PyObject *claim_codes;         /* codes that leave open which claim was refused */
     PyObject *issuers;  /* iss or None -> (address of verdicts, alg -> address of durations, partner -> address) */
     PyObject *verified; /* the type of a result that is accepted */
     rj_ticks ticks;
@@ -24,6 +25,7 @@ enum {
 
 static const PyMemberDef COUNTERS_MEMBERS[] = {
     {"_codes", T_OBJECT, offsetof(counters_object, codes), 0, NULL},
+    {"_claim_codes", T_OBJECT, offsetof(counters_object, claim_codes), 0, NULL},
     {"_issuers", T_OBJECT, offsetof(counters_object, issuers), 0, NULL},
     {"_verified", T_OBJECT, offsetof(counters_object, verified), 0, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -110,11 +112,30 @@ static PyObject *counters_attribute(PyObject *object, const char *name)
     return value;
 }
 
+/* Count which claim was refused, where the code alone does not say so. In: place, where it was found. */
+static void counters_claim(const counters_object *self, PyObject *issuer, PyObject *code, PyObject *place)
+{
+    PyObject *address = NULL;
+    uint64_t *words = NULL;
+
+    if (self->claim_codes != NULL && place != NULL && PyDict_GetItemWithError(self->claim_codes, code) != NULL) {
+        address = PyObject_CallMethod((PyObject *)(uintptr_t)self, "_place_claim", "OOO",
+                                      issuer == NULL ? Py_None : issuer, code, place);
+        words = counters_words(address);
+        Py_XDECREF(address);
+    }
+    if (words != NULL) {
+        rj_counters_verdict(words, 0);
+    }
+    PyErr_Clear();
+}
+
 /* Count a refusal, where an object is one: it has a code that is counted. */
 static void counters_refusal(const counters_object *self, PyObject *refusal, uint64_t units)
 {
     PyObject *code = counters_attribute(refusal, "code");
     PyObject *issuer = code == NULL ? NULL : counters_attribute(refusal, "issuer");
+    PyObject *place = NULL;
     rj_counter_row row = {NULL, NULL};
     uint32_t word = 0;
 
@@ -124,9 +145,12 @@ static void counters_refusal(const counters_object *self, PyObject *refusal, uin
     }
     if (counters_find(&row, &word, self, issuer, NULL, code, NULL)) {
         counters_count(&row, word, units);
+        place = counters_attribute(refusal, "place");
+        counters_claim(self, issuer, code, place);
     }
     Py_XDECREF(code);
     Py_XDECREF(issuer);
+    Py_XDECREF(place);
 }
 
 /* Find where an accepted token is counted. Returns 0 where it is not. */
@@ -192,8 +216,9 @@ static PyObject *counters_count_by_name(PyObject *self, PyObject *const *args, P
     rj_counter_row row = {NULL, NULL};
     uint32_t word = 0;
 
-    if (args_len != 5 || !PyUnicode_Check(args[1]) || !PyUnicode_Check(args[2]) || !PyUnicode_Check(args[3])) {
-        return PyErr_Format(PyExc_TypeError, "count(issuer, partner, code, alg, elapsed_ns)");
+    if (args_len < 5 || args_len > 6 || !PyUnicode_Check(args[1]) || !PyUnicode_Check(args[2])
+        || !PyUnicode_Check(args[3])) {
+        return PyErr_Format(PyExc_TypeError, "count(issuer, partner, code, alg, elapsed_ns, place)");
     }
     elapsed_ns = PyLong_AsLongLong(args[4]);
     if (PyErr_Occurred() != NULL) {
@@ -201,6 +226,7 @@ static PyObject *counters_count_by_name(PyObject *self, PyObject *const *args, P
     }
     if (counters_find(&row, &word, (const counters_object *)self, args[0], args[1], args[2], args[3])) {
         counters_count(&row, word, rj_ticks_units_of_ns(elapsed_ns < 0 ? 0 : (uint64_t)elapsed_ns));
+        counters_claim((const counters_object *)self, args[0], args[2], args_len > 5 ? args[5] : NULL);
     }
     Py_INCREF(Py_None);
     return Py_None;
@@ -254,6 +280,7 @@ static int counters_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((counters_object *)self)->codes);
+    Py_VISIT(((counters_object *)self)->claim_codes);
     Py_VISIT(((counters_object *)self)->issuers);
     Py_VISIT(((counters_object *)self)->verified);
     return 0;
@@ -262,6 +289,7 @@ static int counters_traverse(PyObject *self, visitproc visit, void *arg)
 static int counters_clear(PyObject *self)
 {
     Py_CLEAR(((counters_object *)self)->codes);
+    Py_CLEAR(((counters_object *)self)->claim_codes);
     Py_CLEAR(((counters_object *)self)->issuers);
     Py_CLEAR(((counters_object *)self)->verified);
     return 0;
@@ -281,7 +309,7 @@ static void counters_dealloc(PyObject *self)
 static const PyMethodDef COUNTERS_METHODS[] = {
     {"_attach", counters_attach, METH_O, "_attach(runtime): use the clock of the runtime at this address"},
     {"count", (PyCFunction)(void (*)(void))counters_count_by_name, METH_FASTCALL,
-     "count($self, issuer, partner, code, alg, elapsed_ns, /)\n--\n\nCount one verdict and how long it took."},
+     "count($self, issuer, partner, code, alg, elapsed_ns, place=None, /)\n--\n\nCount one verdict and how long it took."},
     {"count_results", (PyCFunction)(void (*)(void))counters_count_results, METH_FASTCALL,
      "count_results($self, results, elapsed_ns, /)\n--\n\nCount each result of a list, which took so long together."},
     {NULL, NULL, 0, NULL},

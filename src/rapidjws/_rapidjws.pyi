@@ -55,10 +55,20 @@ class NativeEngine:
 
 class Counters:
     _codes: dict[str, int]
+    _claim_codes: dict[str, None]
     _issuers: dict[str | None, tuple[int, dict[str, int], dict[str, int]]]
     _verified: type
     def _attach(self, runtime: int) -> None: ...
-    def count(self, issuer: str | None, partner: str, code: str, alg: str, elapsed_ns: int) -> None: ...
+    def count(
+        self,
+        issuer: str | None,
+        partner: str,
+        code: str,
+        alg: str,
+        elapsed_ns: int,
+        place: str | None = None,
+        /,
+    ) -> None: ...
     def count_results(self, results: list[Any], elapsed_ns: int) -> None: ...
 
 def verify_known(

@@ -13,6 +13,7 @@ from promql import faults_of
 
 from rapidjws.observe.alert_list import ALERTS
 from rapidjws.observe.log_events import LOGGERS
+from rapidjws.observe.metric_list import MEASURES, METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = {
@@ -48,6 +49,13 @@ def test_dashboards_name_metrics_that_exist(name: str) -> None:
     """Each metric and label of a query is in the list of metrics."""
     faults = {title: faults_of(expression) for title, expression in metric_queries(name)}
     assert {title: found for title, found in faults.items() if found} == {}
+
+
+def test_every_measure_has_a_panel() -> None:
+    """M1 to M10 are each to be seen on some dashboard."""
+    shown = " ".join(expression for name in NAMES for _, expression in metric_queries(name))
+    measured = {metric.measure: metric.name for metric in METRICS.values() if metric.name in shown}
+    assert set(measured) >= set(MEASURES)
 
 
 def test_log_panels_name_events_that_exist() -> None:

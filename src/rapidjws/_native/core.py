@@ -159,11 +159,13 @@ class AccelerationReport(NamedTuple):
     Attributes:
         sampled: Acceptances that libcrypto verified a second time.
         mismatches: Of these, the ones it refused.
+        fallbacks: Signatures that an accelerated path left to libcrypto, or that came while all were off.
         off: True once there was a mismatch: libcrypto alone decides from then on.
     """
 
     sampled: int
     mismatches: int
+    fallbacks: int
     off: bool
 
 
@@ -171,7 +173,7 @@ def acceleration_report() -> AccelerationReport:
     """Return how the accelerated paths fared in this process."""
     report = ffi.new("rj_runtime_report *")
     lib.rj_runtime_read(report, runtime)
-    return AccelerationReport(report.sampled, report.mismatches, bool(report.off))
+    return AccelerationReport(report.sampled, report.mismatches, report.fallbacks, bool(report.off))
 
 
 def set_sampling(interval: int) -> None:

@@ -119,7 +119,7 @@ def _count(
         issuer, alg = result.issuer, result.alg
     else:
         issuer, alg = result.issuer or result.claimed_issuer, ""
-    counters.count(issuer, partner, decision.code, alg, elapsed_ns)
+    counters.count(issuer, partner, decision.code, alg, elapsed_ns, decision.place)
 
 
 def _undecided(place: str, partner: Names, route: Names) -> Decision:

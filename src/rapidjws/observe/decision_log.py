@@ -42,7 +42,10 @@ FLOOD: Final = 100
 """Tokens with unknown kids within a minute, of one partner in one process, that make a flood."""
 
 PAYLOAD_MAX_BYTES: Final = 16 * 1024
-_ALG_CODES: Final = frozenset({"key_alg_mismatch", "algorithm_not_allowed", "unsupported_algorithm"})
+OPEN_ALG_CODES: Final = frozenset({"algorithm_not_allowed", "unsupported_algorithm"})
+"""Codes that are a sign of an attack for some values of ``alg`` only."""
+
+_ALG_CODES: Final = OPEN_ALG_CODES | {"key_alg_mismatch"}
 _SECURITY: Final = {"revoked": "revoked_key_used", "replayed": "replay_detected"}
 _ALARMING: Final = _ALG_CODES | _SECURITY.keys() | {"unknown_kid"}
 _LOG: Final = logger(DECISIONS)
@@ -143,7 +146,7 @@ class DecisionLog:
         fields = self._fields(decision, token, headers, duration_ns)
         if plain:
             self._write(name, fields)
-        event = _security_event(code, str(fields.get("alg", "")))
+        event = security_event(code, str(fields.get("alg", "")))
         if alarm and event is not None:
             self._write(event, fields)
 
@@ -199,7 +202,7 @@ class DecisionLog:
         log.log(event.level, "%s: %s", name, words, extra={ATTRIBUTE: {"event": name, **fields}})
 
 
-def _security_event(code: str, alg: str) -> str | None:
+def security_event(code: str, alg: str) -> str | None:
     """Return the security event that a refusal is, or None: an algorithm that is new is no attack."""
     if code == "key_alg_mismatch":
         return "algorithm_confusion"

@@ -109,9 +109,11 @@ class EngineMetrics:
         yield Sample(metrics.TABLES_BUDGET, ("0",), status.budget_bytes)
         yield Sample(metrics.TABLES_WANTED, ("0",), status.wanted_bytes)
         yield Sample(metrics.TABLES_BUILDS, ("0",), status.built)
+        yield Sample(metrics.TABLES_EVICTIONS, ("0",), status.evicted)
         yield Sample(metrics.TABLES_OFF, ("0",), int(report.off))
         yield Sample(metrics.TABLES_SAMPLES, ("0",), report.sampled)
         yield Sample(metrics.TABLES_MISMATCHES, ("0",), report.mismatches)
+        yield Sample(metrics.LIBCRYPTO_FALLBACKS, ("0",), report.fallbacks)
 
 
 def metrics_of(engine: Engine | EngineMetrics) -> EngineMetrics:

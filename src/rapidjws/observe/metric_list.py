@@ -165,7 +165,8 @@ REPLAY_STORE_ERRORS: Final = _counter(
 )
 EMERGENCY_ROTATION: Final = _gauge(
     "emergency_rotation_seconds", "issuer stage drill",
-    "Time of the last emergency rotation; in_force: from a revocation's call until it held everywhere.",
+    "Time from the call of the last revocation by the admin listener; in_force: until it held everywhere,"
+    " replaced: until a new key of its issuer came into use, first_use: until that verified a token.",
     "M10", "below 30 min", merge="max",
 )  # fmt: skip
 
@@ -233,7 +234,7 @@ TABLES_MISMATCHES: Final = _counter(
 )
 LIBCRYPTO_FALLBACKS: Final = _counter(
     "libcrypto_fallbacks", "worker",
-    "Signatures that a precomputed table left to libcrypto: a degenerate step, or tables switched off.",
+    "Signatures that an accelerated path left to libcrypto: a degenerate step, or tables switched off.",
 )  # fmt: skip
 
 # --- the service --------------------------------------------------------------------------------------
@@ -259,7 +260,6 @@ SECURITY_EVENTS: Final = _counter(
 LOG_LINES_DROPPED: Final = _counter(
     "log_lines_dropped", "", "Log lines that were left out: more of one code and partner than the limit."
 )
-AUDIT_RECORDS_DROPPED: Final = _counter("audit_records_dropped", "", "Audit records that could not be kept.")
 SERIES_DROPPED: Final = _counter(
     "series_dropped", "", "Series that found no memory: what they count stands under empty names."
 )

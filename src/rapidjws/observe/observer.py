@@ -7,8 +7,8 @@ from time import monotonic, perf_counter_ns, time
 from typing import TYPE_CHECKING
 
 from rapidjws.jwt.decision import OK
-from rapidjws.observe.decision_log import DecisionLog, stated_alg
-from rapidjws.observe.metric_list import VERIFICATION_DURATION
+from rapidjws.observe.decision_log import OPEN_ALG_CODES, DecisionLog, security_event, stated_alg
+from rapidjws.observe.metric_list import SECURITY_EVENTS, VERIFICATION_DURATION
 from rapidjws.observe.tracing import NO_TRACER, RequestTrace, begin_trace, decision_attributes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Observer:
         self.is_tracing = self.tracer is not NO_TRACER
         """Whether any span is made: else no header is looked at."""
         self.recorder: MetricRecorder | None = None
-        """Remembers sampled requests as exemplars, where somebody wants them."""
+        """Counts signs of an attack, and remembers exemplars; None where metrics are off."""
 
     def begin(self, headers: Headers) -> RequestTrace | None:
         """Begin the span of a request whose caller records; None for all others."""
@@ -79,6 +79,8 @@ class Observer:
         if decision.code != OK:
             duration_ns = perf_counter_ns() - started_ns
             self.log.note(decision, token=token, headers=headers, duration_ns=duration_ns)
+            if decision.code in OPEN_ALG_CODES and self.recorder is not None:
+                self._count_sign(decision.code, token)
         if trace is not None:
             try:
                 attributes = self._attributes(decision, token)
@@ -88,6 +90,15 @@ class Observer:
                 self._remember(decision, trace, perf_counter_ns() - started_ns)
             except Exception:  # the verdict stands whatever becomes of its span
                 self.log.faults += 1
+
+    def _count_sign(self, code: str, token: Token | None) -> None:
+        """Count an algorithm that is a sign of an attack; other signs follow from the codes of verdicts."""
+        try:
+            sign = security_event(code, stated_alg(token) or "")
+            if sign is not None and self.recorder is not None:
+                self.recorder.add(SECURITY_EVENTS, sign, "")
+        except Exception:  # the verdict stands whatever becomes of its counts
+            self.log.faults += 1
 
     def _remember(self, decision: Decision, trace: RequestTrace, elapsed_ns: int) -> None:
         """Remember a sampled request as the exemplar of the bucket that counts it."""

@@ -7,6 +7,7 @@ way of a token. Labels are configured names: a source's URL becomes the issuer w
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.observe import metric_list as metrics
@@ -27,6 +28,9 @@ EVENTS_KEPT: Final = 1024
 
 EXEMPLARS_KEPT: Final = 256
 
+EMERGENCY_S: Final = 6 * 3600.0
+"""How long after a revocation a new key of its issuer belongs to the emergency, in seconds."""
+
 FETCH_REASONS: Final = frozenset(
     {"timeout", "connect", "dns", "tls", "status", "protocol", "encoding", "too_large", "private_address",
      "document", "no_usable_key", "internal"}
@@ -44,11 +48,30 @@ class MetricRecorder:
 
     Args:
         issuer_of: Returns the issuers of key sources by name, or nothing.
+        clock: Monotonic seconds.
     """
 
-    __slots__ = ("_issuer_of", "_lock", "_region", "_waiting", "exemplars", "has_exemplars")
+    __slots__ = (
+        "_clock",
+        "_emergencies",
+        "_issuer_of",
+        "_lock",
+        "_region",
+        "_waiting",
+        "exemplars",
+        "has_exemplars",
+    )
 
-    def __init__(self, issuer_of: Callable[[], Mapping[str, str]] = dict) -> None:
+    def __init__(
+        self,
+        issuer_of: Callable[[], Mapping[str, str]] = dict,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._emergencies: dict[
+            str, tuple[float, str]
+        ] = {}  # issuer -> call of a revocation, whether a drill
         self._issuer_of = issuer_of
         self._lock = threading.Lock()
         self._region: CounterRegion | None = None
@@ -158,8 +181,26 @@ class MetricRecorder:
             elapsed_s: How long, in seconds.
             drill: Whether it was an exercise.
         """
-        words = "true" if drill else "false"
-        self.put(metrics.EMERGENCY_ROTATION, self.configured(issuer), "in_force", words, value=elapsed_s)
+        words, known = "true" if drill else "false", self.configured(issuer)
+        self.put(metrics.EMERGENCY_ROTATION, known, "in_force", words, value=elapsed_s)
+        if known:
+            self._emergencies[known] = self._clock() - elapsed_s, words
+
+    def rotated(self, issuer: str, stage: str) -> None:
+        """Note how far the rotation is that follows a revocation; later ones change nothing.
+
+        Args:
+            issuer: A configured one.
+            stage: ``"replaced"``: a new key came into use; ``"first_use"``: it verified a token.
+        """
+        begun_s, words = self._emergencies.get(issuer, (None, ""))
+        if begun_s is None:
+            return
+        elapsed_s = self._clock() - begun_s
+        if elapsed_s <= EMERGENCY_S:
+            self.put(metrics.EMERGENCY_ROTATION, issuer, stage, words, value=elapsed_s)
+        if stage == "first_use" or elapsed_s > EMERGENCY_S:
+            self._emergencies.pop(issuer, None)
 
     def configured(self, issuer: object) -> str:
         """Return a name where it is that of an issuer that verdicts are counted for, else an empty one."""
@@ -190,7 +231,12 @@ def _fetch_ended(recorder: MetricRecorder, region: CounterRegion, event: Event) 
     recorder.observe(metrics.JWKS_FETCH_DURATION, issuer, result, value_s=event.value or 0.0)
 
 
+def _replaced(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    recorder.rotated(recorder.issuer(event), "replaced")
+
+
 def _first_used(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    recorder.rotated(event.issuer or "", "first_use")
     recorder.observe(metrics.KEY_FIRST_USE_LAG, event.issuer or "", value_s=event.value or 0.0)
 
 
@@ -209,6 +255,7 @@ def _security(recorder: MetricRecorder, region: CounterRegion, event: Event) -> 
 
 _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], None]]] = {
     "fetch_ended": _fetch_ended,
+    "key_added": _replaced,
     "rotation_lag": _first_used,
     "replay_store_failed": _replay_store_failed,
     "unknown_kid_flood": _flood,

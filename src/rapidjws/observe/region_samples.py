@@ -44,10 +44,15 @@ CLAIM_OF: Final = {
     "too_old": "iat",
     "issuer_mismatch": "iss",
     "audience_mismatch": "aud",
-    "missing_claim": "required",
-    "malformed_claim": "registered",
 }
-"""Code of a refused claim -> the claim; of two codes the claim differs, and only its kind is a label."""
+"""Code of a refused claim -> the claim; the codes of ``CLAIM_CODES`` count by claim where they arise."""
+
+SECURITY_OF: Final = {
+    "key_alg_mismatch": "algorithm_confusion",
+    "revoked": "revoked_key_used",
+    "replayed": "replay_detected",
+}
+"""Code of a refusal -> the sign of an attack that it is."""
 
 Key = tuple[str, tuple[str, ...]]
 
@@ -95,9 +100,11 @@ class RegionSamples:
     def samples(self) -> Iterator[Sample]:
         """Return what was counted; samples of a metric mostly come together."""
         self._look()
-        return chain(self._by_code(), self._others())
+        signs: dict[tuple[str, ...], float] = {}
+        return chain(self._by_code(signs), self._others(signs))
 
-    def _others(self) -> Iterator[Sample]:
+    def _others(self, signs: dict[tuple[str, ...], float]) -> Iterator[Sample]:
+        """Yield what is counted by name; to signs of an attack those are added that verdicts gave."""
         for (name, labels), places in list(self._merged.items()):
             if name == DURATIONS:
                 yield from self._histogram(metrics.VERIFICATION_DURATION, labels, places)
@@ -108,11 +115,18 @@ class RegionSamples:
             else:
                 metric = METRICS.get(PREFIX + name)
                 if metric is not None:
-                    yield from self._plain(metric, labels, places)
+                    more = signs.pop(labels, 0) if metric is metrics.SECURITY_EVENTS else 0
+                    yield from self._plain(metric, labels, places, more)
+        for labels, total in signs.items():
+            yield Sample(metrics.SECURITY_EVENTS, labels, total)
         yield Sample(metrics.SERIES_DROPPED, (), self.dropped)
 
-    def _by_code(self) -> list[Sample]:
-        """Return verdicts and requests, and what follows from the codes of refusals."""
+    def _by_code(self, signs: dict[tuple[str, ...], float]) -> list[Sample]:
+        """Return verdicts and requests, and what follows from the codes of refusals.
+
+        Args:
+            signs: Takes signs of an attack that codes are, by event and issuer.
+        """
         found = self._scan.nonzero()
         kept = self._kept
         refused: dict[tuple[str, str], float] = {}
@@ -139,6 +153,8 @@ class RegionSamples:
                 samples.append(Sample(metrics.CLAIM_REFUSALS, (issuer, CLAIM_OF[code], code), total))
             elif code == "unknown_kid":
                 samples.append(Sample(metrics.UNKNOWN_KIDS, (issuer,), total))
+            elif code in SECURITY_OF:
+                signs[SECURITY_OF[code], issuer] = total
         return samples
 
     def _histogram(
@@ -151,12 +167,16 @@ class RegionSamples:
             yield Sample(metric, labels, value)
 
     def _plain(
-        self, metric: Metric, labels: tuple[str, ...], places: list[tuple[CounterRegion, Series]]
+        self,
+        metric: Metric,
+        labels: tuple[str, ...],
+        places: list[tuple[CounterRegion, Series]],
+        more: float,
     ) -> Iterator[Sample]:
         if metric.type == "histogram":
             yield from self._histogram(metric, labels, places)
         elif metric.type == "counter":
-            yield Sample(metric, labels, sum(_sums(places)))
+            yield Sample(metric, labels, sum(_sums(places)) + more)
         else:
             values = list(_live(places))
             if values:

@@ -66,7 +66,7 @@ _FIELDS: Final = {
     "rollback": ("by", "partner", "route", "to", "why"),
     "freeze": ("by", "why"),
     "thaw": ("by", "why"),
-    "revoke": ("kid", "thumbprint", "issuer", "jti", "issued_before"),
+    "revoke": ("kid", "thumbprint", "issuer", "jti", "issued_before", "drill"),
     "unrevoke": ("kid", "thumbprint", "issuer", "jti", "issued_before"),
     "reload": (),
 }
@@ -141,6 +141,7 @@ class AdminActions:
         kind, act = self._doing[name]
         try:
             found = _arguments(name, body)
+            is_drill = bool(found.pop("drill", False))
             outcome = act(found)
         except Refused as refused:
             return refused.reply
@@ -154,7 +155,7 @@ class AdminActions:
         whole = self._state.change_bus.wait(changes, WAIT_S)
         if whole and name == "revoke":
             elapsed_s = (time.monotonic_ns() - started_ns) / 1e9
-            self._state.app.recorder.revoked(found.get("issuer"), elapsed_s)
+            self._state.app.recorder.revoked(found.get("issuer"), elapsed_s, drill=is_drill)
         return 200 if whole and kept else 202, {**self._status(), **(outcome or {})}
 
     def admits(self, authorization: list[str], *, basic: bool = False) -> bool:

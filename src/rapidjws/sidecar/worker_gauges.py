@@ -75,6 +75,8 @@ class WorkerGauges:
         self._recorder.put(metrics.TABLES_OFF, self._index, value=report.off)
         self._grown(metrics.TABLES_SAMPLES, report.sampled, self._index)
         self._grown(metrics.TABLES_MISMATCHES, report.mismatches, self._index)
+        self._grown(metrics.LIBCRYPTO_FALLBACKS, report.fallbacks, self._index)
+        self._grown(metrics.TABLES_EVICTIONS, self._engine.table_status().evicted, self._index)
 
     def _grown(self, metric: Metric, count: int, *labels: str) -> None:
         """Add what a count of this process grew by since the last tick."""

@@ -130,10 +130,16 @@ def issuer_for(snapshot: IssuerKeyTable, header: Header, octets: bytes) -> tuple
     iss = unverified_iss(octets, snapshot.max_token_bytes)
     number = snapshot.issuers.get(iss)
     if iss is None or number is None:
-        raise error_for("unknown_issuer", "claims.iss", actual=iss)
+        raise _claimed("", error_for("unknown_issuer", "claims.iss", actual=iss))
     if number not in having:
-        raise error_for("unknown_kid", "header.kid", actual=header.kid)
+        raise _claimed(iss, error_for("unknown_kid", "header.kid", actual=header.kid))
     return number, iss
+
+
+def _claimed(iss: str, refused: RapidJWSError) -> RapidJWSError:
+    """Return an error that says which configured issuer the token names, "" for none of them."""
+    refused.claimed_issuer = iss
+    return refused
 
 
 def claimed_issuer(snapshot: IssuerKeyTable, octets: bytes) -> str | None:

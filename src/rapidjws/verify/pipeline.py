@@ -101,9 +101,16 @@ class Snapshot(SnapshotState):
                 return self._check_claims(octets, verdict >> 9, now_ns)
             return self._refusal(octets, verdict, now_ns)
         except RapidJWSError as refused:
-            if refused.issuer is None and refused.reason in KEYS_ASKED:
-                refused.claimed_issuer = claimed_issuer(self, octets)
+            self._attribute(refused, octets)
             return refused.with_traceback(None)
+
+    def _attribute(self, refused: RapidJWSError, octets: bytes) -> None:
+        """Say whose keys were asked, for counts; the payload is read where nobody read it yet and counts are
+        kept."""
+        if refused.claimed_issuer is not None:
+            refused.claimed_issuer = refused.claimed_issuer or None
+        elif self.counter_rows is not None and refused.issuer is None and refused.reason in KEYS_ASKED:
+            refused.claimed_issuer = claimed_issuer(self, octets)
 
     def _verify_new_header(self, octets: bytes, header_len: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Take the steps for a header that the core has not met; a good signature makes it known."""
@@ -135,14 +142,19 @@ class Snapshot(SnapshotState):
 
     def _find_key(self, header: Header, octets: bytes) -> tuple[int, str | None]:
         """Return the slot that answers for a header, and the unverified ``iss`` that chose it (find_key)."""
+        issuer: int | None = None
         try:
             if self.rules[0].policy is None:
                 slot, iss = self.slot_for(header), None
             else:
                 issuer, iss = issuer_for(self, header, octets)
                 slot = choose(self.table, self.rules, issuer, header)
-        except UnknownKey as refused:
-            raise self._explain(refused, header, octets) from None
+        except RapidJWSError as refused:
+            if issuer is not None:
+                refused.claimed_issuer = self.rules[issuer].iss or ""
+            if isinstance(refused, UnknownKey):
+                raise self._explain(refused, header, octets) from None
+            raise
         key = self.table.slots[slot]
         if self._key_availability is not None and key.jwk.kid is None and header.kid is not None:
             self._key_availability.check_kid(self.rules[self.table.issuer_of[slot]].iss, header.kid)
@@ -214,11 +226,16 @@ class Snapshot(SnapshotState):
         """Return why there is no key for a header; where it is unknown only, the key source is notified."""
         if self._key_availability is None or refused.code not in ("unknown_kid", "no_suitable_key"):
             return refused
-        iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
+        iss = refused.claimed_issuer
+        if iss is None:
+            iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
         number = self.issuers.get(iss)
         if iss is None or number is None:
+            refused.claimed_issuer = ""  # nobody's
             return refused
-        return self._key_availability.explain(refused, header, number, iss)
+        explained = self._key_availability.explain(refused, header, number, iss)
+        explained.claimed_issuer = iss
+        return explained
 
     def unverified_issuer_and_kid(self, octets: bytes) -> tuple[str | None, str | None]:
         """Return the ``iss`` and ``kid`` that an unverified token states; they only choose whom to ask."""

@@ -76,6 +76,7 @@ class TableStatus:
         budget_bytes: Memory that they may take.
         wanted_bytes: The budget that would do for all keys whose use calls for a table.
         built: Tables built since the engine was made.
+        evicted: Tables that made room for those of keys in more use.
         build_cpu_s: CPU time spent on them in the background, in seconds.
     """
 
@@ -84,6 +85,7 @@ class TableStatus:
     budget_bytes: int
     wanted_bytes: int
     built: int
+    evicted: int
     build_cpu_s: float
 
 
@@ -126,6 +128,7 @@ class PrecomputedKeys:
         "built",
         "built_bytes",
         "due",
+        "evicted",
         "is_queued",
         "next_turn_s",
         "tables",
@@ -143,7 +146,7 @@ class PrecomputedKeys:
         self.budget_bytes = budget_bytes
         self.threshold = 0 if acceleration == "openssl" else threshold
         self.tables: dict[PreparedKey, _native.NativePrecomputed] = {}
-        self.used_bytes = self.built = self.built_bytes = 0
+        self.used_bytes = self.built = self.built_bytes = self.evicted = 0
         self.build_cpu_s = 0.0
         self.next_turn_s = 0.0
         self.due: dict[PreparedKey, None] = {}
@@ -169,6 +172,7 @@ class PrecomputedKeys:
             wanted_bytes=self.used_bytes
             + sum(_native.precomputed_bytes(key.number) for key in self._wanting()),
             built=self.built,
+            evicted=self.evicted,
             build_cpu_s=self.build_cpu_s,
         )
 
@@ -260,6 +264,7 @@ class PrecomputedKeys:
                 return False
             for key in displaced:
                 self._drop(key)
+            self.evicted += len(displaced)
             del self.due[best]
             self._turned_away.pop(best, None)
             self._build(best)

@@ -25,6 +25,15 @@ VERDICTS: Final = "verifications"
 DURATIONS: Final = "verification_duration"
 """The series of durations: labels issuer and alg, a word a bucket and one for the sum."""
 
+CLAIMS: Final = "claim_refusals_total"
+"""The series of refused claims whose code does not name the claim: labels issuer, claim and code."""
+
+CLAIM_CODES: Final = ("missing_claim", "malformed_claim")
+"""Codes of claims that do not name the claim."""
+
+CLAIM_NAMES_MAX: Final = 64
+"""Most names of claims, which configurations give; what is beyond counts under an empty name."""
+
 OK: Final = "ok"
 
 CODE_WORDS: Final = {
@@ -48,7 +57,7 @@ class VerdictCounters(_native.Counters):
         issuers: About how many issuers there will be.
     """
 
-    __slots__ = ("_is_private", "region")
+    __slots__ = ("_claims", "_is_private", "region")
 
     def __init__(self, region: CounterRegion | None = None, *, issuers: int = 1) -> None:
         self._is_private = region is None
@@ -58,6 +67,8 @@ class VerdictCounters(_native.Counters):
         self.region = region
         """The memory that is counted in."""
         self._codes = CODE_WORDS
+        self._claim_codes = dict.fromkeys(CLAIM_CODES)
+        self._claims: dict[str, None] = {}
         self._issuers: dict[str | None, tuple[int, dict[str, int], dict[str, int]]] = {}
         self._verified = VerifiedJWS
         self._attach(_native.runtime_address())
@@ -110,6 +121,18 @@ class VerdictCounters(_native.Counters):
         partners = self._issuers[known][2]
         partners[partner] = address = self._verdicts(known or "", partner)
         return address
+
+    def _place_claim(self, iss: str | None, code: str, place: str | None) -> int:
+        """Return where the refusals of a claim are counted; the claim is what the rules demand or check."""
+        words = (place or "").partition(".")
+        name = words[2].partition("[")[0] if words[0] == "claims" else ""
+        if name not in self._claims:
+            if len(self._claims) < CLAIM_NAMES_MAX:
+                self._claims[name] = None
+            else:
+                name = ""
+        known = iss if iss in self._issuers else None
+        return self.region.address(self.region.place(CLAIMS, (known or "", name, code), "c"))
 
 
 def counters_of(given: Any, issuers: int) -> VerdictCounters | None:
