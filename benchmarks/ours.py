@@ -21,7 +21,7 @@ CACHE = Path(os.environ.get("RAPIDJWS_BENCH_CACHE", Path(__file__).resolve().par
 
 
 def make_engine(alg: str, jwks: str | None = None, **options: Any) -> rapidjws.Engine:
-    """Make an engine for one issuer, hot; by default with the corpus's one key."""
+    """Make an engine for one issuer, its tables precomputed; by default with the corpus's one key."""
     text = jwks or json.dumps({"keys": [corpus.make_key(alg).jwk]})
     keys = rapidjws.JWKSet.from_json(text)
     issuer = rapidjws.Issuer(corpus.ISSUER, keys=keys, algorithms=[alg], audience=corpus.AUDIENCE)
@@ -126,12 +126,12 @@ def many_keys(alg: str, count: int) -> str:
     return path.read_text()
 
 
-def zipf_tokens(alg: str, hot: int, count: int) -> list[bytes]:
-    """Make tokens of the first `hot` keys of many_keys(), the k-th with a share like 1/k."""
-    draws = random.Random(corpus.seed_bytes(f"zipf {alg} {hot}", 32))
+def zipf_tokens(alg: str, keys: int, count: int) -> list[bytes]:
+    """Make tokens of the first `keys` keys of many_keys(), the k-th with a share like 1/k."""
+    draws = random.Random(corpus.seed_bytes(f"zipf {alg} {keys}", 32))
     pool = []
-    for index in range(hot):
+    for index in range(keys):
         key = corpus.make_key(alg, f"key-{index}")
         pool.append([token.encode() for _, token in corpus.make_tokens(key, 4, 0)])
-    shares = list(accumulate(1 / (rank + 1) for rank in range(hot)))
-    return [draws.choice(pool[index]) for index in draws.choices(range(hot), cum_weights=shares, k=count)]
+    shares = list(accumulate(1 / (rank + 1) for rank in range(keys)))
+    return [draws.choice(pool[index]) for index in draws.choices(range(keys), cum_weights=shares, k=count)]

@@ -95,7 +95,7 @@ def test_a_large_table_is_built_soon_and_stays_small(benchmark: Any) -> None:
 @pytest.mark.usefixtures("one_cpu")
 def test_many_keys_with_a_few_hot_keep_most_of_the_speed(benchmark: Any) -> None:
     """With 10 000 keys, 100 of them used by a Zipf law, verify_many keeps 70 % of the one-key throughput."""
-    tokens = [ours.zipf_tokens("ES256", hot, 4096) for hot in (1, 100)]
+    tokens = [ours.zipf_tokens("ES256", keys, 4096) for keys in (1, 100)]
     engines = [ours.make_engine("ES256", ours.many_keys("ES256", count)) for count in (1, 10_000)]
     for engine, some in zip(engines, tokens, strict=True):
         ours.let_keys_earn(engine, some)

@@ -20,7 +20,7 @@ REPEAT_FOR_THREADS = 32
 
 
 def make_engine(corpus: Corpus) -> rapidjws.Engine:
-    """Build the engine of this variant, its key ready and hot."""
+    """Build the engine of this variant, its key ready and its tables precomputed."""
     options: dict[str, Any] = {"workers": 2 if corpus.variant == "batch-2" else 1}
     for setting in ("openssl", "portable"):
         if corpus.variant.endswith(setting):

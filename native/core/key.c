@@ -176,13 +176,13 @@ void rj_key_free(rj_key *key)
 int rj_key_serves(const rj_key *key, uint32_t alg)
 {
     const rj_alg_info *mine = rj_alg_lookup(key->alg);
-    const rj_alg_info *asked = rj_alg_lookup(alg);
+    const rj_alg_info *wanted = rj_alg_lookup(alg);
 
-    if (mine == NULL || asked == NULL) {
+    if (mine == NULL || wanted == NULL) {
         return 0;
     }
     if (mine->family == RJ_FAMILY_RSA_PKCS1 || mine->family == RJ_FAMILY_RSA_PSS) {
-        return asked->family == RJ_FAMILY_RSA_PKCS1 || asked->family == RJ_FAMILY_RSA_PSS;
+        return wanted->family == RJ_FAMILY_RSA_PKCS1 || wanted->family == RJ_FAMILY_RSA_PSS;
     }
     return key->alg == alg;
 }

@@ -181,7 +181,7 @@ int rj_ed25519_lanes_usable(void) { return 0; }
 
 void rj_ed25519_sum8(ed25519_point r[ED25519_LANES], const ed25519_choice choices[ED25519_LANES][ED25519_POINTS])
 {
-    for (int lane = 0; lane < ED25519_LANES; lane++) { /* never called: rj_ed25519_lanes_usable() said no */
+    for (int lane = 0; lane < ED25519_LANES; lane++) { /* never called: rj_ed25519_lanes_usable() is false */
         rj_ed25519_sum(&r[lane], choices[lane]);
     }
 }

@@ -1,5 +1,5 @@
 /* fixedbase_lanes_cpu.h: whether this build has vector lanes (AVX-512 IFMA), and how their functions are declared.
- * The rest of the library needs no CPU flags; whether this CPU runs them is asked when a table is built. */
+ * The rest of the library needs no CPU flags; whether this CPU runs them is checked when a table is built. */
 #ifndef RJ_FIXEDBASE_LANES_CPU_H
 #define RJ_FIXEDBASE_LANES_CPU_H
 

@@ -231,7 +231,7 @@ rj_status rj_digest_lanes(uint8_t digests[RJ_DIGEST_LANES][RJ_DIGEST_MAX_BYTES],
     (void)digests;
     (void)id;
     (void)messages;
-    return RJ_BAD_ARGUMENT; /* a caller's mistake: rj_digest_lanes_usable() said no */
+    return RJ_BAD_ARGUMENT; /* a caller's mistake: rj_digest_lanes_usable() is false */
 }
 
 #endif

@@ -141,9 +141,9 @@ static PyObject *engine_verify_once(PyObject *self, int *is_counted, PyObject *c
     result = rj_python_verify(native, &slot, args[0], now_read);
     if (result != NULL && (PyObject *)Py_TYPE(result) != native->accepted) {
         long long now_ns = now_read.s * 1000000000 + now_read.ns;
-        PyObject *settled = PyObject_CallMethod(snapshot, "complete_or_raise", "OOL", args[0], result, now_ns);
+        PyObject *completed = PyObject_CallMethod(snapshot, "complete_or_raise", "OOL", args[0], result, now_ns);
         Py_DECREF(result);
-        result = settled;
+        result = completed;
     } else if (result != NULL && counters != NULL) {
         *is_counted = engine_count(native, slot, counters, begun);
     }

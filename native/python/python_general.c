@@ -8,7 +8,7 @@
 
 enum { GENERAL_MAX_SIGNATURES = 64, GENERAL_MEMBERS = 2 };
 
-/* The fields of verify/rules.py's Known that are read here. */
+/* The fields of verify/rules.py's KnownHeader that are read here. */
 enum { KNOWN_SLOT = 0, KNOWN_IS_ENCODED = 2, KNOWN_TOLD = 3 };
 
 /* One token under way; texts are borrowed from Python's strings. */

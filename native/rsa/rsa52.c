@@ -244,7 +244,7 @@ int rj_rsa52_usable(void) { return 0; }
 
 void rj_rsa52_power(uint64_t *out, const rj_rsa52_modulus *modulus, const uint64_t *base, uint64_t exponent)
 {
-    (void)modulus; /* never called: rj_rsa52_usable() said no */
+    (void)modulus; /* never called: rj_rsa52_usable() is false */
     (void)base;
     (void)exponent;
     out[0] = 0;

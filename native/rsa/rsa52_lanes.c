@@ -225,7 +225,7 @@ LANES_TARGET void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *c
 
 void rj_rsa52_power8(rj_rsa52_work *work, const rj_rsa52_modulus *const modulus[RJ_RSA52_LANES], uint64_t exponent)
 {
-    (void)modulus; /* never called: rj_rsa52_usable() said no */
+    (void)modulus; /* never called: rj_rsa52_usable() is false */
     (void)exponent;
     work->power[0][0] = 0;
 }

@@ -63,7 +63,7 @@ class RapidJWSError(Exception):
         self.expected = expected
         self.actual = actual
         self.issuer: str | None = None  # under whose key the signature verified, if it did
-        self.claimed_issuer: str | None = None  # whose keys were asked: anybody can name it
+        self.claimed_issuer: str | None = None  # whose keys were used: anybody can name it
 
     @property
     def info(self) -> Code:

@@ -16,7 +16,7 @@ from loop_answers import LIMIT_S, answers, answers_of, code, inline_up_to, mixed
 from thread_faults import failing_starts
 
 import rapidjws
-from rapidjws.jwt import micro_batch as gather
+from rapidjws.jwt import micro_batch
 from rapidjws.verify import parallel, worker_pool
 
 
@@ -61,15 +61,15 @@ def test_S15_an_executor_that_refuses(way: str, monkeypatch: pytest.MonkeyPatch)
 
 
 STEPS: dict[str, tuple[Any, str]] = {
-    "the clock": (gather.MicroBatcher, "clock"),
-    "the snapshot": (gather.MicroBatcher, "snapshot"),
+    "the clock": (micro_batch.MicroBatcher, "clock"),
+    "the snapshot": (micro_batch.MicroBatcher, "snapshot"),
     "the work on the loop": (parallel, "verify_chunk"),
     "the work on a thread": (parallel, "verify_many"),
     "the task": (worker_pool, "Task"),
     "the executor": (worker_pool, "executor"),
     "the length check": (parallel, "checked_length"),
-    "what follows a verification": (gather, "admitted"),
-    "the error": (gather, "_error_of"),
+    "what follows a verification": (micro_batch, "admitted"),
+    "the error": (micro_batch, "_error_of"),
 }
 FAULTS = [RuntimeError, MemoryError, StopIteration, KeyError, asyncio.CancelledError, SystemExit]
 
@@ -82,14 +82,14 @@ def test_S15_every_step_may_raise(
 ) -> None:
     """Whatever step of a batch raises: everyone who waits gets the right verdict, or internal_error."""
     engine = tokens.engine("HS256")
-    made = gather.MicroBatcher.__init__
+    made = micro_batch.MicroBatcher.__init__
 
-    def init(self: gather.MicroBatcher, snapshot: Any, clock: Any, window_us: int) -> None:
+    def init(self: micro_batch.MicroBatcher, snapshot: Any, clock: Any, window_us: int) -> None:
         made(self, snapshot, clock, window_us, -1 if on_thread else 10**9)
         if step in ("the clock", "the snapshot"):
             setattr(self, STEPS[step][1], raising(fault))
 
-    monkeypatch.setattr(gather.MicroBatcher, "__init__", init)
+    monkeypatch.setattr(micro_batch.MicroBatcher, "__init__", init)
     if step not in ("the clock", "the snapshot"):
         monkeypatch.setattr(*STEPS[step], raising(fault))
 
@@ -226,7 +226,7 @@ def test_S15_at_random_under_load() -> None:
 
     with (
         failing_starts(lambda _: chance.random() < 0.5) as starts,
-        mock.patch.object(gather.MicroBatcher.__init__, "__defaults__", (100,)),
+        mock.patch.object(micro_batch.MicroBatcher.__init__, "__defaults__", (100,)),
     ):
         serving = [threading.Thread(target=serve, args=(at,), name=f"loop {at}") for at in range(4)]
         for one in serving:

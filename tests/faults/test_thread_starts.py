@@ -246,7 +246,7 @@ def test_S24_no_thread_for_a_look_up(fault: Exception, tmp_path: Path) -> None:
     with failing_starts(lambda _: True, only="rapidjws-dns", fault=fault) as starts:
         with pytest.raises(fetching.FetchFailed) as failed:
             fetching.resolve("localhost", 1, time.monotonic() + LIMIT_S)
-        assert failed.value.word == "internal"
+        assert failed.value.reason == "internal"
         kept = CachedJWKSVerifier(url, cache_file=tmp_path / "kept.json", algorithms=["ES256"])
         with pytest.raises(rapidjws.KeysUnavailable):
             kept.verify(tokens.token("ES256"))

@@ -239,7 +239,7 @@ def _keys() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "Freshness.clamp", lambda: {"stated_s": 100}
     yield "Transport.check_url", lambda: {"url": URL}
     yield "Answer", lambda: {"status": 200, "headers": {}, "body": b""}
-    yield "FetchFailed", lambda: {"word": "refused"}
+    yield "FetchFailed", lambda: {"reason": "refused"}
     yield "RemoteJWKS", lambda: {"url": URL}
     yield "RemoteJWKS.refresh", lambda: {"wait_s": 0.0}
     yield "FileJWKS", lambda: {"path": folder() / "absent.json"}

@@ -42,6 +42,9 @@ IDENTIFIERS = frozenset(
 )  # as a whole identifier of Python
 """Names that say nothing where they name a value; in a sentence they may stand."""
 
+IN_CODE = ("said", "told")
+"""Words that no source of the package holds: a file, a header or a store says nothing, it has a value."""
+
 OLD_NAMES = (
     "AcceptedForm",
     "ChangingKeys",
@@ -134,6 +137,17 @@ def test_no_text_holds_a_banned_word() -> None:
     """No identifier, comment, docstring, message or page holds a word of the dialect, nor an old name."""
     found = {name: list(banned(text)) for name, text in texts(*TEXTS)}
     assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_no_source_speaks_of_things_that_speak() -> None:
+    """Neither Python nor C tells what somebody said, not in identifiers, comments, docstrings or messages."""
+    words = re.compile(r"\b(?:" + "|".join(IN_CODE) + r")\b", re.IGNORECASE)
+    found = {
+        name: [line for line in text.split("\n") if words.search(line)]
+        for name, text in texts(".py", ".pyi", ".c", ".h")
+        if name.startswith(("src/", "native/"))
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_no_identifier_says_nothing() -> None:

@@ -116,7 +116,7 @@ class NativeTables:
         """Verify a General JSON Serialization whose protected headers are all known and tell the same.
 
         Args:
-            known: Protected header in base64url -> ``Known``.
+            known: Protected header in base64url -> ``KnownHeader``.
             payload: The payload in base64url.
             signatures: The entries as parsed; the caller's own, so that nobody changes them meanwhile.
 

@@ -163,7 +163,7 @@ def _fetched(jwks: str, transport: Transport) -> JWKSet:
         answer = HttpsFetch(transport)(transport.check_url(jwks), None)
     except FetchFailed as fault:
         status = "" if fault.status is None else f", status {fault.status}"
-        raise _usage(f"{jwks}: not fetched ({fault.word}{status})") from None
+        raise _usage(f"{jwks}: not fetched ({fault.reason}{status})") from None
     return JWKSet.from_json(answer.body, fetched=True)
 
 

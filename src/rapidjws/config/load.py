@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import _files
 from rapidjws._scheduler import scheduler
 from rapidjws.config.issuers import IssuerBuilder
 from rapidjws.config.log_section import log_settings_from, tracer_from
-from rapidjws.config.read import LoadedConfig, file_signature, load_config
+from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.config.sections import key_sources_of, rollout_of, shadow_from
 from rapidjws.config.stores import revocation_store_from
 from rapidjws.errors import RapidJWSError
@@ -119,7 +120,7 @@ class ConfigFile:
             self._reload()
 
     def _reload(self) -> None:
-        self._signature = file_signature(self.path)  # a bad file is not read again until it is another one
+        self._signature = _files.signature(self.path)  # a bad file is not read again until it is another one
         loaded = load_config(self.path, server=self._loaded.server)
         for name in _FIXED:
             if (loaded.tables.get(name) or {}) != (self._loaded.tables.get(name) or {}):
@@ -143,7 +144,7 @@ class ConfigFile:
 
     def _look_now(self) -> None:
         try:
-            if file_signature(self.path) != self._signature:
+            if _files.signature(self.path) != self._signature:
                 self.reload()
         except RapidJWSError as fault:
             emit(self._events, Event(name="config_refused", detail=str(fault)))

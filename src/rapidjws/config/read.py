@@ -33,7 +33,7 @@ class LoadedConfig:
     """
 
     path: Path
-    signature: tuple[int, ...] | None
+    signature: _files.Signature | None
     text: schema.Text
     tables: dict[str, Any]
     server: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class LoadedConfig:
     @property
     def is_current(self) -> bool:
         """Return whether the file is still the one that was read."""
-        return self.signature is not None and file_signature(self.path) == self.signature
+        return self.signature is not None and _files.signature(self.path) == self.signature
 
     def section(self, name: str) -> dict[str, Any]:
         """Return one section, empty where the file has none."""
@@ -81,22 +81,13 @@ def load_config(
         ConfigurationError: ``configuration_invalid``, with file, line and setting.
     """
     path = Path(path)
-    signature = file_signature(path)  # before the text: a file that is replaced meanwhile is not current
+    signature = _files.signature(path)  # before the text: a file that is replaced meanwhile is not current
     text, tables = _parsed(path)
     if server and isinstance(tables.get("server", {}), dict):
         tables["server"] = {**tables.get("server", {}), **server}
     if check:
         text.check(tables)
     return LoadedConfig(path=path, signature=signature, text=text, tables=tables, server=server or {})
-
-
-def file_signature(path: Path) -> tuple[int, ...] | None:
-    """Return what tells a file from a later one of its name: time, size and inode; None where it is gone."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _parsed(path: Path) -> tuple[schema.Text, dict[str, Any]]:

@@ -16,7 +16,7 @@ from rapidjws.jose.jwa import ALGORITHM_TABLE
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.case import Case
-    from rapidjws.diagnose.subject import Known
+    from rapidjws.diagnose.subject import KnownKey
 
 _STRING: Final = rb'(\s*:\s*)"(?:[^"\\]|\\.)*"'
 _ORDERS: Final = ("alg kid typ", "alg typ kid", "typ alg kid", "kid typ alg", "kid alg typ", "typ kid alg")
@@ -46,7 +46,7 @@ def search(case: Case) -> tuple[str, str] | None:
     return None
 
 
-def with_kid_of(case: Case, known: Known, alg: str) -> tuple[str, str] | None:
+def with_kid_of(case: Case, known: KnownKey, alg: str) -> tuple[str, str] | None:
     """Return the cause and words where the signature fits the header with the kid of a key in its place."""
     header, _, signature = case.read.decoded
     kid = case.member("kid")
@@ -66,7 +66,7 @@ def _replaced(header: bytes, name: str, value: str) -> bytes:
     return re.sub(pattern, lambda match: match[1] + match[2] + text, header)
 
 
-def _signers(case: Case, signature_bytes: int) -> Iterator[tuple[Known, str]]:
+def _signers(case: Case, signature_bytes: int) -> Iterator[tuple[KnownKey, str]]:
     """Yield the keys in use, each with the allowed algorithms that make signatures of this size."""
     allowed = case.subject.allowed
     own = [known for known in case.subject.of("in use") if case.owns(known)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rapidjws.diagnose.key import near_miss
-from rapidjws.diagnose.subject import Known, read_keys
+from rapidjws.diagnose.subject import KnownKey, read_keys
 from rapidjws.errors import RapidJWSError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _nearly(kid: str, sets: tuple[JWKSet | None, ...], text: str) -> tuple[str, 
         for gone in keys.skipped if keys is not None else ():
             if gone.kid == kid:
                 return "left_out", f"kid {kid!r} is in the set, but it was left out: {gone.error}."
-    known = [Known(jwk=key, issuer=None, origin="in use") for keys in sets for key in keys or ()]
+    known = [KnownKey(jwk=key, issuer=None, origin="in use") for keys in sets for key in keys or ()]
     near = near_miss(kid, known)
     if near is not None:
         return "near_miss", f"{text} Nearly it: {near[1].jwk.kid!r} ({near[0]})."

@@ -14,7 +14,7 @@ from rapidjws.jose.limits import JSON_MAX_DEPTH
 if TYPE_CHECKING:
     from rapidjws.diagnose.lenient import Lenient
     from rapidjws.diagnose.notes import Notes
-    from rapidjws.diagnose.subject import Known, Subject
+    from rapidjws.diagnose.subject import KnownKey, Subject
     from rapidjws.diagnose.values import Section
 
 _STAGES: Final[dict[str, Section]] = {
@@ -59,7 +59,7 @@ class Case:
     claims: dict[str, Any] | None = None
     issuer: int | None = None
     signed: bool = False
-    targets: list[Known] = field(default_factory=list)
+    targets: list[KnownKey] = field(default_factory=list)
 
     @property
     def is_detached(self) -> bool:
@@ -80,7 +80,7 @@ class Case:
             text = self.body if self.read.is_unencoded else _native.b64url_encode(self.body)
         return first.encode() + b"." + text
 
-    def owns(self, known: Known) -> bool:
+    def owns(self, known: KnownKey) -> bool:
         """Say whether a key belongs to the issuer whose rules apply; any key where that is not known."""
         if self.issuer is None or known.issuer is None:
             return True

@@ -14,7 +14,7 @@ from rapidjws.jose.jwa import ALGORITHM_TABLE
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.case import Case
-    from rapidjws.diagnose.subject import Known
+    from rapidjws.diagnose.subject import KnownKey
     from rapidjws.jose.jwks import Skipped
 
 _SHOWN_KIDS: Final = 12
@@ -39,7 +39,7 @@ def examine(case: Case) -> None:
     kids = tuple(str(known.jwk.kid) for known in in_use[:_SHOWN_KIDS])
     notes.check("key", "available", "ok" if in_use else "fail", f"keys in use: {len(in_use)}", actual=kids)
     if case.code == "keys_unavailable" and not in_use and not subject.left_out:
-        return  # without a single key nothing can be said of the kid
+        return  # without a single key the kid cannot be judged
     for issuer, gone in subject.left_out[:_SHOWN_KIDS]:
         owner = "" if issuer is None else f" of {issuer}"
         notes.check("key", "left_out", "warn", f"a key{owner} was left out: {gone.error}", actual=gone.kid)
@@ -154,7 +154,7 @@ def _by_x5t(case: Case) -> bool:
     return False
 
 
-def _fits(case: Case, known: Known, alg: str | None) -> None:
+def _fits(case: Case, known: KnownKey, alg: str | None) -> None:
     """Note whether the named key serves the algorithm and the allowed ones."""
     notes, jwk = case.notes, known.jwk
     what = tuple(text for text in (jwk.kty, jwk.crv, jwk.alg, jwk.use) if text)
@@ -178,7 +178,7 @@ def _fits(case: Case, known: Known, alg: str | None) -> None:
     _against_fresh(case, known)
 
 
-def _against_fresh(case: Case, known: Known) -> None:
+def _against_fresh(case: Case, known: KnownKey) -> None:
     """Compare the key in use with the one of a fresh fetch."""
     if not case.subject.has_fresh:
         return
@@ -194,7 +194,7 @@ def _against_fresh(case: Case, known: Known) -> None:
         case.notes.check("key", "fresh", "warn", "a fresh fetch does not hold this kid any more")
 
 
-def _absent(case: Case, kid: str, own: list[Known]) -> None:
+def _absent(case: Case, kid: str, own: list[KnownKey]) -> None:
     """Name what is nearly a kid that no key in use has."""
     notes = case.notes
     if _left_out(case, kid):
@@ -255,7 +255,7 @@ def _why_left_out(gone: Skipped) -> tuple[str, str]:
     return "key_left_out", str(gone.error)
 
 
-def near_miss(kid: str, known: list[Known]) -> tuple[str, Known, str] | None:
+def near_miss(kid: str, known: list[KnownKey]) -> tuple[str, KnownKey, str] | None:
     """Return the cause, the key and words for a kid that is nearly a known one, or None."""
     for item in known:
         other = item.jwk.kid

@@ -42,15 +42,15 @@ for name in signing_input signature.bin; do [ -r "$name" ] || stop "$name cannot
 """
 _DGST: Final = (
     "[ -s public_key.pem ] || stop 'public_key.pem is empty or absent'\n"
-    "said=$(openssl dgst -{digest} {options}-verify public_key.pem \\\n"
+    "output=$(openssl dgst -{digest} {options}-verify public_key.pem \\\n"
     "    -signature {signature} signing_input) || fail\n"
-    "[ \"$said\" = 'Verified OK' ] || fail\necho 'Verified OK'\n"
+    "[ \"$output\" = 'Verified OK' ] || fail\necho 'Verified OK'\n"
 )
 _PKEYUTL: Final = (
     "[ -s public_key.pem ] || stop 'public_key.pem is empty or absent'\n"
-    "said=$(openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in signing_input \\\n"
+    "output=$(openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in signing_input \\\n"
     "    -sigfile signature.bin) || fail\n"
-    "[ \"$said\" = 'Signature Verified Successfully' ] || fail\necho 'Verified OK'\n"
+    "[ \"$output\" = 'Signature Verified Successfully' ] || fail\necho 'Verified OK'\n"
 )
 _PSS: Final = (
     "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -sigopt rsa_mgf1_md:{digest} \\\n    "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rapidjws.diagnose.case import Case
-    from rapidjws.diagnose.subject import Known
+    from rapidjws.diagnose.subject import KnownKey
 
 _TARGETS: Final = 3
 _STRANGERS: Final = 24
@@ -33,9 +33,7 @@ def examine(case: Case) -> None:
     notes, alg = case.notes, case.member("alg")
     header, payload, signature = case.read.decoded
     if case.subject.engine is None:
-        notes.check(
-            "signature", "verify", "skip", "without a usable key set nothing is said of the signature"
-        )
+        notes.check("signature", "verify", "skip", "without a usable key set the signature is not judged")
         return
     if case.read.parts is None or alg not in ALGORITHM_TABLE or alg is None:
         notes.check("signature", "verify", "skip", "the token names no algorithm that could be tried")
@@ -78,7 +76,7 @@ def examine(case: Case) -> None:
     notes.cause("key" if section == "key" else "signature", cause, weight, words)
 
 
-def _not_found(case: Case, targets: list[Known]) -> None:
+def _not_found(case: Case, targets: list[KnownKey]) -> None:
     """Say what was tried in vain, and no more than that."""
     notes = case.notes
     if _altered(case):
@@ -112,7 +110,7 @@ def _note_altered(case: Case, cause: str, words: str) -> None:
     case.notes.cause(case.stage or "signature", cause, 96, words)
 
 
-def _good_but(case: Case, alg: str, targets: list[Known]) -> None:
+def _good_but(case: Case, alg: str, targets: list[KnownKey]) -> None:
     """Raise what the header or key section suspected to proof, where the signature is good."""
     notes, name = case.notes, targets[0].name if targets else "a key"
     words = f"the signature verifies under {name}"
@@ -123,7 +121,7 @@ def _good_but(case: Case, alg: str, targets: list[Known]) -> None:
         notes.cause("key", cause.id, 93, f"{cause.evidence}; {words}")
 
 
-def _length(case: Case, alg: str, targets: list[Known], length: int) -> None:
+def _length(case: Case, alg: str, targets: list[KnownKey], length: int) -> None:
     """Note the signature's length against the algorithm's."""
     due = _due_bytes(alg, targets[0].jwk if targets else None)
     if due is None:
@@ -163,7 +161,7 @@ Found = tuple[str, str, str, int]
 """A cause, words, the section it belongs to, and its weight."""
 
 
-def _search(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _search(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]) -> Found | None:
     """Return the first experiment that makes the signature verify, or None."""
     for search in (_writings, _strangers, _embedded, _confusion, _algorithms, _secrets, _nonce, _inputs):
         found = search(case, alg, octets, signature, targets)
@@ -172,7 +170,7 @@ def _search(case: Case, alg: str, octets: bytes, signature: bytes, targets: list
     return None
 
 
-def _writings(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _writings(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]) -> Found | None:
     """Try the signature as it would be without a mistake of its writer."""
     for known in targets:
         due = _due_bytes(alg, known.jwk) or len(signature)
@@ -186,7 +184,9 @@ def _writings(case: Case, alg: str, octets: bytes, signature: bytes, targets: li
     return None
 
 
-def _strangers(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _strangers(
+    case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]
+) -> Found | None:
     """Try every other key that is known from anywhere."""
     tried = 0
     kid = case.member("kid")
@@ -201,7 +201,7 @@ def _strangers(case: Case, alg: str, octets: bytes, signature: bytes, targets: l
     return None
 
 
-def _whose(case: Case, known: Known, kid: str | None) -> Found:
+def _whose(case: Case, known: KnownKey, kid: str | None) -> Found:
     """Name the cause for a signature by a key that the header does not name."""
     words = f"it verifies under {known.name}"
     ours = case.issuer is None or known.issuer is None or known.issuer == case.subject.rules[case.issuer].iss
@@ -221,7 +221,7 @@ def _whose(case: Case, known: Known, kid: str | None) -> Found:
     return ("kid_of_other_key" if named else "kid_renamed"), words, "key", 93
 
 
-def _embedded(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _embedded(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]) -> Found | None:
     """Try the key that the token brings, which proves nothing but explains much."""
     chain = (case.header or {}).get("x5c")
     if isinstance(chain, list) and chain and isinstance(chain[0], str):
@@ -248,7 +248,9 @@ def _embedded(case: Case, alg: str, octets: bytes, signature: bytes, targets: li
     return "embedded_key", "it verifies under the key in its own header, which is never trusted", "key", 96
 
 
-def _confusion(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _confusion(
+    case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]
+) -> Found | None:
     """Try public keys as HMAC secrets."""
     if ALGORITHM_TABLE[alg].kind != "hmac":
         return None
@@ -258,7 +260,9 @@ def _confusion(case: Case, alg: str, octets: bytes, signature: bytes, targets: l
     return None
 
 
-def _algorithms(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _algorithms(
+    case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]
+) -> Found | None:
     """Try the same keys with other algorithms, digests and paddings."""
     for known in targets:
         for other in trial.other_algorithms(known.jwk, alg):
@@ -270,7 +274,7 @@ def _algorithms(case: Case, alg: str, octets: bytes, signature: bytes, targets: 
     return None
 
 
-def _secrets(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _secrets(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]) -> Found | None:
     """Try the shared secrets in other encodings."""
     if ALGORITHM_TABLE[alg].kind != "hmac":
         return None
@@ -283,7 +287,7 @@ def _secrets(case: Case, alg: str, octets: bytes, signature: bytes, targets: lis
     return None
 
 
-def _nonce(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _nonce(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]) -> Found | None:
     """Try the header with its nonce hashed, as Microsoft Graph's tokens are signed."""
     nonce, header = case.member("nonce"), case.read.decoded[0] or b""
     written = json.dumps(nonce).encode()
@@ -299,7 +303,7 @@ def _nonce(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[
     return None
 
 
-def _inputs(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[Known]) -> Found | None:
+def _inputs(case: Case, alg: str, octets: bytes, signature: bytes, targets: list[KnownKey]) -> Found | None:
     """Try other octets than the signing input."""
     for known in targets:
         for cause, words, other in _other_inputs(case, alg):

@@ -33,7 +33,7 @@ KNOWN_KEYS_TRIED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownKey:
     """One key that may have signed.
 
     Attributes:
@@ -75,7 +75,7 @@ class Subject:
     fault: RapidJWSError | None
     rules: tuple[Rules, ...] = ()
     algorithms: tuple[tuple[str, ...], ...] = ()
-    known: tuple[Known, ...] = ()
+    known: tuple[KnownKey, ...] = ()
     left_out: tuple[tuple[str | None, Skipped], ...] = ()
     has_fresh: bool = False
     cache_age_s: float | None = None
@@ -89,7 +89,7 @@ class Subject:
         names = (name for of_one in self.algorithms for name in of_one)
         return tuple(dict.fromkeys(names)) if self.engine is not None else self.requested
 
-    def of(self, origin: str) -> tuple[Known, ...]:
+    def of(self, origin: str) -> tuple[KnownKey, ...]:
         """Return the keys of one origin."""
         return tuple(known for known in self.known if known.origin == origin)
 
@@ -168,7 +168,7 @@ def make_subject(
     if algorithms is not None and not isinstance(algorithms, str):
         algorithms = tuple(algorithms)
     left_out: list[tuple[str | None, Skipped]] = []
-    known: list[Known] = []
+    known: list[KnownKey] = []
     engine: Engine | Verifier | None = None
     fault: RapidJWSError | None = None
     try:
@@ -223,10 +223,10 @@ def _sources(engine: Engine | Verifier | None) -> dict[str, SourceStatus]:
     return {item.name: item.keys.status() for item in issuers if isinstance(item.keys, RemoteJWKS)}
 
 
-def _chosen(keys: Iterable[JWK], issuer: str | None, origin: str, kid: str | None) -> list[Known]:
+def _chosen(keys: Iterable[JWK], issuer: str | None, origin: str, kid: str | None) -> list[KnownKey]:
     """Return the keys of a set that are looked at."""
     return [
-        Known(jwk=jwk, issuer=issuer, origin=origin)
+        KnownKey(jwk=jwk, issuer=issuer, origin=origin)
         for index, jwk in enumerate(keys)
         if index < KNOWN_KEYS_TRIED or (kid is not None and jwk.kid == kid)
     ]

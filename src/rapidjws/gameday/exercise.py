@@ -56,7 +56,7 @@ class Outcome:
         named_s: To the first alert that names the cause; None where none came.
         recover_s: To the end of the fault; None where it did not end.
         alerts: Alert -> seconds to it.
-        summaries: Alert -> what it said.
+        summaries: Alert -> its summary.
         moved: Series that the fault moved, with by how much.
         runbook: The runbook that was applied.
         faults: What was not as it should be.

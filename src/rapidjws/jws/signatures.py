@@ -3,7 +3,7 @@
 The RFC leaves it to the application which signatures of a General JSON Serialization must verify. The rules
 here:
 
-- A policy counts good signatures only; what is said by a signature that did not verify has no voice.
+- A policy counts good signatures only; the header of a signature that did not verify does not count.
 - ``all_of`` means all that the token carries: who can cut a signature away can also make fewer of them.
   Name the signers, or a number, where certain ones are due.
 - ``at_least`` counts keys, not signatures: one key that signs twice counts once, whatever its kids.

@@ -74,7 +74,7 @@ def _concluded(
     """Return the decision on what was found, by the policy if there is one, and count it."""
     decision = _by_policy(policy, result, token, partner, route, now_ns, started_ns, named_issuers)
     if counters is not None:
-        configured = "" if policy is None else decision.partner or ""  # else it is whatever the caller said
+        configured = "" if policy is None else decision.partner or ""  # else any name that a caller chose
         _count(counters, decision, configured, result, perf_counter_ns() - started_ns)
     return decision
 

@@ -35,10 +35,10 @@ HOST: Final = re.compile(r"[a-z0-9._:-]+")  # a stranger's words: nothing else i
 
 
 class FetchFailed(Exception):
-    """One stable word for why a fetch brought nothing, and when to come back where that was said.
+    """Why a fetch brought nothing, in one stable word, and when to come back where the server named a time.
 
     Attributes:
-        word: ``"timeout"``, ``"connect"``, ``"dns"``, ``"tls"``, ``"status"``, ``"protocol"``,
+        reason: ``"timeout"``, ``"connect"``, ``"dns"``, ``"tls"``, ``"status"``, ``"protocol"``,
             ``"too_large"``, ``"encoding"``, ``"private_address"``, ``"document"``, ``"no_usable_key"`` or
             ``"internal"``.
         status: The HTTP status, or None.
@@ -49,13 +49,13 @@ class FetchFailed(Exception):
     @checked
     def __init__(
         self,
-        word: str,
+        reason: str,
         status: int | None = None,
         retry_after: str | None = None,
         location_host: str | None = None,
     ) -> None:
-        super().__init__(word)
-        self.word = word
+        super().__init__(reason)
+        self.reason = reason
         self.status = status
         self.retry_after = retry_after
         self.location_host = location_host
@@ -64,7 +64,7 @@ class FetchFailed(Exception):
     def detail(self) -> str:
         """Return the word with what belongs to it: ``"status 302, to other.example"``."""
         status = "" if self.status is None else f" {self.status}"
-        return f"{self.word}{status}" + (f", to {self.location_host}" if self.location_host else "")
+        return f"{self.reason}{status}" + (f", to {self.location_host}" if self.location_host else "")
 
 
 @checked

@@ -273,7 +273,7 @@ class RemoteJWKS(Source):
             pass
         finally:  # whatever ends it: else no fetch would follow
             taken_s = max(0.0, self._clock.monotonic() - started)
-            self._emit("fetch_ended", value=taken_s, detail=None if failed is None else failed.word)
+            self._emit("fetch_ended", value=taken_s, detail=None if failed is None else failed.reason)
             self._fetch_done(failed, by_unknown_kid)
 
     def _apply(self, number: int, started: float, answer: Answer, requested: dict[int, str]) -> None:
@@ -328,7 +328,7 @@ class RemoteJWKS(Source):
                 self._refetch_after, self._next_at = False, now
         try:
             if failed is not None:
-                self._emit("fetch_failed", detail=failed.word, value=failed.status)
+                self._emit("fetch_failed", detail=failed.reason, value=failed.status)
                 self._adopt_last_good()
         finally:
             self._answered()

@@ -35,7 +35,7 @@ _MAY_BE_OURS = (PREFIX[:1].encode(), PREFIX[:1].upper().encode())
 """How names begin that are looked at more closely: most requests have many others."""
 
 _FRAMING = (b"content-length", b"transfer-encoding")
-"""Headers that said how long a body is, before it was read whole."""
+"""Headers about the length of a body, from before it was read whole."""
 
 
 class JWSMiddleware:
@@ -275,7 +275,7 @@ def _target(scope: Scope) -> str | None:
 def _root_path(scope: Scope, authenticator: Authenticator[Scope]) -> str:
     """Return where the server says that the application is mounted, if that is not known.
 
-    Starlette's own mounts come after it in ``root_path``; it keeps what the server said.
+    Starlette's own mounts come after it in ``root_path``; it keeps the server's value.
     """
     root_path: str | None = scope.get("app_root_path", scope.get("root_path"))
     return authenticator.unknown_root_path(root_path) if root_path else ""

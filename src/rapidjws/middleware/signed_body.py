@@ -129,7 +129,7 @@ class SignedBody:
             verify, retry, policy, signature_value, context.partner, context.route, None, context.scopes
         )
         if self.recorder is not None and decision.code not in NO_TOKEN:
-            partner = "" if policy is None else decision.partner or ""  # else whatever the caller said
+            partner = "" if policy is None else decision.partner or ""  # else any name that the caller chose
             self.recorder.add(DETACHED_VERIFICATIONS, partner, _result(decision))
         return decision
 

@@ -68,7 +68,7 @@ class Entry:
         detail: More, in words.
         count: How often.
         last_s: When last.
-        workers: The workers that told of it.
+        workers: The workers that reported it.
         source: ``"log"``, ``"history"`` or ``"service"``.
     """
 
@@ -132,7 +132,7 @@ class Timeline:
                 self.add(entry)
 
     def add_changes(self, changes: Iterable[Mapping[str, Any]], source: str) -> None:
-        """Add changes as a service's status, or a rollout's history, has them; what a log told is left out.
+        """Add changes as a service's status, or a rollout's history, has them, but what a log holds already.
 
         Args:
             changes: With ``event``, ``at_s`` and what else there is.

@@ -85,7 +85,7 @@ class StageChoice:
         Args:
             plan: The plan of this moment.
             who: Whose request it is.
-            route: The route as it was sent; several where the gateway said several.
+            route: The route as it was sent; several where the gateway sent several.
             now_s: Seconds since the epoch.
         """
         readings = self._readings(plan, route)

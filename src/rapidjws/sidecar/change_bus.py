@@ -38,7 +38,7 @@ WAIT_LONGEST_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerState:
+class WorkerChanges:
     """The changes that a worker has applied.
 
     Attributes:
@@ -134,16 +134,16 @@ class ChangeBus:
         """Forget a worker that ended: nobody waits for it, or wakes who has its process id next."""
         _SLOT.pack_into(self._memory, self._at(index), 0, 0, 0, 0, 0)
 
-    def workers(self) -> list[WorkerState]:
+    def workers(self) -> list[WorkerChanges]:
         """Return the state of each worker that began."""
         found = (self._worker(index) for index in range(self._workers))
         return [one for one in found if one.pid]
 
-    def _worker(self, index: int) -> WorkerState:
+    def _worker(self, index: int) -> WorkerChanges:
         at = self._at(index)
         pid, changes, lag_ns, longest_ns, refused = _SLOT.unpack_from(self._memory, at)
         tables, used, budget, wanted, built = _TABLES.unpack_from(self._memory, at + _SLOT.size)
-        return WorkerState(
+        return WorkerChanges(
             pid=pid,
             changes=changes,
             lag_s=lag_ns / 1e9,
@@ -157,7 +157,7 @@ class ChangeBus:
             index=index,
         )
 
-    def behind_s(self, worker: WorkerState) -> float:
+    def behind_s(self, worker: WorkerChanges) -> float:
         """Return for how many seconds a worker has not taken the last change over; 0 where it has."""
         *counts, changed_ns = _HEAD.unpack_from(self._memory)
         return max(0.0, (time.monotonic_ns() - changed_ns) / 1e9) if worker.changes < sum(counts) else 0.0

@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
         Args:
             status: Its status, one of PHRASES.
             head: Header lines, each with its line end.
-            body: Its body; only its size is said to HEAD.
+            body: Its body; only its size is sent for HEAD.
             method: The request's method.
             keep: Whether the connection stays.
         """

@@ -34,10 +34,10 @@ _UNAUTHENTICATED: Final = 16
 _UNAVAILABLE: Final = 14
 _RPC_CODES: Final = {401: _UNAUTHENTICATED, 403: _PERMISSION_DENIED, 503: _UNAVAILABLE}
 
-DecisionRequest = tuple["list[tuple[bytes, bytes]]", bytes]
+CheckRequest = tuple["list[tuple[bytes, bytes]]", bytes]
 
 
-def read_check(octets: bytes) -> DecisionRequest:
+def read_check(octets: bytes) -> CheckRequest:
     """Return the headers and the target of a CheckRequest.
 
     Args:
@@ -77,7 +77,7 @@ def _header(octets: bytes, start: int, end: int) -> tuple[bytes, bytes]:
 
 
 def _option(name: str, value: str) -> bytes:
-    """Return a HeaderValueOption that overwrites: ``append`` is false, and said to be."""
+    """Return a HeaderValueOption that overwrites: ``append`` is false, and sent as such."""
     return field(1, field(_KEY, name) + field(_VALUE, value)) + field(2, b"")
 
 

@@ -101,7 +101,7 @@ class Supervisor:
                 self._start(worker)
             while not self._stopping:
                 self._wait()
-                self._tend(time.monotonic())
+                self._look_after_workers(time.monotonic())
         finally:
             systemd.notify("STOPPING=1")
             self._stop()
@@ -211,7 +211,7 @@ class Supervisor:
         """Return the descriptor that comes to its end when the supervisor is gone."""
         return self._life
 
-    def _tend(self, now_s: float) -> None:
+    def _look_after_workers(self, now_s: float) -> None:
         """Hear the workers, start what is due, and tell systemd."""
         for worker in self._workers:
             if worker.read_status():
@@ -264,7 +264,7 @@ class Supervisor:
                     f"started again in {delay_s:.1f} s (restart {restarts})")  # fmt: skip
 
     def _repeat(self, worker: WorkerProcess) -> None:
-        """Write what a worker said; each finds the same fault, which is written once a minute at most."""
+        """Write a worker's line; each finds the same fault, which is written once a minute at most."""
         now_s = time.monotonic()
         for line in worker.words:
             if now_s - self._written.get(line, -math.inf) >= SAME_LINE_S:

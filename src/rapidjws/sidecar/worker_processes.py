@@ -91,7 +91,7 @@ class WorkerProcess:
         return delay_s
 
     def read_status(self) -> bool:
-        """Read what the worker says of itself; return whether it said that it serves just now."""
+        """Read what the worker reports; return whether it reported just now that it serves."""
         if self.status < 0:
             return False
         try:

@@ -13,14 +13,14 @@ ENTRY_MAX_BYTES: Final = 16 * 1024
 
 
 class Word(NamedTuple):
-    """The last that a stream said of a revocation: at which entry, and whether it holds."""
+    """The last entry of a stream about a revocation: which one, and whether the revocation holds."""
 
     at: tuple[int, int]
     holds: bool
 
 
 class RevocationChange(NamedTuple):
-    """What an entry says: which revocation holds from there on, or is lifted, and when that was asked for."""
+    """What an entry holds: a revocation, whether it is in force from there on, and when that was asked."""
 
     revocation: Revocation
     holds: bool

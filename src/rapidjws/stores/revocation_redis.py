@@ -86,7 +86,7 @@ class RedisRevocations:
         self._events = events
         self.is_lost = False
         self._words: dict[Revocation, Word] = {}
-        self._former: dict[Revocation, Word] = {}  # what a lost stream said
+        self._former: dict[Revocation, Word] = {}  # the entries of a lost stream
         self._unsaved: dict[Revocation, None] = {}  # what it held and the present one lacks
         self._sent: dict[Revocation, bytes] = {}  # ours, not read back yet
         self._first: bytes | None = None

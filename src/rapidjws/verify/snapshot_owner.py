@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from rapidjws.verify.verdict_counters import VerdictCounters
 
 
-_holders: Final[WeakSet[SnapshotOwner]] = WeakSet()
+_owners: Final[WeakSet[SnapshotOwner]] = WeakSet()
 
 
 def _renew_locks() -> None:
     """Replace the writers' locks in a forked child: a thread that is not there may have held them."""
     _native.renew_locks()
-    for holder in _holders:
-        holder._renew_locks()
+    for owner in _owners:
+        owner._renew_locks()
 
 
 if hasattr(os, "register_at_fork"):
@@ -111,7 +111,7 @@ class SnapshotOwner(_native.NativeEngine):
         )
         self._change = threading.RLock()  # held by writers only; verification never takes it
         self._snapshot = self._make(KeyTable(keys), rules)
-        _holders.add(self)
+        _owners.add(self)
 
     def _renew_locks(self) -> None:
         self._change = threading.RLock()

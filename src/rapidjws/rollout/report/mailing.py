@@ -144,7 +144,7 @@ def _entry_in(line: str) -> tuple[str, str] | None:
 class SentStates:
     """The last state of each notice in a log.
 
-    A line that cannot be read, cut off by a crash or damaged, may have said ``"sent"``: what it names, or may
+    A line that cannot be read, cut off by a crash or damaged, may have held ``"sent"``: what it names, or may
     name where its mark is cut, counts as begun.
     """
 
@@ -290,7 +290,7 @@ def send(
         ConfigurationError: ``configuration_invalid``: another one sends now, or the log cannot be written.
     """
     with log.alone():
-        with contextlib.suppress(OSError):  # as it is it will do; what cannot be written is said below
+        with contextlib.suppress(OSError):  # as it is it will do; what cannot be written is reported below
             log.compact()
         run = _Run(server, log, clock)
         try:
@@ -371,7 +371,7 @@ class _Run:
 
 
 def _word(fault: Exception) -> str:
-    """Return what went wrong in a word and a code; never what the server said."""
+    """Return what went wrong in a word and a code; never the server's text."""
     code: Any = getattr(fault, "smtp_code", None)
     return type(fault).__name__ if code is None else f"{type(fault).__name__} {code}"
 
