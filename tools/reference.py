@@ -21,8 +21,8 @@ from metrics_page import page as metrics_page
 import rapidjws
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
-INTEGRATIONS = ("aiohttp", "fastapi", "grpc")
-"""Modules of a package that users import by name, because each needs an extra."""
+INTEGRATIONS = ("aiohttp", "fastapi", "grpc", "pyjwt")
+"""Modules of a package that users import by name: each needs an extra, or stands for another library."""
 
 HIDDEN = {"cli"}
 """Packages that are no library."""

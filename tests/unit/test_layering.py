@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observe", "audit"),
     ("rollout",),
     ("config",),
-    ("middleware", "sidecar", "diagnose", "contract", "testing"),
+    ("middleware", "sidecar", "diagnose", "contract", "testing", "compat"),
     ("gameday",),
     ("cli", "__main__"),
 )

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rapidjws._checks import checked, is_text, octets_of
 from rapidjws.errors import MalformedToken, error_for
-from rapidjws.jose import _base64url, _material, json_text
+from rapidjws.jose import _base64url, _material, _secret, json_text
 from rapidjws.jose.jwa import ALGORITHM_TABLE, algorithms_for_key
 from rapidjws.jose.limits import JSON_MAX_DEPTH, JWK_MAX_BYTES, JWK_MAX_MEMBERS, KEY_OPS_MAX, KID_MAX_CHARS
 
@@ -225,6 +225,11 @@ class JWK:
         if self.key_ops is not None:
             members["key_ops"] = list(self.key_ops)
         return members
+
+
+def secret_disguise(secret: bytes) -> str | None:
+    """Say what public text a shared secret of any length reads as, or return None (RFC 8725 s.2.1)."""
+    return _secret.disguise(secret)
 
 
 def _members_of(data: object) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""The interfaces of other libraries over the engine, for code that was written for them."""

@@ -1,0 +1,41 @@
+"""Options of a call that must be True or False."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+SWITCHES: Final = (
+    "verify_signature",
+    "verify_exp",
+    "verify_nbf",
+    "verify_iat",
+    "verify_aud",
+    "verify_iss",
+    "verify_sub",
+    "verify_jti",
+    "strict_aud",
+    "enforce_minimum_key_length",
+)
+CLAIM_SWITCHES: Final = (
+    "verify_exp",
+    "verify_nbf",
+    "verify_iat",
+    "verify_aud",
+    "verify_iss",
+    "verify_sub",
+    "verify_jti",
+)
+
+
+def checked_switches(options: Mapping[str, Any]) -> None:
+    """Refuse an option that would switch a check off, or not, by being neither True nor False.
+
+    Raises:
+        TypeError: One of them is neither; the message names it.
+    """
+    for name in SWITCHES:
+        if name in options and not isinstance(options[name], bool):
+            raise TypeError(
+                f"options[{name!r}]: expected True or False; found {type(options[name]).__name__}"
+            )
