@@ -88,6 +88,7 @@ bench-gateways: $(STAMPS)/package $(STAMPS)/test-deps gateways ## the sidecar an
 
 docs: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/docs-deps ## the documentation as a site in build/site; a warning is an error
 	$(BIN)/python tools/reference.py --check
+	$(BIN)/python tools/issuing_configuration.py --check
 	$(BIN)/python tools/troubleshooting.py --check
 	$(BIN)/zensical build --clean --strict
 

@@ -47,7 +47,9 @@ class FileRefused(OSError):
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def read_trusted(path: str | os.PathLike[str], max_bytes: int, *, own: bool = False) -> bytes:
+def read_trusted(
+    path: str | os.PathLike[str], max_bytes: int, *, own: bool = False, private: bool = False
+) -> bytes:
     """Return the octets of a file that may be trusted.
 
     Args:
@@ -56,6 +58,7 @@ def read_trusted(path: str | os.PathLike[str], max_bytes: int, *, own: bool = Fa
         own: True for a file that this package keeps for itself: no link at all, and its owner must be this
             user or root. False for one that the operator named: links made by this user or root are
             followed, and another's file is read where only its folder's owner can have put it there.
+        private: True for a secret, which neither its group nor others may read.
 
     Raises:
         FileRefused: It is there and must not be trusted.
@@ -63,6 +66,8 @@ def read_trusted(path: str | os.PathLike[str], max_bytes: int, *, own: bool = Fa
     """
     descriptor = open_trusted(path, own=own)
     try:
+        if private and os.name == "posix" and os.fstat(descriptor).st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            raise FileRefused("mode", os.fspath(path), "others may read it; chmod 0600")
         if os.fstat(descriptor).st_size > max_bytes:
             raise _too_large(path, max_bytes)
         parts: list[bytes] = []
@@ -75,6 +80,16 @@ def read_trusted(path: str | os.PathLike[str], max_bytes: int, *, own: bool = Fa
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def read_private(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Return the octets of a file with a private key, which nobody else may even read.
+
+    Raises:
+        FileRefused: It is there and must not be trusted, or its group or others may read it.
+        OSError: It cannot be read.
+    """
+    return read_trusted(path, max_bytes, private=True)
 
 
 def read_end(path: str | os.PathLike[str], max_bytes: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The error tree, and the one table of error codes. Imports nothing else of this package.
+"""The error tree, and the one table of error codes. Imports two plain modules of this package.
 
     RapidJWSError                 everything this package raises on purpose
     ├── TokenRefused              the token is at fault: deny
@@ -15,7 +15,8 @@
     │   ├── KeysUnavailable         no keys, or keys past their stale limit
     │   └── DependencyUnavailable   replay or revocation store, or clock
     ├── ConfigurationError        the operator's settings contradict themselves
-    │   └── RolloutRefused          a change of the rollout is not made: guard rails, frozen, no such step
+    │   ├── RolloutRefused          a change of the rollout is not made: guard rails, frozen, no such step
+    │   └── IssuingRefused          a change of an issuer's keys is not made: too early, frozen, no such key
     └── InternalError             a fault of this package: indeterminate, never a permit
 
 Every error carries a stable ``code`` out of ``CODES``; class, reason, outcome and the operator's words follow
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from rapidjws._change_codes import ROWS
 from rapidjws._shown import SafeValue as SafeValue
 from rapidjws._shown import bounded, shown, shown_place
 
@@ -192,6 +194,12 @@ class ConfigurationError(RapidJWSError):
 
 class RolloutRefused(ConfigurationError):
     """A change of the rollout is not made."""
+
+    __slots__ = ()
+
+
+class IssuingRefused(ConfigurationError):
+    """A change of an issuer's keys is not made."""
 
     __slots__ = ()
 
@@ -361,22 +369,13 @@ _ROWS: Final = (
     Code("attribution_missing", ConfigurationError, "configuration", "nothing tells whose a request is",
          "Whoever left the token away would leave a stricter stage, and nobody wrote that this is meant.",
          "Set server.partner_header (or name partners by partner_of), or rollout.unattributed."),
-    Code("guard_rails_not_met", RolloutRefused, "configuration", "the guard rails hold this promotion",
-         "Too few requests, or too many without a good token.", "Wait, mend what fails, or use --force."),
-    Code("rollout_frozen", RolloutRefused, "configuration", "the rollout is frozen",
-         "Somebody froze it: see the history.", "Thaw it first: rapidjws rollout thaw."),
-    Code("rollout_changed", RolloutRefused, "configuration", "the plan was changed meanwhile",
-         "Somebody else, or a guard rail, was quicker.", "Look at the plan, and decide again."),
-    Code("rollout_no_step", RolloutRefused, "configuration", "no such step from the stage that holds",
-         "It holds already, or there is none beyond.", "Look at the stage: rapidjws rollout status."),
-    Code("rollout_not_written", RolloutRefused, "configuration", "the rollout's folder cannot be written",
-         "A full or read-only disk, or another owner; the plan is as before, or ask for it once more.",
-         "Make room or mend the folder, look at the plan, and decide again.", escalate=True),
     Code("internal_error", InternalError, "unavailable", "a fault inside rapidjws",
          "A bug, memory exhaustion, or a failing libcrypto.", "Report it with its place.", escalate=True),
 )  # fmt: skip
 
-CODES: Final[Mapping[str, Code]] = MappingProxyType({row.code: row for row in _ROWS})
+_CHANGES: Final = tuple(Code(code, globals()[name], *rest) for code, name, *rest in ROWS)  # type: ignore[arg-type]
+
+CODES: Final[Mapping[str, Code]] = MappingProxyType({row.code: row for row in (*_ROWS, *_CHANGES)})
 """Every error code, once: class, reason, outcome and the operator's words. Documentation is made from it."""
 
 

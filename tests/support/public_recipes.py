@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import public_issuing
 from public_callables import exported
 from tokens import AUD, ISS, NOW_S, key, public, token
 
@@ -353,3 +354,5 @@ def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
 
 GROUPS = (_signing, _jose, _engine, _verifier, _keys, _policy, _middleware, _observe, _testing)
 RECIPES: dict[str, Callable[[], Recipe]] = {name: make for group in GROUPS for name, make in group()}
+RECIPES |= public_issuing.RECIPES
+OWNERS |= public_issuing.OWNERS

@@ -119,6 +119,10 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
         "replay_store_unavailable",
         "revocation_store_unavailable",
         "clock_implausible",
+        "issuing_clock",
+        "key_state_unavailable",
+        "key_state_unreadable",
+        "no_signing_key",
         "internal_error",
     }
     assert error_for("signature_invalid").outcome == "deny"

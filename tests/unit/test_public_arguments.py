@@ -51,6 +51,7 @@ EXPECTED = {
     "CachedJWKSVerifier.verify": (RapidJWSError,),  # nobody serves its keys
     "RedisRevocations.add": (DependencyUnavailable,),  # nor is there a Redis
     "RedisRevocations.remove": (DependencyUnavailable,),
+    "RedisStateStore.swap": (DependencyUnavailable,),
     "Rollout.rollback": (RolloutRefused,),
 }
 NAMES = {"partner", "route"}  # any text: nobody's name, and a route that nobody can read

@@ -1,0 +1,138 @@
+"""``rapidjws issue``: the keys of an issuer: check, status, tick, promote, taint."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from rapidjws.cli.output import complain, print_line
+from rapidjws.config.issuing_file import IssuingConfig, load_issuing
+from rapidjws.errors import IssuingRefused, RapidJWSError
+from rapidjws.issuing import SigningKey
+from rapidjws.issuing.transitions import ready_at_s
+
+app = typer.Typer(help="Keys that an issuer signs with, and when they change.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", help="The file for rapidjws issue, TOML or JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a key.")]
+Alg = Annotated[str | None, typer.Option(help="The algorithm; by default the first of the file.")]
+Kid = Annotated[str, typer.Option(help="The key.")]
+Why = Annotated[str, typer.Option(help="Why, for the record.")]
+
+
+def fail(message: object, status: int = 2) -> NoReturn:
+    """Say what is wrong on stderr, and end with a status."""
+    complain("issue", message)
+    raise typer.Exit(status)
+
+
+def opened(config: Path) -> IssuingConfig:
+    """Return what a file describes; exit 2 where it is wrong."""
+    try:
+        return load_issuing(config)
+    except (RapidJWSError, ImportError) as fault:
+        fail(fault)
+
+
+def _changed(change: Callable[[], tuple[SigningKey, ...]]) -> None:
+    """Make a change and print what it changed: exit 1 where it is refused, 2 where the store fails."""
+    try:
+        keys = change()
+    except IssuingRefused as refused:
+        fail(f"{refused} ({refused.info.fix})", 1)
+    except RapidJWSError as failed:
+        fail(f"{failed} ({failed.info.fix})")
+    for one in keys:
+        print_line(f"{one.kid} {one.alg} {one.stage}")
+    if not keys:
+        print_line("nothing was due")
+
+
+@app.command()
+def check(*, config: Config) -> None:
+    """Check a file, and show the times that follow from it: exit 0, or 2 with the line that is wrong."""
+    found = opened(config)
+    timing = found.life_cycle.timing
+    print_line(f"a key is published for {timing.before_s:g} s before it signs")
+    print_line(f"a key stays published for {timing.after_s:g} s after it stopped")
+    schedule = found.life_cycle.schedule
+    print_line(f"keys are replaced {'by hand' if schedule is None else schedule.text}")
+
+
+def _moment(at_s: float | None) -> str:
+    return "-" if at_s is None else datetime.fromtimestamp(at_s, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _row(one: SigningKey, found: IssuingConfig) -> dict[str, Any]:
+    ready_s = ready_at_s(one, found.life_cycle.timing) if one.stage == "next" else None
+    since_s = one.removed_at_s or one.stopped_at_s or one.activated_at_s or one.published_at_s
+    return {
+        "kid": one.kid,
+        "alg": one.alg,
+        "stage": one.stage,
+        "since": _moment(since_s),
+        "ready": _moment(ready_s),
+        "why": one.why,
+    }
+
+
+@app.command()
+def status(*, config: Config, as_json: AsJson = False) -> None:
+    """Show the keys and their stages: exit 0, or 2 where the state cannot be read."""
+    found = opened(config)
+    try:
+        state = found.store.read()
+    except RapidJWSError as failed:
+        fail(f"{failed} ({failed.info.fix})")
+    rows = [_row(one, found) for one in state.keys]
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    for row in rows:  # a line a key, whole: a kid that is cut off names nothing
+        ready = "" if row["ready"] == "-" else f" ready {row['ready']}"
+        why = f" ({row['why']})" if row["why"] else ""
+        print_line(f"{row['kid']} {row['alg']} {row['stage']} since {row['since']}{ready}{why}")
+    lease = state.lease
+    print_line(f"leader: {'none' if lease is None else f'{lease.holder} until {_moment(lease.until_s)}'}")
+    due_s = found.life_cycle.next_change_s(state, time.time())
+    print_line(f"next rotation: {_moment(due_s)}")
+
+
+@app.command()
+def tick(*, config: Config) -> None:
+    """Make what is due, where no other issuer leads: exit 0, 1 where one does, 2 where the store fails."""
+    _changed(opened(config).life_cycle.tick)
+
+
+@app.command()
+def promote(
+    *,
+    config: Config,
+    alg: Alg = None,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Also inside a freeze window.")] = False,
+) -> None:
+    """Let the next key sign now: exit 0, 1 where it is not ready, 2 where the store fails."""
+    found = opened(config)
+    _changed(lambda: found.life_cycle.promote(alg, frozen=frozen))
+
+
+@app.command()
+def taint(
+    *,
+    kid: Kid,
+    why: Why,
+    config: Config,
+    unready: Annotated[
+        bool, typer.Option("--unready", help="Promote a next key that caches may not know yet.")
+    ] = False,
+) -> None:
+    """Take a key out of use; the next one signs: exit 0, 1 where none can, 2 where the store fails."""
+    found = opened(config)
+    _changed(lambda: found.life_cycle.taint(kid, why, unready=unready))

@@ -1,0 +1,160 @@
+"""The file for ``rapidjws issue``: the keys of an issuer, from a table ``issuing`` of TOML or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rapidjws.config import issuing_schema, schema
+from rapidjws.config.load import LoadedConfig, load_config
+from rapidjws.config.locate import line_of
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.issuing import (
+    FileStateStore,
+    FreezeWindow,
+    KeyLifeCycle,
+    KeyTiming,
+    LocalKeyMaker,
+    RedisStateStore,
+    Schedule,
+)
+
+if TYPE_CHECKING:
+    from rapidjws.issuing import KeyMaker, StateStore
+    from rapidjws.verify.protocols import Clock, EventListener
+
+_TIMING = (
+    "jwks_max_age_s",
+    "token_lifetime_s",
+    "clock_skew_s",
+    "state_max_age_s",
+    "publish_slack_s",
+    "publish_before_s",
+    "keep_after_s",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuingConfig:
+    """What a file says of an issuer's keys.
+
+    Attributes:
+        loaded: The file as it was read.
+        issuer: The ``iss``.
+        store: Where the state is.
+        maker: Makes keys.
+        life_cycle: The keys.
+    """
+
+    loaded: LoadedConfig
+    issuer: str
+    store: StateStore
+    maker: KeyMaker
+    life_cycle: KeyLifeCycle
+
+
+def load_issuing(
+    path: str | Path, *, clock: Clock | None = None, events: EventListener | None = None
+) -> IssuingConfig:
+    """Read a file for ``rapidjws issue`` and build what it describes.
+
+    Args:
+        path: The file; paths in it are relative to its folder.
+        clock: Both clocks.
+        events: Listener.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid`` or ``key_timing_unsafe``, with file, line and setting.
+        ImportError: redis is configured and not installed.
+    """
+    loaded = load_config(path, check=False)
+    check_tables(loaded)
+    try:
+        return _built(loaded, clock, events)
+    except RapidJWSError as refused:
+        _with_line(loaded, refused)
+
+
+def check_tables(loaded: LoadedConfig) -> None:
+    """Check names and types.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: the first thing that is wrong.
+    """
+    text = loaded.text
+    for name in loaded.tables:
+        if name not in issuing_schema.TABLES:
+            text.refuse((name,), f"one of {', '.join(issuing_schema.TABLES)}", "an unknown section")
+    if "issuing" not in loaded.tables:
+        text.refuse(("issuing",), "a table")
+    found = loaded.tables["issuing"]
+    kinds = {name: one.kind for name, one in issuing_schema.ISSUING.items()}
+    tables = {name for name, kind in kinds.items() if kind == issuing_schema.TABLE}
+    if isinstance(found, dict):
+        for name in tables & found.keys():
+            table = found[name]
+            if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
+                text.refuse(("issuing", name), "a table of texts", type(table).__name__)
+        plain = {name: "" if name in tables else value for name, value in found.items()}
+        kinds |= dict.fromkeys(tables, schema.TEXT)
+    else:
+        plain = found
+    text.check_section(("issuing",), plain, kinds)
+    for name in ("issuer", "key_folder"):
+        if name not in found:
+            text.refuse(("issuing", name), "a value", "nothing")
+    if ("state_file" in found) == ("redis" in found):
+        text.refuse(("issuing",), "one of state_file and redis")
+
+
+def _texts(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _built(loaded: LoadedConfig, clock: Clock | None, events: EventListener | None) -> IssuingConfig:
+    found: dict[str, Any] = loaded.tables["issuing"]
+    folder = loaded.path.parent
+    issuer = found["issuer"]
+    if not issuer.startswith("https://") or "?" in issuer or "#" in issuer:  # RFC 8414 s.2
+        raise error_for(
+            "configuration_invalid", "issuing.issuer", "an https URL without query and fragment", issuer
+        )
+    timing = KeyTiming(**{name: found[name] for name in _TIMING if name in found})
+    schedule = None
+    if "schedule" in found:
+        windows = tuple(FreezeWindow(one) for one in _texts(found.get("freeze", [])))
+        schedule = Schedule(found["schedule"], float(found.get("jitter_s", 0)), windows)
+    for name in ("jitter_s", "freeze"):
+        if schedule is None and name in found:
+            raise error_for("configuration_invalid", f"issuing.{name}", "nothing without a schedule")
+    store: StateStore
+    if "redis" in found:
+        store = RedisStateStore(found["redis"], name=found.get("redis_name", "rapidjws:issuing"))
+    else:
+        store = FileStateStore(folder / found["state_file"])
+    more = {"rsa_bits": found["rsa_bits"]} if "rsa_bits" in found else {}
+    maker = LocalKeyMaker(folder / found["key_folder"], **more)
+    settings: dict[str, Any] = {name: found[name] for name in ("lease_s", "name") if name in found}
+    if events is not None:
+        settings["events"] = events
+    life_cycle = KeyLifeCycle(
+        store,
+        timing,
+        maker,
+        algorithms=_texts(found.get("algorithms", "ES256")),
+        algorithm_of=found.get("algorithm_of"),
+        schedule=schedule,
+        clock=clock,
+        **settings,
+    )
+    return IssuingConfig(loaded=loaded, issuer=issuer, store=store, maker=maker, life_cycle=life_cycle)
+
+
+def _with_line(loaded: LoadedConfig, refused: RapidJWSError) -> NoReturn:
+    """Raise the error of a constructor again, with the line that its setting stands on."""
+    place = refused.place or "issuing"
+    path = tuple(place.split("."))
+    line = line_of(loaded.text.text, path, is_json=loaded.text.is_json)
+    where = loaded.text.name if line is None else f"{loaded.text.name}:{line}"
+    raise error_for(refused.code, f"{where}: {place}", refused.expected, refused.actual) from None

@@ -1,0 +1,121 @@
+"""The settings of the file for ``rapidjws issue``, each once: type, default, what is allowed, an example."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from rapidjws.config.schema import NUMBER, TEXT, TEXTS, WHOLE
+
+TABLE: Final = "table"
+
+
+class Setting(NamedTuple):
+    """One setting.
+
+    Attributes:
+        kind: Its type.
+        meaning: What it does, a phrase.
+        default: What holds without it, in words.
+        allowed: Which values of its type it takes.
+        example: A value, as TOML.
+    """
+
+    kind: str
+    meaning: str
+    default: str
+    allowed: str
+    example: str
+
+
+ISSUING: Final[dict[str, Setting]] = {
+    "issuer": Setting(
+        TEXT,
+        "the `iss` of all tokens",
+        "required",
+        "an https URL without query and fragment",
+        '"https://issuer.example"',
+    ),
+    "algorithms": Setting(
+        TEXTS,
+        "what is signed by; the first is the default, two during a migration",
+        "`ES256`",
+        "signature algorithms with public keys",
+        '["ES256"]',
+    ),
+    "algorithm_of": Setting(
+        TABLE,
+        "audience to algorithm, for those that get another than the default",
+        "none",
+        "algorithms of `algorithms`",
+        '{ "https://old.example" = "ES256" }',
+    ),
+    "state_file": Setting(
+        TEXT,
+        "file with the state of the keys, for the issuers of one machine",
+        "none",
+        "a path; this or `redis`",
+        '"keys.json"',
+    ),
+    "redis": Setting(
+        TEXT,
+        "Redis with the state of the keys, for issuers on many machines",
+        "none",
+        "`redis://`, `rediss://` or `unix://`",
+        '"redis://127.0.0.1:6379/0"',
+    ),
+    "redis_name": Setting(
+        TEXT, "name of the state in Redis", "`rapidjws:issuing`", "any", '"rapidjws:issuing"'
+    ),
+    "key_folder": Setting(
+        TEXT, "folder for the private keys, mode 0600 each", "required", "a folder that is there", '"keys"'
+    ),
+    "rsa_bits": Setting(WHOLE, "size of new RSA keys", "2048", "2048 to 16384", "3072"),
+    "schedule": Setting(
+        TEXT,
+        "when the active key is replaced",
+        "by hand only",
+        "`every N days at HH:MM UTC`, `every N hours` and the like",
+        '"every 30 days at 03:00 UTC"',
+    ),
+    "jitter_s": Setting(NUMBER, "how much later a rotation may come, by the kid", "0", "0 to 2592000", "600"),
+    "freeze": Setting(
+        TEXTS,
+        "windows in which no key is promoted",
+        "none",
+        "`BEGIN/END` in ISO 8601 with zones, or `fri 16:00 - mon 08:00 UTC`",
+        '["fri 16:00 - mon 08:00 UTC"]',
+    ),
+    "jwks_max_age_s": Setting(NUMBER, "longest `max-age` of the JWK Set", "300", "1 to 34560000", "300"),
+    "token_lifetime_s": Setting(NUMBER, "longest life of a token", "300", "1 to 34560000", "300"),
+    "clock_skew_s": Setting(
+        NUMBER, "how far the clock of an issuer or a consumer may be off", "30", "0 to 3600", "30"
+    ),
+    "state_max_age_s": Setting(
+        NUMBER, "age of the state up to which an issuer signs and publishes by it", "5", "0.01 to 3600", "5"
+    ),
+    "publish_slack_s": Setting(
+        NUMBER,
+        "time beyond max-age for which a key is published before it signs",
+        "`state_max_age_s` + 2 x `clock_skew_s` + 5",
+        "that without the 5, or more",
+        "70",
+    ),
+    "publish_before_s": Setting(
+        NUMBER,
+        "how long a key is published before it signs",
+        "`jwks_max_age_s` + `publish_slack_s`",
+        "that or more",
+        "370",
+    ),
+    "keep_after_s": Setting(
+        NUMBER,
+        "how long a key stays published after it stopped signing",
+        "`token_lifetime_s` + `jwks_max_age_s` + `clock_skew_s`",
+        "that or more; more is needed where max-age is short against clocks",
+        "630",
+    ),
+    "lease_s": Setting(NUMBER, "how long a leader leads without renewing", "15", "0.05 to 3600", "15"),
+    "name": Setting(TEXT, "name of this process in the state", "`issuer`", "any", '"issuer-a"'),
+}
+TABLES: Final[dict[str, dict[str, Setting]]] = {"issuing": ISSUING}
+SECTION_WORDS: Final = {"issuing": "The keys that an issuer signs with, and when they change."}

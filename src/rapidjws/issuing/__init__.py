@@ -1,0 +1,27 @@
+"""Keys of an issuer: their life cycle, where its state is kept, and how they are published."""
+
+from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
+from rapidjws.issuing.life_cycle import KeyLifeCycle
+from rapidjws.issuing.schedule import FreezeWindow, Schedule
+from rapidjws.issuing.state import IssuingState, Lease, SigningKey
+from rapidjws.issuing.store import MemoryStateStore, StateStore
+from rapidjws.issuing.store_file import FileStateStore
+from rapidjws.issuing.store_redis import RedisStateStore
+from rapidjws.issuing.timing import KeyTiming
+
+__all__ = [
+    "FileStateStore",
+    "FreezeWindow",
+    "IssuingState",
+    "KeyLifeCycle",
+    "KeyMaker",
+    "KeyTiming",
+    "Lease",
+    "LocalKeyMaker",
+    "MemoryStateStore",
+    "NewKey",
+    "RedisStateStore",
+    "Schedule",
+    "SigningKey",
+    "StateStore",
+]

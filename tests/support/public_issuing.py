@@ -1,0 +1,92 @@
+"""Good arguments for the public callables of the keys of an issuer; see ``public_recipes``."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from issuing_world import START_S, TIMING, CountingMaker, life_cycle
+from public_callables import exported
+
+from rapidjws.issuing import IssuingState, KeyLifeCycle, SigningKey
+from rapidjws.testing import FakeClock
+
+P = exported()
+Recipe = dict[str, Any]
+
+
+@functools.cache
+def folder() -> Path:
+    """Return a folder for what is written."""
+    return Path(tempfile.mkdtemp(prefix="rapidjws-walk-"))
+
+
+def issuer() -> KeyLifeCycle:
+    """Return an issuer with an active key and a next one that is ready."""
+    clock = FakeClock(START_S)
+    made = life_cycle(clock)
+    for _ in range(3):
+        made.tick()
+        clock.advance(TIMING.before_s)
+    return made
+
+
+@functools.cache
+def state() -> IssuingState:
+    """Return a state."""
+    return issuer().state()
+
+
+def local_key() -> SigningKey:
+    """Return a key of a maker in a folder."""
+    made = P["LocalKeyMaker"](folder()).make("ES256")
+    return SigningKey(kid=made.public.kid, alg="ES256", stage="next", jwk=made.public.as_dict(),
+                      reference=made.reference, published_at_s=1.0)  # fmt: skip
+
+
+def swap() -> Recipe:
+    """Return a swap of a new store."""
+    return {"before": IssuingState(), "after": IssuingState(revision=1)}
+
+
+OWNERS: dict[str, Callable[[], Any]] = {
+    "FileStateStore": lambda: P["FileStateStore"](Path(tempfile.mkdtemp(dir=folder())) / "keys.json"),
+    "FreezeWindow": lambda: P["FreezeWindow"]("fri 16:00 - mon 08:00 UTC"),
+    "IssuingState": state,
+    "KeyLifeCycle": issuer,
+    "LocalKeyMaker": lambda: P["LocalKeyMaker"](folder()),
+    "MemoryStateStore": lambda: P["MemoryStateStore"](),
+    "RedisStateStore": lambda: P["RedisStateStore"]("redis://127.0.0.1:1/0", timeout_s=0.01),
+    "Schedule": lambda: P["Schedule"]("every 1 hour"),
+}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "FileStateStore": lambda: {"path": str(folder() / "keys.json")},
+    "FileStateStore.swap": swap,
+    "FreezeWindow": lambda: {"text": "fri 16:00 - mon 08:00 UTC"},
+    "FreezeWindow.end_s": lambda: {"at_s": START_S},
+    "IssuingState.from_json": lambda: {"octets": IssuingState().to_json()},
+    "IssuingState.in_stage": lambda: {"stage": "active"},
+    "IssuingState.key": lambda: {"kid": "es256-0"},
+    "IssuingState.with_key": lambda: {"changed": state().keys[0]},
+    "KeyLifeCycle": lambda: {"store": P["MemoryStateStore"](), "timing": TIMING, "maker": CountingMaker()},
+    "KeyLifeCycle.next_change_s": lambda: {"state": state(), "now_s": START_S},
+    "KeyLifeCycle.promote": dict,
+    "KeyLifeCycle.signing_key": dict,
+    "KeyLifeCycle.taint": lambda: {"kid": "es256-0", "why": "drill"},
+    "KeyTiming": dict,
+    "LocalKeyMaker": lambda: {"folder": folder()},
+    "LocalKeyMaker.make": lambda: {"alg": "ES256"},
+    "LocalKeyMaker.remove": lambda: {"key": local_key()},
+    "LocalKeyMaker.signer": lambda: {"key": local_key()},
+    "MemoryStateStore.swap": swap,
+    "RedisStateStore": lambda: {"url": "redis://127.0.0.1:1/0"},
+    "RedisStateStore.swap": swap,
+    "Schedule": lambda: {"text": "every 1 hour"},
+    "Schedule.check": lambda: {"timing": TIMING},
+    "Schedule.due_s": lambda: {"since_s": START_S},
+    "Schedule.frozen_until_s": lambda: {"at_s": START_S},
+    "Schedule.thawed_s": lambda: {"at_s": START_S},
+}

@@ -1,0 +1,133 @@
+"""The file for `rapidjws issue`, and its commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rapidjws.cli.app import app
+from rapidjws.config.issuing_file import load_issuing
+from rapidjws.config.issuing_schema import TABLES
+from rapidjws.errors import RapidJWSError
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = """\
+[issuing]
+issuer = "https://issuer.example"
+state_file = "keys.json"
+key_folder = "keys"
+schedule = "every 30 days at 03:00 UTC"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    """Write a file with a folder for keys beside it."""
+    (folder / "keys").mkdir(exist_ok=True)
+    path = folder / "issuing.toml"
+    path.write_text(text)
+    return path
+
+
+def run(*words: str) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(app, ["issue", *words])
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        (GOOD + "shedule = 1\n", ":6: issuing.shedule", "schedule"),
+        (GOOD + "jitter_s = true\n", ":6: issuing.jitter_s", "a number"),
+        (
+            GOOD + "jwks_max_age_s = 10\npublish_before_s = 20\n",
+            ":7: issuing.publish_before_s",
+            "10 + publish",
+        ),
+        (GOOD.replace("30 days", "thirty days"), ":5: issuing.schedule", "every 30 days"),
+        (GOOD + 'freeze = ["soon"]\n', ":6: issuing.freeze", "2026-12-20"),
+        (GOOD + 'redis = "redis://127.0.0.1:1"\n', ":1: issuing", "one of state_file and redis"),
+        (GOOD.replace("https:", "http:"), ":2: issuing.issuer", "https"),
+        (GOOD + 'algorithms = ["HS256"]\n', ":6: issuing.algorithms", "public keys"),
+        (GOOD + 'algorithm_of = { "a" = "ES384" }\n', ":6: issuing.algorithm_of", "ES256"),
+        (GOOD + "algorithm_of = 3\n", ":6: issuing.algorithm_of", "a table"),
+        (GOOD.replace('"keys"', '"nowhere"'), ":4: issuing.key_folder", "a folder"),
+        (GOOD + "[isuing]\n", ":6: isuing", "unknown section"),
+        ("", "issuing", "a table"),
+        (GOOD.replace("schedule", "jitter_s = 5 #"), ":5: issuing.jitter_s", "without a schedule"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_line(tmp_path: Path, text: str, where: str, words: str) -> None:
+    """A misspelt, contradictory or impossible setting is an error with file, line and what is allowed."""
+    with pytest.raises(RapidJWSError) as caught:
+        load_issuing(written(tmp_path, text))
+    assert caught.value.code in ("configuration_invalid", "key_timing_unsafe")
+    assert where in str(caught.value)
+    assert words in str(caught.value)
+    result = run("check", "--config", str(tmp_path / "issuing.toml"))
+    assert result.exit_code == 2
+    assert where in result.output
+
+
+def test_every_setting_of_the_schema_is_taken(tmp_path: Path) -> None:
+    """The examples of the page make a file that is good, each of the two stores with it."""
+    pytest.importorskip("redis", reason="redis absent: pip install redis")
+    for store in ("state_file", "redis"):
+        other = {"state_file": ("redis", "redis_name"), "redis": ("state_file",)}[store]
+        lines = [f"{name} = {one.example}" for name, one in TABLES["issuing"].items() if name not in other]
+        text = "[issuing]\n" + "\n".join(lines) + "\n"
+        load_issuing(written(tmp_path, text.replace("https://old.example", "a")))
+
+
+@pytest.mark.source_tree
+def test_the_page_is_current() -> None:
+    """The page of the settings is what its tool makes of the schema."""
+    command = [sys.executable, str(ROOT / "tools" / "issuing_configuration.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, "run tools/issuing_configuration.py"
+
+
+def test_the_commands_make_and_show_keys(tmp_path: Path) -> None:
+    """`tick` makes the first key, `status` shows it, `promote` refuses it, `taint` takes it out."""
+    config = str(written(tmp_path, GOOD))
+    made = run("tick", "--config", config)
+    assert made.exit_code == 0, made.output
+    kid, alg, stage = made.output.split()
+    assert (alg, stage) == ("ES256", "next")
+    shown = run("status", "--config", config, "--json")
+    assert json.loads(shown.output)["kid"] == kid
+    assert kid in run("status", "--config", config).output
+    assert "370 s before it signs" in run("check", "--config", config).output
+    refused = run("promote", "--config", config)
+    assert refused.exit_code == 1
+    assert "+ 370 s" in refused.output
+    assert "tainted" in run("taint", "--kid", kid, "--why", "drill", "--config", config).output
+    assert run("taint", "--kid", "nobody", "--why", "x", "--config", config).exit_code == 1
+    private = [json.loads(one.read_text())["d"] for one in (tmp_path / "keys").iterdir()]
+    assert private
+    assert not any(secret in (tmp_path / "keys.json").read_text() + shown.output for secret in private)
+
+
+def test_a_second_issuer_does_not_lead(tmp_path: Path) -> None:
+    """While the lease of one process runs, `tick` of another ends with 1 and changes nothing."""
+    config = str(written(tmp_path, GOOD))
+    run("tick", "--config", config)
+    before = (tmp_path / "keys.json").read_bytes()
+    second = run("tick", "--config", config)
+    assert second.exit_code == 1
+    assert "not_leader" in second.output
+    assert (tmp_path / "keys.json").read_bytes() == before
+
+
+def test_a_state_that_cannot_be_read_ends_with_2(tmp_path: Path) -> None:
+    """A state of another version is an error with what to do, and stays as it is."""
+    config = str(written(tmp_path, GOOD))
+    (tmp_path / "keys.json").write_text('{"format": 9}')
+    for words in (["tick"], ["status"], ["promote"], ["taint", "--kid", "a", "--why", "b"]):
+        result = run(*words, "--config", config)
+        assert result.exit_code == 2
+        assert "key_state_unreadable" in result.output
+    assert (tmp_path / "keys.json").read_text() == '{"format": 9}'
