@@ -19,6 +19,7 @@ from rapidjws.issuing import (
     MemoryStateStore,
     Schedule,
     SigningKey,
+    transitions,
 )
 from rapidjws.testing import FakeClock
 
@@ -197,18 +198,16 @@ def test_a_clock_unlike_the_stores_leads_nobody() -> None:
 
 def test_no_kid_and_no_key_comes_twice() -> None:
     """A kid or a key that the state has, removed ones among them, is refused."""
-    clock = FakeClock(START_S)
-    maker = CountingMaker()
-    issuer = life_cycle(clock, maker=maker)
+    issuer = life_cycle()
     issuer.tick()
     issuer.taint("es256-0", "x")
-    clock.advance(TIMING.after_s + 1)
-    maker.make = lambda alg: type(maker.make(alg))(pair(alg, 0).public(), "again")  # type: ignore[method-assign]
-    original = CountingMaker()
-    maker.make = original.make  # type: ignore[method-assign]  # numbers from 0 again
-    before = issuer.state()
-    assert code_of(issuer.tick) == "kid_in_use"
-    assert issuer.state() == before
+    state = issuer.state()
+    first = state.keys[0]
+    other = replace(first, jwk=pair("ES256", 1).public().as_dict())
+    for twice in (other, replace(first, kid="another")):
+        assert code_of(transitions.publish, state, twice) == "kid_in_use"
+    fresh = replace(other, kid="another", stage="active")
+    assert transitions.publish(state, fresh).keys[-1].stage == "next"
 
 
 def test_two_algorithms_sign_side_by_side_and_the_old_one_ends() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rapidjws.config import issuing_schema, schema
-from rapidjws.config.load import LoadedConfig, load_config
 from rapidjws.config.locate import line_of
+from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import (
     FileStateStore,
