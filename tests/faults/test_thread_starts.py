@@ -79,7 +79,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "test_S24_a_timer_that_cannot_start",
     ),
     "resolve Thread": (HERE, "test_S24_no_thread_for_a_look_up"),
-    "RemoteJWKS._begin Thread": (HERE, "test_S24_no_thread_for_a_fetch"),
+    "FetchSchedule._begin Thread": (HERE, "test_S24_no_thread_for_a_fetch"),
     "RedisRevocations._listen Thread": (HERE, "test_S24_no_thread_for_the_revocations"),
     # rollout and configuration
     "ConfigFile._look submit": (HERE, "test_S24_no_thread_for_the_configuration"),

@@ -17,7 +17,7 @@ from rapidjws.cli.keys_running import is_same, show_running
 from rapidjws.cli.output import add_row, complain, print_line
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
-from rapidjws.keys import RemoteJWKS
+from rapidjws.keys import FetchedKeys
 from rapidjws.sidecar.key_status import key_row
 from rapidjws.verify.revocations import Revocation
 
@@ -56,13 +56,13 @@ def _rows(opened: ConfigFile, wait_s: float, *, refresh: bool) -> list[dict[str,
     for issuer in opened.engine.issuers:
         source = opened.engine.source_of(issuer.name)
         answered = True
-        if isinstance(source, RemoteJWKS):
+        if isinstance(source, FetchedKeys):
             answered = source.refresh(wait_s) if refresh else _first_answer(source, wait_s)
         rows.append({**key_row(opened.engine, issuer.name), "answered": answered})
     return rows
 
 
-def _first_answer(source: RemoteJWKS, wait_s: float) -> bool:
+def _first_answer(source: FetchedKeys, wait_s: float) -> bool:
     answered = source.next_answer()
     if source.status().fetches and source.ready:
         return True

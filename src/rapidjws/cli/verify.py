@@ -23,7 +23,8 @@ from rapidjws.jws.signatures import SignaturePolicy, all_of, any_of, at_least, s
 from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
-from rapidjws.keys.fetch import FetchFailed, HttpsFetch
+from rapidjws.keys.fetch import HttpsFetch
+from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.keys.settings import Transport
 from rapidjws.verify.result import Rejected, VerifiedJWS
 

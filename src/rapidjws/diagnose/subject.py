@@ -18,7 +18,7 @@ from rapidjws.jose.limits import CLOCK_FLOOR_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
-from rapidjws.keys.remote import RemoteJWKS
+from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.keys.source_status import SourceStatus
 from rapidjws.verify.given_keys import checked_keys
 
@@ -220,7 +220,7 @@ def _requested(algorithms: Iterable[str] | None) -> tuple[str, ...]:
 def _sources(engine: Engine | Verifier | None) -> dict[str, SourceStatus]:
     """Return how the fetches of each issuer with a key address went."""
     issuers = engine.issuers if isinstance(engine, Engine) else ()
-    return {item.name: item.keys.status() for item in issuers if isinstance(item.keys, RemoteJWKS)}
+    return {item.name: item.keys.status() for item in issuers if isinstance(item.keys, FetchedKeys)}
 
 
 def _chosen(keys: Iterable[JWK], issuer: str | None, origin: str, kid: str | None) -> list[KnownKey]:

@@ -15,6 +15,7 @@ from rapidjws._checks import checked, octets_of, refused
 from rapidjws.errors import KeyRefused, RapidJWSError, error_for
 from rapidjws.jose import _json_strict, json_text
 from rapidjws.jose._json_strict import SpoiledObject
+from rapidjws.jose.documents import kind_of, kind_of_value
 from rapidjws.jose.jwk import JWK, read_members
 from rapidjws.jose.limits import (
     JSON_MAX_DEPTH,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ASYMMETRIC: Final = frozenset({"EC", "RSA", "OKP", "AKP"})
+_EXPECTED: Final = "a JSON object with an array named keys"
 _SHOWN_KEYS: Final = 4
 _OF_NO_CONCERN: Final = frozenset({"key_unsupported", "key_use_mismatch"})
 
@@ -301,7 +303,7 @@ def _entries(data: object, max_keys: int, max_bytes: int) -> list[Any]:
         words = 'a mapping with an array named keys: {"keys": [...]}, or JWK.from_json'
         raise error_for("jwks_malformed", "jwks", words, "one JWK")
     if not isinstance(entries, list):  # RFC 7517 s.5.1: an array, and it must be there
-        raise error_for("jwks_malformed", "jwks", "a JSON object with an array named keys")
+        raise error_for("jwks_malformed", "jwks", _EXPECTED, f"{kind_of_value(value)}, not a JWK Set")
     if len(entries) > max_keys:
         raise error_for("jwks_too_large", "jwks.keys", f"at most {max_keys} keys", len(entries))
     return entries
@@ -321,7 +323,9 @@ def _parse(raw: bytes, max_bytes: int) -> Any:
             code = fault.code
     if code == "too_large":
         raise error_for("jwks_too_large", "jwks", f"at most {max_bytes} bytes", len(raw))
-    raise error_for("jwks_malformed", "jwks", "a JSON object with an array named keys", code)
+    kind = kind_of(raw)
+    found = code if kind in ("a JWK Set", "damaged JSON") else f"{kind}, not a JWK Set"
+    raise error_for("jwks_malformed", "jwks", _EXPECTED, found)
 
 
 def _refuse_mixed(types: set[str]) -> None:

@@ -6,7 +6,9 @@ from rapidjws._lazy import lazy_names
 
 if TYPE_CHECKING:
     from rapidjws.keys.cached_jwks import CachedJWKSVerifier
-    from rapidjws.keys.fetch import Answer, Fetch, FetchFailed
+    from rapidjws.keys.fetch import Answer, Fetch
+    from rapidjws.keys.fetch_failed import FetchFailed
+    from rapidjws.keys.fetched import FetchedKeys
     from rapidjws.keys.file import FileJWKS
     from rapidjws.keys.hook import RotatedHook
     from rapidjws.keys.remote import RemoteJWKS
@@ -16,7 +18,9 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "rapidjws.keys.fetch": ("Answer", "Fetch", "FetchFailed"),
+            "rapidjws.keys.fetch": ("Answer", "Fetch"),
+            "rapidjws.keys.fetch_failed": ("FetchFailed",),
+            "rapidjws.keys.fetched": ("FetchedKeys",),
             "rapidjws.keys.file": ("FileJWKS",),
             "rapidjws.keys.hook": ("RotatedHook",),
             "rapidjws.keys.cached_jwks": ("CachedJWKSVerifier",),
@@ -31,6 +35,7 @@ __all__ = [
     "CachedJWKSVerifier",
     "Fetch",
     "FetchFailed",
+    "FetchedKeys",
     "FileJWKS",
     "Freshness",
     "RemoteJWKS",

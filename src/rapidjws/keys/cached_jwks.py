@@ -193,7 +193,8 @@ class CachedJWKSVerifier:
         return True
 
     def _fetch_now(self) -> bool:
-        from rapidjws.keys.fetch import FetchFailed, HttpsFetch  # loads TLS: not before it is needed
+        from rapidjws.keys.fetch import HttpsFetch  # loads TLS: not before it is needed
+        from rapidjws.keys.fetch_failed import FetchFailed
 
         self._tried_at = self._clock.monotonic()
         try:

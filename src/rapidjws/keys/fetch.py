@@ -23,6 +23,8 @@ from httpcore2 import NetworkBackend, NetworkStream
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.keys.addresses import is_public
+from rapidjws.keys.credentials import check_files, proxy_headers, request_headers
+from rapidjws.keys.fetch_failed import FetchFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,39 +34,6 @@ if TYPE_CHECKING:
 
 HOST_MAX_CHARS: Final = 253  # RFC 1035 s.2.3.4, in text
 HOST: Final = re.compile(r"[a-z0-9._:-]+")  # a stranger's words: nothing else is shown of them
-
-
-class FetchFailed(Exception):
-    """Why a fetch brought nothing, in one stable word, and when to come back where the server named a time.
-
-    Attributes:
-        reason: ``"timeout"``, ``"connect"``, ``"dns"``, ``"tls"``, ``"status"``, ``"protocol"``,
-            ``"too_large"``, ``"encoding"``, ``"private_address"``, ``"document"``, ``"no_usable_key"`` or
-            ``"internal"``.
-        status: The HTTP status, or None.
-        retry_after: The Retry-After header, or None.
-        location_host: The host that a redirect names, or None; it is not followed.
-    """
-
-    @checked
-    def __init__(
-        self,
-        reason: str,
-        status: int | None = None,
-        retry_after: str | None = None,
-        location_host: str | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.status = status
-        self.retry_after = retry_after
-        self.location_host = location_host
-
-    @property
-    def detail(self) -> str:
-        """Return the word with what belongs to it: ``"status 302, to other.example"``."""
-        status = "" if self.status is None else f" {self.status}"
-        return f"{self.reason}{status}" + (f", to {self.location_host}" if self.location_host else "")
 
 
 @checked
@@ -200,6 +169,7 @@ class HttpsFetch:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._context = _tls_context(transport.ca)
+        check_files(transport)
 
     def __call__(self, url: str, etag: str | None) -> Answer:
         """Return a 200 or a 304 to our ETag.
@@ -212,15 +182,21 @@ class HttpsFetch:
         try:
             with (
                 httpcore2.ConnectionPool(
-                    ssl_context=self._context, max_connections=1, retries=0, network_backend=backend
+                    ssl_context=self._context,
+                    max_connections=1,
+                    retries=0,
+                    network_backend=backend,
+                    proxy=_proxy(self._transport),
                 ) as pool,
-                pool.stream("GET", url, headers=_request_headers(url, etag)) as response,
+                pool.stream("GET", url, headers=_request_headers(url, etag, self._transport)) as response,
             ):
                 return self._read(response, etag)
         except FetchFailed:
             raise
         except httpcore2.TimeoutException:
             raise FetchFailed("timeout") from None
+        except httpcore2.ProxyError:  # it refused to connect
+            raise FetchFailed("proxy") from None
         except httpcore2.ConnectError as fault:
             raise FetchFailed("tls" if _is_tls(fault) else "connect") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as fault:
@@ -258,10 +234,17 @@ def location_host(location: str | None) -> str | None:
     return host if shown else None
 
 
-def _request_headers(url: str, etag: str | None) -> list[tuple[str, str]]:
+def _proxy(transport: Transport) -> httpcore2.Proxy | None:
+    if transport.proxy is None:
+        return None
+    return httpcore2.Proxy(transport.proxy, headers=proxy_headers(transport))
+
+
+def _request_headers(url: str, etag: str | None, transport: Transport) -> list[tuple[str, str]]:
     headers = [
+        *request_headers(transport),
         ("Host", url.split("/")[2]),
-        ("Accept", "application/jwk-set+json, application/json"),
+        ("Accept", "application/jwk-set+json, application/json, */*;q=0.1"),
         ("Accept-Encoding", "identity"),
         ("User-Agent", "rapidjws"),
         ("Connection", "close"),

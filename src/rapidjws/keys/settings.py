@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 from rapidjws._checks import checked, is_number
@@ -10,6 +13,12 @@ from rapidjws.errors import error_for
 from rapidjws.jose.limits import JWKS_MAX_BYTES, JWKS_MAX_KEYS
 
 URL_MAX_CHARS = 2048
+HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")  # RFC 9110 s.5.6.2
+OWN_HEADERS: Final = frozenset(
+    "host accept-encoding connection content-length transfer-encoding if-none-match te upgrade"
+    " proxy-authorization".split()
+)
+"""Headers that a fetch sets itself."""
 
 
 @checked
@@ -100,6 +109,12 @@ class Transport:
         ca: PEM file, or PEM text, of the only authorities trusted; None: the system's.
         refuse_private_addresses: Whether private, loopback and link-local addresses are refused.
         insecure_allow_http: Whether plain http is allowed: for tests only.
+        proxy: ``http://HOST:PORT`` of a proxy that is asked to connect (HTTP CONNECT); None connects
+            directly. Proxies of the environment are never used.
+        proxy_authorization_file: File of the value of ``Proxy-Authorization``, read again at each fetch.
+        authorization_file: File of a bearer token, read again at each fetch, such as that of a Kubernetes
+            service account; a text with a scheme (``Basic ...``) is sent as it is.
+        header_files: More request headers: name -> file of its value, read again at each fetch.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -111,11 +126,26 @@ class Transport:
     ca: str | None = None
     refuse_private_addresses: bool = False
     insecure_allow_http: bool = False
+    proxy: str | None = None
+    proxy_authorization_file: str | None = None
+    authorization_file: str | None = None
+    header_files: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check every argument once."""
         for name in ("timeout_s", "max_bytes", "max_keys"):
             positive_s(name, getattr(self, name))
+        if self.proxy is None and self.proxy_authorization_file is not None:
+            raise error_for("configuration_invalid", "proxy_authorization_file", "proxy beside it")
+        if self.proxy is not None:
+            _check_proxy(self.proxy)
+            if self.refuse_private_addresses:  # the proxy resolves the name: nobody here sees its address
+                raise error_for("configuration_invalid", "refuse_private_addresses", "no proxy beside it")
+        for name in self.header_files:
+            if HEADER_NAME.fullmatch(name) is None or name.lower() in OWN_HEADERS:
+                raise error_for("configuration_invalid", "header_files", "names of further headers", name)
+            if name.lower() == "authorization" and self.authorization_file is not None:
+                raise error_for("configuration_invalid", "header_files", "no authorization_file beside it")
 
     def check_url(self, url: object) -> str:
         """Return a URL that may be fetched.
@@ -140,6 +170,18 @@ class Transport:
         if not parts.hostname or parts.username is not None or parts.fragment:
             raise error_for("configuration_invalid", "url", expected="a host, no credentials, no fragment")
         return url
+
+
+def _check_proxy(proxy: str) -> None:
+    expected = "http://HOST:PORT, without credentials"
+    try:
+        parts = urlsplit(proxy)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port
+    except ValueError:
+        raise error_for("configuration_invalid", "proxy", expected) from None
+    more = parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment
+    if not whole or more or not _is_plain(proxy):
+        raise error_for("configuration_invalid", "proxy", expected)
 
 
 def _is_plain(url: str) -> bool:

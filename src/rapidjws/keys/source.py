@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import SystemClock, scheduler
@@ -32,6 +32,9 @@ class Source:
         events: Listener.
         clock: Both times.
     """
+
+    on_demand: ClassVar[bool] = False
+    """Whether keys come only once tokens ask for them: none at first is then no fault."""
 
     def __init__(self, name: str, events: EventListener = no_events, clock: Clock | None = None) -> None:
         self.name = name

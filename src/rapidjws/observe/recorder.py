@@ -33,7 +33,7 @@ EMERGENCY_S: Final = 6 * 3600.0
 
 FETCH_REASONS: Final = frozenset(
     {"timeout", "connect", "dns", "tls", "status", "protocol", "encoding", "too_large", "private_address",
-     "document", "no_usable_key", "internal"}
+     "document", "no_usable_key", "discovery", "credential", "proxy", "internal"}
 )  # fmt: skip
 """Reasons of failed fetches that are labels; any other is ``other``."""
 

@@ -8,8 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose.jwks import JWKSet
-from rapidjws.keys import FetchFailed, RemoteJWKS
+from rapidjws.keys import FetchedKeys, FetchFailed
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def key_row(engine: Engine, issuer: str) -> dict[str, Any]:
     """Return the row of one issuer, as :func:`key_rows` does."""
     source = engine.source_of(issuer)
     row: dict[str, Any] = {"issuer": issuer}
-    if isinstance(source, RemoteJWKS):
+    if isinstance(source, FetchedKeys):
         status = source.status()
         row |= {"source": status.name, "failure": status.last_failure}
         row |= {"age_s": _rounded(status.age_s), "fresh_for_s": _rounded(status.fresh_for_s)}
@@ -149,7 +148,7 @@ def probe_all(engine: Engine, *, with_jwks: bool = False) -> dict[str, dict[str,
     found: dict[str, dict[str, Any]] = {}
     for issuer in engine.issuers:
         source = engine.source_of(issuer.name)
-        if isinstance(source, RemoteJWKS):
+        if isinstance(source, FetchedKeys):
             task = Task(lambda source=source: _probe(source, with_jwks))  # type: ignore[misc]
             if submit(task) or task.take_back() is None:
                 running[issuer.name] = task.future
@@ -161,9 +160,9 @@ def probe_all(engine: Engine, *, with_jwks: bool = False) -> dict[str, dict[str,
     return found
 
 
-def _probe(source: RemoteJWKS, with_jwks: bool) -> dict[str, Any]:
+def _probe(source: FetchedKeys, with_jwks: bool) -> dict[str, Any]:
     try:
-        keys = JWKSet.from_json(source.probe().body, fetched=True)
+        keys = source.probe_keys()
     except FetchFailed as failed:
         return {"fault": failed.detail}
     except RapidJWSError as refused:
