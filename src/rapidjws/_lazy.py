@@ -41,3 +41,9 @@ def lazy_names(
         return sorted({*vars(sys.modules[package]), *home_of, *packages})
 
     return getattr_, dir_
+
+
+def lazy_value(module: str, name: str) -> Any:
+    """Return what a module gives under a name, loaded now: a constructor of a higher layer."""
+    __import__(module)
+    return getattr(sys.modules[module], name)

@@ -12,7 +12,7 @@ from thread_faults import failing_starts
 from tokens import public
 
 from rapidjws._scheduler import Scheduler
-from rapidjws.keys import remote
+from rapidjws.keys import fetch_schedule
 from rapidjws.keys.fetch import Answer, FetchFailed
 from rapidjws.keys.remote import RemoteJWKS
 from rapidjws.verify.protocols import Event
@@ -152,7 +152,7 @@ def test_S24_a_fetch_thread_that_cannot_start() -> None:
 def test_S24_a_timer_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the timer's thread cannot start, plans are kept, and the next look at the source starts it."""
     timer = Scheduler()
-    monkeypatch.setattr(remote, "scheduler", timer)
+    monkeypatch.setattr(fetch_schedule, "scheduler", timer)
     monkeypatch.setattr("rapidjws.keys.source.scheduler", timer)
     called = threading.Event()
 

@@ -90,7 +90,7 @@ def test_a_source_shows_itself_without_secrets() -> None:
     source = RemoteJWKS("https://issuer.example/", fetch=lambda *_: Answer(status=200, headers={}, body=b""))
     assert repr(source) == "<RemoteJWKS https://issuer.example/: no keys>"
     source.start()
-    wait_for(lambda: source.status().last_failure == "document")
+    wait_for(lambda: source.status().last_failure == "document: an empty document, not a JWK Set")
 
 
 def test_the_applications_random_numbers_are_left_alone() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from rapidjws._checks import checked
+from rapidjws._lazy import lazy_value
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
 from rapidjws.jose.claims import ClaimsPolicy
@@ -16,6 +17,22 @@ from rapidjws.verify.arguments import checked_algorithms, checked_crit, names_of
 from rapidjws.verify.given_keys import Keys, checked_keys
 from rapidjws.verify.protocols import KeySource
 from rapidjws.verify.rules import Rules
+
+DISCOVERED_ALGORITHMS: Final = ("RS256",)
+"""OpenID Connect Registration 1.0 s.2: the default of ``id_token_signed_response_alg``."""
+
+SOURCE_SETTINGS: Final = (
+    "jwks_origins",
+    "transport",
+    "freshness",
+    "unknown_kids",
+    "last_good",
+    "last_good_max_age_s",
+    "events",
+    "clock",
+    "fetch",
+)
+"""What ``discover`` hands on to the key source."""
 
 
 class NotChecked(Enum):
@@ -71,6 +88,29 @@ class Issuer:
     replay: Replay | None = field(default=None, kw_only=True)
     required: bool = field(default=True, kw_only=True)
     crit: Iterable[str] = field(default=(), kw_only=True)
+
+    @classmethod
+    def discover(
+        cls, issuer: str, *, algorithms: Iterable[str] = DISCOVERED_ALGORITHMS, **settings: Any
+    ) -> Issuer:
+        """Return an issuer whose keys are found by discovery; nothing is fetched here.
+
+        Args:
+            issuer: Its https URL, exactly as in ``iss`` and in its metadata.
+            algorithms: The ``alg`` values it may use. RS256 by default, which every OpenID Provider supports
+                and uses unless a client asks for another; metadata never choose.
+            settings: Arguments of :class:`Issuer`, and of :class:`~rapidjws.keys.DiscoveredJWKS`:
+                ``jwks_origins``, ``transport``, ``freshness``, ``unknown_kids``, ``last_good``,
+                ``last_good_max_age_s``, ``events``, ``clock``, ``fetch``.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+
+        Source: OpenID Connect Discovery 1.0 s.4, RFC 8414 s.3; OpenID Connect Registration 1.0 s.2.
+        """
+        of_source = {name: settings.pop(name) for name in SOURCE_SETTINGS if name in settings}
+        source = lazy_value("rapidjws.keys", "DiscoveredJWKS")(issuer, **of_source)
+        return cls(issuer, keys=source, algorithms=algorithms, **settings)
 
     def __post_init__(self) -> None:
         """Check every argument once."""

@@ -22,7 +22,7 @@ def why_not_ready(snapshot: Snapshot, issuers: Mapping[str, Issuer]) -> dict[str
             continue
         if number in unavailable:
             found[issuer.name] = unavailable[number]
-        elif not keys.is_usable:
+        elif not keys.is_usable and not getattr(issuer.keys, "on_demand", False):
             found[issuer.name] = "; ".join(keys.reasons())
     return found
 

@@ -119,7 +119,8 @@ class Source:
         known = {key.kid: key for key in old}
         same = {key: key for key in old}
         kept = JWKSet(same.get(key, key) for key in keys)  # the same objects: nothing is built anew
-        object.__setattr__(kept, "skipped", keys.skipped)
+        for name in ("skipped", "serves_any_kid"):
+            object.__setattr__(kept, name, getattr(keys, name))
         seen = {kid: when for kid, when in before.first_seen.items() if kid in keys}
         news: list[dict[str, Any]] = []
         for key in kept:
