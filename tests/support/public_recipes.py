@@ -21,6 +21,11 @@ from rapidjws.rollout.plan import Plan
 Recipe = dict[str, Any]
 P = exported()
 URL = "https://issuer.example/jwks.json"
+TEMPLATE = "https://issuer.example/{kid}"
+FETCHED = {
+    "RemoteJWKS": URL, "RemoteCertificates": URL, "SpiffeBundle": URL, "DiscoveredJWKS": ISS,
+    "RemotePEM": TEMPLATE,
+}  # fmt: skip
 REDIS = "redis://127.0.0.1:1/0"
 ALGS = ["ES256"]
 
@@ -57,13 +62,13 @@ def verified() -> Any:
 
 
 @functools.cache
-def source() -> Any:
+def source(name: str = "RemoteJWKS") -> Any:
     """Return a source that never fetched."""
 
     def refuse(*_: Any) -> Any:
         raise P["FetchFailed"]("refused")
 
-    return P["RemoteJWKS"](URL, fetch=refuse)
+    return P[name](FETCHED[name], fetch=refuse)
 
 
 def detached() -> str:
@@ -137,7 +142,8 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "LocalSigner": signer,
     "MeasuredSigner": lambda: P["MeasuredSigner"](signer(), P["EngineMetrics"]().recorder),
     "RedisRevocations": lambda: P["RedisRevocations"](REDIS, timeout_s=0.01),
-    "RemoteJWKS": source,
+    **{name: functools.partial(source, name) for name in FETCHED},
+    "PEMFiles": lambda: P["PEMFiles"](folder() / "absent.pem"),
     "Report": lambda: P["diagnose"](token("ES256"), engine(), now=NOW_S),
     "RevocationFile": revocation_file,
     "Rollout": rollout,
@@ -242,7 +248,15 @@ def _keys() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "Answer", lambda: {"status": 200, "headers": {}, "body": b""}
     yield "FetchFailed", lambda: {"reason": "refused"}
     yield "RemoteJWKS", lambda: {"url": URL}
-    yield "RemoteJWKS.refresh", lambda: {"wait_s": 0.0}
+    for name in FETCHED:
+        yield f"{name}.refresh", lambda: {"wait_s": 0.0}
+    for name in ("RemoteCertificates", "SpiffeBundle"):
+        yield name, lambda: {"url": URL}
+    yield "DiscoveredJWKS", lambda: {"issuer": ISS}
+    yield "RemotePEM", lambda: {"template": TEMPLATE}
+    yield "RemotePEM.url_of", lambda: {"kid": "k"}
+    yield "PEMFiles", lambda: {"path": folder() / "absent.pem"}
+    yield "Issuer.discover", lambda: {"issuer": ISS}
     yield "FileJWKS", lambda: {"path": folder() / "absent.json"}
     yield "CachedJWKSVerifier", lambda: {"url": URL, "cache_file": folder() / "k.json", "algorithms": ALGS}
     yield "CachedJWKSVerifier.verify", lambda: {"token": token("ES256")}

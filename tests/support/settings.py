@@ -166,6 +166,18 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "required": ANY,
         "jwks_url": ["", "http://a.example", "file:///a", "https://u:p@a.example", "a\nb"],
         "jwks_file": ["absent"],
+        "discover": ANY,
+        "jwks_origins": ["a.example", "https://a.example/jwks"],
+        "certificates_url": ["", "http://a.example"],
+        "pem_url": ["", "https://a.example/", "https://{kid}.example/"],
+        "pem_kids": ["a/b", [""]],
+        "pem_path": ["absent"],
+        "pem_kid": ["each"],
+        "spiffe_bundle_url": ["", "http://a.example"],
+        "proxy": ["", "proxy", "http://proxy.example"],
+        "proxy_authorization_file": ["absent"],
+        "authorization_file": ["absent"],
+        "header_files": ["X-A", "Host: f", "X-A: absent"],
         "last_good_file": ["absent/absent"],
         "rotation_until": ["", "soon"],
         "last_good_max_age_s": _POSITIVE,
@@ -207,12 +219,19 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
 TABLES: Final = schema.TABLES
 
 
+SOURCES: Final = {"pem_url": "https://a.example/{kid}", "pem_path": "."}
+
+
 def changed(section: str, key: str, value: Any) -> dict[str, Any]:
     """Return the good configuration with one setting changed."""
     found = copy.deepcopy(GOOD)
     table = found[section][0] if isinstance(found[section], list) else found[section]
-    if key == "jwks_file":
+    source = schema.ONLY_WITH.get(key, key)
+    if section == "issuers" and source in schema.SOURCES and source != "jwks_url":
         del table["jwks_url"]
+        table[source] = SOURCES.get(source, True)
+    if key == "proxy":
+        table["refuse_private_addresses"] = False
     table[key] = value
     return found
 

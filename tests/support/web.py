@@ -10,7 +10,7 @@ from rapidjws.keys import Answer, FetchFailed
 
 
 class Web:
-    """Answer fetches from memory; what is not there is a 404.
+    """A fetch from memory; what is not there is a 404.
 
     Args:
         pages: Address -> a JSON value, text or bytes, or the fault to raise.

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.config import schema
-from rapidjws.config.issuers import LAST_GOOD_MAX_AGE_S
+from rapidjws.config.key_sources import LAST_GOOD_MAX_AGE_S
 from rapidjws.config.setting_words import WORDS
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
@@ -62,6 +62,7 @@ _CHOSEN: Final[dict[str, dict[str, Any]]] = {
     "issuers": {
         "check_iss": True,
         "check_audience": True,
+        "discover": False,
         "replay": False,
         "last_good_max_age_s": LAST_GOOD_MAX_AGE_S,
     },
@@ -105,7 +106,12 @@ def json_schema() -> dict[str, Any]:
     issuer = _table("issuers", schema.ISSUER, ("algorithms",))
     unchecked = {"properties": {"check_iss": {"const": False}}, "required": ["check_iss"]}
     issuer["anyOf"] = [{"required": ["iss"]}, unchecked]
-    issuer["oneOf"] = [{"required": ["jwks_url"]}, {"required": ["jwks_file"]}]
+    issuer["oneOf"] = [
+        {"required": [name], "properties": {name: {"const": True}}}
+        if name == "discover"
+        else {"required": [name]}
+        for name in schema.SOURCES
+    ]
     properties["issuers"] = {"type": "array", "minItems": 1, "items": issuer}
     partner = _table("partners", schema.PARTNER, ("name",))
     properties["partners"] = {"type": "array", "items": partner}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
-from rapidjws.config.issuers import picked, rules_of
+from rapidjws.config.issuers import rules_of
+from rapidjws.config.key_sources import check_source, picked
 from rapidjws.config.log_section import log_settings_from, trace_settings_from
 from rapidjws.config.named_files import check_certificates
 from rapidjws.config.sections import moment_s, partner_from, rollout_from
@@ -19,7 +20,7 @@ from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
-from rapidjws.keys.settings import Freshness, Transport, UnknownKids, positive_s
+from rapidjws.keys.settings import Freshness, UnknownKids, positive_s
 from rapidjws.rollout.report.notices import templates_from
 from rapidjws.rollout.shadow import Shadow
 from rapidjws.stores.replay import MemoryReplayStore
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 _NAMES: Final = {
     "url": "jwks_url",
+    "template": "pem_url",
+    "issuer": "iss",
+    "kids": "pem_kids",
     "admin_token": "admin_token_file",
     "hook_secret": "hook_secret_file",
     "header": "token_header",
@@ -194,11 +198,10 @@ def _rules(table: dict[str, Any]) -> object:
     return Issuer(**rules_of(table), keys=JWKSet(keys=()))
 
 
-def _transport(table: dict[str, Any]) -> object:
-    transport = Transport(**picked(table, schema.TRANSPORT_FIELDS))
+def _transport(table: dict[str, Any]) -> None:
     if "-----BEGIN" in table.get("ca", ""):
         check_certificates(table["ca"])
-    return transport.check_url(table["jwks_url"]) if "jwks_url" in table else transport
+    check_source(table)
 
 
 def _freshness(table: dict[str, Any]) -> object:

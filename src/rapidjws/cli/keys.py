@@ -17,7 +17,7 @@ from rapidjws.cli.keys_running import is_same, show_running
 from rapidjws.cli.output import add_row, complain, print_line
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
-from rapidjws.keys import FetchedKeys
+from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.sidecar.key_status import key_row
 from rapidjws.verify.revocations import Revocation
 

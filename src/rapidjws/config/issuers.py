@@ -6,24 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.config import schema
+from rapidjws.config.key_sources import key_source_from, picked, place_of
 from rapidjws.config.sections import moment_s
 from rapidjws.config.stores import replay_from, replay_store_from
 from rapidjws.errors import RapidJWSError
 from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
-from rapidjws.keys import FileJWKS, Freshness, RemoteJWKS
-from rapidjws.keys.settings import Transport, UnknownKids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from rapidjws.config.read import LoadedConfig
     from rapidjws.jose.jwks import JWKSet
     from rapidjws.jwt.post_checks import Replay
     from rapidjws.verify.protocols import EventListener, KeySource, ReplayStore
-
-LAST_GOOD_MAX_AGE_S: Final = 86_400.0
-"""Age up to which a kept set is used, in seconds, where nothing else is configured."""
 
 _SOURCE_FIELDS: Final = {
     **schema.SOURCE_FIELDS,
@@ -31,13 +26,6 @@ _SOURCE_FIELDS: Final = {
     **schema.FRESHNESS_FIELDS,
     **schema.UNKNOWN_FIELDS,
 }
-_PLACES: Final = {"url": "jwks_url"}
-"""What a constructor calls a setting -> what the file calls it."""
-
-
-def picked(settings: dict[str, Any], fields: dict[str, str]) -> dict[str, Any]:
-    """Return those settings of a table that some fields name."""
-    return {name: settings[name] for name in fields if name in settings}
 
 
 class IssuerBuilder:
@@ -77,7 +65,7 @@ class IssuerBuilder:
                 issuers.append(issuer_from(settings, source, self._replay_of(settings)))
             except RapidJWSError as fault:
                 place = (fault.place or "").partition("[")[0].replace("replay.", "replay_")
-                loaded.text.refuse(("issuers", number, _PLACES.get(place, place)), str(fault.expected))
+                loaded.text.refuse(("issuers", number, place_of(place, settings)), str(fault.expected))
         return issuers, sources
 
     def _replay_of(self, settings: dict[str, Any]) -> Replay | None:
@@ -108,34 +96,6 @@ def issuer_from(settings: dict[str, Any], source: KeySource | JWKSet, replay: Re
 def source_identity(settings: dict[str, Any]) -> str:
     """Return what two tables have in common where one key source serves both."""
     return json.dumps([settings.get("iss"), picked(settings, _SOURCE_FIELDS)], sort_keys=True)
-
-
-def key_source_from(settings: dict[str, Any], folder: Path, events: EventListener) -> KeySource:
-    """Return the key source that an issuer's table names.
-
-    Args:
-        settings: The table.
-        folder: What paths are relative to.
-        events: Listener.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``.
-    """
-    if "jwks_file" in settings:
-        return FileJWKS(folder / settings["jwks_file"], events=events)
-    trust = picked(settings, schema.TRANSPORT_FIELDS)
-    if "ca" in trust and "-----BEGIN" not in trust["ca"]:
-        trust["ca"] = str(folder / trust["ca"])
-    kept = settings.get("last_good_file")
-    return RemoteJWKS(
-        settings["jwks_url"],
-        freshness=Freshness(**picked(settings, schema.FRESHNESS_FIELDS)),
-        unknown_kids=UnknownKids(**picked(settings, schema.UNKNOWN_FIELDS)),
-        transport=Transport(**trust),
-        last_good=None if kept is None else folder / kept,
-        last_good_max_age_s=settings.get("last_good_max_age_s", LAST_GOOD_MAX_AGE_S),
-        events=events,
-    )
 
 
 def rules_of(settings: dict[str, Any]) -> dict[str, Any]:

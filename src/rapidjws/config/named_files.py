@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws.config import schema
+from rapidjws.config.key_sources import transport_from
 from rapidjws.config.log_section import DESTINATIONS, is_log_file
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
+from rapidjws.keys import PEMFiles
+from rapidjws.keys.credentials import CREDENTIAL_FILES, check_files
 from rapidjws.rollout.state import PLAN_COPY, PLAN_FILE, UNREADABLE, read_plan
 from rapidjws.stores import RevocationFile
 
@@ -93,10 +96,27 @@ def _issuer_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str, 
             yield "ca", CERTIFICATES, NO_CERTIFICATES
         except OSError as fault:
             yield "ca", CERTIFICATES, reason_of(fault)
+    yield from _key_file_faults(issuer, folder)
     if isinstance(kept, str):
         word = _folder_fault((folder / kept).parent)
         if word is not None:
             yield "last_good_file", "a file in a folder to write to", word
+
+
+def _key_file_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str, str, str | None]]:
+    """Yield what is wrong with PEM files, and with files that hold request headers."""
+    keys = issuer.get("pem_path")
+    if isinstance(keys, str):
+        found = PEMFiles(folder / keys).state().keys
+        if found is None and issuer.get("required", True):
+            yield "pem_path", "PEM or certificate files with a public key each", "none"
+    try:
+        check_files(transport_from(issuer, folder))
+    except RapidJWSError as fault:
+        if fault.place in CREDENTIAL_FILES:
+            yield fault.place, str(fault.expected), None
+    except (AttributeError, TypeError):  # of another type: the check of types lists it
+        return
 
 
 def _revocation_fault(value: str, folder: Path) -> tuple[str, str | None] | None:

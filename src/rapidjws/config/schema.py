@@ -25,9 +25,36 @@ DATE: Final = "a date"
 SOURCE_FIELDS: Final = {
     "jwks_url": TEXT,
     "jwks_file": TEXT,
+    "discover": SWITCH,
+    "jwks_origins": TEXTS,
+    "certificates_url": TEXT,
+    "pem_url": TEXT,
+    "pem_kids": TEXTS,
+    "pem_path": TEXT,
+    "pem_kid": TEXT,
+    "spiffe_bundle_url": TEXT,
     "last_good_file": TEXT,
     "last_good_max_age_s": NUMBER,
 }
+SOURCES: Final = (
+    "jwks_url",
+    "jwks_file",
+    "discover",
+    "certificates_url",
+    "pem_url",
+    "pem_path",
+    "spiffe_bundle_url",
+)
+"""Settings that say where an issuer's keys come from: one of them, and ``discover`` only as true."""
+
+ONLY_WITH: Final = {
+    "jwks_origins": "discover",
+    "pem_kids": "pem_url",
+    "pem_kid": "pem_path",
+}
+"""Settings that only one source reads."""
+
+_FROM_FILES: Final = ("jwks_file", "pem_path")
 TRANSPORT_FIELDS: Final = {
     "timeout_s": NUMBER,
     "max_bytes": WHOLE,
@@ -35,6 +62,10 @@ TRANSPORT_FIELDS: Final = {
     "ca": TEXT,
     "refuse_private_addresses": SWITCH,
     "insecure_allow_http": SWITCH,
+    "proxy": TEXT,
+    "proxy_authorization_file": TEXT,
+    "authorization_file": TEXT,
+    "header_files": TEXTS,
 }
 FRESHNESS_FIELDS: Final = {
     "default_ttl_s": NUMBER,
@@ -264,8 +295,7 @@ def faults(found: Any) -> Iterator[Fault]:
         yield from _section_faults(path, issuer, ISSUER)
         if isinstance(issuer, dict):
             yield from _choice_faults(path, issuer)
-            if ("jwks_url" in issuer) == ("jwks_file" in issuer):
-                yield path, "one of jwks_url and jwks_file", None
+            yield from _source_faults(path, issuer)
 
 
 def _section_faults(path: Path, found: Any, fields: dict[str, str]) -> Iterator[Fault]:
@@ -289,6 +319,17 @@ def _choice_faults(path: Path, issuer: dict[str, Any]) -> Iterator[Fault]:
             yield (*path, name), f"a value, or {choice} = false", "nothing"
     if "algorithms" not in issuer:
         yield (*path, "algorithms"), "a value", "nothing"
+
+
+def _source_faults(path: Path, issuer: dict[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with the choice of a key source, and settings that the chosen one does not read."""
+    named = [name for name in SOURCES if name in issuer and issuer[name] is not False]
+    if len(named) != 1:
+        yield path, f"one of {', '.join(SOURCES)}", " and ".join(named) or None
+        return
+    for name, source in ONLY_WITH.items():
+        if name in issuer and source not in named:
+            yield (*path, name), f"{source} beside it", f"{named[0]}, which does not read it"
 
 
 def _partner_faults(partners: Any) -> Iterator[Fault]:

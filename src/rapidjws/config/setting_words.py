@@ -150,8 +150,26 @@ ISSUER: Final = {
     "require_kid": Words("whether a token without `kid` is refused"),
     "crit": Words("critical header extensions that the application heeds", "no registered names, no `b64`"),
     "required": Words("whether the service is ready only once this issuer has keys"),
-    "jwks_url": Words("where its JWK Set is", "https, no credentials or fragment", "this or `jwks_file`"),
-    "jwks_file": Words("where its JWK Set lies; read again when it changes", _FILE, "this or `jwks_url`"),
+    "jwks_url": Words("where its JWK Set is", "https, no credentials or fragment", "one source"),
+    "jwks_file": Words("where its JWK Set lies; read again when it changes", _FILE, "one source"),
+    "discover": Words("whether its JWK Set's address is read from its metadata (OpenID Connect, RFC 8414)"),
+    "jwks_origins": Words(
+        "origins of discovered sets beside the issuer's own", "`https://host` each; with `discover`"
+    ),
+    "certificates_url": Words(
+        "where a JSON object of kid -> certificate is", "https, no credentials or fragment", "one source"
+    ),
+    "pem_url": Words("where the PEM text of one kid is", "https, `{kid}` once in the path", "one source"),
+    "pem_kids": Words("kids fetched from the start", "letters, digits and `-_.~=+:`; with `pem_url`"),
+    "pem_path": Words(
+        "PEM or certificate file, or a folder of them; read again when they change", _FILE, "one source"
+    ),
+    "pem_kid": Words(
+        "what a file's kid is", "`name` or `any`; with `pem_path`", "`any` of a file, `name` in a folder"
+    ),
+    "spiffe_bundle_url": Words(
+        "where the bundle of a SPIFFE trust domain is", "https, no credentials or fragment", "one source"
+    ),
     "last_good_file": Words("where the last good set is kept, for starts while the issuer is down", _FILE),
     "rotation_until": Words(
         "end of an announced rotation of its keys; until then alerts about it wait", "as `rollout.enforce_on`"
@@ -163,6 +181,10 @@ ISSUER: Final = {
     "ca": Words("only authorities trusted", "PEM text, or " + _FILE, "the system's"),
     "refuse_private_addresses": Words("whether private, loopback and link-local addresses are refused"),
     "insecure_allow_http": Words("whether plain http is allowed; for tests only"),
+    "proxy": Words("proxy that connects (HTTP CONNECT)", "`http://host:port`", "none"),
+    "proxy_authorization_file": Words("value of `Proxy-Authorization`, read at each fetch", _FILE),
+    "authorization_file": Words("bearer token of the fetch, read at each fetch", _FILE),
+    "header_files": Words("further headers of the fetch, read at each fetch", "`Name: file` each"),
     "default_ttl_s": Words("life of a set without Cache-Control", _SECONDS),
     "min_ttl_s": Words("shortest life, whatever the issuer says", "above 0, at most `max_ttl_s`"),
     "max_ttl_s": Words("longest life, whatever the issuer says", "`min_ttl_s` to `stale_limit_s`"),

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from rapidjws.keys.discovered import DiscoveredJWKS
     from rapidjws.keys.fetch import Answer, Fetch
     from rapidjws.keys.fetch_failed import FetchFailed
-    from rapidjws.keys.fetched import FetchedKeys
     from rapidjws.keys.file import FileJWKS
     from rapidjws.keys.hook import RotatedHook
     from rapidjws.keys.pem_by_kid import RemotePEM
@@ -30,7 +29,6 @@ else:
             "rapidjws.keys.spiffe": ("SpiffeBundle",),
             "rapidjws.keys.fetch": ("Answer", "Fetch"),
             "rapidjws.keys.fetch_failed": ("FetchFailed",),
-            "rapidjws.keys.fetched": ("FetchedKeys",),
             "rapidjws.keys.file": ("FileJWKS",),
             "rapidjws.keys.hook": ("RotatedHook",),
             "rapidjws.keys.cached_jwks": ("CachedJWKSVerifier",),
@@ -46,7 +44,6 @@ __all__ = [
     "DiscoveredJWKS",
     "Fetch",
     "FetchFailed",
-    "FetchedKeys",
     "FileJWKS",
     "Freshness",
     "PEMFiles",

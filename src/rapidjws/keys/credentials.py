@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rapidjws.keys.settings import Transport
 
 VALUE_MAX_BYTES: Final = 8192
+CREDENTIAL_FILES: Final = ("authorization_file", "proxy_authorization_file", "header_files")
 _VALUE: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 

@@ -120,7 +120,7 @@ class DiscoveredJWKS(RemoteJWKS):
         try:
             self._address, life_s = self._discovered()
         except FetchFailed as failed:
-            if before is None or failed.word in ("discovery", "document"):
+            if before is None or failed.reason in ("discovery", "document"):
                 raise
             return
         self._read_until = self._clock.monotonic() + life_s

@@ -68,13 +68,10 @@ class RemotePEM(FetchedKeys):
         clock: Clock | None = None,
         fetch: Fetch | None = None,
     ) -> None:
-        _check_template(template, transport or Transport())
+        checked_template(template, transport or Transport())
         self.template = template
         self._texts: dict[str, str] = {}
-        self._first: tuple[str, ...] = tuple(kids)
-        for kid in self._first:
-            if KID.fullmatch(kid) is None:
-                raise error_for("configuration_invalid", "kids", f"kids of {KID.pattern}", kid)
+        self._first = checked_kids(kids)
         super().__init__(
             template.replace(_PLACE, "KID"),
             freshness=freshness,
@@ -91,6 +88,7 @@ class RemotePEM(FetchedKeys):
             if self._state.keys is None:
                 self._publish_keys(JWKSet())
 
+    @checked
     def url_of(self, kid: str) -> str | None:
         """Return the address of a kid's key, or None where no address may be made of it."""
         return self.template.replace(_PLACE, quote(kid, safe="")) if KID.fullmatch(kid) else None
@@ -157,7 +155,25 @@ class RemotePEM(FetchedKeys):
         )
 
 
-def _check_template(template: str, transport: Transport) -> None:
+def checked_kids(kids: Iterable[str]) -> tuple[str, ...]:
+    """Return kids of which addresses can be made.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    found = tuple(kids)
+    for kid in found:
+        if KID.fullmatch(kid) is None:
+            raise error_for("configuration_invalid", "kids", "letters, digits and -_.~=+: each", kid)
+    return found
+
+
+def checked_template(template: str, transport: Transport) -> str:
+    """Return a URL template that names the kid once, in its path.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
     expected = "an https URL with {kid} once, in its path"
     if template.count(_PLACE) != 1 or template.replace(_PLACE, "").strip("{}") != template.replace(
         _PLACE, ""
@@ -171,3 +187,4 @@ def _check_template(template: str, transport: Transport) -> None:
         raise error_for("configuration_invalid", "template", refused.expected or expected) from None
     if _PLACE not in urlsplit(template).path or not parts.path.startswith("/"):
         raise error_for("configuration_invalid", "template", expected)
+    return template

@@ -147,28 +147,32 @@ class Transport:
             if name.lower() == "authorization" and self.authorization_file is not None:
                 raise error_for("configuration_invalid", "header_files", "no authorization_file beside it")
 
-    def check_url(self, url: object) -> str:
+    def check_url(self, url: object, place: str = "url") -> str:
         """Return a URL that may be fetched.
+
+        Args:
+            url: The URL.
+            place: What it is called, for messages.
 
         Raises:
             ConfigurationError: ``configuration_invalid``: not https, with credentials or a fragment, without
                 a host, too long, or not printable ASCII.
         """
         if not isinstance(url, str) or not 0 < len(url) <= URL_MAX_CHARS or not _is_plain(url):
-            raise error_for("configuration_invalid", "url", expected="a printable URL")
+            raise error_for("configuration_invalid", place, expected="a printable URL")
         try:
             parts = urlsplit(url)
             _ = parts.port
         except ValueError:
-            raise error_for("configuration_invalid", "url", expected="a URL") from None
+            raise error_for("configuration_invalid", place, expected="a URL") from None
         schemes = ("https", "http") if self.insecure_allow_http else ("https",)
         if parts.scheme not in schemes:  # CVE-2026-48522: file:, data:, ftp: and http: reach elsewhere
             allowed: str | tuple[str, ...] = schemes
             if parts.scheme == "http":
                 allowed = "https (insecure_allow_http = true allows http, for tests only)"
-            raise error_for("configuration_invalid", "url", expected=allowed, actual=parts.scheme)
+            raise error_for("configuration_invalid", place, expected=allowed, actual=parts.scheme)
         if not parts.hostname or parts.username is not None or parts.fragment:
-            raise error_for("configuration_invalid", "url", expected="a host, no credentials, no fragment")
+            raise error_for("configuration_invalid", place, expected="a host, no credentials, no fragment")
         return url
 
 

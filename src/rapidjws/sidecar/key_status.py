@@ -8,7 +8,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import RapidJWSError
-from rapidjws.keys import FetchedKeys, FetchFailed
+from rapidjws.keys import FetchFailed
+from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
