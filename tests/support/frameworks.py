@@ -18,6 +18,7 @@ EXEMPT = frozenset({"/health"})
 
 def reported(decision: Any, headers: Any, body: bytes = b"") -> dict[str, Any]:
     """Return what an application knows of a request; ``headers`` are pairs."""
+    headers = list(headers)
     verified = None if decision is None else decision.verified
     claims = {} if verified is None or verified.issuer is None else verified.claims
     return {
@@ -25,6 +26,7 @@ def reported(decision: Any, headers: Any, body: bytes = b"") -> dict[str, Any]:
         "sub": claims.get("sub"),
         "payload": None if verified is None else verified.payload.decode(),
         "body": body.decode("latin-1"),
+        "traced": [value for name, value in headers if name.lower() == "traceparent"],
         "ours": sorted(
             [name.lower().replace("_", "-"), value]
             for name, value in headers
@@ -229,6 +231,17 @@ def django(**settings: Any) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def django_asgi(**settings: Any) -> Iterator[int]:
+    """Serve Django behind the ASGI middleware."""
+    _django_set_up()
+    from django.core.asgi import get_asgi_application
+
+    app = JWSMiddleware(get_asgi_application(), exempt=EXEMPT, undecided_scopes=["lifespan"], **settings)
+    with served.uvicorn(app, lifespan="off") as port:
+        yield port
+
+
+@contextlib.contextmanager
 def aiohttp(**settings: Any) -> Iterator[int]:
     """Serve aiohttp behind its middleware."""
     from aiohttp import web
@@ -266,3 +279,9 @@ FRAMEWORKS: dict[str, tuple[tuple[str, ...], Callable[..., contextlib.AbstractCo
     "aiohttp": (("aiohttp",), aiohttp),
 }
 """Name -> the packages it needs, and what serves the application."""
+
+ALSO_DJANGO_ASGI: dict[str, tuple[tuple[str, ...], Callable[..., contextlib.AbstractContextManager[int]]]] = {
+    **FRAMEWORKS,
+    "django asgi": (("django", "uvicorn"), django_asgi),
+}
+"""The same, and Django by ASGI."""

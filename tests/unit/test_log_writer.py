@@ -275,3 +275,20 @@ def test_installed_logs_split_the_security_stream(tmp_path: Path) -> None:
     assert events == {"log": ["kid_rebound", "fetch_failed"], "security": ["kid_rebound"]}
     assert root.propagate
     assert root.level == logging.NOTSET
+
+
+def test_lines_of_the_exporter_of_spans_are_of_the_log_too(tmp_path: Path) -> None:
+    """What OpenTelemetry warns of becomes a JSON line, once; its chatter does not, and all is put back."""
+    other = logging.getLogger("opentelemetry")
+    before = other.level, other.propagate, list(other.handlers)
+    logs = InstalledLogs(LogSettings(destination=str(tmp_path / "log"), level="debug"), worker=0)
+    try:
+        logging.getLogger("opentelemetry.exporter.otlp").warning("the collector does not answer: %s", "503")
+        logging.getLogger("opentelemetry.sdk").info("chatter")
+        assert logs.dropped == 0
+    finally:
+        logs.close()
+    (line,) = [json.loads(one) for one in (tmp_path / "log").read_text().splitlines()]
+    assert line["level"] == "warning"
+    assert "the collector does not answer: 503" in json.dumps(line)
+    assert (other.level, other.propagate, list(other.handlers)) == before

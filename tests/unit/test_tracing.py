@@ -22,6 +22,7 @@ from rapidjws.observe.otel import OpenTelemetryTracer, TraceSettings
 from rapidjws.observe.request_info import is_sampled, request_id, trace_context
 from rapidjws.observe.tracing import ATTRIBUTES, NO_TRACER, SPANS, TracedSigner, TraceEvents
 from rapidjws.signing import LocalSigner
+from rapidjws.stores import MemoryReplayStore
 from rapidjws.verify.protocols import Event
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -290,6 +291,26 @@ def test_events_become_spans_as_long_as_they_took() -> None:
     assert abs(first.end_time - first.start_time - 250_000_000) < 1_000
     assert failed.status.status_code is otel_trace.StatusCode.ERROR
     assert "canary" not in str([dict(span.attributes or {}) for span in recorded.spans])
+
+
+def test_a_replay_store_in_memory_has_spans_where_they_are_asked_for() -> None:
+    """Each question has one with the time it took; without tracing nothing is told."""
+    for timed, spans in ((True, 1), (False, 0)):
+        recorded = Recorded()
+        store = MemoryReplayStore(events=TraceEvents(recorded.tracer), timed=timed)
+        assert store.record([(b"k" * 32, 60)]) == [True]
+        assert [span.name for span in recorded.spans] == ["jws.replay_store"] * spans
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_a_configuration_with_traces_times_its_replay_store(traced: bool) -> None:
+    """The table ``traces`` is what asks for the spans of the store."""
+    from rapidjws.config.stores import replay_store_from
+
+    recorded = Recorded()
+    store = replay_store_from({}, TraceEvents(recorded.tracer), timed=traced)
+    store.record([(b"k" * 32, 60)])
+    assert len(recorded.spans) == traced
 
 
 def test_a_signature_has_a_span() -> None:

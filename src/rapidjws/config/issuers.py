@@ -34,9 +34,11 @@ class IssuerBuilder:
     Args:
         replay: The table ``replay``.
         events: Listener.
+        timed: Whether questions to a replay store in memory are told to it, for spans.
     """
 
-    def __init__(self, replay: dict[str, Any], events: EventListener) -> None:
+    def __init__(self, replay: dict[str, Any], events: EventListener, *, timed: bool = False) -> None:
+        self._timed = timed
         self._replay = replay
         self._events = events
         self._replay_store: ReplayStore | None = None
@@ -72,7 +74,7 @@ class IssuerBuilder:
         if not settings.get("replay", False):
             return None
         if self._replay_store is None:
-            self._replay_store = replay_store_from(self._replay, self._events)
+            self._replay_store = replay_store_from(self._replay, self._events, timed=self._timed)
         return replay_from(settings, self._replay_store)
 
 

@@ -73,7 +73,7 @@ class ConfigFile:
         loaded = load_config(self.path) if loaded is None else loaded
         self._loaded = loaded
         self._signature = loaded.signature
-        self._builder = IssuerBuilder(loaded.section("replay"), events)
+        self._builder = IssuerBuilder(loaded.section("replay"), events, timed=bool(loaded.section("traces")))
         issuers, self._sources = self._builder.build(loaded, {})
         self.revocations = revocation_store_from(loaded.section("revocations"), self.path.parent, events)
         settings = loaded.section("engine")

@@ -44,12 +44,15 @@ def revocation_store_from(
     return None
 
 
-def replay_store_from(section: dict[str, Any], events: EventListener = no_events) -> ReplayStore:
+def replay_store_from(
+    section: dict[str, Any], events: EventListener = no_events, *, timed: bool = False
+) -> ReplayStore:
     """Return the store that a table ``replay`` asks for: in memory where it names none.
 
     Args:
         section: The table.
         events: Listener.
+        timed: Whether the store in memory tells of each question, for spans.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -58,7 +61,7 @@ def replay_store_from(section: dict[str, Any], events: EventListener = no_events
     rest = dict(section)
     url = rest.pop("redis", None)
     if url is None:
-        return MemoryReplayStore(**rest, events=events)
+        return MemoryReplayStore(**rest, events=events, timed=timed)
     return RedisReplayStore(url, **rest, events=events)
 
 

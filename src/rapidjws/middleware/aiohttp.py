@@ -15,6 +15,7 @@ from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
+from rapidjws.observe.request_info import IdentifiedHeaders
 
 try:
     from aiohttp import web
@@ -90,7 +91,7 @@ async def _through(
         decision = await authenticator.adecide(context, body)
     except _MalformedLength:
         decision = authenticator.refused(context, "malformed_request")
-    refused = authenticator.answer(decision)
+    refused = authenticator.answer(decision, context)
     if refused is not None:
         return web.Response(status=refused.status, headers=dict(refused.headers), body=refused.body)
     headers.update(trusted_headers(decision))
@@ -107,7 +108,7 @@ def _request_context(request: web.Request, authenticator: Authenticator[web.Requ
         values = []  # what comes over a websocket is signed by nothing
     target = request.raw_path
     query = target.partition("?")[2].encode("utf-8", "replace")
-    headers = partial(_values, request)
+    headers = IdentifiedHeaders(partial(_values, request))
     return RequestContext(
         values, query, authenticator.partner(request), target, (), headers, authenticator.begin(headers)
     )

@@ -15,6 +15,7 @@ from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, routes_of
 from rapidjws.middleware.response import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
+from rapidjws.observe.request_info import IdentifiedHeaders
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -105,7 +106,7 @@ class JWSMiddleware:
                 decision = authenticator.refused(context, "malformed_request")
         else:
             decision = await authenticator.adecide(context)
-        refused = authenticator.answer(decision)
+        refused = authenticator.answer(decision, context)
         if refused is not None:
             await _refuse(scope, receive, send, refused)
             return
@@ -164,7 +165,7 @@ def request_context(
     if authenticator.body is not None and scope["type"] == "websocket":
         values = []  # what comes over a websocket is signed by nothing
     route = routes_of(_target(scope), scope["path"], _root_path(scope, authenticator), codec="utf-8")
-    headers = partial(_values, scope)
+    headers = IdentifiedHeaders(partial(_values, scope))
     query = scope.get("query_string", b"")
     return RequestContext(
         values, query, authenticator.partner(scope), route, scopes, headers, authenticator.begin(headers)

@@ -26,6 +26,7 @@ from rapidjws.middleware.startup import (
 from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.observe.decision_log import DecisionLog
 from rapidjws.observe.observer import Observer
+from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.observe.tracing import Tracer
 from rapidjws.verify import worker_pool
 
@@ -280,7 +281,11 @@ class Authenticator(Generic[RequestT]):
         """Return the partner of a request, or None."""
         return None if self._partner_of is None else self._partner_of(request)
 
-    def answer(self, decision: Decision) -> Answer | None:
-        """Return the refusal that a decision asks for, or None for a permit."""
+    def answer(self, decision: Decision, context: RequestContext) -> Answer | None:
+        """Return the refusal that a decision asks for, with the id of its log line, or None for a permit."""
         scheme = self.place.scheme if self.body is None else "JWS"
-        return answer_for(decision, realm=self.realm, scheme=scheme)
+        found = answer_for(decision, realm=self.realm, scheme=scheme)
+        if found is None or not isinstance(context.headers, IdentifiedHeaders):
+            return found
+        named = (*found.headers, ("x-request-id", context.headers.request_id))
+        return Answer(status=found.status, headers=named, body=found.body)

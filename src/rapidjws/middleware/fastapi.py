@@ -140,7 +140,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         claims, decision = self._read(found)
         if decision is not found:
             authenticator.note(decision, context._replace(trace=None))  # its span has ended
-        self._refuse(request, decision)
+        self._refuse(request, context, decision)
         headers = stripped(scope) if context.trace is None else with_trace(stripped(scope), context.trace)
         _hand_on(request, headers + encoded(trusted_headers(decision)))
         scope[KEY] = decision
@@ -148,9 +148,9 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             response.headers.append(name, value)
         return claims
 
-    def _refuse(self, request: HTTPConnection, decision: Decision) -> None:
+    def _refuse(self, request: HTTPConnection, context: RequestContext, decision: Decision) -> None:
         """Raise JWSRefused for what is no permit, and see to its answer."""
-        refused = self._authenticator.answer(decision)
+        refused = self._authenticator.answer(decision, context)
         if refused is not None:
             handlers: dict[Any, Callable[..., Awaitable[Response | None]]] = request.scope.get(
                 _HANDLERS, ({},)
@@ -173,7 +173,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
                 if size is not None and size != len(request._body):
                     raise MalformedLength
             except (ClientDisconnect, MalformedLength):
-                self._refuse(request, self._authenticator.refused(context, "malformed_request"))
+                self._refuse(request, context, self._authenticator.refused(context, "malformed_request"))
         whole = await request.body()
         return whole if len(whole) <= limit_bytes else None
 
@@ -187,7 +187,9 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         async for piece in request.stream():
             body += piece
             if len(body) > self._authenticator.limit_bytes:  # half is read, and cannot be given back
-                self._refuse(request, self._authenticator.refused(context, "too_large", place="body"))
+                self._refuse(
+                    request, context, self._authenticator.refused(context, "too_large", place="body")
+                )
         return bytes(body)
 
     def _read(self, decision: Decision) -> tuple[ClaimsT | None, Decision]:

@@ -19,6 +19,7 @@ from rapidjws.middleware.grpc_status import status_details
 from rapidjws.middleware.requests import RequestContext
 from rapidjws.middleware.response import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
+from rapidjws.observe.request_info import IdentifiedHeaders
 
 try:
     import grpc
@@ -159,8 +160,8 @@ class _Call:
         method: str = details.method
         if method not in authenticator.exempt:
             field = authenticator.field.decode()
-            headers = partial(_values, sent)
-            values = headers(field.encode())
+            headers = IdentifiedHeaders(partial(_values, sent))
+            values = list(headers(field.encode()))
             self._trace = authenticator.begin(headers)
             partner = authenticator.partner(details)
             self.context = RequestContext(values, b"", partner, method, (), headers, self._trace)
@@ -191,10 +192,13 @@ class _Call:
         """Return what serves the call, or refuses it; None where there is no such method."""
         if handler is None:  # grpc answers UNIMPLEMENTED
             return handler
-        refused = None if decision is None else authenticator.answer(decision)
-        if decision is None or refused is None:
+        if decision is None or self.context is None:
             return _wrapped(handler, decision, self._metadata(decision))
-        refuse = _refusing(_STATUS[refused.status], decision.code, is_async=is_async)
+        refused = authenticator.answer(decision, self.context)
+        if refused is None:
+            return _wrapped(handler, decision, self._metadata(decision))
+        named: list[Pair] = [pair for pair in refused.headers if pair[0] == "x-request-id"]
+        refuse = _refusing(_STATUS[refused.status], decision.code, named, is_async=is_async)
         return _rebuilt(handler, refuse, coded=False)
 
 
@@ -237,12 +241,12 @@ def _rebuilt(handler: Handler, behaviour: Any, *, coded: bool = True) -> Handler
     return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
-def _refusing(status: grpc.StatusCode, code: str, *, is_async: bool) -> Any:
-    """Return a behaviour that ends the call with a status, its code, and when to try again."""
+def _refusing(status: grpc.StatusCode, code: str, named: list[Pair], *, is_async: bool) -> Any:
+    """Return a behaviour that ends the call with a status, its code, its id, and when to try again."""
     retry_s = RETRY_AFTER_S if status is grpc.StatusCode.UNAVAILABLE else None
     details = f"{code}: {CODES[code].meaning}"
     packed = status_details(status.value[0], details, reason=code, retry_s=retry_s)
-    metadata: list[Pair] = [("grpc-status-details-bin", packed)]
+    metadata: list[Pair] = [("grpc-status-details-bin", packed), *named]
     if retry_s is not None:  # what gRPC's own retries heed
         metadata.append(("grpc-retry-pushback-ms", str(retry_s * 1000)))
 

@@ -17,6 +17,7 @@ from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket, routes_of
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
+from rapidjws.observe.request_info import IdentifiedHeaders
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -93,7 +94,7 @@ class WSGIMiddleware:
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
         unknown = authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
         route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
-        headers = partial(_values, environ)
+        headers = IdentifiedHeaders(partial(_values, environ))
         trace = authenticator.begin(headers)
         context = RequestContext(values, query, authenticator.partner(environ), route, (), headers, trace)
         body: bytes | None = b""
@@ -102,10 +103,10 @@ class WSGIMiddleware:
                 body = _with_read_body(environ, kept, authenticator.limit_bytes)
             except _UnreadableBody:
                 malformed = authenticator.refused(context, "malformed_request")
-                return _refuse(authenticator, malformed, environ, start_response)
+                return _refuse(authenticator, malformed, context, environ, start_response)
         decision = authenticator.decide(context, body)
         if decision.outcome != "permit":
-            return _refuse(authenticator, decision, environ, start_response)
+            return _refuse(authenticator, decision, context, environ, start_response)
         for name, text in (*trusted_headers(decision), *([] if trace is None else trace.headers())):
             kept["HTTP_" + name.upper().replace("-", "_")] = text
         kept[KEY] = decision
@@ -147,11 +148,12 @@ def _path(environ: Environ) -> str:
 def _refuse(
     authenticator: Authenticator[Environ],
     decision: Decision,
+    context: RequestContext,
     environ: Environ,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Answer a refusal; of HEAD without its body, which some servers would send as it is."""
-    refused = authenticator.answer(decision)
+    refused = authenticator.answer(decision, context)
     if refused is None:  # unreachable: only what is no permit comes here
         raise error_for("internal_error", "wsgi")
     status = HTTPStatus(refused.status)

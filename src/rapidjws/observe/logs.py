@@ -25,6 +25,9 @@ LEVELS: Final = {
 LINES_PER_MINUTE: Final = 60
 LINES_PER_MINUTE_MAX: Final = 1_000_000
 QUEUE_LINES: Final = 8192
+
+OTHERS: Final = ("opentelemetry",)
+"""Loggers of libraries whose warnings become lines of the sidecar's log as well: the exporter of spans."""
 CLAIMS_MAX: Final = 16
 CLAIM_NAME: Final = re.compile(r"[!-~]{1,64}\Z")
 
@@ -187,9 +190,12 @@ class InstalledLogs:
     def __init__(self, settings: LogSettings, *, worker: int | None = None) -> None:
         self._placed: list[tuple[logging.Logger, LogHandler]] = []
         root = logging.getLogger(ROOT)
-        self._before = root.level, root.propagate
-        root.setLevel(LEVELS[settings.level])
-        root.propagate = False
+        self._before = [(at, at.level, at.propagate) for at in map(logging.getLogger, (ROOT, *OTHERS))]
+        for at, _, _ in self._before:
+            at.setLevel(
+                LEVELS[settings.level] if at is root else max(logging.WARNING, LEVELS[settings.level])
+            )
+            at.propagate = False
         wanted = [(root, settings.destination), (logger(SECURITY), settings.security_destination)]
         try:
             for at, destination in wanted:
@@ -201,25 +207,30 @@ class InstalledLogs:
                         worker=worker,
                         threaded=worker is not None,
                     )
-                    at.addHandler(handler)
-                    self._placed.append((at, handler))
+                    for each in (at, *map(logging.getLogger, OTHERS)) if at is root else (at,):
+                        each.addHandler(handler)
+                        self._placed.append((each, handler))
         except OSError:
             self.close()
             raise
 
     @property
+    def _handlers(self) -> list[LogHandler]:
+        return list(dict.fromkeys(handler for _, handler in self._placed))
+
+    @property
     def dropped(self) -> int:
         """Return how many lines were left out so far, because a destination did not take them."""
-        return sum(handler.dropped for _, handler in self._placed)
+        return sum(handler.dropped for handler in self._handlers)
 
     def reopen(self) -> None:
         """Open all files anew."""
-        for _, handler in self._placed:
+        for handler in self._handlers:
             handler.reopen()
 
     def flush(self) -> None:
         """Write what waits for room."""
-        for _, handler in self._placed:
+        for handler in self._handlers:
             handler.flush()
 
     def remove(self) -> None:
@@ -230,10 +241,10 @@ class InstalledLogs:
 
     def close(self) -> None:
         """Write what waits, within a second each, and put the loggers back as they were."""
-        placed = self._placed
+        handlers = self._handlers
         self.remove()
-        for _, handler in placed:
+        for handler in handlers:
             handler.close()
-        root = logging.getLogger(ROOT)
-        root.setLevel(self._before[0])
-        root.propagate = self._before[1]
+        for at, level, propagate in self._before:
+            at.setLevel(level)
+            at.propagate = propagate

@@ -49,6 +49,33 @@ def no_headers(_: bytes) -> Sequence[bytes]:
     return ()
 
 
+class IdentifiedHeaders:
+    """A request's headers with one id: its ``X-Request-Id`` where that is sane, else one that is made once.
+
+    Log line and answer name the same one.
+
+    Args:
+        headers: Gives each value of a header by its lower-case name.
+    """
+
+    __slots__ = ("_headers", "_id")
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+        self._id: str | None = None
+
+    def __call__(self, name: bytes) -> Sequence[bytes]:
+        """Return each value of a header."""
+        return (self.request_id.encode("ascii"),) if name == REQUEST_ID else self._headers(name)
+
+    @property
+    def request_id(self) -> str:
+        """Return the request's id."""
+        if self._id is None:
+            self._id = request_id(self._headers(REQUEST_ID))
+        return self._id
+
+
 def is_sampled(values: Sequence[bytes]) -> bool:
     """Return whether a request may be sampled: one look at one octet, before anything is parsed.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.middleware.protobuf import field, number_field, spans
 from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, warning_headers
+from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.sidecar.worker_state import values_of
 
 if TYPE_CHECKING:
@@ -102,12 +103,15 @@ def permit(decision: Decision, sent: list[bytes], trace: RequestTrace | None = N
     return field(1, b"") + field(3, b"".join(made))
 
 
-def refusal(decision: Decision, settings: ServerSettings) -> bytes | None:
-    """Return the CheckResponse of a refusal, or None for a permit."""
+def refusal(
+    decision: Decision, settings: ServerSettings, request: IdentifiedHeaders | None = None
+) -> bytes | None:
+    """Return the CheckResponse of a refusal, with the id of its log line, or None for a permit."""
     answer = answer_for(decision, realm=settings.realm, scheme=settings.place.scheme)
     if answer is None:
         return None
-    headers = [field(2, _option(name, value)) for name, value in answer.headers]
+    named = () if request is None else (("x-request-id", request.request_id),)
+    headers = [field(2, _option(name, value)) for name, value in (*answer.headers, *named)]
     denied = field(1, number_field(1, answer.status)) + b"".join(headers) + field(3, answer.body)
     code = _RPC_CODES.get(answer.status, _PERMISSION_DENIED)
     return field(1, number_field(1, code)) + field(2, denied)
@@ -132,7 +136,7 @@ class Authorization:
         state.sync()
         token, partner, route = state.decision_request(headers, target)
         observer, started_ns = state.observer, perf_counter_ns()
-        given = partial(values_of, headers)
+        given = IdentifiedHeaders(partial(values_of, headers))
         trace = observer.begin(given)
         try:
             observer.look(trace, token)
@@ -144,7 +148,7 @@ class Authorization:
             observer.abandon(trace)
             raise
         observer.end(decision, token, given, started_ns, trace)
-        refused = refusal(decision, state.settings)
+        refused = refusal(decision, state.settings, given)
         if refused is not None:
             return refused
         return permit(decision, [name for name, _ in headers if is_ours(name.decode("latin-1"))], trace)

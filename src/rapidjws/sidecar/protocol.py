@@ -17,7 +17,7 @@ from rapidjws._loggers import logger
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
 from rapidjws.observe.exposition import chosen_format
-from rapidjws.observe.request_info import TRACED_HEADERS
+from rapidjws.observe.request_info import TRACED_HEADERS, IdentifiedHeaders
 from rapidjws.sidecar.connection import Connection, head_of
 from rapidjws.sidecar.response_cache import ResponseCache
 from rapidjws.sidecar.worker_state import WorkerState, values_of
@@ -49,7 +49,7 @@ _log: Final = logger("middleware")
 
 Waiting = tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes, bool]
 BatchedRequest = tuple["SidecarProtocol", "bytes | None", Waiting]
-Observed = tuple[int, "Token | None", "Headers", "RequestTrace | None"]
+Observed = tuple["Token | None", "Headers", "RequestTrace | None"]
 
 
 class PublicListener(WorkerState):
@@ -89,36 +89,43 @@ class PublicListener(WorkerState):
     def _answer(self, batch: list[BatchedRequest]) -> None:
         """Answer each request by its own decision; one without any by the status for a fault of ours."""
         decisions: list[Decision | None] = [None] * len(batch)
-        observed: list[Observed] = []
+        observed: list[Observed | None] = [None] * len(batch)
         started_ns = time.perf_counter_ns()
         try:
             self.sync()
             self._decide(batch, decisions, observed)
         except Exception:  # those that have no decision yet get none
             _log.exception("a batch of requests could not be decided")
-        traces = {at: trace for at, _, _, trace in observed if trace is not None}
         for at, ((connection, rest, request), decision) in enumerate(zip(batch, decisions, strict=True)):
             try:
                 if rest is None:
                     connection.answer_other(*request)
                 elif decision is not None:
                     reply = self.replies.reply(decision, request[2])
-                    trace = traces.get(at)
-                    connection.write(reply if trace is None else traced(reply, trace), keep=request[4])
+                    one = observed[at]
+                    if one is not None and (decision.verified is None or one[2] is not None):
+                        token, given, trace = one
+                        given = IdentifiedHeaders(given)
+                        observed[at] = (token, given, trace)
+                        reply = with_head(reply, decision, given, trace)
+                    connection.write(reply, keep=request[4])
                 else:
                     connection.hang_up(500)
             except Exception:  # one connection's fault is not the next one's
                 connection.close()
             connection.answered()
-        for at, token, given, trace in observed:  # once all have their answers
-            found = decisions[at]
+        size = sum(one is not None for one in observed)
+        for one, found in zip(observed, decisions, strict=True):  # once all have their answers
+            if one is None:
+                continue
+            token, given, trace = one
             if found is None:
                 self.observer.abandon(trace)
             elif trace is not None or found.verified is None:
-                self.observer.end(found, token, given, started_ns, trace, len(observed))
+                self.observer.end(found, token, given, started_ns, trace, size)
 
     def _decide(
-        self, batch: list[BatchedRequest], decisions: list[Decision | None], observed: list[Observed]
+        self, batch: list[BatchedRequest], decisions: list[Decision | None], observed: list[Observed | None]
     ) -> None:
         """Put a decision in the place of each request that is to be decided: no answer is no permit."""
         places: list[int] = []
@@ -133,7 +140,7 @@ class PublicListener(WorkerState):
             given = partial(values_of, batch[at][2][1])
             trace = self.observer.begin(given) if tracing else None
             self.observer.look(trace, token)
-            observed.append((at, token, given, trace))
+            observed[at] = (token, given, trace)
         engine = self.engine
         if len(requests) > 1 and engine._cache is None:
             found = engine.decide_many(requests)
@@ -145,10 +152,15 @@ class PublicListener(WorkerState):
             decisions[at] = engine.decide(token, partner=partner, route=route)
 
 
-def traced(reply: bytes, trace: RequestTrace) -> bytes:
-    """Return an answer whose head has our span, for the gateway to hand on."""
+def with_head(
+    reply: bytes, decision: Decision, request: IdentifiedHeaders, trace: RequestTrace | None
+) -> bytes:
+    """Return an answer with our span, for the gateway to hand on, and with the id of its log line, if any."""
+    more = [] if trace is None else trace.headers()
+    if decision.verified is None:
+        more = [*more, ("x-request-id", request.request_id)]
     start, _, rest = reply.partition(b"\r\n")
-    return start + b"\r\n" + head_of(trace.headers()) + rest
+    return start + b"\r\n" + head_of(more) + rest
 
 
 class SidecarProtocol(Connection):
@@ -254,7 +266,7 @@ class SidecarProtocol(Connection):
         state.sync()
         token, partner, route = state.decision_request(headers, rest if rest[:1] == b"/" else None)
         observer, started_ns = state.observer, time.perf_counter_ns()
-        given = partial(values_of, headers)
+        given = IdentifiedHeaders(partial(values_of, headers))
         trace = observer.begin(given)
         try:
             observer.look(trace, token)
@@ -263,7 +275,9 @@ class SidecarProtocol(Connection):
             observer.abandon(trace)
             raise
         reply = state.replies.reply(decision, method)
-        self.write(reply if trace is None else traced(reply, trace), keep=keep)
+        if trace is not None or decision.verified is None:
+            reply = with_head(reply, decision, given, trace)
+        self.write(reply, keep=keep)
         observer.end(decision, token, given, started_ns, trace)
 
     # --- the other paths ---------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import os
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
@@ -55,23 +56,30 @@ class MemoryReplayStore:
         max_entries: Most entries; when all of them live, new tokens get ``replay_store_unavailable``.
         clock: Both times.
         events: Listener.
+        timed: Whether each question is told to it with the time it took, for spans.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_ends", "_entries", "_events", "_lock", "max_entries")
+    __slots__ = ("__weakref__", "_clock", "_ends", "_entries", "_events", "_lock", "_timed", "max_entries")
     blocking: Final = False
 
     @checked
     def __init__(
-        self, max_entries: int = 1_000_000, *, clock: Clock | None = None, events: EventListener = no_events
+        self,
+        max_entries: int = 1_000_000,
+        *,
+        clock: Clock | None = None,
+        events: EventListener = no_events,
+        timed: bool = False,
     ) -> None:
         if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
             raise error_for("configuration_invalid", "max_entries", expected="a whole number from 1 on")
         self.max_entries = max_entries
         self._clock: Clock = clock or _SystemClock()
         self._events = events
+        self._timed = timed
         self._entries: dict[bytes, float] = {}
         self._ends: list[tuple[float, float, bytes]] = []
         self._lock = threading.Lock()
@@ -86,12 +94,15 @@ class MemoryReplayStore:
         Returns:
             One an entry: True for the first use, False for a later one, None when the store is full.
         """
+        begun = monotonic() if self._timed else 0.0
         with self._lock:
             now, wall = self._clock.monotonic(), self._clock.time()
             self._purge(now, wall)
             answers = [self._insert(key, now, wall, life_s) for key, life_s in entries]
         if None in answers:
             emit(self._events, Event(name="replay_store_full", value=self.max_entries))
+        if self._timed:
+            emit(self._events, Event(name="replay_asked", value=monotonic() - begun))
         return answers
 
     def _insert(self, key: bytes, now: float, wall: float, life_s: int) -> bool | None:
