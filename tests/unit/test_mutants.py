@@ -30,6 +30,17 @@ def test_lists_fit_the_code() -> None:
     assert len([mutant for mutant in listed if mutant.tests]) >= NUMBER_OF_MUTANTS
 
 
+def test_named_cases_exist(request: pytest.FixtureRequest) -> None:
+    """Every case that a list names is among the cases of its file, where this run collected that file."""
+    asked = request.config
+    if asked.getoption("keyword") or asked.getoption("lf", False) or any("::" in arg for arg in asked.args):
+        pytest.skip("only chosen tests were collected")
+    collected = {item.nodeid for item in request.session.items}
+    files = {node.partition("::")[0] for node in collected}
+    named = {node for mutant in mutants.read_lists(mutants.LISTS) for node in mutant.tests if "[" in node}
+    assert [node for node in sorted(named - collected) if node.partition("::")[0] in files] == []
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
