@@ -3,22 +3,15 @@
 
 #include "batch_max.h"
 
-static rj_accelerated_group accelerated_precomputed_group(uint32_t alg)
+_Static_assert(RJ_ACCELERATED_COUNT <= 32, "a window notes its groups in the bits of an uint32_t");
+
+static rj_accelerated_group accelerated_precomputed_group(const rj_precomputed *precomputed)
 {
-    switch (alg) {
-    case RJ_ES256:
-        return RJ_ACCELERATED_P256;
-    case RJ_ES384:
-        return RJ_ACCELERATED_P384;
-    case RJ_ES512:
-        return RJ_ACCELERATED_P521;
-    case RJ_ES256K:
-        return RJ_ACCELERATED_K256;
-    case RJ_ED25519:
+    if (precomputed->ed25519 != NULL) {
         return RJ_ACCELERATED_ED25519;
-    default:
-        return RJ_ACCELERATED_NONE;
     }
+    return (rj_accelerated_group)(RJ_ACCELERATED_ECDSA + (int)precomputed->curve * (int)RJ_FIXEDBASE_SIZES
+                                  + (int)precomputed->size);
 }
 
 rj_accelerated_group rj_accelerated_group_of(const rj_slot *slot, size_t signature_len)
@@ -29,7 +22,7 @@ rj_accelerated_group rj_accelerated_group_of(const rj_slot *slot, size_t signatu
     if (slot->key->rsa != NULL) {
         return RJ_ACCELERATED_RSA;
     }
-    return slot->precomputed != NULL ? accelerated_precomputed_group(slot->alg) : RJ_ACCELERATED_NONE;
+    return slot->precomputed != NULL ? accelerated_precomputed_group(slot->precomputed) : RJ_ACCELERATED_NONE;
 }
 
 /* Hash each token's signing input. Returns 0 where a digest cannot be had. */

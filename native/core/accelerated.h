@@ -12,12 +12,9 @@
 typedef enum {
     RJ_ACCELERATED_NONE = 0,
     RJ_ACCELERATED_RSA = 1,
-    RJ_ACCELERATED_P256 = 2,
-    RJ_ACCELERATED_P384 = 3,
-    RJ_ACCELERATED_P521 = 4,
-    RJ_ACCELERATED_K256 = 5,
-    RJ_ACCELERATED_ED25519 = 6,
-    RJ_ACCELERATED_COUNT = 7
+    RJ_ACCELERATED_ED25519 = 2,
+    RJ_ACCELERATED_ECDSA = 3, /* and from here on one for each curve and size of table */
+    RJ_ACCELERATED_COUNT = RJ_ACCELERATED_ECDSA + (int)RJ_CURVE_COUNT * (int)RJ_FIXEDBASE_SIZES
 } rj_accelerated_group;
 
 /* Returns the group of a signature by this slot, RJ_ACCELERATED_NONE where only libcrypto can tell. */

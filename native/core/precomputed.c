@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+_Static_assert((int)RJ_PRECOMPUTED_SIZES == (int)RJ_FIXEDBASE_SIZES, "one list of sizes");
+
 static int precomputed_curve(rj_curve *out, uint32_t alg)
 {
     switch (alg) {
@@ -33,7 +35,8 @@ static rj_status precomputed_build_ecdsa(rj_precomputed *precomputed, const uint
     }
     return precomputed->generator == NULL
              ? rj_fixedbase_build_generator(&precomputed->fixedbase, precomputed->curve, table_flags)
-             : rj_fixedbase_build(&precomputed->fixedbase, precomputed->curve, first, first_len, table_flags);
+             : rj_fixedbase_build(&precomputed->fixedbase, precomputed->curve, precomputed->size, first, first_len,
+                                  table_flags);
 }
 
 static rj_status precomputed_build_ed25519(rj_precomputed *precomputed, const uint8_t *first, size_t first_len,
@@ -54,7 +57,7 @@ static rj_status precomputed_build_ed25519(rj_precomputed *precomputed, const ui
 }
 
 static rj_status precomputed_make(rj_precomputed **out, uint32_t alg, const rj_precomputed *generator,
-                                  const uint8_t *first, size_t first_len, uint32_t flags)
+                                  rj_fixedbase_size size, const uint8_t *first, size_t first_len, uint32_t flags)
 {
     rj_status status = RJ_NO_MEMORY;
     rj_precomputed *precomputed = calloc(1, sizeof *precomputed);
@@ -64,6 +67,7 @@ static rj_status precomputed_make(rj_precomputed **out, uint32_t alg, const rj_p
     }
     precomputed->alg = alg;
     precomputed->generator = generator;
+    precomputed->size = size;
     status = alg == RJ_ED25519 ? precomputed_build_ed25519(precomputed, first, first_len, flags)
                                : precomputed_build_ecdsa(precomputed, first, first_len, flags);
     if (status != RJ_OK) {
@@ -76,16 +80,16 @@ static rj_status precomputed_make(rj_precomputed **out, uint32_t alg, const rj_p
 
 rj_status rj_precomputed_build_generator(rj_precomputed **out, uint32_t alg, uint32_t flags)
 {
-    return precomputed_make(out, alg, NULL, NULL, 0, flags);
+    return precomputed_make(out, alg, NULL, RJ_FIXEDBASE_LARGE, NULL, 0, flags);
 }
 
-rj_status rj_precomputed_build(rj_precomputed **out, const rj_precomputed *generator, const uint8_t *first,
-                               size_t first_len, uint32_t flags)
+rj_status rj_precomputed_build(rj_precomputed **out, const rj_precomputed *generator, uint32_t size,
+                               const uint8_t *first, size_t first_len, uint32_t flags)
 {
-    if (generator == NULL || generator->generator != NULL) {
+    if (generator == NULL || generator->generator != NULL || size >= RJ_PRECOMPUTED_SIZES) {
         return RJ_BAD_ARGUMENT;
     }
-    return precomputed_make(out, generator->alg, generator, first, first_len, flags);
+    return precomputed_make(out, generator->alg, generator, (rj_fixedbase_size)size, first, first_len, flags);
 }
 
 void rj_precomputed_free(rj_precomputed *precomputed)
@@ -98,14 +102,22 @@ void rj_precomputed_free(rj_precomputed *precomputed)
     free(precomputed);
 }
 
-size_t rj_precomputed_bytes(uint32_t alg)
+size_t rj_precomputed_bytes(uint32_t alg, uint32_t size)
 {
     rj_curve curve = RJ_CURVE_P256;
 
+    if (size >= RJ_PRECOMPUTED_SIZES) {
+        return 0;
+    }
     if (alg == RJ_ED25519) {
         return RJ_HAVE_ED25519 ? rj_ed25519_table_bytes() : 0;
     }
-    return RJ_HAVE_FIXEDBASE && precomputed_curve(&curve, alg) ? rj_fixedbase_bytes(curve) : 0;
+    return RJ_HAVE_FIXEDBASE && precomputed_curve(&curve, alg) ? rj_fixedbase_bytes(curve, (rj_fixedbase_size)size) : 0;
+}
+
+int rj_precomputed_may_grow(const rj_precomputed *precomputed)
+{
+    return precomputed->fixedbase != NULL && precomputed->size != RJ_FIXEDBASE_LARGE;
 }
 
 uint32_t rj_precomputed_alg(const rj_precomputed *precomputed) { return precomputed->alg; }

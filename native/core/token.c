@@ -123,9 +123,11 @@ void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspac
 
 void rj_token_count_use(rj_token *token, const rj_snapshot *snapshot)
 {
-    if (token->status == RJ_OK && snapshot->precompute_threshold != 0 && rj_precomputed_bytes(token->slot->alg) != 0) {
+    if (token->status == RJ_OK && snapshot->precompute_threshold != 0
+        && rj_precomputed_bytes(token->slot->alg, 0) != 0) {
         int reached = rj_keytable_count_use(snapshot->keys, token->slot_index, snapshot->precompute_threshold);
-        token->table_due = reached && token->slot->precomputed == NULL;
+        token->table_due =
+            reached && (token->slot->precomputed == NULL || rj_precomputed_may_grow(token->slot->precomputed));
     }
 }
 

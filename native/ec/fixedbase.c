@@ -21,10 +21,14 @@ static size_t fixedbase_rows_bytes(const fb_curve *c, unsigned width)
     return ((size_t)rj_fb_windows(c, width) << (width - 1)) * 2 * c->words * sizeof(uint64_t);
 }
 
-size_t rj_fixedbase_bytes(rj_curve curve)
+static int fixedbase_is_size(rj_fixedbase_size size) { return (unsigned)size < RJ_FIXEDBASE_SIZES; }
+
+size_t rj_fixedbase_bytes(rj_curve curve, rj_fixedbase_size size)
 {
     const fb_curve *c = rj_fb_curve(curve);
-    return c == NULL ? 0 : sizeof(rj_fixedbase) + fixedbase_rows_bytes(c, c->key_width) + FB_TABLE_ALIGN;
+    if (c == NULL || !fixedbase_is_size(size))
+        return 0;
+    return sizeof(rj_fixedbase) + fixedbase_rows_bytes(c, c->key_widths[size]) + FB_TABLE_ALIGN;
 }
 
 size_t rj_fixedbase_generator_bytes(rj_curve curve)
@@ -51,8 +55,8 @@ void rj_fixedbase_free(rj_fixedbase *table)
     free(table);
 }
 
-/* Reserve an empty table. */
-static rj_fixedbase *fixedbase_reserve(rj_curve curve, unsigned is_generator, unsigned flags)
+/* Reserve an empty table of the generator, or of a key. */
+static rj_fixedbase *fixedbase_reserve(rj_curve curve, unsigned width, unsigned is_generator, unsigned flags)
 {
     const fb_curve *c = rj_fb_curve(curve);
     rj_fixedbase *table = calloc(1, sizeof *table);
@@ -63,7 +67,7 @@ static rj_fixedbase *fixedbase_reserve(rj_curve curve, unsigned is_generator, un
     table->ops = fixedbase_ops(curve, flags);
     table->flags = flags;
     table->is_generator = is_generator;
-    table->shape.width = is_generator ? c->generator_width : c->key_width;
+    table->shape.width = width;
     table->shape.windows = rj_fb_windows(c, table->shape.width);
     table->rows_memory = malloc(fixedbase_rows_bytes(c, table->shape.width) + FB_TABLE_ALIGN);
     if (table->rows_memory == NULL) {
@@ -90,12 +94,12 @@ static rj_status fixedbase_fill(rj_fixedbase *table, rj_curve curve, const uint6
 }
 
 /* Build the table of a point that libcrypto has found to be on the curve. */
-static rj_status fixedbase_build_point(rj_fixedbase **out, rj_curve curve, const uint8_t *xy, unsigned is_generator,
-                                       unsigned flags)
+static rj_status fixedbase_build_point(rj_fixedbase **out, rj_curve curve, unsigned width, const uint8_t *xy,
+                                       unsigned is_generator, unsigned flags)
 {
     const fb_curve *c = rj_fb_curve(curve);
     uint64_t x[WORDS_MAX], y[WORDS_MAX];
-    rj_fixedbase *table = fixedbase_reserve(curve, is_generator, flags);
+    rj_fixedbase *table = fixedbase_reserve(curve, width, is_generator, flags);
     rj_status status;
 
     if (table == NULL)
@@ -113,15 +117,17 @@ static rj_status fixedbase_build_point(rj_fixedbase **out, rj_curve curve, const
     return RJ_OK;
 }
 
-rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, const uint8_t *xy, size_t xy_len, unsigned flags)
+rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, rj_fixedbase_size size, const uint8_t *xy,
+                             size_t xy_len, unsigned flags)
 {
     const fb_curve *c = rj_fb_curve(curve);
     rj_status status;
 
-    if (c == NULL || xy_len != 2 * (size_t)c->coord_bytes || (flags & ~RJ_FIXEDBASE_PORTABLE) != 0)
-        return RJ_BAD_ARGUMENT; /* the caller's mistake: curve, length or flags */
+    if (c == NULL || !fixedbase_is_size(size) || xy_len != 2 * (size_t)c->coord_bytes
+        || (flags & ~RJ_FIXEDBASE_PORTABLE) != 0)
+        return RJ_BAD_ARGUMENT; /* the caller's mistake: curve, size, length or flags */
     status = rj_fb_selftest_on_curve(c, xy);
-    return status == RJ_OK ? fixedbase_build_point(out, curve, xy, 0, flags) : status;
+    return status == RJ_OK ? fixedbase_build_point(out, curve, c->key_widths[size], xy, 0, flags) : status;
 }
 
 rj_status rj_fixedbase_build_generator(rj_fixedbase **out, rj_curve curve, unsigned flags)
@@ -133,16 +139,17 @@ rj_status rj_fixedbase_build_generator(rj_fixedbase **out, rj_curve curve, unsig
     if (c == NULL || (flags & ~RJ_FIXEDBASE_PORTABLE) != 0)
         return RJ_BAD_ARGUMENT; /* the caller's mistake: curve or flags */
     status = rj_fb_selftest_generator(xy, c);
-    return status == RJ_OK ? fixedbase_build_point(out, curve, xy, 1, flags) : status;
+    return status == RJ_OK ? fixedbase_build_point(out, curve, c->generator_width, xy, 1, flags) : status;
 }
 
 #else
 
 /* A compiler without 128-bit integers: every entry point refuses, and libcrypto verifies. */
 
-rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, const uint8_t *xy, size_t xy_len, unsigned flags)
+rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, rj_fixedbase_size size, const uint8_t *xy,
+                             size_t xy_len, unsigned flags)
 {
-    (void)out, (void)curve, (void)xy, (void)xy_len, (void)flags;
+    (void)out, (void)curve, (void)size, (void)xy, (void)xy_len, (void)flags;
     return RJ_NOT_NATIVE; /* no arithmetic in this build */
 }
 
@@ -160,9 +167,9 @@ size_t rj_fixedbase_coord_bytes(rj_curve curve)
     return 0;
 }
 
-size_t rj_fixedbase_bytes(rj_curve curve)
+size_t rj_fixedbase_bytes(rj_curve curve, rj_fixedbase_size size)
 {
-    (void)curve;
+    (void)curve, (void)size;
     return 0;
 }
 

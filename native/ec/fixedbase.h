@@ -36,6 +36,14 @@ typedef enum {
 /* Flags of a build. Every table of one verification must have been built with the same flags. */
 #define RJ_FIXEDBASE_PORTABLE 1u /* use the plain C arithmetic even where the CPU has vector lanes */
 
+/* How large a key's table is. A smaller one takes more additions a signature; verdicts are the same. */
+typedef enum {
+    RJ_FIXEDBASE_LARGE = 0,
+    RJ_FIXEDBASE_MEDIUM = 1,
+    RJ_FIXEDBASE_SMALL = 2,
+    RJ_FIXEDBASE_SIZES = 3
+} rj_fixedbase_size;
+
 typedef struct rj_fixedbase rj_fixedbase;
 
 /* One signature. All pointers are borrowed for the call. */
@@ -48,11 +56,11 @@ typedef struct {
 } rj_fixedbase_item;
 
 /* Build the table of one public key and check it against libcrypto.
- * Returns RJ_OK; RJ_KEY_MALFORMED (coordinates out of range or off the curve); RJ_BAD_ARGUMENT (curve, length,
+ * Returns RJ_OK; RJ_KEY_MALFORMED (coordinates out of range or off the curve); RJ_BAD_ARGUMENT (curve, size, length,
  * flags); RJ_NO_MEMORY; RJ_LIBCRYPTO_FAILED (libcrypto failed, or its multiples differ from ours).
  * Out: *out, freed by the caller with rj_fixedbase_free. In: xy, X || Y big-endian of the curve's width each. */
-RJ_MUST_CHECK rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, const uint8_t *xy, size_t xy_len,
-                                           unsigned flags);
+RJ_MUST_CHECK rj_status rj_fixedbase_build(rj_fixedbase **out, rj_curve curve, rj_fixedbase_size size,
+                                           const uint8_t *xy, size_t xy_len, unsigned flags);
 
 /* Build the (wider) table of the curve's generator; one serves every key of the curve. As rj_fixedbase_build. */
 RJ_MUST_CHECK rj_status rj_fixedbase_build_generator(rj_fixedbase **out, rj_curve curve, unsigned flags);
@@ -63,8 +71,8 @@ void rj_fixedbase_free(rj_fixedbase *table);
 /* The curve's coordinate width in bytes (half of R || S); 0 for an unknown curve. */
 size_t rj_fixedbase_coord_bytes(rj_curve curve);
 
-/* The memory one key table takes, in bytes, exactly; 0 for an unknown curve. */
-size_t rj_fixedbase_bytes(rj_curve curve);
+/* The memory one key table takes, in bytes, exactly; 0 for an unknown curve or size. */
+size_t rj_fixedbase_bytes(rj_curve curve, rj_fixedbase_size size);
 
 /* The memory the generator's table takes, in bytes, exactly; 0 for an unknown curve. */
 size_t rj_fixedbase_generator_bytes(rj_curve curve);
@@ -72,11 +80,12 @@ size_t rj_fixedbase_generator_bytes(rj_curve curve);
 /* The name of the arithmetic a table uses: "portable", or "lanes" (8 numbers at a time). Static text. */
 const char *rj_fixedbase_field_ops(const rj_fixedbase *table);
 
-/* The work buffer rj_fixedbase_verify_batch needs for n signatures, in bytes; 0 for an unknown curve or n = 0. */
+/* The work buffer rj_fixedbase_verify_batch needs for n signatures by tables of any size, in bytes; 0 for an unknown
+ * curve or n = 0. */
 size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n);
 
 /* Verify n signatures of one curve.
- * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, tables of different curves, flags or
+ * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, tables of different curves, sizes, flags or
  * roles; nothing is written).
  * Out: verdicts[i] is RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto about this one.
  * In/out: work, any alignment, contents ignored and left undefined.

@@ -12,7 +12,7 @@
 
 #define FB_LANES 8        /* RJ_BATCH_MAX is a multiple */
 #define FB_WIDTH_MAX 13   /* window width in bits */
-#define FB_POINTS_MAX 132 /* table points of one signature: both scalars, narrowest windows */
+#define FB_POINTS_MAX 192 /* table points of one signature: both scalars, narrowest windows */
 #define FB_TABLE_ALIGN 64 /* a cache line */
 
 /* One curve y^2 = x^3 + ax + b over p, of prime order n. Constants in FIPS 186-5 / SP 800-186 and SEC 2. */
@@ -21,7 +21,7 @@ typedef struct {
     unsigned bits;  /* of p, and of n */
     unsigned words; /* 64-bit words of a coordinate and of a scalar */
     unsigned coord_bytes;
-    unsigned key_width; /* window width of a key's table */
+    unsigned key_widths[RJ_FIXEDBASE_SIZES]; /* window width of a key's table, by its size: narrower and narrower */
     unsigned generator_width;
     int nid; /* libcrypto's number of the curve */
     uint64_t p[WORDS_MAX], n[WORDS_MAX];

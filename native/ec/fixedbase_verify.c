@@ -20,9 +20,16 @@ typedef struct {
     void *sum_work;
 } verify_work;
 
-static unsigned verify_points(const fb_curve *curve)
+/* Table points of one signature by these tables. */
+static unsigned verify_points(const rj_fixedbase_item *item)
 {
-    return rj_fb_windows(curve, curve->key_width) + rj_fb_windows(curve, curve->generator_width);
+    return item->generator->shape.windows + item->key->shape.windows;
+}
+
+/* The same by the smallest tables, which have the most windows. */
+static unsigned verify_points_most(const fb_curve *curve)
+{
+    return rj_fb_windows(curve, curve->key_widths[RJ_FIXEDBASE_SMALL]) + rj_fb_windows(curve, curve->generator_width);
 }
 
 static size_t verify_round(size_t bytes) { return (bytes + FB_TABLE_ALIGN - 1) & ~(size_t)(FB_TABLE_ALIGN - 1); }
@@ -37,7 +44,7 @@ static uintptr_t verify_cut(verify_work *work, uintptr_t at, const fb_curve *cur
     work->x = (uint64_t *)at;
     at += verify_round(n * curve->words * sizeof(uint64_t));
     work->refs = (fb_ref *)at;
-    at += verify_round(n * verify_points(curve) * sizeof(fb_ref));
+    at += verify_round(n * verify_points_most(curve) * sizeof(fb_ref));
     work->excluded = (uint8_t *)at;
     at += verify_round(n);
     work->sum_work = (void *)at;
@@ -55,18 +62,18 @@ size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
 
     if (c == NULL || n == 0)
         return 0;
-    most = portable->sum_bytes(chunk, verify_points(c));
-    if (lanes != NULL && lanes->sum_bytes(chunk, verify_points(c)) > most)
-        most = lanes->sum_bytes(chunk, verify_points(c));
+    most = portable->sum_bytes(chunk, verify_points_most(c));
+    if (lanes != NULL && lanes->sum_bytes(chunk, verify_points_most(c)) > most)
+        most = lanes->sum_bytes(chunk, verify_points_most(c));
     return verify_cut(&ignored, 0, c, chunk) + most + FB_TABLE_ALIGN;
 }
 
-/* Tables of one curve, one arithmetic, and the roles they were built for. */
+/* Tables of one curve, one size, one arithmetic, and the roles they were built for. */
 static int verify_tables_fit(const rj_fixedbase_item *item, const rj_fixedbase_item *first)
 {
     return item->generator->is_generator && !item->key->is_generator && item->key->ops == item->generator->ops
         && item->key->curve == item->generator->curve && item->key->ops == first->key->ops
-        && item->key->curve == first->key->curve;
+        && item->key->curve == first->key->curve && item->key->shape.width == first->key->shape.width;
 }
 
 /* Table points of u1 G and u2 Q. */
@@ -88,9 +95,8 @@ static uint8_t verify_compare(const uint64_t *x, const fb_numbers *numbers, cons
 
 /* Sum and compare one by one. */
 static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_field_ops *ops, size_t n,
-                       const fb_curve *curve)
+                       const fb_curve *curve, unsigned points)
 {
-    unsigned points = verify_points(curve);
     for (size_t i = 0; i < n; i++) {
         uint64_t r[2][WORDS_MAX];
         unsigned r_count;
@@ -103,9 +109,9 @@ static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_fiel
 
 /* Sum together, then compare. */
 static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_field_ops *ops, size_t n,
-                        const fb_curve *curve)
+                        const fb_curve *curve, unsigned points)
 {
-    ops->sum(work->x, work->excluded, work->sum_work, work->refs, n, verify_points(curve));
+    ops->sum(work->x, work->excluded, work->sum_work, work->refs, n, points);
     for (size_t i = 0; i < n; i++)
         if (!work->excluded[i])
             verdicts[i] = verify_compare(work->x + i * curve->words, &work->numbers[i], curve);
@@ -114,7 +120,7 @@ static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_fie
 static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixedbase_item *items, size_t n)
 {
     const fb_curve *curve = items[0].key->curve;
-    unsigned points = verify_points(curve);
+    unsigned points = verify_points(&items[0]);
 
     for (size_t i = 0; i < n; i++) {
         verdicts[i] = rj_fb_numbers_read(&work->numbers[i], curve, items[i].rs, items[i].digest, items[i].digest_len);
@@ -127,9 +133,9 @@ static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixe
         if (!work->excluded[i])
             verify_refs(work->refs + i * points, &work->numbers[i], &items[i]);
     if (n <= items[0].key->ops->few)
-        verify_few(verdicts, work, items[0].key->ops, n, curve);
+        verify_few(verdicts, work, items[0].key->ops, n, curve, points);
     else
-        verify_many(verdicts, work, items[0].key->ops, n, curve);
+        verify_many(verdicts, work, items[0].key->ops, n, curve, points);
 }
 
 rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n, void *work,
@@ -142,7 +148,7 @@ rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *
         return RJ_OK;
     for (size_t i = 0; i < n; i++)
         if (!verify_tables_fit(&items[i], &items[0]))
-            return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags or roles */
+            return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, sizes, flags or roles */
     curve = items[0].key->curve;
     if (work_bytes < rj_fixedbase_work_bytes(curve->id, n))
         return RJ_BAD_ARGUMENT; /* the caller's mistake: work is too small */
@@ -173,7 +179,7 @@ rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *ite
     rj_fb_numbers_to_scalars(&numbers, prefix, &excluded, 1, curve);
     verify_refs(refs, &numbers, item);
     r_count = rj_fb_r_candidates(r, &numbers, curve);
-    *verdict = item->key->ops->check_one(refs, verify_points(curve), (const uint64_t (*)[WORDS_MAX])r, r_count);
+    *verdict = item->key->ops->check_one(refs, verify_points(item), (const uint64_t (*)[WORDS_MAX])r, r_count);
     return RJ_OK;
 }
 

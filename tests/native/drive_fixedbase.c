@@ -4,6 +4,8 @@
  * drive_fixedbase edges <curve> <flags> <seed>
  * drive_fixedbase refusals
  * drive_fixedbase lines <flags>            lines of: curve xy digest rs; prints one verdict a line
+ *
+ * Flags are those of a build, and 16 times the size of the keys' tables.
  */
 #include "fixedbase_edges.h"
 
@@ -198,6 +200,30 @@ static void drive_edges(rj_curve id, unsigned flags, uint64_t seed)
 
 /* ---- refusals and lines ---- */
 
+/* Tables of two sizes never go together; each alone does, with a buffer for the most signatures. */
+static void drive_refused_sizes(const oracle_curve *c, const oracle_key *key, const uint8_t *xy)
+{
+    uint8_t verdicts[2] = {0xee, 0xee}, digest[66] = {1}, rs[2 * CASE_COORD_BYTES] = {0};
+    size_t work_bytes = rj_fixedbase_work_bytes(c->id, 2), before = SIZE_MAX;
+    uint8_t *work = malloc(work_bytes);
+
+    REQUIRE(rj_fixedbase_bytes(c->id, RJ_FIXEDBASE_SIZES) == 0);
+    for (int size = 0; size < RJ_FIXEDBASE_SIZES; size++) {
+        rj_fixedbase *table = NULL;
+        REQUIRE(rj_fixedbase_bytes(c->id, (rj_fixedbase_size)size) < before);
+        before = rj_fixedbase_bytes(c->id, (rj_fixedbase_size)size);
+        REQUIRE(rj_fixedbase_build(&table, c->id, (rj_fixedbase_size)size, xy, 2 * c->width, c->flags) == RJ_OK);
+        rj_fixedbase_item two[] = {{c->generator, table, digest, c->width, rs},
+                                   {c->generator, key->table, digest, c->width, rs}};
+        REQUIRE(rj_fixedbase_verify_batch(verdicts, two, 2, work, work_bytes)
+                == (size == RJ_FIXEDBASE_LARGE ? RJ_OK : RJ_BAD_ARGUMENT));
+        REQUIRE(verdicts[0] == (size == RJ_FIXEDBASE_LARGE ? RJ_SIGNATURE_INVALID : 0xee));
+        memset(verdicts, 0xee, sizeof verdicts);
+        rj_fixedbase_free(table);
+    }
+    free(work);
+}
+
 static void drive_refusals(rj_curve id)
 {
     oracle_curve c;
@@ -217,14 +243,15 @@ static void drive_refusals(rj_curve id)
             == 1 + 2 * w);
     memcpy(bad, octets + 1, 2 * w);
     bad[2 * w - 1] ^= 1;
-    REQUIRE(rj_fixedbase_build(&table, id, bad, 2 * w, 0) == RJ_KEY_MALFORMED); /* off the curve */
+    REQUIRE(rj_fixedbase_build(&table, id, RJ_FIXEDBASE_LARGE, bad, 2 * w, 0) == RJ_KEY_MALFORMED); /* off the curve */
     memset(bad, 0xff, w);
-    REQUIRE(rj_fixedbase_build(&table, id, bad, 2 * w, 0) == RJ_KEY_MALFORMED); /* x above p */
+    REQUIRE(rj_fixedbase_build(&table, id, RJ_FIXEDBASE_LARGE, bad, 2 * w, 0) == RJ_KEY_MALFORMED); /* x above p */
     memset(bad, 0, 2 * w);
-    REQUIRE(rj_fixedbase_build(&table, id, bad, 2 * w, 0) == RJ_KEY_MALFORMED); /* (0, 0) */
-    REQUIRE(rj_fixedbase_build(&table, id, octets + 1, 2 * w - 1, 0) == RJ_BAD_ARGUMENT);
-    REQUIRE(rj_fixedbase_build(&table, id, octets + 1, 2 * w, 2) == RJ_BAD_ARGUMENT);
-    REQUIRE(rj_fixedbase_build(&table, RJ_CURVE_COUNT, octets + 1, 2 * w, 0) == RJ_BAD_ARGUMENT);
+    REQUIRE(rj_fixedbase_build(&table, id, RJ_FIXEDBASE_LARGE, bad, 2 * w, 0) == RJ_KEY_MALFORMED); /* (0, 0) */
+    REQUIRE(rj_fixedbase_build(&table, id, RJ_FIXEDBASE_LARGE, octets + 1, 2 * w - 1, 0) == RJ_BAD_ARGUMENT);
+    REQUIRE(rj_fixedbase_build(&table, id, RJ_FIXEDBASE_LARGE, octets + 1, 2 * w, 2) == RJ_BAD_ARGUMENT);
+    REQUIRE(rj_fixedbase_build(&table, RJ_CURVE_COUNT, RJ_FIXEDBASE_LARGE, octets + 1, 2 * w, 0) == RJ_BAD_ARGUMENT);
+    REQUIRE(rj_fixedbase_build(&table, id, RJ_FIXEDBASE_SIZES, octets + 1, 2 * w, 0) == RJ_BAD_ARGUMENT);
     REQUIRE(rj_fixedbase_build_generator(&table, RJ_CURVE_COUNT, 0) == RJ_BAD_ARGUMENT);
     REQUIRE(rj_fixedbase_build_generator(&table, id, 2) == RJ_BAD_ARGUMENT);
     REQUIRE(table == NULL);
@@ -241,7 +268,9 @@ static void drive_refusals(rj_curve id)
     REQUIRE(verdict == 0xee);
     REQUIRE(rj_fixedbase_verify_batch(&verdict, items, 1, work, work_bytes) == RJ_OK);
     REQUIRE(verdict == RJ_SIGNATURE_INVALID && rj_fixedbase_work_bytes(id, 0) == 0);
-    REQUIRE(rj_fixedbase_bytes(RJ_CURVE_COUNT) == 0 && rj_fixedbase_generator_bytes(RJ_CURVE_COUNT) == 0);
+    drive_refused_sizes(&c, &key, octets + 1);
+    REQUIRE(rj_fixedbase_bytes(RJ_CURVE_COUNT, RJ_FIXEDBASE_LARGE) == 0
+            && rj_fixedbase_generator_bytes(RJ_CURVE_COUNT) == 0);
     REQUIRE(rj_fixedbase_coord_bytes(RJ_CURVE_COUNT) == 0 && rj_fixedbase_work_bytes(RJ_CURVE_COUNT, 1) == 0);
     rj_fixedbase_free(foreign);
     rj_fixedbase_free(NULL);
@@ -270,11 +299,13 @@ static void drive_lines(unsigned flags)
         void *work = malloc(work_bytes);
         rj_fixedbase_item items[9];
         if (generators[id] == NULL)
-            REQUIRE(rj_fixedbase_build_generator(&generators[id], id, flags) == RJ_OK);
+            REQUIRE(rj_fixedbase_build_generator(&generators[id], id, flags & ORACLE_FLAGS) == RJ_OK);
         REQUIRE(rs_len == 2 * rj_fixedbase_coord_bytes(id));
         if (table_key == NULL || strcmp(table_key, key) != 0) {
             rj_fixedbase_free(table);
-            REQUIRE(rj_fixedbase_build(&table, id, xy, xy_len, flags) == RJ_OK);
+            REQUIRE(rj_fixedbase_build(&table, id, (rj_fixedbase_size)(flags / (ORACLE_FLAGS + 1)), xy, xy_len,
+                                       flags & ORACLE_FLAGS)
+                    == RJ_OK);
         }
         free(table_key);
         table_key = key;

@@ -13,11 +13,13 @@
 
 #define CASE_DIGEST_BYTES 128
 #define CASE_COORD_BYTES 66
+#define ORACLE_FLAGS 15u /* flags of a build; above them the size of the keys' tables */
 
-/* One curve under test: its order, its tables' flags and its generator's table. */
+/* One curve under test: its order, its tables' flags and size, and its generator's table. */
 typedef struct {
     rj_curve id;
     unsigned flags;
+    rj_fixedbase_size size;
     size_t width;
     EC_GROUP *group;
     BN_CTX *ctx;
@@ -44,13 +46,14 @@ static inline void oracle_curve_open(oracle_curve *c, rj_curve id, unsigned flag
 {
     static const int nids[RJ_CURVE_COUNT] = {NID_X9_62_prime256v1, NID_secp384r1, NID_secp521r1, NID_secp256k1};
     c->id = id;
-    c->flags = flags;
+    c->flags = flags & ORACLE_FLAGS;
+    c->size = (rj_fixedbase_size)(flags / (ORACLE_FLAGS + 1));
     c->width = rj_fixedbase_coord_bytes(id);
     c->group = EC_GROUP_new_by_curve_name(nids[id]);
     c->ctx = BN_CTX_new();
     c->n = BN_dup(EC_GROUP_get0_order(c->group));
     c->p = BN_dup(EC_GROUP_get0_field(c->group));
-    REQUIRE(rj_fixedbase_build_generator(&c->generator, id, flags) == RJ_OK);
+    REQUIRE(rj_fixedbase_build_generator(&c->generator, id, c->flags) == RJ_OK);
 }
 
 static inline void oracle_curve_close(oracle_curve *c)
@@ -83,7 +86,7 @@ static inline void oracle_key_from_point(oracle_key *key, const oracle_curve *c,
     key->ec = EC_KEY_new();
     REQUIRE(len == 1 + 2 * c->width && EC_KEY_set_group(key->ec, c->group) == 1);
     REQUIRE(EC_KEY_set_public_key(key->ec, point) == 1);
-    REQUIRE(rj_fixedbase_build(&key->table, c->id, octets + 1, len - 1, c->flags) == RJ_OK);
+    REQUIRE(rj_fixedbase_build(&key->table, c->id, c->size, octets + 1, len - 1, c->flags) == RJ_OK);
 }
 
 /* A key with the private number d. */

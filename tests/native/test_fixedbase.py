@@ -11,10 +11,17 @@ from native_drivers import differential_count, run_driver, wycheproof
 CURVES = {"P-256": 0, "P-384": 1, "P-521": 2, "secp256k1": 3}
 WIDTHS = {"P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}
 PORTABLE, BEST = "1", "0"
+MEDIUM, SMALL = 16, 32
+"""Sizes of the keys' tables, added to the flags."""
 UNDECIDED, OK, SIGNATURE_INVALID = 0, 1, 8
 
 curves = pytest.mark.parametrize("curve", CURVES)
 engines = pytest.mark.parametrize("flags", [PORTABLE, BEST], ids=["portable", "best"])
+smaller_tables = pytest.mark.parametrize(
+    "flags",
+    [str(int(flags) + size) for flags in (PORTABLE, BEST) for size in (MEDIUM, SMALL)],
+    ids=["portable-medium", "portable-small", "best-medium", "best-small"],
+)
 
 
 @curves
@@ -32,6 +39,17 @@ def test_random_signatures_equal_openssl(curve: str, flags: str) -> None:
 def test_edge_signatures_equal_openssl(curve: str, flags: str) -> None:
     """Edge r, s, digests, keys and scalars get OpenSSL's verdict or none, and leave others be."""
     run_driver(driver("drive_fixedbase", "fast"), "edges", str(CURVES[curve]), flags, "2")
+
+
+@curves
+@smaller_tables
+def test_N5_smaller_tables_equal_openssl(curve: str, flags: str) -> None:
+    """Tables of every size give OpenSSL's verdicts, on random signatures, on edges and under sanitizers."""
+    program, count = driver("drive_fixedbase", "fast"), differential_count(1000)
+    printed = run_driver(program, "differential", str(CURVES[curve]), flags, count, "5")
+    assert printed.startswith(f"{count} signatures")
+    run_driver(program, "edges", str(CURVES[curve]), flags, "6")
+    run_driver(driver("drive_fixedbase", "sanitized"), "differential", str(CURVES[curve]), flags, "200", "7")
 
 
 @curves

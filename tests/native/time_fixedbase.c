@@ -41,7 +41,7 @@ static void time_key_open(time_key *key, const time_bench *bench, unsigned flags
     size_t len;
     key->pkey = EVP_EC_gen(names[bench->id]);
     REQUIRE(EVP_PKEY_get_octet_string_param(key->pkey, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &len) == 1);
-    REQUIRE(rj_fixedbase_build(&key->table, bench->id, point + 1, len - 1, flags) == RJ_OK);
+    REQUIRE(rj_fixedbase_build(&key->table, bench->id, RJ_FIXEDBASE_LARGE, point + 1, len - 1, flags) == RJ_OK);
 }
 
 static double time_now_us(void) { return (double)clock() * 1e6 / CLOCKS_PER_SEC; }
@@ -152,7 +152,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < HOT_KEYS; i++)
         time_key_open(&keys[i], &bench, flags);
     printf("key: %.1f ms, %zu bytes; work %zu bytes; engine %s\n", (time_now_us() - start) / 1e3 / HOT_KEYS,
-           rj_fixedbase_bytes(bench.id), bench.work_bytes, rj_fixedbase_field_ops(bench.generator));
+           rj_fixedbase_bytes(bench.id, RJ_FIXEDBASE_LARGE), bench.work_bytes, rj_fixedbase_field_ops(bench.generator));
     for (int i = 0; i < TOKENS; i++)
         time_token_make(&bench.tokens[i], &keys[0], bench.md, rj_fixedbase_coord_bytes(bench.id), &seed);
     one_key = time_report(&bench, "one key", rounds);

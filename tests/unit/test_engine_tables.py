@@ -169,23 +169,23 @@ def test_no_tables_where_none_are_wanted(options: dict[str, Any]) -> None:
 def test_tables_stay_within_their_budget() -> None:
     """With room for two tables, preloading builds two, and a third key displaces the coldest."""
     names = ("k1", "k2", "k3")
-    need = _native.precomputed_bytes(_native.ALG_NUMBERS["ES256"])
+    need = _native.precomputed_bytes(_native.ALG_NUMBERS["ED25519"])
     if not need:
         pytest.skip("no tables on this platform")
     engine = Engine(
-        tokens.issuer("ES256", keys=[tokens.public("ES256", name) for name in names]),
+        tokens.issuer("EdDSA", keys=[tokens.public("EdDSA", name) for name in names]),
         precompute_budget_bytes=2 * need,
         precompute_threshold=4,
     )
     assert engine.precompute() == 2
-    assert set(engine.precomputed_kids) == {"k1-es256", "k2-es256"}
+    assert set(engine.precomputed_kids) == {"k1-eddsa", "k2-eddsa"}
     for _ in range(20):
-        engine.verify(tokens.token("ES256", "k2"), NOW_S)
-    engine.verify_many([tokens.token("ES256", "k3")] * 10, NOW_S)
-    wait_for(lambda: "k3-es256" in engine.precomputed_kids)
-    assert set(engine.precomputed_kids) == {"k2-es256", "k3-es256"}
+        engine.verify(tokens.token("EdDSA", "k2"), NOW_S)
+    engine.verify_many([tokens.token("EdDSA", "k3")] * 10, NOW_S)
+    wait_for(lambda: "k3-eddsa" in engine.precomputed_kids)
+    assert set(engine.precomputed_kids) == {"k2-eddsa", "k3-eddsa"}
     for name in names:
-        assert code_of(engine, tokens.token("ES256", name)) == "ok"
+        assert code_of(engine, tokens.token("EdDSA", name)) == "ok"
 
 
 def test_samples_go_to_libcrypto_as_well() -> None:

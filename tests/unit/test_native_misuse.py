@@ -21,7 +21,7 @@ ALG = _native.ALG_NUMBERS
 NO_ALG = (0, lib.RJ_ALG_COUNT, 2**32 - 1)
 BAD, OK = lib.RJ_BAD_ARGUMENT, lib.RJ_OK
 generator_table, key_precomputed = lib.rj_precomputed_build_generator, lib.rj_precomputed_build
-HAVE_TABLES = bool(lib.rj_precomputed_bytes(ALG["ES256"]))
+HAVE_TABLES = bool(lib.rj_precomputed_bytes(ALG["ES256"], 0))
 needs_tables = pytest.mark.skipif(not HAVE_TABLES, reason="no tables on this platform")
 _ids = count(2**60)
 
@@ -86,7 +86,7 @@ def test_T15_no_such_algorithm(alg: int) -> None:
     refused(
         lambda cell: lib.rj_precomputed_build_generator(cell, alg, 0), "rj_precomputed", lib.RJ_NOT_NATIVE
     )
-    assert lib.rj_precomputed_bytes(alg) == 0
+    assert lib.rj_precomputed_bytes(alg, 0) == 0
     assert key.verify(alg, b"input", bytes(64)) == BAD
     assert not lib.rj_alg_is_native(runtime, alg)
 
@@ -125,12 +125,19 @@ def test_T15_a_table_is_built_upon_a_generator(alg: str, short: int) -> None:
     assert key_table is not None
     for generator in (ffi.NULL, key_table.handle):
         refused(
-            lambda cell, of=generator: lib.rj_precomputed_build(cell, of, public, len(public), 0),
+            lambda cell, of=generator: lib.rj_precomputed_build(cell, of, 0, public, len(public), 0),
             "rj_precomputed",
             BAD,
         )
+    size, generator = _native.PRECOMPUTED_SIZES, key_table._generator
     refused(
-        lambda cell: lib.rj_precomputed_build(cell, key_table._generator, public, len(public) - 1, 0),
+        lambda cell: lib.rj_precomputed_build(cell, generator, size, public, len(public), 0),
+        "rj_precomputed",
+        BAD,
+    )
+    assert lib.rj_precomputed_bytes(number, size) == 0
+    refused(
+        lambda cell: lib.rj_precomputed_build(cell, key_table._generator, 0, public, len(public) - 1, 0),
         "rj_precomputed",
         short,
     )

@@ -39,6 +39,7 @@ from rapidjws._native.core import (
 )
 from rapidjws._native.counters import CounterScan
 from rapidjws._native.keys import (
+    PRECOMPUTED_SIZES,
     NativeKey,
     NativePrecomputed,
     alg_is_native,
@@ -88,6 +89,7 @@ __all__ = [
     "NativeStream",
     "NativeTables",
     "OK",
+    "PRECOMPUTED_SIZES",
     "REMEMBER_HEADER",
     "REMEMBER_HEADER_AND_ISSUER",
     "SAMPLE_INTERVAL",

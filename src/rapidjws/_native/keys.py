@@ -94,18 +94,22 @@ def renew_locks() -> None:
     _generators_lock = threading.Lock()
 
 
-def precomputed_bytes(alg: int) -> int:
-    """Return the memory one key's table takes, in bytes; 0 where the algorithm has none."""
-    return int(lib.rj_precomputed_bytes(alg))
+PRECOMPUTED_SIZES: Final = int(lib.RJ_PRECOMPUTED_SIZES)
 
 
-def build_precomputed(alg: int, public: bytes, *, portable: bool) -> NativePrecomputed | None:
+def precomputed_bytes(alg: int, size: int = 0) -> int:
+    """Return the memory one key's table takes, in bytes; 0 where the algorithm has none of this size."""
+    return int(lib.rj_precomputed_bytes(alg, size))
+
+
+def build_precomputed(alg: int, public: bytes, *, portable: bool, size: int = 0) -> NativePrecomputed | None:
     """Build the table of a public key, and its generator's once a process.
 
     Args:
         alg: A number of ``ALG_NUMBERS``.
         public: x || y, or the raw public key.
         portable: Whether to keep to plain C arithmetic.
+        size: From 0, the largest and fastest, to below ``PRECOMPUTED_SIZES``.
 
     Returns:
         The table, or None where there is none for this key: libcrypto verifies it as before.
@@ -118,6 +122,6 @@ def build_precomputed(alg: int, public: bytes, *, portable: bool) -> NativePreco
             if lib.rj_precomputed_build_generator(cell, alg, flags) != OK:
                 return None
             generator = _generators[alg, portable] = ffi.gc(cell[0], lib.rj_precomputed_free)
-    if lib.rj_precomputed_build(cell, generator, public, len(public), flags) != OK:
+    if lib.rj_precomputed_build(cell, generator, size, public, len(public), flags) != OK:
         return None
     return NativePrecomputed(cell[0], generator)

@@ -40,7 +40,10 @@ ENGINE: Final = {
         "which arithmetic is used: `portable` is plain C, `openssl` leaves all to libcrypto",
         "`auto`, `portable` or `openssl`",
     ),
-    "precompute_budget_bytes": Words("memory for precomputed tables of keys", "0 on; 0 builds none"),
+    "precompute_budget_bytes": Words(
+        "memory for precomputed tables of keys; where they do not all fit, keys get smaller ones",
+        "0 on; 0 builds none",
+    ),
     "precompute_threshold": Words("accepted tokens after which a key may get a table", "0 on; 0 for never"),
     "micro_batch_us": Words("how long `averify` waits for more tokens", "0 to 100000; 0: the loop's turn"),
     "skew_every": Words("one token in so many measures its issuer's clock", "0 on; 0 for none"),

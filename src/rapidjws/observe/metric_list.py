@@ -217,7 +217,9 @@ TABLES_BUDGET: Final = _gauge(
     "precomputed_tables_budget_bytes", "worker", "Memory that they may take: precompute_budget_bytes."
 )
 TABLES_WANTED: Final = _gauge(
-    "precomputed_tables_wanted_bytes", "worker", "The budget that would do for all keys in use."
+    "precomputed_tables_wanted_bytes",
+    "worker",
+    "The budget that would do for the largest table of all keys in use.",
 )
 TABLES_BUILDS: Final = _counter("precomputed_tables_builds", "worker", "Tables that a worker built.")
 TABLES_EVICTIONS: Final = _counter(

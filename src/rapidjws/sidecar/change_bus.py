@@ -20,7 +20,7 @@ from rapidjws.sidecar.pending_revocations import PendingRevocations
 from rapidjws.sidecar.worker_reports import WorkerReports
 
 if TYPE_CHECKING:
-    from rapidjws.verify.precomputed import TableStatus
+    from rapidjws.verify.table_status import TableStatus
 
 Kind = Literal["rollout", "revocations", "pending_revocations", "config", "keys"]
 KINDS: Final[tuple[Kind, ...]] = ("rollout", "revocations", "pending_revocations", "config", "keys")

@@ -1,20 +1,21 @@
 """Precomputed tables for the keys that are used again and again, within a memory budget.
 
-The core counts acceptances and says when a key is due for a table. A key gets one only if it will keep it:
-where the budget is used up, its recent use must be well above that of the keys whose tables would go. So keys
-that are used alike never take tables from each other, and the whole budget stays in use.
+The core counts acceptances and says when a key is due for a table, or for a larger one. Where not all can
+have the largest, memory goes to where it saves most (``table_sizes.py``). A key gets a table only if it will
+keep it: keys that are used alike never take memory from each other, and the whole budget stays in use.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, get_args
 
 from rapidjws import _native
 from rapidjws._loggers import logger
 from rapidjws.errors import error_for
+from rapidjws.verify.table_sizes import LARGEST, plan_sizes, table_bytes
+from rapidjws.verify.table_status import TableStatus, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -66,29 +67,6 @@ class Owner(Protocol):
         """Build and swap in a snapshot with the tables as they are now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableStatus:
-    """The precomputed tables of one engine.
-
-    Attributes:
-        tables: Keys that have one.
-        used_bytes: Memory that they take.
-        budget_bytes: Memory that they may take.
-        wanted_bytes: The budget that would do for all keys whose use calls for a table.
-        built: Tables built since the engine was made.
-        evicted: Tables that made room for those of keys in more use.
-        build_cpu_s: CPU time spent on them in the background, in seconds.
-    """
-
-    tables: int
-    used_bytes: int
-    budget_bytes: int
-    wanted_bytes: int
-    built: int
-    evicted: int
-    build_cpu_s: float
-
-
 def checked_acceleration(acceleration: str) -> Acceleration:
     """Return the setting.
 
@@ -118,9 +96,11 @@ class PrecomputedKeys:
     __slots__ = (
         "_ages",
         "_failures",
+        "_first_sizes",
         "_is_contended",
         "_lock",
         "_logged_bytes",
+        "_sizes",
         "_turned_away",
         "acceleration",
         "budget_bytes",
@@ -151,6 +131,8 @@ class PrecomputedKeys:
         self.next_turn_s = 0.0
         self.due: dict[PreparedKey, None] = {}
         self.is_queued = False
+        self._sizes: dict[PreparedKey, int] = {}  # of the tables that there are
+        self._first_sizes: dict[PreparedKey, int] = {}  # of tables asked for before their keys are used
         self._failures: dict[PreparedKey, int] = {}
         self._turned_away: dict[PreparedKey, int] = {}  # key -> the age at which it was last
         self._ages = 0
@@ -169,8 +151,8 @@ class PrecomputedKeys:
             tables=len(self.tables),
             used_bytes=self.used_bytes,
             budget_bytes=self.budget_bytes,
-            wanted_bytes=self.used_bytes
-            + sum(_native.precomputed_bytes(key.number) for key in self._wanting()),
+            wanted_bytes=sum(_largest_bytes(key) for key in (*self.tables, *self._wanting())),
+            smaller=sum(size != LARGEST for size in list(self._sizes.values())),
             built=self.built,
             evicted=self.evicted,
             build_cpu_s=self.build_cpu_s,
@@ -187,18 +169,18 @@ class PrecomputedKeys:
         self.is_queued = False
 
     def missing(self, keys: Iterable[PreparedKey]) -> list[PreparedKey]:
-        """Return the keys that could get a table without another losing its own, in order."""
+        """Return the keys that could get a table without another losing its own, in order.
+
+        Where there is no room for the largest of each, they get smaller ones until their use is known.
+        """
+        lacking = [key for key in keys if key not in self.tables and self._can_have(key)]
         left_bytes = self.budget_bytes - self.used_bytes
-        found = []
-        for key in keys:
-            if (
-                key not in self.tables
-                and self._can_have(key)
-                and _native.precomputed_bytes(key.number) <= left_bytes
-            ):
-                found.append(key)
-                left_bytes -= _native.precomputed_bytes(key.number)
-        return found
+        if sum(map(_largest_bytes, lacking)) <= left_bytes:
+            self._first_sizes = {}
+            return lacking
+        planned = plan_sizes(dict.fromkeys(lacking, 1), {}, _bytes, left_bytes, self.threshold)
+        self._first_sizes = planned
+        return [key for key in lacking if key in planned]
 
     def keep_only(self, keys: Container[PreparedKey]) -> None:
         """Drop the tables of keys that are gone, and what is remembered of them."""
@@ -207,11 +189,15 @@ class PrecomputedKeys:
                 self._drop(key)
             self._turned_away = {key: age for key, age in self._turned_away.items() if key in keys}
             self._failures = {key: count for key, count in self._failures.items() if key in keys}
+            self._first_sizes = {key: size for key, size in self._first_sizes.items() if key in keys}
 
     def build(self, key: PreparedKey) -> bool:
         """Build one key's table where it fits beside the others; return whether it was built."""
         with self._lock:
-            return key not in self.tables and self._can_have(key) and self._fits(key) and self._build(key)
+            if key in self.tables or not self._can_have(key):
+                return False
+            size = self._first_sizes.pop(key, LARGEST)
+            return self._more_bytes(key, size) <= self._left_bytes and self._build(key, size)
 
     # --- in the background -------------------------------------------------------------------------------
 
@@ -225,10 +211,10 @@ class PrecomputedKeys:
         if start_s < self.next_turn_s:
             return bool(self.due)
         built, self._is_contended = self.built, False
-        while self.due and monotonic() - start_s < TURN_S and self._build_next(owner):
-            if self._is_paced:
-                break
-        if self.built != built:
+        turn = Turn()
+        while self.due and monotonic() - start_s < TURN_S and self._build_next(owner, turn):
+            pass
+        if self.built != built or turn.dropped:
             owner._publish_tables()
         spent_s = thread_time() - start_cpu_s
         self.build_cpu_s += spent_s
@@ -241,52 +227,99 @@ class PrecomputedKeys:
         """Return whether the budget was filled once, or keys compete for it."""
         return self._is_contended or self.built_bytes > self.budget_bytes
 
-    def _build_next(self, owner: Owner) -> bool:
-        """Build one table; return False where no key that is due shall have one."""
+    def _build_next(self, owner: Owner, turn: Turn) -> bool:
+        """Build or drop one table; return False where no key that is due shall have one, or a larger one."""
         numbers = owner._slot_numbers()
         with self._lock:
             for key in tuple(self.due):
-                if key in self.tables or key not in numbers or not self._can_have(key):
+                if key not in numbers or not self._can_have(key) or self._sizes.get(key) == LARGEST:
                     del self.due[key]
-                elif self._fits(key):
-                    del self.due[key]
-                    self._build(key)
+            if not self.due:
+                return False
+            if not turn.is_planned:
+                if self._largest_fit():
+                    key = next(iter(self.due))
+                    self._build_due(key, self._first_sizes.get(key, LARGEST))
                     return True
-            rivals = tuple(self.due)
-            if not rivals:
-                return False
-            self._is_contended = True
-            counts = owner._use_counts((*rivals, *self.tables))
-            best = max(rivals, key=lambda key: counts.get(key, 0))
-            displaced = self._displaced_by(best, counts)
-            if displaced is None:
-                self._turn_away(owner, rivals, counts[best])
-                return False
-            for key in displaced:
-                self._drop(key)
-            self.evicted += len(displaced)
-            del self.due[best]
-            self._turned_away.pop(best, None)
-            self._build(best)
-            return True
+                self._plan(owner, turn)
+            return self._take_step(turn)
 
-    def _displaced_by(self, key: PreparedKey, counts: Mapping[PreparedKey, int]) -> list[PreparedKey] | None:
-        """Return whose tables a key's would displace; None where they are not used so much less than it."""
-        short_bytes = self.used_bytes + _native.precomputed_bytes(key.number) - self.budget_bytes
-        displaced: list[PreparedKey] = []
-        for least in sorted(self.tables, key=lambda one: counts.get(one, 0)):
-            if short_bytes <= 0:
-                break
-            displaced.append(least)
-            short_bytes -= _native.precomputed_bytes(least.number)
-        lost = sum(counts.get(one, 0) for one in displaced)
-        return displaced if counts.get(key, 0) >= 2 * lost + self.threshold else None
+    def _largest_fit(self) -> bool:
+        """Say whether all keys that are due can have what they would have with room."""
+        due = tuple(self.due)  # those who verify add to it meanwhile
+        needed = sum(self._more_bytes(key, self._first_sizes.get(key, LARGEST)) for key in due)
+        return needed <= self._left_bytes
+
+    def _plan(self, owner: Owner, turn: Turn) -> None:
+        """Decide for the keys that are due by use and memory, and turn away those that get nothing."""
+        rivals = dict.fromkeys(tuple(self.due))
+        others = [key for key in self.tables if key not in rivals]
+        uses = owner._use_counts((*rivals, *others))
+        planned = plan_sizes(uses, self._sizes, _bytes, self.budget_bytes, self.threshold)
+        refused = [key for key in rivals if not self._is_larger(key, planned.get(key))]
+        if refused:
+            self._is_contended = True
+            self._turn_away(owner, refused, max(uses.get(key, 0) for key in refused))
+        turn.is_planned = True
+        granted = [key for key in rivals if self._is_larger(key, planned.get(key))]
+        turn.grants = sorted(granted, key=lambda key: -uses.get(key, 0))
+        turn.planned = planned
+        turn.losers = sorted(
+            (key for key in others if planned.get(key) != self._sizes[key]),
+            key=lambda key: -uses.get(key, 0),
+        )
+
+    def _is_larger(self, key: PreparedKey, size: int | None) -> bool:
+        """Say whether a size is more than a key has."""
+        return size is not None and size < self._sizes.get(key, size + 1)
+
+    def _take_step(self, turn: Turn) -> bool:
+        """Build the next table of the plan, or make room for it; return False where nothing is left to do."""
+        while turn.grants:
+            key = turn.grants[0]
+            size = turn.planned.get(key)
+            if key not in self.due or size is None or not self._is_larger(key, size):
+                turn.grants.pop(0)  # its table came another way
+                continue
+            if self._more_bytes(key, size) <= self._left_bytes:
+                turn.grants.pop(0)
+                self._build_due(key, size)
+                return True
+            self._is_contended = True
+            if not turn.losers:
+                turn.grants.pop(0)  # the memory went to another in between: it is due again at its next count
+                del self.due[key]
+                continue
+            self._shrink(turn.losers.pop(), turn)
+            return True
+        return False
+
+    def _shrink(self, key: PreparedKey, turn: Turn) -> None:
+        """Give a key the smaller table that is planned for it, or none."""
+        size = turn.planned.get(key)
+        if key not in self.tables or (size is not None and size <= self._sizes[key]):
+            return
+        self._drop(key)
+        self.evicted += 1
+        turn.dropped = True
+        if size is not None:
+            self._build(key, size)
+
+    def _build_due(self, key: PreparedKey, size: int) -> None:
+        """Build the table of a key that is due, in place of a smaller one."""
+        del self.due[key]
+        self._first_sizes.pop(key, None)
+        self._turned_away.pop(key, None)
+        if key in self.tables:
+            self._drop(key)
+        self._build(key, size)
 
     def _turn_away(self, owner: Owner, rivals: Iterable[PreparedKey], highest: int) -> None:
-        """Remember keys that get no table; where they are used much, let use count anew."""
+        """Remember keys that get no table, or no larger one; where they are used much, let use count anew."""
         for key in rivals:
             del self.due[key]
-            self._turned_away[key] = self._ages
+            if key not in self.tables:
+                self._turned_away[key] = self._ages
         if highest < AGE_AT * self.threshold:
             return
         owner._halve_use_counts()
@@ -296,40 +329,48 @@ class PrecomputedKeys:
         self._log_wanted()
 
     def _log_wanted(self) -> None:
-        wanting, wanted_bytes = self._wanting(), self.status().wanted_bytes
-        if wanted_bytes < LOG_AGAIN_AT * max(self._logged_bytes, 1):
+        wanting, status = self._wanting(), self.status()
+        if status.wanted_bytes < LOG_AGAIN_AT * max(self._logged_bytes, 1):
             return
-        self._logged_bytes = wanted_bytes
+        self._logged_bytes = status.wanted_bytes
         _log.warning(
-            "precomputed tables: %d of %d keys in use have one;"
+            "precomputed tables: %d of %d keys in use have one, %d of them a smaller one;"
             " precompute_budget_bytes=%d, %d would do for all",
-            len(self.tables),
-            len(self.tables) + len(wanting),
+            status.tables,
+            status.tables + len(wanting),
+            status.smaller,
             self.budget_bytes,
-            wanted_bytes,
+            status.wanted_bytes,
         )
 
     # --- one table, under the lock -----------------------------------------------------------------------
 
     def _can_have(self, key: PreparedKey) -> bool:
-        need = _native.precomputed_bytes(key.number)
-        if key.native is None or not self.is_on or not 0 < need <= self.budget_bytes:
+        sizes = _bytes(key)
+        if key.native is None or not self.is_on or not sizes or sizes[-1] > self.budget_bytes:
             return False
         return self._failures.get(key, 0) < BUILD_TRIES
 
-    def _fits(self, key: PreparedKey) -> bool:
-        return self.used_bytes + _native.precomputed_bytes(key.number) <= self.budget_bytes
+    @property
+    def _left_bytes(self) -> int:
+        return self.budget_bytes - self.used_bytes
 
-    def _build(self, key: PreparedKey) -> bool:
+    def _more_bytes(self, key: PreparedKey, size: int) -> int:
+        """Return the memory that a key's table of this size takes beyond the one it has."""
+        has_bytes = _bytes(key)[self._sizes[key]] if key in self._sizes else 0
+        return _bytes(key)[size] - has_bytes
+
+    def _build(self, key: PreparedKey, size: int) -> bool:
         table = _native.build_precomputed(
-            key.number, key.jwk.material[0], portable=self.acceleration == "portable"
+            key.number, key.jwk.material[0], portable=self.acceleration == "portable", size=size
         )
         if table is None:
             self._failures[key] = self._failures.get(key, 0) + 1
             return False
         self.tables = {**self.tables, key: table}
-        self.used_bytes += _native.precomputed_bytes(key.number)
-        self.built_bytes += _native.precomputed_bytes(key.number)
+        self._sizes[key] = size
+        self.used_bytes += _bytes(key)[size]
+        self.built_bytes += _bytes(key)[size]
         self.built += 1
         return True
 
@@ -337,4 +378,12 @@ class PrecomputedKeys:
         tables = dict(self.tables)
         del tables[key]
         self.tables = tables
-        self.used_bytes -= _native.precomputed_bytes(key.number)
+        self.used_bytes -= _bytes(key)[self._sizes.pop(key)]
+
+
+def _bytes(key: PreparedKey) -> tuple[int, ...]:
+    return table_bytes(key.number)
+
+
+def _largest_bytes(key: PreparedKey) -> int:
+    return max(_bytes(key), default=0)

@@ -20,9 +20,10 @@ from rapidjws.verify import table_builder
 from rapidjws.verify.key_table import IssuerKeys, PreparedKey
 from rapidjws.verify.parallel import checked_workers
 from rapidjws.verify.pipeline import Snapshot
-from rapidjws.verify.precomputed import PrecomputedKeys, TableStatus, checked_acceleration
+from rapidjws.verify.precomputed import PrecomputedKeys, checked_acceleration
 from rapidjws.verify.ready_waiters import checked_timeout_s
 from rapidjws.verify.slot_table import KeyTable
+from rapidjws.verify.table_status import TableStatus
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:

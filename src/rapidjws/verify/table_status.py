@@ -1,0 +1,45 @@
+"""The precomputed tables of one engine as they can be seen, and what one turn of building does to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rapidjws.verify.key_table import PreparedKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatus:
+    """The precomputed tables of one engine.
+
+    Attributes:
+        tables: Keys that have one.
+        used_bytes: Memory that they take.
+        budget_bytes: Memory that they may take.
+        wanted_bytes: The budget that would do for the largest table of all keys whose use calls for one.
+        smaller: Keys whose table is not the largest, for want of memory.
+        built: Tables built since the engine was made.
+        evicted: Tables that made room for those of keys in more use: dropped, or made smaller.
+        build_cpu_s: CPU time spent on them in the background, in seconds.
+    """
+
+    tables: int
+    used_bytes: int
+    budget_bytes: int
+    wanted_bytes: int
+    smaller: int
+    built: int
+    evicted: int
+    build_cpu_s: float
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a turn does: the keys that get a table or a larger one, and those that give memory for it."""
+
+    is_planned: bool = False
+    planned: dict[PreparedKey, int] = field(default_factory=dict)
+    grants: list[PreparedKey] = field(default_factory=list)
+    losers: list[PreparedKey] = field(default_factory=list)  # the most used first
+    dropped: bool = False
