@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants bench bench-gateways docs lint format wheels release-check clean
+.PHONY: help demo partners gateways vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-pyjwt bench bench-gateways docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -116,6 +116,9 @@ test-valgrind: $(STAMPS)/package $(STAMPS)/test-deps ## memcheck over a bounded 
 
 test-tsan: $(STAMPS)/package $(STAMPS)/test-deps ## TSan: key tables swapped under load
 	$(BIN)/python tools/instrumented.py tsan $(THREADED)
+
+test-pyjwt: $(STAMPS)/package $(STAMPS)/test-deps ## PyJWT's own suite over rapidjws.compat.pyjwt: how many of its tests agree
+	$(BIN)/python tools/pyjwt_suite.py
 
 test-mutants: $(STAMPS)/package $(STAMPS)/test-deps partners ## careless changes, one at a time: the tests must notice 97 of 100
 	-PYTHON=$(PYTHON) sh tools/system_packages.sh mutants
