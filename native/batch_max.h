@@ -3,6 +3,8 @@
 #define RJ_BATCH_MAX_H
 
 /* Most signatures that are verified together: a batch's window, and what shares one inversion. */
+/* rj-cdef-begin */
 enum { RJ_BATCH_MAX = 64 };
+/* rj-cdef-end */
 
 #endif

@@ -23,6 +23,7 @@ NATIVE = Path(__file__).resolve().parent
 ROOT = NATIVE.parent
 
 HEADERS = (
+    "batch_max.h",
     "status.h",
     "span.h",
     "core/alg.h",

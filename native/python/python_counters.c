@@ -309,7 +309,8 @@ static void counters_dealloc(PyObject *self)
 static const PyMethodDef COUNTERS_METHODS[] = {
     {"_attach", counters_attach, METH_O, "_attach(runtime): use the clock of the runtime at this address"},
     {"count", (PyCFunction)(void (*)(void))counters_count_by_name, METH_FASTCALL,
-     "count($self, issuer, partner, code, alg, elapsed_ns, place=None, /)\n--\n\nCount one verdict and how long it took."},
+     "count($self, issuer, partner, code, alg, elapsed_ns, place=None, /)\n--\n\n"
+     "Count one verdict and how long it took."},
     {"count_results", (PyCFunction)(void (*)(void))counters_count_results, METH_FASTCALL,
      "count_results($self, results, elapsed_ns, /)\n--\n\nCount each result of a list, which took so long together."},
     {NULL, NULL, 0, NULL},

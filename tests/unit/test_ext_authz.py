@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollouts import ISSUER, NOW_S, ask, engine, good, rollout
 
-from rapidjws.middleware.protobuf import field, number_field, spans, varint
+from rapidjws._protobuf import field, number_field, spans, varint
 from rapidjws.sidecar.ext_authz import permit, read_check, refusal
 from rapidjws.sidecar.settings import ServerSettings
 

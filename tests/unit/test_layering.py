@@ -24,6 +24,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "_listeners",
         "_locks",
         "_loggers",
+        "_protobuf",
+        "_queues",
         "_scheduler",
         "_version",
         "errors",

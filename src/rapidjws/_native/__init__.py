@@ -8,6 +8,7 @@ that owns native memory is a small class here.
 from rapidjws._native.core import (
     ALG_COUNT,
     ALG_NUMBERS,
+    BATCH_MAX,
     CLAIMS_UNDECIDED,
     COUNTERS_CODES,
     COUNTERS_DURATION_WORDS,
@@ -71,6 +72,7 @@ __all__ = [
     "ALG_COUNT",
     "ALG_NUMBERS",
     "AccelerationReport",
+    "BATCH_MAX",
     "CLAIMS_UNDECIDED",
     "COUNTERS_CODES",
     "COUNTERS_DURATION_WORDS",

@@ -74,6 +74,9 @@ VerifiedToken = _rapidjws.VerifiedToken
 """The fields of a verified token, which the core fills itself."""
 
 OK: Final[int] = lib.RJ_OK
+BATCH_MAX: Final[int] = lib.RJ_BATCH_MAX
+"""Most tokens whose signatures the core verifies together."""
+
 MALFORMED_TOKEN: Final[int] = lib.RJ_MALFORMED_TOKEN
 SIGNATURE_INVALID: Final[int] = lib.RJ_SIGNATURE_INVALID
 HEADER_UNKNOWN: Final[int] = lib.RJ_HEADER_UNKNOWN

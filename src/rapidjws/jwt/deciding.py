@@ -63,16 +63,23 @@ def _retried_at(
 def _concluded(
     policy: DecisionPolicy | None,
     result: ResultOrError,
-    token: Token | None,
-    partner: Names,
-    route: Names,
-    now_ns: int,
-    started_ns: int,
+    request: DecisionRequest,
+    times_ns: tuple[int, int],
     named_issuers: NamedIssuers | None,
     counters: VerdictCounters | None,
 ) -> Decision:
-    """Return the decision on what was found, by the policy if there is one, and count it."""
-    decision = _by_policy(policy, result, token, partner, route, now_ns, started_ns, named_issuers)
+    """Return the decision on what was found, by the policy if there is one, and count it.
+
+    Args:
+        policy: What to make of it, or None.
+        result: What was found.
+        request: Token, partner and route.
+        times_ns: The present, and when work on the request began by the performance counter.
+        named_issuers: Gives the issuers that an unverified token names.
+        counters: Where it is counted, or None.
+    """
+    started_ns = times_ns[1]
+    decision = _by_policy(policy, result, request, times_ns, named_issuers)
     if counters is not None:
         configured = "" if policy is None else decision.partner or ""  # else any name that a caller chose
         _count(counters, decision, configured, result, perf_counter_ns() - started_ns)
@@ -82,25 +89,23 @@ def _concluded(
 def _by_policy(
     policy: DecisionPolicy | None,
     result: ResultOrError,
-    token: Token | None,
-    partner: Names,
-    route: Names,
-    now_ns: int,
-    started_ns: int,
+    request: DecisionRequest,
+    times_ns: tuple[int, int],
     named_issuers: NamedIssuers | None,
 ) -> Decision:
     """Return the decision on what was found, by the policy if there is one; nothing where it fails."""
+    token, partner, route = request
+    now_ns, started_ns = times_ns
     try:
         if policy is None:
             return plain_decision(result, partner=partner, route=route)
-        elapsed_ns = perf_counter_ns() - started_ns
         decision = policy.decide(
             result,
             token=token,
             partner=partner,
             route=route,
             now_ns=now_ns,
-            elapsed_ns=elapsed_ns,
+            elapsed_ns=perf_counter_ns() - started_ns,
             named_issuers=named_issuers,
         )
     except Exception as fault:
@@ -201,7 +206,8 @@ def decide(
     result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
         result = _tried(verify_as_of, token, scopes, retry_at_ns, now_ns)
-    return _concluded(policy, result, token, partner, route, now_ns, started_ns, named_issuers, counters)
+    request, times_ns = (token, partner, route), (now_ns, started_ns)
+    return _concluded(policy, result, request, times_ns, named_issuers, counters)
 
 
 async def adecide(
@@ -223,7 +229,8 @@ async def adecide(
     result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
         result = await _atried(averify_as_of, token, scopes, retry_at_ns, now_ns)
-    return _concluded(policy, result, token, partner, route, now_ns, started_ns, named_issuers, counters)
+    request, times_ns = (token, partner, route), (now_ns, started_ns)
+    return _concluded(policy, result, request, times_ns, named_issuers, counters)
 
 
 def _check_requests(requests: object) -> None:
@@ -269,11 +276,10 @@ def decide_many(
         results[at] = result
     now_ns = 0 if policy is None else _present_ns(now)
     decisions = []
-    for (token, partner, route), result in zip(requests, results, strict=True):
-        result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
+    times_ns = now_ns, started_ns
+    for request, result in zip(requests, results, strict=True):
+        result, retry_at_ns = _retried_at(policy, result, request[1], now_ns)
         if retry_at_ns is not None:
-            result = _tried(verify_as_of, token, (), retry_at_ns, now_ns)
-        decisions.append(
-            _concluded(policy, result, token, partner, route, now_ns, started_ns, named_issuers, counters)
-        )
+            result = _tried(verify_as_of, request[0], (), retry_at_ns, now_ns)
+        decisions.append(_concluded(policy, result, request, times_ns, named_issuers, counters))
     return decisions

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from rapidjws.errors import CODES, error_for
 from rapidjws.middleware.authenticator import Authenticator
 from rapidjws.middleware.grpc_status import status_details
+from rapidjws.middleware.keys_before_start import KeysBeforeStart
 from rapidjws.middleware.requests import RequestContext
 from rapidjws.middleware.response import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
@@ -59,7 +60,7 @@ class Metadatum(NamedTuple):
     value: str | bytes
 
 
-class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
+class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor, KeysBeforeStart):
     """An interceptor that lets calls through to a gRPC server's handlers as the engine decides.
 
     One class serves both kinds of servers, ``grpc.aio.server`` and ``grpc.server``. The latter asks its
@@ -88,20 +89,6 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor):
         if self._authenticator.body is not None:
             raise error_for("configuration_invalid", "authenticator.body", "an engine: calls have no body")
         self._startup = self._authenticator.startup_wait(ready_timeout_s)
-
-    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> bool:
-        """Wait, within a bound, until each required issuer has keys: before ``grpc.server(...).start()``.
-
-        Args:
-            timeout_s: Longest wait, in seconds, from 0 to 3600; past it a warning names who has no keys.
-
-        Returns:
-            Whether every required issuer has keys.
-
-        Raises:
-            ConfigurationError: ``configuration_invalid``: no such bound.
-        """
-        return self._authenticator.wait_for_keys(timeout_s)
 
     async def await_ready(self, timeout_s: float = READY_TIMEOUT_S) -> bool:
         """Wait as ``wait_ready`` does, from asyncio: before ``await grpc.aio.server(...).start()``."""

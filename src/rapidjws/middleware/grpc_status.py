@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rapidjws.middleware.protobuf import field, number_field
+from rapidjws._protobuf import field, number_field
 
 DOMAIN: Final = "rapidjws"
 _TYPE: Final = "type.googleapis.com/google.rpc."

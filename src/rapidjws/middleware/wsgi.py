@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.middleware.authenticator import KEY, Authenticator
+from rapidjws.middleware.keys_before_start import KeysBeforeStart
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket, routes_of
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
@@ -31,7 +32,7 @@ PIECE_BYTES = 64 * 1024
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class WSGIMiddleware:
+class WSGIMiddleware(KeysBeforeStart):
     """A middleware that lets requests through to a WSGI application as the engine decides.
 
     WSGI servers join headers that were sent twice with a comma: such a token is malformed, and refused.
@@ -60,20 +61,6 @@ class WSGIMiddleware:
         self._startup = self._authenticator.startup_wait(ready_timeout_s)
         name = self._authenticator.field.decode().upper().replace("-", "_")
         self._name = name if name == "CONTENT_TYPE" else f"HTTP_{name}"  # RFC 3875 s.4.1.3
-
-    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> bool:
-        """Wait, within a bound, until each required issuer has keys: for a server's start.
-
-        Args:
-            timeout_s: Longest wait, in seconds, from 0 to 3600; past it a warning names who has no keys.
-
-        Returns:
-            Whether every required issuer has keys.
-
-        Raises:
-            ConfigurationError: ``configuration_invalid``: no such bound.
-        """
-        return self._authenticator.wait_for_keys(timeout_s)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, or hand it on."""

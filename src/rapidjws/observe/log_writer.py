@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files
+from rapidjws._queues import LazyQueue
 from rapidjws._scheduler import scheduler
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class QueuedWriter:
         scheduler.members.add(self)
 
     def _begin(self) -> None:
-        self._queues: list[queue.SimpleQueue[logging.LogRecord | None]] = []
+        self._queue: LazyQueue[logging.LogRecord | None] = LazyQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -178,21 +179,14 @@ class QueuedWriter:
         """Begin anew in a forked child: the thread is not there, and the parent writes what waits."""
         self._begin()
 
-    @property
-    def _queue(self) -> queue.SimpleQueue[logging.LogRecord | None]:
-        """Return the queue, made on first use: gevent may put its own class in place after a fork."""
-        if not self._queues:
-            self._queues.append(queue.SimpleQueue())
-        return self._queues[0]  # where two threads made one, the first
-
     def put(self, record: logging.LogRecord) -> None:
         """Take a record; never waits for the destination."""
-        if self._queue.qsize() >= self._max:
+        if self._queue.get().qsize() >= self._max:
             self.dropped += 1
             return
         if self._thread is None:
             self._start()
-        self._queue.put(record)
+        self._queue.get().put(record)
 
     def _start(self) -> None:
         if not self._starting.acquire(blocking=False):  # another starts it
@@ -208,7 +202,7 @@ class QueuedWriter:
             self._starting.release()
 
     def _run(self) -> None:
-        waiting = self._queue
+        waiting = self._queue.get()
         while (record := waiting.get()) is not None:
             self._take(record)
 
@@ -220,7 +214,7 @@ class QueuedWriter:
 
     def _write_here(self) -> None:
         """Write what waits as far as there is room, where no thread could be started."""
-        waiting = self._queue
+        waiting = self._queue.get()
         with contextlib.suppress(queue.Empty):
             while self._destination.takes_a_line:
                 record = waiting.get_nowait()
@@ -251,11 +245,11 @@ class QueuedWriter:
         Args:
             timeout_s: Longest wait, in seconds; what is not written by then is lost.
         """
-        if self._thread is None and self._queue.qsize():
+        if self._thread is None and self._queue.get().qsize():
             self._start()
         thread = self._thread
         if thread is not None:
-            self._queue.put(None)
+            self._queue.get().put(None)
             thread.join(timeout_s)
             if thread.is_alive():  # it waits for the destination: nothing to be closed under it
                 return

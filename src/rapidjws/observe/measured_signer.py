@@ -8,10 +8,10 @@ from time import perf_counter
 from rapidjws._checks import checked
 from rapidjws.observe import metric_list as metrics
 from rapidjws.observe.recorder import MetricRecorder
-from rapidjws.signing.signer import Signer
+from rapidjws.signing.signer import Signer, SignerWrapper
 
 
-class MeasuredSigner:
+class MeasuredSigner(SignerWrapper):
     """Signs by another signer, and counts how long each signature took and how many are under way.
 
     Args:
@@ -23,25 +23,15 @@ class MeasuredSigner:
         ConfigurationError: ``configuration_invalid``: an argument of another type.
     """
 
-    __slots__ = ("_backend", "_lock", "_recorder", "_signer", "_waiting")
+    __slots__ = ("_backend", "_lock", "_recorder", "_waiting")
 
     @checked
     def __init__(self, signer: Signer, recorder: MetricRecorder, *, backend: str = "local") -> None:
-        self._signer = signer
+        super().__init__(signer)
         self._recorder = recorder
         self._backend = backend
         self._lock = threading.Lock()
         self._waiting = 0
-
-    @property
-    def alg(self) -> str:
-        """Return the registered algorithm name."""
-        return self._signer.alg
-
-    @property
-    def kid(self) -> str | None:
-        """Return the key's kid for the header, or None."""
-        return self._signer.kid
 
     @checked
     def sign(self, signing_input: bytes) -> bytes:

@@ -11,6 +11,7 @@ import struct
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._protobuf import double, field, signed, unsigned, varint
 from rapidjws.observe.reading import HistogramValue
 
 if TYPE_CHECKING:
@@ -28,68 +29,39 @@ _SCHEMA: Final = 0
 _NANO: Final = 1_000_000_000
 
 
-def _varint(value: int) -> bytes:
-    octets = bytearray()
-    while value > 0x7F:
-        octets.append(value & 0x7F | 0x80)
-        value >>= 7
-    octets.append(value)
-    return bytes(octets)
-
-
-def _zigzag(value: int) -> bytes:
-    return _varint(value << 1 if value >= 0 else (-value << 1) - 1)
-
-
-def _unsigned(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _signed(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _zigzag(value)
-
-
-def _double(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 1) + struct.pack("<d", value)
-
-
-def _octets(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _text(field: int, value: str) -> bytes:
-    return _octets(field, value.encode("utf-8", "backslashreplace"))
+def _text(number: int, value: str) -> bytes:
+    return field(number, value.encode("utf-8", "backslashreplace"))
 
 
 def _pairs(names: Iterable[str], values: Iterable[str]) -> bytes:
     return b"".join(
-        _octets(1, _text(1, name) + _text(2, value)) for name, value in zip(names, values, strict=True)
+        field(1, _text(1, name) + _text(2, value)) for name, value in zip(names, values, strict=True)
     )
 
 
 def _exemplar(exemplar: Exemplar) -> bytes:
     whole, part = divmod(int(exemplar.at_s * _NANO), _NANO)
     labels = _pairs(("trace_id", "span_id"), (exemplar.trace_id, exemplar.span_id))
-    return labels + _double(2, exemplar.value) + _octets(3, _unsigned(1, whole) + _unsigned(2, part))
+    return labels + double(2, exemplar.value) + field(3, unsigned(1, whole) + unsigned(2, part))
 
 
 def _native(value: HistogramValue, buckets: Buckets) -> bytes:
     """Return the fields of the native histogram beside the classic one."""
     zero, *positive = value.counts
     fields = [
-        _signed(5, _SCHEMA),
-        _double(6, 2.0**buckets.first),
-        _unsigned(7, zero),
+        signed(5, _SCHEMA),
+        double(6, 2.0**buckets.first),
+        unsigned(7, zero),
     ]
     used = [at for at, count in enumerate(positive) if count]
     if used:
         start, end = used[0], used[-1] + 1
-        span = _signed(1, buckets.first + 1 + start) + _unsigned(2, end - start)
+        span = signed(1, buckets.first + 1 + start) + unsigned(2, end - start)
         counts = positive[start:end]
         deltas = [counts[0], *(after - before for before, after in pairwise(counts))]
-        fields += [_octets(12, span), *(_signed(13, delta) for delta in deltas)]
+        fields += [field(12, span), *(signed(13, delta) for delta in deltas)]
     else:
-        fields.append(_octets(12, _signed(1, 0) + _unsigned(2, 0)))  # says that it is a native one
+        fields.append(field(12, signed(1, 0) + unsigned(2, 0)))  # says that it is a native one
     return b"".join(fields)
 
 
@@ -99,14 +71,14 @@ def _histogram(value: HistogramValue, buckets: Buckets) -> bytes:
     classic = []
     for at, (bound, count) in enumerate(zip(bounds, accumulate(value.counts), strict=True)):
         exemplar = exemplars.get(at)
-        more = b"" if exemplar is None else _octets(3, _exemplar(exemplar))
-        classic.append(_octets(3, _unsigned(1, count) + _double(2, bound) + more))
+        more = b"" if exemplar is None else field(3, _exemplar(exemplar))
+        classic.append(field(3, unsigned(1, count) + double(2, bound) + more))
     return (
-        _unsigned(1, value.count)
-        + _double(2, value.sum)
+        unsigned(1, value.count)
+        + double(2, value.sum)
         + b"".join(classic)
         + _native(value, buckets)
-        + b"".join(_octets(16, _exemplar(one)) for one in exemplars.values())
+        + b"".join(field(16, _exemplar(one)) for one in exemplars.values())
     )
 
 
@@ -124,10 +96,10 @@ class ProtobufWriter:
         found = []
         for metric, samples in reading.families():
             if samples:
-                family = [_text(1, metric.name), _text(2, metric.help), _unsigned(3, _TYPES[metric.type])]
+                family = [_text(1, metric.name), _text(2, metric.help), unsigned(3, _TYPES[metric.type])]
                 family += self._metrics(metric, samples)
                 message = b"".join(family)
-                found.append(_varint(len(message)) + message)
+                found.append(varint(len(message)) + message)
         return b"".join(found)
 
     def _metrics(self, metric: Metric, samples: list[Sample]) -> list[bytes]:
@@ -139,8 +111,8 @@ class ProtobufWriter:
         for _, labels, value in samples:
             start = known.get(labels)
             if start is None:  # all but the eight octets of the value, which stand at the end
-                whole = _octets(3 if metric.type == "counter" else 2, _double(1, 0.0))
-                start = known[labels] = _octets(4, _pairs(metric.labels, labels) + whole)[:-8]
+                whole = field(3 if metric.type == "counter" else 2, double(1, 0.0))
+                start = known[labels] = field(4, _pairs(metric.labels, labels) + whole)[:-8]
             found.append(start + pack(value))
         return found
 
@@ -152,6 +124,6 @@ class ProtobufWriter:
             return kept[1]
         value = sample.value
         assert isinstance(value, HistogramValue)
-        message = _octets(4, _pairs(metric.labels, sample.labels) + _octets(7, _histogram(value, buckets)))
+        message = field(4, _pairs(metric.labels, sample.labels) + field(7, _histogram(value, buckets)))
         known[sample.labels] = (value, message)
         return message

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rapidjws._checks import checked
 from rapidjws.observe.log_fields import log_text
 from rapidjws.observe.request_info import TRACEPARENT, TRACESTATE, is_sampled, trace_context
-from rapidjws.signing.signer import Signer
+from rapidjws.signing.signer import Signer, SignerWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -250,7 +250,7 @@ _EVENT_SPANS: Final = {  # event -> span, whether its value is how long it took,
 }
 
 
-class TracedSigner:
+class TracedSigner(SignerWrapper):
     """A signer whose signatures have spans.
 
     Args:
@@ -258,22 +258,12 @@ class TracedSigner:
         tracer: Makes the spans.
     """
 
-    __slots__ = ("_signer", "_tracer")
+    __slots__ = ("_tracer",)
 
     @checked
     def __init__(self, signer: Signer, tracer: Tracer) -> None:
-        self._signer = signer
+        super().__init__(signer)
         self._tracer = tracer
-
-    @property
-    def alg(self) -> str:
-        """Return the registered algorithm name."""
-        return self._signer.alg
-
-    @property
-    def kid(self) -> str | None:
-        """Return the key's kid, or None."""
-        return self._signer.kid
 
     @checked
     def sign(self, signing_input: bytes) -> bytes:

@@ -11,7 +11,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.middleware.protobuf import field, number_field, spans
+from rapidjws._protobuf import field, number_field, spans
 from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, warning_headers
 from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.sidecar.worker_state import values_of

@@ -31,6 +31,29 @@ class Signer(Protocol):
         """Return the JWS Signature: R || S for ECDSA."""
 
 
+class SignerWrapper:
+    """What observes another signer and lets it sign: its algorithm and kid are those of the signer.
+
+    Args:
+        signer: Makes the signatures.
+    """
+
+    __slots__ = ("_signer",)
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    @property
+    def alg(self) -> str:
+        """Return the registered algorithm name."""
+        return self._signer.alg
+
+    @property
+    def kid(self) -> str | None:
+        """Return the key's kid for the header, or None."""
+        return self._signer.kid
+
+
 class LocalSigner:
     """A signer with a private JWK, or a shared secret, in this process's memory.
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import refused
+from rapidjws._native import BATCH_MAX
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.verify.result import Rejected, VerifiedCompact, VerifiedJWS
 from rapidjws.verify.worker_pool import MAX_WORKERS, Task, submit
@@ -30,8 +31,8 @@ Result = VerifiedJWS | Rejected
 CHUNK_TOKENS: Final = 256
 MIN_CHUNK_TOKENS: Final = 32
 
-SLICE_TOKENS: Final = 64
-"""So many tokens a chunk at a batch's start: what is due for a table then has one soon."""
+SLICE_TOKENS: Final = BATCH_MAX
+"""Tokens a chunk at a batch's start, one window of the core: what is due for a table then has one soon."""
 
 SLICED_TOKENS: Final = 2048
 """How many tokens of a batch are cut so."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
 from rapidjws._loggers import logger
+from rapidjws._queues import LazyQueue
 
 if TYPE_CHECKING:
     from rapidjws.verify.key_table import PreparedKey
@@ -41,7 +42,7 @@ class TableBuilder:
         failures: Threads that could not be started and turns that failed, since the process began.
     """
 
-    __slots__ = ("_lock", "_log_after_s", "_pid", "_queues", "failures")
+    __slots__ = ("_lock", "_log_after_s", "_pid", "_queue", "failures")
 
     def __init__(self) -> None:
         self.failures = 0
@@ -58,7 +59,7 @@ class TableBuilder:
             precomputed.due[key] = None
             if not precomputed.is_queued:
                 precomputed.is_queued = True
-                self._queue().put(ref(owner))
+                self._queue.get().put(ref(owner))
             if self._pid != os.getpid() and self._lock.acquire(blocking=False):  # else another starts it
                 try:
                     self._start()
@@ -71,18 +72,12 @@ class TableBuilder:
         """Drop what a fork left behind."""
         self._lock = threading.Lock()
         self._pid = -1
-        self._queues: list[queue.SimpleQueue[ref[TableOwner]]] = []
-
-    def _queue(self) -> queue.SimpleQueue[ref[TableOwner]]:
-        """Return the queue, made on first use: gevent may put its own class in place after a fork."""
-        if not self._queues:
-            self._queues.append(queue.SimpleQueue())
-        return self._queues[0]  # where two threads made one, the first
+        self._queue: LazyQueue[ref[TableOwner]] = LazyQueue()
 
     def _start(self) -> None:
         if self._pid != os.getpid():
             thread = threading.Thread(
-                target=self._run, args=(self._queue(),), name="rapidjws-tables", daemon=True
+                target=self._run, args=(self._queue.get(),), name="rapidjws-tables", daemon=True
             )
             thread.start()
             self._pid = os.getpid()

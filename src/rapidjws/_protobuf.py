@@ -1,4 +1,4 @@
-"""The protobuf wire format, as far as ext_authz needs it: fields by number, lengths checked, no descriptors.
+"""The protobuf wire format: fields by number, lengths checked, no descriptors.
 
 Reading never fails but with ValueError, and never copies more than it returns.
 Source: protobuf.dev, "Encoding".
@@ -6,6 +6,7 @@ Source: protobuf.dev, "Encoding".
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -83,6 +84,21 @@ def field(number: int, value: bytes | str) -> bytes:
     return varint(number << 3 | LENGTH) + varint(len(octets)) + octets
 
 
+def unsigned(number: int, value: int) -> bytes:
+    """Return a field of a number from 0 on, 0 as well (proto2)."""
+    return varint(number << 3 | VARINT) + varint(value)
+
+
+def signed(number: int, value: int) -> bytes:
+    """Return a field of a signed number in zigzag (sint32, sint64)."""
+    return varint(number << 3 | VARINT) + varint(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+def double(number: int, value: float) -> bytes:
+    """Return a field of a double."""
+    return varint(number << 3 | FIXED64) + struct.pack("<d", value)
+
+
 def number_field(number: int, value: int) -> bytes:
     """Return a field of a number from 0 on; proto3 leaves 0 out."""
-    return varint(number << 3 | VARINT) + varint(value) if value else b""
+    return unsigned(number, value) if value else b""
