@@ -38,7 +38,12 @@ def page() -> str:
     """Return the whole page."""
     lines = [HEAD]
     for section, table in TABLES.items():
-        lines += [f"## `[{section}]`", "", SECTION_WORDS[section], ""]
+        lines += [
+            f"## `{'[[consumers]]' if section == 'consumers' else f'[{section}]'}`",
+            "",
+            SECTION_WORDS[section],
+            "",
+        ]
         lines += [
             "| setting | type | default | unit | allowed | meaning | example |",
             "| --- | --- | --- | --- | --- | --- | --- |",

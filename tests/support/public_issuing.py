@@ -52,7 +52,14 @@ def swap() -> Recipe:
     return {"before": IssuingState(), "after": IssuingState(revision=1)}
 
 
+def announcer() -> Any:
+    """Return an announcer without consumers."""
+    return P["Announcer"]("https://issuer.example", [], lambda *_: (200, b"{}"))
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
+    "Announcer": announcer,
+    "Publication": lambda: P["Publication"](issuer(), "https://issuer.example"),
     "FileStateStore": lambda: P["FileStateStore"](Path(tempfile.mkdtemp(dir=folder())) / "keys.json"),
     "FreezeWindow": lambda: P["FreezeWindow"]("fri 16:00 - mon 08:00 UTC"),
     "IssuingState": state,
@@ -63,6 +70,17 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Schedule": lambda: P["Schedule"]("every 1 hour"),
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
+    "Announcer": lambda: {
+        "issuer": "https://issuer.example",
+        "consumers": [],
+        "post": lambda *_: (200, b"{}"),
+    },
+    "Announcer.announce": lambda: {"kid": "es256-0"},
+    "Consumer": lambda: {"name": "orders", "url": "https://orders.example/hook", "secret": "s" * 32},
+    "Publication": lambda: {"life_cycle": issuer(), "issuer": "https://issuer.example"},
+    "Publication.handle": lambda: {"method": "GET", "path": "/.well-known/jwks.json"},
+    "Publication.max_age_s": lambda: {"state": state()},
+    "PublicationApp": lambda: {"publication": OWNERS["Publication"]()},
     "FileStateStore": lambda: {"path": str(folder() / "keys.json")},
     "FileStateStore.swap": swap,
     "FreezeWindow": lambda: {"text": "fri 16:00 - mon 08:00 UTC"},

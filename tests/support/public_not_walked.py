@@ -13,6 +13,8 @@ MADE_HERE = {
     "Decision": "made by decide; checks that its parts agree",
     "Exemplar": "made by a reading of the metrics",
     "HistogramValue": "made by a reading of the metrics",
+    "Confirmations": "made by Announcer",
+    "Document": "made by Publication",
     "IssuingState": "made by KeyLifeCycle",
     "Lease": "made by KeyLifeCycle",
     "NewKey": "made by makers of keys; their life cycle checks it",

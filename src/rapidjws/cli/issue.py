@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from rapidjws import _files
 from rapidjws.cli.output import complain, print_line
 from rapidjws.config.issuing_file import IssuingConfig, load_issuing
 from rapidjws.errors import IssuingRefused, RapidJWSError
@@ -103,6 +104,72 @@ def status(*, config: Config, as_json: AsJson = False) -> None:
     print_line(f"leader: {'none' if lease is None else f'{lease.holder} until {_moment(lease.until_s)}'}")
     due_s = found.life_cycle.next_change_s(state, time.time())
     print_line(f"next rotation: {_moment(due_s)}")
+
+
+@app.command()
+def serve(*, config: Config) -> None:
+    """Publish the JWK Set and the metadata, and change keys by the schedule, until SIGTERM: exit 0 then."""
+    from rapidjws.sidecar.issuer_server import serve_issuer
+    from rapidjws.sidecar.settings import ServerSettings
+
+    found = opened(config)
+    published = found.published
+    try:
+        settings = ServerSettings(listen=published.listen)
+        serve_issuer(
+            found.life_cycle,
+            published.documents.handle,
+            settings,
+            tick_s=published.tick_s,
+            say=lambda line: print(line, flush=True),
+        )
+    except (RapidJWSError, OSError) as fault:
+        fail(fault)
+
+
+@app.command()
+def export(
+    *, config: Config, folder: Annotated[Path, typer.Option(help="Folder for the files; made anew there.")]
+) -> None:
+    """Write the JWK Set and the metadata under their paths, for a static server: exit 0, or 2."""
+    found = opened(config)
+    try:
+        documents = found.published.documents.documents()
+        for path, octets in documents.items():
+            file = folder / path.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _files.replace(file, octets, mode=0o644)
+            print_line(file)
+    except RapidJWSError as failed:
+        fail(f"{failed} ({failed.info.fix})")
+    except OSError as fault:
+        fail(f"{folder}: {fault.strerror}")
+
+
+@app.command()
+def announce(
+    *,
+    config: Config,
+    wait: Annotated[float, typer.Option(help="Longest wait for all consumers, in seconds.", min=0)] = 30,
+) -> None:
+    """Tell the consumers of the newest key, and wait until they have it: exit 0, 1 where one has not."""
+    found = opened(config)
+    try:
+        state = found.life_cycle.state()
+        newest = max(state.published(), key=lambda one: one.published_at_s, default=None)
+        if newest is None:
+            fail("no key is published yet: rapidjws issue tick makes one", 1)
+        active = state.in_stage("active")
+        signer = found.maker.signer(active[0]) if active else None
+        answered = found.announcer.announce(newest.kid, signer=signer, wait_s=wait)
+    except RapidJWSError as failed:
+        fail(f"{failed} ({failed.info.fix})")
+    for name, seconds in answered.confirmed.items():
+        print_line(f"{name} has {newest.kid} after {seconds:.2f} s")
+    for name, word in answered.missing.items():
+        print_line(f"{name} has not answered that it has {newest.kid}: {word}")
+    if answered.missing:
+        raise typer.Exit(1)
 
 
 @app.command()

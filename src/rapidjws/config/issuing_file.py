@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rapidjws.config import issuing_schema, schema
+from rapidjws.config.issuing_publication import Published, announcer_from, published_from
 from rapidjws.config.locate import line_of
 from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import (
+    Announcer,
     FileStateStore,
     FreezeWindow,
     KeyLifeCycle,
@@ -45,6 +47,8 @@ class IssuingConfig:
         store: Where the state is.
         maker: Makes keys.
         life_cycle: The keys.
+        published: What is served, and where.
+        announcer: Tells the consumers.
     """
 
     loaded: LoadedConfig
@@ -52,6 +56,8 @@ class IssuingConfig:
     store: StateStore
     maker: KeyMaker
     life_cycle: KeyLifeCycle
+    published: Published
+    announcer: Announcer
 
 
 def load_issuing(
@@ -104,8 +110,24 @@ def check_tables(loaded: LoadedConfig) -> None:
     for name in ("issuer", "key_folder"):
         if name not in found:
             text.refuse(("issuing", name), "a value", "nothing")
+    _check_others(loaded)
     if ("state_file" in found) == ("redis" in found):
         text.refuse(("issuing",), "one of state_file and redis")
+
+
+def _check_others(loaded: LoadedConfig) -> None:
+    text, tables = loaded.text, loaded.tables
+    kinds = {name: one.kind for name, one in issuing_schema.PUBLICATION.items()}
+    text.check_section(("publication",), tables.get("publication", {}), kinds)
+    consumers = tables.get("consumers", [])
+    if not isinstance(consumers, list):
+        text.refuse(("consumers",), "tables", type(consumers).__name__)
+    kinds = {name: one.kind for name, one in issuing_schema.CONSUMERS.items()}
+    for number, one in enumerate(consumers):
+        text.check_section(("consumers", number), one, kinds)
+        for name in ("name", "url", "secret_file"):
+            if name not in one:
+                text.refuse(("consumers", number, name), "a value", "nothing")
 
 
 def _texts(value: str | list[str]) -> tuple[str, ...]:
@@ -148,12 +170,22 @@ def _built(loaded: LoadedConfig, clock: Clock | None, events: EventListener | No
         clock=clock,
         **settings,
     )
-    return IssuingConfig(loaded=loaded, issuer=issuer, store=store, maker=maker, life_cycle=life_cycle)
+    return IssuingConfig(
+        loaded=loaded,
+        issuer=issuer,
+        store=store,
+        maker=maker,
+        life_cycle=life_cycle,
+        published=published_from(loaded, life_cycle, float(found.get("lease_s", 15)), issuer),
+        announcer=announcer_from(loaded, issuer),
+    )
 
 
 def _with_line(loaded: LoadedConfig, refused: RapidJWSError) -> NoReturn:
     """Raise the error of a constructor again, with the line that its setting stands on."""
     place = refused.place or "issuing"
+    if place.startswith(f"{loaded.text.name}:"):
+        raise refused
     path = tuple(place.split("."))
     line = line_of(loaded.text.text, path, is_json=loaded.text.is_json)
     where = loaded.text.name if line is None else f"{loaded.text.name}:{line}"

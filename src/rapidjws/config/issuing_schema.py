@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from rapidjws.config.schema import NUMBER, TEXT, TEXTS, WHOLE
+from rapidjws.config.schema import NUMBER, SWITCH, TEXT, TEXTS, WHOLE
 
 TABLE: Final = "table"
 
@@ -117,5 +117,54 @@ ISSUING: Final[dict[str, Setting]] = {
     "lease_s": Setting(NUMBER, "how long a leader leads without renewing", "15", "0.05 to 3600", "15"),
     "name": Setting(TEXT, "name of this process in the state", "`issuer`", "any", '"issuer-a"'),
 }
-TABLES: Final[dict[str, dict[str, Setting]]] = {"issuing": ISSUING}
-SECTION_WORDS: Final = {"issuing": "The keys that an issuer signs with, and when they change."}
+CONSUMERS: Final[dict[str, Setting]] = {
+    "name": Setting(TEXT, "what it is called in reports", "required", "each once", '"orders"'),
+    "url": Setting(
+        TEXT,
+        "its `/hooks/jwks-rotated`",
+        "required",
+        "an https URL; http needs `insecure_allow_http`",
+        '"https://orders.example/hooks/jwks-rotated"',
+    ),
+    "secret_file": Setting(
+        TEXT,
+        "file with the bearer secret of its hook",
+        "required",
+        "a file that only its owner reads, 32 characters or more",
+        '"orders.secret"',
+    ),
+    "ca": Setting(TEXT, "PEM file of the only authorities trusted", "the system's", "a path", '"ca.pem"'),
+    "insecure_allow_http": Setting(
+        SWITCH, "whether plain http is allowed: for tests only", "`false`", "any", "false"
+    ),
+    "timeout_s": Setting(NUMBER, "for one request", "5", "above 0", "2"),
+}
+PUBLICATION: Final[dict[str, Setting]] = {
+    "listen": Setting(
+        TEXT,
+        "where `rapidjws issue serve` listens",
+        "`127.0.0.1:8089`",
+        "`host:port` or `unix:/path`",
+        '"127.0.0.1:8089"',
+    ),
+    "tick_s": Setting(
+        NUMBER,
+        "how often it looks at what is due",
+        "a third of `lease_s`, at most 5",
+        "above 0 to half of `lease_s`",
+        "1",
+    ),
+    "token_endpoint": Setting(
+        TEXT, "the `token_endpoint` of the metadata", "none", "an https URL", '"https://issuer.example/token"'
+    ),
+}
+TABLES: Final[dict[str, dict[str, Setting]]] = {
+    "issuing": ISSUING,
+    "publication": PUBLICATION,
+    "consumers": CONSUMERS,
+}
+SECTION_WORDS: Final = {
+    "issuing": "The keys that an issuer signs with, and when they change.",
+    "publication": "How the JWK Set and the metadata are served.",
+    "consumers": "Services that get an announcement when keys change, each a table of its own.",
+}

@@ -1,7 +1,10 @@
 """Keys of an issuer: their life cycle, where its state is kept, and how they are published."""
 
+from rapidjws.issuing.announcement import Announcer, Confirmations, Consumer
+from rapidjws.issuing.asgi import PublicationApp
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
 from rapidjws.issuing.life_cycle import KeyLifeCycle
+from rapidjws.issuing.publication import Document, Publication
 from rapidjws.issuing.schedule import FreezeWindow, Schedule
 from rapidjws.issuing.state import IssuingState, Lease, SigningKey
 from rapidjws.issuing.store import MemoryStateStore, StateStore
@@ -10,6 +13,10 @@ from rapidjws.issuing.store_redis import RedisStateStore
 from rapidjws.issuing.timing import KeyTiming
 
 __all__ = [
+    "Announcer",
+    "Confirmations",
+    "Consumer",
+    "Document",
     "FileStateStore",
     "FreezeWindow",
     "IssuingState",
@@ -20,6 +27,8 @@ __all__ = [
     "LocalKeyMaker",
     "MemoryStateStore",
     "NewKey",
+    "Publication",
+    "PublicationApp",
     "RedisStateStore",
     "Schedule",
     "SigningKey",

@@ -177,17 +177,9 @@ class HttpsFetch:
         Raises:
             FetchFailed: In every other case.
         """
-        deadline = monotonic() + self._transport.timeout_s
-        backend = _Backend(deadline, refuse_private=self._transport.refuse_private_addresses)
         try:
             with (
-                httpcore2.ConnectionPool(
-                    ssl_context=self._context,
-                    max_connections=1,
-                    retries=0,
-                    network_backend=backend,
-                    proxy=_proxy(self._transport),
-                ) as pool,
+                self.opened(monotonic() + self._transport.timeout_s) as pool,
                 pool.stream("GET", url, headers=_request_headers(url, etag, self._transport)) as response,
             ):
                 return self._read(response, etag)
@@ -203,6 +195,21 @@ class HttpsFetch:
             raise FetchFailed("tls" if _is_tls(fault) else "protocol") from None
         except (OSError, ValueError) as fault:
             raise FetchFailed("tls" if isinstance(fault, ssl.SSLError) else "connect") from None
+
+    def opened(self, deadline: float) -> httpcore2.ConnectionPool:
+        """Return a pool for one request: it resolves once, checks each address, and keeps the deadline.
+
+        Args:
+            deadline: Monotonic seconds.
+        """
+        backend = _Backend(deadline, refuse_private=self._transport.refuse_private_addresses)
+        return httpcore2.ConnectionPool(
+            ssl_context=self._context,
+            max_connections=1,
+            retries=0,
+            network_backend=backend,
+            proxy=_proxy(self._transport),
+        )
 
     def _read(self, response: httpcore2.Response, etag: str | None) -> Answer:
         """Read status, headers and a bounded body."""

@@ -1,7 +1,7 @@
 """The push endpoint: an authenticated caller says that keys rotated, and they are fetched at once.
 
-A handler without a server: any ASGI or WSGI application, or the package's own server, calls it. It tells the
-caller nothing about the keys.
+A handler without a server: any ASGI or WSGI application, or the package's own server, calls it. An issuer may
+name the key that it published and one that it withdrew; the answer shows whether that is so here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
+from rapidjws.verify.protocols import KeySource
 
 PATH: Final = "/hooks/jwks-rotated"
 SECRET_MIN_CHARS: Final = 32
@@ -28,7 +29,10 @@ class Invalidated(Protocol):
 
 
 class RotatedHook:
-    """Handle ``POST /hooks/jwks-rotated``, with an optional body ``{"issuer": "..."}``.
+    """Handle ``POST /hooks/jwks-rotated``, with an optional body.
+
+    ``{"issuer": "...", "kid": "...", "withdrawn": "..."}``: all are optional; ``kid`` is answered only beside
+    ``issuer``, and then a source that has that key, and ``withdrawn`` no more, is not fetched again.
 
     Args:
         sources: iss -> source.
@@ -59,7 +63,7 @@ class RotatedHook:
             body: The request's body.
 
         Returns:
-            An HTTP status and a JSON body: 202, or 400, 401, 404, 405.
+            An HTTP status and a JSON body: 202; 200 where the named keys are known; or 400, 401, 404, 405.
         """
         if method != "POST":
             return 405, b'{"error":"method_not_allowed"}'
@@ -69,13 +73,25 @@ class RotatedHook:
             return 401, b'{"error":"unauthorized"}'
         try:
             wanted = json.loads(body) if body and len(body) <= BODY_MAX_BYTES else {}
-            issuer = wanted.get("issuer")
+            issuer, kid, withdrawn = (wanted.get(name) for name in ("issuer", "kid", "withdrawn"))
         except (ValueError, AttributeError, RecursionError):
             return 400, b'{"error":"malformed_body"}'
-        if len(body) > BODY_MAX_BYTES or not isinstance(issuer, (str, type(None))):
+        texts = all(isinstance(one, (str, type(None))) for one in (issuer, kid, withdrawn))
+        if len(body) > BODY_MAX_BYTES or not texts:
             return 400, b'{"error":"malformed_body"}'
         if issuer is not None and issuer not in self._sources:
             return 404, b'{"error":"unknown_issuer"}'
+        if issuer is not None and kid is not None and _has(self._sources[issuer], kid, withdrawn):
+            return 200, b'{"status":"known"}'
         for source in self._sources.values() if issuer is None else (self._sources[issuer],):
             source.invalidate()
         return 202, b'{"status":"refreshing"}'
+
+
+def _has(source: Invalidated, kid: str, withdrawn: str | None) -> bool:
+    """Return whether a source has a key, and another one no more."""
+    if not isinstance(source, KeySource):
+        return False
+    keys = source.state().keys
+    kids = set() if keys is None else {one.kid for one in keys.keys}
+    return kid in kids and withdrawn not in kids

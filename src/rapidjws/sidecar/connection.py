@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rapidjws.sidecar.settings import ServerSettings
 
 PHRASES: Final = {
-    200: b"OK", 202: b"Accepted", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden",
+    200: b"OK", 202: b"Accepted", 304: b"Not Modified", 400: b"Bad Request", 401: b"Unauthorized",
+    403: b"Forbidden",
     404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict",
     413: b"Content Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
     503: b"Service Unavailable",
@@ -261,7 +262,8 @@ class Connection(asyncio.Protocol):
             method: The request's method.
             keep: Whether the connection stays.
         """
-        text = b"HTTP/1.1 %d %b\r\ncontent-length: %d\r\n%b\r\n" % (status, PHRASES[status], len(body), head)
+        size = b"" if status == 304 else b"content-length: %d\r\n" % len(body)  # RFC 9110 s.15.4.5
+        text = b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, PHRASES[status], size, head)
         self.write(text if method == b"HEAD" else text + body, keep=keep)
 
     def write(self, octets: bytes, *, keep: bool) -> None:

@@ -1,0 +1,78 @@
+"""The tables ``publication`` and ``consumers`` of the file for ``rapidjws issue``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws import _files
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, Publication
+from rapidjws.keys.post import HttpsPost
+from rapidjws.keys.settings import Transport
+
+if TYPE_CHECKING:
+    from rapidjws.config.read import LoadedConfig
+
+SECRET_MAX_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What is served, and where.
+
+    Attributes:
+        documents: The JWK Set and the metadata.
+        listen: ``"host:port"`` or ``"unix:/path"``.
+        tick_s: Seconds between two looks at what is due.
+    """
+
+    documents: Publication
+    listen: str
+    tick_s: float
+
+
+def announcer_from(loaded: LoadedConfig, issuer: str) -> Announcer:
+    """Return who tells the consumers; raises ConfigurationError, with the line of a consumer."""
+    consumers: list[Consumer] = []
+    posts: dict[str, HttpsPost] = {}
+    for number, one in enumerate(loaded.tables.get("consumers", [])):
+        try:
+            consumers.append(_consumer(loaded, one))
+            ca = {"ca": str(loaded.path.parent / one["ca"])} if "ca" in one else {}
+            more = {name: one[name] for name in ("insecure_allow_http", "timeout_s") if name in one}
+            transport = Transport(**{**more, **ca})
+            transport.check_url(one["url"])
+            posts[one["url"]] = HttpsPost(transport)
+        except RapidJWSError as refused:
+            name = (refused.place or "").rpartition(".")[2]
+            path = ("consumers", number, name) if name in one else ("consumers", number)
+            loaded.text.refuse(path, str(refused.expected), None)
+
+    def post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        return posts[url](url, headers, body)
+
+    return Announcer(issuer, consumers, post)
+
+
+def _consumer(loaded: LoadedConfig, one: dict[str, Any]) -> Consumer:
+    try:
+        octets = _files.read_private(loaded.path.parent / one["secret_file"], SECRET_MAX_BYTES)
+        secret = octets.decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        why = (fault.strerror if isinstance(fault, OSError) else None) or "not ASCII"
+        raise error_for("configuration_invalid", "consumers.secret_file", f"a file to trust: {why}") from None
+    return Consumer(name=one["name"], url=one["url"], secret=secret)
+
+
+def published_from(loaded: LoadedConfig, life_cycle: KeyLifeCycle, lease_s: float, issuer: str) -> Published:
+    """Return how documents are served; raises ConfigurationError, with the setting as its place."""
+    found = loaded.tables.get("publication", {})
+    tick_s = found.get("tick_s", min(5.0, lease_s / 3))
+    if not 0 < tick_s <= lease_s / 2:
+        raise error_for("configuration_invalid", "publication.tick_s", "above 0 to half of lease_s", tick_s)
+    metadata = {name: found[name] for name in ("token_endpoint",) if name in found}
+    documents = Publication(life_cycle, issuer, metadata=metadata)
+    listen = found.get("listen", "127.0.0.1:8089")
+    return Published(documents=documents, listen=listen, tick_s=float(tick_s))

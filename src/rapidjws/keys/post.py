@@ -1,0 +1,60 @@
+"""One POST with a deadline, to an address that the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Final
+
+import httpcore2
+
+from rapidjws.keys.fetch import HttpsFetch
+from rapidjws.keys.fetch_failed import FetchFailed
+from rapidjws.keys.settings import Transport
+
+Post = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]
+"""A function that posts headers and a body to a URL, and returns status and body or raises FetchFailed."""
+
+ANSWER_MAX_BYTES: Final = 4096
+
+
+class HttpsPost:
+    """A POST by httpcore2: no redirects, no proxies, resolved once, one deadline for all of it.
+
+    Args:
+        transport: Limits and trust.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: the authorities cannot be read.
+    """
+
+    __slots__ = ("_fetch", "_transport")
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._fetch = HttpsFetch(transport)
+
+    def __call__(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Return the status and the first bytes of the answer's body.
+
+        Raises:
+            FetchFailed: No answer.
+        """
+        if not url.startswith("https://") and not self._transport.insecure_allow_http:
+            raise FetchFailed("protocol")
+        try:
+            with self._fetch.opened(monotonic() + self._transport.timeout_s) as pool:
+                answer = pool.request("POST", url, headers=dict(headers), content=body)
+                return answer.status, answer.content[:ANSWER_MAX_BYTES]
+        except FetchFailed:
+            raise
+        except httpcore2.TimeoutException:
+            raise FetchFailed("timeout") from None
+        except (
+            httpcore2.NetworkError,
+            httpcore2.ProtocolError,
+            httpcore2.UnsupportedProtocol,
+            OSError,
+            ValueError,
+        ):
+            raise FetchFailed("connect") from None

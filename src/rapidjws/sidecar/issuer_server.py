@@ -1,0 +1,143 @@
+"""A server of what an issuer publishes, which leads its keys as well: for ``rapidjws issue serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from rapidjws.errors import RapidJWSError
+from rapidjws.issuing import Document, KeyLifeCycle
+from rapidjws.sidecar.connection import Connection, Listener, head_of
+from rapidjws.sidecar.listeners import address_of, listening_sockets
+from rapidjws.sidecar.settings import ServerSettings
+from rapidjws.verify.worker_pool import call_on_thread
+
+
+class Handler(Protocol):
+    """A maker of answers: ``Publication.handle``."""
+
+    def __call__(self, method: str, path: str, headers: list[tuple[str, str]], /) -> Document:
+        """Answer one request; may wait for a store."""
+
+
+class IssuerConnection(Connection):
+    """One connection, one request at a time; answers are made beside the loop."""
+
+    wanted = frozenset({b"if-none-match"})
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop, handle: Handler) -> None:
+        super().__init__(listener, loop)
+        self._handle = handle
+        self._doing: set[asyncio.Task[None]] = set()
+
+    def requested(
+        self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
+    ) -> None:
+        """Answer one request; a second one on the way ends the connection."""
+        if self._under_way:
+            self.close()
+            return
+        self._under_way = 1
+        shown = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        path = url.partition(b"?")[0].decode("latin-1")
+        task = self._loop.create_task(self._act(method, path, shown, keep))
+        self._doing.add(task)
+        task.add_done_callback(self._doing.discard)
+
+    async def _act(self, method: bytes, path: str, headers: list[tuple[str, str]], keep: bool) -> None:
+        try:
+            made = await call_on_thread(partial(self._handle, method.decode("latin-1"), path, headers))
+        except Exception:
+            made = Document(status=500, headers={}, body=b"")
+        self._under_way = 0
+        head = head_of(list(made.headers.items()))
+        self.answer(made.status, head, made.body, method, keep=keep)
+        self.touch(busy=False)
+
+
+def serve_issuer(
+    life_cycle: KeyLifeCycle,
+    handle: Handler,
+    settings: ServerSettings,
+    *,
+    tick_s: float,
+    say: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, and make what is due every ``tick_s`` seconds where this issuer leads.
+
+    Args:
+        life_cycle: The keys.
+        handle: Makes the answers.
+        settings: Where to listen, and limits.
+        tick_s: Seconds between two looks at what is due.
+        say: Prints a line: where it listens, and each new fault of the life cycle.
+
+    Raises:
+        OSError: The address is taken, or not ours.
+    """
+    asyncio.run(_serve(life_cycle, handle, settings, tick_s, say))
+
+
+async def _serve(
+    life_cycle: KeyLifeCycle,
+    handle: Handler,
+    settings: ServerSettings,
+    tick_s: float,
+    say: Callable[[str], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    sockets = listening_sockets(settings)
+    try:
+        listener = Listener(settings)
+        public = sockets.workers[0].public
+        server = await loop.create_server(partial(IssuerConnection, listener, loop, handle), sock=public)
+        ticking = loop.create_task(_tick(life_cycle, tick_s, say))
+        sweeping = loop.create_task(_sweep(listener, loop))
+        say(f"listening on {address_of(public)}")
+        await ended.wait()
+        ticking.cancel()
+        sweeping.cancel()
+        server.close()
+        await _drain(listener, loop, settings.drain_s)
+    finally:
+        sockets.close()
+
+
+async def _tick(life_cycle: KeyLifeCycle, tick_s: float, say: Callable[[str], None]) -> None:
+    last = ""
+    while True:
+        word = ""
+        try:
+            for one in await call_on_thread(life_cycle.tick):
+                say(f"{one.kid} {one.alg} {one.stage}")
+        except RapidJWSError as failed:
+            word = "" if failed.code == "not_leader" else f"{failed} ({failed.info.fix})"
+        except Exception as fault:  # the keys stay as they are; the server goes on publishing them
+            word = f"internal_error: {type(fault).__name__}"
+        if word and word != last:
+            say(word)
+        last = word
+        await asyncio.sleep(tick_s)
+
+
+async def _sweep(listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        await asyncio.sleep(1)
+        listener.sweep(loop.time())
+
+
+async def _drain(listener: Listener, loop: asyncio.AbstractEventLoop, drain_s: float) -> None:
+    end_s = loop.time() + drain_s
+    while listener.connections and loop.time() < end_s:
+        listener.drain()
+        await asyncio.sleep(0.05)
+    for one in tuple(listener.connections):
+        with contextlib.suppress(Exception):
+            one.close()
