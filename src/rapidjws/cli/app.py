@@ -36,6 +36,12 @@ COMMANDS: Final = {
         "decode",
         "Show header, claims and times of a token WITHOUT VERIFYING it: exit 0, or 1 where it is no JWS.",
     ),
+    "migrate": _Listed(
+        "migrate",
+        "migrate",
+        "List calls of PyJWT, python-jose and Authlib with their native form: exit 0 for none, 1 for some, 2"
+        " where a file could not be looked at.",
+    ),
     "diagnose": _Listed(
         "diagnose",
         "diagnose",
