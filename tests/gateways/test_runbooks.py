@@ -75,6 +75,7 @@ def test_a_runbook_ends_its_fault(name: str, folder: Path) -> None:
     with Testbed(folder, edit=scenario.start, redis=scenario.redis) as bed:
         wait_until(lambda: bed.get("/readyz")[0] == 200, "the service is ready")
         variables = scenario.inject(bed)
+        scenario.yields(bed)
         write_edited(bed, scenario.edit)
         token = (folder / "token.txt").read_text()
         for _ in range(5):

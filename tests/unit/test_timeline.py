@@ -263,3 +263,22 @@ def test_K_incident_timeline_reads_the_rollouts_history(tmp_path: Path) -> None:
     assert "by ann" in entry["detail"]
     assert "why an incident" in entry["detail"]
     assert time.time() - entry["at_s"] < 600
+
+
+def test_evidence_tells_of_refusals_that_no_log_has() -> None:
+    """Whole, or its first or last refusal within the time; what a log tells is not told again."""
+    found = Timeline(1000.0, 2000.0)
+    found.add(Entry(at_s=1500.0, kind="refusal", what="expired", whom="shop https://a.example"))
+    found.add_evidence("shop", "expired", 9, 1100, 1900)
+    found.add_evidence("bank", "expired", 9, 1100, 1900)
+    found.add_evidence("", "unknown_kid", 5, 10, 1200)
+    found.add_evidence("bank", "revoked", 3, 1950, 5000)
+    found.add_evidence("bank", "too_old", 3, 10, 20)
+    found.add_evidence("bank", "replayed", 3, 10, 5000)
+    told = [(one.whom, one.what, one.count, one.at_s, one.last_s, one.detail) for one in found.entries()]
+    assert told == [
+        ("bank", "expired", 9, 1100, 1900, ""),
+        ("", "unknown_kid", 1, 1200, 1200, "the last of 5"),
+        ("shop https://a.example", "expired", 1, 1500.0, 1500.0, ""),
+        ("bank", "revoked", 1, 1950, 1950, "the first of 3"),
+    ]

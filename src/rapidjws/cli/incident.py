@@ -23,6 +23,7 @@ from rapidjws.observe.log_reader import LogReader, seconds_of
 from rapidjws.observe.timeline import KINDS, Timeline, times_of
 from rapidjws.observe.timeline_markdown import span, timeline_markdown
 from rapidjws.observe.timeline_plot import lanes_text, moment, timeline_svg
+from rapidjws.rollout.report.readiness import UNKNOWN, readiness
 
 app = typer.Typer(help="Look back at an incident.", no_args_is_help=True)
 
@@ -52,7 +53,8 @@ def timeline(
     until: Annotated[str, typer.Option(help="Until when; likewise.")] = "0s",
     log: Annotated[list[Path] | None, typer.Option(help="File with JSON log lines, .gz too; repeat.")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Configuration whose rollout's history is read.")
+        Path | None,
+        typer.Option("--config", help="Configuration whose rollout's history and evidence are read."),
     ] = None,
     admin: Annotated[
         str | None, typer.Option(help="Admin listener of a service that runs: its last events and alerts.")
@@ -117,7 +119,9 @@ def _read_log(path: Path, found: Timeline) -> str:
 
 def _read_history(config: Path, found: Timeline) -> str:
     try:
-        entries = shared_rollout(load_config(config)).history()
+        rollout = shared_rollout(load_config(config))
+        entries = rollout.history()
+        seen = readiness(rollout, int(time.time())).partners
     except RapidJWSError as refused:
         _fail(refused)
     changes = []
@@ -126,7 +130,11 @@ def _read_history(config: Path, found: Timeline) -> str:
         named = {"partner": one.partner, "route": one.route, "by": one.by, "why": one.why, "detail": change}
         changes.append({"event": one.action, "at_s": one.at_s, **named})
     found.add_changes(changes, "history")
-    return f"the rollout's history of {config.name} ({len(entries)} entries)"
+    for row in seen:
+        partner = "" if row.partner == UNKNOWN else row.partner
+        for code in row.failures:
+            found.add_evidence(partner, code.name, code.count, code.first_s, code.last_s)
+    return f"the rollout's history and evidence of {config.name} ({len(entries)} entries)"
 
 
 def _read_service(admin: str, token_file: Path | None, found: Timeline) -> str:

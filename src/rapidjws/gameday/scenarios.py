@@ -28,6 +28,10 @@ def _no_change(tables: Tables) -> None:
     """Change nothing."""
 
 
+def _nothing(bed: Testbed) -> None:
+    """Do nothing."""
+
+
 def _good(bed: Testbed) -> str:
     """Return a token as the issuer makes it now."""
     return bed.token()
@@ -51,6 +55,7 @@ class Scenario:
         planned: Whether nothing should fire.
         reported: Whether people report it, as no metric can tell; an alert comes once the runbook is applied.
         traffic: Makes the tokens of the first issuer from the fault on.
+        yields: What others do once the cause is known and before the runbook is applied.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Scenario:
     planned: bool = False
     reported: bool = False
     traffic: Callable[[Testbed], str] = _good
+    yields: Callable[[Testbed], None] = _nothing
 
 
 def write_token(bed: Testbed, token: str, name: str = "token.txt") -> str:
@@ -115,15 +121,19 @@ def _signs_before_it_publishes(bed: Testbed) -> dict[str, str]:
     issuer = bed.issuer
     old = issuer.published
     issuer.rotate(keep=1)
-    published, issuer.published = issuer.published, old
+    bed.withheld, issuer.published = issuer.published, old
     token = write_token(bed, bed.token())
     fetches = len(issuer.requests)
     for _ in range(40):
         bed.ask(token)
     wait_until(lambda: len(issuer.requests) > fetches, "the unknown kid causes a fetch")
     wait_until(lambda: bed.ask(token) == 401, "the new kid is unknown")
-    issuer.published = published
     return {}
+
+
+def _publishes(bed: Testbed) -> None:
+    """Have the issuer publish the keys that it signs with; until then no fetch ends the fault by itself."""
+    bed.issuer.published = bed.withheld
 
 
 def _rotates(bed: Testbed) -> dict[str, str]:
@@ -285,6 +295,7 @@ SCENARIOS: Final = {
                  runbook="cache-flush", inject=_rotates, planned=True),
         Scenario(name="rotation-gone-wrong", title="an issuer signs with a key before it publishes it",
                  runbook="rotation-gone-wrong", inject=_signs_before_it_publishes, start=_soon,
+                 yields=_publishes,
                  alerts=("RotationGoneWrong", "UnknownKidFlood")),
         Scenario(name="issuer-outage", title="an issuer's JWK Set cannot be fetched until its keys are stale",
                  runbook="jwks-down", inject=_outage, start=_short_lives, edit=_handed_over,

@@ -78,6 +78,8 @@ class Testbed:
         self.port = free_port()
         self.redis_port = free_port() if redis else 0
         self.issuers: dict[str, FaultyIssuerServer] = {}
+        self.withheld: list[dict[str, Any]] = []
+        """Keys that the first issuer signs with and does not publish yet."""
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._closing = threading.Event()
         _files.replace(folder / "hook-secret", secrets.token_hex(24).encode(), sync=False)

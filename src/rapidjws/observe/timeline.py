@@ -69,7 +69,7 @@ class Entry:
         count: How often.
         last_s: When last.
         workers: The workers that reported it.
-        source: ``"log"``, ``"history"`` or ``"service"``.
+        source: ``"log"``, ``"history"``, ``"evidence"`` or ``"service"``.
     """
 
     at_s: float
@@ -142,6 +142,29 @@ class Timeline:
             entry = _entry_of_change(one, source)
             if not any(_is_same(known, entry) for known in self._entries.values()):
                 self.add(entry)
+
+    def add_evidence(self, partner: str, code: str, count: int, first_s: float, last_s: float) -> None:
+        """Add what the evidence of a rollout knows of refused tokens, where no log tells of them.
+
+        Args:
+            partner: Whose they were, or "" for nobody's.
+            code: Why they were refused.
+            count: How many there were.
+            first_s: When the first one came, seconds since the epoch.
+            last_s: When the last one came.
+        """
+        for known in self._entries.values():
+            is_told = known.source == "log" and (known.kind, known.what) == ("refusal", code)
+            if is_told and partner in ("", *known.whom.split()):
+                return
+        whole = Entry(at_s=first_s, last_s=last_s, kind="refusal", what=code, whom=partner, source="evidence")
+        if first_s >= self.since_s and last_s <= self.until_s:
+            whole.count = count
+        elif first_s >= self.since_s:
+            whole.last_s, whole.detail = first_s, f"the first of {count}"
+        else:
+            whole.at_s, whole.detail = last_s, f"the last of {count}"
+        self.add(whole)
 
     def entries(self) -> list[Entry]:
         """Return the entries in the order of time."""
