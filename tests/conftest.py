@@ -110,13 +110,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Take what a run repeats off its tests.
-
-    The collected tests are half a million objects that live to the end: a garbage collection walks past them
-    from here on. The command line's commands are built once.
-    """
-    gc.collect()
-    gc.freeze()
+    """Take what a run repeats off its tests: the command line's commands are built once."""
+    spare_what_stays()
     runner = sys.modules.get("typer.testing")
     if hasattr(runner, "_get_command"):
         runner._get_command = functools.cache(runner._get_command)
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Spare what a file leaves behind, modules and reports: it lives to the end of the run."""
+    if nextitem is not None and nextitem.path != item.path:
+        spare_what_stays()
+
+
+def spare_what_stays() -> None:
+    """Let later garbage collections pass over all objects of now.
+
+    They are millions towards the end of a run, and some tests collect hundreds of times.
+    """
+    gc.collect()
+    gc.freeze()

@@ -112,8 +112,8 @@ def _nested(name: str, outer_engine: Any) -> Any:
         inner = JWSMiddleware(_asgi, engine=engine(), place=INNER, exempt={"/in/open"}, ready_timeout_s=0)
         return served.uvicorn(JWSMiddleware(_Between(inner), engine=outer_engine, ready_timeout_s=0))
     if name == "wsgi":
-        within = WSGIMiddleware(_wsgi, engine=engine(), place=INNER, exempt={"/in/open"})
-        return served.wsgi(WSGIMiddleware(_between(within), engine=outer_engine))
+        within = WSGIMiddleware(_wsgi, engine=engine(), place=INNER, exempt={"/in/open"}, ready_timeout_s=0)
+        return served.wsgi(WSGIMiddleware(_between(within), engine=outer_engine, ready_timeout_s=0))
     return _aiohttp(outer_engine) if name == "aiohttp" else _fastapi(outer_engine)
 
 

@@ -81,7 +81,7 @@ def built(kind: str, scopes: tuple[str, ...] = (), **settings: Any) -> Any:
     """Return the application behind the dependency, or behind the middleware."""
     if kind == "dependency":
         return app_of(JWSSecurity(dict[str, Any], **settings), *scopes)
-    return JWSMiddleware(app_of(None), **settings)
+    return JWSMiddleware(app_of(None), ready_timeout_s=0, **settings)
 
 
 @KINDS
@@ -156,7 +156,7 @@ def test_S22_aiohttp_exemption_is_no_way_to_another_route() -> None:
 
     app = web.Application()
     app.add_routes([web.get("/status/live", named), web.get("/{name}", named), web.get("/{name}/{x}", named)])
-    setup(app, engine=engine(), exempt=EXEMPT | {"/status/live"})
+    setup(app, engine=engine(), exempt=EXEMPT | {"/status/live"}, ready_timeout_s=0)
     with served_aiohttp(app) as port:
         assert ask(port, "/status/live?a=%2F", []).json == [None, None]
         for path in ("/status%2Flive", "/status%2flive", "/%73tatus/live", "/statu%73/live", "/%68ealth"):

@@ -55,7 +55,10 @@ def starlette(**settings: Any) -> Iterator[int]:
         Route("/health", who),
         Route("/flow", flow),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(JWSMiddleware, exempt=EXEMPT, **settings)])
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(JWSMiddleware, exempt=EXEMPT, **{"ready_timeout_s": 0, **settings})],
+    )
     with served.uvicorn(app) as port:
         yield port
 
@@ -83,7 +86,7 @@ def _fastapi() -> Any:
 def fastapi_middleware(**settings: Any) -> Iterator[int]:
     """Serve FastAPI behind the ASGI middleware."""
     app = _fastapi()
-    app.add_middleware(JWSMiddleware, exempt=EXEMPT, **settings)
+    app.add_middleware(JWSMiddleware, exempt=EXEMPT, **{"ready_timeout_s": 0, **settings})
     with served.uvicorn(app) as port:
         yield port
 
@@ -98,7 +101,8 @@ def fastapi_dependency(**settings: Any) -> Iterator[int]:
     app = FastAPI()
     kind: Any = settings.pop("claims", dict[str, Any])
     app.include_router(
-        _fastapi().router, dependencies=[Depends(JWSSecurity(kind, exempt=EXEMPT, **settings))]
+        _fastapi().router,
+        dependencies=[Depends(JWSSecurity(kind, exempt=EXEMPT, **settings))],
     )
     with served.uvicorn(app) as port:
         yield port
@@ -122,7 +126,7 @@ def litestar(**settings: Any) -> Iterator[int]:
     routes = [get(["/who", "/health"])(who), post("/who", status_code=200)(who), get("/flow")(flow)]
     app = Litestar(
         routes,
-        middleware=[DefineMiddleware(JWSMiddleware, exempt=EXEMPT, **settings)],
+        middleware=[DefineMiddleware(JWSMiddleware, exempt=EXEMPT, **{"ready_timeout_s": 0, **settings})],
         openapi_config=None,
     )
     with served.uvicorn(app) as port:
@@ -236,7 +240,12 @@ def django_asgi(**settings: Any) -> Iterator[int]:
     _django_set_up()
     from django.core.asgi import get_asgi_application
 
-    app = JWSMiddleware(get_asgi_application(), exempt=EXEMPT, undecided_scopes=["lifespan"], **settings)
+    app = JWSMiddleware(
+        get_asgi_application(),
+        exempt=EXEMPT,
+        undecided_scopes=["lifespan"],
+        **{"ready_timeout_s": 0, **settings},
+    )
     with served.uvicorn(app, lifespan="off") as port:
         yield port
 
@@ -264,7 +273,7 @@ def aiohttp(**settings: Any) -> Iterator[int]:
     app.add_routes(
         [web.get("/who", who), web.post("/who", who), web.get("/health", who), web.get("/flow", flow)]
     )
-    setup(app, exempt=EXEMPT, **settings)
+    setup(app, exempt=EXEMPT, **{"ready_timeout_s": 0, **settings})
     with served.aiohttp(app) as port:
         yield port
 

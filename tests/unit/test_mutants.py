@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,12 @@ def small_tree(folder: Path, test: str) -> Path:
     for name in ("tools", "src", "tests/mutants"):
         (folder / name).mkdir(parents=True)
     for name in ("mutants.py", "mutant_copies.py"):
-        (folder / "tools" / name).write_bytes((ROOT / "tools" / name).read_bytes())
+        text = (ROOT / "tools" / name).read_text("utf-8")
+        text, count = re.subn(
+            r"\nPRELOADED = \(\n.*?\n\)\n", '\nPRELOADED = ("pytest",)\n', text, flags=re.DOTALL
+        )
+        assert count == (name == "mutant_copies.py")  # one test needs none of them, and each costs a start
+        (folder / "tools" / name).write_text(text, "utf-8")
     (folder / "src" / "least.py").write_text("def least(a, b):\n    return a if a < b else b\n")
     (folder / "tests" / "test_least.py").write_text(test)
     (folder / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
