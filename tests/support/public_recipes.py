@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import public_issuing
+from certified import CertifiedKey
 from public_callables import exported
 from tokens import AUD, ISS, NOW_S, key, public, token
 
@@ -69,6 +70,12 @@ def source(name: str = "RemoteJWKS") -> Any:
         raise P["FetchFailed"]("refused")
 
     return P[name](FETCHED[name], fetch=refuse)
+
+
+@functools.cache
+def authority() -> str:
+    """Return a root certificate in PEM."""
+    return CertifiedKey("root", is_ca=True).pem
 
 
 def detached() -> str:
@@ -143,6 +150,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "MeasuredSigner": lambda: P["MeasuredSigner"](signer(), P["EngineMetrics"]().recorder),
     "RedisRevocations": lambda: P["RedisRevocations"](REDIS, timeout_s=0.01),
     **{name: functools.partial(source, name) for name in FETCHED},
+    "X5CKeys": lambda: P["X5CKeys"](authority()),
     "PEMFiles": lambda: P["PEMFiles"](folder() / "absent.pem"),
     "Report": lambda: P["diagnose"](token("ES256"), engine(), now=NOW_S),
     "RevocationFile": revocation_file,
@@ -255,6 +263,9 @@ def _keys() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "DiscoveredJWKS", lambda: {"issuer": ISS}
     yield "RemotePEM", lambda: {"template": TEMPLATE}
     yield "RemotePEM.url_of", lambda: {"kid": "k"}
+    yield "X5CPolicy", dict
+    yield "X5CPolicy.named", lambda: {"name": "jades"}
+    yield "X5CKeys", lambda: {"roots": authority()}
     yield "PEMFiles", lambda: {"path": folder() / "absent.pem"}
     yield "Issuer.discover", lambda: {"issuer": ISS}
     yield "FileJWKS", lambda: {"path": folder() / "absent.json"}

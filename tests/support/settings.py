@@ -173,6 +173,9 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "pem_kids": ["a/b", [""]],
         "pem_path": ["absent"],
         "pem_kid": ["each"],
+        "x5c_roots": ["absent", []],
+        "x5c_policy": ["appstore"],
+        "x5c_time": ["later"],
         "spiffe_bundle_url": ["", "http://a.example"],
         "proxy": ["", "proxy", "http://proxy.example"],
         "proxy_authorization_file": ["absent"],
@@ -219,7 +222,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
 TABLES: Final = schema.TABLES
 
 
-SOURCES: Final = {"pem_url": "https://a.example/{kid}", "pem_path": "."}
+SOURCES: Final = {"pem_url": "https://a.example/{kid}", "pem_path": ".", "x5c_roots": "absent"}
 
 
 def changed(section: str, key: str, value: Any) -> dict[str, Any]:

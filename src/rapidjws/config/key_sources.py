@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.config import schema
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.keys import (
     DiscoveredJWKS,
     FileJWKS,
@@ -15,6 +15,8 @@ from rapidjws.keys import (
     RemoteJWKS,
     RemotePEM,
     SpiffeBundle,
+    X5CKeys,
+    X5CPolicy,
 )
 from rapidjws.keys.discovery import checked_issuer, checked_origins
 from rapidjws.keys.pem_by_kid import checked_kids, checked_template
@@ -30,7 +32,13 @@ LAST_GOOD_MAX_AGE_S: Final = 86_400.0
 """Age up to which a kept set is used, in seconds, where nothing else is configured."""
 
 FILE_SETTINGS: Final = ("ca", "authorization_file", "proxy_authorization_file")
-_PLACES: Final = {"template": "pem_url", "kids": "pem_kids", "kid": "pem_kid", "issuer": "iss"}
+_PLACES: Final = {
+    "template": "pem_url",
+    "kids": "pem_kids",
+    "kid": "pem_kid",
+    "issuer": "iss",
+    "roots": "x5c_roots",
+}
 """What a constructor calls a setting -> what the file calls it."""
 
 
@@ -90,6 +98,9 @@ def key_source_from(settings: dict[str, Any], folder: Path, events: EventListene
         return FileJWKS(folder / settings["jwks_file"], events=events)
     if "pem_path" in settings:
         return PEMFiles(folder / settings["pem_path"], kid=settings.get("pem_kid"), events=events)
+    if "x5c_roots" in settings:
+        roots = [folder / one for one in texts(settings["x5c_roots"])]
+        return X5CKeys(roots, policy=x5c_policy_from(settings), events=events)
     kept = settings.get("last_good_file")
     common: dict[str, Any] = {
         "freshness": Freshness(**picked(settings, schema.FRESHNESS_FIELDS)),
@@ -109,6 +120,23 @@ def key_source_from(settings: dict[str, Any], folder: Path, events: EventListene
     if "spiffe_bundle_url" in settings:
         return SpiffeBundle(settings["spiffe_bundle_url"], **common)
     return RemoteJWKS(settings["jwks_url"], **common)
+
+
+def x5c_policy_from(settings: Mapping[str, Any]) -> X5CPolicy:
+    """Return what a chain must be.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    time, name = settings.get("x5c_time"), settings.get("x5c_policy")
+    if time not in (None, "now", "token"):
+        raise error_for("configuration_invalid", "x5c_time", ("now", "token"), time)
+    if name is None:
+        return X5CPolicy(time=time or "now")
+    try:
+        return X5CPolicy.named(name, time=time)
+    except RapidJWSError as refused:
+        raise error_for("configuration_invalid", "x5c_policy", refused.expected, name) from None
 
 
 def discovered_issuer(settings: Mapping[str, Any]) -> str:
@@ -141,6 +169,8 @@ def check_source(settings: dict[str, Any]) -> None:
     if "pem_url" in settings:
         checked_template(settings["pem_url"], transport)
         checked_kids(texts(settings.get("pem_kids", [])))
+    if "x5c_roots" in settings:
+        x5c_policy_from(settings)
     if settings.get("pem_kid") not in (None, "name", "any"):
         raise error_for("configuration_invalid", "pem_kid", ("name", "any"))
 

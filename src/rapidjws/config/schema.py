@@ -33,6 +33,9 @@ SOURCE_FIELDS: Final = {
     "pem_path": TEXT,
     "pem_kid": TEXT,
     "spiffe_bundle_url": TEXT,
+    "x5c_roots": TEXTS,
+    "x5c_policy": TEXT,
+    "x5c_time": TEXT,
     "last_good_file": TEXT,
     "last_good_max_age_s": NUMBER,
 }
@@ -44,6 +47,7 @@ SOURCES: Final = (
     "pem_url",
     "pem_path",
     "spiffe_bundle_url",
+    "x5c_roots",
 )
 """Settings that say where an issuer's keys come from: one of them, and ``discover`` only as true."""
 
@@ -51,6 +55,8 @@ ONLY_WITH: Final = {
     "jwks_origins": "discover",
     "pem_kids": "pem_url",
     "pem_kid": "pem_path",
+    "x5c_policy": "x5c_roots",
+    "x5c_time": "x5c_roots",
 }
 """Settings that only one source reads."""
 

@@ -170,6 +170,13 @@ ISSUER: Final = {
     "pem_kid": Words(
         "what a file's kid is", "`name` or `any`; with `pem_path`", "`any` of a file, `name` in a folder"
     ),
+    "x5c_roots": Words("files of the roots that chains in `x5c` must end at", "PEM or DER", "one source"),
+    "x5c_policy": Words(
+        "what a chain must be beside that", "`app_store`, `jades` or `open_finance`; with `x5c_roots`"
+    ),
+    "x5c_time": Words(
+        "when a chain must hold", "`now` or `token`; with `x5c_roots`", "as `x5c_policy` says, else `now`"
+    ),
     "spiffe_bundle_url": Words(
         "where the bundle of a SPIFFE trust domain is", "https, no credentials or fragment", "one source"
     ),

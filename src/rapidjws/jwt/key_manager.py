@@ -6,6 +6,7 @@ that lock.
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING
@@ -26,13 +27,22 @@ from rapidjws.verify.protocols import KeySource, KeyState
 from rapidjws.verify.ready_waiters import ReadyWaiters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rapidjws.jwt.skew import Skew
+    from rapidjws.verify.chains import ChainSource
     from rapidjws.verify.given_keys import Keys
     from rapidjws.verify.key_table import PreparedKey
+    from rapidjws.verify.pipeline import Snapshot
     from rapidjws.verify.protocols import EventListener, RevocationStore
     from rapidjws.verify.verdict_counters import VerdictCounters
+
+
+def _newest(manager: Callable[[], KeyManager | None]) -> Snapshot:
+    """Return the snapshot of an engine as it is by now."""
+    there = manager()
+    assert there is not None
+    return there._snapshot
 
 
 class KeyManager(RevokingKeys):
@@ -315,7 +325,14 @@ class KeyManager(RevokingKeys):
             awaited={pair: when for pair, when in seen.items() if pair not in done},
             accepted=done,
             events=self._events,
+            chains=self._chains(),
+            newest=partial(_newest, weakref.ref(self)),
         )
+
+    def _chains(self) -> dict[int, ChainSource]:
+        """Return the sources whose keys come in the headers of tokens, by their issuers' numbers."""
+        named = ((number, self._sources.get(iss)) for number, iss in enumerate(self._issuers))
+        return {number: source for number, source in named if hasattr(source, "leaf_for")}  # type: ignore[misc]
 
     def _filtered(self, key_availability: KeyAvailability | None) -> list[IssuerKeys]:
         """Return the issuers' keys without those revoked, and note the latter."""
@@ -341,6 +358,7 @@ class KeyManager(RevokingKeys):
             self._events,
             self,
             self._count_use,
+            {iss: source for iss, source in self._sources.items() if hasattr(source, "leaf_for")},  # type: ignore[misc]
         )
         return post_checks if post_checks.is_needed else None
 

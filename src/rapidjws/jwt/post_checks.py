@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rapidjws.jwt.skew import SkewMeter
+    from rapidjws.verify.chains import ChainSource
     from rapidjws.verify.protocols import EventListener
     from rapidjws.verify.revocations import Revocations
 
@@ -188,9 +189,12 @@ class PostChecks:
         every: Measures one token in this many.
         events: Listener.
         leeways: Says by how much a partner's leeway may go beyond an issuer's; None for not at all.
+        count_use: Called with an issuer and what a use came to, or None.
+        chains: iss -> source, for issuers whose keys come in the headers of tokens.
     """
 
     __slots__ = (
+        "_chains",
         "_count_use",
         "_counter",
         "_events",
@@ -211,7 +215,9 @@ class PostChecks:
         events: EventListener,
         leeways: Leeways | None = None,
         count_use: Callable[[str, str], None] | None = None,
+        chains: Mapping[str, ChainSource] | None = None,
     ) -> None:
+        self._chains = chains or {}
         self._count_use = count_use
         self._revocations = revocations
         self._replays = replays
@@ -225,7 +231,7 @@ class PostChecks:
     @property
     def is_needed(self) -> bool:
         """Return whether there is anything to check."""
-        return self._revocations.on_tokens or bool(self._replays) or bool(self._every)
+        return self._revocations.on_tokens or bool(self._replays or self._every or self._chains)
 
     def run(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
         """Return the token, or raise why it is refused after all.
@@ -239,6 +245,11 @@ class PostChecks:
         if isinstance(result, Rejected):
             raise result.error()
         return result
+
+    def _chain_refusal(self, iss: str, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
+        """Return why the chain of a token's key does not hold at its time, or None."""
+        members, kid = verified.header, verified._key.jwk.kid
+        return self._chains[iss].refusal(kid, members, verified.claims, now_ns / SECOND_NS)
 
     def _is_revoked(self, iss: str, verified: VerifiedJWS) -> bool:
         return self._revocations.hits_token(iss, verified.claims, lambda: verified.payload)
@@ -275,6 +286,9 @@ class PostChecks:
                 continue
             iss = verified.issuer
             rule = self._replays.get(iss)
+            if iss in self._chains and (refused := self._chain_refusal(iss, verified, now_ns)) is not None:
+                results[position] = _rejected(refused, iss)
+                continue
             if self._every and next(self._counter) % self._every == 0:
                 self._meters[iss].add(verified.claims.get("iat"), now_ns)
             if self._revocations.on_tokens and self._is_revoked(iss, verified):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rapidjws.keys.settings import Freshness, Transport, UnknownKids
     from rapidjws.keys.source_status import SourceStatus
     from rapidjws.keys.spiffe import SpiffeBundle
+    from rapidjws.keys.x5c import X5CKeys
+    from rapidjws.keys.x5c_policy import X5CPolicy
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -27,6 +29,8 @@ else:
             "rapidjws.keys.pem_by_kid": ("RemotePEM",),
             "rapidjws.keys.pem_files": ("PEMFiles",),
             "rapidjws.keys.spiffe": ("SpiffeBundle",),
+            "rapidjws.keys.x5c": ("X5CKeys",),
+            "rapidjws.keys.x5c_policy": ("X5CPolicy",),
             "rapidjws.keys.fetch": ("Answer", "Fetch"),
             "rapidjws.keys.fetch_failed": ("FetchFailed",),
             "rapidjws.keys.file": ("FileJWKS",),
@@ -55,4 +59,6 @@ __all__ = [
     "SpiffeBundle",
     "Transport",
     "UnknownKids",
+    "X5CKeys",
+    "X5CPolicy",
 ]

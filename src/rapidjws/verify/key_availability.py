@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rapidjws.jose.jws import Header
+    from rapidjws.verify.chains import ChainSnapshot, ChainSource
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.protocols import EventListener
 
@@ -33,6 +34,8 @@ class KeyAvailability:
         awaited: (iss, kid) -> monotonic seconds of a new key's first sight, until it first accepts.
         accepted: Those of them that accepted: they are not awaited again after the next swap.
         events: Listener.
+        chains: Issuer number -> source, where keys come in the headers of tokens.
+        newest: Gives the engine's snapshot as it is by now.
     """
 
     unavailable: Mapping[int, str] = field(default_factory=dict)
@@ -42,11 +45,13 @@ class KeyAvailability:
     awaited: dict[tuple[str | None, str | None], float] = field(default_factory=dict)
     accepted: set[tuple[str | None, str | None]] = field(default_factory=set)
     events: EventListener = no_events
+    chains: Mapping[int, ChainSource] = field(default_factory=dict)
+    newest: Callable[[], ChainSnapshot] | None = None
 
     @property
     def routes_by_iss(self) -> bool:
         """Return whether a kid that only one issuer has is not enough to know whose token it is."""
-        return bool(self.unavailable) or self.revocations.on_keys
+        return bool(self.unavailable) or self.revocations.on_keys or bool(self.chains)
 
     def explain(self, refused: RapidJWSError, header: Header, number: int, iss: str | None) -> RapidJWSError:
         """Return why there is really no key: an outage, a revocation, or nothing but an unknown kid."""

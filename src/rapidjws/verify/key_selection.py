@@ -42,6 +42,17 @@ class IssuerKeyTable(Protocol):
         """Return the size of the largest token."""
 
 
+def check_crit(own: Rules, header: Header) -> None:
+    """Refuse critical extensions that an issuer's rules do not understand.
+
+    Raises:
+        HeaderRefused: ``crit_unsupported``.
+    """
+    for index, name in enumerate(header.crit):
+        if name not in own.crit:  # RFC 7515 s.4.1.11: understood by this issuer's rules, not another's
+            raise error_for("crit_unsupported", f"header.crit[{index}]", tuple(sorted(own.crit)), name)
+
+
 def choose(table: KeyTable, rules: Sequence[Rules], issuer: int, header: Header) -> int:
     """Return the slot of one issuer that answers for a header, after the issuer's rules for headers.
 
@@ -49,9 +60,7 @@ def choose(table: KeyTable, rules: Sequence[Rules], issuer: int, header: Header)
         TokenRefused: As ``KeyTable.choose``; ``crit_unsupported``; ``typ_mismatch``.
     """
     own = rules[issuer]
-    for index, name in enumerate(header.crit):
-        if name not in own.crit:  # RFC 7515 s.4.1.11: understood by this issuer's rules, not another's
-            raise error_for("crit_unsupported", f"header.crit[{index}]", tuple(sorted(own.crit)), name)
+    check_crit(own, header)
     slot = table.choose(header, issuer, require_kid=own.require_kid)
     if own.typ is not None:
         check_typ(header, own.typ)

@@ -16,6 +16,7 @@ from rapidjws.jose import limits
 from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
+from rapidjws.verify.chains import verify_by_chain
 from rapidjws.verify.key_selection import choose, claimed_issuer, issuer_for, unverified_iss
 from rapidjws.verify.refusals import (
     KEYS_ASKED,
@@ -29,6 +30,7 @@ from rapidjws.verify.result import VerifiedCompact, VerifiedJWS
 from rapidjws.verify.snapshot import SnapshotState, Token
 
 if TYPE_CHECKING:
+    from rapidjws.verify.key_availability import KeyAvailability
     from rapidjws.verify.key_table import PreparedKey
 
 _OPEN: Final = (_native.HEADER_UNKNOWN, _native.MALFORMED_TOKEN)
@@ -115,6 +117,11 @@ class Snapshot(SnapshotState):
     def _verify_new_header(self, octets: bytes, header_len: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Take the steps for a header that the core has not met; a good signature makes it known."""
         header = self._split(octets[:header_len])
+        around = self._key_availability
+        if around is not None and around.chains:
+            number = issuer_for(self, header, octets)[0]
+            if number in around.chains:
+                return verify_by_chain(self, around.chains[number], number, header, octets, now_ns)
         slot, iss = self._find_key(header, octets)
         verified = self._verify_signature(octets, slot, iss, now_ns)
         key = self.table.slots[slot]
@@ -123,6 +130,16 @@ class Snapshot(SnapshotState):
             if self._key_availability is not None and self._key_availability.awaited:
                 self._key_availability.first_accepted(verified.issuer, key.jwk.kid)
         return verified
+
+    def verify_by_slot(self, octets: bytes, slot: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
+        """Verify by a slot that a chain led to, and remember the header."""
+        iss = unverified_iss(octets, self.max_token_bytes) if len(self.rules) > 1 else None
+        return self._verify_signature(octets, slot, iss, now_ns)
+
+    @property
+    def key_availability(self) -> KeyAvailability | None:
+        """Return what stands around the keys."""
+        return self._key_availability
 
     def _split(self, header_text: bytes) -> Header:
         """Decode and read the header that the core split off (split)."""
