@@ -162,6 +162,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "max_age_s": [-1, 10**11],
         "exp_required": ANY,
         "require_kid": ANY,
+        "try_keys": [-1, 5],
         "crit": [["b64"], ["alg"], [""]],
         "required": ANY,
         "jwks_url": ["", "http://a.example", "file:///a", "https://u:p@a.example", "a\nb"],

@@ -103,6 +103,7 @@ RULE_FIELDS: Final = {
     "max_age_s": WHOLE,
     "exp_required": SWITCH,
     "require_kid": SWITCH,
+    "try_keys": WHOLE,
     "crit": TEXTS,
     "required": SWITCH,
 }

@@ -150,6 +150,7 @@ ISSUER: Final = {
     "typ": Words("the one `typ` that its tokens must have", "not empty", "any"),
     "max_age_s": Words("oldest `iat` accepted", "0 to 10000000000", "any age"),
     "exp_required": Words("whether a token without `exp` is refused"),
+    "try_keys": Words("keys that are tried for a token without `kid`", "0 to 4; not with `require_kid`"),
     "require_kid": Words("whether a token without `kid` is refused"),
     "crit": Words("critical header extensions that the application heeds", "no registered names, no `b64`"),
     "required": Words("whether the service is ready only once this issuer has keys"),

@@ -14,6 +14,7 @@ from typing import Any, Final
 from rapidjws._checks import checked, is_text, octets_of
 from rapidjws.errors import MalformedToken, error_for
 from rapidjws.jose import _base64url, _material, _secret, json_text
+from rapidjws.jose.certificate_names import thumbprints_of_der, thumbprints_of_members
 from rapidjws.jose.jwa import ALGORITHM_TABLE, algorithms_for_key
 from rapidjws.jose.limits import JSON_MAX_DEPTH, JWK_MAX_BYTES, JWK_MAX_MEMBERS, KEY_OPS_MAX, KID_MAX_CHARS
 
@@ -42,6 +43,8 @@ class JWK:
         material: Two byte strings, the form native code takes: n and e without leading zeros (RSA); x || y
             (EC), the raw public key (OKP, AKP) or the secret (oct), and an empty second.
         private_material: The private members' bytes by name; empty for a public key and for oct.
+        x5t: The SHA-1 thumbprint of its certificate in base64url, or None: a name, and no proof of anything.
+        x5t_s256: The SHA-256 thumbprint of its certificate, or None.
         is_private: True for the private half of a key pair; a symmetric key is neither.
     """
 
@@ -53,6 +56,8 @@ class JWK:
     key_ops: tuple[str, ...] | None = None
     material: tuple[bytes, bytes] = field(repr=False)
     private_material: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    x5t: str | None = field(default=None, repr=False, compare=False)
+    x5t_s256: str | None = field(default=None, repr=False, compare=False)
     seal: InitVar[object]
 
     def __post_init__(self, seal: object) -> None:
@@ -113,6 +118,7 @@ class JWK:
         from rapidjws.jose import pyca_keys
 
         members = pyca_keys.members_from_der(bytes(data), private=private, alg=alg)
+        members |= thumbprints_of_der(bytes(data))
         return read_members(_named(members, kid, alg), private=private)
 
     @classmethod
@@ -302,6 +308,7 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
     key_ops = _key_ops(members, kty, use, private=private)
     material = _material.read_public(kty, crv, alg, members)
     secret = _material.read_private(kty, crv, members) if private and kty != "oct" else ()
+    names = thumbprints_of_members(members)
     key = JWK(
         kty=kty,
         crv=crv,
@@ -311,6 +318,8 @@ def read_members(members: Mapping[str, Any], *, private: bool = False) -> JWK:
         key_ops=key_ops,
         material=material,
         private_material=secret,
+        x5t=names.get("x5t"),
+        x5t_s256=names.get("x5t#S256"),
         seal=_SEAL,
     )
     if secret:

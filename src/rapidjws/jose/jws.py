@@ -1,7 +1,7 @@
 """The JWS Protected Header, read strictly (RFC 7515 s.4, RFC 7797).
 
 The order of checks, top to bottom: JSON, alg, kid, typ and cty, crit, b64. What it never does: follow or
-trust jku, x5u, jwk, x5c or x5t; they are not even looked at.
+trust jku, x5u, jwk, x5c or x5t; they are not even looked at here.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from rapidjws._checks import checked
+from rapidjws._checks import check_range, checked
 from rapidjws._lazy import lazy_value
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
@@ -33,6 +33,10 @@ SOURCE_SETTINGS: Final = (
     "fetch",
 )
 """What ``discover`` hands on to the key source."""
+
+
+TRY_KEYS_MAX: Final = 4
+"""Most keys that one token may cost the arithmetic of."""
 
 
 class NotChecked(Enum):
@@ -67,6 +71,8 @@ class Issuer:
         max_age_s: Oldest ``iat`` accepted, whole seconds, or None.
         exp_required: Whether a token without ``exp`` is refused.
         require_kid: Whether a token without ``kid`` is refused.
+        try_keys: How many keys are tried for a token that names none, 1 to 4; such tokens take the long way
+            each time. 0, the default, refuses them where several keys fit.
         replay: Ask for each token to be used once; None, the default, does not.
         required: Whether the engine is ready only once this issuer has keys.
         crit: The critical header extensions that the caller understands and heeds.
@@ -85,6 +91,7 @@ class Issuer:
     max_age_s: int | None = field(default=None, kw_only=True)
     exp_required: bool = field(default=True, kw_only=True)
     require_kid: bool = field(default=False, kw_only=True)
+    try_keys: int = field(default=0, kw_only=True)
     replay: Replay | None = field(default=None, kw_only=True)
     required: bool = field(default=True, kw_only=True)
     crit: Iterable[str] = field(default=(), kw_only=True)
@@ -130,6 +137,9 @@ class Issuer:
             put(self, "keys", checked_keys(self.keys))
         if self.replay is not None and not (self.exp_required or self.max_age_s is not None):
             raise error_for("configuration_invalid", "replay", expected="exp_required or max_age_s beside it")
+        check_range("try_keys", self.try_keys, 0, TRY_KEYS_MAX)
+        if self.try_keys and self.require_kid:
+            raise error_for("configuration_invalid", "try_keys", expected="no require_kid beside it")
         _check_seconds("leeway_s", self.leeway_s, limits.LEEWAY_MAX_S)
         if self.max_age_s is not None:
             _check_seconds("max_age_s", self.max_age_s, 10**10)
@@ -155,6 +165,7 @@ class Issuer:
             policy=policy,
             typ=self.typ,
             require_kid=self.require_kid,
+            try_keys=self.try_keys,
             crit=frozenset(self.crit),
         )
 

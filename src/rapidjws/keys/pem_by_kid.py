@@ -17,6 +17,7 @@ from rapidjws.keys.fetch import Answer, Fetch
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
+from rapidjws.verify.key_availability import FAILING
 from rapidjws.verify.protocols import Clock, EventListener, no_events
 
 KID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_~=+:-]|\.(?!\.)){0,127}")
@@ -95,7 +96,9 @@ class RemotePEM(FetchedKeys):
 
     def unknown_kid(self, kid: str) -> float | None:
         """Take note of a kid; one of which no address is made causes nothing."""
-        return None if KID.fullmatch(kid) is None else super().unknown_kid(kid)
+        named = kid.removeprefix(FAILING)
+        is_named = KID.fullmatch(named) is not None
+        return super().unknown_kid(kid) if is_named and (named == kid or named in self._held) else None
 
     def probe(self) -> Answer:
         """Fetch the known keys now, and use nothing of them."""
@@ -106,7 +109,7 @@ class RemotePEM(FetchedKeys):
 
     def _bring(self, requested: Mapping[int, str], etag: str | None) -> Answer:
         known = [*self._held_kids(), *self._first]
-        new = [kid for kid in requested.values() if kid not in known]
+        new = [kid for kid in requested.values() if kid not in known and not kid.startswith(FAILING)]
         room = max(0, self._transport.max_keys - len(set(known)))
         return self._answer(self._fetched([*known, *new[: min(NEW_KIDS_MAX, room)]]))
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.certificate_names import marks_of_header
 from rapidjws.verify.protocols import Event, emit, no_events
 from rapidjws.verify.revocations import Revocations
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from rapidjws.verify.chains import ChainSnapshot, ChainSource
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.protocols import EventListener
+
+FAILING: Final = "signatures fail: "
+"""What a source is told in the place of an unknown kid, before the kid, when all signatures by a key fail."""
+
+FAILING_MIN: Final = 3
+"""Bad signatures by one key, without a good one between them, that ask for its set once more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +43,7 @@ class KeyAvailability:
         events: Listener.
         chains: Issuer number -> source, where keys come in the headers of tokens.
         newest: Gives the engine's snapshot as it is by now.
+        failing: Slot -> bad signatures without a good one between them, and uses at the last one.
     """
 
     unavailable: Mapping[int, str] = field(default_factory=dict)
@@ -46,6 +54,7 @@ class KeyAvailability:
     accepted: set[tuple[str | None, str | None]] = field(default_factory=set)
     events: EventListener = no_events
     chains: Mapping[int, ChainSource] = field(default_factory=dict)
+    failing: dict[int, tuple[int, int]] = field(default_factory=dict)
     newest: Callable[[], ChainSnapshot] | None = None
 
     @property
@@ -60,9 +69,26 @@ class KeyAvailability:
             return error_for(code, "issuer.keys", actual=iss)
         if self.revocations.on_keys and self._is_revoked(header, number, iss):
             return error_for("revoked", "header.kid", actual=header.kid)
-        if refused.code == "unknown_kid" and header.kid is not None and iss is not None and self.unknown_kid:
-            self.unknown_kid(iss, header.kid)
+        named = header.kid or next(iter(marks_of_header(header.raw)), None)
+        if refused.code == "unknown_kid" and named is not None and iss is not None and self.unknown_kid:
+            self.unknown_kid(iss, named)
         return refused
+
+    def signature_failed(self, slot: int, uses: int, iss: str | None, kid: str | None) -> None:
+        """Take note of a bad signature by a key: where all fail, the set in use may be an old one.
+
+        Args:
+            slot: The key's number.
+            uses: How often the key accepted: where that changed, the key is the issuer's still.
+            iss: The issuer.
+            kid: The key's kid, or None.
+        """
+        count, before = self.failing.get(slot, (0, uses))
+        count = count + 1 if before == uses else 1
+        if count >= FAILING_MIN and iss is not None and self.unknown_kid:
+            count = 0
+            self.unknown_kid(iss, f"{FAILING}{kid or ''}")  # within the limits for unknown kids
+        self.failing[slot] = (count, uses)
 
     def check_kid(self, iss: str | None, kid: str) -> None:
         """Refuse a kid that is revoked by name, where a key without kid would answer for it.

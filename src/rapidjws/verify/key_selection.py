@@ -67,6 +67,26 @@ def choose(table: KeyTable, rules: Sequence[Rules], issuer: int, header: Header)
     return slot
 
 
+def slots_to_try(table: KeyTable, own: Rules, issuer: int, header: Header) -> tuple[int, ...]:
+    """Return the slots that are tried for a header without kid; none where none are to be, or one fits.
+
+    Raises:
+        TokenRefused: ``crit_unsupported``, ``typ_mismatch``; ``ambiguous_key``: more keys fit than are tried.
+    """
+    keys = table.issuers[issuer]
+    if not own.try_keys or header.alg not in keys.algorithms:
+        return ()
+    fitting = keys.without_kid(header)
+    if len(fitting) < 2:
+        return ()
+    if len(fitting) > own.try_keys:
+        raise error_for("ambiguous_key", "header.kid", f"at most {own.try_keys} keys that fit", len(fitting))
+    check_crit(own, header)
+    if own.typ is not None:
+        check_typ(header, own.typ)
+    return tuple(table.offsets[issuer] + position for position in fitting)
+
+
 def choose_any(
     table: KeyTable, rules: Sequence[Rules], issuers: Mapping[str | None, int], header: Header
 ) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
 from rapidjws.errors import error_for
+from rapidjws.jose.certificate_names import marks_of_header
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.verify.pyca_backend import PycaKey, foreign_key
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from rapidjws.jose.jwk import JWK
     from rapidjws.jose.jwks import Skipped
+    from rapidjws.jose.jws import Header
 
 _STATUS_CODES: Final = {
     "key_malformed": "key_malformed",
@@ -180,6 +182,7 @@ class IssuerKeys:
 
     __slots__ = (
         "_ambiguous",
+        "_by_mark",
         "_not_allowed",
         "_packed",
         "_without_kid",
@@ -247,6 +250,12 @@ class IssuerKeys:
                 by_alg.setdefault(key.alg, []).append(position)
         self.by_kid: Mapping[str | None, tuple[int, ...]] = by_kid
         self.by_alg: Mapping[str, tuple[int, ...]] = {alg: tuple(at) for alg, at in by_alg.items()}
+        by_mark: dict[str, tuple[int, ...]] = {}
+        for position, key in enumerate(prepared):
+            for mark in (key.jwk.x5t_s256, key.jwk.x5t):
+                if mark is not None:
+                    by_mark[mark] = (*by_mark.get(mark, ()), position)
+        self._by_mark = by_mark
         self._without_kid = {alg: tuple(at) for alg, at in without_kid.items()}
         self._packed: tuple[int, bytes] | None = None
 
@@ -294,6 +303,25 @@ class IssuerKeys:
         if self.serves_any_kid and alg in self._without_kid:
             return self._without_kid[alg]
         raise error_for("unknown_kid", "header.kid", actual=kid)
+
+    def without_kid(self, header: Header) -> Sequence[int]:
+        """Return the positions of the keys for a header without kid: of its certificate, or all that fit.
+
+        Raises:
+            TokenRefused: ``no_suitable_key``; ``unknown_kid``: several fit, and none is of the certificate
+                that the header names (RFC 7515 s.4.1.7, s.4.1.8).
+        """
+        fitting = self.by_alg.get(header.alg, ())
+        if not fitting:
+            raise error_for("no_suitable_key", "header.alg", actual=header.alg)
+        marks = marks_of_header(header.raw) if self._by_mark else ()
+        for mark in marks:
+            found = [at for at in self._by_mark.get(mark, ()) if self.prepared[at].alg == header.alg]
+            if found:
+                return found
+        if marks and len(fitting) > 1:
+            raise error_for("unknown_kid", "header.x5t")
+        return fitting
 
     def reasons(self) -> tuple[str, ...]:
         """Return why each key serves nothing here, in words; for an issuer without a usable key."""

@@ -8,6 +8,7 @@ needs the full checker, and the error for a refusal. The post checks (revocation
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
@@ -17,7 +18,7 @@ from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
 from rapidjws.verify.chains import verify_by_chain
-from rapidjws.verify.key_selection import choose, claimed_issuer, issuer_for, unverified_iss
+from rapidjws.verify.key_selection import choose, claimed_issuer, issuer_for, slots_to_try, unverified_iss
 from rapidjws.verify.refusals import (
     KEYS_ASKED,
     REFUSING_STATUSES,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rapidjws.verify.key_availability import KeyAvailability
     from rapidjws.verify.key_table import PreparedKey
 
+_REMEMBER_NOTHING: Final = 0
 _OPEN: Final = (_native.HEADER_UNKNOWN, _native.MALFORMED_TOKEN)
 
 
@@ -122,6 +124,10 @@ class Snapshot(SnapshotState):
             number = issuer_for(self, header, octets)[0]
             if number in around.chains:
                 return verify_by_chain(self, around.chains[number], number, header, octets, now_ns)
+        if self.tries_keys and header.kid is None:
+            tried = self._try_keys(header, octets, now_ns)
+            if tried is not None:
+                return tried
         slot, iss = self._find_key(header, octets)
         verified = self._verify_signature(octets, slot, iss, now_ns)
         key = self.table.slots[slot]
@@ -130,6 +136,27 @@ class Snapshot(SnapshotState):
             if self._key_availability is not None and self._key_availability.awaited:
                 self._key_availability.first_accepted(verified.issuer, key.jwk.kid)
         return verified
+
+    def _try_keys(self, header: Header, octets: bytes, now_ns: int) -> VerifiedJWS | RapidJWSError | None:
+        """Try each key that fits a header without kid, as its issuer asks; None where it is found as any."""
+        try:
+            number, _ = issuer_for(self, header, octets)
+            slots = slots_to_try(self.table, self.rules[number], number, header)
+        except UnknownKey as refused:
+            if refused.code == "ambiguous_key":
+                raise
+            return None
+        verdict = 0
+        for slot in slots:
+            if self.table.slots[slot].native is None:
+                raise error_for("ambiguous_key", "header.kid", "a kid, as several keys fit")
+            moment = divmod(now_ns, SECOND_NS)
+            verdict = _native.token_verify_slot(
+                self.handle, octets, len(octets), slot, *moment, b"", 0, _REMEMBER_NOTHING
+            )
+            if _native.STATUS_NAMES.get(verdict & 0xFF) != "signature_invalid":
+                break
+        return self.complete_verdict(octets, verdict, now_ns) if slots else None
 
     def verify_by_slot(self, octets: bytes, slot: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Verify by a slot that a chain led to, and remember the header."""
@@ -222,6 +249,7 @@ class Snapshot(SnapshotState):
         if name == "too_large":
             return self.too_large(len(octets))
         if name == "signature_invalid":
+            self._note_bad_signature(verdict >> 9)
             return not_by_key(*self.slots[verdict >> 9])
         code = name if name in REFUSING_STATUSES else "internal_error"
         if code == "internal_error":
@@ -238,6 +266,14 @@ class Snapshot(SnapshotState):
         except RapidJWSError as detailed:
             return detailed.with_traceback(None)
         return with_issuer(error_for(code, "claims"), self.slots[slot][1])
+
+    def _note_bad_signature(self, slot: int) -> None:
+        """Take note of a bad signature where the issuer's keys may be fetched once more."""
+        around = self._key_availability
+        if around is not None and around.unknown_kid is not None:
+            (uses,) = self.native.use_counts(array("I", [slot]))
+            key, iss = self.slots[slot]
+            around.signature_failed(slot, uses, iss, key.jwk.kid)
 
     def _explain(self, refused: UnknownKey, header: Header, octets: bytes) -> RapidJWSError:
         """Return why there is no key for a header; where it is unknown only, the key source is notified."""

@@ -84,6 +84,9 @@ class KeySource(Protocol):
     def unknown_kid(self, kid: str) -> float | None:
         """Take note that a token named a kid that is not in the set; never waits.
 
+        Where all signatures by a key fail, the text is ``signatures fail: `` and its kid: a set with another
+        key under the same kid, or without one, may be there.
+
         Returns:
             Seconds until a refresh starts that may bring it, or None where none will for this kid.
         """

@@ -28,6 +28,7 @@ class Rules:
         policy: The claims policy, or None where payloads are opaque.
         typ: The required ``typ``, or None.
         require_kid: Whether a header without kid is refused.
+        try_keys: How many keys are tried for a header without kid; 0 for none but the only one.
         name: The name under which the caller of a plain JWS verifier gave these keys, or None.
         crit: The critical header extensions that the caller understands.
     """
@@ -36,6 +37,7 @@ class Rules:
     policy: ClaimsPolicy | None = None
     typ: str | None = None
     require_kid: bool = False
+    try_keys: int = 0
     name: str | None = None
     crit: frozenset[str] = frozenset()
 

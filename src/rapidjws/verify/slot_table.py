@@ -104,9 +104,7 @@ class KeyTable:
         if header.kid is None:
             if require_kid:
                 raise error_for("missing_kid", "header.kid")
-            fitting: Sequence[int] = keys.by_alg.get(header.alg, ())
-            if not fitting:
-                raise error_for("no_suitable_key", "header.alg", actual=header.alg)
+            fitting = keys.without_kid(header)
         else:
             fitting = keys.named(header.kid, header.alg)
         if len(fitting) != 1:  # trying one after the other would let a token choose its key

@@ -71,6 +71,7 @@ class SnapshotState(_native.NativeSnapshot):
         "slots",
         "table",
         "tables",
+        "tries_keys",
         "understood_crit",
     )
 
@@ -104,11 +105,13 @@ class SnapshotState(_native.NativeSnapshot):
                 zip(table.slots, map(names.__getitem__, table.issuer_of), strict=True)
             )
             self.issuers = numbers_of(self.rules)
+            self.tries_keys = any(rule.try_keys for rule in self.rules)
             self.understood_crit = frozenset[str]().union(*(rule.crit for rule in self.rules))
             self.known: dict[str, KnownHeader] = {}
             self.counter_rows = None if counters is None else counters.rows(table, self.rules)
         else:
             self.slots, self.issuers, self.known = before.slots, before.issuers, before.known
+            self.tries_keys = before.tries_keys
             self.understood_crit, self.counter_rows = before.understood_crit, before.counter_rows
         self.max_token_bytes = max_token_bytes
         self.max_header_bytes = max_header_bytes
