@@ -20,6 +20,13 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 }
 """What a folder may include beside its own files; "" is native/ itself."""
 
+CALLS: Mapping[str, frozenset[str]] = {
+    "python_engine.c": frozenset({"_snapshot", "_verify", "complete_or_raise"}),
+    "python_counters.c": frozenset({"_place_partner", "_place_claim"}),
+    "python_token.c": frozenset({"_read_claims"}),
+}
+"""Which methods and attributes written in Python the C types use: those of their own subclasses only."""
+
 ALL_OF_IT = "rapidjws.h"
 """The header for cffi, which includes the others and which no C file includes."""
 
@@ -99,6 +106,17 @@ def test_openssl_stays_out_of_text() -> None:
         folder, text = folder_of(path.relative_to(NATIVE).as_posix()), path.read_text("utf-8")
         assert folder not in {"", "text"} or "<openssl/" not in text, path
         assert folder == "python" or "<Python.h>" not in text, path
+
+
+@pytest.mark.source_tree
+def test_the_core_calls_only_what_its_subclasses_give() -> None:
+    """Where C needs Python it uses a method of the object it was given, each named in one table."""
+    by_name = re.compile(r'PyObject_(?:CallMethod|GetAttrString)\((?:[^",]|\([^()]*\))*,\s*"(\w+)"')
+    found = {
+        path.name: frozenset(by_name.findall(path.read_text("utf-8")))
+        for path in (NATIVE / "python").glob("*.c")
+    }
+    assert {name: names for name, names in found.items() if names} == CALLS
 
 
 @pytest.mark.parametrize(
