@@ -28,6 +28,7 @@ HEADERS = (
     "span.h",
     "core/alg.h",
     "text/base64url.h",
+    "text/claim_rules.h",
     "text/claims.h",
     "core/counters.h",
     "core/runtime.h",

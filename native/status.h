@@ -43,7 +43,10 @@ typedef enum {
     RJ_NO_MEMORY = 22,
     RJ_LIBCRYPTO_FAILED = 23, /* libcrypto reported a fault that is not a verdict */
     RJ_BAD_ARGUMENT = 24,     /* a caller's mistake: capacity too small, unknown algorithm number */
-    RJ_STATUS_COUNT = 25
+
+    /* the claims again: numbers do not change once they are given */
+    RJ_CLAIM_MISMATCH = 25, /* a claim is not what the issuer's rules allow */
+    RJ_STATUS_COUNT = 26
 } rj_status;
 /* rj-cdef-end */
 

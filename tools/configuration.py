@@ -47,6 +47,7 @@ TYPES = {
     schema.NUMBER: "number",
     schema.SWITCH: "`true` or `false`",
     schema.DATE: "date",
+    schema.CLAIMS: "table of claims",
 }
 TABLES: dict[str, dict[str, str]] = {"issuers": schema.ISSUER, "partners": schema.PARTNER, **schema.SECTIONS}
 

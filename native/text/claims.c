@@ -3,10 +3,8 @@
 
 #include <string.h>
 
-#define CLAIMS_DATE_DIGITS 12    /* of RJ_CLAIMS_DATE_MAX_S */
-#define CLAIMS_FRACTION_DIGITS 9 /* of a second in nanoseconds */
-/* An exponent stops growing here: far past what 4 GiB of digits could bring back. */
-#define CLAIMS_EXPONENT_STOP INT64_C(1000000000000)
+#include "text/claims_date.h"
+#include "text/claims_issuer.h"
 
 /* The registered claims of RFC 7519 s.4.1. */
 typedef struct {
@@ -17,20 +15,14 @@ typedef struct {
     const rj_json_member *exp;
     const rj_json_member *nbf;
     const rj_json_member *iat;
+    const rj_json_member *auth_time; /* OpenID Connect Core s.2; looked up only where its age counts */
 } claims_found;
-
-/* A NumericDate. Between ns and ns_up lie the digits past the ninth of the fraction: where there are any, ns_up
- * is one more than ns, so that a moment in whole nanoseconds is compared with the number as written. */
-typedef struct {
-    int64_t s;
-    uint32_t ns;
-    uint32_t ns_up; /* 0 to 1 000 000 000 */
-} claims_date;
 
 typedef struct {
     claims_date exp;
     claims_date nbf;
     claims_date iat;
+    claims_date auth_time;
 } claims_dates;
 
 /* Where a claim of three letters goes, NULL if it is not a registered one. */
@@ -72,110 +64,6 @@ static int claims_sort(claims_found *found, const uint8_t *json, const rj_json_m
         }
     }
     return 1;
-}
-
-static int claims_same(rj_span wanted, const uint8_t *bytes, size_t len)
-{
-    return wanted.len == len && (len == 0 || memcmp(wanted.ptr, bytes, len) == 0);
-}
-
-/* The exponent of a number the scan accepted, from its e or E on; 0 where there is none. */
-static int64_t claims_exponent(const uint8_t *p, const uint8_t *end)
-{
-    int64_t exponent = 0;
-    int down = 0;
-    if (p == end) {
-        return 0;
-    }
-    p++;
-    if (*p == '+' || *p == '-') {
-        down = *p++ == '-';
-    }
-    for (; p < end; p++) {
-        exponent = exponent < CLAIMS_EXPONENT_STOP ? exponent * 10 + (*p - '0') : exponent;
-    }
-    return down ? -exponent : exponent;
-}
-
-/* A NumericDate with a fraction or an exponent, each digit by its place: exact, without a double. */
-static rj_status claims_decimal(claims_date *date, const uint8_t *text, size_t len)
-{
-    static const int64_t powers[CLAIMS_DATE_DIGITS] = {1,
-                                                       10,
-                                                       100,
-                                                       1000,
-                                                       10000,
-                                                       100000,
-                                                       1000000,
-                                                       10000000,
-                                                       100000000,
-                                                       1000000000,
-                                                       INT64_C(10000000000),
-                                                       INT64_C(100000000000)};
-    const uint8_t *end = text + len, *mantissa_end, *point;
-    int negative = *text == '-', more = 0;
-    int64_t s = 0, ns = 0, place; /* place of a digit: -1 the last of the seconds, 0 the first of the fraction */
-    text += negative;
-    for (mantissa_end = text; mantissa_end < end && (*mantissa_end | 0x20) != 'e';) {
-        mantissa_end++;
-    }
-    point = memchr(text, '.', (size_t)(mantissa_end - text));
-    place = -(int64_t)((point != NULL ? point : mantissa_end) - text) - claims_exponent(mantissa_end, end);
-    for (; text < mantissa_end; text++) {
-        if (text == point) {
-            continue;
-        }
-        if (*text != '0') {
-            if (negative || place < -CLAIMS_DATE_DIGITS) {
-                return RJ_MALFORMED_CLAIM; /* RFC 7519 s.2: from 1970 on, and seconds, not milliseconds */
-            }
-            if (place < 0) {
-                s += (*text - '0') * powers[-place - 1];
-            } else if (place < CLAIMS_FRACTION_DIGITS) {
-                ns += (*text - '0') * powers[CLAIMS_FRACTION_DIGITS - 1 - place];
-            } else {
-                more = 1;
-            }
-        }
-        place++;
-    }
-    if (s > RJ_CLAIMS_DATE_MAX_S || (s == RJ_CLAIMS_DATE_MAX_S && (ns > 0 || more))) {
-        return RJ_MALFORMED_CLAIM; /* RFC 7519 s.2: seconds, not milliseconds */
-    }
-    *date = (claims_date){s, (uint32_t)ns, (uint32_t)(ns + more)};
-    return RJ_OK;
-}
-
-/* RJ_OK with *date if the claim is absent (date unchanged) or a NumericDate. */
-static rj_status claims_read_date(claims_date *date, const uint8_t *json, const rj_json_member *claim)
-{
-    const uint8_t *digits;
-    int64_t value = 0;
-    if (claim == NULL) {
-        return RJ_OK;
-    }
-    digits = json + claim->value_offset;
-    if (claim->value_type == RJ_JSON_DECIMAL) {
-        return claims_decimal(date, digits, claim->value_len);
-    }
-    if (claim->value_type != RJ_JSON_INTEGER) {
-        return RJ_MALFORMED_CLAIM; /* RFC 7519 s.2: a NumericDate is a JSON number */
-    }
-    if (digits[0] == '-') {
-        /* RFC 7519 s.2 counts from 1970 on; -0 is 1970 */
-        return digits[1] == '0' ? RJ_OK : RJ_MALFORMED_CLAIM;
-    }
-    if (claim->value_len > CLAIMS_DATE_DIGITS) {
-        return RJ_MALFORMED_CLAIM; /* RFC 7519 s.2: seconds, not milliseconds */
-    }
-    for (uint32_t i = 0; i < claim->value_len; i++) {
-        value = value * 10 + (digits[i] - '0');
-    }
-    if (value > RJ_CLAIMS_DATE_MAX_S) {
-        return RJ_MALFORMED_CLAIM; /* RFC 7519 s.2: seconds, not milliseconds */
-    }
-    date->s = value;
-    return RJ_OK;
 }
 
 static rj_status claims_string(const rj_json_member *claim)
@@ -286,26 +174,15 @@ static rj_status claims_complete(const rj_claims_policy *policy, const claims_fo
     if (found->iat == NULL && policy->max_age_s >= 0) {
         return RJ_MISSING_CLAIM; /* an age needs a birth: RFC 7519 s.4.1.6 */
     }
+    if (found->auth_time == NULL && policy->max_auth_age_s >= 0) {
+        return RJ_MISSING_CLAIM; /* OpenID Connect Core s.3.1.3.7 step 13 */
+    }
     for (size_t i = 0; i < policy->required_len; i++) {
         if (!claims_has(policy->required[i], json, members, members_len)) {
             return RJ_MISSING_CLAIM; /* RFC 7519 s.4: the application says which must be there */
         }
     }
     return RJ_OK;
-}
-
-/* Whether a moment, moved by whole seconds, has come: now + move_s >= date. */
-static int claims_reached(rj_time now, int64_t move_s, const claims_date *date)
-{
-    int64_t s = now.s + move_s;
-    return s > date->s || (s == date->s && now.ns >= date->ns_up);
-}
-
-/* Whether a moment, moved by whole seconds, is past: now + move_s > date. */
-static int claims_passed(rj_time now, int64_t move_s, const claims_date *date)
-{
-    int64_t s = now.s + move_s;
-    return s > date->s || (s == date->s && now.ns > date->ns);
 }
 
 static rj_status claims_times(const rj_claims_policy *policy, const claims_found *found, const claims_dates *dates,
@@ -323,7 +200,27 @@ static rj_status claims_times(const rj_claims_policy *policy, const claims_found
     if (policy->max_age_s >= 0 && claims_passed(now, -policy->max_age_s - policy->leeway_s, &dates->iat)) {
         return RJ_TOO_OLD; /* the caller's limit on the age of RFC 7519 s.4.1.6 */
     }
+    if (policy->max_auth_age_s >= 0) {
+        if (!claims_reached(now, policy->leeway_s, &dates->auth_time)) {
+            return RJ_ISSUED_IN_FUTURE; /* nobody signed in tomorrow */
+        }
+        if (claims_passed(now, -policy->max_auth_age_s - policy->leeway_s, &dates->auth_time)) {
+            return RJ_TOO_OLD; /* OpenID Connect Core s.3.1.3.7 step 13 */
+        }
+    }
     return RJ_OK;
+}
+
+static const rj_json_member *claims_auth_time(const uint8_t *json, const rj_json_member *members, size_t members_len)
+{
+    static const rj_span name = {(const uint8_t *)"auth_time", 9};
+
+    for (size_t i = 0; i < members_len; i++) {
+        if (claims_same(name, json + members[i].name_offset, members[i].name_len)) {
+            return &members[i];
+        }
+    }
+    return NULL;
 }
 
 static int claims_in_range(int64_t seconds) { return seconds >= 0 && seconds <= RJ_CLAIMS_MAX_SECONDS; }
@@ -331,16 +228,18 @@ static int claims_in_range(int64_t seconds) { return seconds >= 0 && seconds <= 
 rj_status rj_claims_check(const rj_claims_policy *policy, const uint8_t *json, const rj_json_member *members,
                           size_t members_len, rj_time now)
 {
-    claims_found found = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
-    claims_dates dates = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
-    rj_status shapes[7], missing;
+    claims_found found = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+    claims_dates dates = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
+    rj_status shapes[8], status;
     int malformed = 0;
-    if (!claims_in_range(now.s) || !claims_in_range(policy->leeway_s) || policy->max_age_s > RJ_CLAIMS_MAX_SECONDS) {
+    if (!claims_in_range(now.s) || !claims_in_range(policy->leeway_s) || policy->max_age_s > RJ_CLAIMS_MAX_SECONDS
+        || policy->max_auth_age_s > RJ_CLAIMS_MAX_SECONDS) {
         return RJ_BAD_ARGUMENT;
     }
     if (!claims_sort(&found, json, members, members_len)) {
         return RJ_CLAIMS_UNDECIDED;
     }
+    found.auth_time = policy->max_auth_age_s < 0 ? NULL : claims_auth_time(json, members, members_len);
     shapes[0] = claims_string(found.iss);
     shapes[1] = claims_string(found.sub);
     shapes[2] = claims_string(found.jti);
@@ -348,10 +247,11 @@ rj_status rj_claims_check(const rj_claims_policy *policy, const uint8_t *json, c
     shapes[4] = claims_read_date(&dates.exp, json, found.exp);
     shapes[5] = claims_read_date(&dates.nbf, json, found.nbf);
     shapes[6] = claims_read_date(&dates.iat, json, found.iat);
+    shapes[7] = claims_read_date(&dates.auth_time, json, found.auth_time);
     if (shapes[0] == RJ_OK && found.iss != NULL && policy->issuer.ptr != NULL && found.iss->value_has_escape) {
         shapes[0] = RJ_CLAIMS_UNDECIDED;
     }
-    for (size_t i = 0; i < 7; i++) {
+    for (size_t i = 0; i < 8; i++) {
         if (shapes[i] == RJ_CLAIMS_UNDECIDED) {
             return RJ_CLAIMS_UNDECIDED;
         }
@@ -360,16 +260,18 @@ rj_status rj_claims_check(const rj_claims_policy *policy, const uint8_t *json, c
     if (malformed) {
         return RJ_MALFORMED_CLAIM;
     }
-    missing = claims_complete(policy, &found, json, members, members_len);
-    if (missing != RJ_OK) {
-        return missing;
+    status = claims_complete(policy, &found, json, members, members_len);
+    if (status == RJ_OK) {
+        status = claims_check_issuer(policy, found.iss, json, members, members_len);
     }
-    if (policy->issuer.ptr != NULL
-        && !claims_same(policy->issuer, json + found.iss->value_offset + 1, found.iss->value_len - 2)) {
-        return RJ_ISSUER_MISMATCH; /* RFC 8725 s.3.8; RFC 3986 plays no part: byte for byte */
+    if (status == RJ_OK) {
+        status = shapes[3] == RJ_OK ? RJ_OK : RJ_AUDIENCE_MISMATCH; /* RFC 7519 s.4.1.3 */
     }
-    if (shapes[3] != RJ_OK) {
-        return RJ_AUDIENCE_MISMATCH; /* RFC 7519 s.4.1.3 */
+    if (status == RJ_OK && policy->rules_len != 0) {
+        status = rj_claim_rules_check(policy->rules, policy->rules_len, json, members, members_len);
     }
-    return claims_times(policy, &found, &dates, now);
+    if (status == RJ_OK) {
+        status = claims_times(policy, &found, &dates, now);
+    }
+    return status == RJ_OK && (policy->flags & RJ_CLAIMS_HAS_MORE) != 0 ? RJ_CLAIMS_UNDECIDED : status;
 }

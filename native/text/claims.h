@@ -8,6 +8,7 @@
 #ifndef RJ_CLAIMS_H
 #define RJ_CLAIMS_H
 
+#include "text/claim_rules.h"
 #include "text/json_scan.h"
 #include "span.h"
 #include "status.h"
@@ -19,6 +20,7 @@
 /* rj-cdef-begin */
 #define RJ_CLAIMS_EXP_OPTIONAL 1u  /* a token without exp is allowed */
 #define RJ_CLAIMS_AUD_UNCHECKED 2u /* aud is of the right type, whoever it names */
+#define RJ_CLAIMS_HAS_MORE 4u      /* what passes here is left to the full checker, which knows further rules */
 /* rj-cdef-end */
 
 #define RJ_CLAIMS_MAX_SECONDS INT64_C(1000000000000000) /* for now, leeway_s, max_age_s: no sum overflows */
@@ -35,14 +37,21 @@ typedef struct {
 /* What the caller demands. Every span is borrowed, UTF-8, and compared byte for byte; nothing is copied. */
 /* rj-cdef-begin */
 typedef struct {
-    rj_span issuer;           /* ptr NULL: iss is not compared */
+    rj_span issuer;               /* ptr NULL: iss is not compared; of a template: what stands before its variable */
+    const rj_span *other_issuers; /* further values of iss that pass; NULL when other_issuers_len is 0 */
+    size_t other_issuers_len;
+    rj_span issuer_claim;     /* the claim whose value is a template's variable; ptr NULL: iss is no template */
+    rj_span issuer_suffix;    /* what stands after the variable */
     const rj_span *audiences; /* the names this principal goes by in aud; NULL when audiences_len is 0 */
     size_t audiences_len;
     const rj_span *required; /* claim names that must be there and not null; NULL when required_len is 0 */
     size_t required_len;
-    int64_t leeway_s;  /* 0 .. RJ_CLAIMS_MAX_SECONDS */
-    int64_t max_age_s; /* iat may be this old; negative: no such rule, and iat may be missing */
-    uint32_t flags;    /* of RJ_CLAIMS_EXP_OPTIONAL, RJ_CLAIMS_AUD_UNCHECKED */
+    int64_t leeway_s;           /* 0 .. RJ_CLAIMS_MAX_SECONDS */
+    int64_t max_age_s;          /* iat may be this old; negative: no such rule, and iat may be missing */
+    int64_t max_auth_age_s;     /* auth_time may be this long ago; negative: no such rule, and it may be missing */
+    const rj_claim_rule *rules; /* NULL when rules_len is 0 */
+    size_t rules_len;
+    uint32_t flags; /* of RJ_CLAIMS_EXP_OPTIONAL, RJ_CLAIMS_AUD_UNCHECKED, RJ_CLAIMS_HAS_MORE */
 } rj_claims_policy;
 /* rj-cdef-end */
 
@@ -53,15 +62,15 @@ typedef struct {
  * digit written. iss equals the issuer exactly. One aud equals one of the audiences; an aud in a token for which
  * no audience is configured is refused, unless aud is not checked at all. sub and jti are strings.
  * NumericDates are numbers from 0 to RJ_CLAIMS_DATE_MAX_S. When several rules fail the verdict is the first of:
- * malformed, missing, issuer, audience, exp, nbf, iat, max_age. Whatever is undecided wins over every verdict, so that
- * the full checker gives the first of them itself.
+ * malformed, missing, issuer, audience, claim rules, exp, nbf, iat, max_age, auth_time. Whatever is undecided
+ * wins over every verdict but an earlier one, so that the full checker gives the first of them itself.
  *
  * Undecided: a name with an escape; an iss to be compared that holds an escape; an aud that holds one while no
- * plain one matches.
+ * plain one matches; what claim_rules.h leaves open; whatever passes, under RJ_CLAIMS_HAS_MORE.
  *
  * Returns: RJ_OK; RJ_CLAIMS_UNDECIDED; RJ_MALFORMED_CLAIM; RJ_MISSING_CLAIM; RJ_ISSUER_MISMATCH;
- *          RJ_AUDIENCE_MISMATCH; RJ_EXPIRED; RJ_NOT_YET_VALID; RJ_ISSUED_IN_FUTURE; RJ_TOO_OLD;
- *          RJ_BAD_ARGUMENT (now, leeway_s or max_age_s out of range).
+ *          RJ_AUDIENCE_MISMATCH; RJ_CLAIM_MISMATCH; RJ_EXPIRED; RJ_NOT_YET_VALID; RJ_ISSUED_IN_FUTURE; RJ_TOO_OLD;
+ *          RJ_BAD_ARGUMENT (now or one of the seconds out of range).
  * In:      json      the text that rj_json_scan accepted, with an object as its root.
  *          members   all members of that root (members_overflow was 0), as the scan filled them.
  *          now       the time of the check; its seconds 0 .. RJ_CLAIMS_MAX_SECONDS.

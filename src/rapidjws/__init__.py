@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Unavailable,
         UnknownKey,
     )
+    from rapidjws.jose.claim_rules import ABSENT, PRESENT, Contains, ContainsAny, OneOf, Pattern, Prefix
     from rapidjws.jose.jwa import ALGORITHMS
     from rapidjws.jose.jwk import JWK
     from rapidjws.jose.jwks import JWKSet
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rapidjws.jwt.engine import Engine
     from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
     from rapidjws.jwt.post_checks import Replay
+    from rapidjws.jwt.tenants import ANY_TENANT
     from rapidjws.verify.backends import Backends, backends
     from rapidjws.verify.protocols import Event
     from rapidjws.verify.raw import verify_raw
@@ -83,6 +85,16 @@ else:
                 "Unavailable",
                 "UnknownKey",
             ),
+            "rapidjws.jose.claim_rules": (
+                "ABSENT",
+                "PRESENT",
+                "Contains",
+                "ContainsAny",
+                "OneOf",
+                "Pattern",
+                "Prefix",
+            ),
+            "rapidjws.jwt.tenants": ("ANY_TENANT",),
             "rapidjws.jose.jwa": ("ALGORITHMS",),
             "rapidjws.jose.jwk": ("JWK",),
             "rapidjws.jose.jwks": ("JWKSet",),
@@ -90,11 +102,15 @@ else:
     )
 
 __all__ = [
+    "ABSENT",
     "ALGORITHMS",
+    "ANY_TENANT",
     "Backends",
     "CODES",
     "ClaimRefused",
     "ConfigurationError",
+    "Contains",
+    "ContainsAny",
     "Decision",
     "DependencyUnavailable",
     "Engine",
@@ -109,7 +125,11 @@ __all__ = [
     "KeysUnavailable",
     "MalformedToken",
     "NOT_CHECKED",
+    "OneOf",
+    "PRESENT",
+    "Pattern",
     "PolicyRefused",
+    "Prefix",
     "RapidJWSError",
     "Rejected",
     "Replay",

@@ -312,6 +312,10 @@ _ROWS: Final = (
          "Another issuer, or another spelling (slash, case, port).", "Compare iss letter by letter."),
     Code("audience_mismatch", ClaimRefused, "claims", "the token is not meant for this audience",
          "A token for another service, or no audience configured.", "Compare aud with those configured."),
+    Code("claim_mismatch", ClaimRefused, "claims", "a claim is not what the issuer's rules allow",
+         "A token of another kind, tenant or client.", "Compare it with claims, profile and tenants."),
+    Code("claim_check_failed", ClaimRefused, "claims", "the caller's function for a claim raised an error",
+         "A fault in that function, or a value it does not expect.", "Mend the function.", escalate=True),
     Code("missing_claim", ClaimRefused, "claims", "a required claim is missing or null",
          "The issuer leaves it out.", "Ask the issuer to send it, or stop requiring it."),
     # What the token meets beyond itself
@@ -338,7 +342,6 @@ _ROWS: Final = (
          "Restore the store and revoke again.", escalate=True),
     Code("clock_implausible", DependencyUnavailable, "unavailable", "the clock cannot be right",
          "The machine's clock reads earlier than this package was built.", "Set the clock.", escalate=True),
-    # One key
     Code("key_malformed", KeyRefused, "malformed", "not a well-formed key",
          "A missing member, a wrong length, a point off its curve, a broken encoding.", _ISSUER_KEY),
     Code("key_unsupported", KeyRefused, "unsupported", "a key of a kind not supported here",
@@ -356,14 +359,12 @@ _ROWS: Final = (
          "It is outside of its dates.", "Ask the issuer to publish a current one."),
     Code("duplicate_kid", KeyRefused, "malformed", "a kid that stands twice in one set",
          "Two keys under one name; neither is used.", "Ask the issuer to give each key its own kid."),
-    # A key set
     Code("mixed_key_set", KeySetRefused, "not_allowed", "a set mixes symmetric and asymmetric keys",
          "A secret among public keys invites algorithm confusion.", "Keep them apart.", escalate=True),
     Code("jwks_malformed", KeySetRefused, "malformed", "not a JWK Set",
          "An error page, truncated JSON, or no array named keys.", "Check the URL and what it answers."),
     Code("jwks_too_large", KeySetRefused, "too_large", "a JWK Set past its size or key limit",
          "The wrong document, or an attack.", "Check the URL; raise the limit knowingly."),
-    # Ourselves
     Code("configuration_invalid", ConfigurationError, "configuration", "a setting is not valid",
          "A value out of range, of the wrong type, or against another one.", "Correct the named setting."),
     Code("attribution_missing", ConfigurationError, "configuration", "nothing tells whose a request is",

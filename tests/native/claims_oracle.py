@@ -41,7 +41,7 @@ class Policy:
 
 def checked(cases: list[tuple[Policy, bytes]], *, sanitized: bool = False) -> list[int]:
     """Scan and check each payload in C under its policy."""
-    program = compile_driver("drive_claims", ("claims", "json_scan"), sanitized=sanitized)
+    program = compile_driver("drive_claims", ("claims", "claim_rules", "json_scan"), sanitized=sanitized)
     lines = [f"{policy.words()} {payload.hex()}" for policy, payload in cases]
     answers = [int(line) for line in run_driver(program, "lines", lines=lines).split()]
     assert len(answers) == len(cases)

@@ -73,7 +73,7 @@ static void lines(void)
     for (char *line = driver_line(); line != NULL; line = driver_line()) {
         char *words[8];
         rj_span audiences[LIST_MAX], required[LIST_MAX];
-        rj_claims_policy policy = {{NULL, 0}, audiences, 0, required, 0, 0, 0, 0};
+        rj_claims_policy policy = {.audiences = audiences, .required = required, .max_auth_age_s = -1};
         uint8_t *json;
         size_t len;
         for (int i = 0; i < 8; i++) {
@@ -109,8 +109,14 @@ static void bench(void)
     const uint8_t *json = (const uint8_t *)payload;
     rj_span audiences[2] = {{(const uint8_t *)"other", 5}, {(const uint8_t *)"web", 3}};
     rj_span required[2] = {{(const uint8_t *)"sub", 3}, {(const uint8_t *)"scope", 5}};
-    rj_claims_policy policy = {
-        {(const uint8_t *)"https://issuer.example/tenant", 29}, audiences, 2, required, 2, 30, 3600, 0};
+    rj_claims_policy policy = {.issuer = {(const uint8_t *)"https://issuer.example/tenant", 29},
+                               .audiences = audiences,
+                               .audiences_len = 2,
+                               .required = required,
+                               .required_len = 2,
+                               .leeway_s = 30,
+                               .max_age_s = 3600,
+                               .max_auth_age_s = -1};
     rj_json_member members[MEMBERS_CAP];
     uint64_t work[256], start, accepted = 0;
     rj_json_report report;

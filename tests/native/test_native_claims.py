@@ -320,5 +320,5 @@ def test_random_claims_get_the_full_checkers_verdict_or_none(sanitized: bool) ->
 
 def test_the_bench_accepts_what_it_measures() -> None:
     """The measured payload passes, in the scan and in the check."""
-    printed = run_driver(compile_driver("drive_claims", ("claims", "json_scan")), "bench")
+    printed = run_driver(compile_driver("drive_claims", ("claims", "claim_rules", "json_scan")), "bench")
     assert len(printed.splitlines()) == 2

@@ -138,6 +138,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "FakeClock": lambda: P["FakeClock"](),
     "FakeIssuer": lambda: P["FakeIssuer"](ISS, "ES256"),
     "Freshness": lambda: P["Freshness"](),
+    "Issuer": lambda: P["Issuer"],
     "JWK": lambda: key("ES256"),
     "JWKSet": lambda: P["JWKSet"]([public("ES256")]),
     "JWSInterceptor": lambda: P["JWSInterceptor"](engine=engine()),
@@ -225,6 +226,11 @@ def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
             yield f"{owner}.{name}", dict
         yield f"{owner}.precompute_in_background", lambda: {"most": 1}
     yield "Issuer", lambda: {"iss": ISS, "keys": public("ES256"), "algorithms": ALGS}
+    yield "Issuer.profile", lambda: {"profile": "access_token", "iss": ISS, "keys": public("ES256"),
+                                     "algorithms": ALGS, "audience": AUD}  # fmt: skip
+    for name in ("Contains", "ContainsAny", "OneOf", "Prefix"):
+        yield name, lambda: {"values": "a"}
+    yield "Pattern", lambda: {"pattern": "a+"}
     yield "Replay", lambda: {"store": P["MemoryReplayStore"]()}
     yield "Revocation", lambda: {"kid": "k"}
     yield "TokenCache", dict

@@ -38,6 +38,7 @@ WRONG_TYPE: Final = {
     schema.NUMBER: ["7", True, [7]],
     schema.SWITCH: ["true", 1, "yes"],
     schema.DATE: [7, True, ["2027-01-31"]],
+    schema.CLAIMS: [7, True, "azp", ["azp"]],
 }
 ANY: Final[list[Any]] = []
 """No value of the type is refused."""
@@ -159,6 +160,25 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "leeway_s": _SECONDS,
         "required_claims": [[""]],
         "typ": [""],
+        "typ_required": [False],  # without typ
+        "profile": ["", "jwt"],
+        "claims": [
+            {"azp": {}},
+            {"azp": {"pattern": "("}},
+            {"azp": {"pattern": "(a+)+"}},
+            {"azp": {"is": 1}},
+            {"/~": 1},
+            {"": 1},
+            {"azp": {"present": 1}},
+            {"azp": []},
+            {"azp": [[1]]},
+            {"azp": {"prefix": 1}},
+            {"azp": {"contains": []}},
+        ],
+        "show_claims": [""],
+        "tenants": [["a"]],  # without a template
+        "any_tenant": [True],
+        "max_auth_age_s": [-1, 10**11],
         "max_age_s": [-1, 10**11],
         "exp_required": ANY,
         "require_kid": ANY,
@@ -252,6 +272,8 @@ def toml(tables: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_value(one)}" for key, one in value.items()) + "}"
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf"
     return json.dumps(value)

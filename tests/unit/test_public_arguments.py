@@ -44,7 +44,10 @@ WRONG: tuple[Any, ...] = (
     "\ud800",
 )
 # what takes several forms and checks them itself: here only the errors are held, not what is taken
-OWN_FORMS = {"algorithms", "audience", "audiences", "required", "required_claims", "crit"}
+OWN_FORMS = {
+    "algorithms", "audience", "audiences", "required", "required_claims", "crit", "other_issuers", "iss",
+    "typ", "show_claims", "values", "pattern", "tenants", "claims",
+}  # fmt: skip
 EXPECTED = {
     "JWK.from_der": (KeyRefused,),
     "JWK.from_pem": (KeyRefused,),

@@ -18,6 +18,7 @@ from rapidjws.cli.admin_client import AdminFailed, ask, malformed
 from rapidjws.cli.output import add_row, complain, print_line
 from rapidjws.cli.rollout import shared_rollout
 from rapidjws.config.read import load_config
+from rapidjws.config.sections import issuer_name
 from rapidjws.contract.fetch import Fetched, fetch
 from rapidjws.contract.routine import Limits, RoutineFinding, in_order
 from rapidjws.contract.routine_keys import (
@@ -131,8 +132,8 @@ class Look:
         rows = list(self.counts.rows.values())
         used, unknown = sums_of(row.keys for row in rows), sums_of(row.kids for row in rows)
         for table in self.tables:
-            issuer = table["iss"] or "(any iss)"
-            got, body = answers[table["iss"]]
+            issuer = issuer_name(table) or "(any iss)"
+            got, body = answers[issuer_name(table)]
             keys = [] if body is None else published_keys(issuer, body, self._memory, used, self.now_s)
             if got is not None or body is not None:
                 yield from key_findings(issuer, got, keys, self._limits, self.now_s)
@@ -169,7 +170,7 @@ def _fetched(
     tables: list[dict[str, Any]], folder: Path, timeout_s: float
 ) -> dict[str, tuple[Fetched | None, bytes | None]]:
     """Return iss -> what its address answered, and the set; all are asked at the same time."""
-    tasks = {table["iss"]: Task(partial(_one, table, folder, timeout_s)) for table in tables}
+    tasks = {issuer_name(table): Task(partial(_one, table, folder, timeout_s)) for table in tables}
     waiting = []
     for task in tasks.values():
         if not submit(task) and (call := task.take_back()) is not None:

@@ -35,6 +35,7 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     schema.NUMBER: {"type": "number"},
     schema.SWITCH: {"type": "boolean"},
     schema.DATE: {"type": "string"},
+    schema.CLAIMS: {"type": "object"},
 }
 _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "engine": (Engine,),
@@ -63,6 +64,7 @@ _CHOSEN: Final[dict[str, dict[str, Any]]] = {
         "check_iss": True,
         "check_audience": True,
         "discover": False,
+        "any_tenant": False,
         "replay": False,
         "last_good_max_age_s": LAST_GOOD_MAX_AGE_S,
     },

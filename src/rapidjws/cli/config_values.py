@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
-from rapidjws.config.issuers import rules_of
+from rapidjws.config.issuers import issuer_of, rules_of
 from rapidjws.config.key_sources import check_source, picked
 from rapidjws.config.log_section import log_settings_from, trace_settings_from
 from rapidjws.config.named_files import check_certificates
@@ -195,7 +195,7 @@ def _without_secrets(check: Check, table: dict[str, Any]) -> object:
 
 
 def _rules(table: dict[str, Any]) -> object:
-    return Issuer(**rules_of(table), keys=JWKSet(keys=()))
+    return issuer_of(rules_of(table), keys=JWKSet(keys=()))
 
 
 def _transport(table: dict[str, Any]) -> None:

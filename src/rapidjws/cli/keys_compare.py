@@ -14,6 +14,7 @@ from rich.table import Table
 from rapidjws.cli.files import usage
 from rapidjws.cli.output import add_row, print_line
 from rapidjws.config.read import load_config
+from rapidjws.config.sections import issuer_name
 from rapidjws.contract.fetch import fetch
 from rapidjws.contract.regions import Comparison, RegionAnswer, answer_of, compare
 from rapidjws.errors import RapidJWSError
@@ -75,7 +76,7 @@ def _configured(config: Path, issuer: str) -> tuple[tuple[str, str], str | None]
     except RapidJWSError as refused:
         raise usage(_COMMAND, str(refused)) from None
     for table in tables:
-        if table.get("iss") == issuer and "jwks_url" in table:
+        if issuer_name(table) == issuer and "jwks_url" in table:
             given = table.get("ca")
             own = given if given is None or "-----BEGIN" in given else str(config.parent / given)
             return ("configured", table["jwks_url"]), own

@@ -6,11 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.config import schema
+from rapidjws.config.claim_tables import claim_rules_of
 from rapidjws.config.key_sources import key_source_from, picked, place_of
 from rapidjws.config.sections import moment_s
 from rapidjws.config.stores import replay_from, replay_store_from
-from rapidjws.errors import RapidJWSError
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
+from rapidjws.jwt.tenants import ANY_TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,15 +58,17 @@ class IssuerBuilder:
             ConfigurationError: ``configuration_invalid``, with file, line and setting.
         """
         issuers: list[Issuer] = []
+        taken: set[str] = set()
         sources: dict[str, KeySource] = {}
         for number, settings in enumerate(loaded.issuers):
-            if any(one.iss == settings.get("iss") for one in issuers):
-                loaded.text.refuse(("issuers", number, "iss"), "each iss once")
             try:
                 identity = source_identity(settings)
                 source = known.get(identity) or key_source_from(settings, loaded.folder, self._events)
                 sources[identity] = source
                 issuers.append(issuer_from(settings, source, self._replay_of(settings)))
+                if not taken.isdisjoint(issuers[-1].names):
+                    raise error_for("configuration_invalid", "iss", "each iss once")
+                taken.update(issuers[-1].names)
             except RapidJWSError as fault:
                 place = (fault.place or "").partition("[")[0].replace("replay.", "replay_")
                 loaded.text.refuse(("issuers", number, place_of(place, settings)), str(fault.expected))
@@ -89,7 +93,7 @@ def issuer_from(settings: dict[str, Any], source: KeySource | JWKSet, replay: Re
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
-    issuer = Issuer(**rules_of(settings), keys=source, replay=replay)
+    issuer = issuer_of(rules_of(settings), keys=source, replay=replay)
     if "rotation_until" in settings:
         moment_s("rotation_until", settings["rotation_until"])
     return issuer
@@ -113,4 +117,16 @@ def rules_of(settings: dict[str, Any]) -> dict[str, Any]:
         rules["iss"] = None
     if not rules.pop("check_audience", True):
         rules["audience"] = NOT_CHECKED
+    if rules.pop("any_tenant", False):
+        rules["tenants"] = ANY_TENANT
+    if "claims" in rules:
+        rules["claims"] = claim_rules_of(rules["claims"])
     return rules
+
+
+def issuer_of(rules: dict[str, Any], **more: Any) -> Issuer:
+    """Return the issuer of a table's rules, by its profile where it names one."""
+    profile = rules.pop("profile", None)
+    if profile is None:
+        return Issuer(**rules, **more)
+    return Issuer.profile(profile, **rules, **more)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from rapidjws.config.claim_tables import claim_faults
 from rapidjws.config.locate import Path, line_of
 from rapidjws.errors import error_for
 
@@ -21,6 +22,7 @@ WHOLE: Final = "a whole number"
 NUMBER: Final = "a number"
 SWITCH: Final = "true or false"
 DATE: Final = "a date"
+CLAIMS: Final = "a table of claims"
 
 SOURCE_FIELDS: Final = {
     "jwks_url": TEXT,
@@ -92,15 +94,22 @@ UNKNOWN_FIELDS: Final = {
 }
 ANNOUNCED_FIELDS: Final = {"rotation_until": DATE}
 RULE_FIELDS: Final = {
-    "iss": TEXT,
+    "iss": TEXTS,
     "check_iss": SWITCH,
     "algorithms": TEXTS,
     "audience": TEXTS,
     "check_audience": SWITCH,
     "leeway_s": WHOLE,
     "required_claims": TEXTS,
-    "typ": TEXT,
+    "typ": TEXTS,
+    "typ_required": SWITCH,
+    "profile": TEXT,
+    "claims": CLAIMS,
+    "show_claims": TEXTS,
+    "tenants": TEXTS,
+    "any_tenant": SWITCH,
     "max_age_s": WHOLE,
+    "max_auth_age_s": WHOLE,
     "exp_required": SWITCH,
     "require_kid": SWITCH,
     "try_keys": WHOLE,
@@ -221,6 +230,8 @@ def _fits(value: object, kind: str) -> bool:
         return isinstance(value, (str, date))  # TOML has dates of its own; a datetime is one
     if kind == SWITCH:
         return isinstance(value, bool)
+    if kind == CLAIMS:
+        return isinstance(value, dict)
     if isinstance(value, bool):
         return False
     if kind == WHOLE:
@@ -303,6 +314,7 @@ def faults(found: Any) -> Iterator[Fault]:
         if isinstance(issuer, dict):
             yield from _choice_faults(path, issuer)
             yield from _source_faults(path, issuer)
+            yield from claim_faults(path, issuer.get("claims"))
 
 
 def _section_faults(path: Path, found: Any, fields: dict[str, str]) -> Iterator[Fault]:
@@ -318,6 +330,8 @@ def _section_faults(path: Path, found: Any, fields: dict[str, str]) -> Iterator[
 
 def _choice_faults(path: Path, issuer: dict[str, Any]) -> Iterator[Fault]:
     """Yield what is missing, or stands beside the choice that it is not compared."""
+    if "tenants" in issuer and issuer.get("any_tenant") is True:
+        yield (*path, "tenants"), "nothing, as any_tenant is true", "a value that nobody compares"
     for name, choice, is_needed in (("iss", "check_iss", True), ("audience", "check_audience", False)):
         is_compared = issuer.get(choice) is not False
         if name in issuer and not is_compared:

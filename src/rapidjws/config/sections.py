@@ -216,4 +216,10 @@ def _kept_phase(section: Mapping[str, Any], folder: Path) -> str | None:
 
 def key_sources_of(issuers: list[dict[str, Any]]) -> dict[str, str]:
     """Return JWK Set URL -> ``iss``, of the tables ``issuers``."""
-    return {one["jwks_url"]: one.get("iss", "") for one in issuers if "jwks_url" in one}
+    return {one["jwks_url"]: issuer_name(one) for one in issuers if "jwks_url" in one}
+
+
+def issuer_name(table: Mapping[str, Any]) -> str:
+    """Return the name of an issuer of its table: the first ``iss``, or "" where none is compared."""
+    iss = table.get("iss", "")
+    return str(iss[0]) if isinstance(iss, list) and iss else str(iss or "")

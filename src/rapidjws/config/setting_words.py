@@ -140,14 +140,32 @@ SERVER: Final = {
     "worker_timeout_s": Words("a worker that stands still so long is started again", _SERVER_S),
 }
 ISSUER: Final = {
-    "iss": Words("the exact `iss` of its tokens", "not empty; each once", "required, or `check_iss = false`"),
+    "iss": Words(
+        "the exact `iss` of its tokens; several names, or a template such as `https://idp.example/{tid}`",
+        "not empty; each once",
+        "required, or `check_iss = false`",
+    ),
     "check_iss": Words("whether `iss` is compared; `false`: one issuer alone, and no `iss` here"),
     "algorithms": Words("the `alg` values that it may use", "one or more names, never `none`", "required"),
     "check_audience": Words("whether `aud` is compared; `false`: tokens for anybody, and no `audience` here"),
     "audience": Words("names by which `aud` may mean us", "not empty each", "none: no token with `aud`"),
     "leeway_s": Words("clock difference forgiven", "0 to 86400"),
     "required_claims": Words("claims that must be there and not null", "not empty each"),
-    "typ": Words("the one `typ` that its tokens must have", "not empty", "any"),
+    "typ": Words("the `typ` that its tokens must have, one of these", "not empty", "any"),
+    "typ_required": Words("whether a token without `typ` is refused where `typ` names some"),
+    "profile": Words(
+        "the kind of its tokens: sets `typ`, `required_claims`, `claims`; what stands here holds",
+        "`access_token`, `id_token`, `logout_token` or `security_event`",
+    ),
+    "claims": Words(
+        "what further claims must be: claim or JSON Pointer = a value, a list of values of which it must be "
+        "one, or a table",
+        "tables: `one_of`, `contains`, `contains_any`, `prefix`, `pattern`, `present`",
+    ),
+    "show_claims": Words("claims of `claims` whose values may stand in an error", "not empty each"),
+    "tenants": Words("the values that a template's variable may have", "letters, digits and `-._~`"),
+    "any_tenant": Words("whether a template's variable may have any value", default="`false`"),
+    "max_auth_age_s": Words("longest time since `auth_time`", "0 to 10000000000", "any time"),
     "max_age_s": Words("oldest `iat` accepted", "0 to 10000000000", "any age"),
     "exp_required": Words("whether a token without `exp` is refused"),
     "try_keys": Words("keys that are tried for a token without `kid`", "0 to 4; not with `require_kid`"),

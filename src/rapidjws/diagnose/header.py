@@ -115,7 +115,7 @@ def _alg(case: Case, alg: Any) -> None:
 
 def _typ(case: Case) -> None:
     """Note typ against what the issuer's rules ask for."""
-    wanted = {rule.typ for rule in case.subject.rules if rule.typ is not None}
+    wanted = {typ for rule in case.subject.rules for typ in rule.typ}
     found = case.member("typ")
     if case.code == "typ_mismatch":
         case.notes.check("header", "typ", "fail", "typ is another", expected=tuple(wanted), actual=found)
@@ -132,7 +132,7 @@ def _purpose(case: Case, header: dict[str, Any]) -> None:
     """Note a type that is made for another purpose than access (RFC 8725 s.3.11, s.3.12)."""
     claims = json_object(case.payload)
     found = purpose(header, claims if isinstance(claims, dict) else None)
-    due = {rule.typ for rule in case.subject.rules if rule.typ is not None}
+    due = {typ for rule in case.subject.rules for typ in rule.typ}
     typ = header.get("typ")
     if found is None or (isinstance(typ, str) and typ in due):
         return

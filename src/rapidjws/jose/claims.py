@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import json_text
+from rapidjws.jose.claim_check import refused_by
+from rapidjws.jose.claim_rules import ClaimRule, PathRule
+from rapidjws.jose.issuer_names import IssuerTemplate, is_template, refused_template, template_of
 from rapidjws.jose.limits import (
     CLAIMS_MAX_MEMBERS,
     CLOCK_FLOOR_S,
@@ -31,18 +34,20 @@ Dates = dict[str, NumericDate | None]
 """Claim -> its NumericDate, or None for one out of range."""
 
 RULED: Final = frozenset(
-    {"issuer_mismatch", "audience_mismatch", "expired", "not_yet_valid", "issued_in_future", "too_old"}
-)
+    {"issuer_mismatch", "audience_mismatch", "claim_mismatch", "expired", "not_yet_valid", "issued_in_future",
+     "too_old"}
+)  # fmt: skip
 """Codes by which claims of good JSON and types are refused, see ``refusal_by``."""
 
 
-@checked(under="claims_policy", but=("audiences", "required"))
+@checked(under="claims_policy", but=("audiences", "required", "other_issuers"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimsPolicy:
     """What is demanded of a Claims Set.
 
     Attributes:
-        issuer: What iss must be, exactly; None: iss is not compared.
+        issuer: What iss must be, exactly, or a template with one claim in braces; None: iss is not compared.
+        other_issuers: Further names of the issuer that iss may be.
         audiences: The names this service goes by; one of them must stand in aud. Empty: a token with aud is
             refused, because it is meant for somebody (RFC 7519 s.4.1.3).
         leeway_s: Whole seconds by which clocks may differ, 0 to 86 400.
@@ -50,6 +55,10 @@ class ClaimsPolicy:
         max_age_s: Most whole seconds since iat, which is required then; None: no such rule.
         required: Further claims that must be there and not null.
         audience_checked: False to let aud name anybody; it must still be of the right type.
+        rules: What further claims must be, see ``claim_rules.checked_rules``; functions among them come last.
+        max_auth_age_s: Most whole seconds since auth_time, which is required then; None: no such rule.
+        shown_claims: Claims whose values may stand in the error of a rule.
+        template: The issuer where it is a template, else None; not to be given.
 
     Raises:
         ConfigurationError: configuration_invalid, with the attribute as its place.
@@ -62,12 +71,21 @@ class ClaimsPolicy:
     max_age_s: int | None = None
     required: tuple[str, ...] = ()
     audience_checked: bool = True
+    other_issuers: tuple[str, ...] = ()
+    rules: tuple[PathRule, ...] = ()
+    max_auth_age_s: int | None = None
+    shown_claims: frozenset[str] = frozenset()
+    template: IssuerTemplate | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         issuer: Any = self.issuer
         if issuer is not None and not (isinstance(issuer, str) and issuer):
             raise _invalid("issuer", "a non-empty string or None")
-        for name in ("audiences", "required"):
+        if issuer is not None and is_template(issuer):
+            object.__setattr__(self, "template", template_of(issuer))
+        if self.other_issuers and (issuer is None or self.template is not None):
+            raise _invalid("other_issuers", "an issuer beside them that is no template")
+        for name in ("audiences", "required", "other_issuers"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
         if not _is_whole(self.leeway_s) or not 0 <= self.leeway_s <= LEEWAY_MAX_S:
             raise _invalid("leeway_s", f"0 to {LEEWAY_MAX_S} whole seconds")
@@ -83,6 +101,18 @@ class ClaimsPolicy:
             not _is_whole(self.max_age_s) or not 0 < self.max_age_s <= NUMERIC_DATE_MAX_S
         ):
             raise _invalid("max_age_s", f"1 to {NUMERIC_DATE_MAX_S} whole seconds, or None")
+        if self.max_auth_age_s is not None and not 0 <= self.max_auth_age_s <= NUMERIC_DATE_MAX_S:
+            raise _invalid("max_auth_age_s", f"0 to {NUMERIC_DATE_MAX_S} whole seconds, or None")
+
+    @property
+    def checks(self) -> tuple[PathRule, ...]:
+        """Return the rules that are functions of the caller."""
+        return tuple(one for one in self.rules if not isinstance(one.rule, ClaimRule))
+
+    @property
+    def plain_rules(self) -> tuple[PathRule, ...]:
+        """Return the rules that need no code of the caller."""
+        return tuple(one for one in self.rules if isinstance(one.rule, ClaimRule))
 
 
 @checked
@@ -97,9 +127,10 @@ def check_claims(
     """Check a verified payload and return its claims.
 
     Where several rules fail, the first of this order speaks: the JSON, a malformed claim, a missing one, iss,
-    aud, exp, nbf, iat, max age. With t the leeway: exp passes while now < exp + t; nbf once now + t >= nbf;
-    iat if iat <= now + t; the age while now - iat <= max_age + t. Nothing is rounded: see ``moment_ns`` for
-    ``now``, and NumericDates count with every digit that is written.
+    aud, the rules of further claims, exp, nbf, iat, max age, auth_time, the caller's functions. With t the
+    leeway: exp passes while now < exp + t; nbf once now + t >= nbf; iat if iat <= now + t; the age while
+    now - iat <= max_age + t. Nothing is rounded: see ``moment_ns`` for ``now``, and NumericDates count with
+    every digit that is written.
 
     Args:
         claims_json: The payload of a JWS whose signature verified.
@@ -114,8 +145,8 @@ def check_claims(
     Raises:
         MalformedToken: malformed_claims (no JSON object), malformed_json, duplicate_member, too_large,
             too_deep or too_many_members.
-        ClaimRefused: malformed_claim, missing_claim, issuer_mismatch, audience_mismatch, expired,
-            not_yet_valid, issued_in_future or too_old.
+        ClaimRefused: malformed_claim, missing_claim, issuer_mismatch, audience_mismatch, claim_mismatch,
+            expired, not_yet_valid, issued_in_future, too_old or claim_check_failed.
         DependencyUnavailable: clock_implausible.
         ConfigurationError: configuration_invalid (``now`` is no time).
 
@@ -146,12 +177,14 @@ def check_claims_at(
     )
     if not isinstance(claims, dict):  # RFC 7519 s.7.2 step 10: a JSON object
         raise error_for("malformed_claims", "claims", "a JSON object", type(claims).__name__)
-    dates = _check_types(claims, claims_json)
+    dates = _check_types(claims, claims_json, policy)
     _check_presence(claims, policy)
     refused = (
         _refused_issuer(claims, policy)
         or _refused_audience(claims, policy)
+        or refused_by(policy.plain_rules, claims, claims_json, policy.shown_claims)
         or _refused_times(claims, dates, policy, now_ns)
+        or refused_by(policy.checks, claims, claims_json, policy.shown_claims)
     )
     if refused is not None:
         raise refused
@@ -177,22 +210,30 @@ def refusal_by(code: str, claims_json: bytes, policy: ClaimsPolicy, now_ns: int)
         refused = _refused_issuer(claims, policy)
     elif code == "audience_mismatch":
         refused = _refused_audience(claims, policy)
+    elif code == "claim_mismatch":
+        refused = refused_by(policy.plain_rules, claims, claims_json, policy.shown_claims)
     else:
-        refused = _refused_times(claims, numeric_dates(claims, lambda: claims_json), policy, now_ns)
+        dates = numeric_dates(claims, lambda: claims_json, _dates_of(policy))
+        refused = _refused_times(claims, dates, policy, now_ns)
     return refused if refused is not None and refused.code == code else None
 
 
-def _check_types(claims: dict[str, Any], claims_json: bytes) -> Dates:
+def _dates_of(policy: ClaimsPolicy) -> tuple[str, ...]:
+    """Return the claims that are dates; auth_time only where its age counts (OpenID Connect Core s.2)."""
+    return DATES if policy.max_auth_age_s is None else (*DATES, "auth_time")
+
+
+def _check_types(claims: dict[str, Any], claims_json: bytes, policy: ClaimsPolicy) -> Dates:
     """Refuse registered claims of the wrong type or range; return the dates."""
     for name in _STRINGS:
         if name in claims and not isinstance(claims[name], str):  # RFC 7519 s.4.1.1, s.4.1.2, s.4.1.7
             raise _malformed(name, "a string", claims[name])
     if "aud" in claims:
         _check_aud_type(claims["aud"])
-    for name in DATES:
+    for name in _dates_of(policy):
         if name in claims and not _is_number(claims[name]):  # RFC 7519 s.2: NumericDate is a JSON number
             raise _malformed(name, "a number of seconds", claims[name])
-    dates = numeric_dates(claims, lambda: claims_json)
+    dates = numeric_dates(claims, lambda: claims_json, _dates_of(policy))
     for name, date in dates.items():
         if date is None:  # milliseconds, overflow tricks
             raise error_for("malformed_claim", f"claims.{name}", f"0 to {NUMERIC_DATE_MAX_S}", claims[name])
@@ -217,6 +258,7 @@ def _check_presence(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
         ("aud", bool(policy.audiences)),
         ("exp", policy.exp_required),
         ("iat", policy.max_age_s is not None),
+        ("auth_time", policy.max_auth_age_s is not None),
         *((name, True) for name in policy.required),
     )
     for name, is_due in due:
@@ -226,9 +268,12 @@ def _check_presence(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
 
 def _refused_issuer(claims: dict[str, Any], policy: ClaimsPolicy) -> RapidJWSError | None:
     """Return the error of another issuer; compared character by character (RFC 7519 s.4.1.1)."""
-    if policy.issuer is not None and claims["iss"] != policy.issuer:
-        return error_for("issuer_mismatch", "claims.iss", policy.issuer, claims["iss"])
-    return None
+    if policy.template is not None:
+        return refused_template(policy.template, claims)
+    if policy.issuer is None or claims["iss"] in (policy.issuer, *policy.other_issuers):
+        return None
+    expected = (policy.issuer, *policy.other_issuers) if policy.other_issuers else policy.issuer
+    return error_for("issuer_mismatch", "claims.iss", expected, claims["iss"])
 
 
 def _refused_audience(claims: dict[str, Any], policy: ClaimsPolicy) -> RapidJWSError | None:
@@ -260,6 +305,22 @@ def _refused_times(
         if iat is None or not oldest_ns <= iat.floor_ns:
             oldest = f"at least {now} - {policy.max_age_s} - {leeway}"
             return error_for("too_old", "claims.iat", oldest, claims.get("iat"))
+    return _refused_auth_time(claims, dates.get("auth_time"), policy, now_ns)
+
+
+def _refused_auth_time(
+    claims: dict[str, Any], auth_time: NumericDate | None, policy: ClaimsPolicy, now_ns: int
+) -> RapidJWSError | None:
+    """Return the error of a sign-in too long ago (OpenID Connect Core s.3.1.3.7 step 13)."""
+    if policy.max_auth_age_s is None:
+        return None
+    now, leeway = spell_ns(now_ns), policy.leeway_s
+    if auth_time is None or not auth_time.ceil_ns <= now_ns + leeway * SECOND_NS:
+        return error_for("issued_in_future", "claims.auth_time", f"at most {now} + {leeway}",
+                         claims.get("auth_time"))  # fmt: skip
+    if not now_ns - (policy.max_auth_age_s + leeway) * SECOND_NS <= auth_time.floor_ns:
+        oldest = f"at least {now} - {policy.max_auth_age_s} - {leeway}"
+        return error_for("too_old", "claims.auth_time", oldest, claims["auth_time"])
     return None
 
 

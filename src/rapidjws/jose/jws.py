@@ -16,7 +16,7 @@ from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.limits import HEADER_MAX_BYTES, HEADER_MAX_MEMBERS, JSON_MAX_DEPTH, KID_MAX_CHARS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 REGISTERED_NAMES: Final = frozenset(
     "alg jku jwk kid x5u x5c x5t x5t#S256 typ cty crit"  # RFC 7515 s.4.1
@@ -156,21 +156,26 @@ def join_headers(
 
 
 @checked
-def check_typ(header: Header, expected: str) -> None:
+def check_typ(header: Header, expected: str | Collection[str], *, required: bool = True) -> None:
     """Refuse a token of another type.
 
     Media types compare without case, and ``application/`` may be left out where no other slash stands.
 
     Args:
         header: The token's header.
-        expected: The type due here, such as ``"at+jwt"``.
+        expected: The type due here, such as ``"at+jwt"``, or several of them.
+        required: Whether a header without typ is refused.
 
     Raises:
-        HeaderRefused: typ_mismatch; also where the header has no typ.
+        HeaderRefused: typ_mismatch; also where the header has no typ and one is required.
 
     Source: RFC 7515 s.4.1.9; RFC 8725 s.3.11.
     """
-    if header.typ is None or _media_type(header.typ) != _media_type(expected):
+    types = (expected,) if isinstance(expected, str) else expected
+    if header.typ is None and not required:
+        return
+    if header.typ is None or _media_type(header.typ) not in map(_media_type, types):
+        expected = types[0] if isinstance(types, tuple) and len(types) == 1 else tuple(types)
         raise error_for("typ_mismatch", "header.typ", expected, header.typ)
 
 

@@ -14,7 +14,7 @@ from rapidjws.errors import error_for
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 SECOND_NS: Final = 1_000_000_000
 DATES: Final = ("exp", "nbf", "iat")
@@ -72,18 +72,19 @@ def _exponent(power: str) -> int:
 
 
 def numeric_dates(
-    claims: Mapping[str, Any], claims_json: Callable[[], bytes]
+    claims: Mapping[str, Any], claims_json: Callable[[], bytes], names: Collection[str] = DATES
 ) -> dict[str, NumericDate | None]:
     """Return the dates of a Claims Set.
 
     Args:
-        claims: The claims, with ``exp``, ``nbf`` and ``iat`` numbers where they are there.
+        claims: The claims, with numbers where one of ``names`` is there.
         claims_json: Gives the text they were read from; asked only where a date is no plain integer.
+        names: The claims that are dates.
 
     Returns:
         Claim -> its date, or None for one out of range; nothing for a claim that is absent or null.
     """
-    there = {name: claims[name] for name in DATES if claims.get(name) is not None}
+    there = {name: claims[name] for name in names if claims.get(name) is not None}
     if not any(isinstance(value, float) for value in there.values()):
         return {name: _whole(value) for name, value in there.items()}
     texts = json.loads(claims_json(), parse_float=str, parse_int=str)  # a double would round them

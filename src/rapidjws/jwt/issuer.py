@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
 from rapidjws._lazy import lazy_value
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
+from rapidjws.jose.claim_rules import PathRule, Rule, checked_rules
 from rapidjws.jose.claims import ClaimsPolicy
+from rapidjws.jose.issuer_names import is_template, template_of
 from rapidjws.jwt.post_checks import Replay
+from rapidjws.jwt.profiles import ProfileName, with_profile
+from rapidjws.jwt.tenants import AnyTenant, tenant_rule
 from rapidjws.verify.arguments import checked_algorithms, checked_crit, names_of
 from rapidjws.verify.given_keys import Keys, checked_keys
 from rapidjws.verify.protocols import KeySource
@@ -52,14 +57,20 @@ NOT_CHECKED: Final = NotChecked.NOT_CHECKED
 """For ``Issuer(audience=NOT_CHECKED)``: ``aud`` may name anybody, for issuers that serve nobody else."""
 
 
-@checked(but=("keys", "algorithms", "audience", "required_claims", "crit"))
+@checked(
+    but=("iss", "keys", "algorithms", "audience", "required_claims", "typ", "crit", "claims", "show_claims",
+         "tenants")
+)  # fmt: skip
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """One issuer, as an :class:`Engine` knows it.
 
     Args:
-        iss: The exact ``iss`` of its tokens; None does not compare it, and stands for the only issuer of its
-            engine: its keys alone say whose tokens they are.
+        iss: The exact ``iss`` of its tokens; several where it goes by several names, of which the first is
+        its
+            name here; a template such as ``https://login.microsoftonline.com/{tid}/v2.0``, with ``tenants``
+            beside it; None does not compare it, and stands for the only issuer of its engine: its keys alone
+            say whose tokens they are.
         keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, several JWK, what holds one of these (a
             dict, JSON text, PEM text, a path, read once), or a source that brings them as they change.
         algorithms: The ``alg`` values it may use; required, nothing is allowed by default.
@@ -67,7 +78,16 @@ class Issuer:
             ``NOT_CHECKED`` does not compare it.
         leeway_s: Clock difference forgiven, whole seconds, 0 to 86 400.
         required_claims: Names of claims that must be there and not null; their values are not compared.
-        typ: The one ``typ`` its tokens must have (``"at+jwt"``), or None.
+        typ: The ``typ`` its tokens must have (``"at+jwt"``), one of several, or None for any.
+        typ_required: False lets a header without ``typ`` pass beside those of ``typ``.
+        claims: What further claims must be: claim, or JSON Pointer (RFC 6901) for a nested one -> a value; a
+            set or list of values, one of which it must be; :class:`Contains`, :class:`ContainsAny`,
+            :class:`Prefix`, :class:`Pattern`, ``PRESENT`` or ``ABSENT``; or a function, which gets the value
+            and returns True. Functions are asked last, and whatever they raise refuses the token.
+        show_claims: Claims of ``claims`` whose values may stand in the error of a refusal.
+        tenants: Which values a template's variable may have: names, ``ANY_TENANT``, or a function as in
+            ``claims``.
+        max_auth_age_s: Longest time since the user signed in (``auth_time``), whole seconds, or None.
         max_age_s: Oldest ``iat`` accepted, whole seconds, or None.
         exp_required: Whether a token without ``exp`` is refused.
         require_kid: Whether a token without ``kid`` is refused.
@@ -81,13 +101,18 @@ class Issuer:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
     """
 
-    iss: str | None
+    iss: str | Iterable[str] | None
     keys: Keys | KeySource = field(repr=False, kw_only=True)
     algorithms: Iterable[str] = field(kw_only=True)
     audience: str | Iterable[str] | NotChecked = field(default=(), kw_only=True)
     leeway_s: int = field(default=limits.LEEWAY_DEFAULT_S, kw_only=True)
     required_claims: Iterable[str] = field(default=(), kw_only=True)
-    typ: str | None = field(default=None, kw_only=True)
+    typ: str | Iterable[str] | None = field(default=None, kw_only=True)
+    typ_required: bool = field(default=True, kw_only=True)
+    claims: Mapping[str, Rule] = field(default_factory=dict, kw_only=True, hash=False)
+    show_claims: Iterable[str] = field(default=(), kw_only=True)
+    tenants: Iterable[str] | AnyTenant | Callable[[Any], Any] | None = field(default=None, kw_only=True)
+    max_auth_age_s: int | None = field(default=None, kw_only=True)
     max_age_s: int | None = field(default=None, kw_only=True)
     exp_required: bool = field(default=True, kw_only=True)
     require_kid: bool = field(default=False, kw_only=True)
@@ -95,6 +120,8 @@ class Issuer:
     replay: Replay | None = field(default=None, kw_only=True)
     required: bool = field(default=True, kw_only=True)
     crit: Iterable[str] = field(default=(), kw_only=True)
+    _names: tuple[str, ...] = field(init=False, repr=False, default=())
+    _rules: tuple[PathRule, ...] = field(init=False, repr=False, default=(), compare=False)
 
     @classmethod
     def discover(
@@ -121,11 +148,15 @@ class Issuer:
 
     def __post_init__(self) -> None:
         """Check every argument once."""
-        if self.iss == "":
-            raise error_for("configuration_invalid", "iss", expected="a non-empty string or None")
-        if self.typ == "":
-            raise error_for("configuration_invalid", "typ", expected="a media type or None")
         put = object.__setattr__
+        self._check_iss()
+        if self.typ is not None:
+            types = names_of(self.typ, "typ")
+            if not types:
+                raise error_for("configuration_invalid", "typ", expected="a media type or None")
+            put(self, "typ", types[0] if len(types) == 1 else types)
+        elif not self.typ_required:
+            raise error_for("configuration_invalid", "typ_required", expected="typ beside it")
         put(self, "algorithms", checked_algorithms(self.algorithms))
         if not isinstance(self.audience, NotChecked):
             put(self, "audience", names_of(self.audience, "audience"))
@@ -143,27 +174,96 @@ class Issuer:
         _check_seconds("leeway_s", self.leeway_s, limits.LEEWAY_MAX_S)
         if self.max_age_s is not None:
             _check_seconds("max_age_s", self.max_age_s, 10**10)
+        if self.max_auth_age_s is not None:
+            _check_seconds("max_auth_age_s", self.max_auth_age_s, 10**10)
+        self._check_claims()
+
+    def _check_iss(self) -> None:
+        """Check the names; the first of several becomes ``iss``."""
+        names = () if self.iss is None else names_of(self.iss, "iss")
+        if self.iss is not None and not names:
+            raise error_for("configuration_invalid", "iss", expected="a non-empty string or None")
+        if len(set(names)) != len(names):
+            raise error_for("configuration_invalid", "iss", expected="each name once")
+        for name in names:
+            if is_template(name):
+                template_of(name)
+                if len(names) > 1:
+                    raise error_for("configuration_invalid", "iss", expected="a template alone")
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "iss", names[0] if names else None)
+
+    def _check_claims(self) -> None:
+        """Check the rules of further claims."""
+        put = object.__setattr__
+        rules = checked_rules(self.claims)
+        put(self, "claims", MappingProxyType(dict(self.claims)))
+        put(self, "show_claims", names_of(self.show_claims, "show_claims"))
+        template = template_of(self.name) if is_template(self.name) else None
+        if isinstance(self.tenants, Iterable):
+            put(self, "tenants", names_of(self.tenants, "tenants"))
+        put(self, "_rules", (*tenant_rule(template, self.tenants), *rules))
+
+    @classmethod
+    @checked(but=("iss",))
+    def profile(cls, profile: ProfileName, iss: str | Iterable[str] | None, **settings: Any) -> Issuer:
+        """Return an issuer whose tokens must be of one kind, so that no other kind passes as it.
+
+        ========================= ========================================================================
+        ``"access_token"``        RFC 9068: ``typ`` ``at+jwt``; ``iss``, ``exp``, ``aud``, ``sub``,
+                                  ``client_id``, ``iat`` and ``jti``; nothing of an ID token or an event
+        ``"id_token"``            OpenID Connect Core s.2: ``typ`` ``JWT`` or none; ``iss``, ``sub``, ``aud``,
+                                  ``exp`` and ``iat``; no ``events``
+        ``"logout_token"``        OpenID Connect Back-Channel Logout s.2.4: ``typ`` ``logout+jwt``, ``JWT`` or
+                                  none; ``iss``, ``aud``, ``iat``, ``jti`` and ``exp``; ``sub`` or ``sid``;
+                                  its event; no ``nonce``
+        ``"security_event"``      RFC 8417: ``typ`` ``secevent+jwt``; ``iss``, ``iat`` and ``jti``; an event,
+                                  but none of a logout token
+        ========================= ========================================================================
+
+        Args:
+            profile: The kind.
+            iss: As for :class:`Issuer`.
+            settings: Further arguments of :class:`Issuer`; ``required_claims`` and ``claims`` add to the
+                profile's, ``typ``, ``typ_required`` and ``exp_required`` take the place of its own, and so
+                does a rule for the same claim.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such profile, no audience where it needs one, or
+                as :class:`Issuer`.
+        """
+        return cls(iss, **with_profile(profile, settings))
 
     @property
     def name(self) -> str:
-        """Return the name under which an engine holds the issuer: its ``iss``, or "" where that is None."""
-        return self.iss or ""
+        """Return the name under which an engine holds the issuer: its first ``iss``, or "" for none."""
+        return self._names[0] if self._names else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return every name that ``iss`` may be, in the order given; none where it is not compared."""
+        return self._names
 
     def rules(self) -> Rules:
         """Return the issuer's rules in the engine's form."""
         policy = ClaimsPolicy(
-            issuer=self.iss,
+            issuer=self.name or None,
+            other_issuers=self._names[1:],
             audiences=() if isinstance(self.audience, NotChecked) else tuple(self.audience),
             audience_checked=not isinstance(self.audience, NotChecked),
             leeway_s=self.leeway_s,
             exp_required=self.exp_required,
             max_age_s=self.max_age_s,
             required=tuple(self.required_claims),
+            rules=self._rules,
+            max_auth_age_s=self.max_auth_age_s,
+            shown_claims=frozenset(self.show_claims),
         )
         return Rules(
             iss=self.name,
             policy=policy,
-            typ=self.typ,
+            typ=() if self.typ is None else names_of(self.typ, "typ"),
+            typ_required=self.typ_required,
             require_kid=self.require_kid,
             try_keys=self.try_keys,
             crit=frozenset(self.crit),
@@ -186,6 +286,7 @@ def by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
     if not issuers:
         raise error_for("configuration_invalid", "issuers", expected="at least one issuer", actual="none")
     named: dict[str, Issuer] = {}
+    taken: set[str] = set()
     for issuer in issuers:
         if not isinstance(issuer, Issuer):
             raise error_for("configuration_invalid", "issuers", "an Issuer each", type(issuer).__name__)
@@ -193,7 +294,9 @@ def by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
             raise error_for(
                 "configuration_invalid", "issuers", "one issuer, as its iss is None", len(issuers)
             )
-        if issuer.name in named:
-            raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=issuer.iss)
+        for name in issuer.names or ("",):
+            if name in taken:
+                raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=name)
+            taken.add(name)
         named[issuer.name] = issuer
     return named

@@ -271,7 +271,7 @@ class KeyManager(RevokingKeys):
             state = KeyState(keys=checked_keys(issuer.keys))
         made = self._prepared(issuer, state, prepared.get(issuer.name))
         if self.needs_usable_key and issuer.name not in self._sources:
-            made.check_usable("keys" if issuer.iss is None else f"issuer {issuer.iss}: keys")
+            made.check_usable("keys" if issuer.iss is None else f"issuer {issuer.name}: keys")
         self._states[issuer.name], self._keys[issuer.name] = state, made
 
     @staticmethod

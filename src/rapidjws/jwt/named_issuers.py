@@ -28,5 +28,7 @@ def named_issuers(snapshot: Snapshot, token: Token) -> tuple[str, ...]:
             kid = snapshot._split(octets[: octets.index(b".")]).kid
             if kid is not None:
                 named += [snapshot.rules[number].iss for number in snapshot.table.issuers_with(kid)]
-        named.append(unverified_iss(octets, snapshot.max_token_bytes))
+        iss = unverified_iss(octets, snapshot.max_token_bytes)
+        number = snapshot.issuers.get(iss)
+        named.append(iss if number is None else snapshot.rules[number].iss)
     return tuple(dict.fromkeys(iss for iss in named if iss is not None))

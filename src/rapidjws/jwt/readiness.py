@@ -29,6 +29,8 @@ def why_not_ready(snapshot: Snapshot, issuers: Mapping[str, Issuer]) -> dict[str
 
 def described(issuers: Sequence[Issuer], snapshot: Snapshot, not_ready: Mapping[str, str]) -> str:
     """Return an engine's issuers, keys and readiness in words; nothing secret."""
-    names = [ascii(issuer.iss) for issuer in issuers[:4]] + (["..."] if len(issuers) > 4 else [])
+    names = [ascii(issuer.iss if issuer.iss is None else issuer.name) for issuer in issuers[:4]] + (
+        ["..."] if len(issuers) > 4 else []
+    )
     state = f"not ready: {', '.join(not_ready.values())}" if not_ready else "ready"
     return f"{', '.join(names)}: {len(snapshot.slots)} keys, {state}"

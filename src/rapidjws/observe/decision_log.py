@@ -190,7 +190,7 @@ class DecisionLog:
         """Return the configured issuer that a token names, or None; nothing is proven by it."""
         if self._engine is None or not token or token is AMBIGUOUS:
             return None
-        known = {issuer.iss for issuer in self._engine.issuers}
+        known = {issuer.name for issuer in self._engine.issuers}
         named = [iss for iss in self._engine._named_issuers(token) if iss in known]
         return named[0] if len(named) == 1 else None
 

@@ -73,9 +73,9 @@ class EngineMetrics:
             return {}
         named = {}
         for issuer in engine.issuers:
-            source = engine.source_of(issuer.iss or "")
+            source = engine.source_of(issuer.name)
             if source is not None:
-                named[getattr(source, "name", "")] = issuer.iss or ""
+                named[getattr(source, "name", "")] = issuer.name
         return named
 
     def reading(self) -> Reading:
@@ -91,7 +91,7 @@ class EngineMetrics:
             return
         yield Sample(metrics.READY, (), int(engine.ready))
         yield Sample(metrics.REVOCATIONS, (), len(engine.revocations()))
-        for iss in (issuer.iss or "" for issuer in engine.issuers):
+        for iss in (issuer.name for issuer in engine.issuers):
             keys = engine.key_state(iss).keys
             good_at_s = getattr(engine.source_of(iss), "good_at_s", None)
             yield Sample(metrics.JWKS_KEYS, (iss,), 0 if keys is None else len(keys))

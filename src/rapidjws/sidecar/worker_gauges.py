@@ -60,7 +60,7 @@ class WorkerGauges:
             self._grown(metrics.TOKEN_CACHE_MISSES, cache.misses)
 
     def _keys(self, sources: Mapping[str, Any]) -> None:
-        for iss in (issuer.iss or "" for issuer in self._engine.issuers):
+        for iss in (issuer.name for issuer in self._engine.issuers):
             keys = self._engine.key_state(iss).keys
             good_at_s = getattr(sources.get(iss), "good_at_s", None)
             self._recorder.keys_of(iss, keys=None if keys is None else len(keys), good_at_s=good_at_s)

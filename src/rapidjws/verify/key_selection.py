@@ -11,8 +11,9 @@ from rapidjws.jose.json_text import loads
 from rapidjws.jose.jws import check_typ
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from rapidjws.jose.issuer_names import IssuerNumbers
     from rapidjws.jose.jws import Header
     from rapidjws.verify.rules import Rules
     from rapidjws.verify.slot_table import KeyTable
@@ -30,8 +31,8 @@ class IssuerKeyTable(Protocol):
         """Return the rules of each issuer, in the table's order."""
 
     @property
-    def issuers(self) -> Mapping[str | None, int]:
-        """Return the number of each issuer, by its ``iss``."""
+    def issuers(self) -> IssuerNumbers:
+        """Return the number of each issuer, by each ``iss`` of it."""
 
     @property
     def routes_by_iss(self) -> bool:
@@ -62,8 +63,8 @@ def choose(table: KeyTable, rules: Sequence[Rules], issuer: int, header: Header)
     own = rules[issuer]
     check_crit(own, header)
     slot = table.choose(header, issuer, require_kid=own.require_kid)
-    if own.typ is not None:
-        check_typ(header, own.typ)
+    if own.typ:
+        check_typ(header, own.typ, required=own.typ_required)
     return slot
 
 
@@ -82,14 +83,12 @@ def slots_to_try(table: KeyTable, own: Rules, issuer: int, header: Header) -> tu
     if len(fitting) > own.try_keys:
         raise error_for("ambiguous_key", "header.kid", f"at most {own.try_keys} keys that fit", len(fitting))
     check_crit(own, header)
-    if own.typ is not None:
-        check_typ(header, own.typ)
+    if own.typ:
+        check_typ(header, own.typ, required=own.typ_required)
     return tuple(table.offsets[issuer] + position for position in fitting)
 
 
-def choose_any(
-    table: KeyTable, rules: Sequence[Rules], issuers: Mapping[str | None, int], header: Header
-) -> int:
+def choose_any(table: KeyTable, rules: Sequence[Rules], issuers: IssuerNumbers, header: Header) -> int:
     """Return the one slot that answers for a header where nothing but the header says whose key is due.
 
     Keys that were given under several names: a protected ``iss`` that names one is answered by its keys only;
@@ -146,22 +145,20 @@ def issuer_for(snapshot: IssuerKeyTable, header: Header, octets: bytes) -> tuple
     """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
     if len(snapshot.rules) == 1:
         return 0, None
-    if snapshot.routes_by_iss:
-        having = tuple(range(len(snapshot.rules)))
-    elif header.kid is not None:
+    having: Sequence[int] = range(len(snapshot.rules))
+    if not snapshot.routes_by_iss and header.kid is not None:
         having = snapshot.table.issuers_with(header.kid)
         if not having:
             raise error_for("unknown_kid", "header.kid", actual=header.kid)
         if len(having) == 1:
             return having[0], None
-    else:
-        having = tuple(range(len(snapshot.rules)))
     iss = unverified_iss(octets, snapshot.max_token_bytes)
     number = snapshot.issuers.get(iss)
     if iss is None or number is None:
         raise _claimed("", error_for("unknown_issuer", "claims.iss", actual=iss))
     if number not in having:
-        raise _claimed(iss, error_for("unknown_kid", "header.kid", actual=header.kid))
+        claimed = snapshot.rules[number].iss or ""
+        raise _claimed(claimed, error_for("unknown_kid", "header.kid", actual=header.kid))
     return number, iss
 
 
@@ -179,4 +176,5 @@ def claimed_issuer(snapshot: IssuerKeyTable, octets: bytes) -> str | None:
         iss = unverified_iss(octets, snapshot.max_token_bytes)
     except (RapidJWSError, IndexError):  # a JWS whose payload is no JSON names nobody
         return None
-    return iss if iss in snapshot.issuers else None
+    number = snapshot.issuers.get(iss)
+    return None if number is None else snapshot.rules[number].iss

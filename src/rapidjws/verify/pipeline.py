@@ -280,14 +280,15 @@ class Snapshot(SnapshotState):
         if self._key_availability is None or refused.code not in ("unknown_kid", "no_suitable_key"):
             return refused
         iss = refused.claimed_issuer
-        if iss is None:
-            iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
-        number = self.issuers.get(iss)
-        if iss is None or number is None:
+        if iss is None and len(self.rules) > 1:
+            iss = unverified_iss(octets, self.max_token_bytes)
+        number = 0 if len(self.rules) == 1 else self.issuers.get(iss)
+        name = None if number is None else self.rules[number].iss
+        if number is None or name is None:
             refused.claimed_issuer = ""  # nobody's
             return refused
-        explained = self._key_availability.explain(refused, header, number, iss)
-        explained.claimed_issuer = iss
+        explained = self._key_availability.explain(refused, header, number, name)
+        explained.claimed_issuer = name
         return explained
 
     def unverified_issuer_and_kid(self, octets: bytes) -> tuple[str | None, str | None]:
@@ -297,4 +298,5 @@ class Snapshot(SnapshotState):
             iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
         except (RapidJWSError, ValueError):
             return None, None
-        return iss, header.kid
+        number = self.issuers.get(iss)
+        return iss if number is None else self.rules[number].iss, header.kid

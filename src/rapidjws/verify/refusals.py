@@ -31,6 +31,7 @@ REFUSING_STATUSES: Final = frozenset(
         "too_old",
         "issuer_mismatch",
         "audience_mismatch",
+        "claim_mismatch",
     }
 )
 """Statuses of the core that are error codes as well; every other status is ``internal_error``."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapidjws import _native
+from rapidjws.jose.issuer_names import IssuerNumbers
+from rapidjws.verify.native_rules import native_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +28,8 @@ class Rules:
     Attributes:
         iss: The issuer; "" for one whose ``iss`` is not compared; None for a plain JWS verifier.
         policy: The claims policy, or None where payloads are opaque.
-        typ: The required ``typ``, or None.
+        typ: The values that ``typ`` may have; none for any.
+        typ_required: Whether a header without ``typ`` is refused where some are named.
         require_kid: Whether a header without kid is refused.
         try_keys: How many keys are tried for a header without kid; 0 for none but the only one.
         name: The name under which the caller of a plain JWS verifier gave these keys, or None.
@@ -35,7 +38,8 @@ class Rules:
 
     iss: str | None = None
     policy: ClaimsPolicy | None = None
-    typ: str | None = None
+    typ: tuple[str, ...] = ()
+    typ_required: bool = True
     require_kid: bool = False
     try_keys: int = 0
     name: str | None = None
@@ -46,20 +50,36 @@ class Rules:
         policy = self.policy
         if policy is None:
             return None
+        template = policy.template
         return _native.NativePolicy(
-            policy.issuer,
+            policy.issuer if template is None else template.prefix,
             policy.audiences,
-            policy.required,
+            policy.required if template is None else (template.claim, *policy.required),
             leeway_s=int(policy.leeway_s),
             max_age_s=None if policy.max_age_s is None else int(policy.max_age_s),
             exp_required=policy.exp_required,
             audience_checked=policy.audience_checked,
+            other_issuers=policy.other_issuers,
+            template=None if template is None else (template.claim, template.suffix),
+            rules=tuple(map(native_rule, policy.plain_rules)),
+            max_auth_age_s=policy.max_auth_age_s,
+            has_more=bool(policy.checks),
         )
 
 
-def numbers_of(rules: Sequence[Rules]) -> dict[str | None, int]:
-    """Return the number of each issuer, by its ``iss`` or the name that its keys were given under."""
-    return {rule.name if rule.iss is None else rule.iss: number for number, rule in enumerate(rules)}
+def numbers_of(rules: Sequence[Rules]) -> IssuerNumbers:
+    """Return the number of each issuer, by each ``iss`` of it or the name that its keys were given under."""
+    names: dict[str | None, int] = {}
+    templates = []
+    for number, rule in enumerate(rules):
+        policy = rule.policy
+        if policy is not None and policy.template is not None:
+            templates.append((policy.template, number))
+            continue
+        names[rule.name if rule.iss is None else rule.iss] = number
+        for other in () if policy is None else policy.other_issuers:
+            names[other] = number
+    return IssuerNumbers(names, templates)
 
 
 def native_policies(rules: Sequence[Rules]) -> list[_native.NativePolicy] | None:
