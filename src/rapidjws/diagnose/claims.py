@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 from rapidjws import _native
 from rapidjws.diagnose.case import json_object
+from rapidjws.diagnose.claim_rules import examine_auth_time, examine_rules
 from rapidjws.jose.limits import CLOCK_FLOOR_S, NUMERIC_DATE_MAX_S
 
 if TYPE_CHECKING:
     from rapidjws.diagnose.case import Case
     from rapidjws.jose.claims import ClaimsPolicy
+    from rapidjws.verify.rules import Rules
 
 _MILLISECONDS_FROM: Final = 50_000_000_000
 _DURATION_TO: Final = 100_000_000
@@ -68,6 +70,8 @@ def examine(case: Case) -> None:
         return
     _presence(case, case.claims, policy)
     _audience(case, case.claims.get("aud"), policy)
+    examine_rules(case, case.claims, policy)
+    examine_auth_time(case, case.claims, policy)
     _times(case, case.claims, policy.leeway_s, policy.max_age_s)
 
 
@@ -87,11 +91,18 @@ def _no_claims(case: Case, data: bytes) -> None:
 
 def _issuer(case: Case, iss: Any) -> None:
     """Note iss against the configured issuers."""
-    configured = tuple(rule.iss for rule in case.subject.rules if rule.iss is not None)
+    configured = tuple(name for rule in case.subject.rules for name in _names(rule))
     if not configured:
         return
-    if iss in configured:
+    templates = [rule.policy.template for rule in case.subject.rules if rule.policy is not None]
+    fitting = [one for one in templates if one is not None and isinstance(iss, str) and one.variable(iss)]
+    if iss in configured or any(one.passes(iss, case.claims or {}) for one in fitting):
         case.notes.check("claims", "iss", "ok", "a configured issuer", actual=iss)
+        return
+    if fitting:
+        text = f"iss fits {fitting[0].text}, but the claim {fitting[0].claim} is not what stands in it"
+        case.notes.check("claims", "iss", "fail", text, actual=iss)
+        case.notes.cause("claims", "tenant_mismatch", 88, text)
         return
     if not isinstance(iss, str):
         case.notes.check("claims", "iss", "fail", "iss is missing or no text", expected=configured)
@@ -107,6 +118,12 @@ def _issuer(case: Case, iss: Any) -> None:
         case.notes.cause("claims", "issuer_other", 72, f"iss is {iss[:80]!r}")
         if case.code == "unknown_issuer":
             case.notes.cause("key", "unknown_issuer", 72, f"iss is {iss[:80]!r}")
+
+
+def _names(rule: Rules) -> tuple[str, ...]:
+    """Return every name of an issuer."""
+    others = () if rule.policy is None else rule.policy.other_issuers
+    return () if not rule.iss else (rule.iss, *others)
 
 
 def _own_key(case: Case, iss: str) -> bool:
@@ -154,7 +171,7 @@ def same_place(one: str, two: str) -> bool:
 def _presence(case: Case, claims: dict[str, Any], policy: ClaimsPolicy) -> None:
     """Note claims that the rules need and the token lacks."""
     due = {"iss": True, "aud": bool(policy.audiences), "exp": policy.exp_required}
-    due |= {"iat": policy.max_age_s is not None} | dict.fromkeys(policy.required, True)
+    due |= {"iat": policy.max_age_s is not None} | dict.fromkeys(policy.needed, True)
     for name, needed in due.items():
         if not needed or claims.get(name) is not None:
             continue

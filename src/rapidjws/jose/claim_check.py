@@ -97,7 +97,7 @@ def _refused_by_check(one: PathRule, check: Check, value: Any, shown: frozenset[
 
 
 def found(name: str, value: Any, shown: frozenset[str]) -> str | int | float | bool | None:
-    """Return what may be said about a value: its type, unless its claim is one to be shown."""
+    """Return what an error may show of a value: its type, unless its claim is one to be shown."""
     if isinstance(value, bool) or (name in shown and isinstance(value, (str, int))):
         return value  # a boolean is no secret: one of two
     if name in shown:

@@ -105,6 +105,11 @@ class ClaimsPolicy:
             raise _invalid("max_auth_age_s", f"0 to {NUMERIC_DATE_MAX_S} whole seconds, or None")
 
     @property
+    def needed(self) -> tuple[str, ...]:
+        """Return the claims that must be there: a template's, and ``required``."""
+        return self.required if self.template is None else (self.template.claim, *self.required)
+
+    @property
     def checks(self) -> tuple[PathRule, ...]:
         """Return the rules that are functions of the caller."""
         return tuple(one for one in self.rules if not isinstance(one.rule, ClaimRule))
@@ -259,7 +264,7 @@ def _check_presence(claims: dict[str, Any], policy: ClaimsPolicy) -> None:
         ("exp", policy.exp_required),
         ("iat", policy.max_age_s is not None),
         ("auth_time", policy.max_auth_age_s is not None),
-        *((name, True) for name in policy.required),
+        *((name, True) for name in policy.needed),
     )
     for name, is_due in due:
         if is_due and claims.get(name) is None:

@@ -39,7 +39,7 @@ PROFILES: Final[Mapping[str, _Profile]] = MappingProxyType(
             typ=("JWT",),
             typ_required=False,
             required=("iss", "sub", "aud", "iat"),
-            claims={"events": ABSENT},
+            claims={"events": ABSENT, "client_id": ABSENT, "scope": ABSENT},
         ),
         "logout_token": _Profile(  # OpenID Connect Back-Channel Logout s.2.4, s.2.6
             typ=("logout+jwt", "JWT"),

@@ -54,7 +54,7 @@ class Rules:
         return _native.NativePolicy(
             policy.issuer if template is None else template.prefix,
             policy.audiences,
-            policy.required if template is None else (template.claim, *policy.required),
+            policy.needed,
             leeway_s=int(policy.leeway_s),
             max_age_s=None if policy.max_age_s is None else int(policy.max_age_s),
             exp_required=policy.exp_required,
