@@ -37,14 +37,18 @@ def test_a_weak_key_warns_or_is_refused_by_the_option(alg: str, private: Any, ke
         with pytest.warns(jwt.InsecureKeyLengthWarning) as seen:
             assert jwt.decode_complete(token, key, algorithms=[alg])["payload"] == {"a": 1}
         assert seen[0].filename == __file__
+        with pytest.warns(jwt.InsecureKeyLengthWarning) as seen:
+            assert jwt.decode(token, key, algorithms=[alg]) == {"a": 1}
+        assert seen[0].filename == __file__
         with pytest.raises(jwt.InvalidKeyError, match="below the minimum"):
             jwt.decode(token, key, algorithms=[alg], options={"enforce_minimum_key_length": True})
         with pytest.raises(jwt.InvalidKeyError):
             jwt.PyJWT({"enforce_minimum_key_length": True}).decode(token, key, algorithms=[alg])
     with pytest.warns(jwt.InsecureKeyLengthWarning), pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(token[:-4] + "AAAA", key, algorithms=[alg])
-    with pytest.warns(jwt.InsecureKeyLengthWarning):
+    with pytest.warns(jwt.InsecureKeyLengthWarning) as seen:
         jwt.encode({}, private, algorithm=alg)
+    assert seen[0].filename == __file__
 
 
 def test_a_weak_key_reaches_no_engine() -> None:

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "files": "what the user of a command names, as cat would read it",
     "verify": "what the user of a command names, as cat would read it",
     "benchmarks": "figures of a user's own tests",
+    "jwks_client": "opener.open() is a connection, no file",
     "source_findings": "sources that the user of a command names, parsed and not executed",
     "kit": "a digest of what a partner sent, which nothing trusts",
     "schema": "a partner's file, opened with the flags of _files, and every fault of it a row of the report",

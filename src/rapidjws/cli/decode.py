@@ -39,6 +39,9 @@ def _show(found: Decoded) -> None:
     console = Console()
     console.print(Text(NOT_VERIFIED, style="bold yellow"))
     console.print(cell(found.looks_like))
+    for kind, likeness in (("provider", found.provider), ("profile", found.profile)):
+        if likeness is not None:
+            console.print(cell(f"{kind}: looks like {likeness.name}, by {likeness.why}"))
     sizes = ", ".join(
         f"{name} {'?' if size is None else size}"
         for name, size in zip(("header", "payload", "signature"), found.part_bytes, strict=True)

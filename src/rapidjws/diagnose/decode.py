@@ -13,6 +13,7 @@ from rapidjws.diagnose import lenient
 from rapidjws.diagnose.case import json_object
 from rapidjws.diagnose.causes import CAUSES
 from rapidjws.diagnose.formats import purpose
+from rapidjws.diagnose.provenance import Likeness, profile, provider
 from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 
 NOT_VERIFIED: Final = "NOT VERIFIED: no key was used; anybody can write all of this."
@@ -39,6 +40,8 @@ class Decoded:
         next_steps: What it is and what to do about it, where it is no plain JWS or none for access.
         other_headers: The headers of further signatures of a General JSON Serialization, the first eight.
         has_signature_part: Whether it has three parts, or is a JSON serialization, be the signature empty.
+        provider: The provider that it looks like, or None.
+        profile: The profile that it looks like, or None.
     """
 
     unverified_header: dict[str, Any] | None
@@ -51,6 +54,8 @@ class Decoded:
     next_steps: tuple[str, ...] = ()
     other_headers: tuple[dict[str, Any] | None, ...] = ()
     has_signature_part: bool = True
+    provider: Likeness | None = None
+    profile: Likeness | None = None
 
     @property
     def is_jws(self) -> bool:
@@ -65,6 +70,8 @@ class Decoded:
             "verified": False,
             "note": NOT_VERIFIED,
             "looks_like": self.looks_like,
+            "provider": None if self.provider is None else self.provider._asdict(),
+            "profile": None if self.profile is None else self.profile._asdict(),
             "size_bytes": self.size_bytes,
             "part_bytes": list(self.part_bytes),
             "faults": list(self.faults),
@@ -96,6 +103,7 @@ def decode(token: str | bytes, *, now_s: float | None = None) -> Decoded:
     times: dict[str, str] = {}
     if isinstance(claims, dict):
         times = {name: spelled(claims[name], moment) for name in _DATES if name in claims}
+    known = (head or {}, claims if isinstance(claims, dict) else {})
     size = len(token.encode("utf-8", "replace")) if isinstance(token, str) else len(token)
     return Decoded(
         unverified_header=head,
@@ -106,6 +114,8 @@ def decode(token: str | bytes, *, now_s: float | None = None) -> Decoded:
         part_bytes=tuple(None if part is None else len(part) for part in read.decoded),  # type: ignore[arg-type]
         faults=tuple(f"{fault.text}, at {fault.place}" for fault in _shape_faults(read)),
         next_steps=_next_steps(read, head, claims),
+        provider=None if head is None else provider(*known),
+        profile=None if head is None else profile(*known),
         other_headers=tuple(
             _header((other := lenient.read(token, number)).decoded[0], other)
             for number in range(1, min(read.signatures, _SIGNATURES_SHOWN))

@@ -156,7 +156,7 @@ class PyJWS:
         second = payload if is_detached else base64url_encode(payload)
         algorithm_object = self.get_algorithm_by_name(name)
         prepared = algorithm_object.prepare_key(key.key if isinstance(key, PyJWK) else key)
-        check_length(algorithm_object.check_key_length(prepared), self.options, 2)
+        check_length(algorithm_object.check_key_length(prepared), self.options)
         signature = base64url_encode(algorithm_object.sign(first + b"." + second, prepared))
         return b".".join([first, b"" if is_detached else second, signature]).decode()
 
@@ -246,11 +246,11 @@ class PyJWS:
         check_members(header)
         if BUILT_IN.get(alg) is algorithm:
             ready = signature_key(alg, algorithm, key)
-            check_length(ready.message, options, 5)
+            check_length(ready.message, options)
             is_good = ready.verify(parts.signing_input, parts.signature)
         else:
             prepared = algorithm.prepare_key(key)
-            check_length(algorithm.check_key_length(prepared), options, 5)
+            check_length(algorithm.check_key_length(prepared), options)
             is_good = algorithm.verify(parts.signing_input, prepared, parts.signature)
         if is_good is not True:
             raise InvalidSignatureError("Signature verification failed")

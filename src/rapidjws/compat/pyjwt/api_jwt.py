@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from rapidjws import _native
 from rapidjws.compat.pyjwt.algorithms import BUILT_IN
 from rapidjws.compat.pyjwt.api_jwk import PyJWK
-from rapidjws.compat.pyjwt.api_jws import ALGORITHM_UNSET, PyJWS, allowed_names, global_jws, warn_of_more
+from rapidjws.compat.pyjwt.api_jws import ALGORITHM_UNSET, PyJWS, global_jws, warn_of_more
 from rapidjws.compat.pyjwt.claims import ClaimsChecks
 from rapidjws.compat.pyjwt.engine_keys import engine_for
-from rapidjws.compat.pyjwt.exceptions import DecodeError
+from rapidjws.compat.pyjwt.exceptions import DecodeError, InvalidSignatureError
 from rapidjws.compat.pyjwt.options import CLAIM_SWITCHES, checked_switches
-from rapidjws.compat.pyjwt.reading import claims_of
+from rapidjws.compat.pyjwt.reading import claims_of, is_whole
 from rapidjws.compat.pyjwt.types import FullOptions, Options, SigOptions
-from rapidjws.errors import RapidJWSError
+from rapidjws.errors import RapidJWSError, SignatureInvalid
 
 if TYPE_CHECKING:
     from rapidjws.verify.result import VerifiedJWS
@@ -175,6 +175,20 @@ class PyJWT(ClaimsChecks):
             if verified is not None:
                 self._validate_claims(verified.claims, merged, audience, issuer, subject, leeway)
                 return _complete(verified, jwt)
+        rules = (merged, audience, issuer, subject, leeway)
+        return self._step_by_step(jwt, key, algorithms, must_verify, detached_payload, rules)
+
+    def _step_by_step(
+        self,
+        jwt: Any,
+        key: Any,
+        algorithms: Any,
+        must_verify: bool,
+        detached_payload: bytes | None,
+        rules: tuple[Any, ...],
+    ) -> dict[str, Any]:
+        """Return the parts of a token in PyJWT's order of checks, each of which may be a subclass's."""
+        merged, audience, issuer, subject, leeway = rules
         switches = cast("SigOptions", {**merged, "verify_signature": must_verify})
         decoded = self._jws.decode_complete(
             jwt, key=key, algorithms=algorithms, options=switches, detached_payload=detached_payload
@@ -201,14 +215,17 @@ class PyJWT(ClaimsChecks):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Verify a token; return its claims. Arguments and errors as ``decode_complete``."""
-        if verify is None and detached_payload is None and not kwargs and self._is_plain():
+        if verify is None and detached_payload is None and not kwargs and self.__class__ is PyJWT:
             merged = self.options if options is None else self._merge_options(options)
-            if options is None or options.get("verify_signature", True):
+            if (options is None or options.get("verify_signature", True)) and self._jws.__class__ is PyJWS:
                 verified = self._verified(jwt, key, algorithms)
                 if verified is not None:
                     claims = verified.claims
                     self._validate_claims(claims, merged, audience, issuer, subject, leeway)
                     return claims
+                rules = (merged, audience, issuer, subject, leeway)
+                payload = self._step_by_step(jwt, key, algorithms, True, None, rules)["payload"]
+                return cast("dict[str, Any]", payload)
         warn_of_more("decode", kwargs)
         decoded = self.decode_complete(
             jwt,
@@ -229,27 +246,33 @@ class PyJWT(ClaimsChecks):
         return self.__class__ is PyJWT and self._jws.__class__ is PyJWS
 
     def _verified(self, jwt: Any, key: Any, algorithms: Any) -> VerifiedJWS | None:
-        """Return a token that the engine accepts, or None where the way step by step has to decide."""
-        kind = jwt.__class__
-        if kind is not str and kind is not bytes:
+        """Return a token that the engine accepts, or None where the way step by step has to decide.
+
+        Raises:
+            InvalidSignatureError: The signature is bad, and nothing that PyJWT looks at before it.
+        """
+        if jwt.__class__ is not str and jwt.__class__ is not bytes:
             return None
+        if algorithms.__class__ is str:
+            algorithms = (algorithms,)
         if isinstance(key, PyJWK):
-            if (
-                key.algorithm_name not in self._jws.built_in
-                or key.Algorithm is not BUILT_IN[key.algorithm_name]
-            ):
+            name = key.algorithm_name
+            if name not in self._jws.built_in or key.Algorithm is not BUILT_IN[name]:
                 return None
-            allowed = allowed_names(algorithms)
-            if allowed is not None and key.algorithm_name not in allowed:
+            if algorithms is not None and name not in algorithms:
                 return None
-            key, algorithms = key.key, (key.algorithm_name,)
+            key, algorithms = key.key, (name,)
         elif not algorithms:
             return None
-        engine = engine_for(key, allowed_names(algorithms), self._jws.built_in)
+        engine = engine_for(key, algorithms, self._jws.built_in)
         if engine is None:
             return None
         try:
             return engine.verify(jwt, int(time.time()))
+        except SignatureInvalid as refused:
+            if is_whole(jwt):
+                raise InvalidSignatureError("Signature verification failed") from refused
+            return None
         except RapidJWSError:
             return None
 

@@ -73,13 +73,13 @@ class ClaimsChecks:
             self._validate_nbf(payload, now, leeway)
         if "exp" in payload and options["verify_exp"]:
             self._validate_exp(payload, now, leeway)
-        if options["verify_iss"]:
+        if issuer is not None and options["verify_iss"]:
             self._validate_iss(payload, issuer)
         if options["verify_aud"]:
             self._validate_aud(payload, audience, strict=options.get("strict_aud", False))
-        if options["verify_sub"]:
+        if "sub" in payload and options["verify_sub"]:
             self._validate_sub(payload, subject)
-        if options["verify_jti"]:
+        if "jti" in payload and options["verify_jti"]:
             self._validate_jti(payload)
 
     def _validate_required_claims(self, payload: dict[str, Any], claims: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ that reads as a public key is no secret (RFC 8725 s.2.1), so each text serves on
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -24,6 +25,7 @@ from rapidjws.verify.key_table import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
 MAX_ENGINES: Final = 64
 """Engines of one generation of the cache; two are kept."""
@@ -82,13 +84,18 @@ def engine_for(key: Any, algorithms: Any, built_in: frozenset[str]) -> Engine | 
         The engine, or None where the key serves none of the algorithms without a warning.
     """
     kind = algorithms.__class__
-    if kind is not list and kind is not tuple:
+    if kind is not list and kind is not tuple:  # an iterator must be left for those who ask it
         return None
     try:
-        identity = (identity_of(key), tuple(algorithms), built_in)
-        found = _engines.get(identity, key)
+        is_value = key.__class__ is str or key.__class__ is bytes
+        identity = (key if is_value else id(key), tuple(algorithms), built_in)
+        entry = _engines.young.get(identity)
     except TypeError:  # names that are no text
         return None
+    if entry is not None and (is_value or entry[0] is key):
+        found: Engine | bool | None = entry[1]
+    else:
+        found = _engines.get(identity, key)
     if found is None:
         if not all(name.__class__ is str for name in algorithms):
             return None
@@ -177,13 +184,12 @@ def _jwk_of(algorithm: Algorithm, prepared: Any) -> JWK:
     return JWK.from_json(members)
 
 
-def check_length(message: str | None, options: Mapping[str, Any], stacklevel: int) -> None:
-    """Warn of a weak key, or refuse it where the option says so.
+def check_length(message: str | None, options: Mapping[str, Any]) -> None:
+    """Warn of a weak key at the application's line, or refuse it where the option says so.
 
     Args:
         message: Why it is weak, or None.
         options: The options of the call.
-        stacklevel: Whose line the warning names, as for ``warnings.warn`` in the caller.
 
     Raises:
         InvalidKeyError: ``enforce_minimum_key_length`` is True.
@@ -192,7 +198,12 @@ def check_length(message: str | None, options: Mapping[str, Any], stacklevel: in
         return
     if options.get("enforce_minimum_key_length", False):
         raise InvalidKeyError(message)
-    warnings.warn(message, InsecureKeyLengthWarning, stacklevel=stacklevel + 1)
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("rapidjws.compat.pyjwt"):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, InsecureKeyLengthWarning, stacklevel=level)
 
 
 def forget_keys() -> None:

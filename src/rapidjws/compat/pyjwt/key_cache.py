@@ -16,13 +16,16 @@ class KeyCache(Generic[Made]):
 
     Args:
         max_entries: Most entries of one generation; two are kept.
+
+    Attributes:
+        young: Identity -> the key and what was made of it, for those used lately.
     """
 
-    __slots__ = ("_old", "_young", "max_entries")
+    __slots__ = ("_old", "max_entries", "young")
 
     def __init__(self, max_entries: int) -> None:
         self.max_entries = max_entries
-        self._young: dict[Any, tuple[Any, Made]] = {}
+        self.young: dict[Any, tuple[Any, Made]] = {}
         self._old: dict[Any, tuple[Any, Made]] = {}
 
     def get(self, identity: Any, key: Any) -> Made | None:
@@ -32,7 +35,7 @@ class KeyCache(Generic[Made]):
             identity: What it is found by: text and bytes by value, objects by ``id``.
             key: The key itself; an entry holds it, so no other object has its ``id`` meanwhile.
         """
-        found = self._young.get(identity)
+        found = self.young.get(identity)
         if found is None:
             found = self._old.get(identity)
             if found is None:
@@ -45,14 +48,14 @@ class KeyCache(Generic[Made]):
         self._put(identity, (key, made))
 
     def _put(self, identity: Any, entry: tuple[Any, Made]) -> None:
-        young = self._young
+        young = self.young
         if len(young) >= self.max_entries:
-            self._old, self._young = young, (young := {})
+            self._old, self.young = young, (young := {})
         young[identity] = entry
 
     def __len__(self) -> int:
-        return len(self._young.keys() | self._old.keys())
+        return len(self.young.keys() | self._old.keys())
 
     def clear(self) -> None:
         """Forget everything."""
-        self._young, self._old = {}, {}
+        self.young, self._old = {}, {}

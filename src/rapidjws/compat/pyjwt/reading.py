@@ -76,6 +76,13 @@ def split(token: str | bytes) -> Parts:
     return Parts(payload, octets[: -len(third) - 1], header, segment(third, "crypto"))
 
 
+def is_whole(token: str | bytes) -> bool:
+    """Return whether payload and signature of a token can be decoded."""
+    octets = token.encode("ascii", "replace") if isinstance(token, str) else token
+    parts = octets.split(b".")
+    return len(parts) == 3 and all(_native.b64url_decode(part) is not None for part in parts[1:])
+
+
 def _members(octets: bytes) -> dict[str, Any]:
     try:
         return parse_members(octets, max_bytes=limits.HEADER_CEILING_BYTES)
