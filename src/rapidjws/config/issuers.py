@@ -36,7 +36,7 @@ class IssuerBuilder:
     Args:
         replay: The table ``replay``.
         events: Listener.
-        timed: Whether questions to a replay store in memory are told to it, for spans.
+        timed: Whether it gets the questions to a replay store in memory, for spans.
     """
 
     def __init__(self, replay: dict[str, Any], events: EventListener, *, timed: bool = False) -> None:

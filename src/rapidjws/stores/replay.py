@@ -56,7 +56,7 @@ class MemoryReplayStore:
         max_entries: Most entries; when all of them live, new tokens get ``replay_store_unavailable``.
         clock: Both times.
         events: Listener.
-        timed: Whether each question is told to it with the time it took, for spans.
+        timed: Whether its listener gets each question, with the time it took, for spans.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
