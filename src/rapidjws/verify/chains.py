@@ -108,8 +108,8 @@ def verify_by_chain(
         raise error_for("algorithm_not_allowed", "header.alg", expected=algorithms, actual=header.alg)
     own = snapshot.rules[number]
     check_crit(own, header)
-    if own.typ is not None:
-        check_typ(header, own.typ)
+    if own.typ:
+        check_typ(header, own.typ, required=own.typ_required)
     leaf = source.leaf_for(header.raw, _unverified_claims(snapshot, octets), now_ns / SECOND_NS)
     slot = slot_of(snapshot, number, leaf.jwk, header.alg)
     if slot is not None:
