@@ -38,8 +38,9 @@ OK: Final = "ok"
 
 CODE_WORDS: Final = {
     OK: 0,
-    **{code.code: at for at, code in enumerate(CODES.values(), 1) if code.reason != "configuration"},
-}
+    **{code: at for at, code in enumerate((code for code, row in CODES.items()
+                                           if row.reason != "configuration"), 1)},
+}  # fmt: skip
 """Code -> its word in a series of verdicts; a caller's mistake is no verdict."""
 
 PRIVATE_BYTES: Final = 1024 * 1024
