@@ -106,7 +106,9 @@ def test_S22_wsgi_exemption_is_no_way_to_another_route(name: str) -> None:
     assert [status_of(one) for one in ("/status/live", "/status/live?a", "/status%2Flive")] == [200, 200, 401]
 
 
-@pytest.mark.parametrize("wrong", ["/health", ["health"], [""], [b"/health"], 7, None])
+@pytest.mark.parametrize(
+    "wrong", ["/health", "/", {"/health": True}, ["health"], [""], [b"/health"], 7, None]
+)
 def test_S22_exempt_is_a_list_of_paths(wrong: Any) -> None:
     """One text for a list of paths would exempt each of its pieces, "/" among them."""
     with pytest.raises(rapidjws.ConfigurationError) as raised:

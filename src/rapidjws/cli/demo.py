@@ -44,6 +44,10 @@ class Sample(NamedTuple):
     made: str
     expected: str
 
+    def __repr__(self) -> str:
+        """Show how it was made, and nothing that could be replayed."""
+        return f"{type(self).__name__}(made={self.made!r}, expected={self.expected!r})"
+
 
 def _issuers() -> list[FakeIssuer]:
     return [

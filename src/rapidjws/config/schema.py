@@ -5,7 +5,7 @@ Ranges are checked by the constructors that take the settings; this checks names
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -256,7 +256,7 @@ class Text:
     """
 
     name: str
-    text: str
+    text: str = field(repr=False)
     is_json: bool
 
     def refuse(self, path: Path, expected: str, actual: str | None = None) -> NoReturn:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ class Sample:
     """
 
     name: str
-    token: str
+    token: str = field(repr=False)
     expect: Expectation
     why: str
     check_at: int | None = None

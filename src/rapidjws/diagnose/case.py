@@ -54,9 +54,9 @@ class Case:
     verdict: RapidJWSError | None
     now: float
     is_clock: bool = False
-    body: bytes | None = None
-    header: dict[str, Any] | None = None
-    claims: dict[str, Any] | None = None
+    body: bytes | None = field(default=None, repr=False)
+    header: dict[str, Any] | None = field(default=None, repr=False)
+    claims: dict[str, Any] | None = field(default=None, repr=False)
     issuer: int | None = None
     signed: bool = False
     targets: list[KnownKey] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rapidjws import _native
@@ -44,15 +44,15 @@ class Decoded:
         profile: The profile that it looks like, or None.
     """
 
-    unverified_header: dict[str, Any] | None
-    unverified_claims: Any
+    unverified_header: dict[str, Any] | None = field(repr=False)
+    unverified_claims: Any = field(repr=False)
     times: dict[str, str]
     looks_like: str
     size_bytes: int
     part_bytes: tuple[int | None, int | None, int | None]
     faults: tuple[str, ...]
     next_steps: tuple[str, ...] = ()
-    other_headers: tuple[dict[str, Any] | None, ...] = ()
+    other_headers: tuple[dict[str, Any] | None, ...] = field(default=(), repr=False)
     has_signature_part: bool = True
     provider: Likeness | None = None
     profile: Likeness | None = None

@@ -60,13 +60,13 @@ class Lenient:
         signatures: How many signatures the JSON serialization has.
     """
 
-    text: str = ""
+    text: str = field(default="", repr=False)
     faults: list[Fault] = field(default_factory=list)
-    parts: tuple[str, str, str] | None = None
-    decoded: tuple[bytes | None, bytes | None, bytes | None] = (None, None, None)
+    parts: tuple[str, str, str] | None = field(default=None, repr=False)
+    decoded: tuple[bytes | None, bytes | None, bytes | None] = field(default=(None, None, None), repr=False)
     is_unencoded: bool = False
     is_json: bool = False
-    unprotected: dict[str, Any] = field(default_factory=dict)
+    unprotected: dict[str, Any] = field(default_factory=dict, repr=False)
     signatures: int = 1
 
     @property

@@ -36,6 +36,10 @@ class JWSSignature(NamedTuple):
     signature: str
     place: str
 
+    def __repr__(self) -> str:
+        """Show where it stands, and nothing that could be replayed."""
+        return f"{type(self).__name__}(place={self.place!r})"
+
 
 class ParsedJWS(NamedTuple):
     """A JWS of any serialization.
@@ -49,6 +53,10 @@ class ParsedJWS(NamedTuple):
     payload: str | None
     parts: tuple[JWSSignature, ...]
     is_compact: bool = False
+
+    def __repr__(self) -> str:
+        """Show its form, and nothing that could be replayed."""
+        return f"{type(self).__name__}(parts={len(self.parts)}, is_compact={self.is_compact})"
 
 
 def looks_like_json(octets: bytes) -> bool:

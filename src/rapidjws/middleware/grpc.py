@@ -59,6 +59,10 @@ class Metadatum(NamedTuple):
     key: str
     value: str | bytes
 
+    def __repr__(self) -> str:
+        """Show the key; the value may be a token."""
+        return f"{type(self).__name__}(key={self.key!r})"
+
 
 class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor, KeysBeforeStart):
     """An interceptor that lets calls through to a gRPC server's handlers as the engine decides.

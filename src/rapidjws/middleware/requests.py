@@ -41,6 +41,11 @@ class RequestContext(NamedTuple):
     headers: Headers = no_headers
     trace: RequestTrace | None = None
 
+    def __repr__(self) -> str:
+        """Show who asks for what; the header and the query may hold a token."""
+        named = f"partner={self.partner!r}, route={self.route!r}, scopes={self.scopes!r}"
+        return f"{type(self).__name__}({named}, values={len(self.values)})"
+
 
 def content_length(values: Sequence[bytes]) -> int | None:
     """Return the number in a request's one Content-Length, or None where it is not one plain number.

@@ -80,7 +80,7 @@ class WorkerProcess:
     due_s: float = 0.0
     failures: int = 0
     words: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
-    rest: bytes = b""
+    rest: bytes = field(default=b"", repr=False)
 
     def back_off(self, now_s: float) -> float:
         """Set when the worker is started again, and return in how many seconds that is."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -59,7 +59,7 @@ class Workload:
     """
 
     engine: Verifies
-    tokens: tuple[str | bytes, ...]
+    tokens: tuple[str | bytes, ...] = field(repr=False)
     alg: str
     accepted: int
 

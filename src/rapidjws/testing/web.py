@@ -62,8 +62,8 @@ class Request:
     """
 
     at_s: float
-    line: str
-    headers: dict[str, str]
+    line: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
 
 
 class TestServer:

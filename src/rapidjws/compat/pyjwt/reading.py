@@ -31,6 +31,10 @@ class Parts(NamedTuple):
     header: dict[str, Any]
     signature: bytes
 
+    def __repr__(self) -> str:
+        """Show sizes, and nothing that could be replayed."""
+        return f"{type(self).__name__}(payload_bytes={len(self.payload)})"
+
 
 def segment(text: bytes, name: str) -> bytes:
     """Decode base64url in its one spelling (RFC 4648 s.3.5).
