@@ -30,6 +30,7 @@ for feature in "$@"; do
         ;;
     test)
         want redis-server redis-server --version
+        want softhsm2 which softhsm2-util
         want chromium which chromium # the HTML reports are looked at by a real browser
         ;;
     gateways)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from issuing_world import START_S, TIMING, CountingMaker, life_cycle
+from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
 
 from rapidjws.issuing import IssuingState, KeyLifeCycle, SigningKey
@@ -52,6 +52,43 @@ def swap() -> Recipe:
     return {"before": IssuingState(), "after": IssuingState(revision=1)}
 
 
+class StubKms:
+    """A client of a KMS with one key."""
+
+    def get_public_key(self, **_: Any) -> dict[str, Any]:
+        """Return the key."""
+        from cryptography.hazmat.primitives import serialization
+
+        from rapidjws.jose.pyca_keys import private_key
+
+        der = (
+            private_key(pair("ES256", 0))
+            .public_key()
+            .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+        return {"KeyUsage": "SIGN_VERIFY", "SigningAlgorithms": ["ECDSA_SHA_256"], "PublicKey": der}
+
+    def sign(self, **given: Any) -> dict[str, Any]:
+        """Sign in DER."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        from rapidjws.jose.pyca_keys import private_key
+
+        signed = private_key(pair("ES256", 0)).sign(given["Message"], ec.ECDSA(hashes.SHA256()))
+        return {"Signature": signed}
+
+
+def kms() -> dict[str, Any]:
+    """Return the arguments of a signer by that client."""
+    return {"key_id": "k", "alg": "ES256", "regions": ["a"], "client_for": lambda region: StubKms()}
+
+
+def kms_signer() -> Any:
+    """Return a signer by that client."""
+    return P["AwsKmsSigner"](**kms())
+
+
 def announcer() -> Any:
     """Return an announcer without consumers."""
     return P["Announcer"]("https://issuer.example", [], lambda *_: (200, b"{}"))
@@ -59,6 +96,9 @@ def announcer() -> Any:
 
 OWNERS: dict[str, Callable[[], Any]] = {
     "Announcer": announcer,
+    "AwsKmsSigner": kms_signer,
+    "Pkcs11Signer": kms_signer,  # what they inherit
+    "VaultSigner": kms_signer,
     "Publication": lambda: P["Publication"](issuer(), "https://issuer.example"),
     "FileStateStore": lambda: P["FileStateStore"](Path(tempfile.mkdtemp(dir=folder())) / "keys.json"),
     "FreezeWindow": lambda: P["FreezeWindow"]("fri 16:00 - mon 08:00 UTC"),
@@ -76,6 +116,15 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         "post": lambda *_: (200, b"{}"),
     },
     "Announcer.announce": lambda: {"kid": "es256-0"},
+    "AwsKmsSigner": kms,
+    "Pkcs11Signer": lambda: {
+        "module": "/nonexistent.so",
+        "token_label": "t",
+        "key_label": "k",
+        "pin": "1234",
+        "alg": "ES256",
+    },
+    "VaultSigner": lambda: {"url": "http://127.0.0.1:1", "key_name": "k", "alg": "ES256", "token": "t"},
     "Consumer": lambda: {"name": "orders", "url": "https://orders.example/hook", "secret": "s" * 32},
     "Publication": lambda: {"life_cycle": issuer(), "issuer": "https://issuer.example"},
     "Publication.handle": lambda: {"method": "GET", "path": "/.well-known/jwks.json"},
@@ -108,3 +157,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "Schedule.frozen_until_s": lambda: {"at_s": START_S},
     "Schedule.thawed_s": lambda: {"at_s": START_S},
 }
+for _name in ("AwsKmsSigner", "Pkcs11Signer", "VaultSigner"):
+    RECIPES[f"{_name}.sign"] = lambda: {"signing_input": b"a.b"}
+    RECIPES[f"{_name}.asign"] = lambda: {"signing_input": b"a.b"}

@@ -45,9 +45,11 @@ ADVISORIES = (
     Advisory("aiohttp", "3.14.3", "CVE-2026-69244", "2026-08-04"),
     Advisory("grpcio", "1.66.2", "CVE-2024-11407", "2024-11-26"),
     Advisory("redis", "4.5.4", "CVE-2023-28859", "2023-03-26"),
+    Advisory("requests", "2.32.4", "CVE-2024-47081", "2025-06-09"),
     Advisory("httptools", "0.6.1", "CVE-2023-37276", "2023-07-19"),
 )
 NONE_KNOWN = {
+    *("boto3", "hvac", "python-pkcs11"),
     *("cffi", "hiredis", "httpcore2", "prometheus-client", "rich", "tomli", "typer", "uvloop"),
     *("opentelemetry-api", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"),
 }

@@ -123,6 +123,9 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
         "key_state_unavailable",
         "key_state_unreadable",
         "no_signing_key",
+        "signature_faulty",
+        "signer_throttled",
+        "signer_unavailable",
         "internal_error",
     }
     assert error_for("signature_invalid").outcome == "deny"

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "prometheus": "a scratch folder of its own",
     "scenarios": "a scratch folder of its own",
     "exercise": "a scratch folder of its own",
+    "pkcs11": "token.open() is a session of a device, no file",
     "revocation_redis": "store.open() is a subscription, no file",
 }
 """Name of a module -> why it opens files itself."""

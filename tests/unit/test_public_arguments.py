@@ -54,7 +54,9 @@ EXPECTED = {
     "CachedJWKSVerifier.verify": (RapidJWSError,),  # nobody serves its keys
     "RedisRevocations.add": (DependencyUnavailable,),  # nor is there a Redis
     "RedisRevocations.remove": (DependencyUnavailable,),
+    "Pkcs11Signer": (DependencyUnavailable, ImportError),
     "RedisStateStore.swap": (DependencyUnavailable,),
+    "VaultSigner": (DependencyUnavailable, ImportError),
     "Rollout.rollback": (RolloutRefused,),
 }
 NAMES = {"partner", "route"}  # any text: nobody's name, and a route that nobody can read

@@ -28,6 +28,14 @@ from rapidjws.verify.protocols import Clock, Event, EventListener, emit, no_even
 TRIES: Final = 5
 """How often a change is made anew where others change the state at the same moment."""
 
+STAGE_EVENTS: Final = {
+    "next": "issuing_key_next",
+    "active": "issuing_key_active",
+    "retired": "issuing_key_retired",
+    "removed": "issuing_key_removed",
+    "tainted": "issuing_key_tainted",
+}
+
 Change = Callable[[IssuingState, float], IssuingState]
 
 
@@ -44,8 +52,8 @@ class KeyLifeCycle:
         lease_s: How long a leader leads without renewing.
         name: This process's name; a random one is added.
         clock: Both clocks.
-        events: Listener: ``issuing_key_next``, ``_active``, ``_retired``, ``_removed``, ``_tainted``, and
-            ``issuing_leader``.
+        events: Listener: one event for each key that changes its stage, by the names of STAGE_EVENTS;
+            ``"issuing_leader"``, and ``"issuing_key_left"`` where a removed key's file could not be removed.
 
     Raises:
         ConfigurationError: ``configuration_invalid``; ``key_timing_unsafe``: the schedule is too quick.
@@ -325,7 +333,7 @@ class KeyLifeCycle:
         if leaders[0] != leaders[1]:
             emit(self._events, Event(name="issuing_leader", detail=leaders[1]))
         for one in changed:
-            emit(self._events, Event(name=f"issuing_key_{one.stage}", kid=one.kid, detail=one.alg))
+            emit(self._events, Event(name=STAGE_EVENTS[one.stage], kid=one.kid, detail=one.alg))
             if one.stage == "removed":
                 try:
                     self._maker.remove(one)
