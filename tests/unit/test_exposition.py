@@ -27,7 +27,7 @@ from rapidjws.observe import metric_list as metrics
 from rapidjws.observe.exposition import FORMATS, OPENMETRICS, PROTOBUF, TEXT, chosen_format
 from rapidjws.rollout import Partner, Rollout
 
-HOSTILE = 'a"b\\c\nd} 1\n# EOF\nrapidjws_ready{x="'
+HOSTILE = 'a"b\\c\nd" 1\n# EOF\nrapidjws_ready 0\nx="'  # no braces: those make a name a template
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 PROMETHEUS_NATIVE = (
