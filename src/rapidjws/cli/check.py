@@ -124,8 +124,10 @@ class Look:
         self._path = memory or (None if state is None else config.parent / state / MEMORY)
         try:
             self._memory = KeyMemory() if self._path is None else KeyMemory.read(self._path)
-        except (OSError, ValueError) as fault:
-            _fail(f"{self._path}: {getattr(fault, 'strerror', None) or fault}")
+        except OSError as fault:
+            _fail(f"{self._path}: {fault.strerror or type(fault).__name__}")
+        except (ValueError, RecursionError):
+            _fail(f"{self._path}: not what `rapidjws check` wrote; move it away, and looks begin anew")
 
     def at_keys(self, answers: dict[str, tuple[Fetched | None, bytes | None]]) -> Iterator[RoutineFinding]:
         """Yield what there is to say of each issuer's keys."""

@@ -17,7 +17,9 @@ def cell(value: object, style: str = "") -> Text:
 
 
 def add_row(table: Table, values: Sequence[object], style: str | None = None) -> None:
-    """Add foreign values as a row."""
+    """Add foreign values as a row; what finds no room in a line goes on in the next one, whole."""
+    for column in table.columns:
+        column.overflow = "fold"
     table.add_row(*(value if isinstance(value, Text) else cell(value) for value in values), style=style)
 
 
