@@ -19,12 +19,14 @@ static void counters_add(uint64_t *word, uint64_t more)
 #endif
 }
 
-void rj_counters_verdict(uint64_t *verdicts, uint32_t code)
+void rj_counters_verdicts(uint64_t *verdicts, uint32_t code, uint64_t count)
 {
     if (code < RJ_COUNTERS_CODES) {
-        counters_add(&verdicts[code], 1);
+        counters_add(&verdicts[code], count);
     }
 }
+
+void rj_counters_verdict(uint64_t *verdicts, uint32_t code) { rj_counters_verdicts(verdicts, code, 1); }
 
 /* The bucket of a duration: its bound is the first that is not smaller. */
 static uint32_t counters_bucket(uint64_t units)
@@ -42,11 +44,13 @@ static uint32_t counters_bucket(uint64_t units)
     return bucket < RJ_COUNTERS_BOUNDS ? bucket : RJ_COUNTERS_BOUNDS;
 }
 
-void rj_counters_duration(uint64_t *durations, uint64_t units)
+void rj_counters_durations(uint64_t *durations, uint64_t units, uint64_t count)
 {
-    counters_add(&durations[counters_bucket(units)], 1);
-    counters_add(&durations[RJ_COUNTERS_SUM], units);
+    counters_add(&durations[counters_bucket(units)], count);
+    counters_add(&durations[RJ_COUNTERS_SUM], units * count);
 }
+
+void rj_counters_duration(uint64_t *durations, uint64_t units) { rj_counters_durations(durations, units, 1); }
 
 /* Write the sums of a group that are not zero. Returns how many there are by now. */
 static size_t counters_put(uint64_t *found, size_t len, size_t capacity, const uint64_t *sums, uint64_t group)

@@ -38,7 +38,13 @@ size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const 
 /* Count a verdict. In/out: verdicts[code]. */
 void rj_counters_verdict(uint64_t *verdicts, uint32_t code);
 
+/* Count so many of one verdict. In/out: verdicts[code]. */
+void rj_counters_verdicts(uint64_t *verdicts, uint32_t code, uint64_t count);
+
 /* Count a duration. In/out: a bucket of durations, and the sum. */
 void rj_counters_duration(uint64_t *durations, uint64_t units);
+
+/* Count so many of one duration. In/out: a bucket of durations, and the sum. */
+void rj_counters_durations(uint64_t *durations, uint64_t units, uint64_t count);
 
 #endif

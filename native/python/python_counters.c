@@ -232,15 +232,61 @@ static PyObject *counters_count_by_name(PyObject *self, PyObject *const *args, P
     return Py_None;
 }
 
-/* Count the results of a batch. What was found for a key is kept for as long as the results keep the key. */
+/* Results of one key in a batch: how many there are, and where they are counted. */
+typedef struct {
+    const void *key; /* NULL: none yet, or not counted */
+    rj_counter_row row;
+    uint64_t count;
+} counters_run;
+
+static void counters_end_run(counters_run *run, uint64_t units)
+{
+    if (run->key != NULL) {
+        rj_counters_verdicts(run->row.verdicts, 0, run->count);
+        rj_counters_durations(run->row.durations, units, run->count);
+    }
+    run->key = NULL;
+    run->count = 0;
+}
+
+/* Count the results of a list, each of which took so long: those of a key together, as the results keep the key. */
+static void counters_list(const counters_object *self, PyObject *results, uint64_t units)
+{
+    counters_run runs[COUNTERS_KEPT] = {{NULL, {NULL, NULL}, 0}};
+    const PyTypeObject *accepted = NULL; /* a type that is known to be one of accepted results */
+    Py_ssize_t len = PyList_Size(results);
+
+    for (Py_ssize_t i = 0; i < len; i++) {
+        PyObject *result = PyList_GetItem(results, i);
+        const rj_verified_token *verified = (const rj_verified_token *)result;
+        counters_run *run = NULL;
+        if (result == NULL) {
+            break; /* a list that got shorter meanwhile */
+        }
+        if (Py_TYPE(result) != accepted) {
+            if (!PyType_IsSubtype(Py_TYPE(result), (PyTypeObject *)self->verified)) {
+                counters_refusal(self, result, units);
+                continue;
+            }
+            accepted = Py_TYPE(result);
+        }
+        run = &runs[((uintptr_t)verified->key >> COUNTERS_KEY_SHIFT) % COUNTERS_KEPT];
+        if (run->key != verified->key) {
+            counters_end_run(run, units);
+            run->key = counters_find_accepted(&run->row, self, verified) ? verified->key : NULL;
+        }
+        run->count++;
+    }
+    for (size_t i = 0; i < COUNTERS_KEPT; i++) {
+        counters_end_run(&runs[i], units);
+    }
+}
+
 static PyObject *counters_count_results(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
     const counters_object *counters = (const counters_object *)self;
-    const void *keys[COUNTERS_KEPT] = {NULL};
-    rj_counter_row rows[COUNTERS_KEPT];
     Py_ssize_t len = 0;
     long long elapsed_ns = 0;
-    uint64_t units = 0;
 
     if (args_len != 2 || !PyList_CheckExact(args[0]) || counters->verified == NULL
         || !PyType_Check(counters->verified)) {
@@ -251,26 +297,8 @@ static PyObject *counters_count_results(PyObject *self, PyObject *const *args, P
         return NULL;
     }
     len = PyList_Size(args[0]);
-    units = rj_ticks_units_of_ns(elapsed_ns < 0 || len == 0 ? 0 : (uint64_t)(elapsed_ns / len));
-    for (Py_ssize_t i = 0; i < len; i++) {
-        PyObject *result = PyList_GetItem(args[0], i);
-        const rj_verified_token *verified = (const rj_verified_token *)result;
-        size_t at = 0;
-        if (result == NULL) {
-            break; /* a list that got shorter meanwhile */
-        }
-        if (!PyType_IsSubtype(Py_TYPE(result), (PyTypeObject *)counters->verified)) {
-            counters_refusal(counters, result, units);
-            continue;
-        }
-        at = ((uintptr_t)verified->key >> COUNTERS_KEY_SHIFT) % COUNTERS_KEPT;
-        if (keys[at] != verified->key) {
-            keys[at] = counters_find_accepted(&rows[at], counters, verified) ? verified->key : NULL;
-        }
-        if (keys[at] != NULL) {
-            counters_count(&rows[at], 0, units);
-        }
-    }
+    counters_list(counters, args[0],
+                  rj_ticks_units_of_ns(elapsed_ns < 0 || len == 0 ? 0 : (uint64_t)(elapsed_ns / len)));
     PyErr_Clear();
     Py_INCREF(Py_None);
     return Py_None;

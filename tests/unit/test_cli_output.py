@@ -12,7 +12,11 @@ from rapidjws.cli.output import add_row
 
 def test_a_long_value_is_whole_in_a_narrow_terminal() -> None:
     """A code, a kid or an issuer that finds no room goes on in the next line: none of it is left out."""
-    names = ("malformed_base64url", "https://issuer.example/tenants/one", "2026-11-30T08:00:00Z-key-of-the-day")
+    names = (
+        "malformed_base64url",
+        "https://issuer.example/tenants/one",
+        "2026-11-30T08:00:00Z-key-of-the-day",
+    )
     table = Table("what", "of whom", "kid", box=None)
     add_row(table, names)
     out = io.StringIO()

@@ -178,6 +178,7 @@ def test_an_emergency_rotation_has_its_stages() -> None:
     recorder(Event(name="key_added", issuer=URL, kid="new"))
     clock[0] += 30
     recorder(Event(name="rotation_lag", issuer=tokens.ISS, kid="new", value=30.0))
+    clock[0] += 30
     recorder(Event(name="rotation_lag", issuer=tokens.ISS, kid="newer", value=30.0))
     expected = {("in_force", "true"): 0.5, ("replaced", "true"): 60.5, ("first_use", "true"): 90.5}
     assert stages() == expected

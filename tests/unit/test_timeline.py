@@ -282,3 +282,12 @@ def test_evidence_tells_of_refusals_that_no_log_has() -> None:
         ("shop https://a.example", "expired", 1, 1500.0, 1500.0, ""),
         ("bank", "revoked", 1, 1950, 1950, "the first of 3"),
     ]
+
+
+def test_what_the_service_did_by_itself_is_no_act_of_a_person() -> None:
+    """An automatic rollback is no first action; a person's after it is."""
+    sign = Entry(at_s=10.0, kind="refusal", what="expired", last_s=10.0)
+    automatic = Entry(at_s=20.0, kind="promotion", what="automatic_rollback", last_s=20.0)
+    by_ann = Entry(at_s=30.0, kind="promotion", what="rollback", last_s=30.0)
+    assert times_of([sign, automatic]).acted_s is None
+    assert times_of([sign, automatic, by_ann]).acted_s == 30.0

@@ -117,3 +117,13 @@ def test_K_events_of_one_kind_are_counted() -> None:
     for number in range(EVENTS_KEPT + 5):
         recent(Event(name="keys_changed", issuer=f"https://{number}.example"))
     assert len(recent.listed()) == EVENTS_KEPT
+
+
+def test_a_report_with_an_octet_of_another_is_none() -> None:
+    """What its checksum does not fit was written while it was read, or its worker died: it is not shown."""
+    reports = WorkerReports(1, size_bytes=1000)
+    assert reports.write(0, {"pid": 1234})
+    at = bytes(reports._memory).index(b"1234")
+    reports._memory[at : at + 1] = b"9"
+    assert reports.read(0) is None
+    reports.close()
