@@ -274,6 +274,7 @@ def _keys() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "X5CKeys", lambda: {"roots": authority()}
     yield "PEMFiles", lambda: {"path": folder() / "absent.pem"}
     yield "Issuer.discover", lambda: {"issuer": ISS}
+    yield "Issuer.spiffe", lambda: {"trust_domain": "a.example", "audience": AUD, "keys": public("ES256")}
     yield "FileJWKS", lambda: {"path": folder() / "absent.json"}
     yield "CachedJWKSVerifier", lambda: {"url": URL, "cache_file": folder() / "k.json", "algorithms": ALGS}
     yield "CachedJWKSVerifier.verify", lambda: {"token": token("ES256")}

@@ -183,6 +183,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "exp_required": ANY,
         "require_kid": ANY,
         "try_keys": [-1, 5],
+        "trust_domain": ["", "A.example"],
         "crit": [["b64"], ["alg"], [""]],
         "required": ANY,
         "jwks_url": ["", "http://a.example", "file:///a", "https://u:p@a.example", "a\nb"],
@@ -252,8 +253,11 @@ def changed(section: str, key: str, value: Any) -> dict[str, Any]:
     table = found[section][0] if isinstance(found[section], list) else found[section]
     source = schema.ONLY_WITH.get(key, key)
     if section == "issuers" and source in schema.SOURCES and source != "jwks_url":
-        del table["jwks_url"]
         table[source] = SOURCES.get(source, True)
+        if value is not False:
+            del table["jwks_url"]
+    if key == "trust_domain":
+        del table["iss"]
     if key == "proxy":
         table["refuse_private_addresses"] = False
     table[key] = value

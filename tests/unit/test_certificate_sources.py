@@ -226,3 +226,61 @@ def test_outages_end_at_the_stale_limit() -> None:
     assert engine.wait_ready(WAIT_S)
     web.pages[URL] = FetchFailed("connect")
     wait_for(lambda: _code(engine, key.token(CLAIMS, kid="a")) == "keys_stale")
+
+
+SVID = {"sub": "spiffe://a.example/shop/web", "aud": "api", "exp": NOW + 300}
+
+
+def _svid_engine(*domains: tuple[str, CertifiedKey]) -> Engine:
+    issuers = []
+    for domain, key in domains:
+        page = {"keys": [_jwk(key, use="jwt-svid", kid="1")]}
+        source = SpiffeBundle(URL, fetch=Web({URL: page}))
+        issuers.append(Issuer.spiffe(domain, keys=source, audience="api"))
+    engine = Engine(*issuers)
+    assert engine.wait_ready(WAIT_S)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, "ok"),
+        ({"iss": "https://spire.example"}, "ok"),
+        ({"sub": "spiffe://b.example/shop/web"}, "issuer_mismatch"),
+        ({"sub": "spiffe://a.example.evil.example/x"}, "issuer_mismatch"),
+        ({"sub": "spiffe://a.example"}, "issuer_mismatch"),
+        ({"sub": "SPIFFE://a.example/x"}, "issuer_mismatch"),
+        ({"sub": "u"}, "issuer_mismatch"),
+        ({"sub": None}, "malformed_claim"),
+        ({"aud": "other"}, "audience_mismatch"),
+        ({"exp": NOW - 300}, "expired"),
+    ],
+)
+def test_an_svid_is_of_the_trust_domain_of_its_sub(changes: dict[str, Any], code: str) -> None:
+    """A JWT-SVID needs no iss; its subject must lie in the trust domain, to the letter."""
+    key = CertifiedKey()
+    engine = _svid_engine(("a.example", key))
+    token = key.token({**SVID, **changes}, kid="1")
+    assert [_code(engine, token) for _ in range(2)] == [code] * 2
+
+
+def test_trust_domains_with_the_same_kid() -> None:
+    """Each trust domain is answered by its own keys, though they share a kid."""
+    one, two = CertifiedKey(), CertifiedKey()
+    engine = _svid_engine(("a.example", one), ("b.example", two))
+    of_b = {**SVID, "sub": "spiffe://b.example/x"}
+    for _ in range(2):
+        assert _code(engine, one.token(SVID, kid="1")) == "ok"
+        assert _code(engine, two.token(of_b, kid="1")) == "ok"
+        assert _code(engine, one.token(of_b, kid="1")) == "signature_invalid"
+        assert _code(engine, one.token({**SVID, "sub": "spiffe://c.example/x"}, kid="1")) == "unknown_issuer"
+
+
+@pytest.mark.parametrize("settings", [{"trust_domain": "A.example"}, {"trust_domain": ""}, {"audience": ()}])
+def test_a_trust_domain_is_checked(settings: dict[str, Any]) -> None:
+    """A trust domain is a name in lower case, and an audience is needed."""
+    key = CertifiedKey()
+    arguments = {"trust_domain": "a.example", "audience": "api", **settings}
+    with pytest.raises(ConfigurationError):
+        Issuer.spiffe(**arguments, keys=[key.public_pem])

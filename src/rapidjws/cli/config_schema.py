@@ -107,7 +107,7 @@ def json_schema() -> dict[str, Any]:
     properties = {name: _table(name, fields) for name, fields in schema.SECTIONS.items()}
     issuer = _table("issuers", schema.ISSUER, ("algorithms",))
     unchecked = {"properties": {"check_iss": {"const": False}}, "required": ["check_iss"]}
-    issuer["anyOf"] = [{"required": ["iss"]}, unchecked]
+    issuer["anyOf"] = [{"required": ["iss"]}, unchecked, {"required": ["trust_domain"]}]
     issuer["oneOf"] = [
         {"required": [name], "properties": {name: {"const": True}}}
         if name == "discover"

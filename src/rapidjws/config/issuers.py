@@ -113,7 +113,7 @@ def rules_of(settings: dict[str, Any]) -> dict[str, Any]:
     for name, kind in schema.RULE_FIELDS.items():
         if kind == schema.TEXTS and isinstance(rules.get(name), str):
             rules[name] = [rules[name]]
-    if not rules.pop("check_iss", True):
+    if not rules.pop("check_iss", True) or ("trust_domain" in rules and "iss" not in rules):
         rules["iss"] = None
     if not rules.pop("check_audience", True):
         rules["audience"] = NOT_CHECKED

@@ -114,6 +114,7 @@ RULE_FIELDS: Final = {
     "require_kid": SWITCH,
     "try_keys": WHOLE,
     "crit": TEXTS,
+    "trust_domain": TEXT,
     "required": SWITCH,
 }
 REPLAY_FIELDS: Final = {"replay": SWITCH, "replay_identity": TEXT, "replay_on_failure": TEXT}
@@ -336,7 +337,7 @@ def _choice_faults(path: Path, issuer: dict[str, Any]) -> Iterator[Fault]:
         is_compared = issuer.get(choice) is not False
         if name in issuer and not is_compared:
             yield (*path, name), f"nothing, as {choice} is false", "a value that nobody compares"
-        if name not in issuer and is_needed and is_compared:
+        if name not in issuer and is_needed and is_compared and "trust_domain" not in issuer:
             yield (*path, name), f"a value, or {choice} = false", "nothing"
     if "algorithms" not in issuer:
         yield (*path, "algorithms"), "a value", "nothing"

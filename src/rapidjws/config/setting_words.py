@@ -171,6 +171,7 @@ ISSUER: Final = {
     "try_keys": Words("keys that are tried for a token without `kid`", "0 to 4; not with `require_kid`"),
     "require_kid": Words("whether a token without `kid` is refused"),
     "crit": Words("critical header extensions that the application heeds", "no registered names, no `b64`"),
+    "trust_domain": Words("SPIFFE trust domain that `sub` lies in, for JWT-SVIDs", "lower case; no `iss`"),
     "required": Words("whether the service is ready only once this issuer has keys"),
     "jwks_url": Words("where its JWK Set is", "https, no credentials or fragment", "one source"),
     "jwks_file": Words("where its JWK Set lies; read again when it changes", _FILE, "one source"),

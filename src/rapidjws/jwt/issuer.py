@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,6 +21,7 @@ from rapidjws.jwt.profiles import ProfileName, with_profile
 from rapidjws.jwt.tenants import AnyTenant, tenant_rule
 from rapidjws.verify.arguments import checked_algorithms, checked_crit, names_of
 from rapidjws.verify.given_keys import Keys, checked_keys
+from rapidjws.verify.key_selection import SPIFFE
 from rapidjws.verify.protocols import KeySource
 from rapidjws.verify.rules import Rules
 
@@ -42,6 +44,13 @@ SOURCE_SETTINGS: Final = (
 
 TRY_KEYS_MAX: Final = 4
 """Most keys that one token may cost the arithmetic of."""
+
+
+TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
+"""SPIFFE ID s.2.1."""
+
+SVID_ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+"""SPIFFE JWT-SVID s.2.1."""
 
 
 class NotChecked(Enum):
@@ -96,6 +105,8 @@ class Issuer:
         replay: Ask for each token to be used once; None, the default, does not.
         required: Whether the engine is ready only once this issuer has keys.
         crit: The critical header extensions that the caller understands and heeds.
+        trust_domain: The SPIFFE trust domain that ``sub`` must lie in, in the place of ``iss``: see
+            :meth:`spiffe`. None for other tokens.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
@@ -120,6 +131,7 @@ class Issuer:
     replay: Replay | None = field(default=None, kw_only=True)
     required: bool = field(default=True, kw_only=True)
     crit: Iterable[str] = field(default=(), kw_only=True)
+    trust_domain: str | None = field(default=None, kw_only=True)
     _names: tuple[str, ...] = field(init=False, repr=False, default=())
     _rules: tuple[PathRule, ...] = field(init=False, repr=False, default=(), compare=False)
 
@@ -146,8 +158,35 @@ class Issuer:
         source = lazy_value("rapidjws.keys", "DiscoveredJWKS")(issuer, **of_source)
         return cls(issuer, keys=source, algorithms=algorithms, **settings)
 
+    @classmethod
+    def spiffe(cls, trust_domain: str, **settings: Any) -> Issuer:
+        """Return an issuer of JWT-SVIDs: ``sub`` says whose they are, and ``iss`` is not compared.
+
+        Args:
+            trust_domain: As in ``spiffe://TRUST-DOMAIN/path``.
+            settings: Arguments of :class:`Issuer`; ``keys`` is a :class:`~rapidjws.keys.SpiffeBundle`, or the
+                keys of one. ``algorithms`` are those of JWT-SVIDs unless named.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: among others, no ``audience``.
+
+        Source: SPIFFE JWT-SVID s.2, s.3.
+        """
+        if not isinstance(trust_domain, str):  # None would mean any token of these keys
+            raise error_for("configuration_invalid", "trust_domain", "text", type(trust_domain).__name__)
+        if not settings.get("audience"):  # s.3.2: aud must be there, and name us
+            raise error_for(
+                "configuration_invalid", "audience", expected="the names by which aud may mean us"
+            )
+        return cls(None, trust_domain=trust_domain, **{"algorithms": SVID_ALGORITHMS, **settings})
+
     def __post_init__(self) -> None:
         """Check every argument once."""
+        if self.trust_domain is not None and (
+            self.iss is not None or TRUST_DOMAIN.fullmatch(self.trust_domain) is None
+        ):
+            expected = "a SPIFFE trust domain in lower case, and no iss beside it"
+            raise error_for("configuration_invalid", "trust_domain", expected, self.trust_domain)
         put = object.__setattr__
         self._check_iss()
         if self.typ is not None:
@@ -237,6 +276,8 @@ class Issuer:
     @property
     def name(self) -> str:
         """Return the name under which an engine holds the issuer: its first ``iss``, or "" for none."""
+        if self.trust_domain is not None:
+            return f"{SPIFFE}{self.trust_domain}"
         return self._names[0] if self._names else ""
 
     @property
@@ -247,14 +288,14 @@ class Issuer:
     def rules(self) -> Rules:
         """Return the issuer's rules in the engine's form."""
         policy = ClaimsPolicy(
-            issuer=self.name or None,
+            issuer=self._names[0] if self._names else None,
             other_issuers=self._names[1:],
             audiences=() if isinstance(self.audience, NotChecked) else tuple(self.audience),
             audience_checked=not isinstance(self.audience, NotChecked),
             leeway_s=self.leeway_s,
             exp_required=self.exp_required,
             max_age_s=self.max_age_s,
-            required=tuple(self.required_claims),
+            required=tuple(self.required_claims) + (() if self.trust_domain is None else ("sub",)),
             rules=self._rules,
             max_auth_age_s=self.max_auth_age_s,
             shown_claims=frozenset(self.show_claims),
@@ -290,11 +331,11 @@ def by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
     for issuer in issuers:
         if not isinstance(issuer, Issuer):
             raise error_for("configuration_invalid", "issuers", "an Issuer each", type(issuer).__name__)
-        if issuer.iss is None and len(issuers) > 1:  # whose token is it? only iss could say
+        if issuer.name == "" and len(issuers) > 1:  # whose token is it? only iss could say
             raise error_for(
                 "configuration_invalid", "issuers", "one issuer, as its iss is None", len(issuers)
             )
-        for name in issuer.names or ("",):
+        for name in issuer.names or (issuer.name,):
             if name in taken:
                 raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=name)
             taken.add(name)

@@ -18,7 +18,7 @@ from rapidjws.verify.protocols import Event, ReplayStore, emit
 from rapidjws.verify.result import Rejected, VerifiedJWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from rapidjws.jwt.skew import SkewMeter
     from rapidjws.verify.chains import ChainSource
@@ -191,6 +191,7 @@ class PostChecks:
         leeways: Says by how much a partner's leeway may go beyond an issuer's; None for not at all.
         count_use: Called with an issuer and what a use came to, or None.
         chains: iss -> source, for issuers whose keys come in the headers of tokens.
+        trust_domains: Names of issuers that are SPIFFE trust domains.
     """
 
     __slots__ = (
@@ -203,6 +204,7 @@ class PostChecks:
         "_meters",
         "_replays",
         "_revocations",
+        "_trust_domains",
         "blocking",
     )
 
@@ -216,7 +218,9 @@ class PostChecks:
         leeways: Leeways | None = None,
         count_use: Callable[[str, str], None] | None = None,
         chains: Mapping[str, ChainSource] | None = None,
+        trust_domains: Collection[str] = (),
     ) -> None:
+        self._trust_domains = trust_domains
         self._chains = chains or {}
         self._count_use = count_use
         self._revocations = revocations
@@ -231,7 +235,8 @@ class PostChecks:
     @property
     def is_needed(self) -> bool:
         """Return whether there is anything to check."""
-        return self._revocations.on_tokens or bool(self._replays or self._every or self._chains)
+        others = self._replays or self._every or self._chains or self._trust_domains
+        return self._revocations.on_tokens or bool(others)
 
     def run(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
         """Return the token, or raise why it is refused after all.
@@ -286,6 +291,9 @@ class PostChecks:
                 continue
             iss = verified.issuer
             rule = self._replays.get(iss)
+            if iss in self._trust_domains and not _is_within(verified.claims.get("sub"), iss):
+                results[position] = _rejected(error_for("issuer_mismatch", "claims.sub", iss), iss)
+                continue
             if iss in self._chains and (refused := self._chain_refusal(iss, verified, now_ns)) is not None:
                 results[position] = _rejected(refused, iss)
                 continue
@@ -331,6 +339,11 @@ class PostChecks:
                 emit(self._events, Event(name="replay_unchecked", issuer=iss))
             else:
                 results[position] = _rejected(error_for("replay_store_unavailable", "replay"), iss)
+
+
+def _is_within(sub: object, trust_domain: str) -> bool:
+    """Return whether a subject is of a trust domain, ``spiffe://NAME``, to the letter (SPIFFE ID s.2)."""
+    return isinstance(sub, str) and sub.startswith(f"{trust_domain}/")
 
 
 def _rejected(error: RapidJWSError, iss: str) -> Rejected:

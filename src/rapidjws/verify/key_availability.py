@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rapidjws.verify.protocols import EventListener
 
 FAILING: Final = "signatures fail: "
-"""What a source gets in the place of an unknown kid, before the kid, when all signatures by a key fail."""
+"""Before a kid in the place of an unknown one: all signatures by its key fail."""
 
 FAILING_MIN: Final = 3
 """Bad signatures by one key, without a good one between them, that ask for its set once more."""

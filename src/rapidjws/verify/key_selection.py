@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rapidjws.jose.jws import Header
     from rapidjws.verify.rules import Rules
     from rapidjws.verify.slot_table import KeyTable
+
+
+SPIFFE: Final = "spiffe://"
 
 
 class IssuerKeyTable(Protocol):
@@ -137,7 +140,11 @@ def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
         max_members=limits.CLAIMS_MAX_MEMBERS,
         place="payload",
     )
-    iss = claims.get("iss") if isinstance(claims, dict) else None
+    if not isinstance(claims, dict):
+        return None
+    iss, sub = claims.get("iss"), claims.get("sub")
+    if iss is None and isinstance(sub, str) and sub.startswith(SPIFFE):  # a JWT-SVID has no iss
+        return SPIFFE + sub.removeprefix(SPIFFE).partition("/")[0]
     return iss if isinstance(iss, str) else None
 
 
