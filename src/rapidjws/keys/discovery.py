@@ -59,8 +59,8 @@ def checked_issuer(issuer: str, transport: Transport) -> str:
         parts = urlsplit(transport.check_url(issuer))
     except RapidJWSError as refused:
         raise error_for("configuration_invalid", "issuer", refused.expected, refused.actual) from None
-    if parts.query or issuer.endswith("?"):
-        raise error_for("configuration_invalid", "issuer", expected="a URL without a query")
+    if parts.query or issuer.endswith("?") or "{" in issuer:
+        raise error_for("configuration_invalid", "issuer", expected="a URL without a query or a template")
     return issuer
 
 
