@@ -12,7 +12,7 @@
 
 /* rj-cdef-begin */
 enum {
-    RJ_COUNTERS_CODES = 64,       /* words of a block of verdicts: one a code, the first for "ok" */
+    RJ_COUNTERS_CODES = 96,       /* words of a block of verdicts: one a code, the first for "ok" */
     RJ_COUNTERS_FIRST_POWER = 10, /* the smallest bound of a duration, as a power of two of 2^-30 s */
     RJ_COUNTERS_BOUNDS = 21,      /* bounds of durations, each twice the one before: up to 1 s */
     RJ_COUNTERS_SUM = 22,         /* the word behind the buckets: the sum, in units of 2^-30 s */

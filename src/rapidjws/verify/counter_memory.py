@@ -20,7 +20,7 @@ from rapidjws import _native
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REGION_BYTES: Final = 4 * 1024 * 1024
+REGION_BYTES: Final = 6 * 1024 * 1024
 """Memory of one worker's region; it takes no more of the machine than is written."""
 
 NAMES_SHARE: Final = 8

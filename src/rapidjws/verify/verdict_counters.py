@@ -44,7 +44,7 @@ CODE_WORDS: Final = {
 """Code -> its word in a series of verdicts; a caller's mistake is no verdict."""
 
 PRIVATE_BYTES: Final = 1024 * 1024
-ISSUER_BYTES: Final = 4096
+ISSUER_BYTES: Final = 6144
 """About what the series of one issuer take, at most."""
 
 _ROW: Final = struct.Struct("@PP")
