@@ -340,3 +340,20 @@ def test_an_error_of_the_engine_has_its_code() -> None:
         jwt.decode(token, SECRET, algorithms=["HS256"])
     assert isinstance(refused.value.__cause__, rapidjws.RapidJWSError)
     assert refused.value.__cause__.code == "duplicate_member"
+
+
+@pytest.mark.source_tree
+def test_no_module_imports_pyjwt() -> None:
+    """PyJWT is no dependency: no module of the package imports it."""
+    import ast
+    from pathlib import Path
+
+    found = set()
+    for path in (Path(__file__).resolve().parents[2] / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add((node.module or "").partition(".")[0])
+    assert "rapidjws" in found
+    assert found & {"jwt", "jose", "authlib"} == set()
