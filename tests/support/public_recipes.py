@@ -210,6 +210,7 @@ def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "Engine.count_in", lambda: {"counters": engine().counters}
     for name in ("decide", "adecide", "averify", "verify"):
         yield f"Engine.{name}", lambda: {"token": token("ES256"), "now": NOW_S}
+    yield "Engine.verify_id_token", lambda: {"token": token("ES256"), "nonce": None, "now": NOW_S}
     yield "Engine.decide_many", lambda: {"requests": [(token("ES256"), None, None)]}
     yield "Engine.verify_many", lambda: {"tokens": [token("ES256")], "now": NOW_S}
     yield "Engine.expect_retries", lambda: {"policy": rollout()}

@@ -287,11 +287,12 @@ def _checked_values(kind: str, values: tuple[Any, ...]) -> tuple[Value, ...]:
     if not 0 < len(values) <= VALUES_MAX:
         raise error_for("configuration_invalid", kind, f"1 to {VALUES_MAX} values", len(values))
     for value in values:
-        if not is_text(value) and not (isinstance(value, (bool, int, float)) and math.isfinite(value)):
-            expected = "strings, numbers, True or False"
-            raise error_for("configuration_invalid", kind, expected, type(value).__name__)
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             raise error_for("configuration_invalid", kind, "numbers of at most 64 bits")
+        is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+        if not is_text(value) and not is_number:
+            expected = "strings, numbers, True or False"
+            raise error_for("configuration_invalid", kind, expected, type(value).__name__)
     return tuple(dict(zip(_keys(values), values, strict=True)).values())
 
 

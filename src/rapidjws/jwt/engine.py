@@ -17,6 +17,7 @@ from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.counted import counted
 from rapidjws.jwt.decision import DecisionPolicy
 from rapidjws.jwt.engine_decisions import EngineDecisions
+from rapidjws.jwt.id_tokens import EngineIDTokens
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.key_manager import KeyManager
 from rapidjws.jwt.micro_batch import MicroBatcher, admitted
@@ -56,7 +57,7 @@ def _moment_ns(now: float | None) -> int:
     return _wall_clock_ns() if now is None else moment_ns(now)
 
 
-class Engine(EngineDecisions, KeyManager):
+class Engine(EngineDecisions, EngineIDTokens, KeyManager):
     """A verifier of the given issuers' tokens: signature first, then the issuer's claims rules.
 
     Keys are bound to their issuer: a key of one never verifies a token that claims another.
