@@ -50,7 +50,7 @@ class Scheduler:
     __slots__ = ("_heap", "_numbers", "_offset_s", "_pid", "_starting", "_wake", "members", "step_watchers")
 
     def __init__(self) -> None:
-        self.members: WeakSet[Any] = WeakSet()
+        self.members: WeakSet[Renewed] = WeakSet()
         self.step_watchers: WeakSet[Any] = WeakSet()
         self._numbers = itertools.count()
         self._forget()
