@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ANNOTATIONS = __future__.annotations.compiler_flag
 NOT_A_LIBRARY = ("cli", "_native", "compat")
 """Without an interface of our own: compat has PyJWT's, whose errors PyJWT's own tests hold."""
-_IMPORT = re.compile(r"from (rapidjws(?:\.[a-z0-9_]+)*) import ([A-Za-z_, ]+)")
+_IMPORT = re.compile(r"from (rapidjws(?:\.[a-z0-9_]+)*) import ([A-Za-z0-9_, ]+)")
 
 
 class Public(NamedTuple):
