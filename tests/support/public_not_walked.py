@@ -15,6 +15,8 @@ MADE_HERE = {
     "HistogramValue": "made by a reading of the metrics",
     "Confirmations": "made by Announcer",
     "Document": "made by Publication",
+    "EmergencyReport": "made by rotate_in_emergency",
+    "EmergencyStage": "made by rotate_in_emergency",
     "IssuingState": "made by KeyLifeCycle",
     "Lease": "made by KeyLifeCycle",
     "NewKey": "made by makers of keys; their life cycle checks it",

@@ -77,7 +77,10 @@ def test_every_setting_of_the_schema_is_taken(tmp_path: Path) -> None:
     """The examples of the page make a file that is good, each of the two stores with it."""
     pytest.importorskip("redis", reason="redis absent: pip install redis")
     for store in ("state_file", "redis"):
-        other = {"state_file": ("redis", "redis_name"), "redis": ("state_file",)}[store]
+        other = {
+            "state_file": ("redis", "redis_name", "revocations_file"),
+            "redis": ("state_file", "revocations_redis"),
+        }[store]
         lines = [f"{name} = {one.example}" for name, one in TABLES["issuing"].items() if name not in other]
         text = "[issuing]\n" + "\n".join(lines) + "\n"
         load_issuing(written(tmp_path, text.replace("https://old.example", "a")))

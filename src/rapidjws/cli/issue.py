@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -15,7 +16,15 @@ from rapidjws import _files
 from rapidjws.cli.output import complain, print_line
 from rapidjws.config.issuing_file import IssuingConfig, load_issuing
 from rapidjws.errors import IssuingRefused, RapidJWSError
-from rapidjws.issuing import SigningKey
+from rapidjws.issuing import (
+    Announcer,
+    EmergencyReport,
+    EmergencyStage,
+    KeyLifeCycle,
+    MemoryStateStore,
+    SigningKey,
+    rotate_in_emergency,
+)
 from rapidjws.issuing.transitions import ready_at_s
 
 app = typer.Typer(help="Keys that an issuer signs with, and when they change.", no_args_is_help=True)
@@ -203,3 +212,66 @@ def taint(
     """Take a key out of use; the next one signs: exit 0, 1 where none can, 2 where the store fails."""
     found = opened(config)
     _changed(lambda: found.life_cycle.taint(kid, why, unready=unready))
+
+
+@app.command()
+def emergency(
+    *,
+    kid: Kid,
+    why: Why,
+    config: Config,
+    drill: Annotated[
+        bool, typer.Option("--drill", help="On a copy of the state; consumers are only asked what they have.")
+    ] = False,
+    wait: Annotated[float, typer.Option(help="Longest wait for consumers, in seconds.", min=0)] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="The timeline as one JSON object.")] = False,
+) -> None:
+    """Take a key out of use everywhere: exit 0 when all consumers confirmed, 1 where one has not, 2 else."""
+    found = opened(config)
+    try:
+        report = _drilled(found, kid, why, wait) if drill else rotate_in_emergency(
+            found.life_cycle,
+            found.announcer,
+            kid,
+            why,
+            issuer=found.issuer,
+            revocations=found.revocations,
+            signer_for=found.maker.signer,
+            wait_s=wait,
+        )  # fmt: skip
+    except RapidJWSError as refused:
+        fail(f"{refused} ({refused.info.fix})")
+    if as_json:
+        shown = {"kid": kid, "why": why, "drill": drill, "successor": report.successor}
+        stages = [one._asdict() for one in report.stages]
+        print(json.dumps({**shown, "stages": stages, "missing": report.confirmations.missing}))
+    else:
+        print_line(f"{'drill: ' if drill else ''}{kid} is out of use: {why}")
+        for one in report.stages:
+            print_line(f"{one.seconds:8.3f} s  {one.name}{' FAILED' if one.failed else ''}: {one.detail}")
+        for name, word in report.confirmations.missing.items():
+            print_line(f"            {name} has not confirmed: {word}")
+    if not report.is_complete:
+        raise typer.Exit(1)
+
+
+def _drilled(found: IssuingConfig, kid: str, why: str, wait_s: float) -> EmergencyReport:
+    """Make the change on a copy of the state, and ask consumers for a key that they should have."""
+    state = found.store.read()
+    copy = MemoryStateStore(state)
+    keys = KeyLifeCycle(copy, found.life_cycle.timing, found.maker, algorithms=found.life_cycle.algorithms)
+    nobody = Announcer(found.issuer, [], lambda *_: (500, b""))
+    report = rotate_in_emergency(keys, nobody, kid, why, issuer=found.issuer)
+    active = state.in_stage("active")
+    if not active:
+        return report
+    answered = found.announcer.announce(active[0].kid, wait_s=wait_s)
+    total = len(answered.confirmed) + len(answered.missing)
+    last = EmergencyStage(
+        "confirmed",
+        max(answered.confirmed.values(), default=0.0),
+        f"{len(answered.confirmed)} of {total} consumers answer that they have {active[0].kid}",
+        bool(answered.missing),
+    )
+    before = tuple(one for one in report.stages if one.name != "confirmed")
+    return replace(report, stages=(*before, last), confirmations=answered)

@@ -21,10 +21,11 @@ from rapidjws.issuing import (
     RedisStateStore,
     Schedule,
 )
+from rapidjws.stores import RedisRevocations, RevocationFile
 
 if TYPE_CHECKING:
     from rapidjws.issuing import KeyMaker, StateStore
-    from rapidjws.verify.protocols import Clock, EventListener
+    from rapidjws.verify.protocols import Clock, EventListener, RevocationStore
 
 _TIMING = (
     "jwks_max_age_s",
@@ -49,6 +50,7 @@ class IssuingConfig:
         life_cycle: The keys.
         published: What is served, and where.
         announcer: Tells the consumers.
+        revocations: Where an emergency revokes a key, or None.
     """
 
     loaded: LoadedConfig
@@ -58,6 +60,7 @@ class IssuingConfig:
     life_cycle: KeyLifeCycle
     published: Published
     announcer: Announcer
+    revocations: RevocationStore | None
 
 
 def load_issuing(
@@ -178,7 +181,21 @@ def _built(loaded: LoadedConfig, clock: Clock | None, events: EventListener | No
         life_cycle=life_cycle,
         published=published_from(loaded, life_cycle, float(found.get("lease_s", 15)), issuer),
         announcer=announcer_from(loaded, issuer),
+        revocations=_revocations(loaded),
     )
+
+
+def _revocations(loaded: LoadedConfig) -> RevocationStore | None:
+    found = loaded.tables["issuing"]
+    if "revocations_file" in found and "revocations_redis" in found:
+        raise error_for(
+            "configuration_invalid", "issuing.revocations_redis", "nothing beside revocations_file"
+        )
+    if "revocations_redis" in found:
+        return RedisRevocations(found["revocations_redis"])
+    if "revocations_file" in found:
+        return RevocationFile(loaded.path.parent / found["revocations_file"])
+    return None
 
 
 def _with_line(loaded: LoadedConfig, refused: RapidJWSError) -> NoReturn:

@@ -114,6 +114,20 @@ ISSUING: Final[dict[str, Setting]] = {
         "that or more; more is needed where max-age is short against clocks",
         "630",
     ),
+    "revocations_file": Setting(
+        TEXT,
+        "file of revocations that an emergency adds to, which engines read",
+        "none",
+        "a path; this or `revocations_redis`",
+        '"revoked.json"',
+    ),
+    "revocations_redis": Setting(
+        TEXT,
+        "Redis with revocations that an emergency adds to, which engines read",
+        "none",
+        "`redis://`, `rediss://` or `unix://`",
+        '"redis://127.0.0.1:6379/0"',
+    ),
     "lease_s": Setting(NUMBER, "how long a leader leads without renewing", "15", "0.05 to 3600", "15"),
     "name": Setting(TEXT, "name of this process in the state", "`issuer`", "any", '"issuer-a"'),
 }

@@ -2,6 +2,7 @@
 
 from rapidjws.issuing.announcement import Announcer, Confirmations, Consumer
 from rapidjws.issuing.asgi import PublicationApp
+from rapidjws.issuing.emergency import EmergencyReport, EmergencyStage, rotate_in_emergency
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
 from rapidjws.issuing.life_cycle import KeyLifeCycle
 from rapidjws.issuing.publication import Document, Publication
@@ -17,6 +18,8 @@ __all__ = [
     "Confirmations",
     "Consumer",
     "Document",
+    "EmergencyReport",
+    "EmergencyStage",
     "FileStateStore",
     "FreezeWindow",
     "IssuingState",
@@ -33,4 +36,5 @@ __all__ = [
     "Schedule",
     "SigningKey",
     "StateStore",
+    "rotate_in_emergency",
 ]

@@ -53,13 +53,18 @@ def changed(before: IssuingState, found: int | str) -> RapidJWSError:
 
 
 class MemoryStateStore:
-    """A state in this process's memory, for tests and for one issuer that makes new keys at each start."""
+    """A state in this process's memory, for tests and for one issuer that makes new keys at each start.
+
+    Args:
+        state: What it holds first.
+    """
 
     __slots__ = ("_lock", "_state")
 
-    def __init__(self) -> None:
+    @checked
+    def __init__(self, state: IssuingState | None = None) -> None:
         self._lock = threading.Lock()
-        self._state = IssuingState()
+        self._state = IssuingState() if state is None else state
 
     def read(self) -> IssuingState:
         """Return the state."""
