@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +57,13 @@ def test_A10_a_set_taken_before_the_question() -> None:
             taken.set()
             assert asked.wait(LIMIT_S)  # the first fetch has put its set in place, and has not ended
 
-    web = Web()
+    waiting: queue.SimpleQueue[threading.Thread] = queue.SimpleQueue()
+
+    def before(number: int) -> None:
+        if number == 2:
+            waiting.get(timeout=LIMIT_S).join(0.3)  # it must not have its answer before this fetch
+
+    web = Web(before)
     source = RemoteJWKS(URL, fetch=web, events=listen)
     source.start()
     assert taken.wait(LIMIT_S)
@@ -67,7 +74,9 @@ def test_A10_a_set_taken_before_the_question() -> None:
         asked.set()
 
     source.invalidate = invalidate  # type: ignore[method-assign]
-    refreshing(source, found).join(LIMIT_S)
+    thread = refreshing(source, found)
+    waiting.put(thread)
+    thread.join(LIMIT_S)
     assert found == [True]
     assert source.ready
     assert web.count == 2
@@ -171,3 +180,19 @@ def test_S24_a_timer_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
         refuse = False
         assert source.ready
         assert called.wait(LIMIT_S)
+
+
+def test_a_fetch_has_ended_for_who_hears_of_its_end() -> None:
+    """Who hears that a fetch ended may ask for the next one at once, and has an answer within the bound."""
+    found: list[bool] = []
+    heard = threading.Event()
+
+    def listen(event: Event) -> None:
+        if event.name == "fetch_ended" and not heard.is_set():
+            heard.set()
+            found.append(source._fetch_in_progress)
+
+    source = RemoteJWKS(URL, fetch=Web(), events=listen)
+    assert source.refresh(LIMIT_S)
+    assert heard.wait(LIMIT_S)
+    assert found == [False]

@@ -306,3 +306,22 @@ def test_series_are_found_again() -> None:
     assert list(theirs.words[lag.word : lag.word + 9]) == [0, 0, 0, 0, 1, 0, 0, 0, 0]
     assert theirs.add("events", ("a", 'hostile\n"name')) is None
     assert mine.words[found["events", ("a", 'hostile\n"name')].word] == 4
+
+
+def test_S3_a_full_region_leaves_its_neighbour_be() -> None:
+    """Names and words stay within their parts of a region, whichever of the two is full first."""
+    for octets, words in ((300, 1), (1, 40)):
+        memory = CounterMemory(2, region_bytes=4096)
+        first, second = memory.of_worker(0), memory.of_worker(1)
+        place = second.place("theirs", (), "c", 1)
+        names = [f"{at:03d}" + "x" * octets for at in range(60)]
+        for at, name in enumerate(names):
+            word = first.place(name, (), "c", words)
+            for number in range(words):
+                first.words[word + number] += at
+        assert first.dropped > 0
+        assert [one.name for one in second.series()] == ["theirs"]
+        assert second.words[place] == 0
+        kept = [one.name for one in first.series()]
+        assert 0 < len(kept) < 60
+        assert kept == names[: len(kept)]

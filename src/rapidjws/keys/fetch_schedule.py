@@ -188,9 +188,7 @@ class FetchSchedule(Source):
         except (Exception, SystemExit):  # a fault of ours, or of a fetch that was handed in
             pass
         finally:  # whatever ends it: else no fetch would follow
-            taken_s = max(0.0, self._clock.monotonic() - started)
-            self._emit("fetch_ended", value=taken_s, detail=None if failed is None else failed.reason)
-            self._fetch_done(failed, by_unknown_kid)
+            self._fetch_done(failed, by_unknown_kid, max(0.0, self._clock.monotonic() - started))
 
     def _apply(self, number: int, started: float, answer: Answer, requested: dict[int, str]) -> None:
         """Take an answer unless a newer one was taken before.
@@ -238,8 +236,10 @@ class FetchSchedule(Source):
         kind = kind_of(body)
         return refused.code if kind == self.document else f"{kind}, not {self.document}"
 
-    def _fetch_done(self, failed: FetchFailed | None, by_unknown_kid: bool) -> None:
-        """End a fetch: plan the next one, and let go who waited."""
+    def _fetch_done(
+        self, failed: FetchFailed | None, by_unknown_kid: bool, taken_s: float | None = None
+    ) -> None:
+        """End a fetch: plan the next one, say so, and let go who waited; whoever listens finds it ended."""
         with self._lock:
             now = self._clock.monotonic()
             self._fetch_in_progress = False
@@ -252,6 +252,8 @@ class FetchSchedule(Source):
             if self._refetch_after:
                 self._refetch_after, self._next_at = False, now
         try:
+            if taken_s is not None:
+                self._emit("fetch_ended", value=taken_s, detail=None if failed is None else failed.reason)
             if failed is not None:
                 self._emit("fetch_failed", detail=failed.reason, value=failed.status)
                 self._adopt_last_good()
