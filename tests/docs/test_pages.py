@@ -13,8 +13,10 @@ import pytest
 from doc_blocks import blocks_of, commands_of, run_page
 from typer.testing import CliRunner
 
+from rapidjws import JWKSet
 from rapidjws.cli.app import app
-from rapidjws.keys.fetch import Answer, FetchFailed, HttpsFetch
+from rapidjws.keys import Answer, FetchFailed
+from rapidjws.keys.fetch import HttpsFetch
 
 pytestmark = pytest.mark.source_tree
 
@@ -40,16 +42,20 @@ def name_of(page: Path) -> str:
 
 @pytest.fixture
 def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
-    """Give what puts a JWK Set behind an address, for as long as the test runs; no other one answers."""
+    """Give what puts a document behind an address, for as long as the test runs; no other one answers.
+
+    A JWKSet is a JWK Set, a dict is JSON, and text stands as it is.
+    """
     published: dict[str, bytes] = {}
 
     def fetch(self: HttpsFetch, url: str, etag: str | None) -> Answer:
         if url not in published:
-            raise FetchFailed("dns")
+            raise FetchFailed("status", 404)
         return Answer(status=200, headers={}, body=published[url])
 
     def put(url: str, jwks: Any) -> None:
-        published[url] = json.dumps({"keys": [key.as_dict() for key in jwks.keys]}).encode()
+        page = jwks.as_dict() if isinstance(jwks, JWKSet) else jwks
+        published[url] = (page if isinstance(page, str) else json.dumps(page)).encode()
 
     monkeypatch.setattr(HttpsFetch, "__call__", fetch)
     return put

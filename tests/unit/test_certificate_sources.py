@@ -89,6 +89,16 @@ def test_a_pem_a_kid_is_fetched_once_a_token_names_it() -> None:
     assert source.status().kids == ()
 
 
+def test_the_first_kid_waits_for_no_cool_down() -> None:
+    """With default limits, the first token is answered after one fetch."""
+    key = CertifiedKey()
+    source = RemotePEM(TEMPLATE, fetch=Web({"https://keys.example/elb/a": key.public_pem}))
+    engine = _engine(source)
+    assert engine.wait_ready(WAIT_S)
+    wait_for(lambda: source.status().fetches == 1 and not source._fetch_in_progress)
+    assert engine.verify(key.token(CLAIMS, kid="a"), wait_s=30).claims["sub"] == "u"
+
+
 @pytest.mark.parametrize(
     "kid",
     ["../admin", "a/b", "a%2fb", "..", "a..b", ".", "", "a?b", "a#b", "@evil.example", "a\\b", "\u2025",

@@ -116,6 +116,8 @@ def key_source_from(settings: dict[str, Any], folder: Path, events: EventListene
     if "certificates_url" in settings:
         return RemoteCertificates(settings["certificates_url"], **common)
     if "pem_url" in settings:
+        if not picked(settings, schema.UNKNOWN_FIELDS):
+            common["unknown_kids"] = None
         return RemotePEM(settings["pem_url"], kids=texts(settings.get("pem_kids", [])), **common)
     if "spiffe_bundle_url" in settings:
         return SpiffeBundle(settings["spiffe_bundle_url"], **common)

@@ -26,6 +26,10 @@ KID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_~=+:-]|\.(?!\.)){0,127}")
 NEW_KIDS_MAX: Final = 8
 """Most kids that one refresh asks for the first time."""
 
+COOLDOWN_S: Final = 2.0
+BUDGET: Final = 60
+"""By default: each key's first fetch is one for an unknown kid, so pauses are shorter than for a set."""
+
 _MISSING: Final = (403, 404, 410)
 _PLACE: Final = "{kid}"
 
@@ -39,7 +43,8 @@ class RemotePEM(FetchedKeys):
         template: An https URL with ``{kid}`` in its path, and nowhere else.
         kids: Kids that are fetched from the start.
         freshness: Lives, refreshes, stale limit and back-off.
-        unknown_kids: What a kid that is not known may cause.
+        unknown_kids: What a kid that is not known may cause; by default 60 fetches one after the other,
+            2 seconds apart at least.
         transport: Limits and trust of a fetch.
         last_good: File that keeps what was fetched last for a start during an outage; None keeps none.
         last_good_max_age_s: Oldest kept keys used, in seconds.
@@ -76,7 +81,7 @@ class RemotePEM(FetchedKeys):
         super().__init__(
             template.replace(_PLACE, "KID"),
             freshness=freshness,
-            unknown_kids=unknown_kids,
+            unknown_kids=unknown_kids or UnknownKids(cooldown_s=COOLDOWN_S, budget=BUDGET),
             transport=transport,
             last_good=last_good,
             last_good_max_age_s=last_good_max_age_s,
@@ -110,6 +115,8 @@ class RemotePEM(FetchedKeys):
     def _bring(self, requested: Mapping[int, str], etag: str | None) -> Answer:
         known = [*self._held_kids(), *self._first]
         new = [kid for kid in requested.values() if kid not in known and not kid.startswith(FAILING)]
+        if not known and not new:
+            self._limiter.forget_refresh()
         room = max(0, self._transport.max_keys - len(set(known)))
         return self._answer(self._fetched([*known, *new[: min(NEW_KIDS_MAX, room)]]))
 

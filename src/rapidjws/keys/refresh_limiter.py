@@ -152,6 +152,11 @@ class RefreshLimiter:
             if not self._requested:
                 self._due = None
 
+    def forget_refresh(self) -> None:
+        """Let the next unknown kid cause a refresh at once: the last one asked for nothing."""
+        with self._lock:
+            self._last = None
+
     def forget(self) -> None:
         """Drop the memory: a change was announced."""
         with self._lock:
