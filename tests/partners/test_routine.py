@@ -258,6 +258,12 @@ def test_K_check_by_its_exit_status(tmp_path: Path) -> None:
         assert (status, found["period_days"]) == (1, 30)
         assert found["issuers"][0]["keys"][0]["age_days"] == 100.0
         assert [one["code"] for one in found["findings"] if one["level"] != "note"] == ["rotation_overdue"]
+        kept = memory.read_text()
+        for damaged in ("", "{", '{"version": 0}', "[" * 5000):
+            memory.write_text(damaged)
+            status, text = run("--config", config)
+            assert (status, "move it away" in text) == (2, True), damaged[:20]
+        memory.write_text(kept)
         issuer.always(Fault(status=500))
         status, text = run("--config", config)
         assert (status, "no_answer" in text) == (1, True)
