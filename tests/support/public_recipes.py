@@ -330,6 +330,12 @@ def _middleware() -> Iterator[tuple[str, Callable[[], Recipe]]]:
         yield f"Authenticator.{name}", lambda: {"timeout_s": 0.1}
     yield "SignedBody", lambda: {"verifier": verifier()}
     yield "TokenLocation", dict
+    yield "JSONMember", lambda: {"pointer": "/signedPayload"}
+    yield "FormField", lambda: {"name": "logout_token"}
+    yield "BodyDigest", lambda: {"claim": "/digest"}
+    yield "BodyReplay", lambda: {"store": P["MemoryReplayStore"]()}
+    yield "RequestLines", dict
+    yield "SignedData", dict
     for name in ("JWSMiddleware", "WSGIMiddleware"):
         yield name, lambda: {"app": application(), "engine": engine()}
     yield "answer_for", lambda: {"decision": engine().decide(None)}

@@ -7,8 +7,12 @@ from rapidjws._lazy import lazy_names
 if TYPE_CHECKING:
     from rapidjws.middleware.asgi import JWSMiddleware
     from rapidjws.middleware.authenticator import Authenticator
+    from rapidjws.middleware.body_digest import BodyDigest
+    from rapidjws.middleware.body_parts import FormField, JSONMember
+    from rapidjws.middleware.body_replay import BodyReplay
     from rapidjws.middleware.response import Answer, answer_for, trusted_headers
     from rapidjws.middleware.signed_body import SignedBody
+    from rapidjws.middleware.signed_request import RequestLines, SignedData, SignedRequest
     from rapidjws.middleware.token_location import TokenLocation
     from rapidjws.middleware.webhook import verify_webhook
     from rapidjws.middleware.wsgi import WSGIMiddleware
@@ -16,6 +20,17 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "rapidjws.middleware.body_digest": ("BodyDigest",),
+            "rapidjws.middleware.body_parts": (
+                "FormField",
+                "JSONMember",
+            ),
+            "rapidjws.middleware.body_replay": ("BodyReplay",),
+            "rapidjws.middleware.signed_request": (
+                "RequestLines",
+                "SignedData",
+                "SignedRequest",
+            ),
             "rapidjws.middleware.response": ("Answer", "answer_for", "trusted_headers"),
             "rapidjws.middleware.asgi": ("JWSMiddleware",),
             "rapidjws.middleware.signed_body": ("SignedBody",),
@@ -29,8 +44,15 @@ else:
 __all__ = [
     "Answer",
     "Authenticator",
+    "BodyDigest",
+    "BodyReplay",
+    "FormField",
+    "JSONMember",
     "JWSMiddleware",
+    "RequestLines",
     "SignedBody",
+    "SignedData",
+    "SignedRequest",
     "TokenLocation",
     "WSGIMiddleware",
     "answer_for",

@@ -89,6 +89,12 @@ async def _through(
         if authenticator.wants_body(context):
             body = await _read_body(request, authenticator.limit_bytes)
         decision = await authenticator.adecide(context, body)
+        only = authenticator.handed_on(decision, body)
+        if body is not None and only is not None and only != body:
+            await request.content.readexactly(len(body))
+            _put_back(request, only)
+            headers["Content-Length"] = str(len(only))
+            headers.pop("Transfer-Encoding", None)
     except _MalformedLength:
         decision = authenticator.refused(context, "malformed_request")
     refused = authenticator.answer(decision, context)
@@ -103,14 +109,22 @@ async def _through(
 
 
 def _request_context(request: web.Request, authenticator: Authenticator[web.Request]) -> RequestContext:
-    values = _values(request, authenticator.field)
+    values = authenticator.values(partial(_values, request))
     if authenticator.body is not None and is_websocket(request.headers.get("Upgrade", "")):
         values = []  # what comes over a websocket is signed by nothing
     target = request.raw_path
     query = target.partition("?")[2].encode("utf-8", "replace")
     headers = IdentifiedHeaders(partial(_values, request))
     return RequestContext(
-        values, query, authenticator.partner(request), target, (), headers, authenticator.begin(headers)
+        values,
+        query,
+        authenticator.partner(request),
+        target,
+        (),
+        headers,
+        authenticator.begin(headers),
+        request.method,
+        target,
     )
 
 
@@ -142,10 +156,15 @@ async def _read_body(request: web.Request, limit_bytes: int) -> bytes | None:
         body = bytearray()
         while len(body) <= limit_bytes and (piece := await request.content.readany()):
             body += piece
+    _put_back(request, bytes(body))
+    return bytes(body) if len(body) <= limit_bytes else None
+
+
+def _put_back(request: web.Request, body: bytes) -> None:
+    """Let whoever reads next read these octets first."""
     with warnings.catch_warnings():  # deprecated since long, and the only way to give octets back
         warnings.simplefilter("ignore", DeprecationWarning)
-        request.content.unread_data(bytes(body))
-    return bytes(body) if len(body) <= limit_bytes else None
+        request.content.unread_data(body)
 
 
 async def _warn(request: web.Request, response: web.StreamResponse) -> None:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.middleware.authenticator import KEY, Authenticator
-from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, routes_of
+from rapidjws.middleware.requests import (
+    RequestContext,
+    content_length,
+    is_exempt,
+    routes_of,
+    signed_target,
+)
 from rapidjws.middleware.response import PREFIX, Answer, is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.observe.request_info import IdentifiedHeaders
@@ -99,6 +105,10 @@ class JWSMiddleware:
             try:
                 body, receive = await _read_body(scope, receive, authenticator.limit_bytes)
                 decision = await authenticator.adecide(context, body)
+                read, body = body, authenticator.handed_on(decision, body)
+                if body is not None and body != read:
+                    first = {"type": "http.request", "body": body, "more_body": False}
+                    receive = _replaying(first, receive)
                 headers = headers if body is None else with_length(headers, len(body))
             except ClientGone:  # nobody is there to be answered
                 return
@@ -161,15 +171,19 @@ def request_context(
     scope: Scope, authenticator: Authenticator[Scope], scopes: tuple[str, ...] = ()
 ) -> RequestContext:
     """Return what a request's scope says."""
-    values = _values(scope, authenticator.field)
+    values = authenticator.values(partial(_values, scope))
     if authenticator.body is not None and scope["type"] == "websocket":
         values = []  # what comes over a websocket is signed by nothing
     route = routes_of(_target(scope), scope["path"], _root_path(scope, authenticator), codec="utf-8")
     headers = IdentifiedHeaders(partial(_values, scope))
     query = scope.get("query_string", b"")
-    return RequestContext(
+    context = RequestContext(
         values, query, authenticator.partner(scope), route, scopes, headers, authenticator.begin(headers)
     )
+    if authenticator.body is None or authenticator.body.payload_of is None:
+        return context
+    target = signed_target(_target(scope), scope["path"], query, codec="utf-8")
+    return context._replace(method=scope.get("method", ""), target=target)
 
 
 def with_trace(headers: Headers, trace: RequestTrace) -> Headers:

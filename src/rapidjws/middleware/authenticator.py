@@ -114,7 +114,8 @@ class Authenticator(Generic[RequestT]):
         tracer: Makes the span of a request whose caller records (W3C Trace Context); None makes none.
 
     Attributes:
-        field: The lower-case name of the header that is read.
+        field: The lower-case name of the header that is read, or the first of them.
+        fields: All of them.
         observer: Reads each decision, for logs and traces.
 
     Raises:
@@ -143,7 +144,8 @@ class Authenticator(Generic[RequestT]):
         self.realm = checked_realm(realm, "authenticator.realm")
         self.exempt = _checked_exempt(exempt)
         self._root_path = _checked_root_path(root_path)
-        self.field = self.place.field if body is None else body.field
+        self.fields = (self.place.field,) if body is None else body.fields
+        self.field = self.fields[0]
         self._partner_of = partner_of
         decides = engine if body is None else body.verifier
         self.observer = Observer(decides if isinstance(decides, Engine) else None, log=log, tracer=tracer)
@@ -191,9 +193,17 @@ class Authenticator(Generic[RequestT]):
         """Return the token of a request; of a signed body what its header, or it, says of the signature."""
         if self.body is None:
             return self.place.token(context.values, context.query)
-        if self.body.signature_header is None:
-            return body
+        if self.body.part is not None or self.body.signature_header is None:
+            return body if self.body.part is None else None
         return context.values[0] if len(context.values) == 1 else None
+
+    def values(self, headers: Headers) -> list[bytes]:
+        """Return each value of the headers that are read."""
+        return [value for field in self.fields for value in headers(field)]
+
+    def handed_on(self, decision: Decision, body: bytes | None) -> bytes | None:
+        """Return the body for the application: without what the verdict does not cover."""
+        return body if self.body is None or body is None else self.body.handed_on(decision, body)
 
     async def adecide(self, context: RequestContext, body: bytes | None = b"") -> Decision:
         """Decide about a request from asyncio, without holding up the loop.

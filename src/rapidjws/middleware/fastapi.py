@@ -137,6 +137,8 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         if isinstance(request, Request) and authenticator.wants_body(context):
             body = await self._read_body(request, context)
         found = await authenticator.adecide(context, body)
+        if authenticator.handed_on(found, body) != body:  # FastAPI may have read it for the route already
+            found = authenticator.refused(context, "malformed_token", place="body")
         claims, decision = self._read(found)
         if decision is not found:
             authenticator.note(decision, context._replace(trace=None))  # its span has ended
@@ -222,9 +224,10 @@ def _hand_on(request: HTTPConnection, headers: Headers) -> None:
 def _model(authenticator: Authenticator[Scope], description: str | None) -> models.SecurityBase:
     """Return how OpenAPI describes the place of the token."""
     if authenticator.body is not None:
-        if authenticator.body.signature_header is None:  # no scheme of OpenAPI stands in a body
+        names = authenticator.body.signature_header
+        if names is None or authenticator.body.part is not None:  # no scheme of OpenAPI stands in a body
             return models.HTTPBase(scheme="JWS", description=description or "The body is a JWS.")
-        return _key(models.APIKeyIn.header, authenticator.body.signature_header, description)
+        return _key(models.APIKeyIn.header, names if isinstance(names, str) else names[0], description)
     place = authenticator.place
     if place.is_bearer:
         return models.HTTPBearer(bearerFormat="JWT", description=description)

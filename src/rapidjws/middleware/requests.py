@@ -31,6 +31,8 @@ class RequestContext(NamedTuple):
         scopes: The scopes that are due.
         headers: Gives each value of a header by its lower-case name, for logs and traces.
         trace: The span of a request whose caller records, or None.
+        method: As it was sent, where a signature may cover it.
+        target: Path and query as they were sent; None where there is more than one reading of the path.
     """
 
     values: list[bytes]
@@ -40,6 +42,8 @@ class RequestContext(NamedTuple):
     scopes: tuple[str, ...] = ()
     headers: Headers = no_headers
     trace: RequestTrace | None = None
+    method: str = ""
+    target: str | None = None
 
     def __repr__(self) -> str:
         """Show who asks for what; the header and the query may hold a token."""
@@ -58,6 +62,22 @@ def content_length(values: Sequence[bytes]) -> int | None:
     if len(values) != 1 or _LENGTH.match(values[0]) is None:
         return None
     return int(values[0])
+
+
+def signed_target(target: str | None, path: str, query: bytes, *, codec: str) -> str | None:
+    """Return path and query as a sender signs them, or None where the router may take another path.
+
+    Args:
+        target: The target as it was sent, where the server tells it.
+        path: The decoded path.
+        query: The query as it was sent.
+        codec: How octets became the characters of ``path``.
+    """
+    octets = path.encode(codec, "replace")
+    sent = quote(octets, safe=_PATH_SAFE) if target is None else target.partition("?")[0]
+    if unquote_to_bytes(sent) != octets:  # rewritten on the way, or in absolute form
+        return None
+    return f"{sent}?{query.decode('latin-1')}" if query else sent
 
 
 def is_exempt(exempt: Collection[str], path: str, target: str | None) -> bool:

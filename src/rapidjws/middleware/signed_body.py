@@ -1,4 +1,4 @@
-"""A signature of the body: the body is the JWS, or a header holds a detached one (RFC 7515 appendix F).
+"""A signature of the body: the body or a part of it is the JWS, or a header holds one (RFC 7515 appendix F).
 
 What is verified are the octets as they came, never parsed and written again. What this never does: read them.
 """
@@ -6,6 +6,7 @@ What is verified are the octets as they came, never parsed and written again. Wh
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,11 @@ from rapidjws.jws.parsed_jws import looks_like_json
 from rapidjws.jwt.deciding import NO_TOKEN, decide
 from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy
 from rapidjws.jwt.engine import Engine
+from rapidjws.middleware.body_digest import BodyDigest
+from rapidjws.middleware.body_parts import FormField, JSONMember
+from rapidjws.middleware.body_replay import BodyReplay
+from rapidjws.middleware.body_rules import BodyRules, CritChecks, RequestFacts
+from rapidjws.middleware.signed_request import PayloadBuilder
 from rapidjws.middleware.token_location import is_field_name
 from rapidjws.observe.metric_list import DETACHED_VERIFICATIONS
 from rapidjws.observe.recorder import MetricRecorder
@@ -44,7 +50,7 @@ def _result(decision: Decision) -> str:
     return "indeterminate" if decision.verdict == "indeterminate" else "refused"
 
 
-@checked(under="body", but=("verifier",))
+@checked(under="body", but=("verifier", "signature_header", "payload_of", "crit_checks"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedBody:
     """How bodies are signed.
@@ -52,7 +58,18 @@ class SignedBody:
     Args:
         verifier: Its keys are the senders'; ``crit=["b64"]`` for unencoded payloads. Or an Engine, for bodies
             that are a JWT.
-        signature_header: The header of the detached signature; None where the body itself is the JWS.
+        signature_header: The header of the signature, or several names of it, of which a request may use one:
+            with two of them it is refused. None where the body itself is the JWS.
+        scheme: What stands before the JWS in that header, ``"Bearer"``; ``""`` for nothing.
+        part: Where in the body its JWS stands, instead of a header: a :class:`JSONMember` or a
+            :class:`FormField`. The application gets a body without what that JWS does not cover.
+        digest: The claim with a digest of the body; the header then holds a whole JWS.
+        payload_of: Builds the detached payload out of the request: :class:`RequestLines`,
+            :class:`SignedData`, or a function of a :class:`SignedRequest`.
+        crit_checks: Critical header parameter -> a function of its value that returns True where it is
+            accepted; the verifier's ``crit`` must name them too. Anything else, an exception too, refuses,
+            and nothing of the message is given out before.
+        replay: The demand that each body is used once.
         max_bytes: Largest body; of a body that is the JWS, the verifier's ``max_token_bytes`` is a limit too.
         rollout: What becomes of a verdict; None refuses what is not good, or leaves it to the engine's own.
             Of a Verifier's results, a partner's rules on issuers, claims and scopes find none.
@@ -63,18 +80,35 @@ class SignedBody:
     """
 
     verifier: Verifier | Engine
-    signature_header: str | None = SIGNATURE_HEADER
+    signature_header: str | tuple[str, ...] | None = SIGNATURE_HEADER
+    scheme: str = ""
+    part: JSONMember | FormField | None = None
+    digest: BodyDigest | None = None
+    payload_of: PayloadBuilder | None = None
+    crit_checks: CritChecks | None = None
+    replay: BodyReplay | None = None
     max_bytes: int = BODY_MAX_BYTES
     rollout: DecisionPolicy | None = None
     recorder: MetricRecorder | None = None
 
     def __post_init__(self) -> None:
         """Check every argument once."""
-        if self.signature_header is not None:
-            if not is_field_name(self.signature_header):
+        for name in self._names:
+            if not is_field_name(name):
                 raise error_for("configuration_invalid", "body.signature_header", "a name of RFC 9110")
-            if isinstance(self.verifier, Engine):
-                raise error_for("configuration_invalid", "body.verifier", "a Verifier for detached content")
+        if isinstance(self.signature_header, tuple) and not self._names:
+            raise error_for("configuration_invalid", "body.signature_header", "a name of RFC 9110")
+        if self.is_detached and isinstance(self.verifier, Engine):
+            raise error_for("configuration_invalid", "body.verifier", "a Verifier for detached content")
+        if self.crit_checks is not None and not isinstance(self.crit_checks, Mapping):
+            raise error_for("configuration_invalid", "body.crit_checks", expected="name -> function")
+        if self.payload_of is not None and not callable(self.payload_of):
+            raise error_for("configuration_invalid", "body.payload_of", expected="a function")
+        if self._names and self.scheme and not self.scheme.isalpha():
+            raise error_for("configuration_invalid", "body.scheme", expected="a scheme's name")
+        if not self._names and self.part is None and (self.digest or self.payload_of):
+            raise error_for("configuration_invalid", "body.signature_header", "the header of the signature")
+        self._rules  # noqa: B018  checks that they go together
         if not isinstance(self.max_bytes, int) or self.max_bytes < 1:
             raise error_for("configuration_invalid", "body.max_bytes", expected="from 1 on")
         if not callable(getattr(self.verifier, "verify", None)):
@@ -83,14 +117,42 @@ class SignedBody:
             self.verifier.expect_retries(self.rollout)
 
     @property
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of the signature's header; none where the body holds it."""
+        if self.part is not None or self.signature_header is None:
+            return ()
+        names = self.signature_header
+        return names if isinstance(names, tuple) else (names,)
+
+    @property
+    def _rules(self) -> BodyRules:
+        return BodyRules(
+            part=self.part,
+            digest=self.digest,
+            payload_of=self.payload_of,
+            crit_checks=self.crit_checks,
+            replay=self.replay,
+        )
+
+    @property
+    def is_detached(self) -> bool:
+        """Return whether what is signed stands beside the JWS."""
+        return self.payload_of is not None or (bool(self._names) and self.digest is None)
+
+    @property
+    def fields(self) -> tuple[bytes, ...]:
+        """Return the lower-case names of the headers that say what there is to verify."""
+        return tuple(name.lower().encode("ascii") for name in self._names) or (b"content-type",)
+
+    @property
     def field(self) -> bytes:
-        """Return the lower-case name of the header that says what there is to verify."""
-        return (self.signature_header or "content-type").lower().encode("ascii")
+        """Return the first one of ``fields``."""
+        return self.fields[0]
 
     @property
     def limit_bytes(self) -> int:
         """Return the largest body that can be verified."""
-        if self.signature_header is not None:
+        if self._names or self.part is not None:
             return self.max_bytes
         return min(self.max_bytes, self.verifier._snapshot.max_token_bytes)
 
@@ -98,7 +160,7 @@ class SignedBody:
         """Return what the header says: the detached signature, or the media type of a JWS.
 
         Args:
-            values: Each value of the header named by ``field``.
+            values: Each value of the headers named by ``fields``.
 
         Returns:
             It; None where the request carries no signature; ``AMBIGUOUS`` where there are several.
@@ -106,9 +168,18 @@ class SignedBody:
         if len(values) > 1:  # the service could heed the other one
             return AMBIGUOUS
         value = values[0].strip(b" \t") if values else b""
-        if self.signature_header is None:
+        if self.part is not None:
+            return value if value and self.part.fits(value) else None
+        if not self._names:
             kind = value.partition(b";")[0].strip(b" \t").lower()
             return kind if _MEDIA_TYPE.match(kind) else None
+        if self.scheme and value:
+            scheme, _, value = value.partition(b" ")
+            if scheme.lower() != self.scheme.lower().encode("ascii"):
+                return None
+            value = value.strip(b" ") or AMBIGUOUS
+            if b" " in value:
+                return AMBIGUOUS
         return AMBIGUOUS if b"," in value and not looks_like_json(value) else value or None
 
     def decide(self, context: RequestContext, body: bytes | None) -> Decision:
@@ -119,12 +190,12 @@ class SignedBody:
             body: The octets as they came; None for more than ``limit_bytes``.
         """
         signature_value = self.signature_value(context.values)
-        if self.signature_header is None and body == b"":
+        if not self._names and body == b"":
             signature_value = AMBIGUOUS if signature_value is AMBIGUOUS else None
         policy = self.rollout
         if policy is None and isinstance(self.verifier, Engine):
             policy = self.verifier.rollout
-        verify, retry = partial(self._verify, body), partial(self._verify_as_of, body)
+        verify, retry = partial(self._verify, context, body), partial(self._verify_as_of, context, body)
         decision = decide(
             verify, retry, policy, signature_value, context.partner, context.route, None, context.scopes
         )
@@ -134,12 +205,18 @@ class SignedBody:
         return decision
 
     def _verify_as_of(
-        self, body: bytes | None, signature_value: bytes, as_of_ns: int, now_ns: int
+        self,
+        context: RequestContext,
+        body: bytes | None,
+        signature_value: bytes,
+        as_of_ns: int,
+        now_ns: int,
     ) -> VerifiedJWS:
-        return self._verify(body, signature_value, None, (as_of_ns, now_ns))
+        return self._verify(context, body, signature_value, None, (as_of_ns, now_ns))
 
     def _verify(
         self,
+        context: RequestContext,
         body: bytes | None,
         signature_value: bytes,
         now: float | None,
@@ -147,16 +224,38 @@ class SignedBody:
     ) -> VerifiedJWS:
         if body is None:
             raise error_for("too_large", "body", f"at most {self.limit_bytes} bytes")
+        rules = self._rules
+        rules.check_coding(context.headers)
+        token = signature_value
+        if self.part is not None:
+            token = self.part.read(body)[0].encode("ascii")
+        elif not self._names:
+            is_json_type = signature_value.endswith(b"+json")
+            if looks_like_json(body) != is_json_type:  # another reader would go by the media type
+                raise error_for("malformed_token", "body", expected=signature_value.decode("ascii"))
+            token = body
+        payload: bytes | None = None
+        if self.is_detached:
+            facts = RequestFacts(method=context.method, target=context.target, headers=context.headers)
+            payload = body if self.payload_of is None else rules.payload(token, body, facts)
+        return rules.check(self._verified(token, payload, now, as_of), body)
+
+    def _verified(
+        self, token: bytes, payload: bytes | None, now: float | None, as_of: tuple[int, int] | None
+    ) -> VerifiedJWS:
+        """Return a JWS whose signature is good, and its claims where an engine verifies."""
         verifier: Any = self.verifier
-        if self.signature_header is not None:
-            detached: VerifiedJWS = verifier.verify(signature_value, payload=body)
-            return detached
-        is_json_type = signature_value.endswith(b"+json")
-        if looks_like_json(body) != is_json_type:  # another reader would go by the media type
-            raise error_for("malformed_token", "body", expected=signature_value.decode("ascii"))
-        attached: VerifiedJWS
-        if not isinstance(verifier, Engine):
-            attached = verifier.verify(body)
+        found: VerifiedJWS
+        if payload is not None:
+            found = verifier.verify(token, payload=payload)
+        elif not isinstance(verifier, Engine):
+            found = verifier.verify(token)
         else:
-            attached = verifier.verify(body, now) if as_of is None else verifier._verify_as_of(body, *as_of)
-        return attached
+            found = verifier.verify(token, now) if as_of is None else verifier._verify_as_of(token, *as_of)
+        return found
+
+    def handed_on(self, decision: Decision, body: bytes) -> bytes:
+        """Return what an application may read of a body: what was verified, where anything was."""
+        if self.part is None or decision.verified is None:
+            return body
+        return self.part.read(body)[1]

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
     from rapidjws.jws.verifier import Verifier
     from rapidjws.keys import CachedJWKSVerifier
+    from rapidjws.middleware.body_digest import BodyDigest
+    from rapidjws.middleware.body_parts import FormField, JSONMember
+    from rapidjws.middleware.body_replay import BodyReplay
+    from rapidjws.middleware.body_rules import BodyRules, CritChecks
+    from rapidjws.middleware.signed_request import PayloadBuilder
+    from rapidjws.verify.result import VerifiedJWS
 
 SIGNATURE_HEADER = "x-jws-signature"
 BODY_MAX_BYTES = 1 << 20
@@ -26,8 +32,15 @@ def verify_webhook(
     *,
     body: bytes,
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
-    signature_header: str | None = SIGNATURE_HEADER,
+    signature_header: str | tuple[str, ...] | None = SIGNATURE_HEADER,
     max_body_bytes: int = BODY_MAX_BYTES,
+    part: JSONMember | FormField | None = None,
+    digest: BodyDigest | None = None,
+    payload_of: PayloadBuilder | None = None,
+    crit_checks: CritChecks | None = None,
+    replay: BodyReplay | None = None,
+    method: str = "POST",
+    target: str | None = None,
 ) -> Decision:
     """Verify one webhook; never raises for what a sender did.
 
@@ -35,8 +48,15 @@ def verify_webhook(
         verifier: Its keys are the sender's; a ``CachedJWKSVerifier`` for code that starts cold.
         body: The body's octets as they were received, never parsed and written again.
         headers: The request's headers, names in any case.
-        signature_header: The header of the detached signature; None where the body itself is the JWS.
+        signature_header: Its name, or several, of which one may be there; None: the body itself is the JWS.
         max_body_bytes: Largest body.
+        part: Where in the body its JWS stands; then read ``.verified.payload`` and nothing else of the body.
+        digest: The claim with a digest of the body; the header then holds a whole JWS.
+        payload_of: Builds the detached payload out of the request.
+        crit_checks: Critical header parameter -> a function of its value that returns True.
+        replay: The demand that each body is used once.
+        method: The request's method, where ``payload_of`` covers it.
+        target: Its path and query as they were sent, likewise.
 
     Returns:
         The decision; ``.verified.payload`` holds the octets that were signed.
@@ -45,29 +65,95 @@ def verify_webhook(
         TypeError: A mistake of the caller, with what to pass: a body that is text or parsed, headers that are
             None, bytes or lists.
     """
+    rules = _rules(part, digest, payload_of, crit_checks, replay)
     octets = _checked_body(body)
     pairs = _checked_headers(headers)
-    _check_how(verifier, signature_header, max_body_bytes)
+    is_engine_fine = part is not None or digest is not None
+    _check_how(verifier, None if is_engine_fine else signature_header, max_body_bytes)
     try:
         if len(octets) > max_body_bytes:
             raise error_for("too_large", "body", f"at most {max_body_bytes} bytes", len(octets))
-        if signature_header is None:
-            if not octets:
-                raise error_for("missing_token", "body")
-            verified = verifier.verify(octets)
-        else:
-            wanted = signature_header.lower()
-            found = [value for name, value in pairs if name.lower() == wanted]
-            if not found:
-                raise error_for("missing_token", f"header.{wanted}")
-            if len(found) > 1:  # the receiver behind us could read the other one
-                raise error_for("malformed_token", f"header.{wanted}", "one value", len(found))
-            verified = verifier.verify(found[0], payload=octets)
+        names = (signature_header,) if isinstance(signature_header, str) else signature_header or ()
+        token = octets if rules is None or rules.part is None else _part_of(rules, octets, pairs)
+        is_detached = False
+        if names and part is None:
+            token = _signature_value(names, pairs).encode("latin-1", "replace")
+            is_detached = digest is None
+        elif not octets:
+            raise error_for("missing_token", "body")
+        verified = _verified(verifier, token, octets, is_detached, rules, (method, target, pairs))
     except RapidJWSError as refused:
         return Decision(outcome=refused.outcome, code=refused.code, place=refused.place)
     except Exception as fault:
         return Decision(outcome="indeterminate", code="internal_error", place=type(fault).__name__)
     return Decision(outcome="permit", code=OK, verified=verified)
+
+
+def _rules(
+    part: JSONMember | FormField | None,
+    digest: BodyDigest | None,
+    payload_of: PayloadBuilder | None,
+    crit_checks: CritChecks | None,
+    replay: BodyReplay | None,
+) -> BodyRules | None:
+    """Return what is checked beside the signature; None, and nothing loaded, where nothing is."""
+    if all(one is None for one in (part, digest, payload_of, crit_checks, replay)):
+        return None
+    from rapidjws.middleware import body_rules
+
+    return body_rules.BodyRules(
+        part=part, digest=digest, payload_of=payload_of, crit_checks=crit_checks, replay=replay
+    )
+
+
+def _values(pairs: list[tuple[str, str]], name: str) -> list[bytes]:
+    return [value.encode("latin-1", "replace") for key, value in pairs if key.lower() == name]
+
+
+def _part_of(rules: BodyRules, body: bytes, pairs: list[tuple[str, str]]) -> bytes:
+    """Return the JWS in a body, whose media type must fit where the headers tell one."""
+    found = _values(pairs, "content-type")
+    if rules.part is None or not body or (found and not all(rules.part.fits(one) for one in found)):
+        raise error_for("missing_token", "body")
+    return rules.part.read(body)[0].encode("ascii")
+
+
+def _signature_value(names: tuple[str, ...], pairs: list[tuple[str, str]]) -> str:
+    """Return the one value of the signature's header, whichever of its names it has."""
+    wanted = {name.lower() for name in names}
+    found = [value for name, value in pairs if name.lower() in wanted]
+    if not found:
+        raise error_for("missing_token", f"header.{names[0].lower()}")
+    if len(found) > 1:  # the receiver behind us could read the other one
+        raise error_for("malformed_token", f"header.{names[0].lower()}", "one value", len(found))
+    return found[0]
+
+
+def _verified(
+    verifier: Verifier | CachedJWKSVerifier,
+    token: bytes,
+    body: bytes,
+    is_detached: bool,
+    rules: BodyRules | None,
+    request: tuple[str, str | None, list[tuple[str, str]]],
+) -> VerifiedJWS:
+    """Verify a JWS, and all that the rules ask for beside."""
+    payload = body if is_detached else None
+    if rules is None:
+        return verifier.verify(token) if payload is None else verifier.verify(token, payload=payload)
+    from rapidjws.middleware.body_rules import RequestFacts
+
+    method, target, pairs = request
+
+    def headers(name: bytes) -> list[bytes]:
+        return _values(pairs, name.decode("latin-1"))
+
+    rules.check_coding(headers)
+    if rules.payload_of is not None:
+        facts = RequestFacts(method=method, target=target, headers=headers)
+        payload = rules.payload(token, body, facts)
+    verified = verifier.verify(token) if payload is None else verifier.verify(token, payload=payload)
+    return rules.check(verified, body)
 
 
 _BODY_FIX = (
@@ -115,7 +201,9 @@ def _check_how(verifier: object, signature_header: object, max_body_bytes: objec
         raise TypeError(
             "verifier: expected a Verifier for detached content; found an Engine, which reads JWTs"
         )
-    if not (signature_header is None or (isinstance(signature_header, str) and signature_header)):
+    names = signature_header if isinstance(signature_header, tuple) else (signature_header,)
+    is_named = bool(names) and all(isinstance(name, str) and name for name in names)
+    if signature_header is not None and not is_named:
         raise TypeError(f"signature_header: expected a name or None; found {type(signature_header).__name__}")
     if not isinstance(max_body_bytes, int) or isinstance(max_body_bytes, bool) or max_body_bytes < 1:
         raise TypeError("max_body_bytes: expected a whole number from 1 on")

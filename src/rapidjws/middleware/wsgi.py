@@ -15,7 +15,14 @@ from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.keys_before_start import KeysBeforeStart
-from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket, routes_of
+from rapidjws.middleware.requests import (
+    RequestContext,
+    content_length,
+    is_exempt,
+    is_websocket,
+    routes_of,
+    signed_target,
+)
 from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
 from rapidjws.observe.request_info import IdentifiedHeaders
@@ -59,8 +66,6 @@ class WSGIMiddleware(KeysBeforeStart):
         self._app = app
         self._authenticator: Authenticator[Environ] = Authenticator(**settings)
         self._startup = self._authenticator.startup_wait(ready_timeout_s)
-        name = self._authenticator.field.decode().upper().replace("-", "_")
-        self._name = name if name == "CONTENT_TYPE" else f"HTTP_{name}"  # RFC 3875 s.4.1.3
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, or hand it on."""
@@ -74,8 +79,7 @@ class WSGIMiddleware(KeysBeforeStart):
             return self._app(kept, start_response)
         if not self._startup.is_over:
             self._startup.wait()
-        value = environ.get(self._name)
-        values = [] if value is None else [value.encode("latin-1", "replace")]
+        values = authenticator.values(partial(_values, environ))
         if authenticator.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
             values = []  # what comes over a websocket is signed by nothing
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
@@ -84,6 +88,9 @@ class WSGIMiddleware(KeysBeforeStart):
         headers = IdentifiedHeaders(partial(_values, environ))
         trace = authenticator.begin(headers)
         context = RequestContext(values, query, authenticator.partner(environ), route, (), headers, trace)
+        if authenticator.body is not None and authenticator.body.payload_of is not None:
+            target = signed_target(_target(environ), _path(environ), query, codec="latin-1")
+            context = context._replace(method=environ.get("REQUEST_METHOD", ""), target=target)
         body: bytes | None = b""
         if authenticator.wants_body(context):
             try:
@@ -92,6 +99,9 @@ class WSGIMiddleware(KeysBeforeStart):
                 malformed = authenticator.refused(context, "malformed_request")
                 return _refuse(authenticator, malformed, context, environ, start_response)
         decision = authenticator.decide(context, body)
+        only = authenticator.handed_on(decision, body)
+        if only is not None and only != body:
+            kept["wsgi.input"], kept["CONTENT_LENGTH"] = io.BytesIO(only), str(len(only))
         if decision.outcome != "permit":
             return _refuse(authenticator, decision, context, environ, start_response)
         for name, text in (*trusted_headers(decision), *([] if trace is None else trace.headers())):
@@ -117,7 +127,10 @@ class WSGIMiddleware(KeysBeforeStart):
 
 def _values(environ: Environ, name: bytes) -> list[bytes]:
     """Return the value of a header, as a list; servers join those of one name."""
-    value = environ.get("HTTP_" + name.decode("ascii").upper().replace("-", "_"))
+    key = name.decode("ascii").upper().replace("-", "_")
+    value = environ.get(key if key == "CONTENT_TYPE" else f"HTTP_{key}")  # RFC 3875 s.4.1.3
+    if not value and key == "CONTENT_TYPE":
+        return []
     return [] if value is None else [value.encode("latin-1", "replace")]
 
 
