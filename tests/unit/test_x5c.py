@@ -373,3 +373,11 @@ def test_the_limit_of_headers_is_named(apple: Chain) -> None:
     with pytest.raises(RapidJWSError) as refused:
         Engine(issuer, max_header_bytes=1024).verify(apple.token())
     assert "max_header_bytes" in str(refused.value.expected)
+
+
+def test_typ_is_checked_beside_the_chain(apple: Chain) -> None:
+    """A token of another typ than the issuer's is refused, whatever its chain."""
+    engine = _engine(X5CKeys(apple.root.pem, policy="app_store"), typ=["JWT", "x"])
+    assert _code(engine, apple.token(typ="JOSE")) == "typ_mismatch"
+    assert _code(engine, apple.token()) == "typ_mismatch"
+    assert _code(engine, apple.token(typ="JWT")) == "ok"

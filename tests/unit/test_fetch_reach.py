@@ -1,0 +1,151 @@
+"""What a fetch reaches and carries: configured addresses only, through a named proxy, with files' headers."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certified import CertifiedKey, x5c_of
+from web import Web
+
+from rapidjws import NOT_CHECKED, ConfigurationError, Engine, Issuer, RapidJWSError
+from rapidjws.keys import DiscoveredJWKS, RemoteJWKS, RemotePEM, Transport, UnknownKids
+from rapidjws.keys.fetch import HttpsFetch
+from rapidjws.keys.fetch_failed import FetchFailed
+from rapidjws.testing import FaultyIssuerServer
+
+EVIL = "https://evil.example/keys"
+QUICK = UnknownKids(cooldown_s=0.001, budget=1000)
+
+
+def test_no_token_causes_a_fetch_of_another_address() -> None:
+    """Hostile kid, iss, jku, x5u, jwk and x5c lead to no address beyond the configured ones."""
+    web = Web({"https://a.example/keys": {"keys": []}})
+    template = "https://keys.example/k/{kid}"
+    sources: list[Any] = [
+        RemoteJWKS("https://a.example/keys", fetch=web, unknown_kids=QUICK),
+        DiscoveredJWKS("https://a.example", fetch=web, unknown_kids=QUICK),
+        RemotePEM(template, fetch=web, unknown_kids=QUICK),
+    ]
+    key = CertifiedKey()
+    hostile: list[dict[str, Any]] = [
+        {"jku": EVIL}, {"x5u": EVIL}, {"jku": EVIL, "kid": EVIL}, {"x5c": x5c_of(key)}, {"x5t": EVIL},
+        {"jwk": {"kty": "EC", "kid": EVIL}, "kid": "a"}, {"kid": "@evil.example"}, {"kid": "/../evil"},
+        {"kid": "..%2f..%2fevil"}, {"kid": "a?b"}, {"kid": "signatures fail: /x"},
+        {"kid": "a\r\nHost: evil"},
+    ]  # fmt: skip
+    for source in sources:
+        for iss in ("https://a.example", EVIL):
+            engine = Engine(Issuer(None, keys=source, algorithms=["ES256"], audience=NOT_CHECKED))
+            for header in hostile:
+                with pytest.raises(RapidJWSError):
+                    engine.verify(key.token({"iss": iss, "exp": 4_000_000_000}, **header))
+        source.refresh(5)
+    allowed = ("https://a.example/keys", "https://a.example/.well-known/", "https://keys.example/k/")
+    assert all(url.startswith(allowed) for url in web.asked)
+    by_kid = [url.removeprefix(allowed[2]) for url in web.asked if url.startswith(allowed[2])]
+    assert not any("evil" in kid or "/" in kid for kid in by_kid)
+
+
+class ConnectProxy:
+    """A proxy that connects, and keeps what it was asked."""
+
+    def __init__(self, answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> None:
+        self.asked: list[str] = []
+        self._answer = answer
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._start(self._serve)
+
+    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.append(client)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1)
+            self.asked.append(head.decode())
+            client.sendall(self._answer)
+            if not self._answer.startswith(b"HTTP/1.1 200"):
+                continue
+            host, _, port = head.split()[1].decode().partition(":")
+            server = socket.create_connection((host, int(port)))
+            self._open.append(server)
+            self._start(self._copy, client, server)
+            self._start(self._copy, server, client)
+
+    @staticmethod
+    def _copy(one: socket.socket, other: socket.socket) -> None:
+        try:
+            while octets := one.recv(65_536):
+                other.sendall(octets)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Stop, and leave nothing open."""
+        for one in (self._socket, *self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(60)
+        for one in (self._socket, *self._open):
+            one.close()
+
+
+def test_a_fetch_goes_through_the_proxy_and_carries_headers_of_files(tmp_path: Path) -> None:
+    """The proxy is asked to connect and sees no credential; files are read again at each fetch."""
+    token, key = tmp_path / "token", tmp_path / "key"
+    token.write_text("first\n")
+    key.write_text("k-1")
+    proxy = ConnectProxy()
+    with FaultyIssuerServer() as issuer:
+        transport = Transport(
+            ca=issuer.ca_pem, proxy=proxy.url, authorization_file=str(token), header_files={"X-Key": str(key)}
+        )
+        fetch = HttpsFetch(transport)
+        assert fetch(issuer.url, None).status == 200
+        token.write_text("second")
+        assert fetch(issuer.url, None).status == 200
+        assert [one.headers["authorization"] for one in issuer.requests] == ["Bearer first", "Bearer second"]
+        assert issuer.requests[0].headers["x-key"] == "k-1"
+        assert all(head.startswith("CONNECT localhost:") and "first" not in head for head in proxy.asked)
+        key.write_text("a\r\nb: c")
+        with pytest.raises(FetchFailed) as failed:
+            fetch(issuer.url, None)
+        assert failed.value.reason == "credential"
+    proxy.close()
+
+
+def test_a_proxy_that_refuses_is_named() -> None:
+    """A proxy that does not connect is the reason of the failure."""
+    proxy = ConnectProxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    with pytest.raises(FetchFailed) as failed:
+        HttpsFetch(Transport(proxy=proxy.url))("https://a.example/keys", None)
+    proxy.close()
+    assert failed.value.reason == "proxy"
+
+
+@pytest.mark.parametrize("text", ["", "a\nb", "\x00", "ä", "x" * 9000])
+def test_files_that_hold_no_header_are_refused(tmp_path: Path, text: str) -> None:
+    """A file that is no header value is an error at construction."""
+    path = tmp_path / "token"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError):
+        HttpsFetch(Transport(authorization_file=str(path)))
