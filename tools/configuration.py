@@ -48,6 +48,7 @@ TYPES = {
     schema.SWITCH: "`true` or `false`",
     schema.DATE: "date",
     schema.CLAIMS: "table of claims",
+    schema.CLAIM_HEADERS: "table of claims and headers",
 }
 TABLES: dict[str, dict[str, str]] = {"issuers": schema.ISSUER, "partners": schema.PARTNER, **schema.SECTIONS}
 

@@ -21,7 +21,7 @@ from rapidjws.middleware import Authenticator, SignedBody, authenticator, reques
 from rapidjws.middleware.authenticator import KEY
 from rapidjws.middleware.keys_before_start import KeysBeforeStart
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, routes_of
-from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.response import warning_headers
 from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.signing.compact import sign_compact
 from rapidjws.signing.signer import LocalSigner
@@ -66,7 +66,7 @@ class Protection(KeysBeforeStart):
         """Take the steps 2 and 3 for one request."""
         mine = self._authenticator
         path, _, query = handler.path.partition("?")
-        given = [pair for pair in handler.headers.items() if not is_ours(pair[0])]
+        given = [pair for pair in handler.headers.items() if not mine.is_ours(pair[0])]
         if is_exempt(mine.exempt, path, handler.path):
             application(handler, given, None, b"")
             return
@@ -89,7 +89,7 @@ class Protection(KeysBeforeStart):
         if refused is not None:
             handler.respond(refused.status, refused.headers, refused.body)
             return
-        given += trusted_headers(decision)
+        given += mine.trusted_headers(decision)
         application(handler, given, decision, body or b"", warning_headers(decision))
 
 

@@ -39,6 +39,7 @@ WRONG_TYPE: Final = {
     schema.SWITCH: ["true", 1, "yes"],
     schema.DATE: [7, True, ["2027-01-31"]],
     schema.CLAIMS: [7, True, "azp", ["azp"]],
+    schema.CLAIM_HEADERS: [7, True, "X-Tenant", ["X-Tenant"]],
 }
 ANY: Final[list[Any]] = []
 """No value of the type is refused."""
@@ -138,6 +139,17 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "prefix": ["", "verify", "/verify/", "/\u00e9"],
         "route_headers": [["X Y"], "", "Authorization"],
         "partner_header": [*_HEADER, "Authorization"],
+        "claim_headers": [
+            {"tid": "Content-Type"},
+            {"tid": "X Y"},
+            {"tid": 7},
+            {"/a~2": "X-A"},
+            {"tid": {"header": "X-A", "encoding": "hex"}},
+            {"tid": {"encoding": "percent"}},
+            {"tid": "X-Tenant", "sub": "x_tenant"},
+            {"tid": "X-Original-URI"},
+            {f"c{number}": f"X-C{number}" for number in range(33)},
+        ],
         "token_header": _HEADER,
         "token_scheme": ["X Y", "a\nb"],
         "token_cookie": _HEADER,

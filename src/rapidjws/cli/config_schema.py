@@ -12,6 +12,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
+from rapidjws.middleware.claim_headers import ENCODINGS, HEADERS_MAX
 from rapidjws.middleware.token_location import TokenLocation
 from rapidjws.observe.logs import LogSettings
 from rapidjws.observe.otel import TraceSettings
@@ -36,6 +37,21 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     schema.SWITCH: {"type": "boolean"},
     schema.DATE: {"type": "string"},
     schema.CLAIMS: {"type": "object"},
+    schema.CLAIM_HEADERS: {
+        "type": "object",
+        "maxProperties": HEADERS_MAX,
+        "additionalProperties": {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"header": {"type": "string"}, "encoding": {"enum": list(ENCODINGS)}},
+                    "required": ["header"],
+                    "additionalProperties": False,
+                },
+            ],
+        },
+    },
 }
 _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "engine": (Engine,),

@@ -21,6 +21,7 @@ from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.keys.settings import Freshness, UnknownKids, positive_s
+from rapidjws.middleware.claim_headers import ClaimHeaders
 from rapidjws.rollout.report.notices import templates_from
 from rapidjws.rollout.shadow import Shadow
 from rapidjws.stores.replay import MemoryReplayStore
@@ -89,6 +90,12 @@ def value_faults(
             yield from refused
             good += [] if refused else [partner]
     server = tables.get("server", {})
+    if ("server",) not in broken and "claim_headers" in server:
+        refused = list(_claim_header_faults(server["claim_headers"]))
+        yield from refused
+        if refused:  # each is yielded already, at its own line
+            server = {name: value for name, value in server.items() if name != "claim_headers"}
+            tables = {**tables, "server": server}
     checks: dict[str, tuple[Check, ...]] = {
         "server": (check_server if files else partial(_without_secrets, check_server),),
         "engine": (_engine, _cache),
@@ -128,6 +135,15 @@ def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:
         seen.add(iss)
         for check in (_rules, _transport, _freshness, _unknown_kids, _replay, _last_good, _announced):
             yield from _refused(("issuers", number), check, issuer, schema.ISSUER)
+
+
+def _claim_header_faults(settings: dict[str, Any]) -> Iterator[schema.Fault]:
+    """Yield what is wrong with each header of a claim by itself."""
+    for claim, given in settings.items():
+        try:
+            ClaimHeaders({claim: given})
+        except RapidJWSError as fault:
+            yield ("server", "claim_headers", claim), _words(fault.expected), _text(fault.actual)
 
 
 def _refused(

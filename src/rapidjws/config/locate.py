@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 _TABLE: Final = re.compile(r"^\s*(\[\[?)\s*([\w\-.\"' ]+?)\s*\]\]?\s*(?:#.*)?$")
-_PAIR: Final = re.compile(r"^\s*([\w\-.\"']+)\s*=")
+_PAIR: Final = re.compile(r"""^\s*(?:"([^"\\]*)"|'([^']*)'|([\w\-.\"']+))\s*=""")
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 Path = tuple["str | int", ...]
@@ -41,7 +41,8 @@ def _toml_lines(text: str) -> dict[Path, int]:
             continue
         pair = _PAIR.match(line)
         if pair is not None:
-            names = [name.strip("\"'") for name in pair[1].split(".")]
+            quoted = pair[1] if pair[1] is not None else pair[2]
+            names = [name.strip("\"'") for name in pair[3].split(".")] if quoted is None else [quoted]
             lines.setdefault((*here, *names), number)
     return lines
 

@@ -23,6 +23,7 @@ NUMBER: Final = "a number"
 SWITCH: Final = "true or false"
 DATE: Final = "a date"
 CLAIMS: Final = "a table of claims"
+CLAIM_HEADERS: Final = "a table of claims and headers"
 
 SOURCE_FIELDS: Final = {
     "jwks_url": TEXT,
@@ -185,6 +186,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "prefix": TEXT,
         "route_headers": TEXTS,
         "partner_header": TEXT,
+        "claim_headers": CLAIM_HEADERS,
         "token_header": TEXT,
         "token_scheme": TEXT,
         "token_cookie": TEXT,
@@ -231,7 +233,7 @@ def _fits(value: object, kind: str) -> bool:
         return isinstance(value, (str, date))  # TOML has dates of its own; a datetime is one
     if kind == SWITCH:
         return isinstance(value, bool)
-    if kind == CLAIMS:
+    if kind in (CLAIMS, CLAIM_HEADERS):
         return isinstance(value, dict)
     if isinstance(value, bool):
         return False

@@ -126,6 +126,11 @@ SERVER: Final = {
     "prefix": Words("path under which requests are decided; what follows is the route", "`/like/this`"),
     "route_headers": Words("headers that name the route", f"{_HEADER} each"),
     "partner_header": Words("header that names the partner; the gateway must overwrite it", _HEADER),
+    "claim_headers": Words(
+        "claims for the service behind: claim or JSON Pointer = a header's name, or a table with `header` "
+        "and `encoding`; see [Claims as headers](how-to/claim-headers.md)",
+        "encodings: `plain`, `percent`, `base64url`; up to 32 headers that nothing else reads",
+    ),
     "token_header": Words("header of the token", _HEADER),
     "token_scheme": Words("scheme before the token", "a token (RFC 9110); empty for none"),
     "token_cookie": Words("cookie of the token, instead of a header", "a cookie name"),
@@ -368,5 +373,10 @@ listen = "127.0.0.1:8088"
 workers = 4
 admin_listen = "unix:admin.sock"
 partner_header = "X-Partner"
+
+[server.claim_headers]
+tid = "X-Tenant"
+name = { header = "X-Name", encoding = "percent" }
+"/realm_access/roles" = { header = "X-Roles", encoding = "base64url" }
 """,
 }

@@ -13,7 +13,7 @@ from rapidjws._checks import checked
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext, content_length, is_exempt, is_websocket
-from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.response import warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.observe.request_info import IdentifiedHeaders
 
@@ -78,7 +78,7 @@ async def _through(
     authenticator: Authenticator[web.Request], request: web.Request, handler: Handler
 ) -> web.StreamResponse:
     """Answer one request, or hand it on."""
-    headers = CIMultiDict([pair for pair in request.headers.items() if not is_ours(pair[0])])
+    headers = CIMultiDict([pair for pair in request.headers.items() if not authenticator.is_ours(pair[0])])
     if is_exempt(authenticator.exempt, request.path, request.rel_url.raw_path):  # what the router matches
         inner = request.clone(headers=headers)
         inner.pop(DECISION, None)  # that of an outer application is none of this one
@@ -100,7 +100,7 @@ async def _through(
     refused = authenticator.answer(decision, context)
     if refused is not None:
         return web.Response(status=refused.status, headers=dict(refused.headers), body=refused.body)
-    headers.update(trusted_headers(decision))
+    headers.update(authenticator.trusted_headers(decision))
     if context.trace is not None:
         headers.update(context.trace.headers())
     request[DECISION] = decision  # its clone takes it over

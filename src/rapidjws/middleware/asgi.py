@@ -19,7 +19,7 @@ from rapidjws.middleware.requests import (
     routes_of,
     signed_target,
 )
-from rapidjws.middleware.response import PREFIX, Answer, is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.response import Answer, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.observe.request_info import IdentifiedHeaders
 
@@ -37,9 +37,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-
-_MAY_BE_OURS = (PREFIX[:1].encode(), PREFIX[:1].upper().encode())
-"""How names begin that are looked at more closely: most requests have many others."""
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 """Headers about the length of a body, from before it was read whole."""
@@ -95,12 +92,12 @@ class JWSMiddleware:
             return
         authenticator = self._authenticator
         if is_exempt_scope(scope, authenticator):
-            inner = {**scope, "headers": stripped(scope)}
+            inner = {**scope, "headers": stripped(scope, authenticator)}
             inner.pop(KEY, None)  # an outer middleware's decision is none of this one
             await self._app(inner, receive, send)
             return
         context = request_context(scope, authenticator)
-        headers = stripped(scope)
+        headers = stripped(scope, authenticator)
         if kind == "http" and authenticator.wants_body(context):
             try:
                 body, receive = await _read_body(scope, receive, authenticator.limit_bytes)
@@ -122,7 +119,11 @@ class JWSMiddleware:
             return
         if context.trace is not None:
             headers = with_trace(headers, context.trace)
-        inner = {**scope, "headers": headers + encoded(trusted_headers(decision)), KEY: decision}
+        inner = {
+            **scope,
+            "headers": headers + encoded(authenticator.trusted_headers(decision)),
+            KEY: decision,
+        }
         await self._app(inner, receive, _warned(send, decision) if decision.warnings else send)
 
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -267,12 +268,13 @@ def _replaying(first: Message, receive: Receive) -> Receive:
     return replayed
 
 
-def stripped(scope: Scope) -> Headers:
+def stripped(scope: Scope, authenticator: Authenticator[Scope]) -> Headers:
     """Return the request's headers without those that only a middleware may set."""
+    may_be_ours, is_ours = authenticator.first_letters, authenticator.is_ours
     return [
         pair
         for pair in scope["headers"]
-        if pair[0][:1] not in _MAY_BE_OURS or not is_ours(pair[0].decode("latin-1"))
+        if pair[0][:1] not in may_be_ours or not is_ours(pair[0].decode("latin-1"))
     ]
 
 

@@ -15,7 +15,8 @@ from rapidjws._loggers import logger
 from rapidjws.errors import error_for
 from rapidjws.jwt.decision import AMBIGUOUS, Decision
 from rapidjws.jwt.engine import Engine
-from rapidjws.middleware.response import Answer, answer_for, checked_realm
+from rapidjws.middleware.claim_headers import ClaimHeaders
+from rapidjws.middleware.response import PREFIX, Answer, answer_for, checked_realm, is_ours, trusted_headers
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.startup import (
     StartupWait,
@@ -31,7 +32,7 @@ from rapidjws.observe.tracing import Tracer
 from rapidjws.verify import worker_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from typing_extensions import NotRequired, TypedDict
 
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         root_path: NotRequired[str]
         log: NotRequired[DecisionLog | None]
         tracer: NotRequired[Tracer | None]
+        claim_headers: NotRequired[Mapping[str, str | Mapping[str, str]] | None]
 
 
 def _is_quick(engine: Engine, token: bytes | None) -> bool:
@@ -112,11 +114,16 @@ class Authenticator(Generic[RequestT]):
             with it and without it: the stricter stage of both holds, and both must be exempt.
         log: Logs requests whose token was not verified; by default with the limits of ``DecisionLog``.
         tracer: Makes the span of a request whose caller records (W3C Trace Context); None makes none.
+        claim_headers: Claim, or JSON Pointer, -> the header in which the application gets it, as text or with
+            an encoding: ``{"tid": "X-Tenant", "/realm_access/roles": {"header": "X-Roles", "encoding":
+            "base64url"}}``. What a client sends under such a name is removed. ``plain``, the default, leaves
+            empty what does not arrive unchanged; ``percent`` and ``base64url`` (of JSON) write more.
 
     Attributes:
         field: The lower-case name of the header that is read, or the first of them.
         fields: All of them.
         observer: Reads each decision, for logs and traces.
+        first_letters: How the names of our headers begin, as octets.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: not one of ``engine`` and ``body``, or a place too.
@@ -135,6 +142,7 @@ class Authenticator(Generic[RequestT]):
         root_path: str = "",
         log: DecisionLog | None = None,
         tracer: Tracer | None = None,
+        claim_headers: Mapping[str, str | Mapping[str, str]] | None = None,
     ) -> None:
         if (engine is None) == (body is None) or (body is not None and place is not None):
             raise error_for("configuration_invalid", "authenticator", "an engine, or a signed body")
@@ -149,6 +157,27 @@ class Authenticator(Generic[RequestT]):
         self._partner_of = partner_of
         decides = engine if body is None else body.verifier
         self.observer = Observer(decides if isinstance(decides, Engine) else None, log=log, tracer=tracer)
+        self._claim_headers = self._checked_claim_headers(claim_headers)
+        letter = PREFIX[:1].encode()
+        self.first_letters = self._claim_headers.first_letters | {letter, letter.upper()}
+
+    def _checked_claim_headers(self, settings: Mapping[str, str | Mapping[str, str]] | None) -> ClaimHeaders:
+        """Return the headers of claims; none of them may be what this reads, nor stay empty for ever."""
+        place = "authenticator.claim_headers"
+        made = ClaimHeaders({} if settings is None else settings, place=place)
+        if made and self._waited_for() is None:
+            raise error_for("configuration_invalid", place, "an engine: a Verifier checks no claims")
+        if any(made.owns(field.decode("latin-1")) for field in self.fields):
+            raise error_for("configuration_invalid", place, "headers that no other setting reads")
+        return made
+
+    def is_ours(self, name: str) -> bool:
+        """Return whether only this may set a header, in any spelling that a server may fold into it."""
+        return is_ours(name) or self._claim_headers.owns(name)
+
+    def trusted_headers(self, decision: Decision) -> list[tuple[str, str]]:
+        """Return all headers that the application may trust, those of claims among them; see ``is_ours``."""
+        return trusted_headers(decision) + self._claim_headers.headers(decision)
 
     def unknown_root_path(self, root_path: str) -> str:
         """Return where a server says that the application is mounted, or ``""`` where that is known."""

@@ -26,7 +26,7 @@ from rapidjws.middleware.asgi import (
 )
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.requests import RequestContext
-from rapidjws.middleware.response import Answer, trusted_headers, warning_headers
+from rapidjws.middleware.response import Answer, warning_headers
 
 try:
     from fastapi import HTTPException, Request, Response
@@ -129,7 +129,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         """Return the claims, or None for a request that is let through without; raise JWSRefused."""
         scope, authenticator = request.scope, self._authenticator
         if is_exempt_scope(scope, authenticator):
-            _hand_on(request, stripped(scope))
+            _hand_on(request, stripped(scope, authenticator))
             scope.pop(KEY, None)  # a middleware's decision is none of this dependency
             return None
         context = request_context(scope, authenticator, tuple(security_scopes.scopes))
@@ -143,8 +143,9 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         if decision is not found:
             authenticator.note(decision, context._replace(trace=None))  # its span has ended
         self._refuse(request, context, decision)
-        headers = stripped(scope) if context.trace is None else with_trace(stripped(scope), context.trace)
-        _hand_on(request, headers + encoded(trusted_headers(decision)))
+        headers = stripped(scope, authenticator)
+        headers = headers if context.trace is None else with_trace(headers, context.trace)
+        _hand_on(request, headers + encoded(authenticator.trusted_headers(decision)))
         scope[KEY] = decision
         for name, value in warning_headers(decision):
             response.headers.append(name, value)

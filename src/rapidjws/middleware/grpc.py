@@ -18,7 +18,7 @@ from rapidjws.middleware.authenticator import Authenticator
 from rapidjws.middleware.grpc_status import status_details
 from rapidjws.middleware.keys_before_start import KeysBeforeStart
 from rapidjws.middleware.requests import RequestContext
-from rapidjws.middleware.response import RETRY_AFTER_S, is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.response import RETRY_AFTER_S, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
 from rapidjws.observe.request_info import IdentifiedHeaders
 
@@ -145,7 +145,8 @@ class _Call:
     ) -> None:
         sent: Sequence[Pair] = tuple(details.invocation_metadata or ())
         self._sent = details
-        self._kept = tuple([Metadatum(*pair) for pair in sent if not is_ours(pair[0])])
+        self._authenticator = authenticator
+        self._kept = tuple([Metadatum(*pair) for pair in sent if not authenticator.is_ours(pair[0])])
         self.context: RequestContext | None = None
         self._trace: RequestTrace | None = None
         method: str = details.method
@@ -161,7 +162,7 @@ class _Call:
         """Return the metadata without what a client made up, and with what was verified."""
         if decision is None:
             return self._kept
-        kept, made = self._kept, trusted_headers(decision)
+        kept, made = self._kept, self._authenticator.trusted_headers(decision)
         if self._trace is not None:
             ours = self._trace.headers()
             kept = tuple([pair for pair in kept if pair[0] not in dict(ours)])

@@ -23,7 +23,7 @@ from rapidjws.middleware.requests import (
     routes_of,
     signed_target,
 )
-from rapidjws.middleware.response import is_ours, trusted_headers, warning_headers
+from rapidjws.middleware.response import warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
 from rapidjws.observe.request_info import IdentifiedHeaders
 
@@ -73,7 +73,8 @@ class WSGIMiddleware(KeysBeforeStart):
         kept = {
             name: value
             for name, value in environ.items()
-            if not (name.startswith("HTTP_") and is_ours(name.removeprefix("HTTP_"))) and name != KEY
+            if not (name.startswith("HTTP_") and authenticator.is_ours(name.removeprefix("HTTP_")))
+            and name != KEY
         }
         if self._is_exempt(environ):
             return self._app(kept, start_response)
@@ -104,7 +105,10 @@ class WSGIMiddleware(KeysBeforeStart):
             kept["wsgi.input"], kept["CONTENT_LENGTH"] = io.BytesIO(only), str(len(only))
         if decision.outcome != "permit":
             return _refuse(authenticator, decision, context, environ, start_response)
-        for name, text in (*trusted_headers(decision), *([] if trace is None else trace.headers())):
+        for name, text in (
+            *authenticator.trusted_headers(decision),
+            *([] if trace is None else trace.headers()),
+        ):
             kept["HTTP_" + name.upper().replace("-", "_")] = text
         kept[KEY] = decision
         if not decision.warnings:

@@ -12,12 +12,15 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._protobuf import field, number_field, spans
+from rapidjws.middleware.claim_headers import NO_CLAIM_HEADERS
 from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, warning_headers
 from rapidjws.observe.request_info import IdentifiedHeaders
+from rapidjws.sidecar.dynamic_metadata import metadata_of
 from rapidjws.sidecar.worker_state import values_of
 
 if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision
+    from rapidjws.middleware.claim_headers import ClaimHeaders
     from rapidjws.observe.tracing import RequestTrace
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.worker_state import WorkerState
@@ -82,17 +85,24 @@ def _option(name: str, value: str) -> bytes:
     return field(1, field(_KEY, name) + field(_VALUE, value)) + field(2, b"")
 
 
-def permit(decision: Decision, sent: list[bytes], trace: RequestTrace | None = None) -> bytes:
+def permit(
+    decision: Decision,
+    sent: list[bytes],
+    trace: RequestTrace | None = None,
+    claim_headers: ClaimHeaders = NO_CLAIM_HEADERS,
+) -> bytes:
     """Return the CheckResponse of a permit.
 
     Args:
         decision: The decision.
         sent: Names of the request's headers that are ours: removed, or overwritten.
         trace: The request's span, for the service as parent.
+        claim_headers: Which claims go to the service, and to Envoy's filters as dynamic metadata. A header
+            without a value is removed though the check shows none: ``allowed_headers`` may hide it.
     """
     made: list[bytes] = []
-    removed = {name.decode("latin-1") for name in sent}
-    for name, value in trusted_headers(decision):
+    removed = {name.decode("latin-1") for name in sent}.union(claim_headers.names)
+    for name, value in trusted_headers(decision) + claim_headers.headers(decision):
         if value:
             made.append(field(2, _option(name, value)))
             removed.discard(name)
@@ -100,7 +110,7 @@ def permit(decision: Decision, sent: list[bytes], trace: RequestTrace | None = N
     if trace is not None:
         made += [field(2, _option(name, value)) for name, value in trace.headers()]
     made += [field(6, _option(name, value)) for name, value in warning_headers(decision)]
-    return field(1, b"") + field(3, b"".join(made))
+    return field(1, b"") + field(3, b"".join(made)) + metadata_of(claim_headers.values(decision))
 
 
 def refusal(
@@ -151,7 +161,13 @@ class Authorization:
         refused = refusal(decision, state.settings, given)
         if refused is not None:
             return refused
-        return permit(decision, [name for name, _ in headers if is_ours(name.decode("latin-1"))], trace)
+        return permit(decision, self._spoofed(headers), trace, state.settings.claims_out)
+
+    def _spoofed(self, headers: list[tuple[bytes, bytes]]) -> list[bytes]:
+        """Return the names of a request's headers that only we may set."""
+        owns = self._state.settings.claims_out.owns
+        names = [(name, name.decode("latin-1")) for name, _ in headers]
+        return [name for name, text in names if is_ours(text) or owns(text)]
 
 
 async def start(state: WorkerState, address: str, *, handshake_s: float) -> Any:

@@ -38,17 +38,18 @@ class ResponseCache:
     """The answers to ``/verify``.
 
     Args:
-        settings: Realm and scheme of challenges.
+        settings: Realm and scheme of challenges, and the headers of claims.
         warn: Takes a line, once in WARN_S, where requests are not decided for a fault of ours.
     """
 
-    __slots__ = ("_permits", "_realm", "_refusals", "_scheme", "_warn", "_warned_s")
+    __slots__ = ("_claim_headers", "_permits", "_realm", "_refusals", "_scheme", "_warn", "_warned_s")
 
     def __init__(self, settings: ServerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
         self._warn = warn
         self._warned_s = -WARN_S
         self._realm = settings.realm
         self._scheme = settings.place.scheme
+        self._claim_headers = settings.claims_out
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
@@ -67,11 +68,12 @@ class ResponseCache:
         subject = plain(claims.get("sub"))
         encoded = "" if subject else encoded_subject(claims.get("sub"))
         scope = plain(" ".join(sorted(scopes_of(claims))))
-        return b"%bx-jws-subject: %b\r\nx-jws-subject-encoded: %b\r\nx-jws-scope: %b\r\n\r\n" % (
+        return b"%bx-jws-subject: %b\r\nx-jws-subject-encoded: %b\r\nx-jws-scope: %b\r\n%b\r\n" % (
             start,
             subject.encode(),
             encoded.encode(),
             scope.encode(),
+            head_of(self._claim_headers.headers(decision)) if self._claim_headers else b"",
         )
 
     @staticmethod
@@ -83,7 +85,8 @@ class ResponseCache:
         if decision.code == "internal_error":
             self._warn_of_fault(decision)
         if decision.outcome == "permit":
-            return _OK + head_of(trusted_headers(decision) + warning_headers(decision)) + b"\r\n"
+            ours = trusted_headers(decision) + self._claim_headers.headers(decision)
+            return _OK + head_of(ours + warning_headers(decision)) + b"\r\n"
         key = (decision.outcome, decision.code)
         made = self._refusals.get(key)
         if made is None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _files
 from rapidjws.config.schema import ADDRESSES
 from rapidjws.errors import error_for
+from rapidjws.middleware.claim_headers import NO_CLAIM_HEADERS, ClaimHeaders
 from rapidjws.middleware.response import checked_realm
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.middleware.token_location import TokenLocation, is_field_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 WORKERS_MAX: Final = 1024
@@ -64,6 +66,8 @@ class ServerSettings:
             reads; the gateway sets them.
         partner_header: The header in which the gateway names the partner it authenticated, or None. The
             gateway must overwrite what a client sends under it; two of them get the strictest stage of both.
+        claim_headers: Claim, or JSON Pointer, -> the header of the answers in which the service gets it,
+            as for :class:`rapidjws.middleware.Authenticator`.
         place: Where tokens stand.
         realm: The ``realm`` of challenges.
         max_header_bytes: Largest head of a request.
@@ -75,6 +79,9 @@ class ServerSettings:
             before it accepts; then it serves all the same, and their tokens get 503 with Retry-After.
         drain_s: Longest time that requests under way have when the sidecar stops.
         worker_timeout_s: A worker whose loop stands still so long is killed and started again.
+
+    Attributes:
+        claims_out: Makes the headers of claims.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
@@ -89,6 +96,7 @@ class ServerSettings:
     prefix: str = "/verify"
     route_headers: tuple[str, ...] = ROUTE_HEADERS
     partner_header: str | None = None
+    claim_headers: Mapping[str, Any] = field(default_factory=dict)
     place: TokenLocation = field(default_factory=TokenLocation)
     realm: str = "api"
     max_header_bytes: int = 96 * 1024
@@ -99,6 +107,7 @@ class ServerSettings:
     ready_timeout_s: float = READY_TIMEOUT_S
     drain_s: float = 10.0
     worker_timeout_s: float = 30.0
+    claims_out: ClaimHeaders = field(default=NO_CLAIM_HEADERS, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check every argument once."""
@@ -124,6 +133,7 @@ class ServerSettings:
                 raise error_for("configuration_invalid", f"server.{place}", expected="from 1 on")
         if self.workers > WORKERS_MAX:
             raise error_for("configuration_invalid", "server.workers", f"up to {WORKERS_MAX}")
+        object.__setattr__(self, "claims_out", ClaimHeaders(self.claim_headers, place="server.claim_headers"))
         self._check_headers()
         for place in ("header_timeout_s", "idle_timeout_s", "drain_s", "worker_timeout_s"):
             if not 0 < getattr(self, place) <= 3600:
@@ -144,6 +154,10 @@ class ServerSettings:
                         "configuration_invalid", f"server.{place}", "a header that no other setting reads"
                     )
             taken.update(name.lower() for name in names)
+        if any(self.claims_out.owns(name) for name in taken):
+            raise error_for(
+                "configuration_invalid", "server.claim_headers", "headers that no other setting reads"
+            )
 
 
 def _secret(path: Path, place: str) -> str:
