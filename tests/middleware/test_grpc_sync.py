@@ -22,10 +22,14 @@ WAIT_S = 60
 KINDS = ("unary", "out", "in", "both")
 
 
+def _is_shown(key: str) -> bool:
+    return "jws" in key or "tenant" in key
+
+
 def reported(context: Any) -> bytes:
     """Return what a handler knows of its call."""
     decision = DECISION.get()
-    metadata = sorted(f"{one.key}={one.value}" for one in context.invocation_metadata() if "jws" in one.key)
+    metadata = sorted(f"{one.key}={one.value}" for one in context.invocation_metadata() if _is_shown(one.key))
     verified = None if decision is None else decision.verified
     sub = None if verified is None else verified.claims["sub"]
     return f"{sub}|{isinstance(context, grpc.ServicerContext)}|{','.join(metadata)}".encode()
@@ -140,6 +144,19 @@ def test_N7_decision_of_a_call_is_not_the_next_ones() -> None:
         assert [one.partition(b"|")[0] for one in call(channel, "out", SPOOFED)] == [b"None", b"None"]
         assert later.seen == []
         assert [one is None for one in later.decisions] == [False, True]
+
+
+def test_a_claims_metadata_is_never_the_clients() -> None:
+    """A claim arrives in its metadata once; what a client sends under it never does."""
+    faked = [("x-tenant", "evil"), ("x_tenant", "evil"), ("x.tenant", "evil"), ("x-tenant", "evil")]
+    exempt = frozenset({"/who.Who/out"})
+    given = {"tid": "X-Tenant"}
+    with served(engine=engine("detection"), exempt=exempt, claim_headers=given) as (channel, _):
+        for sent, value in ((bearer(token(tid="acme")), "acme"), ([], "")):
+            (message,) = call(channel, "unary", sent + faked)
+            assert message.decode().endswith(f",x-tenant={value}")
+            assert b"evil" not in message
+        assert call(channel, "out", faked)[0] == b"None|True|"
 
 
 def test_N7_warnings_and_absent_methods() -> None:

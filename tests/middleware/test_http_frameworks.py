@@ -88,6 +88,17 @@ def test_warning_phase_lets_through_and_tells(warning_port: tuple[str, int]) -> 
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_claims_header_is_never_the_clients(name: str) -> None:
+    """A claim arrives in its header once; what a client sends under it, in any spelling, never does."""
+    faked = [("X-Tenant", "evil"), ("X-TENANT", "evil"), ("x_tenant", "evil"), ("X_Tenant", "evil")]
+    with opened(name, engine=engine("detection"), claim_headers={"tid": "X-Tenant"}) as port:
+        for sent, value in ((bearer(token(tid="acme")), "acme"), ([], "")):
+            ours = [one for one in ask(port, "/who", sent + faked).json["ours"] if one[0] == "x-tenant"]
+            assert ours == [["x-tenant", value]]
+        assert ask(port, "/health", faked).json["ours"] == []
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
 def test_token_in_a_cookie_and_in_a_named_header(name: str) -> None:
     """Each middleware reads the place that it was reported, and no other."""
     for place, header in (

@@ -30,7 +30,7 @@ def reported(decision: Any, headers: Any, body: bytes = b"") -> dict[str, Any]:
         "ours": sorted(
             [name.lower().replace("_", "-"), value]
             for name, value in headers
-            if name.lower().replace("_", "-").startswith("x-jws-")
+            if name.lower().replace("_", "-").startswith(("x-jws-", "x-tenant"))
         ),
     }
 

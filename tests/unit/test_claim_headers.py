@@ -232,7 +232,7 @@ def test_a_verifier_has_no_claims_to_write() -> None:
     """Headers that would stay empty for ever are refused at the start."""
     verifier = rapidjws.Verifier({"a": ISSUER.jwks}, algorithms=["ES256"])
     with pytest.raises(ConfigurationError, match="claims"):
-        Authenticator(body=SignedBody(verifier), claim_headers={"c": "X-C"})
+        Authenticator(body=SignedBody(verifier=verifier), claim_headers={"c": "X-C"})
 
 
 @MIDDLEWARES
