@@ -89,6 +89,21 @@ def test_N10_an_unknown_neighbour_is_named(section: str, key: str, tmp_path: Pat
     assert key in named[1].split(", ")
 
 
+def test_each_header_of_a_claim_is_named_at_its_line(tmp_path: Path) -> None:
+    """Several slips in one table are all there, each with its line and claim, whatever its name."""
+    path = tmp_path / "c.toml"
+    table = (
+        '[server.claim_headers]\ntid = "X-Tenant"\n"/a/b" = "Host"\n"https://x.example/c" = "X Y"\n'
+        'd = { header = "X-D", encoding = "hex" }\n'
+    )
+    path.write_text(toml({"issuers": GOOD["issuers"]}) + "\n" + table)
+    start = path.read_text().splitlines().index("[server.claim_headers]") + 1
+    status, text = listed(path)
+    found = re.findall(r"c\.toml:(\d+): server\.claim_headers\.(\S+): .* expected", text)
+    assert status == 1
+    assert found == [(str(start + 2), "/a/b"), (str(start + 3), "https://x.example/c"), (str(start + 4), "d")]
+
+
 def test_N10_all_errors_at_once(tmp_path: Path) -> None:
     """One wrong value in each section, and two in one: each has its line."""
     tables: dict[str, Any] = {**GOOD, "server": {"listen": "nowhere", "workers": 0, "drain_s": 0}}

@@ -107,11 +107,15 @@ class ClaimHeaders:
 
     def headers(self, decision: Decision) -> list[tuple[str, str]]:
         """Return each header with its value; empty where nothing was verified."""
+        if not self._entries:  # reads no claims where nobody asks for them
+            return []
         claims = _claims(decision)
         return [(one.header, _written(member_at(claims, one.path), one.encoding)) for one in self._entries]
 
     def values(self, decision: Decision) -> dict[str, Any]:
         """Return claim -> value of the claims that a verified token has, for a gateway that takes JSON."""
+        if not self._entries:
+            return {}
         claims = _claims(decision)
         found = {one.claim: member_at(claims, one.path) for one in self._entries}
         return {claim: value for claim, value in found.items() if value is not ABSENT and value is not None}

@@ -49,7 +49,7 @@ class ResponseCache:
         self._warned_s = -WARN_S
         self._realm = settings.realm
         self._scheme = settings.place.scheme
-        self._claim_headers = settings.claims_out
+        self._claim_headers = settings.claims_out or None
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
@@ -73,7 +73,7 @@ class ResponseCache:
             subject.encode(),
             encoded.encode(),
             scope.encode(),
-            head_of(self._claim_headers.headers(decision)) if self._claim_headers else b"",
+            b"" if self._claim_headers is None else head_of(self._claim_headers.headers(decision)),
         )
 
     @staticmethod
@@ -85,7 +85,9 @@ class ResponseCache:
         if decision.code == "internal_error":
             self._warn_of_fault(decision)
         if decision.outcome == "permit":
-            ours = trusted_headers(decision) + self._claim_headers.headers(decision)
+            ours = trusted_headers(decision)
+            if self._claim_headers is not None:
+                ours = ours + self._claim_headers.headers(decision)
             return _OK + head_of(ours + warning_headers(decision)) + b"\r\n"
         key = (decision.outcome, decision.code)
         made = self._refusals.get(key)
