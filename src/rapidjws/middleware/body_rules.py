@@ -45,8 +45,10 @@ class BodyRules:
             raise error_for("configuration_invalid", "body.digest", expected="a digest, or payload_of")
         if self.part is not None and self.digest is not None:
             raise error_for("configuration_invalid", "body.digest", expected="no digest of a body in itself")
+        if self.crit_checks is not None and not isinstance(self.crit_checks, Mapping):
+            raise error_for("configuration_invalid", "body.crit_checks", expected="name -> function")
         for name, check in (self.crit_checks or {}).items():
-            if not name or not callable(check):
+            if not isinstance(name, str) or not name or not callable(check):
                 raise error_for("configuration_invalid", "body.crit_checks", expected="name -> function")
 
     @property
