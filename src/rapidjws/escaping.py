@@ -1,4 +1,4 @@
-"""Foreign text made harmless, a function a medium: terminal, Markdown, HTML, shell, file, mail, log, header.
+"""Foreign text made harmless, a function a medium: terminal, web page, shell, file, mail, log, header, label.
 
 Whatever a stranger chose (a kid, a claim, a file's content, an answer of a server) goes through one of these
 before it is printed or written. Imports nothing of this package.
@@ -89,6 +89,15 @@ def log_value(text: object, max_chars: int = SHOWN_MAX_CHARS) -> str:
     plain = ascii(_bounded(str(text), max_chars))[1:-1].replace("\\'", "'")
     word = re.fullmatch(r"[A-Za-z0-9._:/@+-]+", plain)
     return plain if word else '"' + plain.replace('"', '\\"') + '"'
+
+
+def metric_label(text: str) -> str:
+    """Return the value of a label between quotes, for both text formats of Prometheus.
+
+    What is no Unicode scalar value is shown as an escape whose backslash is doubled: neither format knows it.
+    """
+    plain = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return plain.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def header_value(text: object, max_chars: int = 1024) -> str:

@@ -80,3 +80,12 @@ def test_detached(jwks: Path, tmp_path: Path) -> None:
     assert run(jwks, "-", "--detached", payload, stdin=f"{token}\n{token}\n").exit_code == 2
     payload.write_bytes(b"other")
     assert run(jwks, token, "--detached", payload).exit_code == 1
+
+
+def test_S7_keys_that_others_may_write_are_refused(jwks: Path) -> None:
+    """``--jwks`` takes no file that anybody may write to: its keys decide which tokens are good."""
+    assert run(jwks, tokens.token()).exit_code == 0
+    jwks.chmod(0o666)
+    found = run(jwks, tokens.token())
+    assert found.exit_code == 2
+    assert "chmod go-w" in found.stderr

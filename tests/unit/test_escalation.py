@@ -12,8 +12,17 @@ from tokens import b64url
 from rapidjws.keys import RemoteJWKS
 from rapidjws.keys.fetch import FetchFailed
 from rapidjws.rollout import Partner, Rollout
-from rapidjws.rollout.escalation import SKEW_TOKENS, Escalation
-from rapidjws.rollout.measures import SKEW_BUCKETS, SourceRecord, skew_bucket, skew_names
+from rapidjws.rollout.counters import Counts, Row
+from rapidjws.rollout.escalation import SKEW_TOKENS, Escalation, escalations
+from rapidjws.rollout.measures import (
+    AHEAD_S,
+    SKEW_BUCKETS,
+    SourceRecord,
+    add_names,
+    count_name,
+    skew_bucket,
+    skew_names,
+)
 from rapidjws.rollout.report.readiness import readiness
 from rapidjws.testing import FakeClock
 from rapidjws.verify.protocols import Event
@@ -228,3 +237,24 @@ def test_buckets_have_names() -> None:
     assert skew_names()[skew_bucket(-600)] == "behind by 300 to 600 s"
     assert skew_names()[skew_bucket(-1e9)] == "behind by over 3600 s"
     assert skew_names()[skew_bucket(1e9)] == "ahead by over 3600 s"
+
+
+@pytest.mark.parametrize(("ahead_s", "reported"), [(AHEAD_S, True), (AHEAD_S + 1, False)])
+def test_a_kid_seen_far_in_the_future_is_no_escalation(ahead_s: int, reported: bool) -> None:
+    """What a worker's clock put far ahead of now does not keep an escalation alive until then."""
+    counts = Counts()
+    counts.rows["a", ISSUER.iss] = Row(kids={"k9": [5, NOW_S - 90_000, NOW_S + ahead_s]})
+    assert bool(escalations(Rollout([A]), counts, NOW_S)) is reported
+
+
+def test_a_clock_set_back_does_not_hide_a_kid_in_use() -> None:
+    """A kid counted after the clock was set back was last seen then, alone and beside another worker's."""
+    future_s = NOW_S + 40 * 86_400
+    table = {"k9": [1, NOW_S - 7200, future_s]}
+    count_name(table, "k9", NOW_S)
+    assert table == {"k9": [2, NOW_S - 7200, NOW_S]}
+    good, wrong = [1, NOW_S - 7200, NOW_S], [1, future_s, future_s]
+    for mine, theirs in ((good, wrong), (wrong, good)):
+        merged = {"k9": list(mine)}
+        add_names(merged, {"k9": theirs}, now_s=NOW_S)
+        assert merged == {"k9": [2, NOW_S - 7200, NOW_S]}

@@ -111,3 +111,13 @@ def test_S26_headers_and_logs_are_ascii() -> None:
         assert logged.isascii()
         assert re.fullmatch(r'[A-Za-z0-9._:/@+-]+|"(?:[^"\\]|\\.)*"', logged)
     assert escaping.log_value("kid-1") == "kid-1"
+
+
+def test_S26_metric_labels_end_where_they_should() -> None:
+    """A label's value read back is the text, with no escape that the text formats do not know."""
+    known = {"n": "\n", '"': '"', "\\": "\\"}
+    for text in HOSTILE.values():
+        made = escaping.metric_label(text)
+        assert re.fullmatch(r'(?:[^"\\\n]|\\["\\n])*', made)
+        back = re.sub(r"\\(.)", lambda match: known[match[1]], made)
+        assert back == text.encode("utf-8", "backslashreplace").decode()

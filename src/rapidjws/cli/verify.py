@@ -16,9 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rapidjws import _files
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError, TokenRefused
 from rapidjws.jose.jwks import JWKSet
+from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.jws.signatures import SignaturePolicy, all_of, any_of, at_least, signers
 from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
@@ -159,7 +161,7 @@ def _keys(jwks: str, *, allow_http: bool) -> JWKSet:
 
 def _fetched(jwks: str, transport: Transport) -> JWKSet:
     if "://" not in jwks:
-        return JWKSet.from_json(Path(jwks).read_bytes())
+        return JWKSet.from_json(_files.read_trusted(jwks, JWKS_STATIC_MAX_BYTES))
     try:
         answer = HttpsFetch(transport)(transport.check_url(jwks), None)
     except FetchFailed as fault:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from rapidjws.escaping import metric_label
 from rapidjws.observe.reading import HistogramValue
 
 if TYPE_CHECKING:
@@ -17,14 +18,11 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def escaped(value: str) -> str:
-    """Return the value of a label as it stands between quotes."""
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
 def label_text(metric: Metric, labels: tuple[str, ...]) -> str:
     """Return a series' labels without braces."""
-    return ",".join([f'{name}="{escaped(value)}"' for name, value in zip(metric.labels, labels, strict=True)])
+    return ",".join(
+        [f'{name}="{metric_label(value)}"' for name, value in zip(metric.labels, labels, strict=True)]
+    )
 
 
 def number(value: float) -> str:

@@ -156,8 +156,8 @@ class Row:
         """Add another worker's row; of too many hours those farthest from now go, or the oldest."""
         add_names(self.codes, other.codes)
         add_names(self.algs, other.algs)
-        add_names(self.kids, other.kids, NAMES_KEPT)
-        add_names(self.other_algs, other.other_algs, NAMES_KEPT)
+        add_names(self.kids, other.kids, NAMES_KEPT, now_s)
+        add_names(self.other_algs, other.other_algs, NAMES_KEPT, now_s)
         add_names(self.shadow, other.shadow, PAIRS_KEPT)
         add_names(self.claims, other.claims)
         add_names(self.keys, other.keys, KEYS_KEPT)

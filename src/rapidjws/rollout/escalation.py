@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from rapidjws.rollout.counters import Row
-from rapidjws.rollout.measures import SKEW_EDGES_S, skew_names
+from rapidjws.rollout.measures import AHEAD_S, SKEW_EDGES_S, skew_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,16 +88,21 @@ def _of_partner(partner: Partner | None, row: Row, now_s: int) -> Iterator[Escal
     kids = {
         kid: seen
         for kid, seen in row.kids.items()
-        if seen[2] - seen[1] >= UNKNOWN_KID_S and seen[2] > now_s - DAY_S
+        if seen[2] - seen[1] >= UNKNOWN_KID_S and _is_recent(seen[2], now_s)
     }
     if kids:
         yield _from_names("unknown_kids", partner, kids, "uses keys that its key set does not hold", "kid")
     if partner is None:
         return
-    algs = {alg: seen for alg, seen in row.other_algs.items() if seen[2] > now_s - DAY_S}
+    algs = {alg: seen for alg, seen in row.other_algs.items() if _is_recent(seen[2], now_s)}
     if algs:
         yield _from_names("algorithm_not_agreed", partner, algs, "uses algorithms not agreed on", "alg")
     yield from _skewed(partner, row, now_s)
+
+
+def _is_recent(last_s: int, now_s: int) -> bool:
+    """Return whether it was seen in the last day; a time far ahead is a clock's fault, and says nothing."""
+    return now_s - DAY_S < last_s <= now_s + AHEAD_S
 
 
 def _from_names(

@@ -56,17 +56,23 @@ def count_name(table: NameCounts, name: str, now_s: int, most: int | None = None
         seen[0] += 1
         if now_s > seen[2]:
             seen[2] = now_s
+        elif seen[2] > now_s + AHEAD_S:  # the clock was ahead, and was set back
+            seen[1], seen[2] = min(seen[1], now_s), now_s
         return
     if most is not None and len(table) >= most:
         del table[min(table, key=lambda one: (table[one][0], table[one][2]))]
     table[name] = [1, now_s, now_s]
 
 
-def add_names(mine: NameCounts, theirs: NameCounts, most: int | None = None) -> None:
-    """Add another worker's table; the most frequent names stay."""
+def add_names(
+    mine: NameCounts, theirs: NameCounts, most: int | None = None, now_s: int | None = None
+) -> None:
+    """Add another worker's table; the most frequent stay, and no time far ahead of now is the last."""
     for name, (count, first_s, last_s) in theirs.items():
         seen = mine.setdefault(name, [0, first_s, last_s])
-        mine[name] = [seen[0] + count, min(seen[1], first_s), max(seen[2], last_s)]
+        low_s, high_s = sorted((seen[2], last_s))
+        is_ahead = now_s is not None and high_s > now_s + AHEAD_S
+        mine[name] = [seen[0] + count, min(seen[1], first_s), low_s if is_ahead else high_s]
     if most is not None and len(mine) > most:
         for name in sorted(mine, key=lambda one: (-mine[one][0], -mine[one][2]))[most:]:
             del mine[name]
