@@ -99,6 +99,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "AwsKmsSigner": kms_signer,
     "Pkcs11Signer": kms_signer,  # what they inherit
     "VaultSigner": kms_signer,
+    "PresignedPool": lambda: P["PresignedPool"](kms_signer()),
     "Publication": lambda: P["Publication"](issuer(), "https://issuer.example"),
     "FileStateStore": lambda: P["FileStateStore"](Path(tempfile.mkdtemp(dir=folder())) / "keys.json"),
     "FreezeWindow": lambda: P["FreezeWindow"]("fri 16:00 - mon 08:00 UTC"),
@@ -125,6 +126,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         "alg": "ES256",
     },
     "VaultSigner": lambda: {"url": "http://127.0.0.1:1", "key_name": "k", "alg": "ES256", "token": "t"},
+    "PresignedPool": lambda: {"signer": kms_signer()},
+    "PresignedPool.take": lambda: {"claims": {"sub": "a"}},
+    "PresignedPool.refill": lambda: {"claims": {"sub": "a"}},
+    "PresignedPool.drop": dict,
     "Consumer": lambda: {"name": "orders", "url": "https://orders.example/hook", "secret": "s" * 32},
     "Publication": lambda: {"life_cycle": issuer(), "issuer": "https://issuer.example"},
     "Publication.handle": lambda: {"method": "GET", "path": "/.well-known/jwks.json"},

@@ -125,6 +125,9 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
         "no_signing_key",
         "signature_faulty",
         "signer_throttled",
+        "signing_late",
+        "signing_queue_closed",
+        "signing_queue_full",
         "signer_unavailable",
         "internal_error",
     }
