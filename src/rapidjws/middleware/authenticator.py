@@ -16,6 +16,7 @@ from rapidjws.errors import error_for
 from rapidjws.jwt.decision import AMBIGUOUS, Decision
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.claim_headers import ClaimHeaders
+from rapidjws.middleware.exempt_paths import ExemptPaths
 from rapidjws.middleware.response import PREFIX, Answer, answer_for, checked_realm, is_ours, trusted_headers
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.startup import (
@@ -78,16 +79,6 @@ def _is_quick(engine: Engine, token: bytes | None) -> bool:
     return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
 
 
-def _checked_exempt(exempt: Collection[str]) -> frozenset[str]:
-    """Return exempt paths; one text in their place would exempt each of its pieces."""
-    is_list = isinstance(exempt, (frozenset, set, list, tuple))
-    if not is_list or not all(isinstance(path, str) and path.startswith("/") for path in exempt):
-        raise error_for(
-            "configuration_invalid", "authenticator.exempt", expected="a list of paths, /like/this"
-        )
-    return frozenset(exempt)
-
-
 def _checked_root_path(root_path: str) -> str:
     """Return where an application is mounted."""
     if not isinstance(root_path, str) or (root_path and (root_path[0] != "/" or root_path[-1] == "/")):
@@ -106,8 +97,9 @@ class Authenticator(Generic[RequestT]):
             it beside the token (a client certificate, an API key); None where nobody is known. Never from a
             header that any client can set.
         realm: The ``realm`` of challenges.
-        exempt: Paths that need no token, exactly as they are: health checks. A request that escapes what need
-            not be escaped (``/status%2Flive``) is not exempt: some routers match it otherwise.
+        exempt: Paths that need no token: health checks exactly as they are, ``/static/*`` for all below. A
+            request that escapes what need not be escaped (``/status%2Flive``) is not exempt, nor is one
+            below a prefix with a dot segment, an empty one, or ``;``: some routers match it otherwise.
         root_path: Where the application is mounted, as the server says it in ``root_path`` (ASGI) or
             ``SCRIPT_NAME`` (WSGI). Some servers take that from a header of the request (gunicorn's
             ``SCRIPT_NAME``, daphne's ``Daphne-Root-Path``). Where a request has another one, its path counts
@@ -150,7 +142,7 @@ class Authenticator(Generic[RequestT]):
         self.body = body
         self.place = place or TokenLocation()
         self.realm = checked_realm(realm, "authenticator.realm")
-        self.exempt = _checked_exempt(exempt)
+        self.exempt = ExemptPaths(exempt)
         self._root_path = _checked_root_path(root_path)
         self.fields = (self.place.field,) if body is None else body.fields
         self.field = self.fields[0]

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 from rapidjws.observe.request_info import no_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Container, Sequence
 
     from rapidjws.jwt.decision import Names
     from rapidjws.observe.request_info import Headers
@@ -80,7 +80,7 @@ def signed_target(target: str | None, path: str, query: bytes, *, codec: str) ->
     return f"{sent}?{query.decode('latin-1')}" if query else sent
 
 
-def is_exempt(exempt: Collection[str], path: str, target: str | None) -> bool:
+def is_exempt(exempt: Container[str], path: str, target: str | None) -> bool:
     """Return whether a request needs no token, whatever its router matches: escaped or decoded octets.
 
     Args:
