@@ -21,7 +21,7 @@ from metrics_page import page as metrics_page
 import rapidjws
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
-INTEGRATIONS = ("aiohttp", "fastapi", "grpc", "pyjwt")
+INTEGRATIONS = ("aiohttp", "django", "drf", "fastapi", "flask", "grpc", "litestar", "pyjwt", "starlette")
 """Modules of a package that users import by name: each needs an extra, or stands for another library."""
 
 HIDDEN = {"cli"}

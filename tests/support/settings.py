@@ -270,6 +270,8 @@ def changed(section: str, key: str, value: Any) -> dict[str, Any]:
             del table["jwks_url"]
     if key == "trust_domain":
         del table["iss"]
+    if key == "profile":
+        table["audience"] = "https://api.example"
     if key == "proxy":
         table["refuse_private_addresses"] = False
     table[key] = value

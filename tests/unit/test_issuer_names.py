@@ -128,6 +128,13 @@ def test_no_name_twice_in_one_engine() -> None:
         Engine(issuer(["a", "b"]), issuer(["c", "b"], OTHER_KEY))
 
 
+def test_no_template_twice_under_two_variables() -> None:
+    """Two templates that differ in the variable's name only are the same names."""
+    second = issuer("https://login.example/{org}/v2.0", OTHER_KEY, tenants=["a"])
+    with pytest.raises(ConfigurationError, match="each iss once"):
+        Engine(issuer(TEMPLATE, tenants=["a"]), second, workers=1)
+
+
 def test_names_are_listed() -> None:
     """``iss`` and ``name`` are the first, ``names`` all."""
     one = issuer(["a", "b"])

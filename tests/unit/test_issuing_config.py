@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +135,16 @@ def test_a_state_that_cannot_be_read_ends_with_2(tmp_path: Path) -> None:
         assert result.exit_code == 2
         assert "key_state_unreadable" in result.output
     assert (tmp_path / "keys.json").read_text() == '{"format": 9}'
+
+
+@pytest.mark.source_tree
+def test_every_example_of_the_page_is_good(tmp_path: Path) -> None:
+    """Each TOML block of the page is read without a complaint; one without [issuing] stands beside one."""
+    page = (ROOT / "docs" / "how-to" / "issuing.md").read_text("utf-8")
+    blocks = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 3
+    secret = tmp_path / "orders.secret"
+    secret.write_text("s" * 43)
+    secret.chmod(0o600)
+    for block in blocks:
+        load_issuing(written(tmp_path, block if "[issuing]" in block else GOOD + block))

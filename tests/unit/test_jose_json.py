@@ -226,3 +226,18 @@ def test_json_test_suite(vectors: Path) -> None:
         if kind == "i_" and accepted and any(mark in file.name for mark in OPEN_AND_REFUSED):
             wrong.append(file.name)
     assert wrong == []
+
+
+@pytest.mark.parametrize("sign", [b"", b"-"])
+@pytest.mark.parametrize("digits", [309, 4300, 4301, 20_000])
+def test_an_integer_too_long_for_python_is_refused_by_the_scan(sign: bytes, digits: int) -> None:
+    """An integer past 4300 digits, which Python's own parser answers with a ValueError, never reaches it."""
+    with pytest.raises(MalformedToken) as refused:
+        json_text.loads(b'{"n":' + sign + b"9" * digits + b"}", **LIMITS, place="claims")
+    assert (refused.value.code, refused.value.place) == ("malformed_json", "claims")
+
+
+def test_the_longest_integer_that_the_scan_lets_pass_is_exact() -> None:
+    """An integer of 308 digits is read digit for digit."""
+    text = b"9" * 308
+    assert json_text.loads(b'{"n":' + text + b"}", **LIMITS, place="claims") == {"n": int(text)}

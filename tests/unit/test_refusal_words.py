@@ -14,6 +14,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.jose.claims import RULED, check_claims, refusal_by
 
 CASES: dict[str, dict[str, Any]] = {
+    "claim_mismatch": {"azp": "other"},
     "issuer_mismatch": {"iss": "https://elsewhere.example"},
     "audience_mismatch": {"aud": ["https://elsewhere.example", "other"]},
     "expired": {"exp": NOW_S - 61},
@@ -26,7 +27,12 @@ CASES: dict[str, dict[str, Any]] = {
 def refused(alg: str, changes: dict[str, Any]) -> tuple[RapidJWSError, RapidJWSError]:
     """Return the engine's error for a token with these claims, and the checker's own."""
     issuer = rapidjws.Issuer(
-        tokens.ISS, keys=[tokens.key(alg)], algorithms=[alg], audience=tokens.AUD, max_age_s=500
+        tokens.ISS,
+        keys=[tokens.key(alg)],
+        algorithms=[alg],
+        audience=tokens.AUD,
+        max_age_s=500,
+        claims={"azp": rapidjws.ABSENT},
     )
     token = tokens.token(alg, **changes)
     with pytest.raises(RapidJWSError) as ours:
@@ -54,7 +60,8 @@ def test_the_words_are_the_checkers(code: str) -> None:
 def test_a_rule_that_passes_has_no_words(code: str) -> None:
     """Claims that are good by a rule give no error of that rule; another rule's error is not passed off."""
     policy = rapidjws.Issuer(
-        tokens.ISS, keys=[tokens.key("HS256")], algorithms=["HS256"], audience=tokens.AUD, max_age_s=500
+        tokens.ISS, keys=[tokens.key("HS256")], algorithms=["HS256"], audience=tokens.AUD, max_age_s=500,
+        claims={"azp": rapidjws.ABSENT},
     ).rules().policy  # fmt: skip
     assert policy is not None
     good, late = (json.dumps(tokens.claims(**more)).encode() for more in ({}, {"exp": NOW_S - 1000}))

@@ -60,6 +60,7 @@ SHOWN = {
     "Automaton.classes": "a pattern of the configuration",
     "Automaton.accepting": "a pattern of the configuration",
     "LogSettings.claims": "names of claims",
+    "ServerSettings.claim_headers": "names of claims and headers",
     "Row.claims": "names of claims, and counts",
     "PartnerReadiness.claims": "names of claims, and counts",
 }

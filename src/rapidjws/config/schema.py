@@ -335,6 +335,8 @@ def _choice_faults(path: Path, issuer: dict[str, Any]) -> Iterator[Fault]:
     """Yield what is missing, or stands beside the choice that it is not compared."""
     if "tenants" in issuer and issuer.get("any_tenant") is True:
         yield (*path, "tenants"), "nothing, as any_tenant is true", "a value that nobody compares"
+    if issuer.get("any_tenant") is True and "{" not in str(issuer.get("iss", "")):
+        yield (*path, "any_tenant"), "an iss with a variable, as {tid}, beside it", "none"
     for name, choice, is_needed in (("iss", "check_iss", True), ("audience", "check_audience", False)):
         is_compared = issuer.get(choice) is not False
         if name in issuer and not is_compared:

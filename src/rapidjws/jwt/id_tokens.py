@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from base64 import urlsafe_b64encode
 from hashlib import sha256, sha384, sha512
 from time import perf_counter_ns
@@ -102,7 +101,7 @@ def _check_request(
 def _check(name: str, found: Any, wanted: str, words: str) -> None:
     if found is None:
         raise error_for("missing_claim", f"claims.{name}", words)
-    if not isinstance(found, str) or not hmac.compare_digest(found.encode(), wanted.encode()):
+    if not isinstance(found, str) or found != wanted:  # signed: time teaches a stranger nothing
         raise error_for("claim_mismatch", f"claims.{name}", words)
 
 

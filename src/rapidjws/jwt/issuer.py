@@ -336,8 +336,9 @@ def by_iss(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
                 "configuration_invalid", "issuers", "one issuer, as its iss is None", len(issuers)
             )
         for name in issuer.names or (issuer.name,):
-            if name in taken:
+            shape = re.sub(r"\{[^}]*\}", "{}", name)  # the same text with another variable is the same iss
+            if shape in taken:
                 raise error_for("configuration_invalid", "issuers", expected="each iss once", actual=name)
-            taken.add(name)
+            taken.add(shape)
         named[issuer.name] = issuer
     return named

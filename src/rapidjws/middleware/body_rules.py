@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
@@ -137,8 +137,8 @@ class RequestFacts:
     """
 
     method: str
-    target: str | None
-    headers: Callable[[bytes], Any]
+    target: str | None = field(repr=False)
+    headers: Callable[[bytes], Any] = field(repr=False)
 
 
 def _claims(verified: VerifiedJWS) -> Any:

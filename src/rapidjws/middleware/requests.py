@@ -89,7 +89,7 @@ def is_exempt(exempt: Container[str], path: str, target: str | None) -> bool:
         target: The target as it was sent, where the server tells it: its path must be the exempt one without
             an escape that need not be there (``/status%2Flive`` is no ``/status/live``).
     """
-    if not exempt or path not in exempt:
+    if path not in exempt:
         return False
     sent = "" if target is None else target.partition("?")[0]
     if "%" not in sent and "/." not in sent:  # one reading

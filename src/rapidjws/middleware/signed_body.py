@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jws.parsed_jws import looks_like_json
 from rapidjws.jwt.deciding import NO_TOKEN, decide
 from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy
@@ -197,12 +197,41 @@ class SignedBody:
             policy = self.verifier.rollout
         verify, retry = partial(self._verify, context, body), partial(self._verify_as_of, context, body)
         decision = decide(
-            verify, retry, policy, signature_value, context.partner, context.route, None, context.scopes
+            verify,
+            retry,
+            policy,
+            signature_value,
+            context.partner,
+            context.route,
+            None,
+            context.scopes,
+            partial(self._named_issuers, body) if isinstance(self.verifier, Engine) else None,
         )
         if self.recorder is not None and decision.code not in NO_TOKEN:
             partner = "" if policy is None else decision.partner or ""  # else any name that the caller chose
             self.recorder.add(DETACHED_VERIFICATIONS, partner, _result(decision))
         return decision
+
+    def _named_issuers(self, body: bytes | None, signature_value: Any) -> tuple[str, ...]:
+        """Return the issuers that an unverified JWT of a body names: whose stages count, and nothing more."""
+        verifier: Any = self.verifier
+        if body is None:
+            return ()
+        try:
+            token = self._token(signature_value, body)
+        except RapidJWSError:  # there is no one token: nobody is named
+            return ()
+        return tuple(verifier._named_issuers(token))
+
+    def _token(self, signature_value: bytes, body: bytes) -> bytes:
+        """Return the JWS of a request, from where it stands: the part, the header or the body.
+
+        Raises:
+            RapidJWSError: There is none, or more than one.
+        """
+        if self.part is not None:
+            return self.part.read(body)[0].encode("ascii")
+        return signature_value if self._names else body
 
     def _verify_as_of(
         self,
@@ -226,14 +255,11 @@ class SignedBody:
             raise error_for("too_large", "body", f"at most {self.limit_bytes} bytes")
         rules = self._rules
         rules.check_coding(context.headers)
-        token = signature_value
-        if self.part is not None:
-            token = self.part.read(body)[0].encode("ascii")
-        elif not self._names:
+        token = self._token(signature_value, body)
+        if self.part is None and not self._names:
             is_json_type = signature_value.endswith(b"+json")
             if looks_like_json(body) != is_json_type:  # another reader would go by the media type
                 raise error_for("malformed_token", "body", expected=signature_value.decode("ascii"))
-            token = body
         payload: bytes | None = None
         if self.is_detached:
             facts = RequestFacts(method=context.method, target=context.target, headers=context.headers)

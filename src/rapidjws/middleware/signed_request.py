@@ -49,8 +49,8 @@ class SignedRequest:
     """
 
     method: str
-    target: str
-    body: bytes
+    target: str = field(repr=False)
+    body: bytes = field(repr=False)
     unverified_header: Mapping[str, Any] = field(repr=False)
     headers: Callable[[bytes], Any] = field(default=no_headers, repr=False)
 

@@ -69,29 +69,13 @@ class WSGIMiddleware(KeysBeforeStart):
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, or hand it on."""
-        authenticator = self._authenticator
-        kept = {
-            name: value
-            for name, value in environ.items()
-            if not (name.startswith("HTTP_") and authenticator.is_ours(name.removeprefix("HTTP_")))
-            and name != KEY
-        }
-        if self._is_exempt(environ):
+        authenticator, kept = self._authenticator, dict(environ)
+        strip_environ(kept, authenticator)
+        if is_exempt_environ(environ, authenticator):
             return self._app(kept, start_response)
         if not self._startup.is_over:
             self._startup.wait()
-        values = authenticator.values(partial(_values, environ))
-        if authenticator.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
-            values = []  # what comes over a websocket is signed by nothing
-        query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-        unknown = authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
-        route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
-        headers = IdentifiedHeaders(partial(_values, environ))
-        trace = authenticator.begin(headers)
-        context = RequestContext(values, query, authenticator.partner(environ), route, (), headers, trace)
-        if authenticator.body is not None and authenticator.body.payload_of is not None:
-            target = signed_target(_target(environ), _path(environ), query, codec="latin-1")
-            context = context._replace(method=environ.get("REQUEST_METHOD", ""), target=target)
+        context = environ_context(environ, authenticator)
         body: bytes | None = b""
         if authenticator.wants_body(context):
             try:
@@ -105,11 +89,12 @@ class WSGIMiddleware(KeysBeforeStart):
             kept["wsgi.input"], kept["CONTENT_LENGTH"] = io.BytesIO(only), str(len(only))
         if decision.outcome != "permit":
             return _refuse(authenticator, decision, context, environ, start_response)
+        trace = context.trace
         for name, text in (
             *authenticator.trusted_headers(decision),
             *([] if trace is None else trace.headers()),
         ):
-            kept["HTTP_" + name.upper().replace("-", "_")] = text
+            kept[environ_name(name)] = text
         kept[KEY] = decision
         if not decision.warnings:
             return self._app(kept, start_response)
@@ -120,13 +105,52 @@ class WSGIMiddleware(KeysBeforeStart):
 
         return self._app(kept, warned)
 
-    def _is_exempt(self, environ: Environ) -> bool:
-        """Return whether a request needs no token."""
-        exempt, path = self._authenticator.exempt, _path(environ)
-        if not is_exempt(exempt, path, _target(environ) or path):
-            return False
-        unknown = self._authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
-        return not unknown or (environ.get("PATH_INFO", "") or "/") in exempt
+
+def strip_environ(environ: Environ, authenticator: Authenticator[Environ]) -> None:
+    """Drop the headers that only a middleware may set, and an outer middleware's decision."""
+    for name in [name for name in environ if name.startswith("HTTP_")]:
+        if authenticator.is_ours(name.removeprefix("HTTP_")):
+            del environ[name]
+    environ.pop(KEY, None)
+
+
+def environ_name(name: str) -> str:
+    """Return the variable of a header (RFC 3875 section 4.1.18)."""
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+def is_exempt_environ(environ: Environ, authenticator: Authenticator[Environ]) -> bool:
+    """Return whether a request needs no token."""
+    exempt, path = authenticator.exempt, _path(environ)
+    if not is_exempt(exempt, path, _target(environ) or path):
+        return False
+    unknown = authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
+    return not unknown or (environ.get("PATH_INFO", "") or "/") in exempt
+
+
+def environ_context(
+    environ: Environ, authenticator: Authenticator[Environ], scopes: tuple[str, ...] = ()
+) -> RequestContext:
+    """Return what a request's environ says.
+
+    Args:
+        environ: The server's environ.
+        authenticator: The settings.
+        scopes: The scopes that are due.
+    """
+    values = authenticator.values(partial(_values, environ))
+    if authenticator.body is not None and is_websocket(environ.get("HTTP_UPGRADE", "")):
+        values = []  # what comes over a websocket is signed by nothing
+    query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
+    unknown = authenticator.unknown_root_path(environ.get("SCRIPT_NAME", ""))
+    route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
+    headers = IdentifiedHeaders(partial(_values, environ))
+    trace = authenticator.begin(headers)
+    context = RequestContext(values, query, authenticator.partner(environ), route, scopes, headers, trace)
+    if authenticator.body is None or authenticator.body.payload_of is None:
+        return context
+    target = signed_target(_target(environ), _path(environ), query, codec="latin-1")
+    return context._replace(method=environ.get("REQUEST_METHOD", ""), target=target)
 
 
 def _values(environ: Environ, name: bytes) -> list[bytes]:
