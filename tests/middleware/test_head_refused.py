@@ -11,6 +11,8 @@ from typing import Any
 import body_servers
 import pytest
 import served
+from guarded_frameworks import GUARDED
+from verdicts import engine
 
 import rapidjws
 from rapidjws.middleware import JWSMiddleware, SignedBody, WSGIMiddleware
@@ -75,6 +77,7 @@ def test_a_refused_head_has_the_head_of_a_get(signature: str | None, length: str
     bodies = []
     for method in ("HEAD", "GET"):
         environ = {"REQUEST_METHOD": method, "PATH_INFO": "/a", "SCRIPT_NAME": "", "QUERY_STRING": ""}
+        environ["HTTP_X_REQUEST_ID"] = "one"  # each answer names its own
         if signature is not None:
             environ["HTTP_X_JWS_SIGNATURE"] = signature
         environ["CONTENT_LENGTH"] = length
@@ -82,3 +85,19 @@ def test_a_refused_head_has_the_head_of_a_get(signature: str | None, length: str
     assert bodies[0] == b"" != bodies[1]
     assert heads[0] == heads[1]
     assert ("content-length", str(len(bodies[1]))) in heads[0][1]
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_a_refused_head_has_no_body_in_any_framework(name: str) -> None:
+    """What a decorator, a guard or a backend refuses leaves nothing behind the head either."""
+    packages, serve = GUARDED[name]
+    for package in packages:
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install --group middleware")
+    answers = b""
+    with serve(engine=engine()) as port, socket.create_connection(("127.0.0.1", port), WAIT_S) as link:
+        link.sendall(b"HEAD /who HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        while piece := link.recv(65536):
+            answers += piece
+    head, _, rest = answers.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] in (b"401", b"405")  # Litestar's routes have no HEAD
+    assert rest == b"" or b" 405 " in head

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from rapidjws.jwt.decision import Decision
     from rapidjws.middleware.requests import RequestContext
+    from rapidjws.middleware.response import Answer
 
 SETTING: Final = "RAPIDJWS"
 """The name in Django's settings."""
@@ -104,6 +105,12 @@ class JWSMiddleware:
         answer: Awaitable[Any] = self._get_response(request)
         return answer
 
+    def _respond(self, request: Any, refused: Answer) -> Any:
+        """Return a refusal as a response; of HEAD without its body, which some servers would send."""
+        headers = {**dict(refused.headers), "content-length": str(len(refused.body))}
+        body = b"" if request.method == "HEAD" else refused.body
+        return HttpResponse(body, status=refused.status, headers=headers)
+
     def _is_exempt(self, request: Any) -> bool:
         """Say whether a request needs no token; it is stripped then."""
         scope, authenticator = getattr(request, "scope", None), self._authenticator
@@ -165,7 +172,7 @@ class JWSMiddleware:
         """Return the response of a refusal; or None, and the request as views get it."""
         refused = self._authenticator.answer(decision, context)
         if refused is not None:
-            return HttpResponse(refused.body, status=refused.status, headers=dict(refused.headers))
+            return self._respond(request, refused)
         only = self._authenticator.handed_on(decision, body)
         if only is not None and only != body:
             _hand_on(request, only)

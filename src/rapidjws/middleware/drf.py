@@ -127,15 +127,8 @@ class JWSAuthentication(BaseAuthentication):  # type: ignore[misc]
 class _Deciding(JWSMiddleware):
     """The Django middleware before nothing: it decides, and says what it would answer."""
 
-    def __call__(self, request: Any) -> Answer | None:
-        response: HttpResponse | None = super().__call__(request)
-        return (
-            None
-            if response is None
-            else Answer(
-                status=response.status_code, headers=tuple(response.headers.items()), body=response.content
-            )
-        )
+    def _respond(self, request: Any, refused: Answer) -> Answer:
+        return refused
 
 
 _MADE: dict[type, tuple[Any, _Deciding]] = {}
@@ -163,6 +156,6 @@ def exception_handler(refused: Exception, context: dict[str, Any]) -> Any:
         from rest_framework import views  # reads Django's settings when it is imported
 
         return views.exception_handler(refused, context)
-    return HttpResponse(
-        refused.answer.body, status=refused.answer.status, headers=dict(refused.answer.headers)
-    )
+    body = b"" if context["request"].method == "HEAD" else refused.answer.body
+    headers = {**dict(refused.answer.headers), "content-length": str(len(refused.answer.body))}
+    return HttpResponse(body, status=refused.answer.status, headers=headers)
