@@ -42,6 +42,7 @@ STARTS = frozenset(
 
 HERE = "faults/test_thread_starts.py"
 SERVED = "faults/test_thread_starts_served.py"
+ISSUING = "faults/test_thread_starts_issuing.py"
 OBSERVED = "faults/test_thread_starts_observed.py"
 LOOP = "faults/test_partial_failure_loop.py"
 TABLE: dict[str, tuple[str, str]] = {
@@ -111,6 +112,12 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "_run call_on_thread": ("faults/test_process_limit.py", "test_S14_a_sidecar_at_its_process_limit"),
     "Supervisor._start fork": (SERVED, "test_S24_a_worker_that_cannot_be_started"),
+    # who signs and publishes
+    "BackendSigner.asign call_on_thread": (ISSUING, "test_S15_a_signature_of_asign_without_a_thread"),
+    "SigningQueue._enqueue submit": (ISSUING, "test_S15_a_queue_without_threads_signs_all_the_same"),
+    "PublicationApp.__call__ call_on_thread": (ISSUING, "test_S15_a_publication_without_a_thread"),
+    "IssuerConnection._act call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
+    "_tick call_on_thread": (ISSUING, "test_S24_a_tick_without_a_thread_comes_again"),
     # logs and traces
     "QueuedWriter._start Thread": (OBSERVED, "test_S15_log_lines_without_a_thread"),
     "OpenTelemetryTracer.close Thread": (OBSERVED, "test_S15_the_end_of_a_tracer_without_a_thread"),
