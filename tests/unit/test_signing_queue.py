@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tokens import b64url_decode
 
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.signing import LocalSigner
@@ -163,3 +166,64 @@ def test_a_pool_gives_each_token_once_and_none_after_a_drop() -> None:
     assert pool.take({"sub": "a"}) not in old
     with pytest.raises(RapidJWSError):
         pool.take({"sub": "a", "exp": 1})
+
+
+class Dropping(Backend):
+    """A backend in whose first calls the pool is dropped."""
+
+    def __init__(self, times: int, new: LocalSigner) -> None:
+        super().__init__()
+        self.pool: PresignedPool | None = None
+        self.times, self.new = times, new
+
+    def _signature(self, signing_input: bytes) -> bytes:
+        self.times -= 1
+        if self.times >= 0 and self.pool is not None:
+            self.pool.drop(self.new if self.times == 0 else None)
+        return LocalSigner(KEY, "ES256").sign(signing_input)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_token_that_was_being_signed_when_the_pool_was_dropped_is_not_given(times: int) -> None:
+    """The key may be the one that was withdrawn: the token is signed again, by the signer that is due."""
+    new = LocalSigner(make_key("ES256", kid="new"), "ES256")
+    backend = Dropping(times, new)
+    backend.pool = pool = PresignedPool(backend)
+    header = json.loads(b64url_decode(pool.take({"sub": "a"}).split(".")[0]))
+    assert header["kid"] == "new"
+
+
+def test_a_pool_that_is_dropped_all_the_time_gives_no_token() -> None:
+    """It is refused, rather than tried for ever."""
+    backend = Dropping(100, LocalSigner(KEY, "ES256"))
+    backend.pool = pool = PresignedPool(backend)
+    with pytest.raises(RapidJWSError) as late:
+        pool.take({"sub": "a"})
+    assert late.value.code == "signing_late"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_gives_none_of_its_parents_tokens() -> None:
+    """Parent and child would give the same token twice, with one jti."""
+    pool = PresignedPool(LocalSigner(KEY, "ES256"))
+    pool.refill({"sub": "a"})
+    read, write = os.pipe()
+    with pool._lock:  # held at the moment of the fork, by another thread as far as the child knows
+        child = os.fork()
+        if child == 0:
+            os.write(write, pool.take({"sub": "a"}).encode())
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        theirs = pipe.read().decode()
+    os.waitpid(child, 0)
+    assert theirs
+    assert theirs not in [pool.take({"sub": "a"}) for _ in range(8)]
+
+
+@pytest.mark.parametrize("claims", [{1: "a"}, {"a": {None: 1}}, {"a": [{True: 1}]}])
+def test_names_that_are_no_text_are_refused(claims: Any) -> None:
+    """JSON would make a text of them, and two sets of claims one."""
+    with pytest.raises(RapidJWSError) as refused:
+        PresignedPool(LocalSigner(KEY, "ES256")).take(claims)
+    assert refused.value.code == "configuration_invalid"
