@@ -28,6 +28,7 @@ MADE_HERE = {
     "Gate": "made by the fixture jws_gate",
     "Header": "made by parse_header",
     "JWK": "sealed: made by from_json, from_pem, from_der, from_secret",
+    "JWSRefused": "raised by guards, decorators and backends",
     "Rejected": "made by verify_many",
     "Report": "made by diagnose",
     "Request": "made by TestServer",
@@ -54,7 +55,8 @@ CALLED_HERE = (
     "RemotePEM.clock_stepped", "RemotePEM.subscribe", "RemotePEM.unknown_kid",
     "SpiffeBundle.clock_stepped", "SpiffeBundle.subscribe", "SpiffeBundle.unknown_kid",
     "GuardRails.asks_for_rollback", "GuardRails.objections",
-    "JWSInterceptor.intercept_service",
+    "JWSInterceptor.intercept_service", "JWSBackend.authenticate", "on_error", "refusal",
+    "JWSGuard.scopes", "JWSRequired.scopes",  # any number of texts: checked by names_of
     "MemoryReplayStore.record",
     "MemoryState.edit", "Partner.is_allow_listed", "Partner.objection", "Partner.warning",
     "RedisReplayStore.record", "RedisRevocations.turn",

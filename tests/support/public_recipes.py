@@ -129,6 +129,7 @@ def application() -> Any:
     return object.__new__(type("App", (), {"__call__": no_change}))
 
 
+DECIDING = ("JWSInterceptor", "JWSBackend", "JWSGuard", "JWSRequired")
 OWNERS: dict[str, Callable[[], Any]] = {
     "Algorithm": lambda: ALGORITHM_TABLE["ES256"],
     "Authenticator": authenticator,
@@ -141,7 +142,6 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Issuer": lambda: P["Issuer"],
     "JWK": lambda: key("ES256"),
     "JWKSet": lambda: P["JWKSet"]([public("ES256")]),
-    "JWSInterceptor": lambda: P["JWSInterceptor"](engine=engine()),
     "JWTBuilder": lambda: P["JWTBuilder"](signer(), iss=ISS),
     "CachedJWKSVerifier": lambda: P["CachedJWKSVerifier"](
         URL, cache_file=folder() / "kept.json", algorithms=ALGS,
@@ -343,8 +343,10 @@ def _middleware() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "verify_webhook", lambda: {"verifier": verifier(), "body": b"x"}
     yield "setup", lambda: {"app": web.Application(), "engine": engine()}
     yield "JWSSecurity", lambda: {"claims": dict, "engine": engine()}
-    yield "JWSInterceptor", lambda: {"engine": engine()}
-    for name in ("JWSInterceptor.await_ready", "JWSInterceptor.wait_ready", "WSGIMiddleware.wait_ready"):
+    for name in DECIDING:
+        yield name, lambda: {"engine": engine()}
+    waits = ("JWSInterceptor.await_ready", "JWSInterceptor.wait_ready", "WSGIMiddleware.wait_ready")
+    for name in (*waits, "JWSBackend.await_keys", "JWSGuard.await_keys", "JWSRequired.wait_ready"):
         yield name, lambda: {"timeout_s": 0.1}
 
 
@@ -395,3 +397,4 @@ GROUPS = (_signing, _jose, _engine, _verifier, _keys, _policy, _middleware, _obs
 RECIPES: dict[str, Callable[[], Recipe]] = {name: make for group in GROUPS for name, make in group()}
 RECIPES |= public_issuing.RECIPES
 OWNERS |= public_issuing.OWNERS
+OWNERS |= {name: lambda name=name: P[name](engine=engine()) for name in DECIDING}  # type: ignore[misc]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from rapidjws._checks import checked, is_number, refused
+from rapidjws._checks import checked, is_number, is_text, refused
 from rapidjws.errors import error_for
 from rapidjws.jose.limits import JWKS_MAX_BYTES, JWKS_MAX_KEYS
 
@@ -158,7 +158,7 @@ class Transport:
             ConfigurationError: ``configuration_invalid``: not https, with credentials or a fragment, without
                 a host, too long, or not printable ASCII.
         """
-        if not isinstance(place, str):
+        if not is_text(place):
             raise refused("place", "a string", place)
         if not isinstance(url, str) or not 0 < len(url) <= URL_MAX_CHARS or not _is_plain(url):
             raise error_for("configuration_invalid", place, expected="a printable URL")
