@@ -187,6 +187,34 @@ def request_context(
     return context._replace(method=scope.get("method", ""), target=target)
 
 
+async def decide_in_scope(
+    scope: Scope, authenticator: Authenticator[Scope], scopes: tuple[str, ...] = ()
+) -> Answer | None:
+    """Return the refusal of a request, or None, and its scope with what the application may read.
+
+    For what a framework itself calls, with the scope that the application gets; bodies are not read.
+
+    Args:
+        scope: The request's scope: the decision and the trusted headers are put into it.
+        authenticator: The settings.
+        scopes: The scopes that are due.
+    """
+    scope.pop(KEY, None)
+    if is_exempt_scope(scope, authenticator):
+        scope["headers"] = stripped(scope, authenticator)
+        return None
+    context = request_context(scope, authenticator, scopes)
+    decision = await authenticator.adecide(context)
+    refused = authenticator.answer(decision, context)
+    if refused is None:
+        headers = stripped(scope, authenticator)
+        if context.trace is not None:
+            headers = with_trace(headers, context.trace)
+        scope["headers"] = headers + encoded(authenticator.trusted_headers(decision))
+        scope[KEY] = decision
+    return refused
+
+
 def with_trace(headers: Headers, trace: RequestTrace) -> Headers:
     """Return headers whose ``traceparent`` names our span."""
     made = encoded(trace.headers())

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.middleware.asgi import encoded, is_exempt_scope, request_context, stripped, with_trace
-from rapidjws.middleware.authenticator import KEY, Authenticator
+from rapidjws.middleware.asgi import decide_in_scope
+from rapidjws.middleware.authenticator import Authenticator
 from rapidjws.middleware.response import Answer
 from rapidjws.verify.arguments import names_of
 
@@ -136,20 +136,6 @@ class JWSGuard:
 
     async def _check(self, connection: Connection, due: tuple[str, ...]) -> None:
         scope: Scope = connection.scope  # type: ignore[assignment]
-        authenticator = self._authenticator
-        scope.pop(KEY, None)
-        if is_exempt_scope(scope, authenticator):
-            scope["headers"] = stripped(scope, authenticator)
-            return
-        context = request_context(scope, authenticator, due)
-        decision = await authenticator.adecide(context)
-        refused = authenticator.answer(decision, context)
+        refused = await decide_in_scope(scope, self._authenticator, due)
         if refused is not None:
             raise JWSRefused(refused)
-        headers = (
-            stripped(scope, authenticator)
-            if context.trace is None
-            else with_trace(stripped(scope, authenticator), context.trace)
-        )
-        scope["headers"] = headers + encoded(authenticator.trusted_headers(decision))
-        scope[KEY] = decision

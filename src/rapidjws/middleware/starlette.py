@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.scopes import scopes_of
-from rapidjws.middleware.asgi import encoded, is_exempt_scope, request_context, stripped, with_trace
+from rapidjws.middleware.asgi import decide_in_scope
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.response import Answer
 
@@ -135,28 +135,11 @@ class JWSBackend(AuthenticationBackend):
         Raises:
             JWSRefused: It is refused.
         """
-        scope, authenticator = conn.scope, self._authenticator
-        scope.pop(KEY, None)
-        if is_exempt_scope(scope, authenticator):
-            scope["headers"] = stripped(scope, authenticator)
-            return None
-        context = request_context(scope, authenticator)
-        decision = await authenticator.adecide(context)
-        refused = authenticator.answer(decision, context)
+        refused = await decide_in_scope(conn.scope, self._authenticator)
         if refused is not None:
             raise JWSRefused(refused)
-        headers = (
-            stripped(scope, authenticator)
-            if context.trace is None
-            else with_trace(stripped(scope, authenticator), context.trace)
-        )
-        scope["headers"] = headers + encoded(authenticator.trusted_headers(decision))
-        scope[KEY] = decision
-        return _user(decision)
-
-
-def _user(decision: Decision) -> tuple[AuthCredentials, BaseUser] | None:
-    if decision.verified is None:
-        return None
-    claims = decision.verified.claims
-    return AuthCredentials(sorted(scopes_of(claims))), TokenUser(claims)
+        decision: Decision | None = conn.scope.get(KEY)
+        if decision is None or decision.verified is None:
+            return None
+        claims = decision.verified.claims
+        return AuthCredentials(sorted(scopes_of(claims))), TokenUser(claims)
