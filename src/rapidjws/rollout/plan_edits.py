@@ -31,15 +31,16 @@ NAME_MAX_CHARS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """What a promotion asks for, and the stage it was decided on; see ``Rollout.promote``.
+    """What a promotion asks for, and the plan it was decided on; see ``Rollout.promote``.
 
     Attributes:
+        seen: The plan that evidence and guard rails were looked at for.
         including: Partners with milder stages of their own that go along.
         check: Called with the plan that would hold; raises where it must not.
     """
 
     key: StageKey
-    seen: Stage
+    seen: Plan
     if_revision: int | None
     to: Phase | None
     canary_percent: float
@@ -84,6 +85,26 @@ def _with(plan: Plan, key: StageKey, stage: Stage) -> Plan:
     return replace(plan, stages={**plan.stages, key: stage}, revision=plan.revision + 1)
 
 
+def _taken_back(step: Promotion, plan: Plan) -> str | None:
+    """Return a stage, in words, that a rollback took back after the decision and the promotion would undo.
+
+    Stages of everyone on routes about the promotion's own count, as a partner's stage comes before them.
+    """
+    route, names = step.key[1], {EVERYONE, step.key[0], *step.including}
+    for key in step.seen.stages.keys() | plan.stages.keys():
+        if key[0] not in names or not _is_about(key[1], route):
+            continue
+        now = stage_of(plan, key)
+        if _rank(now.phase) < _rank(stage_of(step.seen, key).phase):
+            return f"{key[0] or 'everyone'}, {key[1] or 'all routes'}: {words_for(now)}"
+    return None
+
+
+def _is_about(path: str, route: str) -> bool:
+    """Return whether two routes are one, or one of them holds the other."""
+    return EVERYWHERE in (path, route) or is_below(path, route) or is_below(route, path)
+
+
 def promote_edit(step: Promotion, held: RapidJWSError | None) -> PlanEdit:
     """Return the change that a promotion makes, refused while frozen or held by a guard rail."""
     _checked_words(step.by, step.why)
@@ -93,9 +114,12 @@ def promote_edit(step: Promotion, held: RapidJWSError | None) -> PlanEdit:
             raise error_for("rollout_frozen", "promote", expected="a rollout that is not frozen")
         if step.if_revision is not None and plan.revision != step.if_revision:
             raise error_for("rollout_changed", "promote", f"revision {step.if_revision}", plan.revision)
-        now = stage_of(plan, step.key)
-        if now != step.seen:  # the evidence was looked at for another step
-            raise error_for("rollout_changed", "promote", words_for(step.seen), words_for(now))
+        now, seen = stage_of(plan, step.key), stage_of(step.seen, step.key)
+        if now != seen:  # the evidence was looked at for another step
+            raise error_for("rollout_changed", "promote", words_for(seen), words_for(now))
+        taken_back = _taken_back(step, plan)
+        if taken_back is not None:
+            raise error_for("rollout_changed", "promote", "no rollback meanwhile", taken_back)
         if held is not None:
             raise held
         if step.key[0] and step.canary_percent < 100:

@@ -16,7 +16,6 @@ from rapidjws.rollout.plan_edits import (
     left_behind,
     promote_edit,
     rollback_edit,
-    stage_of,
 )
 from rapidjws.rollout.routes import route_of
 
@@ -84,7 +83,8 @@ class RolloutChanges:
 
         Raises:
             RolloutRefused: ``guard_rails_not_met``, ``rollout_frozen``, ``rollout_no_step``,
-                ``rollout_changed``: by somebody else meanwhile.
+                ``rollout_changed``: by somebody else meanwhile; so a rollback is never undone by a promotion
+                that was decided before it.
             ConfigurationError: ``configuration_invalid``, ``attribution_missing``: the partner's stage would
                 be stricter than everyone's, see ``unattributed``.
         """
@@ -92,12 +92,11 @@ class RolloutChanges:
         self._known(partner)
         key = (partner or EVERYONE, self._route(route))
         plan = self.state.plan()
-        seen = stage_of(plan, key)
         including = self._going_along(plan, partner) if including_partners else frozenset[str]()
         held = None if force else self._held((partner, *sorted(including)), key[1], now_s)
         step = Promotion(
             key=key,
-            seen=seen,
+            seen=plan,
             if_revision=if_revision,
             to=to,
             canary_percent=canary_percent,
