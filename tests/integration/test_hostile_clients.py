@@ -151,6 +151,36 @@ def test_half_closed_clients_leave_nothing(listener: Listener) -> None:
     assert listener.serves()
 
 
+@pytest.mark.parametrize(
+    ("more", "is_half_closed"),
+    [(b"", True), (b"Connection: Upgrade\r\nUpgrade: h2c\r\n", False), (b"\r\nGET / HTTP/1.1\r\n", True)],
+    ids=["no more to send", "an upgrade", "another one behind"],
+)
+def test_what_was_asked_before_an_end_is_answered(
+    listener: Listener, more: bytes, is_half_closed: bool
+) -> None:
+    """A request that takes a thread is answered though its client sends no more, or wants another protocol.
+
+    What it changed, or the use of a token that it recorded, would be unknown to its client otherwise.
+    """
+    path = b"/metrics" if listener.path == b"/verify" else listener.path
+    link = connect(listener.target)
+    link.settimeout(60)
+    link.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (path, more))
+    if is_half_closed:
+        link.shutdown(socket.SHUT_WR)
+    found = b""
+    with link, contextlib.suppress(ConnectionError):
+        while piece := link.recv(65536):
+            found += piece
+    head, _, body = found.partition(b"\r\n\r\n")
+    size = re.search(rb"content-length: (\d+)", head)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert size is not None
+    assert len(body) >= int(size[1]) > 0
+    assert listener.serves()
+
+
 def test_too_many_connections_are_refused(listener: Listener) -> None:
     """Connections over the limit are closed at once; when the crowd is gone, others are served."""
     crowd: list[socket.socket] = []

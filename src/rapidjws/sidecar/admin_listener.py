@@ -65,13 +65,21 @@ class AdminProtocol(Connection):
         self._admin = admin
         self._doing: set[asyncio.Task[None]] = set()
         self._blocked_since_s: float | None = None
+        self._is_streaming = False
+
+    def end(self) -> None:
+        """Take no more requests, and close once the action under way has its answer; a stream has no end."""
+        if self._is_streaming:
+            self.close()
+        else:
+            super().end()
 
     def requested(
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
     ) -> None:
-        """Do what is asked for; a second request on the way ends the connection."""
+        """Do what is asked for; a second request on the way has no answer, and ends the connection."""
         if self._under_way:
-            self.close()
+            self.end()
             return
         self._under_way = 1
         given = [value.decode("latin-1") for _, value in headers]
@@ -104,6 +112,7 @@ class AdminProtocol(Connection):
         elif method == b"HEAD" or self._admin.draining or not self._admin.stream.add(self):
             self._answer(503, _JSON, b'{"error":"too_many_streams"}\n', method, False)
         elif self._transport is not None:
+            self._is_streaming = True
             self._transport.write(HEAD)  # _under_way stays: the stream has times of its own
 
     def send_event(self, octets: bytes, now_s: float) -> None:
@@ -136,7 +145,7 @@ class AdminProtocol(Connection):
 
     def _answer(self, status: int, head: Any, body: bytes, method: bytes, keep: bool) -> None:
         self._under_way = 0
-        self.answer(status, head_of(head), body, method, keep=keep)
+        self.answer(status, head_of(head), body, method, keep=keep and not self._is_ending)
         self.touch(busy=False)
 
 

@@ -80,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._since_s = loop.time()
         self._busy = False
         self._is_blocked = False
+        self._is_ending = False
         self._under_way = 0
 
     def requested(
@@ -89,7 +90,7 @@ class Connection(asyncio.Protocol):
         raise NotImplementedError
 
     def answer_pending(self) -> None:
-        """Answer what came before, where a subclass has not; what came last ends the connection."""
+        """Answer what came before, where a subclass can at once; what came last ends the connection."""
 
     # --- the transport's calls ---------------------------------------------------------------------------
 
@@ -107,6 +108,24 @@ class Connection(asyncio.Protocol):
         self._listener.connections.discard(self)
         self._transport = None
 
+    def eof_received(self) -> bool:
+        """Close the connection once all that came has its answer: a client may send no more and still read.
+
+        Returns:
+            Whether the transport stays open.
+        """
+        self.end()
+        return self._is_ending
+
+    def end(self) -> None:
+        """Take no more requests, and close once those under way have their answers."""
+        self.answer_pending()
+        if self._under_way and self._transport is not None and not self._transport.is_closing():
+            self._is_ending = True
+            self._transport.pause_reading()
+        else:
+            self.close()
+
     def pause_writing(self) -> None:
         """Read no more from a client that does not read."""
         self.touch(busy=True)
@@ -121,8 +140,8 @@ class Connection(asyncio.Protocol):
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        """Read again, where the connection still stands."""
-        if self._transport is not None and not self._transport.is_closing():
+        """Read again, where the connection still stands and takes requests."""
+        if self._transport is not None and not self._transport.is_closing() and not self._is_ending:
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -135,8 +154,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.answer_pending()
-            self.close()  # answered already; what follows is another protocol
+            self.end()  # what follows is another protocol
             return
         except httptools.HttpParserError:
             self.fail(400)
@@ -229,7 +247,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Hand a request on, in its turn."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._is_ending:
             return
         self._in_head = True
         self._is_under_way = False

@@ -37,9 +37,9 @@ class IssuerConnection(Connection):
     def requested(
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool
     ) -> None:
-        """Answer one request; a second one on the way ends the connection."""
+        """Answer one request; a second one on the way has no answer, and ends the connection."""
         if self._under_way:
-            self.close()
+            self.end()
             return
         self._under_way = 1
         shown = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
@@ -55,7 +55,7 @@ class IssuerConnection(Connection):
             made = Document(status=500, headers={}, body=b"")
         self._under_way = 0
         head = head_of(list(made.headers.items()))
-        self.answer(made.status, head, made.body, method, keep=keep)
+        self.answer(made.status, head, made.body, method, keep=keep and not self._is_ending)
         self.touch(busy=False)
 
 

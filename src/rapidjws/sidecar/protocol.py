@@ -205,8 +205,11 @@ class SidecarProtocol(Connection):
     def answered(self) -> None:
         """Note that a gathered request has its answer."""
         self._under_way -= 1
-        if not self._under_way:
-            self.touch(busy=False)
+        if self._under_way:
+            return
+        self.touch(busy=False)
+        if self._is_ending:
+            self.close()
 
     def answer_pending(self) -> None:
         """Answer what came before, where what came last ends the connection."""
