@@ -6,6 +6,7 @@ import json
 import queue
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,7 +136,6 @@ def test_A10_many_at_once() -> None:
     assert all(one.done() for one in waiting)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of KeyboardInterrupt
 @pytest.mark.parametrize("fault", [SystemExit, KeyError, MemoryError, KeyboardInterrupt, FetchFailed("tls")])
 def test_S15_a_fetch_that_dies_is_followed_by_another(fault: Any) -> None:
     """Whatever ends a fetch, who waits is let go, and the next fetch comes."""
@@ -148,6 +148,43 @@ def test_S15_a_fetch_that_dies_is_followed_by_another(fault: Any) -> None:
     assert not source.refresh(LIMIT_S)
     assert source.status().failures == 1
     assert source.refresh(LIMIT_S)
+
+
+def _unreadable(*_: Any, **__: Any) -> Any:
+    raise AssertionError("spoiled")
+
+
+class _Odd(FetchFailed):
+    """A failure of a fetch that was handed in, whose members are others than promised."""
+
+    def __init__(self) -> None:
+        super().__init__("status")
+        self.retry_after = 5  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("fault", [FetchFailed("connect"), KeyboardInterrupt(), _Odd()], ids=repr)
+def test_nothing_leaves_the_thread_of_a_fetch(
+    fault: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kept set whose reading fails, or a failure with odd members: the thread ends, the next one comes."""
+    left: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", left.append)
+    threads: list[threading.Thread] = []
+
+    def before(number: int) -> None:
+        threads.append(threading.current_thread())
+        if number == 1:
+            raise fault
+
+    source = RemoteJWKS(URL, fetch=Web(before), last_good=tmp_path / "kept")
+    with monkeypatch.context() as spoiled:
+        spoiled.setattr("rapidjws.keys.last_good.read", _unreadable)
+        assert not source.refresh(LIMIT_S)
+        threads[0].join(LIMIT_S)
+    assert source.status().failures == 1
+    assert source.refresh(LIMIT_S)
+    threads[1].join(LIMIT_S)
+    assert left == []
 
 
 def test_S24_a_fetch_thread_that_cannot_start() -> None:

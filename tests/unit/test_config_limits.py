@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def test_S29_a_deep_file_never_reaches_a_parser(
 ) -> None:
     """It is refused with the line and the limit before TOML or JSON is parsed."""
     monkeypatch.setattr(module, "_toml_loads", _fail)
-    monkeypatch.setattr(module.json, "loads", _fail)
+    monkeypatch.setattr(module, "json", SimpleNamespace(loads=_fail))  # other threads read JSON, too
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigurationError, match=rf"{name}:1.*at most {NESTING_MAX} levels"):
         load_config(tmp_path / name)

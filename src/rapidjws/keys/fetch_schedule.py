@@ -185,7 +185,7 @@ class FetchSchedule(Source):
             failed = None
         except FetchFailed as fault:
             failed = fault
-        except (Exception, SystemExit):  # a fault of ours, or of a fetch that was handed in
+        except BaseException:  # of ours, or of a fetch that was handed in; nobody interrupts this thread
             pass
         finally:  # whatever ends it: else no fetch would follow
             self._fetch_done(failed, by_unknown_kid, max(0.0, self._clock.monotonic() - started))
@@ -239,27 +239,38 @@ class FetchSchedule(Source):
     def _fetch_done(
         self, failed: FetchFailed | None, by_unknown_kid: bool, taken_s: float | None = None
     ) -> None:
-        """End a fetch: plan the next one, say so, and let go who waited; whoever listens finds it ended."""
+        """End a fetch: plan the next one, say so, and let go who waited; whoever listens finds it ended.
+
+        Whatever fails here, the next fetch follows: on this thread nobody would hear of it.
+        """
+        try:
+            self._note_end(failed, by_unknown_kid)
+            if taken_s is not None:
+                self._emit("fetch_ended", value=taken_s, detail=None if failed is None else failed.reason)
+            if failed is not None:
+                self._emit("fetch_failed", detail=failed.reason, value=failed.status)
+                self._adopt_last_good()
+        except Exception:
+            self._emit("fetch_failed", detail="internal")
+        finally:
+            self._answered()
+            self.poll()
+
+    def _note_end(self, failed: FetchFailed | None, by_unknown_kid: bool) -> None:
         with self._lock:
             now = self._clock.monotonic()
             self._fetch_in_progress = False
             self._ended = self._number
             if failed is not None:
                 self._failures += 1
+                is_extra = by_unknown_kid and now < self._next_at  # then the schedule stays as it is
+                if not is_extra:
+                    self._next_at = now + self.freshness.retry_max_s  # until it is known better
                 self._last_failure = failed.detail
-                if not (by_unknown_kid and now < self._next_at):  # else the schedule stays as it is
+                if not is_extra:
                     self._next_at = now + self._pause_s(failed)
             if self._refetch_after:
                 self._refetch_after, self._next_at = False, now
-        try:
-            if taken_s is not None:
-                self._emit("fetch_ended", value=taken_s, detail=None if failed is None else failed.reason)
-            if failed is not None:
-                self._emit("fetch_failed", detail=failed.reason, value=failed.status)
-                self._adopt_last_good()
-        finally:
-            self._answered()
-            self.poll()
 
     def _pause_s(self, failed: FetchFailed) -> float:
         rules = self.freshness
