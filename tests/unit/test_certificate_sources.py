@@ -28,7 +28,7 @@ URL = "https://keys.example/x509"
 TEMPLATE = "https://keys.example/elb/{kid}"
 WAIT_S = 60.0
 NOW = int(time.time())
-CLAIMS = {"iss": ISS, "aud": "shop", "sub": "u", "exp": NOW + 3600, "iat": NOW}
+CLAIMS = {"iss": ISS, "aud": "shop", "sub": "u", "exp": NOW + 36_000, "iat": NOW}
 QUICK = Freshness(retry_min_s=0.001, retry_max_s=0.002)
 
 
@@ -238,7 +238,7 @@ def test_outages_end_at_the_stale_limit() -> None:
     wait_for(lambda: _code(engine, key.token(CLAIMS, kid="a")) == "keys_stale")
 
 
-SVID = {"sub": "spiffe://a.example/shop/web", "aud": "api", "exp": NOW + 300}
+SVID = {"sub": "spiffe://a.example/shop/web", "aud": "api", "exp": NOW + 36_000}
 
 
 def _svid_engine(*domains: tuple[str, CertifiedKey]) -> Engine:
