@@ -27,7 +27,16 @@ if TYPE_CHECKING:
         Unavailable,
         UnknownKey,
     )
-    from rapidjws.jose.claim_rules import ABSENT, PRESENT, Contains, ContainsAny, OneOf, Pattern, Prefix
+    from rapidjws.jose.claim_rules import (
+        ABSENT,
+        NOT_CHECKED,
+        PRESENT,
+        Contains,
+        ContainsAny,
+        OneOf,
+        Pattern,
+        Prefix,
+    )
     from rapidjws.jose.jwa import ALGORITHMS
     from rapidjws.jose.jwk import JWK
     from rapidjws.jose.jwks import JWKSet
@@ -36,7 +45,7 @@ if TYPE_CHECKING:
     from rapidjws.jwt.cache import TokenCache
     from rapidjws.jwt.decision import Decision
     from rapidjws.jwt.engine import Engine
-    from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
+    from rapidjws.jwt.issuer import Issuer
     from rapidjws.jwt.post_checks import Replay
     from rapidjws.jwt.tenants import ANY_TENANT
     from rapidjws.verify.backends import Backends, backends
@@ -53,7 +62,7 @@ else:
             "rapidjws.jwt.decision": ("Decision",),
             "rapidjws.jwt.engine": ("Engine",),
             "rapidjws.jwt.post_checks": ("Replay",),
-            "rapidjws.jwt.issuer": ("NOT_CHECKED", "Issuer"),
+            "rapidjws.jwt.issuer": ("Issuer",),
             "rapidjws.verify.raw": ("verify_raw",),
             "rapidjws.verify.result": ("Rejected", "SignatureResult", "VerifiedJWS"),
             "rapidjws.verify.revocations": ("Revocation",),
@@ -87,6 +96,7 @@ else:
             ),
             "rapidjws.jose.claim_rules": (
                 "ABSENT",
+                "NOT_CHECKED",
                 "PRESENT",
                 "Contains",
                 "ContainsAny",

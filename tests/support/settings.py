@@ -182,6 +182,8 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
             {"/~": 1},
             {"": 1},
             {"azp": {"present": 1}},
+            {"azp": {"checked": True}},
+            {"azp": {"checked": 0}},
             {"azp": []},
             {"azp": [[1]]},
             {"azp": {"prefix": 1}},

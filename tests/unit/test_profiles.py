@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from tokens import AUD, ISS, NOW_S
 
-from rapidjws import ABSENT, NOT_CHECKED, PRESENT, ConfigurationError, Engine, Issuer, RapidJWSError
+from rapidjws import ABSENT, NOT_CHECKED, PRESENT, ConfigurationError, Engine, Issuer, RapidJWSError, diagnose
+from rapidjws.config.load import ConfigFile
+from rapidjws.jose.claim_rules import AuthorizedParty
 from rapidjws.jwt.profiles import LOGOUT_EVENT, PROFILES, ProfileName
 from rapidjws.signing import LocalSigner, sign_compact
-from rapidjws.testing import make_key
+from rapidjws.testing import FakeIssuer, make_key
 
 KEY = make_key("HS256", kid="k")
 COMMON = {"iss": ISS, "aud": AUD, "iat": NOW_S}
@@ -190,6 +193,87 @@ def test_a_profile_that_means_nothing(profile: Any, settings: Any, place: str) -
 def test_rules_of_a_profile_are_seen() -> None:
     """The issuer shows what it checks."""
     issuer = Issuer.profile("id_token", ISS, keys=KEY, algorithms=["HS256"], audience=AUD)
-    assert issuer.claims == {"events": ABSENT, "client_id": ABSENT, "scope": ABSENT}
+    own = {"events": ABSENT, "client_id": ABSENT, "scope": ABSENT}
+    assert issuer.claims == {**own, "azp": AuthorizedParty(AUD)}
     assert issuer.typ == "JWT"
     assert issuer.required_claims == ("iss", "sub", "aud", "iat")
+
+
+@pytest.mark.parametrize(
+    ("audience", "change", "wanted"),
+    [
+        (AUD, {"aud": AUD}, "ok"),
+        (AUD, {"aud": [AUD]}, "ok"),
+        (AUD, {"aud": [AUD], "azp": AUD}, "ok"),
+        (AUD, {"aud": [AUD, "other"]}, "missing_claim"),
+        (AUD, {"aud": ["other", AUD]}, "missing_claim"),
+        (AUD, {"aud": [AUD, AUD]}, "missing_claim"),
+        (AUD, {"aud": [AUD, "a", "b"], "azp": None}, "missing_claim"),
+        (AUD, {"aud": [AUD, "other"], "azp": AUD}, "ok"),
+        (AUD, {"aud": [AUD, "other"], "azp": "other"}, "claim_mismatch"),
+        (AUD, {"aud": AUD, "azp": "other"}, "claim_mismatch"),
+        (AUD, {"aud": AUD, "azp": ""}, "claim_mismatch"),
+        (AUD, {"aud": AUD, "azp": [AUD]}, "claim_mismatch"),
+        (AUD, {"aud": AUD, "azp": {"0": AUD}}, "claim_mismatch"),
+        (AUD, {"aud": AUD, "azp": None}, "missing_claim"),
+        ([AUD, "app"], {"aud": AUD, "azp": "app"}, "ok"),
+        ([AUD, "app"], {"aud": [AUD, "app"]}, "missing_claim"),
+        ([AUD, "app"], {"aud": "app", "azp": "other"}, "claim_mismatch"),
+        (NOT_CHECKED, {"aud": "any", "azp": "any"}, "ok"),
+        (NOT_CHECKED, {"aud": ["any", "other"]}, "missing_claim"),
+        (NOT_CHECKED, {"aud": ["any", "other"], "azp": "any"}, "ok"),
+    ],
+)
+def test_the_authorized_party_of_an_id_token(audience: Any, change: dict[str, Any], wanted: str) -> None:
+    """Several audiences need an azp, and an azp is one of ours (OpenID Connect Core 3.1.3.7)."""
+    claims = {**TOKENS["id_token"][1], **change}
+    assert verdict(engine_of("id_token", audience=audience), signed(None, claims)) == wanted
+
+
+def test_the_authorized_party_is_configured_where_it_is_no_audience() -> None:
+    """A rule for azp names other clients, and NOT_CHECKED takes the profile's away."""
+    claims = {**TOKENS["id_token"][1], "aud": [AUD, "other"]}
+    named = engine_of("id_token", claims={"azp": {"web", "app"}})
+    for azp, wanted in (("web", "ok"), ("app", "ok"), (AUD, "claim_mismatch"), (None, "missing_claim")):
+        assert verdict(named, signed(None, {**claims, "azp": azp})) == wanted
+    assert verdict(named, signed(None, claims)) == "missing_claim"
+    unchecked = engine_of("id_token", claims={"azp": NOT_CHECKED})
+    for change in ({}, {"azp": "anybody"}):
+        assert verdict(unchecked, signed(None, {**claims, **change})) == "ok"
+    assert verdict(unchecked, signed(None, {**claims, "scope": "read"})) == "claim_mismatch"
+
+
+@pytest.mark.parametrize("escaped", ["az\\u0070", "\\u0061zp"])
+def test_an_escaped_azp_is_the_same_claim(escaped: str) -> None:
+    """The name of the claim may be spelled with escapes: it is compared all the same."""
+    text = json.dumps({**TOKENS["id_token"][1], "azp": "other"}).replace("azp", escaped)
+    token = sign_compact(text.encode(), LocalSigner(KEY))
+    assert verdict(engine_of("id_token"), token) == "claim_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [("", "missing_claim"), ("azp = { checked = false }", "ok"), ('azp = ["web"]', "missing_claim")],
+)
+def test_a_configuration_takes_a_rule_away(tmp_path: Path, line: str, wanted: str) -> None:
+    """``{ checked = false }`` says in a file what NOT_CHECKED says in Python."""
+    provider = FakeIssuer(ISS, "ES256", audience=AUD)
+    (tmp_path / "keys.json").write_text(json.dumps(provider.jwks.as_dict()))
+    path = tmp_path / "rapidjws.toml"
+    path.write_text(
+        f'[[issuers]]\niss = "{ISS}"\nalgorithms = ["ES256"]\naudience = "{AUD}"\nprofile = "id_token"\n'
+        f'jwks_file = "keys.json"\n[issuers.claims]\n{line}\n'
+    )
+    claims = {**TOKENS["id_token"][1], "aud": [AUD, "other"]}
+    assert verdict(ConfigFile(path).engine, provider.token(claims)) == wanted
+
+
+def test_a_diagnosis_knows_alternatives() -> None:
+    """A claim that may be missing because of another one is no cause of a refusal, nor a failed check."""
+    for profile in ("id_token", "logout_token"):
+        typ, claims = TOKENS[profile]
+        claims = {name: value for name, value in claims.items() if name != "sid"}
+        report = diagnose(signed(typ, {**claims, "exp": 5}), engine_of(profile), now=NOW_S)
+        assert report.code == "expired"
+        failed = {check.name for check in report.checks if check.status == "fail"}
+        assert failed == {"exp"}, profile

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.claim_rules import (
     ABSENT,
+    NOT_CHECKED,
     PRESENT,
     Contains,
     ContainsAny,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OF_VALUES: Final = {"one_of": OneOf, "contains": Contains, "contains_any": ContainsAny, "prefix": Prefix}
-_WORDS: Final = (*_OF_VALUES, "pattern", "present")
+_WORDS: Final = (*_OF_VALUES, "pattern", "present", "checked")
 
 
 def claim_rules_of(claims: dict[str, Any]) -> dict[str, Rule]:
@@ -43,6 +44,9 @@ def claim_faults(path: tuple[str | int, ...], claims: object) -> Iterator[tuple[
         if isinstance(value, dict) and "present" in value and not isinstance(value["present"], bool):
             yield (*at, "present"), "true or false", type(value["present"]).__name__
             continue
+        if isinstance(value, dict) and value.get("checked", False) is not False:
+            yield (*at, "checked"), "false, which takes a profile's rule away", str(value["checked"]).lower()
+            continue
         try:
             checked_rules({name: _rule_of(value)})
         except RapidJWSError as fault:
@@ -55,6 +59,8 @@ def _rule_of(value: Any) -> Rule:
     ((word, given),) = value.items()
     if word == "present":
         return PRESENT if given else ABSENT
+    if word == "checked":
+        return NOT_CHECKED
     if word == "pattern":
         return Pattern(given)
     return _OF_VALUES[word](*(given if isinstance(given, list) else [given]))

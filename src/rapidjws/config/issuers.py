@@ -11,7 +11,8 @@ from rapidjws.config.key_sources import key_source_from, picked, place_of
 from rapidjws.config.sections import moment_s
 from rapidjws.config.stores import replay_from, replay_store_from
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
+from rapidjws.jose.claim_rules import NOT_CHECKED
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.tenants import ANY_TENANT
 
 if TYPE_CHECKING:

@@ -18,10 +18,12 @@ _KIND_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash", "events", "token_
 def examine_rules(case: Case, claims: dict[str, Any], policy: ClaimsPolicy) -> None:
     """Note each rule of the issuer; functions of the caller's are not asked again."""
     text = case.payload or b"{}"
+    has_passed = False
     for one in policy.plain_rules:
+        refused = None if has_passed else refused_by((one,), claims, text, policy.shown_claims)
+        has_passed = one.or_next and refused is None
         if one.or_next:
             continue
-        refused = refused_by((one,), claims, text, policy.shown_claims)
         if refused is None:
             case.notes.check("claims", one.name, "ok", "as its rule allows", expected=allowed(one.rule))
             continue

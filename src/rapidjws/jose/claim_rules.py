@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from rapidjws._checks import is_text
@@ -27,6 +28,23 @@ RULES_MAX: Final = 64
 """Most rules of one issuer."""
 VALUES_MAX: Final = 10_000
 """Most values of one rule."""
+
+
+class NotChecked(Enum):
+    """The written choice not to check something that is checked by default."""
+
+    NOT_CHECKED = "not checked"
+
+    def __repr__(self) -> str:
+        return "NOT_CHECKED"
+
+
+NOT_CHECKED: Final = NotChecked.NOT_CHECKED
+"""The written choice not to check.
+
+``Issuer(audience=NOT_CHECKED)``: ``aud`` may name anybody, for issuers that serve nobody else. As the rule of
+a claim, beside a profile, it takes the profile's rule away: ``claims={"azp": NOT_CHECKED}``.
+"""
 
 
 class ClaimRule:
@@ -190,9 +208,33 @@ class PresentOr(ClaimRule):
         return hash((PresentOr, self.other))
 
 
+class AuthorizedParty(ClaimRule):
+    """An ``azp`` that is one of our clients where it is there, and is there where ``aud`` has several values.
+
+    Args:
+        clients: Our client IDs; none where they are not known, and then any value passes.
+
+    Source: OpenID Connect Core 1.0 s.3.1.3.7 steps 4 and 5.
+    """
+
+    __slots__ = ("clients",)
+
+    def __init__(self, *clients: str) -> None:
+        self.clients = clients
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AuthorizedParty) and other.clients == self.clients
+
+    def __hash__(self) -> int:
+        return hash((AuthorizedParty, self.clients))
+
+    def __repr__(self) -> str:
+        return f"AuthorizedParty({', '.join(map(repr, self.clients))})"
+
+
 Check = Callable[[Any], Any]
 """Decides about one value; True passes, everything else and every exception refuses."""
-Rule = ClaimRule | Value | Iterable[Value] | Check
+Rule = ClaimRule | NotChecked | Value | Iterable[Value] | Check
 """What ``Issuer(claims=...)`` takes for one claim."""
 
 
@@ -238,14 +280,32 @@ def checked_rules(claims: Mapping[str, Rule], place: str = "claims") -> tuple[Pa
         if not is_text(name) or not name:
             raise error_for("configuration_invalid", place, "names of claims, not empty", type(name).__name__)
         try:
-            if isinstance(given, PresentOr):
-                found.append(PathRule(name=name, path=path_of(name), rule=PRESENT, or_next=True))
-                name, given = given.other, PRESENT
-            found.append(PathRule(name=name, path=path_of(name), rule=_checked_rule(given)))
+            found.extend(_path_rules(name, given))
         except RapidJWSError as fault:
             inner = f"{place}[{name!r}]" + (f".{fault.place}" if fault.place else "")
             raise error_for("configuration_invalid", inner, fault.expected, fault.actual) from None
     return tuple(sorted(found, key=lambda one: not isinstance(one.rule, ClaimRule)))
+
+
+def _path_rules(name: str, given: Any) -> Iterator[PathRule]:
+    """Yield the rules that were given for one claim: some are an alternative of two."""
+    if given is NOT_CHECKED:
+        return
+    if isinstance(given, PresentOr):
+        yield _path_rule(name, PRESENT, or_next=True)
+        yield _path_rule(given.other, PRESENT)
+    elif isinstance(given, AuthorizedParty):
+        yield _path_rule("/aud/1", ABSENT, or_next=True)  # no second audience
+        yield _path_rule(name, PRESENT)
+        if given.clients:
+            yield _path_rule(name, ABSENT, or_next=True)
+            yield _path_rule(name, OneOf(*given.clients))
+    else:
+        yield _path_rule(name, _checked_rule(given))
+
+
+def _path_rule(name: str, rule: ClaimRule | Check, *, or_next: bool = False) -> PathRule:
+    return PathRule(name=name, path=path_of(name), rule=rule, or_next=or_next)
 
 
 def path_of(name: str) -> tuple[str, ...]:

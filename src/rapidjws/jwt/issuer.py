@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from rapidjws._checks import check_range, checked
 from rapidjws._lazy import lazy_value
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
-from rapidjws.jose.claim_rules import PathRule, Rule, checked_rules
+from rapidjws.jose.claim_rules import NotChecked, PathRule, Rule, checked_rules
 from rapidjws.jose.claims import ClaimsPolicy
 from rapidjws.jose.issuer_names import is_template, template_of
 from rapidjws.jwt.post_checks import Replay
@@ -53,19 +52,6 @@ SVID_ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", 
 """SPIFFE JWT-SVID s.2.1."""
 
 
-class NotChecked(Enum):
-    """The written choice not to check something that is checked by default."""
-
-    NOT_CHECKED = "not checked"
-
-    def __repr__(self) -> str:
-        return "NOT_CHECKED"
-
-
-NOT_CHECKED: Final = NotChecked.NOT_CHECKED
-"""For ``Issuer(audience=NOT_CHECKED)``: ``aud`` may name anybody, for issuers that serve nobody else."""
-
-
 @checked(
     but=("iss", "keys", "algorithms", "audience", "required_claims", "typ", "crit", "claims", "show_claims",
          "tenants")
@@ -93,6 +79,7 @@ class Issuer:
             set or list of values, one of which it must be; :class:`Contains`, :class:`ContainsAny`,
             :class:`Prefix`, :class:`Pattern`, ``PRESENT`` or ``ABSENT``; or a function, which gets the value
             and returns True. Functions are asked last, and whatever they raise refuses the token.
+            ``NOT_CHECKED`` takes a profile's rule away.
         show_claims: Claims of ``claims`` whose values may stand in the error of a refusal.
         tenants: Which values a template's variable may have: names, ``ANY_TENANT``, or a function as in
             ``claims``.
@@ -252,7 +239,8 @@ class Issuer:
         ``"access_token"``        RFC 9068: ``typ`` ``at+jwt``; ``iss``, ``exp``, ``aud``, ``sub``,
                                   ``client_id``, ``iat`` and ``jti``; nothing of an ID token or an event
         ``"id_token"``            OpenID Connect Core s.2: ``typ`` ``JWT`` or none; ``iss``, ``sub``, ``aud``,
-                                  ``exp`` and ``iat``; no ``events``, ``client_id`` or ``scope``
+                                  ``exp`` and ``iat``; no ``events``, ``client_id`` or ``scope``; ``azp``
+                                  where ``aud`` has several values; where it is there, one of ``audience``
         ``"logout_token"``        OpenID Connect Back-Channel Logout s.2.4: ``typ`` ``logout+jwt``, ``JWT`` or
                                   none; ``iss``, ``aud``, ``iat``, ``jti`` and ``exp``; ``sub`` or ``sid``;
                                   its event; no ``nonce``
@@ -265,7 +253,8 @@ class Issuer:
             iss: As for :class:`Issuer`.
             settings: Further arguments of :class:`Issuer`; ``required_claims`` and ``claims`` add to the
                 profile's, ``typ``, ``typ_required`` and ``exp_required`` take the place of its own, and so
-                does a rule for the same claim.
+                does a rule for the same claim: ``claims={"azp": {"web", "app"}}`` names the clients where
+                they are no audiences.
 
         Raises:
             ConfigurationError: ``configuration_invalid``: no such profile, no audience where it needs one, or

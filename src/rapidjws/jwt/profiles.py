@@ -8,7 +8,15 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from rapidjws.errors import error_for
-from rapidjws.jose.claim_rules import ABSENT, NON_EMPTY_OBJECT, OBJECT, ClaimRule, PresentOr
+from rapidjws.jose.claim_rules import (
+    ABSENT,
+    NON_EMPTY_OBJECT,
+    OBJECT,
+    AuthorizedParty,
+    ClaimRule,
+    NotChecked,
+    PresentOr,
+)
 from rapidjws.verify.arguments import names_of
 
 ProfileName = Literal["access_token", "id_token", "logout_token", "security_event"]
@@ -26,6 +34,7 @@ class _Profile:
     claims: Mapping[str, ClaimRule]
     exp_required: bool = True
     needs_audience: bool = True
+    names_client: bool = False
 
 
 PROFILES: Final[Mapping[str, _Profile]] = MappingProxyType(
@@ -35,11 +44,12 @@ PROFILES: Final[Mapping[str, _Profile]] = MappingProxyType(
             required=("iss", "aud", "sub", "client_id", "iat", "jti"),
             claims={"nonce": ABSENT, "at_hash": ABSENT, "c_hash": ABSENT, "events": ABSENT},
         ),
-        "id_token": _Profile(  # OpenID Connect Core s.2
+        "id_token": _Profile(  # OpenID Connect Core s.2, s.3.1.3.7
             typ=("JWT",),
             typ_required=False,
             required=("iss", "sub", "aud", "iat"),
             claims={"events": ABSENT, "client_id": ABSENT, "scope": ABSENT},
+            names_client=True,
         ),
         "logout_token": _Profile(  # OpenID Connect Back-Channel Logout s.2.4, s.2.6
             typ=("logout+jwt", "JWT"),
@@ -83,8 +93,12 @@ def with_profile(profile: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     claims = settings.get("claims", {})
     if not isinstance(claims, Mapping):
         raise error_for("configuration_invalid", "claims", "a mapping of claims", type(claims).__name__)
-    made["claims"] = {**known.claims, **claims}
     audience = settings.get("audience", ())
+    own = dict(known.claims)
+    if known.names_client:
+        clients = () if isinstance(audience, NotChecked) else names_of(audience, "audience")
+        own["azp"] = AuthorizedParty(*clients)
+    made["claims"] = {**own, **claims}
     if known.needs_audience and audience in ((), [], ""):
         raise error_for("configuration_invalid", "audience", f"a value: {profile} has an aud, or NOT_CHECKED")
     return made

@@ -17,10 +17,11 @@ from rapidjws.compat.pyjwt.legacy_key import legacy_key
 from rapidjws.compat.pyjwt.warnings import InsecureKeyLengthWarning
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose import limits
+from rapidjws.jose.claim_rules import NOT_CHECKED
 from rapidjws.jose.jwk import JWK
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
-from rapidjws.jwt.issuer import NOT_CHECKED, Issuer
+from rapidjws.jwt.issuer import Issuer
 from rapidjws.verify.key_table import prepare
 
 if TYPE_CHECKING:
