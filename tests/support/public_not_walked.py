@@ -59,7 +59,7 @@ CALLED_HERE = (
     "JWSGuard.scopes", "JWSRequired.scopes",  # any number of texts: checked by names_of
     "MemoryReplayStore.record",
     "MemoryState.edit", "Partner.is_allow_listed", "Partner.objection", "Partner.warning",
-    "RedisReplayStore.record", "RedisRevocations.turn",
+    "RedisReplayStore.record", "RedisReplayStore.withdraw", "RedisRevocations.turn",
     "RemoteJWKS.clock_stepped", "RemoteJWKS.subscribe", "RemoteJWKS.unknown_kid",
     "Rollout.decide", "Rollout.defer", "Rollout.note", "Rollout.retry_at_ns",
     "Shadow.offer",

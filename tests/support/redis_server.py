@@ -35,7 +35,8 @@ class OwnRedis:
         pytest.importorskip("redis", reason="redis absent: pip install redis")
         self.port = free_port()
         self._command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                         "--dir", str(folder), "--daemonize", "no", *settings]  # fmt: skip
+                         "--dir", str(folder), "--daemonize", "no",
+                         "--repl-diskless-sync-delay", "0", *settings]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.numeric_date import SECOND_NS, NumericDate, numeric_dates
-from rapidjws.verify.protocols import Event, ReplayStore, emit
+from rapidjws.verify.protocols import Event, ReplayStore, emit, take_back
 from rapidjws.verify.result import Rejected, VerifiedJWS
 
 if TYPE_CHECKING:
@@ -324,7 +324,8 @@ class PostChecks:
         assert isinstance(first, VerifiedJWS)
         store = self._replays[str(first.issuer)].replay.store
         answers = _ask(store, [entry for _, entry in waiting])
-        for (position, _), fresh in zip(waiting, answers, strict=True):
+        refused: list[bytes] = []
+        for (position, (key, _)), fresh in zip(waiting, answers, strict=True):
             verified = results[position]
             if isinstance(verified, Rejected):
                 continue
@@ -339,6 +340,9 @@ class PostChecks:
                 emit(self._events, Event(name="replay_unchecked", issuer=iss))
             else:
                 results[position] = _rejected(error_for("replay_store_unavailable", "replay"), iss)
+                refused.append(key)
+        if refused:
+            take_back(store, refused)
 
 
 def _is_within(sub: object, trust_domain: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.json_pointer import ABSENT, member_at, parse_pointer
-from rapidjws.verify.protocols import ReplayStore
+from rapidjws.verify.protocols import ReplayStore, take_back
 
 if TYPE_CHECKING:
     from rapidjws.verify.result import VerifiedJWS
@@ -66,13 +66,15 @@ class BodyReplay:
             piece = part.encode("utf-8", "surrogatepass")
             total.update(len(piece).to_bytes(4, "big") + piece)
         total.update(self._identity(claims, signed))
+        key = total.digest()
         try:
-            (fresh,) = self.store.record([(total.digest(), self.keep_s)])
+            (fresh,) = self.store.record([(key, self.keep_s)])
         except Exception:
             fresh = None
         if fresh is False:
             raise error_for("replayed", "body")
         if fresh is not True and self.on_failure == "deny":
+            take_back(self.store, [key])
             raise error_for("replay_store_unavailable", "replay")
 
     def _identity(self, claims: Any, signed: bytes) -> bytes:

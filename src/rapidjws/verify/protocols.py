@@ -6,6 +6,7 @@ verification path.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -121,6 +122,9 @@ class PostCheck(Protocol):
 class ReplayStore(Protocol):
     """A memory of what was used, exactly once.
 
+    It may also have ``withdraw(keys)``, which takes back uses for which ``record`` last returned None, and
+    those alone: their tokens were refused, and their clients may send them again.
+
     Attributes:
         blocking: Whether ``record`` may wait for another machine; then asyncio uses a thread.
     """
@@ -138,6 +142,14 @@ class ReplayStore(Protocol):
         Returns:
             One an entry: True for the first use, False for a later one, None where the store cannot tell.
         """
+
+
+def take_back(store: ReplayStore, keys: Sequence[bytes]) -> None:
+    """Have a store that can take back uses that were refused as it could not tell."""
+    withdraw = getattr(store, "withdraw", None)
+    if withdraw is not None:
+        with contextlib.suppress(Exception):  # as good as unconfirmed, and refused already
+            withdraw(keys)
 
 
 class RevocationStore(Protocol):
