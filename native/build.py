@@ -39,6 +39,7 @@ HEADERS = (
     "core/snapshot.h",
     "core/token.h",
     "core/batch.h",
+    "core/column.h",
     "core/signatures.h",
     "core/stream.h",
     "core/primitives.h",

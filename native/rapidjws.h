@@ -14,6 +14,7 @@
 #include "core/primitives.h"
 #include "python/python_module.h"
 #include "core/signatures.h"
+#include "core/column.h"
 #include "core/stream.h"
 
 #endif

@@ -92,11 +92,17 @@ void rj_batch_verify_signatures(rj_token *window, size_t window_len, uint32_t gr
     }
 }
 
-size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
-                    size_t tokens_len, rj_time now)
+void rj_batch_verify(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
+                     size_t tokens_len)
 {
     batch_split_and_find_keys(window, snapshot, work, tokens, tokens_len);
     rj_batch_verify_signatures(window->tokens, window->len, window->groups, snapshot, work);
+}
+
+size_t rj_batch_run(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
+                    size_t tokens_len, rj_time now)
+{
+    rj_batch_verify(window, snapshot, work, tokens, tokens_len);
     for (size_t i = 0; i < window->len; i++) {
         rj_token_check_claims(&window->tokens[i], snapshot, work, now);
     }

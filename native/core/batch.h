@@ -22,6 +22,11 @@ typedef struct {
     uint32_t groups;  /* a bit for each rj_accelerated_group that occurs */
 } rj_batch_window;
 
+/* Verify the signatures of as many tokens, from the first on, as fit one window; claims are yet to be checked.
+ * Out: window->tokens[0 .. window->len), as rj_batch_run; at least one where tokens_len is not zero. */
+void rj_batch_verify(rj_batch_window *window, const rj_snapshot *snapshot, rj_workspace *work, const rj_span *tokens,
+                     size_t tokens_len);
+
 /* Verify as many tokens, from the first on, as fit one window: at most RJ_BATCH_MAX, the workspace, and a few
  * milliseconds of work.
  * Returns how many were decided: at least one where tokens_len is not zero.

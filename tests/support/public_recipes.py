@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import public_bulk
 import public_issuing
 from certified import CertifiedKey
 from public_callables import exported
@@ -386,15 +387,14 @@ def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     for owner in ("TestServer", "FaultyIssuerServer"):
         yield f"{owner}.always", lambda: {"fault": None}
         yield f"{owner}.script", lambda: {"faults": None}
-    yield "assert_rejected", lambda: {
-        "code": "malformed_token", "verifier": engine(), "token": "x", "now": NOW_S,
-    }  # fmt: skip
+    rejected = {"code": "malformed_token", "token": "x", "now": NOW_S}
+    yield "assert_rejected", lambda: {"verifier": engine(), **rejected}
     yield "make_key", lambda: {"alg": "ES256"}
     yield "workload", lambda: {"count": 2, "refused": 1}
 
 
 GROUPS = (_signing, _jose, _engine, _verifier, _keys, _policy, _middleware, _observe, _testing)
 RECIPES: dict[str, Callable[[], Recipe]] = {name: make for group in GROUPS for name, make in group()}
-RECIPES |= public_issuing.RECIPES
-OWNERS |= public_issuing.OWNERS
+RECIPES |= public_issuing.RECIPES | public_bulk.RECIPES
+OWNERS |= public_issuing.OWNERS | public_bulk.OWNERS
 OWNERS |= {name: lambda name=name: P[name](engine=engine()) for name in DECIDING}  # type: ignore[misc]

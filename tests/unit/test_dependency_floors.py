@@ -50,6 +50,7 @@ ADVISORIES = (
     Advisory("grpcio", "1.66.2", "CVE-2024-11407", "2024-11-26"),
     Advisory("redis", "4.5.4", "CVE-2023-28859", "2023-03-26"),
     Advisory("requests", "2.32.4", "CVE-2024-47081", "2025-06-09"),
+    Advisory("pyarrow", "14.0.1", "CVE-2023-47248", "2023-11-09"),
     Advisory("httptools", "0.6.1", "CVE-2023-37276", "2023-07-19"),
 )
 NONE_KNOWN = {

@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jws", "jwt", "signing"),
     ("keys", "stores"),
     ("issuing",),
-    ("observe", "audit"),
+    ("observe", "audit", "bulk"),
     ("rollout",),
     ("config",),
     ("middleware", "sidecar", "diagnose", "contract", "testing", "compat"),

@@ -5,6 +5,14 @@
 that owns native memory is a small class here.
 """
 
+from rapidjws._native.columns import (
+    CLAIM_COPIED,
+    CLAIM_FORMS,
+    CLAIM_LEFT,
+    ClaimMemory,
+    TokenColumn,
+    verify_column,
+)
 from rapidjws._native.core import (
     ALG_COUNT,
     ALG_NUMBERS,
@@ -84,8 +92,12 @@ __all__ = [
     "AccelerationReport",
     "BATCH_MAX",
     "CLAIMS_UNDECIDED",
+    "CLAIM_COPIED",
+    "CLAIM_FORMS",
+    "CLAIM_LEFT",
     "COUNTERS_CODES",
     "COUNTERS_DURATION_WORDS",
+    "ClaimMemory",
     "CounterScan",
     "Counters",
     "HEADER_UNKNOWN",
@@ -119,6 +131,7 @@ __all__ = [
     "SLOT_FORMAT",
     "STATUS_NAMES",
     "STREAM_MAX_LANES",
+    "TokenColumn",
     "VerifiedToken",
     "acceleration_report",
     "alg_is_native",
@@ -138,5 +151,6 @@ __all__ = [
     "runtime_address",
     "set_sampling",
     "token_verify_slot",
+    "verify_column",
     "writable_address",
 ]

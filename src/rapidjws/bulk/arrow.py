@@ -1,0 +1,28 @@
+"""pyarrow, where it is installed: the one place of the package that imports it at run time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    import pyarrow
+    import pyarrow.compute
+except ImportError as missing:
+    raise ImportError("rapidjws.bulk needs pyarrow: pip install 'rapidjws[bulk]'") from missing
+
+pa: Any = pyarrow
+pc: Any = pyarrow.compute
+
+
+def dataset_module() -> Any:
+    """Return ``pyarrow.dataset``, which takes a while to load."""
+    import pyarrow.dataset
+
+    return pyarrow.dataset
+
+
+def parquet_module() -> Any:
+    """Return ``pyarrow.parquet``, which takes a while to load."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet
