@@ -56,6 +56,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "workers": _TOO_MANY,
         "max_token_bytes": [0, -1, 256 * 1024 + 1],
         "max_header_bytes": [0, -1, 16 * 1024 + 1],
+        "padded_base64url": ANY,
         "acceleration": ["", "fast"],
         "precompute_budget_bytes": _TOO_MANY,
         "precompute_threshold": _TOO_MANY,

@@ -124,6 +124,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "workers": WHOLE,
         "max_token_bytes": WHOLE,
         "max_header_bytes": WHOLE,
+        "padded_base64url": SWITCH,
         "acceleration": TEXT,
         "precompute_budget_bytes": WHOLE,
         "precompute_threshold": WHOLE,

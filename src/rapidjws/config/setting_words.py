@@ -36,6 +36,9 @@ ENGINE: Final = {
         "largest token", "1 to 262144", "16384; 65536 where an issuer may use ML-DSA"
     ),
     "max_header_bytes": Words("largest decoded protected header; more for `x5c` chains", "1 to 16384"),
+    "padded_base64url": Words(
+        "whether parts of a token may end in `=`, as those of AWS load balancers do", default="`false`"
+    ),
     "acceleration": Words(
         "which arithmetic is used: `portable` is plain C, `openssl` leaves all to libcrypto",
         "`auto`, `portable` or `openssl`",

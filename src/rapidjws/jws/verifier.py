@@ -193,7 +193,7 @@ class Verifier(SnapshotOwner):
     ) -> VerifiedJWS:
         """Verify a token that the core did not accept at once, whatever it is."""
         _check_policy(signatures)
-        other = self._verify_other_serialization(snapshot, octets, signatures)
+        other = self._verify_other_serialization(snapshot, octets, 0, signatures)
         if other is not None:
             return other
         verified = snapshot.complete_or_raise(octets, result, 0)
@@ -201,7 +201,7 @@ class Verifier(SnapshotOwner):
         return verified
 
     def _verify_other_serialization(
-        self, snapshot: Snapshot, octets: bytes, signatures: SignaturePolicy = _ALL
+        self, snapshot: Snapshot, octets: bytes, now_ns: int, signatures: SignaturePolicy = _ALL
     ) -> VerifiedJWS | None:
         if looks_like_json(octets):
             members = parse_text(octets, max_bytes=snapshot.max_token_bytes)

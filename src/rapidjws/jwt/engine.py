@@ -25,6 +25,7 @@ from rapidjws.jwt.named_issuers import named_issuers
 from rapidjws.jwt.readiness import described
 from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_for_refresh
 from rapidjws.verify import parallel, worker_pool
+from rapidjws.verify.padded import verify_padded
 from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRESHOLD
 from rapidjws.verify.protocols import EventListener, RevocationStore, no_events
 from rapidjws.verify.result import Rejected, VerifiedCompact, VerifiedJWS
@@ -67,6 +68,8 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         max_token_bytes: Largest token; by default 16 KiB, or 64 KiB where ML-DSA is allowed; 256 KiB at most.
         max_header_bytes: Largest decoded protected header, 2 KiB by default, 16 KiB at most: for those that
             carry certificates in ``x5c``.
+        padded_base64url: Verify tokens whose parts end in ``=`` too, against RFC 7515 section 2, as AWS load
+            balancers send them. They take the long way each time.
         workers: Threads that ``verify_many`` uses; by default one a core.
         acceleration: ``"auto"``; ``"portable"`` keeps to plain C; ``"openssl"`` leaves all to libcrypto.
         precompute_budget_bytes: Memory for the precomputed tables of much-used keys.
@@ -84,7 +87,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         DependencyUnavailable: ``revocation_store_unavailable``: what is revoked cannot be known.
     """
 
-    __slots__ = ("_batchers", "_cache", "_micro_batch_us", "_rollout")
+    __slots__ = ("_batchers", "_cache", "_micro_batch_us", "_reads_padding", "_rollout")
 
     @checked
     def __init__(
@@ -92,6 +95,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         *issuers: Issuer,
         max_token_bytes: int | None = None,
         max_header_bytes: int = HEADER_MAX_BYTES,
+        padded_base64url: bool = False,
         workers: int | None = None,
         acceleration: str = "auto",
         precompute_budget_bytes: int = PRECOMPUTE_BUDGET_BYTES,
@@ -105,6 +109,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         counters: VerdictCounters | bool = True,
     ) -> None:
         self._cache = cache
+        self._reads_padding = padded_base64url
         self._direct = cache is None
         self._longest_retry_s = 0
         self.rollout = rollout
@@ -124,6 +129,11 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
             events=events,
             counters=counters_of(counters, len(issuers)),
         )
+
+    def _verify_other_serialization(
+        self, snapshot: Snapshot, octets: bytes, now_ns: int
+    ) -> VerifiedJWS | None:
+        return verify_padded(snapshot, octets, now_ns) if self._reads_padding else None
 
     @property
     def counters(self) -> VerdictCounters | None:

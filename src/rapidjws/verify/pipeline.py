@@ -96,7 +96,7 @@ class Snapshot(SnapshotState):
             return self.accept(octets, verdict >> 9)
         try:
             if status in _OPEN and self._verify_other_serialization is not None:
-                other = self._verify_other_serialization(self, octets)
+                other = self._verify_other_serialization(self, octets, now_ns)
                 if other is not None:
                     return other
             if status == _native.HEADER_UNKNOWN:
@@ -293,6 +293,7 @@ class Snapshot(SnapshotState):
 
     def unverified_issuer_and_kid(self, octets: bytes) -> tuple[str | None, str | None]:
         """Return the ``iss`` and ``kid`` that an unverified token states; they only choose whom to ask."""
+        octets = octets.replace(b"=", b"")  # padded or not: they name the same
         try:
             header = self._split(octets[: octets.index(b".")])
             iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)

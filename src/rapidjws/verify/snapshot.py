@@ -84,7 +84,7 @@ class SnapshotState(_native.NativeSnapshot):
         max_token_bytes: int,
         max_header_bytes: int = limits.HEADER_MAX_BYTES,
         table_due: Callable[[PreparedKey], None] | None = None,
-        verify_other_serialization: Callable[[Any, bytes], VerifiedJWS | None] | None = None,
+        verify_other_serialization: Callable[[Any, bytes, int], VerifiedJWS | None] | None = None,
         before: SnapshotState | None = None,
         counters: VerdictCounters | None = None,
         key_availability: KeyAvailability | None = None,

@@ -261,7 +261,9 @@ class SnapshotOwner(_native.NativeEngine):
             counters=self._counters,
         )
 
-    def _verify_other_serialization(self, snapshot: Snapshot, octets: bytes) -> VerifiedJWS | None:
+    def _verify_other_serialization(
+        self, snapshot: Snapshot, octets: bytes, now_ns: int
+    ) -> VerifiedJWS | None:
         """Verify a token of another serialization than the compact one, or return None where it is none."""
         return None
 
