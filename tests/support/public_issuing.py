@@ -94,8 +94,43 @@ def announcer() -> Any:
     return P["Announcer"]("https://issuer.example", [], lambda *_: (200, b"{}"))
 
 
+def token_client() -> Any:
+    """Return a client with a key."""
+    return P["TokenClient"](client_id="a", audiences=["b"], keys=pair("ES256", 0).public())
+
+
+def active_signer() -> Any:
+    """Return the signer of an issuer's active key."""
+    clock = FakeClock(START_S)
+    maker = CountingMaker()
+    made = life_cycle(clock, maker=maker)
+    for _ in range(3):
+        made.tick()
+        clock.advance(TIMING.before_s)
+    return P["ActiveSigner"](made, maker)
+
+
+def token_settings() -> Recipe:
+    """Return the arguments of a token service."""
+    return {
+        "signer": active_signer(),
+        "issuer": "https://issuer.example",
+        "token_endpoint": "https://issuer.example/token",
+        "clients": [token_client()],
+        "replay": P["MemoryReplayStore"](),
+    }
+
+
+def gateway() -> Any:
+    """Return a gateway's header."""
+    return P["GatewayCertificate"](header="client-cert", form="rfc9440", gateways=["unix"])
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
+    "ActiveSigner": active_signer,
     "Announcer": announcer,
+    "GatewayCertificate": gateway,
+    "TokenService": lambda: P["TokenService"](**token_settings()),
     "AwsKmsSigner": kms_signer,
     "Pkcs11Signer": kms_signer,  # what they inherit
     "VaultSigner": kms_signer,
@@ -111,6 +146,22 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Schedule": lambda: P["Schedule"]("every 1 hour"),
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
+    "ActiveSigner": lambda: {"life_cycle": active_signer().life_cycle, "maker": CountingMaker()},
+    "ActiveSigner.signer": dict,
+    "GatewayCertificate": lambda: {"header": "client-cert", "form": "rfc9440", "gateways": ["unix"]},
+    "GatewayCertificate.presented": lambda: {"headers": {}, "peer": "unix"},
+    "SignatureRecord": lambda: {
+        "who": "a",
+        "kid": "k",
+        "alg": "ES256",
+        "digest": "0",
+        "request_id": "",
+        "result": "ok",
+    },
+    "TokenClient": lambda: {"client_id": "a", "audiences": ["b"], "keys": pair("ES256", 0).public()},
+    "TokenService": token_settings,
+    "TokenService.handle": lambda: {"method": "POST", "headers": [], "body": b"a=b"},
+    "TokenService.issue": lambda: {"client_id": "a"},
     "Announcer": lambda: {
         "issuer": "https://issuer.example",
         "consumers": [],

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from rapidjws.cli.app import app
 from rapidjws.config.issuing_file import load_issuing
 from rapidjws.config.issuing_schema import TABLES
 from rapidjws.errors import RapidJWSError
+from rapidjws.testing import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = """\
@@ -25,12 +27,24 @@ key_folder = "keys"
 schedule = "every 30 days at 03:00 UTC"
 """
 
+BASIC = "[token]\ninsecure_allow_basic = true\n"
+CLIENT = """\
+[[clients]]
+client_id = "a"
+audiences = ["https://orders.example"]
+authentication = "client_secret_basic"
+secret_file = "client.secret"
+"""
+
 
 def written(folder: Path, text: str) -> Path:
     """Write a file with a folder for keys beside it."""
     (folder / "keys").mkdir(exist_ok=True)
     path = folder / "issuing.toml"
     path.write_text(text)
+    secret = folder / "client.secret"
+    secret.touch(mode=0o600)
+    secret.write_text("s" * 40)
     return path
 
 
@@ -59,6 +73,22 @@ def run(*words: str) -> Result:
         (GOOD.replace('"keys"', '"nowhere"'), ":4: issuing.key_folder", "a folder"),
         (GOOD + "[isuing]\n", ":6: isuing", "unknown section"),
         ("", "issuing", "a table"),
+        (GOOD + '[[clients]]\nclient_id = "a"\naudiences = ["b"]\n', "clients", "without a table token"),
+        (GOOD + '[token]\n[[clients]]\nclient_id = "a"\n', "clients", "a value"),
+        (
+            GOOD + '[token]\n[[clients]]\nclient_id = "a"\naudiences = ["b"]\n',
+            ":7: clients[0]",
+            "keys_file: a value",
+        ),
+        (GOOD + BASIC + "lifetime_s = 301\n" + CLIENT, ":8: token.lifetime_s", "token_lifetime_s = 300"),
+        (
+            GOOD + BASIC + CLIENT + 'grants = ["x"]\n',
+            ":13: clients[0].grants",
+            "client_credentials",
+        ),
+        (GOOD + "[token]\n" + CLIENT, ":6: token.insecure_allow_basic", "for shared secrets"),
+        (GOOD + BASIC + 'mtls_header = "a"\n' + CLIENT, "token.mtls_gateways", "networks"),
+        (GOOD + BASIC + 'mtls_form = "pem"\n' + CLIENT, ":8: token.mtls_form", "without mtls_header"),
         (GOOD.replace("schedule", "jitter_s = 5 #"), ":5: issuing.jitter_s", "without a schedule"),
     ],
 )
@@ -85,6 +115,25 @@ def test_every_setting_of_the_schema_is_taken(tmp_path: Path) -> None:
         lines = [f"{name} = {one.example}" for name, one in TABLES["issuing"].items() if name not in other]
         text = "[issuing]\n" + "\n".join(lines) + "\n"
         load_issuing(written(tmp_path, text.replace("https://old.example", "a")))
+
+
+def test_a_token_for_a_client_of_the_file(tmp_path: Path) -> None:
+    """``issue token`` prints a token of the active key; exit 1 where the client may not, 2 without a key."""
+    text = GOOD + "jwks_max_age_s = 1\nclock_skew_s = 0\nstate_max_age_s = 0.01\n"
+    path = written(tmp_path, text + "[token]\ninsecure_allow_basic = true\n" + CLIENT)
+    command = ("token", "--config", str(path), "--client", "a")
+    refused = run(*command)
+    assert (refused.exit_code, "no_signing_key" in refused.output) == (2, True)
+    clock = FakeClock(time.time() - 60)
+    earlier = load_issuing(path, clock=clock).life_cycle
+    earlier.tick()
+    clock.advance(59)
+    earlier.tick()
+    printed = run(*command)
+    assert (printed.exit_code, printed.output.count(".")) == (0, 2), printed.output
+    assert run(*command, "--audience", "https://other.example").exit_code == 1
+    assert run("token", "--config", str(path), "--client", "b").exit_code == 1
+    assert run("token", "--config", str(written(tmp_path, GOOD)), "--client", "a").exit_code == 2
 
 
 @pytest.mark.source_tree

@@ -118,11 +118,14 @@ def status(*, config: Config, as_json: AsJson = False) -> None:
 @app.command()
 def serve(*, config: Config) -> None:
     """Publish the JWK Set and the metadata, and change keys by the schedule, until SIGTERM: exit 0 then."""
-    from rapidjws.sidecar.issuer_server import serve_issuer
+    from rapidjws.sidecar.issuer_server import Endpoint, serve_issuer
     from rapidjws.sidecar.settings import ServerSettings
 
     found = opened(config)
-    published = found.published
+    published, tokens, endpoint = found.published, found.tokens, None
+    if tokens is not None:
+        headers = frozenset(name.encode() for name in tokens.headers)
+        endpoint = Endpoint(path=tokens.path, handle=tokens.handle, headers=headers)
     try:
         settings = ServerSettings(listen=published.listen)
         serve_issuer(
@@ -130,6 +133,7 @@ def serve(*, config: Config) -> None:
             published.documents.handle,
             settings,
             tick_s=published.tick_s,
+            endpoint=endpoint,
             say=lambda line: print(line, flush=True),
         )
     except (RapidJWSError, OSError) as fault:
@@ -179,6 +183,26 @@ def announce(
         print_line(f"{name} has not answered that it has {newest.kid}: {word}")
     if answered.missing:
         raise typer.Exit(1)
+
+
+@app.command()
+def token(
+    *,
+    config: Config,
+    client: Annotated[str, typer.Option(help="The client, one of the file.")],
+    audience: Annotated[str | None, typer.Option(help="For whom; may be left out where it has one.")] = None,
+    scope: Annotated[str | None, typer.Option(help="Scopes, spaces between; by default all it has.")] = None,
+) -> None:
+    """Print a token for a client, which is not authenticated: exit 0, 1 where it may not, or 2."""
+    found = opened(config)
+    if found.tokens is None:
+        fail("the file has no table token")
+    try:
+        print(found.tokens.issue(client, audience=audience, scope=scope, request_id="rapidjws issue token"))
+    except IssuingRefused as refused:
+        fail(refused, 1)
+    except RapidJWSError as failed:
+        fail(f"{failed} ({failed.info.fix})")
 
 
 @app.command()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rapidjws.config import issuing_schema, schema
+from rapidjws.config import issuing_schema, issuing_setting, schema
 from rapidjws.config.issuing_publication import Published, announcer_from, published_from
+from rapidjws.config.issuing_tokens import tokens_from
 from rapidjws.config.locate import line_of
 from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.errors import RapidJWSError, error_for
@@ -24,7 +25,7 @@ from rapidjws.issuing import (
 from rapidjws.stores import RedisRevocations, RevocationFile
 
 if TYPE_CHECKING:
-    from rapidjws.issuing import KeyMaker, StateStore
+    from rapidjws.issuing import KeyMaker, SignatureAudit, StateStore, TokenService
     from rapidjws.verify.protocols import Clock, EventListener, RevocationStore
 
 _TIMING = (
@@ -51,6 +52,7 @@ class IssuingConfig:
         published: What is served, and where.
         announcer: Tells the consumers.
         revocations: Where an emergency revokes a key, or None.
+        tokens: The token endpoint, or None.
     """
 
     loaded: LoadedConfig
@@ -61,10 +63,15 @@ class IssuingConfig:
     published: Published
     announcer: Announcer
     revocations: RevocationStore | None
+    tokens: TokenService | None = field(repr=False)
 
 
 def load_issuing(
-    path: str | Path, *, clock: Clock | None = None, events: EventListener | None = None
+    path: str | Path,
+    *,
+    clock: Clock | None = None,
+    events: EventListener | None = None,
+    audit: SignatureAudit | None = None,
 ) -> IssuingConfig:
     """Read a file for ``rapidjws issue`` and build what it describes.
 
@@ -72,6 +79,7 @@ def load_issuing(
         path: The file; paths in it are relative to its folder.
         clock: Both clocks.
         events: Listener.
+        audit: Takes a record of each signature of the token endpoint before it leaves.
 
     Raises:
         ConfigurationError: ``configuration_invalid`` or ``key_timing_unsafe``, with file, line and setting.
@@ -80,7 +88,7 @@ def load_issuing(
     loaded = load_config(path, check=False)
     check_tables(loaded)
     try:
-        return _built(loaded, clock, events)
+        return _built(loaded, clock, events, audit)
     except RapidJWSError as refused:
         _with_line(loaded, refused)
 
@@ -99,7 +107,7 @@ def check_tables(loaded: LoadedConfig) -> None:
         text.refuse(("issuing",), "a table")
     found = loaded.tables["issuing"]
     kinds = {name: one.kind for name, one in issuing_schema.ISSUING.items()}
-    tables = {name for name, kind in kinds.items() if kind == issuing_schema.TABLE}
+    tables = {name for name, kind in kinds.items() if kind == issuing_setting.TABLE}
     if isinstance(found, dict):
         for name in tables & found.keys():
             table = found[name]
@@ -120,24 +128,36 @@ def check_tables(loaded: LoadedConfig) -> None:
 
 def _check_others(loaded: LoadedConfig) -> None:
     text, tables = loaded.text, loaded.tables
-    kinds = {name: one.kind for name, one in issuing_schema.PUBLICATION.items()}
-    text.check_section(("publication",), tables.get("publication", {}), kinds)
-    consumers = tables.get("consumers", [])
-    if not isinstance(consumers, list):
-        text.refuse(("consumers",), "tables", type(consumers).__name__)
-    kinds = {name: one.kind for name, one in issuing_schema.CONSUMERS.items()}
-    for number, one in enumerate(consumers):
-        text.check_section(("consumers", number), one, kinds)
-        for name in ("name", "url", "secret_file"):
+    text.check_section(("publication",), tables.get("publication", {}), _kinds("publication"))
+    _check_each(loaded, "consumers", ("name", "url", "secret_file"))
+    _check_each(loaded, "clients", ("client_id", "audiences"))
+    if "token" in tables:
+        text.check_section(("token",), tables["token"], _kinds("token"))
+
+
+def _kinds(table: str) -> dict[str, str]:
+    return {name: one.kind for name, one in issuing_schema.TABLES[table].items()}
+
+
+def _check_each(loaded: LoadedConfig, table: str, required: tuple[str, ...]) -> None:
+    text = loaded.text
+    found = loaded.tables.get(table, [])
+    if not isinstance(found, list):
+        text.refuse((table,), "tables", type(found).__name__)
+    for number, one in enumerate(found):
+        text.check_section((table, number), one, _kinds(table))
+        for name in required:
             if name not in one:
-                text.refuse(("consumers", number, name), "a value", "nothing")
+                text.refuse((table, number, name), "a value", "nothing")
 
 
 def _texts(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _built(loaded: LoadedConfig, clock: Clock | None, events: EventListener | None) -> IssuingConfig:
+def _built(
+    loaded: LoadedConfig, clock: Clock | None, events: EventListener | None, audit: SignatureAudit | None
+) -> IssuingConfig:
     found: dict[str, Any] = loaded.tables["issuing"]
     folder = loaded.path.parent
     issuer = found["issuer"]
@@ -173,15 +193,17 @@ def _built(loaded: LoadedConfig, clock: Clock | None, events: EventListener | No
         clock=clock,
         **settings,
     )
+    tokens = tokens_from(loaded, life_cycle, maker, clock=clock, audit=audit)
     return IssuingConfig(
         loaded=loaded,
         issuer=issuer,
         store=store,
         maker=maker,
         life_cycle=life_cycle,
-        published=published_from(loaded, life_cycle, float(found.get("lease_s", 15)), issuer),
+        published=published_from(loaded, life_cycle, float(found.get("lease_s", 15)), issuer, tokens),
         announcer=announcer_from(loaded, issuer),
         revocations=_revocations(loaded),
+        tokens=tokens,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, Publication
+from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, Publication, TokenService
 from rapidjws.keys.post import HttpsPost
 from rapidjws.keys.settings import Transport
 
@@ -66,13 +66,19 @@ def _consumer(loaded: LoadedConfig, one: dict[str, Any]) -> Consumer:
     return Consumer(name=one["name"], url=one["url"], secret=secret)
 
 
-def published_from(loaded: LoadedConfig, life_cycle: KeyLifeCycle, lease_s: float, issuer: str) -> Published:
+def published_from(
+    loaded: LoadedConfig, life_cycle: KeyLifeCycle, lease_s: float, issuer: str, tokens: TokenService | None
+) -> Published:
     """Return how documents are served; raises ConfigurationError, with the setting as its place."""
     found = loaded.tables.get("publication", {})
     tick_s = found.get("tick_s", min(5.0, lease_s / 3))
     if not 0 < tick_s <= lease_s / 2:
         raise error_for("configuration_invalid", "publication.tick_s", "above 0 to half of lease_s", tick_s)
     metadata = {name: found[name] for name in ("token_endpoint",) if name in found}
+    if tokens is not None:
+        if metadata:
+            raise error_for("configuration_invalid", "publication.token_endpoint", "nothing beside token")
+        metadata = tokens.metadata()
     documents = Publication(life_cycle, issuer, metadata=metadata)
     listen = found.get("listen", "127.0.0.1:8089")
     return Published(documents=documents, listen=listen, tick_s=float(tick_s))

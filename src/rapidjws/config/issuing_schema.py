@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
+from rapidjws.config.issuing_setting import TABLE, Setting
+from rapidjws.config.issuing_token_schema import CLIENTS, TOKEN
 from rapidjws.config.schema import NUMBER, SWITCH, TEXT, TEXTS, WHOLE
-
-TABLE: Final = "table"
-
-
-class Setting(NamedTuple):
-    """One setting.
-
-    Attributes:
-        kind: Its type.
-        meaning: What it does, a phrase.
-        default: What holds without it, in words.
-        allowed: Which values of its type it takes.
-        example: A value, as TOML.
-    """
-
-    kind: str
-    meaning: str
-    default: str
-    allowed: str
-    example: str
-
 
 ISSUING: Final[dict[str, Setting]] = {
     "issuer": Setting(
@@ -176,9 +157,13 @@ TABLES: Final[dict[str, dict[str, Setting]]] = {
     "issuing": ISSUING,
     "publication": PUBLICATION,
     "consumers": CONSUMERS,
+    "token": TOKEN,
+    "clients": CLIENTS,
 }
 SECTION_WORDS: Final = {
     "issuing": "The keys that an issuer signs with, and when they change.",
     "publication": "How the JWK Set and the metadata are served.",
     "consumers": "Services that get an announcement when keys change, each a table of its own.",
+    "token": "The token endpoint of `rapidjws issue serve`; without this table there is none.",
+    "clients": "Who gets tokens, each a table of its own.",
 }

@@ -1,8 +1,10 @@
 """Keys of an issuer: their life cycle, where its state is kept, and how they are published."""
 
+from rapidjws.issuing.active_signer import ActiveSigner, SignatureAudit, SignatureRecord
 from rapidjws.issuing.announcement import Announcer, Confirmations, Consumer
 from rapidjws.issuing.asgi import PublicationApp
 from rapidjws.issuing.emergency import EmergencyReport, EmergencyStage, rotate_in_emergency
+from rapidjws.issuing.gateway_certificate import GatewayCertificate
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
 from rapidjws.issuing.life_cycle import KeyLifeCycle
 from rapidjws.issuing.publication import Document, Publication
@@ -12,8 +14,11 @@ from rapidjws.issuing.store import MemoryStateStore, StateStore
 from rapidjws.issuing.store_file import FileStateStore
 from rapidjws.issuing.store_redis import RedisStateStore
 from rapidjws.issuing.timing import KeyTiming
+from rapidjws.issuing.token_clients import TokenClient
+from rapidjws.issuing.token_service import TokenService
 
 __all__ = [
+    "ActiveSigner",
     "Announcer",
     "Confirmations",
     "Consumer",
@@ -22,6 +27,7 @@ __all__ = [
     "EmergencyStage",
     "FileStateStore",
     "FreezeWindow",
+    "GatewayCertificate",
     "IssuingState",
     "KeyLifeCycle",
     "KeyMaker",
@@ -34,7 +40,11 @@ __all__ = [
     "PublicationApp",
     "RedisStateStore",
     "Schedule",
+    "SignatureAudit",
+    "SignatureRecord",
     "SigningKey",
     "StateStore",
+    "TokenClient",
+    "TokenService",
     "rotate_in_emergency",
 ]

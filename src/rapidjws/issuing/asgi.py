@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 from rapidjws._checks import checked
-from rapidjws.issuing.publication import Publication
+from rapidjws.issuing.publication import Document, Publication
+from rapidjws.issuing.token_request import BODY_MAX_BYTES
+from rapidjws.issuing.token_service import TokenService
 from rapidjws.verify.worker_pool import call_on_thread
 
 Message = MutableMapping[str, Any]
@@ -20,13 +22,15 @@ class PublicationApp:
 
     Args:
         publication: What is published.
+        tokens: The token endpoint, answered under its path, or None.
     """
 
-    __slots__ = ("_publication",)
+    __slots__ = ("_publication", "_tokens")
 
     @checked
-    def __init__(self, publication: Publication) -> None:
+    def __init__(self, publication: Publication, tokens: TokenService | None = None) -> None:
         self._publication = publication
+        self._tokens = tokens
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or the server's start and end."""
@@ -38,15 +42,19 @@ class PublicationApp:
         headers = [
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
-        answered = await call_on_thread(
-            partial(self._publication.handle, scope["method"], scope["path"], headers)
-        )
+        call = partial(self._publication.handle, scope["method"], scope["path"], headers)
+        if self._tokens is not None and scope["path"] == self._tokens.path:
+            body = await _body(receive)
+            if body is None:
+                return
+            call = partial(self._tokens.handle, scope["method"], headers, body, peer=_peer(scope))
+        answered: Document = await call_on_thread(call)
         shown = [(name.encode(), value.encode()) for name, value in answered.headers.items()]
         if answered.status != 304:
             shown.append((b"content-length", str(len(answered.body)).encode()))
         await send({"type": "http.response.start", "status": answered.status, "headers": shown})
-        body = b"" if scope["method"] == "HEAD" else answered.body
-        await send({"type": "http.response.body", "body": body})
+        rest = b"" if scope["method"] == "HEAD" else answered.body
+        await send({"type": "http.response.body", "body": rest})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -54,3 +62,28 @@ class PublicationApp:
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return a body, of one that is too large what suffices to refuse it; None where the client is gone."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        piece = message.get("body", b"")
+        if size <= BODY_MAX_BYTES:
+            pieces.append(piece)
+            size += len(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces)[: BODY_MAX_BYTES + 1]
+
+
+def _peer(scope: Message) -> str | None:
+    """Return where a connection comes from; a server gives no client for a UNIX socket."""
+    client = scope.get("client")
+    if client:
+        return str(client[0])
+    server = scope.get("server")
+    return "unix" if server and str(server[0]).startswith("/") and server[1] is None else None

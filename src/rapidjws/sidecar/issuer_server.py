@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -24,14 +26,40 @@ class Handler(Protocol):
         """Answer one request; may wait for a store."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """What is answered beside the documents.
+
+    Attributes:
+        path: Its path.
+        handle: ``TokenService.handle``.
+        headers: Lower-case names of the headers that it reads.
+    """
+
+    path: str
+    handle: Callable[..., Document]
+    headers: frozenset[bytes] = field(repr=False)
+
+
 class IssuerConnection(Connection):
     """One connection, one request at a time; answers are made beside the loop."""
 
     wanted = frozenset({b"if-none-match"})
 
-    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop, handle: Handler) -> None:
+    keeps_body = True
+
+    def __init__(
+        self,
+        listener: Listener,
+        loop: asyncio.AbstractEventLoop,
+        handle: Handler,
+        endpoint: Endpoint | None = None,
+    ) -> None:
         super().__init__(listener, loop)
         self._handle = handle
+        self._endpoint = endpoint
+        if endpoint is not None:
+            self.wanted = self.wanted | endpoint.headers
         self._doing: set[asyncio.Task[None]] = set()
 
     def requested(
@@ -44,13 +72,26 @@ class IssuerConnection(Connection):
         self._under_way = 1
         shown = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         path = url.partition(b"?")[0].decode("latin-1")
-        task = self._loop.create_task(self._act(method, path, shown, keep))
+        call = partial(self._handle, method.decode("latin-1"), path, shown)
+        if self._endpoint is not None and path == self._endpoint.path:
+            verb = method.decode("latin-1")
+            call = partial(self._endpoint.handle, verb, shown, body, peer=self._peer())
+        task = self._loop.create_task(self._act(call, method, keep))
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
 
-    async def _act(self, method: bytes, path: str, headers: list[tuple[str, str]], keep: bool) -> None:
+    def _peer(self) -> str | None:
+        """Return where the connection comes from."""
+        transport = self._transport
+        found = None if transport is None else transport.get_extra_info("socket")
+        if found is not None and found.family == socket.AF_UNIX:
+            return "unix"
+        name = None if transport is None else transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) and name else None
+
+    async def _act(self, call: Callable[[], Document], method: bytes, keep: bool) -> None:
         try:
-            made = await call_on_thread(partial(self._handle, method.decode("latin-1"), path, headers))
+            made = await call_on_thread(call)
         except Exception:
             made = Document(status=500, headers={}, body=b"")
         self._under_way = 0
@@ -66,6 +107,7 @@ def serve_issuer(
     *,
     tick_s: float,
     say: Callable[[str], None],
+    endpoint: Endpoint | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and make what is due every ``tick_s`` seconds where this issuer leads.
 
@@ -75,16 +117,19 @@ def serve_issuer(
         settings: Where to listen, and limits.
         tick_s: Seconds between two looks at what is due.
         say: Prints a line: where it listens, and each new fault of the life cycle.
+        endpoint: The token endpoint, or None.
 
     Raises:
         OSError: The address is taken, or not ours.
     """
-    asyncio.run(_serve(life_cycle, handle, settings, tick_s, say))
+    asyncio.run(
+        _serve(life_cycle, partial(IssuerConnection, handle=handle, endpoint=endpoint), settings, tick_s, say)
+    )
 
 
 async def _serve(
     life_cycle: KeyLifeCycle,
-    handle: Handler,
+    connection: Callable[..., IssuerConnection],
     settings: ServerSettings,
     tick_s: float,
     say: Callable[[str], None],
@@ -97,7 +142,7 @@ async def _serve(
     try:
         listener = Listener(settings)
         public = sockets.workers[0].public
-        server = await loop.create_server(partial(IssuerConnection, listener, loop, handle), sock=public)
+        server = await loop.create_server(partial(connection, listener, loop), sock=public)
         ticking = loop.create_task(_tick(life_cycle, tick_s, say))
         sweeping = loop.create_task(_sweep(listener, loop))
         say(f"listening on {address_of(public)}")

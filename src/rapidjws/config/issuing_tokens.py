@@ -1,0 +1,115 @@
+"""The tables ``token`` and ``clients`` of the file for ``rapidjws issue``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rapidjws import _files
+from rapidjws.config.issuing_publication import SECRET_MAX_BYTES
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.issuing import ActiveSigner, GatewayCertificate, TokenClient, TokenService
+from rapidjws.stores import MemoryReplayStore, RedisReplayStore
+
+if TYPE_CHECKING:
+    from rapidjws.config.read import LoadedConfig
+    from rapidjws.issuing import KeyLifeCycle, KeyMaker, SignatureAudit
+    from rapidjws.jwt.engine import Engine
+    from rapidjws.verify.protocols import Clock, ReplayStore
+
+_SERVICE = ("assertion_lifetime_s", "leeway_s", "act_depth")
+
+
+def tokens_from(
+    loaded: LoadedConfig,
+    life_cycle: KeyLifeCycle,
+    maker: KeyMaker,
+    *,
+    clock: Clock | None = None,
+    audit: SignatureAudit | None = None,
+) -> TokenService | None:
+    """Return the token service of a file, or None where it has no table ``token``.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with the line of a client or the setting as its place.
+    """
+    found: dict[str, Any] | None = loaded.tables.get("token")
+    if found is None:
+        if loaded.tables.get("clients"):
+            raise error_for("configuration_invalid", "clients", "nothing without a table token")
+        return None
+    issuer = loaded.tables["issuing"]["issuer"]
+    clients = [_client(loaded, at, one) for at, one in enumerate(loaded.tables.get("clients", []))]
+    if any(one.secret is not None for one in clients) and not found.get("insecure_allow_basic", False):
+        raise error_for("configuration_invalid", "token.insecure_allow_basic", "true, for shared secrets")
+    longest_s = life_cycle.timing.token_lifetime_s
+    settings: dict[str, Any] = {name: found[name] for name in _SERVICE if name in found}
+    return TokenService(
+        ActiveSigner(life_cycle, maker),
+        issuer=issuer,
+        token_endpoint=found.get("endpoint", f"{issuer.rstrip('/')}/token"),
+        clients=clients,
+        lifetime_s=found.get("lifetime_s", int(min(300, longest_s))),
+        replay=_replay(found),
+        mtls=_mtls(found),
+        subjects=_subjects(loaded, found),
+        audit=audit,
+        clock=clock,
+        **settings,
+    )
+
+
+def _replay(found: dict[str, Any]) -> ReplayStore:
+    if "replay_redis" in found:
+        return RedisReplayStore(found["replay_redis"], prefix="rapidjws:assertion:")
+    return MemoryReplayStore()
+
+
+def _mtls(found: dict[str, Any]) -> GatewayCertificate | None:
+    if "mtls_header" not in found:
+        for name in ("mtls_form", "mtls_gateways"):
+            if name in found:
+                raise error_for("configuration_invalid", f"token.{name}", "nothing without mtls_header")
+        return None
+    try:
+        return GatewayCertificate(
+            header=found["mtls_header"],
+            form=found.get("mtls_form", "rfc9440"),
+            gateways=found.get("mtls_gateways", []),
+        )
+    except RapidJWSError as refused:
+        place = f"token.mtls_{(refused.place or '').rpartition('.')[2]}"
+        raise error_for(refused.code, place, refused.expected, refused.actual) from None
+
+
+def _subjects(loaded: LoadedConfig, found: dict[str, Any]) -> Engine | None:
+    if "subject_config" not in found:
+        return None
+    from rapidjws.config.load import build_service
+    from rapidjws.config.read import load_config
+
+    return build_service(load_config(loaded.path.parent / found["subject_config"])).engine
+
+
+def _client(loaded: LoadedConfig, at: int, one: dict[str, Any]) -> TokenClient:
+    folder = loaded.path.parent
+    files = {"keys_file": "keys", "secret_file": "secret"}
+    given: dict[str, Any] = {name: value for name, value in one.items() if name not in files}
+    name = "client_id"
+    try:
+        if "keys_file" in one:
+            name = "keys_file"
+            given["keys"] = folder / one["keys_file"]
+        if "secret_file" in one:
+            name = "secret_file"
+            octets = _files.read_private(folder / one["secret_file"], SECRET_MAX_BYTES)
+            given["secret"] = octets.decode("ascii").strip()
+        return TokenClient(**given)
+    except (OSError, UnicodeDecodeError) as fault:
+        why = (fault.strerror if isinstance(fault, OSError) else None) or "not ASCII"
+        loaded.text.refuse(("clients", at, name), f"a file to trust: {why}", None)
+    except RapidJWSError as refused:
+        setting = (refused.place or "").removeprefix("clients.").partition(".")[0]
+        setting = {"keys": "keys_file", "secret": "secret_file"}.get(setting, setting)
+        words = refused.expected if refused.expected is not None else refused.info.meaning
+        path = ("clients", at, setting) if setting in one else ("clients", at)
+        loaded.text.refuse(path, f"{setting}: {words}" if setting not in one else str(words), None)

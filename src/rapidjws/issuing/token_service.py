@@ -1,0 +1,319 @@
+"""A token endpoint for services: client credentials and token exchange (RFC 6749 s.4.4, RFC 8693).
+
+It is no login server: there is no user, no password, no consent, no code and no refresh token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws._checks import check_range, checked
+from rapidjws._scheduler import SystemClock
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.issuing.active_signer import ActiveSigner, SignatureAudit, SignatureRecord
+from rapidjws.issuing.client_authentication import ClientAuthentication
+from rapidjws.issuing.gateway_certificate import GatewayCertificate
+from rapidjws.issuing.publication import Document
+from rapidjws.issuing.token_clients import GRANTS, TOKEN_EXCHANGE, TokenClient
+from rapidjws.issuing.token_exchange import (
+    ACCESS_TOKEN,
+    ACT_MAX_DEPTH,
+    Exchanged,
+    OwnTokens,
+    TokenExchange,
+    refusal,
+)
+from rapidjws.issuing.token_request import BODY_MAX_BYTES, parameters_of, targets_of
+from rapidjws.jose.scopes import is_scope_token
+from rapidjws.jwt.engine import Engine
+from rapidjws.signing.jwt import JWTBuilder
+from rapidjws.signing.signer import Signer, SignerWrapper
+from rapidjws.verify.protocols import Clock, ReplayStore
+
+if TYPE_CHECKING:
+    from rapidjws.issuing.gateway_certificate import PresentedCertificate
+
+STATUS: Final = {"invalid_client": 401, "temporarily_unavailable": 503, "server_error": 500}
+HEADERS_READ: Final = frozenset({"authorization", "content-type", "x-request-id"})
+_REQUEST_ID_MAX_CHARS: Final = 128
+
+
+class _AuditedSigner(SignerWrapper):
+    """A signer for one request, whose signatures leave once they are recorded."""
+
+    __slots__ = ("_audit", "_request_id", "_who")
+
+    def __init__(self, signer: Signer, audit: SignatureAudit, who: str, request_id: str) -> None:
+        super().__init__(signer)
+        self._audit = audit
+        self._who = who
+        self._request_id = request_id
+
+    def sign(self, signing_input: bytes) -> bytes:
+        try:
+            signature = self._signer.sign(signing_input)
+        except RapidJWSError as failed:
+            self._record(signing_input, failed.code)
+            raise
+        self._record(signing_input, "ok")
+        return signature
+
+    def _record(self, signing_input: bytes, result: str) -> None:
+        digest = hashlib.sha256(signing_input).hexdigest()
+        self._audit(
+            SignatureRecord(
+                who=self._who, kid=self.kid, alg=self.alg, digest=digest, request_id=self._request_id,
+                result=result,
+            )
+        )  # fmt: skip
+
+
+def _no_audit(record: SignatureRecord, /) -> None:
+    """Keep no record."""
+
+
+class TokenService:
+    """The token endpoint of one issuer, for any server; see :meth:`handle`.
+
+    Args:
+        signer: Signs by the active key.
+        issuer: The ``iss``.
+        token_endpoint: The endpoint's URL, which an assertion's ``aud`` may name beside the issuer.
+        clients: Who gets tokens.
+        lifetime_s: Longest life of a token in seconds; ``KeyTiming.token_lifetime_s`` at most.
+        replay: Where the ``jti`` of client assertions are recorded; one store for all processes.
+        mtls: The gateway's header with client certificates, or None.
+        subjects: An engine for subject tokens of other issuers, or None.
+        life_cycle: The keys, to verify own tokens for an exchange.
+        assertion_lifetime_s: Longest time until an assertion's ``exp``, in seconds.
+        leeway_s: Clock difference forgiven in given tokens, in seconds.
+        act_depth: Most actors in one token.
+        audit: Takes a record of each signature before it leaves.
+        clock: The wall clock.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    __slots__ = (
+        "_audit",
+        "_clients",
+        "_clock",
+        "_endpoint",
+        "_exchange",
+        "_issuer",
+        "_lifetime_s",
+        "_signer",
+    )
+
+    @checked
+    def __init__(
+        self,
+        signer: ActiveSigner,
+        *,
+        issuer: str,
+        token_endpoint: str,
+        clients: Sequence[TokenClient],
+        lifetime_s: int = 300,
+        replay: ReplayStore | None = None,
+        mtls: GatewayCertificate | None = None,
+        subjects: Engine | None = None,
+        assertion_lifetime_s: int = 300,
+        leeway_s: int = 10,
+        act_depth: int = 4,
+        audit: SignatureAudit | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        check_range("token.assertion_lifetime_s", assertion_lifetime_s, 1, 3600)
+        check_range("token.leeway_s", leeway_s, 0, 300)
+        check_range("token.act_depth", act_depth, 1, ACT_MAX_DEPTH)
+        longest_s = signer.life_cycle.timing.token_lifetime_s
+        for one in (lifetime_s, *(client.lifetime_s or lifetime_s for client in clients)):
+            if not 1 <= one <= longest_s:  # keys stay published for so long only
+                words = f"1 to issuing.token_lifetime_s = {longest_s:g}"
+                raise error_for("configuration_invalid", "token.lifetime_s", words, one)
+        if not token_endpoint.startswith("https://"):
+            raise error_for("configuration_invalid", "token.token_endpoint", "an https URL")
+        names = (issuer, token_endpoint)
+        self._clients = ClientAuthentication(
+            clients, audiences=names, replay=replay, assertion_lifetime_s=assertion_lifetime_s,
+            leeway_s=leeway_s, mtls=mtls,
+        )  # fmt: skip
+        own = OwnTokens(signer.life_cycle, issuer, leeway_s)
+        self._exchange = TokenExchange(own, issuer, frozenset(names), subjects, act_depth)
+        self._signer = signer
+        self._issuer = issuer
+        self._endpoint = token_endpoint
+        self._lifetime_s = lifetime_s
+        self._audit: SignatureAudit = audit or _no_audit
+        self._clock: Clock = clock or SystemClock()
+
+    @property
+    def path(self) -> str:
+        """Return the path of the endpoint."""
+        return "/" + self._endpoint.removeprefix("https://").partition("/")[2].partition("?")[0]
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Return the lower-case names of the headers that :meth:`handle` reads."""
+        return HEADERS_READ | self._clients.headers
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the service adds to the issuer's metadata (RFC 8414 s.2)."""
+        methods = {one.authentication for one in self._clients.clients.values()}
+        grants = {grant for one in self._clients.clients.values() for grant in one.grants}
+        algorithms = {
+            alg
+            for one in self._clients.clients.values()
+            if one.authentication == "private_key_jwt"
+            for alg in one.algorithms
+        }
+        more = {"token_endpoint_auth_signing_alg_values_supported": sorted(algorithms)} if algorithms else {}
+        return {
+            "token_endpoint": self._endpoint,
+            "token_endpoint_auth_methods_supported": sorted(methods),
+            "grant_types_supported": sorted(grants),
+            **more,
+        }
+
+    @checked
+    def handle(
+        self, method: str, headers: Sequence[tuple[str, str]], body: bytes, *, peer: str | None = None
+    ) -> Document:
+        """Answer one request.
+
+        Args:
+            method: The HTTP method.
+            headers: Name and value, names in lower case.
+            body: The form.
+            peer: The address that the connection comes from, ``"unix"``, or None.
+
+        Returns:
+            200 with a token, or an error of RFC 6749 section 5.2: 400, 401, 405, 413, 503.
+        """
+        if method != "POST":
+            return _error(405, "invalid_request", {"allow": "POST"})
+        if len(body) > BODY_MAX_BYTES:
+            return _error(413, "invalid_request")
+        given: dict[str, list[str]] = {}
+        for name, value in headers:
+            given.setdefault(name, []).append(value)
+        try:
+            answer = self._answered(given, body, peer)
+        except RapidJWSError as refused:
+            return self._refused(refused, given)
+        return Document(status=200, headers=_HEADERS, body=json.dumps(answer).encode())
+
+    def _answered(self, headers: Mapping[str, list[str]], body: bytes, peer: str | None) -> dict[str, Any]:
+        form, targets = parameters_of(headers.get("content-type", []), body)
+        now_s = self._clock.time()
+        client, certificate = self._clients.authenticated(form, headers, peer, now_s)
+        grant = form.get("grant_type")
+        if grant is None:
+            raise refusal("grant_type", GRANTS)
+        if grant not in GRANTS:
+            raise refusal("grant_type", GRANTS, "unsupported_grant_type")
+        if grant not in client.grants:
+            raise refusal("grant_type", client.grants, "unauthorized_client")
+        exchanged = self._exchange.exchanged(client, form, now_s) if grant == TOKEN_EXCHANGE else None
+        request_id = next(iter(headers.get("x-request-id", ())), "")
+        shown = request_id[:_REQUEST_ID_MAX_CHARS] if request_id.isprintable() else ""
+        audiences = targets_of(client, targets)
+        answer = self._signed(client, audiences, form.get("scope"), exchanged, certificate, now_s, shown)
+        if exchanged is not None:
+            answer["issued_token_type"] = form.get("requested_token_type", ACCESS_TOKEN)
+        return answer
+
+    @checked
+    def issue(
+        self, client_id: str, *, audience: str | None = None, scope: str | None = None, request_id: str = ""
+    ) -> str:
+        """Return a token for a client without its authentication: for operators, who hold the keys anyway.
+
+        Args:
+            client_id: The client.
+            audience: For whom; None where the client has one audience only.
+            scope: Scopes with spaces between; None for all of the client.
+            request_id: For the audit.
+
+        Raises:
+            IssuingRefused: ``token_request_refused``.
+            DependencyUnavailable: ``no_signing_key``, and what the signer raises.
+        """
+        client = self._clients.clients.get(client_id)
+        if client is None:
+            raise refusal("client_id", "a client", "invalid_client")
+        audiences = targets_of(client, [] if audience is None else [audience])
+        now_s = self._clock.time()
+        return str(self._signed(client, audiences, scope, None, None, now_s, request_id)["access_token"])
+
+    def _signed(
+        self,
+        client: TokenClient,
+        audiences: Sequence[str],
+        scope: str | None,
+        exchanged: Exchanged | None,
+        certificate: PresentedCertificate | None,
+        now_s: float,
+        request_id: str,
+    ) -> dict[str, Any]:
+        scopes = _granted(client, scope, exchanged)
+        signer = self._signer.signer(audiences[0])
+        for one in audiences[1:]:
+            if self._signer.signer(one).kid != signer.kid:
+                raise refusal("audience", "audiences of one algorithm", "invalid_target")
+        life_s = client.lifetime_s or self._lifetime_s
+        if exchanged is not None:
+            life_s = min(life_s, exchanged.ends_s - int(now_s))
+            if life_s < 1:
+                raise refusal("subject_token", "a token that is good for a second more", "invalid_grant")
+        claims: dict[str, Any] = {"sub": client.client_id, "client_id": client.client_id}  # RFC 9068 s.2.2
+        if exchanged is not None:
+            claims |= exchanged.claims
+        if scopes:
+            claims["scope"] = " ".join(scopes)
+        if client.authentication == "tls_client_auth" and certificate is not None:
+            claims["cnf"] = {"x5t#S256": certificate.thumbprint}  # RFC 8705 s.3
+        audited = _AuditedSigner(signer, self._audit, client.client_id, request_id)
+        audience = audiences[0] if len(audiences) == 1 else list(audiences)
+        builder = JWTBuilder(
+            audited, iss=self._issuer, audience=audience, lifetime_s=life_s, typ="at+jwt", clock=lambda: now_s
+        )
+        answer = {"access_token": builder.sign(claims), "token_type": "Bearer", "expires_in": life_s}
+        return answer | ({"scope": claims["scope"]} if scopes else {})
+
+    def _refused(self, refused: RapidJWSError, headers: Mapping[str, list[str]]) -> Document:
+        """Return the answer to a refusal; who is not authenticated learns nothing else."""
+        if refused.code != "token_request_refused":
+            word = "temporarily_unavailable" if refused.outcome == "indeterminate" else "server_error"
+            return _error(STATUS[word], word, {"retry-after": "1"} if STATUS[word] == 503 else None)
+        word = str(refused.actual)
+        more = {}
+        if word == "invalid_client" and "authorization" in headers:
+            more["www-authenticate"] = 'Basic realm="token", charset="UTF-8"'
+        place = refused.place if word != "invalid_client" else None
+        return _error(STATUS.get(word, 400), word, more, place)
+
+
+_HEADERS: Final = {"content-type": "application/json", "cache-control": "no-store", "pragma": "no-cache"}
+
+
+def _granted(client: TokenClient, scope: str | None, exchanged: Exchanged | None) -> tuple[str, ...]:
+    """Return the scopes of a token, in the client's order; what was asked for is never given in part."""
+    allowed = frozenset(client.scopes) if exchanged is None else exchanged.scopes
+    if scope is None:
+        return tuple(one for one in client.scopes if one in allowed)
+    wanted = scope.split(" ")
+    if not all(is_scope_token(one) for one in wanted) or not allowed.issuperset(wanted):
+        raise refusal("scope", "scopes that this client may get here", "invalid_scope")
+    return tuple(one for one in client.scopes if one in wanted)
+
+
+def _error(
+    status: int, word: str, more: Mapping[str, str] | None = None, place: str | None = None
+) -> Document:
+    body = {"error": word} | ({"error_description": f"refused at {place}"} if place else {})
+    return Document(status=status, headers={**_HEADERS, **(more or {})}, body=json.dumps(body).encode())
