@@ -1,106 +1,22 @@
-"""A real OpenID provider: ES256 access tokens by client credentials, and rotations under load."""
+"""A real OpenID provider: access, ID and logout tokens, discovery, and rotations under load."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import ssl
-import subprocess
-import tempfile
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from redis_server import free_port
+from oidc_provider import AUDIENCE, Provider, installed
 
 from rapidjws import Engine, Event, Issuer
 from rapidjws.errors import RapidJWSError
-from rapidjws.keys import RemoteJWKS, Transport, UnknownKids
-
-HERE = Path(__file__).resolve().parent / "oidc"
-AUDIENCE = "https://api.example"
-
-
-def installed() -> Path:
-    """Return a folder with the provider and its packages, made once; skip where npm cannot."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm absent: apt-get install nodejs npm")
-    wanted = (HERE / "package.json").read_bytes()
-    name = f"rapidjws-oidc-{hashlib.sha256(wanted).hexdigest()[:16]}"
-    folder = Path(os.environ.get("RAPIDJWS_CACHE", tempfile.gettempdir())) / name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_bytes(wanted)
-    shutil.copy(HERE / "provider.mjs", folder)
-    if not (folder / "node_modules/oidc-provider/package.json").exists():
-        command = [npm, "install", "--no-audit", "--no-fund", "--silent", "--ignore-scripts"]
-        made = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=240)
-        if made.returncode:
-            shutil.rmtree(folder / "node_modules", ignore_errors=True)
-            pytest.skip("npm could not install oidc-provider")
-    return folder
-
-
-class Provider:
-    """The running provider, and tokens of it.
-
-    Args:
-        folder: Where it is installed.
-        own: Where its certificate goes.
-    """
-
-    def __init__(self, folder: Path, own: Path) -> None:
-        trustme = pytest.importorskip("trustme", reason="trustme absent: pip install trustme")
-        authority = trustme.CA()
-        self.ca_pem: str = authority.cert_pem.bytes().decode()
-        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(own / "both.pem"))
-        self._tls = ssl.create_default_context(cadata=self.ca_pem)
-        port = free_port()
-        self.iss = f"https://localhost:{port}"
-        command = [str(shutil.which("node")), "provider.mjs", str(port), str(own / "both.pem")]
-        self._process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        self._say(None, "ready")
-
-    def _say(self, line: str | None, expected: str) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        if line is not None:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-        while said := self._process.stdout.readline():
-            if said.startswith(expected):
-                return said
-        raise AssertionError("the provider ended")
-
-    def rotate(self, keep: int) -> int:
-        """Sign with a new key; return how often the JWK Set was fetched before."""
-        return int(self._say(f"rotate {keep}", "provider-").split()[1])
-
-    def token(self) -> str:
-        """Return a new access token."""
-        form = {"grant_type": "client_credentials", "client_id": "gateway-test",
-                "client_secret": "not-a-secret"}  # fmt: skip
-        request = urllib.request.Request(f"{self.iss}/token", urllib.parse.urlencode(form).encode())
-        with urllib.request.urlopen(request, context=self._tls, timeout=20) as answer:
-            return str(json.load(answer)["access_token"])
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(20)
-        self._process.stdout.close()
+from rapidjws.keys import DiscoveredJWKS, RemoteJWKS, Transport, UnknownKids
+from rapidjws.middleware import BodyReplay, FormField, verify_webhook
+from rapidjws.stores import MemoryReplayStore
 
 
 @pytest.fixture(name="provider")
@@ -161,3 +77,108 @@ def test_rotation_of_a_real_provider_under_load(provider: Provider) -> None:
         except RapidJWSError as fault:
             codes.add(fault.code)
     assert codes == {"unknown_kid"}
+
+
+class LogoutReceiver:
+    """A client's back-channel logout address: it keeps what was posted, and answers 200."""
+
+    def __init__(self) -> None:
+        self.posts: list[tuple[dict[str, str], bytes]] = []
+        posts = self.posts
+
+        class Handler(BaseHTTPRequestHandler):
+            """Keeps each request."""
+
+            def do_POST(self) -> None:
+                posts.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *values: Any) -> None:
+                """Print nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/logout"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop it."""
+        self._server.shutdown()
+        self._thread.join(60)
+        self._server.server_close()
+
+
+def verdict(engine: Engine, token: str, wait_s: float = 0.0) -> str:
+    """Return "ok" or the code of the refusal."""
+    try:
+        engine.verify(token, wait_s=wait_s)
+    except RapidJWSError as refused:
+        return refused.code
+    return "ok"
+
+
+def test_every_kind_of_token_by_discovery(tmp_path: Path) -> None:
+    """ID, access and logout tokens of a real sign-in verify over a rotation, and none passes as another."""
+    receiver = LogoutReceiver()
+    provider = Provider(installed(), tmp_path, receiver.url)
+    source = DiscoveredJWKS(
+        provider.iss,
+        transport=Transport(ca=provider.ca_pem, timeout_s=10),
+        unknown_kids=UnknownKids(cooldown_s=0.5),
+    )
+    names = {"id_token": "web", "access_token": AUDIENCE, "logout_token": "web"}
+    engines = {
+        kind: Engine(
+            Issuer.profile(kind, provider.iss, keys=source, algorithms=["ES256"], audience=audience),
+            workers=1,
+        )
+        for kind, audience in names.items()
+    }
+    try:
+        answer = provider.sign_in("n-0S6_WzA2Mj")
+        verified = engines["id_token"].verify_id_token(answer["id_token"], nonce="n-0S6_WzA2Mj", wait_s=20)
+        sid = verified.claims["sid"]
+        assert (verified.claims["sub"], verified.claims["aud"]) == ("jo", "web")
+        assert source.jwks_uri == f"{provider.iss}/jwks"
+        with pytest.raises(RapidJWSError, match=r"claim_mismatch at claims\.nonce"):
+            engines["id_token"].verify_id_token(answer["id_token"], nonce="other")
+        provider.log_out("jo", sid)
+        ((headers, body),) = receiver.posts
+
+        def log_out(content: bytes = body, store: MemoryReplayStore | None = None) -> tuple[str, Any]:
+            decision = verify_webhook(
+                engines["logout_token"],
+                body=content,
+                headers=headers,
+                signature_header=None,
+                part=FormField(name="logout_token"),
+                replay=BodyReplay(store=MemoryReplayStore() if store is None else store),
+            )
+            return decision.code, decision.verified and decision.verified.claims["sid"]
+
+        store = MemoryReplayStore()
+        assert [log_out(store=store)[0] for _ in range(2)] == ["ok", "replayed"]
+        assert log_out() == ("ok", sid)
+        assert log_out(body[:-4] + b"AAAA")[0] == "signature_invalid"
+        assert log_out(f"logout_token={answer['id_token']}".encode())[0] == "missing_claim"
+        tokens = {kind: answer[kind] for kind in ("id_token", "access_token")}
+        tokens["logout_token"] = body.decode().partition("=")[2]
+        found = {
+            (kind, as_kind): verdict(engine, token, 10)
+            for kind, token in tokens.items()
+            for as_kind, engine in engines.items()
+        }
+        assert {pair for pair, code in found.items() if code == "ok"} == {(kind, kind) for kind in tokens}
+        provider.rotate(keep=1)
+        newer = provider.sign_in("2")
+        assert verdict(engines["id_token"], newer["id_token"], 20) == "ok"
+        assert verdict(engines["access_token"], newer["access_token"], 20) == "ok"
+        assert {verdict(engines[kind], token) for kind, token in tokens.items()} == {"ok"}
+        provider.rotate(keep=0)
+        assert source.refresh()
+        assert {verdict(engines[kind], token) for kind, token in tokens.items()} == {"unknown_kid"}
+    finally:
+        provider.close()
+        receiver.close()
