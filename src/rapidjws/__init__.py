@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rapidjws.jwt.engine import Engine
     from rapidjws.jwt.issuer import Issuer
     from rapidjws.jwt.post_checks import Replay
+    from rapidjws.jwt.registry import IssuerRegistry
     from rapidjws.jwt.tenants import ANY_TENANT
     from rapidjws.verify.backends import Backends, backends
     from rapidjws.verify.protocols import Event
@@ -62,6 +63,7 @@ else:
             "rapidjws.jwt.decision": ("Decision",),
             "rapidjws.jwt.engine": ("Engine",),
             "rapidjws.jwt.post_checks": ("Replay",),
+            "rapidjws.jwt.registry": ("IssuerRegistry",),
             "rapidjws.jwt.issuer": ("Issuer",),
             "rapidjws.verify.raw": ("verify_raw",),
             "rapidjws.verify.result": ("Rejected", "SignatureResult", "VerifiedJWS"),
@@ -128,6 +130,7 @@ __all__ = [
     "HeaderRefused",
     "InternalError",
     "Issuer",
+    "IssuerRegistry",
     "JWK",
     "JWKSet",
     "KeyRefused",

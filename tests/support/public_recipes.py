@@ -13,6 +13,7 @@ from typing import Any
 
 import public_bulk
 import public_issuing
+import public_registry
 from certified import CertifiedKey
 from public_callables import exported
 from tokens import AUD, ISS, NOW_S, key, public, token
@@ -28,8 +29,7 @@ FETCHED = {
     "RemoteJWKS": URL, "RemoteCertificates": URL, "SpiffeBundle": URL, "DiscoveredJWKS": ISS,
     "RemotePEM": TEMPLATE,
 }  # fmt: skip
-REDIS = "redis://127.0.0.1:1/0"
-ALGS = ["ES256"]
+REDIS, ALGS = "redis://127.0.0.1:1/0", ["ES256"]
 
 
 @functools.cache
@@ -395,6 +395,6 @@ def _testing() -> Iterator[tuple[str, Callable[[], Recipe]]]:
 
 GROUPS = (_signing, _jose, _engine, _verifier, _keys, _policy, _middleware, _observe, _testing)
 RECIPES: dict[str, Callable[[], Recipe]] = {name: make for group in GROUPS for name, make in group()}
-RECIPES |= public_issuing.RECIPES | public_bulk.RECIPES
-OWNERS |= public_issuing.OWNERS | public_bulk.OWNERS
+RECIPES |= public_issuing.RECIPES | public_bulk.RECIPES | public_registry.recipes(RECIPES)
+OWNERS |= public_issuing.OWNERS | public_bulk.OWNERS | public_registry.OWNERS
 OWNERS |= {name: lambda name=name: P[name](engine=engine()) for name in DECIDING}  # type: ignore[misc]

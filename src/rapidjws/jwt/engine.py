@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from array import array
 from concurrent.futures import wait
 from functools import partial
 from time import perf_counter_ns, time_ns
@@ -15,12 +16,12 @@ from rapidjws.jose.limits import CLOCK_FLOOR_S, HEADER_MAX_BYTES, LEEWAY_MAX_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.counted import counted
-from rapidjws.jwt.decision import DecisionPolicy
+from rapidjws.jwt.decision import AMBIGUOUS, DecisionPolicy
 from rapidjws.jwt.engine_decisions import EngineDecisions
 from rapidjws.jwt.id_tokens import EngineIDTokens
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.key_manager import KeyManager
-from rapidjws.jwt.micro_batch import MicroBatcher, admitted
+from rapidjws.jwt.micro_batch import INLINE_US, MicroBatcher, admitted
 from rapidjws.jwt.named_issuers import named_issuers
 from rapidjws.jwt.readiness import described
 from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_for_refresh
@@ -353,6 +354,21 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         now_ns, snapshot = _moment_ns(now), self._snapshot
         results = parallel.verify_many(snapshot, tokens, now_ns, self._workers)
         return results if snapshot.post_checks is None else admitted(snapshot, results, now_ns)
+
+    @property
+    def _may_wait(self) -> bool:
+        """Return whether a decision may wait for another machine."""
+        post_checks = self._snapshot.post_checks
+        return post_checks is not None and post_checks.blocking
+
+    def _is_quick(self, token: bytes | None) -> bool:
+        """Return whether a decision keeps a loop for a moment: nothing to wait for, no slow algorithm."""
+        if not token or token is AMBIGUOUS:
+            return True
+        snapshot = self._snapshot
+        if snapshot.post_checks is not None and snapshot.post_checks.blocking:
+            return False
+        return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
 
     def _named_issuers(self, token: Token) -> tuple[str, ...]:
         """Return the issuers that an unverified token names: whose stages count, and nothing more."""

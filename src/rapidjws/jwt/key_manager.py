@@ -60,6 +60,7 @@ class KeyManager(RevokingKeys):
         "_states",
     )
     _longest_retry_s: int
+    _named = staticmethod(by_iss)
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class KeyManager(RevokingKeys):
     ) -> None:
         if not isinstance(skew_every, int) or isinstance(skew_every, bool) or skew_every < 0:
             raise error_for("configuration_invalid", "skew_every", expected="a whole number from 0 on")
-        self._issuers = by_iss(issuers)
+        self._issuers = self._named(issuers)
         self._replays = self._replay_rules({})
         self._ready_waiters = ReadyWaiters()
         self._events = events
@@ -217,7 +218,7 @@ class KeyManager(RevokingKeys):
         Raises:
             ConfigurationError: ``configuration_invalid``. Everything stays as it was.
         """
-        named = by_iss(issuers)
+        named = self._named(issuers)
         with self._change:
             before = (
                 self._issuers, self._sources, self._states, self._keys, self._meters, self._replays,

@@ -5,7 +5,6 @@ Each middleware reads headers in its framework's way and calls this. It does no 
 
 from __future__ import annotations
 
-from array import array
 from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -41,9 +40,6 @@ if TYPE_CHECKING:
     from rapidjws.observe.request_info import Headers
     from rapidjws.observe.tracing import RequestTrace
 
-INLINE_US: Final = 250
-"""Estimated work, in microseconds, up to which the loop itself decides: to hand it over costs more."""
-
 KEY = "rapidjws"
 """Where the decision stands in a scope, an environ or a request."""
 
@@ -67,16 +63,6 @@ if TYPE_CHECKING:
         log: NotRequired[DecisionLog | None]
         tracer: NotRequired[Tracer | None]
         claim_headers: NotRequired[Mapping[str, str | Mapping[str, str]] | None]
-
-
-def _is_quick(engine: Engine, token: bytes | None) -> bool:
-    """Return whether a decision keeps the loop for a moment only: no store to ask, no slow algorithm."""
-    if not token or token is AMBIGUOUS:
-        return True
-    snapshot = engine._snapshot
-    if snapshot.post_checks is not None and snapshot.post_checks.blocking:
-        return False
-    return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
 
 
 def _checked_root_path(root_path: str) -> str:
@@ -251,7 +237,7 @@ class Authenticator(Generic[RequestT]):
             work = partial(self.body.decide, context, body)  # a body is long, and its keys may be slow
             return await worker_pool.call_on_thread(work, inline=True)
         engine = self._engine
-        if _is_quick(engine, token):
+        if engine._is_quick(token):
             return engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
         return await engine.adecide(
             token, partner=context.partner, route=context.route, scopes=context.scopes

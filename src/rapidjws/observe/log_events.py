@@ -115,6 +115,8 @@ _LIST: Final = (
            "Ask the issuer for one kid a key."),
     _event("file_refused", KEYS, _W, "keys are not read from their file; those of before hold",
            "Look at the file's owner, mode and content.", failed=True),
+    _event("issuer_lookup_failed", KEYS, _W, "an issuer of the registry could not be looked up",
+           "Look at what the registry asks; `detail` says what it came to.", failed=True),
     _event("last_good_used", KEYS, _W, "keys are those of the kept set: the issuer does not answer"),
     _event("last_good_not_written", KEYS, _W, "the last good set could not be kept",
            "Look at the folder of `last_good_file`.", failed=True),

@@ -116,8 +116,7 @@ class WorkerState(Listener):
     @property
     def blocking(self) -> bool:
         """Return whether a decision may wait for another machine."""
-        post_checks = self.engine._snapshot.post_checks
-        return post_checks is not None and post_checks.blocking
+        return self.engine._may_wait
 
     def decision_request(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> DecisionRequest:
         """Return token, partner and route that a request asks about; several of either as they came.

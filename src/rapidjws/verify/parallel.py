@@ -99,6 +99,17 @@ class _Job:
                 self.results[start:end] = found
 
 
+def listed(tokens: object) -> list[Token]:
+    """Return tokens as a list that nobody can change during the call.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: no list of tokens.
+    """
+    if isinstance(tokens, (str, bytes, Mapping)) or not isinstance(tokens, Iterable):
+        raise refused("tokens", "a list of tokens", tokens)
+    return list(tokens)
+
+
 def verify_many(
     snapshot: Snapshot, tokens: Sequence[Token], now_ns: int, workers: int
 ) -> list[VerifiedJWS | Rejected]:
@@ -113,9 +124,7 @@ def verify_many(
     Returns:
         One result a token, in order; ``internal_error`` for those that no thread finished.
     """
-    if isinstance(tokens, (str, bytes, Mapping)) or not isinstance(tokens, Iterable):
-        raise refused("tokens", "a list of tokens", tokens)
-    mine = list(tokens)  # a list that nobody can change during the call
+    mine = listed(tokens)
     count = len(mine)
     helpers = min(workers, count // MIN_CHUNK_TOKENS) - 1
     if helpers <= 0 and count <= CHUNK_TOKENS:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rapidjws.verify.key_availability import KeyAvailability
+    from rapidjws.verify.precomputed import Acceleration
     from rapidjws.verify.protocols import PostCheck
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.rules import Rules
@@ -107,12 +108,17 @@ class SnapshotOwner(_native.NativeEngine):
         self._key_availability = key_availability
         self._post_checks = post_checks
         self._counters = counters
-        self._precomputed = PrecomputedKeys(
+        self._precomputed = self._make_precomputed(
             checked_acceleration(acceleration), precompute_budget_bytes, precompute_threshold
         )
         self._change = threading.RLock()  # held by writers only; verification never takes it
         self._snapshot = self._make(KeyTable(keys), rules)
         _owners.add(self)
+
+    def _make_precomputed(
+        self, acceleration: Acceleration, budget_bytes: int, threshold: int
+    ) -> PrecomputedKeys:
+        return PrecomputedKeys(acceleration, budget_bytes, threshold)
 
     def _renew_locks(self) -> None:
         self._change = threading.RLock()
