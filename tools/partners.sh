@@ -13,6 +13,8 @@ fi
 if command -v go >/dev/null; then
     mkdir -p "$out/go" && cp tests/partners/go/* "$out/go/" &&
         (cd "$out/go" && go mod tidy && go build -o partner .) || echo "partners: go build failed"
+    mkdir -p "$out/tlog" && cp tests/partners/tlog/* "$out/tlog/" &&
+        (cd "$out/tlog" && go mod tidy && go build -o reader .) || echo "partners: go build of tlog failed"
 else
-    echo "partners: no go, golang-jwt is left out"
+    echo "partners: no go, golang-jwt and Go's tlog are left out"
 fi

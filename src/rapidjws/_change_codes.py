@@ -1,11 +1,13 @@
 """Error codes of what an operator changes: the rollout, and the keys that an issuer signs with.
 
-Rows for the table in ``errors``: code, class, reason, meaning, cause, fix, escalate. Imports nothing.
+Rows for the table in ``errors``: code, class, reason, meaning, cause, fix, escalate.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from rapidjws._audit_codes import ROWS as AUDIT_ROWS
 
 Row = tuple[str, str, str, str, str, str, bool]
 
@@ -81,5 +83,6 @@ ROWS: Final[tuple[Row, ...]] = (
     ("no_signing_key", "DependencyUnavailable", "unavailable", "no key may sign now",
      "No active key for the algorithm, or none whose state is fresh enough.",
      "Look at the keys: rapidjws issue status.", True),
+    *AUDIT_ROWS,
 )  # fmt: skip
 """Rows whose second column is the name of a class of ``errors``."""

@@ -204,6 +204,12 @@ def write_all(descriptor: int, octets: bytes) -> None:
         rest = rest[taken:]
 
 
+def cut(descriptor: int, size: int) -> None:
+    """Cut an open file to a size, and go on writing at its end."""
+    os.ftruncate(descriptor, size)
+    os.lseek(descriptor, size, os.SEEK_SET)
+
+
 def create(path: str | os.PathLike[str], mode: int = 0o600) -> int:
     """Return a descriptor of a file that was not there before, for writing."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _WRITE, mode)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import public_audit
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
 
@@ -225,3 +226,5 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 for _name in ("AwsKmsSigner", "Pkcs11Signer", "VaultSigner"):
     RECIPES[f"{_name}.sign"] = lambda: {"signing_input": b"a.b"}
     RECIPES[f"{_name}.asign"] = lambda: {"signing_input": b"a.b"}
+RECIPES |= public_audit.RECIPES
+OWNERS |= public_audit.OWNERS

@@ -114,6 +114,7 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
     """Outage is not forgery, and forgery is not an outage."""
     indeterminate = {code for code, row in CODES.items() if row.outcome == "indeterminate"}
     assert indeterminate == {
+        "audit_unavailable",
         "keys_unavailable",
         "keys_stale",
         "replay_store_unavailable",

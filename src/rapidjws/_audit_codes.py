@@ -1,0 +1,19 @@
+"""Error codes of the audit trail; rows as in ``_change_codes``. Imports nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROWS: Final[tuple[tuple[str, str, str, str, str, str, bool], ...]] = (
+    ("audit_unavailable", "DependencyUnavailable", "unavailable", "the audit trail cannot take the record",
+     "A full or failing disk, a sequencer that is down, or one that is slower than the traffic.",
+     "Make room, mend the disk, or start the sequencer; audit.on_failure = \"count\" answers all the same.",
+     True),
+    ("audit_trail_in_use", "ConfigurationError", "configuration", "another sequencer writes this trail",
+     "Two sequencers, or two single-process writers, on one folder.",
+     "Let workers feed the one that runs, or give each its own folder.", False),
+    ("audit_trail_invalid", "ConfigurationError", "configuration", "not a whole audit trail of this origin",
+     "Another folder or file, a truncated copy, parts of two trails, another key, or an altered byte.",
+     "Look at the file and the offset that the message names; compare with a copy.", True),
+)  # fmt: skip
+"""Rows for the table in ``errors``."""

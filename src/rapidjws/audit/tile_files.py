@@ -1,0 +1,155 @@
+"""The tiles of a log as files (C2SP tlog-tiles): hash tiles, entry bundles, and proofs from them."""
+
+from __future__ import annotations
+
+import os
+import struct
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rapidjws import _files
+from rapidjws.audit.merkle import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, complete_root
+from rapidjws.errors import error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ENTRY_MAX_BYTES: Final = 0xFFFF
+CONTENT_MAX_BYTES: Final = 1 << 20
+CONTENT: Final = "content"
+BUNDLE_MAX_BYTES: Final = TILE_WIDTH * (ENTRY_MAX_BYTES + 2)
+CHECKPOINT: Final = "checkpoint"
+_LENGTHS: Final = {"entries": struct.Struct(">H"), CONTENT: struct.Struct(">I")}
+_CACHED_TILES: Final = 4096
+
+
+def index_path(index: int) -> str:
+    """Return a tile's number as a path: three digits a part, all but the last with an x before."""
+    parts = [f"{index % 1000:03d}"]
+    while index >= 1000:
+        index //= 1000
+        parts.append(f"x{index % 1000:03d}")
+    return "/".join(reversed(parts))
+
+
+def tile_path(level: int | str, index: int, width: int = TILE_WIDTH) -> str:
+    """Return the path of a tile.
+
+    Args:
+        level: Its level, or ``"entries"`` for a bundle of entries.
+        index: Its number at that level.
+        width: How many hashes or entries it has.
+    """
+    whole = f"{CONTENT}" if level == CONTENT else f"tile/{level}"
+    whole = f"{whole}/{index_path(index)}"
+    return whole if width == TILE_WIDTH else f"{whole}.p/{width}"
+
+
+def bundle(entries: Sequence[bytes], kind: str = "entries") -> bytes:
+    """Return entries as a bundle holds them: their length before each, in two octets; of contents in four."""
+    length = _LENGTHS[kind]
+    return b"".join([part for entry in entries for part in (length.pack(len(entry)), entry)])
+
+
+def split_bundle(octets: bytes, width: int, place: str, kind: str = "entries") -> list[bytes]:
+    """Return the entries of a bundle.
+
+    Raises:
+        ConfigurationError: ``audit_trail_invalid``: with the offset at which it ends early or goes on.
+    """
+    found: list[bytes] = []
+    at, length = 0, _LENGTHS[kind]
+    for _ in range(width):
+        if at + length.size > len(octets):
+            raise error_for("audit_trail_invalid", f"{place}:{at}", f"{width} entries", f"{len(found)}")
+        end = at + length.size + length.unpack_from(octets, at)[0]
+        if end > len(octets):
+            raise error_for("audit_trail_invalid", f"{place}:{at}", f"{width} entries", f"{len(found)}")
+        found.append(octets[at + length.size : end])
+        at = end
+    if at != len(octets):
+        raise error_for("audit_trail_invalid", f"{place}:{at}", f"{width} entries", "more octets")
+    return found
+
+
+def write_tile(folder: Path, path: str, octets: bytes, *, sync: bool = False) -> None:
+    """Write a tile whole, in a folder that is made where it is not there."""
+    file = folder / path
+    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _files.replace(file, octets, mode=0o644, sync=sync)
+
+
+class TileReader:
+    """The tiles of a log of one size in a folder.
+
+    Args:
+        folder: The trail.
+        size: The number of records, as a checkpoint says.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], size: int) -> None:
+        self._folder = Path(folder)
+        self.size = size
+        self._tile = lru_cache(_CACHED_TILES)(self._read_hashes)
+
+    def _read(self, level: int | str, index: int, width: int, limit: int) -> tuple[bytes, str, int]:
+        """Return a tile's octets, its path and its width; the complete tile serves for an incomplete one."""
+        fault: OSError | None = None
+        for wide in dict.fromkeys((width, TILE_WIDTH)):
+            path = tile_path(level, index, wide)
+            try:
+                return _files.read_trusted(self._folder / path, limit), path, wide
+            except OSError as missing:
+                fault = fault or missing
+        path = tile_path(level, index, width)
+        words = fault.strerror if fault is not None and fault.strerror else "not readable"
+        raise error_for("audit_trail_invalid", f"{path}:0", f"a tile of {width}", words)
+
+    def _width(self, level: int, index: int) -> int:
+        """Return how many hashes a tile has in a log of this size."""
+        return min(TILE_WIDTH, (self.size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH)
+
+    def _read_hashes(self, level: int, index: int) -> list[bytes]:
+        width = self._width(level, index)
+        octets, path, wide = self._read(level, index, width, TILE_WIDTH * HASH_BYTES)
+        if len(octets) != wide * HASH_BYTES:
+            raise error_for("audit_trail_invalid", f"{path}:{len(octets)}", f"{wide} hashes", len(octets))
+        return [octets[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
+
+    def hashes(self, level: int, index: int) -> list[bytes]:
+        """Return the hashes of a tile.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``: it is not there, or not of its size.
+        """
+        return self._tile(level, index)
+
+    def entries(self, index: int) -> list[bytes]:
+        """Return the entries of a bundle, from leaf ``256 * index`` on.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``: it is not there, or not of its size.
+        """
+        width = self._width(0, index)
+        octets, path, wide = self._read("entries", index, width, BUNDLE_MAX_BYTES)
+        return split_bundle(octets, wide, path)[:width]
+
+    def contents(self, index: int) -> list[bytes]:
+        """Return what is stored beside the entries of a bundle; nothing for each where nothing is.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``: it is not of its size.
+        """
+        width = self._width(0, index)
+        if not any((self._folder / tile_path(CONTENT, index, wide)).exists() for wide in (width, TILE_WIDTH)):
+            return [b""] * width
+        octets, path, wide = self._read(CONTENT, index, width, TILE_WIDTH * CONTENT_MAX_BYTES)
+        return split_bundle(octets, wide, path, CONTENT)[:width]
+
+    def subtree(self, height: int, index: int) -> bytes:
+        """Return the hash of a complete subtree, out of the lowest tile that has it."""
+        level, above = divmod(height, TILE_HEIGHT)
+        first = index << above
+        tile, at = divmod(first, TILE_WIDTH)
+        return complete_root(self.hashes(level, tile)[at : at + (1 << above)])

@@ -1,0 +1,142 @@
+"""The reader of a trail: records, proofs, and whether it is whole."""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rapidjws import _files
+from rapidjws._checks import checked
+from rapidjws.audit import merkle
+from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, NoteKey
+from rapidjws.audit.records import record_at
+from rapidjws.audit.tile_files import CHECKPOINT, TileReader
+from rapidjws.audit.tree_check import TreeCheck
+from rapidjws.errors import RapidJWSError, error_for
+
+if TYPE_CHECKING:
+    from rapidjws.audit.tree_check import Finding
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InclusionProof:
+    """The proof that a record is in the tree of a checkpoint (RFC 9162 s.2.1.3).
+
+    Attributes:
+        index: The record's index.
+        size: The size of the tree.
+        path: The audit path.
+        entry: The record.
+        checkpoint: The signed checkpoint.
+    """
+
+    index: int
+    size: int
+    path: tuple[bytes, ...]
+    entry: bytes
+    checkpoint: bytes
+
+    @checked
+    def verify(self, key: NoteKey) -> None:
+        """Verify the checkpoint, and that the record is in its tree.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``.
+        """
+        signed = Checkpoint.opened(self.checkpoint, [key])
+        root = merkle.root_of_inclusion(merkle.leaf_hash(self.entry), self.index, self.size, self.path)
+        if signed.size != self.size or root != signed.root:
+            raise error_for("audit_trail_invalid", "proof", "the root of the checkpoint", "another root")
+
+    @property
+    def text(self) -> str:
+        """Return the proof as C2SP tlog-proof has it, with the checkpoint."""
+        lines = ["c2sp.org/tlog-proof@v1", f"index {self.index}"]
+        lines += [base64.b64encode(one).decode() for one in self.path]
+        return "\n".join(lines) + "\n\n" + self.checkpoint.decode("utf-8")
+
+
+class TrailReader:
+    """A trail at its checkpoint.
+
+    Args:
+        folder: The trail.
+        key: The log's public key.
+
+    Attributes:
+        checkpoint: What the log signed.
+        note: The signed checkpoint.
+
+    Raises:
+        ConfigurationError: ``audit_trail_invalid``: no trail, or of another key or origin.
+    """
+
+    @checked(under="audit")
+    def __init__(self, folder: str | os.PathLike[str], key: NoteKey) -> None:
+        self.folder = Path(folder)
+        try:
+            self.note = _files.read_trusted(self.folder / CHECKPOINT, NOTE_MAX_BYTES)
+        except (OSError, UnicodeError) as fault:
+            place = f"{self.folder / CHECKPOINT}:0"
+            raise error_for("audit_trail_invalid", place, "a trail", type(fault).__name__) from None
+        try:
+            self.checkpoint = Checkpoint.opened(self.note, [key])
+        except RapidJWSError as fault:
+            place = f"{self.folder / CHECKPOINT}:0"
+            raise error_for("audit_trail_invalid", place, fault.expected, fault.actual) from None
+        self._reader = TileReader(self.folder, self.checkpoint.size)
+
+    @property
+    def size(self) -> int:
+        """Return the number of records at the checkpoint."""
+        return self.checkpoint.size
+
+    @checked
+    def record(self, index: int) -> dict[str, Any]:
+        """Return the fields of a record.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such record; ``audit_trail_invalid``.
+        """
+        return record_at(self._reader, index)
+
+    @checked
+    def prove(self, index: int) -> InclusionProof:
+        """Return the proof that a record is in the tree of the checkpoint.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such record; ``audit_trail_invalid``: the tiles
+                do not lead to the root that is signed.
+        """
+        path = merkle.inclusion_proof(self._reader.subtree, index, self.size)
+        tile, at = divmod(index, merkle.TILE_WIDTH)
+        entry = self._reader.entries(tile)[at]
+        root = merkle.root_of_inclusion(merkle.leaf_hash(entry), index, self.size, path)
+        if root != self.checkpoint.root:
+            raise error_for("audit_trail_invalid", f"record {index}", "the root that is signed", "another")
+        return InclusionProof(
+            index=index, size=self.size, path=tuple(path), entry=entry, checkpoint=self.note
+        )
+
+    @checked
+    def prove_consistency(self, earlier: Checkpoint) -> tuple[bytes, ...]:
+        """Return the proof that an earlier checkpoint's tree is the beginning of this one (RFC 9162 s.2.1.4).
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``: it is not: records of before were removed or altered.
+        """
+        if not 0 < earlier.size <= self.size or earlier.origin != self.checkpoint.origin:
+            expected = f"a checkpoint of {self.checkpoint.origin} up to {self.size}"
+            raise error_for("audit_trail_invalid", f"{CHECKPOINT}:0", expected, earlier.size)
+        path = merkle.consistency_proof(self._reader.subtree, earlier.size, self.size)
+        if not merkle.is_consistent(earlier.size, self.size, earlier.root, self.checkpoint.root, path):
+            raise error_for("audit_trail_invalid", f"{CHECKPOINT}:0", "the tree of before", "another tree")
+        return tuple(path)
+
+    def check_tree(self) -> list[Finding]:
+        """Check every record and tile against the signed root; return what is not as it was signed."""
+        return TreeCheck(self.folder, self._reader, self.checkpoint.root).run()

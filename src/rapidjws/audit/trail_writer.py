@@ -1,0 +1,391 @@
+"""The one writer of a trail: journal, tree, tiles and checkpoints of one folder.
+
+Records are appended in groups: written to the journal, and in durable mode on the disk, before the tree has
+them. Tiles and checkpoint follow from time to time; what a crash left of them is made again from the journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rapidjws import _files, _locks
+from rapidjws._checks import checked
+from rapidjws.audit import disk
+from rapidjws.audit.journal import FOLDER, Segment
+from rapidjws.audit.merkle import TILE_WIDTH, Tree, leaf_hash
+from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, key_of, sign_note
+from rapidjws.audit.recovery import LOCK, Recovered, recovered
+from rapidjws.audit.tile_files import CHECKPOINT, CONTENT, bundle, tile_path, write_tile
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.signing.signer import Signer
+from rapidjws.verify.protocols import Event, EventListener, emit, no_events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROTATE_BYTES: Final = 64 << 20
+"""Size of a segment after which another one is begun."""
+
+TileFile = tuple[str, bytes]
+
+
+@dataclass(slots=True, kw_only=True)
+class Publication:
+    """What is to be written of a tree of one size.
+
+    Attributes:
+        size: Its size.
+        root: Its root.
+        files: The tiles and bundles: path and octets.
+        tree: The tree at the last multiple of 256 records: what a journal needs to go on after these tiles.
+        old_segments: Segments that are not needed once the tiles are on the disk.
+    """
+
+    size: int
+    root: bytes
+    files: list[TileFile]
+    tree: Tree
+    old_segments: list[Path] = field(default_factory=list)
+
+
+class TrailWriter:
+    """The writer of an audit trail; one process and one thread at a time.
+
+    Args:
+        folder: The trail, made where it is not there.
+        origin: The log's name, as in its checkpoints: ``gateway1.example.com/audit``.
+        signer: Signs checkpoints: Ed25519 for all readers of signed notes; or a KMS, HSM or Vault.
+        durable: Whether records are on the disk before ``append`` returns.
+        events: Listens to faults of the disk and to what a start found.
+
+    Attributes:
+        size: How many records the trail has.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``; ``audit_trail_in_use``; ``audit_trail_invalid``: the
+            folder holds something else, or not all of a trail.
+        DependencyUnavailable: ``audit_unavailable``: the disk.
+    """
+
+    @checked(under="audit")
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        origin: str,
+        signer: Signer,
+        durable: bool = True,
+        events: EventListener = no_events,
+    ) -> None:
+        self.folder = Path(folder)
+        self.key = key_of(origin, signer)
+        self.durable = durable
+        self._signer, self._events = signer, events
+        self._lock = -1
+        self._segment: Segment | None = None
+        self._number = 0
+        self._tree = Tree()
+        self._open: tuple[list[bytes], list[bytes]] = ([], [])  # of the incomplete bundle
+        self._kept: tuple[list[bytes], list[bytes]] = ([], [])  # since the last publication, and its tile
+        self._kept_tree = Tree()
+        self._is_synced = True
+        self._done: Tree | None = None  # of the last publication that was written
+        self._files: list[TileFile] = []
+        self._failed: list[TileFile] = []  # what the last publication could not write
+        self._written: list[str] = []
+        self._partial: list[str] = []
+        self._checkpoint = Checkpoint(origin, -1, b"")
+        try:
+            self._begin()
+        except (OSError, UnicodeError) as fault:
+            self.close()
+            raise error_for("audit_unavailable", str(self.folder), actual=type(fault).__name__) from None
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        """Return the number of records."""
+        return self._tree.size
+
+    # --- beginning ---------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        (self.folder / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock, _ = _files.open_to_write(self.folder / LOCK)
+        try:
+            _locks.lock(self._lock, wait=False)
+        except BlockingIOError:
+            raise error_for("audit_trail_in_use", str(self.folder)) from None
+        known = self._known_checkpoint()
+        before = recovered(self.folder, known)
+        self._number = before.number
+        self._tree, self._kept_tree = before.tree, before.tree.copy()
+        self._grow_to(before, known)
+        if before.torn_bytes:
+            self._emit("audit_tail_cut", before.torn_bytes)
+        self._reopen()
+        if self._tree.size != self._checkpoint.size or known is None:
+            self.write(self.prepare())
+        self._sync_tiles()  # then the journal of before is not needed any more
+        for path in before.segments:
+            with contextlib.suppress(OSError):
+                _files.remove(path)
+
+    def _known_checkpoint(self) -> Checkpoint | None:
+        try:
+            octets = _files.read_trusted(self.folder / CHECKPOINT, NOTE_MAX_BYTES, own=True)
+        except FileNotFoundError:
+            return None
+        return Checkpoint.opened(octets, [self.key])
+
+    def _grow_to(self, before: Recovered, known: Checkpoint | None) -> None:
+        """Append what was recovered, and compare with the checkpoint on the way."""
+        size = self._tree.size
+        middle = 0 if known is None else max(0, known.size - size)
+        for part in (slice(0, middle), slice(middle, None)):
+            entries = before.entries[part]
+            self._grow(entries, before.contents[part], [leaf_hash(one) for one in entries])
+            if known is not None and self._tree.size == known.size and self._tree.root() != known.root:
+                raise error_for("audit_trail_invalid", f"{CHECKPOINT}:0", "the root of these records")
+
+    # --- records -----------------------------------------------------------------------------------------
+
+    @checked
+    def append(self, entries: Sequence[bytes], contents: Sequence[bytes] = ()) -> int:
+        """Append records as a group; return the index of the first.
+
+        Args:
+            entries: Canonical records, 65 535 bytes each at most.
+            contents: What is stored beside each; none for nothing.
+
+        Raises:
+            DependencyUnavailable: ``audit_unavailable``: none of them is in the trail.
+        """
+        contents = contents or [b""] * len(entries)
+        leaves = [leaf_hash(entry) for entry in entries]
+        first = self._tree.size
+        if self._segment is None:
+            self._try_again(entries, contents, leaves)
+        else:
+            try:
+                self._segment.append(entries, contents, leaves)
+                self._is_synced = False
+                if self.durable:
+                    self._segment.sync()
+                    self._is_synced = True
+            except OSError as fault:
+                self._after_fault(fault, entries, contents, leaves)
+        self._grow(entries, contents, leaves)
+        return first
+
+    def _after_fault(
+        self, fault: OSError, entries: Sequence[bytes], contents: Sequence[bytes], leaves: Sequence[bytes]
+    ) -> None:
+        """Write again what may not be on the disk, to another file; raise where that fails too."""
+        cut = fault.errno in (errno.ENOSPC, errno.EDQUOT) and self._segment is not None
+        if cut and self._segment is not None and self._segment.is_in_place():
+            raise self._unavailable(fault)
+        self._set_aside(fault)
+        self._try_again(entries, contents, leaves)
+
+    def _try_again(
+        self, entries: Sequence[bytes] = (), contents: Sequence[bytes] = (), leaves: Sequence[bytes] = ()
+    ) -> None:
+        """Begin a segment with all since the last publication, whose tiles must be on the disk then."""
+        try:
+            self._reopen(entries, contents, leaves)
+            self._sync_tiles()
+        except OSError as fault:
+            raise self._unavailable(fault) from None
+
+    def _unavailable(self, fault: OSError) -> RapidJWSError:
+        return error_for("audit_unavailable", str(self.folder), actual=fault.strerror)
+
+    def _set_aside(self, fault: OSError | None = None) -> None:
+        """Never write to a segment again, nor sync it: what it holds may not be what the disk has."""
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.set_aside()
+            word = "replaced" if fault is None else errno.errorcode.get(fault.errno or 0, "unknown")
+            self._emit("audit_segment_suspect", segment.number, word)
+
+    def _reopen(
+        self,
+        entries: Sequence[bytes] = (),
+        contents: Sequence[bytes] = (),
+        leaves: Sequence[bytes] = (),
+    ) -> None:
+        """Begin a segment with all since the last publication, and more, on the disk; raises OSError."""
+        self._forget_published()
+        segment = Segment(self.folder, self._kept_tree, self._number)
+        self._number += 1
+        try:
+            kept, beside = self._kept
+            segment.append(kept, beside, [leaf_hash(one) for one in kept])
+            segment.append(entries, contents, leaves)
+            segment.sync()
+        except BaseException:
+            segment.close()
+            with contextlib.suppress(OSError):
+                _files.remove(segment.path)
+            raise
+        self._segment = segment
+        self._is_synced = True
+
+    def _grow(self, entries: Sequence[bytes], contents: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+        """Have the tree grow by what the journal has, and keep the bundles and tiles that became complete."""
+        self._kept[0].extend(entries)
+        self._kept[1].extend(contents)
+        at = 0
+        while at < len(entries):
+            room = TILE_WIDTH - len(self._open[0])
+            self._open[0].extend(entries[at : at + room])
+            self._open[1].extend(contents[at : at + room])
+            at += room
+            if len(self._open[0]) == TILE_WIDTH:
+                self._bundle(self._tree.size // TILE_WIDTH)
+                self._open = ([], [])
+            tiles = self._tree.append(leaves[at - room : at])
+            self._files += [(tile_path(level, index), octets) for level, index, octets in tiles]
+
+    def _bundle(self, index: int, width: int = TILE_WIDTH) -> None:
+        entries, contents = self._open
+        self._files.append((tile_path("entries", index, width), bundle(entries)))
+        if any(contents):
+            self._files.append((tile_path(CONTENT, index, width), bundle(contents, CONTENT)))
+
+    def _complete_tree(self) -> Tree:
+        """Return the tree at the last multiple of 256 records."""
+        size = self._tree.size
+        return Tree([[], *self._tree.levels[1:]], size - size % TILE_WIDTH)
+
+    def _forget_published(self) -> None:
+        """Keep no record any more whose tile, complete, was published."""
+        done, self._done = self._done, None
+        if done is not None:
+            gone = done.size - self._kept_tree.size
+            del self._kept[0][:gone], self._kept[1][:gone]
+            self._kept_tree = done
+
+    # --- publishing --------------------------------------------------------------------------------------
+
+    def prepare(self) -> Publication:
+        """Return what is to be written now, with all records on the disk; see :meth:`write`.
+
+        Raises:
+            DependencyUnavailable: ``audit_unavailable``.
+        """
+        segment = self._segment
+        self._forget_published()
+        if segment is None:
+            self._try_again()
+        elif not segment.is_in_place():  # moved, cut or removed from outside
+            self._set_aside()
+            self._try_again()
+        elif not self._is_synced:
+            try:
+                segment.sync()
+                self._is_synced = True
+            except OSError as fault:
+                self._set_aside(fault)
+                self._try_again()
+        files, self._files = self._failed + self._files, []
+        self._failed = []
+        size = self._tree.size
+        if size % TILE_WIDTH:
+            self._bundle(size // TILE_WIDTH, size % TILE_WIDTH)
+            files += self._files
+            self._files = []
+        for level, index, octets in self._tree.incomplete():
+            files.append((tile_path(level, index, len(octets) // 32), octets))
+        return Publication(
+            size=size,
+            root=self._tree.root(),
+            files=files,
+            tree=self._complete_tree(),
+            old_segments=self._rotated(),
+        )
+
+    def _rotated(self) -> list[Path]:
+        """Begin another segment where this one is long; return those before."""
+        segment = self._segment
+        if segment is None or segment.size_bytes < ROTATE_BYTES:
+            return []
+        try:
+            self._reopen()
+        except OSError:
+            return []
+        segment.close()
+        return [segment.path]
+
+    @checked
+    def write(self, due: Publication) -> None:
+        """Write tiles and a checkpoint; on any thread, one at a time.
+
+        Raises:
+            DependencyUnavailable: ``audit_unavailable``: with what was to be written first the next time; or
+                the signer's.
+        """
+        try:
+            for path, octets in due.files:
+                write_tile(self.folder, path, octets)
+                self._written.append(path)
+            if due.size != self._checkpoint.size:
+                checkpoint = Checkpoint(self.key.name, due.size, due.root)
+                note = sign_note(checkpoint.text, self.key, self._signer)
+                _files.replace(self.folder / CHECKPOINT, note, mode=0o644)
+                self._checkpoint = checkpoint
+            self._done = due.tree
+            self._remove_partial([path for path, _ in due.files if ".p/" in path])
+            if due.old_segments:
+                self._sync_tiles()
+                for old in due.old_segments:
+                    _files.remove(old)
+        except OSError as fault:
+            self._failed = due.files
+            raise self._unavailable(fault) from None
+        except BaseException:
+            self._failed = due.files
+            raise
+
+    def _remove_partial(self, partial: list[str]) -> None:
+        """Remove incomplete tiles of the publication before the last one, which readers may still read."""
+        gone, self._partial = self._partial, partial
+        for path in gone:
+            if path not in partial:
+                with contextlib.suppress(OSError):
+                    _files.remove(self.folder / path)
+
+    def _sync_tiles(self) -> None:
+        """Have the tiles on the disk, so that the journal before them is not needed any more."""
+        written = self._written
+        while written:
+            with contextlib.suppress(FileNotFoundError):  # an incomplete one, removed since
+                disk.sync_file(self.folder / written[-1])
+            written.pop()
+
+    def publish(self) -> None:
+        """Write tiles and a checkpoint of all records; raises as ``prepare`` and ``write`` do."""
+        self.write(self.prepare())
+
+    def close(self) -> None:
+        """Let the folder go, with all records in the tiles as far as the disk lets us."""
+        if self._segment is not None and self._lock >= 0:
+            with contextlib.suppress(RapidJWSError):
+                self.publish()
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _emit(self, name: str, value: float, detail: str | None = None) -> None:
+        emit(self._events, Event(name=name, value=value, detail=detail))
