@@ -136,6 +136,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Pkcs11Signer": kms_signer,  # what they inherit
     "VaultSigner": kms_signer,
     "PresignedPool": lambda: P["PresignedPool"](kms_signer()),
+    "SigningQueue": lambda: P["SigningQueue"]([kms_signer()]),
     "Publication": lambda: P["Publication"](issuer(), "https://issuer.example"),
     "FileStateStore": lambda: P["FileStateStore"](Path(tempfile.mkdtemp(dir=folder())) / "keys.json"),
     "FreezeWindow": lambda: P["FreezeWindow"]("fri 16:00 - mon 08:00 UTC"),
@@ -178,6 +179,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         "alg": "ES256",
     },
     "VaultSigner": lambda: {"url": "http://127.0.0.1:1", "key_name": "k", "alg": "ES256", "token": "t"},
+    "SigningQueue": lambda: {"signers": [kms_signer()]},
+    "SigningQueue.sign": lambda: {"signing_input": b"a.b"},
+    "SigningQueue.asign": lambda: {"signing_input": b"a.b"},
+    "SigningQueue.close": dict,
     "PresignedPool": lambda: {"signer": kms_signer()},
     "PresignedPool.take": lambda: {"claims": {"sub": "a"}},
     "PresignedPool.refill": lambda: {"claims": {"sub": "a"}},

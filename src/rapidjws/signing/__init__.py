@@ -3,13 +3,17 @@
 from rapidjws.signing.compact import sign_compact
 from rapidjws.signing.json_serialization import Signature, sign_flattened, sign_general
 from rapidjws.signing.jwt import JWTBuilder
+from rapidjws.signing.presigned import PresignedPool
 from rapidjws.signing.signer import LocalSigner, Signer
+from rapidjws.signing.signing_queue import SigningQueue
 
 __all__ = [
     "JWTBuilder",
     "LocalSigner",
+    "PresignedPool",
     "Signature",
     "Signer",
+    "SigningQueue",
     "sign_compact",
     "sign_flattened",
     "sign_general",

@@ -19,6 +19,10 @@ class CircuitBreaker:
         self._count = 0
         self._until_s = 0.0
 
+    def may_allow(self, now_s: float) -> bool:
+        """Say whether ``allows`` would say yes, and use up nothing."""
+        return self._count < self._failures or now_s >= self._until_s
+
     def allows(self, now_s: float) -> bool:
         """Say whether a call may be made; one that tries an open breaker holds back all others meanwhile."""
         if self._count < self._failures:

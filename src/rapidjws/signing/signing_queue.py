@@ -6,7 +6,6 @@ import os
 import threading
 import time
 import weakref
-from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -16,36 +15,12 @@ from rapidjws._checks import check_range, checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.signing.backend import KeySigner
 from rapidjws.signing.breaker import CircuitBreaker, TokenBucket
+from rapidjws.signing.caller_lines import CallerLines, Job, Request
 from rapidjws.verify.worker_pool import Task, submit
 
 CONCURRENT: Final = 8
-_COUNTED: Final = frozenset({"signer_unavailable", "signer_throttled", "signature_faulty"})
-
-
-class _Job:
-    """One signing input, and all who wait for its signature."""
-
-    __slots__ = ("caller", "deadline_s", "signing_input", "waiting")
-
-    def __init__(self, signing_input: bytes, caller: str, deadline_s: float) -> None:
-        self.signing_input = signing_input
-        self.caller = caller
-        self.deadline_s = deadline_s
-        self.waiting: list[Future[bytes]] = []
-
-    def is_wanted(self) -> bool:
-        """Say whether anyone still waits."""
-        return any(not one.done() for one in self.waiting)
-
-    def end(self, result: bytes | BaseException) -> None:
-        """Give all who wait the signature or the error."""
-        for one in self.waiting:
-            if not one.set_running_or_notify_cancel():
-                continue
-            if isinstance(result, bytes):
-                one.set_result(result)
-            else:
-                one.set_exception(result)
+QUOTA_SHARE: Final = 0.9
+"""Of a backend's quota, what a queue takes: others share it."""
 
 
 class SigningQueue:
@@ -56,15 +31,16 @@ class SigningQueue:
 
     Args:
         signers: The signer, then those tried where it fails; all hold the same key.
-        depth: Most requests that wait.
+        depth: Most requests that wait; equal ones count each.
         concurrent: Most calls at once; None for the first signer's limit, or CONCURRENT.
-        per_second: Most calls a second; None for nine tenths of the first signer's quota.
+        per_second: Most calls a second to each signer, by this process; None for nine tenths of its quota.
         burst: Calls at once after a rest.
         max_age_at_issue_s: Longest time between a request and its signature, in seconds.
-        failures: Failures in a row after which a signer is left alone.
+        failures: Failures in a row after which a signer is left alone; a call that takes longer than
+            ``max_age_at_issue_s`` is one.
         open_s: How long it is left alone, in seconds.
         clock: Monotonic time in seconds.
-        pause: Waits for so many seconds, for a token of the rate.
+        pause: Waits for so many seconds, for a token of the rate; None for a wait that ``close`` ends.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: a number out of range, signers with different keys.
@@ -83,7 +59,7 @@ class SigningQueue:
         failures: int = 5,
         open_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         if not signers:
             raise error_for("configuration_invalid", "signers", "at least one")
@@ -99,16 +75,16 @@ class SigningQueue:
         limits = first.limits
         self._concurrent = concurrent if concurrent is not None else limits.concurrent or CONCURRENT
         check_range("concurrent", self._concurrent, 1, 256)
-        if per_second is None and limits.per_second is not None:
-            per_second = limits.per_second * 0.9
         if per_second is not None:
             check_range("per_second", per_second, 0.001, 1e6)
         self.alg: str = first.alg
         self.kid: str | None = first.kid
         self.public_jwk = first.public_jwk
         self.limits = limits
-        self._signers = [(one, CircuitBreaker(failures, open_s)) for one in signers]
-        self._bucket = TokenBucket(per_second, burst)
+        self._signers = [
+            (one, CircuitBreaker(failures, open_s), TokenBucket(_rate(one, per_second), burst))
+            for one in signers
+        ]
         self._depth = depth
         self._max_age_s = max_age_at_issue_s
         self._clock, self._pause = clock, pause
@@ -120,15 +96,17 @@ class SigningQueue:
         """Begin with nothing waiting: at the start, and in a forked child, whose parent signs what waited."""
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._callers: OrderedDict[str, deque[_Job]] = OrderedDict()
-        self._jobs: dict[bytes, _Job] = {}
-        self._waiting = 0
+        self._ended = threading.Event()
+        if self._is_closed:
+            self._ended.set()
+        self._lines = CallerLines()
+        self._signing: set[Job] = set()
         self._workers = 0
 
     @property
     def depth(self) -> int:
         """Return how many requests wait."""
-        return self._waiting
+        return len(self._lines)
 
     @checked
     def sign(self, signing_input: bytes, *, caller: str = "", timeout_s: float | None = None) -> bytes:
@@ -166,16 +144,18 @@ class SigningQueue:
 
     @checked
     def close(self, timeout_s: float = 5.0) -> None:
-        """Refuse what comes, and wait until what waits is signed; refuse what is not signed in time."""
+        """Refuse what comes, and wait until what waits is signed; refuse what is not signed in time.
+
+        A call that the backend is in cannot be ended; nobody waits for it after this.
+        """
+        check_range("timeout_s", timeout_s, 0, 3600)
         with self._lock:
             self._is_closed = True
             self._idle.wait_for(lambda: not self._workers, timeout_s)
-            left = [job for queue in self._callers.values() for job in queue]
-            self._callers.clear()
-            self._jobs.clear()
-            self._waiting = 0
-        for job in left:
-            job.end(error_for("signing_queue_closed", "signing_queue"))
+            left = [one for job in (*self._lines.clear(), *self._signing) for one in job.taken()]
+            self._ended.set()
+        for one in left:
+            one.end(error_for("signing_queue_closed", "signing_queue"))
 
     def _limit(self, timeout_s: float | None) -> float:
         if timeout_s is None:
@@ -185,24 +165,20 @@ class SigningQueue:
 
     def _enqueue(self, signing_input: bytes, caller: str, left_s: float) -> Future[bytes]:
         """Put a request into its caller's line, or beside an equal one."""
-        future: Future[bytes] = Future()
-        shed: _Job | None = None
+        shed: Request | None = None
         with self._lock:
             if self._is_closed:
                 raise error_for("signing_queue_closed", "signing_queue")
-            equal = self._jobs.get(signing_input)
-            if equal is not None and equal.is_wanted() and len(equal.waiting) < self._depth:
-                equal.waiting.append(future)
-                equal.deadline_s = max(equal.deadline_s, self._clock() + left_s)
-                return future
-            if self._waiting >= self._depth:
-                shed = self._make_place(caller)
-            job = _Job(signing_input, caller, self._clock() + left_s)
-            job.waiting.append(future)
-            self._jobs[signing_input] = job
-            self._callers.setdefault(caller, deque()).append(job)
-            self._waiting += 1
-            is_new = self._workers < self._concurrent
+            if len(self._lines) >= self._depth and not self._lines.is_signing(signing_input):
+                shed = self._lines.shed(caller)
+                if shed is None:
+                    raise error_for("signing_queue_full", "signing_queue")
+            request = Request(caller, self._clock() + left_s)
+            job = self._lines.add(signing_input, request)
+            if len(job.requests) > self._depth:  # of equal requests that are being signed
+                job.requests.remove(request)
+                raise error_for("signing_queue_full", "signing_queue")
+            is_new = job.line is not None and self._workers < self._concurrent
             self._workers += is_new
         if shed is not None:
             shed.end(error_for("signing_queue_full", "signing_queue"))
@@ -210,45 +186,17 @@ class SigningQueue:
             task = Task(self._work)
             if not submit(task) and task.take_back() is not None:
                 self._work()
-        return future
+        return request.future
 
-    def _make_place(self, caller: str) -> _Job:
-        """Take out what nobody waits for, or the newest of who has most; refuse if that is this one."""
-        for queue in self._callers.values():
-            for job in queue:
-                if not job.is_wanted():
-                    self._take_out(job)
-                    return job
-        most = max(self._callers.values(), key=len)
-        if len(most) <= len(self._callers.get(caller, ())) + 1:
-            raise error_for("signing_queue_full", "signing_queue")
-        job = most[-1]
-        self._take_out(job)
-        return job
-
-    def _take_out(self, job: _Job) -> None:
-        queue = self._callers[job.caller]
-        queue.remove(job)
-        self._waiting -= 1
-        if not queue:
-            del self._callers[job.caller]
-        if self._jobs.get(job.signing_input) is job:
-            del self._jobs[job.signing_input]
-
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         """Return the first of the caller whose turn it is; None ends the worker."""
         with self._lock:
-            if not self._callers:
+            job = self._lines.next()
+            if job is None:
                 self._workers -= 1
                 self._idle.notify_all()
-                return None
-            caller, queue = next(iter(self._callers.items()))
-            job = queue.popleft()
-            self._waiting -= 1
-            if queue:
-                self._callers.move_to_end(caller)
             else:
-                del self._callers[caller]
+                self._signing.add(job)
             return job
 
     def _work(self) -> None:
@@ -260,53 +208,80 @@ class SigningQueue:
                 result = fault
             except BaseException as fault:
                 result = error_for("internal_error", type(fault).__name__)
-            with self._lock:  # who comes after this is signed anew
-                if self._jobs.get(job.signing_input) is job:
-                    del self._jobs[job.signing_input]
-            job.end(result)
+            with self._lock:
+                self._lines.done(job)
+                self._signing.discard(job)
+                waiting = job.taken()
+            for one in waiting:
+                one.end(result)
 
-    def _signature(self, job: _Job) -> bytes:
+    def _signature(self, job: Job) -> bytes:
         """Return a signature made in time, by the first signer that makes one."""
         last: RapidJWSError | None = None
-        for signer, breaker in self._signers:
+        for signer, breaker, bucket in self._signers:
             with self._lock:
+                if not breaker.may_allow(self._clock()):
+                    continue
+            late = self._late(job, bucket)
+            if late is not None:
+                last = last or late
+                continue
+            with self._lock:  # only a call that is made now uses up the trial of an open breaker
                 if not breaker.allows(self._clock()):
                     continue
-            self._await_token(job)
-            is_good = False
-            try:
-                signature = signer.sign(job.signing_input)
-                is_good = True
-            except RapidJWSError as fault:
-                if fault.code not in _COUNTED:
-                    is_good = True
-                    raise
-                last = fault
-                continue
-            finally:
-                with self._lock:
-                    breaker.record(is_good=is_good, now_s=self._clock())
-            if self._clock() > job.deadline_s:
-                raise error_for("signing_late", "signing_queue")
-            return signature
+            signature = self._called(signer, breaker, job)
+            if isinstance(signature, bytes):
+                return signature
+            last = signature
         raise last or error_for("signer_unavailable", "signing_queue", actual="all signers left alone")
 
-    def _await_token(self, job: _Job) -> None:
-        """Wait for a token of the rate; refuse what would be signed too late, which takes none."""
+    def _called(self, signer: KeySigner, breaker: CircuitBreaker, job: Job) -> bytes | RapidJWSError:
+        """Return one signer's signature, or why the next one is to be tried."""
+        begun_s = self._clock()
+        is_good = False
+        try:
+            signature = signer.sign(job.signing_input)
+            is_good = self._clock() - begun_s <= self._max_age_s  # its own slowness, not that of the queue
+        except RapidJWSError as fault:
+            return fault
+        except Exception as fault:  # a client's own error is a failure as any other
+            return error_for("signer_unavailable", "signing_queue", actual=type(fault).__name__)
+        finally:
+            with self._lock:
+                breaker.record(is_good=is_good, now_s=self._clock())
+        if self._clock() > job.deadline_s:
+            raise error_for("signing_late", "signing_queue")
+        return signature
+
+    def _late(self, job: Job, bucket: TokenBucket) -> RapidJWSError | None:
+        """Wait for a token of a signer's rate; return why not, where it would come too late."""
         with self._lock:
+            if self._ended.is_set():
+                return error_for("signing_queue_closed", "signing_queue")
             now_s = self._clock()
-            delay_s = self._bucket.delay_s(now_s)
+            delay_s = bucket.delay_s(now_s)
             if now_s + delay_s > job.deadline_s or not job.is_wanted():
-                raise error_for("signing_late", "signing_queue")
-            self._bucket.reserve(now_s)
-        if delay_s:
+                return error_for("signing_late", "signing_queue")
+            bucket.reserve(now_s)
+        if delay_s and self._pause is not None:
             self._pause(delay_s)
+        elif delay_s and self._ended.wait(delay_s):
+            return error_for("signing_queue_closed", "signing_queue")
+        return None
 
     def __repr__(self) -> str:
         return f"SigningQueue(alg={self.alg!r}, kid={self.kid!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError("a SigningQueue holds threads and cannot be pickled")
+
+
+def _rate(signer: KeySigner, per_second: float | None) -> float | None:
+    """Return how many calls a second a signer gets."""
+    if per_second is not None:
+        return per_second
+    quota = signer.limits.per_second
+    return None if quota is None else quota * QUOTA_SHARE
 
 
 _queues: Final[weakref.WeakSet[SigningQueue]] = weakref.WeakSet()
