@@ -19,6 +19,8 @@ ELSEWHERE = {
     "streaming": "a payload that the caller names: its signature is what makes it trusted",
     "config": "a new file that must not be there",
     "jwk": "what the user of a command names, as cat would read it",
+    "runs": "a Parquet file that the caller names, read by pyarrow; its tokens are what is verified",
+    "bulk": "what the user of a command names, as cat would read it",
     "files": "what the user of a command names, as cat would read it",
     "verify": "what the user of a command names, as cat would read it",
     "benchmarks": "figures of a user's own tests",

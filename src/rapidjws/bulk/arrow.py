@@ -7,18 +7,12 @@ from typing import Any
 try:
     import pyarrow
     import pyarrow.compute
+    import pyarrow.fs
 except ImportError as missing:
     raise ImportError("rapidjws.bulk needs pyarrow: pip install 'rapidjws[bulk]'") from missing
 
 pa: Any = pyarrow
 pc: Any = pyarrow.compute
-
-
-def dataset_module() -> Any:
-    """Return ``pyarrow.dataset``, which takes a while to load."""
-    import pyarrow.dataset
-
-    return pyarrow.dataset
 
 
 def parquet_module() -> Any:

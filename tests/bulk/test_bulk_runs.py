@@ -1,0 +1,189 @@
+"""Runs over Parquet files: whole parts, taken up where they were, and clear words for other files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+import tokens
+from tokens import NOW_S
+from typer.testing import CliRunner
+
+import rapidjws
+from rapidjws.bulk import BulkVerifier, verify_parquet
+from rapidjws.cli.app import load_command
+
+MADE = [tokens.token(sub=f"u{number}") for number in range(6)] + ["x", tokens.token(exp=NOW_S - 4000)]
+EXPECTED = ["ok"] * 6 + ["malformed_token", "expired"]
+
+
+def write(path: Path, rows: int = 40, group: int = 10, **columns: Any) -> Path:
+    """Write a Parquet file of good and bad tokens."""
+    values = {"id": range(rows), "token": (MADE * rows)[:rows], **columns}
+    pa.parquet.write_table(pa.table(values), path, row_group_size=group)
+    return path
+
+
+def verifier() -> BulkVerifier:
+    """Return a verifier of the tokens."""
+    return BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"}, workers=1)
+
+
+def found_in(folder: Path) -> Any:
+    """Return what a run wrote, as any reader of datasets sees it."""
+    return pa.dataset.dataset(folder, format="parquet").to_table().sort_by("id")
+
+
+def test_a_run_over_a_file(tmp_path: Path) -> None:
+    """Every row has its verdict, in its place, in files that any reader of datasets reads as one."""
+    source = write(tmp_path / "in.parquet")
+    seen: list[tuple[int, int]] = []
+    report = verify_parquet(
+        verifier(), str(source), tmp_path / "out", part_rows=15, progress=lambda *one: seen.append(one)
+    )
+    out = found_in(tmp_path / "out")
+    assert out.column("id").to_pylist() == list(range(40))
+    assert out.column("code").to_pylist() == EXPECTED * 5
+    assert "token" not in out.schema.names
+    assert report.counts == {"ok": 30, "malformed_token": 5, "expired": 5}
+    assert (report.rows, report.parts, report.resumed) == (40, 2, 0)
+    assert seen[-1] == (40, 40)
+    assert json.loads((tmp_path / "out" / "_summary.json").read_text())["rows"] == 40
+
+
+def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written stays and is not verified again; a half-written file is written anew."""
+    source, out = write(tmp_path / "in.parquet"), tmp_path / "out"
+    calls = []
+    real = BulkVerifier.verify_batch
+
+    def interrupted(self: Any, batch: Any) -> Any:
+        calls.append(batch.num_rows)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, batch)
+
+    monkeypatch.setattr(BulkVerifier, "verify_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verify_parquet(verifier(), str(source), out, part_rows=10)
+    assert sorted(one.name for one in out.glob("*.parquet")) == ["in-00000.parquet", "in-00001.parquet"]
+    assert not (out / "_summary.json").exists()
+    (out / "in-00001.parquet").write_bytes((out / "in-00001.parquet").read_bytes()[:-9])
+    report = verify_parquet(verifier(), str(source), out, part_rows=10)
+    assert (report.parts, report.resumed) == (4, 1)
+    assert sum(calls) == 30 + 30
+    assert found_in(out).column("code").to_pylist() == EXPECTED * 5
+
+
+@pytest.mark.parametrize("change", ["settings", "input", "part_rows", "strange", "spoilt"])
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, change: str) -> None:
+    """A folder of other settings, of changed input or with other files is refused and not touched."""
+    source, out = write(tmp_path / "in.parquet"), tmp_path / "out"
+    out.mkdir()
+    options: dict[str, Any] = {"part_rows": 10}
+    if change == "strange":
+        (out / "mine.txt").write_text("mine")
+    else:
+        verify_parquet(verifier(), str(source), out, **options)
+    if change == "spoilt":
+        (out / "_run.json").write_text("{")
+    if change == "input":
+        write(source, rows=50)
+    if change == "settings":
+        options["settings"] = "other keys"
+    if change == "part_rows":
+        options["part_rows"] = 11
+    before = {one.name: one.read_bytes() for one in out.iterdir()}
+    with pytest.raises(rapidjws.ConfigurationError, match="this run"):
+        verify_parquet(verifier(), str(source), out, **options)
+    after = {one.name: one.read_bytes() for one in out.iterdir() if one.name != "._run.lock"}
+    assert after == {name: octets for name, octets in before.items() if name != "._run.lock"}
+
+
+def test_every_file_is_looked_at_before_anything_is_written(tmp_path: Path) -> None:
+    """Where one file of a folder has other columns, file and column are named; nothing is written."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "a.parquet")
+    pa.parquet.write_table(pa.table({"id": [1], "jwt": ["x"]}), folder / "b.parquet")
+    with pytest.raises(rapidjws.ConfigurationError) as refused:
+        verify_parquet(verifier(), str(folder), tmp_path / "out")
+    assert "b.parquet: column.token" in str(refused.value.place)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "page", "none"])
+def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
+    """A truncated, damaged or missing file is an error that names it; no part is half there."""
+    source = write(tmp_path / "in.parquet", rows=4000, group=2000)
+    octets = source.read_bytes()
+    if damage == "none":
+        source.unlink()
+    else:
+        made = {"cut": octets[: len(octets) // 2], "text": b"id,token\n", "empty": b"",
+                "page": octets[:4] + bytes(2000) + octets[2004:]}  # fmt: skip
+        source.write_bytes(made[damage])
+    with pytest.raises(rapidjws.ConfigurationError, match=r"in\.parquet"):
+        verify_parquet(verifier(), str(source), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    """Files below folders are found, hidden ones are not, and none takes another's place."""
+    for day in ("day=1", "day=2", "_old", ".hidden"):
+        (tmp_path / "in" / day).mkdir(parents=True)
+        write(tmp_path / "in" / day / "x.parquet")
+    report = verify_parquet(verifier(), str(tmp_path / "in"), tmp_path / "out")
+    assert (report.rows, report.parts) == (80, 2)
+
+
+def run(*arguments: object) -> Any:
+    """Run ``rapidjws bulk verify``."""
+    return CliRunner().invoke(load_command("bulk"), ["verify", *map(str, arguments)])
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """The command exits 0, 1 or 2, says its counts, and is taken up by the same command."""
+    source = write(tmp_path / "in.parquet")
+    good = tmp_path / "good.parquet"
+    pa.parquet.write_table(pa.table({"token": MADE[:6]}), good)
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(json.dumps({"keys": [tokens.public("ES256").as_dict()]}))
+    keys = ("--jwks", jwks, "--alg", "ES256", "--issuer", tokens.ISS, "--audience", tokens.AUD)
+    first = run(source, tmp_path / "out", *keys, "--now", NOW_S, "--claim", "sub:string", "--json")
+    assert first.exit_code == 1, first.output
+    assert json.loads(first.stdout)["counts"] == {"ok": 30, "malformed_token": 5, "expired": 5}
+    again = run(source, tmp_path / "out", *keys, "--claim", "sub:string")
+    assert again.exit_code == 1
+    assert "1 of them written before" in again.output.replace("1 parts, ", "")
+    assert run(good, tmp_path / "good", *keys, "--now", NOW_S).exit_code == 0
+    for wrong in (
+        (source, tmp_path / "new"),
+        (source, tmp_path / "new", "--jwks", jwks),
+        (source, tmp_path / "new", *keys, "--token", "jwt"),
+        (source, tmp_path / "new", *keys, "--claim", "sub"),
+        (source, tmp_path / "new", *keys, "--claim", "sub:text"),
+        (source, tmp_path / "out", *keys, "--now", NOW_S + 1),
+        (tmp_path / "no.parquet", tmp_path / "new", *keys),
+    ):
+        assert run(*wrong).exit_code == 2, wrong
+        assert not (tmp_path / "new").exists()
+
+
+def test_the_command_with_a_configuration(tmp_path: Path) -> None:
+    """Keys and rules come from a configuration; one that checks replay is refused."""
+    good = tmp_path / "good.parquet"
+    pa.parquet.write_table(pa.table({"token": MADE[:6]}), good)
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [tokens.public("ES256").as_dict()]}))
+    text = f'[[issuers]]\niss = "{tokens.ISS}"\nalgorithms = ["ES256"]\naudience = ["{tokens.AUD}"]\n'
+    config = tmp_path / "config.toml"
+    config.write_text(text + 'jwks_file = "jwks.json"\n')
+    done = run(good, tmp_path / "out", "--config", config, "--now", NOW_S)
+    assert done.exit_code == 0, done.output
+    config.write_text(text + 'jwks_file = "jwks.json"\nreplay = true\n')
+    assert run(good, tmp_path / "other", "--config", config).exit_code == 2
