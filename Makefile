@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-pyjwt bench bench-gateways docs lint format wheels release-check clean
+.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-pyjwt bench bench-gateways docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -66,10 +66,13 @@ gateways: ## the gateways that the tests put in front of the sidecar, where they
 	PYTHON=$(PYTHON) sh tools/gateways.sh
 	sh tools/collector.sh
 
+kubernetes: ## helm and kubectl for the tests of deploy/, where they can be had
+	$(PYTHON) tools/kubernetes.py
+
 vectors: ## third-party verdicts for the tests, fetched at pinned commits unless they lie beside the checkout
 	-$(PYTHON) tools/vectors.py
 
-test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways ## the whole suite, the README's examples included
+test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways kubernetes ## the whole suite, the README's examples included
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-bare: ## make demo and make test as on a bare Debian, from an archive without git (as root)

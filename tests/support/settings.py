@@ -153,6 +153,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         ],
         "token_header": _HEADER,
         "token_scheme": ["X Y", "a\nb"],
+        "listen_mode": ["600", "0o660", "0777", "", "0666"],  # 0666: `listen` is no socket here
         "token_cookie": _HEADER,
         "realm": ['a"b', "a\\b", "a\nb"],
         "max_header_bytes": [0, -1],

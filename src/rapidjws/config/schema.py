@@ -179,6 +179,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "server": {
         "listen": TEXT,
+        "listen_mode": TEXT,
         "grpc_listen": TEXT,
         "admin_listen": TEXT,
         "admin_token_file": TEXT,

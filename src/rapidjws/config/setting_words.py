@@ -117,6 +117,11 @@ NOTICES: Final = {
 }
 SERVER: Final = {
     "listen": Words("where requests of the gateway come", _ADDRESS),
+    "listen_mode": Words(
+        "mode of the Unix socket of `listen`: who may ask for decisions",
+        "`0600`, `0660` or `0666`",
+        "the umask's",
+    ),
     "grpc_listen": Words("where Envoy's ext_authz over gRPC comes", f"{_ADDRESS}; a socket: one worker only"),
     "admin_listen": Words(
         "where admin actions come; a socket is for its owner only", f"{_ADDRESS}; a port: with a token"

@@ -111,7 +111,8 @@ def listening_sockets(
     given = activated or {}
     found = ListeningSockets(workers=[])
     try:
-        public = given.get("public") or _bound(settings.listen, found)
+        mode = None if settings.listen_mode is None else int(settings.listen_mode, 8)
+        public = given.get("public") or _bound(settings.listen, found, mode=mode)
         admin = given.get("admin")
         if admin is None and settings.admin_listen is not None:
             admin = _bound(settings.admin_listen, found, mode=0o600)

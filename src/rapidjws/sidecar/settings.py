@@ -24,6 +24,9 @@ ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 """How nginx by convention, and Traefik and Caddy by themselves, name what was asked for."""
 
 
+MODES: Final = ("0600", "0660", "0666")
+"""What a Unix socket can be for: its owner, its group, everybody."""
+
 SECRET_MIN_CHARS = 32
 _PLACE: Final = {"token_header": "header", "token_scheme": "scheme", "token_cookie": "cookie"}
 _SECRETS: Final = {"admin_token_file": "admin_token", "hook_secret_file": "hook_secret"}
@@ -54,6 +57,8 @@ class ServerSettings:
 
     Args:
         listen: ``"host:port"`` or ``"unix:/path"``.
+        listen_mode: The mode of the Unix socket of ``listen``, ``"0600"``, ``"0660"`` (its group, as the
+            containers of a pod share one) or ``"0666"``; None: what the umask leaves.
         grpc_listen: Where Envoy's ext_authz over gRPC is answered, or None; ``"unix:/path"`` with one worker
             only.
         admin_listen: Where admin actions are taken, or None: ``"unix:/path"``, which only its owner may open,
@@ -88,6 +93,7 @@ class ServerSettings:
     """
 
     listen: str = "127.0.0.1:8088"
+    listen_mode: str | None = None
     grpc_listen: str | None = None
     admin_listen: str | None = None
     admin_token: str | None = field(default=None, repr=False)
@@ -113,6 +119,7 @@ class ServerSettings:
         """Check every argument once."""
         for place in ("listen", "grpc_listen", "admin_listen"):
             _checked_address(f"server.{place}", getattr(self, place))
+        _checked_mode(self.listen_mode, self.listen)
         for place in ("admin_token", "hook_secret"):
             _checked_secret(f"server.{place}", getattr(self, place))
         if is_unix(self.grpc_listen) and self.workers > 1:  # the second worker would take it from the first
@@ -158,6 +165,15 @@ class ServerSettings:
             raise error_for(
                 "configuration_invalid", "server.claim_headers", "headers that no other setting reads"
             )
+
+
+def _checked_mode(mode: str | None, listen: str) -> None:
+    if mode is None:
+        return
+    if mode not in MODES:
+        raise error_for("configuration_invalid", "server.listen_mode", "0600, 0660 or 0666, as a text")
+    if not is_unix(listen):
+        raise error_for("configuration_invalid", "server.listen_mode", "a Unix socket in `listen`")
 
 
 def _secret(path: Path, place: str) -> str:
