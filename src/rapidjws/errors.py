@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rapidjws._change_codes import ROWS
+from rapidjws._area_codes import AREA_ROWS
 from rapidjws._shown import SafeValue as SafeValue
 from rapidjws._shown import bounded, shown, shown_place
 
@@ -374,7 +374,7 @@ _ROWS: Final = (
          "A bug, memory exhaustion, or a failing libcrypto.", "Report it with its place.", escalate=True),
 )  # fmt: skip
 
-_CHANGES: Final = tuple(Code(code, globals()[name], *rest) for code, name, *rest in ROWS)  # type: ignore[arg-type]
+_CHANGES: Final = tuple(Code(code, globals()[name], *rest) for code, name, *rest in AREA_ROWS)  # type: ignore[arg-type]
 
 CODES: Final[Mapping[str, Code]] = MappingProxyType({row.code: row for row in (*_ROWS, *_CHANGES)})
 """Every error code, once: class, reason, outcome and the operator's words. Documentation is made from it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import public_audit
+import public_sender
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
 
@@ -233,3 +234,5 @@ for _name in ("AwsKmsSigner", "Pkcs11Signer", "VaultSigner"):
     RECIPES[f"{_name}.asign"] = lambda: {"signing_input": b"a.b"}
 RECIPES |= public_audit.RECIPES
 OWNERS |= public_audit.OWNERS
+RECIPES |= public_sender.RECIPES
+OWNERS |= public_sender.OWNERS

@@ -35,6 +35,7 @@ MADE_HERE = {
     "SignaturePolicy": "made by any_of, all_of, at_least, signers",
     "SignatureResult": "made by verify",
     "SignedRequest": "made by SignedBody and verify_webhook",
+    "SenderRequest": "facts of one request; a check of them would be paid for each",
     "Skipped": "made by JWKSet",
     "SourceStatus": "made by sources",
     "Workload": "made by workload",
@@ -54,6 +55,9 @@ CALLED_HERE = (
     "RemoteCertificates.clock_stepped", "RemoteCertificates.subscribe", "RemoteCertificates.unknown_kid",
     "RemotePEM.clock_stepped", "RemotePEM.subscribe", "RemotePEM.unknown_kid",
     "SpiffeBundle.clock_stepped", "SpiffeBundle.subscribe", "SpiffeBundle.unknown_kid",
+    "ClientCertificate.thumbprint", "ClientCertificate.trusts",
+    "DPoP.nonce", "DPoP.refusal", "DPoPNonces.accepts", "DPoPNonces.issue",
+    "SenderConstraints.challenge", "SenderConstraints.refusal",
     "GuardRails.asks_for_rollback", "GuardRails.objections",
     "JWSInterceptor.intercept_service", "JWSBackend.authenticate", "on_error", "refusal",
     "JWSGuard.scopes", "JWSRequired.scopes",  # any number of texts: checked by names_of

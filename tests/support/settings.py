@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import math
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,8 @@ GOOD: Final[dict[str, Any]] = {
     "traces": {"endpoint": "http://127.0.0.1:4318"},
     "notices": {"host": "mail.example", "sender": "gateway@gate.example"},
     "server": {"listen": "127.0.0.1:8088"},
+    "dpop": {"external_origins": ["https://api.example"]},
+    "mtls": {"trusted_peers": ["127.0.0.1"]},
     "issuers": [
         {
             "iss": "https://a.example",
@@ -139,6 +143,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "workers": [0, -1, 1025],
         "prefix": ["", "verify", "/verify/", "/\u00e9"],
         "route_headers": [["X Y"], "", "Authorization"],
+        "method_headers": [["X Y"], "", "Authorization"],
         "partner_header": [*_HEADER, "Authorization"],
         "claim_headers": [
             {"tid": "Content-Type"},
@@ -164,6 +169,22 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "ready_timeout_s": [-1, 3601, math.inf, math.nan],
         "drain_s": [0, 3601, math.inf, math.nan],
         "worker_timeout_s": [0, 3601, math.inf, math.nan],
+    },
+    "dpop": {
+        "external_origins": ["", [], "api.example", "https://a.example?q", ["https://a.example"] * 2],
+        "algorithms": [[], "none", "HS256"],
+        "max_age_s": [0, -1, 3601],
+        "leeway_s": [-1, 301],
+        "replay_on_failure": ["", "ignore"],
+        "nonce_secrets_file": _FILE,
+        "nonce_period_s": [0, 86_401],
+        "nonce_required": [False],  # without secrets
+        "max_keys": [0, 65_537],
+    },
+    "mtls": {
+        "form": ["", "xml"],
+        "header": ["X Y", "a\nb"],
+        "trusted_peers": ["", [], "gateway", "10.0.0.1/8"],
     },
     "issuers": {
         "iss": [""],
@@ -200,6 +221,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "require_kid": ANY,
         "try_keys": [-1, 5],
         "trust_domain": ["", "A.example"],
+        "cnf": ["", "ignored"],
         "crit": [["b64"], ["alg"], [""]],
         "required": ANY,
         "jwks_url": ["", "http://a.example", "file:///a", "https://u:p@a.example", "a\nb"],
@@ -263,6 +285,14 @@ TABLES: Final = schema.TABLES
 SOURCES: Final = {"pem_url": "https://a.example/{kid}", "pem_path": ".", "x5c_roots": "absent"}
 
 
+@functools.cache
+def secrets_file() -> str:
+    """Return a file of secrets for nonces."""
+    path = Path(tempfile.mkdtemp(prefix="rapidjws-settings-")) / "nonces"
+    path.write_text("s" * 32, "utf-8")
+    return str(path)
+
+
 def changed(section: str, key: str, value: Any) -> dict[str, Any]:
     """Return the good configuration with one setting changed."""
     found = copy.deepcopy(GOOD)
@@ -276,6 +306,8 @@ def changed(section: str, key: str, value: Any) -> dict[str, Any]:
         del table["iss"]
     if key == "profile":
         table["audience"] = "https://api.example"
+    if key.startswith("nonce_") and key != "nonce_secrets_file" and value is not False:
+        table["nonce_secrets_file"] = secrets_file()
     if key == "proxy":
         table["refuse_private_addresses"] = False
     table[key] = value

@@ -19,6 +19,7 @@ from rapidjws.observe.otel import TraceSettings
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.report.mailing import MailServer
 from rapidjws.rollout.shadow import Shadow
+from rapidjws.sender import ClientCertificate, DPoP, DPoPNonces
 from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore
@@ -63,11 +64,18 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "traces": (TraceSettings,),
     "notices": (MailServer,),
     "server": (ServerSettings, TokenLocation),
+    "dpop": (DPoP, DPoPNonces),
+    "mtls": (ClientCertificate,),
     "issuers": (Issuer, Transport, Freshness, UnknownKids, Replay),
 }
 UNITS: Final = {"_s": "seconds", "_us": "microseconds", "_bytes": "bytes", "_percent": "percent"}
 _NAMED: Final[dict[str, dict[str, str]]] = {
     "server": {"header": "token_header", "scheme": "token_scheme"},
+    "dpop": {
+        "period_s": "nonce_period_s",
+        "required": "nonce_required",
+        "on_failure": "replay_on_failure",
+    },
     "issuers": {"identity": "replay_identity", "on_failure": "replay_on_failure"},
 }
 """A constructor's argument -> the setting that fills it, where it has another name."""

@@ -14,6 +14,7 @@ from rapidjws.config.key_sources import check_source, picked
 from rapidjws.config.log_section import log_settings_from, trace_settings_from
 from rapidjws.config.named_files import check_certificates
 from rapidjws.config.sections import moment_s, partner_from, rollout_from
+from rapidjws.config.senders import client_certificate_from, dpop_from
 from rapidjws.config.stores import replay_from, replay_store_from, revocation_store_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
@@ -58,6 +59,8 @@ _STAND_INS: Final[dict[str, Any]] = {
     "host": "mail.example",
     "endpoint": "http://127.0.0.1:4318",
     "sender": "gateway@mail.example",
+    "external_origins": "https://api.example",
+    "trusted_peers": "127.0.0.1",
     "incumbent": "json:loads",
 }
 """What takes the place of a needed setting that was refused, so that the others are checked as well."""
@@ -103,6 +106,8 @@ def value_faults(
         "replay": (_replay_store,),
         "logs": (partial(log_settings_from, folder=folder),),
         "traces": (trace_settings_from,),
+        "dpop": (partial(_dpop, folder=folder, files=files),),
+        "mtls": (client_certificate_from,),
         "shadow": (partial(_shadow, files=files),),
         "notices": (partial(_notices, folder=folder, files=files and notices),),
     }
@@ -120,6 +125,14 @@ def value_faults(
             partners_named="partner_header" in server,
         )
         yield from _refused(("rollout",), make, section, schema.SECTIONS["rollout"])
+
+
+def _dpop(table: dict[str, Any], *, folder: Path, files: bool) -> object:
+    """Check the table ``dpop``, its secrets where files are looked at."""
+    if not files:
+        names = ("nonce_secrets_file", "nonce_period_s", "nonce_required")
+        table = {name: value for name, value in table.items() if name not in names}
+    return dpop_from(table, folder)
 
 
 def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:

@@ -14,6 +14,7 @@ from rapidjws.cli.output import complain
 from rapidjws.config.log_section import log_settings_from
 from rapidjws.config.read import load_config
 from rapidjws.config.sections import lenient_phase, phase_not_in_force
+from rapidjws.config.senders import sender_constraints_of
 from rapidjws.errors import RapidJWSError
 from rapidjws.sidecar.app import app_from
 from rapidjws.sidecar.server import serve as serve_workers
@@ -43,7 +44,7 @@ def serve(
             words = notice(loaded.section("rollout"), folder=loaded.folder)
             if words is not None:
                 print(f"rapidjws serve: {words}", file=sys.stderr, flush=True)
-        settings = settings_from(loaded.section("server"), loaded.folder)
+        settings = settings_from(loaded.section("server"), loaded.folder, sender_constraints_of(loaded))
         logs = log_settings_from(loaded.section("logs"), loaded.folder)
         status = serve_workers(settings, partial(app_from, loaded), logs)
     except RapidJWSError as refused:

@@ -14,6 +14,7 @@ from rapidjws.config.issuers import IssuerBuilder
 from rapidjws.config.log_section import log_settings_from, tracer_from
 from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.config.sections import key_sources_of, rollout_of, shadow_from
+from rapidjws.config.senders import sender_constraints_of
 from rapidjws.config.stores import revocation_store_from
 from rapidjws.errors import RapidJWSError
 from rapidjws.jwt.cache import TokenCache
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rapidjws.observe.logs import LogSettings
     from rapidjws.observe.tracing import Tracer
     from rapidjws.rollout.rollout import Rollout
+    from rapidjws.sender.constraints import SenderConstraints
     from rapidjws.verify.protocols import EventListener, KeySource
 
 _FIXED: Final = (
@@ -41,6 +43,8 @@ _FIXED: Final = (
     "observability",
     "traces",
     "server",
+    "dpop",
+    "mtls",
 )
 """Sections that need a restart."""
 
@@ -173,6 +177,7 @@ class Service:
         event_log: Logs it.
         logs: Where log lines go, and what they may show.
         tracer: Makes spans.
+        sender: Checks tokens that are bound to a sender, for :class:`rapidjws.middleware.Authenticator`.
     """
 
     config: ConfigFile
@@ -182,6 +187,7 @@ class Service:
     event_log: EventLog
     logs: LogSettings
     tracer: Tracer
+    sender: SenderConstraints | None = None
 
 
 def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
@@ -218,4 +224,5 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
         event_log=event_log,
         logs=logs,
         tracer=tracer,
+        sender=sender_constraints_of(loaded, events),
     )

@@ -116,6 +116,7 @@ RULE_FIELDS: Final = {
     "try_keys": WHOLE,
     "crit": TEXTS,
     "trust_domain": TEXT,
+    "cnf": TEXT,
     "required": SWITCH,
 }
 REPLAY_FIELDS: Final = {"replay": SWITCH, "replay_identity": TEXT, "replay_on_failure": TEXT}
@@ -187,6 +188,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "workers": WHOLE,
         "prefix": TEXT,
         "route_headers": TEXTS,
+        "method_headers": TEXTS,
         "partner_header": TEXT,
         "claim_headers": CLAIM_HEADERS,
         "token_header": TEXT,
@@ -202,6 +204,18 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "drain_s": NUMBER,
         "worker_timeout_s": NUMBER,
     },
+    "dpop": {
+        "external_origins": TEXTS,
+        "algorithms": TEXTS,
+        "max_age_s": WHOLE,
+        "leeway_s": WHOLE,
+        "replay_on_failure": TEXT,
+        "nonce_secrets_file": TEXT,
+        "nonce_period_s": WHOLE,
+        "nonce_required": SWITCH,
+        "max_keys": WHOLE,
+    },
+    "mtls": {"form": TEXT, "header": TEXT, "trusted_peers": TEXTS},
 }
 PARTNER: Final = {
     "name": TEXT,

@@ -6,22 +6,10 @@ settings. ``docs/configuration.md`` and the JSON Schema are made from them.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Words(NamedTuple):
-    """What a setting means.
-
-    Attributes:
-        meaning: What it does, a phrase.
-        allowed: Which values of its type it takes; "" for all.
-        default: What holds without it, where no constructor names a plain value.
-    """
-
-    meaning: str
-    allowed: str = ""
-    default: str = "none"
-
+from rapidjws.config.sender_words import SENDER_EXAMPLES, SENDER_SECTIONS, SENDER_WORDS
+from rapidjws.config.words import Words
 
 _SECONDS: Final = "above 0"
 _FILE: Final = "a file; relative to the configuration's folder"
@@ -133,6 +121,7 @@ SERVER: Final = {
     "workers": Words("processes", "1 to 1024"),
     "prefix": Words("path under which requests are decided; what follows is the route", "`/like/this`"),
     "route_headers": Words("headers that name the route", f"{_HEADER} each"),
+    "method_headers": Words("headers that name the request's method, for DPoP", f"{_HEADER} each"),
     "partner_header": Words("header that names the partner; the gateway must overwrite it", _HEADER),
     "claim_headers": Words(
         "claims for the service behind: claim or JSON Pointer = a header's name, or a table with `header` "
@@ -185,6 +174,11 @@ ISSUER: Final = {
     "require_kid": Words("whether a token without `kid` is refused"),
     "crit": Words("critical header extensions that the application heeds", "no registered names, no `b64`"),
     "trust_domain": Words("SPIFFE trust domain that `sub` lies in, for JWT-SVIDs", "lower case; no `iss`"),
+    "cnf": Words(
+        "whether its tokens are bound to senders: `checked` refuses a bound one that nobody compares with "
+        "its sender, `required` an unbound one too",
+        "`unchecked`, `checked` or `required`",
+    ),
     "required": Words("whether the service is ready only once this issuer has keys"),
     "jwks_url": Words("where its JWK Set is", "https, no credentials or fragment", "one source"),
     "jwks_file": Words("where its JWK Set lies; read again when it changes", _FILE, "one source"),
@@ -292,6 +286,7 @@ WORDS: Final[dict[str, dict[str, Words]]] = {
     "traces": TRACES,
     "notices": NOTICES,
     "server": SERVER,
+    **SENDER_WORDS,
 }
 SECTIONS: Final[dict[str, str]] = {
     "issuers": "Whose tokens are accepted, by which keys and rules: a table each, at least one.",
@@ -306,6 +301,7 @@ SECTIONS: Final[dict[str, str]] = {
     "traces": "Spans of `rapidjws serve`, by OpenTelemetry (extra `otel`): see [Traces](how-to/traces.md).",
     "notices": "The mail server of `rapidjws rollout notify`.",
     "server": "Listeners, limits and processes of `rapidjws serve`.",
+    **SENDER_SECTIONS,
 }  # fmt: skip
 EXAMPLES: Final[dict[str, str]] = {
     "issuers": """\
@@ -387,4 +383,5 @@ tid = "X-Tenant"
 name = { header = "X-Name", encoding = "percent" }
 "/realm_access/roles" = { header = "X-Roles", encoding = "base64url" }
 """,
+    **SENDER_EXAMPLES,
 }

@@ -28,7 +28,7 @@ from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_fo
 from rapidjws.verify import parallel, worker_pool
 from rapidjws.verify.padded import verify_padded
 from rapidjws.verify.precomputed import PRECOMPUTE_BUDGET_BYTES, PRECOMPUTE_THRESHOLD
-from rapidjws.verify.protocols import EventListener, RevocationStore, no_events
+from rapidjws.verify.protocols import EventListener, RevocationStore, SenderCheck, no_events
 from rapidjws.verify.result import Rejected, VerifiedCompact, VerifiedJWS
 from rapidjws.verify.snapshot import Token
 from rapidjws.verify.verdict_counters import VerdictCounters, counters_of
@@ -219,26 +219,49 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
             raise result
         return result if snapshot.post_checks is None else snapshot.post_checks.run(result, now_ns)
 
-    def _verify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
+    def _verify_as_of(
+        self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
+    ) -> VerifiedJWS:
         """Verify one token by the claims rules of another moment; its use is remembered from now on.
 
         Args:
             token: As for ``verify``.
             as_of_ns: The moment its dates are compared with, in nanoseconds since the epoch.
             now_ns: The present moment.
+            sender: Compares what the token is bound to with who sent it, or None.
         """
         snapshot = self._snapshot
         result = self._result_or_error(snapshot, token, as_of_ns)
         if isinstance(result, RapidJWSError):
             raise result
-        return result if snapshot.post_checks is None else snapshot.post_checks.run(result, now_ns)
+        if snapshot.post_checks is not None:
+            return snapshot.post_checks.run(result, now_ns, sender)
+        refused = None if sender is None else sender.refusal(result, now_ns)
+        if refused is not None:
+            refused.issuer = result.issuer
+            raise refused
+        return result
 
-    async def _averify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
+    async def _averify_as_of(
+        self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
+    ) -> VerifiedJWS:
         """Verify from asyncio as ``_verify_as_of`` does; on a worker thread where a store is asked."""
-        post_checks = self._snapshot.post_checks
-        if post_checks is None or not post_checks.blocking:
-            return self._verify_as_of(token, as_of_ns, now_ns)
-        return await worker_pool.call_on_thread(partial(self._verify_as_of, token, as_of_ns, now_ns))
+        verify = partial(self._verify_as_of, token, as_of_ns, now_ns, sender)
+        return await worker_pool.call_on_thread(verify) if self._is_blocking(sender) else verify()
+
+    def _is_blocking(self, sender: SenderCheck | None) -> bool:
+        """Return whether what follows a signature may wait for another machine."""
+        return self._may_wait or (sender is not None and sender.blocking)
+
+    def _verify_sent(self, sender: SenderCheck, token: Token, now: float | None = None) -> VerifiedJWS:
+        """Verify one token, and that it may be used by who sent it."""
+        now_ns = _moment_ns(now)
+        return self._verify_as_of(token, now_ns, now_ns, sender)
+
+    async def _averify_sent(self, sender: SenderCheck, token: Token, now: float | None = None) -> VerifiedJWS:
+        """Verify from asyncio as ``_verify_sent`` does."""
+        now_ns = _moment_ns(now)
+        return await self._averify_as_of(token, now_ns, now_ns, sender)
 
     def _result_or_error(self, snapshot: Snapshot, token: Token, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Verify one token without the guard."""

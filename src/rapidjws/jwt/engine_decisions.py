@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rapidjws.jwt.deciding import adecide, decide, decide_many
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from rapidjws.jwt.decision import Decision, DecisionPolicy, DecisionRequest, Names
+    from rapidjws.verify.protocols import SenderCheck
     from rapidjws.verify.result import Rejected, VerifiedJWS
     from rapidjws.verify.snapshot import Token
     from rapidjws.verify.verdict_counters import VerdictCounters
@@ -28,11 +30,21 @@ class EngineDecisions:
         def _verify_uncounted(
             self, token: Token, now: float | None = None, *, wait_s: float = 0.0
         ) -> VerifiedJWS: ...
-        def _verify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS: ...
+        def _verify_as_of(
+            self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
+        ) -> VerifiedJWS: ...
+        def _verify_sent(
+            self, sender: SenderCheck, token: Token, now: float | None = None
+        ) -> VerifiedJWS: ...
+        def _averify_sent(
+            self, sender: SenderCheck, token: Token, now: float | None = None
+        ) -> Awaitable[VerifiedJWS]: ...
         def _averify_uncounted(
             self, token: Token, now: float | None = None, *, wait_s: float = 0.0
         ) -> Awaitable[VerifiedJWS]: ...
-        def _averify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> Awaitable[VerifiedJWS]: ...
+        def _averify_as_of(
+            self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
+        ) -> Awaitable[VerifiedJWS]: ...
         def _verify_together(
             self, tokens: Sequence[Token], now: float | None
         ) -> list[VerifiedJWS | Rejected]: ...
@@ -46,6 +58,7 @@ class EngineDecisions:
         route: Names = None,
         scopes: tuple[str, ...] = (),
         now: float | None = None,
+        sender: SenderCheck | None = None,
     ) -> Decision:
         """Verify one token, if there is one, and say what to do with the request; never raises.
 
@@ -57,13 +70,15 @@ class EngineDecisions:
                 request names several: the strictest stage holds.
             scopes: What ``scope`` (RFC 8693 s.4.2) or ``scp`` must hold for this request.
             now: Seconds since the epoch; by default the wall clock.
+            sender: Compares what the token is bound to with who sent it: what
+                :meth:`rapidjws.sender.SenderConstraints.check` returns. None compares nothing.
 
         Returns:
             The decision. Without a rollout, what is not good is refused.
         """
         return decide(
-            self._verify_uncounted,
-            self._verify_as_of,
+            self._verify_uncounted if sender is None else partial(self._verify_sent, sender),
+            self._verify_as_of if sender is None else partial(self._verify_as_of, sender=sender),
             self.rollout,
             token,
             partner,
@@ -103,6 +118,7 @@ class EngineDecisions:
         route: Names = None,
         scopes: tuple[str, ...] = (),
         now: float | None = None,
+        sender: SenderCheck | None = None,
     ) -> Decision:
         """Decide as ``decide`` does, verifying together with what else arrives in the same turn of the loop.
 
@@ -112,13 +128,14 @@ class EngineDecisions:
             route: As for ``decide``.
             scopes: As for ``decide``.
             now: As for ``decide``.
+            sender: As for ``decide``; such a token is verified by itself.
 
         Returns:
             The decision.
         """
         return await adecide(
-            self._averify_uncounted,
-            self._averify_as_of,
+            self._averify_uncounted if sender is None else partial(self._averify_sent, sender),
+            self._averify_as_of if sender is None else partial(self._averify_as_of, sender=sender),
             self.rollout,
             token,
             partner,

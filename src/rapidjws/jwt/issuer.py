@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rapidjws._checks import check_range, checked
 from rapidjws._lazy import lazy_value
@@ -44,6 +44,8 @@ SOURCE_SETTINGS: Final = (
 TRY_KEYS_MAX: Final = 4
 """Most keys that one token may cost the arithmetic of."""
 
+
+CNF_CHOICES: Final = ("unchecked", "checked", "required")
 
 TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
 """SPIFFE ID s.2.1."""
@@ -94,6 +96,10 @@ class Issuer:
         crit: The critical header extensions that the caller understands and heeds.
         trust_domain: The SPIFFE trust domain that ``sub`` must lie in, in the place of ``iss``: see
             :meth:`spiffe`. None for other tokens.
+        cnf: Whether its tokens are bound to senders (RFC 7800): ``"checked"`` refuses one with a ``cnf`` that
+            nobody compares with its sender, ``"required"`` one without ``cnf`` too. ``"unchecked"``, the
+            default, leaves the claim to the application, unless :class:`rapidjws.sender.SenderConstraints`
+            compare it.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with the place of the argument.
@@ -119,6 +125,7 @@ class Issuer:
     required: bool = field(default=True, kw_only=True)
     crit: Iterable[str] = field(default=(), kw_only=True)
     trust_domain: str | None = field(default=None, kw_only=True)
+    cnf: Literal["unchecked", "checked", "required"] = field(default="unchecked", kw_only=True)
     _names: tuple[str, ...] = field(init=False, repr=False, default=())
     _rules: tuple[PathRule, ...] = field(init=False, repr=False, default=(), compare=False)
 
@@ -194,6 +201,8 @@ class Issuer:
             put(self, "keys", checked_keys(self.keys))
         if self.replay is not None and not (self.exp_required or self.max_age_s is not None):
             raise error_for("configuration_invalid", "replay", expected="exp_required or max_age_s beside it")
+        if self.cnf not in CNF_CHOICES:
+            raise error_for("configuration_invalid", "cnf", expected=CNF_CHOICES)
         check_range("try_keys", self.try_keys, 0, TRY_KEYS_MAX)
         if self.try_keys and self.require_kid:
             raise error_for("configuration_invalid", "try_keys", expected="no require_kid beside it")

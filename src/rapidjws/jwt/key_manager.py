@@ -361,6 +361,7 @@ class KeyManager(RevokingKeys):
             self._count_use,
             {iss: source for iss, source in self._sources.items() if hasattr(source, "leaf_for")},  # type: ignore[misc]
             [name for name, issuer in self._issuers.items() if issuer.trust_domain is not None],
+            {name: issuer.cnf for name, issuer in self._issuers.items() if issuer.cnf != "unchecked"},
         )
         return post_checks if post_checks.is_needed else None
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rapidjws.jwt.skew import SkewMeter
     from rapidjws.verify.chains import ChainSource
-    from rapidjws.verify.protocols import EventListener
+    from rapidjws.verify.protocols import EventListener, SenderCheck
     from rapidjws.verify.revocations import Revocations
 
 JTI_MAX_BYTES: Final = 4096
@@ -192,9 +192,11 @@ class PostChecks:
         count_use: Called with an issuer and what a use came to, or None.
         chains: iss -> source, for issuers whose keys come in the headers of tokens.
         trust_domains: Names of issuers that are SPIFFE trust domains.
+        bindings: iss -> ``"checked"`` or ``"required"``, for issuers whose tokens are bound to senders.
     """
 
     __slots__ = (
+        "_bindings",
         "_chains",
         "_count_use",
         "_counter",
@@ -219,7 +221,9 @@ class PostChecks:
         count_use: Callable[[str, str], None] | None = None,
         chains: Mapping[str, ChainSource] | None = None,
         trust_domains: Collection[str] = (),
+        bindings: Mapping[str, str] | None = None,
     ) -> None:
+        self._bindings = bindings or {}
         self._trust_domains = trust_domains
         self._chains = chains or {}
         self._count_use = count_use
@@ -235,18 +239,24 @@ class PostChecks:
     @property
     def is_needed(self) -> bool:
         """Return whether there is anything to check."""
-        others = self._replays or self._every or self._chains or self._trust_domains
+        others = self._replays or self._every or self._chains or self._trust_domains or self._bindings
         return self._revocations.on_tokens or bool(others)
 
-    def run(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
+    def run(self, verified: VerifiedJWS, now_ns: int, sender: SenderCheck | None = None) -> VerifiedJWS:
         """Return the token, or raise why it is refused after all.
 
+        Args:
+            verified: The token.
+            now_ns: The present moment, in nanoseconds since the epoch.
+            sender: Compares what it is bound to with who sent it, or None.
+
         Raises:
-            PolicyRefused: ``revoked``, ``replayed``.
+            PolicyRefused: ``revoked``, ``replayed``, ``binding_unchecked``, ``token_not_bound``, and what
+                ``sender`` refuses.
             DependencyUnavailable: ``replay_store_unavailable``.
             RapidJWSError: ``missing_claim``, ``malformed_claim``, ``too_large``, for ``jti``.
         """
-        (result,) = self.run_all([verified], now_ns)
+        (result,) = self.run_all([verified], now_ns, sender)
         if isinstance(result, Rejected):
             raise result.error()
         return result
@@ -277,13 +287,33 @@ class PostChecks:
                 return refused.with_traceback(None)
         return None
 
-    def run_all(self, results: list[VerifiedJWS | Rejected], now_ns: int) -> list[VerifiedJWS | Rejected]:
+    def _binding_refusal(
+        self, iss: str, verified: VerifiedJWS, now_ns: int, sender: SenderCheck | None
+    ) -> RapidJWSError | None:
+        """Return why a token is not for who sent it, or None: a ``cnf`` is never ignored (RFC 7800 s.3)."""
+        binding, is_bound = self._bindings.get(iss), "cnf" in verified.claims
+        if binding == "required" and not is_bound:
+            return error_for("token_not_bound", "claims.cnf")
+        if sender is not None:
+            return sender.refusal(verified, now_ns)
+        if binding is not None and is_bound:
+            return error_for("binding_unchecked", "claims.cnf", expected="a check of who sends it")
+        return None
+
+    def run_all(
+        self,
+        results: list[VerifiedJWS | Rejected],
+        now_ns: int,
+        sender: SenderCheck | None = None,
+    ) -> list[VerifiedJWS | Rejected]:
         """Check a batch in place; each store is asked once.
 
         Args:
             results: What verification found.
             now_ns: The present moment, in nanoseconds since the epoch.
+            sender: As for ``run``, where all tokens came with one request.
         """
+        binds = bool(self._bindings) or sender is not None
         by_store: dict[int, list[tuple[int, tuple[bytes, int]]]] = {}
         retry_s = 0 if self._leeways is None else self._leeways._longest_retry_s
         for position, verified in enumerate(results):
@@ -303,6 +333,8 @@ class PostChecks:
                 results[position] = _rejected(error_for("revoked", "claims"), iss)
             elif rule is not None and _may_be_forgotten(verified, rule, retry_s, now_ns):
                 results[position] = _rejected(error_for("expired", "claims.exp"), iss)
+            elif binds and (unbound := self._binding_refusal(iss, verified, now_ns, sender)) is not None:
+                results[position] = _rejected(unbound, iss)
             elif rule is not None:
                 try:
                     digest = rule.replay.identity == "jti_or_digest"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rapidjws.jwt.engine import Engine
+    from rapidjws.verify.protocols import SenderCheck
     from rapidjws.verify.snapshot import Token
 
 HINTS_PER_ISSUER: Final = 4
@@ -164,19 +165,23 @@ class IssuerRegistry(LookedUpIssuers):
         verified = await there[1]._averify_uncounted(octets, now, wait_s=wait_s)
         return self._accepted(there[0], token, verified)
 
-    def _verify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
+    def _verify_as_of(
+        self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
+    ) -> VerifiedJWS:
         octets = self._snapshot.octets(token)
         there = self._awaited(octets, 0.0)
         if there is None:
-            return super()._verify_as_of(octets, as_of_ns, now_ns)
-        return self._accepted(there[0], token, there[1]._verify_as_of(octets, as_of_ns, now_ns))
+            return super()._verify_as_of(octets, as_of_ns, now_ns, sender)
+        return self._accepted(there[0], token, there[1]._verify_as_of(octets, as_of_ns, now_ns, sender))
 
-    async def _averify_as_of(self, token: Token, as_of_ns: int, now_ns: int) -> VerifiedJWS:
+    async def _averify_as_of(
+        self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
+    ) -> VerifiedJWS:
         octets = self._snapshot.octets(token)
         there = await self._aawaited(octets)
         if there is None:
-            return await super()._averify_as_of(octets, as_of_ns, now_ns)
-        verified = await there[1]._averify_as_of(octets, as_of_ns, now_ns)
+            return await super()._averify_as_of(octets, as_of_ns, now_ns, sender)
+        verified = await there[1]._averify_as_of(octets, as_of_ns, now_ns, sender)
         return self._accepted(there[0], token, verified)
 
     def _verify_together(self, tokens: Sequence[Token], now: float | None) -> list[VerifiedJWS | Rejected]:

@@ -125,6 +125,7 @@ def _request_context(request: web.Request, authenticator: Authenticator[web.Requ
         authenticator.begin(headers),
         request.method,
         target,
+        "unix" if request.remote == "" else request.remote,
     )
 
 

@@ -181,10 +181,19 @@ def request_context(
     context = RequestContext(
         values, query, authenticator.partner(scope), route, scopes, headers, authenticator.begin(headers)
     )
-    if authenticator.body is None or authenticator.body.payload_of is None:
+    if not authenticator.reads_target:
         return context
     target = signed_target(_target(scope), scope["path"], query, codec="utf-8")
-    return context._replace(method=scope.get("method", ""), target=target)
+    method = "GET" if scope["type"] == "websocket" else scope.get("method", "")  # RFC 6455 s.4.1
+    return context._replace(method=method, target=target, peer=_peer(scope))
+
+
+def _peer(scope: Scope) -> str | None:
+    """Return who sent a request, ``"unix"`` where the server says that it listens on a Unix socket."""
+    client, server = scope.get("client"), scope.get("server")
+    if client and client[0]:
+        return str(client[0])
+    return "unix" if server and server[0] and server[1] is None else None
 
 
 async def decide_in_scope(

@@ -6,7 +6,7 @@ Each middleware reads headers in its framework's way and calls this. It does no 
 from __future__ import annotations
 
 from functools import partial
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from rapidjws._checks import checked
@@ -16,6 +16,7 @@ from rapidjws.jwt.decision import AMBIGUOUS, Decision
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.claim_headers import ClaimHeaders
 from rapidjws.middleware.exempt_paths import ExemptPaths
+from rapidjws.middleware.presented import check_place, presented_token, sender_check
 from rapidjws.middleware.response import PREFIX, Answer, answer_for, checked_realm, is_ours, trusted_headers
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.startup import (
@@ -29,6 +30,7 @@ from rapidjws.observe.decision_log import DecisionLog
 from rapidjws.observe.observer import Observer
 from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.observe.tracing import Tracer
+from rapidjws.sender import SenderConstraints
 from rapidjws.verify import worker_pool
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
         log: NotRequired[DecisionLog | None]
         tracer: NotRequired[Tracer | None]
         claim_headers: NotRequired[Mapping[str, str | Mapping[str, str]] | None]
+        sender: NotRequired[SenderConstraints | None]
 
 
 def _checked_root_path(root_path: str) -> str:
@@ -92,6 +95,7 @@ class Authenticator(Generic[RequestT]):
             with it and without it: the stricter stage of both holds, and both must be exempt.
         log: Logs requests whose token was not verified; by default with the limits of ``DecisionLog``.
         tracer: Makes the span of a request whose caller records (W3C Trace Context); None makes none.
+        sender: Compares what a token is bound to with who sends it (DPoP, mutual TLS); None compares nothing.
         claim_headers: Claim, or JSON Pointer, -> the header in which the application gets it, as text or with
             an encoding: ``{"tid": "X-Tenant", "/realm_access/roles": {"header": "X-Roles", "encoding":
             "base64url"}}``. What a client sends under such a name is removed. ``plain``, the default, leaves
@@ -121,12 +125,14 @@ class Authenticator(Generic[RequestT]):
         log: DecisionLog | None = None,
         tracer: Tracer | None = None,
         claim_headers: Mapping[str, str | Mapping[str, str]] | None = None,
+        sender: SenderConstraints | None = None,
     ) -> None:
         if (engine is None) == (body is None) or (body is not None and place is not None):
             raise error_for("configuration_invalid", "authenticator", "an engine, or a signed body")
         self._engine = engine
         self.body = body
         self.place = place or TokenLocation()
+        self.sender = check_place(sender, self.place if body is None else None, "authenticator.sender")
         self.realm = checked_realm(realm, "authenticator.realm")
         self.exempt = ExemptPaths(exempt)
         self._root_path = _checked_root_path(root_path)
@@ -194,12 +200,23 @@ class Authenticator(Generic[RequestT]):
         if self._engine is None:
             assert self.body is not None
             return self.body.decide(context, body)
-        return self._engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
+        return self._engine.decide(
+            token,
+            partner=context.partner,
+            route=context.route,
+            scopes=context.scopes,
+            sender=None if self.sender is None else sender_check(self.sender, context, token),
+        )
+
+    @property
+    def reads_target(self) -> bool:
+        """Return whether method and target of a request matter."""
+        return self.sender is not None or (self.body is not None and self.body.payload_of is not None)
 
     def _token(self, context: RequestContext, body: bytes | None) -> bytes | None:
         """Return the token of a request; of a signed body what its header, or it, says of the signature."""
         if self.body is None:
-            return self.place.token(context.values, context.query)
+            return presented_token(self.place, self.sender, context.values, context.query)
         if self.body.part is not None or self.body.signature_header is None:
             return body if self.body.part is None else None
         return context.values[0] if len(context.values) == 1 else None
@@ -236,11 +253,13 @@ class Authenticator(Generic[RequestT]):
                 return self.body.decide(context, body)
             work = partial(self.body.decide, context, body)  # a body is long, and its keys may be slow
             return await worker_pool.call_on_thread(work, inline=True)
-        engine = self._engine
-        if engine._is_quick(token):
+        engine, sender = self._engine, None
+        if self.sender is not None:
+            sender = sender_check(self.sender, context, token)
+        elif engine._is_quick(token):
             return engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
         return await engine.adecide(
-            token, partner=context.partner, route=context.route, scopes=context.scopes
+            token, partner=context.partner, route=context.route, scopes=context.scopes, sender=sender
         )
 
     def refused(self, context: RequestContext, code: str, *, place: str | None = None) -> Decision:
@@ -301,7 +320,12 @@ class Authenticator(Generic[RequestT]):
     def answer(self, decision: Decision, context: RequestContext) -> Answer | None:
         """Return the refusal that a decision asks for, with the id of its log line, or None for a permit."""
         scheme = self.place.scheme if self.body is None else "JWS"
-        found = answer_for(decision, realm=self.realm, scheme=scheme)
+        found = answer_for(
+            decision,
+            realm=self.realm,
+            scheme=scheme,
+            dpop=None if self.sender is None else self.sender.challenge(time_ns()),
+        )
         if found is None or not isinstance(context.headers, IdentifiedHeaders):
             return found
         named = (*found.headers, ("x-request-id", context.headers.request_id))

@@ -156,7 +156,9 @@ class _Call:
             values = list(headers(field.encode()))
             self._trace = authenticator.begin(headers)
             partner = authenticator.partner(details)
-            self.context = RequestContext(values, b"", partner, method, (), headers, self._trace)
+            self.context = RequestContext(
+                values, b"", partner, method, (), headers, self._trace, "POST", method
+            )
 
     def _metadata(self, decision: Decision | None) -> tuple[Metadatum, ...]:
         """Return the metadata without what a client made up, and with what was verified."""
@@ -189,7 +191,7 @@ class _Call:
         refused = authenticator.answer(decision, self.context)
         if refused is None:
             return _wrapped(handler, decision, self._metadata(decision))
-        named: list[Pair] = [pair for pair in refused.headers if pair[0] == "x-request-id"]
+        named: list[Pair] = [pair for pair in refused.headers if pair[0] in ("x-request-id", "dpop-nonce")]
         refuse = _refusing(_STATUS[refused.status], decision.code, named, is_async=is_async)
         return _rebuilt(handler, refuse, coded=False)
 

@@ -33,6 +33,7 @@ class RequestContext(NamedTuple):
         trace: The span of a request whose caller records, or None.
         method: As it was sent, where a signature may cover it.
         target: Path and query as they were sent; None where there is more than one reading of the path.
+        peer: The address of whoever sent it, ``"unix"`` for a Unix socket, or None.
     """
 
     values: list[bytes]
@@ -44,6 +45,7 @@ class RequestContext(NamedTuple):
     trace: RequestTrace | None = None
     method: str = ""
     target: str | None = None
+    peer: str | None = None
 
     def __repr__(self) -> str:
         """Show who asks for what; the header and the query may hold a token."""

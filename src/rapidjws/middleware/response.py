@@ -16,6 +16,7 @@ from rapidjws._checks import refused
 from rapidjws.errors import CODES, error_for
 from rapidjws.jose.scopes import is_scope_token, scopes_of
 from rapidjws.jwt.decision import Decision
+from rapidjws.sender.constraints import DPoPChallenge
 
 if TYPE_CHECKING:
     from rapidjws.verify.result import VerifiedJWS
@@ -39,6 +40,15 @@ RETRY_AFTER_S: Final = 5
 PROBLEM_TYPE: Final = "urn:rapidjws:problem:"
 FORBIDDEN: Final = frozenset({"insufficient_scope", "partner_mismatch"})
 """Codes of good tokens that do not suffice: 403."""
+
+
+DPOP_ERRORS: Final = {
+    "dpop_proof_missing": "invalid_dpop_proof",
+    "dpop_proof_invalid": "invalid_dpop_proof",
+    "dpop_proof_replayed": "invalid_dpop_proof",
+    "dpop_nonce_required": "use_dpop_nonce",
+}
+"""Code -> what a challenge calls it (RFC 9449 s.12.2); the others are errors of the token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +78,12 @@ def checked_realm(realm: str, place: str) -> str:
 
 
 def answer_for(
-    decision: Decision, *, realm: str = "api", scheme: str = "Bearer", bad_request_status: int = 400
+    decision: Decision,
+    *,
+    realm: str = "api",
+    scheme: str = "Bearer",
+    bad_request_status: int = 400,
+    dpop: DPoPChallenge | None = None,
 ) -> Answer | None:
     """Return what a client gets instead of the service's answer, or None where it gets that.
 
@@ -78,17 +93,21 @@ def answer_for(
         scheme: Its authentication scheme.
         bad_request_status: For a request with two tokens or half a one; 401 where a gateway asks that takes
             anything but 401 and 403 for a fault of ours (nginx).
+        dpop: What a challenge holds about DPoP, where proofs are checked.
 
     Returns:
         The refusal, or None for a permit.
 
-    Source: RFC 6750 section 3, RFC 9110 sections 10.2.3 and 15.6.4, RFC 9457 section 3.
+    Source: RFC 6750 section 3, RFC 9449 sections 7.1 and 9, RFC 9110 sections 10.2.3 and 15.6.4, RFC 9457
+    section 3.
     """
     if getattr(decision, "outcome", None) == "permit":
         return None
     _check_decision(decision)
     if type(bad_request_status) is not int or not 400 <= bad_request_status <= 499:
         raise refused("bad_request_status", "400 to 499", bad_request_status)
+    if dpop is not None and not isinstance(dpop, DPoPChallenge):
+        raise refused("dpop", "a DPoPChallenge, or None", dpop)
     for name, text in (("realm", realm), ("scheme", scheme)):
         if not isinstance(text, str) or not text.isprintable():
             raise refused(name, "plain text", text)
@@ -106,7 +125,7 @@ def answer_for(
     else:
         status, title = 401, "Unauthorized"
     if status not in (413, 503):
-        headers.append(("www-authenticate", _challenge(decision, realm, scheme or "Bearer")))
+        headers += _challenges(decision, realm, scheme or "Bearer", dpop)
     row = CODES[code]
     problem: dict[str, Any] = {
         "type": PROBLEM_TYPE + code,
@@ -123,6 +142,19 @@ def _check_decision(decision: object) -> None:
         raise refused("decision", "a Decision", decision)
 
 
+def _challenges(
+    decision: Decision, realm: str, scheme: str, dpop: DPoPChallenge | None
+) -> list[tuple[str, str]]:
+    """Return the headers that say how to ask: DPoP first, and alone where only a proof is wrong."""
+    challenge = _challenge(decision, realm, scheme)
+    if dpop is None:
+        return [("www-authenticate", challenge)]
+    of_dpop = f'{_challenge(decision, realm, "DPoP")}, algs="{dpop.algs}"'
+    is_only = dpop.is_alone or decision.code in DPOP_ERRORS
+    nonce = [] if dpop.nonce is None else [("dpop-nonce", dpop.nonce)]
+    return [*nonce, ("www-authenticate", of_dpop if is_only else f"{of_dpop}, {challenge}")]
+
+
 def _challenge(decision: Decision, realm: str, scheme: str) -> str:
     """Return the challenge; a request without a token gets no error (RFC 6750 s.3.1)."""
     text = f'{scheme} realm="{realm}"'
@@ -134,6 +166,8 @@ def _challenge(decision: Decision, realm: str, scheme: str) -> str:
         error = "insufficient_scope"
     elif code == "malformed_request":
         error = "invalid_request"
+    elif scheme == "DPoP":
+        error = DPOP_ERRORS.get(code, error)
     text += f', error="{error}", error_description="{code}: {CODES[code].meaning}"'
     due = " ".join(scope for scope in decision.scopes_due if is_scope_token(scope))
     return f'{text}, scope="{due}"' if due else text

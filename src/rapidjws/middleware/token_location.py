@@ -59,8 +59,8 @@ class TokenLocation:
 
     @property
     def is_bearer(self) -> bool:
-        """Return whether tokens are bearer tokens in Authorization."""
-        return self.field == b"authorization" and self.scheme.lower() == "bearer"
+        """Return whether tokens stand in Authorization as RFC 6750 or RFC 9449 have it."""
+        return self.field == b"authorization" and self.scheme.lower() in ("bearer", "dpop")
 
     def token(self, values: list[bytes], query: bytes = b"") -> bytes | None:
         """Return the token in the values of the header, in the order of the request.

@@ -147,10 +147,12 @@ def environ_context(
     headers = IdentifiedHeaders(partial(_values, environ))
     trace = authenticator.begin(headers)
     context = RequestContext(values, query, authenticator.partner(environ), route, scopes, headers, trace)
-    if authenticator.body is None or authenticator.body.payload_of is None:
+    if not authenticator.reads_target:
         return context
     target = signed_target(_target(environ), _path(environ), query, codec="latin-1")
-    return context._replace(method=environ.get("REQUEST_METHOD", ""), target=target)
+    peer = environ.get("REMOTE_ADDR")
+    peer = "unix" if peer == "" else peer  # as gunicorn has it
+    return context._replace(method=environ.get("REQUEST_METHOD", ""), target=target, peer=peer)
 
 
 def _values(environ: Environ, name: bytes) -> list[bytes]:

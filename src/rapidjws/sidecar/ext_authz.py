@@ -8,8 +8,9 @@ Source: Envoy API v3, external_auth.proto and attribute_context.proto.
 from __future__ import annotations
 
 from functools import partial
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from rapidjws._protobuf import field, number_field, spans
 from rapidjws.middleware.claim_headers import NO_CLAIM_HEADERS
@@ -30,7 +31,7 @@ METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 _ATTRIBUTES: Final = 1  # CheckRequest
 _REQUEST: Final = 4  # AttributeContext
 _HTTP: Final = 2  # AttributeContext.Request
-_HEADERS, _PATH, _HEADER_MAP = 3, 4, 13  # AttributeContext.HttpRequest
+_METHOD, _HEADERS, _PATH, _HOST, _HEADER_MAP = 2, 3, 4, 5, 13  # AttributeContext.HttpRequest
 _KEY, _VALUE, _RAW_VALUE = 1, 2, 3  # HeaderValue; of a map's entry the first two
 
 _PERMISSION_DENIED: Final = 7
@@ -68,6 +69,27 @@ def read_check(octets: bytes) -> CheckRequest:
         elif number == _HEADER_MAP:
             raw += [_header(octets, *one[1:]) for one in spans(octets, start, end) if one[0] == 1]
     return raw or headers, path
+
+
+def read_method(octets: bytes) -> tuple[bytes, bytes]:
+    """Return method and host of a CheckRequest that ``read_check`` has read; empty where one stands twice."""
+    at = (0, len(octets))
+    for wanted in (_ATTRIBUTES, _REQUEST, _HTTP):
+        (at,) = [(start, end) for number, start, end in spans(octets, *at) if number == wanted]
+    found = {_METHOD: [b""], _HOST: [b""]}
+    for number, start, end in spans(octets, *at):
+        if number in found:
+            found[number].append(octets[start:end])
+    method, host = (values[-1] if len(values) <= 2 else b"" for values in found.values())
+    return method, host
+
+
+def _peer(name: str) -> str | None:
+    """Return the address of a gateway as gRPC names it, ``"unix"`` for a Unix socket."""
+    kind, _, rest = unquote(name).partition(":")
+    if kind == "unix":
+        return "unix"
+    return rest.rpartition(":")[0].strip("[]") or None if kind in ("ipv4", "ipv6") else None
 
 
 def _header(octets: bytes, start: int, end: int) -> tuple[bytes, bytes]:
@@ -117,7 +139,12 @@ def refusal(
     decision: Decision, settings: ServerSettings, request: IdentifiedHeaders | None = None
 ) -> bytes | None:
     """Return the CheckResponse of a refusal, with the id of its log line, or None for a permit."""
-    answer = answer_for(decision, realm=settings.realm, scheme=settings.place.scheme)
+    answer = answer_for(
+        decision,
+        realm=settings.realm,
+        scheme=settings.place.scheme,
+        dpop=None if settings.sender is None else settings.sender.challenge(time_ns()),
+    )
     if answer is None:
         return None
     named = () if request is None else (("x-request-id", request.request_id),)
@@ -150,10 +177,15 @@ class Authorization:
         trace = observer.begin(given)
         try:
             observer.look(trace, token)
+            sender = None
+            if state.settings.sender is not None:
+                method, authority = read_method(octets)
+                peer = _peer(context.peer())
+                sender = state.sender_check(token, headers, target, method, peer, authority)
             if state.blocking:
-                decision = await state.engine.adecide(token, partner=partner, route=route)
+                decision = await state.engine.adecide(token, partner=partner, route=route, sender=sender)
             else:
-                decision = state.engine.decide(token, partner=partner, route=route)
+                decision = state.engine.decide(token, partner=partner, route=route, sender=sender)
         except BaseException:  # the gateway is gone
             observer.abandon(trace)
             raise

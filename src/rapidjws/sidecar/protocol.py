@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 from rapidjws._loggers import logger
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
+from rapidjws.middleware.presented import PROOF_FIELD
 from rapidjws.observe.exposition import chosen_format
 from rapidjws.observe.request_info import TRACED_HEADERS, IdentifiedHeaders
 from rapidjws.sidecar.connection import Connection, head_of
 from rapidjws.sidecar.response_cache import ResponseCache
+from rapidjws.sidecar.settings import is_unix
 from rapidjws.sidecar.worker_state import WorkerState, values_of
 from rapidjws.verify.worker_pool import call_on_thread
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision, DecisionRequest
     from rapidjws.observe.request_info import Headers
     from rapidjws.observe.tracing import RequestTrace
+    from rapidjws.sender import SenderConstraints
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
@@ -67,7 +70,13 @@ class PublicListener(WorkerState):
             {self.token_field, *self.route_fields, b"accept", b"authorization"}
             | ({self.partner_field} if self.partner_field else set())
             | set(TRACED_HEADERS)
+            | (set() if settings.sender is None else self._sender_fields(settings.sender))
         )
+
+    def _sender_fields(self, sender: SenderConstraints) -> set[bytes]:
+        """Return the headers that say who sent a request."""
+        of_mtls = set() if sender.mtls is None else {sender.mtls.field}
+        return {PROOF_FIELD, b"host", b"x-forwarded-host", *self.method_fields} | of_mtls
 
     def is_slow(self, url: bytes) -> bool:
         """Return whether a request is answered beside the loop, in its turn."""
@@ -142,6 +151,9 @@ class PublicListener(WorkerState):
             self.observer.look(trace, token)
             observed[at] = (token, given, trace)
         engine = self.engine
+        if self.settings.sender is not None:
+            self._decide_sent(batch, places, requests, decisions)
+            return
         if len(requests) > 1 and engine._cache is None:
             found = engine.decide_many(requests)
             if len(found) == len(places):
@@ -150,6 +162,20 @@ class PublicListener(WorkerState):
             return
         for at, (token, partner, route) in zip(places, requests, strict=True):
             decisions[at] = engine.decide(token, partner=partner, route=route)
+
+    def _decide_sent(
+        self,
+        batch: list[BatchedRequest],
+        places: list[int],
+        requests: list[DecisionRequest],
+        decisions: list[Decision | None],
+    ) -> None:
+        """Decide on each request by itself, with who sent it."""
+        for at, (token, partner, route) in zip(places, requests, strict=True):
+            connection, rest, (_, headers, method, _, _) = batch[at]
+            target = rest if rest is not None and rest[:1] == b"/" else None
+            sender = self.sender_check(token, headers, target, method, connection.peer)
+            decisions[at] = self.engine.decide(token, partner=partner, route=route, sender=sender)
 
 
 def with_head(
@@ -174,6 +200,7 @@ class SidecarProtocol(Connection):
         self._waiting: deque[Waiting] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._has_last = False
+        self._settings_listen = state.settings.listen
         self._prefix = state.prefix
         self._prefix_size = len(state.prefix)
 
@@ -201,6 +228,14 @@ class SidecarProtocol(Connection):
             return
         self._under_way += 1
         self._state.add_to_batch((self, rest, request), self._loop)
+
+    @property
+    def peer(self) -> str | None:
+        """Return the address of the gateway, ``"unix"`` on a Unix socket."""
+        if self._transport is None:
+            return None
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else "unix" if is_unix(self._settings_listen) else None
 
     def answered(self) -> None:
         """Note that a gathered request has its answer."""
@@ -273,7 +308,9 @@ class SidecarProtocol(Connection):
         trace = observer.begin(given)
         try:
             observer.look(trace, token)
-            decision = await state.engine.adecide(token, partner=partner, route=route)
+            target = rest if rest[:1] == b"/" else None
+            sender = state.sender_check(token, headers, target, method, self.peer)
+            decision = await state.engine.adecide(token, partner=partner, route=route, sender=sender)
         except BaseException:  # the client is gone
             observer.abandon(trace)
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.jose.scopes import scopes_of
@@ -42,13 +42,25 @@ class ResponseCache:
         warn: Takes a line, once in WARN_S, where requests are not decided for a fault of ours.
     """
 
-    __slots__ = ("_claim_headers", "_permits", "_realm", "_refusals", "_scheme", "_warn", "_warned_s")
+    __slots__ = (
+        "_claim_headers",
+        "_has_nonces",
+        "_permits",
+        "_realm",
+        "_refusals",
+        "_scheme",
+        "_sender",
+        "_warn",
+        "_warned_s",
+    )
 
     def __init__(self, settings: ServerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
         self._warn = warn
         self._warned_s = -WARN_S
         self._realm = settings.realm
         self._scheme = settings.place.scheme
+        self._sender = settings.sender
+        self._has_nonces = False if settings.sender is None else settings.sender.has_nonces
         self._claim_headers = settings.claims_out or None
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
@@ -93,7 +105,7 @@ class ResponseCache:
         made = self._refusals.get(key)
         if made is None:
             made = self._refuse(decision)
-            if decision.code not in FORBIDDEN:  # those name the scopes that are due
+            if decision.code not in FORBIDDEN and not self._has_nonces:  # those name the scopes that are due
                 self._refusals[key] = made
         head, body = made
         return head if method == b"HEAD" else head + body
@@ -108,7 +120,13 @@ class ResponseCache:
 
     def _refuse(self, decision: Decision) -> tuple[bytes, bytes]:
         # nginx knows 401 and 403 only
-        answer = answer_for(decision, realm=self._realm, scheme=self._scheme, bad_request_status=401)
+        answer = answer_for(
+            decision,
+            realm=self._realm,
+            scheme=self._scheme,
+            bad_request_status=401,
+            dpop=None if self._sender is None else self._sender.challenge(time_ns()),
+        )
         if answer is None:  # unreachable: it is no permit
             raise AssertionError
         start = b"HTTP/1.1 %d %b\r\ncontent-length: %d\r\n" % (

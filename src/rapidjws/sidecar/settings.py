@@ -9,6 +9,7 @@ from rapidjws import _files
 from rapidjws.config.schema import ADDRESSES
 from rapidjws.errors import error_for
 from rapidjws.middleware.claim_headers import NO_CLAIM_HEADERS, ClaimHeaders
+from rapidjws.middleware.presented import check_place
 from rapidjws.middleware.response import checked_realm
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.middleware.token_location import TokenLocation, is_field_name
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rapidjws.sender import SenderConstraints
+
 WORKERS_MAX: Final = 1024
 """Most processes: each takes memory of its own, and a slip of the pen is not to take the machine."""
 
 ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 """How nginx by convention, and Traefik and Caddy by themselves, name what was asked for."""
 
+METHOD_HEADERS = ("x-original-method", "x-forwarded-method")
+"""How the same gateways name the method."""
 
 MODES: Final = ("0600", "0660", "0666")
 """What a Unix socket can be for: its owner, its group, everybody."""
@@ -74,6 +79,9 @@ class ServerSettings:
         claim_headers: Claim, or JSON Pointer, -> the header of the answers in which the service gets it,
             as for :class:`rapidjws.middleware.Authenticator`.
         place: Where tokens stand.
+        sender: Compares what a token is bound to with who sends it (DPoP, mutual TLS), or None.
+        method_headers: Headers that name the request's method where nothing follows the prefix; the gateway
+            sets them. Read for DPoP only.
         realm: The ``realm`` of challenges.
         max_header_bytes: Largest head of a request.
         max_body_bytes: Largest body, which is read and thrown away.
@@ -104,6 +112,8 @@ class ServerSettings:
     partner_header: str | None = None
     claim_headers: Mapping[str, Any] = field(default_factory=dict)
     place: TokenLocation = field(default_factory=TokenLocation)
+    sender: SenderConstraints | None = None
+    method_headers: tuple[str, ...] = METHOD_HEADERS
     realm: str = "api"
     max_header_bytes: int = 96 * 1024
     max_body_bytes: int = 64 * 1024
@@ -135,6 +145,10 @@ class ServerSettings:
         if not self.prefix.startswith("/") or self.prefix.endswith("/") or not self.prefix.isascii():
             raise error_for("configuration_invalid", "server.prefix", expected="a path, /like/this")
         checked_realm(self.realm, "server.realm")
+        check_place(self.sender, self.place, "dpop")
+        if self.workers > 1 and self.sender is not None and not self.sender.is_shared:
+            expected = "1, or replay.redis: each worker would take a DPoP proof once"
+            raise error_for("configuration_invalid", "server.workers", expected)
         for place in ("workers", "max_header_bytes", "max_body_bytes", "max_connections"):
             if getattr(self, place) < 1:
                 raise error_for("configuration_invalid", f"server.{place}", expected="from 1 on")
@@ -152,7 +166,8 @@ class ServerSettings:
         token = self.place.field.decode("ascii")
         partner = [] if self.partner_header is None else [self.partner_header]
         taken = {token}
-        for place, names in (("partner_header", partner), ("route_headers", self.route_headers)):
+        headers = {"partner_header": partner, "route_headers": self.route_headers}
+        for place, names in (*headers.items(), ("method_headers", self.method_headers)):
             for name in names:
                 if not is_field_name(name):
                     raise error_for("configuration_invalid", f"server.{place}", "names of RFC 9110")
@@ -196,12 +211,15 @@ def absolute_address(address: str, folder: Path) -> str:
     return address if path == address or not path else f"unix:{(folder / path).absolute()}"
 
 
-def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
+def settings_from(
+    section: dict[str, Any], folder: Path, sender: SenderConstraints | None = None
+) -> ServerSettings:
     """Return the settings of a table ``server``; raises ConfigurationError.
 
     Args:
         section: The table.
         folder: What paths are relative to.
+        sender: How tokens that are bound to senders are checked, or None.
     """
     settings = dict(section)
     for name, mine in _SECRETS.items():
@@ -211,7 +229,8 @@ def settings_from(section: dict[str, Any], folder: Path) -> ServerSettings:
         if name in settings:
             settings[name] = absolute_address(settings[name], folder)
     place = {mine: settings.pop(name) for name, mine in _PLACE.items() if name in settings}
-    headers = settings.get("route_headers")
-    if headers is not None:
-        settings["route_headers"] = (headers,) if isinstance(headers, str) else tuple(headers)
-    return ServerSettings(place=TokenLocation(**place), **settings)
+    for name in ("route_headers", "method_headers"):
+        headers = settings.get(name)
+        if headers is not None:
+            settings[name] = (headers,) if isinstance(headers, str) else tuple(headers)
+    return ServerSettings(place=TokenLocation(**place), sender=sender, **settings)

@@ -10,10 +10,12 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError
+from rapidjws.middleware.presented import PROOF_FIELD, is_dpop, presented_token
 from rapidjws.observe.decision_log import DecisionLog
 from rapidjws.observe.event_log import write_event
 from rapidjws.observe.metric_list import LOG_LINES_DROPPED
 from rapidjws.observe.observer import Observer
+from rapidjws.sender import SenderRequest
 from rapidjws.sidecar.connection import Listener
 from rapidjws.sidecar.rollout_log import RolloutLog
 from rapidjws.verify.worker_pool import Task, submit
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.status import ServiceStatus
     from rapidjws.sidecar.worker_gauges import WorkerGauges
+    from rapidjws.verify.protocols import SenderCheck
+    from rapidjws.verify.snapshot import Token
 
 
 ORDER: Final[tuple[Kind, ...]] = ("pending_revocations", "revocations", "config", "keys", "rollout")
@@ -111,12 +115,63 @@ class WorkerState(Listener):
         partner = settings.partner_header
         self.partner_field = None if partner is None else partner.lower().encode("ascii")
         self.route_fields = tuple(name.lower().encode("ascii") for name in settings.route_headers)
+        self.method_fields = tuple(name.lower().encode("ascii") for name in settings.method_headers)
         self.prefix = settings.prefix.encode("ascii")
 
     @property
     def blocking(self) -> bool:
         """Return whether a decision may wait for another machine."""
-        return self.engine._may_wait
+        sender = self.settings.sender
+        return self.engine._may_wait or (sender is not None and sender.blocking)
+
+    def sender_check(
+        self,
+        token: Token | None,
+        headers: list[tuple[bytes, bytes]],
+        target: bytes | None,
+        method: bytes,
+        peer: str | None,
+        authority: bytes = b"",
+    ) -> SenderCheck | None:
+        """Return the check of who sent a request's token; None where none is configured.
+
+        Args:
+            token: The request's token.
+            headers: Lower-case names and values.
+            target: Its target where the gateway says it otherwise than in a header, or None.
+            method: Its method, which counts where there is such a target.
+            peer: The gateway's address.
+            authority: What it says beside its headers of the request's Host.
+        """
+        sender = self.settings.sender
+        if sender is None or not isinstance(token, bytes) or not token:
+            return None
+        if target is None:
+            methods, targets = set[bytes](), set[bytes]()
+            for name, value in headers:
+                if name in self.method_fields:
+                    methods.add(value)
+                elif name in self.route_fields:
+                    targets.add(value)
+            method = methods.pop() if len(methods) == 1 else b""
+            target = targets.pop() if len(targets) == 1 else b""
+            hosts = values_of(headers, b"x-forwarded-host") or values_of(headers, b"host")
+        else:
+            hosts = [authority] if authority else values_of(headers, b"host")
+        path, _, query = target.partition(b"?")
+        return sender.check(
+            SenderRequest(
+                token=token,
+                is_dpop=sender.dpop is not None and is_dpop(values_of(headers, self.token_field)),
+                proofs=values_of(headers, PROOF_FIELD),
+                method=method.decode("latin-1"),
+                path=path.decode("latin-1") or None,
+                query=query,
+                hosts=hosts,
+                certificates=() if sender.mtls is None else values_of(headers, sender.mtls.field),
+                peer=peer,
+            )
+        )
 
     def decision_request(self, headers: list[tuple[bytes, bytes]], target: bytes | None) -> DecisionRequest:
         """Return token, partner and route that a request asks about; several of either as they came.
@@ -137,7 +192,7 @@ class WorkerState(Listener):
                 named.append(value)
         routes = named if target is None else [target]
         query = b"&".join(route.partition(b"?")[2] for route in routes)
-        token = self.settings.place.token(found, query)
+        token = presented_token(self.settings.place, self.settings.sender, found, query)
         return token, _names(partner), _names(routes)
 
     @property

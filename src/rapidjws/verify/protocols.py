@@ -96,6 +96,17 @@ class KeySource(Protocol):
         """Return a future of the caller's own, done when the next refresh ended, well or not."""
 
 
+class SenderCheck(Protocol):
+    """The check of whether a token may be used by who sent it (RFC 7800 ``cnf``), for one request."""
+
+    @property
+    def blocking(self) -> bool:
+        """Return whether it may wait for another machine."""
+
+    def refusal(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
+        """Return why a verified token must not be used by who sent it, or None; a use is recorded then."""
+
+
 class PostCheck(Protocol):
     """The checks of a token whose signature and claims are good already: revocation, replay.
 
@@ -105,7 +116,7 @@ class PostCheck(Protocol):
 
     blocking: bool
 
-    def run(self, verified: VerifiedJWS, now_ns: int) -> VerifiedJWS:
+    def run(self, verified: VerifiedJWS, now_ns: int, sender: SenderCheck | None = None) -> VerifiedJWS:
         """Return the token.
 
         Raises:

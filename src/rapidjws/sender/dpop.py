@@ -1,0 +1,246 @@
+"""DPoP (RFC 9449): the proof that whoever sends a token holds the key that the token is bound to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from rapidjws import _native
+from rapidjws._checks import check_range, checked
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose import json_text
+from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
+from rapidjws.sender.dpop_nonce import DPoPNonces
+from rapidjws.sender.http_uri import HttpUri, http_uri, request_path
+from rapidjws.sender.proof_keys import ProofKeys
+from rapidjws.stores.replay import MemoryReplayStore
+from rapidjws.verify.arguments import checked_algorithms, names_of
+from rapidjws.verify.protocols import ReplayStore
+
+if TYPE_CHECKING:
+    from rapidjws.sender.request import SenderRequest
+
+DPOP_ALGORITHMS: Final = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "RS256")
+"""Allowed by default: asymmetric, as s.4.3 no. 5 asks."""
+
+PROOF_MAX_BYTES: Final = 16 * 1024
+CLAIMS_MAX_BYTES: Final = 8 * 1024
+JTI_MAX_BYTES: Final = 1024
+
+_PLACE: Final = "dpop"
+
+
+@checked(but=("external_origins", "algorithms"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DPoP:
+    """How DPoP proofs are checked.
+
+    Args:
+        external_origins: The URL under which clients reach the service, ``https://api.example.com``, with a
+            path where a gateway strips one: what ``htu`` is compared with. Several where it goes by several
+            names; then the request's Host chooses among them.
+        algorithms: The algorithms that proofs may have; no symmetric one.
+        max_age_s: Oldest ``iat`` of a proof, whole seconds, 1 to 3600.
+        leeway_s: Difference of clocks forgiven on both sides, whole seconds, 0 to 300.
+        replay: Where the ``jti`` of proofs are kept; by default in memory. One store for all workers.
+        on_failure: ``"deny"`` answers 503 while the store cannot tell; ``"accept"`` lets pass.
+        nonces: Nonces that are given out, or None.
+        max_keys: Most keys of clients that are kept ready, 1 to 65 536.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+
+    Source: RFC 9449 s.4.3.
+    """
+
+    external_origins: str | Iterable[str]
+    algorithms: Iterable[str] = DPOP_ALGORITHMS
+    max_age_s: int = 60
+    leeway_s: int = 10
+    replay: ReplayStore | None = field(default=None, repr=False)
+    on_failure: Literal["deny", "accept"] = "deny"
+    nonces: DPoPNonces | None = None
+    max_keys: int = 1024
+    _origins: tuple[HttpUri, ...] = field(init=False, repr=False, compare=False, default=())
+    _keys: ProofKeys = field(init=False, repr=False, compare=False)
+    _store: ReplayStore = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check every argument once."""
+        put = object.__setattr__
+        names = names_of(self.external_origins, "dpop.external_origins")
+        put(self, "external_origins", names)
+        put(self, "_origins", tuple(_origin(name) for name in names))
+        if not names or len({_authority(one) for one in self._origins}) < len(names):
+            raise error_for("configuration_invalid", "dpop.external_origins", "a URL for each host, once")
+        algorithms = checked_algorithms(self.algorithms)
+        for alg in algorithms:
+            if ALGORITHM_TABLE[alg].kty == "oct":
+                raise error_for("configuration_invalid", "dpop.algorithms", "asymmetric algorithms", alg)
+        put(self, "algorithms", algorithms)
+        check_range("dpop.max_age_s", self.max_age_s, 1, 3600)
+        check_range("dpop.leeway_s", self.leeway_s, 0, 300)
+        check_range("dpop.max_keys", self.max_keys, 1, 65_536)
+        if self.on_failure not in ("deny", "accept"):
+            raise error_for("configuration_invalid", "dpop.on_failure", expected=("deny", "accept"))
+        put(self, "_store", MemoryReplayStore() if self.replay is None else self.replay)
+        put(self, "_keys", ProofKeys(algorithms, self.max_keys))
+
+    @property
+    def blocking(self) -> bool:
+        """Return whether a check may wait for another machine."""
+        return self._store.blocking
+
+    @property
+    def challenge_algorithms(self) -> str:
+        """Return the algorithms as a challenge names them (s.7.1)."""
+        return " ".join(self.algorithms)
+
+    def nonce(self, now_ns: int) -> str | None:
+        """Return the nonce that is given out now, or None."""
+        return None if self.nonces is None else self.nonces.issue(now_ns)
+
+    def refusal(self, request: SenderRequest, thumbprint: str, now_ns: int) -> RapidJWSError | None:
+        """Return why a proof does not hold for a request and a key, or None; then its use is recorded.
+
+        Args:
+            request: The request, with the one proof that it carries.
+            thumbprint: ``cnf.jkt`` of the verified token.
+            now_ns: Nanoseconds since the epoch.
+        """
+        try:
+            entry = self._checked(request, thumbprint, now_ns)
+        except RapidJWSError as refused:
+            return refused.with_traceback(None)
+        return self._recorded(entry)
+
+    def _checked(self, request: SenderRequest, thumbprint: str, now_ns: int) -> tuple[bytes, int]:
+        """Check all that a proof says, its signature before its claims; return its entry for the store."""
+        (proof,) = request.proofs
+        parts = proof.strip(b" \t").split(b".")
+        if len(proof) > PROOF_MAX_BYTES or len(parts) != 3:
+            raise error_for("dpop_proof_invalid", _PLACE, expected="one compact JWS")
+        header, payload, signature = parts
+        key = self._keys.key_of(header)
+        if not hmac.compare_digest(key.thumbprint, thumbprint):  # s.4.3 no. 12b
+            raise error_for("binding_mismatch", "claims.cnf.jkt", expected="the proof's key")
+        octets, claimed = _native.b64url_decode(payload), _native.b64url_decode(signature)
+        if octets is None or claimed is None:
+            raise error_for("dpop_proof_invalid", _PLACE, expected="base64url")
+        signing_input = b"%b.%b" % (header, payload)
+        if not key.verify(signing_input, claimed):
+            raise error_for("dpop_proof_invalid", "dpop.signature", expected="a signature by the jwk")
+        self._keys.note(header, key, signing_input, claimed)
+        claims = _claims_of(octets)
+        self._check_request(claims, request)
+        life_s = self._life_s(claims, octets, now_ns)
+        self._check_nonce(claims, now_ns)
+        digest = hashlib.sha256(b"dpop\0" + thumbprint.encode("utf-8", "surrogatepass") + b"\0")
+        digest.update(_jti(claims))
+        return digest.digest(), life_s
+
+    def _check_request(self, claims: dict[str, Any], request: SenderRequest) -> None:
+        """Compare method, URI and token (s.4.3 no. 8, 9 and 12a)."""
+        if not request.method or claims.get("htm") != request.method:  # RFC 9110 s.9.1: case-sensitive
+            raise error_for("dpop_proof_invalid", "dpop.htm", expected="the request's method")
+        htu = claims.get("htu")
+        uri = http_uri(htu) if isinstance(htu, str) else None
+        if uri is None or not self._is_uri_of(uri, request):
+            raise error_for("dpop_proof_invalid", "dpop.htu", expected="the request's URI")
+        ath = urlsafe_b64encode(hashlib.sha256(request.token).digest()).rstrip(b"=").decode("ascii")
+        if claims.get("ath") != ath:
+            raise error_for("dpop_proof_invalid", "dpop.ath", expected="the digest of the token")
+
+    def _is_uri_of(self, uri: HttpUri, request: SenderRequest) -> bool:
+        """Return whether a proof's URI is that of a request; a query in it must be the request's own."""
+        origin = self._origin_of(request)
+        path = None if request.path is None else request_path(request.path)
+        if origin is None or path is None:
+            return False
+        if uri.query is not None and (request.query is None or uri.query != request.query.decode("latin-1")):
+            return False
+        return uri.origin == origin.origin and uri.path == origin.path.rstrip("/") + path
+
+    def _origin_of(self, request: SenderRequest) -> HttpUri | None:
+        """Return the external URL of a request: the only one, or that of its one Host."""
+        if len(self._origins) == 1:
+            return self._origins[0]
+        if len(request.hosts) != 1:
+            return None
+        host = request.hosts[0].decode("latin-1").lower()
+        for origin in self._origins:
+            scheme, _, authority = origin.origin.partition("://")
+            if host in (authority, f"{authority}:{'443' if scheme == 'https' else '80'}"):
+                return origin
+        return None
+
+    def _life_s(self, claims: dict[str, Any], octets: bytes, now_ns: int) -> int:
+        """Return how long a proof must be remembered, in seconds, and refuse one out of its time (no. 11)."""
+        stated, iat = claims.get("iat"), None
+        if isinstance(stated, (int, float)) and not isinstance(stated, bool):
+            iat = numeric_dates(claims, lambda: octets, ("iat",))["iat"]
+        if iat is None:
+            raise error_for("dpop_proof_invalid", "dpop.iat", expected="a NumericDate")
+        end_ns = iat.ceil_ns + (self.max_age_s + self.leeway_s) * SECOND_NS
+        if iat.floor_ns > now_ns + self.leeway_s * SECOND_NS or end_ns <= now_ns:
+            raise error_for("dpop_proof_invalid", "dpop.iat", f"at most {self.max_age_s} seconds ago")
+        return -(-(end_ns - now_ns) // SECOND_NS) + self.leeway_s + 1
+
+    def _check_nonce(self, claims: dict[str, Any], now_ns: int) -> None:
+        """Refuse a nonce that does not hold now, and a missing one where it is required (no. 10)."""
+        if self.nonces is None:
+            return
+        nonce = claims.get("nonce")
+        if nonce is None and not self.nonces.required:
+            return
+        if not isinstance(nonce, str) or not self.nonces.accepts(nonce, now_ns):
+            raise error_for("dpop_nonce_required", "dpop.nonce")
+
+    def _recorded(self, entry: tuple[bytes, int]) -> RapidJWSError | None:
+        """Record the use of a good proof; return that it was used before, or that nobody can tell."""
+        try:
+            (fresh,) = self._store.record([entry])
+        except Exception:
+            fresh = None
+        if fresh is True or (fresh is None and self.on_failure == "accept"):
+            return None
+        return error_for("replay_store_unavailable" if fresh is None else "dpop_proof_replayed", "dpop.jti")
+
+
+def _claims_of(octets: bytes) -> dict[str, Any]:
+    try:
+        claims = json_text.loads(
+            octets, max_bytes=CLAIMS_MAX_BYTES, max_depth=8, max_members=64, place="claims"
+        )
+    except RapidJWSError as refused:
+        raise error_for("dpop_proof_invalid", "dpop.claims", actual=refused.code) from None
+    if not isinstance(claims, dict):
+        raise error_for("dpop_proof_invalid", "dpop.claims", expected="a JSON object")
+    return claims
+
+
+def _jti(claims: dict[str, Any]) -> bytes:
+    jti = claims.get("jti")
+    octets = jti.encode("utf-8", "surrogatepass") if isinstance(jti, str) else b""
+    if not 0 < len(octets) <= JTI_MAX_BYTES:
+        raise error_for("dpop_proof_invalid", "dpop.jti", expected=f"1 to {JTI_MAX_BYTES} bytes of text")
+    return octets
+
+
+def _origin(name: str) -> HttpUri:
+    """Return an external URL; raises ConfigurationError."""
+    found = http_uri(name)
+    if found is None or found.query is not None or "#" in name:
+        raise error_for(
+            "configuration_invalid", "dpop.external_origins", "a URL, https://api.example.com", name
+        )
+    return found
+
+
+def _authority(origin: HttpUri) -> str:
+    return origin.origin.partition("://")[2]
