@@ -5,29 +5,41 @@
 
 #include "text/json_walk.h"
 
-/* The root's member of this name. */
-static json_value rules_root_member(rj_span name, const uint8_t *json, const rj_json_member *members,
-                                    size_t members_len)
-{
-    json_value value = {NULL, 0, RJ_JSON_ABSENT, 0};
+enum { RULES_CHUNK = 64 }; /* values that one walk over an array looks for */
+#define RULES_NONE SIZE_MAX
 
-    for (size_t i = 0; i < members_len; i++) {
-        const rj_json_member *member = &members[i];
-        if (json_walk_same(name, json + member->name_offset, member->name_len)) {
+/* The claims that rules are about. Claims often stand in the order of their rules: each search begins behind the
+ * last hit, and goes round. */
+typedef struct {
+    const uint8_t *json;
+    const rj_json_member *members;
+    size_t members_len;
+    size_t cursor;
+} rules_claims;
+
+/* The root's member of this name. */
+static void rules_root_member(json_value *value, rules_claims *claims, rj_span name)
+{
+    size_t at = claims->cursor;
+
+    for (size_t left = claims->members_len; left != 0; left--) {
+        const rj_json_member *member = &claims->members[at];
+        at = at + 1 == claims->members_len ? 0 : at + 1;
+        if (json_walk_same(name, claims->json + member->name_offset, member->name_len)) {
             size_t quote = member->value_type == RJ_JSON_STRING;
-            value = (json_value){json + member->value_offset + quote, member->value_len - 2 * quote, member->value_type,
-                                 member->value_has_escape};
-            break;
+            *value = (json_value){claims->json + member->value_offset + quote, member->value_len - 2 * quote,
+                                  member->value_type, member->value_has_escape};
+            claims->cursor = at;
+            return;
         }
     }
-    return value;
+    *value = (json_value){NULL, 0, RJ_JSON_ABSENT, 0};
 }
 
 /* The value that a rule is about. Returns 0 where an escape leaves it open. */
-static int rules_find(json_value *value, const rj_claim_rule *rule, const uint8_t *json, const rj_json_member *members,
-                      size_t members_len)
+static int rules_find(json_value *value, rules_claims *claims, const rj_claim_rule *rule)
 {
-    *value = rules_root_member(rule->path[0], json, members, members_len);
+    rules_root_member(value, claims, rule->path[0]);
     for (size_t i = 1; i < rule->path_len; i++) {
         if (value->type == RJ_JSON_OBJECT) {
             if (!json_walk_member(value, rule->path[i])) {
@@ -51,8 +63,8 @@ static int rules_order(rj_span a, const uint8_t *ptr, size_t len)
     return len == 0 ? 0 : memcmp(a.ptr, ptr, len);
 }
 
-/* Whether a text is one of those that pass, which are in order. */
-static int rules_has_text(const rj_claim_rule *rule, const uint8_t *ptr, size_t len)
+/* The number of a text among those that pass, which are in order; RULES_NONE where it is none. */
+static size_t rules_text_number(const rj_claim_rule *rule, const uint8_t *ptr, size_t len)
 {
     size_t low = 0, high = rule->texts_len;
 
@@ -60,7 +72,7 @@ static int rules_has_text(const rj_claim_rule *rule, const uint8_t *ptr, size_t 
         size_t middle = low + (high - low) / 2;
         int order = rules_order(rule->texts[middle], ptr, len);
         if (order == 0) {
-            return 1;
+            return middle;
         }
         if (order < 0) {
             low = middle + 1;
@@ -68,10 +80,10 @@ static int rules_has_text(const rj_claim_rule *rule, const uint8_t *ptr, size_t 
             high = middle;
         }
     }
-    return 0;
+    return RULES_NONE;
 }
 
-static int rules_has_integer(const rj_claim_rule *rule, const uint8_t *ptr, size_t len)
+static size_t rules_integer_number(const rj_claim_rule *rule, const uint8_t *ptr, size_t len)
 {
     if (len == 2 && ptr[0] == '-' && ptr[1] == '0') {
         ptr++; /* RFC 8259 s.6: -0 is the number 0 */
@@ -79,10 +91,10 @@ static int rules_has_integer(const rj_claim_rule *rule, const uint8_t *ptr, size
     }
     for (size_t i = 0; i < rule->integers_len; i++) {
         if (json_walk_same(rule->integers[i], ptr, len)) {
-            return 1;
+            return i;
         }
     }
-    return 0;
+    return RULES_NONE;
 }
 
 /* Whether a value is one of those that pass. A value of another type is none of them. */
@@ -95,10 +107,10 @@ static rj_status rules_one_of(const rj_claim_rule *rule, const json_value *value
         if (value->has_escape && rule->texts_len != 0) {
             return RJ_CLAIMS_UNDECIDED;
         }
-        passes = !value->has_escape && rules_has_text(rule, value->ptr, value->len);
+        passes = !value->has_escape && rules_text_number(rule, value->ptr, value->len) != RULES_NONE;
         break;
     case RJ_JSON_INTEGER:
-        passes = rules_has_integer(rule, value->ptr, value->len);
+        passes = rules_integer_number(rule, value->ptr, value->len) != RULES_NONE;
         break;
     case RJ_JSON_DECIMAL:
         if (rule->integers_len != 0 || (rule->flags & RJ_RULE_HAS_DECIMAL) != 0) {
@@ -137,33 +149,92 @@ static rj_status rules_some_element(const rj_claim_rule *rule, const json_value 
     return best;
 }
 
-/* Whether an array has each of the values of a rule: each is asked for alone. */
+/* What one walk over an array found of a rule's values from a number on. */
+typedef struct {
+    size_t from;
+    uint64_t texts; /* bits, the first one of `from` */
+    uint64_t integers;
+    uint32_t literals;
+    uint8_t has_escape; /* an element with an escape might be any text */
+    uint8_t has_decimal;
+} rules_found;
+
+static uint64_t rules_bit(size_t number, size_t from)
+{
+    return number != RULES_NONE && number >= from && number - from < RULES_CHUNK ? (uint64_t)1 << (number - from) : 0;
+}
+
+static uint64_t rules_bits(size_t count, size_t from)
+{
+    size_t left = count > from ? count - from : 0;
+
+    return left >= RULES_CHUNK ? UINT64_MAX : ((uint64_t)1 << left) - 1;
+}
+
+static void rules_note(rules_found *found, const rj_claim_rule *rule, const json_value *element)
+{
+    switch (element->type) {
+    case RJ_JSON_STRING:
+        if (element->has_escape) {
+            found->has_escape = 1;
+        } else {
+            found->texts |= rules_bit(rules_text_number(rule, element->ptr, element->len), found->from);
+        }
+        break;
+    case RJ_JSON_INTEGER:
+        found->integers |= rules_bit(rules_integer_number(rule, element->ptr, element->len), found->from);
+        break;
+    case RJ_JSON_DECIMAL:
+        found->has_decimal = 1;
+        break;
+    case RJ_JSON_TRUE:
+        found->literals |= RJ_RULE_TRUE;
+        break;
+    case RJ_JSON_FALSE:
+        found->literals |= RJ_RULE_FALSE;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Whether an array has each of up to RULES_CHUNK texts and integers of a rule, and its literals. */
+static rj_status rules_each_of_chunk(const rj_claim_rule *rule, const json_value *array, size_t from)
+{
+    rules_found found = {.from = from};
+    const uint8_t *p = json_walk_space(array->ptr + 1);
+    int lacks_text, lacks_integer;
+
+    while (*p != ']') {
+        json_value element;
+        p = json_walk_space(json_walk_value(&element, p));
+        rules_note(&found, rule, &element);
+        p = *p == ',' ? json_walk_space(p + 1) : p;
+    }
+    lacks_text = found.texts != rules_bits(rule->texts_len, from);
+    lacks_integer = found.integers != rules_bits(rule->integers_len, from);
+    if ((lacks_text && !found.has_escape) || (lacks_integer && !found.has_decimal)
+        || (rule->literals & ~found.literals) != 0) {
+        return RJ_CLAIM_MISMATCH;
+    }
+    return lacks_text || lacks_integer ? RJ_CLAIMS_UNDECIDED : RJ_OK;
+}
+
+/* Whether an array has each of the values of a rule. */
 static rj_status rules_each_value(const rj_claim_rule *rule, const json_value *array)
 {
     rj_status best = (rule->flags & RJ_RULE_HAS_DECIMAL) != 0 ? RJ_CLAIMS_UNDECIDED : RJ_OK;
-    size_t count = rule->texts_len + rule->integers_len + 2;
+    size_t count = rule->texts_len > rule->integers_len ? rule->texts_len : rule->integers_len;
+    size_t from = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        rj_claim_rule single = {.kind = RJ_RULE_ONE_OF};
-        rj_status one;
-        if (i < rule->texts_len) {
-            single.texts = &rule->texts[i];
-            single.texts_len = 1;
-        } else if (i < rule->texts_len + rule->integers_len) {
-            single.integers = &rule->integers[i - rule->texts_len];
-            single.integers_len = 1;
-        } else {
-            single.literals = rule->literals & (i + 1 == count ? RJ_RULE_FALSE : RJ_RULE_TRUE);
-            if (single.literals == 0) {
-                continue;
-            }
-        }
-        one = rules_some_element(&single, array);
+    do {
+        rj_status one = rules_each_of_chunk(rule, array, from);
         if (one == RJ_CLAIM_MISMATCH) {
-            return RJ_CLAIM_MISMATCH;
+            return one;
         }
         best = one == RJ_CLAIMS_UNDECIDED ? one : best;
-    }
+        from += RULES_CHUNK;
+    } while (from < count);
     return best;
 }
 
@@ -205,12 +276,11 @@ static rj_status rules_text(const rj_claim_rule *rule, const json_value *value)
     return RJ_CLAIM_MISMATCH;
 }
 
-static rj_status rules_check(const rj_claim_rule *rule, const uint8_t *json, const rj_json_member *members,
-                             size_t members_len)
+static rj_status rules_check(rules_claims *claims, const rj_claim_rule *rule)
 {
     json_value value;
 
-    if (!rules_find(&value, rule, json, members, members_len)) {
+    if (!rules_find(&value, claims, rule)) {
         return RJ_CLAIMS_UNDECIDED;
     }
     if (rule->kind == RJ_RULE_ABSENT) {
@@ -242,13 +312,14 @@ static rj_status rules_check(const rj_claim_rule *rule, const uint8_t *json, con
 rj_status rj_claim_rules_check(const rj_claim_rule *rules, size_t rules_len, const uint8_t *json,
                                const rj_json_member *members, size_t members_len)
 {
+    rules_claims claims = {json, members, members_len, 0};
     rj_status status;
     int has_passed = 0;
 
     for (size_t i = 0; i < rules_len; i++) {
         int has_next = (rules[i].flags & RJ_RULE_OR_NEXT) != 0 && i + 1 < rules_len;
         if (!has_passed) {
-            status = rules_check(&rules[i], json, members, members_len);
+            status = rules_check(&claims, &rules[i]);
             if (status == RJ_CLAIMS_UNDECIDED || (status != RJ_OK && !has_next)) {
                 return status;
             }

@@ -115,9 +115,29 @@ static inline const uint8_t *json_walk_value(json_value *value, const uint8_t *p
     return p;
 }
 
+/* Names of one length are many (iss, aud, exp): three bytes tell most of them apart without a call. */
 static inline int json_walk_same(rj_span wanted, const uint8_t *bytes, size_t len)
 {
-    return wanted.len == len && (len == 0 || memcmp(wanted.ptr, bytes, len) == 0);
+    if (wanted.len != len) {
+        return 0;
+    }
+    if (len == 0) {
+        return 1;
+    }
+    if (wanted.ptr[0] != bytes[0] || wanted.ptr[len - 1] != bytes[len - 1] || wanted.ptr[len / 2] != bytes[len / 2]) {
+        return 0;
+    }
+    return len <= 3 || memcmp(wanted.ptr, bytes, len) == 0;
+}
+
+/* The value that begins at p. An object or array is not walked to its end: its length stays 0. */
+static inline void json_walk_begin(json_value *value, const uint8_t *p)
+{
+    if (*p == '{' || *p == '[') {
+        *value = (json_value){p, 0, *p == '{' ? RJ_JSON_OBJECT : RJ_JSON_ARRAY, 0};
+    } else {
+        json_walk_value(value, p);
+    }
 }
 
 /* The member of an object. Returns 0 where a name with an escape might be it. */
@@ -131,13 +151,13 @@ static inline int json_walk_member(json_value *value, rj_span name)
         json_value key, one;
         p = json_walk_value(&key, p);
         p = json_walk_space(json_walk_space(p) + 1); /* the colon */
-        p = json_walk_space(json_walk_value(&one, p));
         if (key.has_escape) {
             is_certain = 0;
         } else if (json_walk_same(name, key.ptr, key.len)) {
-            *value = one; /* names are unique: no other is it */
+            json_walk_begin(value, p); /* names are unique: no other is it */
             return 1;
         }
+        p = json_walk_space(json_walk_value(&one, p));
         p = *p == ',' ? json_walk_space(p + 1) : p;
     }
     *value = found;
