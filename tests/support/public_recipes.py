@@ -221,8 +221,8 @@ def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "Engine.replace_keys", lambda: {"issuer": ISS, "keys": public("ES256")}
     yield "Engine.revoke", lambda: {"kid": "other"}
     yield "Engine.unrevoke", lambda: {"revocation": P["Revocation"](kid="other")}
-    for name in ("await_ready", "wait_ready"):
-        yield f"Engine.{name}", lambda: {"timeout_s": 0.1}
+    for name in ("Engine.await_ready", "Engine.wait_ready", "CachedJWKSVerifier.wait_ready"):
+        yield name, lambda: {"timeout_s": 0.1}
     for owner in ("Engine", "Verifier"):
         for name in ("aprecompute", "precompute"):
             yield f"{owner}.{name}", dict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,29 @@ def test_first_start_fetches_and_later_ones_do_not(world: World) -> None:
     world.sender.server.down()
     assert world.code(world.start()) == "ok"
     assert world.code(world.start(), "a..b") != "ok"
+
+
+def test_a_function_waits_for_keys_before_traffic(world: World) -> None:
+    """Within the bound the keys are fetched, once; a kept set needs no fetch; without any it says so."""
+    world.sender.server.down()
+    verifier = world.start()
+    assert not verifier.ready
+    assert not verifier.wait_ready(0)
+    assert not verifier.wait_ready(0.15)
+    assert verifier.last_failure is not None
+    up = threading.Timer(0.2, world.sender.server.up)
+    up.start()
+    assert verifier.wait_ready(60)
+    up.join()
+    assert verifier.ready
+    assert world.fetches == 1
+    assert world.code(verifier) == "ok"
+    world.sender.server.down()
+    assert world.start().wait_ready(0)
+    world.clock.advance(200_000)
+    assert not verifier.ready
+    with pytest.raises(rapidjws.ConfigurationError, match="timeout_s"):
+        verifier.wait_ready(-1)
 
 
 def test_kept_set_is_the_one_of_a_server_that_stays_up(world: World) -> None:

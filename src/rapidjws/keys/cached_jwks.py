@@ -7,6 +7,8 @@ due nothing is loaded that a fetch needs. For a server that stays up use ``Remot
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 MAX_AGE_S: Final = 3600.0
 STALE_LIMIT_S: Final = 86_400.0
 RETRY_S: Final = 30.0
+PAUSE_MIN_S: Final = 0.1
+"""First pause of ``wait_ready`` after a fetch that failed; it doubles up to the longest one."""
+
+PAUSE_MAX_S: Final = 2.0
 
 
 class CachedJWKSVerifier:
@@ -133,6 +139,43 @@ class CachedJWKSVerifier:
         with self._lock:
             return self._fetch_now()
 
+    @property
+    def ready(self) -> bool:
+        """Return whether there are keys that may be used now, kept or fetched before; fetches nothing."""
+        with self._lock:
+            if self._verifier is None:
+                self._adopt()
+            return self._verifier is not None and self._age_s() < self._stale_limit_s
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Fetch until there are keys, within a bound: before the first request, in the start of a function.
+
+        Args:
+            timeout_s: Longest wait, in seconds, from 0 to 3600; 0 looks at the kept sets alone. A ``fetch``
+                of your own that is under way may take longer.
+
+        Returns:
+            Whether there are keys that may be used now.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no such bound.
+        """
+        from rapidjws.verify.ready_waiters import checked_timeout_s  # loads futures: not before it is needed
+
+        end_s = time.monotonic() + checked_timeout_s(timeout_s)
+        pause_s = PAUSE_MIN_S
+        while not self.ready:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            with self._lock:
+                is_fetched = self._fetch_now(min(left_s, self._transport.timeout_s))
+            if not is_fetched:
+                left_s = end_s - time.monotonic()
+                time.sleep(max(0.0, min(pause_s, left_s)))
+                pause_s = min(2 * pause_s, PAUSE_MAX_S)
+        return True
+
     def _current(self) -> Verifier:
         """Return a verifier with keys that may be used now.
 
@@ -192,13 +235,17 @@ class CachedJWKSVerifier:
         self._fetched_at_s = fetched_at_s
         return True
 
-    def _fetch_now(self) -> bool:
+    def _fetch_now(self, timeout_s: float | None = None) -> bool:
         from rapidjws.keys.fetch import HttpsFetch  # loads TLS: not before it is needed
         from rapidjws.keys.fetch_failed import FetchFailed
 
         self._tried_at = self._clock.monotonic()
         try:
-            fetch = self._fetch = self._fetch or HttpsFetch(self._transport)
+            fetch = self._fetch
+            if fetch is None and timeout_s is not None:
+                fetch = HttpsFetch(replace(self._transport, timeout_s=timeout_s))
+            elif fetch is None:
+                fetch = self._fetch = HttpsFetch(self._transport)
             answer = fetch(self.url, None)
         except FetchFailed as failed:
             self.last_failure = failed.detail

@@ -129,7 +129,8 @@ class JWSMiddleware:
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a lifespan on, and hold back the end of its startup until the keys are there.
 
-        The application's own startup runs meanwhile: it may be what brings them.
+        The application's own startup runs meanwhile: it may be what brings them. At the end of its shutdown
+        what was counted is put by: some servers then end by the signal itself.
         """
         is_open = True
 
@@ -138,6 +139,8 @@ class JWSMiddleware:
             if is_open and message["type"] == "lifespan.startup.complete":
                 await self._authenticator.await_keys(self._ready_timeout_s)
             is_open = False
+            if message["type"].startswith("lifespan.shutdown."):
+                await self._authenticator.aflush()
             await send(message)
 
         try:

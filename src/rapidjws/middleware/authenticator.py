@@ -5,13 +5,14 @@ Each middleware reads headers in its framework's way and calls this. It does no 
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from rapidjws._checks import checked
 from rapidjws._loggers import logger
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.decision import AMBIGUOUS, Decision
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.claim_headers import ClaimHeaders
@@ -288,6 +289,13 @@ class Authenticator(Generic[RequestT]):
         checked_ready_timeout_s("timeout_s", timeout_s)
         engine = self._waited_for()
         return engine is None or await wait_for_keys(engine, timeout_s, _log.warning)
+
+    async def aflush(self) -> None:
+        """Have the rollout put by what it counted: a server may end its process without a word."""
+        flush = getattr(getattr(self._engine, "rollout", None), "flush", None)
+        if flush is not None:
+            with contextlib.suppress(RapidJWSError):
+                await worker_pool.call_on_thread(flush, inline=True)
 
     def wait_for_keys(self, timeout_s: float) -> bool:
         """Wait as ``await_keys`` does, on a thread."""

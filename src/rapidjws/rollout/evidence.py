@@ -17,6 +17,7 @@ from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rapidjws._scheduler import scheduler
 from rapidjws.rollout.counters import (
     PAIRS_KEPT,
     Counts,
@@ -29,6 +30,7 @@ from rapidjws.rollout.counters import (
 )
 from rapidjws.rollout.evidence_files import EvidenceFiles
 from rapidjws.rollout.measures import SourceRecord, count_name, safe_name
+from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -74,6 +76,8 @@ class Evidence:
         "_due_s",
         "_files",
         "_flushed_by_caller",
+        "_is_new",
+        "_is_planned",
         "_lock",
         "_writing",
         "fault",
@@ -97,6 +101,7 @@ class Evidence:
         self._counts = Counts()
         self._due_s = monotonic() + FLUSH_S
         self._compacted_s = -COMPACT_S
+        self._is_new = self._is_planned = False
 
     def defer(self, counter: Counter | None = None) -> None:
         """Write nothing while a request is counted: from now on somebody calls ``flush``, on another thread.
@@ -121,8 +126,26 @@ class Evidence:
                 self._counts.row((name, key[1])).count_claim(seen)
             if self._counter is not None:
                 self._counter(key[0], key[1], seen.code, refused=seen.refused)
-        if self._files is not None and not self._flushed_by_caller and monotonic() > self._due_s:
+        if self._files is None or self._flushed_by_caller:
+            return
+        self._is_new = True
+        if monotonic() > self._due_s:
             self.flush()
+        elif not self._is_planned:  # no other request may come
+            self._plan_flush()
+
+    def _plan_flush(self) -> None:
+        self._is_planned = scheduler.call_at(self._due_s, self._flush_planned)
+
+    def _flush_planned(self) -> None:
+        """Put by what came since the last time, on a thread: a process may end by a signal without a word."""
+        self._is_planned = False
+        if not self._is_new:
+            return
+        if monotonic() < self._due_s:
+            self._plan_flush()
+        else:
+            submit(Task(self.flush))  # where no thread can be had, the next request tries again
 
     def count_shadow(self, key: RowKey, outcome: str, now_s: int) -> None:
         """Count what a shadow comparison came to."""
@@ -155,6 +178,7 @@ class Evidence:
             return
         begun_s = monotonic()
         self._due_s = begun_s + FLUSH_S  # before the work, so that one thread does it
+        self._is_new = False
         with self._writing:
             try:
                 octets = self._octets()

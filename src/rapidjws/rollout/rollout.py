@@ -323,6 +323,10 @@ class Rollout(RolloutChanges):
         if isinstance(self.state, StateFolder):
             self.state.sync()
 
+    def flush(self) -> None:
+        """Put by what this process counted, where it is about to end; may wait for a disk."""
+        self.evidence.flush()
+
     @property
     def faults(self) -> frozenset[str]:
         """Return what the rollout's folder could not be used for when it was used last, each in a line."""
