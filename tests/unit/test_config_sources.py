@@ -10,7 +10,8 @@ from certified import CertifiedKey
 
 from rapidjws import ConfigurationError
 from rapidjws.cli.config_check import problems_of
-from rapidjws.config.load import ConfigFile
+from rapidjws.config.load import ConfigFile, build_service
+from rapidjws.config.read import load_config
 from rapidjws.keys import DiscoveredJWKS, PEMFiles, RemoteCertificates, RemotePEM, SpiffeBundle
 
 HEAD = '[[issuers]]\niss = "https://login.example"\nalgorithms = ["ES256"]\nrequired = false\n'
@@ -100,3 +101,24 @@ def test_a_slip_is_refused_at_its_place(tmp_path: Path, text: str, place: str, e
     assert expected in str(refused.value.expected)
     listed = [str(problem) for problem in problems_of(path, lambda _: None)]
     assert any(place in one for one in listed), listed
+
+
+def test_a_reload_tells_the_rollout_whose_sources_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An escalation names the partner of a source that a reload brought, of whatever kind; old ones go."""
+    monkeypatch.setattr("rapidjws.keys.fetched.FetchedKeys.start", lambda self: None)
+    path = _file(tmp_path, 'jwks_url = "https://k.example/old"\n')
+    service = build_service(load_config(path))
+    assert service.rollout.key_sources == {"https://k.example/old": "https://login.example"}
+    service.rollout.key_sources["https://own.example"] = "https://own.example"
+    path.write_text(HEAD + 'certificates_url = "https://k.example/new"\n')
+    service.config.reload()
+    assert service.rollout.key_sources == {
+        "https://k.example/new": "https://login.example",
+        "https://own.example": "https://own.example",
+    }
+    path.write_text(HEAD + "jwks_url = 1\n")
+    with pytest.raises(ConfigurationError):
+        service.config.reload()
+    assert "https://k.example/new" in service.rollout.key_sources

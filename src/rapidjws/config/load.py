@@ -22,13 +22,15 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.observe.event_log import EventLog
 from rapidjws.observe.recorder import MetricRecorder
 from rapidjws.observe.tracing import NO_TRACER, TraceEvents
+from rapidjws.rollout.rollout import Rollout
 from rapidjws.verify.protocols import Event, all_of, emit, no_events
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rapidjws.observe.logs import LogSettings
     from rapidjws.observe.tracing import Tracer
-    from rapidjws.rollout.rollout import Rollout
     from rapidjws.sender.constraints import SenderConstraints
     from rapidjws.verify.protocols import EventListener, KeySource
 
@@ -114,6 +116,12 @@ class ConfigFile:
         named = ((one.name, self.engine.source_of(one.name)) for one in self.engine.issuers)
         return {iss: source for iss, source in named if source is not None}
 
+    @property
+    def source_names(self) -> dict[str, str]:
+        """Return the name of each key source, by which its events call it -> the ``iss`` it serves."""
+        named = ((getattr(source, "name", None), iss) for iss, source in self.sources.items())
+        return {name: iss for name, iss in named if isinstance(name, str)}
+
     def reload(self) -> None:
         """Read the file again and swap in its issuers; sources whose settings stay are kept.
 
@@ -130,9 +138,22 @@ class ConfigFile:
             if (loaded.tables.get(name) or {}) != (self._loaded.tables.get(name) or {}):
                 loaded.text.refuse((name,), "no change: this section needs a restart")
         issuers, sources = self._builder.build(loaded, self._sources)
+        before = self.source_names
         self.engine.replace_issuers(*issuers)
         self._sources, self._loaded = sources, loaded
+        self.tell_rollout(before)
         emit(self._events, Event(name="config_loaded", value=len(issuers)))
+
+    def tell_rollout(self, before: Mapping[str, str]) -> None:
+        """Have the engine's rollout know whose key sources there are now, for escalations; other names stay.
+
+        Args:
+            before: ``source_names`` as they were.
+        """
+        rollout = self.engine.rollout
+        if isinstance(rollout, Rollout):
+            kept = {name: iss for name, iss in rollout.key_sources.items() if name not in before}
+            rollout.key_sources = {**kept, **self.source_names}
 
     def watch(self, poll_s: float = 1.0) -> None:
         """Reload on change, looking every ``poll_s`` seconds; a bad one is refused and reported."""
@@ -215,6 +236,7 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
     config = ConfigFile(loaded.path, events=events, loaded=loaded)
     event_log.follow_revocations(config.engine.revocations)
     config.engine.rollout = rollout
+    config.tell_rollout({})
     config.watch()
     return Service(
         config=config,
