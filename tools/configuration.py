@@ -47,6 +47,7 @@ TYPES = {
     schema.NUMBER: "number",
     schema.SWITCH: "`true` or `false`",
     schema.DATE: "date",
+    schema.RULES: "list of rules",
     schema.CLAIMS: "table of claims",
     schema.CLAIM_HEADERS: "table of claims and headers",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from rapidjws._audit_codes import ROWS as AUDIT_ROWS
+from rapidjws._authorization_codes import AUTHORIZATION_ROWS
 
 Row = tuple[str, str, str, str, str, str, bool]
 
@@ -84,5 +85,6 @@ ROWS: Final[tuple[Row, ...]] = (
      "No active key for the algorithm, or none whose state is fresh enough.",
      "Look at the keys: rapidjws issue status.", True),
     *AUDIT_ROWS,
+    *AUTHORIZATION_ROWS,
 )  # fmt: skip
 """Rows whose second column is the name of a class of ``errors``."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Reason = Literal[
     "malformed", "too_large", "unsupported", "not_allowed", "unknown_key",
-    "signature", "claims", "policy", "unavailable", "configuration",
+    "signature", "claims", "policy", "authorization", "unavailable", "configuration",
 ]  # fmt: skip
 Outcome = Literal["deny", "indeterminate"]
 

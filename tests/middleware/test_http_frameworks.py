@@ -9,7 +9,7 @@ import pytest
 from frameworks import FRAMEWORKS
 from guarded_frameworks import GUARDED, WITHOUT_WARNINGS
 from served import ask
-from verdicts import SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
+from verdicts import HTTP_VERDICTS, SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
 
 from rapidjws.middleware import TokenLocation
 
@@ -38,7 +38,7 @@ def warning_port(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
         yield request.param, port
 
 
-@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.name)
+@pytest.mark.parametrize("verdict", VERDICTS + HTTP_VERDICTS, ids=lambda verdict: verdict.name)
 def test_one_verdict_at_every_middleware(port: int, verdict: Verdict) -> None:
     """Each request of the table gets its status, challenge and code, and nothing spoofed arrives."""
     reply = ask(port, "/who", headers_of(verdict.name) + SPOOFED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import public_audit
+import public_authz
 import public_sender
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
@@ -236,3 +237,5 @@ RECIPES |= public_audit.RECIPES
 OWNERS |= public_audit.OWNERS
 RECIPES |= public_sender.RECIPES
 OWNERS |= public_sender.OWNERS
+RECIPES |= public_authz.RECIPES
+OWNERS |= public_authz.OWNERS

@@ -14,6 +14,10 @@ MADE_HERE = {
     "Exemplar": "made by a reading of the metrics",
     "HistogramValue": "made by a reading of the metrics",
     "Confirmations": "made by Announcer",
+    "Deny": "made by Authorizer",
+    "Indeterminate": "made by Authorizer",
+    "Permit": "made by Authorizer; checks that there is a verified token",
+    "RuleResult": "made by Authorizer",
     "Document": "made by Publication",
     "EmergencyReport": "made by rotate_in_emergency",
     "EmergencyStage": "made by rotate_in_emergency",
@@ -43,6 +47,7 @@ MADE_HERE = {
 """Classes whose values only this package makes, and how users get them: constructors that are not walked."""
 
 CALLED_HERE = (
+    "Authorizer.apply", "HTTPRequest.headers", "Rule.applies",
     "Authenticator.adecide", "Authenticator.answer", "Authenticator.begin", "Authenticator.decide",
     "Authenticator.note", "Authenticator.partner", "Authenticator.refused",
     "Authenticator.unknown_root_path", "Authenticator.wants_body",

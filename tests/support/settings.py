@@ -18,6 +18,7 @@ GOOD: Final[dict[str, Any]] = {
     "replay": {"redis": "redis://127.0.0.1:1/0"},
     "rollout": {"phase": "detection", "unattributed": "default"},
     "shadow": {"incumbent": "json:loads"},
+    "authz": {"rules": [{"name": "a", "scopes": ["a"]}]},
     "logs": {"level": "info"},
     "observability": {"metrics": True, "exemplars": True},
     "traces": {"endpoint": "http://127.0.0.1:4318"},
@@ -42,6 +43,7 @@ WRONG_TYPE: Final = {
     schema.NUMBER: ["7", True, [7]],
     schema.SWITCH: ["true", 1, "yes"],
     schema.DATE: [7, True, ["2027-01-31"]],
+    schema.RULES: [7, True, "a", ["a"], {}],
     schema.CLAIMS: [7, True, "azp", ["azp"]],
     schema.CLAIM_HEADERS: [7, True, "X-Tenant", ["X-Tenant"]],
 }
@@ -110,6 +112,16 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "operator_lines": ANY,
     },
     "observability": {"metrics": ANY, "exemplars": ANY},
+    "authz": {
+        "default": ["", "allow"],
+        "phase": ["", "enforcement"],
+        "rules": [
+            [{"name": "a"}],
+            [{"name": "a", "scope": "a"}],
+            [{"name": "a", "scopes": ["a b"]}],
+            [{"name": "a", "scopes": ["a"]}, {"name": "a", "scopes": ["a"]}],
+        ],
+    },
     "traces": {
         "endpoint": [
             "",
@@ -144,6 +156,8 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "prefix": ["", "verify", "/verify/", "/\u00e9"],
         "route_headers": [["X Y"], "", "Authorization"],
         "method_headers": [["X Y"], "", "Authorization"],
+        "method_header": [*_HEADER, "Authorization"],
+        "host_header": [*_HEADER, "Authorization"],
         "partner_header": [*_HEADER, "Authorization"],
         "claim_headers": [
             {"tid": "Content-Type"},
@@ -328,6 +342,8 @@ def toml(tables: dict[str, Any]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf"
     return json.dumps(value)

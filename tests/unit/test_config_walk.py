@@ -47,7 +47,7 @@ def assert_named(folder: Path, section: str, key: str, values: list[Any]) -> Non
         status, text = listed(path)
         line, dotted = line_and_key(tables, section, key)
         assert status == 1, f"{key} = {value!r} is good"
-        wanted = rf"^{re.escape(str(path))}:{line}: {re.escape(dotted)}(?:\.[^:]*)?: \S.* expected"
+        wanted = rf"^{re.escape(str(path))}:{line}: {re.escape(dotted)}(?:[.[][^:]*)?: \S.* expected"
         assert re.search(wanted, text, re.MULTILINE), f"{key} = {value!r} gives {text}"
 
 

@@ -16,7 +16,7 @@ COMPILED = "rapidjws._rapidjws"
 
 # Lowest first. A package may import its own row and the rows above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_shown", "_audit_codes"),
+    ("_shown", "_audit_codes", "_authorization_codes"),
     ("_change_codes", "_sender_codes", "_area_codes"),
     (
         "_checks",
@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("issuing", "sender"),
     ("observe", "audit", "bulk"),
     ("rollout",),
+    ("authz",),
     ("config",),
     ("middleware", "sidecar", "diagnose", "contract", "testing", "compat"),
     ("gameday",),

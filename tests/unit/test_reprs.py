@@ -34,6 +34,8 @@ SHOWN = {
     "header": "the name of a header",
     "cookie": "the name of a cookie",
     "partner_header": "the name of a header",
+    "method_header": "the name of a header",
+    "host_header": "the name of a header",
     "route_headers": "the names of headers",
     "LoadedConfig.signature": "a file's size and times",
     "LoadedConfig.text": "a Text, which shows its name",

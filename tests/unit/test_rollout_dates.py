@@ -14,8 +14,9 @@ import pytest
 from rollouts import ISSUER, NOW_S, OTHER, ask, engine, good, rollout
 
 import rapidjws
+from rapidjws.config.moments import moment_s
 from rapidjws.config.read import load_config
-from rapidjws.config.sections import key_sources_of, moment_s, partner_from, rollout_from, shadow_from
+from rapidjws.config.sections import key_sources_of, partner_from, rollout_from, shadow_from
 from rapidjws.rollout import GuardRails, MemoryState, Partner
 from rapidjws.rollout.rollout import first_plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.authz.authorizer import Authorizer
 from rapidjws.config import schema
 from rapidjws.config.key_sources import LAST_GOOD_MAX_AGE_S
 from rapidjws.config.setting_words import WORDS
@@ -37,6 +38,7 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     schema.NUMBER: {"type": "number"},
     schema.SWITCH: {"type": "boolean"},
     schema.DATE: {"type": "string"},
+    schema.RULES: {"type": "array", "items": {"type": "object", "required": ["name"]}},
     schema.CLAIMS: {"type": "object"},
     schema.CLAIM_HEADERS: {
         "type": "object",
@@ -60,6 +62,7 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "replay": (MemoryReplayStore, RedisReplayStore),
     "rollout": (GuardRails,),
     "shadow": (Shadow,),
+    "authz": (Authorizer,),
     "logs": (LogSettings,),
     "traces": (TraceSettings,),
     "notices": (MailServer,),

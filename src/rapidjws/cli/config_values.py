@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
+from rapidjws.config.authz_section import authorizer_from
 from rapidjws.config.issuers import issuer_of, rules_of
 from rapidjws.config.key_sources import check_source, picked
 from rapidjws.config.log_section import log_settings_from, trace_settings_from
+from rapidjws.config.moments import moment_s
 from rapidjws.config.named_files import check_certificates
-from rapidjws.config.sections import moment_s, partner_from, rollout_from
+from rapidjws.config.sections import partner_from, rollout_from
 from rapidjws.config.senders import client_certificate_from, dpop_from
 from rapidjws.config.stores import replay_from, replay_store_from, revocation_store_from
 from rapidjws.errors import RapidJWSError, error_for
@@ -105,6 +107,7 @@ def value_faults(
         "revocations": (partial(_revocations, folder=folder),),
         "replay": (_replay_store,),
         "logs": (partial(log_settings_from, folder=folder),),
+        "authz": (authorizer_from,),
         "traces": (trace_settings_from,),
         "dpop": (partial(_dpop, folder=folder, files=files),),
         "mtls": (client_certificate_from,),

@@ -19,8 +19,9 @@ from rapidjws import _files
 from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
 from rapidjws.cli.output import add_row, complain
 from rapidjws.cli.rollout_show import show_report
+from rapidjws.config.moments import moment_s
 from rapidjws.config.read import load_config
-from rapidjws.config.sections import moment_s, rollout_of
+from rapidjws.config.sections import rollout_of
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.rollout.plan import canary_position, checked_phase
 from rapidjws.rollout.report.plots import when

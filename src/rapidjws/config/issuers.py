@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.config import schema
 from rapidjws.config.claim_tables import claim_rules_of
 from rapidjws.config.key_sources import key_source_from, picked, place_of
-from rapidjws.config.sections import moment_s
+from rapidjws.config.moments import moment_s
 from rapidjws.config.stores import replay_from, replay_store_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.claim_rules import NOT_CHECKED

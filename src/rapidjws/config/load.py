@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws._scheduler import scheduler
+from rapidjws.config.authz_section import authorizer_from
 from rapidjws.config.issuers import IssuerBuilder
 from rapidjws.config.log_section import log_settings_from, tracer_from
 from rapidjws.config.read import LoadedConfig, load_config
@@ -21,6 +22,7 @@ from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.observe.event_log import EventLog
 from rapidjws.observe.recorder import MetricRecorder
+from rapidjws.observe.rule_log import RuleLog
 from rapidjws.observe.tracing import NO_TRACER, TraceEvents
 from rapidjws.rollout.rollout import Rollout
 from rapidjws.verify.protocols import Event, all_of, emit, no_events
@@ -29,6 +31,7 @@ from rapidjws.verify.worker_pool import Task, submit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rapidjws.authz.authorizer import RuleListener
     from rapidjws.observe.logs import LogSettings
     from rapidjws.observe.tracing import Tracer
     from rapidjws.sender.constraints import SenderConstraints
@@ -41,6 +44,7 @@ _FIXED: Final = (
     "rollout",
     "partners",
     "shadow",
+    "authz",
     "logs",
     "observability",
     "traces",
@@ -61,6 +65,7 @@ class ConfigFile:
         path: A ``.toml`` or ``.json`` file.
         events: Listener.
         loaded: What was read of this file, so that it is not parsed again.
+        rule_listener: Hears of each rule of ``authz`` that a request does not meet; None for a log.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with file, line and setting.
@@ -68,7 +73,12 @@ class ConfigFile:
     """
 
     def __init__(
-        self, path: str | Path, *, events: EventListener = no_events, loaded: LoadedConfig | None = None
+        self,
+        path: str | Path,
+        *,
+        events: EventListener = no_events,
+        loaded: LoadedConfig | None = None,
+        rule_listener: RuleListener | None = None,
     ) -> None:
         self.path = Path(path)
         self._events = events
@@ -92,6 +102,7 @@ class ConfigFile:
                 events=events,
                 counters=loaded.section("observability").get("metrics", True),
                 **settings,
+                authorizer=authorizer_from(loaded.section("authz"), rule_listener),
             )
         except RapidJWSError as fault:
             if fault.code != "configuration_invalid":
@@ -233,7 +244,8 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
     tracer = tracer_from(loaded.section("traces"))
     spans = () if tracer is NO_TRACER else (TraceEvents(tracer),)
     events = all_of(rollout.note, recorder, event_log, *listeners, *spans)
-    config = ConfigFile(loaded.path, events=events, loaded=loaded)
+    rule_log = RuleLog(recorder, lines_per_minute=logs.lines_per_minute)
+    config = ConfigFile(loaded.path, events=events, loaded=loaded, rule_listener=rule_log)
     event_log.follow_revocations(config.engine.revocations)
     config.engine.rollout = rollout
     config.tell_rollout({})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from rapidjws.config.authz_faults import authz_faults
 from rapidjws.config.claim_tables import claim_faults
 from rapidjws.config.locate import Path, line_of
 from rapidjws.errors import error_for
@@ -24,6 +25,7 @@ SWITCH: Final = "true or false"
 DATE: Final = "a date"
 CLAIMS: Final = "a table of claims"
 CLAIM_HEADERS: Final = "a table of claims and headers"
+RULES: Final = "a list of rules"
 
 SOURCE_FIELDS: Final = {
     "jwks_url": TEXT,
@@ -154,6 +156,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "concurrent": WHOLE,
         "per_second": WHOLE,
     },
+    "authz": {"default": TEXT, "phase": TEXT, "rules": RULES},
     "logs": {
         "schema": TEXT,
         "level": TEXT,
@@ -189,6 +192,8 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "prefix": TEXT,
         "route_headers": TEXTS,
         "method_headers": TEXTS,
+        "method_header": TEXT,
+        "host_header": TEXT,
         "partner_header": TEXT,
         "claim_headers": CLAIM_HEADERS,
         "token_header": TEXT,
@@ -251,6 +256,8 @@ def _fits(value: object, kind: str) -> bool:
         return isinstance(value, bool)
     if kind in (CLAIMS, CLAIM_HEADERS):
         return isinstance(value, dict)
+    if kind == RULES:
+        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
     if isinstance(value, bool):
         return False
     if kind == WHOLE:
@@ -323,6 +330,7 @@ def faults(found: Any) -> Iterator[Fault]:
             yield (name,), f"one of {', '.join((*SECTIONS, 'issuers', 'partners'))}", "an unknown section"
         else:
             yield from _section_faults((name,), section, SECTIONS[name])
+            yield from authz_faults(section) if name == "authz" else ()
     issuers = found.get("issuers")
     if not isinstance(issuers, list) or not issuers:
         yield ("issuers",), "at least one issuer", None

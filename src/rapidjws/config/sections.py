@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime, time, timezone
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.config.moments import moment_s
 from rapidjws.errors import error_for
 from rapidjws.jose.limits import LEEWAY_DEFAULT_S
 from rapidjws.rollout.guardrails import GuardRails
-from rapidjws.rollout.partner import Partner, checked_when_s
+from rapidjws.rollout.partner import Partner
 from rapidjws.rollout.plan import PHASES, checked_phase
 from rapidjws.rollout.rollout import Rollout, first_plan
 from rapidjws.rollout.shadow import Shadow
@@ -24,38 +23,6 @@ if TYPE_CHECKING:
 
 _RAILS: Final = ("max_error_rate", "min_evidence", "window_s", "automatic_rollback", "rollback_error_rate")
 _LISTS: Final = ("issuers", "algorithms", "required_claims", "scopes")
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_DATE: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?\Z", re.ASCII
-)
-
-
-def moment_s(place: str, when: str | date) -> int:
-    """Return a moment out of ``2027-01-31`` (its first second, UTC) or ``2027-01-31T12:00:00+01:00``.
-
-    A time without an offset is UTC as well, whatever the machine's time zone is.
-
-    Args:
-        place: The setting.
-        when: Text, or a date or time of TOML's own.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``.
-    """
-    try:
-        if isinstance(when, str):
-            if not _DATE.match(when):  # what Python reads beyond that differs from version to version
-                raise ValueError
-            when = datetime.fromisoformat(when.replace("Z", "+00:00"))
-        found = when if isinstance(when, datetime) else datetime.combine(when, time())
-        found = found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found
-        moment = (found - _EPOCH).total_seconds()
-    except (ValueError, OverflowError):
-        expected = "a date, 2027-01-31"
-        raise error_for("configuration_invalid", place, expected=expected, actual=str(when)) from None
-    return checked_when_s(place, int(moment))
 
 
 def shadow_from(section: dict[str, Any]) -> Shadow | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from rapidjws.config.authz_words import AUTHZ, AUTHZ_EXAMPLE
 from rapidjws.config.sender_words import SENDER_EXAMPLES, SENDER_SECTIONS, SENDER_WORDS
 from rapidjws.config.words import Words
 
@@ -122,6 +123,11 @@ SERVER: Final = {
     "prefix": Words("path under which requests are decided; what follows is the route", "`/like/this`"),
     "route_headers": Words("headers that name the route", f"{_HEADER} each"),
     "method_headers": Words("headers that name the request's method, for DPoP", f"{_HEADER} each"),
+    "method_header": Words(
+        "header with the client's method, for rules; the gateway must overwrite it",
+        f"{_HEADER}, or `:method` for that of the check itself (Envoy)",
+    ),
+    "host_header": Words("header with the client's host, for rules; the gateway must overwrite it", _HEADER),
     "partner_header": Words("header that names the partner; the gateway must overwrite it", _HEADER),
     "claim_headers": Words(
         "claims for the service behind: claim or JSON Pointer = a header's name, or a table with `header` "
@@ -281,6 +287,7 @@ WORDS: Final[dict[str, dict[str, Words]]] = {
     "replay": REPLAY,
     "rollout": ROLLOUT,
     "shadow": SHADOW,
+    "authz": AUTHZ,
     "logs": LOGS,
     "observability": OBSERVABILITY,
     "traces": TRACES,
@@ -296,6 +303,7 @@ SECTIONS: Final[dict[str, str]] = {
     "replay": "Where uses of tokens are remembered, for issuers with `replay = true`.",
     "rollout": "Phases, guard rails, and what requests get that are nobody's.",
     "shadow": "Comparison with a verifier that is in use today; it changes no decision.",
+    "authz": "Rules after the verdict: what the holder of a verified token may do.",
     "logs": "Log lines of `rapidjws serve`: see [Logs](reference/logs.md).",
     "observability": "What `/metrics` of `rapidjws serve` shows: see [Metrics](reference/metrics.md).",
     "traces": "Spans of `rapidjws serve`, by OpenTelemetry (extra `otel`): see [Traces](how-to/traces.md).",
@@ -304,6 +312,7 @@ SECTIONS: Final[dict[str, str]] = {
     **SENDER_SECTIONS,
 }  # fmt: skip
 EXAMPLES: Final[dict[str, str]] = {
+    "authz": AUTHZ_EXAMPLE,
     "issuers": """\
 [[issuers]]
 iss = "https://issuer.example"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import refused
 from rapidjws.errors import ConfigurationError, RapidJWSError, error_for
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DecisionRequest,
         NamedIssuers,
         Names,
+        RequestRules,
         ResultOrError,
         Scopes,
     )
@@ -171,6 +172,37 @@ async def _atried(
         return _no_token(token) or _checked(await averify(token, *moments), scopes)
     except Exception as fault:
         return _fault(fault)
+
+
+def ruled(
+    rules: RequestRules,
+    decision: Decision,
+    request: Any,
+    partner: Names,
+    route: Names,
+    now: float | None,
+    content: bytes | None = None,
+) -> Decision:
+    """Return a decision with the say of rules after the verdict; never milder, and no answer is no permit.
+
+    Args:
+        rules: The rules.
+        decision: What was decided about the token.
+        request: What is known of the request, or None.
+        partner: Whom the gateway named.
+        route: What is asked for.
+        now: Seconds since the epoch, or None for the wall clock.
+        content: The octets that the signature of a body covers.
+    """
+    try:
+        found = rules.apply(decision, request, partner=partner, route=route, now=now, content=content)
+    except Exception as fault:
+        return _undecided(type(fault).__name__, partner, route)
+    if not isinstance(found, Decision) or (found.outcome == "permit" and decision.outcome != "permit"):
+        return _undecided("rules", partner, route)
+    if found.verified is not None and found.verified is not decision.verified:
+        return _undecided("rules", partner, route)
+    return found
 
 
 def decide(

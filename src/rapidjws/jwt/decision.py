@@ -8,7 +8,7 @@ on phases and partners, which is the part of the policy that is handed in (see `
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol
 
 from rapidjws._checks import refused
 from rapidjws.errors import CODES, RapidJWSError, error_for
@@ -62,6 +62,8 @@ class Decision:
         attributed_by: What the request was attributed by: ``"gateway"``, ``"issuer"`` (whose key verified the
             signature), ``"claim"`` (an unverified token names a partner's issuer: its stage counts, but it is
             not the partner), ``"several"`` (more than one partner fits) or ``"nobody"``.
+        rule: The rule that the request does not meet, where there are rules after the verdict: it refuses,
+            or, with warnings, it will.
 
     Raises:
         InternalError: ``internal_error``: the parts contradict each other.
@@ -79,6 +81,7 @@ class Decision:
     sunset_at_s: int | None = None
     scopes_due: tuple[str, ...] = ()
     attributed_by: str = "nobody"
+    rule: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a decision whose parts contradict each other: a permit never grows out of a mistake."""
@@ -90,7 +93,7 @@ class Decision:
 
     @property
     def verdict(self) -> DecisionOutcome:
-        """Return the verdict on the token itself, whatever the phase makes of it."""
+        """Return the verdict on the token itself, or the say of a rule, whatever the phase makes of it."""
         return "permit" if self.verified is not None else CODES[self.code].outcome
 
     @property
@@ -118,6 +121,7 @@ class Decision:
             "attributed_by": self.attributed_by,
             "route": self.route,
             "warnings": self.warnings,
+            "rule": self.rule,
             "issuer": None if good is None else good.issuer,
             "alg": None if good is None else good.alg,
             "kid": None if good is None else good.kid,
@@ -152,6 +156,30 @@ class DecisionPolicy(Protocol):
         named_issuers: NamedIssuers | None = None,
     ) -> Decision:
         """Return the decision, and count it; the token is for comparing, and is not kept."""
+
+
+class RequestRules(Protocol):
+    """Rules after the verdict, which refuse what it permits; see ``rapidjws.authz.Authorizer``."""
+
+    @property
+    def blocking(self) -> bool:
+        """Return whether ``apply`` may wait for another process."""
+
+    @property
+    def header_fields(self) -> frozenset[bytes]:
+        """Return the lower-case headers that it reads, beside the host."""
+
+    def apply(
+        self,
+        decision: Decision,
+        request: Any,
+        *,
+        partner: Names = None,
+        route: Names = None,
+        now: float | None = None,
+        content: bytes | None = None,
+    ) -> Decision:
+        """Return the decision, or a refusal; never milder than what was decided."""
 
 
 def one_of(names: Names, place: str = "partner") -> str | None:

@@ -16,7 +16,7 @@ from rapidjws.jose.limits import CLOCK_FLOOR_S, HEADER_MAX_BYTES, LEEWAY_MAX_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.counted import counted
-from rapidjws.jwt.decision import AMBIGUOUS, DecisionPolicy
+from rapidjws.jwt.decision import AMBIGUOUS, DecisionPolicy, RequestRules
 from rapidjws.jwt.engine_decisions import EngineDecisions
 from rapidjws.jwt.id_tokens import EngineIDTokens
 from rapidjws.jwt.issuer import Issuer
@@ -81,6 +81,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         skew_every: Measures the clock of issuers on one verified token in this many; 0: not at all.
         events: Listens to what happens around the keys.
         rollout: What ``decide`` makes of a verdict, by partner and route; None refuses what is not good.
+        authorizer: Rules for ``decide`` after the verdict, ``rapidjws.authz.Authorizer``; None for none.
         counters: Where verdicts and durations are counted; True for memory of its own, False for nowhere.
 
     Raises:
@@ -88,7 +89,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         DependencyUnavailable: ``revocation_store_unavailable``: what is revoked cannot be known.
     """
 
-    __slots__ = ("_batchers", "_cache", "_micro_batch_us", "_reads_padding", "_rollout")
+    __slots__ = ("_authorizer", "_batchers", "_cache", "_micro_batch_us", "_reads_padding", "_rollout")
 
     @checked
     def __init__(
@@ -107,13 +108,14 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         skew_every: int = 0,
         events: EventListener = no_events,
         rollout: DecisionPolicy | None = None,
+        authorizer: RequestRules | None = None,
         counters: VerdictCounters | bool = True,
     ) -> None:
         self._cache = cache
         self._reads_padding = padded_base64url
         self._direct = cache is None
         self._longest_retry_s = 0
-        self.rollout = rollout
+        self.rollout, self.authorizer = rollout, authorizer
         check_range("micro_batch_us", micro_batch_us, 0, MICRO_BATCH_MAX_US)
         self._micro_batch_us = micro_batch_us
         self._batchers: WeakKeyDictionary[asyncio.AbstractEventLoop, MicroBatcher] = WeakKeyDictionary()
@@ -381,15 +383,15 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
     @property
     def _may_wait(self) -> bool:
         """Return whether a decision may wait for another machine."""
-        post_checks = self._snapshot.post_checks
-        return post_checks is not None and post_checks.blocking
+        rules, post_checks = self._authorizer, self._snapshot.post_checks
+        return (rules is not None and rules.blocking) or (post_checks is not None and post_checks.blocking)
 
     def _is_quick(self, token: bytes | None) -> bool:
         """Return whether a decision keeps a loop for a moment: nothing to wait for, no slow algorithm."""
         if not token or token is AMBIGUOUS:
             return True
         snapshot = self._snapshot
-        if snapshot.post_checks is not None and snapshot.post_checks.blocking:
+        if self._may_wait:
             return False
         return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
 

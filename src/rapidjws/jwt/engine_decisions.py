@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rapidjws.jwt.deciding import adecide, decide, decide_many
+from rapidjws._checks import refused
+from rapidjws.jwt.deciding import adecide, decide, decide_many, ruled
+from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from rapidjws.jwt.decision import Decision, DecisionPolicy, DecisionRequest, Names
+    from rapidjws.jwt.decision import Decision, DecisionPolicy, DecisionRequest, Names, RequestRules
     from rapidjws.verify.protocols import SenderCheck
     from rapidjws.verify.result import Rejected, VerifiedJWS
     from rapidjws.verify.snapshot import Token
@@ -26,6 +28,7 @@ class EngineDecisions:
         _counters: VerdictCounters | None
 
         rollout: DecisionPolicy | None
+        _authorizer: RequestRules | None
 
         def _verify_uncounted(
             self, token: Token, now: float | None = None, *, wait_s: float = 0.0
@@ -50,6 +53,17 @@ class EngineDecisions:
         ) -> list[VerifiedJWS | Rejected]: ...
         def _named_issuers(self, token: Token) -> tuple[str, ...]: ...
 
+    @property
+    def authorizer(self) -> RequestRules | None:
+        """Return the rules that ``decide`` applies after the verdict, or None."""
+        return self._authorizer
+
+    @authorizer.setter
+    def authorizer(self, rules: RequestRules | None) -> None:
+        if rules is not None and not callable(getattr(rules, "apply", None)):
+            raise refused("authorizer", "an Authorizer, or an object with apply", rules)
+        self._authorizer = rules  # type: ignore[misc]  # a slot of Engine
+
     def decide(
         self,
         token: Token | None,
@@ -59,6 +73,7 @@ class EngineDecisions:
         scopes: tuple[str, ...] = (),
         now: float | None = None,
         sender: SenderCheck | None = None,
+        request: Any = None,
     ) -> Decision:
         """Verify one token, if there is one, and say what to do with the request; never raises.
 
@@ -72,11 +87,12 @@ class EngineDecisions:
             now: Seconds since the epoch; by default the wall clock.
             sender: Compares what the token is bound to with who sent it: what
                 :meth:`rapidjws.sender.SenderConstraints.check` returns. None compares nothing.
+            request: Its method and headers, where rules look at them: a ``rapidjws.authz.HTTPRequest``.
 
         Returns:
             The decision. Without a rollout, what is not good is refused.
         """
-        return decide(
+        decision = decide(
             self._verify_uncounted if sender is None else partial(self._verify_sent, sender),
             self._verify_as_of if sender is None else partial(self._verify_as_of, sender=sender),
             self.rollout,
@@ -88,18 +104,27 @@ class EngineDecisions:
             self._named_issuers,
             self._counters,
         )
+        rules = self._authorizer
+        return decision if rules is None else ruled(rules, decision, request, partner, route, now)
 
-    def decide_many(self, requests: Sequence[DecisionRequest], *, now: float | None = None) -> list[Decision]:
+    def decide_many(
+        self,
+        requests: Sequence[DecisionRequest],
+        *,
+        now: float | None = None,
+        facts: Sequence[Any] | None = None,
+    ) -> list[Decision]:
         """Decide on several requests at once, as ``decide`` does on each; never raises.
 
         Args:
             requests: Token, partner and route of each request.
             now: Seconds since the epoch, the same for all; by default the wall clock.
+            facts: Method and headers of each, where rules look at them: ``rapidjws.authz.HTTPRequest``.
 
         Returns:
             One decision a request, in order.
         """
-        return decide_many(
+        decisions = decide_many(
             self._verify_together,
             self._verify_uncounted,
             self._verify_as_of,
@@ -109,6 +134,14 @@ class EngineDecisions:
             self._named_issuers,
             self._counters,
         )
+        rules = self._authorizer
+        if rules is None:
+            return decisions
+        of = facts if facts is not None and len(facts) == len(requests) else (None,) * len(requests)
+        return [
+            ruled(rules, decision, one, partner, route, now)
+            for decision, (_, partner, route), one in zip(decisions, requests, of, strict=True)
+        ]
 
     async def adecide(
         self,
@@ -119,6 +152,7 @@ class EngineDecisions:
         scopes: tuple[str, ...] = (),
         now: float | None = None,
         sender: SenderCheck | None = None,
+        request: Any = None,
     ) -> Decision:
         """Decide as ``decide`` does, verifying together with what else arrives in the same turn of the loop.
 
@@ -129,11 +163,12 @@ class EngineDecisions:
             scopes: As for ``decide``.
             now: As for ``decide``.
             sender: As for ``decide``; such a token is verified by itself.
+            request: As for ``decide``.
 
         Returns:
             The decision.
         """
-        return await adecide(
+        decision = await adecide(
             self._averify_uncounted if sender is None else partial(self._averify_sent, sender),
             self._averify_as_of if sender is None else partial(self._averify_as_of, sender=sender),
             self.rollout,
@@ -145,3 +180,8 @@ class EngineDecisions:
             self._named_issuers,
             self._counters,
         )
+        rules = self._authorizer
+        if rules is None:
+            return decision
+        say = partial(ruled, rules, decision, request, partner, route, now)
+        return await call_on_thread(say) if rules.blocking else say()

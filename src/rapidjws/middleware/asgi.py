@@ -181,14 +181,15 @@ def request_context(
     route = routes_of(_target(scope), scope["path"], _root_path(scope, authenticator), codec="utf-8")
     headers = IdentifiedHeaders(partial(_values, scope))
     query = scope.get("query_string", b"")
+    method = scope.get("method", "GET" if scope["type"] == "websocket" else "")  # RFC 6455 s.4.1
+    trace = authenticator.begin(headers)
     context = RequestContext(
-        values, query, authenticator.partner(scope), route, scopes, headers, authenticator.begin(headers)
+        values, query, authenticator.partner(scope), route, scopes, headers, trace, method
     )
     if not authenticator.reads_target:
         return context
     target = signed_target(_target(scope), scope["path"], query, codec="utf-8")
-    method = "GET" if scope["type"] == "websocket" else scope.get("method", "")  # RFC 6455 s.4.1
-    return context._replace(method=method, target=target, peer=_peer(scope))
+    return context._replace(target=target, peer=_peer(scope))
 
 
 def _peer(scope: Scope) -> str | None:

@@ -206,6 +206,7 @@ class Authenticator(Generic[RequestT]):
             partner=context.partner,
             route=context.route,
             scopes=context.scopes,
+            request=context,
             sender=None if self.sender is None else sender_check(self.sender, context, token),
         )
 
@@ -250,7 +251,8 @@ class Authenticator(Generic[RequestT]):
     async def _adecide(self, context: RequestContext, token: bytes | None, body: bytes | None) -> Decision:
         if self._engine is None:
             assert self.body is not None
-            if not body:
+            rules = self.body.rules
+            if not body and (rules is None or not rules.blocking):
                 return self.body.decide(context, body)
             work = partial(self.body.decide, context, body)  # a body is long, and its keys may be slow
             return await worker_pool.call_on_thread(work, inline=True)
@@ -258,9 +260,16 @@ class Authenticator(Generic[RequestT]):
         if self.sender is not None:
             sender = sender_check(self.sender, context, token)
         elif engine._is_quick(token):
-            return engine.decide(token, partner=context.partner, route=context.route, scopes=context.scopes)
+            return engine.decide(
+                token, partner=context.partner, route=context.route, scopes=context.scopes, request=context
+            )
         return await engine.adecide(
-            token, partner=context.partner, route=context.route, scopes=context.scopes, sender=sender
+            token,
+            partner=context.partner,
+            route=context.route,
+            scopes=context.scopes,
+            sender=sender,
+            request=context,
         )
 
     def refused(self, context: RequestContext, code: str, *, place: str | None = None) -> Decision:

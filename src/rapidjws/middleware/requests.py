@@ -31,7 +31,7 @@ class RequestContext(NamedTuple):
         scopes: The scopes that are due.
         headers: Gives each value of a header by its lower-case name, for logs and traces.
         trace: The span of a request whose caller records, or None.
-        method: As it was sent, where a signature may cover it.
+        method: As it was sent; "" where it is not known.
         target: Path and query as they were sent; None where there is more than one reading of the path.
         peer: The address of whoever sent it, ``"unix"`` for a Unix socket, or None.
     """

@@ -12,6 +12,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from rapidjws._authorization_codes import NOT_PERMITTED
 from rapidjws._checks import refused
 from rapidjws.errors import CODES, error_for
 from rapidjws.jose.scopes import is_scope_token, scopes_of
@@ -38,7 +39,7 @@ TRUSTED: Final = (
 VALUE_MAX_CHARS: Final = 1024
 RETRY_AFTER_S: Final = 5
 PROBLEM_TYPE: Final = "urn:rapidjws:problem:"
-FORBIDDEN: Final = frozenset({"insufficient_scope", "partner_mismatch"})
+FORBIDDEN: Final = NOT_PERMITTED | {"insufficient_scope", "partner_mismatch"}
 """Codes of good tokens that do not suffice: 403."""
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jws.parsed_jws import looks_like_json
-from rapidjws.jwt.deciding import NO_TOKEN, decide
-from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy
+from rapidjws.jwt.deciding import NO_TOKEN, decide, ruled
+from rapidjws.jwt.decision import AMBIGUOUS, Decision, DecisionPolicy, RequestRules
 from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.body_digest import BodyDigest
 from rapidjws.middleware.body_parts import FormField, JSONMember
@@ -73,6 +73,7 @@ class SignedBody:
         max_bytes: Largest body; of a body that is the JWS, the verifier's ``max_token_bytes`` is a limit too.
         rollout: What becomes of a verdict; None refuses what is not good, or leaves it to the engine's own.
             Of a Verifier's results, a partner's rules on issuers, claims and scopes find none.
+        authorizer: Rules after the verdict, which may look at the body; None for the engine's own, or none.
         recorder: Counts what verifications come to: ``rapidjws.observe.EngineMetrics(engine).recorder``.
 
     Raises:
@@ -90,6 +91,7 @@ class SignedBody:
     max_bytes: int = BODY_MAX_BYTES
     rollout: DecisionPolicy | None = None
     recorder: MetricRecorder | None = None
+    authorizer: RequestRules | None = None
 
     def __post_init__(self) -> None:
         """Check every argument once."""
@@ -210,7 +212,18 @@ class SignedBody:
         if self.recorder is not None and decision.code not in NO_TOKEN:
             partner = "" if policy is None else decision.partner or ""  # else any name that the caller chose
             self.recorder.add(DETACHED_VERIFICATIONS, partner, _result(decision))
-        return decision
+        rules = self.rules
+        if rules is None:
+            return decision
+        content = body if self._names else None  # else the payload is what was signed
+        return ruled(rules, decision, context, context.partner, context.route, None, content)
+
+    @property
+    def rules(self) -> RequestRules | None:
+        """Return the rules after the verdict: its own, or the engine's."""
+        if self.authorizer is None and isinstance(self.verifier, Engine):
+            return self.verifier.authorizer
+        return self.authorizer
 
     def _named_issuers(self, body: bytes | None, signature_value: Any) -> tuple[str, ...]:
         """Return the issuers that an unverified JWT of a body names: whose stages count, and nothing more."""

@@ -146,13 +146,15 @@ def environ_context(
     route = routes_of(_target(environ), _path(environ), unknown, codec="latin-1")
     headers = IdentifiedHeaders(partial(_values, environ))
     trace = authenticator.begin(headers)
-    context = RequestContext(values, query, authenticator.partner(environ), route, scopes, headers, trace)
+    method = environ.get("REQUEST_METHOD", "")
+    partner = authenticator.partner(environ)
+    context = RequestContext(values, query, partner, route, scopes, headers, trace, method)
     if not authenticator.reads_target:
         return context
     target = signed_target(_target(environ), _path(environ), query, codec="latin-1")
     peer = environ.get("REMOTE_ADDR")
     peer = "unix" if peer == "" else peer  # as gunicorn has it
-    return context._replace(method=environ.get("REQUEST_METHOD", ""), target=target, peer=peer)
+    return context._replace(target=target, peer=peer)
 
 
 def _values(environ: Environ, name: bytes) -> list[bytes]:

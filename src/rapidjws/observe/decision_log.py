@@ -170,6 +170,7 @@ class DecisionLog:
             "code": decision.code,
             "reason": decision.reason,
             "place": decision.place,
+            "rule": decision.rule,
             "outcome": decision.outcome,
             "verdict": decision.verdict,
             "phase": decision.phase,

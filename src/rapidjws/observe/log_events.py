@@ -35,8 +35,8 @@ LOGGERS: Final = {
 """Logger below ``rapidjws`` -> what it is about."""
 
 _REQUEST: Final = (
-    "code", "reason", "place", "outcome", "verdict", "phase", "partner", "attributed_by", "route", "kid",
-    "alg", "issuer", "request_id", "trace_id", "duration_us", "unverified_claims",
+    "code", "reason", "place", "rule", "outcome", "verdict", "phase", "partner", "attributed_by", "route",
+    "kid", "alg", "issuer", "request_id", "trace_id", "duration_us", "unverified_claims",
 )  # fmt: skip
 _KEY: Final = ("issuer", "kid", "detail", "value", "left_out")
 
@@ -99,6 +99,10 @@ _LIST: Final = (
            "Nothing; `left_out` is how many. `lines_per_minute` sets the limit.",
            fields=("code", "partner", "left_out", "window_s"), ocsf_class="base_event", ocsf_activity=99,
            failed=None),
+    _event("rule_not_met", DECISIONS, _I, "a request does not meet a rule in phase detect or warn",
+           "Compare it with the rule; it is refused once the phase is enforce.",
+           fields=("rule", "code", "phase", "partner", "route", "left_out"), ocsf_class="authentication",
+           ocsf_activity=1, failed=True),
     # Keys
     _event("keys_fetched", KEYS, _D, "a JWK Set was fetched"),
     _event("fetch_failed", KEYS, _W, "a JWK Set could not be fetched; the keys of before hold until stale",

@@ -49,11 +49,12 @@ BASE_FIELDS: Final = {
 
 FIELDS: Final = {
     "code": Field("error code of the refusal", "error.code"),
-    "reason": Field("one of ten reasons that the code belongs to", "event.reason"),
+    "reason": Field("one of eleven reasons that the code belongs to", "event.reason"),
     "place": Field("where in the token it was found", max_chars=80),
+    "rule": Field("the rule that is not met, `default` where none applies"),
     "outcome": Field("what the request gets: `permit`, `deny` or `indeterminate`"),
     "verdict": Field("the verdict on the token itself: `deny` or `indeterminate`"),
-    "phase": Field("rollout phase that was applied"),
+    "phase": Field("rollout phase that was applied, or the phase of the rule"),
     "partner": Field("the partner that the request is attributed to"),
     "attributed_by": Field("what it was attributed by"),
     "route": Field("path that was asked for, without its query", "url.path", 256),

@@ -239,6 +239,13 @@ LIBCRYPTO_FALLBACKS: Final = _counter(
     "Signatures that an accelerated path left to libcrypto: a degenerate step, or tables switched off.",
 )  # fmt: skip
 
+# --- rules after the verdict ---------------------------------------------------------------------------
+
+RULES_NOT_MET: Final = _counter(
+    "rules_not_met", "rule code phase",
+    "Requests with a verified token that do not meet a rule; refused in phase enforce only.",
+)  # fmt: skip
+
 # --- the service --------------------------------------------------------------------------------------
 
 READY: Final = _gauge("ready", "", "1 where every required issuer has keys.", merge="min")

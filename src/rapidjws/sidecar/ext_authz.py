@@ -177,15 +177,21 @@ class Authorization:
         trace = observer.begin(given)
         try:
             observer.look(trace, token)
-            sender = None
-            if state.settings.sender is not None:
+            sender = facts = None
+            if state.settings.sender is not None or state.engine.authorizer is not None:
                 method, authority = read_method(octets)
+                facts = state.rule_facts.of_envoy(headers, method, authority)
+            if state.settings.sender is not None:
                 peer = _peer(context.peer())
                 sender = state.sender_check(token, headers, target, method, peer, authority)
             if state.blocking:
-                decision = await state.engine.adecide(token, partner=partner, route=route, sender=sender)
+                decision = await state.engine.adecide(
+                    token, partner=partner, route=route, sender=sender, request=facts
+                )
             else:
-                decision = state.engine.decide(token, partner=partner, route=route, sender=sender)
+                decision = state.engine.decide(
+                    token, partner=partner, route=route, sender=sender, request=facts
+                )
         except BaseException:  # the gateway is gone
             observer.abandon(trace)
             raise

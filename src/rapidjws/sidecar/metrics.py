@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
 from rapidjws._version import __version__
-from rapidjws.config.sections import moment_s
+from rapidjws.config.moments import moment_s
 from rapidjws.observe import metric_list as metrics
 from rapidjws.observe.exposition import TEXT, Exposition, Format
 from rapidjws.observe.reading import Reading, Sample

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
+    from rapidjws.sidecar.rule_facts import RequestToRule
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.verify.snapshot import Token
 
@@ -71,6 +72,7 @@ class PublicListener(WorkerState):
             | ({self.partner_field} if self.partner_field else set())
             | set(TRACED_HEADERS)
             | (set() if settings.sender is None else self._sender_fields(settings.sender))
+            | self.rule_facts.fields
         )
 
     def _sender_fields(self, sender: SenderConstraints) -> set[bytes]:
@@ -151,31 +153,42 @@ class PublicListener(WorkerState):
             self.observer.look(trace, token)
             observed[at] = (token, given, trace)
         engine = self.engine
+        facts = self._facts(batch, places)
         if self.settings.sender is not None:
-            self._decide_sent(batch, places, requests, decisions)
+            self._decide_sent(batch, places, requests, facts, decisions)
             return
         if len(requests) > 1 and engine._cache is None:
-            found = engine.decide_many(requests)
+            found = engine.decide_many(requests, facts=facts)
             if len(found) == len(places):
                 for at, decision in zip(places, found, strict=True):
                     decisions[at] = decision
             return
-        for at, (token, partner, route) in zip(places, requests, strict=True):
-            decisions[at] = engine.decide(token, partner=partner, route=route)
+        for number, (token, partner, route) in enumerate(requests):
+            of = None if facts is None else facts[number]
+            decisions[places[number]] = engine.decide(token, partner=partner, route=route, request=of)
+
+    def _facts(self, batch: list[BatchedRequest], places: list[int]) -> list[RequestToRule | None] | None:
+        """Return what rules read of each request that is to be decided, or None where there are no rules."""
+        if self.engine.authorizer is None:
+            return None
+        requests = [batch[at][2] for at in places]
+        return [self.rule_facts.of(headers, method) for _, headers, method, _, _ in requests]
 
     def _decide_sent(
         self,
         batch: list[BatchedRequest],
         places: list[int],
         requests: list[DecisionRequest],
+        facts: list[RequestToRule | None] | None,
         decisions: list[Decision | None],
     ) -> None:
         """Decide on each request by itself, with who sent it."""
-        for at, (token, partner, route) in zip(places, requests, strict=True):
+        for number, (at, (token, partner, route)) in enumerate(zip(places, requests, strict=True)):
+            of = None if facts is None else facts[number]
             connection, rest, (_, headers, method, _, _) = batch[at]
             target = rest if rest is not None and rest[:1] == b"/" else None
             sender = self.sender_check(token, headers, target, method, connection.peer)
-            decisions[at] = self.engine.decide(token, partner=partner, route=route, sender=sender)
+            decisions[at] = self.engine.decide(token, partner=partner, route=route, sender=sender, request=of)
 
 
 def with_head(
@@ -310,7 +323,10 @@ class SidecarProtocol(Connection):
             observer.look(trace, token)
             target = rest if rest[:1] == b"/" else None
             sender = state.sender_check(token, headers, target, method, self.peer)
-            decision = await state.engine.adecide(token, partner=partner, route=route, sender=sender)
+            facts = state.rule_facts.of(headers, method)
+            decision = await state.engine.adecide(
+                token, partner=partner, route=route, sender=sender, request=facts
+            )
         except BaseException:  # the client is gone
             observer.abandon(trace)
             raise

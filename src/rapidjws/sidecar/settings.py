@@ -32,6 +32,9 @@ METHOD_HEADERS = ("x-original-method", "x-forwarded-method")
 MODES: Final = ("0600", "0660", "0666")
 """What a Unix socket can be for: its owner, its group, everybody."""
 
+OWN_METHOD = ":method"
+"""The value of ``method_header`` for the check request's own method (RFC 9113 section 8.3.1)."""
+
 SECRET_MIN_CHARS = 32
 _PLACE: Final = {"token_header": "header", "token_scheme": "scheme", "token_cookie": "cookie"}
 _SECRETS: Final = {"admin_token_file": "admin_token", "hook_secret_file": "hook_secret"}
@@ -76,6 +79,10 @@ class ServerSettings:
             reads; the gateway sets them.
         partner_header: The header in which the gateway names the partner it authenticated, or None. The
             gateway must overwrite what a client sends under it; two of them get the strictest stage of both.
+        method_header: The header in which the gateway puts the client's method, for rules; ``":method"`` for
+            that of the check itself (Envoy's is the client's, nginx's is always GET); None: unknown to rules.
+        host_header: The header in which it puts the client's host, or None. The gateway must overwrite what
+            a client sends under either.
         claim_headers: Claim, or JSON Pointer, -> the header of the answers in which the service gets it,
             as for :class:`rapidjws.middleware.Authenticator`.
         place: Where tokens stand.
@@ -110,6 +117,8 @@ class ServerSettings:
     prefix: str = "/verify"
     route_headers: tuple[str, ...] = ROUTE_HEADERS
     partner_header: str | None = None
+    method_header: str | None = None
+    host_header: str | None = None
     claim_headers: Mapping[str, Any] = field(default_factory=dict)
     place: TokenLocation = field(default_factory=TokenLocation)
     sender: SenderConstraints | None = None
@@ -176,10 +185,22 @@ class ServerSettings:
                         "configuration_invalid", f"server.{place}", "a header that no other setting reads"
                     )
             taken.update(name.lower() for name in names)
+        self._check_rule_headers(taken)
         if any(self.claims_out.owns(name) for name in taken):
             raise error_for(
                 "configuration_invalid", "server.claim_headers", "headers that no other setting reads"
             )
+
+    def _check_rule_headers(self, taken: set[str]) -> None:
+        """Refuse names for the client's method and host that no request can carry, or that are read."""
+        for place in ("method_header", "host_header"):
+            name = getattr(self, place)
+            if name is None or (place == "method_header" and name == OWN_METHOD):
+                continue
+            shared = {one.lower() for one in self.method_headers} if place == "method_header" else set()
+            if not is_field_name(name) or name.lower() in taken - shared:
+                raise error_for("configuration_invalid", f"server.{place}", "a header of its own (RFC 9110)")
+            taken.add(name.lower())
 
 
 def _checked_mode(mode: str | None, listen: str) -> None:

@@ -18,6 +18,7 @@ from rapidjws.observe.observer import Observer
 from rapidjws.sender import SenderRequest
 from rapidjws.sidecar.connection import Listener
 from rapidjws.sidecar.rollout_log import RolloutLog
+from rapidjws.sidecar.rule_facts import RuleFacts
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class WorkerState(Listener):
         self.route_fields = tuple(name.lower().encode("ascii") for name in settings.route_headers)
         self.method_fields = tuple(name.lower().encode("ascii") for name in settings.method_headers)
         self.prefix = settings.prefix.encode("ascii")
+        self.rule_facts = RuleFacts(settings, self.engine)
 
     @property
     def blocking(self) -> bool:

@@ -39,9 +39,9 @@ OK: Final = "ok"
 CODE_WORDS: Final = {
     OK: 0,
     **{code: at for at, code in enumerate((code for code, row in CODES.items()
-                                           if row.reason != "configuration"), 1)},
+                                           if row.reason not in ("authorization", "configuration")), 1)},
 }  # fmt: skip
-"""Code -> its word in a series of verdicts; a caller's mistake is no verdict."""
+"""Code -> its word in a series of verdicts; a caller's mistake is no verdict, nor is what rules say later."""
 
 PRIVATE_BYTES: Final = 1024 * 1024
 ISSUER_BYTES: Final = 6144
