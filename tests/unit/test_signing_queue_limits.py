@@ -52,6 +52,9 @@ def test_close_ends_waits_for_the_rate() -> None:
     queue = SigningQueue([backend], per_second=0.001, max_age_at_issue_s=3600)
     queue.sign(b"first")
     waiting = queue._enqueue(b"second", "", 3600)
+    paused = threading.Event()
+    while not queue._signing:
+        assert not paused.wait(0.001)
     queue.close(0)
     assert codes([waiting]) == ["signing_queue_closed"]
     with queue._lock:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,9 @@ from rapidjws.issuing.token_exchange import (
 from rapidjws.issuing.token_request import BODY_MAX_BYTES, parameters_of, targets_of
 from rapidjws.jose.scopes import is_scope_token
 from rapidjws.jwt.engine import Engine
-from rapidjws.signing.jwt import JWTBuilder
+from rapidjws.signing.compact import assemble
+from rapidjws.signing.header import header_members, header_octets
+from rapidjws.signing.jwt import JTI_BYTES
 from rapidjws.signing.signer import Signer, SignerWrapper
 from rapidjws.verify.protocols import Clock, ReplayStore
 
@@ -62,6 +65,8 @@ class _AuditedSigner(SignerWrapper):
         return signature
 
     def _record(self, signing_input: bytes, result: str) -> None:
+        if self._audit is _no_audit:
+            return
         digest = hashlib.sha256(signing_input).hexdigest()
         self._audit(
             SignatureRecord(
@@ -104,6 +109,7 @@ class TokenService:
         "_clock",
         "_endpoint",
         "_exchange",
+        "_header",
         "_issuer",
         "_lifetime_s",
         "_signer",
@@ -150,6 +156,7 @@ class TokenService:
         self._lifetime_s = lifetime_s
         self._audit: SignatureAudit = audit or _no_audit
         self._clock: Clock = clock or SystemClock()
+        self._header: tuple[Signer, bytes] | None = None
 
     @property
     def path(self) -> str:
@@ -277,13 +284,26 @@ class TokenService:
             claims["scope"] = " ".join(scopes)
         if client.authentication == "tls_client_auth" and certificate is not None:
             claims["cnf"] = {"x5t#S256": certificate.thumbprint}  # RFC 8705 s.3
+        claims |= {
+            "iss": self._issuer,
+            "aud": audiences[0] if len(audiences) == 1 else list(audiences),
+            "iat": int(now_s),
+            "exp": int(now_s) + life_s,
+            "jti": secrets.token_urlsafe(JTI_BYTES),
+        }
+        payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
         audited = _AuditedSigner(signer, self._audit, client.client_id, request_id)
-        audience = audiences[0] if len(audiences) == 1 else list(audiences)
-        builder = JWTBuilder(
-            audited, iss=self._issuer, audience=audience, lifetime_s=life_s, typ="at+jwt", clock=lambda: now_s
-        )
-        answer = {"access_token": builder.sign(claims), "token_type": "Bearer", "expires_in": life_s}
+        token = assemble(self._header_of(signer), payload, audited)
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": life_s}
         return answer | ({"scope": claims["scope"]} if scopes else {})
+
+    def _header_of(self, signer: Signer) -> bytes:
+        """Return the protected header of a key's tokens, made once (RFC 9068 s.2.1)."""
+        last = self._header
+        if last is None or last[0] is not signer:
+            last = (signer, header_octets(header_members(signer, {"typ": "at+jwt"}, b64=True)))
+            self._header = last
+        return last[1]
 
     def _refused(self, refused: RapidJWSError, headers: Mapping[str, list[str]]) -> Document:
         """Return the answer to a refusal; who is not authenticated learns nothing else."""

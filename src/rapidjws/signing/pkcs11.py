@@ -13,6 +13,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.signing.backend import BackendSigner, Check, SignerLimits, refused, unavailable
+from rapidjws.signing.pkcs11_library import Pkcs11Library, library_of
 
 ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _PLACE: Final = "pkcs11"
@@ -69,7 +70,8 @@ class Pkcs11Signer(BackendSigner):
         self._pin = pin
         self._wait_s = wait_s
         self._opening = threading.Lock()
-        self._library = self._guarded(lambda: self._pkcs11.lib(module))
+        self._library: Pkcs11Library | None = None
+        self._library = self._guarded(lambda: library_of(self._pkcs11, module))
         self._free: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(sessions):
             self._free.put(None)
@@ -95,12 +97,14 @@ class Pkcs11Signer(BackendSigner):
     def _opened(self) -> tuple[Any, Any]:
         """Return a session and its private key."""
         token_label, key_label = self._labels
+        assert self._library is not None
+        library = self._library.loaded
         with self._opening:
             try:
-                token = self._library.get_token(token_label=token_label)
+                token = library.get_token(token_label=token_label)
             except self._pkcs11.exceptions.NoSuchToken:
-                self._library.reinitialize()  # the list of slots is made when the library starts
-                token = self._library.get_token(token_label=token_label)
+                self._library.restart()  # the list of slots is made when the library starts
+                token = library.get_token(token_label=token_label)
             try:
                 session = token.open(user_pin=self._pin)
             except self._pkcs11.exceptions.UserAlreadyLoggedIn:  # a login is the process's, not a session's
@@ -147,7 +151,10 @@ class Pkcs11Signer(BackendSigner):
         """Call the library, with its errors as ours; their texts are not shown."""
         names = self._pkcs11.exceptions
         try:
-            return call()
+            if self._library is None:  # it is being loaded
+                return call()
+            with self._library.turn:
+                return call()
         except RapidJWSError:
             raise
         except tuple(getattr(names, one) for one in _REFUSALS) as fault:

@@ -116,12 +116,13 @@ def _signing_function(key: JWK, alg: str) -> Callable[[bytes], bytes]:
         pss = padding.PSS(padding.MGF1(digest_class()), salt_bytes)
         return lambda octets: bytes(private.sign(octets, pss, digest_class()))
     field_bytes = (row.signature_bytes or 0) // 2
-    return lambda octets: _raw_ecdsa(private.sign(octets, ec.ECDSA(digest_class())), field_bytes)
+    ecdsa = ec.ECDSA(digest_class())
+    return lambda octets: _raw_ecdsa(private.sign(octets, ecdsa), field_bytes)
 
 
 def _raw_ecdsa(der: bytes, field_bytes: int) -> bytes:
-    """Return R || S of a DER signature (RFC 7518 s.3.4)."""
-    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-    r, s = decode_dss_signature(der)
-    return r.to_bytes(field_bytes, "big") + s.to_bytes(field_bytes, "big")
+    """Return R || S (RFC 7518 s.3.4) of a signature that libcrypto has just written in DER."""
+    at = 3 if der[1] < 0x80 else 4  # X.690 s.8.1.3: a length above 127 takes a byte more
+    end = at + 1 + der[at]
+    r, s = der[at + 1 : end], der[end + 2 :]
+    return r[-field_bytes:].rjust(field_bytes, b"\0") + s[-field_bytes:].rjust(field_bytes, b"\0")
