@@ -58,7 +58,7 @@ def test_a_token_costs_little_more_than_its_signature(capsys: pytest.CaptureFixt
     )
     assert len(world.records) == ROUNDS * CALLS
     with capsys.disabled():
-        print(f"\nES256: pyca {pyca:.1f} us, LocalSigner {local / pyca:.2f} of it, a token {token / pyca:.2f}, "
+        print(f"\nES256: pyca {pyca:.1f} us, LocalSigner {local / pyca:.2f}, a token {token / pyca:.2f}, "
               f"{1e6 / token:.0f} tokens a second")  # fmt: skip
     assert local <= LOCAL_AT_MOST * pyca
     assert token <= TOKEN_AT_MOST * pyca
