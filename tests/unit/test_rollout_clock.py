@@ -13,6 +13,7 @@ from rapidjws.rollout import GuardRails, Partner, Rollout, StateFolder
 from rapidjws.rollout.counters import HOUR_S, HOURS_KEPT, Request, Row
 from rapidjws.rollout.escalation import JWKS_DOWN_S, escalations
 from rapidjws.rollout.evidence import Evidence
+from rapidjws.rollout.evidence_files import EvidenceFiles
 from rapidjws.rollout.measures import AHEAD_S, SourceRecord
 from rapidjws.rollout.rollout import first_plan
 
@@ -163,3 +164,63 @@ def test_without_a_moment_the_oldest_hours_go() -> None:
     theirs.count(bad(0))
     mine.add(theirs)
     assert min(mine.hours) == 1
+
+
+URL = "https://a.example/jwks"
+
+
+def down(policy: Rollout) -> list[tuple[int, int]]:
+    """Return since when a key set is reported to be down, and how often its fetch failed."""
+    found = escalations(policy, policy.evidence.counts(), NOW_S)
+    return [(one.first_s, one.count) for one in found if one.rule == "jwks_down"]
+
+
+def test_a_failure_dated_in_the_future_outlasts_no_success(tmp_path: Path) -> None:
+    """A worker that ended while its clock was ahead, in an outage that is long over: nobody is written to."""
+    clock = Clock(NOW_S)
+    policy = service(tmp_path, clock)
+    for begun_s in (NOW_S - YEAR_S, NOW_S + YEAR_S):
+        other = worker(tmp_path, 1, NOW_S)
+        record = other._counts.sources[URL] = SourceRecord()
+        record.failed(begun_s, "timeout")
+        record.failed(NOW_S + YEAR_S + 1, "timeout")
+        other.flush()
+        del other
+    policy.evidence._counts.sources[URL] = SourceRecord(ok_s=NOW_S - JWKS_DOWN_S - 1)
+    assert down(policy) == []
+    policy.evidence.flush()
+    EvidenceFiles(tmp_path).compact(NOW_S)
+    assert down(policy) == []
+
+
+def test_an_outage_that_a_clock_ahead_saw_is_dated_by_ours(tmp_path: Path) -> None:
+    """It goes on after the clock was set back: its last failure is today's, and it ends with it."""
+    policy = service(tmp_path, Clock(NOW_S))
+    record = policy.evidence._counts.sources[URL] = SourceRecord()
+    for when_s in (NOW_S - JWKS_DOWN_S - 1, NOW_S + YEAR_S, NOW_S - 1):
+        record.failed(when_s, "timeout")
+    assert record.last_s == NOW_S - 1
+    assert down(policy) == [(NOW_S - JWKS_DOWN_S - 1, 3)]
+
+
+def test_a_clock_difference_measured_by_a_wrong_clock_blames_nobody(tmp_path: Path) -> None:
+    """Ours was a day ahead, so each token seemed late: from then on its partner is not called slow."""
+    policy = service(tmp_path, Clock(NOW_S))
+    row = policy.evidence._counts.row(("a", ""))
+    wrong = {"elapsed_ns": 1, "failed": True, "refused": False, "skew_s": -86_400.0}
+    for ahead_s, expected in ((86_400, 0), (0, 1)):
+        for _ in range(100):
+            row.count(Request(code="expired", now_s=NOW_S + ahead_s, **wrong))  # type: ignore[arg-type]
+        found = [one.rule for one in escalations(policy, policy.evidence.counts(), NOW_S)]
+        assert found.count("clock_skew") == expected
+
+
+def test_names_are_last_seen_in_no_future() -> None:
+    """A partner's codes and keys of two workers: of a time far ahead the other one is told."""
+    mine, theirs = Row(), Row()
+    for one, when_s in ((mine, NOW_S), (theirs, NOW_S + YEAR_S)):
+        one.count(
+            Request(code="ok", now_s=when_s, elapsed_ns=1, failed=False, refused=False, alg="ES256", key="k")
+        )
+    mine.add(theirs, NOW_S)
+    assert mine.codes["ok"] == mine.algs["ES256"] == mine.keys["k"] == [2, NOW_S, NOW_S]

@@ -103,7 +103,8 @@ def traffic_members(counts: Counts, limits: Limits, now_s: int) -> list[dict[str
     names = skew_names()
     for name, row in by_partner(counts, now_s).items():
         (total, failed), before = rates(row, limits.period_days, now_s)
-        skew = row.skew_since(now_s - 2 * DAY_S)
+        seen = row.skew_since(now_s - 2 * DAY_S, now_s)
+        skew = [sum(column) for column in zip([0] * len(names), *seen.values(), strict=True)]
         found.append(
             {
                 "partner": name or "(unknown callers)",

@@ -154,14 +154,14 @@ class Row:
 
     def add(self, other: Row, now_s: int | None = None) -> None:
         """Add another worker's row; of too many hours those farthest from now go, or the oldest."""
-        add_names(self.codes, other.codes)
-        add_names(self.algs, other.algs)
+        add_names(self.codes, other.codes, None, now_s)
+        add_names(self.algs, other.algs, None, now_s)
         add_names(self.kids, other.kids, NAMES_KEPT, now_s)
         add_names(self.other_algs, other.other_algs, NAMES_KEPT, now_s)
-        add_names(self.shadow, other.shadow, PAIRS_KEPT)
-        add_names(self.claims, other.claims)
-        add_names(self.keys, other.keys, KEYS_KEPT)
-        add_names(self.lifetimes, other.lifetimes)
+        add_names(self.shadow, other.shadow, PAIRS_KEPT, now_s)
+        add_names(self.claims, other.claims, None, now_s)
+        add_names(self.keys, other.keys, KEYS_KEPT, now_s)
+        add_names(self.lifetimes, other.lifetimes, None, now_s)
         _add_hours(self.claim_hours, other.claim_hours, HOURS_KEPT, 1, now_s)
         _add_hours(self.hours, other.hours, HOURS_KEPT, 2, now_s)
         _add_hours(self.skew, other.skew, SKEW_HOURS_KEPT, SKEW_BUCKETS, now_s)
@@ -186,13 +186,13 @@ class Row:
                 window.claimed += claimed
         return window
 
-    def skew_since(self, when_s: int) -> list[int]:
-        """Return the clock differences of the hours from the one of a moment on, by ``skew_bucket``."""
-        sums = [0] * SKEW_BUCKETS
-        for hour, counts in self.skew.items():
-            if hour >= when_s // HOUR_S:
-                sums = [mine + more for mine, more in zip(sums, counts, strict=True)]
-        return sums
+    def skew_since(self, when_s: int, until_s: int) -> dict[int, list[int]]:
+        """Return the clock differences of the hours from the one of a moment on, to the one after another's.
+
+        Hours beyond it were measured by a clock of ours that was wrong.
+        """
+        first, last = when_s // HOUR_S, until_s // HOUR_S + 1
+        return {hour: counts for hour, counts in self.skew.items() if first <= hour <= last}
 
     def latency_ns(self, share: float) -> int:
         """Return an upper bound of the latency that a share of the requests stayed under, in nanoseconds."""

@@ -124,7 +124,8 @@ def _from_names(
 
 
 def _skewed(partner: Partner, row: Row, now_s: int) -> Iterator[Escalation]:
-    counts = row.skew_since(now_s - DAY_S)
+    seen = row.skew_since(now_s - DAY_S, now_s)
+    counts = [sum(column) for column in zip(*seen.values(), strict=True)]
     total = sum(counts)
     if total < SKEW_TOKENS:
         return
@@ -136,15 +137,14 @@ def _skewed(partner: Partner, row: Row, now_s: int) -> Iterator[Escalation]:
         side, count = "behind", behind
     else:
         return
-    hours = [hour for hour in row.skew if hour >= (now_s - DAY_S) // 3600]
     yield Escalation(
         rule="clock_skew",
         partner=partner.name,
         contact=partner.contact,
         summary=f"its clock is {side} by more than {SKEW_S} s",
         count=count,
-        first_s=min(hours) * 3600,
-        last_s=max(hours) * 3600 + 3599,
+        first_s=min(seen) * 3600,
+        last_s=max(seen) * 3600 + 3599,
         evidence=tuple(
             (name, f"{number} of {total} tokens")
             for name, number in zip(skew_names(), counts, strict=True)
@@ -161,7 +161,11 @@ def safe_source(name: str) -> str:
 def _sources_down(rollout: Rollout, counts: Counts, now_s: int) -> Iterator[Escalation]:
     """Yield the key sets whose fetches have failed for too long, for each partner that needs one."""
     for name, record in sorted(counts.sources.items()):
-        if not record.since_s or now_s - record.since_s <= JWKS_DOWN_S or record.last_s <= now_s - DAY_S:
+        if (
+            not record.since_s
+            or now_s - record.since_s <= JWKS_DOWN_S
+            or not _is_recent(record.last_s, now_s)
+        ):
             continue
         iss = rollout.key_sources.get(name)
         owners = [one for one in rollout.partners.values() if iss is not None and iss in tuple(one.issuers)]

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 NAMES_KEPT: Final = 16
+"""Names that a table of foreign names remembers."""
 
 AHEAD_S: Final = 3600
 """How far a worker's clock may be ahead of another's, in seconds."""
-
-"""Names that a table of foreign names remembers."""
 
 NAME_MAX_CHARS: Final = 64
 """Longest foreign name that is kept, in characters."""
@@ -107,6 +106,11 @@ def skew_names() -> tuple[str, ...]:
     return (*behind, f"within {SKEW_EDGES_S[0]} s", *(f"ahead by {span}" for span in side))
 
 
+def _not_ahead(when_s: int, now_s: int) -> int:
+    """Return a time, or 0 for one far ahead of now."""
+    return when_s if when_s <= now_s + AHEAD_S else 0
+
+
 @dataclass(slots=True)
 class SourceRecord:
     """How the fetches of one JWK Set go; times are seconds since the epoch, 0 for never.
@@ -132,17 +136,27 @@ class SourceRecord:
     def failed(self, now_s: int, word: str) -> None:
         """Note a failure."""
         self.since_s = min(self.since_s or now_s, now_s)  # a clock may have run back
-        self.last_s = max(self.last_s, now_s)
+        self.last_s = max(_not_ahead(self.last_s, now_s), now_s)
         self.failures += 1
         if word in self.words or len(self.words) < NAMES_KEPT:
             self.words[word] = self.words.get(word, 0) + 1
 
+    def drop_ahead(self, now_s: int | None) -> None:
+        """Take no time far ahead of now for one that was: of such a failure its run's begin is known."""
+        if now_s is None:
+            return
+        self.ok_s, self.since_s = _not_ahead(self.ok_s, now_s), _not_ahead(self.since_s, now_s)
+        self.last_s = (_not_ahead(self.last_s, now_s) or self.since_s) if self.since_s else 0
+
     def add(self, other: SourceRecord, now_s: int | None = None) -> None:
         """Add another worker's record: one worker's success ends the others' outage before it.
 
-        A success that is dated after now ends none: its clock was wrong.
+        A success that is dated after now ends none, and a failure dated after now outlasts none: their clock
+        was wrong.
         """
-        ok_s = max(one if now_s is None or one <= now_s + AHEAD_S else 0 for one in (self.ok_s, other.ok_s))
+        for one in (self, other):
+            one.drop_ahead(now_s)
+        ok_s = max(self.ok_s, other.ok_s)
         runs = [one for one in (self, other) if one.since_s and one.last_s >= ok_s]
         words: dict[str, int] = {}
         for one in runs:
