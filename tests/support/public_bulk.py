@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import tokens
 from public_callables import exported
+
+from rapidjws.signing import LocalSigner
 
 P = exported()
 Recipe = dict[str, Any]
@@ -28,9 +31,68 @@ def in_folder() -> Recipe:
     return {"verifier": verifier(), "source": str(folder / "in.parquet"), "target": folder / "out"}
 
 
-OWNERS: dict[str, Callable[[], Any]] = {"BulkVerifier": verifier}
+def artifact() -> str:
+    """Return a file to sign for."""
+    path = Path(tempfile.mkdtemp(prefix="rapidjws-walk-")) / "app.tar"
+    path.write_bytes(b"x")
+    return str(path)
+
+
+def attested() -> Recipe:
+    """Return an attestation, and what verifies it."""
+    path = artifact()
+    signed = P["attest"]([path], [LocalSigner(tokens.key("ES256"))], predicate_type="a:b", predicate={})
+    return {
+        "envelope": json.dumps(signed),
+        "artifacts": [path],
+        "roles": {"build": tokens.public("ES256")},
+        "policy": "1 of build",
+        "algorithms": ["ES256"],
+    }
+
+
+def request() -> bytes:
+    """Return a request for approval."""
+    asked: bytes = P["ask"]({"a": 1}, policy="1 of build", lifetime_s=1000)
+    return asked
+
+
+def answers() -> Recipe:
+    """Return an approval, and what verifies it."""
+    asked = request()
+    answer = P["approve"](asked, LocalSigner(tokens.key("ES256")))
+    roles = {"build": tokens.public("ES256")}
+    return {"request": asked, "answers": [answer], "roles": roles, "algorithms": ["ES256"]}
+
+
+OWNERS: dict[str, Callable[[], Any]] = {
+    "BulkVerifier": verifier,
+    "Quorum": lambda: P["Quorum"](count=1, roles=("a",)),
+    "RolePolicy": lambda: P["parse_policy"]("1 of a"),
+}
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "BulkVerifier": lambda: {"verifier": tokens.engine()},
+    "Attestation": lambda: {"payload": b"", "roles": (), "kids": ()},
+    "Quorum": lambda: {"count": 1, "roles": ("a",)},
+    "Quorum.is_met": lambda: {"signed": ["a"]},
+    "RolePolicy": lambda: {"quorums": (P["Quorum"](count=1, roles=("a",)),)},
+    "RolePolicy.is_met": lambda: {"signed": ["a"]},
+    "parse_policy": lambda: {"text": "1 of a"},
+    "attest": lambda: {
+        "artifacts": [artifact()],
+        "signers": [LocalSigner(tokens.key("ES256"))],
+        "predicate_type": "a:b",
+        "predicate": {},
+    },
+    "add_signature": lambda: {
+        **{name: value for name, value in attested().items() if name in ("envelope", "artifacts")},
+        "signer": LocalSigner(tokens.key("ES256")),
+    },
+    "verify_attestation": attested,
+    "ask": lambda: {"action": {"a": 1}, "policy": "1 of a", "lifetime_s": 10},
+    "read_request": lambda: {"request": request()},
+    "approve": lambda: {"request": request(), "signer": LocalSigner(tokens.key("ES256"))},
+    "collect": answers,
     "BulkReport": lambda: {"rows": 1},
     "verify_parquet": in_folder,
     "BulkVerifier.schema": lambda: {"given": pa.schema({"token": pa.string()})},

@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jws", "jwt", "signing"),
     ("keys", "stores"),
     ("issuing", "sender"),
-    ("observe", "audit", "bulk"),
+    ("observe", "attest", "audit", "bulk"),
     ("rollout",),
     ("authz",),
     ("config",),

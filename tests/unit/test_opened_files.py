@@ -19,6 +19,7 @@ ELSEWHERE = {
     "streaming": "a payload that the caller names: its signature is what makes it trusted",
     "config": "a new file that must not be there",
     "jwk": "what the user of a command names, as cat would read it",
+    "statement": "an artifact that the caller names: its digest is what is compared",
     "runs": "a Parquet file that the caller names, read by pyarrow; its tokens are what is verified",
     "bulk": "what the user of a command names, as cat would read it",
     "files": "what the user of a command names, as cat would read it",

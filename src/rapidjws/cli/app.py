@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "verify": _Listed(
         "verify", "verify", "Verify tokens: exit 0 when all verify, 1 when any is refused, 2 on wrong usage."
     ),
+    "attest": _Listed("attest", "app", "Sign statements about artifacts."),
     "bulk": _Listed("bulk", "app", "Verify tokens by the million."),
     "sign": _Listed("sign", "sign", "Sign a payload; print the token. Exit 2 on wrong usage."),
     "keygen": _Listed("keygen", "keygen", "Make a key; print the public JWK (nothing, for a shared secret)."),
