@@ -14,6 +14,7 @@ from rapidjws.config import schema
 
 GOOD: Final[dict[str, Any]] = {
     "engine": {"workers": 1},
+    "registry": {"folder": "/usr"},  # there everywhere, and without issuers
     "revocations": {"redis": "redis://127.0.0.1:1/0"},
     "replay": {"redis": "redis://127.0.0.1:1/0"},
     "rollout": {"phase": "detection", "unattributed": "default"},
@@ -69,6 +70,15 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "micro_batch_us": [-1, 100_001],
         "skew_every": [-1],
         "cache_entries": [-1],
+    },
+    "registry": {
+        "folder": ["c.toml", "none"],
+        "max_issuers": [0, 1_000_001],
+        "lookup_timeout_s": [-1, 61, math.nan],
+        "refresh_s": [0, 3601, math.nan],
+        "stale_limit_s": [0, 2_592_001, math.nan],
+        "unknown_ttl_s": [-1, 86_401, math.nan],
+        "unknown_per_minute": [0, 1_000_001],
     },
     "revocations": {
         "file": ["revocations.json"],  # not beside redis

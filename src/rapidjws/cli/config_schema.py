@@ -12,6 +12,7 @@ from rapidjws.config.setting_words import WORDS
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
+from rapidjws.jwt.registry import IssuerRegistry
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 from rapidjws.middleware.claim_headers import ENCODINGS, HEADERS_MAX
 from rapidjws.middleware.token_location import TokenLocation
@@ -60,6 +61,7 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "engine": (Engine,),
     "revocations": (RedisRevocations,),
     "replay": (MemoryReplayStore, RedisReplayStore),
+    "registry": (IssuerRegistry,),
     "rollout": (GuardRails,),
     "shadow": (Shadow,),
     "authz": (Authorizer,),
@@ -132,6 +134,7 @@ def _table(section: str, fields: dict[str, str], required: tuple[str, ...] = ())
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a configuration file."""
     properties = {name: _table(name, fields) for name, fields in schema.SECTIONS.items()}
+    properties["registry"]["required"] = ["folder"]
     issuer = _table("issuers", schema.ISSUER, ("algorithms",))
     unchecked = {"properties": {"check_iss": {"const": False}}, "required": ["check_iss"]}
     issuer["anyOf"] = [{"required": ["iss"]}, unchecked, {"required": ["trust_domain"]}]
@@ -150,5 +153,5 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "required": ["issuers"],
+        "anyOf": [{"required": ["issuers"]}, {"required": ["registry"]}],
     }

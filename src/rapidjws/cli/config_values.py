@@ -23,6 +23,7 @@ from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
+from rapidjws.jwt.registry_limits import check_limits
 from rapidjws.keys.settings import Freshness, UnknownKids, positive_s
 from rapidjws.middleware.claim_headers import ClaimHeaders
 from rapidjws.rollout.report.notices import templates_from
@@ -104,6 +105,7 @@ def value_faults(
     checks: dict[str, tuple[Check, ...]] = {
         "server": (check_server if files else partial(_without_secrets, check_server),),
         "engine": (_engine, _cache),
+        "registry": (_registry,),
         "revocations": (partial(_revocations, folder=folder),),
         "replay": (_replay_store,),
         "logs": (partial(log_settings_from, folder=folder),),
@@ -136,6 +138,10 @@ def _dpop(table: dict[str, Any], *, folder: Path, files: bool) -> object:
         names = ("nonce_secrets_file", "nonce_period_s", "nonce_required")
         table = {name: value for name, value in table.items() if name not in names}
     return dpop_from(table, folder)
+
+
+def _registry(settings: dict[str, Any]) -> None:
+    check_limits(**{name: value for name, value in settings.items() if name != "folder"})
 
 
 def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:

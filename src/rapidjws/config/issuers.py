@@ -17,8 +17,10 @@ from rapidjws.jwt.tenants import ANY_TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from rapidjws.config.read import LoadedConfig
+    from rapidjws.config.schema import Text
     from rapidjws.jose.jwks import JWKSet
     from rapidjws.jwt.post_checks import Replay
     from rapidjws.verify.protocols import EventListener, KeySource, ReplayStore
@@ -74,6 +76,24 @@ class IssuerBuilder:
                 place = (fault.place or "").partition("[")[0].replace("replay.", "replay_")
                 loaded.text.refuse(("issuers", number, place_of(place, settings)), str(fault.expected))
         return issuers, sources
+
+    def build_one(self, text: Text, settings: dict[str, Any], folder: Path) -> Issuer:
+        """Return the issuer of a file of its own.
+
+        Args:
+            text: The file's text, to say where something stands.
+            settings: Its table.
+            folder: What paths in it are relative to.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``, with file, line and setting.
+        """
+        try:
+            source = key_source_from(settings, folder, self._events)
+            return issuer_from(settings, source, self._replay_of(settings))
+        except RapidJWSError as fault:
+            place = (fault.place or "").partition("[")[0].replace("replay.", "replay_")
+            text.refuse((place_of(place, settings),), str(fault.expected))
 
     def _replay_of(self, settings: dict[str, Any]) -> Replay | None:
         if not settings.get("replay", False):

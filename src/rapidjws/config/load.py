@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws._scheduler import scheduler
+from rapidjws.config import schema
 from rapidjws.config.authz_section import authorizer_from
+from rapidjws.config.issuer_folder import IssuerFolder
 from rapidjws.config.issuers import IssuerBuilder
 from rapidjws.config.log_section import log_settings_from, tracer_from
 from rapidjws.config.read import LoadedConfig, load_config
@@ -20,6 +22,7 @@ from rapidjws.config.stores import revocation_store_from
 from rapidjws.errors import RapidJWSError
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.registry import IssuerRegistry
 from rapidjws.observe.event_log import EventLog
 from rapidjws.observe.recorder import MetricRecorder
 from rapidjws.observe.rule_log import RuleLog
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapidjws.authz.authorizer import RuleListener
+    from rapidjws.jwt.issuer import Issuer
     from rapidjws.observe.logs import LogSettings
     from rapidjws.observe.tracing import Tracer
     from rapidjws.sender.constraints import SenderConstraints
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
 _FIXED: Final = (
     "engine",
+    "registry",
     "revocations",
     "replay",
     "rollout",
@@ -95,7 +100,8 @@ class ConfigFile:
         settings = loaded.section("engine")
         entries = settings.pop("cache_entries", 0)
         try:
-            self.engine = Engine(
+            self.engine = self._engine(
+                loaded,
                 *issuers,
                 cache=TokenCache(entries) if entries else None,
                 revocations=self.revocations,
@@ -107,7 +113,16 @@ class ConfigFile:
         except RapidJWSError as fault:
             if fault.code != "configuration_invalid":
                 raise
-            loaded.text.refuse(("engine", fault.place or ""), str(fault.expected), None)
+            section = "registry" if fault.place in schema.SECTIONS["registry"] else "engine"
+            loaded.text.refuse((section, fault.place or ""), str(fault.expected), None)
+
+    def _engine(self, loaded: LoadedConfig, *issuers: Issuer, **settings: Any) -> Engine:
+        """Return the engine: one of the issuers alone, or one that looks others up."""
+        registry = loaded.section("registry")
+        if not registry:
+            return Engine(*issuers, **settings)
+        folder = IssuerFolder(self.path.parent / registry.pop("folder"), self._builder.build_one)
+        return IssuerRegistry(folder, *issuers, **registry, **settings)
 
     @property
     def tables(self) -> dict[str, Any]:

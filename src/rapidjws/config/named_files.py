@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws.config import schema
+from rapidjws.config.issuer_folder import folder_faults
 from rapidjws.config.key_sources import transport_from
 from rapidjws.config.log_section import DESTINATIONS, is_log_file
 from rapidjws.errors import RapidJWSError, error_for
@@ -46,6 +47,7 @@ def named_file_faults(tables: dict[str, Any], folder: Path) -> Iterator[Fault]:
             for name, expected, actual in _issuer_faults(issuer, folder):
                 yield ("issuers", number, name), expected, actual
     for section, name, check in (
+        ("registry", "folder", _registry_fault),
         ("revocations", "file", _revocation_fault),
         ("rollout", "state", _state_fault),
         *(("logs", name, _log_fault) for name in DESTINATIONS),
@@ -126,6 +128,14 @@ def _key_file_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str
             yield fault.place, str(fault.expected), None
     except (AttributeError, TypeError):  # of another type: the check of types lists it
         return
+
+
+def _registry_fault(value: str, folder: Path) -> tuple[str, str | None] | None:
+    try:
+        found = next(folder_faults(folder / value), None)
+    except (OSError, ValueError) as fault:
+        return "a folder that can be listed", reason_of(fault)
+    return None if found is None else ("files of issuers, named by their iss", found)
 
 
 def _revocation_fault(value: str, folder: Path) -> tuple[str, str | None] | None:

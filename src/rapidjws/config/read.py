@@ -46,7 +46,7 @@ class LoadedConfig:
     @property
     def issuers(self) -> list[dict[str, Any]]:
         """Return the tables ``issuers``."""
-        found: list[dict[str, Any]] = self.tables["issuers"]
+        found: list[dict[str, Any]] = self.tables.get("issuers") or []
         return found
 
     @property
@@ -82,7 +82,7 @@ def load_config(
     """
     path = Path(path)
     signature = _files.signature(path)  # before the text: a file that is replaced meanwhile is not current
-    text, tables = _parsed(path)
+    text, tables = parsed(path)
     if server and isinstance(tables.get("server", {}), dict):
         tables["server"] = {**tables.get("server", {}), **server}
     if check:
@@ -90,8 +90,12 @@ def load_config(
     return LoadedConfig(path=path, signature=signature, text=text, tables=tables, server=server or {})
 
 
-def _parsed(path: Path) -> tuple[schema.Text, dict[str, Any]]:
-    """Return a file's text and tables, whatever these hold; raises ConfigurationError."""
+def parsed(path: Path) -> tuple[schema.Text, dict[str, Any]]:
+    """Return a file's text and tables, whatever these hold.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: no file to trust, or neither TOML nor JSON.
+    """
     is_json = path.suffix == ".json"
     text = _text_of(path)
     deep = too_deep(text, is_json=is_json)

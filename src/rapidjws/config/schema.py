@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from rapidjws.config import registry_words
 from rapidjws.config.authz_faults import authz_faults
 from rapidjws.config.claim_tables import claim_faults
 from rapidjws.config.locate import Path, line_of
@@ -79,22 +80,13 @@ TRANSPORT_FIELDS: Final = {
     "header_files": TEXTS,
 }
 FRESHNESS_FIELDS: Final = {
-    "default_ttl_s": NUMBER,
-    "min_ttl_s": NUMBER,
-    "max_ttl_s": NUMBER,
-    "refresh_at": NUMBER,
-    "stale_limit_s": NUMBER,
-    "retry_min_s": NUMBER,
-    "retry_max_s": NUMBER,
-    "retry_after_max_s": NUMBER,
-}
+    "default_ttl_s": NUMBER, "min_ttl_s": NUMBER, "max_ttl_s": NUMBER, "refresh_at": NUMBER,
+    "stale_limit_s": NUMBER, "retry_min_s": NUMBER, "retry_max_s": NUMBER, "retry_after_max_s": NUMBER,
+}  # fmt: skip
 UNKNOWN_FIELDS: Final = {
-    "cooldown_s": NUMBER,
-    "budget": WHOLE,
-    "budget_period_s": NUMBER,
-    "negative_ttl_s": NUMBER,
+    "cooldown_s": NUMBER, "budget": WHOLE, "budget_period_s": NUMBER, "negative_ttl_s": NUMBER,
     "negative_max": WHOLE,
-}
+}  # fmt: skip
 ANNOUNCED_FIELDS: Final = {"rotation_until": DATE}
 RULE_FIELDS: Final = {
     "iss": TEXTS,
@@ -135,6 +127,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "skew_every": WHOLE,
         "cache_entries": WHOLE,
     },
+    "registry": registry_words.FIELDS,
     "revocations": {"file": TEXT, "redis": TEXT, "stream": TEXT, "on_loss": TEXT},
     "replay": {"redis": TEXT, "max_entries": WHOLE, "budget_s": NUMBER, "wait_replicas": WHOLE},
     "rollout": {
@@ -331,17 +324,23 @@ def faults(found: Any) -> Iterator[Fault]:
         else:
             yield from _section_faults((name,), section, SECTIONS[name])
             yield from authz_faults(section) if name == "authz" else ()
+    yield from registry_words.registry_faults(found)
     issuers = found.get("issuers")
     if not isinstance(issuers, list) or not issuers:
-        yield ("issuers",), "at least one issuer", None
+        if "registry" not in found or issuers is not None:
+            yield ("issuers",), "at least one issuer", None
         return
     for number, issuer in enumerate(issuers):
-        path: Path = ("issuers", number)
-        yield from _section_faults(path, issuer, ISSUER)
-        if isinstance(issuer, dict):
-            yield from _choice_faults(path, issuer)
-            yield from _source_faults(path, issuer)
-            yield from claim_faults(path, issuer.get("claims"))
+        yield from issuer_faults(("issuers", number), issuer)
+
+
+def issuer_faults(path: Path, issuer: Any) -> Iterator[Fault]:
+    """Yield what is wrong with the names and types of one issuer's table."""
+    yield from _section_faults(path, issuer, ISSUER)
+    if isinstance(issuer, dict):
+        yield from _choice_faults(path, issuer)
+        yield from _source_faults(path, issuer)
+        yield from claim_faults(path, issuer.get("claims"))
 
 
 def _section_faults(path: Path, found: Any, fields: dict[str, str]) -> Iterator[Fault]:

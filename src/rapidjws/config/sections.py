@@ -127,7 +127,9 @@ def rollout_of(loaded: LoadedConfig, *, shadow: Shadow | None = None, for_readin
         loaded.section("rollout"),
         loaded.tables.get("partners") or [],
         folder=loaded.folder,
-        issuer_leeway_s=min(one.get("leeway_s", LEEWAY_DEFAULT_S) for one in loaded.issuers),
+        issuer_leeway_s=min(
+            (one.get("leeway_s", LEEWAY_DEFAULT_S) for one in loaded.issuers), default=LEEWAY_DEFAULT_S
+        ),
         shadow=shadow,
         key_sources=key_sources_of(loaded.issuers),
         partners_named="partner_header" in loaded.section("server"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from rapidjws.config.authz_words import AUTHZ, AUTHZ_EXAMPLE
+from rapidjws.config.registry_words import REGISTRY
 from rapidjws.config.sender_words import SENDER_EXAMPLES, SENDER_SECTIONS, SENDER_WORDS
 from rapidjws.config.words import Words
 
@@ -283,6 +284,7 @@ WORDS: Final[dict[str, dict[str, Words]]] = {
     "issuers": ISSUER,
     "partners": PARTNER,
     "engine": ENGINE,
+    "registry": REGISTRY,
     "revocations": REVOCATIONS,
     "replay": REPLAY,
     "rollout": ROLLOUT,
@@ -299,6 +301,7 @@ SECTIONS: Final[dict[str, str]] = {
     "issuers": "Whose tokens are accepted, by which keys and rules: a table each, at least one.",
     "partners": "Who sends requests, and what is expected of each beside its issuer's rules. One table each.",
     "engine": "Limits and memory of the verification.",
+    "registry": "Issuers that are looked up: see [Very many issuers](how-to/many-issuers.md).",
     "revocations": "Where revoked keys, issuers and tokens are kept beyond one process.",
     "replay": "Where uses of tokens are remembered, for issuers with `replay = true`.",
     "rollout": "Phases, guard rails, and what requests get that are nobody's.",
@@ -335,6 +338,7 @@ contact = "api@shop.example"
 precompute_budget_bytes = 134217728
 cache_entries = 10000
 """,
+    "registry": '[registry]\nfolder = "issuers.d"\nmax_issuers = 20000\n',
     "revocations": """\
 [revocations]
 redis = "rediss://redis.example:6379/0"

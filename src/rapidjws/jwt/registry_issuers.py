@@ -6,14 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from rapidjws._checks import check_range, checked
-from rapidjws.errors import error_for
+from rapidjws._checks import checked
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.limits import HEADER_MAX_BYTES
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer, by_iss
 from rapidjws.jwt.registry_entries import Entry, EntryTable
+from rapidjws.jwt.registry_limits import check_limits
 from rapidjws.jwt.registry_lookups import Lookups, refusal_of
 from rapidjws.jwt.registry_tables import RegistryEngine, SharedPrecomputedKeys, TableBudget
 from rapidjws.verify.key_selection import unverified_iss
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from rapidjws.verify.precomputed import Acceleration, PrecomputedKeys
     from rapidjws.verify.protocols import KeyState
     from rapidjws.verify.table_status import TableStatus
-
-ISSUERS_MAX: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +80,14 @@ class LookedUpIssuers(Engine):
         events: EventListener = no_events,
         **settings: Any,
     ) -> None:
-        check_range("max_issuers", max_issuers, 1, ISSUERS_MAX)
-        check_range("lookup_timeout_s", lookup_timeout_s, 0, 60)
-        check_range("refresh_s", refresh_s, 0.1, 86_400)
-        check_range("stale_limit_s", stale_limit_s, refresh_s, 30 * 86_400)
-        check_range("unknown_ttl_s", unknown_ttl_s, 0, 86_400)
-        check_range("unknown_per_minute", unknown_per_minute, 1, 1_000_000)
+        check_limits(
+            max_issuers=max_issuers,
+            lookup_timeout_s=lookup_timeout_s,
+            refresh_s=refresh_s,
+            stale_limit_s=stale_limit_s,
+            unknown_ttl_s=unknown_ttl_s,
+            unknown_per_minute=unknown_per_minute,
+        )
         if settings.get("cache") is not None:
             raise error_for("configuration_invalid", "cache", "None: a registry remembers no tokens")
         self._lookup_timeout_s, self._refresh_s = lookup_timeout_s, refresh_s
@@ -95,7 +96,7 @@ class LookedUpIssuers(Engine):
         self._table = EntryTable(max_issuers)
         self._hints: dict[str | bytes, Entry | str] = {}
         self._unknown_by = getattr(lookup, "knows", None)
-        own = ("rollout", "counters", "revocations")
+        own = ("rollout", "authorizer", "counters", "revocations")
         self._member_settings = {name: value for name, value in settings.items() if name not in own}
         self._member_settings["events"] = events
         self._lookups = Lookups(
@@ -245,11 +246,11 @@ class LookedUpIssuers(Engine):
         """
         if octets.count(b".") != 2:
             raise error_for("malformed_token", "token", expected="two dots", actual=octets.count(b"."))
-        iss = unverified_iss(octets, self._max_token_bytes)
+        iss = self._stated_iss(octets)
         if self._snapshot.issuers.get(iss) is not None:
             return None
         if iss is None:
-            self._snapshot._split(octets[: octets.index(b".")])  # whatever is wrong there comes first
+            self._check_header(octets)  # whatever is wrong there comes first
             raise error_for("unknown_issuer", "claims.iss", actual=None)
         entry = self._table.get(iss)
         if entry is not None and entry.engine is not None:
@@ -258,7 +259,7 @@ class LookedUpIssuers(Engine):
                 if now_s >= entry.due_s:
                     self._refresh(entry)
                 return entry
-        self._snapshot._split(octets[: octets.index(b".")])  # no look-up for what no key could verify
+        self._check_header(octets)  # no look-up for what no key could verify
         if entry is None and self._unknown_by is not None and self._unknown_by(iss) is False:
             raise error_for("unknown_issuer", "claims.iss", actual=iss)
         is_known = entry is not None or self._table.is_remembered(iss)
@@ -266,6 +267,24 @@ class LookedUpIssuers(Engine):
         if isinstance(pending, tuple):
             raise refusal_of(pending, iss)
         return pending
+
+    def _check_header(self, octets: bytes) -> None:
+        """Refuse a token whose header no issuer can accept.
+
+        Raises:
+            RapidJWSError: What is wrong with its form.
+        """
+        header = octets[: octets.index(b".")]
+        try:
+            self._snapshot._split(header.rstrip(b"=") if self._reads_padding else header)
+        except RapidJWSError as refused:
+            if refused.code != "crit_unsupported":  # which extensions hold, its issuer says
+                raise
+
+    def _stated_iss(self, octets: bytes) -> str | None:
+        """Return the ``iss`` that an unverified token states."""
+        plain = octets.replace(b"=", b"") if self._reads_padding else octets
+        return unverified_iss(plain, self._max_token_bytes)
 
     def _engine_of(self, outcome: Any, iss: str) -> tuple[Entry, Engine]:
         """Return what a look-up brought.
@@ -301,7 +320,7 @@ class LookedUpIssuers(Engine):
 
     def _waited(self, pending: Future[Any], octets: bytes, end_s: float) -> Entry:
         """Return the entry that a look-up brings within the bound."""
-        iss = unverified_iss(octets, self._max_token_bytes) or ""
+        iss = self._stated_iss(octets) or ""
         if not _is_on_loop():
             wait((pending,), max(0.0, end_s - monotonic()))
         if not pending.done():
