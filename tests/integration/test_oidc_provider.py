@@ -119,24 +119,50 @@ def verdict(engine: Engine, token: str, wait_s: float = 0.0) -> str:
     return "ok"
 
 
-def test_every_kind_of_token_by_discovery(tmp_path: Path) -> None:
-    """ID, access and logout tokens of a real sign-in verify over a rotation, and none passes as another."""
-    receiver = LogoutReceiver()
-    provider = Provider(installed(), tmp_path, receiver.url)
-    source = DiscoveredJWKS(
-        provider.iss,
-        transport=Transport(ca=provider.ca_pem, timeout_s=10),
-        unknown_kids=UnknownKids(cooldown_s=0.5),
-    )
+def engines_of(provider: Provider, source: DiscoveredJWKS) -> dict[str, Engine]:
+    """Return an engine for each kind of token of the client ``web``."""
     names = {"id_token": "web", "access_token": AUDIENCE, "logout_token": "web"}
-    engines = {
+    return {
         kind: Engine(
-            Issuer.profile(kind, provider.iss, keys=source, algorithms=["ES256"], audience=audience),
+            Issuer.profile(kind, provider.iss, keys=source, algorithms=["ES256"], audience=audience),  # type: ignore[arg-type]
             workers=1,
         )
         for kind, audience in names.items()
     }
+
+
+def log_out(
+    engine: Engine, headers: dict[str, str], body: bytes, store: MemoryReplayStore
+) -> tuple[str, Any]:
+    """Return the code and the session of a posted logout token."""
+    decision = verify_webhook(
+        engine,
+        body=body,
+        headers=headers,
+        signature_header=None,
+        part=FormField(name="logout_token"),
+        replay=BodyReplay(store=store),
+    )
+    return decision.code, decision.verified and decision.verified.claims["sid"]
+
+
+@pytest.fixture(name="receiver")
+def _receiver() -> Iterator[LogoutReceiver]:
+    receiver = LogoutReceiver()
+    yield receiver
+    receiver.close()
+
+
+def test_every_kind_of_token_by_discovery(tmp_path: Path, receiver: LogoutReceiver) -> None:
+    """ID, access and logout tokens of a real sign-in verify over a rotation, and none passes as another."""
+    provider = Provider(installed(), tmp_path, receiver.url)
     try:
+        source = DiscoveredJWKS(
+            provider.iss,
+            transport=Transport(ca=provider.ca_pem, timeout_s=10),
+            unknown_kids=UnknownKids(cooldown_s=0.5),
+        )
+        engines = engines_of(provider, source)
         answer = provider.sign_in("n-0S6_WzA2Mj")
         verified = engines["id_token"].verify_id_token(answer["id_token"], nonce="n-0S6_WzA2Mj", wait_s=20)
         sid = verified.claims["sid"]
@@ -146,23 +172,11 @@ def test_every_kind_of_token_by_discovery(tmp_path: Path) -> None:
             engines["id_token"].verify_id_token(answer["id_token"], nonce="other")
         provider.log_out("jo", sid)
         ((headers, body),) = receiver.posts
-
-        def log_out(content: bytes = body, store: MemoryReplayStore | None = None) -> tuple[str, Any]:
-            decision = verify_webhook(
-                engines["logout_token"],
-                body=content,
-                headers=headers,
-                signature_header=None,
-                part=FormField(name="logout_token"),
-                replay=BodyReplay(store=MemoryReplayStore() if store is None else store),
-            )
-            return decision.code, decision.verified and decision.verified.claims["sid"]
-
-        store = MemoryReplayStore()
-        assert [log_out(store=store)[0] for _ in range(2)] == ["ok", "replayed"]
-        assert log_out() == ("ok", sid)
-        assert log_out(body[:-4] + b"AAAA")[0] == "signature_invalid"
-        assert log_out(f"logout_token={answer['id_token']}".encode())[0] == "missing_claim"
+        judge, store = engines["logout_token"], MemoryReplayStore()
+        assert log_out(judge, headers, body, store) == ("ok", sid)
+        forged, other = body[:-4] + b"AAAA", f"logout_token={answer['id_token']}".encode()
+        codes = [log_out(judge, headers, one, store)[0] for one in (body, forged, other)]
+        assert codes == ["replayed", "signature_invalid", "missing_claim"]
         tokens = {kind: answer[kind] for kind in ("id_token", "access_token")}
         tokens["logout_token"] = body.decode().partition("=")[2]
         found = {
@@ -173,12 +187,11 @@ def test_every_kind_of_token_by_discovery(tmp_path: Path) -> None:
         assert {pair for pair, code in found.items() if code == "ok"} == {(kind, kind) for kind in tokens}
         provider.rotate(keep=1)
         newer = provider.sign_in("2")
-        assert verdict(engines["id_token"], newer["id_token"], 20) == "ok"
-        assert verdict(engines["access_token"], newer["access_token"], 20) == "ok"
+        for kind in ("id_token", "access_token"):
+            assert verdict(engines[kind], newer[kind], 20) == "ok"
         assert {verdict(engines[kind], token) for kind, token in tokens.items()} == {"ok"}
         provider.rotate(keep=0)
         assert source.refresh()
         assert {verdict(engines[kind], token) for kind, token in tokens.items()} == {"unknown_kid"}
     finally:
         provider.close()
-        receiver.close()

@@ -254,6 +254,8 @@ def test_a_check_that_fails_and_a_parameter_that_lacks_refuse() -> None:
     headers = {"X-JWS-Signature": detached(b"x", **{"crit": [TAN], TAN: 7})}
     assert hook(b"x", headers, crit_checks={TAN: lambda tan: tan.lower() == "t"}) == "crit_unsupported"
     assert hook(b"x", {"X-JWS-Signature": detached(b"x")}, crit_checks={TAN: bool}) == "crit_malformed"
+    unlisted = {"X-JWS-Signature": detached(b"x", **{TAN: "t"})}
+    assert hook(b"x", unlisted, crit_checks={TAN: lambda tan: tan == "t"}) == "crit_malformed"
 
 
 @pytest.mark.parametrize("identity", ["/jti", None])

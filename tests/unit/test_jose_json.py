@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapidjws.errors import MalformedToken
+from rapidjws.errors import MalformedToken, RapidJWSError
 from rapidjws.jose import _json_strict, json_text
 
 LIMITS: dict[str, int] = {"max_bytes": 100_000, "max_depth": 32, "max_members": 64}
@@ -241,3 +241,27 @@ def test_the_longest_integer_that_the_scan_lets_pass_is_exact() -> None:
     """An integer of 308 digits is read digit for digit."""
     text = b"9" * 308
     assert json_text.loads(b'{"n":' + text + b"}", **LIMITS, place="claims") == {"n": int(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_number"),
+    [
+        (b'{"n": ' + b"9" * 309 + b"}", True),
+        (b'{"n": -' + b"9" * 5000 + b"}", True),
+        (b'{"a": ["x", {"n": 1e400}]}', True),
+        (b'{"n": 1.5E+309, "m": }', True),
+        (b'{"n": }' + b"9" * 400, False),
+        (b'{"n": "' + b"9" * 400 + b'", "m": }', False),
+        (b'{"n": 1e5, "m": }', False),
+        (b"\xff" + b"9" * 400, False),
+        (b"\xef\xbb\xbf" + b"9" * 400, False),
+        (b'{"n": 01}', False),
+        (b"[" * 20, False),
+    ],
+)
+def test_a_number_that_is_too_long_is_named(text: bytes, is_number: bool) -> None:
+    """A refusal says that a number is too long to be read, and says it of nothing else."""
+    with pytest.raises(RapidJWSError) as refused:
+        json_text.loads(text, **LIMITS, place="claims")
+    assert refused.value.code in ("malformed_json", "too_deep")
+    assert ("a number with too many digits" in str(refused.value)) == is_number

@@ -8,7 +8,9 @@ What it never does: repair, or read a text that the scan refused.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
@@ -21,6 +23,10 @@ try:
     from orjson import loads as _fast_loads
 except ModuleNotFoundError:  # no wheel for this interpreter (free-threaded): exact, and slower
     _fast_loads = json.loads
+
+
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{309}|[0-9][eE]")
+"""What may be a number that no double can hold."""
 
 
 def loads(data: bytes, *, max_bytes: int, max_depth: int, max_members: int, place: str) -> Any:
@@ -44,8 +50,34 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int, max_members: int, plac
     )
     if code == "ok":
         return json.loads(data) if notes & _native.JSON_HAS_BIG_INTEGER else _fast_loads(data)
+    if code == "malformed_json" and _has_number_too_large(data):
+        raise error_for(code, place, "numbers that a double can hold", "a number with too many digits")
     limits = {"too_large": max_bytes, "too_deep": max_depth, "too_many_members": max_members}
     raise refusal(code, place, limits.get(code), len(data) if code == "too_large" else None)
+
+
+class _TooLarge(Exception):
+    """A number that no double can hold."""
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _TooLarge
+    return value
+
+
+def _has_number_too_large(data: bytes) -> bool:
+    """Say whether a text that was refused fails at a number that no double can hold (RFC 7493 s.2.2)."""
+    if _LONG_NUMBER.search(data) is None:
+        return False
+    try:
+        json.loads(data.decode("utf-8"), parse_int=_number, parse_float=_number)
+    except _TooLarge:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def refusal(code: str, place: str, limit: int | None, actual: int | None) -> RapidJWSError:
