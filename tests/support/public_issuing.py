@@ -133,6 +133,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "ActiveSigner": active_signer,
     "Announcer": announcer,
     "GatewayCertificate": gateway,
+    "SignatureLog": lambda: P["SignatureLog"](folder() / "signatures.jsonl"),
     "TokenService": lambda: P["TokenService"](**token_settings()),
     "AwsKmsSigner": kms_signer,
     "Pkcs11Signer": kms_signer,  # what they inherit
@@ -154,6 +155,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "ActiveSigner.signer": dict,
     "GatewayCertificate": lambda: {"header": "client-cert", "form": "rfc9440", "gateways": ["unix"]},
     "GatewayCertificate.presented": lambda: {"headers": {}, "peer": "unix"},
+    "SignatureLog": lambda: {"path": str(folder() / "signatures.jsonl")},
+    "SignatureLog.__call__": lambda: {"record": P["SignatureRecord"](**RECIPES["SignatureRecord"]())},
     "SignatureRecord": lambda: {
         "who": "a",
         "kid": "k",

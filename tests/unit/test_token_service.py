@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from issuing_world import TIMING
 from token_world import ENDPOINT, FORM, ISS, KEY, ORDERS, OTHER, SECRET, STOCK, World, basic, error_of
 
 from rapidjws import RapidJWSError
-from rapidjws.issuing import SignatureRecord, TokenClient
+from rapidjws.issuing import SignatureLog, SignatureRecord, TokenClient
 from rapidjws.issuing.client_authentication import ASSERTION_TYPE
 from rapidjws.signing import LocalSigner
 from rapidjws.stores import MemoryReplayStore
@@ -215,6 +217,28 @@ def test_a_signature_that_is_not_recorded_does_not_leave() -> None:
     assert error_of(world.asserted()) == (503, "temporarily_unavailable")
 
 
+def test_signatures_are_recorded_in_a_file(tmp_path: Path) -> None:
+    """Each line says who, kid, digest and request id, also after the file was moved; else nothing leaves."""
+    path = tmp_path / "signatures.jsonl"
+    world = World(audit=SignatureLog(path, clock=lambda: 7.0))
+    form = {"grant_type": "client_credentials"}
+    answered = world.ask(form, basic(), ("x-request-id", "r-1"))
+    token = json.loads(answered.body)["access_token"]
+    assert world.ask(form, basic(), ("x-request-id", "r\n2")).status == 200
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    digest = hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
+    assert first == {"at": 7.0, "who": "test", "kid": "es256-0", "alg": "ES256", "digest": digest,
+                     "request_id": "r-1", "result": "ok"}  # fmt: skip
+    assert second["request_id"] == ""
+    assert token not in path.read_text()
+    path.rename(tmp_path / "old")
+    assert world.ask(form, basic()).status == 200
+    assert len(path.read_text().splitlines()) == 1
+    path.unlink()
+    path.mkdir()
+    assert error_of(world.ask(form, basic())) == (503, "temporarily_unavailable")
+
+
 def test_tokens_are_of_the_key_that_is_active_now() -> None:
     """After a rotation the next key signs; with none to be had the answer is 503."""
     world = World()
@@ -240,6 +264,7 @@ def test_tokens_are_of_the_key_that_is_active_now() -> None:
         {"secret": SECRET},
         {"algorithms": ["HS256"]},
         {"keys": make_key("HS256"), "algorithms": ["ES256"]},
+        {"keys": KEY},
         {"grants": ["password"]},
         {"grants": ["urn:ietf:params:oauth:grant-type:token-exchange"]},
         {"may_impersonate": True},

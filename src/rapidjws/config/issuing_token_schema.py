@@ -54,6 +54,13 @@ TOKEN: Final[dict[str, Setting]] = {
         "addresses, networks, or `unix`",
         '["10.0.0.0/8"]',
     ),
+    "audit_file": Setting(
+        TEXT,
+        "file with a line for each signature; one that cannot be recorded does not leave",
+        "none",
+        "a path",
+        '"signatures.jsonl"',
+    ),
     "insecure_allow_basic": Setting(
         SWITCH, "whether clients may have a shared secret: for tests only", "`false`", "any", "false"
     ),

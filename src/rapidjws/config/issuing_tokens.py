@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rapidjws import _files
 from rapidjws.config.issuing_publication import SECRET_MAX_BYTES
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.issuing import ActiveSigner, GatewayCertificate, TokenClient, TokenService
+from rapidjws.issuing import ActiveSigner, GatewayCertificate, SignatureLog, TokenClient, TokenService
 from rapidjws.stores import MemoryReplayStore, RedisReplayStore
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def tokens_from(
     if any(one.secret is not None for one in clients) and not found.get("insecure_allow_basic", False):
         raise error_for("configuration_invalid", "token.insecure_allow_basic", "true, for shared secrets")
     longest_s = life_cycle.timing.token_lifetime_s
+    if audit is None and "audit_file" in found:
+        audit = SignatureLog(loaded.path.parent / found["audit_file"])
     settings: dict[str, Any] = {name: found[name] for name in _SERVICE if name in found}
     return TokenService(
         ActiveSigner(life_cycle, maker),

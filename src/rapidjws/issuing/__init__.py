@@ -9,6 +9,7 @@ from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
 from rapidjws.issuing.life_cycle import KeyLifeCycle
 from rapidjws.issuing.publication import Document, Publication
 from rapidjws.issuing.schedule import FreezeWindow, Schedule
+from rapidjws.issuing.signature_log import SignatureLog
 from rapidjws.issuing.state import IssuingState, Lease, SigningKey
 from rapidjws.issuing.store import MemoryStateStore, StateStore
 from rapidjws.issuing.store_file import FileStateStore
@@ -41,6 +42,7 @@ __all__ = [
     "RedisStateStore",
     "Schedule",
     "SignatureAudit",
+    "SignatureLog",
     "SignatureRecord",
     "SigningKey",
     "StateStore",

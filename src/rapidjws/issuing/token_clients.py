@@ -137,6 +137,8 @@ class TokenClient:
     def _check_keys(self, keys: Keys) -> None:
         found = checked_keys(keys, "clients.keys")
         object.__setattr__(self, "key_set", found)
+        if any(one.is_private for one in found.keys):  # who holds it could be the client
+            raise error_for("key_private", "clients.keys")
         if any(one.is_symmetric for one in found.keys):
             _refuse("keys", "public keys")
         for alg in self.algorithms:
