@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 from audit_trails import ORIGIN, signer, whole
 from public_callables import exported
 
+from rapidjws import Engine, Issuer, JWKSet
 from rapidjws.audit import NoteKey, TrailReader
+from rapidjws.testing import make_key
 
 P = exported()
 Recipe = dict[str, Any]
@@ -31,15 +34,43 @@ def written() -> Any:
     return P["TrailWriter"](tempfile.mkdtemp(prefix="rapidjws-walk-"), origin=ORIGIN, signer=signer())
 
 
+@functools.cache
+def engine() -> Engine:
+    """Return an engine."""
+    keys = JWKSet([make_key("ES256").public()])
+    return Engine(Issuer("https://issuer.example", keys=keys, algorithms=["ES256"]))
+
+
+def client() -> Any:
+    """Return a client of a sequencer that is not there."""
+    return P["SequencerClient"]("/nonexistent/sequencer.sock", durable=False)
+
+
+def recorder() -> Any:
+    """Return a recorder."""
+    return P["DecisionRecorder"](engine(), client())
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
+    "DecisionRecorder": recorder,
     "InclusionProof": lambda: trail().prove(1),
     "NoteKey": key,
+    "Selection": lambda: P["Selection"](),
+    "Sequencer": lambda: P["Sequencer"](written()),
+    "SequencerClient": client,
     "TrailReader": trail,
     "TrailWriter": written,
+    "Verification": lambda: P["Verification"](trail()),
+    "VerificationReport": lambda: P["Verification"](trail()).run(),
+    "Wanted": lambda: P["Wanted"](),
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "Checkpoint": lambda: {"origin": ORIGIN, "size": 1, "root": bytes(32)},
     "Checkpoint.opened": lambda: {"octets": trail().note, "keys": [key()]},
+    "DecisionRecorder": lambda: {"engine": engine(), "sink": client()},
+    "DecisionRecorder.note": lambda: {"decision": engine().decide(None), "token": None},
+    "DecisionRecorder.note_durably": lambda: {"decision": engine().decide(None), "token": None},
+    "DecisionRecorder.anote": lambda: {"decision": engine().decide(None), "token": None},
     "Finding": lambda: {"code": "gap", "place": "record 3"},
     "InclusionProof": lambda: {
         name: getattr(trail().prove(1), name) for name in ("index", "size", "path", "entry", "checkpoint")
@@ -48,6 +79,24 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "NoteKey": lambda: {"name": ORIGIN, "jwk": signer().public, "alg": "EdDSA"},
     "NoteKey.from_text": lambda: {"text": key().text},
     "NoteKey.verifies": lambda: {"text": b"x\n", "signature": bytes(64)},
+    "Selection": dict,
+    "Selection.takes": lambda: {"decision": engine().decide(None)},
+    "Sequencer": lambda: {"writer": written()},
+    "Sequencer.run": lambda: {"is_due_to_stop": lambda: True},
+    "Sequencer.turn": lambda: {"wait_s": 0.0},
+    "SequencerClient": lambda: {"path": "/nonexistent/sequencer.sock"},
+    "SequencerClient.close": dict,
+    "SequencerClient.count_lost": lambda: {"why": "late"},
+    "SequencerClient.store": lambda: {"objects": {}},
+    "SequencerClient.take": lambda: {"row": ({}, 1, None, None, None, None, None, False)},
+    "SequencerClient.take_durably": lambda: {"row": ({}, 1, None, None, None, None, None, False)},
+    "TrailReader.check_tree": dict,
+    "TrailReader.contents": lambda: {"bundle": 0},
+    "TrailReader.entries": lambda: {"bundle": 0},
+    "Verification": lambda: {"reader": trail()},
+    "VerificationReport": lambda: {"origin": ORIGIN, "size": 1, "root": "00"},
+    "Wanted": dict,
+    "Wanted.takes": lambda: {"record": {"time_us": 1}},
     "TrailReader": lambda: {"folder": str(trail().folder), "key": key()},
     "TrailReader.prove": lambda: {"index": 1},
     "TrailReader.prove_consistency": lambda: {"earlier": trail().checkpoint},

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "kit": "a digest of what a partner sent, which nothing trusts",
     "schema": "a partner's file, opened with the flags of _files, and every fault of it a row of the report",
     "runbooks": "text of this package itself",
+    "evidence_bundle": "text of this package itself",
     "dashboards": "text of this package itself",
     "status_page": "text of this package itself",
     "log_reader": "logs that the user of a command names, as cat would read them",

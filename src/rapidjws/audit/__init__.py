@@ -1,15 +1,26 @@
 """The audit trail: a tamper-evident log of decisions (C2SP tlog-tiles), read and verified years later."""
 
+from rapidjws.audit.decision_recorder import DecisionRecorder, Selection
 from rapidjws.audit.notes import Checkpoint, NoteKey
+from rapidjws.audit.sequencer import Sequencer
+from rapidjws.audit.sequencer_client import SequencerClient
 from rapidjws.audit.trail_reader import InclusionProof, TrailReader
 from rapidjws.audit.trail_writer import TrailWriter
 from rapidjws.audit.tree_check import Finding
+from rapidjws.audit.verification import Verification, VerificationReport, Wanted
 
 __all__ = [
     "Checkpoint",
+    "DecisionRecorder",
     "Finding",
     "InclusionProof",
     "NoteKey",
+    "Selection",
+    "Sequencer",
+    "SequencerClient",
     "TrailReader",
     "TrailWriter",
+    "Verification",
+    "VerificationReport",
+    "Wanted",
 ]

@@ -110,6 +110,13 @@ class TileReader:
         """Return how many hashes a tile has in a log of this size."""
         return min(TILE_WIDTH, (self.size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH)
 
+    def _bundle_width(self, index: int) -> int:
+        """Return how many entries a bundle has; refuse one that this log has not."""
+        bundles = (self.size + TILE_WIDTH - 1) // TILE_WIDTH
+        if not 0 <= index < bundles:
+            raise error_for("configuration_invalid", "bundle", f"0 to {bundles - 1}", index)
+        return self._width(0, index)
+
     def _read_hashes(self, level: int, index: int) -> list[bytes]:
         width = self._width(level, index)
         octets, path, wide = self._read(level, index, width, TILE_WIDTH * HASH_BYTES)
@@ -131,7 +138,7 @@ class TileReader:
         Raises:
             ConfigurationError: ``audit_trail_invalid``: it is not there, or not of its size.
         """
-        width = self._width(0, index)
+        width = self._bundle_width(index)
         octets, path, wide = self._read("entries", index, width, BUNDLE_MAX_BYTES)
         return split_bundle(octets, wide, path)[:width]
 
@@ -141,7 +148,7 @@ class TileReader:
         Raises:
             ConfigurationError: ``audit_trail_invalid``: it is not of its size.
         """
-        width = self._width(0, index)
+        width = self._bundle_width(index)
         if not any((self._folder / tile_path(CONTENT, index, wide)).exists() for wide in (width, TILE_WIDTH)):
             return [b""] * width
         octets, path, wide = self._read(CONTENT, index, width, TILE_WIDTH * CONTENT_MAX_BYTES)

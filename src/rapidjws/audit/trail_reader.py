@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,29 @@ class TrailReader:
             raise error_for("audit_trail_invalid", f"{CHECKPOINT}:0", "the tree of before", "another tree")
         return tuple(path)
 
-    def check_tree(self) -> list[Finding]:
-        """Check every record and tile against the signed root; return what is not as it was signed."""
-        return TreeCheck(self.folder, self._reader, self.checkpoint.root).run()
+    @checked
+    def check_tree(self, each: Callable[[int, list[bytes]], None] | None = None) -> list[Finding]:
+        """Check every record and tile against the signed root; return what is not as it was signed.
+
+        Args:
+            each: Is given the records of each bundle, with the index of the first.
+        """
+        return TreeCheck(self.folder, self._reader, self.checkpoint.root).run(each)
+
+    @checked
+    def contents(self, bundle: int) -> list[bytes]:
+        """Return what is stored beside the 256 records of a bundle; see :meth:`check_tree`.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``.
+        """
+        return self._reader.contents(bundle)
+
+    @checked
+    def entries(self, bundle: int) -> list[bytes]:
+        """Return the 256 records of a bundle, or fewer of the last one, as they were written.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``.
+        """
+        return self._reader.entries(bundle)

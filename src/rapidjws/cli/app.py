@@ -101,6 +101,7 @@ COMMANDS: Final = {
     "incident": _Listed("incident", "app", "Look back at an incident."),
     "contract": _Listed("contract", "contract", "Get a partner ready."),
     "rollout": _Listed("notify", "rollout", "Look at a rollout, and change it while it runs."),
+    "audit": _Listed("audit", "app", "The audit trail: a tamper-evident log of decisions."),
     "issue": _Listed("issue", "app", "Keys that an issuer signs with, and when they change."),
     "keys": _Listed("keys", "app", "Keys of a configuration: status, compare, refresh, revoke, unrevoke."),
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from rapidjws._checks import checked
 from rapidjws._loggers import logger
+from rapidjws.audit.decision_recorder import DecisionRecorder
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.decision import AMBIGUOUS, Decision
 from rapidjws.jwt.engine import Engine
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         tracer: NotRequired[Tracer | None]
         claim_headers: NotRequired[Mapping[str, str | Mapping[str, str]] | None]
         sender: NotRequired[SenderConstraints | None]
+        audit: NotRequired[DecisionRecorder | None]
 
 
 def _checked_root_path(root_path: str) -> str:
@@ -102,6 +104,8 @@ class Authenticator(Generic[RequestT]):
             "base64url"}}``. What a client sends under such a name is removed. ``plain``, the default, leaves
             empty what does not arrive unchanged; ``percent`` and ``base64url`` (of JSON) write more.
 
+        audit: Records each decision in an audit trail; None records nothing.
+
     Attributes:
         field: The lower-case name of the header that is read, or the first of them.
         fields: All of them.
@@ -127,6 +131,7 @@ class Authenticator(Generic[RequestT]):
         tracer: Tracer | None = None,
         claim_headers: Mapping[str, str | Mapping[str, str]] | None = None,
         sender: SenderConstraints | None = None,
+        audit: DecisionRecorder | None = None,
     ) -> None:
         if (engine is None) == (body is None) or (body is not None and place is not None):
             raise error_for("configuration_invalid", "authenticator", "an engine, or a signed body")
@@ -134,6 +139,7 @@ class Authenticator(Generic[RequestT]):
         self.body = body
         self.place = place or TokenLocation()
         self.sender = check_place(sender, self.place if body is None else None, "authenticator.sender")
+        self._audit = audit
         self.realm = checked_realm(realm, "authenticator.realm")
         self.exempt = ExemptPaths(exempt)
         self._root_path = _checked_root_path(root_path)
@@ -191,6 +197,8 @@ class Authenticator(Generic[RequestT]):
         try:
             self.observer.look(context.trace, token)
             decision = self._decide(context, token, body)
+            if self._audit is not None:
+                decision = self._audit.note_durably(decision, token, context.headers)
         except BaseException:
             self.observer.abandon(context.trace)
             raise
@@ -242,6 +250,8 @@ class Authenticator(Generic[RequestT]):
         try:
             self.observer.look(context.trace, token)
             decision = await self._adecide(context, token, body)
+            if self._audit is not None:
+                decision = await self._audit.anote(decision, token, context.headers)
         except BaseException:  # a client that went away cancels this
             self.observer.abandon(context.trace)
             raise

@@ -1,0 +1,94 @@
+"""The evidence of one decision in a folder, with a script that verifies it by openssl and Python alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from rapidjws import _files
+from rapidjws._checks import checked
+from rapidjws.audit.notes import NoteKey
+from rapidjws.audit.objects import read_object
+from rapidjws.audit.records import parsed_record
+from rapidjws.audit.side_content import unpacked
+from rapidjws.audit.trail_reader import TrailReader
+from rapidjws.errors import error_for
+from rapidjws.jose import pyca_keys
+
+if TYPE_CHECKING:
+    from rapidjws.audit.trail_reader import InclusionProof
+
+SCRIPT: Final = "verify.py"
+
+
+@checked
+def write_bundle(reader: TrailReader, key: NoteKey, index: int, out: str | os.PathLike[str]) -> list[Path]:
+    """Write the evidence of a record; return the files.
+
+    Args:
+        reader: The trail.
+        key: The log's key, of Ed25519: the only kind that the script knows.
+        index: The record.
+        out: The folder, made where it is not there; nothing in it is replaced.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: another kind of key, or no such record;
+            ``audit_trail_invalid``.
+        OSError: The folder cannot be written.
+    """
+    if key.alg not in ("EdDSA", "Ed25519") or key.jwk.crv != "Ed25519":
+        raise error_for("configuration_invalid", "key", "an Ed25519 key", key.alg)
+    proof = reader.prove(index)
+    proof.verify(key)
+    record = parsed_record(proof.entry, f"record {index}")
+    public = pyca_keys.public_key(key.jwk)
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    files: dict[str, bytes] = {
+        "record.json": proof.entry,
+        "checkpoint": proof.checkpoint,
+        "log-key.pem": bytes(pem),
+        "proof.json": _proof(proof),
+        SCRIPT: Path(__file__).with_name("evidence_script.py.txt").read_bytes(),
+    }
+    tile, at = divmod(index, 256)
+    token = unpacked(reader.contents(tile)[at], f"record {index}").get("token")
+    jwk = _jwk(reader, record)
+    if token is not None and jwk is not None:
+        files |= {"token": token, "jwk.json": jwk, "token-key.pem": _pem(jwk)}
+    folder = Path(out)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, octets in files.items():
+        _files.write_new(folder / name, octets)
+    return [folder / name for name in files]
+
+
+def _proof(proof: InclusionProof) -> bytes:
+    path = [one.hex() for one in proof.path]
+    return json.dumps({"index": proof.index, "size": proof.size, "path": path}, indent=1).encode()
+
+
+def _jwk(reader: TrailReader, record: dict[str, object]) -> bytes | None:
+    """Return the key that verified the token, where it is stored."""
+    from rapidjws.jose.jwk import JWK
+
+    table = read_object(reader.folder, str(record.get("generation")))
+    if table is None or record.get("key") is None:
+        return None
+    for names in orjson.loads(table)["issuers"].values():
+        for name in names:
+            octets = read_object(reader.folder, name)
+            if octets is not None and JWK.from_json(octets).thumbprint() == record["key"]:
+                return octets
+    return None
+
+
+def _pem(jwk: bytes) -> bytes:
+    from rapidjws.jose.jwk import JWK
+
+    public = pyca_keys.public_key(JWK.from_json(jwk))
+    return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))

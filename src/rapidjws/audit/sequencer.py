@@ -1,0 +1,246 @@
+"""The sequencer: one process a host that gives the records of all workers their order in one trail.
+
+It listens on a Unix socket beside the trail. What all workers sent in one turn is one group: written, on the
+disk, then answered. Tiles and checkpoints are written by a thread beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+from functools import lru_cache
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from rapidjws import _files
+from rapidjws._checks import check_range, checked
+from rapidjws.audit.objects import store_object
+from rapidjws.audit.records import RecordTemplate, gap_record
+from rapidjws.audit.sequencer_client import LENGTH, MESSAGE_MAX_BYTES, REFUSED, TAKEN
+from rapidjws.audit.side_content import packed
+from rapidjws.audit.trail_writer import TrailWriter
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.verify.worker_pool import Task, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SOCKET: Final = "sequencer.sock"
+SOCKET_MAX_BYTES: Final = 100
+READ_BYTES: Final = 1 << 20
+TURN_S: Final = 0.1
+
+
+class _Feeder:
+    """A worker's connection."""
+
+    __slots__ = ("buffer", "connection")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.buffer = bytearray()
+
+    def message(self) -> bytes | None:
+        """Return the next whole message, if it is there; raises ValueError for one that is too long."""
+        if len(self.buffer) < LENGTH.size:
+            return None
+        size = LENGTH.unpack_from(self.buffer)[0]
+        if size > MESSAGE_MAX_BYTES:
+            raise ValueError("a message too long")
+        end = LENGTH.size + size
+        if len(self.buffer) < end:
+            return None
+        found = bytes(self.buffer[LENGTH.size : end])
+        del self.buffer[:end]
+        return found
+
+
+class Sequencer:
+    """The sequencer of a trail.
+
+    Args:
+        writer: Writes the trail.
+        checkpoint_s: Longest time between a record and the checkpoint that covers it.
+        checkpoint_records: Most records between two checkpoints.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: the path of the folder is too long for a socket.
+        DependencyUnavailable: ``audit_unavailable``: the socket cannot be made.
+    """
+
+    @checked(under="audit")
+    def __init__(
+        self, writer: TrailWriter, *, checkpoint_s: float = 1.0, checkpoint_records: int = 65_536
+    ) -> None:
+        check_range("audit.checkpoint_s", checkpoint_s, 0.05, 3600)
+        check_range("audit.checkpoint_records", checkpoint_records, 1, 10**7)
+        self._writer = writer
+        self._every_s, self._every = checkpoint_s, checkpoint_records
+        self.path = str(writer.folder / SOCKET)
+        if len(os.fsencode(self.path)) > SOCKET_MAX_BYTES:
+            raise error_for("configuration_invalid", "audit.folder", "a shorter path: a socket lies in it")
+        self._selector = selectors.DefaultSelector()
+        self._templates = lru_cache(4096)(lambda text: RecordTemplate(orjson.loads(text)))
+        self._lost: dict[str, int] = {}
+        self._published = writer.size
+        self._published_s = monotonic()
+        self._publishing: Task[None] | None = None
+        self._stored: set[str] = set()
+        self._listener = self._listening()
+
+    def _listening(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                _files.remove(self.path)  # the lock of the trail is ours: nobody listens there
+            listener.bind(self.path)
+            os.chmod(self.path, 0o600)
+            listener.listen(128)
+            listener.setblocking(False)
+        except OSError as fault:
+            listener.close()
+            raise error_for("audit_unavailable", self.path, actual=fault.strerror) from None
+        self._selector.register(listener, selectors.EVENT_READ, None)
+        return listener
+
+    @checked
+    def run(self, is_due_to_stop: Callable[[], bool]) -> None:
+        """Serve until it is time to stop; then what came is written and published.
+
+        Args:
+            is_due_to_stop: Asked a few times a second.
+        """
+        while not is_due_to_stop():
+            self.turn(TURN_S)
+        self.turn(0)
+        self.close()
+
+    @checked
+    def turn(self, wait_s: float) -> None:
+        """Take what the workers sent meanwhile as one group, and publish where it is due."""
+        check_range("wait_s", wait_s, 0, 3600)
+        waiting: list[tuple[_Feeder, dict[str, Any]]] = []
+        for key, _ in self._selector.select(wait_s):
+            if key.data is None:
+                self._accept()
+            else:
+                self._read(key.data, waiting)
+        if waiting:
+            self._group(waiting)
+        self._publish_if_due()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            connection.settimeout(10.0)
+            self._selector.register(connection, selectors.EVENT_READ, _Feeder(connection))
+
+    def _read(self, feeder: _Feeder, waiting: list[tuple[_Feeder, dict[str, Any]]]) -> None:
+        try:
+            part = feeder.connection.recv(READ_BYTES)
+            feeder.buffer += part
+            message = feeder.message()
+            if message is not None:
+                waiting.append((feeder, orjson.loads(message)))
+        except (OSError, ValueError):
+            part = b""
+        if not part:
+            self._forget(feeder)
+
+    def _forget(self, feeder: _Feeder) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(feeder.connection)
+        feeder.connection.close()
+
+    def _group(self, waiting: list[tuple[_Feeder, dict[str, Any]]]) -> None:
+        entries: list[bytes] = []
+        contents: list[bytes] = []
+        answer = TAKEN
+        count = 0
+        try:
+            for _, message in waiting:
+                count += len(message["rows"])
+                self._add(message, entries, contents)
+            for why, lost in self._lost.items():
+                entries.append(gap_record(time_ns() // 1000, lost, why))
+                contents.append(b"")
+            if entries:
+                self._writer.append(entries, contents)
+            self._lost.clear()
+        except (RapidJWSError, OSError):
+            answer = REFUSED
+            if not self._writer.durable:  # a durable client counts by itself
+                self._lost["storage"] = self._lost.get("storage", 0) + count
+        for feeder, _ in waiting:
+            try:
+                feeder.connection.sendall(answer)
+            except OSError:
+                self._forget(feeder)
+
+    def _add(self, message: dict[str, Any], entries: list[bytes], contents: list[bytes]) -> None:
+        """Make the records of a message."""
+        for name, text in message["objects"].items():
+            if name not in self._stored:
+                store_object(self._writer.folder, name, text.encode())
+                self._stored.add(name)
+        made = [self._templates(orjson.dumps(fields)) for fields in message["contexts"]]
+        for number, time_us, text, route, request, trace, claims, keeps in message["rows"]:
+            token = None if text is None else text.encode("latin-1")
+            stored = None if claims is None else claims.encode()
+            entries.append(
+                made[number].record(
+                    time_us, token=token, route=route, request=request, trace=trace, claims=stored
+                )
+            )
+            contents.append(packed(token if keeps else None, stored))
+        for why, lost in message["lost"].items():
+            entries.append(gap_record(time_ns() // 1000, lost, why))
+            contents.append(b"")
+
+    def _publish_if_due(self) -> None:
+        task = self._publishing
+        if task is not None:
+            if not task.future.done():
+                return
+            self._publishing = None
+            task.future.exception()  # what failed is written with the next one
+        fresh = self._writer.size - self._published
+        late = monotonic() - self._published_s >= self._every_s
+        if not fresh or not (late or fresh >= self._every):
+            return
+        try:
+            due = self._writer.prepare()
+        except RapidJWSError:
+            self._published_s = monotonic()
+            return
+        self._published, self._published_s = due.size, monotonic()
+        task = Task(lambda: self._writer.write(due))
+        if submit(task) or task.take_back() is None:
+            self._publishing = task
+        else:  # no thread to be had
+            with contextlib.suppress(RapidJWSError):
+                self._writer.write(due)
+
+    def __del__(self) -> None:
+        listener = getattr(self, "_listener", None)
+        if listener is not None:
+            listener.close()
+
+    def close(self) -> None:
+        """Publish all, and let the trail and the socket go."""
+        task, self._publishing = self._publishing, None
+        if task is not None:
+            with contextlib.suppress(Exception):
+                task.future.result(30.0)
+        for key in list(self._selector.get_map().values()):
+            if key.data is not None:
+                self._forget(key.data)
+        self._selector.close()
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            _files.remove(self.path)
+        self._writer.close()

@@ -1,0 +1,242 @@
+"""The worker's side of the sequencer: a bounded queue, and a thread that sends groups and hears of them.
+
+A group is sent again until the sequencer has taken it, so that one that starts anew costs no record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from rapidjws._checks import check_range, checked, refused
+from rapidjws._scheduler import scheduler
+
+if TYPE_CHECKING:
+    from rapidjws.audit.decision_recorder import Fields, Row
+
+LENGTH: Final = struct.Struct(">I")
+TAKEN: Final = b"\1"
+REFUSED: Final = b"\0"
+GROUP_MAX: Final = 2048
+MESSAGE_MAX_BYTES: Final = 256 << 20
+ROW_FIELDS: Final = 8
+RETRY_S: Final = 0.2
+
+
+def receive(connection: socket.socket, count: int) -> bytes:
+    """Return so many octets of a connection; raises OSError at its end."""
+    parts = []
+    while count:
+        part = connection.recv(min(count, 1 << 20))
+        if not part:
+            raise ConnectionResetError("the sequencer is gone")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+class SequencerClient:
+    """A sink that feeds a sequencer over its Unix socket.
+
+    Args:
+        path: The socket.
+        durable: Whether a decision waits until its record is on the disk.
+        queue_records: Most records that wait: what is lost at most where this process is killed.
+        flush_ms: Longest time a record waits for others, in milliseconds; 0 with ``durable``.
+
+    Attributes:
+        failures: How often a group was not taken.
+    """
+
+    @checked(under="audit")
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        queue_records: int = 8192,
+        flush_ms: int = 20,
+    ) -> None:
+        check_range("audit.queue_records", queue_records, 1, 10**6)
+        check_range("audit.flush_ms", flush_ms, 0, 10_000)
+        self.durable = durable
+        self._path = os.fspath(path)
+        self._max = queue_records
+        self._flush_s = 0.0 if durable else flush_ms / 1000
+        self._rows: list[Row] = []
+        self._futures: list[Future[bool]] = []
+        self._objects: dict[str, str] = {}
+        self._lost: dict[str, int] = {}
+        self._due = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._connection: socket.socket | None = None
+        self.failures = 0
+        scheduler.members.add(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what waits is the parent's to send."""
+        self._due = threading.Condition()
+        self._rows, self._futures, self._lost = [], [], {}
+        self._thread = self._connection = None
+
+    # --- what decides calls ------------------------------------------------------------------------------
+
+    @checked
+    def store(self, objects: Mapping[str, bytes]) -> None:
+        """Take what digests in records name."""
+        with self._due:
+            self._objects.update((name, octets.decode()) for name, octets in objects.items())
+
+    def take(self, row: Row) -> bool:
+        """Take a record without waiting; return whether there was room."""
+        if type(row) is not tuple or len(row) != ROW_FIELDS:
+            raise refused("row", "a row of a record", row)
+        if len(self._rows) >= self._max:
+            return False
+        self._rows.append(row)
+        if self._thread is None or len(self._rows) == GROUP_MAX:
+            self._wake()
+        return True
+
+    def take_durably(self, row: Row) -> Future[bool] | None:
+        """Take a record; the future says whether it is on the disk. None where there is no room."""
+        if type(row) is not tuple or len(row) != ROW_FIELDS:
+            raise refused("row", "a row of a record", row)
+        waited: Future[bool] = Future()
+        with self._due:
+            if len(self._rows) >= self._max:
+                return None
+            self._rows.append(row)
+            self._futures.append(waited)
+            self._due.notify()
+        if self._thread is None:
+            self._wake()
+        return waited
+
+    @checked
+    def count_lost(self, why: str) -> None:
+        """Count a record that is not taken; a gap record follows."""
+        with self._due:
+            self._lost[why] = self._lost.get(why, 0) + 1
+
+    def _wake(self) -> None:
+        with self._due:
+            if self._thread is None and not self._closing:
+                thread = threading.Thread(target=self._run, name="rapidjws-audit", daemon=True)
+                thread.start()  # where none can be had, the queue fills and says so
+                self._thread = thread
+            self._due.notify()
+
+    @checked
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send what waits, within a bound, and end the thread."""
+        with self._due:
+            self._closing = True
+            self._due.notify()
+            thread = self._thread
+        if thread is None and self._rows:
+            self._run()
+        elif thread is not None:
+            thread.join(timeout_s)
+
+    # --- the thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        tried_until = None
+        while True:
+            rows, futures, lost = self._next_group()
+            if not rows and not lost:
+                if self._closing:
+                    self._hang_up()
+                    return
+                continue
+            while True:
+                taken = self._send(rows, lost)
+                if taken is not None:
+                    break
+                self.failures += 1
+                if self._closing and tried_until is None:
+                    tried_until = monotonic() + 2.0
+                if tried_until is not None and monotonic() > tried_until:
+                    return
+                if self.durable:
+                    taken = False
+                    break
+                with self._due:
+                    self._due.wait(RETRY_S)
+            self._conclude(rows, futures, lost, taken)
+
+    def _conclude(self, rows: list[Row], futures: list[Future[bool]], lost: Any, taken: bool) -> None:
+        for one in futures:
+            with contextlib.suppress(Exception):  # its request gave up
+                one.set_result(taken)
+        if taken:
+            return
+        for why, count in lost.items():
+            for _ in range(count):
+                self.count_lost(why)
+        if not self.durable:  # the sequencer counts what it could not store
+            return
+        with self._due:
+            self._due.wait(0.01)
+
+    def _next_group(self) -> tuple[list[Row], list[Future[bool]], dict[str, int]]:
+        with self._due:
+            if not self._rows and not self._lost and not self._closing:
+                self._due.wait(1.0 if self.durable else max(self._flush_s, 0.001))
+            elif self._flush_s and len(self._rows) < GROUP_MAX and not self._closing:
+                self._due.wait(self._flush_s)
+            rows, self._rows = self._rows[:GROUP_MAX], self._rows[GROUP_MAX:]
+            futures, self._futures = self._futures[:GROUP_MAX], self._futures[GROUP_MAX:]
+            lost, self._lost = self._lost, {}
+            return rows, futures, lost
+
+    def _send(self, rows: list[Row], lost: dict[str, int]) -> bool | None:
+        """Send a group; return whether it was taken, or None where nobody answers."""
+        try:
+            if self._connection is None:
+                self._connection = self._connected()
+            objects = dict(self._objects)
+            shared: dict[int, int] = {}
+            contexts: list[Fields] = []
+            numbered = []
+            for fields, *rest in rows:
+                number = shared.get(id(fields))
+                if number is None:
+                    number = shared[id(fields)] = len(contexts)
+                    contexts.append(fields)
+                numbered.append((number, *rest))
+            message = orjson.dumps({"contexts": contexts, "objects": objects, "lost": lost, "rows": numbered})
+            self._connection.sendall(LENGTH.pack(len(message)) + message)
+            answer = receive(self._connection, 1)
+            for name in objects:
+                self._objects.pop(name, None)
+            return answer == TAKEN
+        except (OSError, ValueError, TypeError):
+            self._hang_up()
+            return None
+
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(30.0)
+            connection.connect(self._path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,213 @@
+"""``rapidjws audit``: a trail of decisions: sequence, verify, show, search, prove, export."""
+
+from __future__ import annotations
+
+import json
+import signal
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from rapidjws import _files
+from rapidjws.audit import Checkpoint, NoteKey, TrailReader, Verification, Wanted
+from rapidjws.audit.evidence_bundle import write_bundle
+from rapidjws.audit.records import parsed_record
+from rapidjws.cli.files import read_key
+from rapidjws.cli.output import complain, print_line
+from rapidjws.errors import RapidJWSError
+
+app = typer.Typer(help="The audit trail: a tamper-evident log of decisions.", no_args_is_help=True)
+
+Trail = Annotated[Path, typer.Argument(help="The folder of the trail.")]
+Key = Annotated[str, typer.Option("--key", help="The log's public key: NAME+ID+KEY, or a file with it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]
+Since = Annotated[str | None, typer.Option(help="From this moment on: 2027-01-31 or 2027-01-31T08:00:00Z.")]
+Until = Annotated[str | None, typer.Option(help="Before this moment.")]
+Issuer = Annotated[str | None, typer.Option(help="Of this issuer.")]
+Partner = Annotated[str | None, typer.Option(help="Of this partner.")]
+Index = Annotated[int, typer.Option("--record", help="The index of the record.")]
+
+
+def fail(message: object, status: int = 2) -> NoReturn:
+    """Say what is wrong on stderr, and end with a status."""
+    complain("audit", message)
+    raise typer.Exit(status)
+
+
+def _opened(folder: Path, key: str) -> TrailReader:
+    try:
+        text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
+        return TrailReader(folder, NoteKey.from_text(text))
+    except (RapidJWSError, OSError, UnicodeError) as fault:
+        fail(fault)
+
+
+def _moment_us(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        fail(f"{text}: a date or a moment expected, as 2027-01-31T08:00:00Z")
+    return int(moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp() * 1_000_000)
+
+
+@app.command()
+def key(
+    *,
+    origin: Annotated[str, typer.Option(help="The log's name, as gateway1.example.com/audit.")],
+    key: Annotated[Path, typer.Option(help="The private key, JWK, PEM or DER.")],
+) -> None:
+    """Print the public key of a log in one word, for those who verify it: exit 0, or 2."""
+    try:
+        print_line(NoteKey(origin, (jwk := read_key("audit", key, private=True)).public(), _alg(jwk)).text)
+    except RapidJWSError as fault:
+        fail(fault)
+
+
+def _alg(jwk: Any) -> str:
+    from rapidjws.signing import LocalSigner
+
+    return LocalSigner(jwk, "EdDSA" if "EdDSA" in jwk.algorithms else jwk.algorithms[0]).alg
+
+
+@app.command()
+def sequence(
+    folder: Trail,
+    *,
+    origin: Annotated[str, typer.Option(help="The log's name, as gateway1.example.com/audit.")],
+    key: Annotated[Path, typer.Option(help="The private key that signs checkpoints, JWK, PEM or DER.")],
+    buffered: Annotated[bool, typer.Option(help="Answer before records are on the disk.")] = False,
+    checkpoint_s: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 1.0,
+) -> None:
+    """Give the records of all workers of this host their order, until SIGTERM: exit 0, or 2."""
+    from rapidjws.audit import Sequencer, TrailWriter
+    from rapidjws.signing import LocalSigner
+
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stopping.append(number))
+    try:
+        jwk = read_key("audit", key, private=True)
+        writer = TrailWriter(folder, origin=origin, signer=LocalSigner(jwk, _alg(jwk)), durable=not buffered)
+        sequencer = Sequencer(writer, checkpoint_s=checkpoint_s)
+        print_line(f"{sequencer.path}: {writer.size} records, {writer.key.text}")
+        sequencer.run(lambda: bool(stopping))
+    except RapidJWSError as fault:
+        fail(fault)
+
+
+@app.command()
+def verify(
+    folder: Trail,
+    *,
+    key: Key,
+    since: Since = None,
+    until: Until = None,
+    issuer: Issuer = None,
+    partner: Partner = None,
+    earlier: Annotated[
+        Path | None, typer.Option("--checkpoint", help="A checkpoint kept elsewhere that it must fit.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the tree and verify each token again: exit 0, 1 where something differs, 2 for no trail."""
+    reader = _opened(folder, key)
+    wanted = Wanted(since_us=_moment_us(since), until_us=_moment_us(until), issuer=issuer, partner=partner)
+    try:
+        if earlier is not None:
+            text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
+            kept = _files.read_trusted(earlier, 65_536)
+            reader.prove_consistency(Checkpoint.opened(kept, [NoteKey.from_text(text)]))
+        report = Verification(reader, wanted).run()
+    except (RapidJWSError, OSError) as fault:
+        fail(fault, 1)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        print_line(f"{report.origin}: {report.size} records, root {report.root}")
+        print_line(f"looked at {report.records}; verified again with the same verdict: {report.agreed}")
+        for why, count in sorted(report.not_verified_again.items()):
+            print_line(f"not verified again: {count} ({why})")
+        if report.lost:
+            print_line(f"decisions without a record, as gap records say: {report.lost}")
+        for one in report.findings:
+            where = "" if one.record is None else f" record {one.record}"
+            more = "" if one.expected is None else f": expected {one.expected}, found {one.actual}"
+            print_line(f"{one.code} at {one.place}{where}: {one.cause}{more}")
+        print_line("good" if report.is_good else f"NOT GOOD: {len(report.findings)} findings")
+    raise typer.Exit(0 if report.is_good else 1)
+
+
+@app.command()
+def show(folder: Trail, *, key: Key, record: Index) -> None:
+    """Show a record: exit 0, or 2."""
+    reader = _opened(folder, key)
+    try:
+        print(json.dumps(reader.record(record), indent=2))
+    except RapidJWSError as fault:
+        fail(fault)
+
+
+@app.command()
+def search(
+    folder: Trail,
+    *,
+    key: Key,
+    since: Since = None,
+    until: Until = None,
+    issuer: Issuer = None,
+    partner: Partner = None,
+    code: Annotated[str | None, typer.Option(help="With this code.")] = None,
+    token: Annotated[str | None, typer.Option(help="With this SHA-256 digest of the token.")] = None,
+    request: Annotated[str | None, typer.Option(help="With this request id.")] = None,
+) -> None:
+    """Print the records that fit, a line each with its index: exit 0, 1 where none does, 2 for no trail."""
+    reader = _opened(folder, key)
+    wanted = Wanted(since_us=_moment_us(since), until_us=_moment_us(until), issuer=issuer, partner=partner)
+    given = {"code": code, "token": token, "request": request}
+    found = 0
+    try:
+        for bundle in range((reader.size + 255) // 256):
+            for at, entry in enumerate(reader.entries(bundle)):
+                index = bundle * 256 + at
+                row = parsed_record(entry, f"record {index}")
+                same = all(value is None or row.get(name) == value for name, value in given.items())
+                if same and wanted.takes(row):
+                    print(f"{index}\t{entry.decode('utf-8')}")
+                    found += 1
+    except RapidJWSError as fault:
+        fail(fault)
+    raise typer.Exit(0 if found else 1)
+
+
+@app.command()
+def prove(folder: Trail, *, key: Key, record: Index) -> None:
+    """Print the proof that a record is in the log, with its checkpoint (C2SP tlog-proof): exit 0, or 2."""
+    reader = _opened(folder, key)
+    try:
+        print(reader.prove(record).text, end="")
+    except RapidJWSError as fault:
+        fail(fault)
+
+
+@app.command()
+def export(
+    folder: Trail,
+    *,
+    key: Key,
+    record: Index,
+    out: Annotated[Path, typer.Option(help="The folder for the bundle, made anew.")],
+) -> None:
+    """Write one decision's evidence, with a script that verifies it without this package: exit 0, or 2."""
+    reader = _opened(folder, key)
+    text = _files.read_trusted(key, 8192).decode("ascii").strip() if Path(key).is_file() else key
+    try:
+        for path in write_bundle(reader, NoteKey.from_text(text), record, out):
+            print_line(path)
+    except RapidJWSError as fault:
+        fail(fault)
+    except OSError as fault:
+        fail(f"{out}: {fault.strerror}")
