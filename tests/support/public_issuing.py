@@ -11,6 +11,7 @@ from typing import Any
 import public_audit
 import public_authz
 import public_sender
+import public_signals
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
 
@@ -242,3 +243,5 @@ RECIPES |= public_sender.RECIPES
 OWNERS |= public_sender.OWNERS
 RECIPES |= public_authz.RECIPES
 OWNERS |= public_authz.OWNERS
+RECIPES |= public_signals.RECIPES
+OWNERS |= public_signals.OWNERS

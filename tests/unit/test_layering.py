@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("jws", "jwt", "signing"),
     ("keys", "stores"),
-    ("issuing", "sender"),
+    ("issuing", "sender", "signals"),
     ("observe", "attest", "audit", "bulk"),
     ("rollout",),
     ("authz",),

@@ -54,6 +54,9 @@ REVOCATIONS: list[dict[str, Any]] = [
     {"issuer": ES.iss},
     {"jti": "token-1"},
     {"jti": "token-1", "issuer": ES.iss},
+    {"sub": "user-1", "issuer": ES.iss},
+    {"sid": "session-1", "issuer": ES.iss},
+    {"sub": "user-1", "issuer": ES.iss, "issued_before": NOW + 1},
     {"issued_before": NOW + 1},
     {"issued_before": NOW + 1, "issuer": ES.iss},
 ]
@@ -65,7 +68,7 @@ REVOCATIONS: list[dict[str, Any]] = [
 def test_a_revocation_holds_from_the_next_call_on(way: str, cached: bool, what: dict[str, Any]) -> None:
     """Each kind of revocation refuses at once, and lifting it accepts again."""
     engine = engine_of(ES, B, cache=TokenCache() if cached else None)
-    token, other = ES.token(ES.claims(NOW, jti="token-1")), B.token(B.claims(NOW + 30, jti="token-2"))
+    token, other = ES.token(ES.claims(NOW, jti="token-1", sid="session-1")), B.token(B.claims(NOW + 30))
     assert code_of(way, engine, token) == code_of(way, engine, token) == "ok"
     revocation = engine.revoke(**what)
     assert code_of(way, engine, token) == code_of(way, engine, token) == "revoked"
@@ -82,7 +85,7 @@ def test_a_revocation_survives_a_refresh(what: dict[str, Any]) -> None:
     engine = engine_of(ES)
     engine.revoke(**what)
     engine.replace_keys(ES.iss, ES.jwks)
-    assert code_of("verify", engine, ES.token(ES.claims(NOW, jti="token-1"))) == "revoked"
+    assert code_of("verify", engine, ES.token(ES.claims(NOW, jti="token-1", sid="session-1"))) == "revoked"
 
 
 def test_other_issuers_are_not_touched() -> None:

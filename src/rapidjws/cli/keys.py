@@ -35,6 +35,8 @@ Kid = Annotated[str | None, typer.Option(help="The key of this name.")]
 Thumbprint = Annotated[str | None, typer.Option(help="The key with this RFC 7638 thumbprint.")]
 IssuerName = Annotated[str | None, typer.Option("--issuer", help="This iss; alone, all of it.")]
 Jti = Annotated[str | None, typer.Option(help="The token of this jti.")]
+Sub = Annotated[str | None, typer.Option(help="The subject of this sub, with --issuer.")]
+Sid = Annotated[str | None, typer.Option(help="The session of this sid, with --issuer.")]
 IssuedBefore = Annotated[int | None, typer.Option(help="Tokens with an iat before, seconds since the epoch.")]
 
 
@@ -171,9 +173,11 @@ def revoke(
     issuer: IssuerName = None,
     jti: Jti = None,
     issued_before: IssuedBefore = None,
+    sub: Sub = None,
+    sid: Sid = None,
 ) -> None:
     """Refuse a key, a token, or an issuer from now on, wherever this configuration is used."""
-    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti}
+    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti, "sub": sub, "sid": sid}
     _change(config, {**fields, "issued_before": issued_before}, lift=False)
 
 
@@ -185,7 +189,9 @@ def unrevoke(
     issuer: IssuerName = None,
     jti: Jti = None,
     issued_before: IssuedBefore = None,
+    sub: Sub = None,
+    sid: Sid = None,
 ) -> None:
     """Lift a revocation, named as it was made."""
-    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti}
+    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti, "sub": sub, "sid": sid}
     _change(config, {**fields, "issued_before": issued_before}, lift=True)

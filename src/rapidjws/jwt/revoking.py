@@ -45,6 +45,8 @@ class RevokingKeys(SnapshotOwner):
         issuer: str | None = None,
         jti: str | None = None,
         issued_before: int | None = None,
+        sub: str | None = None,
+        sid: str | None = None,
     ) -> Revocation:
         """Refuse from the next call on, on every thread, what a key, an issuer or a token stands for.
 
@@ -53,7 +55,10 @@ class RevokingKeys(SnapshotOwner):
             thumbprint: The key with this RFC 7638 SHA-256 thumbprint, whatever its kid.
             issuer: Narrows the others to this ``iss``; alone it revokes the whole issuer.
             jti: The token of this ``jti``.
-            issued_before: Tokens whose ``iat`` lies before, in seconds since the epoch.
+            issued_before: Tokens whose ``iat`` lies before, in seconds since the epoch; beside ``sub`` those
+                of that subject only.
+            sub: Tokens of this subject of ``issuer``.
+            sid: Tokens of this session of ``issuer``.
 
         Returns:
             The revocation, for ``unrevoke``.
@@ -63,7 +68,13 @@ class RevokingKeys(SnapshotOwner):
             DependencyUnavailable: ``revocation_store_unavailable``: it holds here, but was not kept or sent.
         """
         revocation = Revocation(
-            kid=kid, thumbprint=thumbprint, issuer=issuer, jti=jti, issued_before=issued_before
+            kid=kid,
+            thumbprint=thumbprint,
+            issuer=issuer,
+            jti=jti,
+            issued_before=issued_before,
+            sub=sub,
+            sid=sid,
         )
         with self._change:
             self._unsent = (*self._unsent, revocation)

@@ -23,14 +23,16 @@ class HttpsPost:
 
     Args:
         transport: Limits and trust.
+        max_answer_bytes: How much of an answer's body is returned.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: the authorities cannot be read.
     """
 
-    __slots__ = ("_fetch", "_transport")
+    __slots__ = ("_fetch", "_max_answer_bytes", "_transport")
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, max_answer_bytes: int = ANSWER_MAX_BYTES) -> None:
+        self._max_answer_bytes = max_answer_bytes
         self._transport = transport
         self._fetch = HttpsFetch(transport)
 
@@ -45,7 +47,7 @@ class HttpsPost:
         try:
             with self._fetch.opened(monotonic() + self._transport.timeout_s) as pool:
                 answer = pool.request("POST", url, headers=dict(headers), content=body)
-                return answer.status, answer.content[:ANSWER_MAX_BYTES]
+                return answer.status, answer.content[: self._max_answer_bytes]
         except FetchFailed:
             raise
         except httpcore2.TimeoutException:

@@ -123,9 +123,11 @@ def _fields_of(event: Event) -> dict[str, object]:
 
 
 def _revocation_fields(one: Revocation) -> dict[str, object]:
-    """Return what a revocation is of; a ``jti`` is a token's and is left out."""
+    """Return what a revocation is of; a ``jti``, ``sub`` or ``sid`` is a token's, and left out."""
     if one.jti is not None:
         kind = "token"
+    elif one.sub is not None or one.sid is not None:
+        kind = "session" if one.sub is None else "subject"
     elif one.kid is not None or one.thumbprint is not None:
         kind = "key"
     else:

@@ -71,7 +71,7 @@ FIELDS: Final = {
     "detail": Field("why, a stable word or a short sentence", max_chars=256),
     "value": Field("the event's number: seconds, keys, entries or an HTTP status"),
     "thumbprint": Field("RFC 7638 thumbprint of a key"),
-    "kind": Field("what a revocation is of: `key`, `issuer`, `token` or `issued_before`"),
+    "kind": Field("what is revoked: `key`, `issuer`, `token`, `subject`, `session`, `issued_before`"),
     "action": Field("`promote`, `rollback`, `automatic_rollback`, `freeze` or `thaw`"),
     "before": Field("what held before"),
     "after": Field("what holds now"),

@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import ipaddress
 import re
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
@@ -145,7 +145,8 @@ def _der(value: bytes, form: str) -> bytes | None:
         der = b64decode(text, validate=True)
     except binascii.Error:
         return None
-    return der if _is_one_sequence(der) else None
+    is_canonical = b64encode(der) == text  # one spelling
+    return der if is_canonical and _is_one_sequence(der) else None
 
 
 def _is_one_sequence(der: bytes) -> bool:

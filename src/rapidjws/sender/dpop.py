@@ -20,7 +20,7 @@ from rapidjws.sender.http_uri import HttpUri, http_uri, request_path
 from rapidjws.sender.proof_keys import ProofKeys
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.verify.arguments import checked_algorithms, names_of
-from rapidjws.verify.protocols import ReplayStore
+from rapidjws.verify.protocols import ReplayStore, take_back
 
 if TYPE_CHECKING:
     from rapidjws.sender.request import SenderRequest
@@ -207,6 +207,8 @@ class DPoP:
             (fresh,) = self._store.record([entry])
         except Exception:
             fresh = None
+        if fresh is None:
+            take_back(self._store, [entry[0]])  # a client may send it again after a 503
         if fresh is True or (fresh is None and self.on_failure == "accept"):
             return None
         return error_for("replay_store_unavailable" if fresh is None else "dpop_proof_replayed", "dpop.jti")

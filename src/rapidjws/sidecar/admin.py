@@ -49,7 +49,7 @@ Query = Mapping[str, list[str]]
 _NOTHING: Final[Query] = {}
 _REPORTED: Final = ("pid", "index", "version", "started_s", "ready", "issuers")
 
-_TEXTS: Final = ("by", "partner", "route", "to", "why", "kid", "thumbprint", "issuer", "jti")
+_TEXTS: Final = ("by", "partner", "route", "to", "why", "kid", "thumbprint", "issuer", "jti", "sub", "sid")
 _NUMBERS: Final = ("canary_percent", "enforce_on_s", "issued_before")
 _FIELDS: Final = {
     "promote": (
@@ -66,8 +66,8 @@ _FIELDS: Final = {
     "rollback": ("by", "partner", "route", "to", "why"),
     "freeze": ("by", "why"),
     "thaw": ("by", "why"),
-    "revoke": ("kid", "thumbprint", "issuer", "jti", "issued_before", "drill"),
-    "unrevoke": ("kid", "thumbprint", "issuer", "jti", "issued_before"),
+    "revoke": ("kid", "thumbprint", "issuer", "jti", "issued_before", "sub", "sid", "drill"),
+    "unrevoke": ("kid", "thumbprint", "issuer", "jti", "issued_before", "sub", "sid"),
     "reload": (),
 }
 

@@ -25,7 +25,7 @@ MAX_NAME_CHARS = 1024
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """What is revoked: a key, a token, all tokens issued before a moment, or a whole issuer.
+    """What is revoked: a key, a token, a subject, a session, tokens issued before a moment, or an issuer.
 
     Args:
         issuer: The ``iss`` it is about; alone it revokes the whole issuer.
@@ -33,9 +33,13 @@ class Revocation:
         thumbprint: The key with this RFC 7638 SHA-256 thumbprint, whatever its kid.
         jti: The token of this ``jti``.
         issued_before: Tokens whose ``iat`` lies before, seconds since the epoch; those without ``iat`` too.
+            Beside ``sub`` only tokens of that subject.
+        sub: Tokens of this subject of ``issuer``.
+        sid: Tokens of this session of ``issuer`` (OpenID Connect Back-Channel Logout s.2.1).
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: nothing named, or two things beside ``issuer``.
+        ConfigurationError: ``configuration_invalid``: nothing named, two things beside ``issuer`` that do not
+            go together, or a subject or session without its issuer.
     """
 
     issuer: str | None = None
@@ -43,10 +47,12 @@ class Revocation:
     thumbprint: str | None = None
     jti: str | None = None
     issued_before: int | None = None
+    sub: str | None = None
+    sid: str | None = None
 
     def __post_init__(self) -> None:
         """Check every argument once."""
-        for place in ("issuer", "kid", "thumbprint", "jti"):
+        for place in ("issuer", "kid", "thumbprint", "jti", "sub", "sid"):
             value = getattr(self, place)
             if value is not None and not (isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS):
                 raise error_for("configuration_invalid", place, expected="a non-empty string")
@@ -57,14 +63,19 @@ class Revocation:
             raise error_for(
                 "configuration_invalid", "issued_before", expected="whole seconds since the epoch"
             )
-        named = [name for name in (self.kid, self.thumbprint, self.jti, when) if name is not None]
+        alone = when if self.sub is None else None
+        names = (self.kid, self.thumbprint, self.jti, self.sub, self.sid, alone)
+        named = [name for name in names if name is not None]
         if len(named) > 1 or not (named or self.issuer):
             raise error_for(
                 "configuration_invalid",
                 "revocation",
-                expected="one of kid, thumbprint, jti, issued_before; or issuer alone",
+                expected="one of kid, thumbprint, jti, sub, sid, issued_before; or issuer alone",
                 actual=len(named),
             )
+        if self.issuer is None and (self.sub is not None or self.sid is not None):
+            expected = "the issuer of the subject or session"  # OpenID Connect Core s.2: unique within it
+            raise error_for("configuration_invalid", "issuer", expected=expected)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members that are set."""
@@ -73,7 +84,8 @@ class Revocation:
     @property
     def is_about_tokens(self) -> bool:
         """Return whether it is checked on each token rather than on keys."""
-        return self.jti is not None or self.issued_before is not None
+        named = (self.jti, self.issued_before, self.sub, self.sid)
+        return any(one is not None for one in named)
 
 
 class Revocations:
@@ -83,7 +95,17 @@ class Revocations:
         listed: All that hold.
     """
 
-    __slots__ = ("_cutoffs", "_issuers", "_jtis", "_kids", "_thumbprints", "listed", "on_tokens")
+    __slots__ = (
+        "_cutoffs",
+        "_issuers",
+        "_jtis",
+        "_kids",
+        "_sids",
+        "_subjects",
+        "_thumbprints",
+        "listed",
+        "on_tokens",
+    )
 
     def __init__(self, listed: Iterable[Revocation] = ()) -> None:
         self.listed = tuple(dict.fromkeys(listed))
@@ -93,9 +115,16 @@ class Revocations:
         self._jtis = {(one.issuer, one.jti) for one in self.listed if one.jti is not None}
         self._cutoffs: dict[str | None, int] = {}
         for one in self.listed:
-            if one.issued_before is not None:
+            if one.issued_before is not None and one.sub is None:
                 now = self._cutoffs.get(one.issuer, 0)
                 self._cutoffs[one.issuer] = max(now, one.issued_before)
+        self._sids = {(one.issuer, one.sid) for one in self.listed if one.sid is not None}
+        self._subjects: dict[tuple[str | None, str], int | None] = {}  # None: whenever issued
+        for one in self.listed:
+            if one.sub is not None:
+                key, before = (one.issuer, one.sub), one.issued_before
+                known = self._subjects.get(key, 0)
+                self._subjects[key] = None if known is None or before is None else max(known, before)
         self.on_tokens = any(one.is_about_tokens for one in self.listed)
 
     def names_kid(self, iss: str | None, kid: str | None) -> bool:
@@ -118,7 +147,7 @@ class Revocations:
     def hits_token(
         self, iss: str | None, claims: Mapping[str, Any], claims_json: Callable[[], bytes] | None = None
     ) -> bool:
-        """Return whether a verified token is revoked by its ``jti`` or its ``iat``.
+        """Return whether a verified token is revoked by its ``jti``, ``sid``, ``sub`` or ``iat``.
 
         Args:
             iss: The verified issuer.
@@ -130,6 +159,16 @@ class Revocations:
             if isinstance(jti, str) and ((iss, jti) in self._jtis or (None, jti) in self._jtis):
                 return True
         cutoff = max(self._cutoffs.get(iss, 0), self._cutoffs.get(None, 0))
+        if self._sids:
+            sid = claims.get("sid")
+            if isinstance(sid, str) and (iss, sid) in self._sids:
+                return True
+        if self._subjects:
+            sub = claims.get("sub")
+            before = self._subjects.get((iss, sub), 0) if isinstance(sub, str) else 0
+            if before is None:
+                return True
+            cutoff = max(cutoff, before)
         if not cutoff:
             return False
         iat = claims.get("iat")
