@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from issuers import setup, wait_for
 
-from rapidjws import ConfigurationError
+from rapidjws import JWK, ConfigurationError, JWKSet
 from rapidjws.keys import RotatedHook
+from rapidjws.signing import LocalSigner, sign_compact
+from rapidjws.testing import make_key
+from rapidjws.verify.protocols import KeyState
 
 SECRET = "s" * 40
 GOOD = f"Bearer {SECRET}"
@@ -67,3 +70,35 @@ def test_a_push_invalidates_at_once() -> None:
         assert hook.handle("POST", GOOD)[0] == 202
         wait_for(lambda: at.code(at.token()) == "ok", 2)
         assert at.code(old) == "unknown_kid"
+
+
+def test_a_signature_over_the_announcement_is_verified() -> None:
+    """A signature by a known key must fit the body; one by a key not known yet makes a fetch all the same."""
+    known, other = make_key("ES256", kid="known"), make_key("ES256", kid="known")
+    fresh = make_key("ES256", kid="fresh")
+
+    class Source(Counting):
+        """A source with one key."""
+
+        def state(self) -> KeyState:
+            return KeyState(keys=JWKSet([known.public()]))
+
+        def subscribe(self, changed: object) -> None: ...
+
+        def unknown_kid(self, kid: str) -> None: ...
+
+        def next_answer(self) -> None: ...
+
+    body = b'{"issuer": "https://a.example", "kid": "fresh"}'
+
+    def asked(signature: str | None) -> tuple[int, int]:
+        source = Source()
+        hook = RotatedHook({"https://a.example": source}, secret=SECRET)
+        return hook.handle("POST", GOOD, body, signature=signature)[0], source.count
+
+    def signed(key: JWK, octets: bytes = body) -> str:
+        return sign_compact(octets, LocalSigner(key, "ES256"), detached=True)
+
+    assert asked(None) == asked(signed(known)) == asked(signed(fresh)) == (202, 1)
+    for wrong in (signed(other), signed(known, body + b" "), "", "a..b", signed(known) + "," + signed(known)):
+        assert asked(wrong) == (401, 0)

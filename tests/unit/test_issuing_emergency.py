@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle
+from tokens import b64url_decode
 from typer.testing import CliRunner
 
 from rapidjws import Engine, Issuer, RapidJWSError
 from rapidjws.cli.app import app
 from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, rotate_in_emergency
 from rapidjws.keys.fetch_failed import FetchFailed
-from rapidjws.signing import JWTBuilder
+from rapidjws.signing import JWTBuilder, PresignedPool
 from rapidjws.stores import RevocationFile
 from rapidjws.testing import FakeClock
 
@@ -55,6 +56,12 @@ def ready(maker: CountingMaker) -> tuple[FakeClock, KeyLifeCycle]:
     return clock, issuer
 
 
+def decode_header(token: str) -> dict[str, Any]:
+    """Return a token's header."""
+    found: dict[str, Any] = json.loads(b64url_decode(token.partition(".")[0]))
+    return found
+
+
 def test_the_key_is_replaced_revoked_and_gone_at_every_consumer(tmp_path: Path) -> None:
     """The next key signs, an engine refuses the old one's tokens at once, and consumers confirm both."""
     maker = CountingMaker()
@@ -68,12 +75,15 @@ def test_the_key_is_replaced_revoked_and_gone_at_every_consumer(tmp_path: Path) 
     now = int(clock.time())
     assert engine.verify(token, now).claims["iss"] == ISS
     hooks = Hooks()
+    pool = PresignedPool(maker.signer(old), size=2, clock=clock.time)
+    pool.refill({"sub": "a"})
     report = rotate_in_emergency(
         issuer, announcer(hooks, "orders", "billing"), old.kid, "leaked", issuer=ISS,
-        revocations=revocations, signer_for=maker.signer, wait_s=60,
+        revocations=revocations, signer_for=maker.signer, pools=[pool], wait_s=60,
     )  # fmt: skip
     assert report.is_complete
-    assert [one.name for one in report.stages] == ["replaced", "revoked", "confirmed"]
+    assert [one.name for one in report.stages] == ["replaced", "flushed", "revoked", "confirmed"]
+    assert decode_header(pool.take({"sub": "a"}))["kid"] == "es256-1"
     assert report.successor == issuer.signing_key().kid == "es256-1"
     assert set(report.confirmations.confirmed) == {"orders", "billing"}
     assert all(one == {"issuer": ISS, "kid": "es256-1", "withdrawn": "es256-0"} for one in hooks.bodies)

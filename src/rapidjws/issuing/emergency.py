@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing.announcement import Announcer, Confirmations
 from rapidjws.issuing.life_cycle import KeyLifeCycle
 from rapidjws.issuing.state import SigningKey
+from rapidjws.signing.presigned import PresignedPool
 from rapidjws.signing.signer import Signer
 from rapidjws.verify.protocols import RevocationStore
 from rapidjws.verify.revocations import Revocation
@@ -21,7 +22,7 @@ class EmergencyStage(NamedTuple):
     """A step that was taken.
 
     Attributes:
-        name: ``"replaced"``, ``"revoked"`` or ``"confirmed"``.
+        name: ``"replaced"``, ``"flushed"``, ``"revoked"`` or ``"confirmed"``.
         seconds: Since the decision.
         detail: What happened, in words.
         failed: Whether it did not succeed; later steps are taken all the same.
@@ -65,6 +66,7 @@ def rotate_in_emergency(
     issuer: str,
     revocations: RevocationStore | None = None,
     signer_for: Callable[[SigningKey], Signer] | None = None,
+    pools: Sequence[PresignedPool] = (),
     wait_s: float = 60.0,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> EmergencyReport:
@@ -81,6 +83,7 @@ def rotate_in_emergency(
         issuer: The ``iss``, for the revocation.
         revocations: Where engines read revocations, or None.
         signer_for: Gives the new key's signer, which signs the announcement; None for no signature.
+        pools: Tokens signed ahead, which are dropped; the new key's signer fills them again.
         wait_s: Longest wait for the consumers, in seconds.
         monotonic: Gives seconds that never run backwards.
 
@@ -97,11 +100,15 @@ def rotate_in_emergency(
     active = life_cycle.state().in_stage("active", key.alg)
     successor = active[0] if active else None
     stages = [EmergencyStage("replaced", monotonic() - begun_s, words)]
+    signer = None if signer_for is None or successor is None else _signer(signer_for, successor)
+    if pools:
+        for one in pools:
+            one.drop(signer)
+        stages.append(EmergencyStage("flushed", monotonic() - begun_s, f"{len(pools)} pools of tokens"))
     if revocations is not None:
         stages.append(_revoke(revocations, issuer, kid, begun_s, monotonic))
     confirmations = Confirmations(confirmed={}, missing={})
     if successor is not None:
-        signer = None if signer_for is None else _signer(signer_for, successor)
         confirmations = announcer.announce(successor.kid, signer=signer, withdrawn=kid, wait_s=wait_s)
         count = len(confirmations.confirmed)
         detail = f"{count} of {count + len(confirmations.missing)} consumers"

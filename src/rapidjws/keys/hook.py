@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from rapidjws._checks import checked
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jws.verifier import Verifier
 from rapidjws.verify.protocols import KeySource
 
 PATH: Final = "/hooks/jwks-rotated"
@@ -33,6 +34,8 @@ class RotatedHook:
 
     ``{"issuer": "...", "kid": "...", "withdrawn": "..."}``: all are optional; ``kid`` is answered only beside
     ``issuer``, and then a source that has that key, and ``withdrawn`` no more, is not fetched again.
+    A signature over the body (``X-JWS-Signature``, detached) must be good where a key of the issuer made it;
+    one by a key that is not known yet is what a fetch is for.
 
     Args:
         sources: iss -> source.
@@ -54,13 +57,16 @@ class RotatedHook:
         self._sources = dict(sources)
 
     @checked
-    def handle(self, method: str, authorization: str | None, body: bytes = b"") -> tuple[int, bytes]:
+    def handle(
+        self, method: str, authorization: str | None, body: bytes = b"", *, signature: str | None = None
+    ) -> tuple[int, bytes]:
         """Handle one request to the path.
 
         Args:
             method: The HTTP method.
             authorization: The Authorization header, or None.
             body: The request's body.
+            signature: The header ``X-JWS-Signature``, or None.
 
         Returns:
             An HTTP status and a JSON body: 202; 200 where the named keys are known; or 400, 401, 404, 405.
@@ -81,6 +87,12 @@ class RotatedHook:
             return 400, b'{"error":"malformed_body"}'
         if issuer is not None and issuer not in self._sources:
             return 404, b'{"error":"unknown_issuer"}'
+        if (
+            issuer is not None
+            and signature is not None
+            and not _is_signed(self._sources[issuer], signature, body)
+        ):
+            return 401, b'{"error":"bad_signature"}'
         if issuer is not None and kid is not None and _has(self._sources[issuer], kid, withdrawn):
             return 200, b'{"status":"known"}'
         for source in self._sources.values() if issuer is None else (self._sources[issuer],):
@@ -95,3 +107,17 @@ def _has(source: Invalidated, kid: str, withdrawn: str | None) -> bool:
     keys = source.state().keys
     kids = set() if keys is None else {one.kid for one in keys.keys}
     return kid in kids and withdrawn not in kids
+
+
+def _is_signed(source: Invalidated, signature: str, body: bytes) -> bool:
+    """Return whether a signature is good, or of a key that is not known yet."""
+    keys = source.state().keys if isinstance(source, KeySource) else None
+    signing = () if keys is None else [one for one in keys.keys if not one.is_symmetric]
+    algorithms = {alg for one in signing for alg in one.algorithms}
+    if keys is None or not algorithms:
+        return True
+    try:
+        Verifier(keys, algorithms=algorithms, precompute_threshold=0).verify_detached(signature, body)
+    except RapidJWSError as refused:
+        return refused.reason == "unknown_key"
+    return True
