@@ -15,5 +15,8 @@ ROWS: Final[tuple[tuple[str, str, str, str, str, str, bool], ...]] = (
     ("audit_trail_invalid", "ConfigurationError", "configuration", "not a whole audit trail of this origin",
      "Another folder or file, a truncated copy, parts of two trails, another key, or an altered byte.",
      "Look at the file and the offset that the message names; compare with a copy.", True),
+    ("log_altered", "SignatureInvalid", "signature", "a signed log is not as it was signed",
+     "An entry or a bundle was altered, removed or moved after it was signed.",
+     "Look at the bundle and the entry that the message names; compare with a copy.", True),
 )  # fmt: skip
 """Rows for the table in ``errors``."""

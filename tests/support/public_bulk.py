@@ -13,6 +13,7 @@ import pyarrow.parquet
 import tokens
 from public_callables import exported
 
+from rapidjws import Verifier
 from rapidjws.signing import LocalSigner
 
 P = exported()
@@ -65,14 +66,26 @@ def answers() -> Recipe:
     return {"request": asked, "answers": [answer], "roles": roles, "algorithms": ["ES256"]}
 
 
+def signed_log() -> Recipe:
+    """Return a signed log, and what verifies it."""
+    folder = Path(tempfile.mkdtemp(prefix="rapidjws-walk-"))
+    P["LogSigner"](folder, LocalSigner(tokens.key("ES256"))).sign([b"x\n"])
+    return {"folder": folder, "verifier": Verifier([tokens.public("ES256")], algorithms=["ES256"])}
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
     "BulkVerifier": verifier,
+    "LogSigner": lambda: P["LogSigner"](tempfile.mkdtemp(), LocalSigner(tokens.key("ES256"))),
     "Quorum": lambda: P["Quorum"](count=1, roles=("a",)),
     "RolePolicy": lambda: P["parse_policy"]("1 of a"),
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "BulkVerifier": lambda: {"verifier": tokens.engine()},
     "Attestation": lambda: {"payload": b"", "roles": (), "kids": ()},
+    "LogReport": dict,
+    "LogSigner": lambda: {"folder": tempfile.mkdtemp(), "signer": LocalSigner(tokens.key("ES256"))},
+    "LogSigner.sign": lambda: {"entries": [b"x\n"]},
+    "verify_log": signed_log,
     "Quorum": lambda: {"count": 1, "roles": ("a",)},
     "Quorum.is_met": lambda: {"signed": ["a"]},
     "RolePolicy": lambda: {"quorums": (P["Quorum"](count=1, roles=("a",)),)},

@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jws", "jwt", "signing"),
     ("keys", "stores"),
     ("issuing", "sender", "signals"),
-    ("observe", "attest", "audit", "bulk"),
+    ("observe", "attest", "audit", "bulk", "signedlog"),
     ("rollout",),
     ("authz",),
     ("config",),

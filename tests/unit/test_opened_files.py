@@ -20,6 +20,7 @@ ELSEWHERE = {
     "config": "a new file that must not be there",
     "jwk": "what the user of a command names, as cat would read it",
     "statement": "an artifact that the caller names: its digest is what is compared",
+    "signed_logs": "what the user of a command names, as cat would read it",
     "runs": "a Parquet file that the caller names, read by pyarrow; its tokens are what is verified",
     "bulk": "what the user of a command names, as cat would read it",
     "files": "what the user of a command names, as cat would read it",

@@ -27,6 +27,16 @@ COMMANDS: Final = {
     "attest": _Listed("attest", "app", "Sign statements about artifacts."),
     "bulk": _Listed("bulk", "app", "Verify tokens by the million."),
     "sign": _Listed("sign", "sign", "Sign a payload; print the token. Exit 2 on wrong usage."),
+    "sign-log": _Listed(
+        "signed_logs",
+        "sign_log",
+        "Sign what was added to a log since the last time: exit 0, or 2 on wrong usage.",
+    ),
+    "verify-log": _Listed(
+        "signed_logs",
+        "verify_log",
+        "Verify a signed log: exit 0, or 1 where it was altered, naming where, 2 on wrong usage.",
+    ),
     "keygen": _Listed("keygen", "keygen", "Make a key; print the public JWK (nothing, for a shared secret)."),
     "jwk": _Listed(
         "jwk",

@@ -1,0 +1,6 @@
+"""Signed logs: bundles of entries under a Merkle root, each chained to the one before."""
+
+from rapidjws.signedlog.bundles import LogSigner
+from rapidjws.signedlog.checking import LogReport, verify_log
+
+__all__ = ["LogReport", "LogSigner", "verify_log"]
