@@ -255,6 +255,20 @@ def test_names_are_compared_as_they_are() -> None:
         assert tokens.code_of(engine, token(other)) == "unknown_issuer", other
 
 
+def test_a_burst_of_new_issuers_is_answered_whatever_room_there_is() -> None:
+    """Tokens of more issuers than there is room for, all at one time, have their issuers' verdicts."""
+    engine = registry(max_issuers=1)
+    count = 3 * registry_entries.UNPROVEN_MIN
+
+    async def main() -> list[Any]:
+        calls = [engine.averify(token(name_of(number)), NOW_S) for number in range(count)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [getattr(one, "issuer", one) for one in asyncio.run(main())] == [
+        name_of(number) for number in range(count)
+    ]
+
+
 def test_a_look_up_that_knows_its_names_costs_strangers_nothing() -> None:
     """Where ``knows`` says that there is no such issuer, nothing is looked up and no budget is used."""
 

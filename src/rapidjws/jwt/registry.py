@@ -122,20 +122,26 @@ class IssuerRegistry(LookedUpIssuers):
             raise refused
 
     def _verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
-        hinted = self._hinted(token)
+        header = _header_of(token)
+        entry = self._hints.get(header) if header is not None else None
         fault: RapidJWSError | None = None
-        if hinted is not None:
-            try:
-                verified = hinted[1]._verify_uncounted(token, now)
-            except RapidJWSError as refused:
-                fault = refused  # the header may be another issuer's too
-            else:
-                return self._accepted(hinted[0], token, verified)
+        if entry.__class__ is Entry:  # as in _hinted, in one place: each call costs here
+            engine = entry.engine
+            if engine is not None and monotonic() < entry.due_s:
+                try:
+                    verified: VerifiedJWS = engine._verify_uncounted(token, now)
+                except RapidJWSError as refused:
+                    fault = refused  # the header may be another issuer's too
+                else:
+                    if self._revocations.listed or self._is_lost:
+                        self._check_revoked(verified)
+                    entry.is_used = True
+                    return verified
         octets = self._snapshot.octets(token)
         there = self._awaited(octets, monotonic() + self._lookup_timeout_s)
         if there is None:
             return super()._verify(octets, now, wait_s=wait_s)
-        if fault is not None and hinted is not None and there[0] is hinted[0] and not wait_s:
+        if fault is not None and there[0] is entry and not wait_s:
             raise fault
         return self._accepted(there[0], token, there[1]._verify_uncounted(octets, now, wait_s=wait_s))
 
@@ -247,6 +253,8 @@ class IssuerRegistry(LookedUpIssuers):
     def _is_quick(self, token: bytes | None) -> bool:
         if not token:
             return True
+        if self._authorizer is not None and self._authorizer.blocking:
+            return False
         hinted = self._hinted(token)
         if hinted is None or not hinted[1]._is_quick(token):
             return False

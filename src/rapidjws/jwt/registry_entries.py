@@ -36,6 +36,8 @@ class Entry:
         name: Its ``iss``, as it was looked up.
         issuer: The issuer as it is configured.
         engine: Verifies its tokens; None once the entry left the table.
+        first: The engine for those who waited for the look-up, also where the entry made room for others
+            meanwhile; None once the issuer was forgotten, or is gone.
         is_used: Whether a token verified since the table last looked for room.
         is_proven: Whether any token verified.
         wait_until_s: Until when its first tokens wait for its keys, monotonic seconds.
@@ -46,6 +48,7 @@ class Entry:
     __slots__ = (
         "due_s",
         "engine",
+        "first",
         "is_proven",
         "is_used",
         "issuer",
@@ -58,6 +61,7 @@ class Entry:
         self.name = name
         self.issuer = issuer
         self.engine: RegistryEngine | None = engine
+        self.first: RegistryEngine | None = engine
         self.is_used = self.is_proven = False
         self.wait_until_s = self.due_s = self.stale_s = 0.0
 
@@ -146,6 +150,7 @@ class EntryTable:
             self._remembered.pop(digest_of(iss), None)
         if entry is None:
             return False
+        entry.first = None
         close_all([entry])
         return True
 

@@ -94,7 +94,7 @@ class LookedUpIssuers(Engine):
         self._stale_limit_s = stale_limit_s
         self._budget = TableBudget(precompute_budget_bytes)
         self._table = EntryTable(max_issuers)
-        self._hints: dict[str | bytes, Entry | str] = {}
+        self._hints: dict[str | bytes, Any] = {}
         self._unknown_by = getattr(lookup, "knows", None)
         own = ("rollout", "authorizer", "counters", "revocations")
         self._member_settings = {name: value for name, value in settings.items() if name not in own}
@@ -294,8 +294,8 @@ class LookedUpIssuers(Engine):
         """
         if isinstance(outcome, tuple):
             raise refusal_of(outcome, iss)
-        engine = outcome.engine
-        if engine is None:  # it made room for another already
+        engine = outcome.engine or outcome.first
+        if engine is None:  # forgotten meanwhile
             raise refusal_of(("keys_unavailable", "to be looked up again"), iss)
         return outcome, engine
 

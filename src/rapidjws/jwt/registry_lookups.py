@@ -53,6 +53,11 @@ class LookupBudget:
         self._left = float(per_minute)
         self._at_s = monotonic()
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing is left; the caller holds a lock."""
+        return self._left + (monotonic() - self._at_s) * self.per_minute / 60 < 1
+
     def take(self) -> bool:
         """Take one; return whether there was one. The caller holds a lock."""
         now_s = monotonic()
@@ -162,6 +167,9 @@ class Lookups:
             until_s, refusal = self._remembered.get(name, (0.0, UNKNOWN))
             if monotonic() < until_s:
                 return refusal
+            if not is_known and self._budget.is_empty and not self._strangers:
+                self.refused += 1
+                return ("keys_unavailable", "too many look-ups of unknown issuers")
             queue = self._known if is_known else self._strangers
             if len(queue) >= QUEUED_MAX:
                 self.refused += 1
@@ -245,7 +253,10 @@ class Lookups:
             # another epoch: issuers were forgotten meanwhile
             gone = self._table.put(made) if epoch == self._epoch else [made]
         close_all(gone)
-        return ("keys_unavailable", "to be looked up again") if made in gone else made
+        if made in gone:  # forgotten meanwhile
+            made.first = None
+            return ("keys_unavailable", "to be looked up again")
+        return made
 
     def _failed(self, iss: str, cause: str, *, is_known: bool) -> tuple[str, str]:
         """Remember for a moment that a look-up failed, and say so."""
