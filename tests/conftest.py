@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VECTORS_ABSENT = "third-party vectors absent: make vectors, or name their folder in RAPIDJWS_VECTORS"
 
 LONGEST_NAME = 48
-SHARED_BY_FOLDER = {"gateways", "interop"}
+SHARED_BY_FOLDER = {"interop"}
+SHARED_GATEWAYS = {"sidecar", "service", "gate", "grpc_port"}  # fixtures of a whole session
+BY_THEMSELVES = {"test_runbooks", "test_gamedays"}  # each test has a service of its own, and mostly waits
 IN_ORDER = {"test_testing_benchmarks"}  # each goes on with what the one before left
 SHARED_BY_FILE = {"integration", "typing"}
 
@@ -69,7 +71,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share a costly fixture (a driver, a gateway, Node) in one process of a parallel run."""
     for item in items:
         folder, file = item.path.parent.name, item.path.stem
-        if folder in SHARED_BY_FOLDER:
+        if folder == "gateways" and file not in BY_THEMSELVES:
+            names = SHARED_GATEWAYS.intersection(getattr(item, "fixturenames", ()))
+            item.add_marker(pytest.mark.xdist_group(folder if names else file))
+        elif folder in SHARED_BY_FOLDER:
             item.add_marker(pytest.mark.xdist_group(folder))
         elif folder in SHARED_BY_FILE or file in IN_ORDER:
             item.add_marker(pytest.mark.xdist_group(file))
