@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -11,6 +14,9 @@ from rapidjws import _files
 from rapidjws.cli.output import complain
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
+
+INPUT_MAX_BYTES: Final = 64 << 20
+"""Most octets of a file that a command takes whole."""
 
 
 def usage(command: str, message: str) -> typer.Exit:
@@ -20,11 +26,42 @@ def usage(command: str, message: str) -> typer.Exit:
 
 
 def read_octets(command: str, path: Path) -> bytes:
-    """Return a file's octets, or those of stdin for ``-``; exit 2 where it cannot be read."""
+    """Return a file's octets, or those of stdin for ``-``; exit 2 where it cannot be read, or never ends."""
     try:
-        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        if str(path) != "-":
+            return _read_named(path, INPUT_MAX_BYTES)
+        octets = sys.stdin.buffer.read(INPUT_MAX_BYTES + 1)
     except OSError as fault:
         raise usage(command, f"{path}: {fault.strerror}") from None
+    if len(octets) > INPUT_MAX_BYTES:
+        raise usage(command, f"-: larger than {INPUT_MAX_BYTES} bytes")
+    return octets
+
+
+def _read_named(path: Path, max_bytes: int) -> bytes:
+    """Return the octets of a file that a user names in a command: anybody's, but none that never ends.
+
+    Args:
+        path: A regular file, behind links or not, or a pipe that a shell hands over as ``/dev/fd/63``.
+        max_bytes: Largest size.
+
+    Raises:
+        FileRefused: It is something else, or larger.
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(path, _files.READ_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISFIFO(kind) and str(path).startswith(("/dev/fd/", "/proc/self/fd/", "/dev/stdin")):
+            os.set_blocking(descriptor, True)
+        elif not stat.S_ISREG(kind):
+            raise _files.FileRefused("not_regular", str(path), "not a regular file")
+        octets = bytearray()
+        while len(octets) <= max_bytes and (part := file.read(min(1 << 20, max_bytes + 1 - len(octets)))):
+            octets += part
+    if len(octets) > max_bytes:
+        raise _files.FileRefused("too_large", str(path), f"larger than {max_bytes} bytes")
+    return bytes(octets)
 
 
 def read_key(

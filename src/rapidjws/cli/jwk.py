@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from rapidjws import _files
-from rapidjws.cli.files import read_key, usage, write_secret
+from rapidjws.cli.files import read_key, read_octets, usage, write_secret
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
@@ -67,7 +67,7 @@ def _read(source: Path, *, private: bool, alg: str | None) -> JWK:
 
 
 def _public(source: Path, alg: str | None) -> JWK:
-    octets = sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()
+    octets = read_octets("jwk", source)
     for private in (False, True):
         try:
             if octets.lstrip()[:1] == b"{":
