@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-pyjwt bench bench-gateways docs lint format wheels release-check clean
+.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -125,6 +125,9 @@ test-pyjwt: $(STAMPS)/package $(STAMPS)/test-deps ## PyJWT's own suite over rapi
 
 test-claim-mutants: $(STAMPS)/package $(STAMPS)/test-deps ## a million signed tokens with changed claims, and bodies: no false accept
 	RAPIDJWS_CLAIM_MUTANTS=1000000 $(BIN)/python -m pytest $(PARALLEL) tests/property/test_claim_mutants.py
+
+test-dpop-mutants: $(STAMPS)/package ## a million mutants of tokens and their DPoP proofs: no false accept
+	$(BIN)/python tools/dpop_mutants.py
 
 test-mutants: $(STAMPS)/package $(STAMPS)/test-deps partners ## careless changes, one at a time: the tests must notice 97 of 100
 	-PYTHON=$(PYTHON) sh tools/system_packages.sh mutants

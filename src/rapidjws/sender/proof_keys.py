@@ -48,6 +48,11 @@ class ProofKey:
         self.count = 0
         self.is_building = False
 
+    @property
+    def has_table(self) -> bool:
+        """Return whether its precomputed table is used."""
+        return self._table is not None
+
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
         """Return whether a signature is by this key; raises nothing."""
         if self._native is None:
