@@ -55,12 +55,14 @@ class _Plan(NamedTuple):
     """The rules for one kind of request.
 
     Attributes:
+        scopes: Scopes that are due, of all rules.
         checks: Conditions that look at no segment of the path, of all rules.
         located: Segments, and the conditions that may look at them.
         rules: The rules, with the segments by each of their routes.
         unmet: What refuses without a look at the token.
     """
 
+    scopes: frozenset[str]
     checks: tuple[Check, ...]
     located: tuple[tuple[Mapping[str, str], tuple[Check, ...]], ...]
     rules: tuple[tuple[Rule, RulePhase, tuple[Mapping[str, str], ...]], ...]
@@ -205,7 +207,7 @@ class Authorizer:
     def _unmet_on(
         self, facts: Facts, route: str | None, who: str | tuple[str, ...] | None
     ) -> tuple[RuleResult, ...]:
-        request = facts.request
+        request, facts.path = facts.request, route
         host = host_of(request.headers(b"host")) if self.reads_host else None
         issuer = facts.verified.issuer
         key = (route, who, request.method, issuer, host)
@@ -214,6 +216,8 @@ class Authorizer:
             names = () if who is None else (who,) if isinstance(who, str) else who
             plan = self._remembered(key, self._plan(route, names, issuer, request.method, host))
         if plan.unmet:
+            return self._each(plan, facts)
+        if plan.scopes and not plan.scopes <= facts.scopes:
             return self._each(plan, facts)
         for check in plan.checks:
             if check(facts) is not None:
@@ -268,11 +272,12 @@ class Authorizer:
                 rules.append((rule, phase, found))
         if not rules and not unmet and self._default == "deny":
             unmet.append(RuleResult(DEFAULT, self._phase, "no_rule"))
-        plain = tuple(check for rule, _, found in rules if found == ({},) for check in rule.checks)
+        scopes = frozenset[str]().union(*(rule.scopes for rule, _, _ in rules))
+        plain = tuple(check for rule, _, _ in rules for check in rule.others)
         located = tuple(
-            (segments, rule.checks) for rule, _, found in rules if found != ({},) for segments in found
+            (segments, rule.located) for rule, _, found in rules if rule.located for segments in found
         )
-        return _Plan(plain, located, tuple(rules), tuple(unmet))
+        return _Plan(scopes, plain, located, tuple(rules), tuple(unmet))
 
     def _unverified(self, decision: Decision, request: RequestFacts, route: Names) -> Decision:
         """Return the decision on a request without a verified token that the rollout lets through.

@@ -119,14 +119,15 @@ class Roles:
         def check(facts: Facts) -> Unmet | None:
             found = facts.claims.get(first) if first is not None else member(facts.claims, path)
             if isinstance(found, str):  # one role; never split: "a b" is a name of its own
-                held = frozenset((found,))
-            elif isinstance(found, list):
-                held = frozenset([one for one in found if isinstance(one, str)])
-            else:
+                found = (found,)
+            elif not isinstance(found, list):
                 return unmet
-            if not every <= held or (some and some.isdisjoint(held)):
-                return unmet
-            return None
+            try:
+                holds = every.issubset(found) and not (some and some.isdisjoint(found))
+            except TypeError:  # a list or an object in it, which is no role
+                held = [one for one in found if isinstance(one, str)]
+                holds = every.issubset(held) and not (some and some.isdisjoint(held))
+            return None if holds else unmet
 
         return check
 

@@ -42,10 +42,21 @@ class Facts:
         partner: Whose it is, or None.
         now_s: The present, in seconds since the epoch.
         content: The signed octets.
+        path: The target's path as it was sent, or None.
         segments: The named segments of the path by the rule's route.
     """
 
-    __slots__ = ("_scopes", "claims", "content", "now_s", "partner", "request", "segments", "verified")
+    __slots__ = (
+        "_scopes",
+        "claims",
+        "content",
+        "now_s",
+        "partner",
+        "path",
+        "request",
+        "segments",
+        "verified",
+    )
 
     def __init__(
         self,
@@ -62,6 +73,7 @@ class Facts:
         self.now_s = now_s
         self.content = content
         self.segments = NO_SEGMENTS
+        self.path: str | None = None
         self._scopes: frozenset[str] | None = None
 
     @property

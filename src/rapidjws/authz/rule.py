@@ -78,7 +78,8 @@ class Rule:
     """
 
     __slots__ = ("_hosts", "_issuers", "_methods", "_partners", "_routes", "blocking", "checks",
-                 "header_fields", "name", "phase", "reads_host", "reads_method")  # fmt: skip
+                 "header_fields", "located", "name", "others", "phase", "reads_host", "reads_method",
+                 "scopes")  # fmt: skip
 
     def __init__(
         self,
@@ -124,10 +125,12 @@ class Rule:
         checks: list[Check] = []
         if scopes:
             checks.append(scopes_check(scopes, "rule.scopes", every=True))
+        self.scopes = frozenset(_texts(scopes, "rule.scopes"))
         if scopes_any:
             checks.append(scopes_check(scopes_any, "rule.scopes_any", every=False))
         checks += [one.check() for one in _all_of(roles, Roles, "rule.roles")]
-        checks += self._request_checks(dict(claim_equals or {}), dict(claim_contains or {}))
+        compared = self._request_checks(dict(claim_equals or {}), dict(claim_contains or {}))
+        checks += compared
         if not_before_s is not None or not_after_s is not None:
             checks.append(dates_check(not_before_s, not_after_s))
         checks += _any_of([one.check() for one in _all_of(hours, TimeWindow, "rule.hours")])
@@ -140,6 +143,8 @@ class Rule:
             expected = "a condition, or any_token where a verified token is enough"
             raise error_for("configuration_invalid", f"rule {name}", expected)
         self.checks = tuple(checks)
+        self.located = tuple(compared) if any(one.startswith("path.") for one in sources) else ()
+        self.others = tuple(one for one in checks[bool(scopes) :] if one not in self.located)
 
     def _policy_checks(self, policies: Iterable[Policy]) -> list[Check]:
         found = []

@@ -51,6 +51,7 @@ RULE: Final[dict[str, str]] = {
     "limits": TABLES,
     "act": TABLE,
     "signers": TABLE,
+    "cel": TEXTS,
     "any_token": SWITCH,
 }
 """The settings of a rule, each with its type."""
@@ -82,6 +83,11 @@ def rule_from(table: dict[str, Any]) -> Rule:
     for name in ("not_before", "not_after"):
         if name in settings:
             settings[f"{name}_s"] = moment_s(f"rule.{name}", settings.pop(name))
+    expressions = settings.pop("cel", None)
+    if expressions is not None:
+        from rapidjws.authz.expression import Expression  # the extra cel
+
+        settings["policies"] = [Expression(one) for one in expressions]
     for name, maker in _MAKERS.items():
         if name in settings:
             settings[name] = _made(name, maker, settings[name])
@@ -114,7 +120,10 @@ def authorizer_from(section: dict[str, Any], listener: RuleListener | None = Non
     """
     if not section:
         return None
-    rules = [rule_from(one) for one in section.get("rules", [])]
+    try:
+        rules = [rule_from(one) for one in section.get("rules", [])]
+    except ImportError as missing:
+        raise error_for("configuration_invalid", "authz.rules", str(missing)) from None
     more = {name: section[name] for name in ("default", "phase") if name in section}
     return Authorizer(rules, listener=listener, **more)
 
@@ -167,6 +176,8 @@ def _fits(value: Any, kind: str) -> bool:
 def _value_faults(path: KeyPath, table: dict[str, Any]) -> Iterator[Fault]:
     try:
         rule_from(table)
+    except ImportError as missing:
+        yield path, str(missing), None
     except RapidJWSError as fault:
         kind, _, rest = (fault.place or "").partition(".")
         name = rest.partition(".")[0].partition("[")[0] if kind == "rule" else _PLACES.get(kind, kind)
