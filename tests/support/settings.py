@@ -123,6 +123,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
     },
     "observability": {"metrics": ANY, "exemplars": ANY},
     "authz": {
+        "examples": ANY,  # tried by rapidjws authz test
         "default": ["", "allow"],
         "phase": ["", "enforcement"],
         "rules": [

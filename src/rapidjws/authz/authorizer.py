@@ -141,6 +141,32 @@ class Authorizer:
         unmet = self._unmet(verified, decision.partner, decision.partner, request.path, request, now)
         return conclusion(verified, unmet)
 
+    def examine(
+        self, decision: Decision, request: HTTPRequest, *, now: float | None = None
+    ) -> dict[str, RuleResult | None]:
+        """Return each rule that applies to a request with a verified token, and why it is not met, or None.
+
+        Args:
+            decision: As for ``authorize``.
+            request: As for ``authorize``.
+            now: As for ``authorize``.
+
+        Returns:
+            Rule -> what is not met, or None where it is; ``default`` where no rule applies. Nothing without a
+            verified token.
+        """
+        said = self.authorize(decision, request, now=now)
+        if decision.verified is None:
+            return {}
+        found: dict[str, RuleResult | None] = {}
+        for one in request.path if isinstance(request.path, tuple) and request.path else (request.path,):
+            who = () if decision.partner is None else (decision.partner,)
+            host = host_of(request.headers(b"host")) if self.reads_host else None
+            path = one if isinstance(one, str) else None
+            plan = self._plan(path, who, decision.verified.issuer, request.method, host)
+            found |= dict.fromkeys(rule.name for rule, _, _ in plan.rules)
+        return found | {one.rule: one for one in said.unmet}
+
     def apply(
         self,
         decision: Decision,

@@ -10,6 +10,7 @@ AUTHZ: Final = {
     "default": Words("what a verified token gets where no rule applies", "`deny` or `permit`"),
     "phase": Words("phase of rules without their own, and of the default", "`detect`, `warn` or `enforce`"),
     "rules": Words("a table each: see [Rules after the verdict](how-to/authorization.md)"),
+    "examples": Words("requests and what they must get, for `rapidjws authz test`"),
 }
 AUTHZ_EXAMPLE: Final = """\
 [authz]

@@ -149,7 +149,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "concurrent": WHOLE,
         "per_second": WHOLE,
     },
-    "authz": {"default": TEXT, "phase": TEXT, "rules": RULES},
+    "authz": {"default": TEXT, "phase": TEXT, "rules": RULES, "examples": RULES},
     "logs": {
         "schema": TEXT,
         "level": TEXT,

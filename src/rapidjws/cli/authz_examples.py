@@ -1,0 +1,140 @@
+"""Examples beside the rules of a configuration: a token's claims and a request, and what they must get.
+
+Each token is signed by a key that is made for it, and verified by an engine: rules see what they see in
+service, and nothing of the configured issuers' keys is needed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.authz.authorization import Permit, RuleResult
+from rapidjws.authz.request import HTTPRequest
+from rapidjws.config.authz_section import authorizer_from
+from rapidjws.config.moments import moment_s
+from rapidjws.config.sections import issuer_name
+from rapidjws.errors import CODES, RapidJWSError, error_for
+from rapidjws.jose.claim_rules import NOT_CHECKED
+from rapidjws.jwt.engine import Engine
+from rapidjws.jwt.issuer import Issuer
+from rapidjws.testing import FakeIssuer
+
+if TYPE_CHECKING:
+    from rapidjws.authz.authorizer import Authorizer
+    from rapidjws.config.read import LoadedConfig
+
+EXAMPLE: Final = frozenset(
+    {"name", "claims", "method", "path", "host", "headers", "partner", "at", "content", "expect", "rule"}
+)
+PERMIT: Final = "permit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleResult:
+    """What one example came to.
+
+    Attributes:
+        name: Its name.
+        expected: ``"permit"``, or the code that must refuse.
+        found: What it got.
+        rule: The rule that refused, or None.
+        results: Each rule that applied -> what was not met, or None.
+    """
+
+    name: str
+    expected: str
+    found: str
+    rule: str | None
+    results: dict[str, RuleResult | None]
+    is_good: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamplesReport:
+    """What all examples came to.
+
+    Attributes:
+        results: One an example.
+        met: Rule -> how many examples met it.
+        unmet: Rule -> how many did not.
+    """
+
+    results: tuple[ExampleResult, ...]
+    met: dict[str, int]
+    unmet: dict[str, int]
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether each example got what it must."""
+        return all(one.is_good for one in self.results)
+
+    @property
+    def uncovered(self) -> tuple[str, ...]:
+        """Return the rules that no example meets, or none fails to meet."""
+        return tuple(name for name in self.met if not (self.met[name] and self.unmet[name]))
+
+
+def run_examples(loaded: LoadedConfig) -> ExamplesReport:
+    """Try all examples of a configuration.
+
+    Args:
+        loaded: The configuration.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: there are no rules, or an example is malformed.
+    """
+    section = loaded.section("authz")
+    rules = authorizer_from(section, listener=lambda *_: None)
+    if rules is None:
+        loaded.text.refuse(("authz",), "rules to be tried", None)
+    found = []
+    for number, table in enumerate(section.get("examples", [])):
+        try:
+            found.append(_tried(rules, table, issuer_name(loaded.issuers[0])))
+        except RapidJWSError as fault:
+            loaded.text.refuse(("authz", "examples", number), str(fault.expected or fault.code))
+    met = dict.fromkeys((one.name for one in rules.rules), 0)
+    unmet = dict(met)
+    for one in found:
+        for name, result in one.results.items():
+            counts = met if result is None else unmet
+            if name in counts:
+                counts[name] += 1
+    return ExamplesReport(results=tuple(found), met=met, unmet=unmet)
+
+
+def _tried(rules: Authorizer, table: dict[str, Any], iss: str) -> ExampleResult:
+    unknown = sorted(set(table) - EXAMPLE)
+    if unknown:
+        raise error_for("configuration_invalid", None, f"settings of {', '.join(sorted(EXAMPLE))}")
+    expected = table.get("expect", "")
+    if expected != PERMIT and expected not in CODES:
+        raise error_for("configuration_invalid", None, "expect: permit, or an error code")
+    claims, content = table.get("claims", {}), table.get("content")
+    if not isinstance(claims, dict) or not isinstance(content, (str, type(None))):
+        raise error_for("configuration_invalid", None, "claims: a table; content: a text")
+    at = table.get("at")
+    now = float(time.time() if at is None else moment_s("at", at))
+    claims = {"iss": iss or "https://issuer.example", **claims}
+    signer = FakeIssuer(str(claims["iss"]), "EdDSA")
+    engine = Engine(
+        Issuer(signer.iss, keys=signer.jwks, algorithms=["EdDSA"], audience=NOT_CHECKED, exp_required=False)
+    )
+    decision = engine.decide(signer.token(claims), partner=table.get("partner"), now=now)
+    request = HTTPRequest(
+        method=table.get("method", "GET"), path=table.get("path", "/"), host=table.get("host"),
+        headers=table.get("headers"), content=None if content is None else content.encode(),
+    )  # fmt: skip
+    said = rules.authorize(decision, request, now=now)
+    found = PERMIT if isinstance(said, Permit) else said.code
+    rule = None if isinstance(said, Permit) else said.rule
+    return ExampleResult(
+        name=str(table.get("name", table.get("path", "/"))),
+        expected=expected,
+        found=found,
+        rule=rule,
+        results={} if decision.verified is None else rules.examine(decision, request, now=now),
+        is_good=found == expected and table.get("rule") in (None, rule),
+    )
