@@ -54,6 +54,7 @@ ADVISORIES = (
     Advisory("httptools", "0.6.1", "CVE-2023-37276", "2023-07-19"),
 )
 NONE_KNOWN = {
+    "common-expression-language",
     *("boto3", "hvac", "python-pkcs11"),
     *("cffi", "hiredis", "httpcore2", "prometheus-client", "rich", "tomli", "typer", "uvloop"),
     *("opentelemetry-api", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"),

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 IMPORTED_AS = {
+    "common-expression-language": "cel",
     "djangorestframework": "rest_framework",
     "grpcio": "grpc",
     "python-pkcs11": "pkcs11",

@@ -155,7 +155,7 @@ class Authorizer:
             Rule -> what is not met, or None where it is; ``default`` where no rule applies. Nothing without a
             verified token.
         """
-        said = self.authorize(decision, request, now=now)
+        answer = self.authorize(decision, request, now=now)
         if decision.verified is None:
             return {}
         found: dict[str, RuleResult | None] = {}
@@ -165,7 +165,7 @@ class Authorizer:
             path = one if isinstance(one, str) else None
             plan = self._plan(path, who, decision.verified.issuer, request.method, host)
             found |= dict.fromkeys(rule.name for rule, _, _ in plan.rules)
-        return found | {one.rule: one for one in said.unmet}
+        return found | {one.rule: one for one in answer.unmet}
 
     def apply(
         self,

@@ -122,12 +122,8 @@ class Rule:
         self.reads_host = bool(self._hosts) or "host" in sources
         self.header_fields = _header_fields(sources)
         self.blocking = False
-        checks: list[Check] = []
-        if scopes:
-            checks.append(scopes_check(scopes, "rule.scopes", every=True))
         self.scopes = frozenset(_texts(scopes, "rule.scopes"))
-        if scopes_any:
-            checks.append(scopes_check(scopes_any, "rule.scopes_any", every=False))
+        checks = _scope_checks(scopes, scopes_any)
         checks += [one.check() for one in _all_of(roles, Roles, "rule.roles")]
         compared = self._request_checks(dict(claim_equals or {}), dict(claim_contains or {}))
         checks += compared
@@ -217,6 +213,12 @@ def _read(given: Any, place: str, read: Any, expected: str) -> list[str]:
     if None in found:
         raise error_for("configuration_invalid", place, expected)
     return found
+
+
+def _scope_checks(scopes: Any, scopes_any: Any) -> list[Check]:
+    """Return the checks of scopes, that of all of them first."""
+    found = [scopes_check(scopes, "rule.scopes", every=True)] if scopes else []
+    return [*found, scopes_check(scopes_any, "rule.scopes_any", every=False)] if scopes_any else found
 
 
 def _all_of(given: Any, kind: type, place: str) -> Sequence[Any]:

@@ -127,9 +127,9 @@ def _tried(rules: Authorizer, table: dict[str, Any], iss: str) -> ExampleResult:
         method=table.get("method", "GET"), path=table.get("path", "/"), host=table.get("host"),
         headers=table.get("headers"), content=None if content is None else content.encode(),
     )  # fmt: skip
-    said = rules.authorize(decision, request, now=now)
-    found = PERMIT if isinstance(said, Permit) else said.code
-    rule = None if isinstance(said, Permit) else said.rule
+    answer = rules.authorize(decision, request, now=now)
+    found = PERMIT if isinstance(answer, Permit) else answer.code
+    rule = None if isinstance(answer, Permit) else answer.rule
     return ExampleResult(
         name=str(table.get("name", table.get("path", "/"))),
         expected=expected,
