@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,9 +131,19 @@ def gateway() -> Any:
     return P["GatewayCertificate"](header="client-cert", form="rfc9440", gateways=["unix"])
 
 
+def key_file() -> str:
+    """Return a file with a private key."""
+    path = folder() / "file-signer.jwk"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(pair("ES256", 0).as_dict(private=True)))
+    return str(path)
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
     "ActiveSigner": active_signer,
     "Announcer": announcer,
+    "FileSigner": lambda: P["FileSigner"](key_file(), alg="ES256"),
     "GatewayCertificate": gateway,
     "SignatureLog": lambda: P["SignatureLog"](folder() / "signatures.jsonl"),
     "TokenService": lambda: P["TokenService"](**token_settings()),
@@ -154,6 +165,14 @@ OWNERS: dict[str, Callable[[], Any]] = {
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "ActiveSigner": lambda: {"life_cycle": active_signer().life_cycle, "maker": CountingMaker()},
     "ActiveSigner.signer": dict,
+    "FileSigner": lambda: {"path": key_file(), "alg": "ES256"},
+    "FileSigner.sign": lambda: {"signing_input": b"a.b"},
+    "FileSigner.asign": lambda: {"signing_input": b"a.b"},
+    "signer_from_environment": lambda: {
+        "name": "KEY",
+        "alg": "ES256",
+        "environment": {"KEY": json.dumps(pair("ES256", 0).as_dict(private=True))},
+    },
     "GatewayCertificate": lambda: {"header": "client-cert", "form": "rfc9440", "gateways": ["unix"]},
     "GatewayCertificate.presented": lambda: {"headers": {}, "peer": "unix"},
     "SignatureLog": lambda: {"path": str(folder() / "signatures.jsonl")},

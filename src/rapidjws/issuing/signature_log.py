@@ -48,8 +48,9 @@ class SignatureLog:
         try:
             with self._lock:
                 _files.write_all(self._opened(), line)
-        except OSError as fault:
-            raise error_for("audit_unavailable", "audit", "a file to write", fault.strerror) from None
+        except (OSError, ValueError) as fault:  # ValueError: a name that no file can have
+            why = fault.strerror if isinstance(fault, OSError) else "not a file's name"
+            raise error_for("audit_unavailable", "audit", "a file to write", why) from None
 
     def _opened(self) -> int:
         """Return the descriptor of the file that has the name now."""

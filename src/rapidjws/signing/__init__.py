@@ -3,11 +3,13 @@
 from rapidjws.signing.compact import sign_compact
 from rapidjws.signing.json_serialization import Signature, sign_flattened, sign_general
 from rapidjws.signing.jwt import JWTBuilder
+from rapidjws.signing.local_keys import FileSigner, signer_from_environment
 from rapidjws.signing.presigned import PresignedPool
 from rapidjws.signing.signer import LocalSigner, Signer
 from rapidjws.signing.signing_queue import SigningQueue
 
 __all__ = [
+    "FileSigner",
     "JWTBuilder",
     "LocalSigner",
     "PresignedPool",
@@ -17,4 +19,5 @@ __all__ = [
     "sign_compact",
     "sign_flattened",
     "sign_general",
+    "signer_from_environment",
 ]
