@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -108,3 +109,36 @@ def key_usage(name: str | None) -> x509.KeyUsage:
 def x5c_of(*chain: CertifiedKey) -> list[str]:
     """Return a chain as x5c holds it: standard base64 of DER, the leaf first."""
     return [base64.b64encode(one.der).decode() for one in chain]
+
+
+LEAF_MARK = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.840.113635.100.6.11.1"), b"\x05\x00")
+ABOVE_MARK = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.840.113635.100.6.2.1"), b"\x05\x00")
+TEST_NOTIFICATION = {"notificationType": "TEST", "signedDate": int(time.time()) * 1000}
+
+
+class Chain:
+    """A root, an authority below it, and a leaf.
+
+    Args:
+        leaf: Settings of the leaf.
+        above: Settings of the authority above it.
+    """
+
+    def __init__(self, leaf: dict[str, Any] | None = None, above: dict[str, Any] | None = None) -> None:
+        self.root = CertifiedKey("root", is_ca=True, days=(-900, 900))
+        self.above = CertifiedKey("above", self.root, is_ca=True, **{"days": (-800, 800), **(above or {})})
+        self.leaf = CertifiedKey("leaf", self.above, **(leaf or {}))
+
+    @property
+    def x5c(self) -> list[str]:
+        """Return the chain as a header has it."""
+        return x5c_of(self.leaf, self.above, self.root)
+
+    def token(self, claims: Mapping[str, Any] = TEST_NOTIFICATION, **header: Any) -> str:
+        """Return a token with the chain in its header."""
+        return self.leaf.token(claims, **{"x5c": self.x5c, **header})
+
+
+def app_store_chain() -> Chain:
+    """Return a chain with the marks of the App Store's."""
+    return Chain({"extensions": [(LEAF_MARK, False)]}, {"extensions": [(ABOVE_MARK, False)]})

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from certified import CertifiedKey, x5c_of
+from certified import ABOVE_MARK, LEAF_MARK, CertifiedKey, Chain, app_store_chain, x5c_of
 from cryptography import x509
 
 from rapidjws import (
@@ -26,36 +26,7 @@ from rapidjws.keys.chain import ChainChecker
 
 NOW = int(time.time())
 DAY = 86_400
-LEAF_MARK = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.840.113635.100.6.11.1"), b"\x05\x00")
-ABOVE_MARK = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.840.113635.100.6.2.1"), b"\x05\x00")
 CLAIMS = {"notificationType": "TEST", "signedDate": NOW * 1000}
-
-
-class Chain:
-    """A root, an authority below it, and a leaf.
-
-    Args:
-        leaf: Settings of the leaf.
-        above: Settings of the authority above it.
-    """
-
-    def __init__(self, leaf: dict[str, Any] | None = None, above: dict[str, Any] | None = None) -> None:
-        self.root = CertifiedKey("root", is_ca=True, days=(-900, 900))
-        self.above = CertifiedKey("above", self.root, is_ca=True, **{"days": (-800, 800), **(above or {})})
-        self.leaf = CertifiedKey("leaf", self.above, **(leaf or {}))
-
-    @property
-    def x5c(self) -> list[str]:
-        """Return the chain as a header has it."""
-        return x5c_of(self.leaf, self.above, self.root)
-
-    def token(self, claims: Any = CLAIMS, **header: Any) -> str:
-        """Return a token with the chain in its header."""
-        return self.leaf.token(claims, **{"x5c": self.x5c, **header})
-
-
-def _apple() -> Chain:
-    return Chain({"extensions": [(LEAF_MARK, False)]}, {"extensions": [(ABOVE_MARK, False)]})
 
 
 def _engine(source: X5CKeys, **settings: Any) -> Engine:
@@ -75,7 +46,7 @@ def _code(engine: Engine, token: str, now: float | None = None) -> str:
 
 @pytest.fixture(name="apple", scope="module")
 def _apple_chain() -> Chain:
-    return _apple()
+    return app_store_chain()
 
 
 def test_a_notification_of_the_app_store_is_verified(apple: Chain) -> None:
@@ -110,13 +81,13 @@ def test_many_tokens_of_new_chains_in_one_batch(apple: Chain) -> None:
 
 Make = Callable[[], tuple[Chain, dict[str, Any]]]
 REFUSED: dict[str, Make] = {
-    "another root": lambda: (_apple(), {"root": CertifiedKey("root", is_ca=True).pem}),
-    "no x5c": lambda: (_apple(), {"x5c": None}),
-    "an empty x5c": lambda: (_apple(), {"x5c": []}),
-    "x5c that is text": lambda: (_apple(), {"x5c": "MIIB"}),
-    "x5c of numbers": lambda: (_apple(), {"x5c": [1]}),
-    "no certificate": lambda: (_apple(), {"x5c": ["AAAA"]}),
-    "no base64": lambda: (_apple(), {"x5c": ["-_-_"]}),
+    "another root": lambda: (app_store_chain(), {"root": CertifiedKey("root", is_ca=True).pem}),
+    "no x5c": lambda: (app_store_chain(), {"x5c": None}),
+    "an empty x5c": lambda: (app_store_chain(), {"x5c": []}),
+    "x5c that is text": lambda: (app_store_chain(), {"x5c": "MIIB"}),
+    "x5c of numbers": lambda: (app_store_chain(), {"x5c": [1]}),
+    "no certificate": lambda: (app_store_chain(), {"x5c": ["AAAA"]}),
+    "no base64": lambda: (app_store_chain(), {"x5c": ["-_-_"]}),
     "the leaf twice over": lambda: _with(lambda one: x5c_of(one.leaf, one.leaf, one.above)),
     "the authority missing": lambda: _with(lambda one: x5c_of(one.leaf, one.root)),
     "the leaf last": lambda: _with(lambda one: x5c_of(one.above, one.leaf, one.root)),
@@ -144,7 +115,7 @@ def _unknown() -> x509.UnrecognizedExtension:
 
 
 def _with(x5c: Callable[[Chain], list[str]]) -> tuple[Chain, dict[str, Any]]:
-    chain = _apple()
+    chain = app_store_chain()
     return chain, {"x5c": x5c(chain)}
 
 
