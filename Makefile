@@ -78,8 +78,13 @@ test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways kubernetes ## the 
 test-bare: ## make demo and make test as on a bare Debian, from an archive without git (as root)
 	sh tools/bare_machine.sh build/bare demo test
 
+test-spark: $(STAMPS)/package $(STAMPS)/test-deps ## bulk verification on a real Spark; wants Java 17 (openjdk-17-jre-headless)
+	java -version
+	$(PIP) install --group spark
+	$(BIN)/python -m pytest -m spark -n 0 tests/spark
+
 test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes
-	$(BIN)/python -m pytest -m long --timeout=3600
+	$(BIN)/python -m pytest -m "long and not spark" --timeout=3600
 
 bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the tables of docs/benchmarks.md and README
 	$(BIN)/python benchmarks/run.py

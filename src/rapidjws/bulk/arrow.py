@@ -16,7 +16,7 @@ pc: Any = pyarrow.compute
 
 
 def parquet_module() -> Any:
-    """Return ``pyarrow.parquet``, which takes a while to load."""
+    """Return pyarrow's part for Parquet, which takes a while to load."""
     import pyarrow.parquet
 
     return pyarrow.parquet

@@ -84,7 +84,7 @@ class _Input:
         self.prints = [[one.size, one.mtime_ns] for one in infos]
 
     def open(self, path: str) -> Any:
-        """Return an open ``ParquetFile``."""
+        """Return an open Parquet file."""
         try:
             return parquet_module().ParquetFile(path, filesystem=self.filesystem, pre_buffer=False)
         except (OSError, pa.ArrowException) as fault:

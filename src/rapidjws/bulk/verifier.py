@@ -109,7 +109,7 @@ class BulkVerifier:
         """Return the schema of the batches that come of batches with this one.
 
         Args:
-            given: A ``pyarrow.Schema``.
+            given: A Schema of pyarrow.
 
         Raises:
             ConfigurationError: ``configuration_invalid``: a column that is missing, there twice, or of
@@ -131,7 +131,7 @@ class BulkVerifier:
         """Verify the tokens of a batch.
 
         Args:
-            batch: A ``pyarrow.RecordBatch``; or a ``Table``, for which a Table comes back.
+            batch: A RecordBatch of pyarrow; or a Table, for which a Table comes back.
 
         Returns:
             As many rows, in the same order: the columns that stay, ``verdict`` (``permit``, ``deny``,
