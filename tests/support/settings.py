@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from rapidjws import JWK
 from rapidjws.config import schema
+from rapidjws.testing import make_key
 
 GOOD: Final[dict[str, Any]] = {
     "engine": {"workers": 1},
@@ -23,6 +25,7 @@ GOOD: Final[dict[str, Any]] = {
     "logs": {"level": "info"},
     "observability": {"metrics": True, "exemplars": True},
     "traces": {"endpoint": "http://127.0.0.1:4318"},
+    "audit": {"folder": "trail", "origin": "gate.example/audit", "key_file": "audit-key.json"},
     "notices": {"host": "mail.example", "sender": "gateway@gate.example"},
     "server": {"listen": "127.0.0.1:8088"},
     "dpop": {"external_origins": ["https://api.example"]},
@@ -144,6 +147,24 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         ],
         "service_name": ["", "a\nb"],
         "timeout_s": [0, 61, math.inf, math.nan],
+    },
+    "audit": {
+        "folder": ["a" * 200],
+        "origin": ["", "a+b", "two words"],
+        "key_file": _FILE,
+        "durability": ["", "fsync"],
+        "on_failure": ["", "ignore"],
+        "record": ["", "some"],
+        "partners": ANY,
+        "routes": ANY,
+        "sample": [-0.1, 1.1, math.nan],
+        "content": [["jwk"], [""]],
+        "claims": [["sub"]],  # without claims in content
+        "timeout_s": [0, 61, math.inf, math.nan],
+        "queue_records": [0, 1_000_001],
+        "flush_ms": [-1, 10_001],
+        "checkpoint_s": [0, 3601, math.inf, math.nan],
+        "checkpoint_records": [0, 10_000_001],
     },
     "notices": {
         "host": ["", "two words", "a\nb"],
@@ -360,8 +381,17 @@ def _value(value: Any) -> str:
     return json.dumps(value)
 
 
+@functools.cache
+def _audit_key() -> JWK:
+    return make_key("EdDSA")
+
+
 def written(folder: Path, tables: dict[str, Any]) -> Path:
     """Write a configuration."""
     path = folder / "c.toml"
     path.write_text(toml(tables), "utf-8")
+    if "audit" in tables:
+        key = folder / "audit-key.json"
+        key.write_text(json.dumps(_audit_key().as_dict(private=True)))
+        key.chmod(0o600)
     return path

@@ -226,6 +226,7 @@ MOVES: dict[str, Callable[..., None]] = {
     "config_refused": _changed,
     "security_events_total": _twice,
     "log_lines_dropped_total": lambda service: service.recorder.add(metrics.LOG_LINES_DROPPED, more=2),
+    "audit_records_total": lambda service: service.recorder.add(metrics.AUDIT_RECORDS, "recorded", more=2),
     "series_dropped_total": _dropped,
 }
 """What makes each metric move."""

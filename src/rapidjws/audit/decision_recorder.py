@@ -135,13 +135,10 @@ class DecisionRecorder:
         selection: Selection | None = None,
         timeout_s: float = 2.0,
     ) -> None:
-        if on_failure not in ("refuse", "count"):
-            raise error_for("configuration_invalid", "audit.on_failure", "refuse or count", on_failure)
-        self._keeps_token = "token" in tuple(content)
-        for one in content:
-            if one not in ("token", "claims"):
-                raise error_for("configuration_invalid", "audit.content", "token or claims", one)
-        self._claims = tuple(claims) if "claims" in tuple(content) else ()
+        kept = tuple(content)
+        self.check(on_failure, kept)
+        self._keeps_token = "token" in kept
+        self._claims = tuple(claims) if "claims" in kept else ()
         self._engine, self._sink = engine, sink
         self._refuses = on_failure == "refuse"
         self._selection = selection or Selection()
@@ -150,6 +147,15 @@ class DecisionRecorder:
         self._defining = threading.Lock()
         self._stored: tuple[object, StoredPolicy] | None = None
         self.recorded = self.lost = 0
+
+    @staticmethod
+    def check(on_failure: str, content: tuple[str, ...]) -> None:
+        """Check two settings; raises ConfigurationError."""
+        if on_failure not in ("refuse", "count"):
+            raise error_for("configuration_invalid", "audit.on_failure", "refuse or count", on_failure)
+        for one in content:
+            if one not in ("token", "claims"):
+                raise error_for("configuration_invalid", "audit.content", "token or claims", one)
 
     @property
     def durable(self) -> bool:

@@ -35,6 +35,12 @@ READ_BYTES: Final = 1 << 20
 TURN_S: Final = 0.1
 
 
+def check_socket_path(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder whose path is too long for a socket in it; raises ConfigurationError."""
+    if len(os.fsencode(os.path.join(folder, SOCKET))) > SOCKET_MAX_BYTES:
+        raise error_for("configuration_invalid", "audit.folder", "a shorter path: a socket lies in it")
+
+
 class _Feeder:
     """A worker's connection."""
 
@@ -76,13 +82,11 @@ class Sequencer:
     def __init__(
         self, writer: TrailWriter, *, checkpoint_s: float = 1.0, checkpoint_records: int = 65_536
     ) -> None:
-        check_range("audit.checkpoint_s", checkpoint_s, 0.05, 3600)
-        check_range("audit.checkpoint_records", checkpoint_records, 1, 10**7)
+        self.check(checkpoint_s, checkpoint_records)
         self._writer = writer
         self._every_s, self._every = checkpoint_s, checkpoint_records
         self.path = str(writer.folder / SOCKET)
-        if len(os.fsencode(self.path)) > SOCKET_MAX_BYTES:
-            raise error_for("configuration_invalid", "audit.folder", "a shorter path: a socket lies in it")
+        check_socket_path(writer.folder)
         self._selector = selectors.DefaultSelector()
         self._templates = lru_cache(4096)(lambda text: RecordTemplate(orjson.loads(text)))
         self._lost: dict[str, int] = {}
@@ -91,6 +95,12 @@ class Sequencer:
         self._publishing: Task[None] | None = None
         self._stored: set[str] = set()
         self._listener = self._listening()
+
+    @staticmethod
+    def check(checkpoint_s: float, checkpoint_records: int) -> None:
+        """Check how often checkpoints are made; raises ConfigurationError."""
+        check_range("audit.checkpoint_s", checkpoint_s, 0.05, 3600)
+        check_range("audit.checkpoint_records", checkpoint_records, 1, 10**7)
 
     def _listening(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws.audit.settings import AuditSettings
 from rapidjws.authz.authorizer import Authorizer
 from rapidjws.config import schema
 from rapidjws.config.key_sources import LAST_GOOD_MAX_AGE_S
@@ -67,6 +68,7 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "authz": (Authorizer,),
     "logs": (LogSettings,),
     "traces": (TraceSettings,),
+    "audit": (AuditSettings,),
     "notices": (MailServer,),
     "server": (ServerSettings, TokenLocation),
     "dpop": (DPoP, DPoPNonces),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
+from rapidjws.config.audit_section import audit_settings_from
 from rapidjws.config.authz_section import authorizer_from
 from rapidjws.config.issuers import issuer_of, rules_of
 from rapidjws.config.key_sources import check_source, picked
@@ -111,6 +112,7 @@ def value_faults(
         "logs": (partial(log_settings_from, folder=folder),),
         "authz": (authorizer_from,),
         "traces": (trace_settings_from,),
+        "audit": (partial(audit_settings_from, folder=folder, files=files),),
         "dpop": (partial(_dpop, folder=folder, files=files),),
         "mtls": (client_certificate_from,),
         "shadow": (partial(_shadow, files=files),),

@@ -11,6 +11,7 @@ import typer
 
 from rapidjws.cli.config_check import problems_in
 from rapidjws.cli.output import complain
+from rapidjws.config.audit_section import audit_settings_from
 from rapidjws.config.log_section import log_settings_from
 from rapidjws.config.read import load_config
 from rapidjws.config.sections import lenient_phase, phase_not_in_force
@@ -46,7 +47,8 @@ def serve(
                 print(f"rapidjws serve: {words}", file=sys.stderr, flush=True)
         settings = settings_from(loaded.section("server"), loaded.folder, sender_constraints_of(loaded))
         logs = log_settings_from(loaded.section("logs"), loaded.folder)
-        status = serve_workers(settings, partial(app_from, loaded), logs)
+        audit = audit_settings_from(loaded.section("audit"), loaded.folder)
+        status = serve_workers(settings, partial(app_from, loaded), logs, audit)
     except RapidJWSError as refused:
         complain("serve", refused)
         raise typer.Exit(2) from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _files
 from rapidjws._scheduler import scheduler
 from rapidjws.config import schema
+from rapidjws.config.audit_section import audit_settings_from
 from rapidjws.config.authz_section import authorizer_from
 from rapidjws.config.issuer_folder import IssuerFolder
 from rapidjws.config.issuers import IssuerBuilder
@@ -34,6 +35,7 @@ from rapidjws.verify.worker_pool import Task, submit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rapidjws.audit.settings import AuditSettings
     from rapidjws.authz.authorizer import RuleListener
     from rapidjws.jwt.issuer import Issuer
     from rapidjws.observe.logs import LogSettings
@@ -53,6 +55,7 @@ _FIXED: Final = (
     "logs",
     "observability",
     "traces",
+    "audit",
     "server",
     "dpop",
     "mtls",
@@ -225,6 +228,7 @@ class Service:
         logs: Where log lines go, and what they may show.
         tracer: Makes spans.
         sender: Checks tokens that are bound to a sender, for :class:`rapidjws.middleware.Authenticator`.
+        audit: How decisions are recorded, or None.
     """
 
     config: ConfigFile
@@ -235,6 +239,7 @@ class Service:
     logs: LogSettings
     tracer: Tracer
     sender: SenderConstraints | None = None
+    audit: AuditSettings | None = None
 
 
 def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
@@ -274,4 +279,5 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
         logs=logs,
         tracer=tracer,
         sender=sender_constraints_of(loaded, events),
+        audit=audit_settings_from(loaded.section("audit"), loaded.folder),
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from rapidjws.config.authz_words import AUTHZ, AUTHZ_EXAMPLE
+from rapidjws.config.more_words import MORE_EXAMPLES, MORE_SECTIONS, MORE_WORDS
 from rapidjws.config.registry_words import REGISTRY
-from rapidjws.config.sender_words import SENDER_EXAMPLES, SENDER_SECTIONS, SENDER_WORDS
 from rapidjws.config.words import Words
 
 _SECONDS: Final = "above 0"
@@ -295,7 +295,7 @@ WORDS: Final[dict[str, dict[str, Words]]] = {
     "traces": TRACES,
     "notices": NOTICES,
     "server": SERVER,
-    **SENDER_WORDS,
+    **MORE_WORDS,
 }
 SECTIONS: Final[dict[str, str]] = {
     "issuers": "Whose tokens are accepted, by which keys and rules: a table each, at least one.",
@@ -312,7 +312,7 @@ SECTIONS: Final[dict[str, str]] = {
     "traces": "Spans of `rapidjws serve`, by OpenTelemetry (extra `otel`): see [Traces](how-to/traces.md).",
     "notices": "The mail server of `rapidjws rollout notify`.",
     "server": "Listeners, limits and processes of `rapidjws serve`.",
-    **SENDER_SECTIONS,
+    **MORE_SECTIONS,
 }  # fmt: skip
 EXAMPLES: Final[dict[str, str]] = {
     "authz": AUTHZ_EXAMPLE,
@@ -396,5 +396,5 @@ tid = "X-Tenant"
 name = { header = "X-Name", encoding = "percent" }
 "/realm_access/roles" = { header = "X-Roles", encoding = "base64url" }
 """,
-    **SENDER_EXAMPLES,
+    **MORE_EXAMPLES,
 }

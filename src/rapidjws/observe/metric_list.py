@@ -269,6 +269,11 @@ SECURITY_EVENTS: Final = _counter(
 LOG_LINES_DROPPED: Final = _counter(
     "log_lines_dropped", "", "Log lines that were left out: more of one code and partner than the limit."
 )
+AUDIT_RECORDS: Final = _counter(
+    "audit_records",
+    "result",
+    "Decisions that have a record in the audit trail, and those that have none (lost).",
+)
 SERIES_DROPPED: Final = _counter(
     "series_dropped", "", "Series that found no memory: what they count stands under empty names."
 )

@@ -17,6 +17,7 @@ from rapidjws.sidecar.recent_events import RecentEvents
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from rapidjws.audit.settings import AuditSettings
     from rapidjws.config.load import ConfigFile
     from rapidjws.config.read import LoadedConfig
     from rapidjws.jwt.engine import Engine
@@ -45,6 +46,7 @@ class SidecarApp:
         logs: Limits of the log of refusals, and what it may show.
         event_log: Logs what happens around keys, stores and the configuration.
         tracer: Makes spans.
+        audit: How decisions are recorded, or None.
     """
 
     engine: Engine
@@ -58,6 +60,7 @@ class SidecarApp:
     logs: LogSettings = field(default_factory=LogSettings)
     event_log: EventLog = field(default_factory=EventLog)
     tracer: Tracer = NO_TRACER
+    audit: AuditSettings | None = None
 
 
 def app_from(loaded: LoadedConfig) -> SidecarApp:
@@ -84,6 +87,7 @@ def app_from(loaded: LoadedConfig) -> SidecarApp:
         logs=service.logs,
         event_log=service.event_log,
         tracer=service.tracer,
+        audit=service.audit,
     )
 
 

@@ -192,6 +192,8 @@ class Authorization:
                 decision = state.engine.decide(
                     token, partner=partner, route=route, sender=sender, request=facts
                 )
+            if state.audit is not None:
+                decision = await state.audit.anote(decision, token, given)
         except BaseException:  # the gateway is gone
             observer.abandon(trace)
             raise

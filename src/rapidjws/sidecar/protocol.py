@@ -28,6 +28,7 @@ from rapidjws.verify.worker_pool import call_on_thread
 if TYPE_CHECKING:
     from collections import deque
 
+    from rapidjws.audit.decision_recorder import DecisionRecorder
     from rapidjws.jwt.decision import Decision, DecisionRequest
     from rapidjws.observe.request_info import Headers
     from rapidjws.observe.tracing import RequestTrace
@@ -105,6 +106,8 @@ class PublicListener(WorkerState):
         try:
             self.sync()
             self._decide(batch, decisions, observed)
+            if self.audit is not None:
+                self._record(self.audit, decisions, observed)
         except Exception:  # those that have no decision yet get none
             _log.exception("a batch of requests could not be decided")
         for at, ((connection, rest, request), decision) in enumerate(zip(batch, decisions, strict=True)):
@@ -166,6 +169,15 @@ class PublicListener(WorkerState):
         for number, (token, partner, route) in enumerate(requests):
             of = None if facts is None else facts[number]
             decisions[places[number]] = engine.decide(token, partner=partner, route=route, request=of)
+
+    def _record(
+        self, audit: DecisionRecorder, decisions: list[Decision | None], observed: list[Observed | None]
+    ) -> None:
+        """Have a record of each decision, or the decision that holds without one."""
+        for at, (decision, seen) in enumerate(zip(decisions, observed, strict=True)):
+            if decision is not None and seen is not None:
+                decisions[at] = None  # no record and no refusal is no permit
+                decisions[at] = audit.note(decision, seen[0], seen[1])
 
     def _facts(self, batch: list[BatchedRequest], places: list[int]) -> list[RequestToRule | None] | None:
         """Return what rules read of each request that is to be decided, or None where there are no rules."""
@@ -327,6 +339,8 @@ class SidecarProtocol(Connection):
             decision = await state.engine.adecide(
                 token, partner=partner, route=route, sender=sender, request=facts
             )
+            if state.audit is not None:
+                decision = await state.audit.anote(decision, token, given)
         except BaseException:  # the client is gone
             observer.abandon(trace)
             raise

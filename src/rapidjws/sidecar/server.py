@@ -18,6 +18,7 @@ from rapidjws.sidecar.systemd import activated_sockets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rapidjws.audit.settings import AuditSettings
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.listeners import Sockets
     from rapidjws.sidecar.settings import ServerSettings
@@ -35,13 +36,16 @@ def _check_extras(settings: ServerSettings) -> None:
             raise error_for("configuration_invalid", "serve", f"the extra: rapidjws[{extra}]")
 
 
-def serve(settings: ServerSettings, load: Load, logs: LogSettings | None = None) -> int:
+def serve(
+    settings: ServerSettings, load: Load, logs: LogSettings | None = None, audit: AuditSettings | None = None
+) -> int:
     """Serve until SIGTERM or SIGINT; a worker that dies is started again, later each time it does so at once.
 
     Args:
         settings: How to serve.
         load: Builds engine and rollout, in each worker.
         logs: Where log lines go; None for JSON lines on standard error.
+        audit: The trail whose sequencer runs beside the workers, or None.
 
     Returns:
         The exit status: 0 after draining, 78 where the configuration is refused.
@@ -53,7 +57,7 @@ def serve(settings: ServerSettings, load: Load, logs: LogSettings | None = None)
     """
     _check_extras(settings)
     sockets = listening_sockets(settings, activated_sockets())
-    return Supervisor(settings, sockets, partial(_work, load), logs or LogSettings()).run()
+    return Supervisor(settings, sockets, partial(_work, load), logs or LogSettings(), audit).run()
 
 
 def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> int:

@@ -24,12 +24,14 @@ from rapidjws.observe.logs import InstalledLogs, LogSettings
 from rapidjws.sidecar import systemd
 from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.listeners import address_of
+from rapidjws.sidecar.sequencer_process import SequencerProcess
 from rapidjws.sidecar.worker_processes import Heartbeats, WorkerProcess, ending_of
 from rapidjws.verify.counter_memory import CounterMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rapidjws.audit.settings import AuditSettings
     from rapidjws.sidecar.listeners import ListeningSockets, Sockets
     from rapidjws.sidecar.settings import ServerSettings
 
@@ -67,10 +69,16 @@ class Supervisor:
         work: Runs one worker in a forked child, given this supervisor, its sockets, and the descriptor by
             which it says ``ready`` or why it cannot serve; returns its exit status.
         logs: Where log lines go; None for JSON lines on standard error.
+        audit: The trail whose sequencer runs beside the workers, or None.
     """
 
     def __init__(
-        self, settings: ServerSettings, sockets: ListeningSockets, work: Work, logs: LogSettings | None = None
+        self,
+        settings: ServerSettings,
+        sockets: ListeningSockets,
+        work: Work,
+        logs: LogSettings | None = None,
+        audit: AuditSettings | None = None,
     ) -> None:
         self.settings = settings
         self.logs = logs or LogSettings()
@@ -79,6 +87,7 @@ class Supervisor:
         self.heartbeats = Heartbeats(settings.workers)
         self.counters = CounterMemory(settings.workers)
         self._sockets = sockets
+        self._sequencer = None if audit is None else SequencerProcess(audit, self._print_line)
         self._work = work
         self._workers = [WorkerProcess(sockets=one) for one in sockets.workers]
         self._pid = os.getpid()
@@ -97,6 +106,7 @@ class Supervisor:
         self._log = InstalledLogs(self.logs)
         self._listen_to_signals()
         try:
+            self._look_after_sequencer(time.monotonic())
             for worker in self._workers:
                 self._start(worker)
             while not self._stopping:
@@ -213,6 +223,7 @@ class Supervisor:
 
     def _look_after_workers(self, now_s: float) -> None:
         """Hear the workers, start what is due, and tell systemd."""
+        self._look_after_sequencer(now_s)
         for worker in self._workers:
             if worker.read_status():
                 index = worker.sockets.index
@@ -237,6 +248,10 @@ class Supervisor:
         if self._log is not None:
             self._log.flush()
         self._ping(now_s)
+
+    def _look_after_sequencer(self, now_s: float) -> None:
+        if self._sequencer is not None:
+            self._sequencer.look_after(now_s, self._sockets.close)
 
     def _reap(self, now_s: float) -> None:
         for worker in self._workers:
@@ -329,6 +344,8 @@ class Supervisor:
             os.kill(worker.pid, signal.SIGKILL)
             os.waitpid(worker.pid, 0)
             worker.forget()
+        if self._sequencer is not None:
+            self._sequencer.stop()
 
 
 def versions() -> dict[str, object]:

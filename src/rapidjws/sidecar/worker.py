@@ -114,6 +114,9 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
         counters=parent.counters,
         heartbeats=parent.heartbeats,
     )
+    client = None if app.audit is None else app.audit.client()
+    if app.audit is not None and client is not None:
+        public.audit = app.audit.recorder(app.engine, client)
     if index == 0:
         public.status.watch(app.recent.alert)
     app.lines.attach(public.print_line)
@@ -122,6 +125,8 @@ def work(settings: ServerSettings, app: SidecarApp, parent: Parent, sockets: Soc
     try:
         loop.run_until_complete(_run(public, sockets, parent))
     finally:
+        if client is not None:
+            client.close()
         app.rollout.evidence.flush()
         release_counters()
         loop.close()

@@ -13,7 +13,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.middleware.presented import PROOF_FIELD, is_dpop, presented_token
 from rapidjws.observe.decision_log import DecisionLog
 from rapidjws.observe.event_log import write_event
-from rapidjws.observe.metric_list import LOG_LINES_DROPPED
+from rapidjws.observe.metric_list import AUDIT_RECORDS, LOG_LINES_DROPPED
 from rapidjws.observe.observer import Observer
 from rapidjws.sender import SenderRequest
 from rapidjws.sidecar.connection import Listener
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from rapidjws.audit.decision_recorder import DecisionRecorder
     from rapidjws.jwt.decision import DecisionRequest, Names
     from rapidjws.observe.logs import InstalledLogs
     from rapidjws.sidecar.app import SidecarApp
@@ -109,6 +110,9 @@ class WorkerState(Listener):
         """Writes this worker's report."""
         self.status: ServiceStatus | None = None
         """Makes snapshots of the whole service."""
+        self.audit: DecisionRecorder | None = None
+        """Records each decision; None where no trail is configured."""
+        self._audited = (0, 0)
         self._observing: Task[None] | None = None
         self.print_line: Callable[[str], None] = _to_stderr
         """Writes one line for the operator."""
@@ -123,6 +127,8 @@ class WorkerState(Listener):
     @property
     def blocking(self) -> bool:
         """Return whether a decision may wait for another machine."""
+        if self.audit is not None and self.audit.durable:
+            return True  # for the disk
         sender = self.settings.sender
         return self.engine._may_wait or (sender is not None and sender.blocking)
 
@@ -262,6 +268,7 @@ class WorkerState(Listener):
         self.observer.log.write_left_out()
         self.app.event_log.write_left_out()
         self._count_dropped_lines()
+        self._count_audited()
         table = self.engine._snapshot.table
         if table is not self._precomputed_for and not self.engine.precompute_in_background(
             PRECOMPUTED_AT_ONCE
@@ -274,6 +281,15 @@ class WorkerState(Listener):
         if dropped > self._dropped_lines:
             self.app.recorder.add(LOG_LINES_DROPPED, more=dropped - self._dropped_lines)
             self._dropped_lines = dropped
+
+    def _count_audited(self) -> None:
+        """Count the decisions that have a record, and those that should have one."""
+        if self.audit is None:
+            return
+        before, self._audited = self._audited, (self.audit.recorded, self.audit.lost)
+        for result, now, then in zip(("recorded", "lost"), self._audited, before, strict=True):
+            if now > then:
+                self.app.recorder.add(AUDIT_RECORDS, result, more=now - then)
 
     def _observe_on_thread(self) -> None:
         """Have a thread of its own sample the counters and look at the alerts: no change waits for that."""

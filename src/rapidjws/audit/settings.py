@@ -1,0 +1,144 @@
+"""The settings of an audit trail, as a configuration has them, and what they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rapidjws import _files
+from rapidjws._checks import checked
+from rapidjws.audit.decision_recorder import DecisionRecorder, Selection
+from rapidjws.audit.notes import NoteKey
+from rapidjws.audit.sequencer import SOCKET, Sequencer, check_socket_path
+from rapidjws.audit.sequencer_client import SequencerClient
+from rapidjws.audit.trail_writer import TrailWriter
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.jwk import JWK
+from rapidjws.signing.signer import LocalSigner
+from rapidjws.verify.protocols import no_events
+
+if TYPE_CHECKING:
+    from rapidjws.jwt.engine import Engine
+    from rapidjws.verify.protocols import EventListener
+
+KEY_MAX_BYTES = 64 * 1024
+
+
+@checked(under="audit")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """How decisions are recorded.
+
+    Args:
+        folder: The trail.
+        origin: The log's name in its checkpoints, as ``gateway1.example.com/audit``.
+        key_file: The private key that signs checkpoints.
+        durability: ``"durable"``: a decision is answered after its record is on the disk; ``"buffered"``.
+        on_failure: What becomes of a decision without a record: ``"refuse"`` or ``"count"``.
+        record: ``"all"`` or ``"refusals"``.
+        partners: Only decisions of these partners; none for all.
+        routes: Only of routes that begin so; none for all.
+        sample: The share of accepted tokens that is recorded.
+        content: What is stored beside records: ``"token"``, ``"claims"``.
+        claims: Claims that are stored with ``"claims"``.
+        timeout_s: Longest wait of a decision for its record.
+        queue_records: Most records that wait in a worker.
+        flush_ms: Longest time a record waits in a worker, ``buffered``.
+        checkpoint_s: Longest time between a record and its checkpoint.
+        checkpoint_records: Most records between two checkpoints.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    folder: str
+    origin: str
+    key_file: str
+    durability: str = "durable"
+    on_failure: str = "refuse"
+    record: str = "all"
+    partners: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    sample: float = 1.0
+    content: tuple[str, ...] = ("token",)
+    claims: tuple[str, ...] = ()
+    timeout_s: float = 2.0
+    queue_records: int = 8192
+    flush_ms: int = 20
+    checkpoint_s: float = 1.0
+    checkpoint_records: int = 65_536
+
+    def __post_init__(self) -> None:
+        """Check every setting by what takes it, but the files."""
+        if self.durability not in ("durable", "buffered"):
+            raise error_for(
+                "configuration_invalid", "audit.durability", "durable or buffered", self.durability
+            )
+        if not 0 < self.timeout_s <= 60:
+            raise error_for("configuration_invalid", "audit.timeout_s", "above 0 to 60", self.timeout_s)
+        if self.claims and "claims" not in self.content:
+            raise error_for("configuration_invalid", "audit.claims", "claims in content beside it, or none")
+        check_socket_path(self.folder)
+        self._selection()
+        DecisionRecorder.check(self.on_failure, self.content)
+        self.client()
+        Sequencer.check(self.checkpoint_s, self.checkpoint_records)
+
+    def _selection(self) -> Selection:
+        return Selection(record=self.record, partners=self.partners, routes=self.routes, sample=self.sample)
+
+    def signer(self) -> LocalSigner:
+        """Return the signer of checkpoints.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: not a private key of Ed25519 or another signature
+                algorithm, in a file that others cannot read.
+        """
+        try:
+            octets = _files.read_private(self.key_file, KEY_MAX_BYTES)
+            is_json = octets.lstrip()[:1] == b"{"
+            key = JWK.from_json(octets, private=True) if is_json else JWK.from_pem(octets, private=True)
+            signer = LocalSigner(key, "EdDSA" if "EdDSA" in key.algorithms else None)
+            NoteKey(self.origin, signer.public, signer.alg)
+        except (OSError, UnicodeError) as fault:
+            actual = getattr(fault, "strerror", None) or type(fault).__name__
+            raise error_for("configuration_invalid", "audit.key_file", "a private key", actual) from None
+        except RapidJWSError as fault:
+            place = "audit.origin" if fault.place == "name" else "audit.key_file"
+            raise error_for(
+                "configuration_invalid", place, "a private key of Ed25519, and a name", str(fault)
+            ) from None
+        return signer
+
+    def sequencer(self, events: EventListener = no_events) -> Sequencer:
+        """Return the sequencer of the trail, which nobody else may have."""
+        writer = TrailWriter(
+            self.folder,
+            origin=self.origin,
+            signer=self.signer(),
+            durable=self.durability == "durable",
+            events=events,
+        )
+        return Sequencer(writer, checkpoint_s=self.checkpoint_s, checkpoint_records=self.checkpoint_records)
+
+    def client(self) -> SequencerClient:
+        """Return a worker's connection to the sequencer."""
+        return SequencerClient(
+            Path(self.folder) / SOCKET,
+            durable=self.durability == "durable",
+            queue_records=self.queue_records,
+            flush_ms=self.flush_ms,
+        )
+
+    def recorder(self, engine: Engine, client: SequencerClient) -> DecisionRecorder:
+        """Return the recorder of a worker's decisions."""
+        return DecisionRecorder(
+            engine,
+            client,
+            on_failure=self.on_failure,
+            content=self.content,
+            claims=self.claims,
+            selection=self._selection(),
+            timeout_s=self.timeout_s,
+        )

@@ -1,0 +1,40 @@
+"""The part of the configuration file about the audit trail: the section ``audit``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.audit.settings import AuditSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATHS: Final = ("folder", "key_file")
+LISTS: Final = ("partners", "routes", "content", "claims")
+
+
+def audit_settings_from(section: dict[str, Any], folder: Path, *, files: bool = True) -> AuditSettings | None:
+    """Return the settings of a table ``audit``; None without one.
+
+    Args:
+        section: The table.
+        folder: What paths are relative to.
+        files: Whether the key is looked at as well.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    if not section:
+        return None
+    settings = dict(section)
+    for name in PATHS:
+        if name in settings:
+            settings[name] = str((folder / settings[name]).absolute())
+    for name in LISTS:
+        if name in settings:
+            value = settings[name]
+            settings[name] = (value,) if isinstance(value, str) else tuple(value)
+    made = AuditSettings(**settings)
+    if files:
+        made.signer()
+    return made

@@ -1,0 +1,54 @@
+"""What the settings of ``audit`` mean, in words, beside those of senders; see ``setting_words``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rapidjws.config.sender_words import SENDER_EXAMPLES, SENDER_SECTIONS, SENDER_WORDS
+from rapidjws.config.words import Words
+
+AUDIT: Final = {
+    "folder": Words("folder of the trail", "a folder; relative to the configuration's folder", "required"),
+    "origin": Words("name of the log in its checkpoints", "visible ASCII without `+`", "required"),
+    "key_file": Words(
+        "private key that signs checkpoints, Ed25519 for all readers",
+        "a file that others cannot read; relative to the configuration's folder",
+        "required",
+    ),
+    "durability": Words(
+        "when a decision is answered: `durable` once its record is on the disk, `buffered` before",
+        "`durable` or `buffered`",
+    ),
+    "on_failure": Words(
+        "what a permit without a record becomes: `refuse` answers 503 (`audit_unavailable`), `count` leaves "
+        "it, and a gap record follows",
+        "`refuse` or `count`",
+    ),
+    "record": Words("which decisions are recorded", "`all` or `refusals`"),
+    "partners": Words("only decisions of these partners", default="all"),
+    "routes": Words("only decisions of routes that begin so", default="all"),
+    "sample": Words("share of accepted tokens that is recorded; refusals all are", "0 to 1"),
+    "content": Words("what is stored beside records", "`token`, `claims`"),
+    "claims": Words("claims that are stored with `claims` in `content`", default="none"),
+    "timeout_s": Words("longest wait of a decision for its record", "above 0 to 60"),
+    "queue_records": Words("records that may wait in a worker: what its kill loses", "1 to 1000000"),
+    "flush_ms": Words("how long a record waits for others, `buffered`", "0 to 10000"),
+    "checkpoint_s": Words("longest time between a record and its checkpoint", "0.05 to 3600"),
+    "checkpoint_records": Words("most records between two checkpoints", "1 to 10000000"),
+}  # fmt: skip
+MORE_WORDS: Final = {**SENDER_WORDS, "audit": AUDIT}
+MORE_SECTIONS: Final = {
+    **SENDER_SECTIONS,
+    "audit": "A tamper-evident log of the decisions of `rapidjws serve`: see [Audit trail](how-to/audit.md).",
+}
+MORE_EXAMPLES: Final = {
+    **SENDER_EXAMPLES,
+    "audit": """\
+[audit]
+folder = "trail"
+origin = "gateway1.example.com/audit"
+key_file = "audit-key.json"
+durability = "buffered"
+sample = 0.1
+""",
+}

@@ -1,0 +1,114 @@
+"""The sidecar with an audit trail: each answer has its record, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gates import ISSUER, bearer, forged, free_port, get, token, write_config, write_keys
+from sidecar_process import Service, until
+
+from rapidjws.audit import NoteKey, TrailReader, Verification
+from rapidjws.testing import make_key
+
+KEY = make_key("EdDSA")
+LOG_KEY = NoteKey("gate.example/audit", KEY.public(), "EdDSA")
+
+
+@contextlib.contextmanager
+def audited(folder: Path, **audit: Any) -> Iterator[tuple[Service, int]]:
+    """Run a sidecar with a trail until it serves; give it and its port."""
+    write_keys(folder)
+    key_file = folder / "audit-key.json"
+    key_file.write_text(json.dumps(KEY.as_dict(private=True)))
+    key_file.chmod(0o600)
+    port = free_port()
+    issuer = {
+        "iss": ISSUER.iss,
+        "jwks_file": "jwks.json",
+        "algorithms": ["ES256"],
+        "audience": "https://api.example",
+    }
+    config = write_config(
+        folder,
+        [issuer],
+        server={"listen": f"127.0.0.1:{port}", "workers": 2},
+        audit={
+            "folder": "trail", "origin": LOG_KEY.name, "key_file": "audit-key.json", "checkpoint_s": 0.05,
+            **audit,
+        },
+    )  # fmt: skip
+    service = Service(folder, ["--config", str(config)])
+    try:
+        service.wait_for(rf"rapidjws serve: 127\.0\.0\.1:{port}, 2 workers")
+        yield service, port
+    finally:
+        service.end()
+
+
+def answer(port: int, given: str) -> int:
+    """Return the status of an answer; 0 where there was none."""
+    try:
+        return int(get(port, bearer(given), "/verify")[0])
+    except OSError:
+        return 0
+
+
+def sequencer_of(service: Service, folder: Path) -> int:
+    """Return the process that has the trail's lock."""
+    for pid in service.workers():
+        with contextlib.suppress(OSError):
+            for one in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{one}") == str(folder / "trail/lock"):
+                        return pid
+    return 0
+
+
+def another(service: Service, folder: Path, first: int) -> bool:
+    """Return whether another process has the trail's lock."""
+    return sequencer_of(service, folder) not in (0, first)
+
+
+@pytest.mark.parametrize("durability", ["durable", "buffered"])
+def test_L_a_service_records_what_it_answers(tmp_path: Path, durability: str) -> None:
+    """Answers of all workers are in one trail, which verifies again once the service has ended."""
+    with audited(tmp_path, durability=durability) as (service, port):
+        statuses = [answer(port, given) for given in (token(), forged(), token(), "x.y.z") for _ in range(5)]
+        assert statuses == [200] * 5 + [401] * 5 + [200] * 5 + [401] * 5
+        assert service.end() == 0
+    report = Verification(TrailReader(tmp_path / "trail", LOG_KEY)).run()
+    assert (report.findings, report.size, report.agreed) == ([], 20, 20)
+
+
+def test_A3_nothing_that_was_answered_is_lost_where_the_sequencer_is_killed(tmp_path: Path) -> None:
+    """After kill -9 of sequencer and worker, each request that was answered 200 has a record."""
+    answered: set[str] = set()
+    with audited(tmp_path, timeout_s=1.0) as (service, port):
+        for turn in range(3):
+            for number in range(8):
+                given = token(jti=f"{turn}-{number}")
+                if answer(port, given) == 200:
+                    answered.add(given)
+            first = until(lambda: sequencer_of(service, tmp_path), "no sequencer")
+            os.kill(first, signal.SIGKILL)
+            while_down = token(jti=f"down-{turn}")
+            if answer(port, while_down) == 200:
+                answered.add(while_down)
+            until(partial(another, service, tmp_path, first), "no other sequencer")
+            until(lambda: answer(port, token()) == 200, "no answer")
+        service.end()
+    reader = TrailReader(tmp_path / "trail", LOG_KEY)
+    report = Verification(reader).run()
+    assert report.findings == []
+    recorded = {reader.record(at)["token"] for at in range(reader.size)}
+    assert {hashlib.sha256(one.encode()).hexdigest() for one in answered} <= recorded
+    assert len(answered) >= 24
