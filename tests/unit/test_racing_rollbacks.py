@@ -92,6 +92,7 @@ def test_a_rollback_is_not_undone_by_a_promotion_decided_before(case: str, force
         lambda one: one.rollback(by="ann", partner="b", to="detection"),
         lambda one: one.rollback(by="ann", route="/other", to="detection"),
         lambda one: one.promote(by="ann", partner="b", to="enforcement"),
+        lambda one: one.promote(by="ann", route="/pay", to="enforcement"),
     ],
 )
 def test_other_changes_hold_up_no_promotion(rival: Callable[[Rollout], Any]) -> None:
