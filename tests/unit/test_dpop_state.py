@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dpop
 import pytest
 import tokens
 from dpop import NOW_S, bound_token, constraints, engine, outcome, proof, sent
+from settings import changed, written
 
+from rapidjws import ConfigurationError
+from rapidjws.cli.config_check import problems_of
 from rapidjws.sender import DPoP, DPoPNonces, SenderConstraints
 from rapidjws.sender.proof_keys import ProofKeys
+from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.stores import MemoryReplayStore
 
 
@@ -47,6 +52,18 @@ def test_nonces_hold_over_workers_and_a_change_of_the_secret() -> None:
     assert rolling.issue(now_ns) == DPoPNonces(secrets=[new]).issue(now_ns)
     assert not DPoPNonces(secrets=[new]).accepts(DPoPNonces(secrets=[old]).issue(now_ns), now_ns)
     assert "oooo" not in repr(rolling)
+
+
+def test_several_workers_need_a_store_that_they_share(tmp_path: Path) -> None:
+    """Each worker would take a proof once: neither a check of the file nor a start lets that pass."""
+    tables = changed("server", "workers", 2)
+    assert problems_of(written(tmp_path, tables), lambda _: None, files=False) == []
+    del tables["replay"]["redis"]
+    (problem,) = problems_of(written(tmp_path, tables), lambda _: None, files=False)
+    assert problem.key == "server.workers"
+    with pytest.raises(ConfigurationError) as refused:
+        ServerSettings(workers=2, sender=constraints())
+    assert refused.value.place == "server.workers"
 
 
 class Full(MemoryReplayStore):

@@ -122,6 +122,8 @@ def value_faults(
         if (name,) not in broken and tables.get(name):
             for check in each:
                 yield from _refused((name,), check, tables[name], schema.SECTIONS[name])
+    if not {("dpop",), ("replay",), ("server",)} & broken:
+        yield from _unshared_proofs(tables, server)
     if ("rollout",) not in broken and ("server",) not in broken:
         section = {name: value for name, value in tables.get("rollout", {}).items() if name != "state"}
         make = partial(
@@ -132,6 +134,13 @@ def value_faults(
             partners_named="partner_header" in server,
         )
         yield from _refused(("rollout",), make, section, schema.SECTIONS["rollout"])
+
+
+def _unshared_proofs(tables: dict[str, Any], server: dict[str, Any]) -> Iterator[schema.Fault]:
+    """Yield that each worker would take a DPoP proof once."""
+    workers = server.get("workers", 1)
+    if tables.get("dpop") and workers > 1 and "redis" not in tables.get("replay", {}):
+        yield ("server", "workers"), "1, or replay.redis beside dpop", str(workers)
 
 
 def _dpop(table: dict[str, Any], *, folder: Path, files: bool) -> object:
