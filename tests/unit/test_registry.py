@@ -139,6 +139,12 @@ def test_a_look_up_is_waited_for_within_the_bound() -> None:
     assert len(directory.asked) == 1
 
 
+def test_a_token_compared_with_its_sender_waits_for_the_look_up_too() -> None:
+    """The first token of an issuer waits for the look-up also where its sender or another moment counts."""
+    at_ns = NOW_S * 10**9
+    assert registry()._verify_as_of(token(name_of(1)), at_ns, at_ns).issuer == name_of(1)
+
+
 def test_two_threads_build_one_issuer() -> None:
     """Many threads that bring tokens of an issuer at one time cause one look-up."""
     directory = Directory()

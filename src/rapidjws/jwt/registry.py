@@ -175,7 +175,7 @@ class IssuerRegistry(LookedUpIssuers):
         self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
     ) -> VerifiedJWS:
         octets = self._snapshot.octets(token)
-        there = self._awaited(octets, 0.0)
+        there = self._awaited(octets, monotonic() + self._lookup_timeout_s)
         if there is None:
             return super()._verify_as_of(octets, as_of_ns, now_ns, sender)
         return self._accepted(there[0], token, there[1]._verify_as_of(octets, as_of_ns, now_ns, sender))
