@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways docs lint format wheels release-check clean
+.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways bench-signing docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -88,6 +88,10 @@ test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes
 
 bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the tables of docs/benchmarks.md and README
 	$(BIN)/python benchmarks/run.py
+
+bench-signing: $(STAMPS)/package $(STAMPS)/test-deps ## signing: local keys, the token endpoint, a queue before a slow HSM
+	$(BIN)/python -m pytest -q -n 0 -c benchmarks/pytest.ini benchmarks/test_signing.py
+	$(BIN)/python examples/scenarios/hsm/run.py
 
 bench-gateways: $(STAMPS)/package $(STAMPS)/test-deps gateways ## the sidecar and the middleware under load
 	PYTHON=$(PYTHON) sh tools/system_packages.sh load
