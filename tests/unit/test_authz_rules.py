@@ -96,6 +96,8 @@ PATHS = [
     ("/tenants/acme", "acme ", "request_mismatch"),
     ("/tenants/042", 42, "request_mismatch"),
     ("/tenants/1", True, "request_mismatch"),
+    ("/tenants/True", True, "request_mismatch"),
+    ("/tenants/1.5", 1.5, "request_mismatch"),
     ("/tenants/1", 1.0, "request_mismatch"),
     ("/tenants/acme", ["acme"], "request_mismatch"),
     ("/tenants/acme", {"acme": 1}, "request_mismatch"),
