@@ -86,7 +86,9 @@ class _Input:
     def open(self, path: str) -> Any:
         """Return an open Parquet file."""
         try:
-            return parquet_module().ParquetFile(path, filesystem=self.filesystem, pre_buffer=False)
+            return parquet_module().ParquetFile(
+                path, filesystem=self.filesystem, pre_buffer=False, buffer_size=1 << 20
+            )
         except (OSError, pa.ArrowException) as fault:
             raise _unreadable(path, fault) from None
 
