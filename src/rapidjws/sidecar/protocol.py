@@ -173,7 +173,6 @@ class PublicListener(WorkerState):
     def _record(
         self, audit: DecisionRecorder, decisions: list[Decision | None], observed: list[Observed | None]
     ) -> None:
-        """Have a record of each decision, or the decision that holds without one."""
         for at, (decision, seen) in enumerate(zip(decisions, observed, strict=True)):
             if decision is not None and seen is not None:
                 decisions[at] = None  # no record and no refusal is no permit
