@@ -5,7 +5,7 @@
 
 #include "text/json_walk.h"
 
-enum { RULES_CHUNK = 64 }; /* values that one walk over an array looks for */
+enum { RULES_PER_WALK = 64 }; /* values that one walk over an array looks for */
 #define RULES_NONE SIZE_MAX
 
 /* The claims that rules are about. Claims often stand in the order of their rules: each search begins behind the
@@ -161,14 +161,14 @@ typedef struct {
 
 static uint64_t rules_bit(size_t number, size_t from)
 {
-    return number != RULES_NONE && number >= from && number - from < RULES_CHUNK ? (uint64_t)1 << (number - from) : 0;
+    return number != RULES_NONE && number >= from && number - from < RULES_PER_WALK ? (uint64_t)1 << (number - from) : 0;
 }
 
 static uint64_t rules_bits(size_t count, size_t from)
 {
     size_t left = count > from ? count - from : 0;
 
-    return left >= RULES_CHUNK ? UINT64_MAX : ((uint64_t)1 << left) - 1;
+    return left >= RULES_PER_WALK ? UINT64_MAX : ((uint64_t)1 << left) - 1;
 }
 
 static void rules_note(rules_found *found, const rj_claim_rule *rule, const json_value *element)
@@ -198,7 +198,7 @@ static void rules_note(rules_found *found, const rj_claim_rule *rule, const json
     }
 }
 
-/* Whether an array has each of up to RULES_CHUNK texts and integers of a rule, and its literals. */
+/* Whether an array has each of up to RULES_PER_WALK texts and integers of a rule, and its literals. */
 static rj_status rules_each_of_chunk(const rj_claim_rule *rule, const json_value *array, size_t from)
 {
     rules_found found = {.from = from};
@@ -233,7 +233,7 @@ static rj_status rules_each_value(const rj_claim_rule *rule, const json_value *a
             return one;
         }
         best = one == RJ_CLAIMS_UNDECIDED ? one : best;
-        from += RULES_CHUNK;
+        from += RULES_PER_WALK;
     } while (from < count);
     return best;
 }

@@ -21,6 +21,11 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         "request": HTTPRequest(path="/a"),
         "now": float(NOW_S),
     },
+    "Authorizer.examine": lambda: {
+        "decision": engine().decide(good(), now=NOW_S),
+        "request": HTTPRequest(path="/a"),
+        "now": float(NOW_S),
+    },
     "Delegation": dict,
     "HTTPRequest": lambda: {"method": "GET", "path": "/a"},
     "Limit": lambda: {"at": "/a", "maximum": "1"},

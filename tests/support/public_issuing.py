@@ -176,7 +176,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "GatewayCertificate": lambda: {"header": "client-cert", "form": "rfc9440", "gateways": ["unix"]},
     "GatewayCertificate.presented": lambda: {"headers": {}, "peer": "unix"},
     "SignatureLog": lambda: {"path": str(folder() / "signatures.jsonl")},
-    "SignatureLog.__call__": lambda: {"record": P["SignatureRecord"](**RECIPES["SignatureRecord"]())},
     "SignatureRecord": lambda: {
         "who": "a",
         "kid": "k",

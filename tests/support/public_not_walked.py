@@ -47,7 +47,7 @@ MADE_HERE = {
 """Classes whose values only this package makes, and how users get them: constructors that are not walked."""
 
 CALLED_HERE = (
-    "Authorizer.apply", "HTTPRequest.headers", "Rule.applies",
+    "Authorizer.apply", "DecisionRecorder.check", "HTTPRequest.headers", "Rule.applies", "Sequencer.check",
     "Authenticator.adecide", "Authenticator.answer", "Authenticator.begin", "Authenticator.decide",
     "Authenticator.note", "Authenticator.partner", "Authenticator.refused",
     "Authenticator.unknown_root_path", "Authenticator.wants_body",

@@ -32,6 +32,7 @@ def recipes(known: Mapping[str, Callable[[], Recipe]]) -> dict[str, Callable[[],
         if name.startswith("Engine.")
     }
     found["IssuerRegistry"] = lambda: {"lookup": look_up, "issuers": look_up(ISS)}
+    found["issuer_file_name"] = lambda: {"iss": ISS}
     found["IssuerRegistry.forget"] = lambda: {"issuer": ISS}
     return found
 

@@ -125,7 +125,7 @@ def test_a_check_removes_every_spelling_that_was_sent() -> None:
     )
     given_settings = ServerSettings(claim_headers={"tid": "X-Tenant", "/a/roles": "X-Roles"})
     state: Any = State(
-        engine=of, settings=given_settings, sync=lambda: None, observer=observer, blocking=False
+        engine=of, settings=given_settings, sync=lambda: None, observer=observer, blocking=False, audit=None
     )
     octets = asyncio.run(Authorization(state).check(asked.SerializeToString(), None))
     answer = CheckResponse.FromString(octets)

@@ -33,6 +33,7 @@ OF_OTHERS = {
     *("id_token_signed_response_alg", "https_web"),  # OpenID Connect Registration, SPIFFE
     *("envoy", "filters", "http", "ext_authz", "allowed_headers"),  # Envoy
     *("RULE_", "encode_raw_headers", "k"),
+    *("EVAL", "SANITIZE_SET", "Cert", "APPEND_FORWARD"),  # Redis, Envoy
 }
 NOT_IMPORTED = {"hiredis": "redis-py uses it by itself where it is installed"}
 

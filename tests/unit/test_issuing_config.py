@@ -16,7 +16,7 @@ from rapidjws.cli.app import app
 from rapidjws.config.issuing_file import load_issuing
 from rapidjws.config.issuing_schema import TABLES
 from rapidjws.errors import RapidJWSError
-from rapidjws.testing import FakeClock
+from rapidjws.testing import FakeClock, make_key
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = """\
@@ -187,13 +187,17 @@ def test_a_state_that_cannot_be_read_ends_with_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.source_tree
-def test_every_example_of_the_page_is_good(tmp_path: Path) -> None:
-    """Each TOML block of the page is read without a complaint; one without [issuing] stands beside one."""
-    page = (ROOT / "docs" / "how-to" / "issuing.md").read_text("utf-8")
+@pytest.mark.parametrize(("name", "least"), [("issuing.md", 3), ("token-service.md", 1)])
+def test_every_example_of_the_pages_is_good(name: str, least: int, tmp_path: Path) -> None:
+    """Each TOML block of a page is read without a complaint; one without [issuing] stands beside one."""
+    page = (ROOT / "docs" / "how-to" / name).read_text("utf-8")
     blocks = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 3
+    assert len(blocks) >= least
+    (tmp_path / "orders.jwks").write_text(
+        json.dumps({"keys": [make_key("ES256", kid="a").public().as_dict()]})
+    )
     secret = tmp_path / "orders.secret"
     secret.write_text("s" * 43)
     secret.chmod(0o600)
     for block in blocks:
-        load_issuing(written(tmp_path, block if "[issuing]" in block else GOOD + block))
+        load_issuing(written(tmp_path, block if "\n[issuing]" in f"\n{block}" else GOOD + block))

@@ -65,6 +65,14 @@ SHOWN = {
     "ServerSettings.claim_headers": "names of claims and headers",
     "Row.claims": "names of claims, and counts",
     "PartnerReadiness.claims": "names of claims, and counts",
+    "AuditSettings.claims": "names of claims",
+    "Checkpoint.root": "a digest, which is published",
+    "Publication.root": "a digest, which is published",
+    "InclusionProof.path": "digests, which are published",
+    "InclusionProof.checkpoint": "a signed note, which is published",
+    "SparkVerifier.token": "the name of a column",
+    "SparkVerifier.claims": "names of claims and their kinds",
+    "method_headers": "the names of headers",
 }
 """Fields that a repr shows, and why it may."""
 

@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rapidjws.errors import RapidJWSError, error_for
+import rapidjws.errors
+from rapidjws.errors import RapidJWSError
 from rapidjws.signing import PresignedPool, SigningQueue, sign_compact
 from rapidjws.signing.pkcs11 import Pkcs11Signer
 
@@ -59,7 +60,7 @@ class SlowHsm:
             self.calls += 1
             time.sleep(CALL_S)
             if self.is_down:
-                raise error_for("signer_unavailable", "hsm")
+                raise rapidjws.errors.error_for("signer_unavailable", "hsm")
             return self._inner.sign(signing_input)
 
     async def asign(self, signing_input: bytes) -> bytes:

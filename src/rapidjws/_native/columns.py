@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._native.core import ffi, lib
@@ -23,11 +22,10 @@ CLAIM_FORMS: Final[dict[str, int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class TokenColumn:
     """Tokens that lie one behind the other.
 
-    Attributes:
+    Args:
         data: A buffer with their octets, or None where there are none.
         offsets: A buffer of signed integers in native byte order, one more than tokens from ``first``.
         offset_bytes: 4 or 8: of each offset.
@@ -36,19 +34,19 @@ class TokenColumn:
         times_ns: A buffer of int64, the moment of each token's check from 0 on; None for one moment for all.
     """
 
-    data: Any
-    offsets: Any
-    offset_bytes: int
-    first: int
-    rows: int
-    times_ns: Any = None
+    __slots__ = ("data", "first", "offset_bytes", "offsets", "rows", "times_ns")
+
+    def __init__(
+        self, data: Any, offsets: Any, offset_bytes: int, first: int, rows: int, times_ns: Any = None
+    ) -> None:
+        self.data, self.offsets, self.offset_bytes = data, offsets, offset_bytes
+        self.first, self.rows, self.times_ns = first, rows, times_ns
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class ClaimMemory:
     """Where the values of one claim go; all buffers can be written to.
 
-    Attributes:
+    Args:
         name: The claim's name, in UTF-8.
         form: A value of ``CLAIM_FORMS``.
         states: One octet a token: ``CLAIM_COPIED``, ``CLAIM_LEFT`` to the caller, or 0 for none.
@@ -56,11 +54,11 @@ class ClaimMemory:
         text: Where the text goes; None for ``integer``.
     """
 
-    name: bytes
-    form: int
-    states: Any
-    values: Any
-    text: Any = None
+    __slots__ = ("form", "name", "states", "text", "values")
+
+    def __init__(self, name: bytes, form: int, states: Any, values: Any, text: Any = None) -> None:
+        self.name, self.form, self.states = name, form, states
+        self.values, self.text = values, text
 
 
 def verify_column(

@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -59,9 +59,9 @@ class ReadSegment:
     start: int
     number: int
     tree: Tree
-    entries: list[bytes]
-    contents: list[bytes]
-    leaves: list[bytes]
+    entries: list[bytes] = field(repr=False)
+    contents: list[bytes] = field(repr=False)
+    leaves: list[bytes] = field(repr=False)
     whole_bytes: int
     size_bytes: int
 

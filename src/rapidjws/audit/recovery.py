@@ -33,8 +33,8 @@ class Recovered:
     """
 
     tree: Tree
-    entries: list[bytes] = field(default_factory=list)
-    contents: list[bytes] = field(default_factory=list)
+    entries: list[bytes] = field(default_factory=list, repr=False)
+    contents: list[bytes] = field(default_factory=list, repr=False)
     segments: list[Path] = field(default_factory=list)
     number: int = 0
     torn_bytes: int = 0

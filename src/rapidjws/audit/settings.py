@@ -101,7 +101,7 @@ class AuditSettings:
             key = JWK.from_json(octets, private=True) if is_json else JWK.from_pem(octets, private=True)
             signer = LocalSigner(key, "EdDSA" if "EdDSA" in key.algorithms else None)
             NoteKey(self.origin, signer.public, signer.alg)
-        except (OSError, UnicodeError) as fault:
+        except (OSError, ValueError) as fault:  # a path with a NUL among them
             actual = getattr(fault, "strerror", None) or type(fault).__name__
             raise error_for("configuration_invalid", "audit.key_file", "a private key", actual) from None
         except RapidJWSError as fault:

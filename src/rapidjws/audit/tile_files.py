@@ -75,9 +75,9 @@ def split_bundle(octets: bytes, width: int, place: str, kind: str = "entries") -
 
 def write_tile(folder: Path, path: str, octets: bytes, *, sync: bool = False) -> None:
     """Write a tile whole, in a folder that is made where it is not there."""
-    file = folder / path
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    _files.replace(file, octets, mode=0o644, sync=sync)
+    file, own = folder / path, path.startswith(f"{CONTENT}/")  # tokens and claims: for the owner only
+    file.parent.mkdir(mode=0o700 if own else 0o755, parents=True, exist_ok=True)
+    _files.replace(file, octets, mode=0o600 if own else 0o644, sync=sync)
 
 
 class TileReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class InclusionProof:
     index: int
     size: int
     path: tuple[bytes, ...]
-    entry: bytes
+    entry: bytes = field(repr=False)
     checkpoint: bytes
 
     @checked

@@ -16,12 +16,12 @@ from rapidjws.cli.output import add_row, print_line
 from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError
 
-app = typer.Typer(help="Rules after the verdict.", no_args_is_help=True)
+app = typer.Typer(help="Rules after the verdict: try them on examples.", no_args_is_help=True)
 
 
 @app.callback()
 def _authz() -> None:
-    """Rules after the verdict."""
+    """Try rules that are applied after the verdict."""
 
 
 @app.command("test")

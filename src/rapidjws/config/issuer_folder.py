@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from rapidjws import _files
+from rapidjws._checks import refused
 from rapidjws._scheduler import scheduler
 from rapidjws.config import schema
 from rapidjws.config.read import parsed
@@ -45,6 +46,8 @@ def issuer_file_name(iss: str) -> str:
     >>> issuer_file_name("https://acme.example")
     'https%3A%2F%2Facme.example.toml'
     """
+    if not isinstance(iss, str):
+        raise refused("iss", "a text", iss)
     encoded = quote(iss, safe="", errors="surrogatepass")
     if len(encoded) > NAME_MAX_CHARS:
         encoded = f"sha256-{sha256(iss.encode('utf-8', 'surrogatepass')).hexdigest()}"

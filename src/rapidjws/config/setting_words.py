@@ -109,7 +109,7 @@ SERVER: Final = {
     "listen": Words("where requests of the gateway come", _ADDRESS),
     "listen_mode": Words(
         "mode of the Unix socket of `listen`: who may ask for decisions",
-        "`0600`, `0660` or `0666`",
+        "0600, 0660 or 0666",
         "the umask's",
     ),
     "grpc_listen": Words("where Envoy's ext_authz over gRPC comes", f"{_ADDRESS}; a socket: one worker only"),

@@ -102,24 +102,35 @@ def rotate_in_emergency(
     stages = [EmergencyStage("replaced", monotonic() - begun_s, words)]
     signer = None if signer_for is None or successor is None else _signer(signer_for, successor)
     if pools:
-        for one in pools:
-            one.drop(signer)
-        stages.append(EmergencyStage("flushed", monotonic() - begun_s, f"{len(pools)} pools of tokens"))
+        stages.append(_flush(pools, signer, begun_s, monotonic))
     if revocations is not None:
         stages.append(_revoke(revocations, issuer, kid, begun_s, monotonic))
     confirmations = Confirmations(confirmed={}, missing={})
     if successor is not None:
         confirmations = announcer.announce(successor.kid, signer=signer, withdrawn=kid, wait_s=wait_s)
-        count = len(confirmations.confirmed)
-        detail = f"{count} of {count + len(confirmations.missing)} consumers"
-        failed = bool(confirmations.missing)
-        stages.append(EmergencyStage("confirmed", monotonic() - begun_s, detail, failed))
+        stages.append(_confirmed(confirmations, monotonic() - begun_s))
     return EmergencyReport(
         kid=kid,
         successor=successor.kid if successor is not None and key.stage == "active" else None,
         stages=tuple(stages),
         confirmations=confirmations,
     )
+
+
+def _flush(
+    pools: Sequence[PresignedPool], signer: Signer | None, begun_s: float, monotonic: Callable[[], float]
+) -> EmergencyStage:
+    """Drop the tokens that were signed ahead."""
+    for one in pools:
+        one.drop(signer)
+    return EmergencyStage("flushed", monotonic() - begun_s, f"{len(pools)} pools of tokens")
+
+
+def _confirmed(confirmations: Confirmations, after_s: float) -> EmergencyStage:
+    """Return how many consumers have confirmed."""
+    count = len(confirmations.confirmed)
+    detail = f"{count} of {count + len(confirmations.missing)} consumers"
+    return EmergencyStage("confirmed", after_s, detail, bool(confirmations.missing))
 
 
 def _replace(life_cycle: KeyLifeCycle, kid: str, why: str) -> str:

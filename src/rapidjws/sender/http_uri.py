@@ -36,6 +36,9 @@ class HttpUri(NamedTuple):
     path: str
     query: str | None = None
 
+    def __repr__(self) -> str:
+        return f"HttpUri({self.origin!r}, {self.path!r})"
+
 
 @lru_cache(maxsize=_KEPT)
 def http_uri(text: str) -> HttpUri | None:
