@@ -18,6 +18,9 @@ from rapidjws.errors import RapidJWSError, error_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+PLACE_MAX_CHARS: Final = 70
+"""Longest path in an error: a message shows no more of a foreign text."""
+
 PART_ROWS: Final = 1 << 18
 """About how many rows a part of the output has: whole row groups of the input."""
 
@@ -77,7 +80,9 @@ class _Input:
         except (OSError, pa.ArrowException) as fault:
             raise _unreadable(source, fault) from None
         if not infos:
-            raise error_for("configuration_invalid", source, "a Parquet file, or a folder of such", "none")
+            raise error_for(
+                "configuration_invalid", _place(source), "a Parquet file, or a folder of such", "none"
+            )
         infos.sort(key=lambda one: one.path)
         self.names = [_name_below(one.path, root) for one in infos]
         self.paths = [one.path for one in infos]
@@ -106,9 +111,14 @@ def _name_below(path: str, root: str) -> str:
     return below.removesuffix(".parquet").replace("/", "--")
 
 
+def _place(path: str, most: int = PLACE_MAX_CHARS) -> str:
+    """Return a path as errors name it: the end of a long one, as that says more than its first folders."""
+    return path if len(path) <= most else f"...{path[-most:]}"
+
+
 def _unreadable(path: str, fault: Exception) -> RapidJWSError:
     words = str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__
-    return error_for("configuration_invalid", path, "a readable Parquet file", words)
+    return error_for("configuration_invalid", _place(path), "a readable Parquet file", words)
 
 
 @checked
@@ -165,7 +175,7 @@ def verify_parquet(
             return _run(given, parts, folder, verifier, progress)
     except BlockingIOError:
         raise error_for(
-            "configuration_invalid", str(folder), "a folder of no other run", "one at work"
+            "configuration_invalid", _place(str(folder)), "a folder of no other run", "one at work"
         ) from None
 
 
@@ -186,7 +196,7 @@ def _parts(given: _Input, verifier: BulkVerifier, part_rows: int) -> Iterator[_P
             try:
                 verifier.schema(file.schema_arrow)
             except RapidJWSError as fault:
-                place = f"{path}: {fault.place}"
+                place = f"{_place(path, PLACE_MAX_CHARS // 2)}: {fault.place}"
                 raise error_for(fault.code, place, fault.expected, fault.actual) from None
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
         groups: list[int] = []
@@ -213,7 +223,10 @@ def _take_up(folder: Path, state: dict[str, Any]) -> None:
         others = [one.name for one in folder.iterdir() if one.name != _LOCK]
         if others:
             raise error_for(
-                "configuration_invalid", str(folder), "an empty folder, or that of this run", "other files"
+                "configuration_invalid",
+                _place(str(folder)),
+                "an empty folder, or that of this run",
+                "other files",
             ) from None
         _files.replace(path, json.dumps(state, indent=1).encode(), mode=0o644)
         return
@@ -222,7 +235,9 @@ def _take_up(folder: Path, state: dict[str, Any]) -> None:
     if before != state:
         differs = [name for name in state if not isinstance(before, dict) or before.get(name) != state[name]]
         found = f"a run with other {' and '.join(differs)}"
-        raise error_for("configuration_invalid", str(folder), "an empty folder, or that of this run", found)
+        raise error_for(
+            "configuration_invalid", _place(str(folder)), "an empty folder, or that of this run", found
+        )
     _files.remove_leftovers(path)
 
 
