@@ -161,7 +161,8 @@ typedef struct {
 
 static uint64_t rules_bit(size_t number, size_t from)
 {
-    return number != RULES_NONE && number >= from && number - from < RULES_PER_WALK ? (uint64_t)1 << (number - from) : 0;
+    return number != RULES_NONE && number >= from && number - from < RULES_PER_WALK ? (uint64_t)1 << (number - from)
+                                                                                    : 0;
 }
 
 static uint64_t rules_bits(size_t count, size_t from)

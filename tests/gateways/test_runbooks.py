@@ -73,7 +73,7 @@ def test_a_runbook_ends_its_fault(name: str, folder: Path) -> None:
         program("redis-cli")
     book = runbook(name)
     with Testbed(folder, edit=scenario.start, redis=scenario.redis) as bed:
-        wait_until(lambda: bed.get("/readyz")[0] == 200, "the service is ready")
+        wait_until(bed.is_ready, "the service is ready")
         variables = scenario.inject(bed)
         scenario.yields(bed)
         write_edited(bed, scenario.edit)

@@ -131,7 +131,7 @@ class Exercise:
         with contextlib.ExitStack() as stack:
             bed = Testbed(self._folder, self._tables, edit=self._start, redis=scenario.redis)
             stack.enter_context(bed)
-            wait_until(lambda: bed.get("/readyz")[0] == 200, "the service is ready")
+            wait_until(bed.is_ready, "the service is ready")
             watcher: Prometheus | ThresholdWatcher
             if prometheus_is_here():
                 watcher = Prometheus(self._folder / "prometheus", f"127.0.0.1:{bed.port}", self._scale)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import secrets
 import shutil
 import signal
@@ -193,6 +194,12 @@ class Testbed:
         """Return the process ids of the sidecar's workers."""
         pid = self._processes["sidecar"].pid
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def is_ready(self) -> bool:
+        """Return whether each worker has fetched the first issuer's keys, and says that it is ready."""
+        if len(self.issuer.requests) < max(1, len(self.workers())) or self.get("/readyz")[0] != 200:
+            return False
+        return re.search(rb"^rapidjws_ready 1(?:\.0)?$", self.get("/metrics")[1], re.MULTILINE) is not None
 
     def _watch(self) -> None:
         """Do what scripts of a runbook ask for: files named ``*.wanted`` stand until it is done."""
