@@ -294,9 +294,9 @@ def test_S14_flush_answers_every_request(
             raise fault
         return real_decide(self, *given, **named)
 
-    def short(self: rapidjws.Engine, asked: Any) -> Any:
+    def short(self: rapidjws.Engine, asked: Any, **named: Any) -> Any:
         calls.append(part)
-        return real(self, asked)[1:]
+        return real(self, asked, **named)[1:]
 
     real, real_decide = rapidjws.Engine.decide_many, rapidjws.Engine.decide
     made = gathered(public, 20)

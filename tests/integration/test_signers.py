@@ -260,7 +260,7 @@ def test_sessions_that_ended_are_opened_anew() -> None:
             one[0].close()
         signer._free.put(one)
     check(signer)
-    signer._library.reinitialize()  # the token is back after it was away: all sessions are gone
+    signer._library.restart()  # the token is back after it was away: all sessions are gone
     check(signer)
 
 
