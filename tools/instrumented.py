@@ -31,6 +31,7 @@ PYTHON_FAULTS = (
     "revocation_failovers",
     "revocation_faults",
     "thread_starts",
+    "thread_starts_attached",
     "thread_starts_issuing",
     "thread_starts_observed",
     "thread_starts_served",

@@ -42,6 +42,7 @@ STARTS = frozenset(
 
 HERE = "faults/test_thread_starts.py"
 SERVED = "faults/test_thread_starts_served.py"
+ATTACHED = "faults/test_thread_starts_attached.py"
 ISSUING = "faults/test_thread_starts_issuing.py"
 OBSERVED = "faults/test_thread_starts_observed.py"
 LOOP = "faults/test_partial_failure_loop.py"
@@ -118,6 +119,24 @@ TABLE: dict[str, tuple[str, str]] = {
     "PublicationApp.__call__ call_on_thread": (ISSUING, "test_S15_a_publication_without_a_thread"),
     "IssuerConnection._act call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
     "_tick call_on_thread": (ISSUING, "test_S24_a_tick_without_a_thread_comes_again"),
+    "FileSigner.asign call_on_thread": (ATTACHED, "test_S15_a_signature_of_a_file_key_without_a_thread"),
+    # what is attached to an engine
+    "Authenticator.aflush call_on_thread": (
+        ATTACHED,
+        "test_S15_the_last_flush_of_an_application_without_a_thread",
+    ),
+    "EngineDecisions.adecide call_on_thread": (
+        ATTACHED,
+        "test_S15_rules_that_ask_another_machine_without_a_thread",
+    ),
+    "Evidence._flush_planned submit": (ATTACHED, "test_S24_a_planned_flush_without_a_thread"),
+    "IssuerFolder._look submit": (ATTACHED, "test_S24_a_folder_of_issuers_is_listed_later"),
+    "Lookups._start submit": (ATTACHED, "test_S15_an_issuer_is_not_looked_up_without_a_thread"),
+    "ProofKeys.note submit": (ATTACHED, "test_S15_a_key_of_proofs_without_a_thread"),
+    "Sequencer._publish_if_due submit": (ATTACHED, "test_S24_a_checkpoint_without_a_thread"),
+    "SequencerClient._wake Thread": (ATTACHED, "test_S24_no_thread_sends_records"),
+    "SequencerProcess._start fork": (ATTACHED, "test_S24_a_sequencer_process_that_cannot_be_started"),
+    "results_of submit": (ATTACHED, "test_S14_pieces_of_bulk_work_without_threads"),
     # logs and traces
     "QueuedWriter._start Thread": (OBSERVED, "test_S15_log_lines_without_a_thread"),
     "OpenTelemetryTracer.close Thread": (OBSERVED, "test_S15_the_end_of_a_tracer_without_a_thread"),

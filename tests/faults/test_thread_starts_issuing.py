@@ -58,6 +58,7 @@ def test_S15_a_publication_without_a_thread() -> None:
     answer = SimpleNamespace(status=200, headers={}, body=b"{}")
     app = PublicationApp.__new__(PublicationApp)
     app._publication = SimpleNamespace(handle=lambda *_: answer)  # type: ignore[assignment]
+    app._tokens = None
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -81,15 +82,16 @@ def test_S15_a_publication_without_a_thread() -> None:
 def test_S15_an_issuers_answer_without_a_thread() -> None:
     """A request that finds no thread is answered with 500, the next one as it should be."""
     answered: list[int] = []
+    document: Any = SimpleNamespace(status=200, headers={}, body=b"{}")
 
     async def main() -> None:
         one: Any = IssuerConnection.__new__(IssuerConnection)
-        one._handle = lambda *_: SimpleNamespace(status=200, headers={}, body=b"{}")
+        one._is_ending = False
         one.answer = lambda status, *_, keep: answered.append(status)
         one.touch = lambda busy: None
         with failing_starts(lambda number: number == 0):
             for _ in range(2):
-                await asyncio.wait_for(one._act(b"GET", "/", [], True), 60)
+                await asyncio.wait_for(one._act(lambda: document, b"GET", True), 60)
 
     asyncio.run(main())
     assert answered == [500, 200]

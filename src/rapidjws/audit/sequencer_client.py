@@ -133,8 +133,9 @@ class SequencerClient:
         with self._due:
             if self._thread is None and not self._closing:
                 thread = threading.Thread(target=self._run, name="rapidjws-audit", daemon=True)
-                thread.start()  # where none can be had, the queue fills and says so
-                self._thread = thread
+                with contextlib.suppress(RuntimeError, MemoryError):  # no thread: the queue fills and says so
+                    thread.start()
+                    self._thread = thread
             self._due.notify()
 
     @checked

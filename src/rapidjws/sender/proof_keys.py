@@ -117,7 +117,10 @@ class ProofKeys:
         if key.count == TABLE_DUE and self._tables < TABLES_MAX and not key.is_building:
             key.is_building = True
             self._tables += 1
-            submit(Task(lambda: key.build(signing_input, signature)))
+            task = Task(lambda: key.build(signing_input, signature))
+            if not submit(task) and task.take_back() is not None:  # no thread: after as many proofs again
+                key.is_building, key.count = False, 0
+                self._tables -= 1
 
     def _forget(self, header: bytes) -> None:
         gone = self._keys.pop(header, None)
