@@ -37,6 +37,7 @@ def _both(tmp_path: Path) -> Iterator[tuple[OwnRedis, OwnRedis]]:
         servers.append(OwnRedis(folder, *words))
     first, second = servers
     wait_for(lambda: b"master_link_status:up" in second.command("INFO", "replication"), 30)
+    wait_for(first.has_replica, 30)
     yield first, second
     for server in servers:
         server.stop()

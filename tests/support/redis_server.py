@@ -72,6 +72,15 @@ class OwnRedis:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
 
+    def has_replica(self) -> bool:
+        """Return whether a replica confirms what is written."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as wire:
+            wire.sendall(b"SET warm 1\r\nWAIT 1 1000\r\n")
+            found = b""
+            while found.count(b"\r\n") < 2:
+                found += wire.recv(4096) or b"\r\n"
+        return found.endswith(b":1\r\n")
+
     def command(self, *words: str) -> bytes:
         """Send one command, and return what comes first."""
         with socket.create_connection(("127.0.0.1", self.port), 5) as wire:
