@@ -32,7 +32,7 @@ enum {
 enum {
     RJ_CLAIM_ABSENT = 0, /* no such claim, of another type, or no accepted token: null */
     RJ_CLAIM_COPIED = 1,
-    RJ_CLAIM_LEFT = 2 /* the caller has to read it: an escape, a number that needs care, no room */
+    RJ_CLAIM_LEFT = 2 /* the caller has to read it: an escape, a number that needs care, no space */
 };
 
 /* One claim, for every token of a column. */

@@ -7,7 +7,7 @@ from typing import Final
 ROWS: Final[tuple[tuple[str, str, str, str, str, str, bool], ...]] = (
     ("audit_unavailable", "DependencyUnavailable", "unavailable", "the audit trail cannot take the record",
      "A full or failing disk, a sequencer that is down, or one that is slower than the traffic.",
-     "Make room, mend the disk, or start the sequencer; audit.on_failure = \"count\" answers all the same.",
+     "Free space, mend the disk, or start the sequencer; audit.on_failure = \"count\" answers all the same.",
      True),
     ("audit_trail_in_use", "ConfigurationError", "configuration", "another sequencer writes this trail",
      "Two sequencers, or two single-process writers, on one folder.",

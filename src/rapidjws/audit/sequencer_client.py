@@ -98,7 +98,7 @@ class SequencerClient:
             self._objects.update((name, octets.decode()) for name, octets in objects.items())
 
     def take(self, row: Row) -> bool:
-        """Take a record without waiting; return whether there was room."""
+        """Take a record without waiting; return whether the queue had space."""
         if type(row) is not tuple or len(row) != ROW_FIELDS:
             raise refused("row", "a row of a record", row)
         if len(self._rows) >= self._max:
@@ -109,7 +109,7 @@ class SequencerClient:
         return True
 
     def take_durably(self, row: Row) -> Future[bool] | None:
-        """Take a record; the future says whether it is on the disk. None where there is no room."""
+        """Take a record; the future says whether it is on the disk. None where the queue is full."""
         if type(row) is not tuple or len(row) != ROW_FIELDS:
             raise refused("row", "a row of a record", row)
         waited: Future[bool] = Future()
