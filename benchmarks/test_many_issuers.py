@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 from statistics import median
-from time import perf_counter_ns
 from typing import Final
 
 import pytest
+from many_issuers import NOW_S, fastest, name_of
 
 from rapidjws import Engine, Issuer
 from rapidjws.signing import LocalSigner, sign_compact
@@ -28,31 +28,14 @@ AT_MOST: Final = 1.10
 
 ROUNDS: Final = 15
 CALLS: Final = {"ES256": 20, "HS256": 200}
-NOW_S: Final = 1_800_000_000
 AUDIENCE: Final = "https://api.example"
 
 pytestmark = pytest.mark.usefixtures("one_cpu")
 
 
-def name_of(number: int) -> str:
-    """Return the name of one of many issuers."""
-    return f"https://tenant-{number:05}.example"
-
-
 def engine_of(*issuers: Issuer) -> Engine:
     """Make an engine in which no key earns a table."""
     return Engine(*issuers, workers=1, precompute_threshold=0)
-
-
-def fastest(engine: Engine, token: str, issuer: str, calls: int) -> int:
-    """Verify a token so many times; return the fastest call in nanoseconds."""
-    verify, best = engine.verify, 1 << 62
-    for _ in range(calls):
-        start = perf_counter_ns()
-        result = verify(token, NOW_S)
-        best = min(best, perf_counter_ns() - start)
-        assert result.issuer == issuer
-    return best
 
 
 @pytest.mark.timeout(300)

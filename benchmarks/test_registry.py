@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from typing import Final
 
 import pytest
+from many_issuers import NOW_S, fastest, name_of
 
 from rapidjws import Engine, Issuer, IssuerRegistry
 from rapidjws.signing import LocalSigner, sign_compact
@@ -30,26 +31,9 @@ COLD_AT_MOST: Final = 3.0
 ROUNDS: Final = 15
 CALLS: Final = {"ES256": 20, "HS256": 200}
 COLD: Final = 200
-NOW_S: Final = 1_800_000_000
 AUDIENCE: Final = "https://api.example"
 
 pytestmark = pytest.mark.usefixtures("one_cpu")
-
-
-def name_of(number: int) -> str:
-    """Return the name of one of many issuers."""
-    return f"https://tenant-{number:05}.example"
-
-
-def fastest(engine: Engine, token: str, issuer: str, calls: int) -> int:
-    """Verify a token so many times; return the fastest call in nanoseconds."""
-    verify, best = engine.verify, 1 << 62
-    for _ in range(calls):
-        start = perf_counter_ns()
-        result = verify(token, NOW_S)
-        best = min(best, perf_counter_ns() - start)
-        assert result.issuer == issuer
-    return best
 
 
 @pytest.mark.timeout(300)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from rapidjws import _files
 from rapidjws.attest.envelope import ENVELOPE_MAX_BYTES, add_signature, verify_attestation
 from rapidjws.attest.envelope import attest as make
-from rapidjws.cli.files import read_key, read_octets, usage
+from rapidjws.cli.files import read_key, read_octets, refusal, usage
 from rapidjws.cli.output import print_line
 from rapidjws.errors import ConfigurationError, RapidJWSError
 from rapidjws.jose.jwks import JWKSet
@@ -103,11 +103,7 @@ def verify(
     except ConfigurationError as fault:
         raise usage("attest verify", str(fault)) from None
     except RapidJWSError as refused:
-        if as_json:
-            print(json.dumps({"verdict": "refused", **refused.as_dict()}))
-        else:
-            print_line(f"refused {refused}")
-        raise typer.Exit(1) from None
+        raise refusal(refused, as_json=as_json) from None
     except OSError as fault:
         raise usage("attest verify", _words(fault)) from None
     if as_json:

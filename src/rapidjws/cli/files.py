@@ -1,7 +1,8 @@
-"""What several commands need of files: keys in any form, secrets written for their owner's eyes only."""
+"""What several commands share: exits, keys in any form, secrets written for their owner's eyes only."""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
@@ -11,7 +12,7 @@ from typing import Final
 import typer
 
 from rapidjws import _files
-from rapidjws.cli.output import complain
+from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
 
@@ -23,6 +24,15 @@ def usage(command: str, message: str) -> typer.Exit:
     """Say on stderr what is wrong and return the exit for wrong usage."""
     complain(command, message)
     return typer.Exit(2)
+
+
+def refusal(refused: RapidJWSError, *, as_json: bool) -> typer.Exit:
+    """Say on stdout what refuses what was to be verified, and return the exit for it."""
+    if as_json:
+        print(json.dumps({"verdict": "refused", **refused.as_dict()}))
+    else:
+        print_line(f"refused {refused}")
+    return typer.Exit(1)
 
 
 def read_octets(command: str, path: Path) -> bytes:

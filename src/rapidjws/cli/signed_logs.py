@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from rapidjws import _files
-from rapidjws.cli.files import read_key, usage
+from rapidjws.cli.files import read_key, refusal, usage
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import ConfigurationError, RapidJWSError
 from rapidjws.jose.jwks import JWKSet
@@ -115,11 +115,7 @@ def verify_log(
     except ConfigurationError as fault:
         raise usage("verify-log", str(fault)) from None
     except RapidJWSError as refused:
-        if as_json:
-            print(json.dumps({"verdict": "refused", **refused.as_dict()}))
-        else:
-            print_line(f"refused {refused}")
-        raise typer.Exit(1) from None
+        raise refusal(refused, as_json=as_json) from None
     except OSError as fault:
         raise usage("verify-log", f"{fault.filename or folder}: {fault.strerror}") from None
     if as_json:
