@@ -55,6 +55,18 @@ def test_webhook_example() -> None:
     assert "changed on the way  401 signature_invalid" in shown
 
 
+def test_L_audit_example() -> None:
+    """A day with a rotation is verified again without the old key, and a changed byte is named."""
+    shown = run("audit/run.py")
+    assert "264 decisions of a day; 2026 rotated at 12:00, removed from the issuer at 18:00" in shown
+    first, changed, second = shown.partition("one byte of a record is changed")
+    assert changed
+    assert "looked at 264; verified again with the same verdict: 240" in first
+    assert first.rstrip().endswith("\ngood")
+    assert "record_altered at tile/entries/000:3576 record 6: the record\n" in second
+    assert "NOT GOOD" in second
+
+
 def test_unknown_gateway_is_reported() -> None:
     """A gateway that there is no example for is named as such, with those that there are."""
     done = subprocess.run(

@@ -16,6 +16,7 @@ from rapidjws.errors import ConfigurationError, error_for
 from rapidjws.jwt.decision import AMBIGUOUS, OK, Decision
 from rapidjws.jwt.engine import Engine
 from rapidjws.observe.request_info import REQUEST_ID, TRACEPARENT, no_headers, request_id, trace_context
+from rapidjws.verify.protocols import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,6 +115,7 @@ class DecisionRecorder:
         claims: Names of claims that are stored with ``"claims"``.
         selection: Which decisions are recorded; by default all.
         timeout_s: Longest wait for a record to be on the disk.
+        clock: Gives the time of records; None for the wall clock.
 
     Attributes:
         recorded: How many decisions have a record that was taken.
@@ -134,6 +136,7 @@ class DecisionRecorder:
         claims: Iterable[str] = (),
         selection: Selection | None = None,
         timeout_s: float = 2.0,
+        clock: Clock | None = None,
     ) -> None:
         kept = tuple(content)
         self.check(on_failure, kept)
@@ -143,6 +146,7 @@ class DecisionRecorder:
         self._refuses = on_failure == "refuse"
         self._selection = selection or Selection()
         self.timeout_s = timeout_s
+        self._clock = clock
         self._contexts: dict[Any, Fields] = {}
         self._defining = threading.Lock()
         self._stored: tuple[object, StoredPolicy] | None = None
@@ -260,7 +264,7 @@ class DecisionRecorder:
         trace = trace_context(headers(TRACEPARENT))
         return (
             context,
-            time_ns() // 1000,
+            time_ns() // 1000 if self._clock is None else int(self._clock.time() * 1_000_000),
             _text(token),
             decision.route,
             request_id(ids) if ids else None,
