@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from admins import Crowd, call, connected
 from gates import ISSUER, Sidecar, bearer, free_port, get, serving, token
+from typer.testing import CliRunner
 
+from rapidjws.cli.app import app
 from rapidjws.testing import FaultyIssuerServer
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
@@ -95,6 +97,20 @@ def test_revocation_holds_in_each_worker_on_the_next_call(admin: AdminClient, cr
     enforced(admin.do("unrevoke", issuer=ISSUER.iss, jti="one"))
     assert crowd.statuses() == {200}
     assert admin.do("unrevoke", issuer=ISSUER.iss, jti="one")[0] == 404
+
+
+def test_a_revocation_by_command_is_measured(admin: AdminClient, crowd: Crowd) -> None:
+    """``keys revoke --config`` returns when every worker refuses, and M10 says after how long."""
+    config = admin.sidecar.folder / "rapidjws.json"
+    named = ["--config", str(config), "--issuer", ISSUER.iss, "--jti", "one"]
+    assert CliRunner().invoke(app, ["keys", "revoke", "--drill", *named]).exit_code == 0
+    assert crowd.statuses() == {401}
+    scraped = get(admin.sidecar.port, [], "/metrics")[2].decode()
+    name = "rapidjws_emergency_rotation_seconds"
+    labels = f'{{issuer="{ISSUER.iss}",stage="in_force",drill="true"}}'
+    assert f"{name}{labels}" in scraped
+    assert CliRunner().invoke(app, ["keys", "unrevoke", *named]).exit_code == 0
+    assert crowd.statuses() == {200}
 
 
 def test_phases_hold_in_each_worker_on_the_next_call(admin: AdminClient) -> None:

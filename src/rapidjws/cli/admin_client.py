@@ -126,12 +126,57 @@ def ask(address: str, name: str, token_file: Path | None, timeout_s: float = TIM
     Raises:
         AdminFailed: It cannot be asked, or does not answer that.
     """
+    status, octets = _exchange(address, "GET", name, None, token_file, timeout_s)
+    if status != 200:
+        raise _refused(address, status)
+    return _members(address, octets)
+
+
+def act(
+    address: str,
+    name: str,
+    arguments: dict[str, Any],
+    token_file: Path | None,
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[int, dict[str, Any]]:
+    """Have a service do something: ``POST /admin/<name>``.
+
+    Args:
+        address: ``unix:/path``, a path, or ``http://host:port``.
+        name: The action.
+        arguments: Its arguments.
+        token_file: Holds the token that it wants, or None.
+        timeout_s: Longest wait for each step, in seconds.
+
+    Returns:
+        200 and its answer where it holds everywhere, 202 where a worker or a store is behind.
+
+    Raises:
+        AdminFailed: It cannot be asked, or did not do it.
+    """
+    status, octets = _exchange(address, "POST", name, json.dumps(arguments), token_file, timeout_s)
+    if status in (200, 202):
+        return status, _members(address, octets)
+    try:
+        refusal = _members(address, octets)
+    except AdminFailed:
+        raise _refused(address, status) from None
+    found = refusal.get("detail") or refusal.get("error")
+    if status == 404 and found != "not_found":
+        raise AdminFailed("admin_failed", address, str(found))
+    raise _refused(address, status, found)
+
+
+def _exchange(
+    address: str, method: str, name: str, body: str | None, token_file: Path | None, timeout_s: float
+) -> tuple[int, bytes]:
+    """Return status and body of one answer; raises AdminFailed."""
     headers = token_headers(address, token_file)
     link = connection(address, timeout_s)
     try:
-        link.request("GET", f"/admin/{name}", headers=headers)
+        link.request(method, f"/admin/{name}", body=body, headers=headers)
         answer = link.getresponse()
-        octets = _body(answer, time.monotonic() + timeout_s)
+        return answer.status, _body(answer, time.monotonic() + timeout_s)
     except TimeoutError:
         raise AdminFailed("admin_timeout", address, f"nothing within {timeout_s:g} s") from None
     except OSError as fault:
@@ -140,9 +185,15 @@ def ask(address: str, name: str, token_file: Path | None, timeout_s: float = TIM
         raise AdminFailed("admin_malformed", address, type(fault).__name__) from None
     finally:
         link.close()
-    if answer.status != 200:
-        codes = {401: "admin_unauthorized", 404: "admin_unsupported"}
-        raise AdminFailed(codes.get(answer.status, "admin_failed"), address, f"status {answer.status}")
+
+
+def _refused(address: str, status: int, why: object = None) -> AdminFailed:
+    codes = {401: "admin_unauthorized", 404: "admin_unsupported"}
+    found = f"status {status}" if why is None else f"status {status}: {why}"
+    return AdminFailed(codes.get(status, "admin_failed"), address, found)
+
+
+def _members(address: str, octets: bytes) -> dict[str, Any]:
     try:
         members = json.loads(octets)
     except (ValueError, RecursionError):

@@ -13,13 +13,13 @@ from rich.table import Table
 
 from rapidjws.cli.admin_client import Admin, AdminFailed, AdminToken, ask, malformed
 from rapidjws.cli.keys_compare import compare_keys
+from rapidjws.cli.keys_revoke import revoke, unrevoke
 from rapidjws.cli.keys_running import is_same, show_running
 from rapidjws.cli.output import add_row, complain, print_line
 from rapidjws.config.load import ConfigFile
 from rapidjws.errors import RapidJWSError
 from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.sidecar.key_status import key_row
-from rapidjws.verify.revocations import Revocation
 
 app = typer.Typer(
     help="Keys of a configuration: status, compare, refresh, revoke, unrevoke.", no_args_is_help=True
@@ -31,13 +31,6 @@ MaybeConfig = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object an issuer.")]
 Wait = Annotated[float, typer.Option(help="Longest wait for an issuer, in seconds.", min=0.1, max=60)]
-Kid = Annotated[str | None, typer.Option(help="The key of this name.")]
-Thumbprint = Annotated[str | None, typer.Option(help="The key with this RFC 7638 thumbprint.")]
-IssuerName = Annotated[str | None, typer.Option("--issuer", help="This iss; alone, all of it.")]
-Jti = Annotated[str | None, typer.Option(help="The token of this jti.")]
-Sub = Annotated[str | None, typer.Option(help="The subject of this sub, with --issuer.")]
-Sid = Annotated[str | None, typer.Option(help="The session of this sid, with --issuer.")]
-IssuedBefore = Annotated[int | None, typer.Option(help="Tokens with an iat before, seconds since the epoch.")]
 
 
 def _fail(message: str) -> NoReturn:
@@ -149,49 +142,5 @@ def refresh(config: Config, wait: Wait = 10.0, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if all(row["answered"] for row in rows) else 1)
 
 
-def _change(config: Path, fields: dict[str, Any], *, lift: bool) -> None:
-    opened = _open(config)
-    if opened.revocations is None:
-        _fail("nothing would keep it: write [revocations] with file or redis, and restart")
-    try:
-        revocation = Revocation(**fields)
-        if lift:
-            if not opened.engine.unrevoke(revocation):
-                _fail("no such revocation")
-        else:
-            opened.engine.revoke(**fields)
-    except RapidJWSError as fault:
-        _fail(str(fault))
-    print(json.dumps({"unrevoked" if lift else "revoked": revocation.as_dict()}))
-
-
-@app.command()
-def revoke(
-    config: Config,
-    kid: Kid = None,
-    thumbprint: Thumbprint = None,
-    issuer: IssuerName = None,
-    jti: Jti = None,
-    issued_before: IssuedBefore = None,
-    sub: Sub = None,
-    sid: Sid = None,
-) -> None:
-    """Refuse a key, a token, or an issuer from now on, wherever this configuration is used."""
-    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti, "sub": sub, "sid": sid}
-    _change(config, {**fields, "issued_before": issued_before}, lift=False)
-
-
-@app.command()
-def unrevoke(
-    config: Config,
-    kid: Kid = None,
-    thumbprint: Thumbprint = None,
-    issuer: IssuerName = None,
-    jti: Jti = None,
-    issued_before: IssuedBefore = None,
-    sub: Sub = None,
-    sid: Sid = None,
-) -> None:
-    """Lift a revocation, named as it was made."""
-    fields = {"kid": kid, "thumbprint": thumbprint, "issuer": issuer, "jti": jti, "sub": sub, "sid": sid}
-    _change(config, {**fields, "issued_before": issued_before}, lift=True)
+app.command()(revoke)
+app.command()(unrevoke)

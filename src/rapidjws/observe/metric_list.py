@@ -165,8 +165,9 @@ REPLAY_STORE_ERRORS: Final = _counter(
 )
 EMERGENCY_ROTATION: Final = _gauge(
     "emergency_rotation_seconds", "issuer stage drill",
-    "Time from the call of the last revocation by the admin listener; in_force: until it held everywhere,"
-    " replaced: until a new key of its issuer came into use, first_use: until that verified a token.",
+    "Time from the call of the last revocation by the admin listener (keys revoke calls it); in_force: until"
+    " it held everywhere, replaced: until a new key of its issuer came into use, first_use: until that"
+    " verified a token.",
     "M10", "below 30 min", merge="max",
 )  # fmt: skip
 
