@@ -108,7 +108,7 @@ COMMANDS: Final = {
         "check",
         "Look at key ages and ends, rotation, key sets, use of old keys, lifetimes, clocks and error rates.",
     ),
-    "authz": _Listed("authz", "app", "Rules after the verdict: try them on examples."),
+    "authz": _Listed("authz", "app", "Rules after the verdict: try them, compare two versions."),
     "incident": _Listed("incident", "app", "Look back at an incident."),
     "contract": _Listed("contract", "contract", "Get a partner ready."),
     "rollout": _Listed("notify", "rollout", "Look at a rollout, and change it while it runs."),

@@ -1,22 +1,36 @@
-"""``rapidjws authz``: try the rules of a configuration on the examples beside them."""
+"""``rapidjws authz``: try rules on examples beside them, and compare two versions on recorded requests."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from rapidjws.audit import NoteKey, TrailReader, Wanted
+from rapidjws.cli.authz_diff import DiffReport, compare
+from rapidjws.cli.authz_evidence import RecordedRequest, requests_in_lines, requests_in_trail
 from rapidjws.cli.authz_examples import ExamplesReport, run_examples
-from rapidjws.cli.files import usage
+from rapidjws.cli.authz_replay import Replay
+from rapidjws.cli.files import read_octets, usage
 from rapidjws.cli.output import add_row, print_line
-from rapidjws.config.read import load_config
-from rapidjws.errors import RapidJWSError
+from rapidjws.config.audit_section import audit_settings_from
+from rapidjws.config.authz_section import authorizer_from
+from rapidjws.config.moments import moment_s
+from rapidjws.config.read import LoadedConfig, load_config
+from rapidjws.config.sections import issuer_name
+from rapidjws.errors import RapidJWSError, error_for
 
-app = typer.Typer(help="Rules after the verdict: try them on examples.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rapidjws.authz.authorizer import Authorizer
+
+app = typer.Typer(help="Rules after the verdict: try them, compare two versions.", no_args_is_help=True)
+SECOND_US = 1_000_000
 
 
 @app.callback()
@@ -71,4 +85,112 @@ def _show(report: ExamplesReport) -> None:
     covered = len(report.met) - len(report.uncovered)
     print_line(
         f"{len(report.results)} examples, {failed} failed; {covered} of {len(report.met)} rules covered"
+    )
+
+
+@app.command("diff")
+def compare_rules(
+    old: Annotated[Path, typer.Argument(help="Configuration with the rules of today.")],
+    new: Annotated[Path, typer.Argument(help="Configuration with the rules that are to come.")],
+    *,
+    requests: Annotated[
+        list[Path] | None,
+        typer.Option(help="Recorded requests, a JSON object a line, - for stdin; several files as well."),
+    ] = None,
+    trail: Annotated[
+        Path | None, typer.Option(help="The folder of an audit trail; by default that of OLD.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The trail's public key, or a file with it; by default that of OLD.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this moment on: 2027-01-31 or 2027-01-31T08:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
+    partner: Annotated[str | None, typer.Option(help="Of this partner.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Decide recorded requests by two versions of the rules: exit 0 where none is decided otherwise, 1 where
+    one is permitted by one version alone, 2 on wrong usage or without requests.
+    """
+    try:
+        before = load_config(old)
+        rules = _rules(before), _rules(load_config(new))
+        bounds = [None if one is None else float(moment_s("--since", one)) for one in (since, until)]
+        wanted = Wanted(
+            since_us=None if bounds[0] is None else int(bounds[0] * SECOND_US),
+            until_us=None if bounds[1] is None else int(bounds[1] * SECOND_US),
+            partner=partner,
+        )
+        evidence = _in_files(requests, wanted) if requests else _in_trail(before, trail, key, wanted)
+        replay = Replay(issuer_name(before.issuers[0]) if before.issuers else None)
+        report = compare(*rules, evidence, replay)
+    except RapidJWSError as fault:
+        raise usage("authz diff", str(fault)) from None
+    if not report.counts:
+        raise usage("authz diff", "no request was recorded in that time")
+    if as_json:
+        print(json.dumps(report.as_dict()))
+    else:
+        _show_diff(report)
+    if not report.compared:
+        raise usage("authz diff", "no request could be compared")
+    raise typer.Exit(1 if report.outcomes_changed else 0)
+
+
+def _rules(loaded: LoadedConfig) -> Authorizer:
+    found = authorizer_from(loaded.section("authz"), listener=lambda *_: None)
+    if found is None:
+        loaded.text.refuse(("authz",), "rules to be compared", None)
+    return found
+
+
+def _in_files(files: list[Path], wanted: Wanted) -> Iterator[RecordedRequest]:
+    for path in files:
+        for one in requests_in_lines(read_octets("authz diff", path), path.name):
+            if wanted.takes({"time_us": int(one.at_s * SECOND_US), "partner": one.partner}):
+                yield one
+
+
+def _in_trail(
+    loaded: LoadedConfig, folder: Path | None, key: str | None, wanted: Wanted
+) -> Iterator[RecordedRequest]:
+    """Return the requests of the trail that is named, or that a configuration writes."""
+    settings = audit_settings_from(loaded.section("audit"), loaded.folder, files=False)
+    if settings is None and (folder is None or key is None):
+        raise error_for("configuration_invalid", "--requests", "requests, or a trail and its key")
+    where = folder or Path(settings.folder if settings else "")
+    if key is None and settings is not None:
+        signer = settings.signer()
+        return requests_in_trail(
+            TrailReader(where, NoteKey(settings.origin, signer.public, signer.alg)), wanted
+        )
+    text = str(key)
+    if Path(text).is_file():
+        text = read_octets("authz diff", Path(text)).decode("ascii", "replace")
+    return requests_in_trail(TrailReader(where, NoteKey.from_text(text.strip())), wanted)
+
+
+def _show_diff(report: DiffReport) -> None:
+    console = Console()
+    if report.changed:
+        table = Table("request", "path", "partner", "old", "new", box=None)
+        for one in report.changed:
+            style = {"newly_refused": "red", "newly_permitted": "yellow"}.get(one.kind)
+            old = one.old if one.old_rule is None else f"{one.old} ({one.old_rule})"
+            new = one.new if one.new_rule is None else f"{one.new} ({one.new_rule})"
+            add_row(table, (one.name, one.path or "-", one.partner or "-", old, new), style=style)
+        console.print(table)
+    rules = Table("rule", "not met, old", "not met, new", box=None)
+    for name in sorted({*report.old_unmet, *report.new_unmet}):
+        add_row(rules, (name, report.old_unmet[name], report.new_unmet[name]))
+    if rules.row_count:
+        console.print(rules)
+    for why, count in sorted(report.reasons.items()):
+        print_line(f"not compared: {count} ({why})")
+    counts = report.counts
+    print_line(
+        f"{sum(counts.values())} requests: {counts['newly_refused']} newly refused, "
+        f"{counts['newly_permitted']} newly permitted, {counts['other_reason']} refused for another reason, "
+        f"{counts['same']} the same, {counts['undecided'] + counts['unreadable']} not compared"
     )

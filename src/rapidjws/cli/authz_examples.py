@@ -1,7 +1,6 @@
 """Examples beside the rules of a configuration: a token's claims and a request, and what they must get.
 
-Each token is signed by a key that is made for it, and verified by an engine: rules see what they see in
-service, and nothing of the configured issuers' keys is needed.
+Rules see the token as in service; see ``authz_replay``.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.authz.authorization import Permit, RuleResult
 from rapidjws.authz.request import HTTPRequest
+from rapidjws.cli.authz_replay import Replay
 from rapidjws.config.authz_section import authorizer_from
 from rapidjws.config.moments import moment_s
 from rapidjws.config.sections import issuer_name
 from rapidjws.errors import CODES, RapidJWSError, error_for
-from rapidjws.jose.claim_rules import NOT_CHECKED
-from rapidjws.jwt.engine import Engine
-from rapidjws.jwt.issuer import Issuer
-from rapidjws.testing import FakeIssuer
 
 if TYPE_CHECKING:
     from rapidjws.authz.authorizer import Authorizer
@@ -89,10 +85,10 @@ def run_examples(loaded: LoadedConfig) -> ExamplesReport:
     rules = authorizer_from(section, listener=lambda *_: None)
     if rules is None:
         loaded.text.refuse(("authz",), "rules to be tried", None)
-    found = []
+    found, replay = [], Replay(issuer_name(loaded.issuers[0]) if loaded.issuers else None)
     for number, table in enumerate(section.get("examples", [])):
         try:
-            found.append(_tried(rules, table, issuer_name(loaded.issuers[0])))
+            found.append(_tried(rules, table, replay))
         except RapidJWSError as fault:
             loaded.text.refuse(("authz", "examples", number), str(fault.expected or fault.code))
     met = dict.fromkeys((one.name for one in rules.rules), 0)
@@ -105,7 +101,7 @@ def run_examples(loaded: LoadedConfig) -> ExamplesReport:
     return ExamplesReport(results=tuple(found), met=met, unmet=unmet)
 
 
-def _tried(rules: Authorizer, table: dict[str, Any], iss: str) -> ExampleResult:
+def _tried(rules: Authorizer, table: dict[str, Any], replay: Replay) -> ExampleResult:
     unknown = sorted(set(table) - EXAMPLE)
     if unknown:
         raise error_for("configuration_invalid", None, f"settings of {', '.join(sorted(EXAMPLE))}")
@@ -117,12 +113,7 @@ def _tried(rules: Authorizer, table: dict[str, Any], iss: str) -> ExampleResult:
         raise error_for("configuration_invalid", None, "claims: a table; content: a text")
     at = table.get("at")
     now = float(time.time() if at is None else moment_s("at", at))
-    claims = {"iss": iss or "https://issuer.example", **claims}
-    signer = FakeIssuer(str(claims["iss"]), "EdDSA")
-    engine = Engine(
-        Issuer(signer.iss, keys=signer.jwks, algorithms=["EdDSA"], audience=NOT_CHECKED, exp_required=False)
-    )
-    decision = engine.decide(signer.token(claims), partner=table.get("partner"), now=now)
+    decision = replay.decision(claims, table.get("partner"), now)
     request = HTTPRequest(
         method=table.get("method", "GET"), path=table.get("path", "/"), host=table.get("host"),
         headers=table.get("headers"), content=None if content is None else content.encode(),
