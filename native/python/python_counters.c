@@ -95,10 +95,10 @@ static int counters_find(rj_counter_row *row, uint32_t *word, const counters_obj
     return row->verdicts != NULL && row->durations != NULL;
 }
 
-static void counters_count(const rj_counter_row *row, uint32_t word, uint64_t units)
+static void counters_count(const rj_counter_row *row, uint32_t word, uint64_t units, uint64_t times)
 {
-    rj_counters_verdict(row->verdicts, word);
-    rj_counters_duration(row->durations, units);
+    rj_counters_verdicts(row->verdicts, word, times);
+    rj_counters_durations(row->durations, units, times);
 }
 
 /* An attribute as a new reference, or NULL without an exception. */
@@ -144,7 +144,7 @@ static void counters_refusal(const counters_object *self, PyObject *refusal, uin
         issuer = counters_attribute(refusal, "claimed_issuer");
     }
     if (counters_find(&row, &word, self, issuer, NULL, code, NULL)) {
-        counters_count(&row, word, units);
+        counters_count(&row, word, units, 1);
         place = counters_attribute(refusal, "place");
         counters_claim(self, issuer, code, place);
     }
@@ -185,7 +185,7 @@ void rj_counters_result(PyObject *counters, PyObject *result, uint64_t begun)
     if (result != NULL) {
         rj_counter_row row = {NULL, NULL};
         if (counters_find_accepted(&row, self, (const rj_verified_token *)result)) {
-            counters_count(&row, 0, units);
+            counters_count(&row, 0, units, 1);
         }
     } else {
         PyObject *type = NULL;
@@ -213,19 +213,23 @@ static PyObject *counters_attach(PyObject *self, PyObject *address)
 static PyObject *counters_count_by_name(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
     long long elapsed_ns = 0;
+    unsigned long long times = 1;
     rj_counter_row row = {NULL, NULL};
     uint32_t word = 0;
 
-    if (args_len < 5 || args_len > 6 || !PyUnicode_Check(args[1]) || !PyUnicode_Check(args[2])
+    if (args_len < 5 || args_len > 7 || !PyUnicode_Check(args[1]) || !PyUnicode_Check(args[2])
         || !PyUnicode_Check(args[3])) {
-        return PyErr_Format(PyExc_TypeError, "count(issuer, partner, code, alg, elapsed_ns, place)");
+        return PyErr_Format(PyExc_TypeError, "count(issuer, partner, code, alg, elapsed_ns, place, times)");
     }
     elapsed_ns = PyLong_AsLongLong(args[4]);
+    if (args_len > 6) {
+        times = PyLong_AsUnsignedLongLong(args[6]);
+    }
     if (PyErr_Occurred() != NULL) {
         return NULL;
     }
     if (counters_find(&row, &word, (const counters_object *)self, args[0], args[1], args[2], args[3])) {
-        counters_count(&row, word, rj_ticks_units_of_ns(elapsed_ns < 0 ? 0 : (uint64_t)elapsed_ns));
+        counters_count(&row, word, rj_ticks_units_of_ns(elapsed_ns < 0 ? 0 : (uint64_t)elapsed_ns), times);
         counters_claim((const counters_object *)self, args[0], args[2], args_len > 5 ? args[5] : NULL);
     }
     Py_INCREF(Py_None);
@@ -337,8 +341,8 @@ static void counters_dealloc(PyObject *self)
 static const PyMethodDef COUNTERS_METHODS[] = {
     {"_attach", counters_attach, METH_O, "_attach(runtime): use the clock of the runtime at this address"},
     {"count", (PyCFunction)(void (*)(void))counters_count_by_name, METH_FASTCALL,
-     "count($self, issuer, partner, code, alg, elapsed_ns, place=None, /)\n--\n\n"
-     "Count one verdict and how long it took."},
+     "count($self, issuer, partner, code, alg, elapsed_ns, place=None, times=1, /)\n--\n\n"
+     "Count one verdict and how long it took, or several alike."},
     {"count_results", (PyCFunction)(void (*)(void))counters_count_results, METH_FASTCALL,
      "count_results($self, results, elapsed_ns, /)\n--\n\nCount each result of a list, which took so long together."},
     {NULL, NULL, 0, NULL},

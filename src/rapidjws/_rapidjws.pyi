@@ -67,6 +67,7 @@ class Counters:
         alg: str,
         elapsed_ns: int,
         place: str | None = None,
+        times: int = 1,
         /,
     ) -> None: ...
     def count_results(self, results: list[Any], elapsed_ns: int) -> None: ...

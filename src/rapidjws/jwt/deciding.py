@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,13 +10,14 @@ from rapidjws._checks import refused
 from rapidjws.errors import ConfigurationError, RapidJWSError, error_for
 from rapidjws.jose.numeric_date import moment_ns
 from rapidjws.jose.scopes import scopes_objection
-from rapidjws.jwt.decision import AMBIGUOUS, Decision, plain_decision
+from rapidjws.jwt.decision import AMBIGUOUS, OK, Decision, plain_decision
 from rapidjws.verify.result import Rejected, VerifiedJWS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from rapidjws.jwt.decision import (
+        BatchPermits,
         DecisionPolicy,
         DecisionRequest,
         NamedIssuers,
@@ -85,6 +87,59 @@ def _concluded(
         configured = "" if policy is None else decision.partner or ""  # else any name that a caller chose
         _count(counters, decision, configured, result, perf_counter_ns() - started_ns)
     return decision
+
+
+def _concluded_together(
+    policy: DecisionPolicy | None,
+    results: list[ResultOrError],
+    requests: Sequence[DecisionRequest],
+    times_ns: tuple[int, int],
+    named_issuers: NamedIssuers | None,
+    counters: VerdictCounters | None,
+) -> list[Decision]:
+    """Return decisions on what was found, as ``_concluded`` does; good tokens that are alike count once."""
+    permits = _permits(policy, times_ns[0])
+    decisions: list[Decision] = []
+    plain: list[int] = []
+    for result, request in zip(results, requests, strict=True):
+        decision = None
+        if permits is not None and isinstance(result, VerifiedJWS):
+            with contextlib.suppress(Exception):  # then the policy itself says what it comes to
+                decision = permits.decide(result, request[1], request[2])
+        if decision is None:
+            decision = _concluded(policy, result, request, times_ns, named_issuers, counters)
+        else:
+            plain.append(len(decisions))
+        decisions.append(decision)
+    if permits is None or not plain or _count_permits(permits, counters, perf_counter_ns() - times_ns[1]):
+        return decisions
+    for at in plain:
+        _, partner, route = requests[at]
+        decisions[at] = _undecided("policy", partner, route)
+        if counters is not None:
+            _count(counters, decisions[at], "", results[at], perf_counter_ns() - times_ns[1])
+    return decisions
+
+
+def _permits(policy: DecisionPolicy | None, now_ns: int) -> BatchPermits | None:
+    """Return what a policy decides on good tokens with, where it has it."""
+    begin: Any = getattr(policy, "permits", None)
+    try:
+        found: BatchPermits | None = None if begin is None else begin(now_ns)
+    except Exception:  # each request finds what is wrong
+        return None
+    return found
+
+
+def _count_permits(permits: BatchPermits, counters: VerdictCounters | None, elapsed_ns: int) -> bool:
+    """Count permits; return whether that could be done: what is not counted is not permitted."""
+    try:
+        for issuer, partner, alg, times in permits.count(elapsed_ns):
+            if counters is not None:
+                counters.count(issuer, partner, OK, alg, elapsed_ns, None, times)
+    except Exception:
+        return False
+    return True
 
 
 def _by_policy(
@@ -238,8 +293,8 @@ def decide(
     result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
         result = _tried(verify_as_of, token, scopes, retry_at_ns, now_ns)
-    request, times_ns = (token, partner, route), (now_ns, started_ns)
-    return _concluded(policy, result, request, times_ns, named_issuers, counters)
+    requests, times_ns = ((token, partner, route),), (now_ns, started_ns)
+    return _concluded_together(policy, [result], requests, times_ns, named_issuers, counters)[0]
 
 
 async def adecide(
@@ -261,8 +316,8 @@ async def adecide(
     result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
         result = await _atried(averify_as_of, token, scopes, retry_at_ns, now_ns)
-    request, times_ns = (token, partner, route), (now_ns, started_ns)
-    return _concluded(policy, result, request, times_ns, named_issuers, counters)
+    requests, times_ns = ((token, partner, route),), (now_ns, started_ns)
+    return _concluded_together(policy, [result], requests, times_ns, named_issuers, counters)[0]
 
 
 def _check_requests(requests: object) -> None:
@@ -307,11 +362,10 @@ def decide_many(
     for at, result in zip(open_at, _tried_together(verify_many, verify, tokens, now), strict=True):
         results[at] = result
     now_ns = 0 if policy is None else _present_ns(now)
-    decisions = []
     times_ns = now_ns, started_ns
-    for request, result in zip(requests, results, strict=True):
+    for at, (request, result) in enumerate(zip(requests, results, strict=True)):
         result, retry_at_ns = _retried_at(policy, result, request[1], now_ns)
         if retry_at_ns is not None:
             result = _tried(verify_as_of, request[0], (), retry_at_ns, now_ns)
-        decisions.append(_concluded(policy, result, request, times_ns, named_issuers, counters))
-    return decisions
+        results[at] = result
+    return _concluded_together(policy, results, requests, times_ns, named_issuers, counters)

@@ -16,7 +16,7 @@ from rapidjws.jose.scopes import scopes_due
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rapidjws.errors import Reason, SafeValue
     from rapidjws.verify.snapshot import Token
@@ -156,6 +156,16 @@ class DecisionPolicy(Protocol):
         named_issuers: NamedIssuers | None = None,
     ) -> Decision:
         """Return the decision, and count it; the token is for comparing, and is not kept."""
+
+
+class BatchPermits(Protocol):
+    """What a policy decides on the good tokens of one batch with: its ``permits``, where it has any."""
+
+    def decide(self, verified: VerifiedJWS, partner: Names, route: Names) -> Decision | None:
+        """Return a permit, to be counted by ``count``; None where the policy's own ``decide`` has to say."""
+
+    def count(self, elapsed_ns: int) -> Iterable[tuple[str, str, str, int]]:
+        """Count what was permitted; return issuer, partner, algorithm and number of those that are alike."""
 
 
 class RequestRules(Protocol):

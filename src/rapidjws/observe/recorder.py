@@ -112,25 +112,26 @@ class MetricRecorder:
 
     # --- requests -----------------------------------------------------------------------------------------
 
-    def count(self, partner: str, route: str, code: str, *, refused: bool) -> None:
-        """Count one request; called by one thread of the worker at a time.
+    def count(self, partner: str, route: str, code: str, *, refused: bool, times: int = 1) -> None:
+        """Count one request, or several alike; called by one thread of the worker at a time.
 
         Args:
             partner: A configured one, or empty.
             route: A configured one, or empty.
             code: What was found.
             refused: Whether it was refused in fact.
+            times: How many requests.
         """
         region = self._region
         word = CODE_WORDS.get(code)
         if region is None or word is None:
             return
         labels = (partner, route)
-        region.add_at(REQUESTS, labels, word, CODES_WORDS)
+        region.add_at(REQUESTS, labels, word, CODES_WORDS, times)
         if refused:
-            region.add("requests_refused_total", labels)
+            region.add("requests_refused_total", labels, times)
         elif code != OK:
-            region.add("requests_let_through_total", labels)
+            region.add("requests_let_through_total", labels, times)
 
     # --- whatever has a metric ----------------------------------------------------------------------------
 

@@ -130,27 +130,28 @@ class Row:
         count_name(self.claims, seen.code, seen.now_s)
         _hour(self.claim_hours, seen.now_s // HOUR_S, HOURS_KEPT, 1)[0] += 1
 
-    def count(self, seen: Request) -> None:
-        """Count one request."""
+    def count(self, seen: Request, times: int = 1) -> None:
+        """Count one request, or several that are counted alike."""
         now_s = seen.now_s
-        count_name(self.codes, seen.code, now_s)
+        count_name(self.codes, seen.code, now_s, None, times)
         if seen.alg is not None:
-            count_name(self.algs, seen.alg, now_s)
+            count_name(self.algs, seen.alg, now_s, None, times)
         hour = _hour(self.hours, now_s // HOUR_S, HOURS_KEPT, 2)
-        hour[0] += 1
-        hour[1] += seen.failed
-        self.latency[min(LATENCY_BUCKETS - 1, max(0, seen.elapsed_ns).bit_length())] += 1
-        self.refused += seen.refused
+        hour[0] += times
+        hour[1] += times * seen.failed
+        self.latency[min(LATENCY_BUCKETS - 1, max(0, seen.elapsed_ns).bit_length())] += times
+        self.refused += times * seen.refused
         if seen.skew_s is not None:
-            _hour(self.skew, now_s // HOUR_S, SKEW_HOURS_KEPT, SKEW_BUCKETS)[skew_bucket(seen.skew_s)] += 1
+            buckets = _hour(self.skew, now_s // HOUR_S, SKEW_HOURS_KEPT, SKEW_BUCKETS)
+            buckets[skew_bucket(seen.skew_s)] += times
         if seen.unknown_kid is not None:
-            count_name(self.kids, seen.unknown_kid, now_s, NAMES_KEPT)
+            count_name(self.kids, seen.unknown_kid, now_s, NAMES_KEPT, times)
         if seen.key is not None:
-            count_name(self.keys, seen.key, now_s, KEYS_KEPT)
+            count_name(self.keys, seen.key, now_s, KEYS_KEPT, times)
         if seen.lifetime is not None:
-            count_name(self.lifetimes, seen.lifetime, now_s)
+            count_name(self.lifetimes, seen.lifetime, now_s, None, times)
         if seen.other_alg is not None:
-            count_name(self.other_algs, seen.other_alg, now_s, NAMES_KEPT)
+            count_name(self.other_algs, seen.other_alg, now_s, NAMES_KEPT, times)
 
     def add(self, other: Row, now_s: int | None = None) -> None:
         """Add another worker's row; of too many hours those farthest from now go, or the oldest."""

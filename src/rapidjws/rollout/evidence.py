@@ -53,8 +53,8 @@ SOURCES_KEPT: Final = 256
 class Counter(Protocol):
     """What counts requests beside the evidence."""
 
-    def __call__(self, partner: str, route: str, code: str, *, refused: bool) -> None:
-        """Count one request."""
+    def __call__(self, partner: str, route: str, code: str, *, refused: bool, times: int = 1) -> None:
+        """Count one request, or several alike."""
 
 
 class Evidence:
@@ -112,20 +112,21 @@ class Evidence:
         self._counter = counter
         self._flushed_by_caller = True
 
-    def count(self, key: RowKey, seen: Request, *, claimed: Sequence[str] = ()) -> None:
-        """Count one request under a partner and a route; every few seconds, put the counts by.
+    def count(self, key: RowKey, seen: Request, *, claimed: Sequence[str] = (), times: int = 1) -> None:
+        """Count one request, or several alike, under a partner and a route; every few seconds, put them by.
 
         Args:
             key: The partner it is attributed to, ``""`` for nobody, and the route.
             seen: What was seen.
             claimed: The partners that an unverified token names: counted apart, it may be a stranger's.
+            times: How many requests.
         """
         with self._lock:
-            self._counts.row(key).count(seen)
+            self._counts.row(key).count(seen, times)
             for name in claimed:
                 self._counts.row((name, key[1])).count_claim(seen)
             if self._counter is not None:
-                self._counter(key[0], key[1], seen.code, refused=seen.refused)
+                self._counter(key[0], key[1], seen.code, refused=seen.refused, times=times)
         if self._files is None or self._flushed_by_caller:
             return
         self._is_new = True

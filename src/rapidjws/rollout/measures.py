@@ -41,7 +41,7 @@ def safe_name(text: object) -> str:
     return shown if len(shown) <= NAME_MAX_CHARS else shown[: NAME_MAX_CHARS - 3] + "..."
 
 
-def count_name(table: NameCounts, name: str, now_s: int, most: int | None = None) -> None:
+def count_name(table: NameCounts, name: str, now_s: int, most: int | None = None, times: int = 1) -> None:
     """Count a name; in a full table it takes the place of the rarest one.
 
     Args:
@@ -49,10 +49,11 @@ def count_name(table: NameCounts, name: str, now_s: int, most: int | None = None
         name: The name.
         now_s: Seconds since the epoch.
         most: Names that the table may hold, or None for one whose names are ours.
+        times: How often it was seen.
     """
     seen = table.get(name)
     if seen is not None:
-        seen[0] += 1
+        seen[0] += times
         if now_s > seen[2]:
             seen[2] = now_s
         elif seen[2] > now_s + AHEAD_S:  # the clock was ahead, and was set back
@@ -60,7 +61,7 @@ def count_name(table: NameCounts, name: str, now_s: int, most: int | None = None
         return
     if most is not None and len(table) >= most:
         del table[min(table, key=lambda one: (table[one][0], table[one][2]))]
-    table[name] = [1, now_s, now_s]
+    table[name] = [times, now_s, now_s]
 
 
 def add_names(

@@ -122,8 +122,26 @@ class Partner:
         """Return whether it is let through in the phase ``allow_list``; on its end date no more."""
         return self.allow_listed_until_s is not None and now_s < self.allow_listed_until_s
 
+    @property
+    def reads_claims(self) -> bool:
+        """Return whether its rules look at more of a token than issuer and algorithm."""
+        return self.leeway_s is not None or bool(self.required_claims or self.scopes)
+
     def objection(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why a verified token is not good for this partner, or None."""
+        refused = self.objection_to_alg(verified, now_ns)
+        if refused is not None:
+            return refused
+        if self.leeway_s is not None:
+            late = _outside(verified, self.leeway_s, now_ns)
+            if late is not None:
+                return late
+        if self.required_claims or self.scopes:
+            return self._missing(verified.claims)
+        return None
+
+    def objection_to_alg(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
+        """Return why issuer or algorithm of a verified token are not this partner's, or None."""
         if self.issuers and verified.issuer not in tuple(self.issuers):
             return error_for("partner_mismatch", "claims.iss", expected=tuple(self.issuers))
         alg = verified.alg
@@ -133,12 +151,6 @@ class Partner:
                 return error_for("algorithm_not_allowed", "header.alg", "a successor", f"{alg}, retired")
         elif self.algorithms and alg not in self.algorithms:
             return error_for("algorithm_not_allowed", "header.alg", tuple(self.algorithms), alg)
-        if self.leeway_s is not None:
-            late = _outside(verified, self.leeway_s, now_ns)
-            if late is not None:
-                return late
-        if self.required_claims or self.scopes:
-            return self._missing(verified.claims)
         return None
 
     def warning(self, alg: str) -> tuple[str, int] | None:

@@ -63,9 +63,14 @@ def request_of(
         unknown_kid=unknown_kid,
         other_alg=other_alg,
         skew_s=_skew_s(result, token, now_s),
-        key=None if good is None or good.alg[:2] == "HS" else good.key_thumbprint[:KEY_CHARS],
+        key=None if good is None else key_name(good),
         lifetime=None if good is None else _lifetime(good),
     )
+
+
+def key_name(good: VerifiedJWS) -> str | None:
+    """Return what the use of a key is counted under; None for a secret, which has no public name."""
+    return None if good.alg[:2] == "HS" else good.key_thumbprint[:KEY_CHARS]
 
 
 def _lifetime(good: VerifiedJWS) -> str | None:

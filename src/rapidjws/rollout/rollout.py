@@ -30,9 +30,10 @@ from rapidjws.rollout.counters import RowKey, WindowCounts
 from rapidjws.rollout.evidence import Evidence
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.partner import Partner
+from rapidjws.rollout.permits import Permits, Shape, Shapes
 from rapidjws.rollout.phases import Whose, bad_decision, good_decision
 from rapidjws.rollout.plan import EVERYONE, EVERYWHERE, Phase, Plan, Stage, StageKey
-from rapidjws.rollout.request_metrics import request_of
+from rapidjws.rollout.request_metrics import key_name, request_of
 from rapidjws.rollout.rollout_changes import RolloutChanges
 from rapidjws.rollout.shadow import Shadow
 from rapidjws.rollout.stage_choice import Chosen, StageChoice
@@ -114,6 +115,7 @@ class Rollout(RolloutChanges):
         "_longest_retry_s",
         "_owners",
         "_shadow",
+        "_shapes",
         "_watched",
         "case_insensitive_routes",
         "default",
@@ -173,6 +175,7 @@ class Rollout(RolloutChanges):
         self._longest_retry_s = max(0, max(leeways_s) - issuer_leeway_s)
         self._clock = clock
         self._shadow = shadow
+        self._shapes: Shapes | None = None
         self._is_deferred = False
         self.key_sources = dict(key_sources or {})
         self._lock = threading.Lock()
@@ -251,6 +254,49 @@ class Rollout(RolloutChanges):
         if self.guard_rails.automatic_rollback and who.by == "gateway" and chosen.name == who.partner:
             self._watch((str(who.partner), chosen.key[1]), chosen, failed=decision.outcome == "deny")
         return decision
+
+    def permits(self, now_ns: int) -> Permits | None:
+        """Return what decides on the good tokens of one batch; None where each is compared with an incumbent.
+
+        Args:
+            now_ns: The present, in nanoseconds since the epoch.
+        """
+        if self._shadow is not None:
+            return None
+        plan, now_s = self.state.plan(), now_ns // SECOND_NS
+        shapes = self._shapes
+        if shapes is None or shapes.plan is not plan or shapes.now_s != now_s:
+            self._shapes = shapes = Shapes(plan, now_s, {})
+        return Permits(shapes, self._shape, self.evidence, now_ns)
+
+    def _shape(
+        self, verified: VerifiedJWS, plan: Plan, partner: str | None, route: str | None, now_ns: int
+    ) -> Shape | None:
+        """Return what permits of one key, partner and route share; None for what is refused, or watched."""
+        who = self._attributed(verified, None, partner, None)
+        rules = self._partner(who.partner)
+        if (
+            verified.issuer is None
+            or len(who.named) > 1
+            or rules.objection_to_alg(verified, now_ns) is not None
+        ):
+            return None
+        chosen = self._choice.choose(plan, who, route, now_ns // SECOND_NS)
+        if self.guard_rails.automatic_rollback and who.partner is not None:
+            return None
+        warning = rules.warning(verified.alg) if rules.retiring else None
+        return Shape(
+            phase=chosen.phase,
+            partner=who.partner,
+            attributed_by=who.by,
+            row=(who.partner or "", chosen.route),
+            rules=rules if rules.reads_claims else None,
+            warnings=() if warning is None else (warning[0],),
+            sunset_at_s=None if warning is None else warning[1],
+            issuer=verified.issuer,
+            alg=verified.alg,
+            key=key_name(verified),
+        )
 
     def _compare(self, shadow: Shadow, token: Token, decision: Decision, key: RowKey, now_s: int) -> None:
         """Have the incumbent see the same token, where ours has a verdict on one."""
