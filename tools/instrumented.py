@@ -41,6 +41,7 @@ PYTHON_PROCESSES = (
     "audit_service",
     "draining",
     "full_disk",
+    "issue_serve",
     "issuing_announce",
     "issuing_redis",
     "kubernetes_issuer",

@@ -39,7 +39,7 @@ def page() -> str:
     lines = [HEAD]
     for section, table in TABLES.items():
         lines += [
-            f"## `{'[[consumers]]' if section == 'consumers' else f'[{section}]'}`",
+            f"## `{f'[[{section}]]' if section in ('consumers', 'clients') else f'[{section}]'}`",
             "",
             SECTION_WORDS[section],
             "",

@@ -13,6 +13,7 @@ import public_audit
 import public_authz
 import public_sender
 import public_signals
+import public_signers
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
 
@@ -263,3 +264,5 @@ RECIPES |= public_authz.RECIPES
 OWNERS |= public_authz.OWNERS
 RECIPES |= public_signals.RECIPES
 OWNERS |= public_signals.OWNERS
+RECIPES |= public_signers.RECIPES
+OWNERS |= public_signers.OWNERS

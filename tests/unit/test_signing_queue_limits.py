@@ -56,6 +56,10 @@ def test_close_ends_waits_for_the_rate() -> None:
     while not queue._signing:
         assert not paused.wait(0.001)
     queue.close(0)
+    try:
+        assert queue._ended.is_set()
+    finally:
+        queue._ended.set()  # a worker that went on waiting would keep the process
     assert codes([waiting]) == ["signing_queue_closed"]
     with queue._lock:
         assert queue._idle.wait_for(lambda: not queue._workers, 60)

@@ -118,6 +118,7 @@ def status(*, config: Config, as_json: AsJson = False) -> None:
 @app.command()
 def serve(*, config: Config) -> None:
     """Publish the JWK Set and the metadata, and change keys by the schedule, until SIGTERM: exit 0 then."""
+    from rapidjws.sidecar.issuer_metrics_page import IssuerMetricsPage
     from rapidjws.sidecar.issuer_server import Endpoint, serve_issuer
     from rapidjws.sidecar.settings import ServerSettings
 
@@ -134,6 +135,8 @@ def serve(*, config: Config) -> None:
             settings,
             tick_s=published.tick_s,
             endpoint=endpoint,
+            metrics=IssuerMetricsPage(found.metrics).handle,
+            metrics_listen=published.metrics_listen,
             say=lambda line: print(line, flush=True),
         )
     except (RapidJWSError, OSError) as fault:
@@ -252,6 +255,7 @@ def emergency(
 ) -> None:
     """Take a key out of use everywhere: exit 0 when all consumers confirmed, 1 where one has not, 2 else."""
     found = opened(config)
+    decided_at_s = time.time()
     try:
         report = _drilled(found, kid, why, wait) if drill else rotate_in_emergency(
             found.life_cycle,
@@ -265,6 +269,7 @@ def emergency(
         )  # fmt: skip
     except RapidJWSError as refused:
         fail(f"{refused} ({refused.info.fix})")
+    report = _recorded(found, report, why, decided_at_s, drill=drill)
     if as_json:
         shown = {"kid": kid, "why": why, "drill": drill, "successor": report.successor}
         stages = [one._asdict() for one in report.stages]
@@ -277,6 +282,18 @@ def emergency(
             print_line(f"            {name} has not confirmed: {word}")
     if not report.is_complete:
         raise typer.Exit(1)
+
+
+def _recorded(
+    found: IssuingConfig, report: EmergencyReport, why: str, decided_at_s: float, *, drill: bool
+) -> EmergencyReport:
+    """Write what was done; return it with a failed stage where that cannot be written."""
+    try:
+        found.emergencies.write(report, why, issuer=found.issuer, decided_at_s=decided_at_s, drill=drill)
+    except RapidJWSError as failed:
+        last = EmergencyStage("recorded", time.time() - decided_at_s, failed.code, True)
+        return replace(report, stages=(*report.stages, last))
+    return report
 
 
 def _drilled(found: IssuingConfig, kid: str, why: str, wait_s: float) -> EmergencyReport:

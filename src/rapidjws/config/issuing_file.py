@@ -14,6 +14,7 @@ from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import (
     Announcer,
+    EmergencyLog,
     FileStateStore,
     FreezeWindow,
     KeyLifeCycle,
@@ -22,6 +23,7 @@ from rapidjws.issuing import (
     RedisStateStore,
     Schedule,
 )
+from rapidjws.observe.issuer_metrics import IssuerMetrics
 from rapidjws.stores import RedisRevocations, RevocationFile
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class IssuingConfig:
         announcer: Tells the consumers.
         revocations: Where an emergency revokes a key, or None.
         tokens: The token endpoint, or None.
+        emergencies: The record of emergencies.
+        metrics: What is counted of all this.
     """
 
     loaded: LoadedConfig
@@ -64,6 +68,8 @@ class IssuingConfig:
     announcer: Announcer
     revocations: RevocationStore | None
     tokens: TokenService | None = field(repr=False)
+    emergencies: EmergencyLog
+    metrics: IssuerMetrics
 
 
 def load_issuing(
@@ -193,7 +199,9 @@ def _built(
         clock=clock,
         **settings,
     )
-    tokens = tokens_from(loaded, life_cycle, maker, clock=clock, audit=audit)
+    emergencies = EmergencyLog(folder / found.get("emergency_file", "emergencies.jsonl"))
+    metrics = IssuerMetrics(issuer, life_cycle, emergencies=emergencies)
+    tokens = tokens_from(loaded, life_cycle, maker, clock=clock, audit=audit, metrics=metrics)
     return IssuingConfig(
         loaded=loaded,
         issuer=issuer,
@@ -204,6 +212,8 @@ def _built(
         announcer=announcer_from(loaded, issuer),
         revocations=_revocations(loaded),
         tokens=tokens,
+        emergencies=emergencies,
+        metrics=metrics,
     )
 
 

@@ -26,11 +26,13 @@ class Published:
         documents: The JWK Set and the metadata.
         listen: ``"host:port"`` or ``"unix:/path"``.
         tick_s: Seconds between two looks at what is due.
+        metrics_listen: Where metrics are read, or None.
     """
 
     documents: Publication
     listen: str
     tick_s: float
+    metrics_listen: str | None = None
 
 
 def announcer_from(loaded: LoadedConfig, issuer: str) -> Announcer:
@@ -81,4 +83,9 @@ def published_from(
         metadata = tokens.metadata()
     documents = Publication(life_cycle, issuer, metadata=metadata)
     listen = found.get("listen", "127.0.0.1:8089")
-    return Published(documents=documents, listen=listen, tick_s=float(tick_s))
+    return Published(
+        documents=documents,
+        listen=listen,
+        tick_s=float(tick_s),
+        metrics_listen=found.get("metrics_listen"),
+    )

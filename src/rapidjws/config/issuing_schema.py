@@ -109,6 +109,13 @@ ISSUING: Final[dict[str, Setting]] = {
         "`redis://`, `rediss://` or `unix://`",
         '"redis://127.0.0.1:6379/0"',
     ),
+    "emergency_file": Setting(
+        TEXT,
+        "file with a line for each emergency and drill, which the metrics of `rapidjws issue serve` read",
+        "`emergencies.jsonl`",
+        "a path",
+        '"emergencies.jsonl"',
+    ),
     "lease_s": Setting(NUMBER, "how long a leader leads without renewing", "15", "0.05 to 3600", "15"),
     "name": Setting(TEXT, "name of this process in the state", "`issuer`", "any", '"issuer-a"'),
 }
@@ -141,6 +148,13 @@ PUBLICATION: Final[dict[str, Setting]] = {
         "`127.0.0.1:8089`",
         "`host:port` or `unix:/path`",
         '"127.0.0.1:8089"',
+    ),
+    "metrics_listen": Setting(
+        TEXT,
+        "where `rapidjws issue serve` answers `/metrics`",
+        "nowhere",
+        "`host:port` or `unix:/path`",
+        '"127.0.0.1:9464"',
     ),
     "tick_s": Setting(
         NUMBER,

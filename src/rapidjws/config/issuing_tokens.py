@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rapidjws.config.read import LoadedConfig
     from rapidjws.issuing import KeyLifeCycle, KeyMaker, SignatureAudit
     from rapidjws.jwt.engine import Engine
+    from rapidjws.observe.issuer_metrics import IssuerMetrics
     from rapidjws.verify.protocols import Clock, ReplayStore
 
 _SERVICE = ("assertion_lifetime_s", "leeway_s", "act_depth")
@@ -26,6 +27,7 @@ def tokens_from(
     *,
     clock: Clock | None = None,
     audit: SignatureAudit | None = None,
+    metrics: IssuerMetrics | None = None,
 ) -> TokenService | None:
     """Return the token service of a file, or None where it has no table ``token``.
 
@@ -46,7 +48,7 @@ def tokens_from(
         audit = SignatureLog(loaded.path.parent / found["audit_file"])
     settings: dict[str, Any] = {name: found[name] for name in _SERVICE if name in found}
     return TokenService(
-        ActiveSigner(life_cycle, maker),
+        ActiveSigner(life_cycle, maker, wrap=None if metrics is None else metrics.measured),
         issuer=issuer,
         token_endpoint=found.get("endpoint", f"{issuer.rstrip('/')}/token"),
         clients=clients,
@@ -55,6 +57,7 @@ def tokens_from(
         mtls=_mtls(found),
         subjects=_subjects(loaded, found),
         audit=audit,
+        counter=None if metrics is None else metrics.token_requested,
         clock=clock,
         **settings,
     )

@@ -4,6 +4,7 @@ from rapidjws.issuing.active_signer import ActiveSigner, SignatureAudit, Signatu
 from rapidjws.issuing.announcement import Announcer, Confirmations, Consumer
 from rapidjws.issuing.asgi import PublicationApp
 from rapidjws.issuing.emergency import EmergencyReport, EmergencyStage, rotate_in_emergency
+from rapidjws.issuing.emergency_log import EmergencyLog, EmergencyRecord
 from rapidjws.issuing.gateway_certificate import GatewayCertificate
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
 from rapidjws.issuing.life_cycle import KeyLifeCycle
@@ -24,6 +25,8 @@ __all__ = [
     "Confirmations",
     "Consumer",
     "Document",
+    "EmergencyLog",
+    "EmergencyRecord",
     "EmergencyReport",
     "EmergencyStage",
     "FileStateStore",

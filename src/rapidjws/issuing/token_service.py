@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import check_range, checked
@@ -97,6 +97,8 @@ class TokenService:
         leeway_s: Clock difference forgiven in given tokens, in seconds.
         act_depth: Most actors in one token.
         audit: Takes a record of each signature before it leaves.
+        counter: Takes the client and ``"ok"`` or the error, for each answer; no client where none was
+            authenticated.
         clock: The wall clock.
 
     Raises:
@@ -107,6 +109,7 @@ class TokenService:
         "_audit",
         "_clients",
         "_clock",
+        "_counter",
         "_endpoint",
         "_exchange",
         "_header",
@@ -131,6 +134,7 @@ class TokenService:
         leeway_s: int = 10,
         act_depth: int = 4,
         audit: SignatureAudit | None = None,
+        counter: Callable[[str, str], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
         check_range("token.assertion_lifetime_s", assertion_lifetime_s, 1, 3600)
@@ -155,6 +159,7 @@ class TokenService:
         self._endpoint = token_endpoint
         self._lifetime_s = lifetime_s
         self._audit: SignatureAudit = audit or _no_audit
+        self._counter = counter
         self._clock: Clock = clock or SystemClock()
         self._header: tuple[Signer, bytes] | None = None
 
@@ -208,16 +213,33 @@ class TokenService:
         given: dict[str, list[str]] = {}
         for name, value in headers:
             given.setdefault(name, []).append(value)
+        name = ""
         try:
-            answer = self._answered(given, body, peer)
+            form, targets = parameters_of(given.get("content-type", []), body)
+            now_s = self._clock.time()
+            client, certificate = self._clients.authenticated(form, given, peer, now_s)
+            name = client.client_id
+            answer = self._answered(client, certificate, form, targets, given, now_s)
         except RapidJWSError as refused:
-            return self._refused(refused, given)
+            word = _word(refused)
+            self._count(name, word)
+            return self._refused(refused, word, given)
+        self._count(name, "ok")
         return Document(status=200, headers=_HEADERS, body=json.dumps(answer).encode())
 
-    def _answered(self, headers: Mapping[str, list[str]], body: bytes, peer: str | None) -> dict[str, Any]:
-        form, targets = parameters_of(headers.get("content-type", []), body)
-        now_s = self._clock.time()
-        client, certificate = self._clients.authenticated(form, headers, peer, now_s)
+    def _count(self, client: str, result: str) -> None:
+        if self._counter is not None:
+            self._counter(client, result)
+
+    def _answered(
+        self,
+        client: TokenClient,
+        certificate: PresentedCertificate | None,
+        form: Mapping[str, str],
+        targets: Sequence[str],
+        headers: Mapping[str, list[str]],
+        now_s: float,
+    ) -> dict[str, Any]:
         grant = form.get("grant_type")
         if grant is None:
             raise refusal("grant_type", GRANTS)
@@ -305,12 +327,10 @@ class TokenService:
             self._header = last
         return last[1]
 
-    def _refused(self, refused: RapidJWSError, headers: Mapping[str, list[str]]) -> Document:
+    def _refused(self, refused: RapidJWSError, word: str, headers: Mapping[str, list[str]]) -> Document:
         """Return the answer to a refusal; who is not authenticated learns nothing else."""
         if refused.code != "token_request_refused":
-            word = "temporarily_unavailable" if refused.outcome == "indeterminate" else "server_error"
             return _error(STATUS[word], word, {"retry-after": "1"} if STATUS[word] == 503 else None)
-        word = str(refused.actual)
         more = {}
         if word == "invalid_client" and "authorization" in headers:
             more["www-authenticate"] = 'Basic realm="token", charset="UTF-8"'
@@ -319,6 +339,13 @@ class TokenService:
 
 
 _HEADERS: Final = {"content-type": "application/json", "cache-control": "no-store", "pragma": "no-cache"}
+
+
+def _word(refused: RapidJWSError) -> str:
+    """Return the error of RFC 6749 section 5.2 for a refusal."""
+    if refused.code == "token_request_refused":
+        return str(refused.actual)
+    return "temporarily_unavailable" if refused.outcome == "indeterminate" else "server_error"
 
 
 def _granted(client: TokenClient, scope: str | None, exchanged: Exchanged | None) -> tuple[str, ...]:

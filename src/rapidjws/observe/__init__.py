@@ -12,18 +12,22 @@ from rapidjws.observe.reading import Exemplar, HistogramValue, Reading, Sample
 if TYPE_CHECKING:
     from rapidjws.observe.engine_metrics import EngineMetrics
     from rapidjws.observe.exposition import Exposition
+    from rapidjws.observe.issuer_metrics import IssuerMetrics
     from rapidjws.observe.measured_signer import MeasuredSigner
     from rapidjws.observe.otel_metrics import OTelMetrics
     from rapidjws.observe.prometheus_collector import Collector
+    from rapidjws.observe.queue_metrics import QueueMetrics
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
             "rapidjws.observe.engine_metrics": ("EngineMetrics",),
             "rapidjws.observe.exposition": ("Exposition",),
+            "rapidjws.observe.issuer_metrics": ("IssuerMetrics",),
             "rapidjws.observe.measured_signer": ("MeasuredSigner",),
             "rapidjws.observe.otel_metrics": ("OTelMetrics",),
             "rapidjws.observe.prometheus_collector": ("Collector",),
+            "rapidjws.observe.queue_metrics": ("QueueMetrics",),
         },
     )
 
@@ -36,6 +40,7 @@ __all__ = [
     "Exemplar",
     "Exposition",
     "HistogramValue",
+    "IssuerMetrics",
     "LogHandler",
     "LogSettings",
     "MEASURES",
@@ -43,6 +48,7 @@ __all__ = [
     "MeasuredSigner",
     "Metric",
     "OTelMetrics",
+    "QueueMetrics",
     "Reading",
     "Sample",
 ]

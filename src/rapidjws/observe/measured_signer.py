@@ -46,7 +46,9 @@ class MeasuredSigner(SignerWrapper):
         finally:
             self._under_way(-1)
             taken_s = perf_counter() - begun_s
-            self._recorder.observe(metrics.SIGNING_DURATION, self._backend, self.alg, result, value_s=taken_s)
+            labels = (self._backend, self.alg, result)
+            with self._lock:  # adding is no single step
+                self._recorder.observe(metrics.SIGNING_DURATION, *labels, value_s=taken_s)
 
     def _under_way(self, more: int) -> None:
         with self._lock:

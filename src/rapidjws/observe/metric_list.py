@@ -165,11 +165,53 @@ REPLAY_STORE_ERRORS: Final = _counter(
 )
 EMERGENCY_ROTATION: Final = _gauge(
     "emergency_rotation_seconds", "issuer stage drill",
-    "Time from the call of the last revocation by the admin listener (keys revoke calls it); in_force: until"
-    " it held everywhere, replaced: until a new key of its issuer came into use, first_use: until that"
-    " verified a token.",
+    "Time from the decision of the last emergency. Of a sidecar (admin listener, keys revoke), in_force:"
+    " until the revocation held everywhere, replaced: until a new key came into use, first_use: until that"
+    " verified a token. Of an issuer, replaced, flushed, revoked, confirmed: until that stage was over.",
     "M10", "below 30 min", merge="max",
 )  # fmt: skip
+
+# --- signing and issuing ------------------------------------------------------------------------------
+
+SIGNING_QUEUE_WAIT: Final = _histogram(
+    "signing_queue_wait_seconds", "backend", "Time that a request waited until its signer was called.",
+    VERIFICATION,
+)  # fmt: skip
+SIGNING_QUEUE_JOINED: Final = _counter(
+    "signing_queue_joined", "backend", "Requests that got the signature of an equal one."
+)
+SIGNING_QUEUE_REFUSED: Final = _counter(
+    "signing_queue_refused", "backend code", "Requests that got no signature, by the error's code."
+)
+SIGNING_CALLS: Final = _counter(
+    "signing_calls", "backend result",
+    "Calls of a signer by a queue: ok, failed, slow; held against signing_quota_calls they are its use.",
+)  # fmt: skip
+SIGNING_QUOTA: Final = _gauge(
+    "signing_quota_calls", "backend", "Calls a second that a queue makes of a signer at most; 0 for no bound."
+)
+SIGNING_BACKEND_OPEN: Final = _gauge(
+    "signing_backend_open", "backend", "1 while a queue leaves a signer alone that failed.", merge="max"
+)
+TOKEN_REQUESTS: Final = _counter(
+    "token_requests", "client result",
+    "Requests for tokens: ok, or the error of RFC 6749; of clients that were not authenticated without name.",
+)  # fmt: skip
+ISSUER_KEYS: Final = _gauge("issuer_keys", "issuer alg stage", "Keys of an issuer by stage.", merge="max")
+ISSUER_LEADS: Final = _gauge("issuer_leads", "issuer", "1 where this process changes the issuer's keys.")
+ISSUER_STATE_FAILED: Final = _gauge(
+    "issuer_state_failed", "issuer", "1 while the state of an issuer's keys cannot be read.", merge="max"
+)
+ISSUER_NEXT_ROTATION: Final = _gauge(
+    "issuer_next_rotation_seconds", "issuer", "Time until the schedule replaces a key.", merge="min"
+)
+CONSUMERS_CONFIRMED: Final = _gauge(
+    "consumers_confirmed", "issuer", "Consumers that have the newest key, by the last announcement.",
+    merge="max",
+)  # fmt: skip
+CONSUMERS_MISSING: Final = _gauge(
+    "consumers_missing", "issuer", "Consumers that did not confirm the newest key.", merge="max"
+)
 
 # --- requests and the rollout -------------------------------------------------------------------------
 

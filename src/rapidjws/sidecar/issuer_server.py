@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -100,6 +100,12 @@ class IssuerConnection(Connection):
         self.touch(busy=False)
 
 
+class MetricsConnection(IssuerConnection):
+    """A connection of whoever reads the metrics."""
+
+    wanted = frozenset({b"accept"})
+
+
 def serve_issuer(
     life_cycle: KeyLifeCycle,
     handle: Handler,
@@ -108,6 +114,8 @@ def serve_issuer(
     tick_s: float,
     say: Callable[[str], None],
     endpoint: Endpoint | None = None,
+    metrics: Handler | None = None,
+    metrics_listen: str | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and make what is due every ``tick_s`` seconds where this issuer leads.
 
@@ -118,19 +126,24 @@ def serve_issuer(
         tick_s: Seconds between two looks at what is due.
         say: Prints a line: where it listens, and each new fault of the life cycle.
         endpoint: The token endpoint, or None.
+        metrics: Makes the answers of ``metrics_listen``.
+        metrics_listen: Where metrics are read, or None for nowhere.
 
     Raises:
         OSError: The address is taken, or not ours.
     """
-    asyncio.run(
-        _serve(life_cycle, partial(IssuerConnection, handle=handle, endpoint=endpoint), settings, tick_s, say)
-    )
+    served: list[tuple[ServerSettings, Callable[..., IssuerConnection]]] = [
+        (settings, partial(IssuerConnection, handle=handle, endpoint=endpoint))
+    ]
+    if metrics is not None and metrics_listen is not None:
+        there = ServerSettings(listen=metrics_listen)
+        served.append((there, partial(MetricsConnection, handle=metrics)))
+    asyncio.run(_serve(life_cycle, served, tick_s, say))
 
 
 async def _serve(
     life_cycle: KeyLifeCycle,
-    connection: Callable[..., IssuerConnection],
-    settings: ServerSettings,
+    served: Sequence[tuple[ServerSettings, Callable[..., IssuerConnection]]],
     tick_s: float,
     say: Callable[[str], None],
 ) -> None:
@@ -138,21 +151,25 @@ async def _serve(
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    sockets = listening_sockets(settings)
-    try:
-        listener = Listener(settings)
-        public = sockets.workers[0].public
-        server = await loop.create_server(partial(connection, listener, loop), sock=public)
-        ticking = loop.create_task(_tick(life_cycle, tick_s, say))
-        sweeping = loop.create_task(_sweep(listener, loop))
-        say(f"listening on {address_of(public)}")
+    with contextlib.ExitStack() as stack:
+        listeners, servers = [], []
+        for at, (settings, connection) in enumerate(served):
+            sockets = listening_sockets(settings)
+            stack.callback(sockets.close)
+            listener = Listener(settings)
+            listeners.append(listener)
+            public = sockets.workers[0].public
+            servers.append(await loop.create_server(partial(connection, listener, loop), sock=public))
+            say(f"{'metrics' if at else 'listening'} on {address_of(public)}")
+        tasks = [loop.create_task(_tick(life_cycle, tick_s, say))]
+        tasks += [loop.create_task(_sweep(one, loop)) for one in listeners]
         await ended.wait()
-        ticking.cancel()
-        sweeping.cancel()
-        server.close()
-        await _drain(listener, loop, settings.drain_s)
-    finally:
-        sockets.close()
+        for task in tasks:
+            task.cancel()
+        for server in servers:
+            server.close()
+        for one in listeners:
+            await _drain(one, loop, one.settings.drain_s)
 
 
 async def _tick(life_cycle: KeyLifeCycle, tick_s: float, say: Callable[[str], None]) -> None:

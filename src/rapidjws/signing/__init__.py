@@ -5,6 +5,7 @@ from rapidjws.signing.json_serialization import Signature, sign_flattened, sign_
 from rapidjws.signing.jwt import JWTBuilder
 from rapidjws.signing.local_keys import FileSigner, signer_from_environment
 from rapidjws.signing.presigned import PresignedPool
+from rapidjws.signing.queue_meter import QueueMeter
 from rapidjws.signing.signer import LocalSigner, Signer
 from rapidjws.signing.signing_queue import SigningQueue
 
@@ -13,6 +14,7 @@ __all__ = [
     "JWTBuilder",
     "LocalSigner",
     "PresignedPool",
+    "QueueMeter",
     "Signature",
     "Signer",
     "SigningQueue",

@@ -16,23 +16,25 @@ class Request:
         self.deadline_s = deadline_s
         self.future: Future[bytes] = Future()
 
-    def end(self, result: bytes | BaseException) -> None:
-        """Give the signature or the error, unless it has one or was cancelled."""
+    def end(self, result: bytes | BaseException) -> bool:
+        """Give the signature or the error, and return True, unless it has one or was cancelled."""
         if self.future.done() or not self.future.set_running_or_notify_cancel():
-            return
+            return False
         if isinstance(result, bytes):
             self.future.set_result(result)
         else:
             self.future.set_exception(result)
+        return True
 
 
 class Job:
     """One signing input, and all requests for its signature."""
 
-    __slots__ = ("line", "requests", "signing_input")
+    __slots__ = ("line", "requests", "signing_input", "since_s")
 
-    def __init__(self, signing_input: bytes) -> None:
+    def __init__(self, signing_input: bytes, since_s: float) -> None:
         self.signing_input = signing_input
+        self.since_s = since_s
         self.requests: list[Request] = []
         self.line: str | None = None
         """The caller in whose line it stands; None once it is being signed."""
@@ -67,7 +69,7 @@ class CallerLines:
         """Return how many requests wait; those that joined an equal one count as well."""
         return self._of_caller.total()
 
-    def add(self, signing_input: bytes, request: Request) -> Job:
+    def add(self, signing_input: bytes, request: Request, now_s: float) -> Job:
         """Put a request beside an equal one, or at the end of its caller's line."""
         job = self.jobs.get(signing_input)
         if job is not None and job.is_wanted():
@@ -77,7 +79,7 @@ class CallerLines:
             return job
         if job is not None and job.line is not None:
             self._take_out(job)  # nobody waits for it any more
-        job = Job(signing_input)
+        job = Job(signing_input, now_s)
         job.requests.append(request)
         self.jobs[signing_input] = job
         self._of_caller[request.caller] += 1

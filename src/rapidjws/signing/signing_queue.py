@@ -16,6 +16,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.signing.backend import KeySigner
 from rapidjws.signing.breaker import CircuitBreaker, TokenBucket
 from rapidjws.signing.caller_lines import CallerLines, Job, Request
+from rapidjws.signing.queue_meter import CallResult, QueueMeter
 from rapidjws.verify.worker_pool import Task, submit
 
 CONCURRENT: Final = 8
@@ -41,6 +42,7 @@ class SigningQueue:
         open_s: How long it is left alone, in seconds.
         clock: Monotonic time in seconds.
         pause: Waits for so many seconds, for a token of the rate; None for a wait that ``close`` ends.
+        meter: Counts what the queue does: ``QueueMetrics``; None for nobody.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: a number out of range, signers with different keys.
@@ -60,6 +62,7 @@ class SigningQueue:
         open_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] | None = None,
+        meter: QueueMeter | None = None,
     ) -> None:
         if not signers:
             raise error_for("configuration_invalid", "signers", "at least one")
@@ -87,7 +90,10 @@ class SigningQueue:
         ]
         self._depth = depth
         self._max_age_s = max_age_at_issue_s
-        self._clock, self._pause = clock, pause
+        self._clock, self._pause, self._meter = clock, pause, meter
+        if meter is not None:
+            for number, one in enumerate(signers):
+                meter.rate(number, _rate(one, per_second))
         self._is_closed = False
         self._restart()
         _queues.add(self)
@@ -126,8 +132,7 @@ class SigningQueue:
         try:
             return future.result(left_s)
         except (FutureTimeout, CancelledError):
-            future.cancel()
-            raise error_for("signing_late", "signing_queue") from None
+            raise self._given_up(future) from None
 
     @checked
     async def asign(self, signing_input: bytes, *, caller: str = "", timeout_s: float | None = None) -> bytes:
@@ -139,8 +144,7 @@ class SigningQueue:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), left_s)
         except (asyncio.TimeoutError, FutureTimeout):
-            future.cancel()
-            raise error_for("signing_late", "signing_queue") from None
+            raise self._given_up(future) from None
 
     @checked
     def close(self, timeout_s: float = 5.0) -> None:
@@ -155,7 +159,20 @@ class SigningQueue:
             left = [one for job in (*self._lines.clear(), *self._signing) for one in job.taken()]
             self._ended.set()
         for one in left:
-            one.end(error_for("signing_queue_closed", "signing_queue"))
+            self._end(one, error_for("signing_queue_closed", "signing_queue"))
+
+    def _given_up(self, future: Future[bytes]) -> RapidJWSError:
+        """Take back a request for whose signature nobody waits any more, and return its error."""
+        future.cancel()
+        if self._meter is not None:
+            self._meter.refused("signing_late")
+        return error_for("signing_late", "signing_queue")
+
+    def _end(self, request: Request, result: bytes | BaseException) -> None:
+        """Give a request its signature or error, and count an error that reaches it."""
+        is_taken = request.end(result)
+        if is_taken and self._meter is not None and not isinstance(result, bytes):
+            self._meter.refused(result.code if isinstance(result, RapidJWSError) else "internal_error")
 
     def _limit(self, timeout_s: float | None) -> float:
         if timeout_s is None:
@@ -165,6 +182,14 @@ class SigningQueue:
 
     def _enqueue(self, signing_input: bytes, caller: str, left_s: float) -> Future[bytes]:
         """Put a request into its caller's line, or beside an equal one."""
+        try:
+            return self._taken_in(signing_input, caller, left_s)
+        except RapidJWSError as refused:
+            if self._meter is not None:
+                self._meter.refused(refused.code)
+            raise
+
+    def _taken_in(self, signing_input: bytes, caller: str, left_s: float) -> Future[bytes]:
         shed: Request | None = None
         with self._lock:
             if self._is_closed:
@@ -173,15 +198,21 @@ class SigningQueue:
                 shed = self._lines.shed(caller)
                 if shed is None:
                     raise error_for("signing_queue_full", "signing_queue")
-            request = Request(caller, self._clock() + left_s)
-            job = self._lines.add(signing_input, request)
+            now_s = self._clock()
+            request = Request(caller, now_s + left_s)
+            job = self._lines.add(signing_input, request, now_s)
             if len(job.requests) > self._depth:  # of equal requests that are being signed
                 job.requests.remove(request)
                 raise error_for("signing_queue_full", "signing_queue")
             is_new = job.line is not None and self._workers < self._concurrent
             self._workers += is_new
+            waiting, is_joined = len(self._lines), len(job.requests) > 1
+        if self._meter is not None:
+            self._meter.depth(waiting)
+            if is_joined:
+                self._meter.joined()
         if shed is not None:
-            shed.end(error_for("signing_queue_full", "signing_queue"))
+            self._end(shed, error_for("signing_queue_full", "signing_queue"))
         if is_new:
             task = Task(self._work)
             if not submit(task) and task.take_back() is not None:
@@ -197,7 +228,11 @@ class SigningQueue:
                 self._idle.notify_all()
             else:
                 self._signing.add(job)
-            return job
+            waiting, now_s = len(self._lines), self._clock()
+        if self._meter is not None and job is not None:
+            self._meter.depth(waiting)
+            self._meter.waited(now_s - job.since_s)
+        return job
 
     def _work(self) -> None:
         """Sign what waits until nothing does."""
@@ -213,12 +248,12 @@ class SigningQueue:
                 self._signing.discard(job)
                 waiting = job.taken()
             for one in waiting:
-                one.end(result)
+                self._end(one, result)
 
     def _signature(self, job: Job) -> bytes:
         """Return a signature made in time, by the first signer that makes one."""
         last: RapidJWSError | None = None
-        for signer, breaker, bucket in self._signers:
+        for number, (signer, breaker, bucket) in enumerate(self._signers):
             with self._lock:
                 if not breaker.may_allow(self._clock()):
                     continue
@@ -229,19 +264,23 @@ class SigningQueue:
             with self._lock:  # only a call that is made now uses up the trial of an open breaker
                 if not breaker.allows(self._clock()):
                     continue
-            signature = self._called(signer, breaker, job)
+            signature = self._called(number, signer, breaker, job)
             if isinstance(signature, bytes):
                 return signature
             last = signature
         raise last or error_for("signer_unavailable", "signing_queue", actual="all signers left alone")
 
-    def _called(self, signer: KeySigner, breaker: CircuitBreaker, job: Job) -> bytes | RapidJWSError:
+    def _called(
+        self, number: int, signer: KeySigner, breaker: CircuitBreaker, job: Job
+    ) -> bytes | RapidJWSError:
         """Return one signer's signature, or why the next one is to be tried."""
         begun_s = self._clock()
         is_good = False
+        result: CallResult = "failed"
         try:
             signature = signer.sign(job.signing_input)
             is_good = self._clock() - begun_s <= self._max_age_s  # its own slowness, not that of the queue
+            result = "ok" if is_good else "slow"
         except RapidJWSError as fault:
             return fault
         except Exception as fault:  # a client's own error is a failure as any other
@@ -249,6 +288,9 @@ class SigningQueue:
         finally:
             with self._lock:
                 breaker.record(is_good=is_good, now_s=self._clock())
+                is_open = not breaker.may_allow(self._clock())
+            if self._meter is not None:
+                self._meter.called(number, result, is_open=is_open)
         if self._clock() > job.deadline_s:
             raise error_for("signing_late", "signing_queue")
         return signature

@@ -1,0 +1,81 @@
+"""Good arguments for the public callables that measure an issuer and its queue; see ``public_recipes``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from issuing_world import START_S, TIMING, life_cycle
+from public_callables import exported
+
+from rapidjws.issuing import Confirmations, EmergencyReport
+from rapidjws.testing import FakeClock
+
+P = exported()
+Recipe = dict[str, Any]
+
+
+def issuer() -> Any:
+    """Return an issuer with an active key."""
+    clock = FakeClock(START_S)
+    made = life_cycle(clock)
+    made.tick()
+    clock.advance(TIMING.before_s)
+    made.tick()
+    return made
+
+
+def report() -> EmergencyReport:
+    """Return what an emergency did."""
+    nobody = Confirmations(confirmed={}, missing={})
+    return EmergencyReport(kid="k", successor="n", stages=(), confirmations=nobody)
+
+
+def log() -> Any:
+    """Return a log of emergencies."""
+    return P["EmergencyLog"](Path(tempfile.mkdtemp(prefix="rapidjws-walk-")) / "emergencies.jsonl")
+
+
+def metrics() -> Any:
+    """Return the metrics of an issuer."""
+    return P["IssuerMetrics"]("https://issuer.example", issuer())
+
+
+OWNERS: dict[str, Callable[[], Any]] = {
+    "EmergencyLog": log,
+    "IssuerMetrics": metrics,
+    "QueueMetrics": lambda: P["QueueMetrics"](metrics().recorder, ["kms"]),
+}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "EmergencyLog": lambda: {"path": "emergencies.jsonl"},
+    "EmergencyLog.last": lambda: {"issuer": "https://issuer.example"},
+    "EmergencyLog.write": lambda: {
+        "report": report(),
+        "why": "drill",
+        "issuer": "https://issuer.example",
+        "decided_at_s": START_S,
+    },
+    "EmergencyRecord": lambda: {"stages": {"replaced": 0.1}, "drill": False},
+    "IssuerMetrics": lambda: {"issuer": "https://issuer.example", "life_cycle": issuer()},
+    "IssuerMetrics.announced": lambda: {"confirmations": Confirmations(confirmed={}, missing={})},
+    "IssuerMetrics.measured": lambda: _measured(),
+    "IssuerMetrics.queue": lambda: {"backends": ["kms"]},
+    "IssuerMetrics.token_requested": lambda: {"client": "orders", "result": "ok"},
+    "QueueMetrics": lambda: {"recorder": metrics().recorder, "backends": ["kms"]},
+    "QueueMetrics.called": lambda: {"number": 0, "result": "ok", "is_open": False},
+    "QueueMetrics.depth": lambda: {"waiting": 1},
+    "QueueMetrics.rate": lambda: {"number": 0, "per_second": 10.0},
+    "QueueMetrics.refused": lambda: {"code": "signing_late"},
+    "QueueMetrics.waited": lambda: {"seconds": 0.1},
+}
+
+
+def _measured() -> Recipe:
+    """Return a signer and its key."""
+    from issuing_world import pair
+
+    from rapidjws.signing import LocalSigner
+
+    return {"signer": LocalSigner(pair("ES256", 0), "ES256"), "key": issuer().signing_key()}
