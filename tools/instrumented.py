@@ -2,7 +2,7 @@
 
 Usage: python tools/instrumented.py sanitize|tsan|memcheck FOLDER [pytest arguments]
 FOLDER receives the build and the reports. The checkout's own build is left alone: an instrumented copy is
-built beside it, and the run refuses to start when another copy would be imported.
+built beside it (memcheck needs none), and the run refuses to start when another copy would be imported.
 """
 
 from __future__ import annotations
@@ -82,6 +82,10 @@ PARTS = {
     "memcheck": [*marked("memcheck"), "-m", "memcheck"],
 }
 
+# Seconds, two to three times what each takes: what hangs ends its own step, not the time of all others.
+LIMITS_S = {"sanitize": 1500, "tsan": 600, "memcheck": 600}
+ENDED = (124, 137)
+
 
 def build(folder: Path, sanitizers: str) -> Path:
     """Build the package into FOLDER/lib with these sanitizers; give that path."""
@@ -113,13 +117,17 @@ def preload(library: str) -> str:
     return str(Path(answer.stdout.strip()).resolve())
 
 
-def run(command: list[str], library: Path, extra: dict[str, str]) -> int:
-    """Run a command with the instrumented copy in front of every other; give its exit code."""
+def run(mode: str, command: list[str], library: Path, extra: dict[str, str]) -> int:
+    """Run a command with the instrumented copy before every other; give its exit code, 124 when ended."""
     environment = {**os.environ, "PYTHONPATH": str(library), "RAPIDJWS_TEST_FROM": str(library), **extra}
     print("+", *command, flush=True)
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False
+    limited = ["timeout", "--kill-after=30", str(LIMITS_S[mode]), *command]
+    code = subprocess.run(
+        limited, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False
     ).returncode
+    if code in ENDED:
+        print(f"{mode}: not finished in {LIMITS_S[mode]} s, ended")
+    return code
 
 
 def pytest_command(mode: str, more: list[str]) -> list[str]:
@@ -133,7 +141,8 @@ def sanitize(folder: Path, more: list[str]) -> int:
     """Run under ASan and UBSan; the first report ends the run."""
     library = build(folder, "address,undefined")
     return run(
-        pytest_command("sanitize", more),
+        "sanitize",
+        pytest_command("sanitize", ["-n", "auto", "--dist", "loadgroup", *more]),
         library,
         {
             "LD_PRELOAD": preload("libasan.so"),
@@ -154,7 +163,7 @@ def tsan(folder: Path, more: list[str]) -> int:
         old.unlink()
     options = f"exitcode=0:report_signal_unsafe=0:history_size=4:log_path={reports}"
     # no address randomisation: the run-time library of gcc 12 cannot place its shadow under a wide one
-    code = run(["setarch", "-R", *pytest_command("tsan", more)], library,
+    code = run("tsan", ["setarch", "-R", *pytest_command("tsan", more)], library,
                {"LD_PRELOAD": preload("libtsan.so"), "TSAN_OPTIONS": options})  # fmt: skip
     found = "".join(path.read_text("utf-8", "replace") for path in folder.glob("report.*"))
     blocks = [block for block in found.split("==================") if "WARNING: ThreadSanitizer" in block]
@@ -165,13 +174,18 @@ def tsan(folder: Path, more: list[str]) -> int:
 
 
 def memcheck(folder: Path, more: list[str]) -> int:
-    """Run under memcheck; an error or a lost block with our module on its stack fails the run."""
-    library = build(folder, "")
+    """Run the checkout's own build under memcheck; an error or a lost block below our module fails the run.
+
+    Its scheduler has to be fair: by default threads that never wait can keep all others from running.
+    """
     report = folder / "memcheck.xml"
     report.unlink(missing_ok=True)
-    command = ["valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40",
-               "--xml=yes", f"--xml-file={report}", *pytest_command("memcheck", more)]  # fmt: skip
-    code = run(command, library, {"PYTHONMALLOC": "malloc"})
+    command = ["valgrind", "--quiet", "--fair-sched=try", "--leak-check=full", "--show-leak-kinds=definite",
+               "--num-callers=40", "--xml=yes", f"--xml-file={report}",
+               *pytest_command("memcheck", more)]  # fmt: skip
+    code = run("memcheck", command, ROOT / "src", {"PYTHONMALLOC": "malloc"})
+    if code in ENDED:
+        return code  # the report has no end
     ours: Counter[str] = Counter()
     others: Counter[str] = Counter()
     for error in ElementTree.parse(report).iter("error"):
