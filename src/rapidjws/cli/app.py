@@ -109,6 +109,11 @@ COMMANDS: Final = {
         "Look at key ages and ends, rotation, key sets, use of old keys, lifetimes, clocks and error rates.",
     ),
     "authz": _Listed("authz", "app", "Rules after the verdict: try them, compare two versions."),
+    "lint": _Listed(
+        "lint",
+        "lint",
+        "Hold a set-up against RFC 8725, RFC 9068, RFC 9700, FAPI 2.0: exit 0 where none is broken, else 1.",
+    ),
     "incident": _Listed("incident", "app", "Look back at an incident."),
     "contract": _Listed("contract", "contract", "Get a partner ready."),
     "rollout": _Listed("notify", "rollout", "Look at a rollout, and change it while it runs."),
