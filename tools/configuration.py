@@ -55,7 +55,9 @@ TABLES: dict[str, dict[str, str]] = {"issuers": schema.ISSUER, "partners": schem
 
 
 def _described(section: str) -> dict[str, Any]:
-    found: dict[str, Any] = json_schema()["properties"][section]
+    whole, _, part = section.partition(".")
+    found: dict[str, Any] = json_schema()["properties"][whole]
+    found = found["properties"][part] if part else found
     table: dict[str, Any] = found.get("items", found)["properties"]
     return table
 

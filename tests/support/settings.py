@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import settings_bodies
+
 from rapidjws import JWK
 from rapidjws.config import schema
 from rapidjws.testing import make_key
@@ -28,6 +30,7 @@ GOOD: Final[dict[str, Any]] = {
     "audit": {"folder": "trail", "origin": "gate.example/audit", "key_file": "audit-key.json"},
     "notices": {"host": "mail.example", "sender": "gateway@gate.example"},
     "server": {"listen": "127.0.0.1:8088"},
+    "server.body": {"member": "/signedPayload"},
     "dpop": {"external_origins": ["https://api.example"]},
     "mtls": {"trusted_peers": ["127.0.0.1"]},
     "issuers": [
@@ -139,11 +142,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
     "traces": {
         "endpoint": [
             "",
-            "nowhere",
-            "ftp://a.example",
-            "http://u:p@a.example",
-            "http://a.example/?k=v",
-            "http://",
+            *"nowhere ftp://a.example http://u:p@a.example http://a.example/?k=v http://".split(),
         ],
         "service_name": ["", "a\nb"],
         "timeout_s": [0, 61, math.inf, math.nan],
@@ -216,6 +215,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "drain_s": [0, 3601, math.inf, math.nan],
         "worker_timeout_s": [0, 3601, math.inf, math.nan],
     },
+    "server.body": settings_bodies.REFUSED,
     "dpop": {
         "external_origins": ["", [], "api.example", "https://a.example?q", ["https://a.example"] * 2],
         "algorithms": [[], "none", "HS256"],
@@ -354,6 +354,9 @@ def changed(section: str, key: str, value: Any) -> dict[str, Any]:
         table["audience"] = "https://api.example"
     if key.startswith("nonce_") and key != "nonce_secrets_file" and value is not False:
         table["nonce_secrets_file"] = secrets_file()
+    if section == "server.body":
+        table.clear()
+        table.update(settings_bodies.NEEDED.get(key, {}))
     if key == "proxy":
         table["refuse_private_addresses"] = False
     table[key] = value
@@ -365,7 +368,7 @@ def toml(tables: dict[str, Any]) -> str:
     lines = []
     for name, found in tables.items():
         for table in found if isinstance(found, list) else [found]:
-            title = name if name.isidentifier() else json.dumps(name)
+            title = name if name.replace(".", "_").isidentifier() else json.dumps(name)
             lines.append(f"[[{title}]]" if isinstance(found, list) else f"[{title}]")
             lines += [f"{json.dumps(key)} = {_value(value)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"

@@ -139,6 +139,7 @@ def show(file: File) -> None:
         raise typer.Exit(1)
     tables = without_secrets(load_config(file).tables)
     shown: dict[str, Any] = {name: {**defaults_of(name), **tables.get(name, {})} for name in schema.SECTIONS}
+    shown["server"]["body"] = shown.pop("server.body")  # it stands within the other one
     shown["issuers"] = [{**defaults_of("issuers"), **one} for one in tables.get("issuers", ())]
     shown["partners"] = tables.get("partners", [])
     print(json.dumps(shown, indent=2, default=str))

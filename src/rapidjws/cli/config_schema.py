@@ -23,6 +23,7 @@ from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.report.mailing import MailServer
 from rapidjws.rollout.shadow import Shadow
 from rapidjws.sender import ClientCertificate, DPoP, DPoPNonces
+from rapidjws.sidecar.body_settings import BodySettings
 from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore
@@ -71,6 +72,7 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "audit": (AuditSettings,),
     "notices": (MailServer,),
     "server": (ServerSettings, TokenLocation),
+    "server.body": (BodySettings,),
     "dpop": (DPoP, DPoPNonces),
     "mtls": (ClientCertificate,),
     "issuers": (Issuer, Transport, Freshness, UnknownKids, Replay),
@@ -136,6 +138,7 @@ def _table(section: str, fields: dict[str, str], required: tuple[str, ...] = ())
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a configuration file."""
     properties = {name: _table(name, fields) for name, fields in schema.SECTIONS.items()}
+    properties["server"]["properties"]["body"] = properties.pop("server.body")
     properties["registry"]["required"] = ["folder"]
     issuer = _table("issuers", schema.ISSUER, ("algorithms",))
     unchecked = {"properties": {"check_iss": {"const": False}}, "required": ["check_iss"]}

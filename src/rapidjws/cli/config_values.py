@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,7 @@ from rapidjws.keys.settings import Freshness, UnknownKids, positive_s
 from rapidjws.middleware.claim_headers import ClaimHeaders
 from rapidjws.rollout.report.notices import templates_from
 from rapidjws.rollout.shadow import Shadow
+from rapidjws.sidecar.body_settings import body_settings_from
 from rapidjws.stores.replay import MemoryReplayStore
 
 if TYPE_CHECKING:
@@ -103,27 +105,14 @@ def value_faults(
         if refused:  # each is yielded already, at its own line
             server = {name: value for name, value in server.items() if name != "claim_headers"}
             tables = {**tables, "server": server}
-    checks: dict[str, tuple[Check, ...]] = {
-        "server": (check_server if files else partial(_without_secrets, check_server),),
-        "engine": (_engine, _cache),
-        "registry": (_registry,),
-        "revocations": (partial(_revocations, folder=folder),),
-        "replay": (_replay_store,),
-        "logs": (partial(log_settings_from, folder=folder),),
-        "authz": (authorizer_from,),
-        "traces": (trace_settings_from,),
-        "audit": (partial(audit_settings_from, folder=folder, files=files),),
-        "dpop": (partial(_dpop, folder=folder, files=files),),
-        "mtls": (client_certificate_from,),
-        "shadow": (partial(_shadow, files=files),),
-        "notices": (partial(_notices, folder=folder, files=files and notices),),
-    }
+    checked = {} if ("server",) in broken else server
+    checks = _section_checks(folder, checked, check_server, files=files, notices=files and notices)
     for name, each in checks.items():
         if (name,) not in broken and tables.get(name):
             for check in each:
                 yield from _refused((name,), check, tables[name], schema.SECTIONS[name])
-    if not {("dpop",), ("replay",), ("server",)} & broken:
-        yield from _unshared_proofs(tables, server)
+    if not {("dpop",), ("replay",), ("server",), ("server.body",)} & broken:
+        yield from _unshared_uses(tables, server)
     if ("rollout",) not in broken and ("server",) not in broken:
         section = {name: value for name, value in tables.get("rollout", {}).items() if name != "state"}
         make = partial(
@@ -136,11 +125,49 @@ def value_faults(
         yield from _refused(("rollout",), make, section, schema.SECTIONS["rollout"])
 
 
-def _unshared_proofs(tables: dict[str, Any], server: dict[str, Any]) -> Iterator[schema.Fault]:
-    """Yield that each worker would take a DPoP proof once."""
+def _section_checks(
+    folder: Path, server: dict[str, Any], check_server: Check, *, files: bool, notices: bool
+) -> dict[str, tuple[Check, ...]]:
+    """Return the constructors that each section goes through."""
+    return {
+        "server": (check_server if files else partial(_without_secrets, check_server),),
+        "engine": (_engine, _cache),
+        "registry": (_registry,),
+        "revocations": (partial(_revocations, folder=folder),),
+        "replay": (_replay_store,),
+        "logs": (partial(log_settings_from, folder=folder),),
+        "authz": (authorizer_from,),
+        "traces": (trace_settings_from,),
+        "audit": (partial(audit_settings_from, folder=folder, files=files),),
+        "server.body": (partial(_body, folder, server, check_server, files),),
+        "dpop": (partial(_dpop, folder=folder, files=files),),
+        "mtls": (client_certificate_from,),
+        "shadow": (partial(_shadow, files=files),),
+        "notices": (partial(_notices, folder=folder, files=notices),),
+    }
+
+
+def _unshared_uses(tables: dict[str, Any], server: dict[str, Any]) -> Iterator[schema.Fault]:
+    """Yield that each worker would take a DPoP proof, or a signed body, once."""
     workers = server.get("workers", 1)
-    if tables.get("dpop") and workers > 1 and "redis" not in tables.get("replay", {}):
+    if workers <= 1 or "redis" in tables.get("replay", {}):
+        return
+    if tables.get("dpop"):
         yield ("server", "workers"), "1, or replay.redis beside dpop", str(workers)
+    elif "replay_identity" in tables.get("server.body", {}):
+        yield ("server", "workers"), "1, or replay.redis beside server.body.replay_identity", str(workers)
+
+
+def _body(folder: Path, server: dict[str, Any], check: Check, files: bool, table: dict[str, Any]) -> object:
+    """Check the table ``server.body`` beside ``server``, and its keys where files are looked at."""
+    made = body_settings_from(table, folder)
+    if files:
+        made.check_files()
+    try:
+        settings: Any = check(server)
+    except (RapidJWSError, TypeError, ValueError, OSError):  # reported under ``server``
+        return made
+    return replace(settings, body=made)
 
 
 def _dpop(table: dict[str, Any], *, folder: Path, files: bool) -> object:

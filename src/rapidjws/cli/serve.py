@@ -18,6 +18,7 @@ from rapidjws.config.sections import lenient_phase, phase_not_in_force
 from rapidjws.config.senders import sender_constraints_of
 from rapidjws.errors import RapidJWSError
 from rapidjws.sidecar.app import app_from
+from rapidjws.sidecar.body_settings import body_settings_from
 from rapidjws.sidecar.server import serve as serve_workers
 from rapidjws.sidecar.settings import absolute_address, settings_from
 
@@ -45,7 +46,10 @@ def serve(
             words = notice(loaded.section("rollout"), folder=loaded.folder)
             if words is not None:
                 print(f"rapidjws serve: {words}", file=sys.stderr, flush=True)
-        settings = settings_from(loaded.section("server"), loaded.folder, sender_constraints_of(loaded))
+        bodies = loaded.section("server.body")
+        body = body_settings_from(bodies, loaded.folder) if bodies else None
+        sender = sender_constraints_of(loaded)
+        settings = settings_from(loaded.section("server"), loaded.folder, sender, body)
         logs = log_settings_from(loaded.section("logs"), loaded.folder)
         audit = audit_settings_from(loaded.section("audit"), loaded.folder)
         status = serve_workers(settings, partial(app_from, loaded), logs, audit)

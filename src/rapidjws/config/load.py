@@ -57,6 +57,7 @@ _FIXED: Final = (
     "traces",
     "audit",
     "server",
+    "server.body",
     "dpop",
     "mtls",
 )

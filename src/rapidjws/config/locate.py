@@ -18,6 +18,8 @@ Path = tuple["str | int", ...]
 def line_of(text: str, path: Path, *, is_json: bool) -> int | None:
     """Return the line, from 1 on, on which a setting stands, or that of the table it is missing from."""
     lines = _json_lines(text) if is_json else _toml_lines(text)
+    if path and isinstance(path[0], str):  # "server.body": a section within another one
+        path = (*path[0].split("."), *path[1:])
     for size in range(len(path), 0, -1):
         if path[:size] in lines:
             return lines[path[:size]]

@@ -1,9 +1,10 @@
-"""What the settings of ``audit`` mean, in words, beside those of senders; see ``setting_words``."""
+"""What the settings of ``audit`` mean, beside those of bodies and senders; see ``setting_words``."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from rapidjws.config import body_words
 from rapidjws.config.sender_words import SENDER_EXAMPLES, SENDER_SECTIONS, SENDER_WORDS
 from rapidjws.config.words import Words
 
@@ -36,12 +37,14 @@ AUDIT: Final = {
     "checkpoint_s": Words("longest time between a record and its checkpoint", "0.05 to 3600"),
     "checkpoint_records": Words("most records between two checkpoints", "1 to 10000000"),
 }  # fmt: skip
-MORE_WORDS: Final = {**SENDER_WORDS, "audit": AUDIT}
+MORE_WORDS: Final = {body_words.SECTION: body_words.WORDS, **SENDER_WORDS, "audit": AUDIT}
 MORE_SECTIONS: Final = {
+    body_words.SECTION: body_words.SECTION_WORDS,
     **SENDER_SECTIONS,
     "audit": "A tamper-evident log of the decisions of `rapidjws serve`: see [Audit trail](how-to/audit.md).",
 }
 MORE_EXAMPLES: Final = {
+    body_words.SECTION: body_words.EXAMPLE,
     **SENDER_EXAMPLES,
     "audit": """\
 [audit]

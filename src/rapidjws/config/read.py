@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
-from rapidjws.config import schema
+from rapidjws.config import body_words, schema
 from rapidjws.config.nesting import NESTING_MAX, too_deep
 from rapidjws.errors import error_for
 
@@ -110,6 +110,11 @@ def parsed(path: Path) -> tuple[schema.Text, dict[str, Any]]:
     whole = schema.Text(name=path.name, text=text, is_json=is_json)
     if not isinstance(found, dict):
         whole.refuse((), "a table")
+    if body_words.SECTION in found:  # quoted: another table than [server.body]
+        whole.refuse((body_words.SECTION,), f"[{body_words.SECTION}]", "its name in quotes")
+    server = found.get("server")
+    if isinstance(server, dict) and "body" in server:  # a section, which stands within another one
+        found[body_words.SECTION] = server.pop("body")
     return whole, found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from rapidjws.config import registry_words
+from rapidjws.config import body_words, registry_words
 from rapidjws.config.authz_faults import authz_faults
 from rapidjws.config.claim_tables import claim_faults
 from rapidjws.config.locate import Path, line_of
@@ -155,10 +155,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(("queue_records", "flush_ms", "checkpoint_records"), WHOLE),
     },
     "logs": {
-        "schema": TEXT,
-        "level": TEXT,
-        "destination": TEXT,
-        "security_destination": TEXT,
+        **dict.fromkeys(("schema", "level", "destination", "security_destination"), TEXT),
         "claims": TEXTS,
         "lines_per_minute": WHOLE,
         "queue_lines": WHOLE,
@@ -206,6 +203,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "drain_s": NUMBER,
         "worker_timeout_s": NUMBER,
     },
+    body_words.SECTION: body_words.FIELDS,
     "dpop": {
         **dict.fromkeys(("external_origins", "algorithms"), TEXTS),
         "max_age_s": WHOLE,

@@ -26,7 +26,7 @@ class RequestContext(NamedTuple):
     Attributes:
         values: Each value of the header named by ``Authenticator.field``, in the order of the request.
         query: The query of its target, as it was sent.
-        partner: Who is asking, or None.
+        partner: Who is asking, or None; several where headers name several.
         route: The path that is asked for, or None; several where servers and routers may read it apart.
         scopes: The scopes that are due.
         headers: Gives each value of a header by its lower-case name, for logs and traces.
@@ -38,7 +38,7 @@ class RequestContext(NamedTuple):
 
     values: list[bytes]
     query: bytes
-    partner: str | None
+    partner: Names
     route: Names
     scopes: tuple[str, ...] = ()
     headers: Headers = no_headers

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rapidjws.config.load import build_service
+from rapidjws.config.stores import replay_store_from
 from rapidjws.observe.event_log import EventLog
 from rapidjws.observe.logs import LogSettings
 from rapidjws.observe.recorder import MetricRecorder
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rapidjws.keys.hook import Invalidated
     from rapidjws.observe.tracing import Tracer
     from rapidjws.rollout.rollout import Rollout
+    from rapidjws.verify.protocols import ReplayStore
 
 
 def _nothing() -> None:
@@ -47,6 +49,7 @@ class SidecarApp:
         event_log: Logs what happens around keys, stores and the configuration.
         tracer: Makes spans.
         audit: How decisions are recorded, or None.
+        body_uses: Where uses of signed bodies are remembered, or None for this process's memory.
     """
 
     engine: Engine
@@ -61,6 +64,7 @@ class SidecarApp:
     event_log: EventLog = field(default_factory=EventLog)
     tracer: Tracer = NO_TRACER
     audit: AuditSettings | None = None
+    body_uses: ReplayStore | None = None
 
 
 def app_from(loaded: LoadedConfig) -> SidecarApp:
@@ -75,6 +79,7 @@ def app_from(loaded: LoadedConfig) -> SidecarApp:
     """
     lines, recent = EventLines(), RecentEvents()
     service = build_service(loaded, lines, recent)
+    uses_once = "replay_identity" in loaded.section("server.body")
     return SidecarApp(
         engine=service.engine,
         rollout=service.rollout,
@@ -88,6 +93,7 @@ def app_from(loaded: LoadedConfig) -> SidecarApp:
         event_log=service.event_log,
         tracer=service.tracer,
         audit=service.audit,
+        body_uses=replay_store_from(loaded.section("replay"), lines) if uses_once else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Envoy's ext_authz over gRPC: ``envoy.service.auth.v3.Authorization/Check``, octets in, octets out.
 
-Of a CheckRequest only headers and path are read. What this never does: look at the body, or let a request
-pass whose message it does not understand.
+Of a CheckRequest only headers and path are read, and the body where bodies are signed. What this never does:
+let a request pass whose message it does not understand.
 Source: Envoy API v3, external_auth.proto and attribute_context.proto.
 """
 
@@ -16,13 +16,15 @@ from rapidjws._protobuf import field, number_field, spans
 from rapidjws.middleware.claim_headers import NO_CLAIM_HEADERS
 from rapidjws.middleware.response import answer_for, is_ours, trusted_headers, warning_headers
 from rapidjws.observe.request_info import IdentifiedHeaders
+from rapidjws.sidecar.body_requests import SCHEME
 from rapidjws.sidecar.dynamic_metadata import metadata_of
-from rapidjws.sidecar.worker_state import values_of
+from rapidjws.sidecar.request_headers import values_of
 
 if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision
     from rapidjws.middleware.claim_headers import ClaimHeaders
     from rapidjws.observe.tracing import RequestTrace
+    from rapidjws.sidecar.body_requests import BodyRequests
     from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.sidecar.worker_state import WorkerState
 
@@ -31,7 +33,15 @@ METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 _ATTRIBUTES: Final = 1  # CheckRequest
 _REQUEST: Final = 4  # AttributeContext
 _HTTP: Final = 2  # AttributeContext.Request
-_METHOD, _HEADERS, _PATH, _HOST, _HEADER_MAP = 2, 3, 4, 5, 13  # AttributeContext.HttpRequest
+_METHOD, _HEADERS, _PATH, _HOST, _BODY, _RAW_BODY, _HEADER_MAP = (
+    2,
+    3,
+    4,
+    5,
+    11,
+    12,
+    13,
+)  # AttributeContext.HttpRequest
 _KEY, _VALUE, _RAW_VALUE = 1, 2, 3  # HeaderValue; of a map's entry the first two
 
 _PERMISSION_DENIED: Final = 7
@@ -82,6 +92,21 @@ def read_method(octets: bytes) -> tuple[bytes, bytes]:
             found[number].append(octets[start:end])
     method, host = (values[-1] if len(values) <= 2 else b"" for values in found.values())
     return method, host
+
+
+def read_body(octets: bytes) -> bytes:
+    """Return the body of a CheckRequest that ``read_check`` has read, with ``pack_as_bytes`` or without.
+
+    Raises:
+        ValueError: It stands there twice.
+    """
+    at = (0, len(octets))
+    for wanted in (_ATTRIBUTES, _REQUEST, _HTTP):
+        (at,) = [(start, end) for number, start, end in spans(octets, *at) if number == wanted]
+    found = [octets[start:end] for number, start, end in spans(octets, *at) if number in (_BODY, _RAW_BODY)]
+    if len(found) > 1:
+        raise ValueError("one body expected")
+    return found[0] if found else b""
 
 
 def _peer(name: str) -> str | None:
@@ -136,14 +161,18 @@ def permit(
 
 
 def refusal(
-    decision: Decision, settings: ServerSettings, request: IdentifiedHeaders | None = None
+    decision: Decision,
+    settings: ServerSettings,
+    request: IdentifiedHeaders | None = None,
+    *,
+    of_body: bool = False,
 ) -> bytes | None:
     """Return the CheckResponse of a refusal, with the id of its log line, or None for a permit."""
     answer = answer_for(
         decision,
         realm=settings.realm,
-        scheme=settings.place.scheme,
-        dpop=None if settings.sender is None else settings.sender.challenge(time_ns()),
+        scheme=SCHEME if of_body else settings.place.scheme,
+        dpop=None if settings.sender is None or of_body else settings.sender.challenge(time_ns()),
     )
     if answer is None:
         return None
@@ -171,6 +200,8 @@ class Authorization:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a CheckRequest expected")
             raise  # unreachable: abort raises
         state.sync()
+        if state.bodies is not None and state.bodies.concerns(state, target, headers):
+            return await self._check_body(state, state.bodies, octets, headers, target, context)
         token, partner, route = state.decision_request(headers, target)
         observer, started_ns = state.observer, perf_counter_ns()
         given = IdentifiedHeaders(partial(values_of, headers))
@@ -199,6 +230,30 @@ class Authorization:
             raise
         observer.end(decision, token, given, started_ns, trace)
         refused = refusal(decision, state.settings, given)
+        if refused is not None:
+            return refused
+        return permit(decision, self._spoofed(headers), trace, state.settings.claims_out)
+
+    async def _check_body(
+        self,
+        state: WorkerState,
+        bodies: BodyRequests,
+        octets: bytes,
+        headers: list[tuple[bytes, bytes]],
+        target: bytes,
+        context: Any,
+    ) -> bytes:
+        """Decide on one request by its body."""
+        try:
+            body = read_body(octets)
+        except ValueError:
+            import grpc
+
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "one body expected")
+            raise  # unreachable: abort raises
+        method, host = read_method(octets)
+        decision, given, trace = await bodies.decide(state, target, headers, method, body, host=host)
+        refused = refusal(decision, state.settings, given, of_body=True)
         if refused is not None:
             return refused
         return permit(decision, self._spoofed(headers), trace, state.settings.claims_out)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final
 from rapidjws._loggers import logger
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
-from rapidjws.middleware.presented import PROOF_FIELD
 from rapidjws.observe.exposition import chosen_format
-from rapidjws.observe.request_info import TRACED_HEADERS, IdentifiedHeaders
+from rapidjws.observe.request_info import IdentifiedHeaders
+from rapidjws.sidecar.body_requests import SCHEME
 from rapidjws.sidecar.connection import Connection, head_of
-from rapidjws.sidecar.response_cache import ResponseCache
+from rapidjws.sidecar.request_headers import values_of, wanted_fields
+from rapidjws.sidecar.response_cache import ResponseCache, with_head
 from rapidjws.sidecar.settings import is_unix
-from rapidjws.sidecar.worker_state import WorkerState, values_of
+from rapidjws.sidecar.worker_state import WorkerState
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision, DecisionRequest
     from rapidjws.observe.request_info import Headers
     from rapidjws.observe.tracing import RequestTrace
-    from rapidjws.sender import SenderConstraints
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
     from rapidjws.sidecar.metrics import Metrics
@@ -65,21 +65,11 @@ class PublicListener(WorkerState):
     ) -> None:
         super().__init__(app, settings, change_bus, index=index, seen=seen)
         self.replies = ResponseCache(settings, lambda line: self.print_line(line))
+        self.body_replies = ResponseCache(settings, lambda line: self.print_line(line), scheme=SCHEME)
         self.metrics: Metrics | None = None
         self._batch: list[BatchedRequest] = []
         self._flush: asyncio.Handle | None = None
-        self.wanted = frozenset(
-            {self.token_field, *self.route_fields, b"accept", b"authorization"}
-            | ({self.partner_field} if self.partner_field else set())
-            | set(TRACED_HEADERS)
-            | (set() if settings.sender is None else self._sender_fields(settings.sender))
-            | self.rule_facts.fields
-        )
-
-    def _sender_fields(self, sender: SenderConstraints) -> set[bytes]:
-        """Return the headers that say who sent a request."""
-        of_mtls = set() if sender.mtls is None else {sender.mtls.field}
-        return {PROOF_FIELD, b"host", b"x-forwarded-host", *self.method_fields} | of_mtls
+        self.wanted = wanted_fields(self, frozenset() if self.bodies is None else self.bodies.fields)
 
     def is_slow(self, url: bytes) -> bool:
         """Return whether a request is answered beside the loop, in its turn."""
@@ -202,15 +192,9 @@ class PublicListener(WorkerState):
             decisions[at] = self.engine.decide(token, partner=partner, route=route, sender=sender, request=of)
 
 
-def with_head(
-    reply: bytes, decision: Decision, request: IdentifiedHeaders, trace: RequestTrace | None
-) -> bytes:
-    """Return an answer with our span, for the gateway to hand on, and with the id of its log line, if any."""
-    more = [] if trace is None else trace.headers()
-    if decision.verified is None:
-        more = [*more, ("x-request-id", request.request_id)]
-    start, _, rest = reply.partition(b"\r\n")
-    return start + b"\r\n" + head_of(more) + rest
+def target_of(rest: bytes) -> bytes | None:
+    """Return path and query where they follow the prefix of a request; else headers name them."""
+    return rest if rest[:1] == b"/" else None
 
 
 class SidecarProtocol(Connection):
@@ -220,7 +204,7 @@ class SidecarProtocol(Connection):
         super().__init__(state, loop)
         self._state = state
         self.wanted = state.wanted
-        self.keeps_body = state.settings.hook_secret is not None
+        self.keeps_body = state.settings.hook_secret is not None or state.bodies is not None
         self._waiting: deque[Waiting] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._has_last = False
@@ -241,17 +225,25 @@ class SidecarProtocol(Connection):
         if self._has_last:
             return
         self._has_last = not keep
+        state = self._state
         request = (url, headers, method, body, keep)
-        if self._worker is not None or self._state.blocking or self._state.is_slow(url):
+        if self._worker is not None or state.blocking or state.is_slow(url):
             self._queue(request)
             return
         rest = self._target(url)
+        if (
+            rest is not None
+            and state.bodies is not None
+            and state.bodies.concerns(state, target_of(rest), headers)
+        ):
+            self._queue(request)
+            return
         if rest is None and not self._under_way:
             self.answer_other(*request)
             self.touch(busy=False)
             return
         self._under_way += 1
-        self._state.add_to_batch((self, rest, request), self._loop)
+        state.add_to_batch((self, rest, request), self._loop)
 
     @property
     def peer(self) -> str | None:
@@ -326,13 +318,18 @@ class SidecarProtocol(Connection):
                 self.answer_other(url, headers, method, body, keep)
             return
         state.sync()
-        token, partner, route = state.decision_request(headers, rest if rest[:1] == b"/" else None)
+        target = target_of(rest)
+        if state.bodies is not None and state.bodies.concerns(state, target, headers):
+            decision, given, trace = await state.bodies.decide(state, target, headers, method, body)
+            reply = state.body_replies.reply(decision, method)
+            self.write(with_head(reply, decision, given, trace), keep=keep)
+            return
+        token, partner, route = state.decision_request(headers, target)
         observer, started_ns = state.observer, time.perf_counter_ns()
         given = IdentifiedHeaders(partial(values_of, headers))
         trace = observer.begin(given)
         try:
             observer.look(trace, token)
-            target = rest if rest[:1] == b"/" else None
             sender = state.sender_check(token, headers, target, method, self.peer)
             facts = state.rule_facts.of(headers, method)
             decision = await state.engine.adecide(

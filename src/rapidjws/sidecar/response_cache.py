@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rapidjws.jwt.decision import Decision
+    from rapidjws.observe.request_info import IdentifiedHeaders
+    from rapidjws.observe.tracing import RequestTrace
     from rapidjws.sidecar.settings import ServerSettings
 
 KEPT_MAX: Final = 1024
@@ -40,6 +42,7 @@ class ResponseCache:
     Args:
         settings: Realm and scheme of challenges, and the headers of claims.
         warn: Takes a line, once in WARN_S, where requests are not decided for a fault of ours.
+        scheme: The scheme of challenges; None for that of tokens.
     """
 
     __slots__ = (
@@ -54,13 +57,19 @@ class ResponseCache:
         "_warned_s",
     )
 
-    def __init__(self, settings: ServerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        warn: Callable[[str], None] = lambda line: None,
+        *,
+        scheme: str | None = None,
+    ) -> None:
         self._warn = warn
         self._warned_s = -WARN_S
         self._realm = settings.realm
-        self._scheme = settings.place.scheme
-        self._sender = settings.sender
-        self._has_nonces = False if settings.sender is None else settings.sender.has_nonces
+        self._scheme = settings.place.scheme if scheme is None else scheme
+        self._sender = settings.sender if scheme is None else None  # a signed body is bound to nobody
+        self._has_nonces = False if self._sender is None else self._sender.has_nonces
         self._claim_headers = settings.claims_out or None
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
@@ -68,7 +77,7 @@ class ResponseCache:
     def reply(self, decision: Decision, method: bytes) -> bytes:
         """Return the whole answer to a request."""
         verified = decision.verified
-        if verified is None or decision.warnings:
+        if verified is None or verified.issuer is None or decision.warnings:
             return self._other(decision, method)
         key = (verified.issuer, verified.kid, decision.partner)
         start = self._permits.get(key)
@@ -93,7 +102,7 @@ class ResponseCache:
         return _OK + head_of([one for one in trusted_headers(decision) if one[0] not in _OF_THE_TOKEN])
 
     def _other(self, decision: Decision, method: bytes) -> bytes:
-        """Return a refusal, or a permit with warnings or without a token."""
+        """Return a refusal, or a permit with warnings, without a token or without claims."""
         if decision.code == "internal_error":
             self._warn_of_fault(decision)
         if decision.outcome == "permit":
@@ -135,6 +144,17 @@ class ResponseCache:
             len(answer.body),
         )
         return start + head_of(answer.headers) + b"\r\n", answer.body
+
+
+def with_head(
+    reply: bytes, decision: Decision, request: IdentifiedHeaders, trace: RequestTrace | None
+) -> bytes:
+    """Return an answer with our span, for the gateway to hand on, and with the id of its log line, if any."""
+    more = [] if trace is None else trace.headers()
+    if decision.verified is None:
+        more = [*more, ("x-request-id", request.request_id)]
+    start, _, rest = reply.partition(b"\r\n")
+    return start + b"\r\n" + head_of(more) + rest
 
 
 assert set(_OF_THE_TOKEN) < set(TRUSTED)

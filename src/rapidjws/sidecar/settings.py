@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rapidjws.sender import SenderConstraints
+    from rapidjws.sidecar.body_settings import BodySettings
 
 WORKERS_MAX: Final = 1024
 """Most processes: each takes memory of its own, and a slip of the pen is not to take the machine."""
@@ -86,6 +87,7 @@ class ServerSettings:
         claim_headers: Claim, or JSON Pointer, -> the header of the answers in which the service gets it,
             as for :class:`rapidjws.middleware.Authenticator`.
         place: Where tokens stand.
+        body: Which requests are decided by a signature of their body, or None.
         sender: Compares what a token is bound to with who sends it (DPoP, mutual TLS), or None.
         method_headers: Headers that name the request's method where nothing follows the prefix; the gateway
             sets them. Read for DPoP only.
@@ -121,6 +123,7 @@ class ServerSettings:
     host_header: str | None = None
     claim_headers: Mapping[str, Any] = field(default_factory=dict)
     place: TokenLocation = field(default_factory=TokenLocation)
+    body: BodySettings | None = None
     sender: SenderConstraints | None = None
     method_headers: tuple[str, ...] = METHOD_HEADERS
     realm: str = "api"
@@ -186,6 +189,14 @@ class ServerSettings:
                     )
             taken.update(name.lower() for name in names)
         self._check_rule_headers(taken)
+        signed = set() if self.body is None else {name.lower() for name in self.body.signature_headers}
+        if not signed.isdisjoint(taken - {token}):
+            raise error_for(
+                "configuration_invalid",
+                "server.body.signature_headers",
+                "headers that no other setting reads",
+            )
+        taken |= signed
         if any(self.claims_out.owns(name) for name in taken):
             raise error_for(
                 "configuration_invalid", "server.claim_headers", "headers that no other setting reads"
@@ -233,7 +244,10 @@ def absolute_address(address: str, folder: Path) -> str:
 
 
 def settings_from(
-    section: dict[str, Any], folder: Path, sender: SenderConstraints | None = None
+    section: dict[str, Any],
+    folder: Path,
+    sender: SenderConstraints | None = None,
+    body: BodySettings | None = None,
 ) -> ServerSettings:
     """Return the settings of a table ``server``; raises ConfigurationError.
 
@@ -241,6 +255,7 @@ def settings_from(
         section: The table.
         folder: What paths are relative to.
         sender: How tokens that are bound to senders are checked, or None.
+        body: Which requests are decided by their body, or None.
     """
     settings = dict(section)
     for name, mine in _SECRETS.items():
@@ -254,4 +269,4 @@ def settings_from(
         headers = settings.get(name)
         if headers is not None:
             settings[name] = (headers,) if isinstance(headers, str) else tuple(headers)
-    return ServerSettings(place=TokenLocation(**place), sender=sender, **settings)
+    return ServerSettings(place=TokenLocation(**place), sender=sender, body=body, **settings)

@@ -16,9 +16,12 @@ from rapidjws.observe.event_log import write_event
 from rapidjws.observe.metric_list import AUDIT_RECORDS, LOG_LINES_DROPPED
 from rapidjws.observe.observer import Observer
 from rapidjws.sender import SenderRequest
+from rapidjws.sidecar.body_requests import BodyRequests
 from rapidjws.sidecar.connection import Listener
+from rapidjws.sidecar.request_headers import names_of, values_of
 from rapidjws.sidecar.rollout_log import RolloutLog
 from rapidjws.sidecar.rule_facts import RuleFacts
+from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from rapidjws.audit.decision_recorder import DecisionRecorder
-    from rapidjws.jwt.decision import DecisionRequest, Names
+    from rapidjws.jwt.decision import DecisionRequest
     from rapidjws.observe.logs import InstalledLogs
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus, Kind
@@ -49,18 +52,6 @@ HAND_OVER_S: Final = 2.0
 
 PRECOMPUTED_AT_ONCE: Final = 4
 """Tables asked for at once, some milliseconds each: a rotated key is much used from the start."""
-
-
-def _names(values: list[bytes]) -> Names:
-    """Return what headers name: one value as it is, several as a tuple, of which the strictest holds."""
-    if len(values) == 1:
-        return values[0].decode("latin-1")
-    return tuple(value.decode("latin-1") for value in values) or None
-
-
-def values_of(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    """Return each value of a header by its lower-case name."""
-    return [value for key, value in headers if key == name]
 
 
 def _to_stderr(line: str) -> None:
@@ -123,6 +114,17 @@ class WorkerState(Listener):
         self.method_fields = tuple(name.lower().encode("ascii") for name in settings.method_headers)
         self.prefix = settings.prefix.encode("ascii")
         self.rule_facts = RuleFacts(settings, self.engine)
+        self.bodies: BodyRequests | None = None
+        """Decides on requests by their body; None where none are."""
+        if settings.body is not None:
+            body = settings.body.signed_body(
+                app.engine,
+                rollout=app.rollout,
+                store=app.body_uses or MemoryReplayStore(),
+                recorder=app.recorder,
+                max_bytes=settings.max_body_bytes,
+            )
+            self.bodies = BodyRequests(settings.body, body)
 
     @property
     def blocking(self) -> bool:
@@ -201,7 +203,7 @@ class WorkerState(Listener):
         routes = named if target is None else [target]
         query = b"&".join(route.partition(b"?")[2] for route in routes)
         token = presented_token(self.settings.place, self.settings.sender, found, query)
-        return token, _names(partner), _names(routes)
+        return token, names_of(partner), names_of(routes)
 
     @property
     def is_behind(self) -> bool:

@@ -1,0 +1,50 @@
+"""What the settings of ``server.body`` must refuse, and what each needs beside it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+REFUSED: Final[dict[str, list[Any]]] = {
+    "routes": [[], "hooks", "/*", "/a/*/b", "/a/../*"],
+    "member": ["", "signedPayload", "/~2"],
+    "form_field": ["", "a\nb"],
+    "unsigned": ["", "keep"],
+    "signature_headers": [[], "X Y", "", "X-Original-URI"],
+    "scheme": ["two words", "a\nb", "B-1"],
+    "digest_claim": ["", "digest"],
+    "digest_algorithm": ["", "md5"],
+    "digest_encoding": ["", "base32"],
+    "digest_prefix": [],
+    "payload": ["", "lines"],
+    "payload_names_in": [""],
+    "required_headers": [[], "X Y", ""],
+    "jwks_file": ["absent", "absent/absent"],
+    "jwks_url": ["", "http://a.example"],
+    "cache_file": ["absent/absent"],
+    "algorithms": [[], "none", "XS256"],
+    "replay_identity": ["", "jti"],
+    "replay_keep_s": [0, 34_560_001],
+    "replay_on_failure": ["", "ignore"],
+    "empty_body": [],
+}
+_DETACHED: Final = {
+    "signature_headers": "X-JWS-Signature",
+    "jwks_url": "https://a.example/jwks.json",
+    "cache_file": "body-keys.json",
+    "algorithms": "ES256",
+}
+_DIGEST: Final = {"signature_headers": "X-JWS-Signature", "digest_claim": "/body_sha256"}
+NEEDED: Final[dict[str, dict[str, str]]] = {
+    "unsigned": {"member": "/signedPayload"},
+    "signature_headers": _DETACHED,
+    "scheme": _DETACHED,
+    **dict.fromkeys(("digest_claim", "digest_algorithm", "digest_encoding", "digest_prefix"), _DIGEST),
+    "payload": _DETACHED,
+    "payload_names_in": {**_DETACHED, "payload": "request_lines"},
+    "required_headers": {**_DETACHED, "payload": "request_lines"},
+    "jwks_file": {"algorithms": "ES256"},
+    **dict.fromkeys(("jwks_url", "cache_file", "algorithms"), _DETACHED),
+    "replay_keep_s": {"replay_identity": "/jti"},
+    "replay_on_failure": {"replay_identity": "/jti"},
+}
+"""Settings of a signed body -> what they need beside them."""

@@ -1,0 +1,410 @@
+"""``[server.body]``: requests that the sidecar decides by a signature of their body, over HTTP and gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+pytest.importorskip("httptools", reason="the extra `server` is not installed")
+
+from rollouts import rollout
+
+from rapidjws import ConfigurationError, Engine, Issuer, JWKSet
+from rapidjws._protobuf import field
+from rapidjws.rollout import Rollout
+from rapidjws.sidecar.app import SidecarApp
+from rapidjws.sidecar.body_routes import BodyRoutes
+from rapidjws.sidecar.body_settings import BodySettings, body_settings_from
+from rapidjws.sidecar.change_bus import ChangeBus
+from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
+from rapidjws.sidecar.settings import ServerSettings
+from rapidjws.signing import LocalSigner, sign_compact
+from rapidjws.stores.replay import MemoryReplayStore
+from rapidjws.testing import make_key
+
+KEY = make_key("ES256", kid="issuer-1")
+SENDER = make_key("ES256", kid="sender-1")
+JSON_TYPE = ("content-type", "application/json")
+ISSUER = "https://issuer.example"
+Headers = list[tuple[str, str]]
+Asking = Callable[..., int]
+
+
+def token(**claims: Any) -> str:
+    """Return a good token of the issuer."""
+    now_s = int(time.time())
+    payload = {"iss": ISSUER, "sub": "a", "iat": now_s, "exp": now_s + 600, **claims}
+    return sign_compact(json.dumps(payload).encode(), LocalSigner(KEY))
+
+
+def detached(payload: bytes, header: dict[str, Any] | None = None, *, b64: bool = True) -> str:
+    """Return a detached signature of the sender."""
+    signer = LocalSigner(SENDER)
+    return sign_compact(payload, signer, header=header or {}, detached=True, b64=b64)
+
+
+class Asked:
+    """A worker's public listener, asked on one connection."""
+
+    def __init__(self, settings: ServerSettings, policy: Rollout | None = None) -> None:
+        engine = Engine(Issuer(ISSUER, keys=JWKSet.given([KEY.public()]), algorithms=["ES256"]))
+        engine.rollout = policy = policy or rollout()
+        app = SidecarApp(engine=engine, rollout=policy, body_uses=MemoryReplayStore())
+        bus = ChangeBus(1)
+        self.public = PublicListener(app, settings, bus, index=0, seen=bus.counters())
+        self.heads: list[bytes] = []
+
+    def all(self, *requests: tuple[str, str, Headers, bytes]) -> list[int]:
+        """Return the statuses of requests that arrive together."""
+
+        async def run() -> list[int]:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(partial(SidecarProtocol, self.public, loop), "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for method, target, headers, body in requests:
+                lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+                start = f"{method} {target} HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
+                writer.write(start.encode("latin-1") + body)
+            found = []
+            for _ in requests:
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.heads.append(head)
+                size = next(
+                    int(line.partition(b":")[2])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length")
+                )
+                await reader.readexactly(size)
+                found.append(int(head.split()[1]))
+            writer.close()
+            server.close()
+            return found
+
+        return asyncio.run(asyncio.wait_for(run(), 60))
+
+    def __call__(
+        self,
+        body: bytes,
+        headers: Headers | None = None,
+        target: str = "/verify/hooks/pay",
+        method: str = "POST",
+    ) -> int:
+        """Return the status of one request."""
+        return self.all((method, target, headers or [], body))[0]
+
+
+@pytest.fixture(name="keys")
+def _keys(tmp_path: Path) -> Path:
+    path = tmp_path / "senders.json"
+    path.write_text(json.dumps({"keys": [SENDER.public().as_dict()]}))
+    return path
+
+
+@pytest.fixture(name="asking")
+def _asking(tmp_path: Path, keys: Path) -> Iterator[Callable[..., Asked]]:
+    made: list[Asked] = []
+
+    def ask(*, policy: Rollout | None = None, **section: Any) -> Asked:
+        if "signature_headers" in section and "digest_claim" not in section:
+            section = {"jwks_file": keys.name, "algorithms": ["ES256"], **section}
+        settings = ServerSettings(body=body_settings_from(section, tmp_path))
+        made.append(Asked(settings, policy))
+        return made[-1]
+
+    yield ask
+    for one in made:
+        one.public.change_bus.close()
+
+
+def test_a_member_of_a_json_body_is_the_token(asking: Any) -> None:
+    """A JSON member is verified by the issuers' keys; what is beside it is refused, or let through."""
+    asked = asking(member="/signedPayload")
+    body = json.dumps({"signedPayload": token()}).encode()
+    more = json.dumps({"signedPayload": token(), "amount": 1}).encode()
+    assert asked(body, [JSON_TYPE]) == 200
+    assert b"x-jws-subject: a\r\n" in asked.heads[0]
+    assert asked(more, [JSON_TYPE]) == 401
+    assert asked(json.dumps({"signedPayload": token()[:-4] + "AAAA"}).encode(), [JSON_TYPE]) == 401
+    assert asked(b"", [JSON_TYPE]) == 401
+    assert asked(body, [("content-type", "text/plain")]) == 401
+    assert asked(body, [JSON_TYPE, ("content-encoding", "gzip")]) == 401
+    assert asking(member="/signedPayload", unsigned="pass")(more, [JSON_TYPE]) == 200
+
+
+def test_a_bearer_token_does_not_stand_for_a_signed_body(asking: Any) -> None:
+    """Where bodies decide, a good bearer token beside another body is nothing."""
+    asked = asking(member="/signedPayload")
+    bearer = ("authorization", f"Bearer {token()}")
+    assert asked(b'{"amount": 1}', [JSON_TYPE, bearer]) == 401
+    assert b'www-authenticate: JWS realm="api"' in asked.heads[0].lower().replace(b"jws", b"JWS")
+
+
+def test_a_form_field_and_a_whole_body(asking: Any) -> None:
+    """A logout token stands in a form field; a security event is the whole body."""
+    form = ("content-type", "application/x-www-form-urlencoded")
+    asked = asking(form_field="logout_token")
+    body = f"logout_token={quote_plus(token())}".encode()
+    assert asked(body, [form]) == 200
+    assert asked(body + b"&logout_token=x", [form]) == 401
+    assert asked(body, [JSON_TYPE]) == 401
+    whole = asking(empty_body=False)
+    assert whole(token().encode(), [("content-type", "application/secevent+jwt")]) == 200
+    assert whole(token().encode(), [JSON_TYPE]) == 401
+
+
+def test_a_detached_signature_covers_exactly_these_octets(asking: Any) -> None:
+    """One of several headers holds the signature, encoded or not; another octet, or two headers, refuse."""
+    asked = asking(signature_headers=["X-JWS-Signature", "X-Signature"])
+    body = b'{"amount": 1}'
+    for name in ("X-JWS-Signature", "x-signature"):
+        assert asked(body, [(name, detached(body))]) == 200
+        assert asked(body + b" ", [(name, detached(body))]) == 401
+    assert asked(body, [("x-signature", detached(body)), ("x-jws-signature", detached(body))]) == 401
+    assert asked(body, []) == 401
+    assert asked(body, [("x-signature", detached(body, b64=False))]) == 200
+
+
+def test_an_empty_body_is_no_signed_body(asking: Any) -> None:
+    """A gateway that hands on no body would have every request verified as an empty one."""
+    signature = [("x-jws-signature", detached(b""))]
+    assert asking(signature_headers="x-jws-signature")(b"", signature) == 401
+    assert asking(signature_headers="x-jws-signature", empty_body=True)(b"", signature) == 200
+
+
+def test_a_digest_in_a_claim_covers_the_body(asking: Any) -> None:
+    """A whole token in a header names the digest of the body."""
+    asked = asking(signature_headers="x-verification", digest_claim="/request_body_sha256")
+    body = b"a=1"
+    good = [("x-verification", token(request_body_sha256=hashlib.sha256(body).hexdigest()))]
+    assert asked(body, good) == 200
+    assert asked(b"a=2", good) == 401
+    assert asked(body, [("x-verification", token())]) == 401
+
+
+def test_a_payload_of_method_path_headers_and_body(asking: Any) -> None:
+    """TrueLayer's lines: another method, path, header or body than was signed is refused, also by headers."""
+    asked = asking(
+        signature_headers="Tl-Signature", payload="request_lines", required_headers=["Idempotency-Key"]
+    )
+    body, key = b'{"amount": 1}', ("Idempotency-Key", "k1")
+    lines = b"POST /hooks/pay?x=1\nIdempotency-Key: k1\n" + body
+    signature = ("Tl-Signature", detached(lines, {"tl_headers": "Idempotency-Key"}))
+    target = "/verify/hooks/pay?x=1"
+    assert asked(body, [key, signature], target) == 200
+    assert asked(body, [key, signature], "/verify/hooks/pay?x=2") == 401
+    assert asked(body, [key, signature], target, "PUT") == 401
+    assert asked(body, [("Idempotency-Key", "k2"), signature], target) == 401
+    assert asked(body + b" ", [key, signature], target) == 401
+    named = [("x-original-uri", "/hooks/pay?x=1"), ("x-original-method", "POST")]
+    assert asked(body, [key, signature, *named], "/verify", "GET") == 200
+    assert asked(body, [key, signature, named[0]], "/verify") == 401  # no word of the client's method
+    twice = [*named, ("x-forwarded-uri", "/other")]
+    assert asked(body, [key, signature, *twice], "/verify") == 401
+
+
+def test_a_body_is_used_once(asking: Any) -> None:
+    """The second use of a body's identifier is refused, and so is a body without one."""
+    asked = asking(member="/signedPayload", replay_identity="/jti")
+    bodies = [json.dumps({"signedPayload": token(**one)}).encode() for one in ({"jti": "1"}, {})]
+    assert [asked(bodies[0], [JSON_TYPE]) for _ in range(2)] == [200, 401]
+    assert asked(bodies[1], [JSON_TYPE]) == 401
+    digest = asking(signature_headers="x-jws-signature", replay_identity="digest")
+    signature = [("x-jws-signature", detached(b"x"))]
+    assert [digest(b"x", signature) for _ in range(2)] == [200, 401]
+
+
+def test_other_routes_are_decided_by_their_token(asking: Any) -> None:
+    """A request outside of ``routes`` needs its token; answers keep the order of their requests."""
+    asked = asking(member="/signedPayload", routes=["/hooks/*"])
+    bearer = ("authorization", f"Bearer {token()}")
+    body = json.dumps({"signedPayload": token()}).encode()
+    requests = [
+        ("GET", "/verify/api", [bearer], b""),
+        ("POST", "/verify/hooks/a", [JSON_TYPE], body),
+        ("POST", "/verify/hooks/a", [JSON_TYPE, bearer], b"{}"),
+        ("POST", "/verify/api", [JSON_TYPE], body),
+        ("GET", "/verify/api", [bearer], b""),
+        ("GET", "/healthz", [], b""),
+    ]
+    assert asked.all(*requests) == [200, 200, 401, 401, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/hooks/../api", "/api/../hooks/a", "/%68ooks/a", "/hooks%2Fa", "//hooks/a", "/Hooks/a", "/hooks;x/a",
+        "/./hooks/a", "/%2568ooks/a", "/hooks\\a", "/hooks/a/../../api", "/hooks/%2e%2e/api", "/hooks/",
+    ],
+)  # fmt: skip
+def test_a_path_with_two_readings_is_refused(path: str, asking: Any) -> None:
+    """Neither a token nor a signed body passes where routers may take the path for another one."""
+    asked = asking(member="/signedPayload", routes=["/hooks/*"])
+    body = json.dumps({"signedPayload": token()}).encode()
+    headers = [JSON_TYPE, ("authorization", f"Bearer {token()}")]
+    assert asked(body, headers, f"/verify{path}") == 401
+    assert asked(body, [*headers, ("x-original-uri", path)], "/verify") == 401
+
+
+def test_routes_named_twice_and_not_at_all_are_refused(asking: Any) -> None:
+    """Where headers name two routes, or none, nobody can tell by what a request is decided."""
+    asked = asking(member="/signedPayload", routes=["/hooks/*"])
+    body = json.dumps({"signedPayload": token()}).encode()
+    headers = [JSON_TYPE, ("authorization", f"Bearer {token()}")]
+    both = [("x-original-uri", "/hooks/a"), ("x-original-uri", "/api")]
+    assert asked(body, [*headers, *both], "/verify") == 401
+    assert asked(body, headers, "/verify") == 401
+
+
+def test_a_phase_that_only_looks_lets_pass(asking: Any) -> None:
+    """In detection nothing is refused, unsigned bodies included."""
+    asked = asking(policy=rollout(phase="detection"), member="/signedPayload")
+    assert [asked(b"{}", [JSON_TYPE]), asked(b"", [])] == [200, 200]
+
+
+def test_capitals_in_routes() -> None:
+    """A configured path with capitals is itself; one that differs in capitals only has two readings."""
+    routes = BodyRoutes(("/Hooks/*", "/b"))
+    assert [routes.covers([one]) for one in (b"/Hooks/a", b"/hooks/a", b"/b", b"/c", b"/a%25")] == [
+        True, None, True, False, False,
+    ]  # fmt: skip
+    assert BodyRoutes(()).covers([]) is True
+    assert routes.covers([]) is None
+
+
+# --- Envoy over gRPC ---------------------------------------------------------------------------------
+
+
+def check_of(body: bytes, headers: Headers, path: str = "/hooks/pay", number: int = 12) -> bytes:
+    """Return a CheckRequest."""
+    pairs = b"".join(
+        field(3, field(1, name.encode()) + field(2, value.encode("latin-1"))) for name, value in headers
+    )
+    http = field(2, b"POST") + pairs + field(4, path.encode()) + field(5, b"a") + field(number, body)
+    return field(1, field(4, field(2, http)))
+
+
+@pytest.mark.parametrize("number", [11, 12])
+def test_envoy_hands_bodies_over_grpc(number: int, asking: Any) -> None:
+    """A body as text or as bytes is verified; one that Envoy cut off is refused, whatever is left of it."""
+    pytest.importorskip("grpc")
+    from rapidjws.sidecar.ext_authz import Authorization
+
+    asked = asking(signature_headers="x-jws-signature", routes=["/hooks/*"])
+    authorization = Authorization(asked.public)
+
+    def answer(body: bytes, headers: Headers, path: str = "/hooks/pay") -> int:
+        async def run() -> bytes:
+            return await authorization.check(check_of(body, headers, path, number), None)
+
+        found = asyncio.run(run())
+        return 200 if b"verified" in found else 403 if found[:2] == field(1, b"") else 401
+
+    signature = ("x-jws-signature", detached(b"abc"))
+    assert answer(b"abc", [signature]) == 200
+    assert answer(b"abd", [signature]) == 401
+    assert answer(b"abc", [signature, ("x-envoy-auth-partial-body", "true")]) == 401
+    assert answer(b"abc", [signature, ("x-envoy-auth-partial-body", "false")]) == 200
+    assert answer(b"abc", [signature], "/api") == 401
+    assert answer(b"", [("authorization", f"Bearer {token()}")], "/api") == 200
+
+
+def test_two_bodies_in_a_check_are_no_request() -> None:
+    """A CheckRequest with a body as text and one as bytes has two readings."""
+    from rapidjws.sidecar.ext_authz import read_body
+
+    http = field(2, b"POST") + field(11, b"a") + field(12, b"b")
+    with pytest.raises(ValueError, match="one body"):
+        read_body(field(1, field(4, field(2, http))))
+
+
+# --- settings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ({"member": "/a", "form_field": "a"}, "form_field"),
+        ({"member": "/a", "signature_headers": "x-a"}, "signature_headers"),
+        ({"scheme": "JWS"}, "scheme"),
+        ({"digest_claim": "/a"}, "digest_claim"),
+        ({"signature_headers": "x-a", "digest_claim": "/a", "payload": "sig_d"}, "payload"),
+        ({"signature_headers": "x-a"}, "jwks_file"),
+        ({"jwks_url": "https://a.example/k", "algorithms": "ES256"}, "cache_file"),
+        ({"jwks_file": "a"}, "algorithms"),
+        ({"jwks_file": "a", "jwks_url": "https://a.example", "algorithms": "ES256"}, "jwks_url"),
+        ({"replay_keep_s": 5}, "replay_keep_s"),
+        ({"unsigned": "pass"}, "unsigned"),
+        ({"member": "/a", "required_headers": "x-a"}, "required_headers"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(section: dict[str, Any], name: str, tmp_path: Path) -> None:
+    """What does not go together is an error at construction, with the setting's place."""
+    with pytest.raises(ConfigurationError) as refused:
+        body_settings_from(section, tmp_path)
+    assert refused.value.place == f"server.body.{name}"
+
+
+def test_settings_reach_the_parts(tmp_path: Path, keys: Path) -> None:
+    """Each setting of a digest, a payload and a single use is what the verification goes by."""
+    engine = Engine(Issuer(ISSUER, keys=JWKSet.given([KEY.public()]), algorithms=["ES256"]))
+
+    def made(**section: Any) -> Any:
+        store = MemoryReplayStore()
+        settings = body_settings_from(section, tmp_path)
+        return settings.signed_body(engine, rollout=None, store=store, recorder=None, max_bytes=9)
+
+    digest = {"digest_claim": "/a", "digest_algorithm": "sha512", "digest_encoding": "base64"}
+    found = made(signature_headers="x-a", scheme="JWS", digest_prefix="p=", **digest)
+    assert (found.digest.claim, found.digest.algorithm) == ("/a", "sha512")
+    assert (found.digest.encoding, found.digest.prefix) == ("base64", "p=")
+    assert (found.scheme, found.max_bytes, found.verifier) == ("JWS", 9, engine)
+    of_keys = {"signature_headers": "x-a", "jwks_file": keys.name, "algorithms": ["ES256"]}
+    lines = made(payload="request_lines", payload_names_in="names", required_headers="x-b", **of_keys)
+    assert (lines.payload_of.names_in, lines.payload_of.required) == ("names", ("x-b",))
+    assert made(payload="sig_d", required_headers="x-b", **of_keys).payload_of.required == ("x-b",)
+    once = made(member="/a", replay_identity="/id", replay_keep_s=7, replay_on_failure="accept").replay
+    assert (once.identity, once.keep_s, once.on_failure) == ("/id", 7, "accept")
+
+
+def test_headers_of_the_server_hold_no_signature() -> None:
+    """A header that names the route or the partner is none of a signature."""
+    body = BodySettings(signature_headers=("X-Partner",), digest_claim="/a")
+    with pytest.raises(ConfigurationError) as refused:
+        ServerSettings(body=body, partner_header="x-partner")
+    assert refused.value.place == "server.body.signature_headers"
+
+
+def test_one_process_remembers_uses_for_itself(tmp_path: Path) -> None:
+    """Several workers without a shared store would each take a body once: refused before the start."""
+    from rapidjws.cli.config_check import problems_of
+    from rapidjws.sidecar.settings import settings_from
+
+    path = tmp_path / "c.toml"
+    text = (
+        '[[issuers]]\niss = "https://i.example"\nalgorithms = ["ES256"]\njwks_url = "https://i.example/k"\n'
+        '[server]\nworkers = 2\n[server.body]\nmember = "/a"\nreplay_identity = "/jti"\n'
+    )
+    path.write_text(text)
+    (found,) = problems_of(path, lambda table: settings_from(table, tmp_path))
+    assert (found.line, found.key) == (6, "server.workers")
+    path.write_text(text.replace("workers = 2", "workers = 1"))
+    assert problems_of(path, lambda table: settings_from(table, tmp_path)) == []
+
+
+def test_a_section_in_quotes_is_refused(tmp_path: Path) -> None:
+    """``["server.body"]`` is another table than ``[server.body]``."""
+    from rapidjws.config.read import load_config
+
+    path = tmp_path / "c.toml"
+    path.write_text('["server.body"]\nmember = "/a"\n')
+    with pytest.raises(ConfigurationError, match=r"c\.toml"):
+        load_config(path)
