@@ -11,6 +11,7 @@ from typing import Any
 
 import public_audit
 import public_authz
+import public_introspection
 import public_sender
 import public_signals
 import public_signers
@@ -266,3 +267,5 @@ RECIPES |= public_signals.RECIPES
 OWNERS |= public_signals.OWNERS
 RECIPES |= public_signers.RECIPES
 OWNERS |= public_signers.OWNERS
+RECIPES |= public_introspection.RECIPES
+OWNERS |= public_introspection.OWNERS

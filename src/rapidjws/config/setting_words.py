@@ -164,7 +164,7 @@ ISSUER: Final = {
     "typ_required": Words("whether a token without `typ` is refused where `typ` names some"),
     "profile": Words(
         "the kind of its tokens: sets `typ`, `required_claims`, `claims`; what stands here holds",
-        "`access_token`, `id_token`, `logout_token` or `security_event`",
+        "`access_token`, `id_token`, `logout_token`, `security_event` or `introspection_response`",
     ),
     "claims": Words(
         "what further claims must be: claim or JSON Pointer = a value, a list of values of which it must be "

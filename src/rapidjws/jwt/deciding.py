@@ -320,7 +320,8 @@ async def adecide(
     return _concluded_together(policy, [result], requests, times_ns, named_issuers, counters)[0]
 
 
-def _check_requests(requests: object) -> None:
+def check_requests(requests: object) -> None:
+    """Refuse what is no list of requests."""
     requests = requests if isinstance(requests, (list, tuple)) else (None,)
     if not all(isinstance(one, tuple) and len(one) == 3 for one in requests):
         raise refused("requests", "a list of (token, partner, route)", requests)
@@ -355,7 +356,7 @@ def decide_many(
     """Verify the tokens of several requests together, and decide on each."""
     started_ns = perf_counter_ns()
     unanswered = error_for("internal_error", "decide_many")
-    _check_requests(requests)
+    check_requests(requests)
     results: list[ResultOrError] = [_no_token(token) or unanswered for token, _, _ in requests]
     open_at = [at for at, result in enumerate(results) if result is unanswered]
     tokens = [token for at in open_at if (token := requests[at][0]) is not None]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rapidjws.errors import Reason, SafeValue
+    from rapidjws.verify.protocols import SenderCheck
     from rapidjws.verify.snapshot import Token
 
     Names = str | tuple[str, ...] | None
@@ -190,6 +191,37 @@ class RequestRules(Protocol):
         content: bytes | None = None,
     ) -> Decision:
         """Return the decision, or a refusal; never milder than what was decided."""
+
+
+class TokenIntrospection(Protocol):
+    """What a server says of tokens (RFC 7662); see ``rapidjws.introspection.Introspection``."""
+
+    def is_opaque(self, token: Token) -> bool:
+        """Return whether a token has no form of ours and is for the server alone."""
+
+    def is_known(self, token: Token) -> bool:
+        """Return whether what the server says of a token is remembered: nobody waits then."""
+
+    def check(
+        self, token: Token, route: Names, sender: SenderCheck | None, named: tuple[str, ...]
+    ) -> SenderCheck | None:
+        """Return the second opinion on a token, before the check of who sent it; or that alone.
+
+        Args:
+            token: The token.
+            route: What is asked for.
+            sender: The check of who sent it, or None.
+            named: The issuers that it names, unverified: for telling whether somebody may wait.
+        """
+
+    def introspected(self, token: Token, now_ns: int) -> VerifiedJWS:
+        """Return an opaque token that the server calls active.
+
+        Raises:
+            PolicyRefused: ``token_inactive``.
+            ClaimRefused: What its answer says is not accepted here.
+            DependencyUnavailable: ``introspection_unavailable``.
+        """
 
 
 def one_of(names: Names, place: str = "partner") -> str | None:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import weakref
-from array import array
 from concurrent.futures import wait
 from functools import partial
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from rapidjws._checks import check_range, checked, refused
-from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey, error_for
-from rapidjws.jose.limits import CLOCK_FLOOR_S, HEADER_MAX_BYTES, LEEWAY_MAX_S
-from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
+from rapidjws.errors import KeysUnavailable, RapidJWSError, UnknownKey
+from rapidjws.jose.limits import HEADER_MAX_BYTES, LEEWAY_MAX_S
 from rapidjws.jwt.cache import TokenCache
+from rapidjws.jwt.clock import present_ns, wall_clock_ns
 from rapidjws.jwt.counted import counted
-from rapidjws.jwt.decision import AMBIGUOUS, DecisionPolicy, RequestRules
+from rapidjws.jwt.decision import DecisionPolicy, RequestRules, TokenIntrospection
 from rapidjws.jwt.engine_decisions import EngineDecisions
 from rapidjws.jwt.id_tokens import EngineIDTokens
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.key_manager import KeyManager
-from rapidjws.jwt.micro_batch import INLINE_US, MicroBatcher, admitted
+from rapidjws.jwt.micro_batch import MicroBatcher, admitted
 from rapidjws.jwt.named_issuers import named_issuers
 from rapidjws.jwt.readiness import described
 from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_for_refresh
@@ -40,23 +39,6 @@ if TYPE_CHECKING:
     from rapidjws.verify.pipeline import Snapshot
 
 MICRO_BATCH_MAX_US: Final = 100_000  # longest wait for more tokens that is not a mistake
-
-
-def _wall_clock_ns() -> int:
-    """Return the wall clock in nanoseconds.
-
-    Raises:
-        DependencyUnavailable: ``clock_implausible``: it lies before this release.
-    """
-    now_ns = time_ns()
-    if now_ns < CLOCK_FLOOR_S * SECOND_NS:
-        raise error_for("clock_implausible", "clock", actual=now_ns // SECOND_NS)
-    return now_ns
-
-
-def _moment_ns(now: float | None) -> int:
-    """Return the moment of a check, as given or by the wall clock."""
-    return _wall_clock_ns() if now is None else moment_ns(now)
 
 
 class Engine(EngineDecisions, EngineIDTokens, KeyManager):
@@ -82,6 +64,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         events: Listens to what happens around the keys.
         rollout: What ``decide`` makes of a verdict, by partner and route; None refuses what is not good.
         authorizer: Rules for ``decide`` after the verdict, ``rapidjws.authz.Authorizer``; None for none.
+        introspection: Whom ``decide`` asks about tokens: ``rapidjws.introspection.Introspection``, or None.
         counters: Where verdicts and durations are counted; True for memory of its own, False for nowhere.
 
     Raises:
@@ -89,7 +72,8 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         DependencyUnavailable: ``revocation_store_unavailable``: what is revoked cannot be known.
     """
 
-    __slots__ = ("_authorizer", "_batchers", "_cache", "_micro_batch_us", "_reads_padding", "_rollout")
+    __slots__ = ("_authorizer", "_batchers", "_cache", "_introspection", "_micro_batch_us",
+                 "_reads_padding", "_rollout")  # fmt: skip
 
     @checked
     def __init__(
@@ -109,13 +93,14 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         events: EventListener = no_events,
         rollout: DecisionPolicy | None = None,
         authorizer: RequestRules | None = None,
+        introspection: TokenIntrospection | None = None,
         counters: VerdictCounters | bool = True,
     ) -> None:
         self._cache = cache
         self._reads_padding = padded_base64url
         self._direct = cache is None
         self._longest_retry_s = 0
-        self.rollout, self.authorizer = rollout, authorizer
+        self.rollout, self.authorizer, self.introspection = rollout, authorizer, introspection
         check_range("micro_batch_us", micro_batch_us, 0, MICRO_BATCH_MAX_US)
         self._micro_batch_us = micro_batch_us
         self._batchers: WeakKeyDictionary[asyncio.AbstractEventLoop, MicroBatcher] = WeakKeyDictionary()
@@ -211,7 +196,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
 
     def _verify(self, token: Token, now: float | None = None, *, wait_s: float = 0.0) -> VerifiedJWS:
         """Verify one token where a cache, a guard or a wait has a say; the core's ``verify`` asks here."""
-        snapshot, now_ns = self._snapshot, _moment_ns(now)
+        snapshot, now_ns = self._snapshot, present_ns(now)
         if wait_s:
             checked_wait_s(wait_s)
         result = self._result_or_error(snapshot, token, now_ns)
@@ -257,12 +242,12 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
 
     def _verify_sent(self, sender: SenderCheck, token: Token, now: float | None = None) -> VerifiedJWS:
         """Verify one token, and that it may be used by who sent it."""
-        now_ns = _moment_ns(now)
+        now_ns = present_ns(now)
         return self._verify_as_of(token, now_ns, now_ns, sender)
 
     async def _averify_sent(self, sender: SenderCheck, token: Token, now: float | None = None) -> VerifiedJWS:
         """Verify from asyncio as ``_verify_sent`` does."""
-        now_ns = _moment_ns(now)
+        now_ns = present_ns(now)
         return await self._averify_as_of(token, now_ns, now_ns, sender)
 
     def _result_or_error(self, snapshot: Snapshot, token: Token, now_ns: int) -> VerifiedJWS | RapidJWSError:
@@ -351,7 +336,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         batcher = self._batchers.get(loop)
         if batcher is None:
             here = weakref.proxy(self)
-            batcher = MicroBatcher(lambda: here._snapshot, _wall_clock_ns, self._micro_batch_us)
+            batcher = MicroBatcher(lambda: here._snapshot, wall_clock_ns, self._micro_batch_us)
             self._batchers[loop] = batcher
         return await batcher.submit(loop, octets)
 
@@ -376,24 +361,9 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
 
     def _verify_together(self, tokens: Sequence[Token], now: float | None) -> list[VerifiedJWS | Rejected]:
         """Verify many tokens as ``verify_many`` does; whoever asks counts what they come to."""
-        now_ns, snapshot = _moment_ns(now), self._snapshot
+        now_ns, snapshot = present_ns(now), self._snapshot
         results = parallel.verify_many(snapshot, tokens, now_ns, self._workers)
         return results if snapshot.post_checks is None else admitted(snapshot, results, now_ns)
-
-    @property
-    def _may_wait(self) -> bool:
-        """Return whether a decision may wait for another machine."""
-        rules, post_checks = self._authorizer, self._snapshot.post_checks
-        return (rules is not None and rules.blocking) or (post_checks is not None and post_checks.blocking)
-
-    def _is_quick(self, token: bytes | None) -> bool:
-        """Return whether a decision keeps a loop for a moment: nothing to wait for, no slow algorithm."""
-        if not token or token is AMBIGUOUS:
-            return True
-        snapshot = self._snapshot
-        if self._may_wait:
-            return False
-        return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
 
     def _named_issuers(self, token: Token) -> tuple[str, ...]:
         """Return the issuers that an unverified token names: whose stages count, and nothing more."""

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rapidjws._checks import refused
-from rapidjws.jwt.deciding import adecide, decide, decide_many, ruled
+from rapidjws.jwt.deciding import adecide, check_requests, decide, decide_many, ruled
+from rapidjws.jwt.decision import AMBIGUOUS
+from rapidjws.jwt.introspecting import EngineIntrospection
+from rapidjws.jwt.micro_batch import INLINE_US
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from rapidjws.jwt.decision import Decision, DecisionPolicy, DecisionRequest, Names, RequestRules
+    from rapidjws.verify.pipeline import Snapshot
     from rapidjws.verify.protocols import SenderCheck
     from rapidjws.verify.result import Rejected, VerifiedJWS
     from rapidjws.verify.snapshot import Token
     from rapidjws.verify.verdict_counters import VerdictCounters
 
 
-class EngineDecisions:
+class EngineDecisions(EngineIntrospection):
     """The decisions of an engine; each counts as one verdict, under its partner."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
         _counters: VerdictCounters | None
-
+        _snapshot: Snapshot
         rollout: DecisionPolicy | None
         _authorizer: RequestRules | None
 
         def _verify_uncounted(
             self, token: Token, now: float | None = None, *, wait_s: float = 0.0
-        ) -> VerifiedJWS: ...
-        def _verify_as_of(
-            self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
         ) -> VerifiedJWS: ...
         def _verify_sent(
             self, sender: SenderCheck, token: Token, now: float | None = None
@@ -45,13 +47,24 @@ class EngineDecisions:
         def _averify_uncounted(
             self, token: Token, now: float | None = None, *, wait_s: float = 0.0
         ) -> Awaitable[VerifiedJWS]: ...
-        def _averify_as_of(
-            self, token: Token, as_of_ns: int, now_ns: int, sender: SenderCheck | None = None
-        ) -> Awaitable[VerifiedJWS]: ...
         def _verify_together(
             self, tokens: Sequence[Token], now: float | None
         ) -> list[VerifiedJWS | Rejected]: ...
-        def _named_issuers(self, token: Token) -> tuple[str, ...]: ...
+
+    @property
+    def _may_wait(self) -> bool:
+        """Return whether a decision may wait for another machine."""
+        rules, post_checks = self._authorizer, self._snapshot.post_checks
+        return (rules is not None and rules.blocking) or (post_checks is not None and post_checks.blocking)
+
+    def _is_quick(self, token: bytes | None) -> bool:
+        """Return whether a decision keeps a loop for a moment: nothing to wait for, no slow algorithm."""
+        if not token or token is AMBIGUOUS:
+            return True
+        snapshot = self._snapshot
+        if self._may_wait or (self._introspection is not None and not self._introspection.is_known(token)):
+            return False
+        return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
 
     @property
     def authorizer(self) -> RequestRules | None:
@@ -92,9 +105,18 @@ class EngineDecisions:
         Returns:
             The decision. Without a rollout, what is not good is refused.
         """
+        asks = self._introspection is not None
         decision = decide(
-            self._verify_uncounted if sender is None else partial(self._verify_sent, sender),
-            self._verify_as_of if sender is None else partial(self._verify_as_of, sender=sender),
+            partial(self._verify_asking, route, sender)
+            if asks
+            else self._verify_uncounted
+            if sender is None
+            else partial(self._verify_sent, sender),
+            partial(self._verify_asking_as_of, route, sender)
+            if asks
+            else self._verify_as_of
+            if sender is None
+            else partial(self._verify_as_of, sender=sender),
             self.rollout,
             token,
             partner,
@@ -124,6 +146,8 @@ class EngineDecisions:
         Returns:
             One decision a request, in order.
         """
+        if self._introspection is not None:
+            return self._decide_each(requests, now, facts)
         decisions = decide_many(
             self._verify_together,
             self._verify_uncounted,
@@ -141,6 +165,17 @@ class EngineDecisions:
         return [
             ruled(rules, decision, one, partner, route, now)
             for decision, (_, partner, route), one in zip(decisions, requests, of, strict=True)
+        ]
+
+    def _decide_each(
+        self, requests: Sequence[DecisionRequest], now: float | None, facts: Sequence[Any] | None
+    ) -> list[Decision]:
+        """Decide on requests one after the other: each token may be asked for."""
+        check_requests(requests)
+        of = facts if facts is not None and len(facts) == len(requests) else (None,) * len(requests)
+        return [
+            self.decide(token, partner=partner, route=route, now=now, request=one)
+            for (token, partner, route), one in zip(requests, of, strict=True)
         ]
 
     async def adecide(
@@ -168,9 +203,18 @@ class EngineDecisions:
         Returns:
             The decision.
         """
+        asks = self._introspection is not None
         decision = await adecide(
-            self._averify_uncounted if sender is None else partial(self._averify_sent, sender),
-            self._averify_as_of if sender is None else partial(self._averify_as_of, sender=sender),
+            partial(self._averify_asking, route, sender)
+            if asks
+            else self._averify_uncounted
+            if sender is None
+            else partial(self._averify_sent, sender),
+            partial(self._averify_asking_as_of, route, sender)
+            if asks
+            else self._averify_as_of
+            if sender is None
+            else partial(self._averify_as_of, sender=sender),
             self.rollout,
             token,
             partner,

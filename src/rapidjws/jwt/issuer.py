@@ -244,18 +244,21 @@ class Issuer:
     def profile(cls, profile: ProfileName, iss: str | Iterable[str] | None, **settings: Any) -> Issuer:
         """Return an issuer whose tokens must be of one kind, so that no other kind passes as it.
 
-        ========================= ========================================================================
-        ``"access_token"``        RFC 9068: ``typ`` ``at+jwt``; ``iss``, ``exp``, ``aud``, ``sub``,
-                                  ``client_id``, ``iat`` and ``jti``; nothing of an ID token or an event
-        ``"id_token"``            OpenID Connect Core s.2: ``typ`` ``JWT`` or none; ``iss``, ``sub``, ``aud``,
-                                  ``exp`` and ``iat``; no ``events``, ``client_id`` or ``scope``; ``azp``
-                                  where ``aud`` has several values; where it is there, one of ``audience``
-        ``"logout_token"``        OpenID Connect Back-Channel Logout s.2.4: ``typ`` ``logout+jwt``, ``JWT`` or
-                                  none; ``iss``, ``aud``, ``iat``, ``jti`` and ``exp``; ``sub`` or ``sid``;
-                                  its event; no ``nonce``
-        ``"security_event"``      RFC 8417: ``typ`` ``secevent+jwt``; ``iss``, ``iat`` and ``jti``; an event,
-                                  but none of a logout token
-        ========================= ========================================================================
+        ============================ =====================================================================
+        ``"access_token"``           RFC 9068: ``typ`` ``at+jwt``; ``iss``, ``exp``, ``aud``, ``sub``,
+                                     ``client_id``, ``iat`` and ``jti``; nothing of an ID token or an event
+        ``"id_token"``               OpenID Connect Core s.2: ``typ`` ``JWT`` or none; ``iss``, ``sub``,
+                                     ``aud``, ``exp``, ``iat``; no ``events``, ``client_id``, ``scope``;
+                                     ``azp`` where ``aud`` has several values; where it is there,
+                                     one of ``audience``
+        ``"logout_token"``           OpenID Connect Back-Channel Logout s.2.4: ``typ`` ``logout+jwt``,
+                                     ``JWT`` or none; ``iss``, ``aud``, ``iat``, ``jti`` and ``exp``;
+                                     ``sub`` or ``sid``; its event; no ``nonce``
+        ``"security_event"``         RFC 8417: ``typ`` ``secevent+jwt``; ``iss``, ``iat`` and ``jti``; an
+                                     event, but none of a logout token
+        ``"introspection_response"`` RFC 9701: ``typ`` ``token-introspection+jwt``; ``iss``, ``aud``,
+                                     ``iat`` and the object ``token_introspection``
+        ============================ =====================================================================
 
         Args:
             profile: The kind.

@@ -294,9 +294,10 @@ class PostChecks:
         binding, is_bound = self._bindings.get(iss), "cnf" in verified.claims
         if binding == "required" and not is_bound:
             return error_for("token_not_bound", "claims.cnf")
-        if sender is not None:
-            return sender.refusal(verified, now_ns)
-        if binding is not None and is_bound:
+        unsent = None if sender is None else sender.refusal(verified, now_ns)
+        if unsent is not None:
+            return unsent
+        if binding is not None and is_bound and not getattr(sender, "binds", sender is not None):
             return error_for("binding_unchecked", "claims.cnf", expected="a check of who sends it")
         return None
 

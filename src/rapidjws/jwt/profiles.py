@@ -19,7 +19,7 @@ from rapidjws.jose.claim_rules import (
 )
 from rapidjws.verify.arguments import names_of
 
-ProfileName = Literal["access_token", "id_token", "logout_token", "security_event"]
+ProfileName = Literal["access_token", "id_token", "logout_token", "security_event", "introspection_response"]
 
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 """The member of ``events`` that makes a token a logout token (OpenID Connect Back-Channel Logout s.2.4)."""
@@ -68,6 +68,12 @@ PROFILES: Final[Mapping[str, _Profile]] = MappingProxyType(
             claims={"nonce": ABSENT, "events": NON_EMPTY_OBJECT, _LOGOUT_EVENT_PATH: ABSENT},
             exp_required=False,
             needs_audience=False,
+        ),
+        "introspection_response": _Profile(  # RFC 9701 s.5
+            typ=("token-introspection+jwt",),
+            required=("iss", "aud", "iat"),
+            claims={"token_introspection": NON_EMPTY_OBJECT, "events": ABSENT, "nonce": ABSENT},
+            exp_required=False,
         ),
     }
 )

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jwt.engine import _moment_ns
+from rapidjws.jwt.clock import present_ns
 from rapidjws.jwt.registry_entries import Entry
 from rapidjws.jwt.registry_issuers import LookedUpIssuers
 from rapidjws.verify import parallel
@@ -191,7 +191,7 @@ class IssuerRegistry(LookedUpIssuers):
         return self._accepted(there[0], token, verified)
 
     def _verify_together(self, tokens: Sequence[Token], now: float | None) -> list[VerifiedJWS | Rejected]:
-        _moment_ns(now)  # raises once for all
+        present_ns(now)  # raises once for all
         tokens = parallel.listed(tokens)
         groups, results = self._grouped(tokens)
         for engine, entry, places in groups:
@@ -254,6 +254,8 @@ class IssuerRegistry(LookedUpIssuers):
         if not token:
             return True
         if self._authorizer is not None and self._authorizer.blocking:
+            return False
+        if self._introspection is not None and not self._introspection.is_known(token):
             return False
         hinted = self._hinted(token)
         if hinted is None or not hinted[1]._is_quick(token):

@@ -45,9 +45,11 @@ class HttpsPost:
         if not url.startswith("https://") and not self._transport.insecure_allow_http:
             raise FetchFailed("protocol")
         try:
-            with self._fetch.opened(monotonic() + self._transport.timeout_s) as pool:
-                answer = pool.request("POST", url, headers=dict(headers), content=body)
-                return answer.status, answer.content[: self._max_answer_bytes]
+            with (
+                self._fetch.opened(monotonic() + self._transport.timeout_s) as pool,
+                pool.stream("POST", url, headers=dict(headers), content=body) as answer,
+            ):
+                return answer.status, self._first_bytes(answer)
         except FetchFailed:
             raise
         except httpcore2.TimeoutException:
@@ -60,3 +62,12 @@ class HttpsPost:
             ValueError,
         ):
             raise FetchFailed("connect") from None
+
+    def _first_bytes(self, answer: httpcore2.Response) -> bytes:
+        """Return the first bytes of a body, and read no more of it."""
+        found = bytearray()
+        for chunk in answer.iter_stream():
+            found += chunk
+            if len(found) >= self._max_answer_bytes:
+                break
+        return bytes(found[: self._max_answer_bytes])

@@ -24,7 +24,7 @@ LOGGERS: Final = {
     DECISIONS: "requests whose token was not verified",
     KEYS: "key sources: fetches, key changes, stale sets, clocks",
     REVOCATIONS: "revocations and their store",
-    STORES: "the replay store",
+    STORES: "the replay store, and authorization servers that are asked",
     CONFIG: "reloads of the configuration",
     ROLLOUT: "promotions, rollbacks, freezes",
     SERVICE: "start, stop and workers of the sidecar, and the log itself",
@@ -89,6 +89,7 @@ def _event(name: str, logger: str, level: int, meaning: str, action: str = "", *
 _D, _I, _W, _E = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 _CHANGE: Final[dict[str, Any]] = {"ocsf_class": "entity_management", "ocsf_activity": 3}
 _STORE: Final = ("detail", "value", "left_out")
+_SIGNAL: Final[dict[str, Any]] = {"fields": ("issuer", "detail", "value", "left_out"), "ocsf_activity": 99}
 
 _LIST: Final = (
     # Requests
@@ -155,6 +156,24 @@ _LIST: Final = (
            failed=True),
     _event("replay_unchecked", STORES, _W, "a token was accepted without a replay check, as configured",
            fields=("issuer", "left_out"), failed=True),
+    # Introspection
+    _event("introspection_failed", STORES, _W, "an authorization server could not be asked about a token",
+           "Look at the endpoint and at our credentials; `detail` says what it came to.",
+           fields=("issuer", "detail", "left_out"), failed=True),
+    _event("introspection_breaker_opened", STORES, _E, "an authorization server is not asked for a while",
+           "Bring the endpoint back; `on_failure` says what its tokens get meanwhile.",
+           fields=("issuer", "value", "left_out"), failed=True),
+    _event("introspection_unchecked", STORES, _W, "a token holds by its signature alone, as configured",
+           "Bring the introspection endpoint back.", fields=("issuer", "left_out"), failed=True),
+    # Signals
+    _event("signal_applied", REVOCATIONS, _I, "a signal revoked or lifted something", **_SIGNAL),
+    _event("signal_ignored", REVOCATIONS, _I, "a signal revoked nothing: a replay, or an unknown event",
+           **_SIGNAL),
+    _event("signal_refused", REVOCATIONS, _W, "what came as a signal is none, or cannot be kept now",
+           "Compare the transmitter with the configuration; `detail` is the error code.", **_SIGNAL,
+           failed=True),
+    _event("signal_poll_failed", REVOCATIONS, _W, "signals could not be fetched", "Look at the transmitter.",
+           **_SIGNAL, failed=True),
     # Configuration and rollout
     _event("config_loaded", CONFIG, _I, "the configuration is reloaded", fields=("value",), ocsf_activity=99),
     _event("config_refused", CONFIG, _E, "the configuration is not reloaded; the one before holds",
