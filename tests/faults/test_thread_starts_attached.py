@@ -156,7 +156,7 @@ def test_S24_a_sequencer_process_that_cannot_be_started(monkeypatch: pytest.Monk
 def test_S14_pieces_of_bulk_work_without_threads() -> None:
     """The calling thread does all pieces itself, each in its place."""
     pytest.importorskip("pyarrow", reason="the extra `bulk` is not installed")
-    from rapidjws.bulk.work import results_of
+    from rapidjws.verify.pieces import results_of
 
     with always():
         assert results_of(lambda number: number * 2, 7, 4) == [0, 2, 4, 6, 8, 10, 12]

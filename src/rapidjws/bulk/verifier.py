@@ -18,7 +18,6 @@ from rapidjws.bulk.columns import (
     times_ns,
     with_payloads,
 )
-from rapidjws.bulk.work import results_of
 from rapidjws.errors import CODES, error_for
 from rapidjws.jose.limits import CLOCK_FLOOR_S
 from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
@@ -26,6 +25,7 @@ from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
 from rapidjws.verify import column as columns
 from rapidjws.verify.parallel import checked_workers
+from rapidjws.verify.pieces import results_of
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
