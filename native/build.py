@@ -40,6 +40,7 @@ HEADERS = (
     "core/token.h",
     "core/batch.h",
     "core/column.h",
+    "core/trail.h",
     "core/signatures.h",
     "core/stream.h",
     "core/primitives.h",

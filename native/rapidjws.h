@@ -15,6 +15,7 @@
 #include "python/python_module.h"
 #include "core/signatures.h"
 #include "core/column.h"
+#include "core/trail.h"
 #include "core/stream.h"
 
 #endif

@@ -13,6 +13,7 @@ from public_callables import exported
 
 from rapidjws import Engine, Issuer, JWKSet
 from rapidjws.audit import NoteKey, TrailReader
+from rapidjws.audit.record_results import RecordResults
 from rapidjws.testing import make_key
 
 P = exported()
@@ -51,10 +52,16 @@ def recorder() -> Any:
     return P["DecisionRecorder"](engine(), client())
 
 
+def saved() -> Any:
+    """Return what keeps the pieces of a verification."""
+    return P["SavedPieces"](Path(tempfile.mkdtemp(prefix="rapidjws-walk-")) / "done")
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
     "DecisionRecorder": recorder,
     "InclusionProof": lambda: trail().prove(1),
     "NoteKey": key,
+    "SavedPieces": lambda: saved(),
     "Selection": lambda: P["Selection"](),
     "Sequencer": lambda: P["Sequencer"](written()),
     "SequencerClient": client,
@@ -79,6 +86,11 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "NoteKey": lambda: {"name": ORIGIN, "jwk": signer().public, "alg": "EdDSA"},
     "NoteKey.from_text": lambda: {"text": key().text},
     "NoteKey.verifies": lambda: {"text": b"x\n", "signature": bytes(64)},
+    "SavedPieces": lambda: {"path": "/nonexistent/done"},
+    "SavedPieces.keep": lambda: {
+        "number": 0, "part": trail().bundle_check().part, "results": RecordResults(),
+    },
+    "SavedPieces.pieces": lambda: {"reader": trail(), "wanted": P["Wanted"]()},
     "Selection": dict,
     "Selection.takes": lambda: {"decision": engine().decide(None)},
     "Sequencer": lambda: {"writer": written()},
@@ -91,6 +103,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "SequencerClient.take": lambda: {"row": ({}, 1, None, None, None, None, None, False)},
     "SequencerClient.take_durably": lambda: {"row": ({}, 1, None, None, None, None, None, False)},
     "TrailReader.check_tree": dict,
+    "TrailReader.conclude": lambda: {"parts": [trail().bundle_check().part]},
     "TrailReader.contents": lambda: {"bundle": 0},
     "TrailReader.entries": lambda: {"bundle": 0},
     "Verification": lambda: {"reader": trail()},

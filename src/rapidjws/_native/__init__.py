@@ -85,6 +85,7 @@ from rapidjws._native.text import (
     b64url_encode,
     json_check,
 )
+from rapidjws._native.trails import RECORD_READ, NativeTrailBundle, complete_root
 
 __all__ = [
     "ALG_COUNT",
@@ -113,8 +114,10 @@ __all__ = [
     "NativeSnapshot",
     "NativeStream",
     "NativeTables",
+    "NativeTrailBundle",
     "OK",
     "PRECOMPUTED_SIZES",
+    "RECORD_READ",
     "REMEMBER_HEADER",
     "REMEMBER_HEADER_AND_ISSUER",
     "RULE_ABSENT",
@@ -139,6 +142,7 @@ __all__ = [
     "b64url_encode",
     "build_key",
     "build_precomputed",
+    "complete_root",
     "error_queue_len",
     "ffi",
     "json_check",

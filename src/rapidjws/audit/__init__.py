@@ -1,13 +1,15 @@
 """The audit trail: a tamper-evident log of decisions (C2SP tlog-tiles), read and verified years later."""
 
+from rapidjws.audit.bundle_check import Finding
 from rapidjws.audit.decision_recorder import DecisionRecorder, Selection
 from rapidjws.audit.notes import Checkpoint, NoteKey
+from rapidjws.audit.record_results import Wanted
 from rapidjws.audit.sequencer import Sequencer
 from rapidjws.audit.sequencer_client import SequencerClient
 from rapidjws.audit.trail_reader import InclusionProof, TrailReader
 from rapidjws.audit.trail_writer import TrailWriter
-from rapidjws.audit.tree_check import Finding
-from rapidjws.audit.verification import Verification, VerificationReport, Wanted
+from rapidjws.audit.verification import Verification, VerificationReport
+from rapidjws.audit.verification_progress import SavedPieces
 
 __all__ = [
     "Checkpoint",
@@ -15,6 +17,7 @@ __all__ = [
     "Finding",
     "InclusionProof",
     "NoteKey",
+    "SavedPieces",
     "Selection",
     "Sequencer",
     "SequencerClient",

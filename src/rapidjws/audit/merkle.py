@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from rapidjws import _native
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
@@ -35,10 +36,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def complete_root(hashes: Sequence[bytes]) -> bytes:
     """Return the hash over a power of two of equal subtrees."""
-    level = list(hashes)
-    while len(level) > 1:
-        level = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level), 2)]
-    return level[0]
+    return hashes[0] if len(hashes) == 1 else _native.complete_root(b"".join(hashes))
 
 
 def _peaks(hashes: Sequence[bytes]) -> list[bytes]:

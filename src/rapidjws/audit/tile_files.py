@@ -21,7 +21,7 @@ CONTENT: Final = "content"
 BUNDLE_MAX_BYTES: Final = TILE_WIDTH * (ENTRY_MAX_BYTES + 2)
 CHECKPOINT: Final = "checkpoint"
 _LENGTHS: Final = {"entries": struct.Struct(">H"), CONTENT: struct.Struct(">I")}
-_CACHED_TILES: Final = 4096
+_CACHED_TILES: Final = 64
 
 
 def index_path(index: int) -> str:
@@ -118,11 +118,16 @@ class TileReader:
         return self._width(0, index)
 
     def _read_hashes(self, level: int, index: int) -> list[bytes]:
+        octets = self.hash_octets(level, index)
+        return [octets[at : at + HASH_BYTES] for at in range(0, len(octets), HASH_BYTES)]
+
+    def hash_octets(self, level: int, index: int) -> bytes:
+        """Return the hashes of a tile as they lie there; raises as :meth:`hashes`."""
         width = self._width(level, index)
         octets, path, wide = self._read(level, index, width, TILE_WIDTH * HASH_BYTES)
         if len(octets) != wide * HASH_BYTES:
             raise error_for("audit_trail_invalid", f"{path}:{len(octets)}", f"{wide} hashes", len(octets))
-        return [octets[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
+        return octets[: width * HASH_BYTES]
 
     def hashes(self, level: int, index: int) -> list[bytes]:
         """Return the hashes of a tile.
@@ -132,15 +137,30 @@ class TileReader:
         """
         return self._tile(level, index)
 
+    def entry_octets(self, index: int) -> tuple[bytes, str]:
+        """Return a bundle's octets, which nobody looked at, and its path; raises as :meth:`entries`."""
+        width = self._bundle_width(index)
+        octets, path, wide = self._read("entries", index, width, BUNDLE_MAX_BYTES)
+        return (octets if wide == width else bundle(split_bundle(octets, wide, path)[:width])), path
+
     def entries(self, index: int) -> list[bytes]:
         """Return the entries of a bundle, from leaf ``256 * index`` on.
 
         Raises:
             ConfigurationError: ``audit_trail_invalid``: it is not there, or not of its size.
         """
+        octets, path = self.entry_octets(index)
+        return split_bundle(octets, self._bundle_width(index), path)
+
+    def content_octets(self, index: int) -> tuple[bytes, str] | None:
+        """Return the octets beside a bundle and their path, or None; raises as :meth:`contents`."""
         width = self._bundle_width(index)
-        octets, path, wide = self._read("entries", index, width, BUNDLE_MAX_BYTES)
-        return split_bundle(octets, wide, path)[:width]
+        if not any((self._folder / tile_path(CONTENT, index, wide)).exists() for wide in (width, TILE_WIDTH)):
+            return None
+        octets, path, wide = self._read(CONTENT, index, width, TILE_WIDTH * CONTENT_MAX_BYTES)
+        if wide != width:
+            octets = bundle(split_bundle(octets, wide, path, CONTENT)[:width], CONTENT)
+        return octets, path
 
     def contents(self, index: int) -> list[bytes]:
         """Return what is stored beside the entries of a bundle; nothing for each where nothing is.
@@ -148,11 +168,8 @@ class TileReader:
         Raises:
             ConfigurationError: ``audit_trail_invalid``: it is not of its size.
         """
-        width = self._bundle_width(index)
-        if not any((self._folder / tile_path(CONTENT, index, wide)).exists() for wide in (width, TILE_WIDTH)):
-            return [b""] * width
-        octets, path, wide = self._read(CONTENT, index, width, TILE_WIDTH * CONTENT_MAX_BYTES)
-        return split_bundle(octets, wide, path, CONTENT)[:width]
+        found, width = self.content_octets(index), self._bundle_width(index)
+        return [b""] * width if found is None else split_bundle(found[0], width, found[1], CONTENT)
 
     def subtree(self, height: int, index: int) -> bytes:
         """Return the hash of a complete subtree, out of the lowest tile that has it."""

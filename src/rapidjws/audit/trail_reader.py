@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws.audit import merkle
+from rapidjws.audit.bundle_check import BundleCheck, TreePart
 from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, NoteKey
 from rapidjws.audit.records import record_at
 from rapidjws.audit.tile_files import CHECKPOINT, TileReader
@@ -19,7 +20,7 @@ from rapidjws.audit.tree_check import TreeCheck
 from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
-    from rapidjws.audit.tree_check import Finding
+    from rapidjws.audit.bundle_check import Finding
 
 
 @checked
@@ -145,7 +146,24 @@ class TrailReader:
         Args:
             each: Is given the records of each bundle, with the index of the first.
         """
-        return TreeCheck(self.folder, self._reader, self.checkpoint.root).run(each)
+        check = BundleCheck(self._reader)
+        for index in range((self.size + merkle.TILE_WIDTH - 1) // merkle.TILE_WIDTH):
+            if check.read(index, contents=False) and each is not None:
+                each(check.first, check.entries())
+        return self.conclude([check.part])
+
+    def bundle_check(self) -> BundleCheck:
+        """Return a check of one bundle after another, for one thread."""
+        return BundleCheck(self._reader)
+
+    @checked
+    def conclude(self, parts: Iterable[TreePart]) -> list[Finding]:
+        """Check the tree that all bundles make, as :meth:`check_tree` does.
+
+        Args:
+            parts: What the bundles say, all of them in their order.
+        """
+        return TreeCheck(self.folder, self._reader, self.checkpoint.root).conclude(parts)
 
     @checked
     def contents(self, bundle: int) -> list[bytes]:

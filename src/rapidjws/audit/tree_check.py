@@ -4,51 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files
-from rapidjws._checks import checked
+from rapidjws.audit.bundle_check import FINDINGS_MAX, Finding, TreePart, unreadable
 from rapidjws.audit.journal import FOLDER, read_segment, segments_of
-from rapidjws.audit.merkle import HASH_BYTES, TILE_WIDTH, Tree, leaf_hash
+from rapidjws.audit.merkle import HASH_BYTES, TILE_WIDTH, Tree
 from rapidjws.audit.tile_files import BUNDLE_MAX_BYTES, bundle, index_path, tile_path
 from rapidjws.errors import RapidJWSError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from rapidjws.audit.tile_files import TileReader
 
 _TILE_FILE: Final = re.compile(r"tile/([0-9]|entries)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]{1,3}))?")
-FINDINGS_MAX: Final = 10_000
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that is not as it was signed or decided.
+def _hashes(octets: bytes | bytearray) -> list[bytes]:
+    return [bytes(octets[at : at + HASH_BYTES]) for at in range(0, len(octets), HASH_BYTES)]
 
-    Attributes:
-        code: A stable word: ``record_altered``, ``tile_altered``, ``root_differs``, ``file_unreadable``,
-            ``file_unexpected``, ``journal_altered``.
-        place: The file and the offset.
-        record: The index of the record, or None.
-        expected: What was signed or decided.
-        actual: What was found.
-        cause: What is at fault, in words.
-    """
 
-    code: str
-    place: str
-    record: int | None = None
-    expected: str | None = None
-    actual: str | None = None
-    cause: str | None = None
+class _KnownTree:
+    """A tree by the roots of its complete bundles, and the hashes of the records after."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self)
+    def __init__(self, roots: bytearray, tail: bytes) -> None:
+        upper = Tree()
+        self.tiles = [(level + 1, index, octets) for level, index, octets in upper.append(_hashes(roots))]
+        self.tiles += [(level + 1, index, octets) for level, index, octets in upper.incomplete()]
+        levels = [_hashes(tail), *upper.levels]
+        self.root = Tree(levels, upper.size * TILE_WIDTH + len(levels[0])).root()
 
 
 class TreeCheck:
@@ -63,22 +49,27 @@ class TreeCheck:
     def __init__(self, folder: Path, reader: TileReader, root: bytes) -> None:
         self._folder, self._reader, self._root = folder, reader, root
         self.findings: list[Finding] = []
-        self._of_records = Tree()  # grown from the records
-        self._of_tiles = Tree()  # grown from the hashes that the lowest tiles hold
-        self._doubtful: list[tuple[int, str]] = []  # records whose hash is not the tile's
+        self._whole = TreePart()
 
-    def run(self, each: Callable[[int, list[bytes]], None] | None = None) -> list[Finding]:
-        """Check everything; return what was found.
+    def conclude(self, parts: Iterable[TreePart]) -> list[Finding]:
+        """Check the tree that the bundles make, and all files beside them; return what was found.
 
         Args:
-            each: Is given the entries of each bundle with the index of the first.
+            parts: What the bundles say, all of them in their order.
         """
-        for index in range((self._reader.size + TILE_WIDTH - 1) // TILE_WIDTH):
-            entries = self._bundle(index)
-            if each is not None and entries is not None:
-                each(index * TILE_WIDTH, entries)
-        self._conclude()
-        self._check_upper(self._of_records if self._of_records.root() == self._root else self._of_tiles)
+        whole = self._whole
+        for part in parts:
+            for one in part.findings:
+                self._add(one)
+            whole.of_records += part.of_records
+            whole.of_tiles += part.of_tiles
+            whole.records_tail, whole.tiles_tail = part.records_tail, part.tiles_tail
+            whole.doubtful += part.doubtful[: FINDINGS_MAX - len(whole.doubtful)]
+        of_records = _KnownTree(whole.of_records, whole.records_tail)
+        same = whole.of_records == whole.of_tiles and whole.records_tail == whole.tiles_tail
+        of_tiles = of_records if same else _KnownTree(whole.of_tiles, whole.tiles_tail)
+        self._check_root(of_records, of_tiles)
+        self._check_upper(of_records if of_records.root == self._root else of_tiles)
         self._check_leftovers()
         self._check_journal()
         return self.findings
@@ -87,38 +78,10 @@ class TreeCheck:
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(finding)
 
-    def _unreadable(self, fault: RapidJWSError) -> None:
-        self._add(Finding(code="file_unreadable", place=str(fault.place), expected=str(fault.expected),
-                          actual=str(fault.actual), cause="a file is missing, cut or longer"))  # fmt: skip
-
-    def _bundle(self, index: int) -> list[bytes] | None:
-        """Compare a bundle with its tile; return its entries."""
-        entries: list[bytes] | None = None
-        hashes: list[bytes] | None = None
-        try:
-            hashes = self._reader.hashes(0, index)
-        except RapidJWSError as fault:
-            self._unreadable(fault)
-        try:
-            entries = self._reader.entries(index)
-        except RapidJWSError as fault:
-            self._unreadable(fault)
-        width = min(TILE_WIDTH, self._reader.size - index * TILE_WIDTH)
-        leaves = hashes or [b""] * width if entries is None else [leaf_hash(one) for one in entries]
-        hashes = leaves if hashes is None else hashes
-        self._of_records.append(leaves)
-        self._of_tiles.append(hashes)
-        for at, (leaf, stored) in enumerate(zip(leaves, hashes, strict=False)):
-            if leaf != stored and entries is not None:
-                offset = sum(len(one) + 2 for one in entries[:at])
-                self._doubtful.append((index * TILE_WIDTH + at, f":{offset}"))
-        return entries
-
-    def _conclude(self) -> None:
+    def _check_root(self, of_records: _KnownTree, of_tiles: _KnownTree) -> None:
         """Say for each record that differs from its tile which of both is at fault."""
-        records_good = self._of_records.root() == self._root
-        tiles_good = self._of_tiles.root() == self._root
-        for record, offset in self._doubtful:
+        records_good, tiles_good = of_records.root == self._root, of_tiles.root == self._root
+        for record, offset in self._whole.doubtful:
             index, at = divmod(record, TILE_WIDTH)
             width = min(TILE_WIDTH, self._reader.size - index * TILE_WIDTH)
             tile = f"{tile_path(0, index, width)}:{at * HASH_BYTES}"
@@ -126,38 +89,22 @@ class TreeCheck:
                 self._add(Finding(code="tile_altered", place=tile, record=record,
                                   cause="the tile; the record is as it was signed"))  # fmt: skip
             else:
-                place = tile_path("entries", index, width) + offset
+                place = f"{tile_path('entries', index, width)}:{offset}"
                 cause = "the record" if tiles_good else f"the record, or {tile}"
                 self._add(Finding(code="record_altered", place=place, record=record, cause=cause))
         if not records_good and not tiles_good:
             self._add(Finding(
                 code="root_differs", place="checkpoint:0", expected=self._root.hex(),
-                actual=self._of_tiles.root().hex(), cause="another tree, or several altered"
+                actual=of_tiles.root.hex(), cause="another tree, or several altered"
             ))  # fmt: skip
 
-    def _check_upper(self, good: Tree) -> None:
+    def _check_upper(self, good: _KnownTree) -> None:
         """Compare the upper tiles with those that the lowest ones make."""
-        tree = Tree()
-        made = {}
-        for index in range((self._reader.size + TILE_WIDTH - 1) // TILE_WIDTH):
+        for level, number, octets in sorted(good.tiles):
             try:
-                hashes = self._reader.hashes(0, index) if good is self._of_tiles else None
-                leaves = hashes or [leaf_hash(one) for one in self._reader.entries(index)]
-            except RapidJWSError:
-                return
-            for level, number, octets in tree.append(leaves):
-                made[level, number] = octets
-                if level == 0:
-                    del made[level, number]
-        for level, number, octets in tree.incomplete():
-            made[level, number] = octets
-        for (level, number), octets in sorted(made.items()):
-            if level == 0:
-                continue
-            try:
-                found = b"".join(self._reader.hashes(level, number))
+                found = self._reader.hash_octets(level, number)
             except RapidJWSError as fault:
-                self._unreadable(fault)
+                self._add(unreadable(fault))
                 continue
             if found != octets:
                 at = next(

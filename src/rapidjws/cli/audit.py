@@ -11,9 +11,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from rapidjws import _files
-from rapidjws.audit import Checkpoint, NoteKey, TrailReader, Verification, Wanted
+from rapidjws.audit import Checkpoint, NoteKey, TrailReader, Wanted
 from rapidjws.audit.evidence_bundle import write_bundle
 from rapidjws.audit.records import parsed_record
+from rapidjws.cli.audit_verify import run_verification, show_report
 from rapidjws.cli.files import read_key
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError
@@ -111,6 +112,11 @@ def verify(
     earlier: Annotated[
         Path | None, typer.Option("--checkpoint", help="A checkpoint kept elsewhere that it must fit.")
     ] = None,
+    jobs: Annotated[int, typer.Option(help="Threads; one a core is best.", min=1, max=256)] = 1,
+    resume: Annotated[
+        Path | None, typer.Option(help="Keep what is done in this file; an interrupted run goes on there.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report to this file as HTML too.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the tree and verify each token again: exit 0, 1 where something differs, 2 for no trail."""
@@ -121,23 +127,10 @@ def verify(
             text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
             kept = _files.read_trusted(earlier, 65_536)
             reader.prove_consistency(Checkpoint.opened(kept, [NoteKey.from_text(text)]))
-        report = Verification(reader, wanted).run()
+        report = run_verification(reader, wanted, jobs=jobs, resume=resume, is_quiet=as_json)
+        show_report(report, as_json=as_json, html=html)
     except (RapidJWSError, OSError) as fault:
         fail(fault, 1)
-    if as_json:
-        print(json.dumps(report.as_dict(), indent=2))
-    else:
-        print_line(f"{report.origin}: {report.size} records, root {report.root}")
-        print_line(f"looked at {report.records}; verified again with the same verdict: {report.agreed}")
-        for why, count in sorted(report.not_verified_again.items()):
-            print_line(f"not verified again: {count} ({why})")
-        if report.lost:
-            print_line(f"decisions without a record, as gap records say: {report.lost}")
-        for one in report.findings:
-            where = "" if one.record is None else f" record {one.record}"
-            more = "" if one.expected is None else f": expected {one.expected}, found {one.actual}"
-            print_line(f"{one.code} at {one.place}{where}: {one.cause}{more}")
-        print_line("good" if report.is_good else f"NOT GOOD: {len(report.findings)} findings")
     raise typer.Exit(0 if report.is_good else 1)
 
 

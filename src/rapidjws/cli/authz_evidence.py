@@ -18,8 +18,8 @@ from rapidjws.errors import RapidJWSError, error_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rapidjws.audit.record_results import Wanted
     from rapidjws.audit.trail_reader import TrailReader
-    from rapidjws.audit.verification import Wanted
 
 FIELDS: Final = frozenset({"id", "claims", "method", "path", "host", "headers", "partner", "at", "content"})
 BUNDLE: Final = 256

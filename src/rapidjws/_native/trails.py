@@ -1,0 +1,89 @@
+"""The records of an audit trail by the bundle, see ``native/core/trail.h``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rapidjws._native.columns import TokenColumn
+from rapidjws._native.core import OK, ffi, lib
+
+_HASH_BYTES: Final[int] = lib.RJ_TRAIL_HASH_BYTES
+_WIDTH: Final[int] = lib.RJ_TRAIL_WIDTH
+RECORD_READ: Final[int] = lib.RJ_RECORD_READ
+
+
+class NativeTrailBundle:
+    """What is known of the records of one bundle after another; for one thread at a time.
+
+    Attributes:
+        leaves: The hashes of the records.
+        states: An octet a record: ``RECORD_READ``, or 0 where the caller has to read it.
+        shapes: An octet a record that was read: the number of its shape.
+        shape_texts: The shapes: records whose own members are emptied.
+    """
+
+    __slots__ = ("_count", "_found", "_octets", "_shape_text", "leaves", "shape_texts", "shapes", "states")
+
+    def __init__(self) -> None:
+        self._found = ffi.new("rj_trail_bundle *")
+        self._octets = bytearray()
+        self._shape_text = bytearray()
+        self._count = 0
+        self.leaves = self.states = self.shapes = b""
+        self.shape_texts: list[bytes] = []
+
+    def read(self, bundle: bytes, contents: bytes | None, count: int) -> bool:
+        """Read a bundle outside the GIL; return whether it and the contents have so many entries."""
+        beside = b"" if contents is None else contents
+        if len(self._octets) < len(beside):
+            self._octets = bytearray(2 * len(beside))
+        if len(self._shape_text) < len(bundle):
+            self._shape_text = bytearray(2 * len(bundle))
+        found = self._found
+        status = lib.rj_trail_read(
+            found,
+            ffi.from_buffer("uint8_t[]", self._octets, require_writable=True),
+            ffi.from_buffer("uint8_t[]", self._shape_text, require_writable=True),
+            ffi.from_buffer("uint8_t[]", bundle),
+            len(bundle),
+            ffi.NULL if contents is None else ffi.from_buffer("uint8_t[]", beside),
+            len(beside),
+            count,
+        )
+        if status != OK:
+            return False
+        self._count = count
+        self.leaves = ffi.buffer(found.leaves, count * _HASH_BYTES)[:]
+        self.states = ffi.buffer(found.states, count)[:]
+        self.shapes = ffi.buffer(found.shapes, count)[:]
+        ends = found.shape_ends[0 : found.shapes_len + 1]
+        self.shape_texts = [
+            bytes(self._shape_text[ends[at] : ends[at + 1]]) for at in range(found.shapes_len)
+        ]
+        return True
+
+    def times_ns(self) -> list[int]:
+        """Return the moment of each record that was read."""
+        times: list[int] = ffi.unpack(self._found.times_ns, self._count)
+        return times
+
+    def token(self, at: int) -> bytes:
+        """Return the token of a record that was read."""
+        ends = self._found.token_ends
+        return bytes(self._octets[ends[at] : ends[at + 1]])
+
+    def column(self) -> TokenColumn:
+        """Return all tokens as a column, with the moment of each; it holds until the next ``read``."""
+        found: Any = self._found
+        return TokenColumn(
+            self._octets, ffi.buffer(found.token_ends), 4, 0, self._count, ffi.buffer(found.times_ns)
+        )
+
+
+def complete_root(hashes: bytes) -> bytes:
+    """Return the root of the complete tree over a power of two of hashes (RFC 6962 s.2.1)."""
+    octets = ffi.new("uint8_t[]", hashes)
+    if len(hashes) % _HASH_BYTES or lib.rj_trail_root(octets, len(hashes) // _HASH_BYTES) != OK:
+        raise ValueError("no power of two of hashes")
+    root: bytes = ffi.buffer(octets, _HASH_BYTES)[:]
+    return root

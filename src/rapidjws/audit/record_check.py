@@ -1,0 +1,324 @@
+"""The verification of a trail's records: each token again, under the keys and the policy of its time."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws import _native
+from rapidjws._version import __version__
+from rapidjws.audit.bundle_check import BundleCheck
+from rapidjws.audit.engine_store import EngineStore
+from rapidjws.audit.record_results import SECOND_US, RecordResults, Wanted
+from rapidjws.audit.records import DECISION, FIELDS, GAP, digest, parsed_record
+from rapidjws.audit.side_content import unpacked
+from rapidjws.errors import CODES, RapidJWSError
+from rapidjws.jwt.decision import OK
+from rapidjws.verify import column as columns
+from rapidjws.verify.result import VerifiedJWS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapidjws.jwt.engine import Engine
+    from rapidjws.verify.pipeline import Snapshot
+
+WRITTEN_WITHIN_US: Final = 50_000
+"""How much later than its decision a record may be made."""
+
+STATEFUL: Final = frozenset({"policy", "unavailable", "configuration"})
+"""Reasons that no token alone gives: replay, revocation, scopes of a route, an outage."""
+
+SHAPES_MAX: Final = 65_536
+_KEYS: Final = frozenset(FIELDS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shape:
+    """What records of one shape have in common."""
+
+    record: dict[str, Any]
+    group: tuple[str, str]
+    code: str
+    key: str | None
+    is_wanted: bool
+    rests_on_more: str | None
+    """Why its tokens alone cannot give the verdict again."""
+
+
+class RecordCheck:
+    """The verification of the records of one bundle after another, by one thread.
+
+    Args:
+        engines: The engines of all threads.
+        wanted: Which records are looked at again.
+    """
+
+    def __init__(self, engines: EngineStore, wanted: Wanted) -> None:
+        self._engines, self._wanted = engines, wanted
+        self._shapes: dict[bytes, _Shape | None] = {}
+        self.results = RecordResults()
+
+    def run(self, bundle: BundleCheck) -> None:
+        """Verify the records of the bundle that was read last."""
+        scan = bundle.scan
+        shapes = [self._shape(text) for text in scan.shape_texts]
+        times = scan.times_ns()
+        rows: Sequence[_Shape | None]
+        if scan.states.count(_native.RECORD_READ) == bundle.count and None not in shapes:
+            rows = [shapes[number] for number in scan.shapes]
+            groups = self._plain_groups(bundle, shapes, times) or self._groups(bundle, rows, times)
+        else:
+            rows = [
+                shapes[number] if state else None
+                for number, state in zip(scan.shapes, scan.states, strict=True)
+            ]
+            groups = self._groups(bundle, rows, times)
+        for (policy, generation), members in groups.items():
+            engine = self._engines.engine(policy, generation, bundle.first + members[0], self.results)
+            if engine is None:
+                self.results.not_verified_again["keys or policy not stored"] += len(members)
+            else:
+                self._again(engine, bundle, members, rows, times)
+
+    def _plain_groups(
+        self, bundle: BundleCheck, shapes: Sequence[_Shape | None], times: list[int]
+    ) -> dict[tuple[str, str], Sequence[int]] | None:
+        """Return all records as one group, where no clock stepped back and each is wanted; else None."""
+        group = shapes[0].group if shapes[0] is not None else None
+        results = self.results
+        whole = not self._wanted.has_times and times == sorted(times)
+        whole = whole and (results.last_us is None or times[0] // 1000 >= results.last_us)
+        for shape in shapes if whole else ():
+            if (
+                shape is None
+                or shape.group != group
+                or not shape.is_wanted
+                or shape.rests_on_more is not None
+            ):
+                return None
+        if not whole or group is None:
+            return None
+        results.pass_time(times[0] // 1000)
+        results.pass_time(times[-1] // 1000)
+        results.records += bundle.count
+        return {group: range(bundle.count)}
+
+    def _groups(
+        self, bundle: BundleCheck, rows: Sequence[_Shape | None], times: Sequence[int]
+    ) -> dict[tuple[str, str], Sequence[int]]:
+        """Return the records to be verified together, by policy and key table; verify what the core left."""
+        groups: dict[tuple[str, str], list[int]] = {}
+        left = _Left(bundle) if None in rows else None
+        for at, shape in enumerate(rows):
+            if shape is None:
+                assert left is not None
+                self._left(left, at)
+                continue
+            time_us = times[at] // 1000
+            self.results.pass_time(time_us)
+            if not shape.is_wanted or not self._wanted.takes_time(time_us):
+                continue
+            self.results.records += 1
+            if shape.rests_on_more is None:
+                groups.setdefault(shape.group, []).append(at)
+            else:
+                self.results.not_verified_again[shape.rests_on_more] += 1
+        return dict(groups)
+
+    def _shape(self, text: bytes) -> _Shape | None:
+        """Return what a shape says; None where each of its records is to be read."""
+        if text not in self._shapes:
+            if len(self._shapes) >= SHAPES_MAX:
+                self._shapes.clear()
+            self._shapes[text] = self._read_shape(text)
+        return self._shapes[text]
+
+    def _read_shape(self, text: bytes) -> _Shape | None:
+        try:
+            record = parsed_record(text, "record")
+        except RapidJWSError:
+            return None
+        if record.get("kind") != DECISION or record.keys() != _KEYS or record["token"] is None:
+            return None
+        return _Shape(record, (record["policy"], record["generation"]), record["code"], record["key"],
+                      self._wanted.takes_shape(record), _rests_on_more(record["code"]))  # fmt: skip
+
+    # --- records of a bundle together --------------------------------------------------------------------
+
+    def _again(
+        self,
+        engine: Engine,
+        bundle: BundleCheck,
+        members: Sequence[int],
+        rows: Sequence[_Shape | None],
+        times: Sequence[int],
+    ) -> None:
+        """Verify the tokens of some records again, each at its own moment."""
+        snapshot = columns.snapshot_of(engine)
+        verdicts = _verdicts(snapshot, bundle, members, times)
+        if snapshot.post_checks is None and all(
+            self._is_agreed(snapshot, shape, verdict)
+            for shape, verdict in set(zip([rows[at] for at in members], verdicts, strict=True))
+        ):
+            self.results.agreed += len(members)
+            return
+        for at, verdict in zip(members, verdicts, strict=True):
+            shape = rows[at]
+            assert shape is not None
+            if snapshot.post_checks is None and self._is_agreed(snapshot, shape, verdict):
+                self.results.agreed += 1
+                continue
+            token = bundle.scan.token(at)
+            found = columns.completed(snapshot, token, verdict, times[at])
+            if isinstance(found, VerifiedJWS):
+                found = columns.checked_after(snapshot, found, times[at])
+            code = OK if isinstance(found, VerifiedJWS) else found.code
+            key = found.key_thumbprint if isinstance(found, VerifiedJWS) else None
+            if code != shape.code:
+                self._alone(engine, token, shape.record, times[at] // 1000, bundle.first + at)
+            else:
+                self._agree(shape.record, key, bundle.first + at)
+
+    @staticmethod
+    def _is_agreed(snapshot: Snapshot, shape: _Shape | None, verdict: int) -> bool:
+        """Say whether the core accepted a token by the key of its record, and nothing else is to do."""
+        if shape is None or shape.code != OK or verdict & columns.PLAIN_BITS != columns.PLAIN_OK:
+            return False
+        return shape.key is None or snapshot.table.slots[verdict >> 9].thumbprint == shape.key
+
+    def _agree(self, record: dict[str, Any], key: str | None, index: int) -> None:
+        """Count a verdict that is the same again, by the same key."""
+        if key is not None and record["key"] not in (None, key):
+            self.results.find("verdict_differs", f"record {index}", index, expected=str(record["key"]),
+                            actual=key, cause="another key verifies")  # fmt: skip
+        else:
+            self.results.agreed += 1
+
+    # --- records one by one ------------------------------------------------------------------------------
+
+    def _left(self, left: _Left, at: int) -> None:
+        """Read and verify a record that the core left."""
+        index = left.first + at
+        record = self._record(index, left.entries[at])
+        if record is None:
+            return
+        self.results.pass_time(record["time_us"])
+        if not self._wanted.takes(record):
+            return
+        self.results.records += 1
+        token = self._token(record, left.contents[at], index, left.place(at))
+        if token is None:
+            return
+        engine = self._engines.engine(record["policy"], record["generation"], index, self.results)
+        if engine is None:
+            self.results.not_verified_again["keys or policy not stored"] += 1
+        else:
+            self._alone(engine, token, record, record["time_us"], index)
+
+    def _record(self, index: int, entry: bytes) -> dict[str, Any] | None:
+        """Return a decision's record; count gaps, and name entries that are none."""
+        try:
+            record = parsed_record(entry, f"record {index}")
+        except RapidJWSError as fault:
+            self.results.find("record_altered", str(fault.place), index,
+                            cause="not a record in canonical form")  # fmt: skip
+            return None
+        if record.get("kind") == GAP and isinstance(record.get("lost"), int):
+            self.results.lost += record["lost"]
+            self.results.not_verified_again["gap"] += 1
+            return None
+        if record.get("kind") != DECISION or not record.keys() >= _KEYS:
+            self.results.not_verified_again["another kind of record"] += 1
+            return None
+        return record
+
+    def _token(self, record: dict[str, Any], content: bytes, index: int, place: str) -> bytes | None:
+        """Return the token of a record, where it is stored and as it was."""
+        try:
+            parts = unpacked(content, place)
+        except RapidJWSError:
+            self.results.find("content_altered", place, index, cause="the stored content")
+            return None
+        for name in ("token", "claims"):
+            if name in parts and digest(parts[name]) != record.get(name):
+                self.results.find(f"{name}_altered", place, index, expected=str(record.get(name)),
+                                actual=digest(parts[name]), cause=f"the stored {name}")  # fmt: skip
+                return None
+        token = parts.get("token")
+        more = _rests_on_more(record["code"])
+        if record.get("token") is None:
+            more = "no token in the request"
+        elif token is None:
+            more = "token not stored"
+        if more is not None:
+            self.results.not_verified_again[more] += 1
+            return None
+        return token
+
+    def _alone(self, engine: Engine, token: bytes, record: dict[str, Any], time_us: int, index: int) -> None:
+        """Verify one token at the moment of its record, or at that of its decision a little before."""
+        code = ""
+        for before_us in (0, WRITTEN_WITHIN_US):
+            try:
+                found = engine.verify(token, (time_us - before_us) / SECOND_US)
+                code = OK
+            except RapidJWSError as refused:
+                code = refused.code
+            if code == record["code"]:
+                self._agree(record, found.key_thumbprint if code == OK else None, index)
+                return
+        self._differs(record, index, code)
+
+    def _differs(self, record: dict[str, Any], index: int, code: str) -> None:
+        """Name a verdict that is another one now, unless a partner's rules alone made it."""
+        if code == OK and record["partner"] is not None and record["code"] != OK:
+            self.results.not_verified_again["refused by the partner's own rules"] += 1
+            return
+        engine = record["engine"]
+        cause = (
+            "the engine judges otherwise: see Verification outcomes in the CHANGELOG"
+            if engine != __version__
+            else "the token, its key or its policy is not what was decided on"
+        )
+        self.results.find("verdict_differs", f"record {index}", index, expected=record["code"], actual=code,
+                        cause=f"{cause} (recorded by {engine})")  # fmt: skip
+
+
+class _Left:
+    """The records of a bundle with what is stored beside them, read by Python."""
+
+    __slots__ = ("_path", "contents", "entries", "first")
+
+    def __init__(self, bundle: BundleCheck) -> None:
+        self.entries, self.contents = bundle.entries(), bundle.contents()
+        self.first, self._path = bundle.first, bundle.content_path
+
+    def place(self, at: int) -> str:
+        """Return where a record's content lies."""
+        return f"{self._path}:{sum(4 + len(one) for one in self.contents[:at]) if self.contents[at] else 0}"
+
+
+def _rests_on_more(code: str) -> str | None:
+    """Return why a token alone cannot give a verdict again, or None where it can."""
+    stateful = code in CODES and CODES[code].reason in STATEFUL
+    return f"{code}: rests on more than the token" if stateful else None
+
+
+def _verdicts(
+    snapshot: Snapshot, bundle: BundleCheck, members: Sequence[int], times: Sequence[int]
+) -> array[int]:
+    """Return the core's verdicts on the tokens of some records, each at its own moment."""
+    if len(members) == bundle.count:
+        column = bundle.scan.column()
+    else:
+        tokens = [bundle.scan.token(at) for at in members]
+        ends = array("i", [0])
+        for token in tokens:
+            ends.append(ends[-1] + len(token))
+        moments = array("q", [times[at] for at in members])
+        column = _native.TokenColumn(b"".join(tokens), ends, 4, 0, len(tokens), moments)
+    verdicts = array("Q", bytes(8 * len(members)))
+    columns.verify_column(snapshot, column, memoryview(verdicts), (), 0)
+    return verdicts

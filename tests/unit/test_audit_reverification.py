@@ -1,0 +1,210 @@
+"""Verification of a trail by the bundle: what the core reads of records, threads, and runs that go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audit_service import Service, log_key, service
+from audit_trails import filled, whole
+from typer.testing import CliRunner
+
+from rapidjws import RapidJWSError
+from rapidjws.audit import SavedPieces, TrailReader, Verification, Wanted, verification
+from rapidjws.audit.record_check import RecordCheck
+from rapidjws.audit.records import RecordTemplate
+from rapidjws.audit.report_html import page
+from rapidjws.audit.tile_files import CONTENT, bundle
+from rapidjws.cli.app import app
+
+
+@pytest.fixture(scope="module")
+def trail() -> Iterator[Service]:
+    """Return a closed trail of four bundles with decisions of several kinds, two policies and a gap."""
+    with service(durable=False, content=("token", "claims"), claims=("sub",)) as world:
+        good = [world.token(sub=f"user-{at}") for at in range(4)]
+        tokens = [*good, good[0][:-8] + "AAAAAAAA", world.token(exp=1_600_000_000), "x.y.z", None]
+        for at in range(800):
+            if at == 500:
+                world.client.count_lost("queue_full")
+                world.engine.replace_issuers(*(one for one in world.engine.issuers))
+            token = tokens[at % 7 if at % 50 else 7]
+            route = "/größe" if at % 31 == 0 else "/pay"
+            decision = world.engine.decide(token, partner="acme" if at % 3 else "bank", route=route)
+            world.recorder.note(decision, token)
+        world.closed()
+        yield world
+
+
+def report_of(world: Service, wanted: Wanted | None = None, **settings: Any) -> dict[str, Any]:
+    """Verify a trail, and return the report."""
+    return Verification(TrailReader(world.folder, log_key()), wanted, **settings).run().as_dict()
+
+
+WANTED = [Wanted(), Wanted(partner="bank"), Wanted(issuer="https://issuer.example"), Wanted(since_us=1),
+          Wanted(until_us=1)]  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=["all", "partner", "issuer", "since", "until"])
+def test_L_records_together_give_what_each_alone_gives(
+    trail: Service, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same report comes of the records of a bundle together, one by one, and by two threads."""
+    together = report_of(trail, wanted)
+    monkeypatch.setattr(verification, "PIECE_BUNDLES", 1)
+    assert report_of(trail, wanted, jobs=2) == together
+    monkeypatch.setattr(RecordCheck, "_read_shape", lambda self, text: None)
+    alone = report_of(trail, wanted)
+    assert alone == together
+    assert together["good"]
+    assert together["records"] == {
+        "Wanted(partner='bank')": 267,
+        "Wanted(until_us=1)": 0,
+    }.get(_shown(wanted), together["records"])
+    assert together["lost"] == 1
+
+
+def _shown(wanted: Wanted) -> str:
+    return "Wanted(partner='bank')" if wanted.partner else "Wanted(until_us=1)" if wanted.until_us else ""
+
+
+def altered_contents(folder: Path, index: int, content: bytes) -> None:
+    """Store another content beside a record, in a file that is whole otherwise."""
+    reader = TrailReader(folder, log_key())
+    contents = reader.contents(0)
+    contents[index] = content
+    (path,) = (one for one in (folder / "content").rglob("*") if one.is_file())
+    path.write_bytes(bundle(contents, CONTENT))
+
+
+def test_L_an_altered_one_among_good_ones_is_named() -> None:
+    """Another token, a record's token of another record, and claims that were altered are named by record."""
+    with service(content=("token", "claims"), claims=("sub",)) as world:
+        for at in range(5):
+            world.decide(world.token(sub=f"user-{at}"))
+        world.closed()
+        first, second = TrailReader(world.folder, log_key()).contents(0)[:2]
+        for content, code in (
+            (second, "token_altered"),
+            (first.replace(b'"sub":"user-0"', b'"sub":"user-1"'), "claims_altered"),
+            (first[:-1], "content_altered"),
+            (b"", None),
+        ):
+            altered_contents(world.folder, 0, content)
+            report = report_of(world)
+            found = [(one["code"], one["record"]) for one in report["findings"]]
+            assert found == ([] if code is None else [(code, 0)])
+            assert report["agreed"] == 4
+
+
+def test_L_another_key_than_the_recorded_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that verifies by another key than its record says is a difference."""
+    with service() as world:
+        world.decide(world.token())
+        world.closed()
+        shape = RecordCheck._read_shape
+
+        def other_key(self: RecordCheck, text: bytes) -> Any:
+            return shape(self, text.replace(world.key.thumbprint().encode(), b"A" * 43))
+
+        monkeypatch.setattr(RecordCheck, "_read_shape", other_key)
+        (found,) = report_of(world)["findings"]
+        assert (found["code"], found["cause"]) == ("verdict_differs", "another key verifies")
+
+
+def test_L_an_interrupted_run_goes_on(
+    trail: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done is not done again, and the report is that of one run."""
+    monkeypatch.setattr(verification, "PIECE_BUNDLES", 1)
+    reader = TrailReader(trail.folder, log_key())
+    whole_report = report_of(trail)
+
+    def interrupt(done: int, total: int) -> None:
+        assert total == reader.size
+        if done == 512:
+            raise KeyboardInterrupt
+
+    saved = SavedPieces(tmp_path / "done")
+    with pytest.raises(KeyboardInterrupt):
+        Verification(reader, progress=interrupt, saved=saved).run()
+    steps: list[int] = []
+    report = Verification(reader, progress=lambda done, _: steps.append(done), saved=saved).run()
+    assert report.resumed == 512
+    assert steps[-1] == reader.size
+    assert {**report.as_dict(), "resumed": 0} == whole_report
+    with (tmp_path / "done").open("ab") as file:
+        file.write(b'{"piece": 3, "of_rec')  # cut by a crash
+    assert Verification(reader, saved=SavedPieces(tmp_path / "done")).run().resumed == reader.size
+    saved.forget()
+    assert not (tmp_path / "done").exists()
+
+
+def test_L_what_another_run_left_is_refused(trail: Service, tmp_path: Path) -> None:
+    """A file of another trail, another selection, or of anything else is refused, and left as it is."""
+    reader = TrailReader(trail.folder, log_key())
+    done = tmp_path / "done"
+    Verification(reader, saved=SavedPieces(done)).run()
+    other = tmp_path / "other"
+    other.write_bytes(b"notes\n")
+    for path, wanted in ((done, Wanted(partner="acme")), (other, Wanted())):
+        octets = path.read_bytes()
+        with pytest.raises(RapidJWSError) as refused:
+            Verification(reader, wanted, saved=SavedPieces(path)).run()
+        assert refused.value.code == "configuration_invalid"
+        assert path.read_bytes() == octets
+    with pytest.raises(RapidJWSError):
+        Verification(whole(tmp_path / "trail", 3), saved=SavedPieces(done)).run()
+
+
+def test_L_a_clock_that_stepped_back_between_pieces_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that stepped back is counted once, within a bundle or between two pieces."""
+    monkeypatch.setattr(verification, "PIECE_BUNDLES", 1)
+    made = filled(tmp_path)
+    for first_us in (30_000_000, 10_000_000):
+        template = RecordTemplate(
+            {"code": "ok", "kind": "decision", "policy": "0" * 64, "generation": "0" * 64}
+        )
+        made.append([template.record(first_us + at, token=None) for at in range(256)])
+    made.append([template.record(at, token=None) for at in (9_500_000, 1_000_000)])
+    made.close()
+    report = Verification(TrailReader(tmp_path, made.key)).run()
+    assert report.not_verified_again["clock stepped back (noted only)"] == 2
+
+
+def test_L_a_record_of_decisions_that_lacks_fields_is_no_decision(tmp_path: Path) -> None:
+    """A signed entry that says it is a decision, without the fields of one, is counted and not verified."""
+    report = Verification(whole(tmp_path, 3)).run()
+    assert report.is_good
+    assert report.not_verified_again == {"another kind of record": 3}
+
+
+def test_L_the_command_verifies_with_threads_and_writes_html(trail: Service, tmp_path: Path) -> None:
+    """``audit verify --jobs --resume --html --json`` writes both reports and leaves no file of its run."""
+    target, done = tmp_path / "report.html", tmp_path / "done"
+    given = ["audit", "verify", str(trail.folder), "--key", log_key().text, "--jobs", "2", "--json",
+             "--html", str(target), "--resume", str(done)]  # fmt: skip
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["good"] is True
+    assert "Good: nothing is altered" in target.read_text("utf-8")
+    assert not done.exists()
+    assert CliRunner().invoke(app, [*given[:5], "--jobs", "0"]).exit_code == 2
+
+
+def test_L_foreign_text_in_the_html_report_is_text(trail: Service) -> None:
+    """Markup in a finding does not become markup of the page, and the page runs no script."""
+    from rapidjws.audit import Finding
+
+    report = Verification(TrailReader(trail.folder, log_key())).run()
+    report.findings.append(Finding(code="record_altered", place="<script>alert(1)</script>", record=1))
+    text = page(report)
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert "Not good: 1 findings" in text
+    assert "default-src 'none'" in text
