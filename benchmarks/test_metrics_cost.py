@@ -15,7 +15,7 @@ from rapidjws.observe.exposition import FORMATS, Exposition
 from rapidjws.observe.reading import Reading
 from rapidjws.observe.region_samples import RegionSamples
 from rapidjws.verify.counter_memory import CounterMemory
-from rapidjws.verify.verdict_counters import VerdictCounters
+from rapidjws.verify.verdict_counters import VERDICTS, VerdictCounters
 
 pytestmark = pytest.mark.usefixtures("one_cpu")
 
@@ -84,19 +84,34 @@ def counted_memory() -> CounterMemory:
 
 @pytest.mark.parametrize("wanted", FORMATS, ids=[one.name for one in FORMATS])
 def test_a_scrape_takes_little(wanted: Any, benchmark: Any) -> None:
-    """A scrape of 100 issuers with 20 partners each, in two workers, takes a few milliseconds."""
+    """A scrape of 100 issuers with 20 partners each, in two workers, takes a few milliseconds of CPU time.
+
+    Between two scrapes every tenth series counts on; a scrape after which all do is printed beside it.
+    """
     memory = counted_memory()
-    samples = RegionSamples([memory.of_worker(index) for index in range(2)])
+    regions = [memory.of_worker(index) for index in range(2)]
+    samples = RegionSamples(regions)
     exposition = Exposition()
+    counted = [(region, one.word) for region in regions for one in region.series() if one.name == VERDICTS]
 
     def scrape() -> bytes:
         return exposition.write(Reading(samples.samples(), 0.0), wanted)
 
+    def took_ms(step: int) -> float:
+        took_ns = []
+        for _ in range(60):
+            for region, word in counted[::step]:
+                region.words[word] += 1
+            begun_ns = time.thread_time_ns()
+            scrape()
+            took_ns.append(time.thread_time_ns() - begun_ns)
+        return min(took_ns) / 1e6
+
     assert scrape().count(b"partner-19") == 2 * ISSUERS
-    took_ms = ours.best_ns([(scrape, 1)], 60)[0] / 1e6
-    benchmark.extra_info.update(ms=took_ms)
+    found_ms = took_ms(10)
+    benchmark.extra_info.update(ms=found_ms, all_ms=took_ms(1))
     benchmark.pedantic(scrape, rounds=3)
-    assert took_ms < SCRAPE_MS_AT_MOST
+    assert found_ms < SCRAPE_MS_AT_MOST
 
 
 def test_scrapes_do_not_move_decisions(benchmark: Any) -> None:

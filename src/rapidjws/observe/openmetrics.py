@@ -32,17 +32,16 @@ class OpenMetricsWriter(TextWriter):
 
     def write(self, reading: Reading) -> bytes:
         """Return the text."""
-        lines: list[str] = []
+        lines: list[bytes] = []
         for metric, samples in reading.families():
             family = metric.name.removesuffix("_total") if metric.type == "counter" else metric.name
             words = metric.help.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-            lines.append(f"# TYPE {family} {metric.type}")
-            if metric.unit:
-                lines.append(f"# UNIT {family} {metric.unit}")
-            lines.append(f"# HELP {family} {words}")
+            unit = f"# UNIT {family} {metric.unit}\n" if metric.unit else ""
+            head = f"# TYPE {family} {metric.type}\n{unit}# HELP {family} {words}"
+            lines.append(head.encode("utf-8", "backslashreplace"))
             self._add(lines, metric, samples)
-        lines.append("# EOF\n")
-        return "\n".join(lines).encode("utf-8", "backslashreplace")
+        lines.append(b"# EOF\n")
+        return b"\n".join(lines)
 
     def _histogram(self, metric: Metric, labels: tuple[str, ...], value: HistogramValue) -> list[str]:
         inner = label_text(metric, labels)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws._protobuf import double, field, signed, unsigned, varint
 from rapidjws.observe.reading import HistogramValue
+from rapidjws.observe.written_series import WrittenSeries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rapidjws.observe.metric_list import Buckets, Metric
+    from rapidjws.observe.metric_list import Buckets
     from rapidjws.observe.reading import Exemplar, Reading, Sample
 
 CONTENT_TYPE: Final = (
@@ -27,6 +28,7 @@ CONTENT_TYPE: Final = (
 _TYPES: Final = {"counter": 0, "gauge": 1, "histogram": 4}
 _SCHEMA: Final = 0
 _NANO: Final = 1_000_000_000
+_VALUE: Final = struct.Struct("<d").pack
 
 
 def _text(number: int, value: str) -> bytes:
@@ -85,45 +87,34 @@ def _histogram(value: HistogramValue, buckets: Buckets) -> bytes:
 class ProtobufWriter:
     """Writes readings as protobuf; remembers how the labels of a series are written."""
 
-    __slots__ = ("_histograms", "_numbers")
+    __slots__ = ("_starts", "_written")
 
     def __init__(self) -> None:
-        self._numbers: dict[str, dict[tuple[str, ...], bytes]] = {}
-        self._histograms: dict[str, dict[tuple[str, ...], tuple[object, bytes]]] = {}
+        self._starts: dict[str, dict[tuple[str, ...], bytes]] = {}
+        self._written: dict[str, WrittenSeries] = {}
 
     def write(self, reading: Reading) -> bytes:
         """Return the messages, each behind its length."""
         found = []
         for metric, samples in reading.families():
             if samples:
-                family = [_text(1, metric.name), _text(2, metric.help), unsigned(3, _TYPES[metric.type])]
-                family += self._metrics(metric, samples)
-                message = b"".join(family)
-                found.append(varint(len(message)) + message)
+                written = self._written.get(metric.name)
+                if written is None:
+                    written = self._written[metric.name] = WrittenSeries(self._message, b"")
+                head = _text(1, metric.name) + _text(2, metric.help) + unsigned(3, _TYPES[metric.type])
+                body = written.text(samples)
+                found += [varint(len(head) + len(body)), head, body]
         return b"".join(found)
 
-    def _metrics(self, metric: Metric, samples: list[Sample]) -> list[bytes]:
-        if metric.buckets is not None:
-            return [self._with_buckets(metric, metric.buckets, one) for one in samples]
-        known = self._numbers.setdefault(metric.name, {})
-        pack = struct.Struct("<d").pack
-        found = []
-        for _, labels, value in samples:
-            start = known.get(labels)
-            if start is None:  # all but the eight octets of the value, which stand at the end
-                whole = field(3 if metric.type == "counter" else 2, double(1, 0.0))
-                start = known[labels] = field(4, _pairs(metric.labels, labels) + whole)[:-8]
-            found.append(start + pack(value))
-        return found
-
-    def _with_buckets(self, metric: Metric, buckets: Buckets, sample: Sample) -> bytes:
-        """Return a histogram's message; one whose counts are those of the last time is kept."""
-        known = self._histograms.setdefault(metric.name, {})
-        kept = known.get(sample.labels)
-        if kept is not None and kept[0] == sample.value:
-            return kept[1]
-        value = sample.value
-        assert isinstance(value, HistogramValue)
-        message = field(4, _pairs(metric.labels, sample.labels) + field(7, _histogram(value, buckets)))
-        known[sample.labels] = (value, message)
-        return message
+    def _message(self, sample: Sample) -> bytes:
+        """Return the field of a sample."""
+        metric, labels, value = sample
+        if isinstance(value, HistogramValue):
+            assert metric.buckets is not None
+            return field(4, _pairs(metric.labels, labels) + field(7, _histogram(value, metric.buckets)))
+        known = self._starts.setdefault(metric.name, {})
+        start = known.get(labels)
+        if start is None:  # all but the eight octets of the value, which stand at the end
+            whole = field(3 if metric.type == "counter" else 2, double(1, 0.0))
+            start = known[labels] = field(4, _pairs(metric.labels, labels) + whole)[:-8]
+        return start + _VALUE(value)

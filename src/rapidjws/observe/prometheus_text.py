@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws.escaping import metric_label
 from rapidjws.observe.reading import HistogramValue
+from rapidjws.observe.written_series import WrittenSeries
 
 if TYPE_CHECKING:
     from rapidjws.observe.metric_list import Metric
@@ -40,44 +41,43 @@ def help_text(metric: Metric) -> str:
 class TextWriter:
     """Writes readings as text; remembers how the labels of a series are written."""
 
-    __slots__ = ("_bounds", "_lines", "_prefixes")
+    __slots__ = ("_bounds", "_prefixes", "_written")
 
     def __init__(self) -> None:
-        self._prefixes: dict[str, dict[tuple[str, ...], str]] = {}
-        self._lines: dict[str, dict[tuple[str, ...], tuple[object, str]]] = {}
+        self._prefixes: dict[str, dict[tuple[str, ...], bytes]] = {}
+        self._written: dict[str, WrittenSeries] = {}
         self._bounds: dict[str, tuple[str, ...]] = {}
 
     def write(self, reading: Reading) -> bytes:
         """Return the text."""
-        lines: list[str] = []
+        lines: list[bytes] = []
         for metric, samples in reading.families():
-            lines.append(f"# HELP {metric.name} {help_text(metric)}\n# TYPE {metric.name} {metric.type}")
+            head = f"# HELP {metric.name} {help_text(metric)}\n# TYPE {metric.name} {metric.type}"
+            lines.append(head.encode("utf-8", "backslashreplace"))
             self._add(lines, metric, samples)
-        return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+        return b"\n".join(lines) + b"\n"
 
-    def _add(self, lines: list[str], metric: Metric, samples: list[Sample]) -> None:
-        """Add the lines of a metric's samples; a line whose value is that of the last time is kept."""
-        known = self._lines.setdefault(metric.name, {})
-        for _, labels, value in samples:
-            kept = known.get(labels)
-            if kept is not None and kept[0] == value:
-                lines.append(kept[1])
-                continue
-            if value.__class__ is HistogramValue:
-                line = "\n".join(self._histogram(metric, labels, value))
-            else:
-                line = self._prefix(metric, labels) + number(value)  # type: ignore[arg-type]
-            known[labels] = (value, line)
-            lines.append(line)
+    def _add(self, lines: list[bytes], metric: Metric, samples: list[Sample]) -> None:
+        """Add the lines of a metric's samples."""
+        if not samples:
+            return
+        written = self._written.get(metric.name)
+        if written is None:
+            written = self._written[metric.name] = WrittenSeries(self._line, b"\n")
+        lines.append(written.text(samples))
 
-    def _prefix(self, metric: Metric, labels: tuple[str, ...]) -> str:
-        """Return what stands before a value; of a histogram its labels."""
+    def _line(self, sample: Sample) -> bytes:
+        """Return the lines of a sample."""
+        metric, labels, value = sample
+        if value.__class__ is HistogramValue:
+            return "\n".join(self._histogram(metric, labels, value)).encode("utf-8", "backslashreplace")
         known = self._prefixes.setdefault(metric.name, {})
         found = known.get(labels)
         if found is None:
             inner = label_text(metric, labels)
-            found = known[labels] = f"{metric.name}{{{inner}}} " if inner else f"{metric.name} "
-        return found
+            text = f"{metric.name}{{{inner}}} " if inner else f"{metric.name} "
+            found = known[labels] = text.encode("utf-8", "backslashreplace")
+        return b"%b%d" % (found, value) if value.__class__ is int else found + number(value).encode()  # type: ignore[arg-type]
 
     def bounds(self, metric: Metric) -> tuple[str, ...]:
         """Return the bounds of a histogram's buckets in words, infinity last."""

@@ -7,6 +7,8 @@ touches no lock and nothing that a token's way writes to.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from rapidjws.observe.metric_list import METRICS
@@ -86,12 +88,8 @@ class Reading:
     def __init__(self, samples: Iterable[Sample], at_s: float) -> None:
         self.at_s = at_s
         self._by_name: dict[str, list[Sample]] = {name: [] for name in METRICS}
-        metric, add = None, list[Sample]().append
-        for sample in samples:  # those of one metric mostly come together
-            if sample[0] is not metric:
-                metric = sample[0]
-                add = self._by_name[metric.name].append
-            add(sample)
+        for metric, together in groupby(samples, itemgetter(0)):  # those of one metric mostly come together
+            self._by_name[metric.name].extend(together)
 
     def families(self) -> Iterator[tuple[Metric, list[Sample]]]:
         """Yield every metric of the list, in its order, with its samples."""

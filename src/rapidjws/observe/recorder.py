@@ -11,9 +11,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.observe import metric_list as metrics
+from rapidjws.observe.code_samples import CODES_WORDS, REQUESTS
 from rapidjws.observe.metric_list import PREFIX
 from rapidjws.observe.reading import Exemplar
-from rapidjws.observe.region_samples import CODES_WORDS, JWKS_GOOD_AT, REQUESTS
+from rapidjws.observe.region_samples import JWKS_GOOD_AT
 from rapidjws.verify.verdict_counters import CODE_WORDS, DURATIONS, OK
 
 if TYPE_CHECKING:
