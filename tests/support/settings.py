@@ -303,6 +303,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "stale_limit_s": [*_POSITIVE, 299],
         "retry_min_s": [*_POSITIVE, 1.6],
         "retry_max_s": [*_POSITIVE, 0.2],
+        "retry_outage_max_s": _POSITIVE,
         "retry_after_max_s": _POSITIVE,
         "cooldown_s": _POSITIVE,
         "budget": [0, -1],

@@ -79,10 +79,9 @@ TRANSPORT_FIELDS: Final = {
     "authorization_file": TEXT,
     "header_files": TEXTS,
 }
-FRESHNESS_FIELDS: Final = {
-    "default_ttl_s": NUMBER, "min_ttl_s": NUMBER, "max_ttl_s": NUMBER, "refresh_at": NUMBER,
-    "stale_limit_s": NUMBER, "retry_min_s": NUMBER, "retry_max_s": NUMBER, "retry_after_max_s": NUMBER,
-}  # fmt: skip
+FRESHNESS_FIELDS: Final = dict.fromkeys((
+    "default_ttl_s", "min_ttl_s", "max_ttl_s", "refresh_at", "stale_limit_s", "retry_min_s", "retry_max_s",
+    "retry_outage_max_s", "retry_after_max_s"), NUMBER)  # fmt: skip
 UNKNOWN_FIELDS: Final = {
     "cooldown_s": NUMBER, "budget": WHOLE, "budget_period_s": NUMBER, "negative_ttl_s": NUMBER,
     "negative_max": WHOLE,

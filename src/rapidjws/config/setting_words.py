@@ -22,9 +22,7 @@ _RATE: Final = "0 to 1"
 
 ENGINE: Final = {
     "workers": Words("threads that verify one batch", "1 to 256", "one a core"),
-    "max_token_bytes": Words(
-        "largest token", "1 to 262144", "16384; 65536 where an issuer may use ML-DSA"
-    ),
+    "max_token_bytes": Words("largest token", "1 to 262144", "16384; 65536 where an issuer may use ML-DSA"),
     "max_header_bytes": Words("largest decoded protected header; more for `x5c` chains", "1 to 16384"),
     "padded_base64url": Words(
         "whether parts of a token may end in `=`, as those of AWS load balancers do", default="`false`"
@@ -235,7 +233,8 @@ ISSUER: Final = {
     "refresh_at": Words("part of the life after which it is fetched again", "above 0 to 1"),
     "stale_limit_s": Words("age at which a set that cannot be fetched is no longer used", "`max_ttl_s` on"),
     "retry_min_s": Words("first pause after a failed fetch", "above 0, at most `retry_max_s`"),
-    "retry_max_s": Words("longest pause between failed fetches", "`retry_min_s` on"),
+    "retry_max_s": Words("longest pause in an outage of seconds", "`retry_min_s` on"),
+    "retry_outage_max_s": Words("longest pause in a long outage, a twentieth of it", _SECONDS),
     "retry_after_max_s": Words("longest pause that a Retry-After is granted", _SECONDS),
     "cooldown_s": Words("shortest time between refreshes that unknown kids cause", _SECONDS),
     "budget": Words("such refreshes that may come one after the other", "1 on"),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JITTER = 0.1
+OUTAGE_SHARE = 0.05
+"""The part of an outage so far that a pause may take: who was gone for an hour is not asked each second."""
 _chance = SystemRandom().random  # a background thread leaves the application's own generator alone
 
 
@@ -84,6 +86,7 @@ class FetchSchedule(Source):
         self._good_at: float | None = None
         self._fresh_until: float | None = None
         self._next_at = self._clock.monotonic()
+        self._failing_since = self._next_at
         self._invalidated_at: float | None = None
         self._wake_at: float | None = None
         self._held = JWKSet()
@@ -262,6 +265,8 @@ class FetchSchedule(Source):
             self._fetch_in_progress = False
             self._ended = self._number
             if failed is not None:
+                if not self._failures:
+                    self._failing_since = now
                 self._failures += 1
                 is_extra = by_unknown_kid and now < self._next_at  # then the schedule stays as it is
                 if not is_extra:
@@ -274,7 +279,9 @@ class FetchSchedule(Source):
 
     def _pause_s(self, failed: FetchFailed) -> float:
         rules = self.freshness
-        grown_s: float = min(rules.retry_max_s, rules.retry_min_s * 2 ** min(self._failures - 1, 30))
+        lasts_s = self._clock.monotonic() - self._failing_since
+        longest_s = max(rules.retry_max_s, min(lasts_s * OUTAGE_SHARE, rules.retry_outage_max_s))
+        grown_s: float = min(longest_s, rules.retry_min_s * 2 ** min(self._failures - 1, 30))
         stated_s = retry_after_s(failed.retry_after, self._clock.time()) or 0.0
         return max(grown_s * (0.5 + 0.5 * _chance()), min(stated_s, rules.retry_after_max_s))
 

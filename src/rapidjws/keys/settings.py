@@ -33,7 +33,10 @@ class Freshness:
         refresh_at: The part of the life after which a refresh starts in the background, before any jitter.
         stale_limit_s: Age at which a set that cannot be refreshed is no longer used.
         retry_min_s: First pause after a failed fetch.
-        retry_max_s: Longest pause between failed fetches: the issuer's return is seen within it.
+        retry_max_s: Longest pause between failed fetches in an outage of less than half a minute: the return
+            of the issuer is seen within it.
+        retry_outage_max_s: Longest pause in an outage that lasts longer: a twentieth of how long it lasts, up
+            to this; below ``retry_max_s`` it changes nothing.
         retry_after_max_s: Longest pause that a Retry-After is granted.
 
     Raises:
@@ -47,6 +50,7 @@ class Freshness:
     stale_limit_s: float = 6 * 3600.0
     retry_min_s: float = 0.25
     retry_max_s: float = 1.5
+    retry_outage_max_s: float = 30.0
     retry_after_max_s: float = 60.0
 
     def __post_init__(self) -> None:

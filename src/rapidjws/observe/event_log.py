@@ -14,6 +14,7 @@ from rapidjws.observe.log_events import EVENTS, LOGGERS
 from rapidjws.observe.log_fields import log_fields
 from rapidjws.observe.log_formats import ATTRIBUTE
 from rapidjws.observe.logs import LINES_PER_MINUTE, LINES_PER_MINUTE_MAX
+from rapidjws.observe.repeated_faults import RepeatedFaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,6 +28,13 @@ NAMES: Final = {
     "revocation_enforced": "revocation_distributed",
 }
 """Events that have another name in the log."""
+
+GOING_ON: Final = {"fetch_failed": 150.0, "revocations_unreachable": 15.0, "revocations_unreadable": 15.0}
+"""Events of what a timer tries again -> seconds without one after which it has ended."""
+
+_ENDS: Final = {
+    "fetch_ok": "fetch_failed",
+}
 
 _LOGS: Final = {name: logger(name) for name in LOGGERS}
 _NOT_LOGGED: Final = frozenset({"revocations_enforced"})  # each revocation has a line of its own
@@ -64,6 +72,7 @@ class EventLog:
     ) -> None:
         check_range("lines_per_minute", lines_per_minute, 1, LINES_PER_MINUTE_MAX)
         self._limits = LineLimits(lines_per_minute, clock)
+        self._faults = RepeatedFaults(clock)
         self._revocations: Callable[[], Iterable[Revocation]] | None = None
         self._revoked: frozenset[Revocation] = frozenset()
         scheduler.members.add(self)
@@ -71,6 +80,7 @@ class EventLog:
     def after_fork(self) -> None:
         """Make the lock anew in a forked child."""
         self._limits.after_fork()
+        self._faults.after_fork()
 
     def follow_revocations(self, listed: Callable[[], Iterable[Revocation]]) -> None:
         """Write each revocation that comes and goes from now on.
@@ -86,12 +96,26 @@ class EventLog:
         if event.name == "revocations_enforced":
             self._write_revocations(event.value)
         name = NAMES.get(event.name, event.name)
+        self._write_end(event)
         if event.name in _NOT_LOGGED or name not in EVENTS:
             return
+        fields = _fields_of(event)
+        if name in GOING_ON:
+            left_out = self._faults.seen((name, event.issuer), event.detail, GOING_ON[name])
+            if left_out is None:
+                return
+            fields["left_out"] = left_out or None
         log = _LOGS[EVENTS[name].logger]
-        if not log.isEnabledFor(EVENTS[name].level) or not self._limits.allow((name, event.issuer)):
-            return
-        write_event(name, _fields_of(event))
+        if log.isEnabledFor(EVENTS[name].level) and self._limits.allow((name, event.issuer)):
+            write_event(name, fields)
+
+    def _write_end(self, event: Event) -> None:
+        """Write that keys are fetched again, where they could not be; other faults end in silence."""
+        fault = _ENDS.get(event.name)
+        ended = None if fault is None else self._faults.ended((fault, event.issuer))
+        if ended is not None and fault == "fetch_failed":
+            fields = {**_fields_of(event), "detail": None, "value": round(ended.lasted_s, 3)}
+            write_event("fetch_recovered", {**fields, "left_out": ended.left_out or None})
 
     def write_left_out(self) -> None:
         """Write how many lines were left out in the minute that ended; call it from time to time."""

@@ -107,7 +107,10 @@ _LIST: Final = (
     # Keys
     _event("keys_fetched", KEYS, _D, "a JWK Set was fetched"),
     _event("fetch_failed", KEYS, _W, "a JWK Set could not be fetched; the keys of before hold until stale",
-           "See the runbook for a JWKS that is down.", failed=True),
+           "See the runbook for a JWKS that is down. For the same reason there is a line every ten minutes;"
+           " `left_out` counts those between.", failed=True),
+    _event("fetch_recovered", KEYS, _I, "a JWK Set is fetched again; `value` is how long it could not be, in"
+           " seconds", failed=False),
     _event("keys_stale", KEYS, _E, "the keys of an issuer are too old to be used: its tokens get 503",
            "Bring the issuer's JWKS address back, or raise `stale_limit_s` knowingly.", failed=True),
     _event("keys_changed", KEYS, _I, "the keys of an issuer changed", **_CHANGE),

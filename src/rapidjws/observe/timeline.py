@@ -36,7 +36,8 @@ SAME_S: Final = 5.0
 
 _KINDS_OF: Final = {
     "alert_started": "alert", "alert_ended": "alert",
-    "fetch_failed": "fetch", "file_refused": "fetch", "issuer_lookup_failed": "fetch",
+    "fetch_failed": "fetch", "fetch_recovered": "fetch", "file_refused": "fetch",
+    "issuer_lookup_failed": "fetch",
     "keys_stale": "cache", "keys_invalidated": "cache", "last_good_used": "cache", "swap_failed": "cache",
     "last_good_not_written": "store",
     "revocation_added": "revocation", "revocation_lifted": "revocation",
