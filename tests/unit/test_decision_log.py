@@ -291,12 +291,12 @@ def test_events_become_lines_and_what_is_no_event_of_the_log_does_not(seen: Line
 
 
 def test_events_are_limited_by_issuer(seen: Lines) -> None:
-    """An issuer that fails all the time has a few lines, and the next minute says how many were left out."""
+    """A file that is refused all the time has a few lines; the next minute says how many were left out."""
     clock = Clock()
     log = EventLog(lines_per_minute=2, clock=clock)
     for _ in range(5):
-        log(Event(name="fetch_failed", issuer="https://a.example"))
-        log(Event(name="fetch_failed", issuer="https://b.example"))
+        log(Event(name="file_refused", issuer="https://a.example"))
+        log(Event(name="file_refused", issuer="https://b.example"))
     assert len(seen.lines) == 4
     clock.now_s += 60
     log.write_left_out()
