@@ -10,7 +10,7 @@ from rules import said
 pytest.importorskip("cel", reason="the extra `cel` is not installed")
 
 import rapidjws
-from rapidjws.authz import HTTPRequest
+from rapidjws.authz import HTTPRequest, Rule
 from rapidjws.authz.expression import Expression
 
 SAID = [
@@ -49,6 +49,27 @@ def test_what_an_expression_answers(source: str, claims: dict[str, Any], code: s
     headers = {"X-Tenant": "acme", "X-Two": ("a", "a")}
     request = HTTPRequest(method="GET", host="api.example", path="/tenants/acme/orders", headers=headers)
     assert said([{"name": "r", "policies": [Expression(source)]}], request, **claims) == code
+
+
+@pytest.mark.parametrize(
+    ("source", "request_", "code"),
+    [
+        ('request.method != "DELETE"', HTTPRequest(path="/a", host="a.example"), "ambiguous_request"),
+        ('request.method != "DELETE"', HTTPRequest(path="/a", method="GET /"), "ambiguous_request"),
+        ('request.host != "admin.example"', HTTPRequest(path="/a", method="GET"), "ambiguous_request"),
+        ('request.host != "admin.example"', HTTPRequest(path="/a", host="a b"), "ambiguous_request"),
+        ('"method" in request', HTTPRequest(path="/a", host="a.example"), "ambiguous_request"),
+        ('request.method != "DELETE"', HTTPRequest(path="/a", method="get"), "ok"),
+        ('request.path != "/b"', HTTPRequest(path="/a"), "ok"),
+    ],
+)
+def test_a_method_or_host_that_nobody_knows_reaches_no_expression(
+    source: str, request_: HTTPRequest, code: str
+) -> None:
+    """What is forbidden for one method or host is not permitted where it is unknown."""
+    rule = Rule(name="r", policies=[Expression(source)])
+    assert (rule.reads_method, rule.reads_host) == ("method" in source, "host" in source or '" in' in source)
+    assert said([{"name": "r", "policies": [Expression(source)]}], request_) == code
 
 
 def test_a_path_of_two_readings_reaches_no_expression() -> None:

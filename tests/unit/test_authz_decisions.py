@@ -142,6 +142,7 @@ def test_a_fault_in_a_rule_is_no_permit() -> None:
     class Broken:
         blocking = False
         header_fields: frozenset[bytes] = frozenset()
+        reads_method = reads_host = False
 
         def check(self) -> Any:
             def check(_: Any) -> Any:

@@ -75,6 +75,8 @@ class Expression:
         "_program",
         "blocking",
         "header_fields",
+        "reads_host",
+        "reads_method",
         "source",
     )
 
@@ -93,6 +95,9 @@ class Expression:
         self._names = frozenset(self._program.variables()) & VARIABLES
         self._claims, self._parts = _members(source, "claims"), _members(source, "request")
         self.header_fields = _header_fields(source)
+        reads = "request" in self._names
+        self.reads_method = reads and (self._parts is None or "method" in self._parts)
+        self.reads_host = reads and (self._parts is None or "host" in self._parts)
         self._try()
 
     def _try(self) -> None:
@@ -147,9 +152,15 @@ class Expression:
                     return Unmet("ambiguous_request", "request.path")
                 values["request"] = request = {"path": path}
                 if parts is None or "method" in parts:
-                    request["method"] = method_of(facts.request.method) or ""
+                    method = method_of(facts.request.method)
+                    if method is None:  # "" would pass for any method that is not named
+                        return Unmet("ambiguous_request", "request.method")
+                    request["method"] = method
                 if parts is None or "host" in parts:
-                    request["host"] = host_of(facts.request.headers(b"host")) or ""
+                    host = host_of(facts.request.headers(b"host"))
+                    if host is None:
+                        return Unmet("ambiguous_request", "request.host")
+                    request["host"] = host
             if "partner" in names:
                 values["partner"] = facts.partner or ""
             if "now" in names:

@@ -40,6 +40,14 @@ class Policy(Protocol):
     def header_fields(self) -> frozenset[bytes]:
         """Return the lower-case headers that it reads."""
 
+    @property
+    def reads_method(self) -> bool:
+        """Return whether it reads the method."""
+
+    @property
+    def reads_host(self) -> bool:
+        """Return whether it reads the host."""
+
     def check(self) -> Check:
         """Return its check."""
 
@@ -148,6 +156,8 @@ class Rule:
             found.append(_policy_check(one))
             self.header_fields |= one.header_fields
             self.blocking |= one.blocking
+            self.reads_method |= one.reads_method
+            self.reads_host |= one.reads_host
         return found
 
     def _request_checks(self, equal: dict[str, str], contained: dict[str, str]) -> list[Check]:
