@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis_server import OwnRedis
 from thread_faults import failing_starts
 
 import rapidjws
@@ -15,6 +19,7 @@ from rapidjws.sidecar.issuer_server import IssuerConnection, _tick
 from rapidjws.signing.backend import BackendSigner, SignerLimits
 from rapidjws.signing.new_key import make_key
 from rapidjws.signing.signing_queue import SigningQueue
+from rapidjws.stores import RedisRotations
 
 KEY = make_key("ES256", kid="k")
 
@@ -117,3 +122,23 @@ def test_S24_a_tick_without_a_thread_comes_again() -> None:
     asyncio.run(main())
     assert len(lines) == 1
     assert "internal_error" in lines[0]
+
+
+def test_S24_no_thread_for_the_rotations(tmp_path: Path) -> None:
+    """Where no thread can follow announcements that is tried again until one can."""
+    redis = OwnRedis(tmp_path)
+    fetched = threading.Event()
+    source = SimpleNamespace(invalidate=fetched.set)
+    try:
+        one = RedisRotations(redis.url, timeout_s=5)
+        with failing_starts(lambda number: number < 2, only="rapidjws-rotations") as starts:
+            one.follow(lambda: {"https://issuer.example": source})
+            other = RedisRotations(redis.url, timeout_s=5)
+            end_s = time.monotonic() + 60
+            while not fetched.is_set():
+                other.announce("https://issuer.example", "k")
+                assert time.monotonic() < end_s
+                fetched.wait(0.05)
+        assert starts.failed == 2
+    finally:
+        redis.stop()

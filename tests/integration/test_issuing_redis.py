@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from issuing_world import CountingMaker, life_cycle
 from redis_server import OwnRedis
 
-from rapidjws import RapidJWSError
-from rapidjws.issuing import IssuingState, KeyTiming, RedisStateStore
+from rapidjws import JWKSet, RapidJWSError
+from rapidjws.issuing import Announcer, IssuingState, KeyLifeCycle, KeyTiming, Publication, RedisStateStore
+from rapidjws.stores import RedisRotations
 from rapidjws.testing import FakeClock
+from rapidjws.verify.protocols import KeyState
 
 TIMING = KeyTiming(jwks_max_age_s=1, token_lifetime_s=1, clock_skew_s=3600, state_max_age_s=5)
 
@@ -51,8 +56,6 @@ def test_issuers_that_swap_at_once_lose_nothing(redis: OwnRedis) -> None:
 
 def test_one_issuer_of_two_leads_by_the_clock_of_redis(redis: OwnRedis) -> None:
     """The first to come leads; the second, whose clock is off as far as allowed, is refused and reads it."""
-    import time
-
     maker = CountingMaker()
     first = life_cycle(
         FakeClock(), store=RedisStateStore(redis.url, timeout_s=30), timing=TIMING, maker=maker
@@ -91,3 +94,100 @@ def test_a_redis_that_is_down_is_an_outage(redis: OwnRedis) -> None:
         with pytest.raises(RapidJWSError) as caught:
             call()
         assert caught.value.code == "key_state_unavailable"
+
+
+ISS = "https://issuer.example"
+
+
+class Source:
+    """A consumer's keys, fetched when they are invalidated."""
+
+    def __init__(self, published: Publication) -> None:
+        self._published = published
+        self._keys: JWKSet | None = None
+        self.fetches = 0
+        self.is_slow = False
+
+    def invalidate(self) -> None:
+        """Fetch."""
+        self.fetches += 1
+        if not self.is_slow:
+            self._keys = JWKSet.from_json(json.dumps(self._published.jwks()).encode())
+
+    def state(self) -> KeyState:
+        """Return what was fetched."""
+        return KeyState(keys=self._keys)
+
+    def subscribe(self, changed: Any) -> None:
+        """Do nothing."""
+
+    def unknown_kid(self, kid: str) -> None:
+        """Do nothing."""
+
+    def next_answer(self) -> Any:
+        """Return nothing."""
+
+
+def followed(redis: OwnRedis, issuer: KeyLifeCycle, name: str) -> tuple[RedisRotations, Source]:
+    """Return a consumer that follows, once it listens."""
+    source = Source(Publication(issuer, ISS))
+    one = RedisRotations(redis.url, name=name, timeout_s=30)
+    before = RedisRotations(redis.url, timeout_s=30).announce("https://nobody.example", "k")
+    one.follow(lambda: {ISS: source})
+    end_s = time.monotonic() + 60
+    while RedisRotations(redis.url, timeout_s=30).announce("https://nobody.example", "k") <= before:
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+    return one, source
+
+
+def test_consumers_fetch_and_confirm_through_redis(redis: OwnRedis) -> None:
+    """Each who follows fetches at an announcement, confirms once it has the key, and is counted."""
+    clock = FakeClock(time.time())
+    issuer = life_cycle(clock, timing=TIMING)
+    kid = issuer.tick()[0].kid
+    consumers = [followed(redis, issuer, name) for name in ("a", "b")]
+    channel = RedisRotations(redis.url, timeout_s=30)
+    announcer = Announcer(ISS, [], lambda *_: (500, b""), channel=channel)
+    consumers[1][1].is_slow = True
+    answered = announcer.announce(kid, wait_s=0.5)
+    assert (set(answered.confirmed), answered.missing) == ({"redis:a"}, {"redis": "1 of 2"})
+    consumers[1][1].is_slow = False
+    answered = announcer.announce(kid, wait_s=60)
+    assert (set(answered.confirmed), answered.missing) == ({"redis:a", "redis:b"}, {})
+    answered = announcer.announce(kid, withdrawn="another", wait_s=60)
+    assert (len(answered.confirmed), answered.missing) == (2, {})
+    answered = announcer.announce(kid, withdrawn=kid, wait_s=0)
+    assert (answered.confirmed, answered.missing) == ({}, {"redis": "2 of 2"})
+
+
+def test_what_a_stranger_publishes_fetches_nothing_else(redis: OwnRedis) -> None:
+    """Messages that are no announcement, or of an issuer that is not configured, change nothing."""
+    issuer = life_cycle(FakeClock(time.time()), timing=TIMING)
+    kid = issuer.tick()[0].kid
+    one, source = followed(redis, issuer, "a")
+    for word in ("", "{}", "[]", "[" * 3000, '{"issuer":1,"kid":"k","withdrawn":null}', "x" * 5000,
+                 '{"issuer":"https://other.example","kid":"k","withdrawn":null}'):  # fmt: skip
+        redis.command("PUBLISH", "rapidjws:rotations", word)
+    announcer = Announcer(ISS, [], lambda *_: (500, b""), channel=RedisRotations(redis.url, timeout_s=30))
+    assert set(announcer.announce(kid, wait_s=60).confirmed) == {"redis:a"}
+    assert source.fetches == 1
+    assert len(one._waiting) <= 1
+
+
+def test_a_channel_that_is_down_is_named_and_stops_nobody(redis: OwnRedis) -> None:
+    """Without Redis the consumers with hooks are announced to all the same; a follower comes back with it."""
+    issuer = life_cycle(FakeClock(time.time()), timing=TIMING)
+    kid = issuer.tick()[0].kid
+    one, source = followed(redis, issuer, "a")
+    redis.stop()
+    channel = RedisRotations(redis.url, timeout_s=1)
+    answered = Announcer(ISS, [], lambda *_: (500, b""), channel=channel).announce(kid)
+    assert answered.missing == {"redis": "revocation_store_unavailable"}
+    redis.start()
+    end_s = time.monotonic() + 60
+    while not source.fetches:
+        assert time.monotonic() < end_s
+        Announcer(ISS, [], lambda *_: (500, b""), channel=channel).announce(kid)
+        time.sleep(0.05)
+    assert one._thread is not None

@@ -47,6 +47,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "EmergencyLog": log,
     "IssuerMetrics": metrics,
     "QueueMetrics": lambda: P["QueueMetrics"](metrics().recorder, ["kms"]),
+    "RedisRotations": lambda: P["RedisRotations"]("redis://127.0.0.1:1/0", timeout_s=0.01),
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "EmergencyLog": lambda: {"path": "emergencies.jsonl"},
@@ -63,6 +64,14 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "IssuerMetrics.measured": lambda: _measured(),
     "IssuerMetrics.queue": lambda: {"backends": ["kms"]},
     "IssuerMetrics.token_requested": lambda: {"client": "orders", "result": "ok"},
+    "Announcer.announce_newest": lambda: {
+        "life_cycle": issuer(),
+        "signer_for": lambda key: _measured()["signer"],
+    },
+    "RedisRotations": lambda: {"url": "redis://127.0.0.1:1/0"},
+    "RedisRotations.announce": lambda: {"issuer": "https://issuer.example", "kid": "k"},
+    "RedisRotations.confirmed": lambda: {"issuer": "https://issuer.example", "kid": "k"},
+    "RedisRotations.follow": lambda: {"sources": dict},
     "QueueMetrics": lambda: {"recorder": metrics().recorder, "backends": ["kms"]},
     "QueueMetrics.called": lambda: {"number": 0, "result": "ok", "is_open": False},
     "QueueMetrics.depth": lambda: {"waiting": 1},

@@ -56,6 +56,8 @@ EXPECTED = {
     "RedisRevocations.remove": (DependencyUnavailable,),
     "Pkcs11Signer": (DependencyUnavailable, ImportError),
     "RedisStateStore.swap": (DependencyUnavailable,),
+    "RedisRotations.announce": (DependencyUnavailable,),
+    "RedisRotations.confirmed": (DependencyUnavailable,),
     "VaultSigner": (DependencyUnavailable, ImportError),
     "Rollout.rollback": (RolloutRefused,),
 }

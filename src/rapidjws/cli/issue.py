@@ -135,6 +135,7 @@ def serve(*, config: Config) -> None:
             settings,
             tick_s=published.tick_s,
             endpoint=endpoint,
+            announce=found.announce_newest,
             metrics=IssuerMetricsPage(found.metrics).handle,
             metrics_listen=published.metrics_listen,
             say=lambda line: print(line, flush=True),
@@ -171,20 +172,42 @@ def announce(
     """Tell the consumers of the newest key, and wait until they have it: exit 0, 1 where one has not."""
     found = opened(config)
     try:
-        state = found.life_cycle.state()
-        newest = max(state.published(), key=lambda one: one.published_at_s, default=None)
-        if newest is None:
-            fail("no key is published yet: rapidjws issue tick makes one", 1)
-        active = state.in_stage("active")
-        signer = found.maker.signer(active[0]) if active else None
-        answered = found.announcer.announce(newest.kid, signer=signer, wait_s=wait)
+        made = found.announcer.announce_newest(found.life_cycle, found.maker.signer, wait_s=wait)
     except RapidJWSError as failed:
         fail(f"{failed} ({failed.info.fix})")
+    if made is None:
+        fail("no key is published yet: rapidjws issue tick makes one", 1)
+    kid, answered = made
     for name, seconds in answered.confirmed.items():
-        print_line(f"{name} has {newest.kid} after {seconds:.2f} s")
+        print_line(f"{name} has {kid} after {seconds:.2f} s")
     for name, word in answered.missing.items():
-        print_line(f"{name} has not answered that it has {newest.kid}: {word}")
+        print_line(f"{name} has not answered that it has {kid}: {word}")
     if answered.missing:
+        raise typer.Exit(1)
+
+
+@app.command()
+def overlap(
+    *,
+    config: Config,
+    evidence: Annotated[
+        list[Path], typer.Option(help="Folder `rollout.state` of a consumer; may come several times.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, one object a use.")] = False,
+) -> None:
+    """Show who uses which key: exit 0, 1 where one was used after it stopped signing, or 2."""
+    from rapidjws.cli.issue_overlap import overlap_rows, show
+
+    found = opened(config)
+    missing = [one for one in evidence if not one.is_dir()]
+    if missing:
+        fail(f"{missing[0]}: no such folder")
+    try:
+        rows = overlap_rows(found.store.read(), evidence)
+    except RapidJWSError as failed:
+        fail(f"{failed} ({failed.info.fix})")
+    show(rows, as_json=as_json)
+    if any(one["after_it_stopped"] for one in rows):
         raise typer.Exit(1)
 
 

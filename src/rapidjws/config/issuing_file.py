@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rapidjws.config import issuing_schema, issuing_setting, schema
 from rapidjws.config.issuing_publication import Published, announcer_from, published_from
@@ -24,11 +24,14 @@ from rapidjws.issuing import (
     Schedule,
 )
 from rapidjws.observe.issuer_metrics import IssuerMetrics
-from rapidjws.stores import RedisRevocations, RevocationFile
+from rapidjws.stores import RedisRevocations, RedisRotations, RevocationFile
 
 if TYPE_CHECKING:
     from rapidjws.issuing import KeyMaker, SignatureAudit, StateStore, TokenService
     from rapidjws.verify.protocols import Clock, EventListener, RevocationStore
+
+ANNOUNCE_S: Final = 30.0
+"""How long `rapidjws issue serve` asks consumers for a new key, in seconds."""
 
 _TIMING = (
     "jwks_max_age_s",
@@ -70,6 +73,20 @@ class IssuingConfig:
     tokens: TokenService | None = field(repr=False)
     emergencies: EmergencyLog
     metrics: IssuerMetrics
+
+    def announce_newest(self) -> str | None:
+        """Tell consumers of the newest key, and count who has it; return who has not, in words.
+
+        Raises:
+            DependencyUnavailable: ``key_state_unavailable``, and what the signer raises.
+        """
+        made = self.announcer.announce_newest(self.life_cycle, self.maker.signer, wait_s=ANNOUNCE_S)
+        if made is None:
+            return None
+        kid, answered = made
+        self.metrics.announced(answered)
+        missing = ", ".join(f"{name} ({word})" for name, word in answered.missing.items())
+        return f"not confirmed that they have {kid}: {missing}" if missing else None
 
 
 def load_issuing(
@@ -209,7 +226,7 @@ def _built(
         maker=maker,
         life_cycle=life_cycle,
         published=published_from(loaded, life_cycle, float(found.get("lease_s", 15)), issuer, tokens),
-        announcer=announcer_from(loaded, issuer),
+        announcer=announcer_from(loaded, issuer, _rotations(loaded)),
         revocations=_revocations(loaded),
         tokens=tokens,
         emergencies=emergencies,
@@ -228,6 +245,12 @@ def _revocations(loaded: LoadedConfig) -> RevocationStore | None:
     if "revocations_file" in found:
         return RevocationFile(loaded.path.parent / found["revocations_file"])
     return None
+
+
+def _rotations(loaded: LoadedConfig) -> RedisRotations | None:
+    """Return the channel of those who read revocations from the same Redis."""
+    url = loaded.tables["issuing"].get("revocations_redis")
+    return None if url is None else RedisRotations(url)
 
 
 def _with_line(loaded: LoadedConfig, refused: RapidJWSError) -> NoReturn:

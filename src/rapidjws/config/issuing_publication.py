@@ -11,6 +11,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, Publication, TokenService
 from rapidjws.keys.post import HttpsPost
 from rapidjws.keys.settings import Transport
+from rapidjws.stores import RedisRotations
 
 if TYPE_CHECKING:
     from rapidjws.config.read import LoadedConfig
@@ -35,7 +36,7 @@ class Published:
     metrics_listen: str | None = None
 
 
-def announcer_from(loaded: LoadedConfig, issuer: str) -> Announcer:
+def announcer_from(loaded: LoadedConfig, issuer: str, channel: RedisRotations | None = None) -> Announcer:
     """Return who tells the consumers; raises ConfigurationError, with the line of a consumer."""
     consumers: list[Consumer] = []
     posts: dict[str, HttpsPost] = {}
@@ -55,7 +56,7 @@ def announcer_from(loaded: LoadedConfig, issuer: str) -> Announcer:
     def post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         return posts[url](url, headers, body)
 
-    return Announcer(issuer, consumers, post)
+    return Announcer(issuer, consumers, post, channel=channel)
 
 
 def _consumer(loaded: LoadedConfig, one: dict[str, Any]) -> Consumer:

@@ -19,7 +19,7 @@ from rapidjws.config.log_section import log_settings_from, tracer_from
 from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.config.sections import key_sources_of, rollout_of, shadow_from
 from rapidjws.config.senders import sender_constraints_of
-from rapidjws.config.stores import revocation_store_from
+from rapidjws.config.stores import revocation_store_from, rotations_from
 from rapidjws.errors import RapidJWSError
 from rapidjws.jwt.cache import TokenCache
 from rapidjws.jwt.engine import Engine
@@ -101,6 +101,7 @@ class ConfigFile:
         self._builder = IssuerBuilder(loaded.section("replay"), events, timed=bool(loaded.section("traces")))
         issuers, self._sources = self._builder.build(loaded, {})
         self.revocations = revocation_store_from(loaded.section("revocations"), self.path.parent, events)
+        self.rotations = rotations_from(loaded.section("revocations"))
         settings = loaded.section("engine")
         entries = settings.pop("cache_entries", 0)
         try:
@@ -271,6 +272,8 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
     config.engine.rollout = rollout
     config.tell_rollout({})
     config.watch()
+    if config.rotations is not None:
+        config.rotations.follow(lambda: config.sources)
     return Service(
         config=config,
         engine=config.engine,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
 from rapidjws.jwt.post_checks import Replay
-from rapidjws.stores import RedisRevocations, RevocationFile
+from rapidjws.stores import RedisRevocations, RedisRotations, RevocationFile
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore
 from rapidjws.verify.protocols import no_events
@@ -42,6 +42,15 @@ def revocation_store_from(
     if "file" in section:
         return RevocationFile(folder / section["file"], events=events)
     return None
+
+
+def rotations_from(section: dict[str, Any]) -> RedisRotations | None:
+    """Return the announcements of rotations in the Redis that a table ``revocations`` names, or None.
+
+    Args:
+        section: The table.
+    """
+    return RedisRotations(section["redis"]) if "redis" in section else None
 
 
 def replay_store_from(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rapidjws._checks import check_range, checked
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.issuing.life_cycle import KeyLifeCycle
+from rapidjws.issuing.state import SigningKey
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.signing.compact import sign_compact
 from rapidjws.signing.signer import Signer
@@ -21,6 +23,7 @@ SIGNATURE_HEADER: Final = "X-JWS-Signature"
 PAUSE_S: Final = 0.1
 SECRET_MIN_CHARS: Final = 32
 CONSUMERS_MAX: Final = 1000
+CHANNEL_NAME: Final = "redis"
 
 
 @checked(under="consumers")
@@ -61,6 +64,16 @@ class Confirmations:
     missing: dict[str, str]
 
 
+class RotationChannel(Protocol):
+    """A channel that many consumers follow: ``RedisRotations``."""
+
+    def announce(self, issuer: str, kid: str, withdrawn: str | None = None) -> int:
+        """Publish a rotation, and return how many listen."""
+
+    def confirmed(self, issuer: str, kid: str, withdrawn: str | None = None) -> Mapping[str, float]:
+        """Return who has the keys of an announcement."""
+
+
 class Announcer:
     """One issuer's announcements: POST requests with a bearer secret and a signature over the body.
 
@@ -68,6 +81,7 @@ class Announcer:
         issuer: The ``iss``.
         consumers: Who gets them.
         post: Makes the requests: ``rapidjws.keys.post.HttpsPost``.
+        channel: What others follow, or None.
         monotonic: Gives seconds that never run backwards.
         sleep: Waits so many seconds between two rounds.
 
@@ -75,7 +89,7 @@ class Announcer:
         ConfigurationError: ``configuration_invalid``: two consumers of one name.
     """
 
-    __slots__ = ("_consumers", "_issuer", "_monotonic", "_post", "_sleep")
+    __slots__ = ("_channel", "_consumers", "_issuer", "_monotonic", "_post", "_sleep")
 
     @checked(but=("post",))
     def __init__(
@@ -84,6 +98,7 @@ class Announcer:
         consumers: Sequence[Consumer],
         post: Post,
         *,
+        channel: RotationChannel | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -95,6 +110,7 @@ class Announcer:
         self._issuer = issuer
         self._consumers = tuple(consumers)
         self._post = post
+        self._channel = channel
         self._monotonic = monotonic
         self._sleep = sleep
 
@@ -129,9 +145,49 @@ class Announcer:
                     if heard[one.name] == "confirmed":
                         confirmed[one.name] = self._monotonic() - begun_s
             missing = {name: word for name, word in heard.items() if name not in confirmed}
+            missing |= self._heard(kid, withdrawn, confirmed, self._monotonic() - begun_s)
             if not missing or self._monotonic() - begun_s >= wait_s:
                 return Confirmations(confirmed=confirmed, missing=missing)
             self._sleep(PAUSE_S)
+
+    def _heard(
+        self, kid: str, withdrawn: str | None, confirmed: dict[str, float], after_s: float
+    ) -> dict[str, str]:
+        """Publish on the channel, note who confirmed there, and return what is missing."""
+        if self._channel is None:
+            return {}
+        try:
+            listening = self._channel.announce(self._issuer, kid, withdrawn)
+            names = self._channel.confirmed(self._issuer, kid, withdrawn)
+        except RapidJWSError as failed:
+            return {CHANNEL_NAME: failed.code}
+        for name in names:
+            confirmed.setdefault(f"{CHANNEL_NAME}:{name}", after_s)
+        left = listening - len(names)
+        return {CHANNEL_NAME: f"{left} of {listening}"} if left > 0 else {}
+
+    @checked
+    def announce_newest(
+        self, life_cycle: KeyLifeCycle, signer_for: Callable[[SigningKey], Signer], *, wait_s: float = 0.0
+    ) -> tuple[str, Confirmations] | None:
+        """Announce the key that was published last, signed by the active one; None where none is published.
+
+        Args:
+            life_cycle: The keys.
+            signer_for: Gives a key's signer: ``KeyMaker.signer``.
+            wait_s: Longest time in seconds; 0 for one round.
+
+        Raises:
+            DependencyUnavailable: ``key_state_unavailable``, ``key_state_unreadable``, and what the signer
+                raises.
+        """
+        state = life_cycle.state()
+        newest = max(state.published(), key=lambda one: one.published_at_s, default=None)
+        if newest is None:
+            return None
+        active = state.in_stage("active")
+        signer = signer_for(active[0]) if active else None
+        return newest.kid, self.announce(newest.kid, signer=signer, wait_s=wait_s)
 
     def _ask(self, one: Consumer, headers: dict[str, str], body: bytes) -> str:
         """Return ``"confirmed"``, or what was heard instead."""

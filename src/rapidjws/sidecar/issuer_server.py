@@ -114,6 +114,7 @@ def serve_issuer(
     tick_s: float,
     say: Callable[[str], None],
     endpoint: Endpoint | None = None,
+    announce: Callable[[], str | None] | None = None,
     metrics: Handler | None = None,
     metrics_listen: str | None = None,
 ) -> None:
@@ -126,6 +127,7 @@ def serve_issuer(
         tick_s: Seconds between two looks at what is due.
         say: Prints a line: where it listens, and each new fault of the life cycle.
         endpoint: The token endpoint, or None.
+        announce: Tells consumers of a new key, and returns who has not confirmed, in words; None for nobody.
         metrics: Makes the answers of ``metrics_listen``.
         metrics_listen: Where metrics are read, or None for nowhere.
 
@@ -138,7 +140,7 @@ def serve_issuer(
     if metrics is not None and metrics_listen is not None:
         there = ServerSettings(listen=metrics_listen)
         served.append((there, partial(MetricsConnection, handle=metrics)))
-    asyncio.run(_serve(life_cycle, served, tick_s, say))
+    asyncio.run(_serve(life_cycle, served, tick_s, say, announce))
 
 
 async def _serve(
@@ -146,6 +148,7 @@ async def _serve(
     served: Sequence[tuple[ServerSettings, Callable[..., IssuerConnection]]],
     tick_s: float,
     say: Callable[[str], None],
+    announce: Callable[[], str | None] | None = None,
 ) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -161,7 +164,10 @@ async def _serve(
             public = sockets.workers[0].public
             servers.append(await loop.create_server(partial(connection, listener, loop), sock=public))
             say(f"{'metrics' if at else 'listening'} on {address_of(public)}")
-        tasks = [loop.create_task(_tick(life_cycle, tick_s, say))]
+        published = asyncio.Event()
+        tasks = [loop.create_task(_tick(life_cycle, tick_s, say, published))]
+        if announce is not None:
+            tasks.append(loop.create_task(_announce(published, announce, say)))
         tasks += [loop.create_task(_sweep(one, loop)) for one in listeners]
         await ended.wait()
         for task in tasks:
@@ -172,13 +178,37 @@ async def _serve(
             await _drain(one, loop, one.settings.drain_s)
 
 
-async def _tick(life_cycle: KeyLifeCycle, tick_s: float, say: Callable[[str], None]) -> None:
+async def _announce(
+    published: asyncio.Event, announce: Callable[[], str | None], say: Callable[[str], None]
+) -> None:
+    """Tell consumers of each new key, once it is published."""
+    while True:
+        await published.wait()
+        published.clear()
+        try:
+            word = await call_on_thread(announce)
+        except RapidJWSError as failed:
+            word = str(failed)
+        except Exception as fault:
+            word = f"internal_error: {type(fault).__name__}"
+        if word:
+            say(word)
+
+
+async def _tick(
+    life_cycle: KeyLifeCycle,
+    tick_s: float,
+    say: Callable[[str], None],
+    published: asyncio.Event | None = None,
+) -> None:
     last = ""
     while True:
         word = ""
         try:
             for one in await call_on_thread(life_cycle.tick):
                 say(f"{one.kid} {one.alg} {one.stage}")
+                if one.stage == "next" and published is not None:
+                    published.set()
         except RapidJWSError as failed:
             word = "" if failed.code == "not_leader" else f"{failed} ({failed.info.fix})"
         except Exception as fault:  # the keys stay as they are; the server goes on publishing them

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rapidjws.stores.replay_redis import RedisReplayStore
     from rapidjws.stores.revocation_file import RevocationFile
     from rapidjws.stores.revocation_redis import RedisRevocations
+    from rapidjws.stores.rotation_redis import RedisRotations
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -17,6 +18,7 @@ else:
             "rapidjws.stores.replay_redis": ("RedisReplayStore",),
             "rapidjws.stores.revocation_file": ("RevocationFile",),
             "rapidjws.stores.revocation_redis": ("RedisRevocations",),
+            "rapidjws.stores.rotation_redis": ("RedisRotations",),
         },
     )
 
@@ -24,5 +26,6 @@ __all__ = [
     "MemoryReplayStore",
     "RedisReplayStore",
     "RedisRevocations",
+    "RedisRotations",
     "RevocationFile",
 ]

@@ -352,7 +352,11 @@ class RedisRevocations:
     def open(self) -> Any:
         """Return a subscription to the channel; what came before is caught up."""
         pubsub = self._redis.now.pubsub(ignore_subscribe_messages=True)
-        pubsub.subscribe(self._stream)
+        try:
+            pubsub.subscribe(self._stream)
+        except BaseException:  # a connection that is made and cut at once is closed here or by nobody
+            pubsub.close()
+            raise
         return pubsub
 
     def after_fork(self) -> None:
