@@ -15,7 +15,7 @@ from typing import Any
 from audit_trails import ORIGIN, signer, writer
 
 from rapidjws import JWK, Engine, Issuer, JWKSet
-from rapidjws.audit import DecisionRecorder, NoteKey, Sequencer, SequencerClient, TrailReader
+from rapidjws.audit import ContentKeys, DecisionRecorder, NoteKey, Sequencer, SequencerClient, TrailReader
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -74,14 +74,19 @@ def log_key() -> NoteKey:
 
 @contextlib.contextmanager
 def service(
-    *, durable: bool = True, start: bool = True, issuer: Any = None, **settings: Any
+    *,
+    durable: bool = True,
+    start: bool = True,
+    issuer: Any = None,
+    keys: ContentKeys | None = None,
+    **settings: Any,
 ) -> Iterator[Service]:
     """Return an engine with a trail in a folder whose path is short enough for a socket."""
     key = make_key("ES256", kid="k1")
     rules = {"keys": JWKSet([key.public()]), "algorithms": ["ES256"], "audience": "me", **(issuer or {})}
     engine = Engine(Issuer(ISS, **rules))
     with tempfile.TemporaryDirectory(prefix="trail") as name:
-        sequencer = Sequencer(writer(Path(name), durable=durable), checkpoint_s=0.05)
+        sequencer = Sequencer(writer(Path(name), durable=durable), checkpoint_s=0.05, keys=keys)
         client = SequencerClient(sequencer.path, durable=durable, flush_ms=1)
         recorder = DecisionRecorder(engine, client, **settings)
         made = Service(folder=Path(name), key=key, engine=engine, client=client, recorder=recorder,

@@ -57,8 +57,15 @@ def saved() -> Any:
     return P["SavedPieces"](Path(tempfile.mkdtemp(prefix="rapidjws-walk-")) / "done")
 
 
+def content_keys() -> Any:
+    """Return keys of contents in a new folder."""
+    return P["ContentKeys"](tempfile.mkdtemp(prefix="rapidjws-walk-"), bytes(32))
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
+    "ContentKeys": content_keys,
     "DecisionRecorder": recorder,
+    "ErasureRequest": lambda: P["ErasureRequest"](records=(1,)),
     "InclusionProof": lambda: trail().prove(1),
     "NoteKey": key,
     "SavedPieces": lambda: saved(),
@@ -74,6 +81,14 @@ OWNERS: dict[str, Callable[[], Any]] = {
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "Checkpoint": lambda: {"origin": ORIGIN, "size": 1, "root": bytes(32)},
     "Checkpoint.opened": lambda: {"octets": trail().note, "keys": [key()]},
+    "ContentKeys": lambda: {"folder": "/nonexistent", "operator_key": bytes(32)},
+    "ContentKeys.opened": lambda: {"sealed": bytes(60), "place": "record 0"},
+    "ContentKeys.seal": lambda: {
+        "plain": b"x", "time_us": 1_800_000_000_000_000, "code": "ok", "token": None,
+    },
+    "ErasureRequest": lambda: {"records": (1,)},
+    "Sequencer.erase": lambda: {"request": P["ErasureRequest"](before_us=1)},
+    "SequencerClient.erase": lambda: {"request": P["ErasureRequest"](before_us=1)},
     "DecisionRecorder": lambda: {"engine": engine(), "sink": client()},
     "DecisionRecorder.note": lambda: {"decision": engine().decide(None), "token": None},
     "DecisionRecorder.note_durably": lambda: {"decision": engine().decide(None), "token": None},

@@ -154,11 +154,14 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "durability": ["", "fsync"],
         "on_failure": ["", "ignore"],
         "record": ["", "some"],
-        "partners": ANY,
-        "routes": ANY,
+        **dict.fromkeys(("partners", "routes"), ANY),
         "sample": [-0.1, 1.1, math.nan],
         "content": [["jwk"], [""]],
         "claims": [["sub"]],  # without claims in content
+        "content_keys": ["keys"],  # without a key file
+        "content_key_file": ["content.key"],  # without a folder
+        "content_key_per": ["", "day"],
+        "retention_days": [-1, 36_501, math.inf, math.nan],
         "timeout_s": [0, 61, math.inf, math.nan],
         "queue_records": [0, 1_000_001],
         "flush_ms": [-1, 10_001],

@@ -1,7 +1,9 @@
 """The audit trail: a tamper-evident log of decisions (C2SP tlog-tiles), read and verified years later."""
 
 from rapidjws.audit.bundle_check import Finding
+from rapidjws.audit.content_keys import ContentKeys
 from rapidjws.audit.decision_recorder import DecisionRecorder, Selection
+from rapidjws.audit.erasure import ErasureRequest
 from rapidjws.audit.notes import Checkpoint, NoteKey
 from rapidjws.audit.record_results import Wanted
 from rapidjws.audit.sequencer import Sequencer
@@ -13,7 +15,9 @@ from rapidjws.audit.verification_progress import SavedPieces
 
 __all__ = [
     "Checkpoint",
+    "ContentKeys",
     "DecisionRecorder",
+    "ErasureRequest",
     "Finding",
     "InclusionProof",
     "NoteKey",

@@ -25,7 +25,8 @@ class Finding:
     Attributes:
         code: A stable word: ``record_altered``, ``tile_altered``, ``root_differs``, ``file_unreadable``,
             ``file_unexpected``, ``journal_altered``, ``content_altered``, ``content_missing``,
-            ``token_altered``, ``claims_altered``, ``key_altered``, ``policy_altered``, ``verdict_differs``.
+            ``content_key_missing``, ``token_altered``, ``claims_altered``, ``key_altered``,
+            ``policy_altered``, ``verdict_differs``.
         place: The file and the offset.
         record: The index of the record, or None.
         expected: What was signed or decided.
@@ -90,9 +91,11 @@ class BundleCheck:
         first: The index of the first record of the bundle that was read last.
         count: How many records it has.
         scan: What the core read of them.
+        is_altered_beside: Whether the file of contents is not one: a finding of its own.
     """
 
-    __slots__ = ("_contents", "_entries", "_octets", "_reader", "count", "first", "part", "scan")
+    __slots__ = ("_contents", "_entries", "_octets", "_reader", "count", "first",
+                 "is_altered_beside", "part", "scan")  # fmt: skip
 
     def __init__(self, reader: TileReader) -> None:
         self._reader = reader
@@ -102,6 +105,7 @@ class BundleCheck:
         self._contents: tuple[bytes, str] | None = None
         self._entries: list[bytes] | None = None
         self.first = self.count = 0
+        self.is_altered_beside = False
 
     def read(self, index: int, *, contents: bool) -> bool:
         """Read a bundle and compare it with its tile; return whether it has its records.
@@ -113,6 +117,7 @@ class BundleCheck:
         self.first = index * TILE_WIDTH
         self.count = min(TILE_WIDTH, self._reader.size - self.first)
         self._entries = self._octets = self._contents = None
+        self.is_altered_beside = False
         hashes: bytes | None = None
         try:
             hashes = self._reader.hash_octets(0, index)
@@ -155,6 +160,7 @@ class BundleCheck:
 
     def _without_contents(self, place: str) -> None:
         self._contents = None
+        self.is_altered_beside = True
         self.part.findings.append(
             Finding(code="content_altered", place=place, record=self.first, cause="the file of contents")
         )

@@ -283,6 +283,7 @@ class DecisionRecorder:
             fields: Fields = {
                 "attributed_by": decision.attributed_by,
                 "code": decision.code,
+                "content": "token" if self._keeps_token else None,
                 "generation": stored.generation,
                 "kind": DECISION,
                 "outcome": decision.outcome,

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rapidjws import _files
 from rapidjws._checks import checked
+from rapidjws.audit.content_keys import ContentKeys
+from rapidjws.audit.erasure import opened_parts
 from rapidjws.audit.notes import NoteKey
 from rapidjws.audit.objects import read_object
 from rapidjws.audit.records import parsed_record
-from rapidjws.audit.side_content import unpacked
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.errors import error_for
 from rapidjws.jose import pyca_keys
@@ -27,7 +28,14 @@ SCRIPT: Final = "verify.py"
 
 
 @checked
-def write_bundle(reader: TrailReader, key: NoteKey, index: int, out: str | os.PathLike[str]) -> list[Path]:
+def write_bundle(
+    reader: TrailReader,
+    key: NoteKey,
+    index: int,
+    out: str | os.PathLike[str],
+    *,
+    keys: ContentKeys | None = None,
+) -> list[Path]:
     """Write the evidence of a record; return the files.
 
     Args:
@@ -35,6 +43,7 @@ def write_bundle(reader: TrailReader, key: NoteKey, index: int, out: str | os.Pa
         key: The log's key, of Ed25519: the only kind that the script knows.
         index: The record.
         out: The folder, made where it is not there; nothing in it is replaced.
+        keys: Decrypt the token.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: another kind of key, or no such record;
@@ -56,7 +65,8 @@ def write_bundle(reader: TrailReader, key: NoteKey, index: int, out: str | os.Pa
         SCRIPT: Path(__file__).with_name("evidence_script.py.txt").read_bytes(),
     }
     tile, at = divmod(index, 256)
-    token = unpacked(reader.contents(tile)[at], f"record {index}").get("token")
+    parts = opened_parts(reader.contents(tile)[at], f"record {index}", keys)
+    token = None if parts is None else parts.get("token")
     jwk = _jwk(reader, record)
     if token is not None and jwk is not None:
         files |= {"token": token, "jwk.json": jwk, "token-key.pem": _pem(jwk)}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _native
 from rapidjws._version import __version__
 from rapidjws.audit.bundle_check import BundleCheck
+from rapidjws.audit.content_check import ContentCheck
 from rapidjws.audit.engine_store import EngineStore
 from rapidjws.audit.record_results import SECOND_US, RecordResults, Wanted
-from rapidjws.audit.records import DECISION, FIELDS, GAP, digest, parsed_record
-from rapidjws.audit.side_content import unpacked
+from rapidjws.audit.records import DECISION, ERASURE, FIELDS, GAP, parsed_record
 from rapidjws.errors import CODES, RapidJWSError
 from rapidjws.jwt.decision import OK
 from rapidjws.verify import column as columns
@@ -53,10 +53,11 @@ class RecordCheck:
     Args:
         engines: The engines of all threads.
         wanted: Which records are looked at again.
+        contents: Reads what is stored beside records.
     """
 
-    def __init__(self, engines: EngineStore, wanted: Wanted) -> None:
-        self._engines, self._wanted = engines, wanted
+    def __init__(self, engines: EngineStore, wanted: Wanted, contents: ContentCheck) -> None:
+        self._engines, self._wanted, self._contents = engines, wanted, contents
         self._shapes: dict[bytes, _Shape | None] = {}
         self.results = RecordResults()
 
@@ -208,6 +209,9 @@ class RecordCheck:
         if not self._wanted.takes(record):
             return
         self.results.records += 1
+        if left.is_altered_beside:
+            self.results.not_verified_again["the file of contents is altered"] += 1
+            return
         token = self._token(record, left.contents[at], index, left.place(at))
         if token is None:
             return
@@ -229,6 +233,9 @@ class RecordCheck:
             self.results.lost += record["lost"]
             self.results.not_verified_again["gap"] += 1
             return None
+        if record.get("kind") == ERASURE:
+            self.results.not_verified_again["record of an erasure"] += 1
+            return None
         if record.get("kind") != DECISION or not record.keys() >= _KEYS:
             self.results.not_verified_again["another kind of record"] += 1
             return None
@@ -236,23 +243,9 @@ class RecordCheck:
 
     def _token(self, record: dict[str, Any], content: bytes, index: int, place: str) -> bytes | None:
         """Return the token of a record, where it is stored and as it was."""
-        try:
-            parts = unpacked(content, place)
-        except RapidJWSError:
-            self.results.find("content_altered", place, index, cause="the stored content")
-            return None
-        for name in ("token", "claims"):
-            if name in parts and digest(parts[name]) != record.get(name):
-                self.results.find(f"{name}_altered", place, index, expected=str(record.get(name)),
-                                actual=digest(parts[name]), cause=f"the stored {name}")  # fmt: skip
-                return None
-        token = parts.get("token")
         more = _rests_on_more(record["code"])
-        if record.get("token") is None:
-            more = "no token in the request"
-        elif token is None:
-            more = "token not stored"
-        if more is not None:
+        token = self._contents.token(record, content, index, place, self.results)
+        if token is not None and more is not None:
             self.results.not_verified_again[more] += 1
             return None
         return token
@@ -289,11 +282,12 @@ class RecordCheck:
 class _Left:
     """The records of a bundle with what is stored beside them, read by Python."""
 
-    __slots__ = ("_path", "contents", "entries", "first")
+    __slots__ = ("_path", "contents", "entries", "first", "is_altered_beside")
 
     def __init__(self, bundle: BundleCheck) -> None:
         self.entries, self.contents = bundle.entries(), bundle.contents()
         self.first, self._path = bundle.first, bundle.content_path
+        self.is_altered_beside = bundle.is_altered_beside
 
     def place(self, at: int) -> str:
         """Return where a record's content lies."""

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 DECISION: Final = "decision"
 GAP: Final = "gap"
+ERASURE: Final = "erasure"
 FIXED: Final = (
-    "alg", "attributed_by", "code", "engine", "generation", "issuer", "key", "kid", "kind", "outcome",
-    "partner", "phase", "place", "policy", "verdict",
+    "alg", "attributed_by", "code", "content", "engine", "generation", "issuer", "key", "kid", "kind",
+    "outcome", "partner", "phase", "place", "policy", "verdict",
 )  # fmt: skip
 """Fields that many decisions share."""
 
@@ -95,7 +96,7 @@ class RecordTemplate:
             route: The route.
             request: The request's id.
             trace: The trace's id.
-            claims: Claims that are stored beside it, of which the digest is recorded.
+            claims: Claims that are stored beside it, their salt before, of which the digest is recorded.
         """
         return self._format % (
             b"null" if claims is None else b'"%b"' % sha256(claims).hexdigest().encode(),

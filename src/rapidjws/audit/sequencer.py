@@ -18,10 +18,13 @@ import orjson
 
 from rapidjws import _files
 from rapidjws._checks import check_range, checked
+from rapidjws.audit.content_keys import ContentKeys
+from rapidjws.audit.erasure import Erasing, ErasureRequest, request_of
 from rapidjws.audit.objects import store_object
 from rapidjws.audit.records import RecordTemplate, gap_record
+from rapidjws.audit.retention import Retention
 from rapidjws.audit.sequencer_client import LENGTH, MESSAGE_MAX_BYTES, REFUSED, TAKEN
-from rapidjws.audit.side_content import packed
+from rapidjws.audit.side_content import SALT_BYTES, packed, sealed_part
 from rapidjws.audit.trail_writer import TrailWriter
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.verify.worker_pool import Task, submit
@@ -33,6 +36,8 @@ SOCKET: Final = "sequencer.sock"
 SOCKET_MAX_BYTES: Final = 100
 READ_BYTES: Final = 1 << 20
 TURN_S: Final = 0.1
+KEYS_READ_S: Final = 60.0
+"""How long a key of contents is used that was removed by hand."""
 
 
 def check_socket_path(folder: str | os.PathLike[str]) -> None:
@@ -72,6 +77,8 @@ class Sequencer:
         writer: Writes the trail.
         checkpoint_s: Longest time between a record and the checkpoint that covers it.
         checkpoint_records: Most records between two checkpoints.
+        keys: Encrypt what is stored beside records; None leaves it in clear.
+        retention_days: How many days that is kept; 0 for ever.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: the path of the folder is too long for a socket.
@@ -80,9 +87,17 @@ class Sequencer:
 
     @checked(under="audit")
     def __init__(
-        self, writer: TrailWriter, *, checkpoint_s: float = 1.0, checkpoint_records: int = 65_536
+        self,
+        writer: TrailWriter,
+        *,
+        checkpoint_s: float = 1.0,
+        checkpoint_records: int = 65_536,
+        keys: ContentKeys | None = None,
+        retention_days: float = 0.0,
     ) -> None:
         self.check(checkpoint_s, checkpoint_records)
+        self._keys, self._keys_read_s = keys, monotonic()
+        self._retention = Retention(writer, retention_days)
         self._writer = writer
         self._every_s, self._every = checkpoint_s, checkpoint_records
         self.path = str(writer.folder / SOCKET)
@@ -167,6 +182,9 @@ class Sequencer:
         feeder.connection.close()
 
     def _group(self, waiting: list[tuple[_Feeder, dict[str, Any]]]) -> None:
+        for request in [one for one in waiting if "erase" in one[1]]:
+            waiting.remove(request)
+            self._erase(*request)
         entries: list[bytes] = []
         contents: list[bytes] = []
         answer = TAKEN
@@ -186,10 +204,40 @@ class Sequencer:
             if not self._writer.durable:  # a durable client counts by itself
                 self._lost["storage"] = self._lost.get("storage", 0) + count
         for feeder, _ in waiting:
-            try:
-                feeder.connection.sendall(answer)
-            except OSError:
-                self._forget(feeder)
+            self._answer(feeder, answer)
+
+    def _answer(self, feeder: _Feeder, answer: bytes) -> None:
+        try:
+            feeder.connection.sendall(answer)
+        except OSError:
+            self._forget(feeder)
+
+    def _erase(self, feeder: _Feeder, message: dict[str, Any]) -> None:
+        """Erase contents, and answer with what hinders it, if anything does."""
+        found: dict[str, Any] = {}
+        try:
+            self.erase(request_of(message["erase"]))
+        except RapidJWSError as fault:
+            found = fault.as_dict()
+        except (OSError, KeyError, TypeError, ValueError) as fault:
+            found = {"code": "audit_unavailable", "actual": type(fault).__name__}
+        words = orjson.dumps(found, default=str)
+        self._answer(feeder, LENGTH.pack(len(words)) + words)
+
+    @checked
+    def erase(self, request: ErasureRequest) -> None:
+        """Erase contents of records; the log keeps the records, and says what was erased.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: a record or a key that there is not.
+            DependencyUnavailable: ``audit_unavailable``: the disk.
+        """
+        self._wait_for_publication()
+        try:
+            Erasing(self._writer, self._keys).run(request)
+        except OSError as fault:
+            raise error_for("audit_unavailable", "erasure", actual=fault.strerror) from None
+        self._published = self._writer.size
 
     def _add(self, message: dict[str, Any], entries: list[bytes], contents: list[bytes]) -> None:
         """Make the records of a message."""
@@ -200,13 +248,17 @@ class Sequencer:
         made = [self._templates(orjson.dumps(fields)) for fields in message["contexts"]]
         for number, time_us, text, route, request, trace, claims, keeps in message["rows"]:
             token = None if text is None else text.encode("latin-1")
-            stored = None if claims is None else claims.encode()
+            stored = None if claims is None else os.urandom(SALT_BYTES) + claims.encode()
             entries.append(
                 made[number].record(
                     time_us, token=token, route=route, request=request, trace=trace, claims=stored
                 )
             )
-            contents.append(packed(token if keeps else None, stored))
+            content = packed(token if keeps else None, stored)
+            if self._keys is not None and content:
+                code = str(made[number].fixed["code"])
+                content = sealed_part(self._keys.seal(content, time_us, code, token))
+            contents.append(content)
         for why, lost in message["lost"].items():
             entries.append(gap_record(time_ns() // 1000, lost, why))
             contents.append(b"")
@@ -218,6 +270,10 @@ class Sequencer:
                 return
             self._publishing = None
             task.future.exception()  # what failed is written with the next one
+        self._retention.step()
+        if self._keys is not None and monotonic() - self._keys_read_s >= KEYS_READ_S:
+            self._keys._read_again()
+            self._keys_read_s = monotonic()
         fresh = self._writer.size - self._published
         late = monotonic() - self._published_s >= self._every_s
         if not fresh or not (late or fresh >= self._every):
@@ -240,12 +296,15 @@ class Sequencer:
         if listener is not None:
             listener.close()
 
-    def close(self) -> None:
-        """Publish all, and let the trail and the socket go."""
+    def _wait_for_publication(self) -> None:
         task, self._publishing = self._publishing, None
         if task is not None:
             with contextlib.suppress(Exception):
                 task.future.result(30.0)
+
+    def close(self) -> None:
+        """Publish all, and let the trail and the socket go."""
+        self._wait_for_publication()
         for key in list(self._selector.get_map().values()):
             if key.data is not None:
                 self._forget(key.data)

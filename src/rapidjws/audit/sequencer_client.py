@@ -19,6 +19,8 @@ import orjson
 
 from rapidjws._checks import check_range, checked, refused
 from rapidjws._scheduler import scheduler
+from rapidjws.audit.erasure import ErasureRequest
+from rapidjws.errors import CODES, error_for
 
 if TYPE_CHECKING:
     from rapidjws.audit.decision_recorder import Fields, Row
@@ -30,6 +32,7 @@ GROUP_MAX: Final = 2048
 MESSAGE_MAX_BYTES: Final = 256 << 20
 ROW_FIELDS: Final = 8
 RETRY_S: Final = 0.2
+ERASING_MAX_S: Final = 3600.0
 
 
 def receive(connection: socket.socket, count: int) -> bytes:
@@ -128,6 +131,28 @@ class SequencerClient:
         """Count a record that is not taken; a gap record follows."""
         with self._due:
             self._lost[why] = self._lost.get(why, 0) + 1
+
+    @checked
+    def erase(self, request: ErasureRequest) -> None:
+        """Have the sequencer erase contents of records, and wait until it is done.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: a record or a key that there is not.
+            DependencyUnavailable: ``audit_unavailable``: nobody answers, or the disk.
+        """
+        message = orjson.dumps({"erase": request.as_dict()})
+        try:
+            with contextlib.closing(self._connected()) as connection:
+                connection.settimeout(ERASING_MAX_S)
+                connection.sendall(LENGTH.pack(len(message)) + message)
+                size = LENGTH.unpack(receive(connection, LENGTH.size))[0]
+                found = orjson.loads(receive(connection, min(size, 65_536)))
+        except OSError as fault:
+            actual = fault.strerror or type(fault).__name__
+            raise error_for("audit_unavailable", self._path, actual=actual) from fault
+        if found:
+            code = found["code"] if found["code"] in CODES else "audit_unavailable"
+            raise error_for(code, found.get("place"), found.get("expected"), found.get("actual"))
 
     def _wake(self) -> None:
         with self._due:

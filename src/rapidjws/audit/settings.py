@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from rapidjws import _files
 from rapidjws._checks import checked
+from rapidjws.audit.content_keys import ContentKeys, read_operator_key
 from rapidjws.audit.decision_recorder import DecisionRecorder, Selection
 from rapidjws.audit.notes import NoteKey
+from rapidjws.audit.retention import Retention
 from rapidjws.audit.sequencer import SOCKET, Sequencer, check_socket_path
 from rapidjws.audit.sequencer_client import SequencerClient
 from rapidjws.audit.trail_writer import TrailWriter
@@ -47,6 +49,10 @@ class AuditSettings:
         flush_ms: Longest time a record waits in a worker, ``buffered``.
         checkpoint_s: Longest time between a record and its checkpoint.
         checkpoint_records: Most records between two checkpoints.
+        content_keys: Folder of the keys that encrypt what is stored beside records; none leaves it in clear.
+        content_key_file: The operator's key, 32 octets, under which those lie.
+        content_key_per: ``"month"`` or ``"subject"``: what each key is for.
+        retention_days: How many days that is kept; 0 for ever.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -68,6 +74,10 @@ class AuditSettings:
     flush_ms: int = 20
     checkpoint_s: float = 1.0
     checkpoint_records: int = 65_536
+    content_keys: str = ""
+    content_key_file: str = ""
+    content_key_per: str = "month"
+    retention_days: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every setting by what takes it, but the files."""
@@ -79,6 +89,16 @@ class AuditSettings:
             raise error_for("configuration_invalid", "audit.timeout_s", "above 0 to 60", self.timeout_s)
         if self.claims and "claims" not in self.content:
             raise error_for("configuration_invalid", "audit.claims", "claims in content beside it, or none")
+        if bool(self.content_keys) != bool(self.content_key_file):
+            given, other = ("content_keys", "content_key_file")[:: 1 if self.content_keys else -1]
+            raise error_for("configuration_invalid", f"audit.{given}", f"{other} beside it")
+        if self.content_keys and Path(self.folder) in (
+            Path(self.content_keys),
+            *Path(self.content_keys).parents,
+        ):
+            raise error_for("configuration_invalid", "audit.content_keys", "a folder outside of the trail")
+        ContentKeys._check(self.content_key_per)
+        Retention.check(self.retention_days)
         check_socket_path(self.folder)
         self._selection()
         DecisionRecorder.check(self.on_failure, self.content)
@@ -111,6 +131,22 @@ class AuditSettings:
             ) from None
         return signer
 
+    def keys(self) -> ContentKeys | None:
+        """Return the keys of what is stored beside records, or None where it is in clear.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no key of 32 octets in a file of the owner's own.
+        """
+        if not self.content_keys:
+            return None
+        try:
+            operator_key = read_operator_key(self.content_key_file)
+        except RapidJWSError as fault:
+            raise error_for(
+                "configuration_invalid", "audit.content_key_file", fault.expected, fault.actual
+            ) from None
+        return ContentKeys(self.content_keys, operator_key, per=self.content_key_per)
+
     def sequencer(self, events: EventListener = no_events) -> Sequencer:
         """Return the sequencer of the trail, which nobody else may have."""
         writer = TrailWriter(
@@ -120,7 +156,13 @@ class AuditSettings:
             durable=self.durability == "durable",
             events=events,
         )
-        return Sequencer(writer, checkpoint_s=self.checkpoint_s, checkpoint_records=self.checkpoint_records)
+        return Sequencer(
+            writer,
+            checkpoint_s=self.checkpoint_s,
+            checkpoint_records=self.checkpoint_records,
+            keys=self.keys(),
+            retention_days=self.retention_days,
+        )
 
     def client(self) -> SequencerClient:
         """Return a worker's connection to the sequencer."""

@@ -13,6 +13,7 @@ from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws.audit import merkle
 from rapidjws.audit.bundle_check import BundleCheck, TreePart
+from rapidjws.audit.erasure import Erased, erased_in
 from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, NoteKey
 from rapidjws.audit.records import record_at
 from rapidjws.audit.tile_files import CHECKPOINT, TileReader
@@ -173,6 +174,14 @@ class TrailReader:
             ConfigurationError: ``audit_trail_invalid``.
         """
         return self._reader.contents(bundle)
+
+    def erased(self) -> Erased:
+        """Return what the log says was erased of what is stored beside records.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``.
+        """
+        return erased_in(self.folder, self._reader)
 
     @checked
     def entries(self, bundle: int) -> list[bytes]:

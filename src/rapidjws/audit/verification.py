@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import check_range, checked
 from rapidjws.audit.bundle_check import FINDINGS_MAX, Finding, TreePart
+from rapidjws.audit.content_check import ContentCheck
+from rapidjws.audit.content_keys import ContentKeys
 from rapidjws.audit.engine_store import EngineStore
 from rapidjws.audit.merkle import TILE_WIDTH
 from rapidjws.audit.record_check import RecordCheck
 from rapidjws.audit.record_results import SECOND_US, RecordResults, Wanted
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.audit.verification_progress import SavedPieces
+from rapidjws.errors import RapidJWSError
 from rapidjws.verify.pieces import results_of
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ class Verification:
         jobs: Threads.
         progress: Called with how many records of how many are done, by any of the threads.
         saved: Keeps what is done, so that an interrupted run goes on there.
+        keys: Decrypt what is stored beside records; without them it is proved, and not verified again.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -98,6 +102,7 @@ class Verification:
         jobs: int = 1,
         progress: Callable[[int, int], None] | None = None,
         saved: SavedPieces | None = None,
+        keys: ContentKeys | None = None,
     ) -> None:
         check_range("jobs", jobs, 1, JOBS_MAX)
         self._reader = reader
@@ -106,6 +111,7 @@ class Verification:
         root = reader.checkpoint.root.hex()
         self.report = VerificationReport(origin=reader.checkpoint.origin, size=reader.size, root=root)
         self._engines = EngineStore(reader.folder)
+        self._contents = ContentCheck(keys)
         self._bundles = (reader.size + TILE_WIDTH - 1) // TILE_WIDTH
         self._done = 0
         self._counting = threading.Lock()
@@ -116,6 +122,11 @@ class Verification:
         Raises:
             OSError: What is done cannot be kept.
         """
+        try:
+            self._contents.erased = self._reader.erased()
+        except RapidJWSError as fault:
+            cause = "the record of an erasure"
+            self.report.findings.append(Finding(code="record_altered", place=str(fault.place), cause=cause))
         count = -(-self._bundles // PIECE_BUNDLES)
         before = {} if self._saved is None else self._saved.pieces(self._reader, self._wanted)
         due = [number for number in range(count) if number not in before]
@@ -132,7 +143,7 @@ class Verification:
     def _piece(self, number: int) -> _Piece:
         """Check and verify some bundles in a row."""
         bundles = self._reader.bundle_check()
-        records = RecordCheck(self._engines, self._wanted)
+        records = RecordCheck(self._engines, self._wanted, self._contents)
         for index in range(number * PIECE_BUNDLES, min((number + 1) * PIECE_BUNDLES, self._bundles)):
             if bundles.read(index, contents=True):
                 records.run(bundles)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from rapidjws import _files
 from rapidjws.audit import Checkpoint, NoteKey, TrailReader, Wanted
+from rapidjws.audit.content_keys import ContentKeys, read_operator_key
 from rapidjws.audit.evidence_bundle import write_bundle
 from rapidjws.audit.records import parsed_record
+from rapidjws.cli.audit_erase import erase, fail, moment_us
 from rapidjws.cli.audit_verify import run_verification, show_report
 from rapidjws.cli.files import read_key
-from rapidjws.cli.output import complain, print_line
+from rapidjws.cli.output import print_line
 from rapidjws.errors import RapidJWSError
 
 app = typer.Typer(help="The audit trail: a tamper-evident log of decisions.", no_args_is_help=True)
+app.command()(erase)
 
 Trail = Annotated[Path, typer.Argument(help="The folder of the trail.")]
 Key = Annotated[str, typer.Option("--key", help="The log's public key: NAME+ID+KEY, or a file with it.")]
@@ -28,13 +30,13 @@ Since = Annotated[str | None, typer.Option(help="From this moment on: 2027-01-31
 Until = Annotated[str | None, typer.Option(help="Before this moment.")]
 Issuer = Annotated[str | None, typer.Option(help="Of this issuer.")]
 Partner = Annotated[str | None, typer.Option(help="Of this partner.")]
+Keys = Annotated[
+    Path | None, typer.Option("--content-keys", help="Folder of the keys that encrypt contents.")
+]
+KeyFile = Annotated[
+    Path | None, typer.Option("--content-key-file", help="The operator's key, under which those lie.")
+]
 Index = Annotated[int, typer.Option("--record", help="The index of the record.")]
-
-
-def fail(message: object, status: int = 2) -> NoReturn:
-    """Say what is wrong on stderr, and end with a status."""
-    complain("audit", message)
-    raise typer.Exit(status)
 
 
 def _opened(folder: Path, key: str) -> TrailReader:
@@ -45,14 +47,15 @@ def _opened(folder: Path, key: str) -> TrailReader:
         fail(fault)
 
 
-def _moment_us(text: str | None) -> int | None:
-    if text is None:
+def _keys(folder: Path | None, key_file: Path | None) -> ContentKeys | None:
+    if folder is None and key_file is None:
         return None
+    if folder is None or key_file is None:
+        fail("--content-keys and --content-key-file belong together")
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        fail(f"{text}: a date or a moment expected, as 2027-01-31T08:00:00Z")
-    return int(moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp() * 1_000_000)
+        return ContentKeys(folder, read_operator_key(key_file))
+    except RapidJWSError as fault:
+        fail(fault)
 
 
 @app.command()
@@ -117,17 +120,20 @@ def verify(
         Path | None, typer.Option(help="Keep what is done in this file; an interrupted run goes on there.")
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report to this file as HTML too.")] = None,
+    content_keys: Keys = None,
+    content_key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the tree and verify each token again: exit 0, 1 where something differs, 2 for no trail."""
     reader = _opened(folder, key)
-    wanted = Wanted(since_us=_moment_us(since), until_us=_moment_us(until), issuer=issuer, partner=partner)
+    wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
     try:
         if earlier is not None:
             text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
             kept = _files.read_trusted(earlier, 65_536)
             reader.prove_consistency(Checkpoint.opened(kept, [NoteKey.from_text(text)]))
-        report = run_verification(reader, wanted, jobs=jobs, resume=resume, is_quiet=as_json)
+        keys = _keys(content_keys, content_key_file)
+        report = run_verification(reader, wanted, keys=keys, jobs=jobs, resume=resume, is_quiet=as_json)
         show_report(report, as_json=as_json, html=html)
     except (RapidJWSError, OSError) as fault:
         fail(fault, 1)
@@ -159,7 +165,7 @@ def search(
 ) -> None:
     """Print the records that fit, a line each with its index: exit 0, 1 where none does, 2 for no trail."""
     reader = _opened(folder, key)
-    wanted = Wanted(since_us=_moment_us(since), until_us=_moment_us(until), issuer=issuer, partner=partner)
+    wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
     given = {"code": code, "token": token, "request": request}
     found = 0
     try:
@@ -193,12 +199,15 @@ def export(
     key: Key,
     record: Index,
     out: Annotated[Path, typer.Option(help="The folder for the bundle, made anew.")],
+    content_keys: Keys = None,
+    content_key_file: KeyFile = None,
 ) -> None:
     """Write one decision's evidence, with a script that verifies it without this package: exit 0, or 2."""
     reader = _opened(folder, key)
+    keys = _keys(content_keys, content_key_file)
     text = _files.read_trusted(key, 8192).decode("ascii").strip() if Path(key).is_file() else key
     try:
-        for path in write_bundle(reader, NoteKey.from_text(text), record, out):
+        for path in write_bundle(reader, NoteKey.from_text(text), record, out, keys=keys):
             print_line(path)
     except RapidJWSError as fault:
         fail(fault)

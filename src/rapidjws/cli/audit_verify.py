@@ -9,13 +9,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from rapidjws import _files
-from rapidjws.audit import SavedPieces, TrailReader, Verification, VerificationReport, Wanted
+from rapidjws.audit import ContentKeys, SavedPieces, TrailReader, Verification, VerificationReport, Wanted
 from rapidjws.audit.report_html import page
 from rapidjws.cli.output import print_line
 
 
 def run_verification(
-    reader: TrailReader, wanted: Wanted, *, jobs: int, resume: Path | None, is_quiet: bool
+    reader: TrailReader,
+    wanted: Wanted,
+    *,
+    keys: ContentKeys | None,
+    jobs: int,
+    resume: Path | None,
+    is_quiet: bool,
 ) -> VerificationReport:
     """Verify a trail and show how far that is; the file of an interrupted run goes once it is done."""
     saved = None if resume is None else SavedPieces(resume)
@@ -29,7 +35,7 @@ def run_verification(
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        report = Verification(reader, wanted, jobs=jobs, progress=show, saved=saved).run()
+        report = Verification(reader, wanted, jobs=jobs, progress=show, saved=saved, keys=keys).run()
     if saved is not None:
         saved.forget()
     return report

@@ -9,7 +9,7 @@ from rapidjws.audit.settings import AuditSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATHS: Final = ("folder", "key_file")
+PATHS: Final = ("folder", "key_file", "content_keys", "content_key_file")
 LISTS: Final = ("partners", "routes", "content", "claims")
 
 
@@ -28,7 +28,7 @@ def audit_settings_from(section: dict[str, Any], folder: Path, *, files: bool = 
         return None
     settings = dict(section)
     for name in PATHS:
-        if name in settings:
+        if settings.get(name):
             settings[name] = str((folder / settings[name]).absolute())
     for name in LISTS:
         if name in settings:
@@ -37,4 +37,5 @@ def audit_settings_from(section: dict[str, Any], folder: Path, *, files: bool = 
     made = AuditSettings(**settings)
     if files:
         made.signer()
+        made.keys()
     return made

@@ -36,6 +36,23 @@ AUDIT: Final = {
     "flush_ms": Words("how long a record waits for others, `buffered`", "0 to 10000"),
     "checkpoint_s": Words("longest time between a record and its checkpoint", "0.05 to 3600"),
     "checkpoint_records": Words("most records between two checkpoints", "1 to 10000000"),
+    "content_keys": Words(
+        "folder of the keys that encrypt what is stored beside records (AES-256-GCM), outside of the trail",
+        "a folder; relative to the configuration's folder",
+        "none: in clear",
+    ),
+    "content_key_file": Words(
+        "the operator's key, 32 octets: 64 hexadecimal digits, or a JWK of type `oct`",
+        "a file that others cannot read; relative to the configuration's folder",
+        "none",
+    ),
+    "content_key_per": Words(
+        "what a key is for, and is erased with: each month, or each subject of a token that was signed",
+        "`month` or `subject`",
+    ),
+    "retention_days": Words(
+        "days that what is stored beside records is kept; records and proofs stay", "0 (for ever) to 36500"
+    ),
 }  # fmt: skip
 MORE_WORDS: Final = {body_words.SECTION: body_words.WORDS, **SENDER_WORDS, "audit": AUDIT}
 MORE_SECTIONS: Final = {

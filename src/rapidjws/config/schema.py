@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rapidjws.config import body_words, registry_words
+from rapidjws.config.audit_schema import AUDIT_TYPES
 from rapidjws.config.authz_faults import authz_faults
 from rapidjws.config.claim_tables import claim_faults
 from rapidjws.config.locate import Path, line_of
@@ -147,12 +148,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(("concurrent", "per_second"), WHOLE),
     },
     "authz": {"default": TEXT, "phase": TEXT, "rules": RULES, "examples": RULES},
-    "audit": {
-        **dict.fromkeys(("folder", "origin", "key_file", "durability", "on_failure", "record"), TEXT),
-        **dict.fromkeys(("partners", "routes", "content", "claims"), TEXTS),
-        **dict.fromkeys(("sample", "timeout_s", "checkpoint_s"), NUMBER),
-        **dict.fromkeys(("queue_records", "flush_ms", "checkpoint_records"), WHOLE),
-    },
+    "audit": AUDIT_TYPES,
     "logs": {
         **dict.fromkeys(("schema", "level", "destination", "security_destination"), TEXT),
         "claims": TEXTS,

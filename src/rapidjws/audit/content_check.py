@@ -1,0 +1,81 @@
+"""The check of what is stored beside a record: is it as it was, encrypted, erased, left out, or missing?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidjws.audit.content_keys import ContentKeys, key_id_of
+from rapidjws.audit.erasure import Erased
+from rapidjws.audit.records import digest
+from rapidjws.audit.side_content import SEALED, unpacked
+from rapidjws.errors import RapidJWSError
+
+if TYPE_CHECKING:
+    from rapidjws.audit.record_results import RecordResults
+
+GONE: Final = "erased, as the log says"
+
+
+class ContentCheck:
+    """The check of contents, by any thread.
+
+    Args:
+        keys: Decrypt them, or None.
+
+    Attributes:
+        erased: What the log says was erased.
+    """
+
+    def __init__(self, keys: ContentKeys | None) -> None:
+        self._keys = keys
+        self.erased = Erased()
+
+    def token(
+        self, record: dict[str, Any], content: bytes, index: int, place: str, results: RecordResults
+    ) -> bytes | None:
+        """Return the token of a record, where it is stored and as it was; count or name why not."""
+        try:
+            stored = unpacked(content, place)
+            sealed = stored.get(SEALED)
+            parts = stored if sealed is None else self._opened(record, sealed, index, place, results)
+        except RapidJWSError as fault:
+            cause = "the stored content" if fault.code == "audit_trail_invalid" else str(fault)
+            results.find("content_altered", place, index, cause=cause)
+            return None
+        if parts is None:
+            return None
+        for name in ("token", "claims"):
+            if name in parts and digest(parts[name]) != record.get(name):
+                results.find(f"{name}_altered", place, index, expected=str(record.get(name)),
+                             actual=digest(parts[name]), cause=f"the stored {name}")  # fmt: skip
+                return None
+        if record.get("token") is None:
+            results.not_verified_again["no token in the request"] += 1
+        elif "token" in parts:
+            return parts["token"]
+        elif record.get("content") != "token":
+            results.not_verified_again["token not stored"] += 1
+        elif self.erased.covers(index, record):
+            results.not_verified_again[GONE] += 1
+        else:
+            results.find("content_missing", place, index, expected="the token", actual="nothing",
+                         cause="the stored token, and no record says that it was erased")  # fmt: skip
+        return None
+
+    def _opened(
+        self, record: dict[str, Any], sealed: bytes, index: int, place: str, results: RecordResults
+    ) -> dict[str, bytes] | None:
+        """Return encrypted parts in clear; count or name why not."""
+        key_id = key_id_of(sealed)
+        if self.erased.covers(index, record, key_id):
+            results.not_verified_again[GONE] += 1
+            return None
+        if self._keys is None:
+            results.not_verified_again["encrypted, and no keys given"] += 1
+            return None
+        plain = self._keys.opened(sealed, place)
+        if plain is not None:
+            return unpacked(plain, place)
+        results.find("content_key_missing", place, index, expected=key_id, actual="none",
+                     cause="the key of this content, and no record says that it was erased")  # fmt: skip
+        return None

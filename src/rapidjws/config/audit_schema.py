@@ -1,0 +1,33 @@
+"""The settings of the section ``audit`` with their types, in the words of ``schema``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXT: Final = "text"
+TEXTS: Final = "texts"
+WHOLE: Final = "a whole number"
+NUMBER: Final = "a number"
+
+AUDIT_TYPES: Final = {
+    "folder": TEXT,
+    "origin": TEXT,
+    "key_file": TEXT,
+    "durability": TEXT,
+    "on_failure": TEXT,
+    "record": TEXT,
+    "partners": TEXTS,
+    "routes": TEXTS,
+    "sample": NUMBER,
+    "content": TEXTS,
+    "claims": TEXTS,
+    "timeout_s": NUMBER,
+    "queue_records": WHOLE,
+    "flush_ms": WHOLE,
+    "checkpoint_s": NUMBER,
+    "checkpoint_records": WHOLE,
+    "content_keys": TEXT,
+    "content_key_file": TEXT,
+    "content_key_per": TEXT,
+    "retention_days": NUMBER,
+}
