@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import settings_bodies
+from audit_settings import AUDIT_REFUSED
 
 from rapidjws import JWK
 from rapidjws.config import schema
@@ -147,27 +148,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "service_name": ["", "a\nb"],
         "timeout_s": [0, 61, math.inf, math.nan],
     },
-    "audit": {
-        "folder": ["a" * 200],
-        "origin": ["", "a+b", "two words"],
-        "key_file": _FILE,
-        "durability": ["", "fsync"],
-        "on_failure": ["", "ignore"],
-        "record": ["", "some"],
-        **dict.fromkeys(("partners", "routes"), ANY),
-        "sample": [-0.1, 1.1, math.nan],
-        "content": [["jwk"], [""]],
-        "claims": [["sub"]],  # without claims in content
-        "content_keys": ["keys"],  # without a key file
-        "content_key_file": ["content.key"],  # without a folder
-        "content_key_per": ["", "day"],
-        "retention_days": [-1, 36_501, math.inf, math.nan],
-        "timeout_s": [0, 61, math.inf, math.nan],
-        "queue_records": [0, 1_000_001],
-        "flush_ms": [-1, 10_001],
-        "checkpoint_s": [0, 3601, math.inf, math.nan],
-        "checkpoint_records": [0, 10_000_001],
-    },
+    "audit": AUDIT_REFUSED,
     "notices": {
         "host": ["", "two words", "a\nb"],
         "port": [0, 65_536],

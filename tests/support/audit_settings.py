@@ -1,0 +1,28 @@
+"""Values of the settings of ``audit`` that are refused; see ``settings``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+AUDIT_REFUSED: Final[dict[str, list[Any]]] = {
+    "folder": ["a" * 200],
+    "origin": ["", "a+b", "two words"],
+    "key_file": ["absent", "absent/absent", "a\0b"],
+    "durability": ["", "fsync"],
+    "on_failure": ["", "ignore"],
+    "record": ["", "some"],
+    **dict.fromkeys(("partners", "routes"), []),
+    "sample": [-0.1, 1.1, math.nan],
+    "content": [["jwk"], [""]],
+    "claims": [["sub"]],  # without claims in content
+    "content_keys": ["keys"],  # without a key file
+    "content_key_file": ["content.key"],  # without a folder
+    "content_key_per": ["", "day"],
+    "retention_days": [-1, 36_501, math.inf, math.nan],
+    "timeout_s": [0, 61, math.inf, math.nan],
+    "queue_records": [0, 1_000_001],
+    "flush_ms": [-1, 10_001],
+    "checkpoint_s": [0, 3601, math.inf, math.nan],
+    "checkpoint_records": [0, 10_000_001],
+}
