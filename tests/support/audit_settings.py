@@ -12,7 +12,8 @@ AUDIT_REFUSED: Final[dict[str, list[Any]]] = {
     "durability": ["", "fsync"],
     "on_failure": ["", "ignore"],
     "record": ["", "some"],
-    **dict.fromkeys(("partners", "routes"), []),
+    "partners": [],
+    "routes": [],
     "sample": [-0.1, 1.1, math.nan],
     "content": [["jwk"], [""]],
     "claims": [["sub"]],  # without claims in content
