@@ -54,3 +54,23 @@ def test_a_pipe_of_a_shell_is_read() -> None:
         assert run("jwks", "lint", f"/dev/fd/{reading}").exit_code == 0
     finally:
         os.close(reading)
+
+
+def test_what_is_nested_too_deeply_is_refused_without_a_traceback(tmp_path: Path) -> None:
+    """JSON of 100 000 levels is wrong usage or a refused token, for whatever a command reads."""
+    deep = tmp_path / "deep.json"
+    deep.write_bytes(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+    key, jwks = tmp_path / "key.jwk", tmp_path / "jwks.json"
+    assert run("keygen", "ES256", "--out", key).exit_code == 0
+    jwks.write_text(json.dumps({"keys": [tokens.public("ES256").as_dict()]}))
+    named = ("--predicate-type", "https://example.com/a", "--key", key)
+    for code, words in (
+        (1, ("verify", "--jwks", jwks, "--alg", "ES256", deep)),
+        (2, ("sign", "--key", key, "--issuer", "https://issuer.example", deep)),
+        (2, ("attest", "sign", deep, *named, "--predicate", deep)),
+        (2, ("attest", "sign", deep, "--key", key, "--add-to", deep)),
+        (1, ("jwks", "lint", deep)),
+    ):
+        answer = run(*words)
+        assert answer.exit_code == code, (words, answer.output[-500:], answer.exception)
+        assert answer.exception is None or isinstance(answer.exception, SystemExit)

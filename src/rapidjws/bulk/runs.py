@@ -184,7 +184,7 @@ def moment_of(target: str | Path) -> float | None:
     try:
         found = json.loads(_files.read_trusted(Path(target) / STATE, _STATE_MAX_BYTES))
         moment: float | None = found["now"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return moment
 
@@ -230,7 +230,7 @@ def _take_up(folder: Path, state: dict[str, Any]) -> None:
             ) from None
         _files.replace(path, json.dumps(state, indent=1).encode(), mode=0o644)
         return
-    except ValueError:
+    except (ValueError, RecursionError):
         before = None
     if before != state:
         differs = [name for name in state if not isinstance(before, dict) or before.get(name) != state[name]]

@@ -75,7 +75,7 @@ def sign(
     except RapidJWSError as refused:
         print_line(f"refused {refused}")
         raise typer.Exit(1) from None
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise usage("attest", _words(fault)) from None
 
 

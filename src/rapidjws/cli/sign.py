@@ -70,7 +70,7 @@ def _claims(path: Path) -> dict[str, Any]:
     text = read_octets("sign", path).strip() or b"{}"
     try:
         claims = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
         raise usage("sign", f"{path}: a JSON object of claims is expected")

@@ -213,6 +213,8 @@ def _is_whole(line: str) -> bool:
         json.loads(line)
     except ValueError:
         return False
+    except RecursionError:  # it is refused by what reads it
+        return True
     return True
 
 

@@ -110,7 +110,7 @@ def refresh_hint_s(body: bytes) -> float | None:
     """Return the seconds of ``spiffe_refresh_hint``, or None where a bundle has none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     hint = found.get("spiffe_refresh_hint") if isinstance(found, dict) else None
     if not isinstance(hint, int) or isinstance(hint, bool) or hint < 0:

@@ -113,7 +113,11 @@ class PyJWKClient:
             raise PyJWKClientConnectionError(f'Fail to fetch data from the url, err: "{fault}"') from fault
         if len(body) > JWKS_MAX_BYTES:
             raise PyJWKClientError(f"The JWKS endpoint returned more than {JWKS_MAX_BYTES} bytes")
-        members = self._as_jwk_set_payload(json.loads(body))
+        try:
+            found = json.loads(body)
+        except RecursionError:
+            raise PyJWKClientError("The JWKS endpoint returned JSON that is nested too deeply") from None
+        members = self._as_jwk_set_payload(found)
         if self.jwk_set_cache is not None:
             self.jwk_set_cache.put(members)
         self._last_successful_fetch = time.monotonic()
