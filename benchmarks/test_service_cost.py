@@ -29,6 +29,9 @@ REQUEST_AT_MOST = 1.02
 DECIDE_AT_MOST = 1.75
 """``decide`` by a rollout, with evidence and the counts of ``rapidjws check``, against ``decide`` alone."""
 
+REQUESTS_AT_MOST = 2.5
+"""Requests of the sidecar, from the octets that come to those that leave, against their tokens (ES256)."""
+
 P99_AT_MOST = 1.05
 SNAPSHOT_SHARE_AT_MOST = 0.05
 """The part of a snapshot's interval, a second, that making one may take."""
@@ -122,6 +125,24 @@ def test_a_request_of_the_sidecar(benchmark: Any) -> None:
     finally:
         on_bus.close()
         off_bus.close()
+        loop.close()
+
+
+def test_requests_against_their_tokens(benchmark: Any) -> None:
+    """What a request costs beside its signature stays within what its signature costs, and a half."""
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    loop = asyncio.new_event_loop()
+    public, bus = listener(counting=True)
+    tokens = ours.good_tokens("ES256", 16)
+    try:
+        answer = requests_of(public, loop)
+        gc.collect()
+        found = min(ratio(answer, lambda: public.engine.verify_many(tokens), 400) for _ in range(3))
+        benchmark.extra_info.update(ratio=found)
+        benchmark.pedantic(answer, rounds=3)
+        assert found <= REQUESTS_AT_MOST
+    finally:
+        bus.close()
         loop.close()
 
 

@@ -5,6 +5,7 @@
 #include "python/python_snapshot.h"
 #include "python/python_counters.h"
 #include "python/python_general.h"
+#include "python/python_http.h"
 #include "python/python_engine.h"
 #include "python/python_token.h"
 #include "python/python_text.h"
@@ -33,6 +34,7 @@ int rj_python_install(void)
             && module_put(module, "NativeEngine", rj_native_engine_type())
             && module_put(module, "Counters", rj_counters_type())
             && module_put_function(module, &rj_general_verify_known)
+            && module_put_function(module, &rj_http_requests)
             && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check);
 
     Py_XDECREF(module);

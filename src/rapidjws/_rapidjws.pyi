@@ -75,6 +75,9 @@ class Counters:
 def verify_known(
     address: int, known: dict[str, Any], payload: object, signatures: object
 ) -> tuple[list[Any], list[int] | None] | None: ...
+def http_requests(
+    data: bytes, wanted: tuple[bytes, ...], max_bytes: int
+) -> tuple[list[tuple[bytes, list[tuple[bytes, bytes]], bytes]], int]: ...
 def b64url_decode(text: bytes) -> bytes | None: ...
 def json_check(
     runtime: int, text: bytes, max_bytes: int, max_depth: int, max_members: int, any_root: bool

@@ -84,6 +84,7 @@ from rapidjws._native.text import (
     b64url_decode,
     b64url_encode,
     json_check,
+    plain_requests,
 )
 from rapidjws._native.trails import RECORD_READ, NativeTrailBundle, complete_root
 
@@ -149,6 +150,7 @@ __all__ = [
     "lib",
     "libcrypto_is_ours",
     "libcrypto_version",
+    "plain_requests",
     "precomputed_bytes",
     "renew_locks",
     "runtime",

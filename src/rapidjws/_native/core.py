@@ -58,6 +58,9 @@ verify_known = _rapidjws.verify_known
 b64url_decode_octets = _rapidjws.b64url_decode
 """Decode strict base64url, see ``text.b64url_decode``."""
 
+http_requests = _rapidjws.http_requests
+"""Read plain HTTP requests, see ``text.http_requests``."""
+
 json_check_octets = _rapidjws.json_check
 """Check a JSON text's shape, see ``text.json_check``."""
 

@@ -9,6 +9,7 @@ from rapidjws._native.core import (
     STATUS_NAMES,
     b64url_decode_octets,
     ffi,
+    http_requests,
     json_check_octets,
     lib,
     runtime,
@@ -24,6 +25,16 @@ _RUNTIME: Final = int(ffi.cast("uintptr_t", runtime))
 
 b64url_decode: Callable[[bytes], bytes | None] = b64url_decode_octets
 """Decode strict, unpadded, canonical base64url; None where the text is anything else."""
+
+
+plain_requests: Callable[
+    [bytes, tuple[bytes, ...], int], tuple[list[tuple[bytes, list[tuple[bytes, bytes]], bytes]], int]
+] = http_requests
+"""Read the plain requests at the beginning of what a connection brought, see ``rj_http_head_scan``.
+
+Takes the octets, the lower-case names of the fields that are wanted, and the most bytes of a head; returns
+target, wanted fields and method of each request, and how many octets they take: the rest is for a parser.
+"""
 
 
 def b64url_encode(octets: bytes) -> bytes:

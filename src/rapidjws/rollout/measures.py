@@ -95,8 +95,9 @@ def skew_bucket(skew_s: float) -> int:
 
 def lifetime_of(exp: Any, iat: Any) -> str:
     """Return the span that a token's lifetime lies in, in words."""
-    numbers = all(one.__class__ in (int, float) for one in (exp, iat))
-    return LIFETIMES[bisect_left(LIFETIME_EDGES_S, exp - iat)] if numbers else LIFETIMES[-1]
+    if (exp.__class__ is int or exp.__class__ is float) and (iat.__class__ is int or iat.__class__ is float):
+        return LIFETIMES[bisect_left(LIFETIME_EDGES_S, exp - iat)]
+    return LIFETIMES[-1]
 
 
 def skew_names() -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 
+from rapidjws._native import plain_requests
+
 if TYPE_CHECKING:
     from rapidjws.sidecar.settings import ServerSettings
 
@@ -61,6 +63,9 @@ class Connection(asyncio.Protocol):
 
     wanted: frozenset[bytes] | None = None
     """Lower-case names of the headers that are kept, or None for all."""
+
+    plain_fields: tuple[bytes, ...] | None = None
+    """The same names where plain requests are read without the parser, or None."""
 
     keeps_body = False
 
@@ -150,6 +155,10 @@ class Connection(asyncio.Protocol):
             return
         if not self._busy:
             self.touch(busy=True)
+        if self.plain_fields is not None and not self._is_under_way:
+            data = self._take_plain(data, self.plain_fields)
+            if not data:
+                return
         begun = self._begun
         try:
             self._parser.feed_data(data)
@@ -161,6 +170,15 @@ class Connection(asyncio.Protocol):
             return
         if self._is_under_way and self._begun == begun:  # all of it belongs to one request
             self._count(len(data))
+
+    def _take_plain(self, data: bytes, fields: tuple[bytes, ...]) -> bytes:
+        """Hand on the plain requests that begin here, each in its turn; return what is left to the parser."""
+        requests, size = plain_requests(data, fields, self._max_head)
+        for url, headers, method in requests:
+            if self._transport is None or self._transport.is_closing() or self._is_ending:
+                return b""
+            self.requested(url, headers, method, b"", keep=not self._listener.draining)
+        return data[size:] if size < len(data) else b""
 
     def _count(self, size: int) -> None:
         """Bound what a request's head, or the framing of its body, takes without a word from the parser."""
@@ -252,6 +270,8 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._is_under_way = False
         keep = self._parser.should_keep_alive() and not self._listener.draining
+        if not keep:
+            self.plain_fields = None  # nothing that follows is a request
         body = b""
         if self._pieces:
             body = b"".join(self._pieces)

@@ -70,6 +70,7 @@ class PublicListener(WorkerState):
         self._batch: list[BatchedRequest] = []
         self._flush: asyncio.Handle | None = None
         self.wanted = wanted_fields(self, frozenset() if self.bodies is None else self.bodies.fields)
+        self.plain_fields = None if self.wanted is None else tuple(sorted(self.wanted))
 
     def is_slow(self, url: bytes) -> bool:
         """Return whether a request is answered beside the loop, in its turn."""
@@ -143,7 +144,8 @@ class PublicListener(WorkerState):
         for at, (token, _, _) in zip(places, requests, strict=True):
             given = partial(values_of, batch[at][2][1])
             trace = self.observer.begin(given) if tracing else None
-            self.observer.look(trace, token)
+            if trace is not None:
+                self.observer.look(trace, token)
             observed[at] = (token, given, trace)
         engine = self.engine
         facts = self._facts(batch, places)
@@ -204,6 +206,7 @@ class SidecarProtocol(Connection):
         super().__init__(state, loop)
         self._state = state
         self.wanted = state.wanted
+        self.plain_fields = state.plain_fields
         self.keeps_body = state.settings.hook_secret is not None or state.bodies is not None
         self._waiting: deque[Waiting] | None = None
         self._worker: asyncio.Task[None] | None = None

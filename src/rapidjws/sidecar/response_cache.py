@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.jose.scopes import scopes_of
 from rapidjws.middleware.response import (
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 KEPT_MAX: Final = 1024
 """Most beginnings of answers that are kept: kids and partners are configured, so there are few."""
+
+SCOPE_MAX_CHARS: Final = 256
+"""Longest text of scopes that is kept."""
 
 WARN_S: Final = 60.0
 """How often a fault inside rapidjws is written, in seconds, however many requests meet it."""
@@ -52,6 +55,7 @@ class ResponseCache:
         "_realm",
         "_refusals",
         "_scheme",
+        "_scopes",
         "_sender",
         "_warn",
         "_warned_s",
@@ -72,6 +76,7 @@ class ResponseCache:
         self._has_nonces = False if self._sender is None else self._sender.has_nonces
         self._claim_headers = settings.claims_out or None
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
+        self._scopes: dict[str, bytes] = {}
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
     def reply(self, decision: Decision, method: bytes) -> bytes:
@@ -88,14 +93,25 @@ class ResponseCache:
         claims = verified.claims
         subject = plain(claims.get("sub"))
         encoded = "" if subject else encoded_subject(claims.get("sub"))
-        scope = plain(" ".join(sorted(scopes_of(claims))))
         return b"%bx-jws-subject: %b\r\nx-jws-subject-encoded: %b\r\nx-jws-scope: %b\r\n%b\r\n" % (
             start,
             subject.encode(),
             encoded.encode(),
-            scope.encode(),
+            self._scope(claims),
             b"" if self._claim_headers is None else head_of(self._claim_headers.headers(decision)),
         )
+
+    def _scope(self, claims: dict[str, Any]) -> bytes:
+        """Return the scopes of a token as they stand in a header; those of one text are sorted once."""
+        text = claims.get("scope")
+        if not isinstance(text, str) or "scp" in claims:
+            return plain(" ".join(sorted(scopes_of(claims)))).encode()
+        found = self._scopes.get(text)
+        if found is None:
+            found = plain(" ".join(sorted(scopes_of(claims)))).encode()
+            if len(self._scopes) < KEPT_MAX and len(text) <= SCOPE_MAX_CHARS:
+                self._scopes[text] = found
+        return found
 
     @staticmethod
     def _begin(decision: Decision) -> bytes:

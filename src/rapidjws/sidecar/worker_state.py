@@ -50,8 +50,16 @@ TICK_S: Final = 0.5
 HAND_OVER_S: Final = 2.0
 """Seconds between two tries to hand a store what it could not be asked to keep."""
 
+_BEARER: Final = b"Bearer "
+_BEARER_SIZE: Final = len(_BEARER)
+
 PRECOMPUTED_AT_ONCE: Final = 4
 """Tables asked for at once, some milliseconds each: a rotated key is much used from the start."""
+
+
+def _is_one_token(octets: bytes) -> bool:
+    """Return whether octets are one value, whoever reads them; what is not is ``TokenLocation``'s to say."""
+    return bool(octets) and b" " not in octets and b"," not in octets and b"\t" not in octets
 
 
 def _to_stderr(line: str) -> None:
@@ -113,6 +121,8 @@ class WorkerState(Listener):
         self.route_fields = tuple(name.lower().encode("ascii") for name in settings.route_headers)
         self.method_fields = tuple(name.lower().encode("ascii") for name in settings.method_headers)
         self.prefix = settings.prefix.encode("ascii")
+        place = settings.place
+        self._is_plain_bearer = settings.sender is None and place.is_bearer and place.scheme == "Bearer"
         self.rule_facts = RuleFacts(settings, self.engine)
         self.bodies: BodyRequests | None = None
         """Decides on requests by their body; None where none are."""
@@ -201,9 +211,14 @@ class WorkerState(Listener):
             elif name in self.route_fields:
                 named.append(value)
         routes = named if target is None else [target]
+        if self._is_plain_bearer and len(found) == 1 and len(routes) < 2 and len(partner) < 2:
+            token = found[0][_BEARER_SIZE:]
+            route = routes[0] if routes else b""
+            if found[0][:_BEARER_SIZE] == _BEARER and _is_one_token(token) and b"?" not in route:
+                return token, names_of(partner), names_of(routes)
         query = b"&".join(route.partition(b"?")[2] for route in routes)
-        token = presented_token(self.settings.place, self.settings.sender, found, query)
-        return token, names_of(partner), names_of(routes)
+        presented = presented_token(self.settings.place, self.settings.sender, found, query)
+        return presented, names_of(partner), names_of(routes)
 
     @property
     def is_behind(self) -> bool:
