@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rapidjws import _native
 from rapidjws._checks import checked, refused
 from rapidjws.errors import error_for
 from rapidjws.jose import limits
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.jws.chain_verifiers import HEADERS_MAX, ChainVerifiers, is_chain_source, verify_each
 from rapidjws.jws.detached import FormRules, verify_form
 from rapidjws.jws.known_headers import verify_known_headers
 from rapidjws.jws.parsed_jws import ParsedJWS, looks_like_json, parse_compact, parse_json, parse_text
@@ -29,6 +32,7 @@ from rapidjws.verify.snapshot_owner import SnapshotOwner
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rapidjws.verify.chains import ChainSource
     from rapidjws.verify.result import Rejected, VerifiedJWS
 
 JSONToken = Mapping[str, Any]
@@ -81,7 +85,8 @@ class Verifier(SnapshotOwner):
 
     Args:
         keys: A JWKSet, a JWK, or several JWK; or such keys under names: ``{"https://issuer": keys, ...}``.
-            With names, a protected ``iss`` that names one is answered by its keys only.
+            With names, a protected ``iss`` that names one is answered by its keys only. Or
+            :class:`rapidjws.keys.X5CKeys`: each token then brings its key in ``x5c``, with one signature.
         algorithms: The ``alg`` values accepted; required.
         require_kid: Whether a token without ``kid`` is refused.
         crit: The critical header extensions that the caller understands and heeds; ``"b64"`` accepts
@@ -104,12 +109,12 @@ class Verifier(SnapshotOwner):
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("_forms", "_understands_b64", "unusable")
+    __slots__ = ("_chains", "_forms", "_understands_b64", "unusable")
 
     @checked(but=("keys", "algorithms", "crit"))
     def __init__(
         self,
-        keys: Keys | Mapping[str, Keys],
+        keys: Keys | Mapping[str, Keys] | ChainSource,
         *,
         algorithms: Iterable[str],
         require_kid: bool = False,
@@ -130,8 +135,22 @@ class Verifier(SnapshotOwner):
             raise error_for("configuration_invalid", "max_signatures", expected=f"1 to {most}")
         self._forms = FormRules(allow_unprotected_alg=allow_unprotected_alg, max_signatures=max_signatures)
         self._understands_b64 = "b64" in understood
-        named = _named_keys(keys)
-        prepared = [_prepared(of_one, names, name, self.needs_usable_key) for name, of_one in named]
+        self._chains: ChainVerifiers | None = None
+        needs_usable_key = self.needs_usable_key
+        if is_chain_source(keys):
+            make = partial(
+                Verifier,
+                crit=understood,
+                max_token_bytes=max_token_bytes,
+                max_header_bytes=max_header_bytes,
+                acceleration=acceleration,
+                precompute_budget_bytes=precompute_budget_bytes // HEADERS_MAX,
+                precompute_threshold=precompute_threshold,
+            )
+            self._chains = ChainVerifiers(keys, names, make, max_header_bytes=max_header_bytes)
+            keys, needs_usable_key = JWKSet(keys=()), False
+        named = _named_keys(cast("Keys", keys))
+        prepared = [_prepared(of_one, names, name, needs_usable_key) for name, of_one in named]
         self.unusable = tuple(key for of_one in prepared for key in of_one.unusable)
         super().__init__(
             prepared,
@@ -175,6 +194,16 @@ class Verifier(SnapshotOwner):
 
         Source: RFC 7515 section 5.2, appendix F; RFC 7797.
         """
+        if self._chains is not None:
+            if payload is None and (type(token) is str or type(token) is bytes):
+                known = self._chains.known_to(token)
+                if known is not None:
+                    return known.verify(token, signatures=signatures)
+            octets = bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
+            if not isinstance(token, (str, bytes, Mapping)):  # a buffer, which may change meanwhile
+                token = self._snapshot.octets(token)
+            with self._chains.learning(self._form(self._snapshot, token), octets) as verifier:
+                return verifier.verify(token, signatures=signatures, payload=octets)
         snapshot = self._snapshot
         plain = type(token) is str or type(token) is bytes
         if payload is not None or (not plain and isinstance(token, Mapping)):
@@ -298,7 +327,10 @@ class Verifier(SnapshotOwner):
 
         Source: RFC 7515 appendix F; RFC 7797 section 5.1.
         """
-        return verify_stream(self._check(token, signatures, max_whole_bytes), payload)
+        if self._chains is None:
+            return verify_stream(self._check(token, signatures, max_whole_bytes), payload)
+        with self._chains.learning(self._form(self._snapshot, token), None) as verifier:
+            return verify_stream(verifier._check(token, signatures, max_whole_bytes), payload)
 
     async def averify_detached(
         self,
@@ -325,7 +357,10 @@ class Verifier(SnapshotOwner):
             OSError: Reading failed.
             TypeError: The payload is none of these.
         """
-        return await verify_async_stream(self._check(token, signatures, max_whole_bytes), payload)
+        if self._chains is None:
+            return await verify_async_stream(self._check(token, signatures, max_whole_bytes), payload)
+        with self._chains.learning(self._form(self._snapshot, token), None) as verifier:
+            return await verify_async_stream(verifier._check(token, signatures, max_whole_bytes), payload)
 
     def verify_many(self, tokens: Sequence[Token]) -> list[VerifiedJWS | Rejected]:
         """Verify many tokens on all workers, outside the GIL.
@@ -336,6 +371,8 @@ class Verifier(SnapshotOwner):
         Returns:
             One result a token, in order; a bad token never raises.
         """
+        if self._chains is not None:
+            return verify_each(self.verify, tokens)
         return parallel.verify_many(self._snapshot, tokens, 0, self._workers)
 
 

@@ -65,6 +65,11 @@ class X5CKeys(Source):
         """Return the demands on a chain."""
         return self._checker.policy
 
+    @property
+    def reads_claims(self) -> bool:
+        """Return whether a token's payload may say when its chain must hold."""
+        return self._checker.policy.time == "token"
+
     # --- for the verification ----------------------------------------------------------------------------
 
     def leaf_for(self, header: Mapping[str, Any], claims: Mapping[str, Any], now_s: float) -> Leaf:

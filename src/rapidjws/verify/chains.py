@@ -74,6 +74,10 @@ class ChainSnapshot(Protocol):
 class ChainSource(Protocol):
     """A source whose keys come in the headers of tokens."""
 
+    @property
+    def reads_claims(self) -> bool:
+        """Return whether the payload may say when a chain must hold."""
+
     def leaf_for(self, header: Mapping[str, Any], claims: Mapping[str, Any], now_s: float) -> CheckedLeaf:
         """Return the leaf of a token's chain.
 
@@ -114,7 +118,7 @@ def verify_by_chain(
     slot = slot_of(snapshot, number, leaf.jwk, header.alg)
     if slot is not None:
         return snapshot.verify_by_slot(octets, slot, now_ns)
-    key = _prepared(leaf.jwk, header.alg)
+    key = prepared_leaf(leaf.jwk, header.alg)
     around = snapshot.key_availability
     if around is not None and around.revocations.hits_key(snapshot.rules[number].iss or "", key):
         raise error_for("revoked", "header.x5c")
@@ -143,7 +147,13 @@ def slot_of(snapshot: ChainSnapshot, number: int, leaf: JWK, alg: str) -> int | 
     return None
 
 
-def _prepared(leaf: JWK, alg: str) -> PreparedKey:
+def prepared_leaf(leaf: JWK, alg: str) -> PreparedKey:
+    """Return the key of a leaf for an algorithm.
+
+    Raises:
+        HeaderRefused: ``chain_refused``: it is none for signatures.
+        KeyRefused: ``key_alg_mismatch``.
+    """
     try:
         return prepare(leaf, alg)
     except RapidJWSError as refused:
