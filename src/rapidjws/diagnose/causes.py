@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from rapidjws.diagnose.chain_causes import CHAIN_CAUSES
 from rapidjws.diagnose.format_causes import FORMAT_CAUSES
 from rapidjws.diagnose.values import EXPLAINED, PROVEN, Cause, CauseText
 from rapidjws.errors import CODES
@@ -281,7 +282,9 @@ _ROWS: Final = (
     _T("too_old", "client", "The token was issued too long ago.", "Get a new token."),
 )  # fmt: skip
 
-CAUSES: Final[Mapping[str, CauseText]] = MappingProxyType({row.id: row for row in (*_ROWS, *FORMAT_CAUSES)})
+CAUSES: Final[Mapping[str, CauseText]] = MappingProxyType(
+    {row.id: row for row in (*_ROWS, *CHAIN_CAUSES, *FORMAT_CAUSES)}
+)
 """Every cause by its id."""
 
 _GUESSES: Final = frozenset(

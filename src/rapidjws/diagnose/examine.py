@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.diagnose import body as body_section
-from rapidjws.diagnose import claims, header, key, lenient, signature, structure
+from rapidjws.diagnose import chain, claims, header, key, lenient, signature, structure
 from rapidjws.diagnose.case import Case, json_object
 from rapidjws.diagnose.causes import cause
 from rapidjws.diagnose.notes import Notes
@@ -71,7 +71,7 @@ def examine(
         is_clock=now is None,
         body=body,
     )
-    for section in (structure, header, key, signature, claims, body_section):
+    for section in (structure, header, chain, key, signature, claims, body_section):
         try:
             section.examine(case)
         except Exception as fault:  # a check that fails must not hide what the others found

@@ -169,6 +169,11 @@ class Verifier(SnapshotOwner):
         more = [f"{len(slots) - len(shown)} more"] if len(slots) > len(shown) else []
         return f"<Verifier: {', '.join([*shown, *more])}>"
 
+    @property
+    def chain_source(self) -> ChainSource | None:
+        """Return the source of keys that come in ``x5c``, or None where keys are fixed."""
+        return None if self._chains is None else self._chains.source
+
     def verify(  # type: ignore[override]  # of the owner's parts a Verifier uses the snapshot only
         self,
         token: Token | JSONToken,

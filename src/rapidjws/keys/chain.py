@@ -29,6 +29,7 @@ from cryptography.x509.verification import (
 from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
+from rapidjws.keys.chain_faults import ChainFault, chain_fault
 from rapidjws.keys.x5c_policy import CHAIN_MAX, X5CPolicy
 
 Roots = str | bytes | PathLike[str]
@@ -116,6 +117,18 @@ class ChainChecker:
         self._store = Store(self._roots)
         usage = ExtensionPolicy.webpki_defaults_ca()
         self._authorities = usage.may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
+
+    def fault_of(self, x5c: Any, at_s: float) -> ChainFault | None:
+        """Return the mistake of a header's chain, for people; None where none of those known is made.
+
+        Args:
+            x5c: The header's value.
+            at_s: As for ``leaf_of``.
+        """
+        try:
+            return chain_fault(x5c, self._roots, self.policy, at_s)
+        except Exception:  # parsing is lazy, and a stranger's octets raise many kinds of faults
+            return ChainFault("chain_malformed", "x5c holds no well-formed certificates")
 
     def leaf_of(self, x5c: Any, at_s: float) -> Leaf:
         """Return the leaf of a header's chain.

@@ -123,6 +123,23 @@ class X5CKeys(Source):
             return refused.with_traceback(None)
         return None
 
+    def fault_of(
+        self, header: Mapping[str, Any], claims: Mapping[str, Any], now_s: float
+    ) -> tuple[str, str] | None:
+        """Return the mistake for which a token's chain is refused, and what it was seen by; None for unknown.
+
+        Args:
+            header: The members of the protected header.
+            claims: The unverified claims.
+            now_s: Seconds since the epoch.
+        """
+        at_s = now_s if self._checker.policy.time == "now" else _signed_at_s(header, claims)
+        if header.get("x5c") is not None and at_s is None:
+            return "chain_time_missing", "no iat or sigT in the header, no signedDate or iat in the payload"
+        if at_s is not None and not 0 <= at_s <= now_s + AHEAD_S:
+            return "chain_time_wrong", f"signed at {at_s:.0f} by its own word; here it is {now_s:.0f}"
+        return self._checker.fault_of(header.get("x5c"), now_s if at_s is None else at_s)
+
     def _moment_s(self, header: Mapping[str, Any], claims: Mapping[str, Any], now_s: float) -> float:
         if self._checker.policy.time == "now":
             return now_s
