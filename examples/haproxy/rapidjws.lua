@@ -4,6 +4,9 @@
 local HANDED_TO_CLIENT = { ["content-type"] = true, ["www-authenticate"] = true, ["retry-after"] = true,
                            ["cache-control"] = true }
 
+-- the headers of [server.claim_headers]
+local CLAIMS = { ["x-tenant"] = true, ["x-roles"] = true }
+
 local function values(list)
   local found, at = {}, 0
   while list[at] ~= nil do
@@ -38,7 +41,7 @@ core.register_action("rapidjws", { "http-req" }, function(txn, url)
     return refuse(txn, 503, { ["retry-after"] = { [0] = "5" } }, "")
   end
   for name, list in pairs(answer.headers) do
-    if name:sub(1, 6) == "x-jws-" then txn.http:req_set_header(name, list[0]) end
+    if name:sub(1, 6) == "x-jws-" or CLAIMS[name] then txn.http:req_set_header(name, list[0]) end
   end
   for _, name in ipairs({ "warning", "deprecation", "sunset" }) do
     if answer.headers[name] then txn:set_var("txn.rapidjws_" .. name, answer.headers[name][0]) end

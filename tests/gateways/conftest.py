@@ -18,7 +18,8 @@ def grpc_port() -> int:
 def sidecar(grpc_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """Start a sidecar with two workers."""
     folder, grpc = tmp_path_factory.mktemp("sidecar"), f"127.0.0.1:{grpc_port}"
-    with serving(folder, partner_header="X-Partner", grpc_listen=grpc) as one:
+    claims = {"tid": "X-Tenant", "/realm_access/roles": {"header": "X-Roles", "encoding": "base64url"}}
+    with serving(folder, partner_header="X-Partner", grpc_listen=grpc, claim_headers=claims) as one:
         yield one
 
 

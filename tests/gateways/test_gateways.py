@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,30 @@ def test_A7_names_in_mixed_spellings_reach_nobody(gate: Any, service: Service) -
     assert [one for one in folded if one[0].startswith("x-jws-") and one[1] == "admin"] == []
 
 
+MADE_UP = [
+    (f"X{sign}{name}", "evil") for name in ("Tenant", "Roles", "tenant", "ROLES") for sign in ("-", "_")
+]
+"""What a client makes up under the names of claims, in the spellings that a service may fold into one."""
+
+
+def claims_seen(service: Service) -> list[tuple[str, str]]:
+    """Return what the service saw last under the names of claims, empty ones left out."""
+    seen = [(name.replace("_", "-"), value) for name, value in service.seen[-1].items() if value]
+    return [one for one in seen if one[0] in ("x-tenant", "x-roles")]
+
+
+def test_claims_reach_the_service_and_no_made_up_one(gate: Any, service: Service) -> None:
+    """Behind each gateway verified claims stand in their headers, and nothing that a client made up."""
+    roles = base64.urlsafe_b64encode(b'["clerk"]').rstrip(b"=").decode()
+    full = token(tid="acme", realm_access={"roles": ["clerk"]})
+    assert get(gate.port, [*bearer(full), *MADE_UP])[0] == 200
+    assert sorted(claims_seen(service)) == [("x-roles", roles), ("x-tenant", "acme")]
+    assert get(gate.port, [*bearer(token(tid="acme")), *MADE_UP])[0] == 200
+    assert claims_seen(service) == [("x-tenant", "acme")]
+    assert get(gate.port, [*bearer(token()), *MADE_UP])[0] == 200
+    assert claims_seen(service) == []
+
+
 def enforce(sidecar: Sidecar) -> None:
     """End a rollback, which took the partner's own stage back too, where an earlier test gave it one."""
     sidecar.rollout.promote(by="ann", to="enforcement", force=True)
@@ -118,6 +143,8 @@ def test_promotion_and_rollback_hold_at_once(gate: Any, sidecar: Sidecar, servic
             assert inner.get("x-jws-subject", "") == inner.get("x-jws-issuer", "") == ""
             assert inner["x-jws-status"] == "unverified missing_token"
             assert spoofed(inner, gate) == {}
+        assert get(gate.port, MADE_UP)[0] == 200  # nothing was verified: no claim is handed on
+        assert claims_seen(service) == []
     finally:
         enforce(sidecar)
     for _ in range(6):

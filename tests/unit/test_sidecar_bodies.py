@@ -18,12 +18,12 @@ pytest.importorskip("httptools", reason="the extra `server` is not installed")
 
 from rollouts import rollout
 
-from rapidjws import ConfigurationError, Engine, Issuer, JWKSet
+from rapidjws import Engine, Issuer, JWKSet
 from rapidjws._protobuf import field
 from rapidjws.rollout import Rollout
 from rapidjws.sidecar.app import SidecarApp
 from rapidjws.sidecar.body_routes import BodyRoutes
-from rapidjws.sidecar.body_settings import BodySettings, body_settings_from
+from rapidjws.sidecar.body_settings import body_settings_from
 from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
 from rapidjws.sidecar.settings import ServerSettings
@@ -324,87 +324,3 @@ def test_two_bodies_in_a_check_are_no_request() -> None:
     http = field(2, b"POST") + field(11, b"a") + field(12, b"b")
     with pytest.raises(ValueError, match="one body"):
         read_body(field(1, field(4, field(2, http))))
-
-
-# --- settings ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("section", "name"),
-    [
-        ({"member": "/a", "form_field": "a"}, "form_field"),
-        ({"member": "/a", "signature_headers": "x-a"}, "signature_headers"),
-        ({"scheme": "JWS"}, "scheme"),
-        ({"digest_claim": "/a"}, "digest_claim"),
-        ({"signature_headers": "x-a", "digest_claim": "/a", "payload": "sig_d"}, "payload"),
-        ({"signature_headers": "x-a"}, "jwks_file"),
-        ({"jwks_url": "https://a.example/k", "algorithms": "ES256"}, "cache_file"),
-        ({"jwks_file": "a"}, "algorithms"),
-        ({"jwks_file": "a", "jwks_url": "https://a.example", "algorithms": "ES256"}, "jwks_url"),
-        ({"replay_keep_s": 5}, "replay_keep_s"),
-        ({"unsigned": "pass"}, "unsigned"),
-        ({"member": "/a", "required_headers": "x-a"}, "required_headers"),
-    ],
-)
-def test_settings_that_nothing_reads_are_refused(section: dict[str, Any], name: str, tmp_path: Path) -> None:
-    """What does not go together is an error at construction, with the setting's place."""
-    with pytest.raises(ConfigurationError) as refused:
-        body_settings_from(section, tmp_path)
-    assert refused.value.place == f"server.body.{name}"
-
-
-def test_settings_reach_the_parts(tmp_path: Path, keys: Path) -> None:
-    """Each setting of a digest, a payload and a single use is what the verification goes by."""
-    engine = Engine(Issuer(ISSUER, keys=JWKSet.given([KEY.public()]), algorithms=["ES256"]))
-
-    def made(**section: Any) -> Any:
-        store = MemoryReplayStore()
-        settings = body_settings_from(section, tmp_path)
-        return settings.signed_body(engine, rollout=None, store=store, recorder=None, max_bytes=9)
-
-    digest = {"digest_claim": "/a", "digest_algorithm": "sha512", "digest_encoding": "base64"}
-    found = made(signature_headers="x-a", scheme="JWS", digest_prefix="p=", **digest)
-    assert (found.digest.claim, found.digest.algorithm) == ("/a", "sha512")
-    assert (found.digest.encoding, found.digest.prefix) == ("base64", "p=")
-    assert (found.scheme, found.max_bytes, found.verifier) == ("JWS", 9, engine)
-    of_keys = {"signature_headers": "x-a", "jwks_file": keys.name, "algorithms": ["ES256"]}
-    lines = made(payload="request_lines", payload_names_in="names", required_headers="x-b", **of_keys)
-    assert (lines.payload_of.names_in, lines.payload_of.required) == ("names", ("x-b",))
-    assert made(payload="sig_d", required_headers="x-b", **of_keys).payload_of.required == ("x-b",)
-    once = made(member="/a", replay_identity="/id", replay_keep_s=7, replay_on_failure="accept").replay
-    assert (once.identity, once.keep_s, once.on_failure) == ("/id", 7, "accept")
-
-
-def test_headers_of_the_server_hold_no_signature() -> None:
-    """A header that names the route or the partner is none of a signature."""
-    body = BodySettings(signature_headers=("X-Partner",), digest_claim="/a")
-    with pytest.raises(ConfigurationError) as refused:
-        ServerSettings(body=body, partner_header="x-partner")
-    assert refused.value.place == "server.body.signature_headers"
-
-
-def test_one_process_remembers_uses_for_itself(tmp_path: Path) -> None:
-    """Several workers without a shared store would each take a body once: refused before the start."""
-    from rapidjws.cli.config_check import problems_of
-    from rapidjws.sidecar.settings import settings_from
-
-    path = tmp_path / "c.toml"
-    text = (
-        '[[issuers]]\niss = "https://i.example"\nalgorithms = ["ES256"]\njwks_url = "https://i.example/k"\n'
-        '[server]\nworkers = 2\n[server.body]\nmember = "/a"\nreplay_identity = "/jti"\n'
-    )
-    path.write_text(text)
-    (found,) = problems_of(path, lambda table: settings_from(table, tmp_path))
-    assert (found.line, found.key) == (6, "server.workers")
-    path.write_text(text.replace("workers = 2", "workers = 1"))
-    assert problems_of(path, lambda table: settings_from(table, tmp_path)) == []
-
-
-def test_a_section_in_quotes_is_refused(tmp_path: Path) -> None:
-    """``["server.body"]`` is another table than ``[server.body]``."""
-    from rapidjws.config.read import load_config
-
-    path = tmp_path / "c.toml"
-    path.write_text('["server.body"]\nmember = "/a"\n')
-    with pytest.raises(ConfigurationError, match=r"c\.toml"):
-        load_config(path)
