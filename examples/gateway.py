@@ -179,6 +179,10 @@ class Service:
                 self.end_headers()
                 self.wfile.write(b"fine")
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                self.do_GET()
+
             def log_message(self, *args: Any) -> None:
                 """Say nothing."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from rapidjws.jws.parsed_jws import ParsedJWS
-    from rapidjws.jws.verifier import Verifier
     from rapidjws.verify.chains import ChainSource, CheckedLeaf
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.snapshot import Token
@@ -32,7 +32,11 @@ HEADERS_MAX: Final = 64
 """Most headers that are remembered with a verifier each; those that came first are forgotten."""
 
 
-class LeafVerifier(NamedTuple):
+VerifierT = TypeVar("VerifierT")
+
+
+@dataclass(frozen=True, slots=True)
+class LeafVerifier(Generic[VerifierT]):
     """What verifies tokens of one header.
 
     Attributes:
@@ -41,12 +45,12 @@ class LeafVerifier(NamedTuple):
         leaf: The leaf.
     """
 
-    verifier: Verifier
+    verifier: VerifierT
     header: Mapping[str, Any]
     leaf: CheckedLeaf
 
 
-class ChainVerifiers:
+class ChainVerifiers(Generic[VerifierT]):
     """Verifiers by the chains of tokens.
 
     Args:
@@ -63,7 +67,7 @@ class ChainVerifiers:
         self,
         source: ChainSource,
         algorithms: tuple[str, ...],
-        make: Callable[..., Verifier],
+        make: Callable[..., VerifierT],
         *,
         max_header_bytes: int,
         clock: Callable[[], float] = time.time,
@@ -73,9 +77,9 @@ class ChainVerifiers:
         self._make = make
         self._max_header_bytes = max_header_bytes
         self._clock = clock
-        self._known: dict[str | bytes, LeafVerifier] = {}
+        self._known: dict[str | bytes, LeafVerifier[VerifierT]] = {}
 
-    def known_to(self, token: str | bytes) -> Verifier | None:
+    def known_to(self, token: str | bytes) -> VerifierT | None:
         """Return what verifies a compact token whose header is remembered, or None.
 
         Raises:
@@ -93,7 +97,7 @@ class ChainVerifiers:
         return entry.verifier
 
     @contextmanager
-    def learning(self, jws: ParsedJWS, payload: bytes | None) -> Iterator[Verifier]:
+    def learning(self, jws: ParsedJWS, payload: bytes | None) -> Iterator[VerifierT]:
         """Give what verifies a token; without an exception its header is remembered.
 
         Args:
@@ -107,7 +111,7 @@ class ChainVerifiers:
         yield entry.verifier
         self._learn(jws, entry)
 
-    def _of(self, jws: ParsedJWS, payload: bytes | None) -> LeafVerifier:
+    def _of(self, jws: ParsedJWS, payload: bytes | None) -> LeafVerifier[VerifierT]:
         """Return what verifies a token, its chain checked at the token's time."""
         if len(jws.parts) != 1:  # each signature would need a chain of its own
             raise error_for("too_large", "signatures", "one signature, by x5c", len(jws.parts))
@@ -122,12 +126,12 @@ class ChainVerifiers:
         self._check_time(known, claims)
         return known
 
-    def _check_time(self, known: LeafVerifier, claims: dict[str, Any]) -> None:
+    def _check_time(self, known: LeafVerifier[VerifierT], claims: dict[str, Any]) -> None:
         refused = self.source.refusal(known.leaf.jwk.kid, known.header, claims, self._clock())
         if refused is not None:
             raise refused
 
-    def _checked(self, protected: str, claims: dict[str, Any], now_s: float) -> LeafVerifier:
+    def _checked(self, protected: str, claims: dict[str, Any], now_s: float) -> LeafVerifier[VerifierT]:
         """Return what verifies tokens of a header that was not seen before."""
         octets = _native.b64url_decode(protected.encode("ascii", "replace"))
         if octets is None:
@@ -142,7 +146,7 @@ class ChainVerifiers:
         members = {name: value for name, value in leaf.jwk.as_dict().items() if name != "kid"}
         return LeafVerifier(self._make(members, algorithms=[alg]), header, leaf)  # serves whatever kid
 
-    def _learn(self, jws: ParsedJWS, entry: LeafVerifier) -> None:
+    def _learn(self, jws: ParsedJWS, entry: LeafVerifier[VerifierT]) -> None:
         """Remember a header whose signature was good, and its leaf."""
         protected = jws.parts[0].protected
         if protected is None or protected in self._known:

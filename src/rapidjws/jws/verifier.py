@@ -135,7 +135,7 @@ class Verifier(SnapshotOwner):
             raise error_for("configuration_invalid", "max_signatures", expected=f"1 to {most}")
         self._forms = FormRules(allow_unprotected_alg=allow_unprotected_alg, max_signatures=max_signatures)
         self._understands_b64 = "b64" in understood
-        self._chains: ChainVerifiers | None = None
+        self._chains: ChainVerifiers[Verifier] | None = None
         needs_usable_key = self.needs_usable_key
         if is_chain_source(keys):
             make = partial(
