@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import threading
 from functools import partial
@@ -21,6 +22,7 @@ import rapidjws
 from rapidjws import Issuer, IssuerRegistry
 from rapidjws.authz import Authorizer, Rule
 from rapidjws.middleware.authenticator import Authenticator
+from rapidjws.signing import LocalSigner
 from rapidjws.signing.local_keys import FileSigner
 
 LIMIT_S = 60.0
@@ -132,6 +134,22 @@ def test_S24_no_thread_sends_records(durable: bool) -> None:
         assert first.code == ("audit_unavailable" if durable else "ok")
         assert world.decide(world.token()).code in ("ok", "audit_unavailable")  # the wait is short here
         assert world.closed().size >= 1
+
+
+def test_S24_a_signed_log_without_a_thread(tmp_path: Path) -> None:
+    """Entries wait where no thread can be had; the next record starts it, and closing signs all."""
+    from rapidjws.signedlog import LogSigner, SignedLogHandler
+
+    handler = SignedLogHandler(tmp_path / "log", LocalSigner(tokens.key("ES256", "k")))
+    with always() as starts:
+        handler.emit(logging.makeLogRecord({"msg": "one"}))
+        assert starts.failed
+        handler.flush()
+    handler.emit(logging.makeLogRecord({"msg": "two"}))
+    handler.close()
+    again = LogSigner(tmp_path / "log", LocalSigner(tokens.key("ES256", "k")))
+    again.sign([])
+    assert (again.head.sequence, handler.lost) == (1, 0)
 
 
 def test_S24_a_sequencer_process_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,7 @@ def signed_log() -> Recipe:
 OWNERS: dict[str, Callable[[], Any]] = {
     "BulkVerifier": verifier,
     "LogSigner": lambda: P["LogSigner"](tempfile.mkdtemp(), LocalSigner(tokens.key("ES256"))),
+    "SignedLogHandler": lambda: P["SignedLogHandler"](tempfile.mkdtemp(), LocalSigner(tokens.key("ES256"))),
     "Quorum": lambda: P["Quorum"](count=1, roles=("a",)),
     "RolePolicy": lambda: P["parse_policy"]("1 of a"),
 }
@@ -85,6 +87,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "LogReport": dict,
     "LogSigner": lambda: {"folder": tempfile.mkdtemp(), "signer": LocalSigner(tokens.key("ES256"))},
     "LogSigner.sign": lambda: {"entries": [b"x\n"]},
+    "SignedLogHandler": lambda: {"folder": tempfile.mkdtemp(), "signer": LocalSigner(tokens.key("ES256"))},
+    "SignedLogHandler.emit": lambda: {"record": logging.makeLogRecord({"msg": "x"})},
     "verify_log": signed_log,
     "Quorum": lambda: {"count": 1, "roles": ("a",)},
     "Quorum.is_met": lambda: {"signed": ["a"]},

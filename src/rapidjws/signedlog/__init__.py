@@ -2,5 +2,6 @@
 
 from rapidjws.signedlog.bundles import LogSigner
 from rapidjws.signedlog.checking import LogReport, verify_log
+from rapidjws.signedlog.handler import SignedLogHandler
 
-__all__ = ["LogReport", "LogSigner", "verify_log"]
+__all__ = ["LogReport", "LogSigner", "SignedLogHandler", "verify_log"]

@@ -95,11 +95,16 @@ class LogSigner:
         signer: Who signs the manifests.
         bundle_lines: Most entries of a bundle.
 
+    Attributes:
+        folder: Where the bundles are.
+        head: The last one.
+        signed: How many entries were signed so far, those of a call that failed among them.
+
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("_bundle_lines", "_signer", "folder", "head")
+    __slots__ = ("_bundle_lines", "_signer", "folder", "head", "signed")
 
     @checked
     def __init__(self, folder: str | os.PathLike[str], signer: Signer, *, bundle_lines: int = 10_000) -> None:
@@ -110,6 +115,7 @@ class LogSigner:
         self._signer = signer
         self._bundle_lines = bundle_lines
         self.head = Head()
+        self.signed = 0
 
     @checked
     def sign(self, entries: Iterable[bytes], *, position: int | None = None, lost: int = 0) -> int:
@@ -142,6 +148,7 @@ class LogSigner:
                     at += sum(map(len, batch))
                     self._write(batch, is_late=is_late, position=at, lost=lost)
                     count, lost = count + len(batch), 0
+                    self.signed += len(batch)
                 return count
         except BlockingIOError:
             words = ("a folder that no other process signs into", "one that does")
