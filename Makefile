@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways bench-signing docs lint format wheels release-check clean
+.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways bench-signing bench-rotation docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -92,6 +92,9 @@ bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the tables 
 bench-signing: $(STAMPS)/package $(STAMPS)/test-deps ## signing: local keys, the token endpoint, a queue before a slow HSM
 	$(BIN)/python -m pytest -q -n 0 -c benchmarks/pytest.ini benchmarks/test_signing.py
 	$(BIN)/python examples/scenarios/hsm/run.py
+
+bench-rotation: $(STAMPS)/package $(STAMPS)/test-deps gateways partners ## an emergency and rotations under load, with foreign consumers
+	$(BIN)/python -m pytest -q -n 0 -c benchmarks/pytest.ini benchmarks/test_emergency.py
 
 bench-gateways: $(STAMPS)/package $(STAMPS)/test-deps gateways ## the sidecar and the middleware under load
 	PYTHON=$(PYTHON) sh tools/system_packages.sh load

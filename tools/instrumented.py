@@ -44,6 +44,7 @@ PYTHON_PROCESSES = (
     "issue_serve",
     "issuing_announce",
     "issuing_redis",
+    "kms_issuer",
     "kubernetes_issuer",
     "operator_lines",
     "random_kills",

@@ -17,6 +17,7 @@ import public_signals
 import public_signers
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
+from stub_kms import StubKms
 
 from rapidjws.issuing import IssuingState, KeyLifeCycle, SigningKey
 from rapidjws.testing import FakeClock
@@ -57,33 +58,6 @@ def local_key() -> SigningKey:
 def swap() -> Recipe:
     """Return a swap of a new store."""
     return {"before": IssuingState(), "after": IssuingState(revision=1)}
-
-
-class StubKms:
-    """A client of a KMS with one key."""
-
-    def get_public_key(self, **_: Any) -> dict[str, Any]:
-        """Return the key."""
-        from cryptography.hazmat.primitives import serialization
-
-        from rapidjws.jose.pyca_keys import private_key
-
-        der = (
-            private_key(pair("ES256", 0))
-            .public_key()
-            .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
-        return {"KeyUsage": "SIGN_VERIFY", "SigningAlgorithms": ["ECDSA_SHA_256"], "PublicKey": der}
-
-    def sign(self, **given: Any) -> dict[str, Any]:
-        """Sign in DER."""
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        from rapidjws.jose.pyca_keys import private_key
-
-        signed = private_key(pair("ES256", 0)).sign(given["Message"], ec.ECDSA(hashes.SHA256()))
-        return {"Signature": signed}
 
 
 def kms() -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from issuing_world import START_S, TIMING, life_cycle
 from public_callables import exported
+from stub_kms import StubKms
 
-from rapidjws.issuing import Confirmations, EmergencyReport
+from rapidjws.issuing import Confirmations, EmergencyReport, SigningKey
 from rapidjws.testing import FakeClock
 
 P = exported()
@@ -43,13 +44,44 @@ def metrics() -> Any:
     return P["IssuerMetrics"]("https://issuer.example", issuer())
 
 
+class MadeByKms(StubKms):
+    """A client of a KMS that makes one key."""
+
+    def create_key(self, **_: Any) -> dict[str, Any]:
+        """Return the key."""
+        return {"KeyMetadata": {"KeyId": "k"}}
+
+    def schedule_key_deletion(self, **_: Any) -> dict[str, Any]:
+        """Do nothing."""
+        return {}
+
+
+def key_maker() -> Any:
+    """Return a maker of keys in that KMS."""
+    return P["AwsKmsKeyMaker"](["a"], client_for=lambda region: MadeByKms())
+
+
+def kms_key() -> SigningKey:
+    """Return a key of that KMS."""
+    made = key_maker().make("ES256")
+    return SigningKey(kid=made.public.kid, alg="ES256", stage="next", jwk=made.public.as_dict(),
+                      reference=made.reference, published_at_s=1.0)  # fmt: skip
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
+    "AwsKmsKeyMaker": key_maker,
     "EmergencyLog": log,
     "IssuerMetrics": metrics,
     "QueueMetrics": lambda: P["QueueMetrics"](metrics().recorder, ["kms"]),
     "RedisRotations": lambda: P["RedisRotations"]("redis://127.0.0.1:1/0", timeout_s=0.01),
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
+    "AwsKmsKeyMaker": lambda: {"regions": ["a"], "client_for": lambda region: MadeByKms()},
+    "AwsKmsKeyMaker.make": lambda: {"alg": "ES256"},
+    "AwsKmsKeyMaker.remove": lambda: {"key": kms_key()},
+    "AwsKmsKeyMaker.signer": lambda: {"key": kms_key()},
+    "SigningQueue.sign_for": lambda: {"signing_input": b"a.b", "caller": "a"},
+    "MeasuredSigner.sign_for": lambda: {"signing_input": b"a.b", "caller": "a"},
     "EmergencyLog": lambda: {"path": "emergencies.jsonl"},
     "EmergencyLog.last": lambda: {"issuer": "https://issuer.example"},
     "EmergencyLog.write": lambda: {

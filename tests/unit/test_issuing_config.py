@@ -107,10 +107,11 @@ def test_a_mistake_is_refused_with_its_line(tmp_path: Path, text: str, where: st
 def test_every_setting_of_the_schema_is_taken(tmp_path: Path) -> None:
     """The examples of the page make a file that is good, each of the two stores with it."""
     pytest.importorskip("redis", reason="redis absent: pip install redis")
+    pytest.importorskip("boto3", reason="boto3 absent: pip install 'rapidjws[aws]'")
     for store in ("state_file", "redis"):
         other = {
-            "state_file": ("redis", "redis_name", "revocations_file"),
-            "redis": ("state_file", "revocations_redis"),
+            "state_file": ("redis", "redis_name", "revocations_file", "kms_regions"),
+            "redis": ("state_file", "revocations_redis", "key_folder"),
         }[store]
         lines = [f"{name} = {one.example}" for name, one in TABLES["issuing"].items() if name not in other]
         text = "[issuing]\n" + "\n".join(lines) + "\n"

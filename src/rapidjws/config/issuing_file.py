@@ -14,6 +14,7 @@ from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import (
     Announcer,
+    AwsKmsKeyMaker,
     EmergencyLog,
     FileStateStore,
     FreezeWindow,
@@ -141,9 +142,10 @@ def check_tables(loaded: LoadedConfig) -> None:
     else:
         plain = found
     text.check_section(("issuing",), plain, kinds)
-    for name in ("issuer", "key_folder"):
-        if name not in found:
-            text.refuse(("issuing", name), "a value", "nothing")
+    if "issuer" not in found:
+        text.refuse(("issuing", "issuer"), "a value", "nothing")
+    if ("key_folder" in found) == ("kms_regions" in found):
+        text.refuse(("issuing",), "one of key_folder and kms_regions")
     _check_others(loaded)
     if ("state_file" in found) == ("redis" in found):
         text.refuse(("issuing",), "one of state_file and redis")
@@ -154,6 +156,9 @@ def _check_others(loaded: LoadedConfig) -> None:
     text.check_section(("publication",), tables.get("publication", {}), _kinds("publication"))
     _check_each(loaded, "consumers", ("name", "url", "secret_file"))
     _check_each(loaded, "clients", ("client_id", "audiences"))
+    text.check_section(("queue",), tables.get("queue", {}), _kinds("queue"))
+    if "queue" in tables and "kms_regions" not in tables["issuing"]:
+        text.refuse(("queue",), "nothing without issuing.kms_regions")
     if "token" in tables:
         text.check_section(("token",), tables["token"], _kinds("token"))
 
@@ -201,8 +206,7 @@ def _built(
         store = RedisStateStore(found["redis"], name=found.get("redis_name", "rapidjws:issuing"))
     else:
         store = FileStateStore(folder / found["state_file"])
-    more = {"rsa_bits": found["rsa_bits"]} if "rsa_bits" in found else {}
-    maker = LocalKeyMaker(folder / found["key_folder"], **more)
+    maker = _maker(found, folder)
     settings: dict[str, Any] = {name: found[name] for name in ("lease_s", "name") if name in found}
     if events is not None:
         settings["events"] = events
@@ -245,6 +249,14 @@ def _revocations(loaded: LoadedConfig) -> RevocationStore | None:
     if "revocations_file" in found:
         return RevocationFile(loaded.path.parent / found["revocations_file"])
     return None
+
+
+def _maker(found: dict[str, Any], folder: Path) -> KeyMaker:
+    """Return what makes keys: a folder, or KMS."""
+    more = {"rsa_bits": found["rsa_bits"]} if "rsa_bits" in found else {}
+    if "kms_regions" in found:
+        return AwsKmsKeyMaker(_texts(found["kms_regions"]), **more)
+    return LocalKeyMaker(folder / found["key_folder"], **more)
 
 
 def _rotations(loaded: LoadedConfig) -> RedisRotations | None:

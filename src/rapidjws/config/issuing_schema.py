@@ -48,7 +48,18 @@ ISSUING: Final[dict[str, Setting]] = {
         TEXT, "name of the state in Redis", "`rapidjws:issuing`", "any", '"rapidjws:issuing"'
     ),
     "key_folder": Setting(
-        TEXT, "folder for the private keys, mode 0600 each", "required", "a folder that is there", '"keys"'
+        TEXT,
+        "folder for the private keys, mode 0600 each",
+        "none",
+        "a folder that is there; this or `kms_regions`",
+        '"keys"',
+    ),
+    "kms_regions": Setting(
+        TEXTS,
+        "regions of AWS KMS, where each key is made, in the order in which they are tried",
+        "none",
+        "names of regions; this or `key_folder`",
+        '["eu-west-1"]',
     ),
     "rsa_bits": Setting(WHOLE, "size of new RSA keys", "2048", "2048 to 16384", "3072"),
     "schedule": Setting(
@@ -167,12 +178,30 @@ PUBLICATION: Final[dict[str, Setting]] = {
         TEXT, "the `token_endpoint` of the metadata", "none", "an https URL", '"https://issuer.example/token"'
     ),
 }
+QUEUE: Final[dict[str, Setting]] = {
+    "depth": Setting(WHOLE, "most requests that wait for a signature", "1000", "1 to 1000000", "1000"),
+    "concurrent": Setting(WHOLE, "most calls of KMS at once", "50", "1 to 256", "50"),
+    "per_second": Setting(
+        NUMBER,
+        "most calls of KMS a second, by this process",
+        "nine tenths of 1000",
+        "0.001 to 1000000",
+        "200",
+    ),
+    "burst": Setting(WHOLE, "calls at once after a rest", "1", "1 to 1000000", "10"),
+    "max_age_at_issue_s": Setting(
+        NUMBER, "longest time between a request and its signature", "5", "0.001 to 3600", "2"
+    ),
+    "failures": Setting(WHOLE, "failures in a row after which KMS is left alone", "5", "1 to 1000", "5"),
+    "open_s": Setting(NUMBER, "how long it is left alone", "5", "0.001 to 3600", "5"),
+}
 TABLES: Final[dict[str, dict[str, Setting]]] = {
     "issuing": ISSUING,
     "publication": PUBLICATION,
     "consumers": CONSUMERS,
     "token": TOKEN,
     "clients": CLIENTS,
+    "queue": QUEUE,
 }
 SECTION_WORDS: Final = {
     "issuing": "The keys that an issuer signs with, and when they change.",
@@ -180,4 +209,5 @@ SECTION_WORDS: Final = {
     "consumers": "Services that get an announcement when keys change, each a table of its own.",
     "token": "The token endpoint of `rapidjws issue serve`; without this table there is none.",
     "clients": "Who gets tokens, each a table of its own.",
+    "queue": "The queue before keys in KMS: clients take turns in it.",
 }

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rapidjws import _files
 from rapidjws.config.issuing_publication import SECRET_MAX_BYTES
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import ActiveSigner, GatewayCertificate, SignatureLog, TokenClient, TokenService
+from rapidjws.signing.signing_queue import SigningQueue, check_queue
 from rapidjws.stores import MemoryReplayStore, RedisReplayStore
 
 if TYPE_CHECKING:
     from rapidjws.config.read import LoadedConfig
-    from rapidjws.issuing import KeyLifeCycle, KeyMaker, SignatureAudit
+    from rapidjws.issuing import KeyLifeCycle, KeyMaker, SignatureAudit, SigningKey
+    from rapidjws.issuing.active_signer import Wrap
     from rapidjws.jwt.engine import Engine
     from rapidjws.observe.issuer_metrics import IssuerMetrics
+    from rapidjws.signing import Signer
+    from rapidjws.signing.backend import KeySigner
     from rapidjws.verify.protocols import Clock, ReplayStore
 
 _SERVICE = ("assertion_lifetime_s", "leeway_s", "act_depth")
@@ -48,7 +52,7 @@ def tokens_from(
         audit = SignatureLog(loaded.path.parent / found["audit_file"])
     settings: dict[str, Any] = {name: found[name] for name in _SERVICE if name in found}
     return TokenService(
-        ActiveSigner(life_cycle, maker, wrap=None if metrics is None else metrics.measured),
+        ActiveSigner(life_cycle, maker, wrap=_wrap(loaded, metrics)),
         issuer=issuer,
         token_endpoint=found.get("endpoint", f"{issuer.rstrip('/')}/token"),
         clients=clients,
@@ -61,6 +65,24 @@ def tokens_from(
         clock=clock,
         **settings,
     )
+
+
+def _wrap(loaded: LoadedConfig, metrics: IssuerMetrics | None) -> Wrap | None:
+    """Return what stands before a new signer: a queue before one elsewhere, and what times it."""
+    if "kms_regions" not in loaded.tables["issuing"]:
+        return None if metrics is None else metrics.measured
+    settings: dict[str, Any] = dict(loaded.tables.get("queue", {}))
+    try:
+        check_queue(**settings)  # an operator's slip is an error at the start, not at the first token
+    except RapidJWSError as refused:
+        raise error_for(refused.code, f"queue.{refused.place}", refused.expected, refused.actual) from None
+
+    def wrap(signer: Signer, key: SigningKey) -> Signer:
+        meter = None if metrics is None else metrics.queue(["kms"])
+        queue = SigningQueue([cast("KeySigner", signer)], **settings, meter=meter)
+        return queue if metrics is None else metrics.measured(queue, key)
+
+    return wrap
 
 
 def _replay(found: dict[str, Any]) -> ReplayStore:

@@ -7,6 +7,7 @@ from rapidjws.issuing.emergency import EmergencyReport, EmergencyStage, rotate_i
 from rapidjws.issuing.emergency_log import EmergencyLog, EmergencyRecord
 from rapidjws.issuing.gateway_certificate import GatewayCertificate
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
+from rapidjws.issuing.kms_key_maker import AwsKmsKeyMaker
 from rapidjws.issuing.life_cycle import KeyLifeCycle
 from rapidjws.issuing.publication import Document, Publication
 from rapidjws.issuing.schedule import FreezeWindow, Schedule
@@ -22,6 +23,7 @@ from rapidjws.issuing.token_service import TokenService
 __all__ = [
     "ActiveSigner",
     "Announcer",
+    "AwsKmsKeyMaker",
     "Confirmations",
     "Consumer",
     "Document",

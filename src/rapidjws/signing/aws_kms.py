@@ -83,7 +83,7 @@ class AwsKmsSigner(BackendSigner):
         check_range("per_second", per_second, 0.1, 1e6)
         self._key_id = key_id
         self._message = message
-        self._clients = [(one, (client_for or _maker(timeout_s))(one)) for one in regions]
+        self._clients = kms_clients(regions, timeout_s, client_for)
         public = self._public_key(alg)
         limits = SignerLimits(concurrent=50, per_second=per_second)
         super().__init__(alg=alg, public=public, kid=kid, check=check, limits=limits)
@@ -114,16 +114,37 @@ class AwsKmsSigner(BackendSigner):
         return signature_from_der(signature, self.alg) if row.kind == "ecdsa" else signature
 
     def _call(self, name: str, **arguments: Any) -> Any:
-        """Call one region after the other, until one answers or refuses."""
-        last: RapidJWSError = unavailable(_PLACE, "no region")
-        for region, client in self._clients:
-            try:
-                return getattr(client, name)(**arguments)
-            except Exception as fault:
-                last = _error_of(fault, region)
-                if last.code == "signer_refused":
-                    break
-        raise last from None
+        return call_kms(self._clients, name, **arguments)
+
+
+def kms_clients(
+    regions: Sequence[str], timeout_s: float, client_for: Callable[[str], Any] | None = None
+) -> list[tuple[str, Any]]:
+    """Return a client of each region.
+
+    Raises:
+        ImportError: boto3 is not installed.
+    """
+    make = client_for or _maker(timeout_s)
+    return [(one, make(one)) for one in regions]
+
+
+def call_kms(clients: Sequence[tuple[str, Any]], name: str, **arguments: Any) -> Any:
+    """Call one region after the other, until one answers or refuses.
+
+    Raises:
+        ConfigurationError: ``signer_refused``.
+        DependencyUnavailable: ``signer_unavailable``, ``signer_throttled``.
+    """
+    last: RapidJWSError = unavailable(_PLACE, "no region")
+    for region, client in clients:
+        try:
+            return getattr(client, name)(**arguments)
+        except Exception as fault:
+            last = _error_of(fault, region)
+            if last.code == "signer_refused":
+                break
+    raise last from None
 
 
 def _maker(timeout_s: float) -> Callable[[str], Any]:

@@ -70,16 +70,17 @@ class SigningQueue:
         same = first.public_jwk.thumbprint()
         if any((s.alg, s.kid, s.public_jwk.thumbprint()) != (first.alg, first.kid, same) for s in signers):
             raise error_for("configuration_invalid", "signers", "signers with one key, alg and kid")
-        check_range("depth", depth, 1, 1_000_000)
-        check_range("burst", burst, 1, 1_000_000)
-        check_range("max_age_at_issue_s", max_age_at_issue_s, 0.001, 3600)
-        check_range("failures", failures, 1, 1000)
-        check_range("open_s", open_s, 0.001, 3600)
         limits = first.limits
         self._concurrent = concurrent if concurrent is not None else limits.concurrent or CONCURRENT
-        check_range("concurrent", self._concurrent, 1, 256)
-        if per_second is not None:
-            check_range("per_second", per_second, 0.001, 1e6)
+        check_queue(
+            depth=depth,
+            concurrent=self._concurrent,
+            per_second=per_second,
+            burst=burst,
+            max_age_at_issue_s=max_age_at_issue_s,
+            failures=failures,
+            open_s=open_s,
+        )
         self.alg: str = first.alg
         self.kid: str | None = first.kid
         self.public_jwk = first.public_jwk
@@ -133,6 +134,11 @@ class SigningQueue:
             return future.result(left_s)
         except (FutureTimeout, CancelledError):
             raise self._given_up(future) from None
+
+    @checked
+    def sign_for(self, signing_input: bytes, caller: str) -> bytes:
+        """Return the JWS Signature for a caller; as :meth:`sign`."""
+        return self.sign(signing_input, caller=caller)
 
     @checked
     async def asign(self, signing_input: bytes, *, caller: str = "", timeout_s: float | None = None) -> bytes:
@@ -316,6 +322,31 @@ class SigningQueue:
 
     def __reduce__(self) -> Any:
         raise TypeError("a SigningQueue holds threads and cannot be pickled")
+
+
+def check_queue(
+    *,
+    depth: int = 1,
+    concurrent: int = 1,
+    per_second: float | None = None,
+    burst: int = 1,
+    max_age_at_issue_s: float = 1.0,
+    failures: int = 1,
+    open_s: float = 1.0,
+) -> None:
+    """Check the settings of a queue before there is a signer; their meaning is that of ``SigningQueue``.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``, with the setting as its place.
+    """
+    check_range("depth", depth, 1, 1_000_000)
+    check_range("burst", burst, 1, 1_000_000)
+    check_range("max_age_at_issue_s", max_age_at_issue_s, 0.001, 3600)
+    check_range("failures", failures, 1, 1000)
+    check_range("open_s", open_s, 0.001, 3600)
+    check_range("concurrent", concurrent, 1, 256)
+    if per_second is not None:
+        check_range("per_second", per_second, 0.001, 1e6)
 
 
 def _rate(signer: KeySigner, per_second: float | None) -> float | None:
