@@ -14,10 +14,12 @@ from public_callables import exported
 from rapidjws import Engine, Issuer, JWKSet
 from rapidjws.audit import NoteKey, TrailReader
 from rapidjws.audit.record_results import RecordResults
+from rapidjws.audit.records import RecordContext
 from rapidjws.testing import make_key
 
 P = exported()
 Recipe = dict[str, Any]
+ROW = (RecordContext({}), 1, None, None, None, None, None, False)
 
 
 def trail() -> TrailReader:
@@ -115,8 +117,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "SequencerClient.close": dict,
     "SequencerClient.count_lost": lambda: {"why": "late"},
     "SequencerClient.store": lambda: {"objects": {}},
-    "SequencerClient.take": lambda: {"row": ({}, 1, None, None, None, None, None, False)},
-    "SequencerClient.take_durably": lambda: {"row": ({}, 1, None, None, None, None, None, False)},
+    "SequencerClient.take": lambda: {"row": ROW},
+    "SequencerClient.take_durably": lambda: {"row": ROW},
     "TrailReader.check_tree": dict,
     "TrailReader.conclude": lambda: {"parts": [trail().bundle_check().part]},
     "TrailReader.contents": lambda: {"bundle": 0},

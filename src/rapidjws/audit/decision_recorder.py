@@ -10,27 +10,24 @@ import orjson
 
 from rapidjws._checks import checked, refused
 from rapidjws._native import b64url_decode
-from rapidjws.audit.records import DECISION, bounded, canonical
+from rapidjws.audit.records import DECISION, RecordContext, bounded, canonical
 from rapidjws.audit.stored_policy import StoredPolicy
 from rapidjws.errors import ConfigurationError, error_for
 from rapidjws.jwt.decision import AMBIGUOUS, OK, Decision
 from rapidjws.jwt.engine import Engine
-from rapidjws.observe.request_info import REQUEST_ID, TRACEPARENT, no_headers, request_id, trace_context
+from rapidjws.observe.request_info import REQUEST_ID, TRACEPARENT, no_headers, request_id, trace_id
 from rapidjws.verify.protocols import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from concurrent.futures import Future
 
+    from rapidjws.audit.records import Fields, Row
     from rapidjws.observe.request_info import Headers
     from rapidjws.verify.snapshot import Token
 
 CONTEXTS_MAX: Final = 4096
 HEADER_MAX_CHARS: Final = 4096
-
-Fields = dict[str, "str | None"]
-Row = tuple[Fields, int, "str | None", "str | None", "str | None", "str | None", "str | None", bool]
-"""What many records share, microseconds, token, route, request, trace, claims, is the token stored."""
 
 
 class Sink(Protocol):
@@ -65,7 +62,7 @@ class Selection:
         sample: The share of accepted tokens that is recorded, from 0 to 1; refusals all are.
     """
 
-    __slots__ = ("_all", "_partners", "_routes", "_step", "_turn")
+    __slots__ = ("_all", "_everything", "_partners", "_routes", "_step", "_turn")
 
     @checked(under="audit")
     def __init__(
@@ -83,11 +80,14 @@ class Selection:
         self._all = record == "all" and sample > 0
         self._partners, self._routes = frozenset(partners), tuple(routes)
         self._step, self._turn = sample, 0.0
+        self._everything = self._all and sample >= 1 and not self._partners and not self._routes
 
     def takes(self, decision: Decision) -> bool:
         """Say whether a decision is recorded."""
         if type(decision) is not Decision:
             raise refused("decision", "a Decision", decision)
+        if self._everything:
+            return True
         if self._partners and decision.partner not in self._partners:
             return False
         if self._routes and not (decision.route or "").startswith(self._routes):
@@ -147,7 +147,7 @@ class DecisionRecorder:
         self._selection = selection or Selection()
         self.timeout_s = timeout_s
         self._clock = clock
-        self._contexts: dict[Any, Fields] = {}
+        self._contexts: dict[Any, RecordContext] = {}
         self._defining = threading.Lock()
         self._stored: tuple[object, StoredPolicy] | None = None
         self.recorded = self.lost = 0
@@ -238,8 +238,6 @@ class DecisionRecorder:
     # --- records -----------------------------------------------------------------------------------------
 
     def _row(self, decision: Decision, token: Token | None, headers: Headers) -> Row:
-        if not callable(headers):
-            raise refused("headers", "a function", headers)
         verified = decision.verified
         generation = self._engine._snapshot.generation
         if verified is not None:
@@ -260,20 +258,21 @@ class DecisionRecorder:
         if self._claims and verified is not None and verified.issuer is not None:
             found = verified.claims
             claims = canonical({one: found[one] for one in self._claims if one in found}).decode()
-        ids = headers(REQUEST_ID)
-        trace = trace_context(headers(TRACEPARENT))
+        request = trace = None
+        if headers is not no_headers:
+            request, trace = _ids(headers)
         return (
             context,
             time_ns() // 1000 if self._clock is None else int(self._clock.time() * 1_000_000),
-            _text(token),
+            token if type(token) is str else _text(token),
             decision.route,
-            request_id(ids) if ids else None,
-            None if trace is None else trace.trace_id,
+            request,
+            trace,
             claims,
             self._keeps_token,
         )
 
-    def _define(self, name: Any, decision: Decision, header: object) -> Fields:
+    def _define(self, name: Any, decision: Decision, header: object) -> RecordContext:
         with self._defining:
             if name in self._contexts:
                 return self._contexts[name]
@@ -294,14 +293,22 @@ class DecisionRecorder:
                 "verdict": decision.verdict,
                 **_whose(decision, header),
             }
-            self._contexts[name] = fields
-            return fields
+            made = self._contexts[name] = RecordContext(fields)
+            return made
 
     def _policy(self, generation: object) -> StoredPolicy:
         if self._stored is None or self._stored[0] is not generation:
             self._stored = (generation, StoredPolicy(self._engine))
             self._sink.store(self._stored[1].objects)
         return self._stored[1]
+
+
+def _ids(headers: Headers) -> tuple[str | None, str | None]:
+    """Return a request's id and the id of its trace."""
+    if not callable(headers):
+        raise refused("headers", "a function", headers)
+    ids, traces = headers(REQUEST_ID), headers(TRACEPARENT)
+    return request_id(ids) if ids else None, trace_id(traces) if traces else None
 
 
 def _text(token: Token | None) -> str | None:

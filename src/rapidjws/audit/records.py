@@ -7,6 +7,7 @@ the canonical form. Digests are SHA-256 in lower-case hexadecimal.
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -16,6 +17,8 @@ from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from typing_extensions import Self
 
     from rapidjws.audit.tile_files import TileReader
 
@@ -55,6 +58,30 @@ def bounded(text: str | None) -> str | None:
         return None
     text = text if len(text) <= TEXT_MAX_CHARS else text[: TEXT_MAX_CHARS - 3] + "..."
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+Fields = dict[str, "str | None"]
+_numbers = count(1)
+
+
+class RecordContext(int):
+    """What many records share, as a number of its own that rows carry.
+
+    Attributes:
+        fields: The fields.
+    """
+
+    fields: Fields
+
+    def __new__(cls, fields: Fields) -> Self:
+        """Return the next number of this process for some fields."""
+        made = super().__new__(cls, next(_numbers))
+        made.fields = fields
+        return made
+
+
+Row = tuple[RecordContext, int, "str | None", "str | None", "str | None", "str | None", "str | None", bool]
+"""What many records share, microseconds, token, route, request, trace, claims, is the token stored."""
 
 
 class RecordTemplate:
@@ -98,14 +125,32 @@ class RecordTemplate:
             trace: The trace's id.
             claims: Claims that are stored beside it, their salt before, of which the digest is recorded.
         """
+        return self.made(time_us, token, route, request, trace, claims)
+
+    def made(
+        self,
+        time_us: int,
+        token: bytes | None,
+        route: str | None,
+        request: str | None,
+        trace: str | None,
+        claims: bytes | None,
+    ) -> bytes:
+        """Return the record, as :meth:`record` does."""
         return self._format % (
             b"null" if claims is None else b'"%b"' % sha256(claims).hexdigest().encode(),
-            b"null" if request is None else orjson.dumps(bounded(request)),
-            b"null" if route is None else orjson.dumps(bounded(route)),
+            _text(request),
+            _text(route),
             time_us,
             b"null" if token is None else b'"%b"' % sha256(token).hexdigest().encode(),
-            b"null" if trace is None else orjson.dumps(bounded(trace)),
+            _text(trace),
         )
+
+
+def _text(value: str | None) -> bytes:
+    if value is None:
+        return b"null"
+    return orjson.dumps(value if len(value) <= TEXT_MAX_CHARS and value.isascii() else bounded(value))
 
 
 def gap_record(time_us: int, lost: int, why: str) -> bytes:

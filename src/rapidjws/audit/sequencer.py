@@ -197,7 +197,7 @@ class Sequencer:
                 entries.append(gap_record(time_ns() // 1000, lost, why))
                 contents.append(b"")
             if entries:
-                self._writer.append(entries, contents)
+                self._writer._append(entries, contents)
             self._lost.clear()
         except (RapidJWSError, OSError):
             answer = REFUSED
@@ -245,20 +245,17 @@ class Sequencer:
             if name not in self._stored:
                 store_object(self._writer.folder, name, text.encode())
                 self._stored.add(name)
-        made = [self._templates(orjson.dumps(fields)) for fields in message["contexts"]]
+        made = {number: self._templates(orjson.dumps(fields)) for number, fields in message["contexts"]}
+        add, put = entries.append, contents.append
         for number, time_us, text, route, request, trace, claims, keeps in message["rows"]:
             token = None if text is None else text.encode("latin-1")
             stored = None if claims is None else os.urandom(SALT_BYTES) + claims.encode()
-            entries.append(
-                made[number].record(
-                    time_us, token=token, route=route, request=request, trace=trace, claims=stored
-                )
-            )
+            add(made[number].made(time_us, token, route, request, trace, stored))
             content = packed(token if keeps else None, stored)
             if self._keys is not None and content:
                 code = str(made[number].fixed["code"])
                 content = sealed_part(self._keys.seal(content, time_us, code, token))
-            contents.append(content)
+            put(content)
         for why, lost in message["lost"].items():
             entries.append(gap_record(time_ns() // 1000, lost, why))
             contents.append(b"")

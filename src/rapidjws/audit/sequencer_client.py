@@ -20,10 +20,11 @@ import orjson
 from rapidjws._checks import check_range, checked, refused
 from rapidjws._scheduler import scheduler
 from rapidjws.audit.erasure import ErasureRequest
+from rapidjws.audit.records import RecordContext
 from rapidjws.errors import CODES, error_for
 
 if TYPE_CHECKING:
-    from rapidjws.audit.decision_recorder import Fields, Row
+    from rapidjws.audit.records import Row
 
 LENGTH: Final = struct.Struct(">I")
 TAKEN: Final = b"\1"
@@ -102,7 +103,7 @@ class SequencerClient:
 
     def take(self, row: Row) -> bool:
         """Take a record without waiting; return whether the queue had space."""
-        if type(row) is not tuple or len(row) != ROW_FIELDS:
+        if type(row) is not tuple or len(row) != ROW_FIELDS or type(row[0]) is not RecordContext:
             raise refused("row", "a row of a record", row)
         if len(self._rows) >= self._max:
             return False
@@ -113,7 +114,7 @@ class SequencerClient:
 
     def take_durably(self, row: Row) -> Future[bool] | None:
         """Take a record; the future says whether it is on the disk. None where the queue is full."""
-        if type(row) is not tuple or len(row) != ROW_FIELDS:
+        if type(row) is not tuple or len(row) != ROW_FIELDS or type(row[0]) is not RecordContext:
             raise refused("row", "a row of a record", row)
         waited: Future[bool] = Future()
         with self._due:
@@ -233,16 +234,8 @@ class SequencerClient:
             if self._connection is None:
                 self._connection = self._connected()
             objects = dict(self._objects)
-            shared: dict[int, int] = {}
-            contexts: list[Fields] = []
-            numbered = []
-            for fields, *rest in rows:
-                number = shared.get(id(fields))
-                if number is None:
-                    number = shared[id(fields)] = len(contexts)
-                    contexts.append(fields)
-                numbered.append((number, *rest))
-            message = orjson.dumps({"contexts": contexts, "objects": objects, "lost": lost, "rows": numbered})
+            contexts = [(one, one.fields) for one in {row[0] for row in rows}]
+            message = orjson.dumps({"contexts": contexts, "objects": objects, "lost": lost, "rows": rows})
             self._connection.sendall(LENGTH.pack(len(message)) + message)
             answer = receive(self._connection, 1)
             for name in objects:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -48,8 +49,8 @@ def tile_path(level: int | str, index: int, width: int = TILE_WIDTH) -> str:
 
 def bundle(entries: Sequence[bytes], kind: str = "entries") -> bytes:
     """Return entries as a bundle holds them: their length before each, in two octets; of contents in four."""
-    length = _LENGTHS[kind]
-    return b"".join([part for entry in entries for part in (length.pack(len(entry)), entry)])
+    heads = map(_LENGTHS[kind].pack, map(len, entries))
+    return b"".join(chain.from_iterable(zip(heads, entries, strict=True)))
 
 
 def split_bundle(octets: bytes, width: int, place: str, kind: str = "entries") -> list[bytes]:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -168,8 +169,12 @@ class TrailWriter:
         Raises:
             DependencyUnavailable: ``audit_unavailable``: none of them is in the trail.
         """
+        return self._append(entries, contents)
+
+    def _append(self, entries: Sequence[bytes], contents: Sequence[bytes] = ()) -> int:
+        """Append records of the sequencer's own making, as :meth:`append` does."""
         contents = contents or [b""] * len(entries)
-        leaves = [leaf_hash(entry) for entry in entries]
+        leaves = [sha256(b"\0" + entry).digest() for entry in entries]
         first = self._tree.size
         if self._segment is None:
             self._try_again(entries, contents, leaves)

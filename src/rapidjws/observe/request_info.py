@@ -21,6 +21,8 @@ _SANE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}\Z")
 _TRACEPARENT: Final = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z", re.DOTALL
 )
+_NO_TRACE: Final = b"0" * 32
+_NO_PARENT: Final = b"0" * 16
 _VERSION_0_BYTES: Final = 55
 _TRACEPARENT_MAX_BYTES: Final = 512
 _FLAGS_END: Final = 55
@@ -85,6 +87,19 @@ def is_sampled(values: Sequence[bytes]) -> bool:
     return len(values) == 1 and len(values[0]) >= _VERSION_0_BYTES and values[0][_FLAGS_END - 1] in _ODD
 
 
+def _well_formed(values: Sequence[bytes]) -> re.Match[bytes] | None:
+    """Return the parts of a ``traceparent``, or None where there is none that is well-formed."""
+    if len(values) != 1 or not _VERSION_0_BYTES <= len(values[0]) <= _TRACEPARENT_MAX_BYTES:
+        return None
+    found = _TRACEPARENT.match(values[0])
+    if found is None:
+        return None
+    version, trace, parent, more = found.group(1, 2, 3, 5)
+    if version == b"ff" or (version == b"00" and more is not None):
+        return None
+    return None if trace == _NO_TRACE or parent == _NO_PARENT else found
+
+
 def trace_context(values: Sequence[bytes], states: Sequence[bytes] = ()) -> TraceContext | None:
     """Return a request's place in a trace, or None where it has none that is well-formed.
 
@@ -94,23 +109,22 @@ def trace_context(values: Sequence[bytes], states: Sequence[bytes] = ()) -> Trac
 
     Source: W3C Trace Context, Level 1, sections 3.2 and 3.3; of later versions the first four parts count.
     """
-    if len(values) != 1 or not _VERSION_0_BYTES <= len(values[0]) <= _TRACEPARENT_MAX_BYTES:
-        return None
-    found = _TRACEPARENT.match(values[0])
+    found = _well_formed(values)
     if found is None:
-        return None
-    version, trace_id, parent_id, flags, more = found.groups()
-    if version == b"ff" or (version == b"00" and more is not None):
-        return None
-    if not trace_id.strip(b"0") or not parent_id.strip(b"0"):
         return None
     state = b",".join(states)
     return TraceContext(
-        trace_id=trace_id.decode("ascii"),
-        parent_id=parent_id.decode("ascii"),
-        sampled=bool(int(flags, 16) & 1),
+        trace_id=found[2].decode("ascii"),
+        parent_id=found[3].decode("ascii"),
+        sampled=bool(int(found[4], 16) & 1),
         tracestate=state.decode("ascii") if states and _TRACESTATE.match(state) else "",
     )
+
+
+def trace_id(values: Sequence[bytes]) -> str | None:
+    """Return the id of a request's trace, as :func:`trace_context` reads it."""
+    found = _well_formed(values)
+    return None if found is None else found[2].decode("ascii")
 
 
 def request_id(values: Sequence[bytes]) -> str:
