@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways bench-signing bench-rotation docs lint format wheels release-check clean
+.PHONY: help demo partners gateways opa kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways bench-signing bench-rotation docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -65,6 +65,9 @@ partners: ## the contract tests' partners beyond Python: Node's jose and golang-
 gateways: ## the gateways that the tests put in front of the sidecar, where they can be had
 	PYTHON=$(PYTHON) sh tools/gateways.sh
 	sh tools/collector.sh
+
+opa: ## an Open Policy Agent for the tests of policies, from the Go module proxy (minutes)
+	sh tools/opa.sh
 
 kubernetes: ## helm and kubectl for the tests of deploy/, where they can be had
 	$(PYTHON) tools/kubernetes.py

@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 IMPORTED_AS = {
     "common-expression-language": "cel",
+    "hobofan-regorus": "hobofan_regorus",
     "djangorestframework": "rest_framework",
     "grpcio": "grpc",
     "python-pkcs11": "pkcs11",

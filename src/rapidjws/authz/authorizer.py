@@ -49,6 +49,8 @@ PLAN_PATH_MAX_CHARS: Final = 512
 RULES_MAX: Final = 10_000
 
 _UNKNOWN: Final = HTTPRequest()
+_CHANGED: Final = (RuleResult(DEFAULT, ENFORCE, "internal_error", "policy"),)
+"""Where a condition refused and does not when it is asked again: no answer is no permit."""
 
 
 class _Plan(NamedTuple):
@@ -266,7 +268,7 @@ class Authorizer:
                 if unmet:
                     first = next((one for one in unmet if CODES[one.code].outcome == "deny"), unmet[0])
                     found[RuleResult(rule.name, phase, first.code, first.place, first.scopes_due)] = None
-        return tuple(found)
+        return tuple(found) or _CHANGED
 
     # --- which rules apply -------------------------------------------------------------------------------
 

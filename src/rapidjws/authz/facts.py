@@ -44,10 +44,12 @@ class Facts:
         content: The signed octets.
         path: The target's path as it was sent, or None.
         segments: The named segments of the path by the rule's route.
+        answers: What policies that wait for another process answered, by check and path; each is asked once.
     """
 
     __slots__ = (
         "_scopes",
+        "answers",
         "claims",
         "content",
         "now_s",
@@ -75,6 +77,7 @@ class Facts:
         self.segments = NO_SEGMENTS
         self.path: str | None = None
         self._scopes: frozenset[str] | None = None
+        self.answers: dict[object, Unmet | None] | None = None
 
     @property
     def scopes(self) -> frozenset[str]:

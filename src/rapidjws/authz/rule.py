@@ -18,7 +18,7 @@ from rapidjws.errors import error_for
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from rapidjws.authz.facts import Check
+    from rapidjws.authz.facts import Check, Facts, Unmet
     from rapidjws.authz.paths import Path
     from rapidjws.jose.claim_rules import Rule as ClaimRuleLike
 
@@ -153,7 +153,8 @@ class Rule:
     def _policy_checks(self, policies: Iterable[Policy]) -> list[Check]:
         found = []
         for one in policies:
-            found.append(_policy_check(one))
+            check = _policy_check(one)
+            found.append(_asked_once(check) if one.blocking else check)
             self.header_fields |= one.header_fields
             self.blocking |= one.blocking
             self.reads_method |= one.reads_method
@@ -254,6 +255,21 @@ def _policy_check(policy: Any) -> Check:
         raise error_for("configuration_invalid", "rule.policies", "policies: Expression, OPAPolicy")
     found: Check = policy.check()
     return found
+
+
+def _asked_once(check: Check) -> Check:
+    """Return a check that asks once for a request: a second answer may differ, and costs its time again."""
+
+    def once(facts: Facts) -> Unmet | None:
+        answers = facts.answers
+        if answers is None:
+            answers = facts.answers = {}
+        key = (check, facts.path)
+        if key not in answers:
+            answers[key] = check(facts)
+        return answers[key]
+
+    return once
 
 
 def _any_of(checks: list[Check]) -> list[Check]:

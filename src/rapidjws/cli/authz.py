@@ -139,7 +139,7 @@ def compare_rules(
 
 
 def _rules(loaded: LoadedConfig) -> Authorizer:
-    found = authorizer_from(loaded.section("authz"), listener=lambda *_: None)
+    found = authorizer_from(loaded.section("authz"), lambda *_: None, loaded.folder)
     if found is None:
         loaded.text.refuse(("authz",), "rules to be compared", None)
     return found

@@ -82,7 +82,7 @@ def run_examples(loaded: LoadedConfig) -> ExamplesReport:
         ConfigurationError: ``configuration_invalid``: there are no rules, or an example is malformed.
     """
     section = loaded.section("authz")
-    rules = authorizer_from(section, listener=lambda *_: None)
+    rules = authorizer_from(section, lambda *_: None, loaded.folder)
     if rules is None:
         loaded.text.refuse(("authz",), "rules to be tried", None)
     found, replay = [], Replay(issuer_name(loaded.issuers[0]) if loaded.issuers else None)

@@ -11,12 +11,14 @@ from rapidjws.authz.delegation import Delegation
 from rapidjws.authz.rule import Rule
 from rapidjws.authz.signers import Signers
 from rapidjws.authz.time_window import TimeWindow
+from rapidjws.config.authz_policies import ENGINES, FILES, policies_from
 from rapidjws.config.claim_tables import claim_faults, claim_rules_of
 from rapidjws.config.moments import moment_s
 from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rapidjws.authz.authorizer import RuleListener
     from rapidjws.config.locate import Path as KeyPath
@@ -52,6 +54,9 @@ RULE: Final[dict[str, str]] = {
     "act": TABLE,
     "signers": TABLE,
     "cel": TEXTS,
+    "opa": TABLES,
+    "rego": TABLES,
+    "cedar": TABLES,
     "any_token": SWITCH,
 }
 """The settings of a rule, each with its type."""
@@ -67,8 +72,13 @@ _PLACES: Final = {"limit": "limits", "time_window": "hours"}
 """What a constructor calls itself -> the setting, where that is another name."""
 
 
-def rule_from(table: dict[str, Any]) -> Rule:
+def rule_from(table: dict[str, Any], folder: Path | None = None) -> Rule:
     """Return a rule out of its table.
+
+    Args:
+        table: The table.
+        folder: What the paths of policy files are relative to; None where these are not looked at, and the
+            rule is always undecided.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -83,11 +93,9 @@ def rule_from(table: dict[str, Any]) -> Rule:
     for name in ("not_before", "not_after"):
         if name in settings:
             settings[f"{name}_s"] = moment_s(f"rule.{name}", settings.pop(name))
-    expressions = settings.pop("cel", None)
-    if expressions is not None:
-        from rapidjws.authz.expression import Expression  # the extra cel
-
-        settings["policies"] = [Expression(one) for one in expressions]
+    policies = policies_from(settings, folder)
+    if policies:
+        settings["policies"] = policies
     for name, maker in _MAKERS.items():
         if name in settings:
             settings[name] = _made(name, maker, settings[name])
@@ -108,12 +116,15 @@ def _made(name: str, maker: Any, value: Any) -> Any:
 _LISTS: Final = frozenset({"all_of", "any_of", "days", "units", "actors", "prior_actors"})
 
 
-def authorizer_from(section: dict[str, Any], listener: RuleListener | None = None) -> Authorizer | None:
+def authorizer_from(
+    section: dict[str, Any], listener: RuleListener | None = None, folder: Path | None = None
+) -> Authorizer | None:
     """Return the rules of a table ``authz``, or None where there is no such table.
 
     Args:
         section: The table.
         listener: Hears of each rule that a request does not meet.
+        folder: As for ``rule_from``.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -121,7 +132,7 @@ def authorizer_from(section: dict[str, Any], listener: RuleListener | None = Non
     if not section:
         return None
     try:
-        rules = [rule_from(one) for one in section.get("rules", [])]
+        rules = [rule_from(one, folder) for one in section.get("rules", [])]
     except ImportError as missing:
         raise error_for("configuration_invalid", "authz.rules", str(missing)) from None
     more = {name: section[name] for name in ("default", "phase") if name in section}
@@ -173,9 +184,34 @@ def _fits(value: Any, kind: str) -> bool:
     return True  # dates are read by what takes them
 
 
-def _value_faults(path: KeyPath, table: dict[str, Any]) -> Iterator[Fault]:
+def policy_file_faults(section: Any, folder: Path) -> Iterator[Fault]:
+    """Yield what is wrong with the files that the rules of a section ``authz`` name.
+
+    Args:
+        section: The section; tables and values of another type than they must have are passed over.
+        folder: What paths are relative to.
+    """
+    rules = section.get("rules") if isinstance(section, dict) else None
+    for number, table in enumerate(rules if isinstance(rules, list) else ()):
+        path = ("authz", "rules", number)
+        if isinstance(table, dict) and _names_files(table) and not list(_shape_faults(path, table)):
+            yield from _value_faults(path, table, folder)
+
+
+def _names_files(table: dict[str, Any]) -> bool:
+    tables = [(name, table[name]) for name in ENGINES if name in table]
+    return any(
+        key in one
+        for name, found in tables
+        for one in (found if isinstance(found, list) else [found])
+        for key in FILES[name]
+        if isinstance(one, dict)
+    )
+
+
+def _value_faults(path: KeyPath, table: dict[str, Any], folder: Path | None = None) -> Iterator[Fault]:
     try:
-        rule_from(table)
+        rule_from(table, folder)
     except ImportError as missing:
         yield path, str(missing), None
     except RapidJWSError as fault:

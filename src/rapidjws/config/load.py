@@ -113,7 +113,7 @@ class ConfigFile:
                 events=events,
                 counters=loaded.section("observability").get("metrics", True),
                 **settings,
-                authorizer=authorizer_from(loaded.section("authz"), rule_listener),
+                authorizer=authorizer_from(loaded.section("authz"), rule_listener, loaded.folder),
             )
         except RapidJWSError as fault:
             if fault.code != "configuration_invalid":

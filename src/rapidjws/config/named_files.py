@@ -46,6 +46,7 @@ def named_file_faults(tables: dict[str, Any], folder: Path) -> Iterator[Fault]:
         if isinstance(issuer, dict):
             for name, expected, actual in _issuer_faults(issuer, folder):
                 yield ("issuers", number, name), expected, actual
+    yield from _authz_faults(tables.get("authz"), folder)
     for section, name, check in (
         ("registry", "folder", _registry_fault),
         ("revocations", "file", _revocation_fault),
@@ -57,6 +58,13 @@ def named_file_faults(tables: dict[str, Any], folder: Path) -> Iterator[Fault]:
         fault = check(value, folder) if isinstance(value, str) else None
         if fault is not None:
             yield (section, name), *fault
+
+
+def _authz_faults(section: Any, folder: Path) -> Iterator[Fault]:
+    if section:
+        from rapidjws.config.authz_section import policy_file_faults
+
+        yield from policy_file_faults(section, folder)
 
 
 def check_certificates(pem: str) -> None:

@@ -1,0 +1,131 @@
+"""Policies in Rego, evaluated in this process; needs the extra ``rego``.
+
+Source: Open Policy Agent, policy language (version 1 of Rego by ``import rego.v1``).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from rapidjws._checks import checked
+from rapidjws.authz.facts import Unmet
+from rapidjws.authz.policy_input import PARTS_DEFAULT, PATH, PolicyInput
+from rapidjws.errors import error_for
+
+try:
+    from hobofan_regorus import Engine
+except ImportError as missing:
+    raise ImportError("policies in Rego need: pip install 'rapidjws[rego]'") from missing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rapidjws.authz.facts import Check, Facts
+
+SOURCE_MAX_CHARS: Final = 256 * 1024
+_OUTSIDE: Final = re.compile(r"\b(?:http\.send|net\.\w+|opa\.runtime|rand\.\w+|uuid\.\w+|print|trace)\s*\(")
+_REFUSED: Final = Unmet("policy_refused", "rego")
+_UNAVAILABLE: Final = Unmet("policy_unavailable", "rego")
+
+
+@checked(under="rego")
+class RegoPolicy:
+    """A condition as a rule in Rego, which must be true. False, or a rule without a value, refuses.
+
+    Args:
+        source: The policy: one package. It sees ``input.claims``, ``input.header``, ``input.request``,
+            ``input.partner``, ``input.issuer``.
+        path: The rule: ``"rapidjws/allow"`` for ``allow`` of ``package rapidjws``.
+        claims: Names of the claims it is given; empty for all.
+        headers: Names of the headers it is given.
+        parts: What it is given of the request: ``"method"``, ``"host"``, ``"path"``.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: it cannot be read, has no such rule, or calls
+            what reaches out of it (``http.send``).
+    """
+
+    __slots__ = ("_base", "_input", "_local", "_rule", "blocking", "header_fields", "path", "reads_host",
+                 "reads_method")  # fmt: skip
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        path: str,
+        claims: Collection[str] = (),
+        headers: Collection[str] = (),
+        parts: Collection[str] = PARTS_DEFAULT,
+    ) -> None:
+        if not PATH.match(path):
+            raise error_for("configuration_invalid", "rego.path", "package/rule", path)
+        if not 0 < len(source) <= SOURCE_MAX_CHARS:
+            raise error_for("configuration_invalid", "rego.source", f"1 to {SOURCE_MAX_CHARS} characters")
+        outside = _OUTSIDE.search(source)
+        if outside is not None:
+            raise error_for("configuration_invalid", "rego.source", "no call that reaches out", outside[0])
+        self.path, self.blocking = path, False
+        self._input = PolicyInput("rego", claims, headers, parts)
+        self.header_fields = self._input.header_fields
+        self.reads_method, self.reads_host = "method" in self._input.parts, "host" in self._input.parts
+        self._rule = "data." + path.replace("/", ".")
+        self._base = Engine()
+        self._local = threading.local()
+        try:
+            self._base.add_policy("policy.rego", source)
+            if self._rule.rpartition(".")[0] not in self._base.get_packages():
+                raise error_for("configuration_invalid", "rego.path", "a package of the policy", path)
+            self._ask(b'{"claims":{},"header":{},"request":{},"partner":"","issuer":""}')
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as fault:  # the library's own panics are no Exception
+            if hasattr(fault, "expected"):
+                raise
+            raise error_for("configuration_invalid", "rego.source", _words(fault)) from None
+
+    def _ask(self, octets: bytes) -> Any:
+        """Return the rule's value; an engine a thread, as its input is a part of it."""
+        engine = getattr(self._local, "engine", None)
+        if engine is None:
+            engine = self._local.engine = self._base.clone()
+        try:
+            engine.set_input_json(octets.decode())
+            return engine.eval_rule(self._rule)
+        except BaseException:  # what it left half done is not used again
+            self._local.engine = None
+            raise
+
+    def check(self) -> Check:
+        """Return the check of a request: false or nothing refuses, and what fails is undecided."""
+        given, ask = self._input, self._ask
+
+        def check(facts: Facts) -> Unmet | None:
+            found = given.of(facts)
+            if isinstance(found, Unmet):
+                return found
+            try:
+                value = ask(orjson.dumps(found))
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # the library's own panics are no Exception
+                return _UNAVAILABLE
+            if value is True:
+                return None
+            return _REFUSED if value is False or value is None else _UNAVAILABLE
+
+        return check
+
+    def __repr__(self) -> str:
+        return f"RegoPolicy(path={self.path!r})"
+
+
+def _words(fault: BaseException) -> str:
+    """Return a parser's words with line and column, on one line."""
+    text = str(fault).partition("Stack backtrace")[0]
+    place, error = re.search(r"-->\s*policy\.rego:(\d+):(\d+)", text), re.search(r"error: ([^\n]*)", text)
+    what = error[1] if error else (text.strip().splitlines() or [type(fault).__name__])[0]
+    return (what if place is None else f"line {place[1]}, column {place[2]}: {what}")[:200]
