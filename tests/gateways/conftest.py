@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from gates import GATEWAYS, Service, Sidecar, free_port, serving, started
+
+from rapidjws import JWK
+from rapidjws.testing import make_key
 
 
 @pytest.fixture(scope="session")
@@ -15,11 +20,26 @@ def grpc_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def sidecar(grpc_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+def sender() -> JWK:
+    """Give the key of whoever signs bodies below ``/hooks``."""
+    return make_key("ES256", kid="sender-1")
+
+
+@pytest.fixture(scope="session")
+def sidecar(grpc_port: int, sender: JWK, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """Start a sidecar with two workers."""
     folder, grpc = tmp_path_factory.mktemp("sidecar"), f"127.0.0.1:{grpc_port}"
     claims = {"tid": "X-Tenant", "/realm_access/roles": {"header": "X-Roles", "encoding": "base64url"}}
-    with serving(folder, partner_header="X-Partner", grpc_listen=grpc, claim_headers=claims) as one:
+    (folder / "senders.json").write_text(json.dumps({"keys": [sender.public().as_dict()]}))
+    keys = {"jwks_file": "senders.json", "algorithms": "ES256"}
+    body = {"routes": ["/hooks/*"], "signature_headers": "X-Signature", **keys}
+    server: dict[str, Any] = {
+        "partner_header": "X-Partner",
+        "grpc_listen": grpc,
+        "claim_headers": claims,
+        "body": body,
+    }
+    with serving(folder, **server) as one:
         yield one
 
 
