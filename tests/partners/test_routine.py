@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certified import CertifiedKey
 from rollouts import ask, engine, forged, good, rollout
 from thread_faults import failing_starts
 from typer.testing import CliRunner
 
+from rapidjws.cli import configured_keys
 from rapidjws.cli.app import app
+from rapidjws.config.issuer_folder import issuer_file_name
 from rapidjws.contract.routine import DAY_S, Limits, RoutineFinding, in_order
 from rapidjws.contract.routine_keys import (
     REMEMBERED_MAX,
@@ -281,3 +284,100 @@ def test_K_check_looks_without_threads(tmp_path: Path) -> None:
             status, text = run("--config", config, "--memory", tmp_path / "m.json")
     assert status == 0, text
     assert "no_evidence" in text
+
+
+# --- sources of every kind ---
+
+
+def kids_of(text: str) -> dict[str, list[str | None]]:
+    """Return issuer -> kids of what was written as JSON."""
+    return {one["issuer"]: [key["kid"] for key in one["keys"]] for one in json.loads(text)["issuers"]}
+
+
+def test_K_check_looks_at_every_kind_of_source(tmp_path: Path) -> None:
+    """Keys in files, PEM, pinned roots and behind credentials are looked at like those of an address."""
+    root = CertifiedKey("authority", is_ca=True, days=(-300, 10))
+    (tmp_path / "root.pem").write_text(root.pem)
+    (tmp_path / "pem").mkdir()
+    (tmp_path / "pem" / "one.pem").write_text(CertifiedKey().public_pem)
+    (tmp_path / "token").write_text("secret")
+    published = {"keys": [make_key("ES256", kid="file-1").public().as_dict()]}
+    (tmp_path / "set.json").write_text(json.dumps(published))
+    rules = {"algorithms": ["ES256"], "audience": "a"}
+    with FaultyIssuerServer(ISS) as issuer:
+        path = configured(tmp_path, issuer)
+        found = json.loads(path.read_text())["issuers"][0]
+        found["authorization_file"] = "token"
+        tables = [
+            {**found, "iss": "https://fetched.example"},
+            {"iss": "https://file.example", "jwks_file": "set.json", **rules},
+            {"iss": "https://pem.example", "pem_path": "pem", **rules},
+            {"iss": "https://x5c.example", "x5c_roots": "root.pem", **rules},
+            {"iss": "https://gone.example", "jwks_file": "gone.json", "required": False, **rules},
+        ]
+        path.write_text(json.dumps({"issuers": tables}))
+        status, text = run("--config", path, "--memory", tmp_path / "m.json", "--json")
+    kids = kids_of(text)
+    assert status == 1
+    assert len(kids["https://fetched.example"]) == 1
+    assert kids["https://file.example"] == ["file-1"]
+    assert kids["https://pem.example"] == ["one"]
+    assert kids["https://x5c.example"] == ["root CN=authority"]
+    assert kids["https://gone.example"] == []
+    wanted = [(one["subject"], one["code"]) for one in json.loads(text)["findings"] if one["level"] != "note"]
+    assert sorted(wanted) == [("https://gone.example", "no_answer"), ("https://x5c.example", "key_expires")]
+
+
+def test_K_check_looks_at_a_registrys_folder(tmp_path: Path) -> None:
+    """Each file of a registry is an issuer, and one that cannot be read is an error."""
+    folder = tmp_path / "issuers.d"
+    folder.mkdir()
+    for name in ("a", "b"):
+        keys = folder / f"{name}.json"
+        keys.write_text(json.dumps({"keys": [make_key("ES256", kid=name).public().as_dict()]}))
+        iss = f"https://{name}.example"
+        text = f'iss = "{iss}"\nalgorithms = ["ES256"]\naudience = "a"\njwks_file = "{name}.json"\n'
+        (folder / issuer_file_name(iss)).write_text(text)
+    (folder / "broken.toml").write_text("iss = 7\n")
+    path = tmp_path / "c.toml"
+    path.write_text('[registry]\nfolder = "issuers.d"\n')
+    status, text = run("--config", path, "--memory", tmp_path / "m.json", "--json")
+    assert (status, kids_of(text)) == (1, {"https://a.example": ["a"], "https://b.example": ["b"]})
+    errors = [one for one in json.loads(text)["findings"] if one["level"] == "error"]
+    assert [one["code"] for one in errors] == ["issuer_file_refused"]
+    assert "broken.toml" in errors[0]["text"]
+
+
+def test_K_a_large_folder_is_looked_at_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more files than one look takes, the first are read, and how many are left is told."""
+    monkeypatch.setattr(configured_keys, "FOLDER_MAX", 1)
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.toml").write_text("iss = 7\n")
+    found, faults, left = configured_keys.registry_issuers(tmp_path)
+    assert (found, len(faults), left) == ([], 1, 2)
+
+
+def test_K_keys_of_any_source_are_compared(tmp_path: Path) -> None:
+    """``keys compare`` takes an issuer of a registry's folder and of a file beside an address."""
+    folder = tmp_path / "issuers.d"
+    folder.mkdir()
+    with FaultyIssuerServer(ISS) as issuer:
+        (folder / "ca.pem").write_text(issuer.ca_pem)
+        (folder / "a.json").write_text(json.dumps({"keys": issuer.published}))
+        text = f'iss = "{ISS}"\nalgorithms = ["ES256"]\naudience = "a"\njwks_file = "a.json"\n'
+        (folder / issuer_file_name(ISS)).write_text(text)
+        path = tmp_path / "c.toml"
+        path.write_text('[registry]\nfolder = "issuers.d"\n')
+        words = ["--config", path, "--issuer", ISS, "--ca", folder / "ca.pem", "--json", issuer.url]
+
+        def compared() -> tuple[int, Any]:
+            found = CliRunner().invoke(app, ["keys", "compare", *map(str, words)])
+            return found.exit_code, json.loads(found.output)
+
+        assert compared()[0] == 0
+        (folder / "a.json").write_text(
+            json.dumps({"keys": [make_key("ES256", kid="old").public().as_dict()]})
+        )
+        status, found = compared()
+        assert (status, found["same"]) == (1, False)
+        assert found["answers"][0]["name"] == "configured"

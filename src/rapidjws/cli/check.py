@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from rapidjws import _files
 from rapidjws.cli.admin_client import AdminFailed, ask, malformed
+from rapidjws.cli.configured_keys import ConfiguredIssuer, find_keys, registry_issuers, source_of
 from rapidjws.cli.output import add_row, complain, print_line
 from rapidjws.cli.rollout import shared_rollout
 from rapidjws.config.read import load_config
-from rapidjws.config.sections import issuer_name
 from rapidjws.contract.fetch import Fetched, fetch
 from rapidjws.contract.routine import Limits, RoutineFinding, in_order
 from rapidjws.contract.routine_keys import (
@@ -31,7 +32,6 @@ from rapidjws.contract.routine_keys import (
 )
 from rapidjws.contract.routine_traffic import traffic_findings, traffic_members
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.rollout.counters import Counts
 from rapidjws.verify.worker_pool import Task, submit
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEMORY: str = "check.json"
+_AS_CONFIGURED: Final = ("proxy", "authorization_file", "header_files")
+"""Settings without which an address answers somebody else: its keys are fetched as the service does it."""
 
 
 class Period(str, enum.Enum):
@@ -80,8 +82,7 @@ def check(
         rotate_days=rotate_after, expires_days=expires_within, unused_days=unused_after, period_days=days
     )
     look = Look(config, limits, memory)
-    answers = _fetched(look.tables, config.parent, timeout)
-    found = [*look.at_keys(answers), *look.at_traffic()]
+    found = [*look.at_keys(timeout), *look.at_traffic()]
     if admin is not None:
         found += _of_service(admin, admin_token_file)
     look.remember()
@@ -119,7 +120,16 @@ class Look:
             self._rollout = None if state is None else shared_rollout(loaded)
         except RapidJWSError as refused:
             _fail(refused)
-        self.tables: list[dict[str, Any]] = loaded.issuers
+        self.issuers = [ConfiguredIssuer(table, config.parent) for table in loaded.issuers]
+        self._registry_faults: list[str] = []
+        self._left_out = 0
+        registry = loaded.section("registry").get("folder")
+        if registry is not None:
+            try:
+                found, self._registry_faults, self._left_out = registry_issuers(config.parent / registry)
+            except OSError as fault:
+                _fail(f"{registry}: {fault.strerror or type(fault).__name__}")
+            self.issuers += found
         self.counts = Counts() if self._rollout is None else self._rollout.evidence.counts()
         self._path = memory or (None if state is None else config.parent / state / MEMORY)
         try:
@@ -129,22 +139,34 @@ class Look:
         except (ValueError, RecursionError):
             _fail(f"{self._path}: not what `rapidjws check` wrote; move it away, and looks begin anew")
 
-    def at_keys(self, answers: dict[str, tuple[Fetched | None, bytes | None]]) -> Iterator[RoutineFinding]:
-        """Yield what there is to say of each issuer's keys."""
+    def at_keys(self, timeout_s: float) -> Iterator[RoutineFinding]:
+        """Yield what there is to say of each issuer's keys, those of a registry's folder among them."""
         rows = list(self.counts.rows.values())
         used, unknown = sums_of(row.keys for row in rows), sums_of(row.kids for row in rows)
-        for table in self.tables:
-            issuer = issuer_name(table) or "(any iss)"
-            got, body = answers[issuer_name(table)]
+        yield from self._registry_findings()
+        for one, (got, body, fault) in zip(self.issuers, _seen(self.issuers, timeout_s), strict=True):
+            issuer = one.name or "(any iss)"
             keys = [] if body is None else published_keys(issuer, body, self._memory, used, self.now_s)
+            limits = (
+                self._limits if "x5c_roots" not in one.table else replace(self._limits, rotate_days=math.inf)
+            )
             if got is not None or body is not None:
-                yield from key_findings(issuer, got, keys, self._limits, self.now_s)
+                yield from key_findings(issuer, got, keys, limits, self.now_s)
                 if keys:
                     yield from withdrawn_findings(issuer, keys, self._memory, unknown, self.now_s)
-            elif "jwks_file" in table:
+            else:
                 yield RoutineFinding(level="error", area="jwks", subject=issuer, code="no_answer",
-                                     text=f"{table['jwks_file']} cannot be read")  # fmt: skip
+                                     text=f"{source_of(one.table)}: {fault}")  # fmt: skip
             self.shown.append(_issuer_members(issuer, keys, self.now_s))
+
+    def _registry_findings(self) -> Iterator[RoutineFinding]:
+        for fault in self._registry_faults:
+            yield RoutineFinding(level="error", area="keys", subject="registry", code="issuer_file_refused",
+                                 text=fault)  # fmt: skip
+        if self._left_out:
+            text = f"{self._left_out} more issuers of the folder were not looked at"
+            yield RoutineFinding(level="note", area="keys", subject="registry", code="issuers_left_out",
+                                 text=text)  # fmt: skip
 
     def at_traffic(self) -> Iterator[RoutineFinding]:
         """Yield what the evidence tells; without a shared state there is none."""
@@ -168,32 +190,41 @@ def _issuer_members(issuer: str, keys: list[PublishedKey], now_s: float) -> dict
     return {"issuer": issuer, "keys": [key.as_dict(now_s) for key in keys]}
 
 
-def _fetched(
-    tables: list[dict[str, Any]], folder: Path, timeout_s: float
-) -> dict[str, tuple[Fetched | None, bytes | None]]:
-    """Return iss -> what its address answered, and the set; all are asked at the same time."""
-    tasks = {issuer_name(table): Task(partial(_one, table, folder, timeout_s)) for table in tables}
+class Seen(NamedTuple):
+    """What an issuer's source gave.
+
+    Attributes:
+        got: The whole answer of a ``jwks_url``, or None.
+        body: The JWK Set, or None.
+        fault: Why there is none, where there is no ``got`` that says so.
+    """
+
+    got: Fetched | None
+    body: bytes | None
+    fault: str | None = None
+
+
+def _seen(issuers: list[ConfiguredIssuer], timeout_s: float) -> list[Seen]:
+    """Return what each issuer's source gives, in their order; all are asked at the same time."""
+    tasks = [Task(partial(_one, issuer, timeout_s)) for issuer in issuers]
     waiting = []
-    for task in tasks.values():
+    for task in tasks:
         if not submit(task) and (call := task.take_back()) is not None:
             waiting.append((task, call))
     for task, call in waiting:
         task.future.set_result(call())
-    return {issuer: task.future.result() for issuer, task in tasks.items()}
+    return [task.future.result() for task in tasks]
 
 
-def _one(table: dict[str, Any], folder: Path, timeout_s: float) -> tuple[Fetched | None, bytes | None]:
-    if "jwks_url" in table:
+def _one(issuer: ConfiguredIssuer, timeout_s: float) -> Seen:
+    table = issuer.table
+    if "jwks_url" in table and not any(name in table for name in _AS_CONFIGURED):
         given = table.get("ca")
-        ca = given if given is None or "-----BEGIN" in given else str(folder / given)
+        ca = given if given is None or "-----BEGIN" in given else str(issuer.folder / given)
         got = fetch(table["jwks_url"], ca_file=ca, timeout_s=timeout_s)
-        return got, (got.body if got.fault is None else None)
-    if "jwks_file" in table:
-        try:
-            return None, _files.read_trusted(folder / table["jwks_file"], JWKS_STATIC_MAX_BYTES)
-        except OSError:
-            return None, None
-    return None, None
+        return Seen(got, got.body if got.fault is None else None)
+    found = find_keys(issuer, timeout_s)
+    return Seen(None, found.body, found.fault)
 
 
 def _of_service(admin: str, token_file: Path | None) -> list[RoutineFinding]:

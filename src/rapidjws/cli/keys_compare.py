@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rapidjws.cli.configured_keys import ConfiguredIssuer, find_keys, source_of
 from rapidjws.cli.files import usage
 from rapidjws.cli.output import add_row, print_line
+from rapidjws.config.issuer_folder import issuer_file_name, read_issuer_file
 from rapidjws.config.read import load_config
-from rapidjws.config.sections import issuer_name
-from rapidjws.contract.fetch import fetch
+from rapidjws.contract.fetch import Fetched, fetch
 from rapidjws.contract.regions import Comparison, RegionAnswer, answer_of, compare
 from rapidjws.errors import RapidJWSError
 from rapidjws.rollout.report.plots import when
@@ -30,7 +31,7 @@ def compare_keys(
     ] = None,
     region: Annotated[list[str] | None, typer.Option(help="NAME=URL of a region; repeat.")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Configuration whose address of --issuer is compared too.")
+        Path | None, typer.Option("--config", help="Configuration whose source of --issuer is compared too.")
     ] = None,
     issuer: Annotated[str | None, typer.Option(help="An iss of the configuration.")] = None,
     ca: Annotated[Path | None, typer.Option(help="Authorities to trust beside the system's, PEM.")] = None,
@@ -48,13 +49,18 @@ def compare_keys(
     trusted = None if ca is None else str(ca)
     if (config is None) != (issuer is None):
         raise usage(_COMMAND, "--config and --issuer go together")
+    own: list[RegionAnswer] = []
     if config is not None and issuer is not None:
-        found, configured = _configured(config, issuer)
-        trusted = trusted or configured
-        places.insert(0, found)
-    if len({name for name, _ in places}) < 2 or len({name for name, _ in places}) < len(places):
+        table = _configured(config, issuer)
+        given = table.table.get("ca")
+        trusted = trusted or (given if given is None or "-----BEGIN" in given else str(config.parent / given))
+        if "jwks_url" in table.table:
+            places.insert(0, ("configured", table.table["jwks_url"]))
+        else:
+            own = [_of_source(table, timeout)]
+    if len({name for name, _ in places}) + len(own) < 2 or len({name for name, _ in places}) < len(places):
         raise usage(_COMMAND, "two addresses or more, each with a name of its own")
-    comparison = compare(_asked_all(places, trusted, timeout))
+    comparison = compare([*own, *_asked_all(places, trusted, timeout)])
     if as_json:
         print(json.dumps({"issuer": issuer, **comparison.as_dict()}))
     else:
@@ -69,18 +75,30 @@ def _named(text: str) -> tuple[str, str]:
     return name, url
 
 
-def _configured(config: Path, issuer: str) -> tuple[tuple[str, str], str | None]:
-    """Return the address of an issuer of a configuration, and the authorities that it trusts."""
+def _configured(config: Path, issuer: str) -> ConfiguredIssuer:
+    """Return an issuer of a configuration, or of its registry's folder."""
     try:
-        tables = load_config(config).issuers
+        loaded = load_config(config)
+        found = [ConfiguredIssuer(table, config.parent) for table in loaded.issuers]
+        registry = loaded.section("registry").get("folder")
+        if registry is not None:
+            path = config.parent / registry / issuer_file_name(issuer)
+            if path.exists():
+                found.append(ConfiguredIssuer(read_issuer_file(path, issuer)[1], path.parent))
     except RapidJWSError as refused:
         raise usage(_COMMAND, str(refused)) from None
-    for table in tables:
-        if issuer_name(table) == issuer and "jwks_url" in table:
-            given = table.get("ca")
-            own = given if given is None or "-----BEGIN" in given else str(config.parent / given)
-            return ("configured", table["jwks_url"]), own
-    raise usage(_COMMAND, "--issuer: an iss of the configuration with a jwks_url")
+    for one in found:
+        if one.name == issuer:
+            return one
+    raise usage(_COMMAND, "--issuer: an iss of the configuration, or of its registry's folder")
+
+
+def _of_source(issuer: ConfiguredIssuer, timeout_s: float) -> RegionAnswer:
+    """Return the keys that another source than a ``jwks_url`` gives now."""
+    found = find_keys(issuer, timeout_s)
+    return answer_of(
+        "configured", Fetched(url=source_of(issuer.table), body=found.body or b"", fault=found.fault)
+    )
 
 
 def _asked_all(places: list[tuple[str, str]], ca: str | None, timeout_s: float) -> list[RegionAnswer]:
