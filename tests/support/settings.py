@@ -193,6 +193,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "max_header_bytes": [0, -1],
         "max_body_bytes": [0, -1],
         "max_connections": [0, -1],
+        "max_delay_s": [-0.1, 11, math.inf, math.nan],
         "header_timeout_s": [0, 3601, math.inf, math.nan],
         "idle_timeout_s": [0, 3601, math.inf, math.nan],
         "ready_timeout_s": [-1, 3601, math.inf, math.nan],

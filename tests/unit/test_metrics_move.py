@@ -226,6 +226,7 @@ MOVES: dict[str, Callable[..., None]] = {
     "config_refused": _changed,
     "security_events_total": _twice,
     "log_lines_dropped_total": lambda service: service.recorder.add(metrics.LOG_LINES_DROPPED, more=2),
+    "requests_shed_total": lambda service: service.recorder.add(metrics.REQUESTS_SHED, more=2),
     "audit_records_total": lambda service: service.recorder.add(metrics.AUDIT_RECORDS, "recorded", more=2),
     "rules_not_met_total": lambda service: service.recorder.add(
         metrics.RULES_NOT_MET, "orders", "insufficient_scope", "enforce", more=2

@@ -59,6 +59,7 @@ def test_threads_of_a_verifier() -> None:
         ("max_body_bytes", 1, None),
         ("max_connections", 1, None),
         ("drain_s", None, 3600),
+        ("max_delay_s", 0, 10),
         ("header_timeout_s", None, 3600),
         ("idle_timeout_s", None, 3600),
         ("worker_timeout_s", None, 3600),

@@ -192,6 +192,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "max_header_bytes": WHOLE,
         "max_body_bytes": WHOLE,
         "max_connections": WHOLE,
+        "max_delay_s": NUMBER,
         "header_timeout_s": NUMBER,
         "idle_timeout_s": NUMBER,
         "ready_timeout_s": NUMBER,

@@ -317,6 +317,9 @@ AUDIT_RECORDS: Final = _counter(
     "result",
     "Decisions that have a record in the audit trail, and those that have none (lost).",
 )
+REQUESTS_SHED: Final = _counter(
+    "requests_shed", "", "Requests that the sidecar answered 503 undecided: more came than it has time for."
+)
 SERIES_DROPPED: Final = _counter(
     "series_dropped", "", "Series that found no memory: what they count stands under empty names."
 )

@@ -255,6 +255,11 @@ class Rollout(RolloutChanges):
             self._watch((str(who.partner), chosen.key[1]), chosen, failed=decision.outcome == "deny")
         return decision
 
+    @property
+    def refuses(self) -> bool:
+        """Return whether any stage of the plan is past detection: warns, or refuses."""
+        return any(stage.phase != "detection" for stage in self.state.plan().stages.values())
+
     def permits(self, now_ns: int) -> Permits | None:
         """Return what decides on the good tokens of one batch; None where each is compared with an incumbent.
 

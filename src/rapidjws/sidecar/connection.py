@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import httptools
 
 from rapidjws._native import plain_requests
+from rapidjws.sidecar.settings import is_unix
 
 if TYPE_CHECKING:
     from rapidjws.sidecar.settings import ServerSettings
@@ -87,6 +88,20 @@ class Connection(asyncio.Protocol):
         self._is_blocked = False
         self._is_ending = False
         self._under_way = 0
+
+    @property
+    def peer(self) -> str | None:
+        """Return the address of the gateway, ``"unix"`` on a Unix socket."""
+        if self._transport is None:
+            return None
+        name = self._transport.get_extra_info("peername")
+        return (
+            str(name[0])
+            if isinstance(name, tuple)
+            else "unix"
+            if is_unix(self._listener.settings.listen)
+            else None
+        )
 
     def requested(
         self, url: bytes, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes, *, keep: bool

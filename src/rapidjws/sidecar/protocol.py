@@ -20,9 +20,9 @@ from rapidjws.observe.exposition import chosen_format
 from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.sidecar.body_requests import SCHEME
 from rapidjws.sidecar.connection import Connection, head_of
+from rapidjws.sidecar.overload import LoadShedder
 from rapidjws.sidecar.request_headers import values_of, wanted_fields
 from rapidjws.sidecar.response_cache import ResponseCache, with_head
-from rapidjws.sidecar.settings import is_unix
 from rapidjws.sidecar.worker_state import WorkerState
 from rapidjws.verify.worker_pool import call_on_thread
 
@@ -67,6 +67,7 @@ class PublicListener(WorkerState):
         self.replies = ResponseCache(settings, lambda line: self.print_line(line))
         self.body_replies = ResponseCache(settings, lambda line: self.print_line(line), scheme=SCHEME)
         self.metrics: Metrics | None = None
+        self.shedder = LoadShedder(app, settings, least=BATCH_MAX, warn=lambda line: self.print_line(line))
         self._batch: list[BatchedRequest] = []
         self._flush: asyncio.Handle | None = None
         self.wanted = wanted_fields(self, frozenset() if self.bodies is None else self.bodies.fields)
@@ -86,8 +87,12 @@ class PublicListener(WorkerState):
         """Decide on all requests that were gathered, and answer them in their order."""
         self._flush = None
         batch, self._batch = self._batch, []
+        batch, sent_away = self.shedder.admitted(batch)
+        begun_ns = time.perf_counter_ns()
         for start in range(0, len(batch), BATCH_MAX):
             self._answer(batch[start : start + BATCH_MAX])
+        self.shedder.took(len(batch), (time.perf_counter_ns() - begun_ns) / 1e9)
+        self.shedder.send_away(sent_away)
 
     def _answer(self, batch: list[BatchedRequest]) -> None:
         """Answer each request by its own decision; one without any by the status for a fault of ours."""
@@ -119,6 +124,7 @@ class PublicListener(WorkerState):
             except Exception:  # one connection's fault is not the next one's
                 connection.close()
             connection.answered()
+        self.shedder.note_good(batch, decisions)
         size = sum(one is not None for one in observed)
         for one, found in zip(observed, decisions, strict=True):  # once all have their answers
             if one is None:
@@ -211,7 +217,6 @@ class SidecarProtocol(Connection):
         self._waiting: deque[Waiting] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._has_last = False
-        self._settings_listen = state.settings.listen
         self._prefix = state.prefix
         self._prefix_size = len(state.prefix)
 
@@ -247,14 +252,6 @@ class SidecarProtocol(Connection):
             return
         self._under_way += 1
         state.add_to_batch((self, rest, request), self._loop)
-
-    @property
-    def peer(self) -> str | None:
-        """Return the address of the gateway, ``"unix"`` on a Unix socket."""
-        if self._transport is None:
-            return None
-        name = self._transport.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) else "unix" if is_unix(self._settings_listen) else None
 
     def answered(self) -> None:
         """Note that a gathered request has its answer."""

@@ -95,6 +95,8 @@ class ServerSettings:
         max_header_bytes: Largest head of a request.
         max_body_bytes: Largest body, which is read and thrown away.
         max_connections: Most connections of a worker; more are closed at once.
+        max_delay_s: How long the requests of one turn may take, up to 10 seconds; what would take longer is
+            answered 503 with Retry-After, partner by partner. 0: all are decided.
         header_timeout_s: Longest time that a request may take to arrive.
         idle_timeout_s: Longest time that a connection may be idle.
         ready_timeout_s: Longest time, 0 to 3600 seconds, that a start waits for the keys of required issuers
@@ -130,6 +132,7 @@ class ServerSettings:
     max_header_bytes: int = 96 * 1024
     max_body_bytes: int = 64 * 1024
     max_connections: int = 10_000
+    max_delay_s: float = 0.05
     header_timeout_s: float = 5.0
     idle_timeout_s: float = 75.0
     ready_timeout_s: float = READY_TIMEOUT_S
@@ -171,6 +174,8 @@ class ServerSettings:
         for place in ("header_timeout_s", "idle_timeout_s", "drain_s", "worker_timeout_s"):
             if not 0 < getattr(self, place) <= 3600:
                 raise error_for("configuration_invalid", f"server.{place}", expected="above 0 to 3600")
+        if not 0 <= self.max_delay_s <= 10:
+            raise error_for("configuration_invalid", "server.max_delay_s", expected="0 to 10")
         checked_ready_timeout_s("server.ready_timeout_s", self.ready_timeout_s)
 
     def _check_headers(self) -> None:
