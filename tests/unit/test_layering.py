@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "_checks",
         "_files",
+        "_inputs",
         "_lazy",
         "_listeners",
         "_locks",

@@ -13,7 +13,13 @@ from typer.testing import CliRunner, Result
 from rapidjws.cli import files
 from rapidjws.cli.app import app
 
-COMMANDS = (("jwks", "lint"), ("diagnose", tokens.token(), "--jwks"), ("jwk",))
+COMMANDS = (
+    ("jwks", "lint"),
+    ("diagnose", tokens.token(), "--jwks"),
+    ("jwk",),
+    ("incident", "timeline", "--log"),
+    ("sign-log", "--key", "keys/key.jwk"),
+)
 
 
 def run(*words: object) -> Result:
@@ -22,8 +28,13 @@ def run(*words: object) -> Result:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
-def test_what_never_ends_is_refused(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_what_never_ends_is_refused(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pipe without a writer, a device, a folder, behind a link too: wrong usage, at once, by its name."""
+    monkeypatch.chdir(tmp_path)
+    Path("keys").mkdir()
+    assert run("keygen", "ES256", "--out", "keys/key.jwk").exit_code == 0
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
     (tmp_path / "loop").symlink_to("loop")

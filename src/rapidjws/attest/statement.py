@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from rapidjws._checks import checked
+from rapidjws._inputs import open_input
 from rapidjws.errors import error_for
 from rapidjws.jose.json_text import loads
 
@@ -26,8 +27,8 @@ _MEMBERS: Final = {"_type", "subject", "predicateType", "predicate"}
 
 
 def digest_of(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, str]:
-    """Return the digests of a file, read once, in lower-case hexadecimal."""
-    with Path(path).open("rb") as file:
+    """Return the digests of a regular file, read once, in lower-case hexadecimal."""
+    with open(open_input(path), "rb") as file:
         return _digests(file, names)
 
 

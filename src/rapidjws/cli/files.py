@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import sys
 from pathlib import Path
 from typing import Final
@@ -12,6 +10,7 @@ from typing import Final
 import typer
 
 from rapidjws import _files
+from rapidjws._inputs import open_input
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
@@ -59,13 +58,7 @@ def _read_named(path: Path, max_bytes: int) -> bytes:
         FileRefused: It is something else, or larger.
         OSError: It cannot be read.
     """
-    descriptor = os.open(path, _files.READ_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
-    with open(descriptor, "rb", buffering=0) as file:
-        kind = os.fstat(descriptor).st_mode
-        if stat.S_ISFIFO(kind) and str(path).startswith(("/dev/fd/", "/proc/self/fd/", "/dev/stdin")):
-            os.set_blocking(descriptor, True)
-        elif not stat.S_ISREG(kind):
-            raise _files.FileRefused("not_regular", str(path), "not a regular file")
+    with open(open_input(path), "rb", buffering=0) as file:
         octets = bytearray()
         while len(octets) <= max_bytes and (part := file.read(min(1 << 20, max_bytes + 1 - len(octets)))):
             octets += part

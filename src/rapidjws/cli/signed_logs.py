@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from rapidjws import _files
+from rapidjws._inputs import open_input
 from rapidjws.cli.files import read_key, refusal, usage
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import ConfigurationError, RapidJWSError
@@ -81,7 +82,7 @@ def _opened(log: Path | None) -> Iterator[BinaryIO]:
     if log is None:
         yield sys.stdin.buffer
         return
-    with log.open("rb") as file:
+    with open(open_input(log), "rb") as file:
         yield file
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._inputs import open_input
 from rapidjws.observe.log_events import EVENTS
 from rapidjws.observe.log_fields import FIELDS
 
@@ -57,9 +58,9 @@ class LogReader:
         """Yield the lines of a file, or of a packed one (``.gz``), that lie between two moments.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: It cannot be read, or never ends: a device, a pipe that no shell handed over.
         """
-        with path.open("rb") as file:
+        with open(open_input(path), "rb") as file:
             opened: Any = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
             yield from self.parse(iter(lambda: opened.readline(READ_MAX_BYTES), b""), since_s, until_s)
 
