@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import settings_bodies
+import settings_signals
 from audit_settings import AUDIT_REFUSED
 
 from rapidjws import JWK
@@ -34,6 +35,7 @@ GOOD: Final[dict[str, Any]] = {
     "server.body": {"member": "/signedPayload"},
     "dpop": {"external_origins": ["https://api.example"]},
     "mtls": {"trusted_peers": ["127.0.0.1"]},
+    **settings_signals.GOOD,
     "issuers": [
         {
             "iss": "https://a.example",
@@ -212,11 +214,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "nonce_required": [False],  # without secrets
         "max_keys": [0, 65_537],
     },
-    "mtls": {
-        "form": ["", "xml"],
-        "header": ["X Y", "a\nb"],
-        "trusted_peers": ["", [], "gateway", "10.0.0.1/8"],
-    },
+    **settings_signals.REFUSED,
     "issuers": {
         "iss": [""],
         "check_iss": ANY,  # false beside iss: iss is named

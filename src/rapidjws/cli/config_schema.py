@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.audit.settings import AuditSettings
 from rapidjws.authz.authorizer import Authorizer
 from rapidjws.config import schema
+from rapidjws.config.introspection_section import TIMEOUT_S
 from rapidjws.config.key_sources import LAST_GOOD_MAX_AGE_S
 from rapidjws.config.setting_words import WORDS
+from rapidjws.config.signal_section import SignalSettings
+from rapidjws.introspection import Introspection, IntrospectionClient, IntrospectionLimits
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.post_checks import Replay
@@ -75,6 +78,8 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "server.body": (BodySettings,),
     "dpop": (DPoP, DPoPNonces),
     "mtls": (ClientCertificate,),
+    "introspection": (Introspection, IntrospectionClient, IntrospectionLimits),
+    "signals": (SignalSettings,),
     "issuers": (Issuer, Transport, Freshness, UnknownKids, Replay),
 }
 UNITS: Final = {"_s": "seconds", "_us": "microseconds", "_bytes": "bytes", "_percent": "percent"}
@@ -85,6 +90,7 @@ _NAMED: Final[dict[str, dict[str, str]]] = {
         "required": "nonce_required",
         "on_failure": "replay_on_failure",
     },
+    "introspection": {"auth": "client_auth"},
     "issuers": {"identity": "replay_identity", "on_failure": "replay_on_failure"},
 }
 """A constructor's argument -> the setting that fills it, where it has another name."""
@@ -92,6 +98,11 @@ _NAMED: Final[dict[str, dict[str, str]]] = {
 _CHOSEN: Final[dict[str, dict[str, Any]]] = {
     "engine": {"cache_entries": 0},
     "observability": {"metrics": True, "exemplars": True},
+    "introspection": {
+        "timeout_s": TIMEOUT_S,
+        "refuse_private_addresses": False,
+        "insecure_allow_http": False,
+    },
     "rollout": {"phase": "enforcement", "case_insensitive_routes": False},
     "issuers": {
         "check_iss": True,

@@ -12,6 +12,7 @@ from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
 from rapidjws.config.audit_section import audit_settings_from
 from rapidjws.config.authz_section import authorizer_from
+from rapidjws.config.introspection_section import introspection_from
 from rapidjws.config.issuers import issuer_of, rules_of
 from rapidjws.config.key_sources import check_source, picked
 from rapidjws.config.log_section import log_settings_from, trace_settings_from
@@ -19,6 +20,7 @@ from rapidjws.config.moments import moment_s
 from rapidjws.config.named_files import check_certificates
 from rapidjws.config.sections import partner_from, rollout_from
 from rapidjws.config.senders import client_certificate_from, dpop_from
+from rapidjws.config.signal_section import signal_settings_from
 from rapidjws.config.stores import replay_from, replay_store_from, revocation_store_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
@@ -54,6 +56,8 @@ _NAMES: Final = {
     "identity": "replay_identity",
     "on_failure": "replay_on_failure",
     "max_entries": "cache_entries",
+    "auth": "client_auth",
+    "answers": "signed_by",
 }
 """What a constructor calls a setting -> what the file calls it, where that is another name."""
 
@@ -106,7 +110,7 @@ def value_faults(
             server = {name: value for name, value in server.items() if name != "claim_headers"}
             tables = {**tables, "server": server}
     checked = {} if ("server",) in broken else server
-    checks = _section_checks(folder, checked, check_server, files=files, notices=files and notices)
+    checks = _section_checks(folder, checked, check_server, tables, files=files, notices=files and notices)
     for name, each in checks.items():
         if (name,) not in broken and tables.get(name):
             for check in each:
@@ -126,7 +130,13 @@ def value_faults(
 
 
 def _section_checks(
-    folder: Path, server: dict[str, Any], check_server: Check, *, files: bool, notices: bool
+    folder: Path,
+    server: dict[str, Any],
+    check_server: Check,
+    tables: dict[str, Any],
+    *,
+    files: bool,
+    notices: bool,
 ) -> dict[str, tuple[Check, ...]]:
     """Return the constructors that each section goes through."""
     return {
@@ -142,6 +152,8 @@ def _section_checks(
         "server.body": (partial(_body, folder, server, check_server, files),),
         "dpop": (partial(_dpop, folder=folder, files=files),),
         "mtls": (client_certificate_from,),
+        "introspection": (partial(_introspection, folder=folder, files=files, tables=tables),),
+        "signals": (partial(_signals, folder=folder, files=files, tables=tables),),
         "shadow": (partial(_shadow, files=files),),
         "notices": (partial(_notices, folder=folder, files=notices),),
     }
@@ -176,6 +188,27 @@ def _dpop(table: dict[str, Any], *, folder: Path, files: bool) -> object:
         names = ("nonce_secrets_file", "nonce_period_s", "nonce_required")
         table = {name: value for name, value in table.items() if name not in names}
     return dpop_from(table, folder)
+
+
+def _introspection(table: dict[str, Any], *, folder: Path, files: bool, tables: dict[str, Any]) -> object:
+    """Check the table ``introspection`` beside the issuers, and its files where they are looked at."""
+    return introspection_from(table, folder, _stand_in_issuers(tables), files=files)
+
+
+def _signals(table: dict[str, Any], *, folder: Path, files: bool, tables: dict[str, Any]) -> object:
+    """Check the table ``signals`` beside the issuers, the workers and the stores."""
+    return signal_settings_from(table, folder, tables, files=files)
+
+
+def _stand_in_issuers(tables: dict[str, Any]) -> list[Issuer]:
+    """Return issuers of the names in a file, with some key."""
+    names = [one.get("iss") for one in tables.get("issuers") or () if isinstance(one, dict)]
+    keys = JWKSet.from_json(_ANY_KEY)
+    return [
+        Issuer(name, keys=keys, algorithms=["ES256"])
+        for name in names
+        if isinstance(name, str) and name and "{" not in name
+    ]
 
 
 def _registry(settings: dict[str, Any]) -> None:

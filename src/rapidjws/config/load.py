@@ -13,12 +13,14 @@ from rapidjws._scheduler import scheduler
 from rapidjws.config import schema
 from rapidjws.config.audit_section import audit_settings_from
 from rapidjws.config.authz_section import authorizer_from
+from rapidjws.config.introspection_section import introspection_of
 from rapidjws.config.issuer_folder import IssuerFolder
 from rapidjws.config.issuers import IssuerBuilder
 from rapidjws.config.log_section import log_settings_from, tracer_from
 from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.config.sections import key_sources_of, rollout_of, shadow_from
 from rapidjws.config.senders import sender_constraints_of
+from rapidjws.config.signal_section import SignalService, signals_of
 from rapidjws.config.stores import revocation_store_from, rotations_from
 from rapidjws.errors import RapidJWSError
 from rapidjws.jwt.cache import TokenCache
@@ -60,6 +62,8 @@ _FIXED: Final = (
     "server.body",
     "dpop",
     "mtls",
+    "introspection",
+    "signals",
 )
 """Sections that need a restart."""
 
@@ -120,6 +124,7 @@ class ConfigFile:
                 raise
             section = "registry" if fault.place in schema.SECTIONS["registry"] else "engine"
             loaded.text.refuse((section, fault.place or ""), str(fault.expected), None)
+        self.engine.introspection = introspection_of(loaded, issuers, events)
 
     def _engine(self, loaded: LoadedConfig, *issuers: Issuer, **settings: Any) -> Engine:
         """Return the engine: one of the issuers alone, or one that looks others up."""
@@ -231,6 +236,7 @@ class Service:
         tracer: Makes spans.
         sender: Checks tokens that are bound to a sender, for :class:`rapidjws.middleware.Authenticator`.
         audit: How decisions are recorded, or None.
+        signals: Takes signals that revoke, or None.
     """
 
     config: ConfigFile
@@ -242,6 +248,7 @@ class Service:
     tracer: Tracer
     sender: SenderConstraints | None = None
     audit: AuditSettings | None = None
+    signals: SignalService | None = None
 
 
 def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
@@ -284,4 +291,5 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
         tracer=tracer,
         sender=sender_constraints_of(loaded, events),
         audit=audit_settings_from(loaded.section("audit"), loaded.folder),
+        signals=signals_of(loaded, config.engine, events),
     )

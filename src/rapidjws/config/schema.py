@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from rapidjws.config import body_words, registry_words
+from rapidjws.config import body_words, introspection_words, registry_words, signal_words
 from rapidjws.config.audit_schema import AUDIT_TYPES
 from rapidjws.config.authz_faults import authz_faults
 from rapidjws.config.claim_tables import claim_faults
@@ -200,6 +200,8 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "worker_timeout_s": NUMBER,
     },
     body_words.SECTION: body_words.FIELDS,
+    "introspection": introspection_words.FIELDS,
+    "signals": signal_words.FIELDS,
     "dpop": {
         **dict.fromkeys(("external_origins", "algorithms"), TEXTS),
         "max_age_s": WHOLE,

@@ -71,7 +71,7 @@ class IntrospectionClient:
         self,
         url: str,
         *,
-        client_id: str = "",
+        client_id: str | None = None,
         client_secret: str | None = None,
         client_secret_file: str | Path | None = None,
         auth: ClientAuth = "basic",
@@ -98,7 +98,7 @@ class IntrospectionClient:
         ):
             expected = "issuers of the profile introspection_response"
             raise error_for("configuration_invalid", "answers", expected)
-        self._client_id, self._auth, self._signer = client_id, auth, signer
+        self._client_id, self._auth, self._signer = client_id or "", auth, signer
         self._secret = client_secret
         self._secret_file = None if client_secret_file is None else Path(client_secret_file)
         self._audience = assertion_audience or url

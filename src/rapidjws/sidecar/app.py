@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rapidjws.audit.settings import AuditSettings
     from rapidjws.config.load import ConfigFile
     from rapidjws.config.read import LoadedConfig
+    from rapidjws.config.signal_section import SignalService
     from rapidjws.jwt.engine import Engine
     from rapidjws.keys.hook import Invalidated
     from rapidjws.observe.tracing import Tracer
@@ -50,6 +51,7 @@ class SidecarApp:
         tracer: Makes spans.
         audit: How decisions are recorded, or None.
         body_uses: Where uses of signed bodies are remembered, or None for this process's memory.
+        signals: Takes signals that revoke, or None.
     """
 
     engine: Engine
@@ -65,6 +67,7 @@ class SidecarApp:
     tracer: Tracer = NO_TRACER
     audit: AuditSettings | None = None
     body_uses: ReplayStore | None = None
+    signals: SignalService | None = None
 
 
 def app_from(loaded: LoadedConfig) -> SidecarApp:
@@ -93,6 +96,7 @@ def app_from(loaded: LoadedConfig) -> SidecarApp:
         event_log=service.event_log,
         tracer=service.tracer,
         audit=service.audit,
+        signals=service.signals,
         body_uses=replay_store_from(loaded.section("replay"), lines) if uses_once else None,
     )
 

@@ -14,12 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rapidjws._loggers import logger
-from rapidjws.keys.hook import PATH as HOOK_PATH
-from rapidjws.keys.hook import RotatedHook
 from rapidjws.observe.exposition import chosen_format
 from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.sidecar.body_requests import SCHEME
 from rapidjws.sidecar.connection import Connection, head_of
+from rapidjws.sidecar.endpoints import endpoint_answer, is_endpoint
 from rapidjws.sidecar.overload import LoadShedder
 from rapidjws.sidecar.request_headers import values_of, wanted_fields
 from rapidjws.sidecar.response_cache import ResponseCache, with_head
@@ -47,8 +46,6 @@ BATCH_MAX: Final = 16
 """Most requests that are decided in one call: a gateway has answers to work on while the rest is decided."""
 
 METRICS_PATH: Final = b"/metrics"
-SLOW: Final = frozenset({METRICS_PATH, HOOK_PATH.encode()})
-"""Paths that are answered beside the loop."""
 
 _log: Final = logger("middleware")
 
@@ -70,12 +67,15 @@ class PublicListener(WorkerState):
         self.shedder = LoadShedder(app, settings, least=BATCH_MAX, warn=lambda line: self.print_line(line))
         self._batch: list[BatchedRequest] = []
         self._flush: asyncio.Handle | None = None
-        self.wanted = wanted_fields(self, frozenset() if self.bodies is None else self.bodies.fields)
+        of_signals = frozenset[bytes]() if app.signals is None else frozenset({b"content-type"})
+        wanted = wanted_fields(self, frozenset() if self.bodies is None else self.bodies.fields)
+        self.wanted = None if wanted is None else wanted | of_signals
         self.plain_fields = None if self.wanted is None else tuple(sorted(self.wanted))
 
     def is_slow(self, url: bytes) -> bool:
         """Return whether a request is answered beside the loop, in its turn."""
-        return url.partition(b"?")[0] in SLOW
+        path = url.partition(b"?")[0]
+        return path == METRICS_PATH or is_endpoint(self, path)
 
     def add_to_batch(self, one: BatchedRequest, loop: asyncio.AbstractEventLoop) -> None:
         """Take a request that is answered when this turn of the loop has brought all it had."""
@@ -213,7 +213,8 @@ class SidecarProtocol(Connection):
         self._state = state
         self.wanted = state.wanted
         self.plain_fields = state.plain_fields
-        self.keeps_body = state.settings.hook_secret is not None or state.bodies is not None
+        hooked = state.settings.hook_secret is not None or state.app.signals is not None
+        self.keeps_body = hooked or state.bodies is not None
         self._waiting: deque[Waiting] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._has_last = False
@@ -312,7 +313,7 @@ class SidecarProtocol(Connection):
     ) -> None:
         rest = self._target(url)
         if rest is None:
-            if url.partition(b"?")[0] in SLOW:
+            if state.is_slow(url):
                 await self._answer_slowly(url, headers, method, body, keep)
             else:
                 self.answer_other(url, headers, method, body, keep)
@@ -368,30 +369,16 @@ class SidecarProtocol(Connection):
     ) -> None:
         """Answer what takes a lock, or work that grows with what was counted, on a thread."""
         state = self._state
-        if url.partition(b"?")[0] == METRICS_PATH and state.metrics is not None:
+        path = url.partition(b"?")[0]
+        if path == METRICS_PATH and state.metrics is not None:
             accept = b",".join(value for name, value in headers if name == b"accept")
             wanted = chosen_format(accept)
             shown = await state.metrics.text(wanted)
             head = [("content-type", wanted.content_type), ("vary", "accept")]
             self.answer(200, head_of(head), shown, method, keep=keep)
-        elif url.partition(b"?")[0] != METRICS_PATH and state.settings.hook_secret is not None:
-            ask = partial(self._hook, state.settings.hook_secret, headers, method, body)
-            status, shown = await call_on_thread(ask)
-            self.answer(status, b"content-type: application/json\r\n", shown, method, keep=keep)
+        elif is_endpoint(state, path):
+            ask = partial(endpoint_answer, state, path, headers, method, body)
+            status, fields, shown = await call_on_thread(ask)
+            self.answer(status, fields, shown, method, keep=keep)
         else:
             self.answer(404, b"", b"", method, keep=keep)
-
-    def _hook(
-        self, secret: str, headers: list[tuple[bytes, bytes]], method: bytes, body: bytes
-    ) -> tuple[int, bytes]:
-        """Fetch keys again, in every worker, for a caller with the secret."""
-        started_ns = time.monotonic_ns()
-        given = [value for name, value in headers if name == b"authorization"]
-        authorization = given[0].decode("latin-1") if len(given) == 1 else None
-        hook = RotatedHook(self._state.app.sources(), secret=secret)
-        signed = [value.decode("latin-1") for name, value in headers if name == b"x-jws-signature"]
-        signature = ",".join(signed) if signed else None  # two are none that verifies
-        status, shown = hook.handle(method.decode("latin-1"), authorization, body, signature=signature)
-        if status == 202:
-            self._state.change_bus.announce("keys", started_ns)
-        return status, shown

@@ -20,6 +20,7 @@ from rapidjws.rollout.revision import release_counters
 from rapidjws.sidecar.admin import AdminActions
 from rapidjws.sidecar.admin_listener import AdminListener, AdminProtocol
 from rapidjws.sidecar.metrics import Metrics
+from rapidjws.sidecar.periodic_poll import PeriodicPoll
 from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
 from rapidjws.sidecar.report_writer import ReportWriter
 from rapidjws.sidecar.status import ServiceStatus
@@ -171,6 +172,7 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
         servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
     grpc = await _start_grpc(public)
     os.write(parent.status, b"ready\n")
+    polls = PeriodicPoll(None if sockets.index else public.app.signals, public.change_bus)
     flushes = PeriodicFlush(public.rollout.evidence.flush, public.report, public.print_line, loop.time())
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
@@ -181,6 +183,7 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
             for one in listeners[1:]:
                 one.sweep(loop.time())
             flushes.on_tick(loop.time())
+            polls.on_tick(loop.time())
         except Exception:  # no thread, no memory, no disk: what is due is due again; requests go on
             _log.exception("what a worker does from time to time could not be done")
     for server in servers:

@@ -142,6 +142,8 @@ class WorkerState(Listener):
         if self.audit is not None and self.audit.durable:
             return True  # for the disk
         sender = self.settings.sender
+        if self.engine.introspection is not None:
+            return True  # for an authorization server
         return self.engine._may_wait or (sender is not None and sender.blocking)
 
     def sender_check(

@@ -54,7 +54,7 @@ class SignalReceiver:
         replay: Where the ``jti`` of signals are kept: one that comes again does nothing.
         speaks_for: iss of signals -> the issuers whose subjects they may name; by default its own name.
         secret: What a transmitter must show as a bearer token, 32 characters or more; None for nothing.
-        events: Listener: ``signal_applied`` and ``signal_ignored``.
+        events: Listener: ``signal_applied``, ``signal_ignored``, ``signal_refused``.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -193,12 +193,19 @@ class SignalReceiver:
         try:
             self.receive(token.strip())
         except Unavailable as fault:
+            self._refused(fault)
             return 503, _error("invalid_request", fault.code)
         except RapidJWSError as refused:
+            self._refused(refused)
             return 400, _error(_ERRORS.get(refused.code, "invalid_request"), refused.code)
         except Exception:
             return 503, _error("invalid_request", "internal_error")
         return 202, b""
+
+    def _refused(self, refused: RapidJWSError) -> None:
+        """Tell why a signal was not taken; the issuer is a configured one, if any."""
+        iss = refused.issuer or refused.claimed_issuer
+        emit(self._events, Event(name="signal_refused", issuer=iss, detail=refused.code))
 
     def _is_authenticated(self, authorization: str | None) -> bool:
         if self._secret is None:
