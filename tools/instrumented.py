@@ -26,6 +26,7 @@ PYTHON_FAULTS = (
     "partial_failure",
     "partial_failure_loop",
     "process_limit",
+    "redirects",
     "replay_failovers",
     "replay_lifetimes",
     "revocation_failovers",
