@@ -14,6 +14,8 @@ from tokens import AUD, NOW_S
 import rapidjws
 from rapidjws import Event, Issuer
 from rapidjws.jwt import registry_entries, registry_lookups
+from rapidjws.verify import verdict_counters
+from rapidjws.verify.verdict_counters import VERDICTS
 
 
 def test_an_issuer_is_looked_up_once_and_verifies() -> None:
@@ -336,3 +338,26 @@ def test_settings_are_checked(options: dict[str, Any]) -> None:
     """A setting out of its bounds is refused at construction."""
     with pytest.raises((rapidjws.ConfigurationError, TypeError)):
         registry(Directory(), **options)
+
+
+def verdicts_of(engine: rapidjws.Engine) -> dict[str, int]:
+    """Return issuer label -> how many verdicts are counted under it."""
+    assert engine.counters is not None
+    found: dict[str, int] = {}
+    words = engine.counters.region.words
+    for one in engine.counters.region.series():
+        if one.name == VERDICTS:
+            found[one.labels[0]] = found.get(one.labels[0], 0) + sum(words[one.word : one.word + one.words])
+    return {label: count for label, count in found.items() if count}
+
+
+def test_looked_up_issuers_are_counted_by_name_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first issuers whose tokens verify have a label; those beyond, and strangers, have an empty one."""
+    monkeypatch.setattr(verdict_counters, "LOOKED_UP_MAX", 2)
+    engine = registry(Directory())
+    forged = tokens.token(jwk=tokens.key("ES256", "other"), iss=name_of(9))
+    assert engine.decide(forged, now=NOW_S).outcome != "permit"
+    for number in (1, 2, 3):
+        for _ in range(2):
+            assert engine.decide(token(name_of(number)), now=NOW_S).outcome == "permit"
+    assert verdicts_of(engine) == {name_of(1): 2, name_of(2): 2, "": 3}

@@ -90,6 +90,8 @@ class IssuerRegistry(LookedUpIssuers):
             entry.is_used = True
         else:  # its first token: not yet in use
             self._table.prove(entry)
+            if self._counters is not None:
+                self._counters.add_looked_up(entry.name, entry.issuer.algorithms)
         header = _header_of(token)
         if header is not None and self._hints.get(header) is not entry:
             self._hint(header, entry)

@@ -14,7 +14,7 @@ from rapidjws.verify.counter_memory import CounterRegion, private_region
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rapidjws.verify.rules import Rules
     from rapidjws.verify.slot_table import KeyTable
@@ -43,6 +43,9 @@ CODE_WORDS: Final = {
 }  # fmt: skip
 """Code -> its word in a series of verdicts; a caller's mistake is no verdict, nor is what rules say later."""
 
+LOOKED_UP_MAX: Final = 64
+"""Most issuers of a registry that are counted by name; those beyond count under an empty one."""
+
 PRIVATE_BYTES: Final = 1024 * 1024
 ISSUER_BYTES: Final = 6144
 """About what the series of one issuer take, at most."""
@@ -58,7 +61,7 @@ class VerdictCounters(_native.Counters):
         issuers: About how many issuers there will be.
     """
 
-    __slots__ = ("_claims", "_is_private", "region")
+    __slots__ = ("_claims", "_is_private", "_looked_up", "region")
 
     def __init__(self, region: CounterRegion | None = None, *, issuers: int = 1) -> None:
         self._is_private = region is None
@@ -70,6 +73,7 @@ class VerdictCounters(_native.Counters):
         self._codes = CODE_WORDS
         self._claim_codes = dict.fromkeys(CLAIM_CODES)
         self._claims: dict[str, None] = {}
+        self._looked_up = 0
         self._issuers: dict[str | None, tuple[int, dict[str, int], dict[str, int]]] = {}
         self._verified = VerifiedJWS
         self._attach(_native.runtime_address())
@@ -107,6 +111,19 @@ class VerdictCounters(_native.Counters):
             entry = (self._verdicts(iss or "", ""), {"": self._durations(iss or "", "")}, {})
             self._issuers[iss] = entry
         return entry
+
+    def add_looked_up(self, iss: str, algorithms: Iterable[str]) -> None:
+        """Count an issuer that was looked up by its name from now on, as far as there are few such names.
+
+        Args:
+            iss: Its ``iss``; call this once a token of it verified, so that no stranger takes a place.
+            algorithms: Those of its tokens.
+        """
+        if iss in self._issuers or self._looked_up >= LOOKED_UP_MAX:
+            return
+        self._looked_up += 1
+        durations = {alg: self._durations(iss, alg) for alg in ("", *algorithms)}
+        self._issuers[iss] = (self._verdicts(iss, ""), durations, {})
 
     def _verdicts(self, iss: str, partner: str) -> int:
         word = self.region.place(VERDICTS, (iss, partner), "c", _native.COUNTERS_CODES)
