@@ -97,7 +97,7 @@ bench-signing: $(STAMPS)/package $(STAMPS)/test-deps ## signing: local keys, the
 	$(BIN)/python examples/scenarios/hsm/run.py
 
 bench-rotation: $(STAMPS)/package $(STAMPS)/test-deps gateways partners ## an emergency and rotations under load, with foreign consumers
-	$(BIN)/python -m pytest -q -n 0 -c benchmarks/pytest.ini benchmarks/test_emergency.py
+	$(BIN)/python -m pytest -q -n 0 -c benchmarks/pytest.ini benchmarks/test_emergency.py benchmarks/test_rotation.py
 
 bench-gateways: $(STAMPS)/package $(STAMPS)/test-deps gateways ## the sidecar and the middleware under load
 	PYTHON=$(PYTHON) sh tools/system_packages.sh load

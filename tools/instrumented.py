@@ -52,6 +52,7 @@ PYTHON_PROCESSES = (
     "ready_at_start",
     "running_workers",
     "scenario_hsm",
+    "scenarios",
     "sidecar_logs",
     "sidecar_loop",
     "signers",

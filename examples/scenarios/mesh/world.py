@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -39,6 +40,18 @@ def until(condition: Any, what: str) -> Any:
     return found
 
 
+def decoded(token: str) -> bytes:
+    """Return the protected header of a token."""
+    head = token.partition(".")[0]
+    return base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))
+
+
+def with_kid(header: str, kid: str) -> str:
+    """Return a protected header with another kid."""
+    members = json.loads(decoded(header))
+    return base64.urlsafe_b64encode(json.dumps({**members, "kid": kid}).encode()).decode().rstrip("=")
+
+
 class Issuer:
     """A ``rapidjws issue serve`` in a process of its own.
 
@@ -66,15 +79,21 @@ class Issuer:
             '[[clients]]\nclient_id = "orders"\nauthentication = "client_secret_basic"\n'
             f'secret_file = "client.secret"\naudiences = ["{AUDIENCE}"]\n'
         )
+        self.clock_off_s = 0.0
         self._environment = {**os.environ, **environment}
         self._log = (folder / "issuer.log").open("ab")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start, and wait until it answers."""
-        command = [*COMMAND, "issue", "serve", "--config", str(self.config)]
+    def start(self, *, is_publishing: bool = True) -> None:
+        """Start, and wait until it answers; one whose clock is wrong publishes nothing."""
+        program = [*COMMAND]
+        if self.clock_off_s:
+            set_clock = f"import time; now = time.time; time.time = lambda: now() + {self.clock_off_s}; "
+            program[-1] = set_clock + program[-1]
+        command = [*program, "issue", "serve", "--config", str(self.config)]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=self._environment)
-        until(self.keys, "the issuer never answered")
+        if is_publishing and not self.clock_off_s:
+            until(self.keys, "the issuer never answered")
 
     def keys(self) -> list[dict[str, Any]] | None:
         """Return the published keys, or None while it does not answer."""
@@ -92,8 +111,6 @@ class Issuer:
         """Return a fresh token, or None where it gives none."""
         body = urlencode({"grant_type": "client_credentials"}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/token", body)
-        import base64
-
         basic = base64.b64encode(f"orders:{CLIENT_SECRET}".encode()).decode()
         request.add_header("Authorization", f"Basic {basic}")
         try:
@@ -183,7 +200,7 @@ class PyJwtConsumer:
         try:
             with self._lock:
                 key = self._client.get_signing_key_from_jwt(token).key
-            self._jwt.decode(token, key, algorithms=["ES256"], audience=AUDIENCE, issuer=ISS)
+            self._jwt.decode(token, key, algorithms=["ES256"], audience=AUDIENCE, issuer=ISS, leeway=60)
         except self._jwt.PyJWTError:
             return False
         return True
@@ -196,7 +213,7 @@ const [url, maxAge, audience, issuer] = process.argv.slice(2);
 const keys = createRemoteJWKSet(new URL(url), { cacheMaxAge: Number(maxAge), cooldownDuration: 1000 });
 for await (const token of createInterface({ input: process.stdin })) {
   let answer = "yes";
-  try { await jwtVerify(token, keys, { audience, issuer, algorithms: ["ES256"] }); }
+  try { await jwtVerify(token, keys, { audience, issuer, algorithms: ["ES256"], clockTolerance: 60 }); }
   catch (fault) { answer = "no " + fault.code; }
   process.stdout.write(answer + "\\n");
 }
@@ -257,7 +274,15 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def sidecar(folder: Path, url: str, redis_url: str | None, secret: Path | None = None) -> Iterator[int]:
+def sidecar(
+    folder: Path,
+    url: str,
+    redis_url: str | None,
+    secret: Path | None = None,
+    *,
+    port: int | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Iterator[int]:
     """Run a ``rapidjws serve`` that fetches the issuer's keys, and give its port.
 
     Args:
@@ -265,11 +290,13 @@ def sidecar(folder: Path, url: str, redis_url: str | None, secret: Path | None =
         url: The JWK Set's.
         redis_url: Redis with revocations and announcements, or None.
         secret: File with the secret of its hook, or None.
+        port: Its port, or None for a free one.
+        settings: Further ones of the issuer.
     """
     folder.mkdir(exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     issuer = {"iss": ISS, "jwks_url": url, "insecure_allow_http": True, "algorithms": ["ES256"],
-              "audience": AUDIENCE, "min_ttl_s": 0.5, "leeway_s": 30}  # fmt: skip
+              "audience": AUDIENCE, "min_ttl_s": 0.5, "leeway_s": 60, **(settings or {})}  # fmt: skip
     server: dict[str, Any] = {"listen": f"127.0.0.1:{port}", "workers": 1, "drain_s": 1.0}
     if secret is not None:
         server["hook_secret_file"] = str(secret)
