@@ -21,13 +21,14 @@ class ContentCheck:
 
     Args:
         keys: Decrypt them, or None.
+        is_partial: Whether contents in clear were left out of this copy of the trail.
 
     Attributes:
         erased: What the log says was erased.
     """
 
-    def __init__(self, keys: ContentKeys | None) -> None:
-        self._keys = keys
+    def __init__(self, keys: ContentKeys | None, *, is_partial: bool) -> None:
+        self._keys, self._is_partial = keys, is_partial
         self.erased = Erased()
 
     def token(
@@ -44,9 +45,9 @@ class ContentCheck:
             return None
         if parts is None:
             return None
-        for name in ("token", "claims"):
+        for name, code in (("token", "token_altered"), ("claims", "claims_altered")):
             if name in parts and digest(parts[name]) != record.get(name):
-                results.find(f"{name}_altered", place, index, expected=str(record.get(name)),
+                results.find(code, place, index, expected=str(record.get(name)),
                              actual=digest(parts[name]), cause=f"the stored {name}")  # fmt: skip
                 return None
         if record.get("token") is None:
@@ -57,6 +58,8 @@ class ContentCheck:
             results.not_verified_again["token not stored"] += 1
         elif self.erased.covers(index, record):
             results.not_verified_again[GONE] += 1
+        elif self._is_partial:
+            results.not_verified_again["left out of this copy"] += 1
         else:
             results.find("content_missing", place, index, expected="the token", actual="nothing",
                          cause="the stored token, and no record says that it was erased")  # fmt: skip

@@ -21,6 +21,9 @@ CONTENT_MAX_BYTES: Final = 1 << 20
 CONTENT: Final = "content"
 BUNDLE_MAX_BYTES: Final = TILE_WIDTH * (ENTRY_MAX_BYTES + 2)
 CHECKPOINT: Final = "checkpoint"
+LEFT_OUT: Final = "contents-left-out"
+"""Lies in a copy of a trail that was made without contents in clear."""
+
 _LENGTHS: Final = {"entries": struct.Struct(">H"), CONTENT: struct.Struct(">I")}
 _CACHED_TILES: Final = 64
 

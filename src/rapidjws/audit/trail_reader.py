@@ -71,6 +71,8 @@ class TrailReader:
         key: The log's public key.
 
     Attributes:
+        folder: Where it lies.
+        key: The log's public key.
         checkpoint: What the log signed.
         note: The signed checkpoint.
 
@@ -80,7 +82,7 @@ class TrailReader:
 
     @checked(under="audit")
     def __init__(self, folder: str | os.PathLike[str], key: NoteKey) -> None:
-        self.folder = Path(folder)
+        self.folder, self.key = Path(folder), key
         try:
             self.note = _files.read_trusted(self.folder / CHECKPOINT, NOTE_MAX_BYTES)
         except (OSError, UnicodeError) as fault:
@@ -174,6 +176,14 @@ class TrailReader:
             ConfigurationError: ``audit_trail_invalid``.
         """
         return self._reader.contents(bundle)
+
+    def hashes(self, bundle: int) -> list[bytes]:
+        """Return the hashes of the records of a bundle, as its tile has them.
+
+        Raises:
+            ConfigurationError: ``audit_trail_invalid``.
+        """
+        return self._reader.hashes(0, bundle)
 
     def erased(self) -> Erased:
         """Return what the log says was erased of what is stored beside records.

@@ -16,6 +16,7 @@ from rapidjws.audit.engine_store import EngineStore
 from rapidjws.audit.merkle import TILE_WIDTH
 from rapidjws.audit.record_check import RecordCheck
 from rapidjws.audit.record_results import SECOND_US, RecordResults, Wanted
+from rapidjws.audit.tile_files import LEFT_OUT
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.audit.verification_progress import SavedPieces
 from rapidjws.errors import RapidJWSError
@@ -111,7 +112,7 @@ class Verification:
         root = reader.checkpoint.root.hex()
         self.report = VerificationReport(origin=reader.checkpoint.origin, size=reader.size, root=root)
         self._engines = EngineStore(reader.folder)
-        self._contents = ContentCheck(keys)
+        self._contents = ContentCheck(keys, is_partial=(reader.folder / LEFT_OUT).exists())
         self._bundles = (reader.size + TILE_WIDTH - 1) // TILE_WIDTH
         self._done = 0
         self._counting = threading.Lock()

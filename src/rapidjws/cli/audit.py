@@ -14,6 +14,7 @@ from rapidjws.audit import Checkpoint, NoteKey, TrailReader, Wanted
 from rapidjws.audit.content_keys import ContentKeys, read_operator_key
 from rapidjws.audit.evidence_bundle import write_bundle
 from rapidjws.audit.records import parsed_record
+from rapidjws.cli.audit_archive import local_trail, restore, seal
 from rapidjws.cli.audit_erase import erase, fail, moment_us
 from rapidjws.cli.audit_verify import run_verification, show_report
 from rapidjws.cli.files import read_key
@@ -22,6 +23,8 @@ from rapidjws.errors import RapidJWSError
 
 app = typer.Typer(help="The audit trail: a tamper-evident log of decisions.", no_args_is_help=True)
 app.command()(erase)
+app.command()(seal)
+app.command()(restore)
 
 Trail = Annotated[Path, typer.Argument(help="The folder of the trail.")]
 Key = Annotated[str, typer.Option("--key", help="The log's public key: NAME+ID+KEY, or a file with it.")]
@@ -105,7 +108,9 @@ def sequence(
 
 @app.command()
 def verify(
-    folder: Trail,
+    folder: Annotated[
+        str, typer.Argument(help="The trail, or its archive: a folder, or s3://bucket/prefix.")
+    ],
     *,
     key: Key,
     since: Since = None,
@@ -125,19 +130,20 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the tree and verify each token again: exit 0, 1 where something differs, 2 for no trail."""
-    reader = _opened(folder, key)
-    wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
-    try:
-        if earlier is not None:
-            text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
-            kept = _files.read_trusted(earlier, 65_536)
-            reader.prove_consistency(Checkpoint.opened(kept, [NoteKey.from_text(text)]))
-        keys = _keys(content_keys, content_key_file)
-        report = run_verification(reader, wanted, keys=keys, jobs=jobs, resume=resume, is_quiet=as_json)
-        show_report(report, as_json=as_json, html=html)
-    except (RapidJWSError, OSError) as fault:
-        fail(fault, 1)
-    raise typer.Exit(0 if report.is_good else 1)
+    with local_trail(folder, key) as trail:
+        reader = _opened(trail, key)
+        wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
+        try:
+            if earlier is not None:
+                text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
+                kept = _files.read_trusted(earlier, 65_536)
+                reader.prove_consistency(Checkpoint.opened(kept, [NoteKey.from_text(text)]))
+            keys = _keys(content_keys, content_key_file)
+            report = run_verification(reader, wanted, keys=keys, jobs=jobs, resume=resume, is_quiet=as_json)
+            show_report(report, as_json=as_json, html=html)
+        except (RapidJWSError, OSError) as fault:
+            fail(fault, 1)
+        raise typer.Exit(0 if report.is_good else 1)
 
 
 @app.command()

@@ -1,0 +1,272 @@
+"""An archive of a trail: segments in Parquet, keys and policies, and checkpoints, in a folder or in S3.
+
+A checkpoint goes last: what it covers is whole, whatever was interrupted. A run goes on where one ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rapidjws import _files
+from rapidjws._checks import checked
+from rapidjws.audit.archive_stores import ArchiveStore
+from rapidjws.audit.erasure import ERASURES
+from rapidjws.audit.merkle import TILE_WIDTH, Tree, leaf_hash
+from rapidjws.audit.notes import Checkpoint, NoteKey
+from rapidjws.audit.objects import OBJECTS
+from rapidjws.audit.records import digest
+from rapidjws.audit.segment_files import (
+    SEGMENT_RECORDS,
+    SealedSegment,
+    read_segment_file,
+    segment_name,
+    segment_octets,
+)
+from rapidjws.audit.side_content import SEALED, unpacked
+from rapidjws.audit.tile_files import CHECKPOINT, CONTENT, LEFT_OUT, bundle, tile_path, write_tile
+from rapidjws.audit.trail_reader import TrailReader
+from rapidjws.errors import RapidJWSError, error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKPOINTS: Final = "checkpoints"
+SEGMENTS: Final = "segments"
+FORMING: Final = ".restoring"
+_SEGMENT: Final = re.compile(r"segments/([0-9]{16})-([0-9]{16})\.parquet")
+_OBJECT: Final = re.compile(r"objects/[0-9a-f]{2}/([0-9a-f]{64})")
+_ERASURES: Final = re.compile(r"erasures/[0-9]{16}")
+_CHECKPOINT: Final = re.compile(r"checkpoints/([0-9]{16})")
+
+
+@dataclass(slots=True, kw_only=True)
+class ArchiveReport:
+    """What a run did.
+
+    Attributes:
+        size: The number of records of the checkpoint.
+        added: Objects that were stored or read.
+        present: Objects that were there before.
+    """
+
+    size: int
+    added: int = 0
+    present: int = 0
+
+
+@checked(but=("store",))
+def seal(reader: TrailReader, store: ArchiveStore, *, plain_contents: bool | None = None) -> ArchiveReport:
+    """Store a trail in an archive: what is not there yet.
+
+    Args:
+        reader: The trail at its checkpoint, each record of which is compared with the signed root before it
+            is stored.
+        store: The archive.
+        plain_contents: Whether contents that are not encrypted go too, or are left out; None refuses a trail
+            with such: an archive that is locked cannot erase them.
+
+    Raises:
+        ConfigurationError: ``audit_trail_invalid``: the trail is not as it was signed, or the archive is of
+            another one; nothing of the part at fault is stored. ``configuration_invalid``: plain contents.
+        DependencyUnavailable: ``audit_unavailable``: what is stored is whole; run it again.
+    """
+    last = reader.size - reader.size % TILE_WIDTH
+    tail = (
+        (reader.entries(last // TILE_WIDTH), reader.contents(last // TILE_WIDTH))
+        if reader.size > last
+        else ([], [])
+    )
+    _check_tiles(reader)
+    covered = _covered_by(store, reader)
+    report = ArchiveReport(size=reader.size)
+    known = set(store.names(SEGMENTS))
+    for first in range(0, reader.size, SEGMENT_RECORDS):
+        end = min(reader.size, first + SEGMENT_RECORDS)
+        name = segment_name(first, end)
+        if name in known and end <= covered:
+            report.present += 1
+            continue
+        segment = _segment_of(reader, first, end, tail if end > last else ([], []), plain_contents)
+        is_new = store.add(name, segment_octets(segment, reader.checkpoint.origin))
+        if not is_new:  # of a run that was interrupted
+            origin = reader.checkpoint.origin
+            if read_segment_file(store.read(name), name, origin, first, end).entries != segment.entries:
+                raise error_for("audit_trail_invalid", f"{name}:0", "records of this trail", "others")
+        _count(report, is_new)
+    for name, octets in _objects_of(reader.folder):
+        _count(report, store.add(name, octets))
+    _count(report, store.add(f"{CHECKPOINTS}/{reader.size:016d}", reader.note))
+    return report
+
+
+def _count(report: ArchiveReport, is_new: bool) -> None:
+    report.added += is_new
+    report.present += not is_new
+
+
+def _check_tiles(reader: TrailReader) -> None:
+    """Refuse a trail whose lowest tiles do not have the root that is signed."""
+    tree = Tree()
+    for at in range(-(-reader.size // TILE_WIDTH)):
+        tree.append(reader.hashes(at))
+    if tree.root() != reader.checkpoint.root:
+        raise error_for("audit_trail_invalid", f"{tile_path(0, 0)}:0", "the root that is signed", "another")
+
+
+def _covered_by(store: ArchiveStore, reader: TrailReader) -> int:
+    """Return up to where an archive has this trail; refuse one that is of another."""
+    name = _newest(store)
+    if name is None:
+        return 0
+    note = store.read(name)
+    origin = note.split(b"\n", 1)[0].decode("utf-8", "replace")
+    if origin != reader.checkpoint.origin:
+        raise error_for("audit_trail_invalid", f"{name}:0", f"the log {reader.checkpoint.origin}", origin)
+    try:
+        earlier = Checkpoint.opened(note, [reader.key])
+        if earlier.size:
+            reader.prove_consistency(earlier)
+    except RapidJWSError as fault:
+        raise error_for(
+            "audit_trail_invalid", f"{name}:0", "the beginning of this trail", fault.actual
+        ) from None
+    return earlier.size
+
+
+def _segment_of(
+    reader: TrailReader, first: int, end: int, tail: tuple[list[bytes], list[bytes]], plain: bool | None
+) -> SealedSegment:
+    """Return a segment whose records are those under the signed root."""
+    entries: list[bytes] = []
+    contents: list[bytes] = []
+    for at in range(first // TILE_WIDTH, -(-end // TILE_WIDTH)):
+        is_tail = (at + 1) * TILE_WIDTH > end
+        here, beside = tail if is_tail else (reader.entries(at), reader.contents(at))
+        if [leaf_hash(one) for one in here] != reader.hashes(at):
+            place = f"{tile_path('entries', at, len(here))}:0"
+            raise error_for("audit_trail_invalid", place, "the records that are signed", "others")
+        entries += here
+        contents += [_kept(one, f"{tile_path(CONTENT, at, len(here))}:0", plain) for one in beside]
+    return SealedSegment(first=first, entries=entries, contents=contents, is_partial=plain is False)
+
+
+def _kept(content: bytes, place: str, plain: bool | None) -> bytes:
+    if plain or not content or SEALED in unpacked(content, place):
+        return content
+    if plain is None:
+        raise error_for("configuration_invalid", "plain_contents", "to be stored, or to be left out", place)
+    return b""
+
+
+def _objects_of(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted((folder / OBJECTS).rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            yield path.relative_to(folder).as_posix(), _files.read_trusted(path, 1 << 26)
+    with contextlib.suppress(FileNotFoundError):
+        octets = _files.read_trusted(folder / ERASURES, 1 << 24)
+        yield f"{ERASURES}/{len(octets.split()):016d}", octets
+
+
+def _newest(store: ArchiveStore) -> str | None:
+    named = [one for one in store.names(CHECKPOINTS) if _CHECKPOINT.fullmatch(one)]
+    return max(named, default=None)
+
+
+# --- restoring -------------------------------------------------------------------------------------------
+
+
+@checked(but=("store",))
+def restore(store: ArchiveStore, key: NoteKey, folder: Path) -> ArchiveReport:
+    """Write a trail out of an archive, as its newest checkpoint signs it.
+
+    Args:
+        store: The archive.
+        key: The log's public key.
+        folder: The trail, which must not be there yet.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: the folder is there; ``audit_trail_invalid``: the file
+            at fault; nothing is written.
+        DependencyUnavailable: ``audit_unavailable``: run it again, it goes on where it was.
+        OSError: The folder cannot be written.
+    """
+    if folder.exists():
+        raise error_for("configuration_invalid", str(folder), "a folder that is not there yet")
+    name = _newest(store)
+    if name is None:
+        raise error_for("audit_trail_invalid", f"{CHECKPOINTS}:0", "an archive with a checkpoint", "none")
+    note = store.read(name)
+    try:
+        signed = Checkpoint.opened(note, [key])
+    except RapidJWSError as fault:
+        raise error_for("audit_trail_invalid", f"{name}:0", fault.expected, fault.actual) from None
+    forming = folder.with_name(folder.name + FORMING)
+    try:
+        report = _formed(store, signed, forming)
+    except RapidJWSError as fault:
+        if fault.code == "audit_trail_invalid":
+            shutil.rmtree(forming, ignore_errors=True)
+        raise
+    _files.replace(forming / CHECKPOINT, note, mode=0o644)
+    _files.move(forming, folder, sync=True)
+    return report
+
+
+def _formed(store: ArchiveStore, signed: Checkpoint, forming: Path) -> ArchiveReport:
+    report = ArchiveReport(size=signed.size)
+    tree = Tree()
+    forming.mkdir(mode=0o700, parents=True, exist_ok=True)
+    names = [one for one in store.names(SEGMENTS) if _SEGMENT.fullmatch(one)]
+    for name, first, end in _chosen(names, signed.size):
+        segment = read_segment_file(store.read(name), name, signed.origin, first, end)
+        _write_segment(forming, tree, segment, min(end, signed.size) - first)
+        if segment.is_partial:
+            write_tile(forming, LEFT_OUT, b"")
+        report.added += 1
+    for level, index, octets in tree.incomplete():
+        write_tile(forming, tile_path(level, index, len(octets) // 32), octets)
+    if tree.root() != signed.root:
+        raise error_for("audit_trail_invalid", f"{SEGMENTS}:0", "the root that is signed", "another root")
+    for name in store.names(OBJECTS):
+        named = _OBJECT.fullmatch(name)
+        octets = store.read(name)
+        if named is None or digest(octets) != named[1]:
+            raise error_for("audit_trail_invalid", f"{name}:0", "the digest of its name", digest(octets))
+        write_tile(forming, name, octets)
+        report.added += 1
+    erasures = [one for one in store.names(ERASURES) if _ERASURES.fullmatch(one)]
+    if erasures:
+        write_tile(forming, ERASURES, store.read(erasures[-1]))
+    return report
+
+
+def _chosen(names: list[str], size: int) -> Iterator[tuple[str, int, int]]:
+    """Yield a segment for each part of a trail: the longest of those that begin there."""
+    found: dict[int, int] = {}
+    for one in names:
+        named = _SEGMENT.fullmatch(one)
+        if named is not None:
+            found[int(named[1])] = max(found.get(int(named[1]), 0), int(named[2]))
+    for first in range(0, size, SEGMENT_RECORDS):
+        end, needed = found.get(first, 0), min(size, first + SEGMENT_RECORDS)
+        if not needed <= end <= first + SEGMENT_RECORDS:
+            name = segment_name(first, needed)
+            raise error_for("audit_trail_invalid", f"{name}:0", f"records up to {needed - 1}", "none")
+        yield segment_name(first, end), first, end
+
+
+def _write_segment(forming: Path, tree: Tree, segment: SealedSegment, count: int) -> None:
+    for at in range(0, count, TILE_WIDTH):
+        entries = segment.entries[at : min(at + TILE_WIDTH, count)]
+        contents = segment.contents[at : min(at + TILE_WIDTH, count)]
+        index = (segment.first + at) // TILE_WIDTH
+        write_tile(forming, tile_path("entries", index, len(entries)), bundle(entries))
+        if any(contents):
+            write_tile(forming, tile_path(CONTENT, index, len(contents)), bundle(contents, CONTENT))
+        for level, number, octets in tree.append([leaf_hash(one) for one in entries]):
+            write_tile(forming, tile_path(level, number), octets)

@@ -1,0 +1,109 @@
+"""Records of a trail in Parquet: a file a segment, with statistics on time, issuer, partner and code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rapidjws.audit.records import parsed_record
+from rapidjws.bulk.arrow import pa, parquet_module
+from rapidjws.errors import error_for
+
+SEGMENT_RECORDS: Final = 1 << 16
+"""Records of a segment: the last one of a trail may have fewer."""
+
+ROW_GROUP: Final = 1 << 13
+ORIGIN: Final = b"rapidjws.origin"
+CONTENTS: Final = b"rapidjws.contents"
+PARTIAL: Final = b"encrypted only"
+SHOWN: Final = ("time", "issuer", "partner", "code")
+_STATISTICS: Final = ["index", *SHOWN]
+
+
+def _schema() -> Any:
+    fields = [
+        ("index", pa.int64(), False),
+        ("time", pa.timestamp("us", tz="UTC"), False),
+        ("issuer", pa.string(), True),
+        ("partner", pa.string(), True),
+        ("code", pa.string(), True),
+        ("entry", pa.binary(), False),
+        ("content", pa.binary(), True),
+    ]
+    return pa.schema([pa.field(name, kind, nullable=null) for name, kind, null in fields])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSegment:
+    """Records in a row, with what is stored beside them.
+
+    Attributes:
+        first: The index of the first.
+        entries: The records.
+        contents: What is stored beside each; nothing where nothing is.
+        is_partial: Whether contents in clear were left out.
+    """
+
+    first: int
+    entries: list[bytes] = field(repr=False)
+    contents: list[bytes] = field(repr=False)
+    is_partial: bool = False
+
+
+def segment_name(first: int, end: int) -> str:
+    """Return the name of a segment's file."""
+    return f"segments/{first:016d}-{end:016d}.parquet"
+
+
+def segment_octets(segment: SealedSegment, origin: str) -> bytes:
+    """Return a segment as a Parquet file, the same octets each time with the same pyarrow."""
+    records = [parsed_record(one, f"record {segment.first + at}") for at, one in enumerate(segment.entries)]
+    columns = {
+        "index": range(segment.first, segment.first + len(records)),
+        "time": [one["time_us"] for one in records],
+        **{name: [one.get(name) for one in records] for name in ("issuer", "partner", "code")},
+        "entry": segment.entries,
+        "content": [one or None for one in segment.contents],
+    }
+    schema = _schema()
+    about = {ORIGIN: origin.encode(), CONTENTS: PARTIAL if segment.is_partial else b"all"}
+    arrays = [pa.array(columns[one.name], one.type) for one in schema]
+    table = pa.table(arrays, schema=schema.with_metadata(about))
+    sink = pa.BufferOutputStream()
+    parquet_module().write_table(
+        table, sink, row_group_size=ROW_GROUP, compression="zstd", write_statistics=_STATISTICS,
+        use_dictionary=["issuer", "partner", "code"], write_page_checksum=True,
+    )  # fmt: skip
+    return bytes(sink.getvalue())
+
+
+def read_segment_file(octets: bytes, name: str, origin: str, first: int, end: int) -> SealedSegment:
+    """Return the segment of a Parquet file; its records are not compared with any root here.
+
+    Raises:
+        ConfigurationError: ``audit_trail_invalid``: no such file, cut off, other columns, another trail.
+    """
+    if octets[:4] != b"PAR1" or octets[-4:] != b"PAR1":
+        place = f"{name}:0" if octets[:4] != b"PAR1" else f"{name}:{len(octets)}"
+        raise error_for("audit_trail_invalid", place, "a whole Parquet file", f"{len(octets)} octets")
+    try:
+        file = parquet_module().ParquetFile(pa.BufferReader(octets), page_checksum_verification=True)
+        found = file.schema_arrow
+        if not found.equals(_schema(), check_metadata=False):
+            names = ", ".join(f"{one.name} {one.type}" for one in found)
+            raise error_for("audit_trail_invalid", f"{name}:0", "the columns of a segment", names[:200])
+        named = (found.metadata or {}).get(ORIGIN, b"").decode("utf-8", "replace")
+        if named != origin:
+            raise error_for("audit_trail_invalid", f"{name}:0", f"the log {origin}", named)
+        table = file.read()
+    except (pa.ArrowException, OSError, ValueError) as fault:
+        words = str(fault).split("\n", 1)[0][:120]
+        raise error_for("audit_trail_invalid", f"{name}:0", "a whole Parquet file", words) from None
+    if table.column("index").to_pylist() != list(range(first, end)):
+        raise error_for("audit_trail_invalid", f"{name}:0", f"records {first} to {end - 1}", "others")
+    return SealedSegment(
+        first=first,
+        entries=table.column("entry").to_pylist(),
+        contents=[one or b"" for one in table.column("content").to_pylist()],
+        is_partial=(found.metadata or {}).get(CONTENTS) == PARTIAL,
+    )
