@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways opa kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-pyjwt bench bench-gateways bench-signing bench-rotation docs lint format wheels release-check clean
+.PHONY: help demo partners gateways opa kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-audit-kills test-audit-flips test-pyjwt bench bench-gateways bench-signing bench-rotation docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -143,6 +143,12 @@ test-claim-mutants: $(STAMPS)/package $(STAMPS)/test-deps ## a million signed to
 
 test-dpop-mutants: $(STAMPS)/package ## a million mutants of tokens and their DPoP proofs: no false accept
 	$(BIN)/python tools/dpop_mutants.py
+
+test-audit-kills: $(STAMPS)/package $(STAMPS)/test-deps ## kill -9 of worker, sequencer and supervisor, a thousand times under load
+	$(BIN)/python -m pytest -s -n 0 -m long tests/integration/test_audit_kills.py
+
+test-audit-flips: $(STAMPS)/package $(STAMPS)/test-deps ## ten thousand single bits flipped in a stored trail: each is found and named
+	RAPIDJWS_AUDIT_FLIPS=10000 $(BIN)/python -m pytest -n 0 --timeout=7200 tests/faults/test_audit_flips.py
 
 test-mutants: $(STAMPS)/package $(STAMPS)/test-deps partners ## careless changes, one at a time: the tests must notice 97 of 100
 	-PYTHON=$(PYTHON) sh tools/system_packages.sh mutants

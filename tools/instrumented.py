@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULE = "_rapidjws"
 PYTHON_FAULTS = (
     "audit_faults",
+    "audit_flips",
     "decision_faults",
     "gevent_after_fork",
     "interpreter_exit",
@@ -39,6 +40,7 @@ PYTHON_FAULTS = (
 )
 PYTHON_PROCESSES = (
     "admin_questions",
+    "audit_kills",
     "audit_service",
     "draining",
     "full_disk",

@@ -1,0 +1,107 @@
+"""kill -9 of worker, sequencer and supervisor of a sidecar with a durable trail, under load."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import socket
+import threading
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+from audited_sidecar import LOG_KEY, answer, audited, sequencer_of
+from gates import token
+from sidecar_process import Service, alive, until
+
+from rapidjws.audit import TrailReader, Verification
+
+KILLS = int(os.environ.get("RAPIDJWS_AUDIT_KILLS", "1000"))
+CALLERS = 4
+KINDS = ("worker", "sequencer", "sequencer", "worker", "supervisor")
+
+
+class Load:
+    """Callers that send tokens without pause, and keep which were answered with 200."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._stopping = threading.Event()
+        self.answered: list[str] = []
+        self._threads = [threading.Thread(target=self._call, args=(at,)) for at in range(CALLERS)]
+
+    def __enter__(self) -> Load:
+        for one in self._threads:
+            one.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for one in self._threads:
+            one.join(60)
+
+    def _call(self, caller: int) -> None:
+        number = 0
+        while not self._stopping.is_set():
+            given = token(jti=f"{os.getpid()}-{caller}-{number}")
+            number += 1
+            if answer(self._port, given) == 200:
+                self.answered.append(given)
+            else:
+                self._stopping.wait(0.02)
+
+
+def is_free(port: int) -> bool:
+    """Return whether nobody listens on a port any more."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return True
+    return False
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_L_nothing_that_was_answered_is_lost_however_often_something_is_killed(tmp_path: Path) -> None:
+    """Each request that was answered 200 has a record, the trail verifies, and gaps are counted."""
+    source = random.Random(1)
+    done: Counter[str] = Counter()
+    with audited(tmp_path, timeout_s=2.0) as (first, port), Load(port) as load:
+        service = first
+        try:
+            while done.total() < KILLS:
+                answered = len(load.answered)
+                until(lambda: len(load.answered) > answered + 5, "no answers")  # noqa: B023
+                kind = KINDS[done.total() % len(KINDS)]
+                if kind == "supervisor":
+                    left = service.workers()
+                    service.process.kill()
+                    service.process.wait(60)
+                    until(lambda: not any(alive(pid) for pid in left), "workers outlive it")  # noqa: B023
+                    until(lambda: is_free(port), "the port is not free")
+                    service = Service(tmp_path, ["--config", str(tmp_path / "rapidjws.json")])
+                else:
+                    sequencer = until(lambda: sequencer_of(service, tmp_path), "no sequencer")  # noqa: B023
+                    workers = [pid for pid in service.workers() if pid != sequencer]
+                    victim = sequencer if kind == "sequencer" or not workers else source.choice(workers)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+                done[kind] += 1
+            answered = len(load.answered)
+            until(lambda: len(load.answered) > answered + 5, "no answers at the end")
+        finally:
+            if service is not first:
+                service.end()
+    reader = TrailReader(tmp_path / "trail", LOG_KEY)
+    report = Verification(reader).run()
+    assert report.findings == []
+    bundles = range((reader.size + 255) // 256)
+    recorded = {orjson.loads(one).get("token") for at in bundles for one in reader.entries(at)}
+    lost = [one for one in load.answered if hashlib.sha256(one.encode()).hexdigest() not in recorded]
+    assert lost == []
+    print(f"{dict(done)}, {len(load.answered)} answered, {report.size} records, {report.lost} in gaps")
