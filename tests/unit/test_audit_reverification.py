@@ -208,3 +208,12 @@ def test_L_foreign_text_in_the_html_report_is_text(trail: Service) -> None:
     assert "&lt;script&gt;" in text
     assert "Not good: 1 findings" in text
     assert "default-src 'none'" in text
+
+
+def test_L_a_recorded_refusal_of_a_good_token_is_named() -> None:
+    """A record that says refused, of a token that is accepted again, is a difference."""
+    with service() as world:
+        world.recorder.note_durably(world.engine.decide(world.token(exp=1_600_000_000)), world.token())
+        world.closed()
+        (found,) = report_of(world)["findings"]
+        assert (found["code"], found["expected"], found["actual"]) == ("verdict_differs", "expired", "ok")

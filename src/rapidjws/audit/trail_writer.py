@@ -211,6 +211,7 @@ class TrailWriter:
             raise self._unavailable(fault) from None
 
     def _unavailable(self, fault: OSError) -> RapidJWSError:
+        self._emit("audit_storage_failed", 0, errno.errorcode.get(fault.errno or 0, "unknown"))
         return error_for("audit_unavailable", str(self.folder), actual=fault.strerror)
 
     def _set_aside(self, fault: OSError | None = None) -> None:

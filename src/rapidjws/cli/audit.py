@@ -91,6 +91,7 @@ def sequence(
 ) -> None:
     """Give the records of all workers of this host their order, until SIGTERM: exit 0, or 2."""
     from rapidjws.audit import Sequencer, TrailWriter
+    from rapidjws.observe.event_log import EventLog
     from rapidjws.signing import LocalSigner
 
     stopping: list[int] = []
@@ -98,7 +99,9 @@ def sequence(
         signal.signal(number, lambda number, _: stopping.append(number))
     try:
         jwk = read_key("audit", key, private=True)
-        writer = TrailWriter(folder, origin=origin, signer=LocalSigner(jwk, _alg(jwk)), durable=not buffered)
+        writer = TrailWriter(
+            folder, origin=origin, signer=LocalSigner(jwk, _alg(jwk)), durable=not buffered, events=EventLog()
+        )
         sequencer = Sequencer(writer, checkpoint_s=checkpoint_s)
         print_line(f"{sequencer.path}: {writer.size} records, {writer.key.text}")
         sequencer.run(lambda: bool(stopping))

@@ -19,6 +19,7 @@ CONFIG: Final = "config"
 ROLLOUT: Final = "rollout"
 SERVICE: Final = "service"
 SECURITY: Final = "security"
+AUDIT: Final = "audit"
 
 LOGGERS: Final = {
     DECISIONS: "requests whose token was not verified",
@@ -28,6 +29,7 @@ LOGGERS: Final = {
     CONFIG: "reloads of the configuration",
     ROLLOUT: "promotions, rollbacks, freezes",
     SERVICE: "start, stop and workers of the sidecar, and the log itself",
+    AUDIT: "the audit trail: its disk, and what its start found",
     SECURITY: "signs of an attack, for a SIEM",
     "middleware": "faults inside a middleware or the sidecar, free text",
     "tables": "precomputed tables that are switched off, free text",
@@ -159,6 +161,15 @@ _LIST: Final = (
            failed=True),
     _event("replay_unchecked", STORES, _W, "a token was accepted without a replay check, as configured",
            fields=("issuer", "left_out"), failed=True),
+    # Audit trail
+    _event("audit_tail_cut", AUDIT, _W, "what a crash left of a record was cut off the trail's journal",
+           "Nothing: such a record was never acknowledged. `value` is how many octets.", fields=_STORE),
+    _event("audit_segment_suspect", AUDIT, _E, "a segment of the trail's journal was set aside",
+           "Look after the disk (`detail`); all that was not published went to another segment.",
+           fields=_STORE, failed=True),
+    _event("audit_storage_failed", AUDIT, _E, "the audit trail cannot be written",
+           "Give the disk space, or bring it back (`detail`): until then `on_failure` decides.",
+           fields=_STORE, failed=True),
     # Introspection
     _event("introspection_failed", STORES, _W, "an authorization server could not be asked about a token",
            "Look at the endpoint and at our credentials; `detail` says what it came to.",

@@ -11,6 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError
+from rapidjws.observe.event_log import EventLog
 from rapidjws.sidecar.worker_processes import FIRST_DELAY_S, LONGEST_DELAY_S, STEADY_S, ending_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class SequencerProcess:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)  # it ends after the workers, whose records it takes
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        sequencer = self._settings.sequencer()
+        sequencer = self._settings.sequencer(EventLog())
         sequencer.run(lambda: bool(stopping) or os.getppid() != parent)
         return 0
 
