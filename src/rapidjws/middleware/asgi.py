@@ -19,7 +19,7 @@ from rapidjws.middleware.requests import (
     routes_of,
     signed_target,
 )
-from rapidjws.middleware.response import Answer, warning_headers
+from rapidjws.middleware.response import TRUSTED, Answer, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.observe.request_info import IdentifiedHeaders
 
@@ -38,6 +38,7 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_TRUSTED = {name: name.encode() for name in TRUSTED}
 _FRAMING = (b"content-length", b"transfer-encoding")
 """Headers about the length of a body, from before it was read whole."""
 
@@ -311,17 +312,14 @@ def _replaying(first: Message, receive: Receive) -> Receive:
 
 def stripped(scope: Scope, authenticator: Authenticator[Scope]) -> Headers:
     """Return the request's headers without those that only a middleware may set."""
-    may_be_ours, is_ours = authenticator.first_letters, authenticator.is_ours
-    return [
-        pair
-        for pair in scope["headers"]
-        if pair[0][:1] not in may_be_ours or not is_ours(pair[0].decode("latin-1"))
-    ]
+    may_be_ours, is_ours = authenticator.first_letters, authenticator.is_ours_octets
+    return [pair for pair in scope["headers"] if pair[0][:1] not in may_be_ours or not is_ours(pair[0])]
 
 
 def encoded(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return headers as ASGI wants them."""
-    return [(name.encode(), value.encode()) for name, value in headers]
+    known = _TRUSTED.get
+    return [(known(name) or name.encode(), value.encode()) for name, value in headers]
 
 
 def _target(scope: Scope) -> str | None:

@@ -49,6 +49,11 @@ KEY = "rapidjws"
 
 _log: Final = logger("middleware")
 
+_NAMES_KEPT: Final = 256
+"""Most names of headers of which it is remembered whether they are ours."""
+
+_NAME_MAX_BYTES: Final = 64
+
 RequestT = TypeVar("RequestT")
 
 
@@ -150,6 +155,7 @@ class Authenticator(Generic[RequestT]):
         self.observer = Observer(decides if isinstance(decides, Engine) else None, log=log, tracer=tracer)
         self._claim_headers = self._checked_claim_headers(claim_headers)
         letter = PREFIX[:1].encode()
+        self._ours: dict[bytes, bool] = {}
         self.first_letters = self._claim_headers.first_letters | {letter, letter.upper()}
 
     def _checked_claim_headers(self, settings: Mapping[str, str | Mapping[str, str]] | None) -> ClaimHeaders:
@@ -165,6 +171,15 @@ class Authenticator(Generic[RequestT]):
     def is_ours(self, name: str) -> bool:
         """Return whether only this may set a header, in any spelling that a server may fold into it."""
         return is_ours(name) or self._claim_headers.owns(name)
+
+    def is_ours_octets(self, name: bytes) -> bool:
+        """Return what ``is_ours`` does of a name as it was sent; what often comes is remembered."""
+        found = self._ours.get(name)
+        if found is None:
+            found = self.is_ours(name.decode("latin-1"))
+            if len(self._ours) < _NAMES_KEPT and len(name) <= _NAME_MAX_BYTES:
+                self._ours[name] = found
+        return found
 
     def trusted_headers(self, decision: Decision) -> list[tuple[str, str]]:
         """Return all headers that the application may trust, those of claims among them; see ``is_ours``."""

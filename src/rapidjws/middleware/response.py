@@ -5,6 +5,7 @@ Nothing of a token is in an answer but its verified names, and only towards the 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from rapidjws.jwt.decision import Decision
 from rapidjws.sender.constraints import DPoPChallenge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rapidjws.verify.result import VerifiedJWS
 
 PREFIX: Final = "x-jws-"
@@ -37,6 +40,9 @@ TRUSTED: Final = (
 """Headers for the service behind the middleware; each is always set, empty where nothing was verified."""
 
 VALUE_MAX_CHARS: Final = 1024
+NAMES_KEPT: Final = 512
+"""Most names, and most texts of scopes, that are kept as they stand in headers."""
+
 RETRY_AFTER_S: Final = 5
 PROBLEM_TYPE: Final = "urn:rapidjws:problem:"
 FORBIDDEN: Final = NOT_PERMITTED | {"insufficient_scope", "partner_mismatch"}
@@ -197,14 +203,15 @@ def trusted_headers(decision: Decision) -> list[tuple[str, str]]:
         return list(zip(TRUSTED, values, strict=True))
     is_jwt = verified.issuer is not None  # a Verifier checks no claims
     claims = verified.claims if is_jwt else {}
+    subject = plain(claims.get("sub"))
     values = (
         "verified",
-        plain(verified.issuer if is_jwt else _signer(verified)),
-        plain(claims.get("sub")),
-        encoded_subject(claims.get("sub")),
-        plain(" ".join(sorted(scopes_of(claims)))),
-        plain(verified.kid),
-        plain(decision.partner),
+        _plain_name(verified.issuer if is_jwt else _signer(verified)),
+        subject,
+        "" if subject else encoded_subject(claims.get("sub")),
+        scopes_text(claims),
+        _plain_name(verified.kid),
+        _plain_name(decision.partner),
     )
     return list(zip(TRUSTED, values, strict=True))
 
@@ -222,6 +229,25 @@ def plain(value: object) -> str:
     if not isinstance(value, str) or len(value) > VALUE_MAX_CHARS or value != value.strip(" "):
         return ""
     return value if value.isascii() and value.isprintable() else ""
+
+
+@functools.lru_cache(maxsize=NAMES_KEPT)
+def _plain_name(name: str | None) -> str:
+    """Return the name of an issuer, a key or a partner as ``plain`` does: few, and each in many requests."""
+    return plain(name)
+
+
+def scopes_text(claims: Mapping[str, Any]) -> str:
+    """Return the scopes of a token as they stand in a header; those of one text are sorted once."""
+    scope = claims.get("scope")
+    if isinstance(scope, str) and len(scope) <= VALUE_MAX_CHARS:
+        return _sorted_scopes(scope)
+    return plain(" ".join(sorted(scopes_of(claims))))
+
+
+@functools.lru_cache(maxsize=NAMES_KEPT)
+def _sorted_scopes(scope: str) -> str:
+    return plain(" ".join(sorted(scopes_of({"scope": scope}))))
 
 
 def encoded_subject(value: object) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from rapidjws.jose.scopes import scopes_of
 from rapidjws.middleware.response import (
     FORBIDDEN,
     TRUSTED,
     answer_for,
     encoded_subject,
     plain,
+    scopes_text,
     trusted_headers,
     warning_headers,
 )
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 KEPT_MAX: Final = 1024
 """Most beginnings of answers that are kept: kids and partners are configured, so there are few."""
-
-SCOPE_MAX_CHARS: Final = 256
-"""Longest text of scopes that is kept."""
 
 WARN_S: Final = 60.0
 """How often a fault inside rapidjws is written, in seconds, however many requests meet it."""
@@ -55,7 +52,6 @@ class ResponseCache:
         "_realm",
         "_refusals",
         "_scheme",
-        "_scopes",
         "_sender",
         "_warn",
         "_warned_s",
@@ -76,7 +72,6 @@ class ResponseCache:
         self._has_nonces = False if self._sender is None else self._sender.has_nonces
         self._claim_headers = settings.claims_out or None
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
-        self._scopes: dict[str, bytes] = {}
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
     def reply(self, decision: Decision, method: bytes) -> bytes:
@@ -97,21 +92,9 @@ class ResponseCache:
             start,
             subject.encode(),
             encoded.encode(),
-            self._scope(claims),
+            scopes_text(claims).encode(),
             b"" if self._claim_headers is None else head_of(self._claim_headers.headers(decision)),
         )
-
-    def _scope(self, claims: dict[str, Any]) -> bytes:
-        """Return the scopes of a token as they stand in a header; those of one text are sorted once."""
-        text = claims.get("scope")
-        if not isinstance(text, str) or "scp" in claims:
-            return plain(" ".join(sorted(scopes_of(claims)))).encode()
-        found = self._scopes.get(text)
-        if found is None:
-            found = plain(" ".join(sorted(scopes_of(claims)))).encode()
-            if len(self._scopes) < KEPT_MAX and len(text) <= SCOPE_MAX_CHARS:
-                self._scopes[text] = found
-        return found
 
     @staticmethod
     def _begin(decision: Decision) -> bytes:
