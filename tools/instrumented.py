@@ -52,6 +52,8 @@ PYTHON_PROCESSES = (
     "operator_lines",
     "random_kills",
     "ready_at_start",
+    "sidecar_signals",
+    "oidc_opinions",
     "running_workers",
     "scenario_hsm",
     "scenarios",

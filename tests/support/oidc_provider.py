@@ -89,17 +89,25 @@ class Provider:
         """Have it post a logout token to the client ``web``."""
         assert self._say(f"logout {sub} {sid}", "logout").strip() == "logout done"
 
-    def _post_token(self, **form: str) -> dict[str, Any]:
-        request = urllib.request.Request(f"{self.iss}/token", urlencode(form).encode())
+    def _post_token(self, proof: str | None = None, **form: str) -> dict[str, Any]:
+        headers = {} if proof is None else {"DPoP": proof}
+        request = urllib.request.Request(f"{self.iss}/token", urlencode(form).encode(), headers)
         with urllib.request.urlopen(request, context=self._tls, timeout=20) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def token(self) -> str:
-        """Return a new access token by client credentials."""
-        form = {"grant_type": "client_credentials", "client_id": "gateway-test",
+    def token(self, client: str = "gateway-test", proof: str | None = None) -> str:
+        """Return a new access token by client credentials; an opaque one for the client ``opaque``."""
+        form = {"grant_type": "client_credentials", "client_id": client,
                 "client_secret": "not-a-secret"}  # fmt: skip
-        return str(self._post_token(**form)["access_token"])
+        return str(self._post_token(proof, **form)["access_token"])
+
+    def revoke(self, token: str, client: str = "opaque") -> None:
+        """Have it revoke a token (RFC 7009)."""
+        form = {"token": token, "client_id": client, "client_secret": "not-a-secret"}
+        request = urllib.request.Request(f"{self.iss}/token/revocation", urlencode(form).encode())
+        with urllib.request.urlopen(request, context=self._tls, timeout=20) as answer:
+            assert answer.status == 200
 
     def sign_in(self, nonce: str) -> dict[str, Any]:
         """Return the answer of the token endpoint to the code of a user who signed in (RFC 6749 s.4.1)."""

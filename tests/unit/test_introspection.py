@@ -86,6 +86,7 @@ def test_routes_and_scopes_say_which_tokens_are_asked_for(
 
 
 NONSENSE: list[Any] = [
+    (403, b'{"active": true}'),
     FetchFailed("timeout"), (500, b""), (401, b""), (302, b""), (200, b""), b"[]", b"{}", b'{"active": 1}',
     b'{"active": "true"}', b'{"active": true, "active": true}', b'{"active": true, "exp": "9"}',
     b'{"active": true, "exp": true}', b'{"active": true, "iss": 7}', b'{"active": true, "aud": [1]}',

@@ -28,10 +28,16 @@ function rotate(keep) {
   provider = new Provider(issuer, {
     jwks: { keys },
     cookies: { keys: ['not-a-secret'] },
-    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    clientDefaults: { id_token_signed_response_alg: 'ES256', introspection_signed_response_alg: 'ES256' },
     clients: [{
       client_id: 'gateway-test', client_secret: 'not-a-secret', grant_types: ['client_credentials'],
       redirect_uris: [], response_types: [], token_endpoint_auth_method: 'client_secret_post',
+    }, {
+      client_id: 'opaque', client_secret: 'not-a-secret', grant_types: ['client_credentials'],
+      redirect_uris: [], response_types: [], token_endpoint_auth_method: 'client_secret_post',
+    }, {
+      client_id: 'gateway', client_secret: 'not-a-secret', grant_types: ['client_credentials'],
+      redirect_uris: [], response_types: [], token_endpoint_auth_method: 'client_secret_basic',
     }, {
       client_id: 'web', client_secret: 'not-a-secret', grant_types: ['authorization_code'],
       redirect_uris: ['https://client.example/cb'], response_types: ['code'],
@@ -44,11 +50,16 @@ function rotate(keep) {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       backchannelLogout: { enabled: true },
+      dPoP: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      jwtIntrospection: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => resource.audience,
         useGrantedResource: () => true,
-        getResourceServerInfo: () => resource,
+        getResourceServerInfo: (context, indicator, client) => (
+          client.clientId === 'opaque' ? { ...resource, accessTokenFormat: 'opaque', jwt: undefined } : resource),
       },
     },
   });
