@@ -172,7 +172,6 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "workers": [0, -1, 1025],
         "prefix": ["", "verify", "/verify/", "/\u00e9"],
         "route_headers": [["X Y"], "", "Authorization"],
-        "method_headers": [["X Y"], "", "Authorization"],
         "method_header": [*_HEADER, "Authorization"],
         "host_header": [*_HEADER, "Authorization"],
         "partner_header": [*_HEADER, "Authorization"],

@@ -79,7 +79,6 @@ SHOWN = {
     "InclusionProof.checkpoint": "a signed note, which is published",
     "SparkVerifier.token": "the name of a column",
     "SparkVerifier.claims": "names of claims and their kinds",
-    "method_headers": "the names of headers",
 }
 """Fields that a repr shows, and why it may."""
 

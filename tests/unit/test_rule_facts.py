@@ -8,7 +8,9 @@ import pytest
 from rollouts import engine
 
 import rapidjws
+from rapidjws import RapidJWSError
 from rapidjws.authz import Authorizer, Rule
+from rapidjws.config import schema
 from rapidjws.sidecar.rule_facts import RuleFacts
 from rapidjws.sidecar.settings import ServerSettings
 
@@ -74,3 +76,43 @@ def test_rules_that_read_what_nobody_names_are_refused_at_the_start(rule: dict[s
     with pytest.raises(rapidjws.ConfigurationError, match=r"server\.(method|host)_header"):
         facts(rule)
     facts(rule, grpc_listen="127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("setting", "headers", "method"),
+    [
+        (None, [("x-original-method", "PUT")], "PUT"),
+        (None, [("x-forwarded-method", "PUT")], "PUT"),
+        (None, [("x-original-method", "PUT"), ("x-forwarded-method", "PUT")], "PUT"),
+        (None, [("x-original-method", "PUT"), ("x-forwarded-method", "GET")], ""),
+        (None, [], ""),
+        ("X-M", [("x-m", "PUT"), ("x-original-method", "GET")], "PUT"),
+        ("X-M", [("x-m", "PUT"), ("x-m", "GET")], ""),
+        ("X-M", [("x-original-method", "PUT")], ""),
+        (":method", [("x-original-method", "PUT")], "POST"),
+    ],
+)
+def test_one_setting_says_the_method(
+    setting: str | None, headers: list[tuple[str, str]], method: str
+) -> None:
+    """What is compared with a signature reads the header that rules read; two methods are none."""
+    settings = ServerSettings(listen="127.0.0.1:0", method_header=setting)
+    given = [(name.encode(), value.encode()) for name, value in headers]
+    assert settings.client_method(given, b"POST") == method.encode()
+
+
+def test_the_old_setting_is_refused_with_the_new_one() -> None:
+    """Who has the old name in a file is told the one to write."""
+    found = next(schema.faults({"issuers": [], "server": {"method_headers": ["x-m"]}}))
+    assert found[0] == ("server", "method_headers")
+    assert "one of method_header," in found[1]
+    assert found[2] == "an unknown setting"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"route_headers": ("X-Original-Method",)}, {"partner_header": "x-m", "method_header": "X-M"}]
+)
+def test_a_header_is_read_for_one_thing(settings: dict[str, Any]) -> None:
+    """The header of the method is no other setting's as well."""
+    with pytest.raises(RapidJWSError, match="method_header"):
+        ServerSettings(listen="127.0.0.1:0", **settings)

@@ -180,7 +180,6 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "workers": WHOLE,
         "prefix": TEXT,
         "route_headers": TEXTS,
-        "method_headers": TEXTS,
         "method_header": TEXT,
         "host_header": TEXT,
         "partner_header": TEXT,

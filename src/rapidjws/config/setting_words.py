@@ -121,9 +121,8 @@ SERVER: Final = {
     "workers": Words("processes", "1 to 1024"),
     "prefix": Words("path under which requests are decided; what follows is the route", "`/like/this`"),
     "route_headers": Words("headers that name the route", f"{_HEADER} each"),
-    "method_headers": Words("headers that name the request's method, for DPoP", f"{_HEADER} each"),
     "method_header": Words(
-        "header with the client's method, for rules; the gateway must overwrite it",
+        "header with the client's method, for rules, bodies and DPoP; the gateway must overwrite it",
         f"{_HEADER}, or `:method` for that of the check itself (Envoy)",
     ),
     "host_header": Words("header with the client's host, for rules; the gateway must overwrite it", _HEADER),

@@ -126,8 +126,7 @@ class BodyRequests:
         """Return what a request says, to the signature and to rules."""
         targets = _targets(state, target, headers)
         if target is None:
-            methods = {value for name, value in headers if name in state.method_fields}
-            method = methods.pop() if len(methods) == 1 else b""
+            method = state.settings.client_method(headers, method)
         facts = state.rule_facts.of_envoy(headers, method, host) if host else None
         if facts is None:
             facts = state.rule_facts.of(headers, method)

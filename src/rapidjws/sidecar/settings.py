@@ -28,7 +28,7 @@ ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 """How nginx by convention, and Traefik and Caddy by themselves, name what was asked for."""
 
 METHOD_HEADERS = ("x-original-method", "x-forwarded-method")
-"""How the same gateways name the method."""
+"""How these gateways name the method; where no setting says, read for what is compared with a signature."""
 
 MODES: Final = ("0600", "0660", "0666")
 """What a Unix socket can be for: its owner, its group, everybody."""
@@ -80,8 +80,9 @@ class ServerSettings:
             reads; the gateway sets them.
         partner_header: The header in which the gateway names the partner it authenticated, or None. The
             gateway must overwrite what a client sends under it; two of them get the strictest stage of both.
-        method_header: The header in which the gateway puts the client's method, for rules; ``":method"`` for
-            that of the check itself (Envoy's is the client's, nginx's is always GET); None: unknown to rules.
+        method_header: The header in which the gateway puts the client's method; ``":method"`` for that of the
+            check itself (Envoy's is the client's, nginx's is always GET). None: unknown to rules, and for
+            bodies and DPoP, where it is compared with what was signed, one of ``METHOD_HEADERS``.
         host_header: The header in which it puts the client's host, or None. The gateway must overwrite what
             a client sends under either.
         claim_headers: Claim, or JSON Pointer, -> the header of the answers in which the service gets it,
@@ -89,8 +90,6 @@ class ServerSettings:
         place: Where tokens stand.
         body: Which requests are decided by a signature of their body, or None.
         sender: Compares what a token is bound to with who sends it (DPoP, mutual TLS), or None.
-        method_headers: Headers that name the request's method where nothing follows the prefix; the gateway
-            sets them. Read for DPoP only.
         realm: The ``realm`` of challenges.
         max_header_bytes: Largest head of a request.
         max_body_bytes: Largest body, which is read and thrown away.
@@ -127,7 +126,6 @@ class ServerSettings:
     place: TokenLocation = field(default_factory=TokenLocation)
     body: BodySettings | None = None
     sender: SenderConstraints | None = None
-    method_headers: tuple[str, ...] = METHOD_HEADERS
     realm: str = "api"
     max_header_bytes: int = 96 * 1024
     max_body_bytes: int = 64 * 1024
@@ -178,13 +176,33 @@ class ServerSettings:
             raise error_for("configuration_invalid", "server.max_delay_s", expected="0 to 10")
         checked_ready_timeout_s("server.ready_timeout_s", self.ready_timeout_s)
 
+    @property
+    def method_fields(self) -> tuple[bytes, ...]:
+        """Return the lower-case headers that name the client's method; none where the check's own is it."""
+        if self.method_header is None:
+            return tuple(name.encode("ascii") for name in METHOD_HEADERS)
+        return () if self.method_header == OWN_METHOD else (self.method_header.lower().encode("ascii"),)
+
+    def client_method(self, headers: list[tuple[bytes, bytes]], method: bytes) -> bytes:
+        """Return the client's method, or nothing where a check request names none or several.
+
+        Args:
+            headers: Lower-case names and values of the check request.
+            method: Its own.
+        """
+        fields = self.method_fields
+        found = {value for name, value in headers if name in fields} if fields else {method}
+        return found.pop() if len(found) == 1 else b""
+
     def _check_headers(self) -> None:
         """Refuse names that no request can carry, and those that another setting reads first."""
         token = self.place.field.decode("ascii")
         partner = [] if self.partner_header is None else [self.partner_header]
         taken = {token}
         headers = {"partner_header": partner, "route_headers": self.route_headers}
-        for place, names in (*headers.items(), ("method_headers", self.method_headers)):
+        if self.method_header is None:
+            headers["method_header"] = METHOD_HEADERS
+        for place, names in headers.items():
             for name in names:
                 if not is_field_name(name):
                     raise error_for("configuration_invalid", f"server.{place}", "names of RFC 9110")
@@ -213,8 +231,7 @@ class ServerSettings:
             name = getattr(self, place)
             if name is None or (place == "method_header" and name == OWN_METHOD):
                 continue
-            shared = {one.lower() for one in self.method_headers} if place == "method_header" else set()
-            if not is_field_name(name) or name.lower() in taken - shared:
+            if not is_field_name(name) or name.lower() in taken:
                 raise error_for("configuration_invalid", f"server.{place}", "a header of its own (RFC 9110)")
             taken.add(name.lower())
 
@@ -270,8 +287,7 @@ def settings_from(
         if name in settings:
             settings[name] = absolute_address(settings[name], folder)
     place = {mine: settings.pop(name) for name, mine in _PLACE.items() if name in settings}
-    for name in ("route_headers", "method_headers"):
-        headers = settings.get(name)
-        if headers is not None:
-            settings[name] = (headers,) if isinstance(headers, str) else tuple(headers)
+    headers = settings.get("route_headers")
+    if headers is not None:
+        settings["route_headers"] = (headers,) if isinstance(headers, str) else tuple(headers)
     return ServerSettings(place=TokenLocation(**place), sender=sender, body=body, **settings)

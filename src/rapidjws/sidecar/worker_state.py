@@ -119,7 +119,7 @@ class WorkerState(Listener):
         partner = settings.partner_header
         self.partner_field = None if partner is None else partner.lower().encode("ascii")
         self.route_fields = tuple(name.lower().encode("ascii") for name in settings.route_headers)
-        self.method_fields = tuple(name.lower().encode("ascii") for name in settings.method_headers)
+        self.method_fields = settings.method_fields
         self.prefix = settings.prefix.encode("ascii")
         place = settings.place
         self._is_plain_bearer = settings.sender is None and place.is_bearer and place.scheme == "Bearer"
@@ -169,13 +169,8 @@ class WorkerState(Listener):
         if sender is None or not isinstance(token, bytes) or not token:
             return None
         if target is None:
-            methods, targets = set[bytes](), set[bytes]()
-            for name, value in headers:
-                if name in self.method_fields:
-                    methods.add(value)
-                elif name in self.route_fields:
-                    targets.add(value)
-            method = methods.pop() if len(methods) == 1 else b""
+            targets = {value for name, value in headers if name in self.route_fields}
+            method = self.settings.client_method(headers, method)
             target = targets.pop() if len(targets) == 1 else b""
             hosts = values_of(headers, b"x-forwarded-host") or values_of(headers, b"host")
         else:
