@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any, Final
+
+from certified import CertifiedKey
+
+
+def _root_file() -> str:
+    """Return a file of a root."""
+    path = Path(tempfile.mkdtemp(prefix="rapidjws-settings-")) / "root.pem"
+    path.write_text(CertifiedKey("root", is_ca=True).pem, "ascii")
+    return str(path)
+
 
 REFUSED: Final[dict[str, list[Any]]] = {
     "routes": [[], "hooks", "/*", "/a/*/b", "/a/../*"],
@@ -21,12 +33,15 @@ REFUSED: Final[dict[str, list[Any]]] = {
     "jwks_file": ["absent", "absent/absent"],
     "jwks_url": ["", "http://a.example"],
     "cache_file": ["absent/absent"],
+    "x5c_roots": ["absent"],
+    "x5c_policy": ["", "appstore"],
     "algorithms": [[], "none", "XS256"],
     "replay_identity": ["", "jti"],
     "replay_keep_s": [0, 34_560_001],
     "replay_on_failure": ["", "ignore"],
     "empty_body": [],
 }
+ROOT: Final = _root_file()
 _DETACHED: Final = {
     "signature_headers": "X-JWS-Signature",
     "jwks_url": "https://a.example/jwks.json",
@@ -43,6 +58,8 @@ NEEDED: Final[dict[str, dict[str, str]]] = {
     "payload_names_in": {**_DETACHED, "payload": "request_lines"},
     "required_headers": {**_DETACHED, "payload": "request_lines"},
     "jwks_file": {"algorithms": "ES256"},
+    "x5c_roots": {"algorithms": "ES256"},
+    "x5c_policy": {"algorithms": "ES256", "x5c_roots": ROOT},
     **dict.fromkeys(("jwks_url", "cache_file", "algorithms"), _DETACHED),
     "replay_keep_s": {"replay_identity": "/jti"},
     "replay_on_failure": {"replay_identity": "/jti"},

@@ -16,9 +16,11 @@ import pytest
 
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 
+from certified import Chain
+from cryptography.hazmat.primitives import serialization
 from rollouts import rollout
 
-from rapidjws import Engine, Issuer, JWKSet
+from rapidjws import JWK, Engine, Issuer, JWKSet
 from rapidjws._protobuf import field
 from rapidjws.rollout import Rollout
 from rapidjws.sidecar.app import SidecarApp
@@ -28,6 +30,8 @@ from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
 from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.signing import LocalSigner, sign_compact
+from rapidjws.signing.compact import assemble
+from rapidjws.signing.header import header_octets
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.testing import make_key
 
@@ -209,6 +213,26 @@ def test_a_payload_of_method_path_headers_and_body(asking: Any) -> None:
     assert asked(body, [key, signature, named[0]], "/verify") == 401  # no word of the client's method
     twice = [*named, ("x-forwarded-uri", "/other")]
     assert asked(body, [key, signature, *twice], "/verify") == 401
+
+
+def test_keys_that_come_in_chains(asking: Any, tmp_path: Path) -> None:
+    """A detached signature whose header brings its certificates verifies by pinned roots."""
+    chain, other = Chain(), Chain()
+    (tmp_path / "root.pem").write_text(chain.root.pem)
+    settings = {"x5c_roots": "root.pem", "x5c_policy": "jades", "algorithms": ["ES256"]}
+    settings_of = body_settings_from({"signature_headers": "x-jws-signature", **settings}, tmp_path)
+    asked = Asked(ServerSettings(body=settings_of))
+
+    def signature(by: Chain, body: bytes) -> Headers:
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key = JWK.from_pem(by.leaf.key.private_bytes(*form), private=True)
+        header = header_octets({"alg": "ES256", "x5c": by.x5c, "iat": int(time.time())})
+        return [("x-jws-signature", assemble(header, body, LocalSigner(key, "ES256"), detached=True))]
+
+    assert [asked(b"a", signature(chain, b"a")) for _ in range(2)] == [200, 200]
+    assert asked(b"b", signature(chain, b"a")) == 401
+    assert asked(b"a", signature(other, b"a")) == 401
+    asked.public.change_bus.close()
 
 
 def test_a_body_is_used_once(asking: Any) -> None:

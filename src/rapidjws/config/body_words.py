@@ -22,6 +22,8 @@ FIELDS: Final = {
     **dict.fromkeys(("payload", "payload_names_in"), _TEXT),
     "required_headers": _TEXTS,
     **dict.fromkeys(("jwks_file", "jwks_url", "cache_file"), _TEXT),
+    "x5c_roots": _TEXTS,
+    "x5c_policy": _TEXT,
     "algorithms": _TEXTS,
     "replay_identity": _TEXT,
     "replay_keep_s": "a whole number",
@@ -77,6 +79,11 @@ WORDS: Final = {
         "file that keeps what `jwks_url` gave",
         "a file to write; relative to the configuration's folder",
     ),
+    "x5c_roots": Words(
+        "pinned roots, where each message brings its certificates in `x5c`",
+        "files; relative to the configuration's folder",
+    ),
+    "x5c_policy": Words("profile of these chains", "`app_store`, `jades` or `open_finance`", "none"),
     "algorithms": Words("algorithms of these keys", "of RFC 7518 and its successors", "required with them"),
     "replay_identity": Words(
         "identifier by which a body is used once, kept as `replay` says",

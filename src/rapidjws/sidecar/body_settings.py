@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.limits import HEADER_CEILING_BYTES
 from rapidjws.jws.verifier import Verifier
-from rapidjws.keys import CachedJWKSVerifier, Transport
+from rapidjws.keys import CachedJWKSVerifier, Transport, X5CKeys
+from rapidjws.keys.x5c_policy import PROFILES
 from rapidjws.middleware.body_digest import BodyDigest
 from rapidjws.middleware.body_parts import FormField, JSONMember
 from rapidjws.middleware.body_replay import KEEP_S, BodyReplay
@@ -55,7 +57,8 @@ _ONLY_WITH: Final = {
     "replay_keep_s": ("replay_identity",),
     "replay_on_failure": ("replay_identity",),
     "cache_file": ("jwks_url",),
-    "algorithms": ("jwks_file", "jwks_url"),
+    "algorithms": ("jwks_file", "jwks_url", "x5c_roots"),
+    "x5c_policy": ("x5c_roots",),
 }
 """Settings that are read with one of some others only."""
 
@@ -64,6 +67,8 @@ _NOT_BOTH: Final = (
     ("member", "signature_headers"),
     ("form_field", "signature_headers"),
     ("jwks_file", "jwks_url"),
+    ("jwks_file", "x5c_roots"),
+    ("jwks_url", "x5c_roots"),
 )
 
 
@@ -96,6 +101,8 @@ class BodySettings:
         jwks_file: Keys of the senders in a file, instead of those of the engine's issuers; or None.
         jwks_url: The https URL of such keys, or None.
         cache_file: The file that keeps what the URL gave.
+        x5c_roots: Files of pinned roots, where each message brings its certificates in ``x5c``.
+        x5c_policy: The name of a profile of chains, as for :class:`rapidjws.keys.X5CPolicy`, or None.
         algorithms: The ``alg`` values of these keys.
         replay_identity: The JSON Pointer of an identifier, or ``"digest"``; None demands no single use.
         replay_keep_s: For how many seconds a use is remembered.
@@ -122,6 +129,8 @@ class BodySettings:
     jwks_file: Path | None = None
     jwks_url: str | None = None
     cache_file: Path | None = None
+    x5c_roots: tuple[Path, ...] = ()
+    x5c_policy: str | None = None
     algorithms: tuple[str, ...] = ()
     replay_identity: str | None = None
     replay_keep_s: int = KEEP_S
@@ -167,7 +176,9 @@ class BodySettings:
             raise _refused("required_headers", 'payload = "request_lines" or "sig_d" beside it')
 
     def _check_keys(self) -> None:
-        has_keys = self.jwks_file is not None or self.jwks_url is not None
+        has_keys = self.jwks_file is not None or self.jwks_url is not None or bool(self.x5c_roots)
+        if self.x5c_policy is not None and self.x5c_policy not in PROFILES:
+            raise _refused("x5c_policy", tuple(PROFILES))
         if self.is_detached and not has_keys:
             raise _refused("jwks_file", "the senders' keys: a payload beside its JWS is no token")
         if has_keys:
@@ -235,12 +246,22 @@ class BodySettings:
             return CachedJWKSVerifier(
                 self.jwks_url, cache_file=self.cache_file, algorithms=self.algorithms, crit=("b64",)
             )
+        if self.x5c_roots:
+            return self._by_chains()
         if self.jwks_file is None:
             return None
         try:
             return Verifier(self.jwks_file, algorithms=self.algorithms, crit=("b64",))
         except RapidJWSError as fault:
             raise _refused("jwks_file", fault.expected or "a JWK Set or PEM", fault.actual) from None
+
+    def _by_chains(self) -> Verifier:
+        try:
+            source = X5CKeys(self.x5c_roots, policy=self.x5c_policy)
+        except RapidJWSError as fault:
+            raise _refused("x5c_roots", fault.expected, fault.actual) from None
+        most = HEADER_CEILING_BYTES
+        return Verifier(source, algorithms=self.algorithms, crit=("b64",), max_header_bytes=most)
 
     def check_files(self) -> None:
         """Refuse files of keys that cannot be used.
@@ -303,6 +324,9 @@ def body_settings_from(section: dict[str, Any], folder: Path) -> BodySettings:
             settings[name] = (value,) if isinstance(value, str) else tuple(value)
             if not settings[name]:
                 raise _refused(name, "at least one")
+    if "x5c_roots" in settings:
+        roots = settings["x5c_roots"]
+        settings["x5c_roots"] = tuple(folder / one for one in ([roots] if isinstance(roots, str) else roots))
     for name in ("jwks_file", "cache_file"):
         if name in settings:
             settings[name] = folder / settings[name]
