@@ -42,6 +42,7 @@ PYTHON_PROCESSES = (
     "admin_questions",
     "audit_kills",
     "audit_service",
+    "cloud_signers",
     "draining",
     "full_disk",
     "issue_serve",

@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 IMPORTED_AS = {
+    "azure-keyvault-keys": "azure",
     "common-expression-language": "cel",
+    "google-cloud-kms": "google",
     "hobofan-regorus": "hobofan_regorus",
     "djangorestframework": "rest_framework",
     "grpcio": "grpc",

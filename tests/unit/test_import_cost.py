@@ -16,8 +16,9 @@ from rapidjws._lazy import lazy_names
 
 # other people's packages that belong to an extra
 EXTRAS = {
-    "aiohttp", "boto3", "envoy", "fastapi", "grpc", "httptools", "hvac", "opentelemetry", "pkcs11",
-    "prometheus_client", "pyarrow", "pydantic", "pyspark", "redis", "rich", "starlette", "typer", "uvloop",
+    "aiohttp", "azure", "boto3", "envoy", "fastapi", "google", "grpc", "httptools", "hvac", "opentelemetry",
+    "pkcs11", "prometheus_client", "pyarrow", "pydantic", "pyspark", "redis", "rich", "starlette", "typer",
+    "uvloop",
 }  # fmt: skip
 # what costs milliseconds and few need: an event loop, TLS, pyca
 HEAVY = {
