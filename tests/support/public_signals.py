@@ -11,7 +11,7 @@ from typing import Any
 from tokens import AUD, ISS, key, public, sign
 
 from rapidjws import Engine, Issuer
-from rapidjws.signals import SignalReceiver
+from rapidjws.signals import SignalReceiver, TokenRevocationHook
 from rapidjws.stores import MemoryReplayStore
 
 Recipe = dict[str, Any]
@@ -53,7 +53,13 @@ def poller() -> Recipe:
     return {"url": "https://idp.example/poll", "receiver": receiver(), "post": lambda *_: answer}
 
 
+def hook() -> TokenRevocationHook:
+    """Return a hook."""
+    return TokenRevocationHook(receiver()._engine, secret="s" * 32)
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
+    "TokenRevocationHook": hook,
     "SignalReceiver": receiver,
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -66,4 +72,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "SignalReceiver.logout": lambda: {"method": "POST", "content_type": "text/plain", "body": b""},
     "SignalReceiver.receive": lambda: {"token": signal()},
     "SETPoller": poller,
+    "TokenRevocationHook": lambda: {"engine": receiver()._engine, "secret": "s" * 32},
+    "TokenRevocationHook.handle": lambda: {"method": "POST", "content_type": "text/plain", "body": b""},
 }

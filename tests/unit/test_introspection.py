@@ -51,7 +51,11 @@ def test_an_active_token_is_permitted_and_remembered() -> None:
     assert headers["content-type"] == "application/x-www-form-urlencoded"
 
 
-@pytest.mark.parametrize("forged", ["x.y.z", "", access()[:-8] + "AAAAAAAA", access(exp=1)])
+@pytest.mark.parametrize(
+    "forged",
+    ["x.y.z", "", access()[:-8] + "AAAAAAAA", access(exp=1)],
+    ids=["garbage", "empty", "forged", "expired"],
+)
 def test_a_token_that_does_not_verify_asks_for_nothing(forged: str) -> None:
     """Strangers cause no look-up: the signature and the claims come first."""
     server = Server()
