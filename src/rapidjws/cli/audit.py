@@ -17,6 +17,7 @@ from rapidjws.audit.records import parsed_record
 from rapidjws.cli.audit_archive import local_trail, restore, seal
 from rapidjws.cli.audit_erase import erase, fail, moment_us
 from rapidjws.cli.audit_verify import run_verification, show_report
+from rapidjws.cli.audit_witness import witness_add, witness_check, witness_request_
 from rapidjws.cli.files import read_key
 from rapidjws.cli.output import print_line
 from rapidjws.errors import RapidJWSError
@@ -25,6 +26,9 @@ app = typer.Typer(help="The audit trail: a tamper-evident log of decisions.", no
 app.command()(erase)
 app.command()(seal)
 app.command()(restore)
+app.command("witness-request")(witness_request_)
+app.command()(witness_add)
+app.command()(witness_check)
 
 Trail = Annotated[Path, typer.Argument(help="The folder of the trail.")]
 Key = Annotated[str, typer.Option("--key", help="The log's public key: NAME+ID+KEY, or a file with it.")]
