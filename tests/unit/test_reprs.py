@@ -68,6 +68,8 @@ SHOWN = {
     "BodySettings.digest_claim": "the name of a claim",
     "BodySettings.payload": "a word of the configuration",
     "BodySettings.payload_names_in": "the name of a header parameter",
+    "Seen.body": "a JWK Set, which is public",
+    "FoundKeys.body": "a JWK Set, which is public",
     "BodySettings.empty_body": "a switch",
     "ServerSettings.claim_headers": "names of claims and headers",
     "Row.claims": "names of claims, and counts",
