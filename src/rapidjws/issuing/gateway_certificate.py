@@ -7,26 +7,23 @@ The gateway must remove it from what clients send.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from typing import Final, Literal, NamedTuple
-from urllib.parse import unquote_to_bytes
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.keys.forwarded_certificate import UNIX, der_of, is_among, networks_of, xfcc_pairs
+
+if TYPE_CHECKING:
+    from rapidjws.keys.forwarded_certificate import Network
 
 Form = Literal["rfc9440", "pem", "xfcc"]
 FORMS: Final = ("rfc9440", "pem", "xfcc")
 VALUE_MAX_CHARS: Final = 32 * 1024
 _HEADER: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
-_PEM: Final = re.compile(
-    rb"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
-)
-_PAIR: Final = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^";,]*)(;|$)')
 
 
 class PresentedCertificate(NamedTuple):
@@ -59,6 +56,7 @@ class GatewayCertificate:
     header: str
     form: Form
     gateways: Iterable[str]
+    _networks: tuple[Network, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
         given = (self.gateways,) if isinstance(self.gateways, str) else tuple(self.gateways)
@@ -70,15 +68,7 @@ class GatewayCertificate:
             raise error_for("configuration_invalid", "token.mtls.form", FORMS, str(self.form))
         if not given:
             raise error_for("configuration_invalid", "token.mtls.gateways", "addresses, networks or unix")
-        for one in given:
-            if one == "unix":
-                continue
-            try:
-                ip_network(one)
-            except ValueError:
-                raise error_for(
-                    "configuration_invalid", "token.mtls.gateways", "addresses, networks or unix", one
-                ) from None
+        object.__setattr__(self, "_networks", networks_of(given, "token.mtls.gateways"))
 
     @checked
     def presented(self, headers: Mapping[str, list[str]], peer: str | None) -> PresentedCertificate | None:
@@ -92,48 +82,25 @@ class GatewayCertificate:
             IssuingRefused: ``token_request_refused``: a gateway sent what cannot be read.
         """
         values = headers.get(self.header, [])
-        if not values or not self._is_gateway(peer):
+        unix = UNIX in tuple(self.gateways)
+        if not values or not is_among(peer, self._networks, unix=unix):
             return None
         if len(values) != 1 or len(values[0]) > VALUE_MAX_CHARS:
             raise _unreadable()
         if self.form == "xfcc":
             return _of_xfcc(values[0])
-        return _of_der(_of_rfc9440(values[0]) if self.form == "rfc9440" else _of_pem(values[0]))
-
-    def _is_gateway(self, peer: str | None) -> bool:
-        if peer is None or peer == "unix":
-            return peer is not None and peer in self.gateways
-        try:
-            address = ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)  # a listener on both families sees ::ffff:10.0.0.1
-        return any((mapped or address) in ip_network(one) for one in self.gateways if one != "unix")
+        text = values[0].strip(" ")
+        is_marked = len(text) > 2 and text[0] == text[-1] == ":"  # RFC 9440 s.2.1, RFC 8941 s.3.3.5
+        if (self.form == "rfc9440" and not is_marked) or not text.isascii():
+            raise _unreadable()
+        der = der_of(text.encode("ascii"), "pem" if self.form == "pem" else "der")
+        if der is None:
+            raise _unreadable()
+        return _of_der(der)
 
 
 def _unreadable() -> RapidJWSError:
     return error_for("token_request_refused", "client_certificate", "one certificate", "invalid_client")
-
-
-def _of_rfc9440(value: str) -> bytes:
-    """Return the DER of a Client-Cert header: a byte sequence (RFC 9440 s.2.1, RFC 8941 s.3.3.5)."""
-    text = value.strip(" ")
-    if len(text) < 3 or text[0] != ":" or text[-1] != ":":
-        raise _unreadable()
-    try:
-        return base64.b64decode(text[1:-1].encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
-        raise _unreadable() from None
-
-
-def _of_pem(value: str) -> bytes:
-    found = _PEM.fullmatch(unquote_to_bytes(value))
-    if found is None:
-        raise _unreadable()
-    try:
-        return base64.b64decode(b"".join(found[1].split()), validate=True)
-    except binascii.Error:
-        raise _unreadable() from None
 
 
 def _of_der(der: bytes) -> PresentedCertificate:
@@ -152,20 +119,11 @@ def _of_der(der: bytes) -> PresentedCertificate:
 
 def _of_xfcc(value: str) -> PresentedCertificate:
     """Return what Envoy says of one certificate; a list of several is another proxy's word."""
-    hashes: list[str] = []
-    uris: list[str] = []
-    at = 0
-    while at < len(value):
-        pair = _PAIR.match(value, at)
-        if pair is None:
-            raise _unreadable()
-        name, content, at = pair[1].lower(), pair[2], pair.end()
-        if content.startswith('"'):
-            content = re.sub(r"\\(.)", r"\1", content[1:-1])
-        if name == "hash":
-            hashes.append(content)
-        elif name == "uri" and content:
-            uris.append(content)
+    pairs = xfcc_pairs(value)
+    if pairs is None:
+        raise _unreadable()
+    hashes = [text for name, text in pairs if name == "hash"]
+    uris = [text for name, text in pairs if name == "uri" and text]
     if len(hashes) != 1 or not re.fullmatch(r"[0-9a-fA-F]{64}", hashes[0]):
         raise _unreadable()
     return PresentedCertificate(_text_of(bytes.fromhex(hashes[0])), tuple(uris))

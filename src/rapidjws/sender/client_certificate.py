@@ -6,40 +6,29 @@ dates is the gateway's word; here the certificate's digest alone is compared.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-import ipaddress
 import re
-from base64 import b64decode, b64encode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import unquote_to_bytes
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
+from rapidjws.keys.forwarded_certificate import UNIX, der_of, is_among, networks_of, xfcc_pairs
 from rapidjws.verify.arguments import names_of
 
 if TYPE_CHECKING:
+    from rapidjws.keys.forwarded_certificate import Network
     from rapidjws.sender.request import SenderRequest
 
-    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 CertificateFormat = Literal["xfcc", "pem", "der"]
-
-UNIX: Final = "unix"
-"""Stands for every peer on a Unix socket."""
 
 VALUE_MAX_BYTES: Final = 64 * 1024
 
 _HEADERS: Final = {"xfcc": "x-forwarded-client-cert", "pem": "x-client-cert", "der": "x-client-cert"}
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
-_PEM: Final = re.compile(
-    rb"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
-)
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
-_SEQUENCE: Final = 0x30
 
 
 @checked(but=("trusted_peers",))
@@ -78,7 +67,7 @@ class ClientCertificate:
                 "configuration_invalid", "mtls.trusted_peers", expected="whose header is believed"
             )
         put(self, "trusted_peers", peers)
-        put(self, "_networks", tuple(_network(peer) for peer in peers if peer != UNIX))
+        put(self, "_networks", networks_of(peers, "mtls.trusted_peers"))
 
     @property
     def field(self) -> bytes:
@@ -91,14 +80,7 @@ class ClientCertificate:
         Args:
             peer: Its address, ``"unix"``, or None where nobody knows.
         """
-        if peer is None or peer == UNIX:
-            return peer is not None and UNIX in tuple(self.trusted_peers)
-        try:
-            address = ipaddress.ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:10.0.0.1 of a dual-stack socket
-        return any((mapped or address) in network or address in network for network in self._networks)
+        return is_among(peer, self._networks, unix=UNIX in tuple(self.trusted_peers))
 
     def thumbprint(self, request: SenderRequest) -> str | None:
         """Return ``x5t#S256`` of the certificate that the gateway hands on, or None where there is none.
@@ -114,47 +96,14 @@ class ClientCertificate:
         if len(values) > 1 or len(request.certificates) > 1 or len(values[0]) > VALUE_MAX_BYTES:
             raise error_for("malformed_request", "mtls.header", expected="one certificate")
         value = values[0].strip(b" \t")
-        digest = _xfcc(value) if self.form == "xfcc" else _digest(_der(value, self.form))
+        digest = _xfcc(value) if self.form == "xfcc" else _digest(der_of(value, self.form))
         if digest is None:
             raise error_for("malformed_request", "mtls.header", expected=f"one certificate as {self.form}")
         return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
-def _network(peer: str) -> Network:
-    try:
-        return ipaddress.ip_network(peer)
-    except ValueError:
-        expected = "addresses, networks, or unix"
-        raise error_for("configuration_invalid", "mtls.trusted_peers", expected, peer) from None
-
-
 def _digest(der: bytes | None) -> bytes | None:
     return None if der is None else hashlib.sha256(der).digest()
-
-
-def _der(value: bytes, form: str) -> bytes | None:
-    """Return a certificate's DER out of PEM or base64; None for anything but one certificate."""
-    if form == "pem":
-        found = _PEM.fullmatch(unquote_to_bytes(value) if b"%" in value else value)
-        text = b"" if found is None else b"".join(found[1].split())
-    else:
-        text = value[1:-1] if value[:1] == b":" == value[-1:] and len(value) > 2 else value
-    if _BASE64.fullmatch(text) is None:
-        return None
-    try:
-        der = b64decode(text, validate=True)
-    except binascii.Error:
-        return None
-    is_canonical = b64encode(der) == text  # one spelling
-    return der if is_canonical and _is_one_sequence(der) else None
-
-
-def _is_one_sequence(der: bytes) -> bool:
-    """Return whether octets are one DER SEQUENCE from end to end: its digest then has one meaning."""
-    if len(der) < 4 or der[0] != _SEQUENCE or not 0x81 <= der[1] <= 0x83:
-        return False
-    count = der[1] & 0x7F
-    return len(der) == 2 + count + int.from_bytes(der[2 : 2 + count], "big")
 
 
 def _xfcc(value: bytes) -> bytes | None:
@@ -162,7 +111,7 @@ def _xfcc(value: bytes) -> bytes | None:
 
     Each proxy with ``APPEND_FORWARD`` appends an element: which is the client's, nobody can tell here.
     """
-    pairs = _xfcc_pairs(value.decode("latin-1"))
+    pairs = xfcc_pairs(value.decode("latin-1"))
     if pairs is None:
         return None
     hashes = [text for name, text in pairs if name == "hash"]
@@ -174,49 +123,5 @@ def _xfcc(value: bytes) -> bytes | None:
         return None
     if not certificates:
         return by_hash
-    by_certificate = _digest(_der(certificates[0].encode("latin-1"), "pem"))
+    by_certificate = _digest(der_of(certificates[0].encode("latin-1"), "pem"))
     return by_certificate if by_hash in (None, by_certificate) else None
-
-
-def _xfcc_pairs(text: str) -> list[tuple[str, str]] | None:
-    """Return name and value of each pair of one element; None where it is malformed, or another follows."""
-    pairs: list[tuple[str, str]] = []
-    at = 0
-    while at < len(text):
-        name, equals, _ = text[at:].partition("=")
-        if not equals or not name.isalnum() or not name.isascii():
-            return None
-        at += len(name) + 1
-        found = _quoted(text, at) if text[at : at + 1] == '"' else _bare(text, at)
-        if found is None:
-            return None
-        content, at = found
-        pairs.append((name.lower(), content))
-        if at < len(text):
-            if text[at] != ";":
-                return None
-            at += 1
-    return pairs
-
-
-def _quoted(text: str, at: int) -> tuple[str, int] | None:
-    """Return a value in double quotes, and where it ends."""
-    content: list[str] = []
-    at += 1
-    while at < len(text):
-        if text[at] == "\\" and at + 1 < len(text):
-            content.append(text[at + 1])
-            at += 2
-        elif text[at] == '"':
-            return "".join(content), at + 1
-        else:
-            content.append(text[at])
-            at += 1
-    return None
-
-
-def _bare(text: str, at: int) -> tuple[str, int] | None:
-    """Return a value without quotes, and where it ends; a comma begins another element."""
-    end = text.find(";", at)
-    content = text[at:] if end < 0 else text[at:end]
-    return None if "," in content or '"' in content else (content, at + len(content))
