@@ -88,6 +88,21 @@ def test_the_list_of_commands_imports_no_command() -> None:
     }
 
 
+def test_a_sidecar_by_files_loads_no_http_client() -> None:
+    """What fetches and mails is loaded where it is configured, and not with ``rapidjws serve``."""
+    pytest.importorskip("typer", reason="the extra `cli` is not installed")
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    served = loaded_by("import rapidjws.cli.serve, rapidjws.sidecar.worker, rapidjws.keys.fetch_schedule")
+    assert tops(served) & {"httpcore2", "h11", "h2", "anyio", "grpc", "opentelemetry"} == set()
+    left_out = {
+        "rapidjws.cli.notify",
+        "rapidjws.cli.rollout",
+        "rapidjws.keys.https_network",
+        "rapidjws.audit",
+    }
+    assert left_out & served == set()
+
+
 def test_star_import_and_dir_show_every_name() -> None:
     """Names that are not loaded yet are in `dir()`, and a star import brings them all."""
     code = (

@@ -8,7 +8,6 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.cli.notify import mail_server_from
 from rapidjws.config import schema
 from rapidjws.config.audit_section import audit_settings_from
 from rapidjws.config.authz_section import authorizer_from
@@ -387,4 +386,6 @@ def _shadow(table: dict[str, Any], *, files: bool) -> object:
 def _notices(table: dict[str, Any], *, folder: Path, files: bool) -> object:
     if files and "templates" in table:
         templates_from(folder / table["templates"])
+    from rapidjws.cli.notify import mail_server_from
+
     return mail_server_from(table, folder, files=files)

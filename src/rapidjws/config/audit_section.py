@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.audit.settings import AuditSettings
-
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rapidjws.audit.settings import AuditSettings
 
 PATHS: Final = ("folder", "key_file", "content_keys", "content_key_file")
 LISTS: Final = ("partners", "routes", "content", "claims")
@@ -26,6 +26,8 @@ def audit_settings_from(section: dict[str, Any], folder: Path, *, files: bool = 
     """
     if not section:
         return None
+    from rapidjws.audit.settings import AuditSettings  # not where there is no trail: a start is sooner
+
     settings = dict(section)
     for name in PATHS:
         if settings.get(name):

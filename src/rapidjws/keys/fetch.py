@@ -14,20 +14,16 @@ import ssl
 import threading
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
-
-import httpcore2
-from httpcore2 import NetworkBackend, NetworkStream
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
-from rapidjws.keys.addresses import is_public
 from rapidjws.keys.credentials import check_files, proxy_headers, request_headers
 from rapidjws.keys.fetch_failed import FetchFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import httpcore2
 
     from rapidjws.keys.settings import Transport
 
@@ -61,69 +57,6 @@ class Fetch(Protocol):
         Raises:
             FetchFailed: In every other case.
         """
-
-
-class _Stream(NetworkStream):
-    """A connection whose reads and writes keep to what is left of the deadline."""
-
-    def __init__(self, inner: NetworkStream, deadline: float) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def _left_s(self) -> float:
-        left_s = self._deadline - monotonic()
-        if left_s <= 0:
-            raise httpcore2.ReadTimeout("deadline")
-        return left_s
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._left_s())
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._left_s())
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> NetworkStream:
-        inner = self._inner.start_tls(ssl_context, server_hostname, self._left_s())
-        return _Stream(inner, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Backend(NetworkBackend):
-    """Resolve once within the deadline, check each address, connect to one that was checked."""
-
-    def __init__(self, deadline: float, *, refuse_private: bool) -> None:
-        self._deadline = deadline
-        self._refuse_private = refuse_private
-        self._inner = httpcore2.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> NetworkStream:
-        addresses = resolve(host, port, self._deadline)
-        if self._refuse_private and not all(map(is_public, addresses)):
-            raise FetchFailed("private_address")  # one private address among public ones is DNS rebinding
-        fault: Exception = FetchFailed("dns")
-        for address in addresses:
-            left_s = self._deadline - monotonic()
-            if left_s <= 0:
-                raise httpcore2.ConnectTimeout("deadline")
-            try:
-                return _Stream(self._inner.connect_tcp(address, port, left_s), self._deadline)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
-                fault = failed
-        raise fault
 
 
 def resolve(host: str, port: int, deadline: float) -> list[str]:
@@ -167,6 +100,8 @@ class HttpsFetch:
     __slots__ = ("_context", "_transport")
 
     def __init__(self, transport: Transport) -> None:
+        import rapidjws.keys.https_network  # noqa: F401 - not where no key set is fetched, and never on a thread
+
         self._transport = transport
         self._context = _tls_context(transport.ca)
         check_files(transport)
@@ -177,6 +112,8 @@ class HttpsFetch:
         Raises:
             FetchFailed: In every other case.
         """
+        import httpcore2
+
         try:
             with (
                 self.opened(monotonic() + self._transport.timeout_s) as pool,
@@ -202,7 +139,11 @@ class HttpsFetch:
         Args:
             deadline: Monotonic seconds.
         """
-        backend = _Backend(deadline, refuse_private=self._transport.refuse_private_addresses)
+        import httpcore2
+
+        from rapidjws.keys.https_network import CheckedBackend
+
+        backend = CheckedBackend(deadline, resolve, refuse_private=self._transport.refuse_private_addresses)
         return httpcore2.ConnectionPool(
             ssl_context=self._context,
             max_connections=1,
@@ -242,6 +183,8 @@ def location_host(location: str | None) -> str | None:
 
 
 def _proxy(transport: Transport) -> httpcore2.Proxy | None:
+    import httpcore2
+
     if transport.proxy is None:
         return None
     return httpcore2.Proxy(transport.proxy, headers=proxy_headers(transport))

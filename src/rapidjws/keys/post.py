@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Final
-
-import httpcore2
+from typing import TYPE_CHECKING, Final
 
 from rapidjws.keys.fetch import HttpsFetch
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.keys.settings import Transport
+
+if TYPE_CHECKING:
+    import httpcore2
 
 Post = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]
 """A function that posts headers and a body to a URL, and returns status and body or raises FetchFailed."""
@@ -44,6 +45,8 @@ class HttpsPost:
         """
         if not url.startswith("https://") and not self._transport.insecure_allow_http:
             raise FetchFailed("protocol")
+        import httpcore2
+
         try:
             with (
                 self._fetch.opened(monotonic() + self._transport.timeout_s) as pool,
