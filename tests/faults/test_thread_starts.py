@@ -82,6 +82,7 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "resolve Thread": (HERE, "test_S24_no_thread_for_a_look_up"),
     "FetchSchedule._begin Thread": (HERE, "test_S24_no_thread_for_a_fetch"),
+    "RedisRotations._listen Thread": (ISSUING, "test_S24_no_thread_for_the_rotations"),
     "RedisRevocations._listen Thread": (HERE, "test_S24_no_thread_for_the_revocations"),
     # rollout and configuration
     "ConfigFile._look submit": (HERE, "test_S24_no_thread_for_the_configuration"),
@@ -115,9 +116,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "Supervisor._start fork": (SERVED, "test_S24_a_worker_that_cannot_be_started"),
     # who signs and publishes
     "BackendSigner.asign call_on_thread": (ISSUING, "test_S15_a_signature_of_asign_without_a_thread"),
-    "SigningQueue._enqueue submit": (ISSUING, "test_S15_a_queue_without_threads_signs_all_the_same"),
+    "SigningQueue._taken_in submit": (ISSUING, "test_S15_a_queue_without_threads_signs_all_the_same"),
     "PublicationApp.__call__ call_on_thread": (ISSUING, "test_S15_a_publication_without_a_thread"),
     "IssuerConnection._act call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
+    "_announce call_on_thread": (ISSUING, "test_S24_an_announcement_without_a_thread_is_named"),
     "_tick call_on_thread": (ISSUING, "test_S24_a_tick_without_a_thread_comes_again"),
     "FileSigner.asign call_on_thread": (ATTACHED, "test_S15_a_signature_of_a_file_key_without_a_thread"),
     # what is attached to an engine

@@ -15,7 +15,7 @@ from thread_faults import failing_starts
 
 import rapidjws
 from rapidjws.issuing import PublicationApp
-from rapidjws.sidecar.issuer_server import IssuerConnection, _tick
+from rapidjws.sidecar.issuer_server import IssuerConnection, _announce, _tick
 from rapidjws.signing.backend import BackendSigner, SignerLimits
 from rapidjws.signing.new_key import make_key
 from rapidjws.signing.signing_queue import SigningQueue
@@ -142,3 +142,33 @@ def test_S24_no_thread_for_the_rotations(tmp_path: Path) -> None:
         assert starts.failed == 2
     finally:
         redis.stop()
+
+
+def test_S24_an_announcement_without_a_thread_is_named() -> None:
+    """Without a thread that is printed, and the next key is announced."""
+    lines: list[str] = []
+
+    async def main() -> None:
+        published, announced = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def announce() -> None:
+            loop.call_soon_threadsafe(announced.set)
+
+        printed = asyncio.Event()
+
+        def say(line: str) -> None:
+            lines.append(line)
+            printed.set()
+
+        task = loop.create_task(_announce(published, announce, say))
+        with failing_starts(lambda number: number == 0):
+            published.set()
+            await asyncio.wait_for(printed.wait(), 60)
+            published.set()
+            await asyncio.wait_for(announced.wait(), 60)
+        task.cancel()
+
+    asyncio.run(main())
+    assert len(lines) == 1
+    assert "internal_error" in lines[0]
