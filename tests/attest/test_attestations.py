@@ -115,6 +115,16 @@ def test_a_key_in_two_roles_is_an_error(artifact: Path) -> None:
         assert code_of(made(artifact, *NAMES), artifact, roles=wrong) == "configuration_invalid"
 
 
+def test_a_shared_secret_is_no_role(artifact: Path) -> None:
+    """Who verifies by a shared secret could sign: such a key is refused, also where HMAC is accepted."""
+    secret = make_key("HS256", kid="build-1")
+    envelope = attest([artifact], [LocalSigner(secret)], predicate_type=TYPE, predicate={})
+    with pytest.raises(rapidjws.RapidJWSError) as refused:
+        verify_attestation(json.dumps(envelope), [artifact], roles={"build": secret}, policy="1 of build",
+                           algorithms=["HS256"])  # fmt: skip
+    assert (refused.value.code, refused.value.place) == ("configuration_invalid", "roles.build")
+
+
 @pytest.mark.parametrize(
     "text",
     ["0 of a", "2 of a", "2 of a,a", "1 of a,a", "-1 of a", "1 of", "1 of ,", "1 of a,", "a", "", "of a",

@@ -94,6 +94,9 @@ def test_L_nothing_that_was_answered_is_lost_however_often_something_is_killed(t
                 done[kind] += 1
             answered = len(load.answered)
             until(lambda: len(load.answered) > answered + 5, "no answers at the end")
+        except AssertionError:
+            print(done, service.process.poll(), service.log.read_text("utf-8")[-3000:])
+            raise
         finally:
             if service is not first:
                 service.end()
