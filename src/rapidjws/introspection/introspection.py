@@ -7,7 +7,7 @@ token proves nothing by itself: what strangers may ask for is bounded by a budge
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -115,7 +115,7 @@ class Introspection:
         return self._lookups.known(_octets(token), time_ns()) is not None
 
     def check(
-        self, token: Token, route: Names, sender: SenderCheck | None, named: tuple[str, ...]
+        self, token: Token, route: Names, sender: SenderCheck | None, named: Callable[[], tuple[str, ...]]
     ) -> SenderCheck | None:
         """Return the second opinion on a token, before the check of who sent it.
 
@@ -123,12 +123,11 @@ class Introspection:
             token: The token.
             route: What is asked for.
             sender: The check of who sent it, or None.
-            named: The issuers that it names, unverified: only for telling whether somebody may wait.
+            named: Gives the issuers that it names, unverified: only for telling whether somebody may wait.
         """
         if not self._issuers or not self._is_on_route(route):
             return sender
-        may_wait = not named or not self._issuers.isdisjoint(named)
-        return _SecondOpinion(self, token, sender, may_wait=may_wait)
+        return _SecondOpinion(self, token, sender, named)
 
     def introspected(self, token: Token, now_ns: int) -> VerifiedJWS:
         """Return an opaque token that the server calls active, and whose claims are accepted here.
@@ -163,6 +162,10 @@ class Introspection:
         if answer.begins_ns is not None and answer.begins_ns > now_ns + self._leeway_s * SECOND_NS:
             return error_for("not_yet_valid", "claims.nbf")
         return None
+
+    def concerns(self, issuers: Iterable[str]) -> bool:
+        """Return whether a second opinion is due on tokens of one of these issuers."""
+        return not self._issuers.isdisjoint(issuers)
 
     # --- the second opinion ------------------------------------------------------------------------------
 
@@ -213,15 +216,19 @@ class Introspection:
 class _SecondOpinion:
     """The second opinion on the token of one request, and then the check of who sent it."""
 
-    __slots__ = ("_introspection", "_may_wait", "_sender", "_token")
+    __slots__ = ("_introspection", "_named", "_sender", "_token")
 
     def __init__(
-        self, introspection: Introspection, token: Token, sender: SenderCheck | None, *, may_wait: bool
+        self,
+        introspection: Introspection,
+        token: Token,
+        sender: SenderCheck | None,
+        named: Callable[[], tuple[str, ...]],
     ) -> None:
         self._introspection = introspection
         self._token = token
         self._sender = sender
-        self._may_wait = may_wait
+        self._named = named
 
     @property
     def binds(self) -> bool:
@@ -233,7 +240,10 @@ class _SecondOpinion:
         """Return whether somebody may wait."""
         if self._sender is not None and self._sender.blocking:
             return True
-        return self._may_wait and not self._introspection.is_known(self._token)
+        if self._introspection.is_known(self._token):
+            return False
+        named = self._named()
+        return not named or self._introspection.concerns(named)
 
     def refusal(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why a verified token is refused after all, or None."""

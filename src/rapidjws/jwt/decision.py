@@ -203,7 +203,7 @@ class TokenIntrospection(Protocol):
         """Return whether what the server says of a token is remembered: nobody waits then."""
 
     def check(
-        self, token: Token, route: Names, sender: SenderCheck | None, named: tuple[str, ...]
+        self, token: Token, route: Names, sender: SenderCheck | None, named: Callable[[], tuple[str, ...]]
     ) -> SenderCheck | None:
         """Return the second opinion on a token, before the check of who sent it; or that alone.
 
@@ -211,7 +211,7 @@ class TokenIntrospection(Protocol):
             token: The token.
             route: What is asked for.
             sender: The check of who sent it, or None.
-            named: The issuers that it names, unverified: for telling whether somebody may wait.
+            named: Gives the issuers that it names, unverified: for telling whether somebody may wait.
         """
 
     def introspected(self, token: Token, now_ns: int) -> VerifiedJWS:

@@ -72,7 +72,7 @@ class EngineIntrospection:
             raise error_for("introspection_unavailable", "introspection")
         if introspection.is_opaque(token):
             return self._opaque(introspection, sender, token, as_of_ns, now_ns)
-        named = self._named_issuers(token)
+        named = partial(self._named_issuers, token)
         return self._verify_as_of(token, as_of_ns, now_ns, introspection.check(token, route, sender, named))
 
     async def _averify_asking(
@@ -90,7 +90,7 @@ class EngineIntrospection:
         if introspection is None:
             raise error_for("introspection_unavailable", "introspection")
         if not introspection.is_opaque(token):
-            named = self._named_issuers(token)
+            named = partial(self._named_issuers, token)
             return await self._averify_as_of(
                 token, as_of_ns, now_ns, introspection.check(token, route, sender, named)
             )

@@ -1,0 +1,65 @@
+"""What a second opinion that is remembered costs: its look-up, and a decision with it against a plain one.
+
+Both engines decide on one token, in turn. Of each round the fastest decision of each kind counts, and of all
+rounds the median difference and ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter_ns, time
+from typing import Final
+
+import pytest
+
+from rapidjws import Engine, Issuer
+from rapidjws.introspection import Introspection, IntrospectionClient, IntrospectionLimits
+from rapidjws.testing import FakeIssuer
+
+RATIO_AT_MOST: Final = 1.6
+ROUNDS: Final = 25
+CALLS: Final = 200
+
+pytestmark = pytest.mark.usefixtures("one_cpu")
+
+
+def test_a_remembered_second_opinion_costs_little() -> None:
+    """The server is asked once; each further decision looks its answer up, whose cost is printed."""
+    issuer = FakeIssuer("https://issuer.example", "ES256")
+    lookups: list[int] = []
+
+    def post(*_: object) -> tuple[int, bytes]:
+        lookups.append(1)
+        return 200, b'{"active": true}'
+
+    client = IntrospectionClient("https://as.example/i", client_id="gw", client_secret="s", post=post)
+    asked = Introspection(client, issuers=issuer.iss, limits=IntrospectionLimits(cache_s=3600))
+    rules = Issuer(issuer.iss, keys=issuer.jwks, algorithms=["ES256"], audience=issuer.audience)
+    plain, asking = Engine(rules, workers=1), Engine(rules, workers=1, introspection=asked)
+    token = issuer.token(issuer.claims(int(time()))).encode()
+
+    def fastest_ns(decide: Callable[[bytes], object]) -> int:
+        took = []
+        for _ in range(CALLS):
+            start = perf_counter_ns()
+            decide(token)
+            took.append(perf_counter_ns() - start)
+        return min(took)
+
+    for one in (plain, asking):
+        assert {one.decide(token).code for _ in range(3)} == {"ok"}
+    found = [(fastest_ns(plain.decide), fastest_ns(asking.decide)) for _ in range(ROUNDS)]
+    more_us = median(both - alone for alone, both in found) / 1000
+    ratio = median(both / alone for alone, both in found)
+    hit_us = min(_hit_ns(asked, token) for _ in range(2000)) / 1000
+    print(f"a remembered answer: {hit_us:.1f} us to look up; a decision {more_us:+.1f} us, {ratio:.2f} times")
+    assert ratio <= RATIO_AT_MOST
+    assert len(lookups) == 1
+    assert asking.decide(token[:-8] + b"AAAAAAAA").outcome == "deny"
+
+
+def _hit_ns(asked: Introspection, token: bytes) -> int:
+    start = perf_counter_ns()
+    asked.is_known(token)
+    return perf_counter_ns() - start
