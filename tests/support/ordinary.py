@@ -125,17 +125,39 @@ def mistyped(chance: random.Random, text: str) -> str:
     return text[: at - 1] + text[at] + text[at - 1] + text[at + 1 :]
 
 
-CUT = frozenset(
-    "cut_off signature_missing signature_cut_off empty_part trailing_bits json_broken wrong_parts"
-    " signature_length json_serialization".split()
-)
-DAMAGED = frozenset(
-    "signature_unexplained header_altered cut_off trailing_bits signature_length foreign_character"
-    " wrong_parts json_broken header_not_json payload_not_json signature_missing empty_part kid_typo"
-    " signature_cut_off json_serialization json_document encrypted_token signature_other_curve"
-    " malformed_header alg_missing signature_unpadded claim_misnamed payload_newline"
-    " member_misspelled".split()
-)
+CUT = {
+    "json": frozenset({"json_broken"}),
+    "dot": frozenset({"signature_missing", "cut_off"}),
+    "signature": frozenset({"signature_cut_off", "cut_off"}),
+}
+"""Where a token was cut -> the causes that are right; a cut before the last dot leaves too few parts."""
+
+_ANY = frozenset({"cut_off", "trailing_bits"})
+DAMAGED = {
+    "json": _ANY
+    | frozenset(
+        "header_altered signature_unexplained signature_length signature_cut_off member_misspelled"
+        " json_broken".split()
+    ),
+    "dot": frozenset({"cut_off", "signature_missing", "wrong_parts", "empty_part", "header_not_json"}),
+    "header": _ANY | frozenset({"header_altered", "header_not_json"}),
+    "payload": _ANY | frozenset({"signature_unexplained"}),
+    "signature": _ANY | frozenset({"signature_unexplained", "signature_length", "signature_cut_off"}),
+}
+"""Where a character was mistyped -> the causes that are right."""
+
+
+def place_of(text: str, other: str) -> str:
+    """Return where two tokens differ first: a part of a compact one, a dot, or JSON."""
+    if text.startswith("{"):
+        return "json"
+    if text.count(".") != other.count("."):
+        return "dot"
+    pairs = enumerate(zip(text, other, strict=False))
+    at = next((at for at, (one, two) in pairs if one != two), min(len(text), len(other)))
+    if "." in (text[at : at + 1], other[at : at + 1]):
+        return "dot"
+    return ("header", "payload", "signature")[text[:at].count(".")]
 
 
 def ordinary(first: int, count: int) -> Iterator[Ordinary]:
@@ -166,9 +188,11 @@ def _one(chance: random.Random, world: World, name: str, kind: str, alg: str, fo
     if kind == "wrong key":
         right = frozenset({"signature_unexplained"})
     elif kind == "truncated":
-        text, right = cut(chance, text), CUT
+        whole, text = text, cut(chance, text)
+        right = CUT[place_of(whole, text)]
     else:
-        text, right = changed(chance, text), DAMAGED
+        whole, text = text, changed(chance, text)
+        right = DAMAGED[place_of(whole, text)]
     return Ordinary(name=name, token=text, using=using, causes=right, more=more)
 
 
