@@ -19,6 +19,7 @@ pytest.importorskip("httptools", reason="the extra `server` is not installed")
 from certified import Chain
 from cryptography.hazmat.primitives import serialization
 from rollouts import rollout
+from thread_faults import failing_starts
 
 from rapidjws import JWK, Engine, Issuer, JWKSet
 from rapidjws._protobuf import field
@@ -233,6 +234,14 @@ def test_keys_that_come_in_chains(asking: Any, tmp_path: Path) -> None:
     assert asked(b"b", signature(chain, b"a")) == 401
     assert asked(b"a", signature(other, b"a")) == 401
     asked.public.change_bus.close()
+
+
+def test_bodies_are_decided_without_threads(asking: Any) -> None:
+    """Where no thread can be had a body is decided all the same."""
+    asked = asking(member="/signedPayload")
+    body = json.dumps({"signedPayload": token()}).encode()
+    with failing_starts(lambda number: True, only="rapidjws_"):
+        assert [asked(body, [JSON_TYPE]), asked(b"{}", [JSON_TYPE])] == [200, 401]
 
 
 def test_a_body_is_used_once(asking: Any) -> None:
