@@ -70,9 +70,10 @@ CALLED_HERE = (
     "JWSGuard.scopes", "JWSRequired.scopes",  # any number of texts: checked by names_of
     "MemoryReplayStore.record",
     "MemoryState.edit", "Partner.is_allow_listed", "Partner.objection", "Partner.warning",
+    "Partner.objection_to_alg",
     "RedisReplayStore.record", "RedisReplayStore.withdraw", "RedisRevocations.turn",
     "RemoteJWKS.clock_stepped", "RemoteJWKS.subscribe", "RemoteJWKS.unknown_kid",
-    "Rollout.decide", "Rollout.defer", "Rollout.note", "Rollout.retry_at_ns",
+    "Rollout.decide", "Rollout.defer", "Rollout.note", "Rollout.retry_at_ns", "Rollout.permits",
     "Shadow.offer",
     "SignaturePolicy.is_met",
     "Authenticator.handed_on", "Authenticator.is_ours", "Authenticator.trusted_headers",
