@@ -308,3 +308,15 @@ def test_L_an_address_is_checked() -> None:
     ):
         assert code_of(store_at, **given).code == "configuration_invalid"
     assert segment_files.segment_name(0, 5) == "segments/0000000000000000-0000000000000005.parquet"
+
+
+def test_L_a_segment_written_anew_is_refused(tmp_path: Path) -> None:
+    """A good Parquet file with another record does not have the root that is signed: nothing is written."""
+    store = FolderStore(tmp_path / "archive")
+    archive.seal(whole(tmp_path / "trail", 5), store)
+    (name,) = store.names("segments")
+    segment = segment_files.read_segment_file(store.read(name), name, ORIGIN, 0, 5)
+    segment.entries[2] = segment.entries[2].replace(b'"n":2', b'"n":7')
+    (store.folder / name).write_bytes(segment_files.segment_octets(segment, ORIGIN))
+    assert code_of(archive.restore, store, KEY, tmp_path / "again").code == "audit_trail_invalid"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["archive", "trail"]
