@@ -99,10 +99,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "unit/test_service_status.py",
         "test_K_a_look_at_the_alerts_without_threads",
     ),
-    "BodyRequests._decided call_on_thread": (
-        "unit/test_sidecar_bodies.py",
-        "test_bodies_are_decided_without_threads",
-    ),
+    "BodyRequests._decided call_on_thread": ("unit/test_sidecar_bodies.py", "test_without_threads"),
     "_seen submit": ("partners/test_routine.py", "test_K_check_looks_without_threads"),
     "probe_all submit": ("unit/test_service_status.py", "test_K_a_probe_without_threads"),
     "StatusStream._event call_on_thread": (

@@ -236,7 +236,7 @@ def test_keys_that_come_in_chains(asking: Any, tmp_path: Path) -> None:
     asked.public.change_bus.close()
 
 
-def test_bodies_are_decided_without_threads(asking: Any) -> None:
+def test_without_threads(asking: Any) -> None:
     """Where no thread can be had a body is decided all the same."""
     asked = asking(member="/signedPayload")
     body = json.dumps({"signedPayload": token()}).encode()
