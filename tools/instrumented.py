@@ -33,6 +33,7 @@ PYTHON_FAULTS = (
     "revocation_failovers",
     "revocation_faults",
     "thread_starts",
+    "thread_starts_asking",
     "thread_starts_attached",
     "thread_starts_issuing",
     "thread_starts_observed",

@@ -46,19 +46,23 @@ ATTACHED = "faults/test_thread_starts_attached.py"
 ISSUING = "faults/test_thread_starts_issuing.py"
 OBSERVED = "faults/test_thread_starts_observed.py"
 LOOP = "faults/test_partial_failure_loop.py"
+ASKING = "faults/test_thread_starts_asking.py"
+STORES = ("faults/test_loops_and_stores.py", "test_S15_a_blocking_store_and_no_thread")
 TABLE: dict[str, tuple[str, str]] = {
     # engine
+    "EngineIntrospection._averify_asking_as_of call_on_thread": (
+        ASKING,
+        "test_S15_an_opaque_token_without_a_thread",
+    ),
+    "PeriodicPoll.on_tick submit": (
+        ASKING,
+        "test_S15_a_poll_without_a_thread_is_tried_again_when_it_is_due",
+    ),
     "_Pool.executor ThreadPoolExecutor": (LOOP, "test_S15_no_thread_no_waiting"),
     "submit submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
     "call_on_thread submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
-    "Engine._averify_as_of call_on_thread": (
-        "faults/test_loops_and_stores.py",
-        "test_S15_a_blocking_store_and_no_thread",
-    ),
-    "Engine._averify call_on_thread": (
-        "faults/test_loops_and_stores.py",
-        "test_S15_a_blocking_store_and_no_thread",
-    ),
+    "Engine._averify_as_of call_on_thread": STORES,
+    "Engine._averify call_on_thread": STORES,
     "Engine._averify submit": (LOOP, "test_S15_no_thread_no_waiting"),
     "_Batch._verify submit": (LOOP, "test_S15_no_thread_no_waiting"),
     "verify_many submit": (
