@@ -99,10 +99,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "test_S15_an_admin_action_that_found_no_thread_does_not_run",
     ),
     "_asked_all submit": ("partners/test_regions.py", "test_K_regions_are_asked_without_threads"),
-    "WorkerState._observe_on_thread submit": (
-        "unit/test_service_status.py",
-        "test_K_a_look_at_the_alerts_without_threads",
-    ),
+    "WorkerState._observe_on_thread submit": ("unit/test_service_status.py", "test_K_alerts_without_threads"),
     "BodyRequests._decided call_on_thread": ("unit/test_sidecar_bodies.py", "test_without_threads"),
     "_seen submit": ("partners/test_routine.py", "test_K_check_looks_without_threads"),
     "probe_all submit": ("unit/test_service_status.py", "test_K_a_probe_without_threads"),

@@ -317,7 +317,7 @@ def test_K_alerts_are_told_when_they_begin_and_end(status: Any, monkeypatch: pyt
     assert told == [("alert_started", words), ("alert_ended", f"{words.replace(';', ': or more;')}")]
 
 
-def test_K_a_look_at_the_alerts_without_threads(status: Any) -> None:
+def test_K_alerts_without_threads(status: Any) -> None:
     """Where no thread can be had the look is left out, and taken at the next tick; no change waits for it."""
     from rapidjws.sidecar.worker_state import WorkerState
 
