@@ -49,15 +49,8 @@ LOOP = "faults/test_partial_failure_loop.py"
 ASKING = "faults/test_thread_starts_asking.py"
 STORES = ("faults/test_loops_and_stores.py", "test_S15_a_blocking_store_and_no_thread")
 TABLE: dict[str, tuple[str, str]] = {
-    # engine
-    "EngineIntrospection._averify_asking_as_of call_on_thread": (
-        ASKING,
-        "test_S15_an_opaque_token_without_a_thread",
-    ),
-    "PeriodicPoll.on_tick submit": (
-        ASKING,
-        "test_S15_a_poll_without_a_thread_is_tried_again_when_it_is_due",
-    ),
+    "EngineIntrospection._averify_asking_as_of call_on_thread": (ASKING, "test_S15_no_thread_to_ask"),
+    "PeriodicPoll.on_tick submit": (ASKING, "test_S15_no_thread_to_poll"),
     "_Pool.executor ThreadPoolExecutor": (LOOP, "test_S15_no_thread_no_waiting"),
     "submit submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
     "call_on_thread submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
@@ -79,7 +72,6 @@ TABLE: dict[str, tuple[str, str]] = {
         "test_S24_no_table_thread_no_fault",
     ),
     "verify_async_stream call_on_thread": (HERE, "test_S15_averify_detached_without_threads"),
-    # keys
     "Scheduler._start Thread": (
         "faults/test_refresh_faults.py",
         "test_S24_a_timer_that_cannot_start",
@@ -88,7 +80,6 @@ TABLE: dict[str, tuple[str, str]] = {
     "FetchSchedule._begin Thread": (HERE, "test_S24_no_thread_for_a_fetch"),
     "RedisRotations._listen Thread": (ISSUING, "test_S24_no_thread_for_the_rotations"),
     "RedisRevocations._listen Thread": (HERE, "test_S24_no_thread_for_the_revocations"),
-    # rollout and configuration
     "ConfigFile._look submit": (HERE, "test_S24_no_thread_for_the_configuration"),
     "Rollout._watch submit": (HERE, "test_S24_no_thread_for_an_automatic_rollback"),
     "Shadow._placed Thread": (HERE, "test_S24_no_thread_for_the_shadow"),

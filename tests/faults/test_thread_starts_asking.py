@@ -13,7 +13,7 @@ from rapidjws.sidecar.periodic_poll import PeriodicPoll
 LIMIT_S = 60
 
 
-def test_S15_an_opaque_token_without_a_thread() -> None:
+def test_S15_no_thread_to_ask() -> None:
     """It is indeterminate, and nobody was asked; the next one is answered."""
     server = Server()
     engine = opaque_engine(server)
@@ -42,7 +42,7 @@ class Signals:
         return False
 
 
-def test_S15_a_poll_without_a_thread_is_tried_again_when_it_is_due() -> None:
+def test_S15_no_thread_to_poll() -> None:
     """No thread, no poll; the next one that is due is made."""
     signals, bus = Signals(), None
     polls = PeriodicPoll(signals, bus)  # type: ignore[arg-type]
