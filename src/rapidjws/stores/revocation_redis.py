@@ -19,6 +19,7 @@ from rapidjws._checks import checked
 from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.stores.redis_channel import follow, subscribe
 from rapidjws.stores.redis_client import RedisClient
 from rapidjws.stores.revocation_entries import Word, change_of, entry_number
 from rapidjws.stores.revocation_file import POLL_S, unavailable
@@ -171,7 +172,7 @@ class RedisRevocations:
                 return
             try:
                 thread = threading.Thread(
-                    target=_follow, args=(ref(self),), name="rapidjws-revocations", daemon=True
+                    target=follow, args=(ref(self),), name="rapidjws-revocations", daemon=True
                 )
                 thread.start()
             except Exception:  # RuntimeError: no more threads; MemoryError
@@ -351,13 +352,12 @@ class RedisRevocations:
 
     def open(self) -> Any:
         """Return a subscription to the channel; what came before is caught up."""
-        pubsub = self._redis.now.pubsub(ignore_subscribe_messages=True)
-        try:
-            pubsub.subscribe(self._stream)
-        except BaseException:  # a connection that is made and cut at once is closed here or by nobody
-            pubsub.close()
-            raise
-        return pubsub
+        return subscribe(self._redis.now, self._stream)
+
+    def fail(self) -> float:
+        """Report that Redis cannot be reached; wait at least as long as between two looks."""
+        emit(self._events, Event(name="revocations_unreachable"))
+        return max(PAUSE_MIN_S, self._poll_s)
 
     def after_fork(self) -> None:
         """Follow anew in a forked child, where no thread is."""
@@ -366,28 +366,3 @@ class RedisRevocations:
             self._thread = None
             self._redis.renew()
             self._listen()
-
-
-def _follow(reference: ref[RedisRevocations]) -> None:
-    """Follow the list until nobody holds it; come back after every fault."""
-    pubsub: Any = None
-    while True:
-        store = reference()
-        if store is None:
-            break
-        try:
-            pubsub = pubsub or store.open()
-            store.turn(pubsub)
-        except Exception:
-            if pubsub is not None:
-                with contextlib.suppress(Exception):
-                    pubsub.close()
-            pubsub = None
-            emit(store._events, Event(name="revocations_unreachable"))
-            pause_s = max(PAUSE_MIN_S, store._poll_s)
-            del store
-            time.sleep(pause_s)
-            continue
-        del store
-    if pubsub is not None:
-        pubsub.close()

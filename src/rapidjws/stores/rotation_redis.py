@@ -20,6 +20,7 @@ from weakref import ref
 from rapidjws._checks import checked
 from rapidjws._scheduler import scheduler
 from rapidjws.errors import error_for
+from rapidjws.stores.redis_channel import follow, subscribe
 from rapidjws.stores.redis_client import RedisClient
 from rapidjws.stores.revocation_file import unavailable
 from rapidjws.verify.protocols import KeySource
@@ -155,7 +156,7 @@ class RedisRotations:
                 return
             try:
                 thread = threading.Thread(
-                    target=_follow, args=(ref(self),), name="rapidjws-rotations", daemon=True
+                    target=follow, args=(ref(self),), name="rapidjws-rotations", daemon=True
                 )
                 thread.start()
             except Exception:  # RuntimeError: no more threads; MemoryError
@@ -163,17 +164,15 @@ class RedisRotations:
             else:
                 self._thread = thread
 
-    def _open(self) -> Any:
+    def open(self) -> Any:
         """Return a subscription to the channel."""
-        pubsub = self._redis.now.pubsub(ignore_subscribe_messages=True)
-        try:
-            pubsub.subscribe(self._channel)
-        except BaseException:  # a connection that is made and cut at once is closed here or by nobody
-            pubsub.close()
-            raise
-        return pubsub
+        return subscribe(self._redis.now, self._channel)
 
-    def _turn(self, pubsub: Any) -> None:
+    def fail(self) -> float:
+        """Return the seconds between two tries: who announces sees who has not confirmed."""
+        return PAUSE_S
+
+    def turn(self, pubsub: Any) -> None:
         """Take one message, or wait for a moment, and confirm what has come; the thread calls this."""
         message = pubsub.get_message(timeout=POLL_S if self._waiting else IDLE_S)
         if message is not None:
@@ -232,26 +231,3 @@ def _rotation(octets: Any) -> Rotation | None:
         return None
     texts = isinstance(issuer, str) and isinstance(kid, str) and isinstance(withdrawn, (str, type(None)))
     return Rotation(issuer, kid, withdrawn) if texts else None
-
-
-def _follow(reference: ref[RedisRotations]) -> None:
-    """Follow announcements until nobody holds the object; come back after every fault."""
-    pubsub: Any = None
-    while True:
-        one = reference()
-        if one is None:
-            break
-        try:
-            pubsub = pubsub or one._open()
-            one._turn(pubsub)
-        except Exception:
-            if pubsub is not None:
-                with contextlib.suppress(Exception):
-                    pubsub.close()
-            pubsub = None
-            del one
-            time.sleep(PAUSE_S)
-            continue
-        del one
-    if pubsub is not None:
-        pubsub.close()
