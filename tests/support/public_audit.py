@@ -123,6 +123,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "TrailReader.conclude": lambda: {"parts": [trail().bundle_check().part]},
     "TrailReader.contents": lambda: {"bundle": 0},
     "TrailReader.entries": lambda: {"bundle": 0},
+    "TrailReader.hashes": lambda: {"bundle": 0},
     "Verification": lambda: {"reader": trail()},
     "VerificationReport": lambda: {"origin": ORIGIN, "size": 1, "root": "00"},
     "Wanted": dict,

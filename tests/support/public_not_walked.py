@@ -72,6 +72,7 @@ CALLED_HERE = (
     "MemoryState.edit", "Partner.is_allow_listed", "Partner.objection", "Partner.warning",
     "Partner.objection_to_alg",
     "RedisReplayStore.record", "RedisReplayStore.withdraw", "RedisRevocations.turn",
+    "RedisRotations.turn", "Wanted.takes_shape", "Wanted.takes_time", "X5CKeys.fault_of",
     "RemoteJWKS.clock_stepped", "RemoteJWKS.subscribe", "RemoteJWKS.unknown_kid",
     "Rollout.decide", "Rollout.defer", "Rollout.note", "Rollout.retry_at_ns", "Rollout.permits",
     "Shadow.offer",

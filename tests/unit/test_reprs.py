@@ -44,6 +44,7 @@ SHOWN = {
     "Document.headers": "a JWK Set's, which is public",
     "Document.body": "a JWK Set, which is public",
     "LastGood.body": "a JWK Set, which is public",
+    "WitnessKey.public": "a public key",
     "Report.token": "left out but for what cannot be replayed, unless it was asked for",
     "ReportValues.token": "left out but for what cannot be replayed, unless it was asked for",
     "Answer.headers": "of a refusal of ours",

@@ -20,6 +20,7 @@ from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.errors import error_for
 
 FILE_MAX_BYTES: Final = 1 << 30
+_PIECES: Final = 1 << 32
 
 
 class SavedPieces:
@@ -66,7 +67,14 @@ class SavedPieces:
 
     @checked
     def keep(self, number: int, part: TreePart, results: RecordResults) -> None:
-        """Keep what a piece found; raises OSError."""
+        """Keep what a piece found.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+            OSError: It cannot be written.
+        """
+        if not 0 <= number < _PIECES:
+            raise error_for("configuration_invalid", "number", "a piece of a trail", number)
         row = {
             "piece": number,
             "of_records": part.of_records.hex(),
