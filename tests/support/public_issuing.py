@@ -138,7 +138,22 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "RedisStateStore": lambda: P["RedisStateStore"]("redis://127.0.0.1:1/0", timeout_s=0.01),
     "Schedule": lambda: P["Schedule"]("every 1 hour"),
 }
+
+
+def issuing_file() -> Path:
+    """Return the file of an issuer."""
+    place = Path(tempfile.mkdtemp(dir=folder()))
+    (place / "keys").mkdir()
+    path = place / "issuing.toml"
+    path.write_text(
+        '[issuing]\nissuer = "https://issuer.example"\nstate_file = "keys.json"\nkey_folder = "keys"\n'
+        'schedule = "every 30 days at 03:00 UTC"\n'
+    )
+    return path
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
+    "load_issuing": lambda: {"path": issuing_file()},
     "ActiveSigner": lambda: {"life_cycle": active_signer().life_cycle, "maker": CountingMaker()},
     "ActiveSigner.signer": dict,
     "FileSigner": lambda: {"path": key_file(), "alg": "ES256"},
