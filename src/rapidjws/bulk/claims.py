@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from rapidjws import _native
 from rapidjws.bulk.arrow import pa, pc
 from rapidjws.errors import error_for
+from rapidjws.jose.json_text import member_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rapidjws.verify.result import VerifiedJWS
 
 TEXT_MAX_BYTES: Final = 8 << 20
 """Most octets of one claim that the core copies for one chunk; what is beyond is read in Python."""
@@ -31,7 +32,7 @@ _FORMS: Final = {
     "json": "json",
 }
 KINDS: Final = tuple(_FORMS)
-"""What a claim's column can hold; ``json`` is the JSON text of any value."""
+"""What a claim's column can hold; ``json`` is the JSON text of any value, as it was signed."""
 
 
 class ClaimColumn:
@@ -76,12 +77,12 @@ class ClaimColumn:
         texts = pa.Array.from_buffers(pa.string(), count, [copied, memory.values, memory.text])
         return texts if self.kind in ("string", "json") else texts.cast(self.type)
 
-    def value_of(self, claims: Mapping[str, Any]) -> Any:
+    def value_of(self, verified: VerifiedJWS) -> Any:
         """Return a verified token's claim as this column holds it; None where it is absent or of another
         type."""
-        value = claims.get(self.name)
-        if self.kind == "json":
-            return None if value is None else _json_text(value)
+        value = verified.claims.get(self.name)
+        if self.kind == "json":  # as it was signed, which is what the core copies
+            return None if value is None else member_text(verified.payload, self.name)
         if self.kind == "string":
             return value if isinstance(value, str) else None
         if self.kind == "bool":
@@ -109,16 +110,6 @@ class ClaimColumn:
             plain[row] = value
         fresh = pa.array(plain, pa.int64() if is_time else self.type)
         return fresh.cast(self.type) if is_time else fresh
-
-
-def _json_text(value: Any) -> str:
-    """Return the JSON text of a value; whole numbers that orjson does not write are written by json."""
-    try:
-        return orjson.dumps(value).decode()
-    except (TypeError, ValueError):
-        import json
-
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def checked_claims(claims: Mapping[str, str]) -> tuple[ClaimColumn, ...]:

@@ -70,8 +70,9 @@ class BulkVerifier:
         time: The column with the moment of each token's check: timestamps, or seconds since the epoch; None
             for ``now``, which also stands for a null.
         claims: Claims of accepted tokens to give as columns, with their kinds: ``"string"``, ``"int64"``,
-            ``"float64"``, ``"bool"``, ``"timestamp"`` (a NumericDate) or ``"json"`` (its text). A claim
-            that is absent or of another type is null, and so is every claim of a refused token.
+            ``"float64"``, ``"bool"``, ``"timestamp"`` (a NumericDate) or ``"json"`` (its text as it was
+            signed). A claim that is absent or of another type is null, and so is every claim of a refused
+            token.
         keep: The columns that stay; by default all but token and payload.
         now: Seconds since the epoch; by default the wall clock at each batch.
         workers: Threads; by default one a core.
@@ -301,6 +302,6 @@ class BulkVerifier:
             if verified is None:
                 octets = octets_of(tokens[row]) or b""
                 verified = work.snapshot.accept(octets, verdicts[row].as_py() >> 9)
-            found[row] = claim.value_of(verified.claims)
+            found[row] = claim.value_of(verified)
         values = claim.patched(claim.values(memory, count), found)
         return pc.if_else(permitted, values, pa.scalar(None, claim.type))

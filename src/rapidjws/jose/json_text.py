@@ -94,6 +94,32 @@ def loads_exact(data: bytes) -> Any:
     return json.loads(data)
 
 
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_SCANNER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
+"""Finds where values end; numbers stay text, of any length."""
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
+
+
+def member_text(data: bytes, name: str) -> str | None:
+    """Return a member's value as it is written in an object that was accepted before; None without one."""
+    text = data.decode("utf-8")
+    at = _after_space(text, text.index("{") + 1)
+    while text[at] != "}":
+        member, at = _SCANNER.raw_decode(text, at)
+        start = _after_space(text, _after_space(text, at) + 1)  # behind the colon
+        _, end = _SCANNER.raw_decode(text, start)
+        if member == name:
+            return text[start:end]
+        at = _after_space(text, end)
+        if text[at] == ",":
+            at = _after_space(text, at + 1)
+    return None
+
+
 def json_octets(text: str) -> bytes:
     """Return the text of a JSON serialization as octets.
 
