@@ -37,6 +37,14 @@ def found_in(batch: Any) -> list[tuple[str, str]]:
     return list(pairs)
 
 
+def verified(verifier: BulkVerifier, batch: Any) -> Any:
+    """Return what comes of a batch, asked twice: the first time no header is known, then the core decides."""
+    first = verifier.verify_batch(batch)
+    again = verifier.verify_batch(batch)
+    assert again.equals(first)
+    return again
+
+
 def batch_of(values: Any, kind: Any = None) -> Any:
     """Return a batch with these tokens."""
     return pa.record_batch({"token": values if kind is None else pa.array(values, kind)})
@@ -93,7 +101,7 @@ def test_every_layout_of_a_column(layout: str) -> None:
     """A column gives the same verdicts and claims whatever layout Arrow has for it, sliced ones too."""
     engine = tokens.engine()
     verifier = BulkVerifier(engine, now=NOW_S, claims={"sub": "string"}, workers=1)
-    out = verifier.verify_batch(batch_of(LAYOUTS[layout]))
+    out = verified(verifier, batch_of(LAYOUTS[layout]))
     assert found_in(out) == [("permit", "ok")] * 5
     assert out.column("sub").to_pylist() == [f"user-{number}" for number in range(5)]
 
@@ -115,7 +123,7 @@ def test_a_null_is_refused_whatever_lies_below_it() -> None:
     column = pa.array(TEXT)
     _, offsets, data = column.buffers()
     masked = pa.Array.from_buffers(pa.string(), 5, [pa.py_buffer(bytes([0b10101])), offsets, data])
-    out = BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"}).verify_batch(batch_of(masked))
+    out = verified(BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"}), batch_of(masked))
     refused = verdict_of(tokens.engine(), None)
     assert refused[1] == "malformed_token"
     assert found_in(out) == [("permit", "ok"), refused, ("permit", "ok"), refused, ("permit", "ok")]
@@ -148,9 +156,8 @@ def test_a_part_that_fails_is_refused_and_moves_no_other(monkeypatch: pytest.Mon
         return (codes[1:], claims) if start == 128 else (codes, claims)
 
     monkeypatch.setattr(BulkVerifier, "_chunk", failing)
-    out = BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"}, workers=1).verify_batch(
-        batch_of(made)
-    )
+    verifier = BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"}, workers=1)
+    out = verified(verifier, batch_of(made))
     found = found_in(out)
     assert found[:64] == [("permit", "ok")] * 64
     assert found[64:] == [("indeterminate", "internal_error")] * 128
@@ -195,7 +202,7 @@ def test_claims_are_typed_columns(kind: str, ascii_only: bool) -> None:
         octets = json.dumps(claims, ensure_ascii=ascii_only).encode()
         made.append(tokens.sign(tokens.key("ES256"), {"alg": "ES256", "kid": "k1-es256"}, octets))
     made.append(tokens.token())
-    out = BulkVerifier(tokens.engine(), now=NOW_S, claims={"it": kind}).verify_batch(batch_of(made))
+    out = verified(BulkVerifier(tokens.engine(), now=NOW_S, claims={"it": kind}), batch_of(made))
     assert found_in(out) == [("permit", "ok")] * len(made)
     column = out.column("it")
     found = column.cast(pa.int64()).to_pylist() if kind == "timestamp" else column.to_pylist()
@@ -208,10 +215,42 @@ def test_a_name_with_an_escape_is_the_same_name() -> None:
     """A claim whose name is written with an escape is found as well."""
     octets = json.dumps(tokens.claims()).replace('"sub"', '"s\\u0075b"').encode()
     made = tokens.sign(tokens.key("ES256"), {"alg": "ES256", "kid": "k1-es256"}, octets)
-    out = BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"}).verify_batch(
-        batch_of([made] * 3)
-    )
+    verifier = BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"})
+    out = verified(verifier, batch_of([made] * 3))
     assert out.column("sub").to_pylist() == ["user-1"] * 3
+
+
+JSON_TEXTS = [
+    "1E+2",
+    "-0",
+    "1.50",
+    "9" * 300,
+    '"sch\\u00f6n"',
+    '{"a" : [ 1,{"it":2} ], "b":"}\\""}',
+    "[ ]",
+    "null",
+]
+
+
+@pytest.mark.parametrize("name", ['"it"', '"\\u0069t"'], ids=["plain", "escaped"])
+@pytest.mark.parametrize("is_revocable", [False, True])
+def test_json_is_the_text_that_was_signed(name: str, is_revocable: bool) -> None:
+    """A claim's JSON is the signed text, whether the core copied it or Python completed the row."""
+    engine = tokens.engine()
+    if is_revocable:
+        engine.revoke(jti="r", issuer=ISS)
+    made = []
+    for text in JSON_TEXTS:
+        octets = json.dumps(tokens.claims(other={"it": 7}))[1:-1]
+        for payload in (f"{{ {octets} , {name}\t:\n{text} }}", f"{{{name}:{text},{octets}}}"):
+            made.append(
+                tokens.sign(tokens.key("ES256"), {"alg": "ES256", "kid": "k1-es256"}, payload.encode())
+            )
+    made.append(tokens.token(jti="g"))
+    out = verified(BulkVerifier(engine, now=NOW_S, claims={"it": "json"}), batch_of(made))
+    assert found_in(out) == [("permit", "ok")] * len(made)
+    expected = [None if text == "null" else text for text in JSON_TEXTS for _ in range(2)]
+    assert out.column("it").to_pylist() == [*expected, None]
 
 
 def test_a_refused_token_gives_no_claims() -> None:
@@ -219,9 +258,8 @@ def test_a_refused_token_gives_no_claims() -> None:
     late, revoked, good = tokens.token(exp=NOW_S - 4000), tokens.token(jti="r"), tokens.token(jti="g")
     engine = tokens.engine()
     engine.revoke(jti="r", issuer=ISS)
-    out = BulkVerifier(engine, now=NOW_S, claims={"sub": "string"}).verify_batch(
-        batch_of([late, revoked, good])
-    )
+    verifier = BulkVerifier(engine, now=NOW_S, claims={"sub": "string"})
+    out = verified(verifier, batch_of([late, revoked, good]))
     assert [code for _, code in found_in(out)] == ["expired", "revoked", "ok"]
     assert out.column("sub").to_pylist() == [None, None, "user-1"]
 
@@ -242,12 +280,35 @@ def test_each_row_is_checked_at_its_own_time(kind: str) -> None:
         column = pa.array(moments, pa.timestamp("s")).cast(pa.timestamp(unit))
     else:
         column = pa.array(moments, kinds[kind])
-    batch = pa.record_batch({"token": pa.array([token] * 5), "at": column})
-    out = BulkVerifier(engine, time="at", now=NOW_S).verify_batch(batch)
+    without_begin = tokens.token(iat=None)  # good at any time before its end, from 1970 on
+    assert verdict_of(engine, without_begin, 0) == ("permit", "ok")
+    batch = pa.record_batch({"token": pa.array([token] * 4 + [without_begin]), "at": column})
+    out = verified(BulkVerifier(engine, time="at", now=NOW_S), batch)
     expected = [verdict_of(engine, token, NOW_S if one is None else one) for one in moments[:4]]
     assert found_in(out)[:4] == expected
     assert found_in(out)[4] == ("indeterminate", "clock_implausible")
     assert out.schema.names == ["at", "verdict", "code"]
+
+
+def test_the_times_of_later_parts_are_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row's time stays its own where a batch goes to the core in parts."""
+    monkeypatch.setattr(module, "CHUNK_ROWS", 64)
+    engine, token = tokens.engine(), tokens.token()
+    times = [NOW_S] * 64 + [NOW_S + 4000] * 64 + [NOW_S]
+    batch = pa.record_batch({"token": [token] * len(times), "at": times})
+    out = verified(BulkVerifier(engine, time="at", workers=1), batch)
+    good, late = verdict_of(engine, token), verdict_of(engine, token, NOW_S + 4000)
+    assert found_in(out) == [good] * 64 + [late] * 64 + [good]
+    assert (good[0], late[0]) == ("permit", "deny")
+
+
+def test_a_row_that_nobody_decided_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a row that the core left open is forgotten, it reads as refused."""
+    verifier = BulkVerifier(tokens.engine(), now=NOW_S, claims={"sub": "string"}, workers=1)
+    monkeypatch.setattr(module.pc, "indices_nonzero", lambda found: pa.array([], pa.uint64()))
+    out = verifier.verify_batch(batch_of([TEXT[0], "x"]))
+    assert found_in(out) == [("indeterminate", "internal_error")] * 2
+    assert out.column("sub").to_pylist() == [None, None]
 
 
 def test_a_fraction_of_a_second_is_not_rounded() -> None:
@@ -256,7 +317,7 @@ def test_a_fraction_of_a_second_is_not_rounded() -> None:
     token = tokens.token(exp=NOW_S + 1)
     times = [NOW_S + 0.9999997, NOW_S + 1.0, NOW_S + 1.0000002]
     batch = pa.record_batch({"token": pa.array([token] * 3), "at": pa.array(times)})
-    out = BulkVerifier(engine, time="at").verify_batch(batch)
+    out = verified(BulkVerifier(engine, time="at"), batch)
     assert found_in(out) == [verdict_of(engine, token, one) for one in times]
 
 
@@ -270,7 +331,7 @@ def test_payloads_beside_the_tokens() -> None:
     batch = pa.record_batch(
         {"token": [bare, whole, whole, bare, bare], "body": [octets, None, octets, octets + b" ", None]}
     )
-    out = BulkVerifier(engine, payload="body", now=NOW_S).verify_batch(batch)
+    out = verified(BulkVerifier(engine, payload="body", now=NOW_S), batch)
     assert [verdict for verdict, _ in found_in(out)] == ["permit", "permit", "deny", "deny", "deny"]
     assert out.schema.names == ["verdict", "code"]
 
@@ -279,7 +340,7 @@ def test_a_verifier_checks_signatures_only() -> None:
     """A Verifier's verdicts come from a column too; claims cannot be asked of it."""
     verifier = Verifier([tokens.public("ES256")], algorithms=["ES256"])
     made = [tokens.token(exp=1), tokens.token(name="stranger"), "x"]
-    out = BulkVerifier(verifier).verify_batch(batch_of(made))
+    out = verified(BulkVerifier(verifier), batch_of(made))
     expected = []
     for one in made:
         expected.append(tokens.code_of(verifier, one))

@@ -83,6 +83,8 @@ def test_L_the_core_reads_a_plain_record() -> None:
         (plain_record(route="/größe"), packed(TOKEN, CLAIMS)),
         (plain_record(request="a\\b"), packed(TOKEN, CLAIMS)),
         (plain_record().replace(b":1790000000000000", b":01790000000000000"), packed(TOKEN, CLAIMS)),
+        (plain_record().replace(b":1790000000000000", b":0790000000000000"), packed(TOKEN, CLAIMS)),
+        (plain_record().replace(b":1790000000000000", b":00"), packed(TOKEN, CLAIMS)),
         (plain_record().replace(b"1790000000000000", b"9007199254740992"), packed(TOKEN, CLAIMS)),
         (plain_record().replace(b"1790000000000000", b"1.5"), packed(TOKEN, CLAIMS)),
         (plain_record().replace(b"1790000000000000", b"null"), packed(TOKEN, CLAIMS)),

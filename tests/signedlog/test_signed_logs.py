@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import rapidjws
 from rapidjws import Verifier
+from rapidjws.audit.merkle import leaf_hash
 from rapidjws.cli.app import load_command
 from rapidjws.signedlog import LogSigner, verify_log
 from rapidjws.signing import LocalSigner
@@ -74,6 +75,16 @@ def test_the_first_changed_entry_is_named(name: str, tmp_path: Path) -> None:
     change, place, what = CHANGES[name]
     rewrite(folder, change)
     assert refusal(folder) == ("log_altered", place, what)
+
+
+def test_hashes_that_were_made_to_fit_are_no_signed_ones(tmp_path: Path) -> None:
+    """Entries that were altered together with the list of their hashes are found by the signed root."""
+    folder = signed(tmp_path / "log")
+    rewrite(folder, lambda e: [e[0], e[1].replace(b"entry", b"Entry"), *e[2:]])
+    entries = (folder / "0000000001.log").read_bytes().splitlines(keepends=True)
+    cells = [len(one).to_bytes(4, "big") + leaf_hash(one) for one in entries]
+    (folder / "0000000001.leaves").write_bytes(b"".join(cells))
+    assert refusal(folder) == ("log_altered", "bundle 1", "others")
 
 
 def test_every_octet_counts(tmp_path: Path) -> None:

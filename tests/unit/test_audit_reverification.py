@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from rapidjws import RapidJWSError
 from rapidjws.audit import SavedPieces, TrailReader, Verification, Wanted, verification
+from rapidjws.audit.merkle import TILE_WIDTH
 from rapidjws.audit.record_check import RecordCheck
 from rapidjws.audit.records import RecordTemplate
 from rapidjws.audit.report_html import page
@@ -217,3 +218,15 @@ def test_L_a_recorded_refusal_of_a_good_token_is_named() -> None:
         world.closed()
         (found,) = report_of(world)["findings"]
         assert (found["code"], found["expected"], found["actual"]) == ("verdict_differs", "expired", "ok")
+
+
+def test_L_a_recorded_refusal_is_named_where_the_core_accepts_the_token() -> None:
+    """A refusal is a difference also where the core knows the token's header and accepts it by itself."""
+    with service(durable=False) as world:
+        good, late = world.token(), world.token(exp=1_600_000_000)
+        for _ in range(TILE_WIDTH):
+            world.recorder.note(world.engine.decide(good), good)
+        world.recorder.note(world.engine.decide(late), good)
+        world.closed()
+        (found,) = report_of(world)["findings"]
+        assert (found["record"], found["expected"], found["actual"]) == (TILE_WIDTH, "expired", "ok")
