@@ -35,6 +35,7 @@ PYTHON_FAULTS = (
     "thread_starts",
     "thread_starts_asking",
     "thread_starts_attached",
+    "thread_starts_audit",
     "thread_starts_issuing",
     "thread_starts_observed",
     "thread_starts_served",

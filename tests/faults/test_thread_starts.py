@@ -47,10 +47,13 @@ ISSUING = "faults/test_thread_starts_issuing.py"
 OBSERVED = "faults/test_thread_starts_observed.py"
 LOOP = "faults/test_partial_failure_loop.py"
 ASKING = "faults/test_thread_starts_asking.py"
+AUDIT = "faults/test_thread_starts_audit.py"
 STORES = ("faults/test_loops_and_stores.py", "test_S15_a_blocking_store_and_no_thread")
 TABLE: dict[str, tuple[str, str]] = {
     "EngineIntrospection._averify_asking_as_of call_on_thread": (ASKING, "test_S15_no_thread_to_ask"),
     "PeriodicPoll.on_tick submit": (ASKING, "test_S15_no_thread_to_poll"),
+    "Retention._start submit": (AUDIT, "test_S15_no_thread_to_drop_what_is_old"),
+    "SignedLogHandler._start Thread": (AUDIT, "test_S15_no_thread_to_sign_logs"),
     "_Pool.executor ThreadPoolExecutor": (LOOP, "test_S15_no_thread_no_waiting"),
     "submit submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
     "call_on_thread submit": (LOOP, "test_S15_a_refused_call_is_run_once"),

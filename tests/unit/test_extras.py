@@ -35,6 +35,7 @@ OF_OTHERS = {
     *("AllowAny", "EXCEPTION_HANDLER", "before_request"),  # Django REST framework, Flask
     *("id_token_signed_response_alg", "https_web"),  # OpenID Connect Registration, SPIFFE
     *("envoy", "filters", "http", "ext_authz", "allowed_headers"),  # Envoy
+    *("allow_partial_message", "pack_as_bytes"),  # Envoy
     *("RULE_", "encode_raw_headers", "k"),
     *("EVAL", "SANITIZE_SET", "Cert", "APPEND_FORWARD"),  # Redis, Envoy
 }

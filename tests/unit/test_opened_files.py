@@ -33,6 +33,7 @@ ELSEWHERE = {
     "evidence_bundle": "text of this package itself",
     "dashboards": "text of this package itself",
     "status_page": "text of this package itself",
+    "_inputs": "files that the user of a command names: anybody's, but no device and no pipe",
     "log_reader": "logs that the user of a command names, as cat would read them",
     "testbed": "a scratch folder of its own; and /proc, for the worker processes that it started",
     "prometheus": "a scratch folder of its own",

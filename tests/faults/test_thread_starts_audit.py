@@ -1,0 +1,55 @@
+"""Threads that sign a log or drop what is old beside a trail, where none can be had."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from audit_service import log_key, service
+from thread_faults import failing_starts
+
+from rapidjws import Verifier
+from rapidjws.audit import TrailReader
+from rapidjws.audit.records import RecordTemplate
+from rapidjws.audit.retention import DAY_S, Retention
+from rapidjws.audit.side_content import packed
+from rapidjws.signedlog import SignedLogHandler, verify_log
+from rapidjws.signing import LocalSigner
+from rapidjws.testing import FakeClock, make_key
+
+
+def test_S15_no_thread_to_sign_logs(tmp_path: Path) -> None:
+    """What is logged waits for a flush, which signs all of it; the next record tries for a thread again."""
+    key = make_key("EdDSA", kid="log-1")
+    handler = SignedLogHandler(tmp_path / "log", LocalSigner(key), flush_s=600)
+    logger = logging.Logger("orders")
+    logger.addHandler(handler)
+    with failing_starts(lambda number: number == 0):
+        logger.info("first")
+        assert handler._thread is None
+        handler.flush()
+        logger.info("second")
+    handler.close()
+    assert handler._thread is not None
+    assert verify_log(tmp_path / "log", Verifier([key.public()], algorithms=["EdDSA"])).entries == 2
+
+
+def test_S15_no_thread_to_drop_what_is_old() -> None:
+    """The sequencer drops old contents itself, and records stay proved."""
+    with service(start=False) as world:
+        clock = FakeClock(1_798_761_600.0)
+        writer = world.sequencer._writer
+        token = world.token(exp=4_000_000_000).encode()
+        row = RecordTemplate({"code": "ok", "kind": "decision", "content": "token"})
+        moment_us = int(clock.time() * 1_000_000)
+        writer.append([row.record(moment_us, token=token)] * 300, [packed(token, None)] * 300)
+        writer.publish()
+        clock.advance(9 * DAY_S)
+        retention = Retention(writer, 7, clock=clock)
+        with failing_starts(lambda number: True):
+            retention.step()
+            assert retention._dropping is None
+        writer.publish()
+        reader = TrailReader(world.folder, log_key())
+        assert not any(reader.contents(0))
+        assert reader.check_tree() == []
