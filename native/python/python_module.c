@@ -33,8 +33,7 @@ int rj_python_install(void)
             && module_put(module, "NativeSnapshot", rj_native_snapshot_type())
             && module_put(module, "NativeEngine", rj_native_engine_type())
             && module_put(module, "Counters", rj_counters_type())
-            && module_put_function(module, &rj_general_verify_known)
-            && module_put_function(module, &rj_http_requests)
+            && module_put_function(module, &rj_general_verify_known) && module_put_function(module, &rj_http_requests)
             && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check);
 
     Py_XDECREF(module);

@@ -14,7 +14,7 @@ static const char_set CHARS_TARGET = {0xaffffff200000000, 0x47fffffe87ffffff}; /
 
 enum { FIELD_OVERHEAD = 4, FIRST_NOT_ASCII = 0x80, DEL = 0x7f, CASE_BIT = 0x20 };
 
-static int set_has(char_set set, uint8_t c)
+static int http_set_has(char_set set, uint8_t c)
 {
     return c < FIRST_NOT_ASCII && (((c < 64 ? set.low : set.high) >> (c & 63)) & 1) != 0;
 }
@@ -40,7 +40,7 @@ static rj_span http_run(http_rest *rest, char_set set)
 {
     const uint8_t *start = rest->at;
 
-    while (rest->at < rest->end && set_has(set, *rest->at)) {
+    while (rest->at < rest->end && http_set_has(set, *rest->at)) {
         rest->at++;
     }
     return (rj_span){start, (size_t)(rest->at - start)};
