@@ -55,7 +55,16 @@ ADVISORIES = (
 )
 NONE_KNOWN = {
     "common-expression-language",
-    *("azure-keyvault-keys", "boto3", "google-cloud-kms", "hvac", "pyspark", "python-pkcs11"),
+    *(
+        "azure-keyvault-keys",
+        "boto3",
+        "cedarpy",
+        "google-cloud-kms",
+        "hobofan-regorus",
+        "hvac",
+        "pyspark",
+        "python-pkcs11",
+    ),
     *("cffi", "hiredis", "httpcore2", "prometheus-client", "rich", "tomli", "typer", "uvloop"),
     *("opentelemetry-api", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"),
 }

@@ -15,7 +15,7 @@ from rapidjws import ConfigurationError
 from rapidjws.cli.config_check import problems_of
 from rapidjws.sender import DPoP, DPoPNonces, SenderConstraints
 from rapidjws.sender.proof_keys import ProofKeys
-from rapidjws.sidecar.settings import ServerSettings
+from rapidjws.sidecar.settings import ServerSettings, settings_from
 from rapidjws.stores import MemoryReplayStore
 
 
@@ -57,9 +57,9 @@ def test_nonces_hold_over_workers_and_a_change_of_the_secret() -> None:
 def test_several_workers_need_a_store_that_they_share(tmp_path: Path) -> None:
     """Each worker would take a proof once: neither a check of the file nor a start lets that pass."""
     tables = changed("server", "workers", 2)
-    assert problems_of(written(tmp_path, tables), lambda _: None, files=False) == []
+    assert problems_of(written(tmp_path, tables), settings_from, files=False) == []
     del tables["replay"]["redis"]
-    (problem,) = problems_of(written(tmp_path, tables), lambda _: None, files=False)
+    (problem,) = problems_of(written(tmp_path, tables), settings_from, files=False)
     assert problem.key == "server.workers"
     with pytest.raises(ConfigurationError) as refused:
         ServerSettings(workers=2, sender=constraints())

@@ -125,7 +125,13 @@ def test_a_check_removes_every_spelling_that_was_sent() -> None:
     )
     given_settings = ServerSettings(claim_headers={"tid": "X-Tenant", "/a/roles": "X-Roles"})
     state: Any = State(
-        engine=of, settings=given_settings, sync=lambda: None, observer=observer, blocking=False, audit=None
+        engine=of,
+        settings=given_settings,
+        sync=lambda: None,
+        observer=observer,
+        blocking=False,
+        audit=None,
+        bodies=None,
     )
     octets = asyncio.run(Authorization(state).check(asked.SerializeToString(), None))
     answer = CheckResponse.FromString(octets)
