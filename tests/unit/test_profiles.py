@@ -35,6 +35,10 @@ TOKENS: dict[str, tuple[str | None, dict[str, Any]]] = {
         "secevent+jwt",
         {**COMMON, "jti": "1", "events": {"https://schemas.example/account-purged": {}}},
     ),
+    "introspection_response": (
+        "token-introspection+jwt",
+        {**COMMON, "token_introspection": {"active": True}},
+    ),
 }  # fmt: skip
 
 

@@ -59,6 +59,8 @@ def test_a_disk_that_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -
             free.set()
 
     public: Any = SimpleNamespace(
+        app=SimpleNamespace(signals=None),
+        change_bus=None,
         rollout=SimpleNamespace(evidence=disk),
         settings=SimpleNamespace(grpc_listen=None, drain_s=0.0),
         sync=lambda: None,

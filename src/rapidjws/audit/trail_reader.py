@@ -177,6 +177,7 @@ class TrailReader:
         """
         return self._reader.contents(bundle)
 
+    @checked
     def hashes(self, bundle: int) -> list[bytes]:
         """Return the hashes of the records of a bundle, as its tile has them.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from rapidjws._checks import checked
 from rapidjws.config import issuing_schema, issuing_setting, schema
 from rapidjws.config.issuing_publication import Published, announcer_from, published_from
 from rapidjws.config.issuing_tokens import tokens_from
@@ -23,13 +24,15 @@ from rapidjws.issuing import (
     LocalKeyMaker,
     RedisStateStore,
     Schedule,
+    SignatureAudit,
 )
 from rapidjws.observe.issuer_metrics import IssuerMetrics
 from rapidjws.stores import RedisRevocations, RedisRotations, RevocationFile
+from rapidjws.verify.protocols import Clock, EventListener
 
 if TYPE_CHECKING:
-    from rapidjws.issuing import KeyMaker, SignatureAudit, StateStore, TokenService
-    from rapidjws.verify.protocols import Clock, EventListener, RevocationStore
+    from rapidjws.issuing import KeyMaker, StateStore, TokenService
+    from rapidjws.verify.protocols import RevocationStore
 
 ANNOUNCE_S: Final = 30.0
 """How long `rapidjws issue serve` asks consumers for a new key, in seconds."""
@@ -90,6 +93,7 @@ class IssuingConfig:
         return f"not confirmed that they have {kid}: {missing}" if missing else None
 
 
+@checked
 def load_issuing(
     path: str | Path,
     *,

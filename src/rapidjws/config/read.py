@@ -81,7 +81,10 @@ def load_config(
         ConfigurationError: ``configuration_invalid``, with file, line and setting.
     """
     path = Path(path)
-    signature = _files.signature(path)  # before the text: a file that is replaced meanwhile is not current
+    try:
+        signature = _files.signature(path)  # before the text: one that is replaced meanwhile is not current
+    except ValueError:  # a zero octet, or half of a surrogate pair
+        raise error_for("configuration_invalid", "path", "a path that the system can have") from None
     text, tables = parsed(path)
     if server and isinstance(tables.get("server", {}), dict):
         tables["server"] = {**tables.get("server", {}), **server}
