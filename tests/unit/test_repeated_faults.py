@@ -85,8 +85,9 @@ def test_an_outage_is_logged_by_change_of_state(caplog: pytest.LogCaptureFixture
     assert "left_out=249" in lines[1]
 
 
-def test_pauses_grow_with_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short outage is tried within retry_max_s, a long one at a twentieth of it, up to a bound."""
+@pytest.mark.parametrize("longest_s", [None, 30.0])
+def test_pauses_grow_with_an_outage(longest_s: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage is tried within retry_max_s; a long one at a twentieth of it, up to a bound that is set."""
     monkeypatch.setattr("rapidjws.keys.fetch_schedule._chance", lambda: 1.0)
     clock = Clock()
 
@@ -101,13 +102,15 @@ def test_pauses_grow_with_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
             """Return the time."""
             return clock.now_s
 
-    source = RemoteJWKS("https://issuer.example/jwks", freshness=Freshness(), clock=Both())
+    freshness = Freshness() if longest_s is None else Freshness(retry_outage_max_s=longest_s)
+    source = RemoteJWKS("https://issuer.example/jwks", freshness=freshness, clock=Both())
     pauses = {}
     for lasts_s in (0.0, 1.0, 2.0, 3.0, 29.0, 60.0, 300.0, 600.0, 36_000.0):
         clock.now_s = 1000.0 + lasts_s
         source._note_end(FetchFailed("timeout"), by_unknown_kid=False)
         pauses[lasts_s] = round(source._next_at - clock.now_s, 3)
-    assert pauses == {
+    whole = {
         0.0: 0.25, 1.0: 0.5, 2.0: 1.0, 3.0: 1.5, 29.0: 1.5, 60.0: 3.0, 300.0: 15.0, 600.0: 30.0,
         36_000.0: 30.0,
     }  # fmt: skip
+    assert pauses == (whole if longest_s else {at: min(pause, 1.5) for at, pause in whole.items()})

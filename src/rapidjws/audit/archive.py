@@ -192,7 +192,7 @@ def restore(store: ArchiveStore, key: NoteKey, folder: Path) -> ArchiveReport:
     Raises:
         ConfigurationError: ``configuration_invalid``: the folder is there; ``audit_trail_invalid``: the file
             at fault; nothing is written.
-        DependencyUnavailable: ``audit_unavailable``: run it again, it goes on where it was.
+        DependencyUnavailable: ``audit_unavailable``: nothing is written; run it again.
         OSError: The folder cannot be written.
     """
     if folder.exists():

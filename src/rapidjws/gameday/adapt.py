@@ -24,7 +24,7 @@ _SERVER_KEPT: Final = ("max_header_bytes", "max_body_bytes", "token_header", "to
 
 LIVES: Final = {
     "default_ttl_s": 300.0, "min_ttl_s": 60.0, "max_ttl_s": 300.0, "stale_limit_s": 21_600.0,
-    "cooldown_s": 30.0, "retry_min_s": 0.25, "retry_max_s": 1.5, "retry_outage_max_s": 30.0,
+    "cooldown_s": 30.0, "retry_min_s": 0.25, "retry_max_s": 1.5, "retry_outage_max_s": 1.5,
     "negative_ttl_s": 300.0, "budget_period_s": 3600.0,
 }  # fmt: skip
 """Times of an issuer that a scale shortens, with their defaults, in seconds."""

@@ -36,7 +36,8 @@ class Freshness:
         retry_max_s: Longest pause between failed fetches in an outage of less than half a minute: the return
             of the issuer is seen within it.
         retry_outage_max_s: Longest pause in an outage that lasts longer: a twentieth of how long it lasts, up
-            to this; below ``retry_max_s`` it changes nothing.
+            to this. At most ``retry_max_s``, as by default, changes nothing; 30 s spare an issuer that many
+            processes try, whose return is then seen later.
         retry_after_max_s: Longest pause that a Retry-After is granted.
 
     Raises:
@@ -50,7 +51,7 @@ class Freshness:
     stale_limit_s: float = 6 * 3600.0
     retry_min_s: float = 0.25
     retry_max_s: float = 1.5
-    retry_outage_max_s: float = 30.0
+    retry_outage_max_s: float = 1.5
     retry_after_max_s: float = 60.0
 
     def __post_init__(self) -> None:
