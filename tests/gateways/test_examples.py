@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -63,7 +64,7 @@ def test_L_audit_example() -> None:
     assert changed
     assert "looked at 264; verified again with the same verdict: 240" in first
     assert first.rstrip().endswith("\ngood")
-    assert "record_altered at tile/entries/000:3576 record 6: the record\n" in second
+    assert re.search(r"^record_altered at tile/entries/000:\d+ record 6: the record$", second, re.MULTILINE)
     assert "NOT GOOD" in second
 
 
