@@ -227,7 +227,7 @@ def test_partner_is_named_by_the_gateway_only(gate: Any, sidecar: Sidecar) -> No
     sidecar.rollout.rollback(by="ann", partner="ready", to="detection")
     try:
         sidecar.hold(200, [("X-Partner", "ready")])
-        assert get(sidecar.port, [("X-Partner", "ready")], "/verify")[0] == 200
+        assert get(sidecar.port, [("X-Partner", "ready"), ("X-Original-URI", "/")], "/verify")[0] == 200
         for name in ("X-Partner", "x-partner", "X_Partner"):
             assert get(gate.port, [(name, "ready")])[0] == 401
     finally:

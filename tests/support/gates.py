@@ -113,8 +113,9 @@ class Sidecar:
     def hold(self, status: int, headers: list[tuple[str, str]] = NOBODY, path: str = "/verify") -> None:
         """Wait until each worker answers so: it looks at the plan beside its loop, a moment later."""
         end_s, count = time.monotonic() + WAIT_S, 0
+        named = [("X-Original-URI", "/")] if path == "/verify" else []  # server.body needs a path
         while count < 2 * WHOLE:
-            count = count + 1 if get(self.port, headers, path)[0] == status else 0
+            count = count + 1 if get(self.port, [*headers, *named], path)[0] == status else 0
             if count == WHOLE:
                 time.sleep(LOOKED_S)  # on a busy machine one worker may take all connections for a while
             assert time.monotonic() < end_s, f"never {status}"
