@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ from redis_server import OwnRedis
 from rapidjws import JWKSet, RapidJWSError
 from rapidjws.issuing import Announcer, IssuingState, KeyLifeCycle, KeyTiming, Publication, RedisStateStore
 from rapidjws.stores import RedisRotations
+from rapidjws.stores.redis_client import RedisClient
 from rapidjws.testing import FakeClock
 from rapidjws.verify.protocols import KeyState
 
@@ -191,3 +193,17 @@ def test_a_channel_that_is_down_is_named_and_stops_nobody(redis: OwnRedis) -> No
         Announcer(ISS, [], lambda *_: (500, b""), channel=channel).announce(kid)
         time.sleep(0.05)
     assert one._thread is not None
+
+
+def test_a_client_in_a_cycle_of_garbage_closes_its_sockets(redis: OwnRedis) -> None:
+    """What a kept exception holds on to is closed at once, before the collector comes to its sockets."""
+    client = RedisClient(redis.url, "tests")
+    client.now.ping()
+    client.now.auto_close_connection_pool = False  # as where its end comes after that of the sockets
+    connection = client.now.connection_pool.get_connection()
+    assert connection._sock is not None
+    cycle: list[Any] = [client]
+    cycle.append(cycle)
+    del client, cycle
+    gc.collect()
+    assert connection._sock is None

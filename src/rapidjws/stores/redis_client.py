@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import encodings.idna  # noqa: F401 - as in ``fetch``: loaded before any thread connects
 import os
+import weakref
 from typing import Any, Final
 
 from rapidjws._scheduler import scheduler
@@ -12,6 +14,13 @@ from rapidjws.errors import error_for
 _inherited: Final[list[Any]] = []
 """Clients of a parent process. Threads that are not here may hold their pools' locks: to reset them, and even
 to let them go, could wait for ever."""
+
+
+def _close(pool: Any, pid: int) -> None:
+    """Close the connections of a client that nobody has any more, in the process that opened them."""
+    if os.getpid() == pid:
+        with contextlib.suppress(Exception):
+            pool.disconnect()
 
 
 class RedisClient:
@@ -50,11 +59,15 @@ class RedisClient:
 
     def _opened(self) -> Any:
         try:
-            return self._redis.Redis.from_url(self._url, **self._limits)
+            opened = self._redis.Redis.from_url(self._url, **self._limits)
         except ValueError:
             raise error_for(
                 "configuration_invalid", "url", "redis://host:port/0, rediss:// or unix://"
             ) from None
+        # in a cycle of garbage the client's own end may come after that of its sockets
+        self._end = weakref.finalize(self, _close, opened.connection_pool, os.getpid())
+        self._end.atexit = False
+        return opened
 
     def after_fork(self) -> None:
         """Open a client in a forked child: two processes must not share a socket."""
@@ -65,6 +78,7 @@ class RedisClient:
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
+        self._end.detach()
         self.now.auto_close_connection_pool = False  # else its end would wait for its pool's lock
         _inherited.append(self.now)
         self.now = self._opened()
