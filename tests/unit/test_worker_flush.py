@@ -58,16 +58,12 @@ def test_a_disk_that_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -
         if len(beats) >= 4:
             free.set()
 
+    app = SimpleNamespace(signals=None)
     public: Any = SimpleNamespace(
-        app=SimpleNamespace(signals=None),
-        change_bus=None,
         rollout=SimpleNamespace(evidence=disk),
         settings=SimpleNamespace(grpc_listen=None, drain_s=0.0),
-        sync=lambda: None,
-        follow=lambda: None,
-        note_tables=lambda: None,
-        on_tick=ticks.append,
-        report=lambda: None,
+        **dict.fromkeys(("sync", "follow", "note_tables", "report"), lambda: None),
+        **{"app": app, "change_bus": None, "on_tick": ticks.append},
         print_line=lambda line: None,
         connections=set(),
         draining=False,
