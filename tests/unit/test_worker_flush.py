@@ -58,12 +58,13 @@ def test_a_disk_that_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -
         if len(beats) >= 4:
             free.set()
 
-    app = SimpleNamespace(signals=None)
     public: Any = SimpleNamespace(
         rollout=SimpleNamespace(evidence=disk),
         settings=SimpleNamespace(grpc_listen=None, drain_s=0.0),
         **dict.fromkeys(("sync", "follow", "note_tables", "report"), lambda: None),
-        **{"app": app, "change_bus": None, "on_tick": ticks.append},
+        app=SimpleNamespace(signals=None),
+        change_bus=None,
+        on_tick=ticks.append,
         print_line=lambda line: None,
         connections=set(),
         draining=False,
