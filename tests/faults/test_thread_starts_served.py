@@ -20,10 +20,10 @@ from thread_faults import NO_THREAD, failing_starts
 import rapidjws
 from rapidjws.contract import checklist, kit
 from rapidjws.contract.samples import Maker
+from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.middleware import SignedBody
 from rapidjws.middleware.authenticator import Authenticator
 from rapidjws.middleware.requests import RequestContext
-from rapidjws.sidecar.protocol import METRICS_PATH, SLOW
 from rapidjws.testing import make_key
 
 LIMIT_S = 60.0
@@ -115,9 +115,8 @@ def test_S15_metrics_without_threads(public: Any) -> None:
 
 def test_S15_a_hook_without_threads(public: Any) -> None:
     """A hook that finds no thread is answered with 500, so that its sender tries again."""
-    path = next(one.decode() for one in SLOW if one != METRICS_PATH)
     with failing_starts(lambda number: number == 0, only=WORKERS):
-        assert statuses(public, path, 2, "POST") == [500, 202]
+        assert statuses(public, HOOK_PATH, 2, "POST") == [500, 202]
 
 
 def test_S24_no_thread_to_take_changes_over(public: Any) -> None:
