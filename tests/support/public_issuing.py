@@ -20,6 +20,7 @@ from public_callables import exported
 from stub_kms import StubKms
 
 from rapidjws.issuing import IssuingState, KeyLifeCycle, SigningKey
+from rapidjws.signing.aws_kms import AwsKmsSigner
 from rapidjws.testing import FakeClock
 
 P = exported()
@@ -67,7 +68,7 @@ def kms() -> dict[str, Any]:
 
 def kms_signer() -> Any:
     """Return a signer by that client."""
-    return P["AwsKmsSigner"](**kms())
+    return AwsKmsSigner(**kms())
 
 
 def announcer() -> Any:
