@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
@@ -19,9 +18,9 @@ from rapidjws.bulk.columns import (
     with_payloads,
 )
 from rapidjws.errors import CODES, error_for
-from rapidjws.jose.limits import CLOCK_FLOOR_S
-from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
+from rapidjws.jose.numeric_date import moment_ns
 from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.clock import wall_clock_ns
 from rapidjws.jwt.engine import Engine
 from rapidjws.verify import column as columns
 from rapidjws.verify.parallel import checked_workers
@@ -166,12 +165,7 @@ class BulkVerifier:
         return self.verify_batch(batch)
 
     def _moment_ns(self) -> int:
-        if self._now_ns is not None:
-            return self._now_ns
-        now_ns = time_ns()
-        if now_ns < CLOCK_FLOOR_S * SECOND_NS:
-            raise error_for("clock_implausible", "clock", actual=now_ns // SECOND_NS)
-        return now_ns
+        return wall_clock_ns() if self._now_ns is None else self._now_ns
 
     def _check_columns(self, given: Any) -> None:
         """Refuse a schema that lacks a column, has it twice, or has one of another type."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws.keys.hook import PATH as HOOK_PATH
 from rapidjws.keys.hook import RotatedHook
+from rapidjws.sidecar.request_headers import values_of
 
 if TYPE_CHECKING:
     from rapidjws.sidecar.worker_state import WorkerState
@@ -57,7 +58,7 @@ def endpoint_answer(
 
 def _one(headers: Headers, name: bytes) -> str | None:
     """Return a header's value where it stands once."""
-    found = [value for key, value in headers if key == name]
+    found = values_of(headers, name)
     return found[0].decode("latin-1") if len(found) == 1 else None
 
 
@@ -67,7 +68,7 @@ def _rotated(
     """Fetch keys again, in every worker, for a caller with the secret."""
     started_ns = monotonic_ns()
     hook = RotatedHook(state.app.sources(), secret=secret)
-    signed = [value.decode("latin-1") for name, value in headers if name == b"x-jws-signature"]
+    signed = [value.decode("latin-1") for value in values_of(headers, b"x-jws-signature")]
     signature = ",".join(signed) if signed else None  # two are none that verifies
     authorization = _one(headers, b"authorization")
     status, shown = hook.handle(method.decode("latin-1"), authorization, body, signature=signature)
