@@ -105,18 +105,17 @@ class EngineDecisions(EngineIntrospection):
         Returns:
             The decision. Without a rollout, what is not good is refused.
         """
-        asks = self._introspection is not None
+        verify: Any = self._verify_uncounted
+        verify_as_of: Any = self._verify_as_of
+        if self._introspection is not None:
+            verify = partial(self._verify_asking, route, sender)
+            verify_as_of = partial(self._verify_asking_as_of, route, sender)
+        elif sender is not None:
+            verify = partial(self._verify_sent, sender)
+            verify_as_of = partial(self._verify_as_of, sender=sender)
         decision = decide(
-            partial(self._verify_asking, route, sender)
-            if asks
-            else self._verify_uncounted
-            if sender is None
-            else partial(self._verify_sent, sender),
-            partial(self._verify_asking_as_of, route, sender)
-            if asks
-            else self._verify_as_of
-            if sender is None
-            else partial(self._verify_as_of, sender=sender),
+            verify,
+            verify_as_of,
             self.rollout,
             token,
             partner,
@@ -203,18 +202,17 @@ class EngineDecisions(EngineIntrospection):
         Returns:
             The decision.
         """
-        asks = self._introspection is not None
+        verify: Any = self._averify_uncounted
+        verify_as_of: Any = self._averify_as_of
+        if self._introspection is not None:
+            verify = partial(self._averify_asking, route, sender)
+            verify_as_of = partial(self._averify_asking_as_of, route, sender)
+        elif sender is not None:
+            verify = partial(self._averify_sent, sender)
+            verify_as_of = partial(self._averify_as_of, sender=sender)
         decision = await adecide(
-            partial(self._averify_asking, route, sender)
-            if asks
-            else self._averify_uncounted
-            if sender is None
-            else partial(self._averify_sent, sender),
-            partial(self._averify_asking_as_of, route, sender)
-            if asks
-            else self._averify_as_of
-            if sender is None
-            else partial(self._averify_as_of, sender=sender),
+            verify,
+            verify_as_of,
             self.rollout,
             token,
             partner,
