@@ -112,7 +112,7 @@ COMMANDS: Final = {
     "lint": _Listed(
         "lint",
         "lint",
-        "Hold a set-up against RFC 8725, RFC 9068, RFC 9700, FAPI 2.0: exit 0 where none is broken, else 1.",
+        "Hold a configuration against RFC 8725, 9068, 9700 and FAPI 2.0: exit 0 if none is broken, else 1.",
     ),
     "incident": _Listed("incident", "app", "Look back at an incident."),
     "contract": _Listed("contract", "contract", "Get a partner ready."),

@@ -46,7 +46,7 @@ def lint(
         typer.Option("--format", help="A table, JSON, or SARIF 2.1.0 for CI."),
     ] = "text",
 ) -> None:
-    """Hold a set-up against RFC 8725, RFC 9068, RFC 9700, FAPI 2.0: exit 0 where none is broken, else 1.
+    """Hold a configuration against RFC 8725, 9068, 9700 and FAPI 2.0: exit 0 if none is broken, else 1.
 
     Wrong usage, or a configuration with faults, ends with 2. Nothing is fetched.
     """
