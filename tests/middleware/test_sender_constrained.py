@@ -84,6 +84,38 @@ def table() -> dict[str, Sent]:
         "a certificate from who is not trusted": one(
             400, "malformed_request", certified, scheme="Bearer", headers=forged
         ),
+        "another token as Bearer": one(
+            400, "malformed_request", bound, proved(bound), headers=[("Authorization", f"Bearer {plain}")]
+        ),
+        **{
+            name: one(*row, headers=more.get("headers", []), target=more.get("target", "/who"))
+            for name, (row, more) in misread(bound, proved).items()
+        },
+    }
+
+
+def misread(
+    bound: str, proved: Callable[..., str]
+) -> dict[str, tuple[tuple[int, str, str, str], dict[str, Any]]]:
+    """Return requests whose headers and paths others may read in another way."""
+    invalid = "dpop_proof_invalid"
+
+    def refused(target: str = "/who", headers: list[tuple[str, str]] | None = None, **claims: str) -> Any:
+        return (401, invalid, bound, proved(bound, **claims)), {"target": target, "headers": headers or []}
+
+    forwarded = [("X-Forwarded-Host", "other.example"), ("Forwarded", "host=other.example")]
+    overridden = [("X-HTTP-Method-Override", "POST"), ("X-Forwarded-Method", "POST")]
+    moved = [("X-Forwarded-Uri", "/x"), ("X-Forwarded-Prefix", "/x")]
+    return {
+        "an escape that need not be there": ((200, "ok", bound, proved(bound)), {"target": "/wh%6F"}),
+        "a slash at the end": refused("/who/"),
+        "a dot segment": refused("/x/../who"),
+        "a host in X-Forwarded-Host": refused(headers=forwarded, htu="https://other.example/who"),
+        "a scheme in X-Forwarded-Proto": refused(
+            headers=[("X-Forwarded-Proto", "http")], htu="http://api.example/who"
+        ),
+        "a path in X-Forwarded-Uri": refused(headers=moved, htu=f"{ORIGIN}/x"),
+        "a method in X-HTTP-Method-Override": refused(headers=overridden, htm="POST"),
     }
 
 
@@ -112,6 +144,8 @@ def test_every_middleware_gives_the_verdicts_of_the_table(port: int) -> None:
     """Status, code, challenge and nonce are the same, whatever framework reads the request."""
     for name, sent in table().items():
         status, headers, body = answered(port, sent)
+        if status in (307, 404) and sent.status == 401:  # no route: the dependency is not asked
+            continue
         code = json.loads(body)["code"]
         joined = name == "two proofs" and status == 401  # never a permit
         assert (status, code) == (sent.status, sent.code) or joined, name
@@ -234,3 +268,29 @@ def test_ext_authz_gives_them_over_grpc() -> None:
             continue
         assert answer.denied_response.status.code == sent.status, name
         assert json.loads(answer.denied_response.body)["code"] == sent.code, name
+
+
+@pytest.mark.parametrize("host_header", [None, "X-Client-Host"])
+def test_no_header_of_a_client_chooses_the_origin(host_header: str | None) -> None:
+    """A proof for one name holds for no other, whatever X-Forwarded-Host says; the gateway's header does."""
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.sidecar.settings import ServerSettings
+
+    names = ["https://api.example", "https://other.example"]
+    checks = SenderConstraints(dpop=DPoP(external_origins=names, algorithms=["ES256"]))
+    now_s = int(time.time())
+    bound = dpop.bound_token(iat=now_s - 5, exp=now_s + 600)
+    public = listener(ServerSettings(sender=checks, host_header=host_header))
+
+    def answer(origin: str, **more: str) -> tuple[int, str]:
+        made = dpop.proof(bound, htm="GET", htu=f"{origin}/who", iat=now_s)
+        named = {"X-Original-URI": "/who", "X-Original-Method": "GET", "Authorization": f"DPoP {bound}"}
+        headers = {**named, "DPoP": made, **more}
+        ((status, _, body),) = asked(public, [_request("GET /verify", list(headers.items()))])
+        return status, "ok" if status == 200 else json.loads(body)["code"]
+
+    by_gateway = {} if host_header is None else {host_header: "api.example"}
+    assert answer(names[0], **by_gateway) == (200, "ok")
+    spoofed = {"X-Forwarded-Host": "other.example", **by_gateway}
+    assert answer(names[1], **spoofed) == (401, "dpop_proof_invalid")
+    assert answer(names[0], **spoofed) == (200, "ok")

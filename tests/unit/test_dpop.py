@@ -89,6 +89,10 @@ CLAIMS: list[tuple[dict[str, Any], str, str]] = [
     ({"iat": NOW_S - 70}, INVALID, "dpop.iat"),
     ({"iat": NOW_S + 11}, INVALID, "dpop.iat"),
     ({"iat": NOW_S + 10.5}, INVALID, "dpop.iat"),
+    ({"exp": NOW_S - 11}, INVALID, "dpop.exp"),
+    ({"exp": "never"}, INVALID, "dpop.exp"),
+    ({"nbf": NOW_S + 11}, INVALID, "dpop.nbf"),
+    ({"nbf": True}, INVALID, "dpop.nbf"),
     ({"ath": None}, INVALID, "dpop.ath"),
     ({"ath": "a" * 43}, INVALID, "dpop.ath"),
     ({"ath": ["a"]}, INVALID, "dpop.ath"),
@@ -114,6 +118,17 @@ HEADERS: list[dict[str, Any]] = [
     {"jwk": {**tokens.public("ES256", "dpop").as_dict(), "y": "AAAA"}},
     {"crit": ["x"], "x": 1},
     {"b64": False, "crit": ["b64"]},
+    {"x5c": ["AAAA"]},
+    {"x5u": "https://api.example/chain"},
+    {"x5t": "A" * 27},
+    {"x5t#S256": "A" * 43},
+    {"jku": "https://api.example/keys"},
+    {"jwk": [tokens.public("ES256", "dpop").as_dict()] * 2},
+    {"jwk": {**tokens.public("ES256", "dpop").as_dict(), "x5c": ["AAAA"]}},
+    {"jwk": {**tokens.public("ES256", "dpop").as_dict(), "keys": []}},
+    {"jwk": {**tokens.public("ES256", "dpop").as_dict(), "n": "AQAB", "e": "AQAB"}},
+    {"jwk": {**tokens.public("ES256", "dpop").as_dict(), "kty": ["EC"]}},
+    {"jwk": {**tokens.public("ES256", "dpop").as_dict(), "crv": "secp256k1"}},
 ]
 
 
@@ -122,6 +137,19 @@ def test_each_claim_of_a_proof_is_compared(changes: dict[str, Any], code: str, p
     """A proof for another method, URI, time or token, or without an identity, is refused there."""
     token = bound_token()
     assert outcome(sent(token, proof(token, **changes)), token) == (code, place)
+
+
+def test_a_proof_may_say_when_it_ends_and_name_its_key() -> None:
+    """``exp`` and ``nbf`` within the clocks' difference hold; a kid or a use of the JWK changes nothing."""
+    token = bound_token()
+    jwk = {**tokens.public("ES256", "dpop").as_dict(), "use": "sig", "ext": True, "kid": "k"}
+    for header, claims in (
+        ({}, {"exp": NOW_S - 9, "nbf": NOW_S + 10}),
+        ({}, {"exp": NOW_S + 60.5, "nbf": NOW_S - 0.5}),
+        ({"kid": "k", "jwk": jwk}, {}),
+    ):
+        made = proof(token, header=header, **claims)
+        assert outcome(sent(token, made), token) == ("ok", None)
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda one: None)

@@ -125,7 +125,7 @@ SERVER: Final = {
         "header with the client's method, for rules, bodies and DPoP; the gateway must overwrite it",
         f"{_HEADER}, or `:method` for that of the check itself (Envoy)",
     ),
-    "host_header": Words("header with the client's host, for rules; the gateway must overwrite it", _HEADER),
+    "host_header": Words("the client's host, for rules and DPoP; the gateway must overwrite it", _HEADER),
     "partner_header": Words("header that names the partner; the gateway must overwrite it", _HEADER),
     "claim_headers": Words(
         "claims for the service behind: claim or JSON Pointer = a header's name, or a table with `header` "

@@ -14,7 +14,7 @@ from rapidjws._checks import check_range, checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import json_text
 from rapidjws.jose.jwa import ALGORITHM_TABLE
-from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
+from rapidjws.jose.numeric_date import SECOND_NS, NumericDate, numeric_dates
 from rapidjws.sender.dpop_nonce import DPoPNonces
 from rapidjws.sender.http_uri import HttpUri, http_uri, request_path
 from rapidjws.sender.proof_keys import ProofKeys
@@ -181,14 +181,17 @@ class DPoP:
 
     def _life_s(self, claims: dict[str, Any], octets: bytes, now_ns: int) -> int:
         """Return how long a proof must be remembered, in seconds, and refuse one out of its time (no. 11)."""
-        stated, iat = claims.get("iat"), None
-        if isinstance(stated, (int, float)) and not isinstance(stated, bool):
-            iat = numeric_dates(claims, lambda: octets, ("iat",))["iat"]
+        leeway_ns = self.leeway_s * SECOND_NS
+        iat, exp, nbf = (_date(claims, octets, name) for name in ("iat", "exp", "nbf"))
         if iat is None:
             raise error_for("dpop_proof_invalid", "dpop.iat", expected="a NumericDate")
-        end_ns = iat.ceil_ns + (self.max_age_s + self.leeway_s) * SECOND_NS
-        if iat.floor_ns > now_ns + self.leeway_s * SECOND_NS or end_ns <= now_ns:
+        end_ns = iat.ceil_ns + self.max_age_s * SECOND_NS + leeway_ns
+        if iat.floor_ns > now_ns + leeway_ns or end_ns <= now_ns:
             raise error_for("dpop_proof_invalid", "dpop.iat", f"at most {self.max_age_s} seconds ago")
+        if exp is not None and exp.ceil_ns + leeway_ns <= now_ns:  # RFC 7519 s.4.1.4: of any JWT
+            raise error_for("dpop_proof_invalid", "dpop.exp", expected="later than now")
+        if nbf is not None and nbf.floor_ns > now_ns + leeway_ns:  # RFC 7519 s.4.1.5
+            raise error_for("dpop_proof_invalid", "dpop.nbf", expected="not later than now")
         return -(-(end_ns - now_ns) // SECOND_NS) + self.leeway_s + 1
 
     def _check_nonce(self, claims: dict[str, Any], now_ns: int) -> None:
@@ -224,6 +227,19 @@ def _claims_of(octets: bytes) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise error_for("dpop_proof_invalid", "dpop.claims", expected="a JSON object")
     return claims
+
+
+def _date(claims: dict[str, Any], octets: bytes, name: str) -> NumericDate | None:
+    """Return a date of a proof, or None where it has none; raises PolicyRefused."""
+    stated = claims.get(name)
+    if stated is None:
+        return None
+    found = None
+    if isinstance(stated, (int, float)) and not isinstance(stated, bool):
+        found = numeric_dates(claims, lambda: octets, (name,))[name]
+    if found is None:
+        raise error_for("dpop_proof_invalid", f"dpop.{name}", expected="a NumericDate")
+    return found
 
 
 def _jti(claims: dict[str, Any]) -> bytes:

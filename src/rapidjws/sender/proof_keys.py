@@ -28,6 +28,16 @@ TABLE_SIZE: Final = 1
 """88 KiB for a key of 256 bits, built in 2.5 ms beside the requests."""
 
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
+_OTHER_KEYS: Final = frozenset({"jku", "x5u", "x5c", "x5t", "x5t#S256"})
+"""Members of a header or a JWK that name a second key (RFC 7515 s.4.1, RFC 7517 s.4), as others may read."""
+
+_MATERIAL: Final = {
+    "EC": frozenset({"crv", "x", "y"}),
+    "OKP": frozenset({"crv", "x"}),
+    "RSA": frozenset({"n", "e"}),
+    "AKP": frozenset({"pub"}),
+}
+_ALL_MATERIAL: Final = frozenset().union(*_MATERIAL.values()) | {"keys"}
 
 
 class ProofKey:
@@ -142,6 +152,8 @@ class ProofKeys:
         if found.alg not in self._algorithms:
             expected = tuple(sorted(self._algorithms))
             raise error_for("dpop_proof_invalid", "dpop.header.alg", expected, found.alg)
+        if not _OTHER_KEYS.isdisjoint(found.raw):
+            raise error_for("dpop_proof_invalid", "dpop.header", expected="no other key than jwk")
         return ProofKey(_proof_key(found.raw.get("jwk"), found.alg))
 
 
@@ -156,6 +168,10 @@ def _proof_key(members: Any, alg: str) -> PreparedKey:
         raise error_for("dpop_proof_invalid", place, expected="a public key")
     if not _PRIVATE.isdisjoint(members) or members.get("kty") == "oct":  # s.4.3 no. 7
         raise error_for("dpop_proof_invalid", place, expected="a public key without private members")
+    kind = members.get("kty")
+    others = _ALL_MATERIAL - _MATERIAL.get(kind if isinstance(kind, str) else "", frozenset()) | _OTHER_KEYS
+    if not others.isdisjoint(members):
+        raise error_for("dpop_proof_invalid", place, expected="one key")
     try:
         return prepare(JWK.from_json(members), alg)
     except RapidJWSError as refused:

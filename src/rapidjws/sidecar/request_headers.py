@@ -24,6 +24,7 @@ class CheckingWorker(Protocol):
     partner_field: bytes | None
     route_fields: tuple[bytes, ...]
     method_fields: tuple[bytes, ...]
+    host_field: bytes
     rule_facts: RuleFacts
     observer: Observer
     audit: DecisionRecorder | None
@@ -53,7 +54,7 @@ def wanted_fields(worker: CheckingWorker, of_bodies: frozenset[bytes] | None) ->
     sender = worker.settings.sender
     found = {worker.token_field, *worker.route_fields, b"accept", b"authorization", *TRACED_HEADERS}
     found |= {worker.partner_field} if worker.partner_field else set()
-    found |= set() if sender is None else _sender_fields(sender)
+    found |= set() if sender is None else {*_sender_fields(sender), worker.host_field}
     found |= set(worker.method_fields if of_bodies or sender is not None else ())
     return frozenset(found | of_bodies | worker.rule_facts.fields)
 
@@ -61,4 +62,4 @@ def wanted_fields(worker: CheckingWorker, of_bodies: frozenset[bytes] | None) ->
 def _sender_fields(sender: SenderConstraints) -> set[bytes]:
     """Return the headers that say who sent a request."""
     of_mtls = set() if sender.mtls is None else {sender.mtls.field}
-    return {PROOF_FIELD, b"host", b"x-forwarded-host"} | of_mtls
+    return {PROOF_FIELD} | of_mtls

@@ -83,8 +83,8 @@ class ServerSettings:
         method_header: The header in which the gateway puts the client's method; ``":method"`` for that of the
             check itself (Envoy's is the client's, nginx's is always GET). None: unknown to rules, and for
             bodies and DPoP, where it is compared with what was signed, one of ``METHOD_HEADERS``.
-        host_header: The header in which it puts the client's host, or None. The gateway must overwrite what
-            a client sends under either.
+        host_header: The header in which it puts the client's host; None: unknown to rules, and for DPoP the
+            check's own Host. The gateway must overwrite what a client sends under either.
         claim_headers: Claim, or JSON Pointer, -> the header of the answers in which the service gets it,
             as for :class:`rapidjws.middleware.Authenticator`.
         place: Where tokens stand.
@@ -182,6 +182,11 @@ class ServerSettings:
         if self.method_header is None:
             return tuple(name.encode("ascii") for name in METHOD_HEADERS)
         return () if self.method_header == OWN_METHOD else (self.method_header.lower().encode("ascii"),)
+
+    @property
+    def host_field(self) -> bytes:
+        """Return the lower-case header that names the client's host; any client can write another one."""
+        return b"host" if self.host_header is None else self.host_header.lower().encode("ascii")
 
     def client_method(self, headers: list[tuple[bytes, bytes]], method: bytes) -> bytes:
         """Return the client's method, or nothing where a check request names none or several.

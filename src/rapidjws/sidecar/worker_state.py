@@ -120,6 +120,7 @@ class WorkerState(Listener):
         self.partner_field = None if partner is None else partner.lower().encode("ascii")
         self.route_fields = tuple(name.lower().encode("ascii") for name in settings.route_headers)
         self.method_fields = settings.method_fields
+        self.host_field = settings.host_field
         self.prefix = settings.prefix.encode("ascii")
         place = settings.place
         self._is_plain_bearer = settings.sender is None and place.is_bearer and place.scheme == "Bearer"
@@ -172,9 +173,7 @@ class WorkerState(Listener):
             targets = {value for name, value in headers if name in self.route_fields}
             method = self.settings.client_method(headers, method)
             target = targets.pop() if len(targets) == 1 else b""
-            hosts = values_of(headers, b"x-forwarded-host") or values_of(headers, b"host")
-        else:
-            hosts = [authority] if authority else values_of(headers, b"host")
+        hosts = [authority] if authority else values_of(headers, self.host_field)
         path, _, query = target.partition(b"?")
         return sender.check(
             SenderRequest(
