@@ -194,6 +194,17 @@ def test_a_claim_against_host_method_and_partner() -> None:
     assert one(rule, HTTPRequest(host="api.example"), h="api.example", m="") == "ambiguous_request"
     assert one(rule, HTTPRequest(method="GET", host="a@b"), h="b", m="GET") == "ambiguous_request"
     assert one({"claim_equals": {"p": "partner"}}, p="acme") == "ambiguous_request"
+    other = HTTPRequest(method="GET", host="api.example", path="http://internal.example/x")
+    assert one(rule, other, h="api.example", m="GET") == "ambiguous_request"
+
+
+def test_rules_of_a_host_know_no_host_where_the_target_names_another() -> None:
+    """RFC 9112 s.3.2.2: the host of an absolute target counts, and servers differ: nobody goes by either."""
+    rule = {"name": "r", "hosts": ["internal.example"], "scopes": ["admin"]}
+    for path, found in (("/x", "ok"), ("*", "ok"), (None, "ok"), ("http://internal.example/x",
+                        "ambiguous_request")):  # fmt: skip
+        request = HTTPRequest(method="GET", host="api.example", path=path)
+        assert said([rule], request, settings={"default": "permit"}) == found
 
 
 def test_a_claim_that_is_a_list_holds_the_value() -> None:
@@ -264,6 +275,9 @@ AMOUNTS = [
     ('{"amount": {"value": 1}}', False),
     ('{"amount": 1, "amount": 5000}', False),
     ('{"amount": 1, "am\\u006funt": 5000}', False),
+    ('{"amount": 1, "Amount": 5000}', False),
+    ('{"amount": 1, "amounts": 5000}', True),
+    ('{"Amount": 1}', False),
     ('{"amount": ' + "1" * 41 + "}", False),
     ('{"amount": 0.' + "0" * 41 + "}", False),
     ("{}", False),
@@ -301,6 +315,14 @@ def test_limits_of_the_token_and_in_a_unit() -> None:
     assert asked(1, "EUR", True) == "limit_exceeded"
 
 
+def test_a_unit_that_stands_in_two_cases_is_none() -> None:
+    """A reader that ignores case would take the other one."""
+    limit = Limit(at="/sum/value", maximum="100", unit_at="/sum/unit", units=["EUR"])
+    assert one({"limits": [limit]}, sum={"value": 1, "unit": "EUR"}) == "ok"
+    assert one({"limits": [limit]}, sum={"value": 1, "unit": "EUR", "UNIT": "BTC"}) == "limit_exceeded"
+    assert one({"limits": [limit]}, sum={"value": 1, "unit": "EUR"}, Sum={"value": 999}) == "limit_exceeded"
+
+
 def test_amounts_are_never_floats() -> None:
     """0.1 and 0.2 are read as they are written."""
     assert str(amount_of(exact_content(b'{"a": 0.30000000000000004}')["a"])) == "0.30000000000000004"
@@ -323,6 +345,20 @@ ACTORS = [
     ({"on_behalf_of": {"svc": ["ann"]}}, {"sub": "svc"}, "ok"),
     ({"on_behalf_of": {"svc": ["bob"]}}, {"sub": "svc"}, "actor_not_allowed"),
     ({"on_behalf_of": {"svc": ["ann"]}}, {"sub": "other"}, "actor_not_allowed"),
+    ({"actors": ["svc"]}, {"sub": "svc", "iss": ISSUER.iss}, "ok"),
+    ({"actors": ["svc"]}, {"sub": "svc", "iss": "https://evil.example"}, "actor_not_allowed"),
+    ({"actors": ["svc"]}, {"sub": "svc", "iss": None}, "actor_not_allowed"),
+    ({"actor_issuers": ["https://b.example"]}, {"sub": "svc", "iss": "https://b.example"}, "ok"),
+    (
+        {"actor_issuers": ["https://b.example"]},
+        {"sub": "svc", "iss": ["https://b.example"]},
+        "actor_not_allowed",
+    ),
+    (
+        {"max_depth": 2},
+        {"sub": "svc", "act": {"sub": "b", "iss": "https://evil.example"}},
+        "actor_not_allowed",
+    ),
     ({}, [], "actor_not_allowed"),
     ({}, "svc", "actor_not_allowed"),
     ({}, {}, "actor_not_allowed"),

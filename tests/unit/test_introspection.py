@@ -73,6 +73,11 @@ def test_a_token_that_does_not_verify_asks_for_nothing(forged: str) -> None:
         ({"routes": "/pay"}, {}, "/other/../pay", 1),
         ({"routes": "/pay"}, {}, "/%70ay", 1),
         ({"routes": "/pay"}, {}, "//pay", 1),
+        ({"routes": "/pay"}, {}, "/pay./1", 1),
+        ({"routes": "/pay"}, {}, "/pay%20", 1),
+        ({"routes": "/pay"}, {}, "/pay ", 1),
+        ({"routes": "/pay"}, {}, "/\uff50ay", 1),
+        ({"routes": "/pay"}, {}, "http://other/pay", 1),
         ({"routes": "/pay"}, {}, None, 1),
         ({"routes": "/pay"}, {}, ("/other", "/pay"), 1),
         ({"scopes": "pay"}, {"scope": "read pay"}, "/x", 1),
@@ -95,6 +100,7 @@ NONSENSE: list[Any] = [
     b'{"active": "true"}', b'{"active": true, "active": true}', b'{"active": true, "exp": "9"}',
     b'{"active": true, "exp": true}', b'{"active": true, "iss": 7}', b'{"active": true, "aud": [1]}',
     b'{"active": true, "iss": "https://third.example"}', b'{"active": true, "jti": "of another"}',
+    b'{"active": true, "token_type": "DPoP"}',
     b'{"active": null}', b"\xff", b'{"active": true, "pad": "' + b"x" * 70_000 + b'"}', RuntimeError("x"),
 ]  # fmt: skip
 

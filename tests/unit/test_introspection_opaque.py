@@ -68,10 +68,16 @@ def test_an_opaque_token_has_the_claims_of_its_answer() -> None:
         ({"active": True, "aud": ["https://a.example"], "exp": 5}, "token_inactive"),
         ({"active": True, "aud": ["https://a.example"], "cnf": {"jkt": "x"}}, "binding_unchecked"),
         ({"active": True, "aud": ["https://a.example"]}, "ok"),
+        ({"active": True, "aud": "https://a.example", "token_type": "Bearer"}, "ok"),
+        ({"active": True, "aud": "https://a.example", "token_type": "refresh_token"}, "token_inactive"),
+        ({"active": True, "aud": "https://a.example", "token_use": "refresh_token"}, "token_inactive"),
+        ({"active": True, "aud": "https://a.example", "typ": "Refresh"}, "token_inactive"),
+        ({"active": True, "aud": "https://a.example", "typ": "Offline"}, "token_inactive"),
+        ({"active": True, "aud": "https://a.example", "typ": "ID"}, "token_inactive"),
     ],
 )
 def test_what_an_answer_says_is_compared(answer: dict[str, Any], code: str) -> None:
-    """An active token of another issuer or audience, for later, or bound to a key is not accepted."""
+    """An active token of another issuer, audience or kind, for later, or bound to a key is not accepted."""
     assert opaque_engine(Server(answer), audience="https://a.example").decide(OPAQUE).code == code
 
 
@@ -169,6 +175,7 @@ def test_a_signed_answer_counts_as_a_plain_one() -> None:
         (signed_claims(aud="another"), {}),
         (signed_claims(iss=OTHER.iss), {}),
         (signed_claims(iat=None), {}),
+        (signed_claims(iat=int(time.time()) - 3600), {}),
         (signed_claims(token_introspection=None), {}),
         (signed_claims(token_introspection="x"), {}),
         (signed_claims(token_introspection={"active": 1}), {}),
@@ -176,7 +183,7 @@ def test_a_signed_answer_counts_as_a_plain_one() -> None:
         (signed_claims(), {"typ": "at+jwt"}),
         (OTHER.token(signed_claims(), header={"typ": "token-introspection+jwt"}).encode(), {}),
     ],
-    ids=[f"answer-{at}" for at in range(11)],
+    ids=[f"answer-{at}" for at in range(12)],
 )
 def test_an_answer_that_is_not_signed_for_us_says_nothing(answer: Any, header: dict[str, Any]) -> None:
     """Plain JSON, another audience, key, issuer or type: indeterminate (RFC 9701 s.5, s.8)."""

@@ -238,3 +238,10 @@ def test_a_route_is_its_own_spelling_in_either_case() -> None:
                     route,
                     route,
                 )
+
+
+def test_the_turkish_i_is_one_with_the_others_where_case_does_not_count() -> None:
+    """One case of each is ASCII: a server that ignores case reads ``/adm\u0131n`` as ``/ADMIN``."""
+    for target in ("/adm%C4%B1n", "/ADM%C4%B0N", "/admin", "/ADMIN"):
+        assert route_of(target, fold_case=True) == "/admin"
+    assert route_of("/adm%C4%B1n") == "/adm%C4%B1n"

@@ -121,6 +121,31 @@ def test_an_account_is_enabled_again() -> None:
     assert code(engine, access()) == "ok"
 
 
+def test_an_enabling_that_comes_late_or_twice_lifts_nothing() -> None:
+    """What enabled an account before it was disabled, and one token that says both, leave it disabled."""
+    engine, now_s = engine_of(), int(time.time())
+    one = receiver(engine)
+    assert one.push("POST", SETS, event_token(f"{RISC}account-disabled", iat=now_s - 10))[0] == 202
+    assert one.push("POST", SETS, event_token(f"{RISC}account-enabled", toe=now_s - 20))[0] == 202
+    assert code(engine, access()) == "revoked"
+    both = {f"{RISC}account-enabled": {}, f"{RISC}account-disabled": {}}
+    assert one.push("POST", SETS, event_token("x", events=both))[0] == 202
+    assert code(engine, access()) == "revoked"
+    assert one.push("POST", SETS, event_token(f"{RISC}account-enabled"))[0] == 202
+    assert code(engine, access()) == "ok"
+
+
+def test_a_signal_older_than_its_jti_is_remembered_is_refused() -> None:
+    """After 30 days its jti is forgotten: sent again, it would lift what was revoked since."""
+    engine, now_s = engine_of(), int(time.time())
+    one = receiver(engine)
+    assert one.push("POST", SETS, event_token(f"{RISC}account-disabled", iat=now_s - 29 * 86_400))[0] == 202
+    old = event_token(f"{RISC}account-enabled", iat=now_s - 30 * 86_400)
+    status, body = one.push("POST", SETS, old)
+    assert (status, json.loads(body)["description"]) == (400, "too_old")
+    assert code(engine, access()) == "revoked"
+
+
 @pytest.mark.parametrize(
     "token",
     [

@@ -1,7 +1,7 @@
 """Limits on amounts in signed content: exact decimals, never a float.
 
 What is no plain decimal number, has more than ``DIGITS_MAX`` characters, stands beside another member of its
-name, or is in another unit than the rule's is outside of every limit.
+name, in whatever case, or is in another unit than the rule's is outside of every limit.
 """
 
 from __future__ import annotations
@@ -60,6 +60,23 @@ def exact_content(content: bytes) -> Any:
         return MISSING
 
 
+def lone_member(content: Any, path: tuple[str, ...]) -> Any:
+    """Return a member as ``member`` does, or ``MISSING`` where a reader that ignores case may take another.
+
+    Args:
+        content: The signed content.
+        path: The names that lead to it.
+    """
+    for name in path:
+        if not isinstance(content, dict):
+            return MISSING
+        folded = name.casefold()
+        if any(other != name and other.casefold() == folded for other in content):
+            return MISSING  # Go's encoding/json, and others, read "Amount" as "amount"
+        content = content.get(name, MISSING)
+    return content
+
+
 @checked(under="limit")
 class Limit:
     """The largest and smallest amount that signed content may hold.
@@ -113,13 +130,13 @@ class Limit:
         return check
 
     def _holds(self, content: Any, facts: Facts) -> bool:
-        amount = amount_of(member(content, self._at))
+        amount = amount_of(lone_member(content, self._at))
         if amount is None or amount < self._minimum:
             return False
         if self._maximum is not None and amount > self._maximum:
             return False
         if self._unit_at is not None:
-            unit = member(content, self._unit_at)
+            unit = lone_member(content, self._unit_at)
             if not isinstance(unit, str) or unit not in self._units:
                 return False
         if self._claim is None:

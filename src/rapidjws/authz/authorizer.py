@@ -23,7 +23,7 @@ from rapidjws.authz.authorization import (
 )
 from rapidjws.authz.facts import Facts
 from rapidjws.authz.paths import path_of
-from rapidjws.authz.request import HTTPRequest, host_of, method_of
+from rapidjws.authz.request import HTTPRequest, host_of_target, method_of
 from rapidjws.authz.rule import DEFAULT, Rule
 from rapidjws.errors import CODES, error_for
 from rapidjws.jwt.decision import Decision
@@ -163,8 +163,8 @@ class Authorizer:
         found: dict[str, RuleResult | None] = {}
         for one in request.path if isinstance(request.path, tuple) and request.path else (request.path,):
             who = () if decision.partner is None else (decision.partner,)
-            host = host_of(request.headers(b"host")) if self.reads_host else None
             path = one if isinstance(one, str) else None
+            host = self._host(request, path)
             plan = self._plan(path, who, decision.verified.issuer, request.method, host)
             found |= dict.fromkeys(rule.name for rule, _, _ in plan.rules)
         return found | {one.rule: one for one in answer.unmet}
@@ -236,7 +236,7 @@ class Authorizer:
         self, facts: Facts, route: str | None, who: str | tuple[str, ...] | None
     ) -> tuple[RuleResult, ...]:
         request, facts.path = facts.request, route
-        host = host_of(request.headers(b"host")) if self.reads_host else None
+        host = host_of_target(request.headers(b"host"), route) if self.reads_host else None
         issuer = facts.verified.issuer
         key = (route, who, request.method, issuer, host)
         plan = self._plans.get(key)
@@ -269,6 +269,9 @@ class Authorizer:
                     first = next((one for one in unmet if CODES[one.code].outcome == "deny"), unmet[0])
                     found[RuleResult(rule.name, phase, first.code, first.place, first.scopes_due)] = None
         return tuple(found) or _CHANGED
+
+    def _host(self, request: RequestFacts, target: str | None) -> str | None:
+        return host_of_target(request.headers(b"host"), target) if self.reads_host else None
 
     # --- which rules apply -------------------------------------------------------------------------------
 
@@ -316,9 +319,9 @@ class Authorizer:
         if decision.outcome != "permit":
             return decision
         try:
-            host = host_of(request.headers(b"host")) if self.reads_host else None
             for one in route if isinstance(route, tuple) and route else (route,):
-                plan = self._plan(one if isinstance(one, str) else None, None, None, request.method, host)
+                path = one if isinstance(one, str) else None
+                plan = self._plan(path, None, None, request.method, self._host(request, path))
                 for name, phase in (
                     *((result.rule, result.phase) for result in plan.unmet),
                     *((rule.name, phase) for rule, phase, _ in plan.rules),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked
 from rapidjws.authz.facts import Unmet
-from rapidjws.authz.request import header_text, host_of, is_field_name, method_of
+from rapidjws.authz.request import header_text, is_field_name, method_of
 from rapidjws.errors import error_for
 from rapidjws.jose.claim_check import refused_by
 from rapidjws.jose.claim_rules import checked_rules
@@ -173,7 +173,7 @@ def source_of(text: Any, place: str, names: frozenset[str]) -> Source:
     if text == "method":
         return lambda facts: method_of(facts.request.method)
     if text == "host":
-        return lambda facts: host_of(facts.request.headers(b"host"))
+        return lambda facts: facts.host()
     if text == "partner":
         return lambda facts: facts.partner
     raise error_for("configuration_invalid", place, SOURCES, str(text))

@@ -20,24 +20,30 @@ DEPTH_MAX: Final = 16
 _UNMET: Final = Unmet("actor_not_allowed", "claims.act")
 
 
-def chain_of(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
+def chain_of(claims: Mapping[str, Any], issuers: frozenset[str] = frozenset()) -> tuple[str, ...] | None:
     """Return the actors of a token, the present one first; none where nobody acts for the subject.
 
     Args:
         claims: Verified claims.
+        issuers: Issuers beside the token's own whose actors are known by their ``sub`` alone.
 
     Returns:
-        The ``sub`` of each; None where the chain is malformed: an actor that is no object or has no ``sub``.
+        The ``sub`` of each; None where the chain is malformed: an actor that is no object, has no ``sub``,
+        or is one of another issuer.
 
     Source: RFC 8693 section 4.1.
     """
     found: list[str] = []
     inner: Any = claims
+    own = claims.get("iss")
     while "act" in inner:
         inner = inner["act"]
         actor = inner.get("sub") if isinstance(inner, dict) else None
         if not isinstance(actor, str) or not actor or len(found) >= DEPTH_MAX:
             return None
+        iss = inner.get("iss", own)
+        if iss != own and not (isinstance(iss, str) and iss in issuers):
+            return None  # RFC 8693 s.4.1: iss and sub together say who it is
         found.append(actor)
     return tuple(found)
 
@@ -53,12 +59,14 @@ class Delegation:
         prior_actors: Who may stand before, further in; empty for whoever it is. RFC 8693 gives them no say:
             this can only refuse.
         on_behalf_of: Actor -> the subjects for whom it may act; an actor that is not named acts for nobody.
+        actor_issuers: ``iss`` that an actor may have beside the token's own; one of another issuer may bear
+            the same ``sub``, and is refused.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("_actors", "_for", "_max_depth", "_prior", "_required")
+    __slots__ = ("_actors", "_for", "_issuers", "_max_depth", "_prior", "_required")
 
     def __init__(
         self,
@@ -68,6 +76,7 @@ class Delegation:
         actors: Collection[str] = (),
         prior_actors: Collection[str] = (),
         on_behalf_of: Mapping[str, Collection[str]] | None = None,
+        actor_issuers: Collection[str] = (),
     ) -> None:
         if not 0 <= max_depth <= DEPTH_MAX:
             raise error_for("configuration_invalid", "act.max_depth", f"0 to {DEPTH_MAX}", max_depth)
@@ -77,6 +86,7 @@ class Delegation:
         self._required = required
         self._actors = frozenset(names_of(actors, "act.actors")) if actors else None
         self._prior = frozenset(names_of(prior_actors, "act.prior_actors")) if prior_actors else None
+        self._issuers = frozenset(names_of(actor_issuers, "act.actor_issuers") if actor_issuers else ())
         self._for: dict[str, frozenset[str]] | None = None
         if on_behalf_of is not None:
             given = {one: names_of(of, f"act.on_behalf_of.{one}") for one, of in on_behalf_of.items()}
@@ -94,7 +104,7 @@ class Delegation:
         return check
 
     def _holds(self, claims: Mapping[str, Any]) -> bool:
-        chain = chain_of(claims)
+        chain = chain_of(claims, self._issuers)
         if not chain or len(chain) > self._max_depth:
             return False
         if self._actors is not None and chain[0] not in self._actors:

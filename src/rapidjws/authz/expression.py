@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked
 from rapidjws.authz.facts import Unmet
-from rapidjws.authz.request import header_text, host_of, is_field_name, method_of
+from rapidjws.authz.request import header_text, is_field_name, method_of
 from rapidjws.errors import error_for
 from rapidjws.rollout.routes import route_of
 
@@ -157,7 +157,7 @@ class Expression:
                         return Unmet("ambiguous_request", "request.method")
                     request["method"] = method
                 if parts is None or "host" in parts:
-                    host = host_of(facts.request.headers(b"host"))
+                    host = facts.host()
                     if host is None:
                         return Unmet("ambiguous_request", "request.host")
                     request["host"] = host

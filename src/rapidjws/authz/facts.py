@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from rapidjws.authz.request import host_of_target
 from rapidjws.jose.scopes import scopes_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class Facts:
         self.path: str | None = None
         self._scopes: frozenset[str] | None = None
         self.answers: dict[object, Unmet | None] | None = None
+
+    def host(self) -> str | None:
+        """Return the host that the request names, or None where it is not clear."""
+        return host_of_target(self.request.headers(b"host"), self.path)
 
     @property
     def scopes(self) -> frozenset[str]:

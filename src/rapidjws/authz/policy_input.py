@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.authz.claim_conditions import names_of
 from rapidjws.authz.facts import Unmet
-from rapidjws.authz.request import header_text, host_of, is_field_name, method_of
+from rapidjws.authz.request import header_text, is_field_name, method_of
 from rapidjws.errors import error_for
 from rapidjws.rollout.routes import route_of
 
@@ -92,4 +92,4 @@ class PolicyInput:
 def _part(part: str, facts: Facts) -> str | None:
     if part == "method":
         return method_of(facts.request.method)
-    return host_of(facts.request.headers(b"host")) if part == "host" else route_of(facts.path)
+    return facts.host() if part == "host" else route_of(facts.path)

@@ -115,6 +115,20 @@ def host_of(values: Sequence[bytes]) -> str | None:
     return None if found is None or ".." in found[1] else found[1]
 
 
+def host_of_target(values: Sequence[bytes], target: str | tuple[str, ...] | None) -> str | None:
+    """Return the host of a request as ``host_of`` does, or None where its target names one of its own.
+
+    Args:
+        values: Each value of its Host header.
+        target: The target as it was sent; one that is no path (``http://other/``) says another host.
+
+    Source: RFC 9112 section 3.2.2: the target's host counts, and not every server goes by that.
+    """
+    if isinstance(target, str) and target[:1] not in ("/", "*", ""):
+        return None
+    return host_of(values)
+
+
 def method_of(method: str) -> str | None:
     """Return a method in upper case: some servers take ``get`` for ``GET``; None where it is unknown."""
     return method.upper() if _METHOD.match(method) else None

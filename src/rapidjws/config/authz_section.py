@@ -113,7 +113,7 @@ def _made(name: str, maker: Any, value: Any) -> Any:
         raise error_for("configuration_invalid", f"{name}", str(fault).partition(") ")[2]) from None
 
 
-_LISTS: Final = frozenset({"all_of", "any_of", "days", "units", "actors", "prior_actors"})
+_LISTS: Final = frozenset({"all_of", "any_of", "days", "units", "actors", "prior_actors", "actor_issuers"})
 
 
 def authorizer_from(

@@ -12,6 +12,9 @@ from rapidjws.jose.numeric_date import SECOND_NS, numeric_dates
 ANSWER_MAX_BYTES: Final = 64 * 1024
 _LIMITS: Final[dict[str, int]] = {"max_bytes": ANSWER_MAX_BYTES, "max_depth": 16, "max_members": 128}
 _TEXTS: Final = ("iss", "sub", "scope", "client_id", "username", "token_type", "jti")
+_KINDS: Final = ("token_type", "token_use", "typ")
+"""Where servers say what kind of token it is."""
+_OTHER_KINDS: Final = frozenset({"id", "id_token", "offline", "logout", "authorization_code"})
 _DATES: Final = ("exp", "nbf", "iat")
 
 
@@ -77,6 +80,10 @@ def answer_from(found: Any, body: bytes) -> IntrospectionAnswer:
         if not isinstance(claims.get(name, ""), str):
             raise nonsense(f"{name} as text")
     _check_audience(claims.get("aud", ""))
+    if _is_of_another_kind(claims):
+        return INACTIVE
+    if str(claims.get("token_type", "")).lower() == "dpop" and "cnf" not in claims:
+        raise nonsense("cnf beside token_type DPoP")  # RFC 9449 s.6.2: bound, and nobody knows to what
     for name in _DATES:
         value = claims.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -92,6 +99,15 @@ def answer_from(found: Any, body: bytes) -> IntrospectionAnswer:
         ends_ns=None if exp is None else exp.floor_ns,
         begins_ns=None if nbf is None else nbf.ceil_ns,
     )
+
+
+def _is_of_another_kind(claims: dict[str, Any]) -> bool:
+    """Return whether an active token is no access token: to a resource it is not active (RFC 7662 s.4)."""
+    for name in _KINDS:
+        kind = claims.get(name)
+        if isinstance(kind, str) and ("refresh" in kind.lower() or kind.lower() in _OTHER_KINDS):
+            return True
+    return False
 
 
 def _check_audience(aud: Any) -> None:

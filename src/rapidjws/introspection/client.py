@@ -34,6 +34,9 @@ CLIENT_AUTHS: Final = ("basic", "post", "bearer", "private_key_jwt")
 RESPONSE_TYPE: Final = "token-introspection+jwt"
 """The ``typ`` of a signed answer (RFC 9701 s.5)."""
 
+SIGNED_ANSWER_MAX_AGE_S: Final = 300
+"""Oldest ``iat`` of a signed answer: one that was kept from before a revocation says nothing."""
+
 SECRET_MAX_BYTES: Final = 8192
 ASSERTION_S: Final = 60
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -137,6 +140,8 @@ class IntrospectionClient:
             verified = answers.verify(body.strip())
         except RapidJWSError as fault:
             raise error_for("introspection_unavailable", "introspection.answer", actual=fault.code) from None
+        if verified.claims["iat"] < time() - SIGNED_ANSWER_MAX_AGE_S:  # its profile requires iat
+            raise error_for("introspection_unavailable", "introspection.answer", actual="too_old")
         found = verified.claims.get("token_introspection")
         # dates with a fraction are read from a text of this object alone
         return answer_from(found, json.dumps(found).encode())

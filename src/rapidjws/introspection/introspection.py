@@ -34,6 +34,11 @@ OPAQUE_MAX_BYTES: Final = 2048
 
 _OPAQUE: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 s.2.1: b64token
 
+_ONE_READING: Final = re.compile(
+    r"(?:/[A-Za-z0-9_~!$&'()*+=:@-]+(?:\.+[A-Za-z0-9_~!$&'()*+=:@-]+)*)*/?", re.ASCII
+)
+"""Paths that all servers read alike: no escapes, dot segments, empty ones, or ones that end in a dot."""
+
 
 class Introspection:
     """What an engine asks an authorization server about tokens in ``decide``.
@@ -173,7 +178,7 @@ class Introspection:
         if not self._routes or route is None or isinstance(route, tuple):
             return True  # several paths, or none known: it may be one of them
         path = route.partition("?")[0]
-        if "%" in path or "//" in path or "/." in path or "\\" in path or ";" in path:
+        if _ONE_READING.fullmatch(path) is None:
             return True  # two readers may take it for two paths
         folded = path.lower()
         return any(

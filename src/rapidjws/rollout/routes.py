@@ -13,7 +13,8 @@ request gets the strictest stage of all routes. The rule, in this order:
 4. Refused: empty segments (``//``), dot segments, segments that end in a dot or a space, and ``,/`` (two
    headers that somebody joined).
 5. What a path may hold as it is (RFC 3986 s.3.3, pchar without ``;``) stands as it is; everything else is
-   escaped, in upper case. Where routes are not case-sensitive, letters are lower-case.
+   escaped, in upper case. Where routes are not case-sensitive, letters are lower-case, and the i with and
+   without its dot are one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _REFUSED_WHEN_DECODED: Final = re.compile(r"[\x00-\x1f\x7f%\\;?#]")
 _TWO_READINGS: Final = re.compile(r"//|[. ](?:/|\Z)|,/")
 _ESCAPED_SLASH: Final = re.compile(r"%2[Ff]")
 _PCHARS: Final = "/-._~!$&'()*+,=:@"
+_I_OF_TURKISH: Final = {0x130: "i", 0x131: "i"}
+"""Letters beside ``i`` and ``I`` that one case of is ASCII: to readers that ignore case they are the same."""
 _FORMAT_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
@@ -86,7 +89,8 @@ def _folded(route: str) -> str:
     """Return a spelling in lower case, that of escaped letters included."""
     if "%" not in route:
         return route.lower()
-    lower = unquote_to_bytes(route).decode("utf-8").lower()  # may be no normal form any more
+    text = unquote_to_bytes(route).decode("utf-8").translate(_I_OF_TURKISH)
+    lower = text.lower()  # may be no normal form any more
     return quote(unicodedata.normalize("NFKC", lower), safe=_PCHARS)
 
 

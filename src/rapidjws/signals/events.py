@@ -43,11 +43,13 @@ class SignalEffects:
         revoked: What is refused from now on.
         lifted: What is no longer refused.
         unknown: How many events, or subjects of events, mean nothing here.
+        moment_s: When it happened, seconds since the epoch; of several events, the first.
     """
 
     revoked: tuple[Revocation, ...] = ()
     lifted: tuple[Revocation, ...] = ()
     unknown: int = 0
+    moment_s: int = 0
 
 
 def effects_of(claims: Mapping[str, Any], issuers: frozenset[str], now_s: int) -> SignalEffects:
@@ -61,7 +63,7 @@ def effects_of(claims: Mapping[str, Any], issuers: frozenset[str], now_s: int) -
     events = claims.get("events")
     revoked: list[Revocation] = []
     lifted: list[Revocation] = []
-    unknown = 0
+    unknown, moment_s = 0, now_s
     for name, event in events.items() if isinstance(events, dict) else ():
         event = event if isinstance(event, dict) else {}
         try:
@@ -69,8 +71,10 @@ def effects_of(claims: Mapping[str, Any], issuers: frozenset[str], now_s: int) -
         except RapidJWSError:  # a name too long to be held
             found, is_lifting = [], False
         unknown += not found
+        moment_s = min(moment_s, _moment(event, claims, now_s))
         (lifted if is_lifting else revoked).extend(found)
-    return SignalEffects(revoked=tuple(revoked), lifted=tuple(lifted), unknown=unknown)
+    kept = tuple(one for one in lifted if one not in revoked)  # one token says both: it is refused
+    return SignalEffects(revoked=tuple(revoked), lifted=kept, unknown=unknown, moment_s=moment_s)
 
 
 def _effects(

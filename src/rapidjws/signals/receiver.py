@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from time import time_ns
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.signals.events import effects_of
 from rapidjws.verify.arguments import names_of
 from rapidjws.verify.protocols import Event, EventListener, ReplayStore, emit, no_events
+from rapidjws.verify.revocations import Revocation
 
 if TYPE_CHECKING:
     from rapidjws.verify.result import VerifiedJWS
@@ -30,11 +32,14 @@ SECRET_MIN_CHARS: Final = 32
 BODY_MAX_BYTES: Final = 256 * 1024
 REMEMBERED_S: Final = 30 * 86_400
 """How long the ``jti`` of a signal is remembered: transmitters send again for days."""
+OLDEST_S: Final = REMEMBERED_S - 3600
+"""Oldest ``iat`` of a signal: none is taken whose ``jti`` may be forgotten, which could lift a revocation."""
 
 SIGNAL_TYPES: Final = frozenset({"secevent+jwt", "logout+jwt"})
 """The ``typ`` that tells signals from access tokens: an issuer of signals must ask for one of them."""
 
 _UNAPPLIED_MAX: Final = 1024
+_DISABLED_MAX: Final = 65_536
 _ERRORS: Final = {  # RFC 8935 s.2.4
     "signature_invalid": "invalid_key",
     "unknown_kid": "invalid_key",
@@ -89,6 +94,7 @@ class SignalReceiver:
         self._events = events
         self._lock = threading.Lock()
         self._unapplied: set[bytes] = set()
+        self._disabled: OrderedDict[Revocation, int] = OrderedDict()
 
     @checked
     def push(
@@ -158,6 +164,8 @@ class SignalReceiver:
         """
         verified = self._tokens.verify(token)
         key = _identity(verified)
+        if verified.claims["iat"] < time_ns() // SECOND_NS - OLDEST_S:  # its profile requires iat
+            raise error_for("too_old", "claims.iat", f"at most {OLDEST_S} seconds ago")
         (fresh,) = self._replay.record([(key, REMEMBERED_S)])
         with self._lock:
             is_due = fresh is True or (fresh is False and key in self._unapplied)
@@ -184,10 +192,20 @@ class SignalReceiver:
         effects = effects_of(verified.claims, issuers, time_ns() // SECOND_NS)
         for one in effects.revoked:
             self._engine.revoke(issuer=one.issuer, sub=one.sub, sid=one.sid, issued_before=one.issued_before)
-        for one in effects.lifted:
+            if one.issued_before is None and one.sub is not None:
+                self._note_disabled(one, effects.moment_s)
+        lifted = [one for one in effects.lifted if self._disabled.get(one, 0) <= effects.moment_s]
+        for one in lifted:
             self._engine.unrevoke(one)
-        name = "signal_applied" if effects.revoked or effects.lifted else "signal_ignored"
-        emit(self._events, Event(name=name, issuer=iss, value=len(effects.revoked) + len(effects.lifted)))
+        name = "signal_applied" if effects.revoked or lifted else "signal_ignored"
+        emit(self._events, Event(name=name, issuer=iss, value=len(effects.revoked) + len(lifted)))
+
+    def _note_disabled(self, one: Revocation, moment_s: int) -> None:
+        """Remember when a subject was disabled: what enabled it before, and comes late, lifts nothing."""
+        with self._lock:
+            self._disabled[one] = max(self._disabled.pop(one, 0), moment_s)
+            if len(self._disabled) > _DISABLED_MAX:
+                self._disabled.popitem(last=False)
 
     def _answer(self, token: bytes) -> tuple[int, bytes]:
         try:
