@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from audited_sidecar import LOG_KEY, answer, audited, sequencer_of
-from gates import forged, token
+from gates import forged, get, token
 from sidecar_process import Service, until
 
 from rapidjws.audit import TrailReader, Verification
@@ -30,6 +30,18 @@ def test_L_a_service_records_what_it_answers(tmp_path: Path, durability: str) ->
         assert service.end() == 0
     report = Verification(TrailReader(tmp_path / "trail", LOG_KEY)).run()
     assert (report.findings, report.size, report.agreed) == ([], 20, 20)
+
+
+def test_L_the_sequencer_leaves_the_sockets_of_the_workers_in_their_place(tmp_path: Path) -> None:
+    """A Unix socket is there and answers after the sequencer's start, and after it was started again."""
+    admin = tmp_path / "admin.sock"
+    with audited(tmp_path, server={"admin_listen": f"unix:{admin}"}) as (service, port):
+        first = until(lambda: sequencer_of(service, tmp_path), "no sequencer")
+        assert get(admin, [], "/admin/status.json")[0] == 200
+        os.kill(first, signal.SIGKILL)
+        until(partial(another, service, tmp_path, first), "no other sequencer")
+        until(lambda: answer(port, token()) == 200, "no answer")
+        assert get(admin, [], "/admin/status.json")[0] == 200
 
 
 def test_A3_nothing_that_was_answered_is_lost_where_the_sequencer_is_killed(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ LOG_KEY = NoteKey("gate.example/audit", KEY.public(), "EdDSA")
 
 
 @contextlib.contextmanager
-def audited(folder: Path, **audit: Any) -> Iterator[tuple[Service, int]]:
+def audited(
+    folder: Path, *, server: dict[str, Any] | None = None, **audit: Any
+) -> Iterator[tuple[Service, int]]:
     """Run a sidecar with a trail until it serves; give it and its port."""
     write_keys(folder)
     key_file = folder / "audit-key.json"
@@ -36,7 +38,7 @@ def audited(folder: Path, **audit: Any) -> Iterator[tuple[Service, int]]:
     config = write_config(
         folder,
         [issuer],
-        server={"listen": f"127.0.0.1:{port}", "workers": 2},
+        server={"listen": f"127.0.0.1:{port}", "workers": 2, **(server or {})},
         audit={
             "folder": "trail", "origin": LOG_KEY.name, "key_file": "audit-key.json", "checkpoint_s": 0.05,
             **audit,

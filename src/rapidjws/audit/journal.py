@@ -74,7 +74,7 @@ def _head_of(tree: Tree) -> bytes:
 
 
 class Segment:
-    """A segment that is written.
+    """A segment that is written: first beside its name, so that none without all it begins with has it.
 
     Args:
         folder: The trail.
@@ -89,17 +89,15 @@ class Segment:
         self.start = tree.size
         self.number = number
         self.path = folder / FOLDER / f"{self.start:016d}-{number:08d}.log"
-        self._descriptor = _files.create(self.path)
+        self._draft: Path | None = _files.temporary_name(self.path)
+        self._descriptor = _files.create(self._draft)
         self.size_bytes = 0
-        self._is_synced = False
         try:
             head = _head_of(tree)
             _files.write_all(self._descriptor, head)
             self.size_bytes = len(head)
         except BaseException:
-            self.close()
-            with contextlib.suppress(OSError):
-                _files.remove(self.path)
+            self.drop()
             raise
 
     def append(self, entries: Sequence[bytes], contents: Sequence[bytes], leaves: Sequence[bytes]) -> None:
@@ -118,11 +116,19 @@ class Segment:
         self.size_bytes += len(octets)
 
     def sync(self) -> None:
-        """Have all records on the disk, and the name of the file the first time; raises OSError."""
+        """Have all records on the disk, and the file under its name the first time; raises OSError."""
         disk.sync_data(self._descriptor)
-        if not self._is_synced:
-            _files.sync_folder(self.path)
-            self._is_synced = True
+        if self._draft is not None:
+            _files.move(self._draft, self.path, sync=True)
+            self._draft = None
+
+    def drop(self) -> None:
+        """Close and remove a segment that could not be begun."""
+        self.close()
+        for path in (self._draft, self.path):
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    _files.remove(path)
 
     def is_in_place(self) -> bool:
         """Say whether the file is still there under its name, with what was written."""

@@ -124,6 +124,7 @@ class TrailWriter:
             _locks.lock(self._lock, wait=False)
         except BlockingIOError:
             raise error_for("audit_trail_in_use", str(self.folder)) from None
+        _files.remove_leftovers(self.folder / CHECKPOINT)
         known = self._known_checkpoint()
         before = recovered(self.folder, known)
         self._number = before.number
@@ -132,8 +133,9 @@ class TrailWriter:
         if before.torn_bytes:
             self._emit("audit_tail_cut", before.torn_bytes)
         self._reopen()
-        if self._tree.size != self._checkpoint.size or known is None:
-            self.write(self.prepare())
+        due = self.prepare()
+        disk.remove_drafts([self.folder / FOLDER / LOCK, *(self.folder / path for path, _ in due.files)])
+        self.write(due)
         self._sync_tiles()  # then the journal of before is not needed any more
         for path in before.segments:
             with contextlib.suppress(OSError):
@@ -238,9 +240,7 @@ class TrailWriter:
             segment.append(entries, contents, leaves)
             segment.sync()
         except BaseException:
-            segment.close()
-            with contextlib.suppress(OSError):
-                _files.remove(segment.path)
+            segment.drop()
             raise
         self._segment = segment
         self._is_synced = True

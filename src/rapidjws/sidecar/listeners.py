@@ -85,6 +85,10 @@ class ListeningSockets:
     def close(self) -> None:
         """Remove the Unix sockets, and let go of every address."""
         self._remove_paths()
+        self.forget()
+
+    def forget(self) -> None:
+        """Close them in a child that serves nobody; the supervisor's go on, and so do their paths."""
         for one in {worker.public for worker in self.workers} | {worker.admin for worker in self.workers}:
             if one is not None:
                 one.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError
 from rapidjws.observe.event_log import EventLog
-from rapidjws.sidecar.worker_processes import FIRST_DELAY_S, LONGEST_DELAY_S, STEADY_S, ending_of
+from rapidjws.sidecar.worker_processes import FIRST_DELAY_S, STEADY_S, ending_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rapidjws.audit.settings import AuditSettings
 
 STOPPED_WITHIN_S: Final = 10.0
+LONGEST_DELAY_S: Final = 5.0
+"""Longest time between two starts: meanwhile no decision has a record."""
 
 
 class SequencerProcess:
@@ -85,7 +87,6 @@ class SequencerProcess:
 
     def _run(self, parent: int) -> int:
         stopping: list[int] = []
-        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)  # it ends after the workers, whose records it takes

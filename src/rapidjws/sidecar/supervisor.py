@@ -201,12 +201,7 @@ class Supervisor:
                 signal.signal(number, signal.SIG_IGN)
             if self._log is not None:
                 self._log.remove()
-            os.close(self._life_end)
-            os.close(self._waker)
-            os.close(self._woken)
-            for other in self._workers:
-                if other.status >= 0:
-                    os.close(other.status)
+            self._forget_pipes()
             end_with_parent(self._pid)
             code = self._work(self, sockets, status)
         except Exception:  # os._exit would swallow it
@@ -215,6 +210,20 @@ class Supervisor:
             with contextlib.suppress(Exception):
                 sys.stderr.flush()
             os._exit(code)
+
+    def _forget_pipes(self) -> None:
+        """Close in a child what only the supervisor reads, and what workers know its end by."""
+        for descriptor in (self._life_end, self._waker, self._woken):
+            os.close(descriptor)
+        for other in self._workers:
+            if other.status >= 0:
+                os.close(other.status)
+
+    def _become_sequencer(self) -> None:
+        """Close what is not the sequencer's own, in its process."""
+        signal.set_wakeup_fd(-1)
+        self._forget_pipes()
+        self._sockets.forget()
 
     @property
     def life(self) -> int:
@@ -251,7 +260,7 @@ class Supervisor:
 
     def _look_after_sequencer(self, now_s: float) -> None:
         if self._sequencer is not None:
-            self._sequencer.look_after(now_s, self._sockets.close)
+            self._sequencer.look_after(now_s, self._become_sequencer)
 
     def _reap(self, now_s: float) -> None:
         for worker in self._workers:
