@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from rapidjws.cli.app import app
 from rapidjws.config import schema
+from rapidjws.config.effective import differences, settings_of
 from rapidjws.config.load import ConfigFile
 from rapidjws.rollout import StateFolder
 from rapidjws.rollout.rollout import first_plan
@@ -191,3 +192,54 @@ phase = "PHASE"
     assert CliRunner().invoke(app, ["serve", "--config", str(path)]).output == ""
     (tmp_path / "other" / "plan.json").write_text("{")
     assert CliRunner().invoke(app, ["serve", "--config", str(path)]).output == begun
+
+
+SEVERAL_NAMES = """\
+[[issuers]]
+iss = ["https://a.example", "https://b.example"]
+algorithms = ["ES256"]
+discover = true
+check_audience = false
+
+[[issuers]]
+trust_domain = "a.example"
+spiffe_bundle_url = "https://a.example/bundle"
+algorithms = ["ES256"]
+audience = ["api"]
+
+[[issuers]]
+trust_domain = "b.example"
+spiffe_bundle_url = "https://b.example/bundle"
+algorithms = ["ES256"]
+audience = ["api"]
+
+[signals]
+issuers = ["https://a.example"]
+audience = ["https://api.example"]
+
+[introspection]
+url = "https://a.example/introspect"
+client_id = "gateway"
+client_secret_file = "/etc/hostname"
+issuers = ["https://b.example"]
+"""
+
+
+def test_issuers_of_several_names_and_of_trust_domains(tmp_path: Path) -> None:
+    """An issuer may have several names, also beside trust domains; a name that stands twice is found."""
+    path = tmp_path / "c.toml"
+    path.write_text(SEVERAL_NAMES)
+    assert run("check", path) == (0, f"{path}: good\n")
+    path.write_text(SEVERAL_NAMES.replace("b.example", "a.example"))
+    status, text = run("check", path)
+    found = re.findall(r"c\.toml:(\d+): ([\w.\[\]]+): each (?:iss|name) once", text.replace("\n", " "))
+    assert (status, found) == (1, [("2", "issuers[0].iss"), ("14", "issuers[2].trust_domain")]), text
+
+
+def test_settings_of_an_issuer_are_named_by_all_its_names(tmp_path: Path) -> None:
+    """What changed of an issuer of several names stands under these, as they are written."""
+    tables = [
+        {"issuers": [{"iss": ["https://a.example", "https://b.example"], "leeway_s": at}]} for at in (1, 2)
+    ]
+    (found,) = differences(*[settings_of(one, {}) for one in tables])
+    assert found.setting == "issuers[https://a.example, https://b.example].leeway_s"

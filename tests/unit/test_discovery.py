@@ -72,6 +72,7 @@ def test_a_slash_at_the_end_is_kept_in_the_issuer_alone(issuer: FakeIssuer, iss:
         ({"jwks_uri": OTHER}, "discovery: jwks_uri of an origin that is not in jwks_origins"),
         ({"jwks_uri": "https://login.example:444/keys"},
          "discovery: jwks_uri of an origin that is not in jwks_origins"),
+        ({"jwks_uri": "https://login.example:0/keys"}, "discovery: jwks_uri is no https address"),
         ({"jwks_uri": "https://login.example.evil.example/keys"},
          "discovery: jwks_uri of an origin that is not in jwks_origins"),
         ({"jwks_uri": "http://login.example/keys"}, "discovery: jwks_uri is no https address"),

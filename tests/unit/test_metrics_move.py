@@ -134,7 +134,9 @@ def _dropped(service: Service) -> None:
 
 
 def _announced(service: Service) -> None:
-    service.tables = {"issuers": [{"iss": tokens.ISS, "rotation_until": "2999-01-01T00:00:00Z"}]}
+    service.tables = {
+        "issuers": [{"iss": [tokens.ISS, "https://b.example"], "rotation_until": "2999-01-01T00:00:00Z"}]
+    }
 
 
 def _changed(service: Service) -> None:

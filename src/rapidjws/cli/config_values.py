@@ -17,7 +17,7 @@ from rapidjws.config.key_sources import check_source, picked
 from rapidjws.config.log_section import log_settings_from, trace_settings_from
 from rapidjws.config.moments import moment_s
 from rapidjws.config.named_files import check_certificates
-from rapidjws.config.sections import partner_from, rollout_from
+from rapidjws.config.sections import issuer_names, partner_from, rollout_from
 from rapidjws.config.senders import client_certificate_from, dpop_from
 from rapidjws.config.signal_section import signal_settings_from
 from rapidjws.config.stores import replay_from, replay_store_from, revocation_store_from
@@ -201,12 +201,13 @@ def _signals(table: dict[str, Any], *, folder: Path, files: bool, tables: dict[s
 
 def _stand_in_issuers(tables: dict[str, Any]) -> list[Issuer]:
     """Return issuers of the names in a file, with some key."""
-    names = [one.get("iss") for one in tables.get("issuers") or () if isinstance(one, dict)]
+    found = [one for one in tables.get("issuers") or () if isinstance(one, dict) and "iss" in one]
     keys = JWKSet.from_json(_ANY_KEY)
     return [
         Issuer(name, keys=keys, algorithms=["ES256"])
-        for name in names
-        if isinstance(name, str) and name and "{" not in name
+        for one in found
+        for name in issuer_names(one)
+        if name and "{" not in name
     ]
 
 
@@ -219,12 +220,14 @@ def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:
     for number, issuer in enumerate(issuers if isinstance(issuers, list) else ()):
         if ("issuers", number) in broken:
             continue
-        iss = issuer.get("iss")
-        if iss in seen:
-            yield ("issuers", number, "iss"), "each iss once", iss
-        if seen and (iss is None or None in seen):
+        names = issuer_names(issuer) or (None,)
+        for iss in names:
+            if iss is not None and iss in seen:
+                at = "trust_domain" if "iss" not in issuer else "iss"
+                yield ("issuers", number, at), "each iss once", iss
+        if seen and None in {*seen, *names}:
             yield ("issuers", number), "one issuer alone, as one has check_iss = false", None
-        seen.add(iss)
+        seen.update(names)
         for check in (_rules, _transport, _freshness, _unknown_kids, _replay, _last_good, _announced):
             yield from _refused(("issuers", number), check, issuer, schema.ISSUER)
 

@@ -112,7 +112,7 @@ def source_of(table: Mapping[str, Any]) -> str:
     """Return how messages call the source of an issuer's table."""
     name = next((name for name in SOURCES if name in table and table[name] is not False), "keys")
     value = table.get(name)
-    return str(table.get("iss")) if value is True else f"{name} {', '.join(texts(value or []))}"
+    return issuer_name(table) if value is True else f"{name} {', '.join(texts(value or []))}"
 
 
 def _text_of(keys: JWKSet) -> bytes:

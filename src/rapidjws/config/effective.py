@@ -93,7 +93,8 @@ def settings_of(tables: Mapping[str, Any], defaults: Mapping[str, Mapping[str, A
     for section, name_of in _NAMED_BY.items():
         for table in tables.get(section, ()):
             filled = {**defaults.get(section, {}), **table}
-            start = f"{section}[{filled.pop(name_of, '')}]"
+            names = filled.pop(name_of, "")
+            start = f"{section}[{', '.join(names) if isinstance(names, list) else names}]"
             found[start] = True
             found |= {f"{start}.{name}": _plain(section, name, value) for name, value in filled.items()}
     return found

@@ -15,6 +15,7 @@ from rapidjws.rollout.plan import PHASES, checked_phase
 from rapidjws.rollout.rollout import Rollout, first_plan
 from rapidjws.rollout.shadow import Shadow
 from rapidjws.rollout.state import PLAN_FILE, MemoryState, PlanState, StateFolder, read_plan
+from rapidjws.verify.key_selection import SPIFFE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,6 +190,13 @@ def key_sources_of(issuers: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def issuer_name(table: Mapping[str, Any]) -> str:
-    """Return the name of an issuer of its table: the first ``iss``, or "" where none is compared."""
-    iss = table.get("iss", "")
-    return str(iss[0]) if isinstance(iss, list) and iss else str(iss or "")
+    """Return the name of an issuer of its table: the first of its names, or "" where none is compared."""
+    return next(iter(issuer_names(table)), "")
+
+
+def issuer_names(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return each name of an issuer of its table, whether one text or a list; none where none is compared."""
+    if "iss" not in table and "trust_domain" in table:
+        return (f"{SPIFFE}{table['trust_domain']}",)
+    iss = table.get("iss") or ()
+    return (iss,) if isinstance(iss, str) else tuple(map(str, iss)) if isinstance(iss, list) else ()

@@ -13,6 +13,7 @@ from rapidjws import _files
 from rapidjws._checks import check_range, checked
 from rapidjws._scheduler import scheduler
 from rapidjws.config.introspection_section import authorities
+from rapidjws.config.sections import issuer_names
 from rapidjws.config.stores import replay_store_from
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.engine import Engine
@@ -282,7 +283,8 @@ def signal_settings_from(
     for name in ("issuers", "audience"):
         if name not in settings:
             raise error_for("configuration_invalid", name, expected="a value")
-    known = {one.get("iss") for one in tables.get("issuers") or () if isinstance(one, dict)}
+    tables_of = [one for one in tables.get("issuers") or () if isinstance(one, dict)]
+    known = {name for one in tables_of for name in issuer_names(one)}
     for iss in names_of(settings["issuers"], "issuers"):
         if iss not in known:
             raise error_for("configuration_invalid", "issuers", "configured issuers", iss)

@@ -15,6 +15,7 @@ from rapidjws.jose import limits
 from rapidjws.jose.claim_rules import NotChecked, PathRule, Rule, checked_rules
 from rapidjws.jose.claims import ClaimsPolicy
 from rapidjws.jose.issuer_names import is_template, template_of
+from rapidjws.jose.spiffe_id import TRUST_DOMAIN
 from rapidjws.jwt.post_checks import Replay
 from rapidjws.jwt.profiles import ProfileName, with_profile
 from rapidjws.jwt.tenants import AnyTenant, tenant_rule
@@ -47,9 +48,6 @@ TRY_KEYS_MAX: Final = 4
 
 CNF_CHOICES: Final = ("unchecked", "checked", "required")
 
-TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
-"""SPIFFE ID s.2.1."""
-
 SVID_ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 """SPIFFE JWT-SVID s.2.1."""
 
@@ -63,11 +61,9 @@ class Issuer:
     """One issuer, as an :class:`Engine` knows it.
 
     Args:
-        iss: The exact ``iss`` of its tokens; several where it goes by several names, of which the first is
-        its
-            name here; a template such as ``https://login.microsoftonline.com/{tid}/v2.0``, with ``tenants``
-            beside it; None does not compare it, and stands for the only issuer of its engine: its keys alone
-            say whose tokens they are.
+        iss: The exact ``iss`` of its tokens; several names, the first of which is its name here; a template,
+            as ``https://login.microsoftonline.com/{tid}/v2.0``, with ``tenants`` beside it; None does not
+            compare it, and stands for the only issuer of its engine, whose keys alone say whose they are.
         keys: Its public keys, or HMAC secrets: a JWKSet, a JWK, several JWK, what holds one of these (a
             dict, JSON text, PEM text, a path, read once), or a source that brings them as they change.
         algorithms: The ``alg`` values it may use; required, nothing is allowed by default.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.numeric_date import SECOND_NS, NumericDate, numeric_dates
+from rapidjws.jose.spiffe_id import is_workload_of
 from rapidjws.verify.protocols import Event, ReplayStore, emit, take_back
 from rapidjws.verify.result import Rejected, VerifiedJWS
 
@@ -322,7 +323,7 @@ class PostChecks:
                 continue
             iss = verified.issuer
             rule = self._replays.get(iss)
-            if iss in self._trust_domains and not _is_within(verified.claims.get("sub"), iss):
+            if iss in self._trust_domains and not is_workload_of(verified.claims.get("sub"), iss):
                 results[position] = _rejected(error_for("issuer_mismatch", "claims.sub", iss), iss)
                 continue
             if iss in self._chains and (refused := self._chain_refusal(iss, verified, now_ns)) is not None:
@@ -376,11 +377,6 @@ class PostChecks:
                 refused.append(key)
         if refused:
             take_back(store, refused)
-
-
-def _is_within(sub: object, trust_domain: str) -> bool:
-    """Return whether a subject is of a trust domain, ``spiffe://NAME``, to the letter (SPIFFE ID s.2)."""
-    return isinstance(sub, str) and sub.startswith(f"{trust_domain}/")
 
 
 def _rejected(error: RapidJWSError, iss: str) -> Rejected:

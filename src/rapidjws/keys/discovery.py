@@ -27,7 +27,7 @@ MEMBERS_MAX: Final = 512
 def origin_of(url: str) -> str:
     """Return scheme, host and port of a URL, in one spelling."""
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port if parts.port is not None else 443 if parts.scheme == "https" else 80
     return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{port}"
 
 

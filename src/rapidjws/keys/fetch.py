@@ -193,7 +193,7 @@ def _proxy(transport: Transport) -> httpcore2.Proxy | None:
 def _request_headers(url: str, etag: str | None, transport: Transport) -> list[tuple[str, str]]:
     headers = [
         *request_headers(transport),
-        ("Host", url.split("/")[2]),
+        ("Host", urlsplit(url).netloc),
         ("Accept", "application/jwk-set+json, application/json, */*;q=0.1"),
         ("Accept-Encoding", "identity"),
         ("User-Agent", "rapidjws"),

@@ -161,7 +161,7 @@ class Transport:
 
         Raises:
             ConfigurationError: ``configuration_invalid``: not https, with credentials or a fragment, without
-                a host, too long, or not printable ASCII.
+                a host, at port 0, too long, or not printable ASCII.
         """
         if not is_text(place):
             raise refused("place", "a string", place)
@@ -169,9 +169,11 @@ class Transport:
             raise error_for("configuration_invalid", place, expected="a printable URL")
         try:
             parts = urlsplit(url)
-            _ = parts.port
+            is_reachable = parts.port != 0
         except ValueError:
-            raise error_for("configuration_invalid", place, expected="a URL") from None
+            is_reachable = False
+        if not is_reachable:
+            raise error_for("configuration_invalid", place, expected="a URL")
         schemes = ("https", "http") if self.insecure_allow_http else ("https",)
         if parts.scheme not in schemes:  # CVE-2026-48522: file:, data:, ftp: and http: reach elsewhere
             allowed: str | tuple[str, ...] = schemes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -13,13 +12,11 @@ from rapidjws.jose import json_text
 from rapidjws.jose.documents import kind_of_value
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JSON_MAX_DEPTH, JWK_MAX_MEMBERS
+from rapidjws.jose.spiffe_id import TRUST_DOMAIN
 from rapidjws.keys.fetch import Answer, Fetch
 from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 from rapidjws.verify.protocols import Clock, EventListener, no_events
-
-TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
-"""SPIFFE ID s.2.1."""
 
 JWT_SVID: Final = "jwt-svid"
 

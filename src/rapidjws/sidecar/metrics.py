@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from rapidjws import _native
 from rapidjws._version import __version__
 from rapidjws.config.moments import moment_s
+from rapidjws.config.sections import issuer_name
 from rapidjws.observe import metric_list as metrics
 from rapidjws.observe.exposition import TEXT, Exposition, Format
 from rapidjws.observe.reading import Reading, Sample
@@ -105,9 +106,9 @@ class Metrics:
         yield Sample(metrics.REVOCATIONS, (), len(state.engine.revocations()))
         for table in state.app.tables().get("issuers", ()):
             until = table.get("rotation_until")
-            if until is not None and "iss" in table:
+            if until is not None and (iss := issuer_name(table)):
                 announced = time.time() < moment_s("rotation_until", until)
-                yield Sample(metrics.PLANNED_ROTATION, (table["iss"],), int(announced))
+                yield Sample(metrics.PLANNED_ROTATION, (iss,), int(announced))
 
     def _rollout(self) -> Iterator[Sample]:
         """Yield the phases that hold."""
