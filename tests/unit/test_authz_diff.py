@@ -79,10 +79,11 @@ def test_what_would_be_decided_otherwise_is_counted_and_named(tmp_path: Path) ->
          "old_rule": None, "new": "insufficient_scope", "new_rule": "pay"},
     ]  # fmt: skip
     assert found["rules"] == {
-        "default": {"old": 1, "new": 1},
-        "pay": {"old": 0, "new": 1},
-        "tenant": {"old": 1, "new": 1},
+        "default": {"old": 1, "new": 1, "old_applied": 1, "new_applied": 1},
+        "pay": {"old": 0, "new": 1, "old_applied": 0, "new_applied": 2},
+        "tenant": {"old": 1, "new": 1, "old_applied": 4, "new_applied": 4},
     }
+    assert found["unused_rules"] == []
     status, found, _ = ran(tmp_path, NEW, OLD, lines)
     assert (status, found["newly_permitted"]) == (1, 1)
     status, found, _ = ran(tmp_path, OLD.replace('"tenant"', '"own"'), OLD, lines)
@@ -93,7 +94,16 @@ def test_rules_in_detect_change_no_outcome_and_are_counted(tmp_path: Path) -> No
     """A rule that is only watched refuses nobody; how many do not meet it is the reason to compare."""
     watched = NEW.replace('name = "pay"', 'name = "pay"\nphase = "detect"')
     status, found, _ = ran(tmp_path, OLD, watched, [request("/tenants/acme/payments", method="POST")])
-    assert (status, found["same"], found["rules"]["pay"]) == (0, 1, {"old": 0, "new": 1})
+    assert (status, found["same"], found["rules"]["pay"]["new"]) == (0, 1, 1)
+    lines = [request("/tenants/acme/payments", method="POST")]
+    status, found, _ = ran(tmp_path, OLD, watched, lines, "--enforced")
+    assert (status, found["newly_refused"]) == (1, 1)
+
+
+def test_a_rule_that_applied_to_no_request_is_named(tmp_path: Path) -> None:
+    """Evidence without a request for a rule says nothing about it, though nothing changed."""
+    status, found, _ = ran(tmp_path, OLD, NEW, [request("/tenants/acme", method="GET")])
+    assert (status, found["same"], found["unused_rules"]) == (0, 1, ["pay"])
 
 
 @pytest.mark.parametrize(

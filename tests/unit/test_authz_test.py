@@ -74,6 +74,25 @@ def test_examples_get_what_they_must(tmp_path: Path) -> None:
     assert "2 examples, 0 failed; 1 of 2 rules covered" in text
 
 
+def test_a_dry_run_shows_what_it_would_refuse_and_enforced_refuses_it(tmp_path: Path) -> None:
+    """An example that a rule in detect would refuse is permitted, and the report says by which rule."""
+    watched = RULES + '[authz]\nphase = "detect"\n' + GOOD
+    status, text = ran(tmp_path, watched, "--json")
+    found = json.loads(text)["examples"][1]
+    assert (status, found["found"], found["watched"]) == (
+        1,
+        "permit",
+        "request_mismatch by tenant, in detect",
+    )
+    assert (
+        "other tenant: would be refused, request_mismatch by tenant, in detect" in ran(tmp_path, watched)[1]
+    )
+    assert ran(tmp_path, watched, "--enforced")[0] == 0
+    own = watched.replace('name = "tenant"', 'name = "tenant"\nphase = "warn"')
+    assert ran(tmp_path, own)[0] == 1
+    assert ran(tmp_path, own, "--enforced")[0] == 0
+
+
 def test_a_rule_without_examples_of_both_kinds_is_not_covered(tmp_path: Path) -> None:
     """With --coverage each rule needs an example that meets it and one that does not."""
     assert ran(tmp_path, RULES + GOOD, "--coverage")[0] == 1

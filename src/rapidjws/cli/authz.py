@@ -14,7 +14,7 @@ from rapidjws.audit import NoteKey, TrailReader, Wanted
 from rapidjws.cli.authz_diff import DiffReport, compare
 from rapidjws.cli.authz_evidence import RecordedRequest, requests_in_lines, requests_in_trail
 from rapidjws.cli.authz_examples import ExamplesReport, run_examples
-from rapidjws.cli.authz_replay import Replay
+from rapidjws.cli.authz_replay import Replay, enforced
 from rapidjws.cli.files import read_octets, usage
 from rapidjws.cli.output import add_row, print_line
 from rapidjws.config.audit_section import audit_settings_from
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Rules after the verdict: try them, compare two versions.", no_args_is_help=True)
 SECOND_US = 1_000_000
+ENFORCED = "Take rules in detect and warn as if they were in enforce."
 
 
 @app.callback()
@@ -44,11 +45,12 @@ def try_examples(
     coverage: Annotated[
         bool, typer.Option(help="Fail where a rule has no example that meets it, and one that does not.")
     ] = False,
+    as_enforced: Annotated[bool, typer.Option("--enforced", help=ENFORCED)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Try each example: exit 0 where all get what they must, 1 where one does not, 2 on wrong usage."""
     try:
-        report = run_examples(load_config(file))
+        report = run_examples(load_config(file), as_enforced=as_enforced)
     except RapidJWSError as fault:
         raise usage("authz test", str(fault)) from None
     if as_json:
@@ -60,7 +62,7 @@ def try_examples(
 
 
 def _as_dict(report: ExamplesReport) -> dict[str, object]:
-    names = ("name", "expected", "found", "rule", "is_good")
+    names = ("name", "expected", "found", "rule", "watched", "is_good")
     return {
         "examples": [{name: getattr(one, name) for name in names} for one in report.results],
         "rules": {name: {"met": report.met[name], "unmet": report.unmet[name]} for name in report.met},
@@ -76,6 +78,9 @@ def _show(report: ExamplesReport) -> None:
         style = None if one.is_good else "red"
         add_row(table, (one.name, one.expected, one.found, one.rule or "-"), style=style)
     console.print(table)
+    for one in report.results:
+        if one.watched is not None:
+            print_line(f"{one.name}: would be refused, {one.watched}")
     rules = Table("rule", "examples that meet it", "examples that do not", box=None)
     for name in report.met:
         style = "yellow" if name in report.uncovered else None
@@ -108,6 +113,7 @@ def compare_rules(
     ] = None,
     until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
     partner: Annotated[str | None, typer.Option(help="Of this partner.")] = None,
+    as_enforced: Annotated[bool, typer.Option("--enforced", help=ENFORCED)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Decide recorded requests by two versions of the rules: exit 0 where none is decided otherwise, 1 where
@@ -115,7 +121,7 @@ def compare_rules(
     """
     try:
         before = load_config(old)
-        rules = _rules(before), _rules(load_config(new))
+        rules = tuple(_rules(one, as_enforced=as_enforced) for one in (before, load_config(new)))
         bounds = [None if one is None else float(moment_s("--since", one)) for one in (since, until)]
         wanted = Wanted(
             since_us=None if bounds[0] is None else int(bounds[0] * SECOND_US),
@@ -124,7 +130,7 @@ def compare_rules(
         )
         evidence = _in_files(requests, wanted) if requests else _in_trail(before, trail, key, wanted)
         replay = Replay(issuer_name(before.issuers[0]) if before.issuers else None)
-        report = compare(*rules, evidence, replay)
+        report = compare(rules[0], rules[1], evidence, replay)
     except RapidJWSError as fault:
         raise usage("authz diff", str(fault)) from None
     if not report.counts:
@@ -138,8 +144,10 @@ def compare_rules(
     raise typer.Exit(1 if report.outcomes_changed else 0)
 
 
-def _rules(loaded: LoadedConfig) -> Authorizer:
-    found = authorizer_from(loaded.section("authz"), lambda *_: None, loaded.folder)
+def _rules(loaded: LoadedConfig, *, as_enforced: bool) -> Authorizer:
+    section = loaded.section("authz")
+    section = enforced(section) if as_enforced and section.get("rules") else section
+    found = authorizer_from(section, lambda *_: None, loaded.folder)
     if found is None:
         loaded.text.refuse(("authz",), "rules to be compared", None)
     return found
@@ -181,11 +189,13 @@ def _show_diff(report: DiffReport) -> None:
             new = one.new if one.new_rule is None else f"{one.new} ({one.new_rule})"
             add_row(table, (one.name, one.path or "-", one.partner or "-", old, new), style=style)
         console.print(table)
-    rules = Table("rule", "not met, old", "not met, new", box=None)
-    for name in sorted({*report.old_unmet, *report.new_unmet}):
-        add_row(rules, (name, report.old_unmet[name], report.new_unmet[name]))
-    if rules.row_count:
-        console.print(rules)
+    rules = Table("rule", "applied, old", "not met", "applied, new", "not met", box=None)
+    for name, of in report.rules().items():
+        style = None if of["old_applied"] or of["new_applied"] else "yellow"
+        add_row(rules, (name, of["old_applied"], of["old"], of["new_applied"], of["new"]), style=style)
+    console.print(rules)
+    if report.unused:
+        print_line(f"rules that applied to no request: {', '.join(report.unused)}")
     for why, count in sorted(report.reasons.items()):
         print_line(f"not compared: {count} ({why})")
     counts = report.counts

@@ -64,6 +64,8 @@ class DiffReport:
         changed: The first that are decided otherwise.
         old_unmet: Rule -> how many requests do not meet it, whatever its phase, by the old rules.
         new_unmet: The same by the new rules.
+        old_applied: Rule -> to how many requests it applies, by the old rules; each rule is there.
+        new_applied: The same by the new rules.
         reasons: Why requests are undecided or unreadable -> how many.
     """
 
@@ -71,7 +73,28 @@ class DiffReport:
     changed: list[ChangedRequest] = field(default_factory=list)
     old_unmet: Counter[str] = field(default_factory=Counter)
     new_unmet: Counter[str] = field(default_factory=Counter)
+    old_applied: Counter[str] = field(default_factory=Counter)
+    new_applied: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Return the rules that apply to no request that was compared: of them nothing is known."""
+        names = sorted({*self.old_applied, *self.new_applied})
+        return tuple(one for one in names if not (self.old_applied[one] or self.new_applied[one]))
+
+    def rules(self) -> dict[str, dict[str, int]]:
+        """Return for each rule how many requests do not meet it, and to how many it applies."""
+        names = {*self.old_applied, *self.new_applied, *self.old_unmet, *self.new_unmet}
+        return {
+            one: {
+                "old": self.old_unmet[one],
+                "new": self.new_unmet[one],
+                "old_applied": self.old_applied[one],
+                "new_applied": self.new_applied[one],
+            }
+            for one in sorted(names)
+        }
 
     @property
     def outcomes_changed(self) -> int:
@@ -86,12 +109,12 @@ class DiffReport:
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         names = ("name", "kind", "path", "partner", "old", "old_rule", "new", "new_rule")
-        rules = sorted({*self.old_unmet, *self.new_unmet})
         return {
             "requests": sum(self.counts.values()),
             **{kind: self.counts[kind] for kind in KINDS},
             "reasons": dict(self.reasons),
-            "rules": {one: {"old": self.old_unmet[one], "new": self.new_unmet[one]} for one in rules},
+            "rules": self.rules(),
+            "unused_rules": list(self.unused),
             "changed": [{name: getattr(one, name) for name in names} for one in self.changed],
         }
 
@@ -110,6 +133,8 @@ def compare(
         replay: Makes tokens with their claims.
     """
     report = DiffReport()
+    report.old_applied.update(dict.fromkeys((rule.name for rule in old.rules), 0))
+    report.new_applied.update(dict.fromkeys((rule.name for rule in new.rules), 0))
     for one in requests:
         decision, why = _decided(one, replay)
         if decision is None:
@@ -121,6 +146,8 @@ def compare(
             continue
         before = old.authorize(decision, one.request, now=one.at_s)
         after = new.authorize(decision, one.request, now=one.at_s)
+        report.old_applied.update(old.examine(decision, one.request, now=one.at_s).keys())
+        report.new_applied.update(new.examine(decision, one.request, now=one.at_s).keys())
         report.old_unmet.update(result.rule for result in before.unmet)
         report.new_unmet.update(result.rule for result in after.unmet)
         changed = _changed(one, before, after)

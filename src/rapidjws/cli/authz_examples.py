@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.authz.authorization import Permit, RuleResult
+from rapidjws.authz.authorization import ENFORCE, Permit, RuleResult
 from rapidjws.authz.request import HTTPRequest
-from rapidjws.cli.authz_replay import Replay
+from rapidjws.cli.authz_replay import Replay, enforced
 from rapidjws.config.authz_section import authorizer_from
 from rapidjws.config.moments import moment_s
 from rapidjws.config.sections import issuer_name
@@ -37,6 +37,7 @@ class ExampleResult:
         found: What it got.
         rule: The rule that refused, or None.
         results: Each rule that applied -> what was not met, or None.
+        is_good: Whether that is what it must get.
     """
 
     name: str
@@ -45,6 +46,14 @@ class ExampleResult:
     rule: str | None
     results: dict[str, RuleResult | None]
     is_good: bool
+
+    @property
+    def watched(self) -> str | None:
+        """Return the first rule in detect or warn that would refuse it, its code and phase, or None."""
+        for one in self.results.values():
+            if one is not None and one.phase != ENFORCE:
+                return f"{one.code} by {one.rule}, in {one.phase}"
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +81,18 @@ class ExamplesReport:
         return tuple(name for name in self.met if not (self.met[name] and self.unmet[name]))
 
 
-def run_examples(loaded: LoadedConfig) -> ExamplesReport:
+def run_examples(loaded: LoadedConfig, *, as_enforced: bool = False) -> ExamplesReport:
     """Try all examples of a configuration.
 
     Args:
         loaded: The configuration.
+        as_enforced: Whether rules in detect and warn refuse as well.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: there are no rules, or an example is malformed.
     """
     section = loaded.section("authz")
+    section = enforced(section) if as_enforced and section.get("rules") else section
     rules = authorizer_from(section, lambda *_: None, loaded.folder)
     if rules is None:
         loaded.text.refuse(("authz",), "rules to be tried", None)

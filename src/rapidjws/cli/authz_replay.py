@@ -23,6 +23,16 @@ ISSUERS_MAX: Final = 256
 ANY_ISSUER: Final = "https://issuer.example"
 
 
+def enforced(section: dict[str, Any]) -> dict[str, Any]:
+    """Return a table ``authz`` whose rules are all in enforcement, whatever phase each is in.
+
+    Args:
+        section: The table.
+    """
+    rules = [{name: value for name, value in one.items() if name != "phase"} for one in section["rules"]]
+    return {**section, "phase": "enforce", "rules": rules}
+
+
 class Replay:
     """Decisions on tokens that are made for the purpose.
 
