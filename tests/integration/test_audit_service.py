@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from audited_sidecar import LOG_KEY, answer, audited, sequencer_of
 from gates import forged, get, token
 from sidecar_process import Service, until
 
+import rapidjws
 from rapidjws.audit import TrailReader, Verification
 
 
@@ -42,6 +44,27 @@ def test_L_the_sequencer_leaves_the_sockets_of_the_workers_in_their_place(tmp_pa
         until(partial(another, service, tmp_path, first), "no other sequencer")
         until(lambda: answer(port, token()) == 200, "no answer")
         assert get(admin, [], "/admin/status.json")[0] == 200
+
+
+def test_L_what_ends_after_an_upgrade_in_place_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers and sequencer that start again have the code of their siblings, whatever lies there by now."""
+    library = tmp_path / "lib"
+    package = Path(rapidjws.__file__).parent
+    shutil.copytree(package, library / "rapidjws", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", str(library))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    with audited(tmp_path) as (service, port):
+        for source in library.rglob("*.py"):
+            source.write_text("raise RuntimeError('another version')")
+        first = until(lambda: sequencer_of(service, tmp_path), "no sequencer")
+        worker = next(pid for pid in service.workers() if pid != first)
+        for pid in (first, worker):
+            os.kill(pid, signal.SIGKILL)
+        service.wait_for(r"worker \d \(process \d+\) serves again")
+        until(lambda: answer(port, token()) == 200, "no answer")
+        assert "another version" not in service.text()
 
 
 def test_A3_nothing_that_was_answered_is_lost_where_the_sequencer_is_killed(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def serve(
         ConfigurationError: ``configuration_invalid``: an extra is not installed.
     """
     _check_extras(settings)
+    import rapidjws.sidecar.worker  # noqa: F401  # now: a worker started after an upgrade is as the others
+
     sockets = listening_sockets(settings, activated_sockets())
     return Supervisor(settings, sockets, partial(_work, load), logs or LogSettings(), audit).run()
 
