@@ -40,12 +40,13 @@ print(time.process_time() - start, peak() - before)
 
 
 @pytest.mark.usefixtures("one_cpu")
-@pytest.mark.parametrize("alg", ["RS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("alg", ["HS256", "RS256", "ES256", "EdDSA"])
 def test_general_json_against_compact_tokens(alg: str, benchmark: Any) -> None:
     """General JSON with 16 signatures takes at most 1.3 times as long as 16 compact tokens in verify_many."""
     keys = [make_key(alg, kid=f"k{number}") for number in range(SIGNATURES)]
     signers = [LocalSigner(key) for key in keys]
-    verifier = Verifier([key.public() for key in keys], algorithms=[alg])
+    public = keys if alg == "HS256" else [key.public() for key in keys]
+    verifier = Verifier(public, algorithms=[alg])
     verifier.precompute()
     general = json.dumps(sign_general(PAYLOAD, [Signature(signer=one) for one in signers])).encode()
     tokens = [sign_compact(PAYLOAD, one).encode() for one in signers]

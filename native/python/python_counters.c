@@ -12,14 +12,17 @@ typedef struct {
     PyObject *claim_codes;         /* codes that leave open which claim was refused */
     PyObject *issuers;  /* iss or None -> (address of verdicts, alg -> address of durations, partner -> address) */
     PyObject *verified; /* the type of a result that is accepted */
+    PyObject *alg_name; /* the attribute of a key that names its algorithm; NULL until `_attach` */
     rj_ticks ticks;
 } counters_object;
+
+enum { COUNTERS_OK = 0 }; /* the word of an accepted token in a block of verdicts: OK in verdict_counters.py */
 
 enum {
     COUNTERS_VERDICTS = 0, /* the parts of an entry of `issuers` */
     COUNTERS_DURATIONS = 1,
     COUNTERS_PARTNERS = 2,
-    COUNTERS_KEPT = 64,    /* keys of a batch whose place is kept */
+    COUNTERS_KEPT = 64,    /* keys of a batch whose place is kept: a bit each in 64 */
     COUNTERS_KEY_SHIFT = 5 /* objects lie at least so far apart */
 };
 
@@ -156,15 +159,18 @@ static void counters_refusal(const counters_object *self, PyObject *refusal, uin
 /* Find where an accepted token is counted. Returns 0 where it is not. */
 static int counters_find_accepted(rj_counter_row *row, const counters_object *self, const rj_verified_token *verified)
 {
-    PyObject *alg = counters_attribute(verified->key, "alg");
-    PyObject *code = PyUnicode_FromString("ok");
-    uint32_t word = 0;
-    int found = counters_find(row, &word, self, verified->issuer == NULL ? Py_None : verified->issuer, NULL, code, alg);
+    PyObject *issuer = verified->issuer == NULL ? Py_None : verified->issuer;
+    PyObject *alg =
+        verified->key == NULL || self->alg_name == NULL ? NULL : PyObject_GetAttr(verified->key, self->alg_name);
+    PyObject *entry = counters_entry(self, issuer);
 
+    if (entry != NULL && PyTuple_Check(entry)) {
+        row->verdicts = counters_verdicts(self, entry, issuer, NULL);
+        row->durations = counters_durations(entry, alg);
+    }
     Py_XDECREF(alg);
-    Py_XDECREF(code);
     PyErr_Clear();
-    return found && word == 0;
+    return row->verdicts != NULL && row->durations != NULL;
 }
 
 uint64_t rj_counters_now(PyObject *counters) { return rj_ticks_now(&((counters_object *)counters)->ticks); }
@@ -173,7 +179,7 @@ void rj_counters_accepted(PyObject *counters, const rj_counter_row *row, uint64_
 {
     const rj_ticks *ticks = &((const counters_object *)counters)->ticks;
 
-    rj_counters_verdict(row->verdicts, 0);
+    rj_counters_verdict(row->verdicts, COUNTERS_OK);
     rj_counters_duration(row->durations, rj_ticks_units(ticks, begun, rj_ticks_now(ticks)));
 }
 
@@ -185,7 +191,7 @@ void rj_counters_result(PyObject *counters, PyObject *result, uint64_t begun)
     if (result != NULL) {
         rj_counter_row row = {NULL, NULL};
         if (counters_find_accepted(&row, self, (const rj_verified_token *)result)) {
-            counters_count(&row, 0, units, 1);
+            counters_count(&row, COUNTERS_OK, units, 1);
         }
     } else {
         PyObject *type = NULL;
@@ -204,6 +210,12 @@ static PyObject *counters_attach(PyObject *self, PyObject *address)
 
     if (runtime == NULL) {
         return PyErr_Occurred() != NULL ? NULL : PyErr_Format(PyExc_ValueError, "no runtime");
+    }
+    if (((counters_object *)self)->alg_name == NULL) {
+        ((counters_object *)self)->alg_name = PyUnicode_InternFromString("alg");
+    }
+    if (((counters_object *)self)->alg_name == NULL) {
+        return NULL;
     }
     ((counters_object *)self)->ticks = runtime->ticks;
     Py_INCREF(Py_None);
@@ -238,32 +250,31 @@ static PyObject *counters_count_by_name(PyObject *self, PyObject *const *args, P
 
 /* Results of one key in a batch: how many there are, and where they are counted. */
 typedef struct {
-    const void *key; /* NULL: none yet, or not counted */
-    rj_counter_row row;
+    const void *key;
+    rj_counter_row row; /* of NULLs where they are not counted */
     uint64_t count;
 } counters_run;
 
-static void counters_end_run(counters_run *run, uint64_t units)
+static void counters_end_run(const counters_run *run, uint64_t units)
 {
-    if (run->key != NULL) {
-        rj_counters_verdicts(run->row.verdicts, 0, run->count);
-        rj_counters_durations(run->row.durations, units, run->count);
+    if (run->row.verdicts != NULL) {
+        counters_count(&run->row, COUNTERS_OK, units, run->count);
     }
-    run->key = NULL;
-    run->count = 0;
 }
 
 /* Count the results of a list, each of which took so long: those of a key together, as the results keep the key. */
 static void counters_list(const counters_object *self, PyObject *results, uint64_t units)
 {
-    counters_run runs[COUNTERS_KEPT] = {{NULL, {NULL, NULL}, 0}};
+    counters_run runs[COUNTERS_KEPT];
+    uint64_t used = 0;                   /* a bit for each run that has begun */
+    counters_run *run = NULL;            /* of the result before */
     const PyTypeObject *accepted = NULL; /* a type that is known to be one of accepted results */
     Py_ssize_t len = PyList_Size(results);
 
     for (Py_ssize_t i = 0; i < len; i++) {
         PyObject *result = PyList_GetItem(results, i);
         const rj_verified_token *verified = (const rj_verified_token *)result;
-        counters_run *run = NULL;
+        size_t at = 0;
         if (result == NULL) {
             break; /* a list that got shorter meanwhile */
         }
@@ -274,15 +285,28 @@ static void counters_list(const counters_object *self, PyObject *results, uint64
             }
             accepted = Py_TYPE(result);
         }
-        run = &runs[((uintptr_t)verified->key >> COUNTERS_KEY_SHIFT) % COUNTERS_KEPT];
-        if (run->key != verified->key) {
-            counters_end_run(run, units);
-            run->key = counters_find_accepted(&run->row, self, verified) ? verified->key : NULL;
+        if (run != NULL && run->key == verified->key) {
+            run->count++;
+            continue;
+        }
+        at = ((uintptr_t)verified->key >> COUNTERS_KEY_SHIFT) % COUNTERS_KEPT;
+        run = &runs[at];
+        if ((used >> at & 1) == 0 || run->key != verified->key) {
+            if ((used >> at & 1) != 0) {
+                counters_end_run(run, units);
+            }
+            used |= UINT64_C(1) << at;
+            *run = (counters_run){verified->key, {NULL, NULL}, 0};
+            if (!counters_find_accepted(&run->row, self, verified)) {
+                run->row = (rj_counter_row){NULL, NULL};
+            }
         }
         run->count++;
     }
-    for (size_t i = 0; i < COUNTERS_KEPT; i++) {
-        counters_end_run(&runs[i], units);
+    for (size_t i = 0; i < COUNTERS_KEPT && used >> i != 0; i++) {
+        if ((used >> i & 1) != 0) {
+            counters_end_run(&runs[i], units);
+        }
     }
 }
 
@@ -315,6 +339,7 @@ static int counters_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(((counters_object *)self)->claim_codes);
     Py_VISIT(((counters_object *)self)->issuers);
     Py_VISIT(((counters_object *)self)->verified);
+    Py_VISIT(((counters_object *)self)->alg_name);
     return 0;
 }
 
@@ -324,6 +349,7 @@ static int counters_clear(PyObject *self)
     Py_CLEAR(((counters_object *)self)->claim_codes);
     Py_CLEAR(((counters_object *)self)->issuers);
     Py_CLEAR(((counters_object *)self)->verified);
+    Py_CLEAR(((counters_object *)self)->alg_name);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* json_walk.h: the values inside a JSON text that json_scan.c accepted, where they lie (RFC 8259, RFC 6901 s.4).
  *
- * Part of claim_rules.c alone. The scan vouches for the grammar: every value ends, every bracket has its partner.
+ * Part of claim_rules.c and of what reads JSON serializations. The scan vouches for the grammar: every value ends,
+ * every bracket has its partner.
  */
 #ifndef RJ_JSON_WALK_H
 #define RJ_JSON_WALK_H

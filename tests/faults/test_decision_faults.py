@@ -387,7 +387,7 @@ def test_S14_general_json_needs_a_verdict_each(verdicts: list[int], monkeypatch:
     def short(self: Any, *args: Any) -> Any:
         found = real(self, *args)
         asked.append(found)
-        return None if found is None else (found[0], [_native.OK for _ in verdicts])
+        return None if found is None else (found[0], [_native.OK for _ in verdicts], found[2])
 
     monkeypatch.setattr(native, "verify_known", short)
     with pytest.raises(rapidjws.SignaturesRefused):

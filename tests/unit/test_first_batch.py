@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import tokens
+from tables import wait_until
 from tokens import ISS, NOW_S
 
 import rapidjws
 from rapidjws import Engine, _native
-from rapidjws.verify import parallel
+from rapidjws.verify import parallel, table_builder
 from rapidjws.verify.pipeline import Snapshot
 
 pytestmark = pytest.mark.skipif(
@@ -113,3 +114,48 @@ def test_N3_forgeries_are_refused_on_both_sides_of_a_table(monkeypatch: pytest.M
     results = engine.verify_many([good, forged, good] * 300, NOW_S)
     codes = ["ok" if isinstance(one, rapidjws.VerifiedJWS) else one.code for one in results]
     assert codes == ["ok", "signature_invalid", "ok"] * 300
+
+
+def without_a_builder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no background thread build tables."""
+    monkeypatch.setattr(table_builder.TableBuilder, "_start", lambda self: None)
+    monkeypatch.setattr(table_builder.builder, "_queue", table_builder.LazyQueue())
+
+
+@pytest.mark.parametrize(("count", "built"), [(575, 0), (576, 1), (3000, 1)])
+def test_N3_a_batch_with_much_to_do_builds_what_is_due(
+    count: int, built: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where 512 tokens or more are left, tables that are due are built before the next slice."""
+    without_a_builder(monkeypatch)
+    engine = Engine(tokens.issuer(), workers=1)
+    results = engine.verify_many([tokens.token()] * count, NOW_S)
+    assert all(isinstance(one, rapidjws.VerifiedJWS) for one in results)
+    assert len(engine.precomputed_kids) == built
+    assert len(engine._snapshot.tables) == built
+
+
+def test_N3_a_fault_while_a_batch_builds_ends_no_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a table cannot be built, a batch goes on without, and the failure is counted."""
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise MemoryError("no memory for a table")
+
+    without_a_builder(monkeypatch)
+    monkeypatch.setattr(_native, "build_precomputed", failing)
+    failures = table_builder.builder.failures
+    engine = Engine(tokens.issuer(), workers=1)
+    results = engine.verify_many([tokens.token()] * 3000, NOW_S)
+    assert all(isinstance(one, rapidjws.VerifiedJWS) for one in results)
+    assert engine.precomputed_kids == ()
+    assert table_builder.builder.failures > failures
+
+
+def test_N3_a_batch_does_not_wait_for_ever_for_another_turn() -> None:
+    """A turn that another thread does not end holds up a batch for moments only."""
+    engine = Engine(tokens.issuer(), workers=1)
+    with engine._precomputed._turn:
+        results = engine.verify_many([tokens.token()] * 3000, NOW_S)
+        assert all(isinstance(one, rapidjws.VerifiedJWS) for one in results)
+        assert engine.precomputed_kids == ()
+    wait_until(lambda: len(engine.precomputed_kids) == 1)

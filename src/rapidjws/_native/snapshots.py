@@ -101,7 +101,7 @@ class NativeTables:
         lib.rj_keytable_age(self._keys)
 
     def cost_us(self, tokens: bytes, lens: Any) -> int:
-        """Return about how many microseconds a batch would take; arguments as in ``verify_known``."""
+        """Return about how many microseconds a batch would take; tokens end to end, and their lengths."""
         lens_c = ffi.from_buffer("uint32_t[]", lens)
         return int(lib.rj_batch_cost_us(self.handle, tokens, lens_c, len(lens)))
 
@@ -111,21 +111,21 @@ class NativeTables:
         return self._address
 
     def verify_known(
-        self, known: dict[str, Any], payload: object, signatures: object
-    ) -> tuple[list[Any], list[int] | None] | None:
+        self, known: dict[str, Any], octets: bytes, max_signatures: int
+    ) -> tuple[list[Any], list[int] | None, bytes] | None:
         """Verify a General JSON Serialization whose protected headers are all known and tell the same.
 
         Args:
             known: Protected header in base64url -> ``KnownHeader``.
-            payload: The payload in base64url.
-            signatures: The entries as parsed; the caller's own, so that nobody changes them meanwhile.
+            octets: The text.
+            max_signatures: Most signatures.
 
         Returns:
-            What is known of each header, and None where all verified with nothing else to do, else the
-            verdicts; None where not everything is plain.
+            What is known of each header; None where all verified with nothing else to do, else the verdicts;
+            and the payload, to be trusted where the verdicts say so. None where not everything is plain.
         """
-        found: tuple[list[Any], list[int] | None] | None
-        found = verify_known(self._address, known, payload, signatures)
+        found: tuple[list[Any], list[int] | None, bytes] | None
+        found = verify_known(self._address, known, octets, max_signatures)
         return found
 
     def verify_signatures(self, octets: bytes, lens: Any, slots: Any) -> list[int]:

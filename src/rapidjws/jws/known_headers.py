@@ -6,10 +6,10 @@ differ) is left to the long way, which knows the reasons. What it never does: re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rapidjws import _native
-from rapidjws.jws.parsed_jws import JWSSignature
+from rapidjws.jws.parsed_jws import JWSSignature, parse_text
 from rapidjws.jws.signature_checks import SignatureCheck, results_of
 from rapidjws.verify.result import VerifiedJSON
 
@@ -21,27 +21,24 @@ if TYPE_CHECKING:
 
 
 def verify_known_headers(
-    snapshot: Snapshot, members: dict[str, Any], policy: SignaturePolicy, max_signatures: int
+    snapshot: Snapshot, octets: bytes, policy: SignaturePolicy, max_signatures: int
 ) -> VerifiedJSON | None:
     """Accept a General JSON Serialization in which everything is plain and good.
 
     Args:
         snapshot: Keys, and the headers that verified before.
-        members: The parsed text, scanned for equal names before.
+        octets: The text.
         policy: Which signatures must be good: here all of them are.
         max_signatures: Most signatures.
 
     Returns:
         The result, or None: the long way decides.
     """
-    payload_text, entries = members.get("payload"), members.get("signatures")
-    if len(members) != 2 or not isinstance(entries, list) or len(entries) > max_signatures:
+    found = snapshot.native.verify_known(snapshot.known, octets, max_signatures)
+    if found is None:
         return None
-    found = snapshot.native.verify_known(snapshot.known, payload_text, entries)
-    if found is None or not isinstance(payload_text, str):
-        return None
-    rows, verdicts = found
-    if not rows or len(rows) != len(entries):
+    rows, verdicts, payload = found
+    if not rows:
         return None
     if verdicts is not None and len(verdicts) != len(rows):  # none of them stands for another signature's
         return None
@@ -49,20 +46,16 @@ def verify_known_headers(
         snapshot.note_table_due(verdict)
         if verdict & 0xFF != _native.OK:
             return None
-    payload = _native.b64url_decode(payload_text.encode("ascii", "replace"))  # "?" is no base64url either
-    if payload is None:
-        return None
     if policy.kind not in ("all", "any"):  # these are met where every signature is good
         slots = snapshot.slots
         if not policy.is_met([slots[row.slot][0] for row in rows], len(rows)):
             return None
-    return _accept(snapshot, rows, entries, payload)
+    return _accept(snapshot, rows, octets, payload)
 
 
-def _accept(
-    snapshot: Snapshot, rows: list[KnownHeader], entries: list[dict[str, str]], payload: bytes
-) -> VerifiedJSON:
+def _accept(snapshot: Snapshot, rows: list[KnownHeader], octets: bytes, payload: bytes) -> VerifiedJSON:
     def results() -> tuple[SignatureResult, ...]:
+        entries = parse_text(octets, max_bytes=len(octets))["signatures"]
         found = []
         for row, entry in zip(rows, entries, strict=True):
             check = SignatureCheck(JWSSignature(entry["protected"], None, entry["signature"], ""))

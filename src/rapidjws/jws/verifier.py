@@ -238,10 +238,10 @@ class Verifier(SnapshotOwner):
         self, snapshot: Snapshot, octets: bytes, now_ns: int, signatures: SignaturePolicy = _ALL
     ) -> VerifiedJWS | None:
         if looks_like_json(octets):
-            members = parse_text(octets, max_bytes=snapshot.max_token_bytes)
-            known = verify_known_headers(snapshot, members, signatures, self._forms.max_signatures)
+            known = verify_known_headers(snapshot, octets, signatures, self._forms.max_signatures)
             if known is not None:
                 return known
+            members = parse_text(octets, max_bytes=snapshot.max_token_bytes)
             return self._verify_form(snapshot, self._form(snapshot, members), signatures, None)
         if self._understands_b64 and len(octets) <= snapshot.max_token_bytes:
             jws = parse_compact(octets)

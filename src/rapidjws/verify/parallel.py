@@ -37,6 +37,9 @@ SLICE_TOKENS: Final = BATCH_MAX
 SLICED_TOKENS: Final = 2048
 """How many tokens of a batch are cut so."""
 
+BUILD_AHEAD_TOKENS: Final = 512
+"""A batch with so many tokens left builds tables that are due itself: to go on without takes longer."""
+
 UNFINISHED: Final = Rejected(error_for("internal_error", "verify_many", "a result", "none"))
 """What stands for a token until its result does."""
 
@@ -97,6 +100,8 @@ class _Job:
             found = verify_chunk(snapshot, self.tokens[start:end], self.now_ns, is_alone=self.is_alone)
             if len(found) == end - start:  # a list of another length would move all that follows
                 self.results[start:end] = found
+            if len(self.tokens) - end >= BUILD_AHEAD_TOKENS:
+                snapshot.build_due_tables()
 
 
 def listed(tokens: object) -> list[Token]:

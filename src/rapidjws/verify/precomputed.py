@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from time import monotonic, thread_time
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from rapidjws import _native
 from rapidjws._loggers import logger
@@ -18,9 +18,10 @@ from rapidjws.verify.table_sizes import LARGEST, plan_sizes, table_bytes
 from rapidjws.verify.table_status import TableStatus, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Container, Iterable
 
     from rapidjws.verify.key_table import PreparedKey
+    from rapidjws.verify.table_status import Owner
 
 Acceleration = Literal["auto", "portable", "openssl"]
 
@@ -49,22 +50,6 @@ LOG_AGAIN_AT: Final = 1.25
 """The budget that would do is logged again when it has grown by this factor."""
 
 _log: Final = logger("tables")
-
-
-class Owner(Protocol):
-    """Who holds the snapshot that the tables go into."""
-
-    def _slot_numbers(self) -> Mapping[PreparedKey, int]:
-        """Return the slot number of each key that is in use now."""
-
-    def _use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
-        """Return how often keys accepted, counted for all over the same time."""
-
-    def _halve_use_counts(self) -> None:
-        """Halve all use counts."""
-
-    def _publish_tables(self) -> None:
-        """Build and swap in a snapshot with the tables as they are now."""
 
 
 def checked_acceleration(acceleration: str) -> Acceleration:
@@ -101,6 +86,7 @@ class PrecomputedKeys:
         "_lock",
         "_logged_bytes",
         "_sizes",
+        "_turn",
         "_turned_away",
         "acceleration",
         "budget_bytes",
@@ -139,6 +125,7 @@ class PrecomputedKeys:
         self._is_contended = False
         self._logged_bytes = 0
         self._lock = threading.Lock()  # held by who builds or drops one table, never by verification
+        self._turn = threading.Lock()  # held for a turn, by the background thread or by a long batch
 
     @property
     def is_on(self) -> bool:
@@ -165,6 +152,7 @@ class PrecomputedKeys:
     def after_fork(self) -> None:
         """Begin anew in a forked child: the thread that builds is not there, and may have held the lock."""
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self.due = {}
         self.is_queued = False
 
@@ -201,12 +189,24 @@ class PrecomputedKeys:
 
     # --- in the background -------------------------------------------------------------------------------
 
-    def take_turn(self, owner: Owner) -> bool:
+    def take_turn(self, owner: Owner, patience_s: float = -1.0) -> bool:
         """Build tables of keys that are due, for one turn, and put them to use.
+
+        Args:
+            owner: Whose keys these are.
+            patience_s: Longest wait for another thread's turn, in seconds; -1 for as long as it takes.
 
         Returns:
             Whether some are still due.
         """
+        if not self._turn.acquire(timeout=patience_s):
+            return bool(self.due)
+        try:
+            return self._take_turn(owner)
+        finally:
+            self._turn.release()
+
+    def _take_turn(self, owner: Owner) -> bool:
         start_s, start_cpu_s = monotonic(), thread_time()
         if start_s < self.next_turn_s:
             return bool(self.due)

@@ -45,6 +45,7 @@ class SnapshotState(_native.NativeSnapshot):
         max_token_bytes: Largest token.
         max_header_bytes: Largest decoded protected header.
         table_due: Called with a key that is due for a table; returns at once.
+        build_due_tables: Builds tables that are due, for a moment; never raises.
         verify_other_serialization: Verifies what is no plain compact token; None where it is none either.
         before: A snapshot of the same table and rules, to go on with: its generation, known headers and use
             counts; None begins a new generation.
@@ -54,6 +55,7 @@ class SnapshotState(_native.NativeSnapshot):
     """
 
     __slots__ = (
+        "_build_due_tables",
         "_key_availability",
         "_table_due",
         "_verify_other_serialization",
@@ -84,6 +86,7 @@ class SnapshotState(_native.NativeSnapshot):
         max_token_bytes: int,
         max_header_bytes: int = limits.HEADER_MAX_BYTES,
         table_due: Callable[[PreparedKey], None] | None = None,
+        build_due_tables: Callable[[], None] | None = None,
         verify_other_serialization: Callable[[Any, bytes, int], VerifiedJWS | None] | None = None,
         before: SnapshotState | None = None,
         counters: VerdictCounters | None = None,
@@ -97,6 +100,7 @@ class SnapshotState(_native.NativeSnapshot):
         self.table = table
         self.rules = tuple(rules)
         self._table_due = table_due
+        self._build_due_tables = build_due_tables
         self._verify_other_serialization = verify_other_serialization
         self.tables = tables = precomputed.tables
         if before is None:
@@ -173,6 +177,11 @@ class SnapshotState(_native.NativeSnapshot):
         """Pass on that a key is due for a table, where this verdict says so."""
         if verdict & _TABLE_DUE and self._table_due is not None:
             self._table_due(self.table.slots[verdict >> 9])
+
+    def build_due_tables(self) -> None:
+        """Build tables that are due on this thread, for a moment: for a batch with much to do."""
+        if self._build_due_tables is not None:
+            self._build_due_tables()
 
     def remember(self, protected: str, slot: int, header: Header) -> None:
         """Remember a protected header, alone in its JOSE Header, whose signature was good by this slot."""

@@ -238,6 +238,11 @@ class SnapshotOwner(_native.NativeEngine):
         precomputed.is_queued = True  # became due in between
         return precomputed.next_turn_s
 
+    def _build_due_tables_now(self) -> None:
+        """Build tables that are due on this thread, for one turn; never raises."""
+        if self._precomputed.due:
+            table_builder.builder.build_here(self._precomputed, self)
+
     def _publish_tables(self) -> None:
         """Put the tables of now to use, if others; keys, rules and known headers stay."""
         with self._change:
@@ -261,6 +266,7 @@ class SnapshotOwner(_native.NativeEngine):
             max_header_bytes=self._max_header_bytes,
             before=before,
             table_due=self._table_due,
+            build_due_tables=self._build_due_tables_now,
             verify_other_serialization=self._verify_other_serialization,
             key_availability=self._key_availability,
             post_checks=self._post_checks,

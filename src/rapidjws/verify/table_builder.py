@@ -15,10 +15,12 @@ from weakref import ref
 
 from rapidjws._loggers import logger
 from rapidjws._queues import LazyQueue
+from rapidjws.verify.precomputed import TURN_S
 
 if TYPE_CHECKING:
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.precomputed import PrecomputedKeys
+    from rapidjws.verify.table_status import Owner
 
 LOG_EVERY_S: Final = 60.0
 """Shortest time between two log lines of failed turns, in seconds; the counter has them all."""
@@ -66,6 +68,16 @@ class TableBuilder:
                 finally:
                     self._lock.release()
         except Exception as fault:  # RuntimeError: no more threads; MemoryError
+            self._failed(fault)
+
+    def build_here(self, precomputed: PrecomputedKeys, owner: Owner) -> None:
+        """Build an engine's tables that are due on the calling thread, for one turn; never raises.
+
+        Where another thread is at it, its turn is waited for: what it builds is used at once.
+        """
+        try:
+            precomputed.take_turn(owner, patience_s=TURN_S)
+        except Exception as fault:
             self._failed(fault)
 
     def forget(self) -> None:

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from rapidjws.verify.key_table import PreparedKey
+
+
+class Owner(Protocol):
+    """Who holds the snapshot that the tables go into."""
+
+    def _slot_numbers(self) -> Mapping[PreparedKey, int]:
+        """Return the slot number of each key that is in use now."""
+
+    def _use_counts(self, keys: Iterable[PreparedKey]) -> dict[PreparedKey, int]:
+        """Return how often keys accepted, counted for all over the same time."""
+
+    def _halve_use_counts(self) -> None:
+        """Halve all use counts."""
+
+    def _publish_tables(self) -> None:
+        """Build and swap in a snapshot with the tables as they are now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
