@@ -125,6 +125,28 @@ def test_the_metadata_stands_where_the_standards_say() -> None:
             Publication(issuer, wrong)
 
 
+def test_the_set_is_published_whatever_the_clock_says() -> None:
+    """An issuer whose clock is off, or whose store tells no time, publishes the set for its longest time."""
+
+    class Dated(MemoryStateStore):
+        """A store whose clock is another day's."""
+
+        is_off = False
+
+        def time_s(self) -> float | None:
+            """Return its time."""
+            return 1.0 if self.is_off else None
+
+    store = Dated()
+    _, issuer = rotated(store=store, schedule=Schedule("every 400 seconds"))
+    publication = Publication(issuer, ISS)
+    known = publication.handle("GET", JWKS)
+    store.is_off = True
+    answered = publication.handle("GET", JWKS)
+    assert (answered.status, answered.body) == (200, known.body)
+    assert answered.headers["cache-control"] == "public, max-age=300, must-revalidate"
+
+
 def test_no_set_is_published_that_may_be_too_old() -> None:
     """While the store fails the last set is served while it is fresh enough, then 503 with Retry-After."""
 

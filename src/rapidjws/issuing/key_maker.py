@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from rapidjws import _files
-from rapidjws._checks import checked
+from rapidjws._checks import check_range, checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing.state import SigningKey
 from rapidjws.jose.jwk import JWK
@@ -49,16 +49,17 @@ class LocalKeyMaker:
 
     Args:
         folder: The folder, which must be there.
-        rsa_bits: Modulus size for RS and PS.
+        rsa_bits: Modulus size for RS and PS, 2048 to 16384.
 
     Raises:
-        ConfigurationError: ``configuration_invalid``: no such folder.
+        ConfigurationError: ``configuration_invalid``: no such folder, another size.
     """
 
     __slots__ = ("_folder", "_rsa_bits")
 
     @checked
     def __init__(self, folder: str | Path, *, rsa_bits: int = 2048) -> None:
+        check_range("issuing.rsa_bits", rsa_bits, 2048, 16384)
         self._folder = Path(folder)
         self._rsa_bits = rsa_bits
         if not self._folder.is_dir():

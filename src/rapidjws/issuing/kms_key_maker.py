@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
-from rapidjws.errors import error_for
+from rapidjws.errors import ConfigurationError, error_for
 from rapidjws.issuing.key_maker import NewKey
 from rapidjws.issuing.state import SigningKey
 from rapidjws.signing.aws_kms import AwsKmsSigner, call_kms, kms_clients
@@ -55,7 +55,10 @@ class AwsKmsKeyMaker:
         self._regions = tuple(regions)
         self._rsa_bits = rsa_bits
         self._description = description
-        clients = dict(kms_clients(regions, timeout_s, client_for))
+        try:
+            clients = dict(kms_clients(regions, timeout_s, client_for))
+        except ConfigurationError as refused:
+            raise error_for(refused.code, "issuing.kms_regions", refused.expected, refused.actual) from None
         self._first = ((self._regions[0], clients[self._regions[0]]),)
         self._client_for: Callable[[str], Any] = clients.__getitem__
 

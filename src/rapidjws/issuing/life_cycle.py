@@ -90,6 +90,8 @@ class KeyLifeCycle:
         self._events = events
         self._lock = threading.Lock()
         self._read: tuple[IssuingState, float] | None = None
+        self._dated_s = float("-inf")  # when the clock was found good to date tokens by
+        self._unpublished: dict[str, SigningKey] = {}  # alg -> a key made for a change that was not written
 
     # --- reading -----------------------------------------------------------------------------------------
 
@@ -122,13 +124,16 @@ class KeyLifeCycle:
         It reads the store once the last reading is older than half of ``state_max_age_s``.
 
         Raises:
-            DependencyUnavailable: ``no_signing_key``: none is active, or the state is too old to know.
+            DependencyUnavailable: ``no_signing_key``: none is active, the state is too old to know, or the
+                clock is not one to date tokens by.
         """
         alg = self._algorithm_of.get(audience or "", self.algorithms[0])
-        last = self._read
-        if last is None or self._clock.monotonic() - last[1] > self.timing.state_max_age_s / 2:
+        last, begun_s = self._read, self._clock.monotonic()
+        if last is None or begun_s - min(last[1], self._dated_s) > self.timing.state_max_age_s / 2:
             try:
                 state = self.state()  # not younger than it is: an issuer must not sign by it for ever
+                self._check_clock(state)
+                self._dated_s = begun_s
             except RapidJWSError as failed:
                 raise error_for("no_signing_key", alg, "a state that can be read", failed.code) from None
         else:
@@ -153,6 +158,16 @@ class KeyLifeCycle:
             raise error_for("issuing_clock", "clock", words, f"{number(ours - theirs)} s")
         return theirs
 
+    def _check_clock(self, state: IssuingState) -> None:
+        """Refuse to sign by a clock that is off: such a token lives longer than its key, or not at all."""
+        try:
+            now_s = self.now_s()
+        except RapidJWSError as failed:
+            if failed.code == "issuing_clock":
+                raise
+            return  # the store fails: the age of the state says for how long that may be
+        transitions.moment(state, now_s, self.timing)
+
     @checked
     def next_change_s(self, state: IssuingState, now_s: float) -> float | None:
         """Return when the schedule promotes the next key, in seconds since the epoch; None without one."""
@@ -176,13 +191,27 @@ class KeyLifeCycle:
             IssuingRefused: ``not_leader``: another issuer's lease runs; ``key_state_changed``.
             DependencyUnavailable: ``issuing_clock``, ``key_state_unavailable``, ``key_state_unreadable``.
         """
-        made: dict[str, SigningKey] = {}
 
         def change(state: IssuingState, now_s: float) -> IssuingState:
-            led = self._led(state, now_s)
-            return self._due(led, now_s, made)
+            return self._due(self._led(state, now_s), now_s)
 
         return self._change(change)
+
+    def resign(self) -> None:
+        """End the lease where this issuer leads, so that another one need not wait for its end.
+
+        Raises:
+            IssuingRefused: ``key_state_changed``.
+            DependencyUnavailable: ``issuing_clock``, ``key_state_unavailable``, ``key_state_unreadable``.
+        """
+
+        def change(state: IssuingState, now_s: float) -> IssuingState:
+            lease = state.lease
+            if lease is None or lease.holder != self.holder:
+                return state
+            return replace(state, lease=replace(lease, until_s=0.0))
+
+        self._change(change)
 
     @checked
     def promote(self, alg: str | None = None, *, frozen: bool = False) -> tuple[SigningKey, ...]:
@@ -260,7 +289,7 @@ class KeyLifeCycle:
         """Return how far issuers' clocks may be off: not at all where the store has one for all."""
         return 0.0 if self._store.time_s() is not None else self.timing.clock_skew_s
 
-    def _due(self, state: IssuingState, now_s: float, made: dict[str, SigningKey]) -> IssuingState:
+    def _due(self, state: IssuingState, now_s: float) -> IssuingState:
         """Return the state with all that is due done."""
         timing = self.timing
         state, _ = transitions.remove_due(state, now_s, timing)
@@ -269,9 +298,7 @@ class KeyLifeCycle:
                 state = transitions.promote(state, alg, now_s, timing)
             if not state.in_stage("next", alg):
                 at_s = transitions.moment(state, now_s, timing)
-                if alg not in made:  # once for all tries: a key that was made is not left lying about
-                    made[alg] = self._made(alg, at_s)
-                state = transitions.publish(state, replace(made[alg], published_at_s=at_s))
+                state = transitions.publish(state, self._fresh(state, alg, at_s))
         if all(state.in_stage("active", alg) for alg in self.algorithms):
             for alg in {one.alg for one in state.keys if one.stage in ("next", "active")}:
                 if alg not in self.algorithms:  # a migration that ended
@@ -288,6 +315,13 @@ class KeyLifeCycle:
         if self.schedule is None or self.schedule.frozen_until_s(now_s) is not None:
             return False
         return now_s >= self.schedule.due_s(active[0].activated_at_s or now_s, active[0].kid)
+
+    def _fresh(self, state: IssuingState, alg: str, now_s: float) -> SigningKey:
+        """Return a key to publish: one that a failed change left over before a new one."""
+        made = self._unpublished.get(alg)
+        if made is None or any(one.kid == made.kid for one in state.keys):
+            made = self._unpublished[alg] = self._made(alg, now_s)
+        return replace(made, published_at_s=now_s)
 
     def _made(self, alg: str, now_s: float) -> SigningKey:
         fresh = self._maker.make(alg)

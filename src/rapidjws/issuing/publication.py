@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
@@ -22,6 +24,21 @@ OPENID_PATH: Final = "/.well-known/openid-configuration"
 OAUTH_PATH: Final = "/.well-known/oauth-authorization-server"
 MAX_AGE_LEAST_S: Final = 1
 _ORDER: Final = {"active": 0, "next": 1, "retired": 2}
+
+
+_URL: Final = re.compile(r"https://[!$-;=?-\[\]_a-z~]+")
+"""RFC 3986 s.2, without the quotes, braces and other characters that no URI has; the fragment's # as well."""
+
+
+def is_https_url(text: str, *, query: bool = False) -> bool:
+    """Return whether a text is an https URL with a host, without a fragment; with a query where it may."""
+    if not _URL.fullmatch(text) or ("?" in text and not query):
+        return False
+    try:
+        found = urlsplit(text)
+        return bool(found.hostname) and (found.port is None or found.port > 0)
+    except ValueError:  # half of an IPv6 address, or no port
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +74,11 @@ class Publication:
     def __init__(
         self, life_cycle: KeyLifeCycle, issuer: str, *, metadata: Mapping[str, Any] | None = None
     ) -> None:
-        scheme, found, rest = issuer.partition("://")
-        if scheme != "https" or not found or not rest or {"?", "#"} & set(rest):  # RFC 8414 s.2
+        if not is_https_url(issuer):  # RFC 8414 s.2
             raise error_for("configuration_invalid", "issuer", "an https URL without query and fragment")
         self._life_cycle = life_cycle
         self._issuer = issuer
-        self._path = "".join(rest.partition("/")[1:]).rstrip("/")
+        self._path = "".join(issuer.removeprefix("https://").partition("/")[1:]).rstrip("/")
         self._metadata = dict(metadata or {})
 
     def jwks(self) -> dict[str, Any]:
@@ -91,11 +107,13 @@ class Publication:
     def max_age_s(self, state: IssuingState) -> int:
         """Return for how long a cache may keep the set: less and less ahead of a change by the schedule.
 
-        Raises:
-            DependencyUnavailable: ``issuing_clock``, ``key_state_unavailable``.
+        Where the time cannot be known it is the longest, for which keys are published ahead in any case.
         """
         longest_s = self._life_cycle.timing.jwks_max_age_s
-        now_s = self._life_cycle.now_s()
+        try:
+            now_s = self._life_cycle.now_s()
+        except RapidJWSError:  # the store's clock is away, or ours is off: the set is right all the same
+            return int(longest_s)
         change_s = self._life_cycle.next_change_s(state, now_s)
         if change_s is not None and change_s > now_s:
             longest_s = min(longest_s, change_s - now_s)

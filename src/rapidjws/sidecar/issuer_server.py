@@ -120,6 +120,8 @@ def serve_issuer(
 ) -> None:
     """Serve until SIGTERM or SIGINT, and make what is due every ``tick_s`` seconds where this issuer leads.
 
+    At the end the lease is given up, so that another issuer leads at once.
+
     Args:
         life_cycle: The keys.
         handle: Makes the answers.
@@ -141,6 +143,8 @@ def serve_issuer(
         there = ServerSettings(listen=metrics_listen)
         served.append((there, partial(MetricsConnection, handle=metrics)))
     asyncio.run(_serve(life_cycle, served, tick_s, say, announce))
+    with contextlib.suppress(RapidJWSError):  # else another issuer leads when the lease ends
+        life_cycle.resign()
 
 
 async def _serve(
@@ -154,6 +158,7 @@ async def _serve(
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, say, "SIGHUP changes nothing: the file is read at the start")
     with contextlib.ExitStack() as stack:
         listeners, servers = [], []
         for at, (settings, connection) in enumerate(served):

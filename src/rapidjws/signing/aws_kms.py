@@ -124,9 +124,15 @@ def kms_clients(
 
     Raises:
         ImportError: boto3 is not installed.
+        ConfigurationError: ``configuration_invalid``: a name that no region has.
     """
     make = client_for or _maker(timeout_s)
-    return [(one, make(one)) for one in regions]
+    try:
+        return [(one, make(one)) for one in regions]
+    except Exception as fault:  # botocore's errors are many; this is before any call
+        raise error_for(
+            "configuration_invalid", "regions", "names of regions", type(fault).__name__
+        ) from None
 
 
 def call_kms(clients: Sequence[tuple[str, Any]], name: str, **arguments: Any) -> Any:
