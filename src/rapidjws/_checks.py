@@ -59,6 +59,13 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def is_system_text(value: object) -> bool:
+    """Return whether a value, where it is a text, can be the name of a file, a host or a header."""
+    if not isinstance(value, str):
+        return True
+    return "\0" not in value and not any("\ud800" <= one <= "\udfff" for one in value)
+
+
 def is_number(value: object) -> bool:
     """Say whether a value is a finite number that a float can hold; a boolean is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 import urllib.request
@@ -175,3 +176,20 @@ def test_a_drill_and_an_emergency_beside_the_server_are_measured_by_it(served: S
     token = str(served.ask()[1]["access_token"])
     engine = Engine(Issuer(ISS, keys=served.keys(), algorithms=["ES256"], audience=ORDERS, typ="at+jwt"))
     assert engine.verify(token).header["kid"] != kid
+
+
+def test_SIGHUP_ends_nothing_and_SIGTERM_hands_the_lease_on(tmp_path: Path) -> None:
+    """SIGHUP is answered by a line, and after SIGTERM another issuer leads before the lease's end."""
+    (tmp_path / "keys").mkdir()
+    config = tmp_path / "issuing.toml"
+    config.write_text(
+        f'[issuing]\nissuer = "{ISS}"\nstate_file = "keys.json"\nkey_folder = "keys"\nlease_s = 3600\n'
+        '[publication]\nlisten = "127.0.0.1:0"\ntick_s = 0.05\n'
+    )
+    server = IssueServer(config)
+    server.line(" next")
+    server.process.send_signal(signal.SIGHUP)
+    server.line("SIGHUP changes nothing")
+    assert CliRunner().invoke(app, ["issue", "tick", "--config", str(config)]).exit_code == 1
+    assert server.end() == 0
+    assert CliRunner().invoke(app, ["issue", "tick", "--config", str(config)]).exit_code == 0

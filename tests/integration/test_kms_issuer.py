@@ -98,6 +98,8 @@ def test_an_issuer_of_a_file_rotates_in_kms_and_queues(kms: Any, tmp_path: Path)
         (("depth = 10", "depht = 10"), ":6: queue.depht"),
         (('kms_regions = ["eu-west-1"]', 'kms_regions = ["eu-west-1"]\nkey_folder = "keys"'), ":1: issuing"),
         (('kms_regions = ["eu-west-1"]', 'key_folder = "."'), ":5: queue"),
+        (('"eu-west-1"', '"eu west"'), ":4: issuing.kms_regions"),
+        (('"eu-west-1"', '""'), ":4: issuing.kms_regions"),
     ],
 )
 def test_slips_are_errors_at_the_start(kms: Any, tmp_path: Path, change: tuple[str, str], place: str) -> None:

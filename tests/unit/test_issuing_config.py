@@ -67,6 +67,12 @@ def run(*words: str) -> Result:
         (GOOD + 'freeze = ["soon"]\n', ":6: issuing.freeze", "2026-12-20"),
         (GOOD + 'redis = "redis://127.0.0.1:1"\n', ":1: issuing", "one of state_file and redis"),
         (GOOD.replace("https:", "http:"), ":2: issuing.issuer", "https"),
+        (GOOD.replace("https://issuer.example", "https://["), ":2: issuing.issuer", "https"),
+        (GOOD.replace("issuer.example", "issuer.example:x"), ":2: issuing.issuer", "https"),
+        (GOOD.replace("issuer.example", "a b"), ":2: issuing.issuer", "https"),
+        (GOOD.replace("issuer.example", "{tid}.example"), ":2: issuing.issuer", "https"),
+        (GOOD.replace("keys.json", "keys\\u0000.json"), ":3: issuing.state_file", "a zero octet"),
+        (GOOD + "rsa_bits = 1024\n", ":6: issuing.rsa_bits", "2048"),
         (GOOD + 'algorithms = ["HS256"]\n', ":6: issuing.algorithms", "public keys"),
         (GOOD + 'algorithm_of = { "a" = "ES384" }\n', ":6: issuing.algorithm_of", "ES256"),
         (GOOD + "algorithm_of = 3\n", ":6: issuing.algorithm_of", "a table"),
@@ -102,6 +108,16 @@ def test_a_mistake_is_refused_with_its_line(tmp_path: Path, text: str, where: st
     result = run("check", "--config", str(tmp_path / "issuing.toml"))
     assert result.exit_code == 2
     assert where in result.output
+
+
+@pytest.mark.parametrize("name", ["listen", "metrics_listen"])
+def test_an_address_that_is_none_is_found_before_the_start(tmp_path: Path, name: str) -> None:
+    """`check` and `serve` name the line of an address that nothing can listen on."""
+    config = str(written(tmp_path, f'{GOOD}[publication]\n{name} = "nowhere"\n'))
+    for word in ("check", "serve"):
+        result = run(word, "--config", config)
+        assert result.exit_code == 2
+        assert f":7: publication.{name}" in result.output
 
 
 def test_every_setting_of_the_schema_is_taken(tmp_path: Path) -> None:
@@ -167,13 +183,22 @@ def test_the_commands_make_and_show_keys(tmp_path: Path) -> None:
 
 def test_a_second_issuer_does_not_lead(tmp_path: Path) -> None:
     """While the lease of one process runs, `tick` of another ends with 1 and changes nothing."""
-    config = str(written(tmp_path, GOOD))
-    run("tick", "--config", config)
+    path = written(tmp_path, GOOD)
+    config = str(path)
+    load_issuing(path).life_cycle.tick()
     before = (tmp_path / "keys.json").read_bytes()
     second = run("tick", "--config", config)
     assert second.exit_code == 1
     assert "not_leader" in second.output
     assert (tmp_path / "keys.json").read_bytes() == before
+
+
+def test_a_timer_may_tick_as_often_as_it_likes(tmp_path: Path) -> None:
+    """`tick` leaves no lease behind: the next run leads at once, and `status` names no leader."""
+    config = str(written(tmp_path, GOOD))
+    for _ in range(3):
+        assert run("tick", "--config", config).exit_code == 0
+    assert "leader: none" in run("status", "--config", config).output
 
 
 def test_a_state_that_cannot_be_read_ends_with_2(tmp_path: Path) -> None:

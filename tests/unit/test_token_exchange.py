@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -28,6 +29,8 @@ from token_world import (
 from rapidjws import Engine, Issuer, JWKSet, RapidJWSError
 from rapidjws.issuing import GatewayCertificate, PublicationApp, TokenClient
 from rapidjws.signing import JWTBuilder, LocalSigner
+from rapidjws.stores import RevocationFile
+from rapidjws.verify.revocations import Revocation
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS = "urn:ietf:params:oauth:token-type:access_token"
@@ -168,6 +171,7 @@ def test_a_token_lives_no_longer_than_what_it_was_made_of() -> None:
         ({"may_act": {"sub": "gateway", "iss": FOREIGN}}, {}, "invalid_grant"),
         ({"may_act": {"sub": "gateway", "group": "x"}}, {}, "invalid_grant"),
         ({"may_act": "gateway"}, {}, "invalid_grant"),
+        ({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}, {}, "invalid_grant"),
         ({}, {"scope": "write"}, "invalid_scope"),
         ({"scope": None}, {"scope": "read"}, "invalid_scope"),
         ({}, {"audience": ORDERS}, "invalid_target"),
@@ -217,6 +221,45 @@ def test_a_forged_subject_token_is_refused() -> None:
     assert error_of(exchanged(world, token)) == (400, "invalid_grant")
     narrow = exchange_world(subject_issuers=[ISS])
     assert error_of(exchanged(narrow, foreign())) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    "revocation",
+    [
+        Revocation(issuer=ISS, jti="stolen"),
+        Revocation(issuer=ISS, sub="a"),
+        Revocation(issuer=ISS, kid="es256-0"),
+        Revocation(issuer=ISS, issued_before=int(START_S) + 100_000),
+    ],
+    ids=["jti", "sub", "kid", "issued_before"],
+)
+def test_a_revoked_token_is_not_exchanged(revocation: Revocation, tmp_path: Path) -> None:
+    """What the issuer's store of revocations names gets no new token, from the next request on."""
+    store = RevocationFile(tmp_path / "revocations.json")
+    world = World(exchanger(), revocations=store)
+    token = own(world, jti="stolen", sid="s")
+    assert exchanged(world, token).status == 200
+    store.add(revocation)
+    assert error_of(exchanged(world, token)) == (400, "invalid_grant")
+    store.remove(revocation)
+    assert exchanged(world, token).status == 200
+
+
+def test_a_revoked_token_stays_so_when_keys_change(tmp_path: Path) -> None:
+    """A rotation gives the engine other keys and keeps what is revoked; a list that is lost is 503."""
+    store = RevocationFile(tmp_path / "revocations.json")
+    store.add(Revocation(issuer=ISS, jti="stolen"))
+    world = World(exchanger(), revocations=store)
+    token = own(world, jti="stolen")
+    assert error_of(exchanged(world, token)) == (400, "invalid_grant")
+    world.clock.advance(1)
+    world.keys.tick()
+    world.keys.taint(world.keys.state().in_stage("next")[0].kid, "drill")
+    assert error_of(exchanged(world, token)) == (400, "invalid_grant")
+    assert exchanged(world, own(world)).status == 200
+    (tmp_path / "broken.json").write_text("{")
+    broken = World(exchanger(), revocations=RevocationFile(tmp_path / "broken.json"))
+    assert error_of(exchanged(broken, own(broken))) == (503, "temporarily_unavailable")
 
 
 # --- certificates ----------------------------------------------------------------------------------------

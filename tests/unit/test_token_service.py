@@ -132,6 +132,25 @@ def test_an_assertion_counts_once() -> None:
 
 
 @pytest.mark.parametrize(
+    "claims", [{"exp": 4_000_000_000}, {"aud": [ENDPOINT, "https://other.example"]}], ids=str
+)
+def test_a_refused_assertion_is_not_kept(claims: dict[str, Any]) -> None:
+    """An assertion for years, or for two audiences, takes no place in the store that all clients share."""
+    replay = MemoryReplayStore(1)
+    world = World(replay=replay)
+    assert error_of(world.asserted(world.assertion(**claims))) == (401, "invalid_client")
+    assert len(replay) == 0
+    assert world.asserted().status == 200
+
+
+def test_parameters_without_a_value_are_left_out() -> None:
+    """RFC 6749 s.3.2: an empty audience, resource or scope is none, also beside one with a value."""
+    world = World()
+    answered = world.asserted(audience=["", ORDERS], resource="", scope="")
+    assert world.verified(answered)["scope"] == "read write"
+
+
+@pytest.mark.parametrize(
     ("form", "status", "error"),
     [
         ({"grant_type": None}, 400, "invalid_request"),
@@ -147,6 +166,7 @@ def test_an_assertion_counts_once() -> None:
         ({"audience": None}, 400, "invalid_target"),
         ({"resource": "relative"}, 400, "invalid_target"),
         ({"resource": ORDERS + "#f"}, 400, "invalid_target"),
+        ({"resource": "http://["}, 400, "invalid_target"),
         ({"client_id": "b"}, 401, "invalid_client"),
         ({"client_secret": "x"}, 401, "invalid_client"),
         ({"client_assertion_type": "urn:other"}, 401, "invalid_client"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -26,6 +27,9 @@ from rapidjws.issuing import (
     rotate_in_emergency,
 )
 from rapidjws.issuing.transitions import ready_at_s
+
+if TYPE_CHECKING:
+    from rapidjws.sidecar.settings import ServerSettings
 
 app = typer.Typer(help="Keys that an issuer signs with, and when they change.", no_args_is_help=True)
 
@@ -68,11 +72,35 @@ def _changed(change: Callable[[], tuple[SigningKey, ...]]) -> None:
 def check(*, config: Config) -> None:
     """Check a file, and show the times that follow from it: exit 0, or 2 with the line that is wrong."""
     found = opened(config)
+    _server_settings(found)
     timing = found.life_cycle.timing
     print_line(f"a key is published for {timing.before_s:g} s before it signs")
     print_line(f"a key stays published for {timing.after_s:g} s after it stopped")
     schedule = found.life_cycle.schedule
     print_line(f"keys are replaced {'by hand' if schedule is None else schedule.text}")
+
+
+def _server_settings(found: IssuingConfig) -> ServerSettings:
+    """Return how it listens; exit 2 with the line of an address that is none."""
+    from rapidjws.sidecar.settings import ServerSettings
+
+    made = None
+    for name, address in (
+        ("listen", found.published.listen),
+        ("metrics_listen", found.published.metrics_listen),
+    ):
+        if address is None:
+            continue
+        try:
+            settings = ServerSettings(listen=address)
+        except RapidJWSError as refused:
+            try:
+                found.loaded.text.refuse(("publication", name), str(refused.expected))
+            except RapidJWSError as placed:
+                fail(placed)
+        made = made or settings
+    assert made is not None  # listen has a default
+    return made
 
 
 def _moment(at_s: float | None) -> str:
@@ -110,9 +138,16 @@ def status(*, config: Config, as_json: AsJson = False) -> None:
         why = f" ({row['why']})" if row["why"] else ""
         print_line(f"{row['kid']} {row['alg']} {row['stage']} since {row['since']}{ready}{why}")
     lease = state.lease
-    print_line(f"leader: {'none' if lease is None else f'{lease.holder} until {_moment(lease.until_s)}'}")
+    leads = lease is not None and lease.until_s > 0
+    print_line(f"leader: {f'{lease.holder} until {_moment(lease.until_s)}' if lease and leads else 'none'}")
     due_s = found.life_cycle.next_change_s(state, time.time())
     print_line(f"next rotation: {_moment(due_s)}")
+
+
+def _say(line: str) -> None:
+    """Print a line at once, whatever stands behind stdout."""
+    print_line(line)
+    sys.stdout.flush()
 
 
 @app.command()
@@ -120,15 +155,14 @@ def serve(*, config: Config) -> None:
     """Publish the JWK Set and the metadata, and change keys by the schedule, until SIGTERM: exit 0 then."""
     from rapidjws.sidecar.issuer_metrics_page import IssuerMetricsPage
     from rapidjws.sidecar.issuer_server import Endpoint, serve_issuer
-    from rapidjws.sidecar.settings import ServerSettings
 
     found = opened(config)
+    settings = _server_settings(found)
     published, tokens, endpoint = found.published, found.tokens, None
     if tokens is not None:
         headers = frozenset(name.encode() for name in tokens.headers)
         endpoint = Endpoint(path=tokens.path, handle=tokens.handle, headers=headers)
     try:
-        settings = ServerSettings(listen=published.listen)
         serve_issuer(
             found.life_cycle,
             published.documents.handle,
@@ -138,7 +172,7 @@ def serve(*, config: Config) -> None:
             announce=found.announce_newest,
             metrics=IssuerMetricsPage(found.metrics).handle,
             metrics_listen=published.metrics_listen,
-            say=lambda line: print(line, flush=True),
+            say=_say,
         )
     except (RapidJWSError, OSError) as fault:
         fail(fault)
@@ -234,7 +268,14 @@ def token(
 @app.command()
 def tick(*, config: Config) -> None:
     """Make what is due, where no other issuer leads: exit 0, 1 where one does, 2 where the store fails."""
-    _changed(opened(config).life_cycle.tick)
+    found = opened(config)
+
+    def change() -> tuple[SigningKey, ...]:
+        changed = found.life_cycle.tick()
+        found.life_cycle.resign()  # the process ends: the next run of a timer need not wait for its lease
+        return changed
+
+    _changed(change)
 
 
 @app.command()

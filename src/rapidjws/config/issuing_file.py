@@ -26,6 +26,7 @@ from rapidjws.issuing import (
     Schedule,
     SignatureAudit,
 )
+from rapidjws.issuing.publication import is_https_url
 from rapidjws.observe.issuer_metrics import IssuerMetrics
 from rapidjws.stores import RedisRevocations, RedisRotations, RevocationFile
 from rapidjws.verify.protocols import Clock, EventListener
@@ -193,7 +194,7 @@ def _built(
     found: dict[str, Any] = loaded.tables["issuing"]
     folder = loaded.path.parent
     issuer = found["issuer"]
-    if not issuer.startswith("https://") or "?" in issuer or "#" in issuer:  # RFC 8414 s.2
+    if not is_https_url(issuer):  # RFC 8414 s.2
         raise error_for(
             "configuration_invalid", "issuing.issuer", "an https URL without query and fragment", issuer
         )
@@ -226,7 +227,10 @@ def _built(
     )
     emergencies = EmergencyLog(folder / found.get("emergency_file", "emergencies.jsonl"))
     metrics = IssuerMetrics(issuer, life_cycle, emergencies=emergencies)
-    tokens = tokens_from(loaded, life_cycle, maker, clock=clock, audit=audit, metrics=metrics)
+    revocations = _revocations(loaded)
+    tokens = tokens_from(
+        loaded, life_cycle, maker, clock=clock, audit=audit, metrics=metrics, revocations=revocations
+    )
     return IssuingConfig(
         loaded=loaded,
         issuer=issuer,
@@ -235,7 +239,7 @@ def _built(
         life_cycle=life_cycle,
         published=published_from(loaded, life_cycle, float(found.get("lease_s", 15)), issuer, tokens),
         announcer=announcer_from(loaded, issuer, _rotations(loaded)),
-        revocations=_revocations(loaded),
+        revocations=revocations,
         tokens=tokens,
         emergencies=emergencies,
         metrics=metrics,

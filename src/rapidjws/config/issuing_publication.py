@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, Publication, TokenService
+from rapidjws.issuing.publication import is_https_url
 from rapidjws.keys.post import HttpsPost
 from rapidjws.keys.settings import Transport
 from rapidjws.stores import RedisRotations
@@ -77,6 +78,8 @@ def published_from(
     tick_s = found.get("tick_s", min(5.0, lease_s / 3))
     if not 0 < tick_s <= lease_s / 2:
         raise error_for("configuration_invalid", "publication.tick_s", "above 0 to half of lease_s", tick_s)
+    if "token_endpoint" in found and not is_https_url(found["token_endpoint"], query=True):
+        raise error_for("configuration_invalid", "publication.token_endpoint", "an https URL")
     metadata = {name: found[name] for name in ("token_endpoint",) if name in found}
     if tokens is not None:
         if metadata:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rapidjws.observe.issuer_metrics import IssuerMetrics
     from rapidjws.signing import Signer
     from rapidjws.signing.backend import KeySigner
-    from rapidjws.verify.protocols import Clock, ReplayStore
+    from rapidjws.verify.protocols import Clock, ReplayStore, RevocationStore
 
 _SERVICE = ("assertion_lifetime_s", "leeway_s", "act_depth")
 
@@ -32,6 +32,7 @@ def tokens_from(
     clock: Clock | None = None,
     audit: SignatureAudit | None = None,
     metrics: IssuerMetrics | None = None,
+    revocations: RevocationStore | None = None,
 ) -> TokenService | None:
     """Return the token service of a file, or None where it has no table ``token``.
 
@@ -63,6 +64,7 @@ def tokens_from(
         audit=audit,
         counter=None if metrics is None else metrics.token_requested,
         clock=clock,
+        revocations=revocations,
         **settings,
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from rapidjws._checks import is_system_text
 from rapidjws.config import body_words, introspection_words, registry_words, signal_words
 from rapidjws.config.audit_schema import AUDIT_TYPES
 from rapidjws.config.authz_faults import authz_faults
@@ -349,6 +350,8 @@ def _section_faults(path: Path, found: Any, fields: dict[str, str]) -> Iterator[
             yield (*path, name), f"one of {', '.join(_near(name, fields))}", "an unknown setting"
         elif not _fits(value, fields[name]):
             yield (*path, name), fields[name], type(value).__name__
+        elif not all(map(is_system_text, value if isinstance(value, list) else [value])):
+            yield (*path, name), fields[name], "a zero octet, or half of a surrogate pair"
 
 
 def _choice_faults(path: Path, issuer: dict[str, Any]) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
@@ -43,6 +43,7 @@ class ClientAuthentication:
         assertion_lifetime_s: Longest time from now to an assertion's ``exp``, in seconds.
         leeway_s: Clock difference forgiven, in seconds.
         mtls: The gateway's header, or None.
+        now: Gives seconds since the epoch.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -57,6 +58,7 @@ class ClientAuthentication:
         assertion_lifetime_s: int,
         leeway_s: int,
         mtls: GatewayCertificate | None,
+        now: Callable[[], float],
     ) -> None:
         self.clients = {one.client_id: one for one in clients}
         if not clients or len(self.clients) != len(clients):
@@ -64,6 +66,7 @@ class ClientAuthentication:
         self._lifetime_s = assertion_lifetime_s
         self._leeway_s = leeway_s
         self._mtls = mtls
+        self._now = now
         asserting = [one for one in clients if one.authentication == "private_key_jwt"]
         if asserting and replay is None:
             raise error_for("configuration_invalid", "replay", "a store, for private_key_jwt")
@@ -88,7 +91,7 @@ class ClientAuthentication:
             audience=audiences,
             typ=ASSERTION_TYPES,
             typ_required=False,
-            claims={"sub": client.client_id},
+            claims={"sub": client.client_id, "exp": self._is_near, "aud": is_one_name},
             required_claims=("exp", "jti"),
             leeway_s=self._leeway_s,
             try_keys=4,
@@ -136,12 +139,11 @@ class ClientAuthentication:
         client = self._known(claims["iss"], "private_key_jwt")
         if form.get("client_id", client.client_id) != client.client_id:  # RFC 7521 s.4.2
             raise unauthenticated("client_id", "the subject of the assertion")
-        if claims["exp"] > now_s + self._lifetime_s + self._leeway_s:
-            raise unauthenticated("client_assertion", "an exp that is near")
-        if isinstance(claims["aud"], list) and len(claims["aud"]) != 1:
-            # a second audience could hand the assertion on in the client's name
-            raise unauthenticated("client_assertion", "one audience")
         return client
+
+    def _is_near(self, exp: float) -> bool:
+        """Return whether an assertion ends soon; checked before its ``jti`` is kept until then."""
+        return bool(exp <= self._now() + self._lifetime_s + self._leeway_s)
 
     def _by_secret(self, form: Mapping[str, str], basic: list[str]) -> TokenClient:
         name, secret = _basic_of(basic)
@@ -161,6 +163,11 @@ class ClientAuthentication:
         if found.thumbprint not in client.certificates and not set(found.uris) & set(client.uris):
             raise unauthenticated("client_certificate", "a certificate of the client")
         return client
+
+
+def is_one_name(aud: object) -> bool:
+    """Return whether an ``aud`` is one name: a second one could use the assertion in the client's name."""
+    return not isinstance(aud, list) or len(aud) == 1
 
 
 def _basic_of(values: list[str]) -> tuple[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.claim_rules import NOT_CHECKED
 from rapidjws.jose.jwks import JWKSet
@@ -15,7 +17,9 @@ from rapidjws.jwt.issuer import Issuer
 
 if TYPE_CHECKING:
     from rapidjws.issuing.life_cycle import KeyLifeCycle
+    from rapidjws.issuing.state import IssuingState
     from rapidjws.issuing.token_clients import TokenClient
+    from rapidjws.verify.protocols import RevocationStore
 
 _TYPES: Final = "urn:ietf:params:oauth:token-type:"
 ACCESS_TOKEN: Final = f"{_TYPES}access_token"
@@ -48,48 +52,67 @@ class Exchanged:
 
 
 class OwnTokens:
-    """An engine for the issuer's own tokens, by the keys that are published now.
+    """An engine for the issuer's own tokens, by the keys that are published now, less what is revoked.
 
     Args:
         life_cycle: The keys.
         issuer: The ``iss``.
         leeway_s: Clock difference forgiven, in seconds.
+        revocations: What is revoked beyond the keys' state, or None.
     """
 
-    __slots__ = ("_engine", "_issuer", "_leeway_s", "_life_cycle")
+    __slots__ = (
+        "__weakref__", "_engine", "_issuer", "_leeway_s", "_life_cycle", "_lock", "_revision", "_revocations",
+    )  # fmt: skip
 
-    def __init__(self, life_cycle: KeyLifeCycle, issuer: str, leeway_s: int) -> None:
+    def __init__(
+        self, life_cycle: KeyLifeCycle, issuer: str, leeway_s: int, revocations: RevocationStore | None = None
+    ) -> None:
         self._life_cycle = life_cycle
         self._issuer = issuer
         self._leeway_s = leeway_s
-        self._engine: tuple[int, Engine] | None = None
+        self._revocations = revocations
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._revision = -1
+        scheduler.members.add(self)
 
     def engine(self) -> Engine:
-        """Return the engine of this moment.
+        """Return the engine, with the keys of this moment.
 
         Raises:
-            DependencyUnavailable: ``key_state_unavailable``, ``key_state_unreadable``, ``no_signing_key``.
+            DependencyUnavailable: ``key_state_unavailable``, ``key_state_unreadable``, ``no_signing_key``,
+                ``revocation_store_unavailable``.
         """
         state = self._life_cycle.state()
-        last = self._engine
-        if last is not None and last[0] == state.revision:
-            return last[1]
-        keys = state.published()
-        if not keys:
+        made = self._engine
+        if made is not None and state.revision <= self._revision:  # a slower thread has an older state
+            return made
+        if not state.published():
             raise error_for("no_signing_key", "keys", "a published key")
-        made = Engine(
-            Issuer(
-                self._issuer,
-                keys=JWKSet([one.public() for one in keys]),
-                algorithms=sorted({one.alg for one in keys}),
-                audience=NOT_CHECKED,  # the exchange compares it with the client's names
-                typ=("at+jwt", "JWT"),
-                leeway_s=self._leeway_s,
-            ),
-            precompute_threshold=0,
+        issuer = self._issuer_of(state)
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine(issuer, precompute_threshold=0, revocations=self._revocations)
+            elif state.revision > self._revision:
+                self._engine.replace_issuers(issuer)
+            self._revision = max(self._revision, state.revision)
+            return self._engine
+
+    def _issuer_of(self, state: IssuingState) -> Issuer:
+        keys = state.published()
+        return Issuer(
+            self._issuer,
+            keys=JWKSet([one.public() for one in keys]),
+            algorithms=sorted({one.alg for one in keys}),
+            audience=NOT_CHECKED,  # the exchange compares it with the client's names
+            typ=("at+jwt", "JWT"),
+            leeway_s=self._leeway_s,
         )
-        self._engine = (state.revision, made)
-        return made
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._lock = threading.Lock()
 
 
 class TokenExchange:
@@ -169,6 +192,8 @@ class TokenExchange:
                 raise refusal(name, "an issuer that the client may exchange from", "invalid_grant")
             if not isinstance(claims.get("sub"), str) or not claims["sub"] or "exp" not in claims:
                 raise refusal(name, "sub and exp", "invalid_grant")
+            if "events" in claims:  # RFC 8417 s.4.6: a security event, a logout for instance, admits nobody
+                raise refusal(name, "no security event", "invalid_grant")
             return claims
         raise refusal(name, word, "invalid_grant")
 

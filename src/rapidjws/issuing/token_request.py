@@ -40,15 +40,25 @@ def parameters_of(content_types: Sequence[str], body: bytes) -> tuple[dict[str, 
     form: dict[str, str] = {}
     targets: list[str] = []
     for name, value in pairs:
+        if not value:  # RFC 6749 s.3.2: without a value as if it was left out
+            continue
         if name in ("audience", "resource"):
-            if name == "resource" and (not urlsplit(value).scheme or "#" in value):
+            if name == "resource" and not _is_resource(value):
                 raise refusal("resource", "an absolute URI without a fragment", "invalid_target")
             targets.append(value)
         elif name in form:  # RFC 6749 s.3.2: parameters must not be repeated
             raise refusal("body", "each parameter once")
-        elif value:  # RFC 6749 s.3.2: without a value as if it was left out
+        else:
             form[name] = value
     return form, targets
+
+
+def _is_resource(value: str) -> bool:
+    """Return whether a value is an absolute URI without a fragment (RFC 8707 s.2)."""
+    try:
+        return bool(urlsplit(value).scheme) and "#" not in value
+    except ValueError:  # half of an IPv6 address
+        return False
 
 
 def targets_of(client: TokenClient, targets: Sequence[str]) -> tuple[str, ...]:

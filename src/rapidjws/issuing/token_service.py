@@ -17,7 +17,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing.active_signer import ActiveSigner, SignatureAudit, SignatureRecord
 from rapidjws.issuing.client_authentication import ClientAuthentication
 from rapidjws.issuing.gateway_certificate import GatewayCertificate
-from rapidjws.issuing.publication import Document
+from rapidjws.issuing.publication import Document, is_https_url
 from rapidjws.issuing.token_clients import GRANTS, TOKEN_EXCHANGE, TokenClient
 from rapidjws.issuing.token_exchange import (
     ACCESS_TOKEN,
@@ -34,7 +34,7 @@ from rapidjws.signing.compact import assemble
 from rapidjws.signing.header import header_members, header_octets
 from rapidjws.signing.jwt import JTI_BYTES
 from rapidjws.signing.signer import Signer, SignerWrapper
-from rapidjws.verify.protocols import Clock, ReplayStore
+from rapidjws.verify.protocols import Clock, ReplayStore, RevocationStore
 
 if TYPE_CHECKING:
     from rapidjws.issuing.gateway_certificate import PresentedCertificate
@@ -96,7 +96,8 @@ class TokenService:
         replay: Where the ``jti`` of client assertions are recorded; one store for all processes.
         mtls: The gateway's header with client certificates, or None.
         subjects: An engine for subject tokens of other issuers, or None.
-        life_cycle: The keys, to verify own tokens for an exchange.
+        revocations: What is revoked: such a token of this issuer is not exchanged. None for the keys' state
+            alone.
         assertion_lifetime_s: Longest time until an assertion's ``exp``, in seconds.
         leeway_s: Clock difference forgiven in given tokens, in seconds.
         act_depth: Most actors in one token.
@@ -140,6 +141,7 @@ class TokenService:
         audit: SignatureAudit | None = None,
         counter: Callable[[str, str], object] | None = None,
         clock: Clock | None = None,
+        revocations: RevocationStore | None = None,
     ) -> None:
         check_range("token.assertion_lifetime_s", assertion_lifetime_s, 1, 3600)
         check_range("token.leeway_s", leeway_s, 0, 300)
@@ -149,14 +151,15 @@ class TokenService:
             if not 1 <= one <= longest_s:  # keys stay published for so long only
                 words = f"1 to issuing.token_lifetime_s = {longest_s:g}"
                 raise error_for("configuration_invalid", "token.lifetime_s", words, one)
-        if not token_endpoint.startswith("https://"):
+        if not is_https_url(token_endpoint, query=True):  # RFC 6749 s.3.2: no fragment
             raise error_for("configuration_invalid", "token.token_endpoint", "an https URL")
         names = (issuer, token_endpoint)
+        self._clock: Clock = clock or SystemClock()
         self._clients = ClientAuthentication(
             clients, audiences=names, replay=replay, assertion_lifetime_s=assertion_lifetime_s,
-            leeway_s=leeway_s, mtls=mtls,
+            leeway_s=leeway_s, mtls=mtls, now=self._clock.time,
         )  # fmt: skip
-        own = OwnTokens(signer.life_cycle, issuer, leeway_s)
+        own = OwnTokens(signer.life_cycle, issuer, leeway_s, revocations)
         self._exchange = TokenExchange(own, issuer, frozenset(names), subjects, act_depth)
         self._signer = signer
         self._issuer = issuer
@@ -164,7 +167,6 @@ class TokenService:
         self._lifetime_s = lifetime_s
         self._audit: SignatureAudit = audit or _no_audit
         self._counter = counter
-        self._clock: Clock = clock or SystemClock()
         self._header: tuple[Signer, bytes] | None = None
 
     @property
