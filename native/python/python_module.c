@@ -4,6 +4,7 @@
 #include "python/python_api.h"
 #include "python/python_snapshot.h"
 #include "python/python_counters.h"
+#include "python/python_envoy.h"
 #include "python/python_general.h"
 #include "python/python_http.h"
 #include "python/python_engine.h"
@@ -29,12 +30,14 @@ int rj_python_install(void)
 {
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *module = PyImport_ImportModule("rapidjws._rapidjws");
-    int good = module_put(module, "VerifiedToken", rj_verified_token_type())
-            && module_put(module, "NativeSnapshot", rj_native_snapshot_type())
-            && module_put(module, "NativeEngine", rj_native_engine_type())
-            && module_put(module, "Counters", rj_counters_type())
-            && module_put_function(module, &rj_general_verify_known) && module_put_function(module, &rj_http_requests)
-            && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check);
+    int good =
+        module_put(module, "VerifiedToken", rj_verified_token_type())
+        && module_put(module, "NativeSnapshot", rj_native_snapshot_type())
+        && module_put(module, "NativeEngine", rj_native_engine_type())
+        && module_put(module, "Counters", rj_counters_type()) && module_put_function(module, &rj_general_verify_known)
+        && module_put_function(module, &rj_http_requests) && module_put_function(module, &rj_check_request_method)
+        && module_put_function(module, &rj_check_permit_method) && module_put_function(module, &rj_check_denied_method)
+        && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check);
 
     Py_XDECREF(module);
     PyErr_Clear();

@@ -78,6 +78,23 @@ def verify_known(
 def http_requests(
     data: bytes, wanted: tuple[bytes, ...], max_bytes: int
 ) -> tuple[list[tuple[bytes, list[tuple[bytes, bytes]], bytes]], int]: ...
+def check_request(
+    message: bytes,
+    offset: int,
+    wanted: tuple[bytes, ...] | None,
+    owned: tuple[bytes, ...],
+    with_body: bool,
+    /,
+) -> tuple[list[tuple[bytes, bytes]], bytes, bytes, bytes, bytes, list[str]] | None: ...
+def check_permit(
+    fixed: bytes,
+    headers: tuple[tuple[str, str], ...],
+    removed: tuple[str, ...],
+    to_client: tuple[tuple[str, str], ...],
+    metadata: bytes,
+    /,
+) -> bytes: ...
+def check_denied(code: int, status: int, headers: tuple[tuple[str, str], ...], body: bytes, /) -> bytes: ...
 def b64url_decode(text: bytes) -> bytes | None: ...
 def json_check(
     runtime: int, text: bytes, max_bytes: int, max_depth: int, max_members: int, any_root: bool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,18 +12,15 @@ from hypothesis import strategies as st
 from rollouts import ISSUER, engine, rollout
 
 from rapidjws.jwt.decision import Decision
-from rapidjws.middleware.claim_headers import ClaimHeaders
 from rapidjws.sidecar.dynamic_metadata import metadata_of
-from rapidjws.sidecar.ext_authz import Authorization, permit
 from rapidjws.sidecar.settings import ServerSettings
 
+pytest.importorskip("httptools", reason="the extra `server` is not installed")
 external_auth = pytest.importorskip("envoy.service.auth.v3.external_auth_pb2", reason="xds-protos is absent")
 json_format = pytest.importorskip("google.protobuf.json_format", reason="xds-protos is absent")
 CheckRequest, CheckResponse = external_auth.CheckRequest, external_auth.CheckResponse
 
-CLAIMS = ClaimHeaders(
-    {"tid": "X-Tenant", "/a/roles": {"header": "X-Roles", "encoding": "base64url"}, "no": "X-No"}
-)
+CLAIMS = {"tid": "X-Tenant", "/a/roles": {"header": "X-Roles", "encoding": "base64url"}, "no": "X-No"}
 
 
 def decided(**claims: Any) -> Decision:
@@ -32,9 +28,12 @@ def decided(**claims: Any) -> Decision:
     return engine().decide(ISSUER.token(ISSUER.claims(int(time.time()), **claims)))
 
 
-def answered(decision: Decision, *sent: bytes) -> Any:
+def answered(decision: Decision, *sent: str) -> Any:
     """Return the CheckResponse of a permit, read."""
-    return CheckResponse.FromString(permit(decision, list(sent), None, CLAIMS))
+    from rapidjws.sidecar.check_responses import CheckResponses
+
+    replies = CheckResponses(ServerSettings(claim_headers=CLAIMS))
+    return CheckResponse.FromString(replies.reply(decision, list(sent)))
 
 
 def metadata(octets: bytes) -> Any:
@@ -44,7 +43,7 @@ def metadata(octets: bytes) -> Any:
 
 def test_headers_overwrite_and_those_without_a_value_are_removed() -> None:
     """A claim's header overwrites; one without a value is removed though Envoy shows no such header."""
-    answer = answered(decided(tid="acme", a={"roles": ["x"]}), b"x_tenant", b"x-tenant", b"x-no")
+    answer = answered(decided(tid="acme", a={"roles": ["x"]}), "x_tenant", "x-tenant", "x-no")
     found = {one.header.key: one.header.value for one in answer.ok_response.headers}
     assert (found["x-tenant"], found["x-roles"]) == ("acme", "WyJ4Il0")
     assert all(one.HasField("append") and not one.append.value for one in answer.ok_response.headers)
@@ -98,6 +97,11 @@ def test_what_a_struct_cannot_hold_is_text_or_left_out() -> None:
 
 def test_a_check_removes_every_spelling_that_was_sent() -> None:
     """A whole check: what the client made up under a claim's header is removed, in each spelling."""
+    from rapidjws.sidecar.app import SidecarApp
+    from rapidjws.sidecar.change_bus import ChangeBus
+    from rapidjws.sidecar.ext_authz import Authorization
+    from rapidjws.sidecar.protocol import PublicListener
+
     asked = CheckRequest()
     http = asked.attributes.request.http
     http.path = "/a"
@@ -111,28 +115,10 @@ def test_a_check_removes_every_spelling_that_was_sent() -> None:
             "x-ok": "1",
         }
     )
-    of = engine()
-
-    class State(SimpleNamespace):
-        """What a check asks of a worker."""
-
-        def decision_request(self, headers: Any, _: bytes) -> Any:
-            """Return the token."""
-            return dict(headers)[b"authorization"].removeprefix(b"Bearer "), None, "/a"
-
-    observer = SimpleNamespace(
-        begin=lambda _: None, look=lambda *_: None, end=lambda *_: None, abandon=lambda _: None
-    )
     given_settings = ServerSettings(claim_headers={"tid": "X-Tenant", "/a/roles": "X-Roles"})
-    state: Any = State(
-        engine=of,
-        settings=given_settings,
-        sync=lambda: None,
-        observer=observer,
-        blocking=False,
-        audit=None,
-        bodies=None,
-    )
+    policy, bus = rollout(), ChangeBus(1)
+    app = SidecarApp(engine=engine(policy), rollout=policy)
+    state = PublicListener(app, given_settings, bus, index=0, seen=bus.counters())
     octets = asyncio.run(Authorization(state).check(asked.SerializeToString(), None))
     answer = CheckResponse.FromString(octets)
     assert {one.header.value for one in answer.ok_response.headers if one.header.key == "x-tenant"} == {
@@ -140,3 +126,4 @@ def test_a_check_removes_every_spelling_that_was_sent() -> None:
     }
     assert list(answer.ok_response.headers_to_remove) == ["x-roles", "x.roles", "x_tenant"]
     assert metadata(octets) == {"rapidjws": {"tid": "acme"}}
+    bus.close()

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rollouts import ISSUER, NOW_S, ask, engine, good, rollout
 
+from rapidjws._native import check_denied, check_request
 from rapidjws._protobuf import field, number_field, spans, varint
-from rapidjws.sidecar.ext_authz import permit, read_check, refusal
+from rapidjws.middleware.response import trusted_headers
 from rapidjws.sidecar.settings import ServerSettings
+
+pytest.importorskip("httptools", reason="the extra `server` is not installed")
+
+if TYPE_CHECKING:
+    from rapidjws.jwt.decision import Decision
 
 external_auth = pytest.importorskip("envoy.service.auth.v3.external_auth_pb2", reason="xds-protos is absent")
 CheckRequest, CheckResponse = external_auth.CheckRequest, external_auth.CheckResponse
 NAMES = st.text(st.characters(codec="ascii", categories=["Ll", "Nd"]), min_size=1, max_size=20)
 VALUES = st.text(st.characters(codec="utf-8"), max_size=200)
+
+
+def read_check(octets: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return headers and path of a CheckRequest."""
+    found = check_request(octets, 0, None, (), False)
+    if found is None:
+        raise ValueError
+    return found[:2]
+
+
+def reply(decision: Decision, removed: list[str] | None = None) -> Any:
+    """Return the CheckResponse to a decision, read."""
+    from rapidjws.sidecar.check_responses import CheckResponses
+
+    return CheckResponse.FromString(CheckResponses(ServerSettings()).reply(decision, removed or []))
 
 
 def message(headers: dict[str, str], path: str, **more: str) -> bytes:
@@ -102,19 +125,18 @@ def test_numbers_are_written_as_varints(number: int) -> None:
 def test_permit_overwrites_and_removes() -> None:
     """A permit sets the trusted headers, each overwriting, and removes what a client sent under our names."""
     decision = ask(engine(), good(sub="ann"))
-    answer = CheckResponse.FromString(permit(decision, [b"x-jws-role", b"x_jws_subject", b"x-jws-subject"]))
+    answer = reply(decision, ["x-jws-role", "x_jws_subject", "x-jws-subject"])
     assert answer.status.code == 0
     given = {one.header.key: one.header.value for one in answer.ok_response.headers}
     assert (given["x-jws-subject"], given["x-jws-issuer"]) == ("ann", ISSUER.iss)
     assert all(one.HasField("append") and not one.append.value for one in answer.ok_response.headers)
     assert list(answer.ok_response.headers_to_remove) == ["x-jws-role", "x_jws_subject"]
-    assert refusal(decision, ServerSettings()) is None
 
 
 def test_permit_without_a_token_takes_trusted_names_away() -> None:
     """What is let through unverified keeps no trusted name that a client made up, and carries its warning."""
     decision = ask(engine(rollout(phase="warning")), None)
-    answer = CheckResponse.FromString(permit(decision, [b"x-jws-subject"]))
+    answer = reply(decision, ["x-jws-subject"])
     assert answer.WhichOneof("http_response") == "ok_response"
     assert list(answer.ok_response.headers_to_remove) == ["x-jws-subject"]
     extra = {one.header.key for one in answer.ok_response.response_headers_to_add}
@@ -126,8 +148,33 @@ def test_permit_without_a_token_takes_trusted_names_away() -> None:
 )
 def test_refusal_is_whole(token: str | None, status: int, code: int) -> None:
     """A refusal has its status, its challenge and its problem document."""
-    answer = CheckResponse.FromString(refusal(ask(engine(), token), ServerSettings()) or b"")
+    answer = reply(ask(engine(), token))
     assert (answer.status.code, answer.denied_response.status.code) == (code, status)
     given = {one.header.key: one.header.value for one in answer.denied_response.headers}
     assert given["www-authenticate"].startswith("Bearer realm=")
     assert '"code"' in answer.denied_response.body
+
+
+def test_permits_of_one_key_share_their_beginning_only() -> None:
+    """After other answers, a permit names its own token's subject and scopes, and removes others."""
+    from rapidjws.sidecar.check_responses import CheckResponses
+
+    replies, of = CheckResponses(ServerSettings()), engine()
+    for claims in ({"sub": "ann", "scope": "b a"}, {}, {"sub": "\u00e9"}, {"sub": "bob"}):
+        decision = ask(of, good(**claims))
+        octets = replies.reply(decision, ["x-jws-subject", "x-jws-scope", "x-jws-subject-encoded"])
+        answer = CheckResponse.FromString(octets).ok_response
+        given = {one.header.key: one.header.value for one in answer.headers}
+        made = {name: value for name, value in trusted_headers(decision) if value}
+        assert given == made
+        assert len(answer.headers) == len(made)
+        assert set(answer.headers_to_remove) == {
+            "x-jws-subject", "x-jws-scope", "x-jws-subject-encoded",
+        } - given.keys()  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, 401), (7, 0), (-1, 401), (2**70, 401)])
+def test_a_refusal_without_a_code_is_never_written(code: int, status: int) -> None:
+    """Code 0 is a permit: a refusal that has it is an error, and no answer."""
+    with pytest.raises((ValueError, OverflowError)):
+        check_denied(code, status, (), b"")

@@ -352,8 +352,12 @@ def test_envoy_hands_bodies_over_grpc(number: int, asking: Any) -> None:
 
 def test_two_bodies_in_a_check_are_no_request() -> None:
     """A CheckRequest with a body as text and one as bytes has two readings."""
-    from rapidjws.sidecar.ext_authz import read_body
+    from rapidjws._native import check_request
 
-    http = field(2, b"POST") + field(11, b"a") + field(12, b"b")
-    with pytest.raises(ValueError, match="one body"):
-        read_body(field(1, field(4, field(2, http))))
+    def read(http: bytes) -> object:
+        return check_request(field(1, field(4, field(2, http))), 0, None, (), True)
+
+    http = field(2, b"POST") + field(11, b"a")
+    assert read(http) == ([], b"", b"POST", b"", b"a", [])
+    assert read(http + field(12, b"b")) is None
+    assert read(http + field(11, b"a")) is None

@@ -47,6 +47,7 @@ from rapidjws._native.core import (
     writable_address,
 )
 from rapidjws._native.counters import CounterScan
+from rapidjws._native.envoy import check_denied, check_permit, check_request
 from rapidjws._native.keys import (
     PRECOMPUTED_SIZES,
     NativeKey,
@@ -143,6 +144,9 @@ __all__ = [
     "b64url_encode",
     "build_key",
     "build_precomputed",
+    "check_denied",
+    "check_permit",
+    "check_request",
     "complete_root",
     "error_queue_len",
     "ffi",

@@ -61,6 +61,15 @@ b64url_decode_octets = _rapidjws.b64url_decode
 http_requests = _rapidjws.http_requests
 """Read plain HTTP requests, see ``text.http_requests``."""
 
+envoy_request = _rapidjws.check_request
+"""Read a CheckRequest, see ``envoy.check_request``."""
+
+envoy_permit = _rapidjws.check_permit
+"""Write the CheckResponse of a permit, see ``envoy.check_permit``."""
+
+envoy_denied = _rapidjws.check_denied
+"""Write the CheckResponse of a refusal, see ``envoy.check_denied``."""
+
 json_check_octets = _rapidjws.json_check
 """Check a JSON text's shape, see ``text.json_check``."""
 

@@ -32,7 +32,7 @@ WARN_S: Final = 60.0
 """How often a fault inside rapidjws is written, in seconds, however many requests meet it."""
 
 _OK: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n"
-_OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-subject-encoded", "x-jws-scope")
+OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-subject-encoded", "x-jws-scope")
 """What differs from token to token; all other trusted headers follow from key, issuer and partner."""
 
 
@@ -98,7 +98,7 @@ class ResponseCache:
 
     @staticmethod
     def _begin(decision: Decision) -> bytes:
-        return _OK + head_of([one for one in trusted_headers(decision) if one[0] not in _OF_THE_TOKEN])
+        return _OK + head_of([one for one in trusted_headers(decision) if one[0] not in OF_THE_TOKEN])
 
     def _other(self, decision: Decision, method: bytes) -> bytes:
         """Return a refusal, or a permit with warnings, without a token or without claims."""
@@ -156,4 +156,4 @@ def with_head(
     return start + b"\r\n" + head_of(more) + rest
 
 
-assert set(_OF_THE_TOKEN) < set(TRUSTED)
+assert set(OF_THE_TOKEN) < set(TRUSTED)

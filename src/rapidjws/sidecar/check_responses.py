@@ -1,0 +1,144 @@
+"""Envoy's CheckResponses as octets, with what many of them have in common made once."""
+
+from __future__ import annotations
+
+from time import time_ns
+from typing import TYPE_CHECKING, Final
+
+from rapidjws._native import check_denied, check_permit
+from rapidjws._protobuf import field
+from rapidjws.middleware.response import (
+    FORBIDDEN,
+    answer_for,
+    encoded_subject,
+    plain,
+    scopes_text,
+    trusted_headers,
+    warning_headers,
+)
+from rapidjws.sidecar.dynamic_metadata import metadata_of
+from rapidjws.sidecar.response_cache import KEPT_MAX, OF_THE_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rapidjws.jwt.decision import Decision
+    from rapidjws.middleware.response import Answer
+    from rapidjws.observe.request_info import IdentifiedHeaders
+    from rapidjws.observe.tracing import RequestTrace
+    from rapidjws.sidecar.settings import ServerSettings
+
+Pairs = list[tuple[str, str]]
+
+_PERMISSION_DENIED: Final = 7
+_UNAUTHENTICATED: Final = 16
+_UNAVAILABLE: Final = 14
+_RPC_CODES: Final = {401: _UNAUTHENTICATED, 403: _PERMISSION_DENIED, 503: _UNAVAILABLE}
+_OK_HEADERS: Final = 2  # OkHttpResponse
+_OWN_ANSWER: Final = FORBIDDEN | {"too_large"}
+"""Refusals that are not alike: those name the scopes that are due, and this one is 413 for a body."""
+
+
+def _option(name: str, value: str) -> bytes:
+    """Return a HeaderValueOption that overwrites: ``append`` is false, and sent as such."""
+    return field(1, field(1, name) + field(2, value)) + field(2, b"")
+
+
+class CheckResponses:
+    """The answers to Envoy's checks.
+
+    Args:
+        settings: Realm and scheme of challenges, and which claims go to the service as headers, and to
+            Envoy's filters as dynamic metadata.
+        scheme: The scheme of challenges; None for that of tokens.
+    """
+
+    __slots__ = ("_claim_headers", "_has_nonces", "_permits", "_realm", "_refusals", "_scheme", "_sender")
+
+    def __init__(self, settings: ServerSettings, *, scheme: str | None = None) -> None:
+        self._realm = settings.realm
+        self._scheme = settings.place.scheme if scheme is None else scheme
+        self._sender = settings.sender if scheme is None else None  # a signed body is bound to nobody
+        self._has_nonces = False if self._sender is None else self._sender.has_nonces
+        self._claim_headers = settings.claims_out
+        self._permits: dict[tuple[str | None, str | None, str | None], tuple[bytes, frozenset[str]]] = {}
+        self._refusals: dict[tuple[str, str], Answer] = {}
+
+    def reply(
+        self,
+        decision: Decision,
+        removed: list[str],
+        request: IdentifiedHeaders | None = None,
+        trace: RequestTrace | None = None,
+    ) -> bytes:
+        """Return the CheckResponse of a decision.
+
+        Args:
+            decision: The decision.
+            removed: Lower-case names of the request's headers that are ours: removed, or overwritten.
+            request: The request's headers, for the id of its log line.
+            trace: The request's span, for the service as parent.
+        """
+        if decision.outcome != "permit":
+            return self._refusal(decision, request)
+        verified = decision.verified
+        if verified is None or verified.issuer is None or decision.warnings:
+            return self._permit(decision, removed, b"", trusted_headers(decision), trace)
+        key = (verified.issuer, verified.kid, decision.partner)
+        start = self._permits.get(key)
+        if start is None:
+            start = self._begin(decision)
+            if len(self._permits) < KEPT_MAX:
+                self._permits[key] = start
+        fixed, names = start
+        claims = verified.claims
+        subject = plain(claims.get("sub"))
+        of_token = [("x-jws-subject", subject), ("x-jws-scope", scopes_text(claims))]
+        if not subject:
+            of_token.append(("x-jws-subject-encoded", encoded_subject(claims.get("sub"))))
+        return self._permit(decision, removed, fixed, of_token, trace, names)
+
+    @staticmethod
+    def _begin(decision: Decision) -> tuple[bytes, frozenset[str]]:
+        """Return the headers that follow from key, issuer and partner as octets, and their names."""
+        made = [one for one in trusted_headers(decision) if one[1] and one[0] not in OF_THE_TOKEN]
+        return b"".join([field(_OK_HEADERS, _option(*one)) for one in made]), frozenset(
+            one[0] for one in made
+        )
+
+    def _permit(
+        self,
+        decision: Decision,
+        removed: list[str],
+        fixed: bytes,
+        headers: Pairs,
+        trace: RequestTrace | None,
+        names: Iterable[str] = (),
+    ) -> bytes:
+        """Return a permit; a header of ours without a value is removed."""
+        claim_headers, metadata = self._claim_headers, b""
+        if claim_headers:
+            headers = headers + claim_headers.headers(decision)
+            metadata = metadata_of(claim_headers.values(decision))
+        made = [one for one in headers if one[1]]
+        gone: tuple[str, ...] = ()
+        if removed or claim_headers:  # Envoy's allowed_headers may hide one from the check
+            kept = {one[0] for one in made}.union(names)
+            gone = tuple(sorted(set(removed).union(claim_headers.names) - kept))
+        if trace is not None:
+            made += trace.headers()
+        return check_permit(fixed, tuple(made), gone, tuple(warning_headers(decision)), metadata)
+
+    def _refusal(self, decision: Decision, request: IdentifiedHeaders | None) -> bytes:
+        key = (decision.outcome, decision.code)
+        answer = self._refusals.get(key)
+        if answer is None:
+            dpop = None if self._sender is None else self._sender.challenge(time_ns())
+            answer = answer_for(decision, realm=self._realm, scheme=self._scheme, dpop=dpop)
+            if answer is None:  # unreachable: it is no permit
+                raise AssertionError
+            if decision.code not in _OWN_ANSWER and not self._has_nonces:
+                self._refusals[key] = answer
+        named = () if request is None else (("x-request-id", request.request_id),)
+        code = _RPC_CODES.get(answer.status, _PERMISSION_DENIED)
+        return check_denied(code, answer.status, (*answer.headers, *named), answer.body)
