@@ -18,8 +18,8 @@ from rapidjws import _native
 from rapidjws.compat.pyjwt.algorithms import BUILT_IN
 from rapidjws.compat.pyjwt.api_jwk import PyJWK
 from rapidjws.compat.pyjwt.api_jws import ALGORITHM_UNSET, PyJWS, global_jws, warn_of_more
-from rapidjws.compat.pyjwt.claims import ClaimsChecks
-from rapidjws.compat.pyjwt.engine_keys import engine_for
+from rapidjws.compat.pyjwt.claims import ClaimsChecks, are_plain
+from rapidjws.compat.pyjwt.engine_keys import verified_token
 from rapidjws.compat.pyjwt.exceptions import DecodeError, InvalidSignatureError
 from rapidjws.compat.pyjwt.options import CLAIM_SWITCHES, checked_switches
 from rapidjws.compat.pyjwt.reading import claims_of, is_whole
@@ -171,7 +171,7 @@ class PyJWT(ClaimsChecks):
             warnings.warn(_VERIFY_IGNORED, category=DeprecationWarning, stacklevel=2)
         merged = self._merge_options(options)
         if must_verify and detached_payload is None and self._is_plain():
-            verified = self._verified(jwt, key, algorithms)
+            verified = self._verified(jwt, key, algorithms, time.time())
             if verified is not None:
                 self._validate_claims(verified.claims, merged, audience, issuer, subject, leeway)
                 return _complete(verified, jwt)
@@ -218,10 +218,12 @@ class PyJWT(ClaimsChecks):
         if verify is None and detached_payload is None and not kwargs and self.__class__ is PyJWT:
             merged = self.options if options is None else self._merge_options(options)
             if (options is None or options.get("verify_signature", True)) and self._jws.__class__ is PyJWS:
-                verified = self._verified(jwt, key, algorithms)
+                now = time.time()
+                verified = self._verified(jwt, key, algorithms, now)
                 if verified is not None:
                     claims = verified.claims
-                    self._validate_claims(claims, merged, audience, issuer, subject, leeway)
+                    if subject is not None or not are_plain(claims, merged, audience, issuer, leeway, now):
+                        self._validate_claims(claims, merged, audience, issuer, subject, leeway)
                     return claims
                 rules = (merged, audience, issuer, subject, leeway)
                 payload = self._step_by_step(jwt, key, algorithms, True, None, rules)["payload"]
@@ -245,7 +247,7 @@ class PyJWT(ClaimsChecks):
         """Return whether nothing of this class was replaced by a subclass."""
         return self.__class__ is PyJWT and self._jws.__class__ is PyJWS
 
-    def _verified(self, jwt: Any, key: Any, algorithms: Any) -> VerifiedJWS | None:
+    def _verified(self, jwt: Any, key: Any, algorithms: Any, now: float) -> VerifiedJWS | None:
         """Return a token that the engine accepts, or None where the way step by step has to decide.
 
         Raises:
@@ -264,11 +266,8 @@ class PyJWT(ClaimsChecks):
             key, algorithms = key.key, (name,)
         elif not algorithms:
             return None
-        engine = engine_for(key, algorithms, self._jws.built_in)
-        if engine is None:
-            return None
         try:
-            return engine.verify(jwt, int(time.time()))
+            return verified_token(key, algorithms, self._jws.built_in, jwt, int(now))
         except SignatureInvalid as refused:
             if is_whole(jwt):
                 raise InvalidSignatureError("Signature verification failed") from refused

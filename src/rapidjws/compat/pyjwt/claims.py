@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Container, Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from rapidjws.compat.pyjwt.exceptions import (
     DecodeError,
@@ -19,6 +19,9 @@ from rapidjws.compat.pyjwt.exceptions import (
     InvalidSubjectError,
     MissingRequiredClaimError,
 )
+
+_FAR_S: Final = 1 << 62
+"""Stands for an ``exp`` that is not there."""
 
 
 def checked_leeway(leeway: Any) -> Any:
@@ -112,6 +115,42 @@ class ClaimsChecks:
     def _validate_jti(self, payload: dict[str, Any]) -> None:
         if "jti" in payload and not isinstance(payload["jti"], str):
             raise InvalidJTIError("JWT ID must be a string")
+
+
+def are_plain(
+    claims: Mapping[str, Any], options: Mapping[str, Any], audience: Any, issuer: Any, leeway: Any, now: float
+) -> bool:
+    """Return whether claims pass every check by the plainest of values.
+
+    Where they do, each check by itself lets them pass; False leaves the decision, and the error, to these.
+
+    Args:
+        claims: The claims.
+        options: All options.
+        audience: As for ``decode``.
+        issuer: As for ``decode``.
+        leeway: As for ``decode``.
+        now: Seconds since the epoch.
+    """
+    if leeway.__class__ is not int or options["require"] or options.get("strict_aud", False):
+        return False
+    get = claims.get
+    exp, iat, nbf = get("exp", _FAR_S), get("iat", 0), get("nbf", 0)
+    if exp.__class__ is not int or iat.__class__ is not int or nbf.__class__ is not int:
+        return False
+    if exp <= now - leeway or iat > now + leeway or nbf > now + leeway:
+        return False
+    if get("sub", "").__class__ is not str or get("jti", "").__class__ is not str:
+        return False
+    if issuer is not None and (issuer.__class__ is not str or get("iss") != issuer):
+        return False
+    named = get("aud")
+    if audience is None:
+        return not named or not options["verify_aud"]
+    if not named or named.__class__ is not str:
+        return False
+    kind = audience.__class__
+    return named == audience if kind is str else (kind is list or kind is tuple) and named in audience
 
 
 def check_iat(value: Any, now: float, leeway: Any) -> None:

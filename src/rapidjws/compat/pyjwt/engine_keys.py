@@ -14,31 +14,36 @@ from rapidjws.compat.pyjwt.algorithms import BUILT_IN, Algorithm
 from rapidjws.compat.pyjwt.exceptions import InvalidKeyError
 from rapidjws.compat.pyjwt.key_cache import KeyCache
 from rapidjws.compat.pyjwt.legacy_key import legacy_key
+from rapidjws.compat.pyjwt.verified_tokens import VerifiedTokens
 from rapidjws.compat.pyjwt.warnings import InsecureKeyLengthWarning
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose import limits
 from rapidjws.jose.claim_rules import NOT_CHECKED
 from rapidjws.jose.jwk import JWK
-from rapidjws.jwt.cache import TokenCache
+from rapidjws.jose.numeric_date import SECOND_NS
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.verify.key_table import prepare
+from rapidjws.verify.result import VerifiedCompact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
+
+    from rapidjws.verify.result import VerifiedJWS
 
 MAX_ENGINES: Final = 64
 """Engines of one generation of the cache; two are kept."""
 MAX_SIGNATURE_KEYS: Final = 256
 PRECOMPUTE_BUDGET_BYTES: Final = 2 << 20
 """Of one engine, which has one key."""
-REMEMBERED_TOKENS: Final = 4096
-REMEMBERED_BYTES: Final = 8 << 20
 
-_engines: Final[KeyCache[Engine | bool]] = KeyCache(MAX_ENGINES)
+KeyEngine = tuple[Engine, VerifiedTokens | None]
+"""An engine of one key, and the memory of tokens that it verified, if it has any."""
+
+_engines: Final[KeyCache[KeyEngine | tuple[()]]] = KeyCache(MAX_ENGINES)
 _signature_keys: Final[KeyCache[SignatureKey]] = KeyCache(MAX_SIGNATURE_KEYS)
-_remembered: Final = TokenCache(REMEMBERED_TOKENS, REMEMBERED_BYTES)
+_remembered: Final = VerifiedTokens()
 """Verified tokens of public keys: the next call checks their claims only. MACs are as cheap to verify."""
 
 
@@ -73,7 +78,7 @@ def identity_of(key: Any) -> Any:
     return key if key.__class__ in (str, bytes) else id(key)
 
 
-def engine_for(key: Any, algorithms: Any, built_in: frozenset[str]) -> Engine | None:
+def engine_for(key: Any, algorithms: Any, built_in: frozenset[str]) -> KeyEngine | None:
     """Return the engine for a key and the caller's algorithms.
 
     Args:
@@ -87,25 +92,61 @@ def engine_for(key: Any, algorithms: Any, built_in: frozenset[str]) -> Engine | 
     kind = algorithms.__class__
     if kind is not list and kind is not tuple:  # an iterator must be left for those who ask it
         return None
+    kind = key.__class__
+    is_value = kind is str or kind is bytes
     try:
-        is_value = key.__class__ is str or key.__class__ is bytes
         identity = (key if is_value else id(key), tuple(algorithms), built_in)
         entry = _engines.young.get(identity)
     except TypeError:  # names that are no text
         return None
     if entry is not None and (is_value or entry[0] is key):
-        found: Engine | bool | None = entry[1]
-    else:
-        found = _engines.get(identity, key)
+        return entry[1] or None
+    found = _engines.get(identity, key)
     if found is None:
         if not all(name.__class__ is str for name in algorithms):
             return None
-        found = _new_engine(key, tuple(algorithms), built_in) or False
+        found = _new_engine(key, tuple(algorithms), built_in) or ()
         _engines.put(identity, key, found)
-    return None if found.__class__ is bool else cast("Engine", found)
+    return found or None
 
 
-def _new_engine(key: Any, algorithms: tuple[str, ...], built_in: frozenset[str]) -> Engine | None:
+def verified_token(
+    key: Any, algorithms: Any, built_in: frozenset[str], token: str | bytes, now_s: int
+) -> VerifiedJWS | None:
+    """Verify a token; the signature of one that this key verified before is not verified again.
+
+    Args:
+        key: As for ``engine_for``.
+        algorithms: As for ``engine_for``.
+        built_in: As for ``engine_for``.
+        token: Text or bytes, and of no subclass of these.
+        now_s: Seconds since the epoch.
+
+    Returns:
+        The token, or None where there is no engine for the key.
+
+    Raises:
+        RapidJWSError: As ``Engine.verify``.
+    """
+    found = engine_for(key, algorithms, built_in)
+    if found is None:
+        return None
+    engine, remembered = found
+    if remembered is None:
+        return engine.verify(token, now_s)
+    before = remembered.key(token, engine)
+    if before is not None:
+        octets = token.encode("ascii") if isinstance(token, str) else token
+        snapshot = engine._snapshot
+        result = snapshot.recheck(octets, now_s * SECOND_NS, snapshot.table.numbers[before])
+        if result.__class__ is VerifiedCompact:
+            return cast("VerifiedJWS", result)
+    verified: VerifiedJWS = engine.verify(token, now_s)
+    remembered.put(token, engine, verified._key)
+    return verified
+
+
+def _new_engine(key: Any, algorithms: tuple[str, ...], built_in: frozenset[str]) -> KeyEngine | None:
     """Build an engine that checks signatures and JSON, and leaves claims to the caller."""
     served: list[str] = []
     jwk: JWK | None = None
@@ -125,7 +166,7 @@ def _new_engine(key: Any, algorithms: tuple[str, ...], built_in: frozenset[str])
             served.append(name)
     if jwk is None:
         return None
-    return Engine(
+    engine = Engine(
         Issuer(
             None,
             keys=jwk,
@@ -138,9 +179,9 @@ def _new_engine(key: Any, algorithms: tuple[str, ...], built_in: frozenset[str])
         max_header_bytes=limits.HEADER_CEILING_BYTES,
         workers=1,
         precompute_budget_bytes=PRECOMPUTE_BUDGET_BYTES,
-        cache=None if jwk.is_symmetric else _remembered,
         counters=False,
     )
+    return engine, None if jwk.is_symmetric else _remembered
 
 
 def signature_key(name: str, algorithm: Algorithm, key: Any) -> SignatureKey:

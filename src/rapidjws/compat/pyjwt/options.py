@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-SWITCHES: Final = (
-    "verify_signature",
-    "verify_exp",
-    "verify_nbf",
-    "verify_iat",
-    "verify_aud",
-    "verify_iss",
-    "verify_sub",
-    "verify_jti",
-    "strict_aud",
-    "enforce_minimum_key_length",
+SWITCHES: Final = frozenset(
+    {
+        "verify_signature",
+        "verify_exp",
+        "verify_nbf",
+        "verify_iat",
+        "verify_aud",
+        "verify_iss",
+        "verify_sub",
+        "verify_jti",
+        "strict_aud",
+        "enforce_minimum_key_length",
+    }
 )
 CLAIM_SWITCHES: Final = (
     "verify_exp",
@@ -34,8 +36,7 @@ def checked_switches(options: Mapping[str, Any]) -> None:
     Raises:
         TypeError: One of them is neither; the message names it.
     """
-    for name in SWITCHES:
-        if name in options and not isinstance(options[name], bool):
-            raise TypeError(
-                f"options[{name!r}]: expected True or False; found {type(options[name]).__name__}"
-            )
+    for name in options:
+        if name in SWITCHES and options[name].__class__ is not bool:
+            found = type(options[name]).__name__
+            raise TypeError(f"options[{name!r}]: expected True or False; found {found}")
