@@ -93,15 +93,12 @@ def test_S14_verifying_at_the_process_limit(spare: int) -> None:
 SERVING = """
 import os, sys
 sys.path[:0] = os.environ["PATHS"].split(os.pathsep)
-import ctypes, typer, uvloop
+import ctypes, uvloop
 from pathlib import Path
 from process_limit import limit
-from rapidjws.cli.serve import serve
+from rapidjws.cli.service import run_service
 limit(int(os.environ["SPARE"]), os.environ["FOLDER"])
-try:
-    serve(Path(sys.argv[-1]))
-except typer.Exit as end:
-    sys.exit(end.exit_code)
+sys.exit(run_service(Path(sys.argv[-1])))
 """
 
 

@@ -177,7 +177,7 @@ phase = "PHASE"
 """
     path = tmp_path / "c.toml"
     path.write_text(text.replace("PHASE", phase))
-    monkeypatch.setattr("rapidjws.cli.serve.serve_workers", lambda settings, load, logs, audit: 0)
+    monkeypatch.setattr("rapidjws.cli.service.serve_workers", lambda settings, load, logs, audit: 0)
     begun = CliRunner().invoke(app, ["serve", "--config", str(path)]).output
     assert "rollout.phase says" not in begun  # it begins so
     lenient = f"phase {phase} for everyone: requests without a good token pass"

@@ -20,7 +20,8 @@ from rapidjws.middleware import JWSMiddleware, WSGIMiddleware
 from rapidjws.observe.log_fields import REDACTED
 from rapidjws.observe.otel import OpenTelemetryTracer, TraceSettings
 from rapidjws.observe.request_info import is_sampled, request_id, trace_context
-from rapidjws.observe.tracing import ATTRIBUTES, NO_TRACER, SPANS, TracedSigner, TraceEvents
+from rapidjws.observe.traced_signer import TracedSigner
+from rapidjws.observe.tracing import ATTRIBUTES, NO_TRACER, SPANS, TraceEvents
 from rapidjws.signing import LocalSigner
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.verify.protocols import Event

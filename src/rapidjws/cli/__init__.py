@@ -7,6 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line; exit 0 when all is well, 1 when a token is refused, 2 on wrong usage."""
+    if sys.argv[1:2] == ["serve"]:  # a service starts without the library for command lines where it can
+        from rapidjws.cli.service import plain_options, run_service
+
+        options = plain_options(sys.argv[2:])
+        if options is not None:
+            raise SystemExit(run_service(**options))
     try:
         from rapidjws.cli.app import app
     except ModuleNotFoundError as missing:

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws import keys  # a source is loaded where a table names it
 from rapidjws.config import schema
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.keys import (
-    DiscoveredJWKS,
-    FileJWKS,
-    Freshness,
-    PEMFiles,
-    RemoteCertificates,
-    RemoteJWKS,
-    RemotePEM,
-    SpiffeBundle,
-    X5CKeys,
-    X5CPolicy,
-)
-from rapidjws.keys.discovery import checked_issuer, checked_origins
-from rapidjws.keys.pem_by_kid import checked_kids, checked_template
-from rapidjws.keys.settings import Transport, UnknownKids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rapidjws.keys import Transport, X5CPolicy
     from rapidjws.verify.protocols import EventListener, KeySource
 
 LAST_GOOD_MAX_AGE_S: Final = 86_400.0
@@ -68,7 +55,7 @@ def transport_from(settings: Mapping[str, Any], folder: Path | None = None) -> T
         if headers is not None:
             named = trust["header_files"]
             trust["header_files"] = {name: str(folder / path) for name, path in named.items()}
-    return Transport(**trust)
+    return keys.Transport(**trust)
 
 
 def texts(value: str | list[str]) -> list[str]:
@@ -95,16 +82,16 @@ def key_source_from(settings: dict[str, Any], folder: Path, events: EventListene
         ConfigurationError: ``configuration_invalid``.
     """
     if "jwks_file" in settings:
-        return FileJWKS(folder / settings["jwks_file"], events=events)
+        return keys.FileJWKS(folder / settings["jwks_file"], events=events)
     if "pem_path" in settings:
-        return PEMFiles(folder / settings["pem_path"], kid=settings.get("pem_kid"), events=events)
+        return keys.PEMFiles(folder / settings["pem_path"], kid=settings.get("pem_kid"), events=events)
     if "x5c_roots" in settings:
         roots = [folder / one for one in texts(settings["x5c_roots"])]
-        return X5CKeys(roots, policy=x5c_policy_from(settings), events=events)
+        return keys.X5CKeys(roots, policy=x5c_policy_from(settings), events=events)
     kept = settings.get("last_good_file")
     common: dict[str, Any] = {
-        "freshness": Freshness(**picked(settings, schema.FRESHNESS_FIELDS)),
-        "unknown_kids": UnknownKids(**picked(settings, schema.UNKNOWN_FIELDS)),
+        "freshness": keys.Freshness(**picked(settings, schema.FRESHNESS_FIELDS)),
+        "unknown_kids": keys.UnknownKids(**picked(settings, schema.UNKNOWN_FIELDS)),
         "transport": transport_from(settings, folder),
         "last_good": None if kept is None else folder / kept,
         "last_good_max_age_s": settings.get("last_good_max_age_s", LAST_GOOD_MAX_AGE_S),
@@ -112,16 +99,16 @@ def key_source_from(settings: dict[str, Any], folder: Path, events: EventListene
     }
     if settings.get("discover") is True:
         origins = texts(settings.get("jwks_origins", []))
-        return DiscoveredJWKS(discovered_issuer(settings), jwks_origins=origins, **common)
+        return keys.DiscoveredJWKS(discovered_issuer(settings), jwks_origins=origins, **common)
     if "certificates_url" in settings:
-        return RemoteCertificates(settings["certificates_url"], **common)
+        return keys.RemoteCertificates(settings["certificates_url"], **common)
     if "pem_url" in settings:
         if not picked(settings, schema.UNKNOWN_FIELDS):
             common["unknown_kids"] = None
-        return RemotePEM(settings["pem_url"], kids=texts(settings.get("pem_kids", [])), **common)
+        return keys.RemotePEM(settings["pem_url"], kids=texts(settings.get("pem_kids", [])), **common)
     if "spiffe_bundle_url" in settings:
-        return SpiffeBundle(settings["spiffe_bundle_url"], **common)
-    return RemoteJWKS(settings["jwks_url"], **common)
+        return keys.SpiffeBundle(settings["spiffe_bundle_url"], **common)
+    return keys.RemoteJWKS(settings["jwks_url"], **common)
 
 
 def x5c_policy_from(settings: Mapping[str, Any]) -> X5CPolicy:
@@ -134,9 +121,9 @@ def x5c_policy_from(settings: Mapping[str, Any]) -> X5CPolicy:
     if time not in (None, "now", "token"):
         raise error_for("configuration_invalid", "x5c_time", ("now", "token"), time)
     if name is None:
-        return X5CPolicy(time=time or "now")
+        return keys.X5CPolicy(time=time or "now")
     try:
-        return X5CPolicy.named(name, time=time)
+        return keys.X5CPolicy.named(name, time=time)
     except RapidJWSError as refused:
         raise error_for("configuration_invalid", "x5c_policy", refused.expected, name) from None
 
@@ -166,9 +153,13 @@ def check_source(settings: dict[str, Any]) -> None:
         if name in settings:
             transport.check_url(settings[name], name)
     if settings.get("discover") is True:
+        from rapidjws.keys.discovery import checked_issuer, checked_origins
+
         checked_issuer(discovered_issuer(settings), transport)
         checked_origins(texts(settings.get("jwks_origins", [])), transport)
     if "pem_url" in settings:
+        from rapidjws.keys.pem_by_kid import checked_kids, checked_template
+
         checked_template(settings["pem_url"], transport)
         checked_kids(texts(settings.get("pem_kids", [])))
     if "x5c_roots" in settings:

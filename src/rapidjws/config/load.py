@@ -12,15 +12,11 @@ from rapidjws import _files
 from rapidjws._scheduler import scheduler
 from rapidjws.config import schema
 from rapidjws.config.audit_section import audit_settings_from
-from rapidjws.config.authz_section import authorizer_from
-from rapidjws.config.introspection_section import introspection_of
 from rapidjws.config.issuer_folder import IssuerFolder
 from rapidjws.config.issuers import IssuerBuilder
 from rapidjws.config.log_section import log_settings_from, tracer_from
 from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.config.sections import key_sources_of, rollout_of, shadow_from
-from rapidjws.config.senders import sender_constraints_of
-from rapidjws.config.signal_section import SignalService, signals_of
 from rapidjws.config.stores import revocation_store_from, rotations_from
 from rapidjws.errors import RapidJWSError
 from rapidjws.jwt.cache import TokenCache
@@ -38,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapidjws.audit.settings import AuditSettings
-    from rapidjws.authz.authorizer import RuleListener
+    from rapidjws.authz.authorizer import Authorizer, RuleListener
+    from rapidjws.config.signal_section import SignalService
     from rapidjws.jwt.issuer import Issuer
     from rapidjws.observe.logs import LogSettings
     from rapidjws.observe.tracing import Tracer
@@ -117,14 +114,17 @@ class ConfigFile:
                 events=events,
                 counters=loaded.section("observability").get("metrics", True),
                 **settings,
-                authorizer=authorizer_from(loaded.section("authz"), rule_listener, loaded.folder),
+                authorizer=_authorizer(loaded, rule_listener),
             )
         except RapidJWSError as fault:
             if fault.code != "configuration_invalid":
                 raise
             section = "registry" if fault.place in schema.SECTIONS["registry"] else "engine"
             loaded.text.refuse((section, fault.place or ""), str(fault.expected), None)
-        self.engine.introspection = introspection_of(loaded, issuers, events)
+        if loaded.section("introspection"):
+            from rapidjws.config.introspection_section import introspection_of
+
+            self.engine.introspection = introspection_of(loaded, issuers, events)
 
     def _engine(self, loaded: LoadedConfig, *issuers: Issuer, **settings: Any) -> Engine:
         """Return the engine: one of the issuers alone, or one that looks others up."""
@@ -289,7 +289,35 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
         event_log=event_log,
         logs=logs,
         tracer=tracer,
-        sender=sender_constraints_of(loaded, events),
+        sender=_sender(loaded, events),
         audit=audit_settings_from(loaded.section("audit"), loaded.folder),
-        signals=signals_of(loaded, config.engine, events),
+        signals=_signals(loaded, config.engine, events),
     )
+
+
+# What few configurations ask for is imported where one does: a process starts without the rest.
+
+
+def _authorizer(loaded: LoadedConfig, listener: RuleListener | None) -> Authorizer | None:
+    section = loaded.section("authz")
+    if not section:
+        return None
+    from rapidjws.config.authz_section import authorizer_from
+
+    return authorizer_from(section, listener, loaded.folder)
+
+
+def _sender(loaded: LoadedConfig, events: EventListener) -> SenderConstraints | None:
+    if not (loaded.section("dpop") or loaded.section("mtls")):
+        return None
+    from rapidjws.config.senders import sender_constraints_of
+
+    return sender_constraints_of(loaded, events)
+
+
+def _signals(loaded: LoadedConfig, engine: Engine, events: EventListener) -> SignalService | None:
+    if not loaded.section("signals"):
+        return None
+    from rapidjws.config.signal_section import signals_of
+
+    return signals_of(loaded, engine, events)

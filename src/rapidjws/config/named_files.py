@@ -17,8 +17,6 @@ from rapidjws.config.log_section import DESTINATIONS, is_log_file
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
-from rapidjws.keys import PEMFiles
-from rapidjws.keys.chain import load_roots
 from rapidjws.keys.credentials import CREDENTIAL_FILES, check_files
 from rapidjws.rollout.state import PLAN_COPY, PLAN_FILE, UNREADABLE, read_plan
 from rapidjws.stores import RevocationFile
@@ -118,12 +116,16 @@ def _key_file_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str
     """Yield what is wrong with PEM files, and with files that hold request headers."""
     keys = issuer.get("pem_path")
     if isinstance(keys, str):
+        from rapidjws.keys.pem_files import PEMFiles
+
         found = PEMFiles(folder / keys).state().keys
         if found is None and issuer.get("required", True):
             yield "pem_path", "PEM or certificate files with a public key each", "none"
     roots = issuer.get("x5c_roots")
     if isinstance(roots, (str, list)):
         try:
+            from rapidjws.keys.chain import load_roots
+
             load_roots([folder / one for one in ([roots] if isinstance(roots, str) else roots)])
         except RapidJWSError as fault:
             yield "x5c_roots", str(fault.expected), reason_of(fault)

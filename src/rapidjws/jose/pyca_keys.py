@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
@@ -112,6 +111,8 @@ def _load_public(data: bytes) -> Any:
         key: Any = serialization.load_der_public_key(data)
     except _REFUSALS:
         try:
+            from cryptography import x509  # certificates are rare, and a start loads it in some milliseconds
+
             key = x509.load_der_x509_certificate(data).public_key()
         except _REFUSALS:
             return None

@@ -18,7 +18,7 @@ from rapidjws._checks import refused
 from rapidjws.errors import CODES, error_for
 from rapidjws.jose.scopes import is_scope_token, scopes_of
 from rapidjws.jwt.decision import Decision
-from rapidjws.sender.constraints import DPoPChallenge
+from rapidjws.sender.dpop_challenge import DPoPChallenge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rapidjws._checks import checked
 from rapidjws.observe.log_fields import log_text
 from rapidjws.observe.request_info import TRACEPARENT, TRACESTATE, is_sampled, trace_context
-from rapidjws.signing.signer import Signer, SignerWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -248,34 +247,3 @@ _EVENT_SPANS: Final = {  # event -> span, whether its value is how long it took,
     "replay_asked": ("jws.replay_store", True, False),
     "replay_store_failed": ("jws.replay_store", False, True),
 }
-
-
-class TracedSigner(SignerWrapper):
-    """A signer whose signatures have spans.
-
-    Args:
-        signer: Signs.
-        tracer: Makes the spans.
-    """
-
-    __slots__ = ("_tracer",)
-
-    @checked
-    def __init__(self, signer: Signer, tracer: Tracer) -> None:
-        super().__init__(signer)
-        self._tracer = tracer
-
-    @checked
-    def sign(self, signing_input: bytes) -> bytes:
-        """Return the JWS Signature over the octets; whatever the signer raises."""
-        span = self._tracer.start("jws.sign", parent=None, start_ns=time_ns())
-        if span is None:
-            return self._signer.sign(signing_input)
-        attributes = {"jws.alg": self.alg, "jws.kid": log_text(self.kid or "", ATTRIBUTE_MAX_CHARS)}
-        try:
-            signature = self._signer.sign(signing_input)
-        except BaseException as fault:
-            span.end({**attributes, "jws.result": type(fault).__name__}, failed=True)
-            raise
-        span.end({**attributes, "jws.result": "signed"}, failed=False)
-        return signature

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked, refused
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.sender.client_certificate import ClientCertificate
 from rapidjws.sender.dpop import DPoP
+from rapidjws.sender.dpop_challenge import DPoPChallenge
 from rapidjws.sender.request import SenderRequest
 
 if TYPE_CHECKING:
@@ -20,20 +21,6 @@ if TYPE_CHECKING:
 
 JKT: Final = "jkt"
 X5T: Final = "x5t#S256"
-
-
-class DPoPChallenge(NamedTuple):
-    """What a refusal tells a client about DPoP.
-
-    Attributes:
-        algs: The algorithms that proofs may have.
-        nonce: The nonce for the next proof, or None.
-        is_alone: Whether no other scheme is taken.
-    """
-
-    algs: str
-    nonce: str | None
-    is_alone: bool
 
 
 @checked

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
@@ -22,6 +21,7 @@ from rapidjws.rollout.report.plots import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from email.message import EmailMessage
 
     from rapidjws.rollout.report.readiness import PartnerReadiness, Readiness
 
@@ -103,6 +103,8 @@ class Notice:
 
     def message(self, sender: str, reply_to: str | None = None) -> EmailMessage:
         """Return the mail."""
+        from email.message import EmailMessage  # costs a start some milliseconds
+
         mail = EmailMessage()
         mail["From"] = sender
         mail["To"] = self.to
