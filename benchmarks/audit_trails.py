@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from rapidjws import Engine, Issuer, JWKSet
 from rapidjws.audit import DecisionRecorder, NoteKey, TrailWriter
 from rapidjws.audit.objects import store_object
@@ -74,7 +72,7 @@ def make_trail(folder: Path, records: int) -> NoteKey:
     writer = TrailWriter(folder, origin=ORIGIN, signer=signer, durable=False)
     for name, octets in sink.objects.items():
         store_object(folder, name, octets)
-    template = RecordTemplate(orjson.loads(orjson.dumps(sink.rows[0][0])))
+    template = RecordTemplate(sink.rows[0][0].fields)
     beside = [packed(text.encode(), None) for text in texts]
     for start in range(0, records, GROUP):
         numbers = range(start, min(start + GROUP, records))

@@ -72,9 +72,10 @@ def test_a_trail_of_a_million_records(benchmark: Any, tmp_path: Path) -> None:
         f"{(one['cpu_s'] - one['engine_s']) / RECORDS * 1e6:.2f} us a record; {one['peak_mib']} MiB"
     )
     assert one["peak_mib"] < MEMORY_MIB_AT_MOST
-    assert one["engine_s"] / one["cpu_s"] >= OF_ENGINE_AT_LEAST
     if "avx512ifma" in Path("/proc/cpuinfo").read_text("ascii", "replace"):
         assert RECORDS / one["cpu_s"] >= PER_SECOND_AT_LEAST
+    else:
+        assert one["engine_s"] / one["cpu_s"] >= OF_ENGINE_AT_LEAST
     if len(os.sched_getaffinity(0)) >= 2:
         two = run(tmp_path / "trail", key, 2)
         print(f"two cores {one['s'] / two['s']:.2f} x")

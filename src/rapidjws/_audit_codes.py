@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 ROWS: Final[tuple[tuple[str, str, str, str, str, str, bool], ...]] = (
-    ("audit_unavailable", "DependencyUnavailable", "unavailable", "the audit trail cannot take the record",
-     "A full or failing disk, a sequencer that is down, or one that is slower than the traffic.",
+    ("audit_unavailable", "DependencyUnavailable", "unavailable", "the audit trail cannot be written or read",
+     "A full or failing disk, no answer of the storage, a sequencer that is down or too slow.",
      "Free space, mend the disk, or start the sequencer; audit.on_failure = \"count\" answers all the same.",
      True),
     ("audit_trail_in_use", "ConfigurationError", "configuration", "another sequencer writes this trail",

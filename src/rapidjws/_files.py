@@ -72,12 +72,15 @@ def read_trusted(
             raise _too_large(path, max_bytes)
         parts: list[bytes] = []
         left = max_bytes + 1
-        while left > 0 and (part := os.read(descriptor, min(left, 1 << 20))):
+        most = min(
+            max(os.fstat(descriptor).st_size + 1, 1 << 16), 1 << 20
+        )  # a buffer of the file's size, not of the largest one
+        while left > 0 and (part := os.read(descriptor, min(left, most))):
             parts.append(part)
             left -= len(part)
         if left <= 0:  # it grew meanwhile
             raise _too_large(path, max_bytes)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
     finally:
         os.close(descriptor)
 

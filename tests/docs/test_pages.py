@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import click
 import pytest
 from doc_blocks import blocks_of, commands_of, run_page
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from rapidjws import JWKSet
-from rapidjws.cli.app import app
+from rapidjws.cli.app import app, whole_app
 from rapidjws.keys import Answer, FetchFailed
 from rapidjws.keys.fetch import HttpsFetch
 
@@ -33,6 +36,8 @@ PAGES = sorted(
 RUN = [page for page in PAGES if page.is_relative_to(DOCS) or page == ROOT / "README.md"]
 LANGUAGES = {"python", "console", "toml", "json", "text", "nginx", "yaml", "lua", "haproxy", "caddy", "sh"}
 RUN_LANGUAGES = {"python", "console", "toml"}
+ALL: Any = get_command(whole_app())
+CONTEXT: Any = click.Context(click.Command("rapidjws"))
 
 
 def name_of(page: Path) -> str:
@@ -144,6 +149,42 @@ def test_console_blocks_are_read_by_command() -> None:
     """A command goes to the end of its line, continued lines included; what follows is its output."""
     (block,) = blocks_of("```console\n$ rapidjws version \\\n  --json\nthis\n$ rapidjws demo\n```\n")
     assert commands_of(block) == [("rapidjws version    --json", "this\n"), ("rapidjws demo", "")]
+
+
+def wrong_options(command: str) -> list[str]:
+    """Return the options of a `rapidjws` command that it does not have, or the command itself for none."""
+    words = shlex.split(command.replace("...", " "), comments=True)[1:]
+    group = ALL
+    while hasattr(group, "commands") and words and not words[0].startswith("-"):
+        named = group.get_command(CONTEXT, words[0])
+        if named is None:
+            return [] if group.name == "attest" else [words[0]]
+        group, words = named, words[1:]
+    if group.name == "attest":
+        group = group.commands["sign"]
+    known = {name for one in group.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+    return [
+        word
+        for word in words
+        if re.fullmatch(r"--[a-z-]+(=.*)?", word) and word.partition("=")[0] not in known
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_that_are_not_run_exist(page: Path) -> None:
+    """Each `rapidjws` command of a page, also of a block that is not run, has the options that it shows."""
+    wrong = []
+    for block in blocks_of(page.read_text("utf-8")):
+        if block.language not in {"sh", "console", "yaml"}:
+            continue
+        text = re.sub(r"\\+\n", " ", block.text)
+        for line in text.splitlines():
+            for part in re.split(r"\||&&|;|\$\(", line.removeprefix("$ ").strip()):
+                command = re.sub(r"[<>]\s*\S+|\s#.*$", "", part.strip().removeprefix("- run: "))
+                is_whole = command.count('"') % 2 == command.count("'") % 2 == 0
+                if is_whole and re.match(r"rapidjws [a-z-]+(\s|$)", command):
+                    wrong += [(block.line, command, one) for one in wrong_options(command)]
+    assert wrong == []
 
 
 def test_a_mark_holds_for_the_block_after_it() -> None:

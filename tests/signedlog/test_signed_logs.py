@@ -207,3 +207,54 @@ def test_the_commands(tmp_path: Path) -> None:
     both = run("sign-log", tmp_path / "logs", *key, "--out", tmp_path / "all")
     assert both.exit_code == 0, both.output
     assert verify_log(tmp_path / "all" / "journal.signed", verifier()).entries == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda octets: octets.replace(b"two", b"TWO"), "line 2"),
+        (lambda octets: octets.replace(b"one\n", b""), "line 1"),
+        (lambda octets: octets[: octets.index(b"three")], "line 3"),
+    ],
+)
+def test_a_log_that_was_altered_after_it_was_signed(change: Any, found: str, tmp_path: Path) -> None:
+    """With the log itself given, its first line that is not as it was signed is named."""
+    (tmp_path / "key.jwk").write_text(json.dumps(KEY.as_dict(private=True)))
+    (tmp_path / "public.jwk").write_text(json.dumps(KEY.public().as_dict()))
+    log, out = tmp_path / "app.log", tmp_path / "app.log.signed"
+    log.write_bytes(b"one\ntwo\n")
+    assert run("sign-log", log, "--key", tmp_path / "key.jwk").exit_code == 0
+    log.write_bytes(b"one\ntwo\nthree\n")
+    assert run("sign-log", log, "--key", tmp_path / "key.jwk").exit_code == 0
+    log.write_bytes(b"one\ntwo\nthree\nnot signed yet\n")
+    given = (out, "--jwks", tmp_path / "public.jwk", "--alg", "EdDSA")
+    assert run("verify-log", *given, "--log", log).exit_code == 0
+    log.write_bytes(change(log.read_bytes()))
+    assert run("verify-log", *given).exit_code == 0
+    altered = run("verify-log", *given, "--log", log)
+    assert altered.exit_code == 1
+    assert f"{found} of the log: a signed log is not as it was signed" in altered.output
+
+
+def test_a_log_that_was_rotated_and_grew_is_signed_from_its_beginning(tmp_path: Path) -> None:
+    """No line is left unsigned where another log of the same name is longer than what was signed of it."""
+    (tmp_path / "key.jwk").write_text(json.dumps(KEY.as_dict(private=True)))
+    log, out = tmp_path / "app.log", tmp_path / "app.log.signed"
+    log.write_bytes(b"one\n")
+    assert run("sign-log", log, "--key", tmp_path / "key.jwk").exit_code == 0
+    log.write_bytes(b"first\nsecond\n")
+    again = run("sign-log", log, "--key", tmp_path / "key.jwk")
+    assert "2 entries signed" in again.output
+    assert "rotated, or altered where it was signed" in again.output
+    report = verify_log(out, verifier(), source=log)
+    assert (report.entries, report.bundles) == (3, 2)
+
+
+def test_a_key_file_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
+    """A file of keys that cannot be read is no finding about the log: exit 2."""
+    signed(tmp_path / "log")
+    for text in ("{}", "[]", "1", "no JSON", '{"kty": "EC"}'):
+        (tmp_path / "keys").write_text(text)
+        assert (
+            run("verify-log", tmp_path / "log", "--jwks", tmp_path / "keys", "--alg", "EdDSA").exit_code == 2
+        )

@@ -251,7 +251,10 @@ def test_L_a_bundle_is_verified_without_this_package(tmp_path: Path) -> None:
         assert command("export", *where).exit_code == 0
         run = [sys.executable, "-I", "-S", str(out / "verify.py")]
         good = subprocess.run(run, capture_output=True, text=True, timeout=60)
-        assert (good.returncode, good.stdout.count("good:"), good.stderr) == (0, 6, "")
+        assert (good.returncode, good.stdout.count("good:"), good.stderr) == (0, 5, "")
+        assert good.stdout.endswith("decision: permit (ok), verdict permit\n")
+        for known, status in ((log_key().text, 0), (log_key().text.replace("+", "x+", 1), 1)):
+            assert subprocess.run([*run, known], capture_output=True, timeout=60).returncode == status
         for name in ("record.json", "checkpoint", "proof.json", "token", "jwk.json"):
             octets = (out / name).read_bytes()
             at = octets.index(b"path") + 12 if name == "proof.json" else len(octets) * 2 // 3

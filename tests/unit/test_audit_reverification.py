@@ -60,7 +60,8 @@ def test_L_records_together_give_what_each_alone_gives(
     monkeypatch.setattr(RecordCheck, "_read_shape", lambda self, text: None)
     alone = report_of(trail, wanted)
     assert alone == together
-    assert together["good"]
+    assert together["good"] is (together["records"] > 0)
+    assert together["findings"] == []
     assert together["records"] == {
         "Wanted(partner='bank')": 267,
         "Wanted(until_us=1)": 0,
@@ -230,3 +231,53 @@ def test_L_a_recorded_refusal_is_named_where_the_core_accepts_the_token() -> Non
         world.closed()
         (found,) = report_of(world)["findings"]
         assert (found["record"], found["expected"], found["actual"]) == (TILE_WIDTH, "expired", "ok")
+
+
+def test_L_nothing_looked_at_is_not_good(trail: Service, tmp_path: Path) -> None:
+    """A verification whose conditions fit no record ends with 1 and says so, in HTML too."""
+    where = ("audit", "verify", str(trail.folder), "--key", log_key().text)
+    html = tmp_path / "report.html"
+    none = CliRunner().invoke(app, [*where, "--partner", "no such partner", "--html", str(html)])
+    assert none.exit_code == 1
+    assert "NOT GOOD: no decision was looked at" in none.output
+    assert "no decision was looked at" in html.read_text("utf-8")
+    assert not report_of(trail, Wanted(until_us=1))["good"]
+
+
+def test_L_wrong_files_of_the_command_are_wrong_usage(trail: Service, tmp_path: Path) -> None:
+    """What cannot be read or written is named before the verification begins: exit 2, not a finding."""
+    where = ("audit", "verify", str(trail.folder), "--key", log_key().text)
+    (tmp_path / "none").write_text("no checkpoint\n")
+    for wrong in (
+        ("--checkpoint", str(tmp_path / "missing")),
+        ("--checkpoint", str(tmp_path / "none")),
+        ("--html", str(tmp_path / "missing" / "report.html")),
+        ("--resume", str(tmp_path / "missing" / "state")),
+    ):
+        done = CliRunner().invoke(app, [*where, *wrong])
+        assert done.exit_code == 2, done.output
+        assert wrong[1] in done.output.replace("\n", "")
+
+
+def test_L_every_reading_command_takes_an_archive(trail: Service, tmp_path: Path) -> None:
+    """What seal stored is searched, shown, proved and exported as the trail is."""
+    key = ("--key", log_key().text)
+    archive = str(tmp_path / "archive")
+    sealed = CliRunner().invoke(app, ["audit", "seal", str(trail.folder), archive, *key, "--plain-contents"])
+    assert sealed.exit_code == 0, sealed.output
+    record = ("--record", "0")
+    for command in (("search",), ("show", *record), ("prove", *record)):
+        shown = CliRunner().invoke(app, ["audit", command[0], archive, *key, *command[1:]])
+        same = CliRunner().invoke(app, ["audit", command[0], str(trail.folder), *key, *command[1:]])
+        assert (shown.exit_code, shown.output) == (0, same.output)
+    out = tmp_path / "evidence"
+    assert (
+        CliRunner().invoke(app, ["audit", "export", archive, *key, *record, "--out", str(out)]).exit_code == 0
+    )
+    assert (out / "verify.py").exists()
+    for wrong in (
+        ("search", "--code", "no_such"),
+        ("search", "--token", "abc"),
+        ("show", "--record", "99999999"),
+    ):
+        assert CliRunner().invoke(app, ["audit", wrong[0], archive, *key, *wrong[1:]]).exit_code == 2

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "streaming": "a payload that the caller names: its signature is what makes it trusted",
     "config": "a new file that must not be there",
     "statement": "an artifact that the caller names: its digest is what is compared",
+    "checking": "a log that the caller names: what was signed is what it is compared with",
     "signed_logs": "what the user of a command names, as cat would read it",
     "runs": "a Parquet file that the caller names, read by pyarrow; its tokens are what is verified",
     "bulk": "what the user of a command names, as cat would read it",

@@ -121,7 +121,7 @@ class S3Store:
                 for one in page.get("Contents", ()):
                     yield one["Key"].removeprefix(self._prefix)
         except Exception as fault:
-            raise self._unavailable(prefix, fault) from None
+            raise self._unavailable(prefix.removeprefix(self._prefix), fault) from None
 
     def read(self, name: str) -> bytes:
         """Return an object; raises as ``ArchiveStore`` says."""

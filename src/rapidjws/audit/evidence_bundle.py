@@ -69,7 +69,7 @@ def write_bundle(
     token = None if parts is None else parts.get("token")
     jwk = _jwk(reader, record)
     if token is not None and jwk is not None:
-        files |= {"token": token, "jwk.json": jwk, "token-key.pem": _pem(jwk)}
+        files |= {"token": token, "jwk.json": jwk}
     folder = Path(out)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, octets in files.items():
@@ -95,10 +95,3 @@ def _jwk(reader: TrailReader, record: dict[str, object]) -> bytes | None:
             if octets is not None and JWK.from_json(octets).thumbprint() == record["key"]:
                 return octets
     return None
-
-
-def _pem(jwk: bytes) -> bytes:
-    from rapidjws.jose.jwk import JWK
-
-    public = pyca_keys.public_key(JWK.from_json(jwk))
-    return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))

@@ -19,7 +19,7 @@ from rapidjws.verify import column as columns
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rapidjws.jwt.engine import Engine
     from rapidjws.verify.pipeline import Snapshot
@@ -66,27 +66,29 @@ class RecordCheck:
         scan = bundle.scan
         shapes = [self._shape(text) for text in scan.shape_texts]
         times = scan.times_ns()
-        rows: Sequence[_Shape | None]
         if scan.states.count(_native.RECORD_READ) == bundle.count and None not in shapes:
-            rows = [shapes[number] for number in scan.shapes]
-            groups = self._plain_groups(bundle, shapes, times) or self._groups(bundle, rows, times)
-        else:
-            rows = [
-                shapes[number] if state else None
-                for number, state in zip(scan.shapes, scan.states, strict=True)
-            ]
-            groups = self._groups(bundle, rows, times)
-        for (policy, generation), members in groups.items():
+            group = self._plain_group(bundle, shapes, times)
+            if group is not None:
+                engine = self._engines.engine(*group, bundle.first, self.results)
+                if engine is None:
+                    self.results.not_verified_again["keys or policy not stored"] += bundle.count
+                else:
+                    self._whole(engine, bundle, shapes, times)
+                return
+        rows = [
+            shapes[number] if state else None for number, state in zip(scan.shapes, scan.states, strict=True)
+        ]
+        for (policy, generation), members in self._groups(bundle, rows, times).items():
             engine = self._engines.engine(policy, generation, bundle.first + members[0], self.results)
             if engine is None:
                 self.results.not_verified_again["keys or policy not stored"] += len(members)
             else:
                 self._again(engine, bundle, members, rows, times)
 
-    def _plain_groups(
+    def _plain_group(
         self, bundle: BundleCheck, shapes: Sequence[_Shape | None], times: list[int]
-    ) -> dict[tuple[str, str], Sequence[int]] | None:
-        """Return all records as one group, where no clock stepped back and each is wanted; else None."""
+    ) -> tuple[str, str] | None:
+        """Return the group of all records, where no clock stepped back and each is wanted; else None."""
         group = shapes[0].group if shapes[0] is not None else None
         results = self.results
         whole = not self._wanted.has_times and times == sorted(times)
@@ -104,7 +106,7 @@ class RecordCheck:
         results.pass_time(times[0] // 1000)
         results.pass_time(times[-1] // 1000)
         results.records += bundle.count
-        return {group: range(bundle.count)}
+        return group
 
     def _groups(
         self, bundle: BundleCheck, rows: Sequence[_Shape | None], times: Sequence[int]
@@ -148,6 +150,23 @@ class RecordCheck:
 
     # --- records of a bundle together --------------------------------------------------------------------
 
+    def _whole(
+        self, engine: Engine, bundle: BundleCheck, shapes: Sequence[_Shape | None], times: Sequence[int]
+    ) -> None:
+        """Verify the tokens of all records of a bundle again; where they agree, none is looked at."""
+        snapshot = columns.snapshot_of(engine)
+        members = range(bundle.count)
+        verdicts = _verdicts(snapshot, bundle, members, times)
+        numbers = bundle.scan.shapes
+        if snapshot.post_checks is None and all(
+            self._is_agreed(snapshot, shapes[number], verdict)
+            for number, verdict in set(zip(numbers, verdicts, strict=True))
+        ):
+            self.results.agreed += bundle.count
+        else:
+            rows = [shapes[number] for number in numbers]
+            self._compare(engine, snapshot, bundle, zip(members, rows, verdicts, strict=True), times)
+
     def _again(
         self,
         engine: Engine,
@@ -159,14 +178,19 @@ class RecordCheck:
         """Verify the tokens of some records again, each at its own moment."""
         snapshot = columns.snapshot_of(engine)
         verdicts = _verdicts(snapshot, bundle, members, times)
-        if snapshot.post_checks is None and all(
-            self._is_agreed(snapshot, shape, verdict)
-            for shape, verdict in set(zip([rows[at] for at in members], verdicts, strict=True))
-        ):
-            self.results.agreed += len(members)
-            return
-        for at, verdict in zip(members, verdicts, strict=True):
-            shape = rows[at]
+        shapes = [rows[at] for at in members]
+        self._compare(engine, snapshot, bundle, zip(members, shapes, verdicts, strict=True), times)
+
+    def _compare(
+        self,
+        engine: Engine,
+        snapshot: Snapshot,
+        bundle: BundleCheck,
+        judged: Iterable[tuple[int, _Shape | None, int]],
+        times: Sequence[int],
+    ) -> None:
+        """Compare the core's verdict on each of some records with the one that stands in it."""
+        for at, shape, verdict in judged:
             assert shape is not None
             if snapshot.post_checks is None and self._is_agreed(snapshot, shape, verdict):
                 self.results.agreed += 1

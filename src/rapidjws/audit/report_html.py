@@ -26,10 +26,11 @@ _STYLE: Final = (
 
 def page(report: VerificationReport) -> str:
     """Return a report as HTML."""
+    bad = "no decision was looked at" if report.is_empty else f"{len(report.findings)} findings"
     verdict = (
         '<p class="good">Good: nothing is altered, missing or judged otherwise.</p>'
         if report.is_good
-        else f'<p class="bad">Not good: {len(report.findings)} findings.</p>'
+        else f'<p class="bad">Not good: {bad}.</p>'
     )
     counts = [
         ("Log", report.origin), ("Records", report.size), ("Signed root", report.root),

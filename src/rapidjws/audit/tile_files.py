@@ -93,7 +93,7 @@ class TileReader:
     """
 
     def __init__(self, folder: str | os.PathLike[str], size: int) -> None:
-        self._folder = Path(folder)
+        self._folder = str(Path(folder))
         self.size = size
         self._tile = lru_cache(_CACHED_TILES)(self._read_hashes)
 
@@ -103,7 +103,7 @@ class TileReader:
         for wide in dict.fromkeys((width, TILE_WIDTH)):
             path = tile_path(level, index, wide)
             try:
-                return _files.read_trusted(self._folder / path, limit), path, wide
+                return _files.read_trusted(f"{self._folder}/{path}", limit), path, wide
             except OSError as missing:
                 fault = fault or missing
         path = tile_path(level, index, width)
@@ -159,7 +159,8 @@ class TileReader:
     def content_octets(self, index: int) -> tuple[bytes, str] | None:
         """Return the octets beside a bundle and their path, or None; raises as :meth:`contents`."""
         width = self._bundle_width(index)
-        if not any((self._folder / tile_path(CONTENT, index, wide)).exists() for wide in (width, TILE_WIDTH)):
+        wides = dict.fromkeys((width, TILE_WIDTH))
+        if not any(os.path.exists(f"{self._folder}/{tile_path(CONTENT, index, wide)}") for wide in wides):
             return None
         octets, path, wide = self._read(CONTENT, index, width, TILE_WIDTH * CONTENT_MAX_BYTES)
         if wide != width:

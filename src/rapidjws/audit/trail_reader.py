@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws.audit import merkle
-from rapidjws.audit.bundle_check import BundleCheck, TreePart
+from rapidjws.audit.bundle_check import BundleCheck, Finding, TreePart
 from rapidjws.audit.erasure import Erased, erased_in
 from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, NoteKey
 from rapidjws.audit.records import record_at
 from rapidjws.audit.tile_files import CHECKPOINT, TileReader
 from rapidjws.audit.tree_check import TreeCheck
 from rapidjws.errors import RapidJWSError, error_for
-
-if TYPE_CHECKING:
-    from rapidjws.audit.bundle_check import Finding
 
 
 @checked
@@ -160,13 +157,18 @@ class TrailReader:
         return BundleCheck(self._reader)
 
     @checked
-    def conclude(self, parts: Iterable[TreePart]) -> list[Finding]:
+    def conclude(self, parts: Iterable[TreePart], beside: Sequence[Finding] | None = None) -> list[Finding]:
         """Check the tree that all bundles make, as :meth:`check_tree` does.
 
         Args:
             parts: What the bundles say, all of them in their order.
+            beside: What :meth:`check_beside` found; None to check that here.
         """
-        return TreeCheck(self.folder, self._reader, self.checkpoint.root).conclude(parts)
+        return TreeCheck(self.folder, self._reader, self.checkpoint.root).conclude(parts, beside)
+
+    def check_beside(self) -> list[Finding]:
+        """Check the files that the tree does not need: tiles of earlier sizes, and the journal."""
+        return TreeCheck(self.folder, self._reader, self.checkpoint.root).check_beside()
 
     @checked
     def contents(self, bundle: int) -> list[bytes]:

@@ -15,7 +15,7 @@ from rapidjws.audit.tile_files import BUNDLE_MAX_BYTES, bundle, index_path, tile
 from rapidjws.errors import RapidJWSError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rapidjws.audit.tile_files import TileReader
 
@@ -51,11 +51,20 @@ class TreeCheck:
         self.findings: list[Finding] = []
         self._whole = TreePart()
 
-    def conclude(self, parts: Iterable[TreePart]) -> list[Finding]:
+    def check_beside(self) -> list[Finding]:
+        """Check the files that the tree does not need: tiles of earlier sizes, and the journal."""
+        before, self.findings = self.findings, []
+        self._check_leftovers()
+        self._check_journal()
+        found, self.findings = self.findings, before
+        return found
+
+    def conclude(self, parts: Iterable[TreePart], beside: Sequence[Finding] | None = None) -> list[Finding]:
         """Check the tree that the bundles make, and all files beside them; return what was found.
 
         Args:
             parts: What the bundles say, all of them in their order.
+            beside: What :meth:`check_beside` found; None to check that here.
         """
         whole = self._whole
         for part in parts:
@@ -70,8 +79,8 @@ class TreeCheck:
         of_tiles = of_records if same else _KnownTree(whole.of_tiles, whole.tiles_tail)
         self._check_root(of_records, of_tiles)
         self._check_upper(of_records if of_records.root == self._root else of_tiles)
-        self._check_leftovers()
-        self._check_journal()
+        for one in self.check_beside() if beside is None else beside:
+            self._add(one)
         return self.findings
 
     def _add(self, finding: Finding) -> None:
@@ -124,11 +133,12 @@ class TreeCheck:
                 self._check_leftover(path, named[1], named[2], int(named[3]))
 
     def _tile_files(self) -> Iterator[str]:
-        for folder, _, names in os.walk(self._folder / "tile"):
+        whole = str(self._folder / "tile")
+        for folder, _, names in os.walk(whole):
+            inner = "tile" + folder[len(whole) :].replace(os.sep, "/")
             for name in sorted(names):
-                path = os.path.relpath(os.path.join(folder, name), self._folder)
                 if not (name.startswith(".") and name.endswith(".tmp")):
-                    yield path.replace(os.sep, "/")
+                    yield f"{inner}/{name}"
 
     def _check_leftover(self, path: str, level: str, shown: str, width: int) -> None:
         index = int(shown.replace("x", "").replace("/", ""))

@@ -23,7 +23,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.verify.pieces import results_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 PIECE_BUNDLES: Final = 16
 JOBS_MAX: Final = 256
@@ -46,6 +46,7 @@ class VerificationReport:
         lost: How many decisions gap records stand for.
         findings: What is not as it was signed or decided.
         resumed: How many records an interrupted run had looked at before.
+        is_empty: Whether no decision was looked at: an empty trail, or none that is wanted.
     """
 
     origin: str
@@ -57,11 +58,12 @@ class VerificationReport:
     lost: int = 0
     findings: list[Finding] = field(default_factory=list)
     resumed: int = 0
+    is_empty: bool = False
 
     @property
     def is_good(self) -> bool:
-        """Return whether nothing is altered, missing or judged otherwise."""
-        return not self.findings
+        """Return whether something was looked at, and nothing is altered, missing or judged otherwise."""
+        return not self.findings and not self.is_empty
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -134,11 +136,22 @@ class Verification:
         for number in before:
             self._count(number)
         self.report.resumed = self._done
-        found = results_of(lambda at: self._piece(due[at]), len(due), self._jobs)
+        beside: list[Finding] | None = None
         pieces = dict(before)
-        for number, piece in zip(due, found, strict=True):
-            pieces[number] = self._piece(number) if piece is None else piece  # raises what it raised before
-        self._conclude([pieces[number] for number in range(count)])
+
+        def work(at: int) -> bool:
+            nonlocal beside
+            if at == 0:  # the longest piece first
+                beside = self._reader.check_beside()
+            else:
+                pieces[due[at - 1]] = self._piece(due[at - 1])
+            return True
+
+        results_of(work, len(due) + 1, self._jobs)
+        for number in due:
+            if number not in pieces:
+                pieces[number] = self._piece(number)  # raises what it raised before
+        self._conclude([pieces[number] for number in range(count)], beside)
         return self.report
 
     def _piece(self, number: int) -> _Piece:
@@ -160,7 +173,7 @@ class Verification:
             if self._progress is not None:
                 self._progress(self._done, self._reader.size)
 
-    def _conclude(self, pieces: Iterable[_Piece]) -> None:
+    def _conclude(self, pieces: Iterable[_Piece], beside: Sequence[Finding] | None) -> None:
         """Put the pieces together in their order."""
         report = self.report
         parts = []
@@ -181,4 +194,5 @@ class Verification:
                 stepped.step_back()
                 report.not_verified_again.update(stepped.not_verified_again)
             last_us = last_us if results.last_us is None else results.last_us
-        report.findings += self._reader.conclude(parts)
+        report.findings += self._reader.conclude(parts, beside)
+        report.is_empty = not report.records and (not report.size or self._wanted != Wanted())

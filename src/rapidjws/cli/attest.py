@@ -12,11 +12,10 @@ from typer.core import TyperGroup
 from rapidjws import _files
 from rapidjws.attest.envelope import ENVELOPE_MAX_BYTES, add_signature, verify_attestation
 from rapidjws.attest.envelope import attest as make
-from rapidjws.cli.files import read_key, read_octets, refusal, usage
+from rapidjws.cli.files import read_key, read_key_set, read_octets, refusal, usage
 from rapidjws.cli.output import print_line
 from rapidjws.errors import ConfigurationError, RapidJWSError
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.signing.signer import LocalSigner
 
 
@@ -85,7 +84,9 @@ def verify(
     artifacts: Artifacts,
     *,
     policy: Annotated[str, typer.Option(help="Who must have signed: '2 of build,review,security'.")],
-    role: Annotated[list[str], typer.Option(help="A role and its JWK Set: NAME=FILE; repeat for several.")],
+    role: Annotated[
+        list[str], typer.Option(help="A role and its JWK or JWK Set: NAME=FILE; repeat for several.")
+    ],
     alg: Annotated[list[str], typer.Option(help="Accepted algorithm; repeat for several.")],
     predicate_type: Annotated[str | None, typer.Option(help="What the predicate must be.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -121,7 +122,10 @@ def _words(fault: Exception) -> str:
 
 def _object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; wrong usage exits 2."""
-    found = json.loads(read_octets("attest", path))
+    try:
+        found = json.loads(read_octets("attest", path))
+    except (ValueError, RecursionError):
+        found = None
     if not isinstance(found, dict):
         raise usage("attest", f"{path}: a JSON object is expected")
     return found
@@ -134,10 +138,5 @@ def _roles(given: list[str]) -> dict[str, JWKSet]:
         name, equals, path = one.partition("=")
         if not equals or name in roles:
             raise usage("attest verify", f"--role is NAME=FILE, each name once, not {one!r}")
-        try:
-            roles[name] = JWKSet.from_json(_files.read_trusted(path, JWKS_STATIC_MAX_BYTES))
-        except ConfigurationError:
-            raise
-        except RapidJWSError as fault:
-            raise usage("attest verify", f"{path}: {fault}") from None
+        roles[name] = read_key_set("attest verify", Path(path))
     return roles

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,13 +17,14 @@ from rapidjws.audit import Checkpoint, NoteKey, TrailReader, Wanted
 from rapidjws.audit.content_keys import ContentKeys, read_operator_key
 from rapidjws.audit.evidence_bundle import write_bundle
 from rapidjws.audit.records import parsed_record
-from rapidjws.cli.audit_archive import local_trail, restore, seal
+from rapidjws.cli.audit_archive import local_trail, note_key, restore, seal
 from rapidjws.cli.audit_erase import erase, fail, moment_us
 from rapidjws.cli.audit_verify import run_verification, show_report
 from rapidjws.cli.audit_witness import witness_add, witness_check, witness_request_
 from rapidjws.cli.files import read_key
-from rapidjws.cli.output import print_line
-from rapidjws.errors import RapidJWSError
+from rapidjws.cli.output import complain, print_line
+from rapidjws.errors import CODES, RapidJWSError
+from rapidjws.jwt.decision import OK
 
 app = typer.Typer(help="The audit trail: a tamper-evident log of decisions.", no_args_is_help=True)
 app.command()(erase)
@@ -31,6 +35,7 @@ app.command()(witness_add)
 app.command()(witness_check)
 
 Trail = Annotated[Path, typer.Argument(help="The folder of the trail.")]
+Stored = Annotated[str, typer.Argument(help="The trail, or its archive: a folder, or s3://bucket/prefix.")]
 Key = Annotated[str, typer.Option("--key", help="The log's public key: NAME+ID+KEY, or a file with it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON.")]
 Since = Annotated[str | None, typer.Option(help="From this moment on: 2027-01-31 or 2027-01-31T08:00:00Z.")]
@@ -43,15 +48,30 @@ Keys = Annotated[
 KeyFile = Annotated[
     Path | None, typer.Option("--content-key-file", help="The operator's key, under which those lie.")
 ]
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 Index = Annotated[int, typer.Option("--record", help="The index of the record.")]
 
 
-def _opened(folder: Path, key: str) -> TrailReader:
+def _opened(folder: Path, key: str, record: int = 0) -> TrailReader:
+    """Return a trail, which has a record; else exit 2."""
     try:
-        text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
-        return TrailReader(folder, NoteKey.from_text(text))
+        reader = TrailReader(folder, note_key(key))
     except (RapidJWSError, OSError, UnicodeError) as fault:
         fail(fault)
+    if record and not 0 <= record < reader.size:
+        fail(f"--record {record}: the trail has {reader.size} records, from 0 on")
+    return reader
+
+
+@contextlib.contextmanager
+def _failing(out: Path | None = None) -> Iterator[None]:
+    """Exit 2 where what is read is no whole trail, or where nothing can be written."""
+    try:
+        yield
+    except RapidJWSError as fault:
+        fail(fault)
+    except OSError as fault:
+        fail(f"{fault.filename or out}: {fault.strerror}")
 
 
 def _keys(folder: Path | None, key_file: Path | None) -> ContentKeys | None:
@@ -115,9 +135,7 @@ def sequence(
 
 @app.command()
 def verify(
-    folder: Annotated[
-        str, typer.Argument(help="The trail, or its archive: a folder, or s3://bucket/prefix.")
-    ],
+    folder: Stored,
     *,
     key: Key,
     since: Since = None,
@@ -137,35 +155,48 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the tree and verify each token again: exit 0, 1 where something differs, 2 for no trail."""
+    wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
+    kept = None if earlier is None else _kept(earlier, key)
+    keys = _keys(content_keys, content_key_file)
+    if html is not None and not html.absolute().parent.is_dir():
+        fail(f"{html}: no such folder")
     with local_trail(folder, key) as trail:
         reader = _opened(trail, key)
-        wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
         try:
-            if earlier is not None:
-                text = _files.read_trusted(key, 8192).decode("ascii") if Path(key).is_file() else key
-                kept = _files.read_trusted(earlier, 65_536)
-                reader.prove_consistency(Checkpoint.opened(kept, [NoteKey.from_text(text)]))
-            keys = _keys(content_keys, content_key_file)
+            if kept is not None:
+                reader.prove_consistency(kept)
+        except RapidJWSError as fault:
+            fail(fault, 1)
+        try:
             report = run_verification(reader, wanted, keys=keys, jobs=jobs, resume=resume, is_quiet=as_json)
             show_report(report, as_json=as_json, html=html)
-        except (RapidJWSError, OSError) as fault:
-            fail(fault, 1)
+        except RapidJWSError as fault:
+            fail(fault)
+        except OSError as fault:
+            fail(f"{fault.filename or resume or html}: {fault.strerror}")
         raise typer.Exit(0 if report.is_good else 1)
 
 
-@app.command()
-def show(folder: Trail, *, key: Key, record: Index) -> None:
-    """Show a record: exit 0, or 2."""
-    reader = _opened(folder, key)
+def _kept(path: Path, key: str) -> Checkpoint:
+    """Return a checkpoint that was kept elsewhere; wrong usage exits 2."""
     try:
-        print(json.dumps(reader.record(record), indent=2))
-    except RapidJWSError as fault:
-        fail(fault)
+        return Checkpoint.opened(_files.read_trusted(path, 65_536), [note_key(key)])
+    except (RapidJWSError, UnicodeError) as fault:
+        fail(f"{path}: {fault}")
+    except OSError as fault:
+        fail(f"{path}: {fault.strerror}")
+
+
+@app.command()
+def show(folder: Stored, *, key: Key, record: Index) -> None:
+    """Show a record: exit 0, or 2."""
+    with local_trail(folder, key) as trail, _failing():
+        print(json.dumps(_opened(trail, key, record).record(record), indent=2))
 
 
 @app.command()
 def search(
-    folder: Trail,
+    folder: Stored,
     *,
     key: Key,
     since: Since = None,
@@ -177,11 +208,15 @@ def search(
     request: Annotated[str | None, typer.Option(help="With this request id.")] = None,
 ) -> None:
     """Print the records that fit, a line each with its index: exit 0, 1 where none does, 2 for no trail."""
-    reader = _opened(folder, key)
+    if code is not None and code != OK and code not in CODES:
+        fail(f"--code {code}: no such code; rapidjws.errors.CODES has them all")
+    if token is not None and not _DIGEST.fullmatch(token):
+        fail("--token: 64 lower-case hexadecimal digits expected, the SHA-256 of the token")
     wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
     given = {"code": code, "token": token, "request": request}
     found = 0
-    try:
+    with local_trail(folder, key) as trail, _failing():
+        reader = _opened(trail, key)
         for bundle in range((reader.size + 255) // 256):
             for at, entry in enumerate(reader.entries(bundle)):
                 index = bundle * 256 + at
@@ -190,24 +225,21 @@ def search(
                 if same and wanted.takes(row):
                     print(f"{index}\t{entry.decode('utf-8')}")
                     found += 1
-    except RapidJWSError as fault:
-        fail(fault)
+    if not found:
+        complain("audit", "no record fits")
     raise typer.Exit(0 if found else 1)
 
 
 @app.command()
-def prove(folder: Trail, *, key: Key, record: Index) -> None:
+def prove(folder: Stored, *, key: Key, record: Index) -> None:
     """Print the proof that a record is in the log, with its checkpoint (C2SP tlog-proof): exit 0, or 2."""
-    reader = _opened(folder, key)
-    try:
-        print(reader.prove(record).text, end="")
-    except RapidJWSError as fault:
-        fail(fault)
+    with local_trail(folder, key) as trail, _failing():
+        print(_opened(trail, key, record).prove(record).text, end="")
 
 
 @app.command()
 def export(
-    folder: Trail,
+    folder: Stored,
     *,
     key: Key,
     record: Index,
@@ -216,13 +248,8 @@ def export(
     content_key_file: KeyFile = None,
 ) -> None:
     """Write one decision's evidence, with a script that verifies it without this package: exit 0, or 2."""
-    reader = _opened(folder, key)
     keys = _keys(content_keys, content_key_file)
-    text = _files.read_trusted(key, 8192).decode("ascii").strip() if Path(key).is_file() else key
-    try:
-        for path in write_bundle(reader, NoteKey.from_text(text), record, out, keys=keys):
+    with local_trail(folder, key) as trail, _failing(out):
+        reader = _opened(trail, key, record)
+        for path in write_bundle(reader, note_key(key), record, out, keys=keys):
             print_line(path)
-    except RapidJWSError as fault:
-        fail(fault)
-    except OSError as fault:
-        fail(f"{out}: {fault.strerror}")

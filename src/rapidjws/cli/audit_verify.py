@@ -60,4 +60,5 @@ def show_report(report: VerificationReport, *, as_json: bool, html: Path | None)
         where = "" if one.record is None else f" record {one.record}"
         more = "" if one.expected is None else f": expected {one.expected}, found {one.actual}"
         print_line(f"{one.code} at {one.place}{where}: {one.cause}{more}")
-    print_line("good" if report.is_good else f"NOT GOOD: {len(report.findings)} findings")
+    bad = f"{len(report.findings)} findings" if report.findings else "no decision was looked at"
+    print_line("good" if report.is_good else f"NOT GOOD: {bad}")

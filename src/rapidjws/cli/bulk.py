@@ -11,14 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from rapidjws import _files
-from rapidjws.cli.files import usage
+from rapidjws.cli.files import read_key_set, usage
 from rapidjws.cli.output import complain, print_line
 from rapidjws.config.load import ConfigFile
 from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
@@ -36,7 +33,7 @@ def group() -> None:
 def verify(
     source: Annotated[str, typer.Argument(help="A Parquet file, a folder of such, or s3://bucket/prefix.")],
     target: Annotated[Path, typer.Argument(help="A folder: new, empty, or of the run to take up.")],
-    jwks: Annotated[Path | None, typer.Option(help="JWK Set with the keys; with --alg.")] = None,
+    jwks: Annotated[Path | None, typer.Option(help="JWK Set (or one JWK) with the keys; with --alg.")] = None,
     config: Annotated[Path | None, typer.Option(help="The engine's configuration, TOML or JSON.")] = None,
     alg: Annotated[list[str] | None, typer.Option(help="Accepted algorithm; repeat for several.")] = None,
     issuer: Annotated[str | None, typer.Option(help="Check claims of tokens with this iss.")] = None,
@@ -57,7 +54,8 @@ def verify(
     workers: Annotated[int | None, typer.Option(help="Threads; by default one a core.", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Verify a column of tokens: exit 0 when all verify, 1 when any is refused, 2 on wrong input.
+    """Verify a column of tokens: exit 0 when all verify, 1 when any is refused or none is there, 2
+    on wrong input.
 
     An interrupted run goes on where it was: give the same command. With --config replay is not checked:
     such a configuration is refused.
@@ -81,7 +79,9 @@ def verify(
     except OSError as fault:
         raise usage("bulk verify", f"{fault.filename or target}: {fault.strerror or fault}") from None
     _show(report, as_json=as_json)
-    raise typer.Exit(0 if set(report.counts) <= {"ok"} else 1)
+    if not report.rows:
+        complain("bulk verify", f"{source}: no token in it")
+    raise typer.Exit(0 if set(report.counts) == {"ok"} else 1)
 
 
 def _run(
@@ -116,7 +116,8 @@ def _show(report: Any, *, as_json: bool) -> None:
                           "resumed": report.resumed}))  # fmt: skip
         return
     taken_up = f", {report.resumed} of them written before" if report.resumed else ""
-    print_line(f"{report.rows} tokens in {report.parts} parts{taken_up}")
+    parts = f"{report.parts} part{'' if report.parts == 1 else 's'}"
+    print_line(f"{report.rows} tokens in {parts}{taken_up}")
     for code, count in report.counts.items():
         print_line(f"  {code} {count}")
 
@@ -140,7 +141,7 @@ def _given(
         raise usage("bulk verify", "--jwks needs --alg")
     if issuer is None and audience:
         raise usage("bulk verify", "--audience needs --issuer: without it claims are not checked")
-    keys = JWKSet.from_json(_files.read_trusted(jwks, JWKS_STATIC_MAX_BYTES))
+    keys = read_key_set("bulk verify", jwks)
     for skipped in keys.skipped:
         complain("bulk verify", f"key {skipped.index} of {jwks} left out: {skipped.error}")
     if issuer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from rapidjws._inputs import open_input
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
+from rapidjws.jose.jwks import JWKSet
+from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 
 INPUT_MAX_BYTES: Final = 64 << 20
 """Most octets of a file that a command takes whole."""
@@ -79,6 +82,20 @@ def read_key(
             return JWK.from_pem(octets, kid=kid, alg=alg, private=private)
         return JWK.from_der(octets, kid=kid, alg=alg, private=private)
     except RapidJWSError as refused:
+        raise usage(command, f"{path}: {refused}") from None
+
+
+def read_key_set(command: str, path: Path) -> JWKSet:
+    """Return the public keys in a file, a JWK Set or one JWK as ``keygen`` prints it; exit 2 for none."""
+    try:
+        octets = _files.read_trusted(path, JWKS_STATIC_MAX_BYTES)
+        with contextlib.suppress(ValueError):
+            if "keys" not in (found := json.loads(octets)) and "kty" in found:
+                return JWKSet([JWK.from_json(octets)])
+        return JWKSet.from_json(octets)
+    except OSError as fault:
+        raise usage(command, f"{path}: {fault.strerror}") from None
+    except (RapidJWSError, TypeError) as refused:
         raise usage(command, f"{path}: {refused}") from None
 
 

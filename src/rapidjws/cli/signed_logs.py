@@ -11,15 +11,12 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from rapidjws import _files
 from rapidjws._inputs import open_input
-from rapidjws.cli.files import read_key, refusal, usage
+from rapidjws.cli.files import read_key, read_key_set, refusal, usage
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import ConfigurationError, RapidJWSError
-from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.jws.verifier import Verifier
-from rapidjws.signedlog.bundles import LogSigner, head_of
+from rapidjws.signedlog.bundles import Head, LogSigner, head_of, read_entries
 from rapidjws.signedlog.checking import verify_log as check
 from rapidjws.signedlog.entries import journal_entries, lines
 from rapidjws.signing.signer import LocalSigner
@@ -88,10 +85,16 @@ def _opened(log: Path | None) -> Iterator[BinaryIO]:
 
 def _begin(log: Path, folder: Path) -> int:
     """Return where to go on in a log; a shorter one than was signed begins anew."""
-    position = head_of(folder).position if folder.is_dir() else 0
-    if log.stat().st_size >= position:
-        return position
-    complain("sign-log", f"{log}: shorter than what was signed of it; signed from its beginning")
+    head = head_of(folder) if folder.is_dir() else Head()
+    if log.stat().st_size < head.position:
+        complain("sign-log", f"{log}: shorter than what was signed of it; signed from its beginning")
+        return 0
+    signed = b"" if head.sequence < 0 else read_entries(folder, head.sequence)
+    with open(open_input(log), "rb") as file:
+        file.seek(max(0, head.position - len(signed)))
+        if file.read(len(signed)) == signed:
+            return head.position
+    complain("sign-log", f"{log}: rotated, or altered where it was signed; signed from its beginning")
     return 0
 
 
@@ -104,15 +107,18 @@ def _starts_with_cursor(file: BinaryIO) -> bool:
 def verify_log(
     folder: Annotated[Path, typer.Argument(help="The folder of the bundles.")],
     *,
-    jwks: Annotated[Path, typer.Option(help="JWK Set with the keys that may have signed.")],
+    jwks: Annotated[Path, typer.Option(help="JWK Set (or one JWK) with the keys that may have signed.")],
     alg: Annotated[list[str], typer.Option(help="Accepted algorithm; repeat for several.")],
     head: Annotated[str | None, typer.Option(help="A head that was kept elsewhere.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="The log itself, to be compared with what was signed of it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Verify a signed log: exit 0, or 1 where it was altered, naming where, 2 on wrong usage."""
     try:
-        keys = JWKSet.from_json(_files.read_trusted(jwks, JWKS_STATIC_MAX_BYTES))
-        found = check(folder, Verifier(keys, algorithms=alg, crit=("b64",)), head=head)
+        keys = read_key_set("verify-log", jwks)
+        found = check(folder, Verifier(keys, algorithms=alg, crit=("b64",)), head=head, source=log)
     except ConfigurationError as fault:
         raise usage("verify-log", str(fault)) from None
     except RapidJWSError as refused:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
@@ -20,12 +20,9 @@ from rapidjws._checks import check_range, checked, is_text, refused
 from rapidjws.audit.merkle import Tree, leaf_hash
 from rapidjws.errors import error_for
 from rapidjws.jose.json_text import loads
-from rapidjws.signedlog.entries import stated_time_us
+from rapidjws.signedlog.entries import ENTRY_MAX_BYTES, stated_time_us
 from rapidjws.signing.compact import sign_compact
 from rapidjws.signing.signer import Signer
-
-if TYPE_CHECKING:
-    pass
 
 CONTENT_TYPE: Final = "vnd.rapidjws.log-manifest+json"
 HASH_BYTES: Final = 32
@@ -71,6 +68,11 @@ def read_manifest(folder: Path, sequence: int) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(found, dict):
         raise error_for("malformed_json", place, "an object")
     return octets, found
+
+
+def read_entries(folder: Path, sequence: int) -> bytes:
+    """Return the entries of a bundle as they came; nothing of it is verified."""
+    return _files.read_trusted(folder / name_of(sequence, "log"), BUNDLE_BYTES + ENTRY_MAX_BYTES)
 
 
 def head_of(folder: Path) -> Head:

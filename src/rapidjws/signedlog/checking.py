@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from rapidjws import _files
-from rapidjws._checks import checked
+from rapidjws._checks import checked, is_text, refused
+from rapidjws._inputs import open_input
 from rapidjws.audit.merkle import Tree, leaf_hash
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jws.verifier import Verifier
 from rapidjws.signedlog.bundles import (
-    BUNDLE_BYTES,
     CONTENT_TYPE,
     HASH_BYTES,
     name_of,
+    read_entries,
     read_manifest,
     sequences,
 )
-from rapidjws.signedlog.entries import ENTRY_MAX_BYTES
 
 _CELL: Final = 4 + HASH_BYTES
-_LOG_MAX_BYTES: Final = BUNDLE_BYTES + ENTRY_MAX_BYTES
 _LEAVES_MAX_BYTES: Final = 1_000_000 * _CELL
 _JWS_MAX_BYTES: Final = 16 << 10
 
@@ -51,13 +50,20 @@ class LogReport:
 
 
 @checked(but=("verifier",))
-def verify_log(folder: str | os.PathLike[str], verifier: Verifier, *, head: str | None = None) -> LogReport:
+def verify_log(
+    folder: str | os.PathLike[str],
+    verifier: Verifier,
+    *,
+    head: str | None = None,
+    source: str | os.PathLike[str] | None = None,
+) -> LogReport:
     """Verify a signed log.
 
     Args:
         folder: Its bundles.
         verifier: The keys that may have signed the manifests.
         head: A head that was kept elsewhere; a bundle of the chain must have it.
+        source: The log itself, which must begin with what was signed of it since it was rotated last.
 
     Returns:
         What it holds.
@@ -68,6 +74,8 @@ def verify_log(folder: str | os.PathLike[str], verifier: Verifier, *, head: str 
         ConfigurationError: ``configuration_invalid``: no signed log.
         OSError: A file cannot be read.
     """
+    if source is not None and not is_text(os.fspath(source)):
+        raise refused("source", "a path", source)
     if not isinstance(verifier, Verifier):
         raise error_for("configuration_invalid", "verifier", "a Verifier", type(verifier).__name__)
     where = Path(folder)
@@ -76,6 +84,7 @@ def verify_log(folder: str | os.PathLike[str], verifier: Verifier, *, head: str 
         raise error_for("configuration_invalid", str(folder), "a folder with signed bundles", "none")
     entries = late = lost = 0
     previous, seen = "", set()
+    ends: list[tuple[int, int, int]] = []
     for expected, sequence in enumerate(numbers):
         if sequence != expected:
             raise _altered(f"bundle {expected}", "this bundle", "missing")
@@ -83,13 +92,50 @@ def verify_log(folder: str | os.PathLike[str], verifier: Verifier, *, head: str 
         if manifest.get("sequence") != sequence or manifest.get("previous") != previous:
             raise _altered(f"bundle {sequence}", "the bundle after the one before", "another chain or order")
         entries += _check_entries(where, sequence, manifest)
+        ends.append((sequence, manifest["position"] - manifest["bytes"], manifest["position"]))
         late += int(manifest["entries"]) if manifest["late"] else 0
         lost += int(manifest["lost"])
         previous = sha256(octets).hexdigest()
         seen.add(previous)
     if head is not None and head not in seen:
         raise _altered(f"bundle {len(numbers)}", "a bundle with the head that was kept", "missing")
+    if source is not None:
+        _check_source(where, Path(source), ends)
     return LogReport(bundles=len(numbers), entries=entries, late=late, lost=lost, head=previous)
+
+
+def _check_source(folder: Path, source: Path, ends: Sequence[tuple[int, int, int]]) -> None:
+    """Compare a log with the bundles that were made of it since it last began anew.
+
+    Args:
+        folder: The bundles, verified.
+        source: The log.
+        ends: Number, first and last octet in the log of each bundle.
+    """
+    begins = [at for at, (_, start, _) in enumerate(ends) if start == 0]
+    if not begins:
+        raise error_for(
+            "configuration_invalid", str(source), "a log that was signed from its beginning", "none"
+        )
+    number = 1
+    try:
+        descriptor = open_input(source)
+    except OSError as fault:
+        words = ("a log that can be read", f"{source}: {fault.strerror}")
+        raise error_for("configuration_invalid", "source", *words) from None
+    with open(descriptor, "rb") as file:
+        for sequence, _, _ in ends[begins[-1] :]:
+            signed = read_entries(folder, sequence)
+            found = file.read(len(signed))
+            if found != signed:
+                same = next(
+                    (at for at, (one, other) in enumerate(zip(found, signed, strict=False)) if one != other),
+                    len(found),
+                )
+                what = "missing" if same == len(found) else "another"
+                line = number + signed.count(b"\n", 0, same)
+                raise _altered(f"line {line} of the log", "the line that was signed", what)
+            number += signed.count(b"\n")
 
 
 def _altered(place: str, expected: str, actual: str) -> RapidJWSError:
@@ -108,7 +154,7 @@ def _verified_manifest(folder: Path, sequence: int, verifier: Verifier) -> tuple
         verified = verifier.verify(token, payload=octets)
     except RapidJWSError as fault:
         raise error_for(fault.code, place, fault.expected, fault.actual) from None
-    whole = ("bytes", "entries", "lost", "sequence")
+    whole = ("bytes", "entries", "lost", "position", "sequence")
     if (
         verified.header.get("cty") != CONTENT_TYPE
         or manifest.get("format") != 1
@@ -124,7 +170,7 @@ def _check_entries(folder: Path, sequence: int, manifest: dict[str, Any]) -> int
     place = f"bundle {sequence}"
     count: int = manifest["entries"]
     try:
-        log = _files.read_trusted(folder / name_of(sequence, "log"), _LOG_MAX_BYTES)
+        log = read_entries(folder, sequence)
     except FileNotFoundError:
         raise _altered(f"{place}, entry 1", "its entries", "missing") from None
     cells = _signed_cells(folder, sequence, manifest)
