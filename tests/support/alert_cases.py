@@ -71,6 +71,40 @@ CASES: dict[str, Case] = {
     "SigningSlow": _latency(
         "signing_duration_seconds", 'backend="local",alg="ES256",result="ok"', ("0.015625", "0.03125")
     ),
+    "IssuerStateFailed": _one(f"issuer_state_failed{{{A}}}", "1+0x100", "0+0x100"),
+    "IssuerWithoutLeader": Case(
+        {f'rapidjws_issuer_leads{{{A},instance="{n}"}}': "0+0x100" for n in "ab"},
+        {f'rapidjws_issuer_leads{{{A},instance="{n}"}}': f"{n == 'a':d}+0x100" for n in "ab"},
+    ),
+    "IssuerWithoutNextKey": Case(
+        {
+            f'rapidjws_issuer_keys{{{A},alg="ES256",stage="active"}}': "1+0x100",
+            f'rapidjws_issuer_keys{{{A},alg="RS256",stage="next"}}': "1+0x100",
+        },
+        {
+            f'rapidjws_issuer_keys{{{A},alg="ES256",stage="active"}}': "1+0x100",
+            f'rapidjws_issuer_keys{{{A},alg="ES256",stage="next"}}': "1+0x100",
+        },
+    ),
+    "IssuerRotationOverdue": _one(f"issuer_next_rotation_seconds{{{A}}}", "0+0x100", "60+0x100"),
+    "ConsumersMissing": _one(f"consumers_missing{{{A}}}", "1+0x100", "0+0x100"),
+    "SigningRefused": _one(
+        'signing_queue_refused_total{backend="kms",code="signing_late"}', "0+3x100", "0+1x100"
+    ),
+    "SigningBackendDown": _one('signing_backend_open{backend="kms"}', "1+0x100", "0+0x100"),
+    "SigningQuotaNear": Case(
+        {
+            'rapidjws_signing_calls_total{backend="kms",result="ok"}': "0+5400x100",
+            'rapidjws_signing_quota_calls{backend="kms"}': "100+0x100",
+        },
+        {
+            'rapidjws_signing_calls_total{backend="kms",result="ok"}': "0+5400x100",
+            'rapidjws_signing_quota_calls{backend="kms"}': "0+0x100",
+        },
+    ),
+    "TokensUnavailable": _one(
+        'token_requests_total{client="",result="temporarily_unavailable"}', "0+1x100", "0+0x100"
+    ),
     "LoopLag": _one('event_loop_lag_seconds{worker="0"}', "2+0x100", "0.2+0x100"),
     "TablesOff": _one('precomputed_tables_off{worker="0"}', "1+0x100", "0+0x100"),
     "KeysUnavailable": _one(f"jwks_stale{{{A}}}", "1+0x100", "0+0x100"),

@@ -140,9 +140,9 @@ def test_the_services_own_thresholds_have_the_same_names() -> None:
 # --- runbooks --------------------------------------------------------------------------------------------
 
 RUNBOOKS = (
-    "cache-flush", "clock-skew", "emergency-revoke", "enforcement-rollback", "jwks-down", "key-compromise",
-    "latency", "partner-onboarding", "replay-store-down", "rotation-gone-wrong", "verification-failures",
-    "workers",
+    "cache-flush", "clock-skew", "emergency-revoke", "enforcement-rollback", "issuer-down", "jwks-down",
+    "key-compromise", "latency", "partner-onboarding", "replay-store-down", "rotation-gone-wrong",
+    "verification-failures", "workers",
 )  # fmt: skip
 
 

@@ -218,6 +218,40 @@ _SECURITY: Final = (
            measure="M9"),
 )  # fmt: skip
 
+_ISSUING: Final = (
+    _alert("IssuerStateFailed", "page", "keys", "max by (issuer) (rapidjws_issuer_state_failed) > 0",
+           "{{ $labels.issuer }}: the state of its keys cannot be read ({{ $value }}); after state_max_age_s nothing is"
+           " signed", "issuer-down", 60),
+    _alert("IssuerWithoutLeader", "page", "rotation", "sum by (issuer) (rapidjws_issuer_leads) < 1",
+           "{{ $labels.issuer }}: no process changes its keys ({{ $value }} lead)", "issuer-down", 300),
+    _alert("IssuerWithoutNextKey", "ticket", "rotation",
+           'sum by (issuer, alg) (rapidjws_issuer_keys{stage="active"}) > 0 unless on (issuer, alg)'
+           ' sum by (issuer, alg) (rapidjws_issuer_keys{stage="next"}) > 0',
+           "{{ $labels.issuer }}, {{ $labels.alg }}: {{ $value }} active key and none to take its place in an emergency",
+           "issuer-down", 300, measure="M10"),
+    _alert("IssuerRotationOverdue", "ticket", "rotation",
+           "max by (issuer) (rapidjws_issuer_next_rotation_seconds) <= 0",
+           "{{ $labels.issuer }}: a rotation is due ({{ $value }} s) and not made", "issuer-down", 900),
+    _alert("ConsumersMissing", "ticket", "rotation", "max by (issuer) (rapidjws_consumers_missing) > 0",
+           "{{ $labels.issuer }}: {{ $value }} consumers have not confirmed its newest key", "issuer-down", 600,
+           measure="M6"),
+    _alert("SigningRefused", "page", "latency",
+           "sum by (backend, code) (increase(rapidjws_signing_queue_refused_total[<300>])) >= 10",
+           "{{ $labels.backend }}: {{ $value | humanize }} requests got no signature in 5 min, {{ $labels.code }}",
+           "issuer-down", 60, "debug", "M7"),
+    _alert("SigningBackendDown", "page", "latency", "max by (backend) (rapidjws_signing_backend_open) > 0",
+           "{{ $labels.backend }} failed and is left alone ({{ $value }})", "issuer-down", 60, "debug", "M7"),
+    _alert("SigningQuotaNear", "ticket", "latency",
+           "sum by (backend) (rate(rapidjws_signing_calls_total[<300>]))"
+           " / on (backend) (sum by (backend) (rapidjws_signing_quota_calls) > 0) > 0.8",
+           "{{ $labels.backend }}: {{ $value | humanizePercentage }} of the calls that the queue may make", "issuer-down",
+           600, "debug", "M7"),
+    _alert("TokensUnavailable", "page", "keys",
+           'sum by (result) (increase(rapidjws_token_requests_total{result=~"temporarily_unavailable|server_error"}[<300>]))'
+           " >= 3",
+           "{{ $value | humanize }} requests for tokens ended with {{ $labels.result }} in 5 min", "issuer-down", 60),
+)  # fmt: skip
+
 _REST: Final = (
     _alert("ReplayStoreDown", "page", "stores", "sum(rate(rapidjws_replay_store_errors_total[<300>])) > 0",
            "the replay store does not answer: {{ $value | humanize }} questions a second", "replay-store-down", 60,
@@ -257,5 +291,5 @@ _REST: Final = (
            "enforcement-rollback"),
 )  # fmt: skip
 
-ALERTS: Final[tuple[Alert, ...]] = (*_REFUSALS, *_LATENCY, *_KEYS, *_ROTATION, *_SECURITY, *_REST)
+ALERTS: Final[tuple[Alert, ...]] = (*_REFUSALS, *_LATENCY, *_KEYS, *_ROTATION, *_SECURITY, *_ISSUING, *_REST)
 """Every alert, grouped by cause."""
