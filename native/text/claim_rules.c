@@ -239,6 +239,33 @@ static rj_status rules_each_value(const rj_claim_rule *rule, const json_value *a
     return best;
 }
 
+/* Whether a value is one of a rule's, or an array, not empty, of nothing but these. */
+static rj_status rules_nothing_else(const rj_claim_rule *rule, const json_value *value)
+{
+    rj_status worst = RJ_OK;
+    const uint8_t *p;
+
+    if (value->type != RJ_JSON_ARRAY) {
+        return rules_one_of(rule, value);
+    }
+    p = json_walk_space(value->ptr + 1);
+    if (*p == ']') {
+        return RJ_CLAIM_MISMATCH;
+    }
+    while (*p != ']') {
+        json_value element;
+        rj_status one;
+        p = json_walk_space(json_walk_value(&element, p));
+        one = rules_one_of(rule, &element);
+        if (one == RJ_CLAIM_MISMATCH) {
+            return one;
+        }
+        worst = one == RJ_CLAIMS_UNDECIDED ? one : worst;
+        p = *p == ',' ? json_walk_space(p + 1) : p;
+    }
+    return worst;
+}
+
 static rj_status rules_contains(const rj_claim_rule *rule, const json_value *value)
 {
     if (value->type != RJ_JSON_ARRAY) {
@@ -296,6 +323,8 @@ static rj_status rules_check(rules_claims *claims, const rj_claim_rule *rule)
     case RJ_RULE_CONTAINS_ALL:
     case RJ_RULE_CONTAINS_ANY:
         return rules_contains(rule, &value);
+    case RJ_RULE_CONTAINS_ONLY:
+        return rules_nothing_else(rule, &value);
     case RJ_RULE_PREFIX:
     case RJ_RULE_PATTERN:
         return rules_text(rule, &value);

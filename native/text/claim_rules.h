@@ -25,7 +25,8 @@ enum {
     RJ_RULE_PRESENT = 6, /* there, and not null */
     RJ_RULE_ABSENT = 7,  /* not there, not even as null */
     RJ_RULE_OBJECT = 8,
-    RJ_RULE_NON_EMPTY_OBJECT = 9 /* an object with at least one member */
+    RJ_RULE_NON_EMPTY_OBJECT = 9, /* an object with at least one member */
+    RJ_RULE_CONTAINS_ONLY = 10    /* one of the values, or a list of them, with nothing else in it */
 };
 #define RJ_RULE_OR_NEXT 1u     /* flags: passes as well where the rule after it passes */
 #define RJ_RULE_HAS_DECIMAL 2u /* flags: one of the values is a number with a fraction, which texts do not hold */

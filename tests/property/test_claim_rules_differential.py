@@ -16,6 +16,7 @@ from rapidjws import (
     PRESENT,
     Contains,
     ContainsAny,
+    ContainsOnly,
     Engine,
     Issuer,
     OneOf,
@@ -46,6 +47,7 @@ RULES = st.one_of(
     VALUES.map(lambda values: ("one_of", values)),
     VALUES.map(lambda values: ("contains", values)),
     VALUES.map(lambda values: ("contains_any", values)),
+    VALUES.map(lambda values: ("contains_only", values)),
     st.lists(TEXTS.filter(bool), min_size=1, max_size=3).map(lambda values: ("prefix", values)),
     PATTERNS.map(lambda pattern: ("pattern", pattern)),
     st.sampled_from([("present", None), ("absent", None)]),
@@ -54,7 +56,8 @@ RULES = st.one_of(
 
 def rule_of(kind: str, given: Any) -> Any:
     """Return the library's rule."""
-    of_values = {"one_of": OneOf, "contains": Contains, "contains_any": ContainsAny, "prefix": Prefix}
+    of_values = {"one_of": OneOf, "contains": Contains, "contains_any": ContainsAny,
+                 "contains_only": ContainsOnly, "prefix": Prefix}  # fmt: skip
     if kind in of_values:
         return of_values[kind](*given)
     return Pattern(given) if kind == "pattern" else PRESENT if kind == "present" else ABSENT
@@ -81,6 +84,9 @@ def passes(kind: str, given: Any, found: list[Any]) -> bool:
         return isinstance(value, list) and all(any(same(one, wanted) for one in value) for wanted in given)
     if kind == "contains_any":
         return isinstance(value, list) and any(same(one, wanted) for one in value for wanted in given)
+    if kind == "contains_only":
+        every = value if isinstance(value, list) else [value]
+        return bool(every) and all(any(same(one, wanted) for wanted in given) for one in every)
     if kind == "prefix":
         return isinstance(value, str) and any(value[: len(one)] == one for one in given)
     if kind == "pattern":

@@ -230,7 +230,7 @@ def _engine() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "Issuer", lambda: {"iss": ISS, "keys": public("ES256"), "algorithms": ALGS}
     yield "Issuer.profile", lambda: {"profile": "access_token", "iss": ISS, "keys": public("ES256"),
                                      "algorithms": ALGS, "audience": AUD}  # fmt: skip
-    for name in ("Contains", "ContainsAny", "OneOf", "Prefix"):
+    for name in ("Contains", "ContainsAny", "ContainsOnly", "OneOf", "Prefix"):
         yield name, lambda: {"values": "a"}
     yield "Pattern", lambda: {"pattern": "a+"}
     yield "Replay", lambda: {"store": P["MemoryReplayStore"]()}

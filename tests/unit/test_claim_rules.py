@@ -16,6 +16,7 @@ from rapidjws import (
     ConfigurationError,
     Contains,
     ContainsAny,
+    ContainsOnly,
     Engine,
     Issuer,
     OneOf,
@@ -85,6 +86,14 @@ GOOD_AND_BAD = [
     ({"groups": Contains("a")}, '"groups": [[], {"x": "]"}, "a"]', '"groups": [["a"], {"a": "a"}]'),
     ({"groups": ContainsAny("a", "b")}, '"groups": ["c","b"]', '"groups": []'),
     ({"groups": ContainsAny("a", "b")}, '"groups": ["\\u0061"]', '"groups": ["\\u0063"]'),
+    ({"groups": ContainsOnly("a", "b")}, '"groups": ["b", "a", "b"]', '"groups": ["a", "c"]'),
+    ({"groups": ContainsOnly("a", "b")}, '"groups": "b"', '"groups": []'),
+    ({"groups": ContainsOnly("a")}, '"groups": ["\\u0061"]', '"groups": ["\\u0061", "\\u0062"]'),
+    ({"groups": ContainsOnly("a", 1)}, '"groups": [1, "a"]', '"groups": ["a", "1"]'),
+    ({"groups": ContainsOnly("a")}, '"groups": ["a"]', '"groups": ["a", ["a"]]'),
+    ({"groups": ContainsOnly("a")}, '"groups": [ "a" ]', '"groups": ["a", null]'),
+    ({"groups": ContainsOnly(0.5, True)}, '"groups": [0.50, true]', '"groups": [0.5, true, false]'),
+    ({"groups": ContainsOnly("a")}, '"groups": "a"', '"groups": {"a": "a"}'),
     ({"sub": Prefix("user:", "app:")}, "", '"x": 1, "groups": 1, "azp": 1'),
     ({"repo": Prefix("org/")}, '"repo": "org/a"', '"repo": "organ/a"'),
     ({"repo": Prefix("org/")}, '"repo": "org\\/a"', '"repo": "or"'),
@@ -134,6 +143,7 @@ def test_a_missing_claim_has_its_own_code() -> None:
         {"a"},
         Contains("a"),
         ContainsAny("a"),
+        ContainsOnly("a"),
         Prefix("a"),
         Pattern("a"),
         PRESENT,
@@ -318,6 +328,7 @@ def test_rules_that_are_equal_are_equal() -> None:
     assert OneOf("a", "b", "a") == OneOf("a", "b") != OneOf("b")
     assert OneOf(True) != OneOf(1)
     assert Contains("a") != ContainsAny("a")
+    assert ContainsOnly("a") != ContainsAny("a")
     assert Pattern("a+") == Pattern("a+") != Pattern("a*")
     assert len({Contains(1), Contains(True), Contains(1)}) == 2
     assert repr(Contains("a", 1)) == "Contains('a', 1)"

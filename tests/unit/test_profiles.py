@@ -9,7 +9,17 @@ from typing import Any, get_args
 import pytest
 from tokens import AUD, ISS, NOW_S
 
-from rapidjws import ABSENT, NOT_CHECKED, PRESENT, ConfigurationError, Engine, Issuer, RapidJWSError, diagnose
+from rapidjws import (
+    ABSENT,
+    NOT_CHECKED,
+    PRESENT,
+    ConfigurationError,
+    ContainsOnly,
+    Engine,
+    Issuer,
+    RapidJWSError,
+    diagnose,
+)
 from rapidjws.config.load import ConfigFile
 from rapidjws.jose.claim_rules import AuthorizedParty
 from rapidjws.jwt.profiles import LOGOUT_EVENT, PROFILES, ProfileName
@@ -198,7 +208,7 @@ def test_rules_of_a_profile_are_seen() -> None:
     """The issuer shows what it checks."""
     issuer = Issuer.profile("id_token", ISS, keys=KEY, algorithms=["HS256"], audience=AUD)
     own = {"events": ABSENT, "client_id": ABSENT, "scope": ABSENT}
-    assert issuer.claims == {**own, "azp": AuthorizedParty(AUD)}
+    assert issuer.claims == {**own, "azp": AuthorizedParty(AUD), "aud": ContainsOnly(AUD)}
     assert issuer.typ == "JWT"
     assert issuer.required_claims == ("iss", "sub", "aud", "iat")
 
@@ -213,7 +223,10 @@ def test_rules_of_a_profile_are_seen() -> None:
         (AUD, {"aud": ["other", AUD]}, "missing_claim"),
         (AUD, {"aud": [AUD, AUD]}, "missing_claim"),
         (AUD, {"aud": [AUD, "a", "b"], "azp": None}, "missing_claim"),
-        (AUD, {"aud": [AUD, "other"], "azp": AUD}, "ok"),
+        (AUD, {"aud": [AUD, "other"], "azp": AUD}, "claim_mismatch"),
+        (AUD, {"aud": [AUD, AUD], "azp": AUD}, "ok"),
+        ([AUD, "app"], {"aud": [AUD, "app"], "azp": AUD}, "ok"),
+        ([AUD, "app"], {"aud": ["app", AUD, "other"], "azp": AUD}, "claim_mismatch"),
         (AUD, {"aud": [AUD, "other"], "azp": "other"}, "claim_mismatch"),
         (AUD, {"aud": AUD, "azp": "other"}, "claim_mismatch"),
         (AUD, {"aud": AUD, "azp": ""}, "claim_mismatch"),
@@ -237,14 +250,40 @@ def test_the_authorized_party_of_an_id_token(audience: Any, change: dict[str, An
 def test_the_authorized_party_is_configured_where_it_is_no_audience() -> None:
     """A rule for azp names other clients, and NOT_CHECKED takes the profile's away."""
     claims = {**TOKENS["id_token"][1], "aud": [AUD, "other"]}
-    named = engine_of("id_token", claims={"azp": {"web", "app"}})
+    named = engine_of("id_token", audience=[AUD, "other"], claims={"azp": {"web", "app"}})
     for azp, wanted in (("web", "ok"), ("app", "ok"), (AUD, "claim_mismatch"), (None, "missing_claim")):
         assert verdict(named, signed(None, {**claims, "azp": azp})) == wanted
     assert verdict(named, signed(None, claims)) == "missing_claim"
-    unchecked = engine_of("id_token", claims={"azp": NOT_CHECKED})
+    unchecked = engine_of("id_token", audience=[AUD, "other"], claims={"azp": NOT_CHECKED})
     for change in ({}, {"azp": "anybody"}):
         assert verdict(unchecked, signed(None, {**claims, **change})) == "ok"
     assert verdict(unchecked, signed(None, {**claims, "scope": "read"})) == "claim_mismatch"
+
+
+def test_further_audiences_of_an_id_token_must_be_trusted(tmp_path: Path) -> None:
+    """An audience that the client does not trust refuses (OpenID Connect Core 3.1.3.7 step 3)."""
+    claims = {**TOKENS["id_token"][1], "aud": [AUD, "other"], "azp": AUD}
+    with pytest.raises(RapidJWSError) as refused:
+        engine_of("id_token").verify(signed(None, claims), NOW_S)
+    found = (refused.value.code, refused.value.place, refused.value.expected)
+    assert found == ("claim_mismatch", "claims.aud", f'nothing but "{AUD}"')
+    trusting = engine_of("id_token", claims={"aud": ContainsOnly(AUD, "other")})
+    assert verdict(trusting, signed(None, claims)) == "ok"
+    assert verdict(trusting, signed(None, {**claims, "aud": [AUD, "third"]})) == "claim_mismatch"
+    assert verdict(trusting, signed(None, {**claims, "aud": ["other"]})) == "audience_mismatch"
+    unchecked = engine_of("id_token", claims={"aud": NOT_CHECKED})
+    assert verdict(unchecked, signed(None, claims)) == "ok"
+    assert verdict(unchecked, signed(None, {**claims, "aud": ["other"]})) == "audience_mismatch"
+    provider = FakeIssuer(ISS, "ES256", audience=AUD)
+    (tmp_path / "keys.json").write_text(json.dumps(provider.jwks.as_dict()))
+    path = tmp_path / "rapidjws.toml"
+    path.write_text(
+        f'[[issuers]]\niss = "{ISS}"\nalgorithms = ["ES256"]\naudience = "{AUD}"\nprofile = "id_token"\n'
+        f'jwks_file = "keys.json"\n[issuers.claims]\naud = {{ contains_only = ["{AUD}", "other"] }}\n'
+    )
+    engine = ConfigFile(path).engine
+    assert verdict(engine, provider.token(claims)) == "ok"
+    assert verdict(engine, provider.token({**claims, "aud": [AUD, "third"]})) == "claim_mismatch"
 
 
 @pytest.mark.parametrize("escaped", ["az\\u0070", "\\u0061zp"])
@@ -265,8 +304,8 @@ def test_a_configuration_takes_a_rule_away(tmp_path: Path, line: str, wanted: st
     (tmp_path / "keys.json").write_text(json.dumps(provider.jwks.as_dict()))
     path = tmp_path / "rapidjws.toml"
     path.write_text(
-        f'[[issuers]]\niss = "{ISS}"\nalgorithms = ["ES256"]\naudience = "{AUD}"\nprofile = "id_token"\n'
-        f'jwks_file = "keys.json"\n[issuers.claims]\n{line}\n'
+        f'[[issuers]]\niss = "{ISS}"\nalgorithms = ["ES256"]\naudience = ["{AUD}", "other"]\n'
+        f'profile = "id_token"\njwks_file = "keys.json"\n[issuers.claims]\n{line}\n'
     )
     claims = {**TOKENS["id_token"][1], "aud": [AUD, "other"]}
     assert verdict(ConfigFile(path).engine, provider.token(claims)) == wanted

@@ -11,6 +11,7 @@ from rapidjws.jose.claim_rules import (
     PRESENT,
     Contains,
     ContainsAny,
+    ContainsOnly,
     OneOf,
     Pattern,
     Prefix,
@@ -21,7 +22,13 @@ from rapidjws.jose.claim_rules import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OF_VALUES: Final = {"one_of": OneOf, "contains": Contains, "contains_any": ContainsAny, "prefix": Prefix}
+_OF_VALUES: Final = {
+    "one_of": OneOf,
+    "contains": Contains,
+    "contains_any": ContainsAny,
+    "contains_only": ContainsOnly,
+    "prefix": Prefix,
+}
 _WORDS: Final = (*_OF_VALUES, "pattern", "present", "checked")
 
 

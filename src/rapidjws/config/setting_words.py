@@ -167,7 +167,8 @@ ISSUER: Final = {
     "claims": Words(
         "what further claims must be: claim or JSON Pointer = a value, a list of values of which it must be "
         "one, or a table",
-        "tables: `one_of`, `contains`, `contains_any`, `prefix`, `pattern`, `present`, `checked`",
+        "tables: `one_of`, `contains`, `contains_any`, `contains_only`, `prefix`, `pattern`, `present`, "
+        "`checked`",
     ),
     "show_claims": Words("claims of `claims` whose values may stand in an error", "not empty each"),
     "tenants": Words("the values that a template's variable may have", "letters, digits and `-._~`"),

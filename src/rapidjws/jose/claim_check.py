@@ -21,6 +21,7 @@ from rapidjws.jose.claim_rules import (
     ClaimRule,
     Contains,
     ContainsAny,
+    ContainsOnly,
     OneOf,
     PathRule,
     Pattern,
@@ -119,6 +120,8 @@ def allowed(rule: ClaimRule | Check) -> str:
             return f"a string that begins with {words}"
         if isinstance(rule, Contains):
             return f"a list that contains {words.replace(' or ', ' and ')}"
+        if isinstance(rule, ContainsOnly):
+            return f"nothing but {words}"
         return f"a list that contains {words}" if isinstance(rule, ContainsAny) else words
     if rule is ABSENT:
         return "no such claim"
@@ -137,6 +140,9 @@ def _passes(rule: ClaimRule, value: Any) -> bool:
         )
     if isinstance(rule, ContainsAny):
         return isinstance(value, list) and any(_is_one_of(one, rule.values) for one in value)
+    if isinstance(rule, ContainsOnly):
+        every = value if isinstance(value, list) else [value]
+        return bool(every) and all(_is_one_of(one, rule.values) for one in every)
     if isinstance(rule, Prefix):
         return isinstance(value, str) and value.startswith(tuple(map(str, rule.values)))
     if isinstance(rule, Pattern):

@@ -111,6 +111,19 @@ class ContainsAny(ValuesRule):
     __slots__ = ()
 
 
+class ContainsOnly(ValuesRule):
+    """A single value that equals one of these, or a list, not empty, that holds nothing else.
+
+    Args:
+        values: Strings, numbers, True or False; at least one.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+
+    __slots__ = ()
+
+
 class Prefix(ValuesRule):
     """A string that begins with one of these texts.
 

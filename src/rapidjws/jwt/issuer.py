@@ -75,8 +75,9 @@ class Issuer:
         typ_required: False lets a header without ``typ`` pass beside those of ``typ``.
         claims: What further claims must be: claim, or JSON Pointer (RFC 6901) for a nested one -> a value; a
             set or list of values, one of which it must be; :class:`Contains`, :class:`ContainsAny`,
-            :class:`Prefix`, :class:`Pattern`, ``PRESENT`` or ``ABSENT``; or a function, which gets the value
-            and returns True. Functions are asked last, and whatever they raise refuses the token.
+            :class:`ContainsOnly`, :class:`Prefix`, :class:`Pattern`, ``PRESENT`` or ``ABSENT``; or a
+            function, which gets the value and returns True. Functions are asked last, and whatever they raise
+            refuses the token.
             ``NOT_CHECKED`` takes a profile's rule away.
         show_claims: Claims of ``claims`` whose values may stand in the error of a refusal.
         tenants: Which values a template's variable may have: names, ``ANY_TENANT``, or a function as in
@@ -246,7 +247,7 @@ class Issuer:
         ``"id_token"``               OpenID Connect Core s.2: ``typ`` ``JWT`` or none; ``iss``, ``sub``,
                                      ``aud``, ``exp``, ``iat``; no ``events``, ``client_id``, ``scope``;
                                      ``azp`` where ``aud`` has several values; where it is there,
-                                     one of ``audience``
+                                     one of ``audience``; no other values in ``aud`` than these
         ``"logout_token"``           OpenID Connect Back-Channel Logout s.2.4: ``typ`` ``logout+jwt``,
                                      ``JWT`` or none; ``iss``, ``aud``, ``iat``, ``jti`` and ``exp``;
                                      ``sub`` or ``sid``; its event; no ``nonce``

@@ -14,6 +14,7 @@ from rapidjws.jose.claim_rules import (
     OBJECT,
     AuthorizedParty,
     ClaimRule,
+    ContainsOnly,
     NotChecked,
     PresentOr,
 )
@@ -104,6 +105,8 @@ def with_profile(profile: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if known.names_client:
         clients = () if isinstance(audience, NotChecked) else names_of(audience, "audience")
         own["azp"] = AuthorizedParty(*clients)
+        if clients:  # section 3.1.3.7 step 3: no audience that this client does not trust
+            own["aud"] = ContainsOnly(*clients)
     made["claims"] = {**own, **claims}
     if known.needs_audience and audience in ((), [], ""):
         raise error_for("configuration_invalid", "audience", f"a value: {profile} has an aud, or NOT_CHECKED")

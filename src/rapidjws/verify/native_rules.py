@@ -12,6 +12,7 @@ from rapidjws.jose.claim_rules import (
     PRESENT,
     Contains,
     ContainsAny,
+    ContainsOnly,
     OneOf,
     PathRule,
     Pattern,
@@ -23,6 +24,7 @@ _KINDS: Final = {
     OneOf: _native.RULE_ONE_OF,
     Contains: _native.RULE_CONTAINS_ALL,
     ContainsAny: _native.RULE_CONTAINS_ANY,
+    ContainsOnly: _native.RULE_CONTAINS_ONLY,
     Prefix: _native.RULE_PREFIX,
 }
 _PRESENCES: Final = {
@@ -41,7 +43,7 @@ def native_rule(one: PathRule) -> _native.NativeRule:
         table = rule.automaton
         tables = (table.classes, table.next.tobytes(), table.accepting)
         return _native.NativeRule(_native.RULE_PATTERN, path, or_next=one.or_next, tables=tables)
-    if isinstance(rule, (OneOf, Contains, ContainsAny, Prefix)):
+    if isinstance(rule, (OneOf, Contains, ContainsAny, ContainsOnly, Prefix)):
         values = rule.values
         texts = (value.encode() for value in values if isinstance(value, str))
         return _native.NativeRule(
