@@ -13,6 +13,7 @@ import orjson
 from rapidjws._checks import checked
 from rapidjws.authz.facts import Unmet
 from rapidjws.authz.policy_input import PARTS_DEFAULT, PolicyInput
+from rapidjws.authz.work_bound import CPU_S_DEFAULT, INPUT_BYTES_DEFAULT, OVER, WorkBound
 from rapidjws.errors import error_for
 
 try:
@@ -50,13 +51,16 @@ class CedarPolicy:
             null: a token with such a claim is undecided.
         headers: Names of the headers in ``context.header``.
         parts: What is read of the request: ``"method"``, ``"host"``, ``"path"``.
+        max_input_bytes: Largest input, as JSON, that is evaluated; what is larger is undecided.
+        max_cpu_s: Most seconds of a processor for an evaluation. It cannot be stopped: one that took longer
+            is undecided, and for ten times as long so are inputs as large.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: policies or entities that cannot be read.
     """
 
-    __slots__ = ("_entities", "_input", "_policies", "_types", "blocking", "header_fields", "reads_host",
-                 "reads_method")  # fmt: skip
+    __slots__ = ("_bound", "_entities", "_input", "_policies", "_types", "blocking", "header_fields",
+                 "reads_host", "reads_method")  # fmt: skip
 
     def __init__(
         self,
@@ -69,6 +73,8 @@ class CedarPolicy:
         claims: Collection[str] = (),
         headers: Collection[str] = (),
         parts: Collection[str] = PARTS_DEFAULT,
+        max_input_bytes: int = INPUT_BYTES_DEFAULT,
+        max_cpu_s: float = CPU_S_DEFAULT,
     ) -> None:
         if not 0 < len(source) <= SOURCE_MAX_CHARS:
             raise error_for("configuration_invalid", "cedar.source", f"1 to {SOURCE_MAX_CHARS} characters")
@@ -79,6 +85,7 @@ class CedarPolicy:
                     "configuration_invalid", f"cedar.{name}", "a type: Name, or Space::Name", value
                 )
         self._input = PolicyInput("cedar", claims, headers, parts)
+        self._bound = WorkBound("cedar", max_input_bytes, max_cpu_s)
         self.blocking = False
         self.header_fields = self._input.header_fields
         self.reads_method, self.reads_host = "method" in self._input.parts, "host" in self._input.parts
@@ -100,6 +107,11 @@ class CedarPolicy:
         """Return the check of a request: what is not allowed is refused, and what fails is undecided."""
         given, policies, entities = self._input, self._policies, self._entities
         principal_type, action_type, resource_type = self._types
+        bound = self._bound
+
+        def evaluated(request: dict[str, Any]) -> Any:
+            answer = cedarpy.is_authorized(request, policies, entities)
+            return OVER if answer.diagnostics.errors else answer.decision
 
         def check(facts: Facts) -> Unmet | None:
             found = given.of(facts)
@@ -115,10 +127,7 @@ class CedarPolicy:
                 "context": found,
             }
             try:
-                answer = cedarpy.is_authorized(request, policies, entities)
-                if answer.diagnostics.errors:
-                    return _UNAVAILABLE
-                decision = answer.decision
+                decision = bound.run(len(orjson.dumps(found)), evaluated, request)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:  # the library's own panics are no Exception

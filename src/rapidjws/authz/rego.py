@@ -14,6 +14,7 @@ import orjson
 from rapidjws._checks import checked
 from rapidjws.authz.facts import Unmet
 from rapidjws.authz.policy_input import PARTS_DEFAULT, PATH, PolicyInput
+from rapidjws.authz.work_bound import CPU_S_DEFAULT, INPUT_BYTES_DEFAULT, WorkBound
 from rapidjws.errors import error_for
 
 try:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 SOURCE_MAX_CHARS: Final = 256 * 1024
 _OUTSIDE: Final = re.compile(r"\b(?:http\.send|net\.\w+|opa\.runtime|rand\.\w+|uuid\.\w+|print|trace)\s*\(")
+_EMPTY: Final = '{"claims":{},"header":{},"request":{},"partner":"","issuer":""}'
 _REFUSED: Final = Unmet("policy_refused", "rego")
 _UNAVAILABLE: Final = Unmet("policy_unavailable", "rego")
 
@@ -43,14 +45,17 @@ class RegoPolicy:
         claims: Names of the claims it is given; empty for all.
         headers: Names of the headers it is given.
         parts: What it is given of the request: ``"method"``, ``"host"``, ``"path"``.
+        max_input_bytes: Largest input, as JSON, that is evaluated; what is larger is undecided.
+        max_cpu_s: Most seconds of a processor for an evaluation. It cannot be stopped: one that took longer
+            is undecided, and for ten times as long so are inputs as large.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: it cannot be read, has no such rule, or calls
             what reaches out of it (``http.send``).
     """
 
-    __slots__ = ("_base", "_input", "_local", "_rule", "blocking", "header_fields", "path", "reads_host",
-                 "reads_method")  # fmt: skip
+    __slots__ = ("_base", "_bound", "_input", "_local", "_rule", "blocking", "header_fields", "path",
+                 "reads_host", "reads_method")  # fmt: skip
 
     def __init__(
         self,
@@ -60,6 +65,8 @@ class RegoPolicy:
         claims: Collection[str] = (),
         headers: Collection[str] = (),
         parts: Collection[str] = PARTS_DEFAULT,
+        max_input_bytes: int = INPUT_BYTES_DEFAULT,
+        max_cpu_s: float = CPU_S_DEFAULT,
     ) -> None:
         if not PATH.match(path):
             raise error_for("configuration_invalid", "rego.path", "package/rule", path)
@@ -72,6 +79,7 @@ class RegoPolicy:
         self._input = PolicyInput("rego", claims, headers, parts)
         self.header_fields = self._input.header_fields
         self.reads_method, self.reads_host = "method" in self._input.parts, "host" in self._input.parts
+        self._bound = WorkBound("rego", max_input_bytes, max_cpu_s)
         self._rule = "data." + path.replace("/", ".")
         self._base = Engine()
         self._local = threading.local()
@@ -79,7 +87,7 @@ class RegoPolicy:
             self._base.add_policy("policy.rego", source)
             if self._rule.rpartition(".")[0] not in self._base.get_packages():
                 raise error_for("configuration_invalid", "rego.path", "a package of the policy", path)
-            self._ask(b'{"claims":{},"header":{},"request":{},"partner":"","issuer":""}')
+            self._engine()
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as fault:  # the library's own panics are no Exception
@@ -87,11 +95,19 @@ class RegoPolicy:
                 raise
             raise error_for("configuration_invalid", "rego.source", _words(fault)) from None
 
-    def _ask(self, octets: bytes) -> Any:
-        """Return the rule's value; an engine a thread, as its input is a part of it."""
+    def _engine(self) -> Any:
+        """Return the engine of this thread, as its input is a part of it; a new one is tried first."""
         engine = getattr(self._local, "engine", None)
         if engine is None:
-            engine = self._local.engine = self._base.clone()
+            engine = self._base.clone()
+            engine.set_input_json(_EMPTY)
+            engine.eval_rule(self._rule)  # it reads its policies at the first question
+            self._local.engine = engine
+        return engine
+
+    def _ask(self, octets: bytes) -> Any:
+        """Return the rule's value."""
+        engine = self._local.engine
         try:
             engine.set_input_json(octets.decode())
             return engine.eval_rule(self._rule)
@@ -101,14 +117,16 @@ class RegoPolicy:
 
     def check(self) -> Check:
         """Return the check of a request: false or nothing refuses, and what fails is undecided."""
-        given, ask = self._input, self._ask
+        given, ask, bound = self._input, self._ask, self._bound
 
         def check(facts: Facts) -> Unmet | None:
             found = given.of(facts)
             if isinstance(found, Unmet):
                 return found
             try:
-                value = ask(orjson.dumps(found))
+                octets = orjson.dumps(found)
+                self._engine()
+                value = bound.run(len(octets), ask, octets)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:  # the library's own panics are no Exception
