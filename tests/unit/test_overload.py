@@ -209,3 +209,46 @@ def test_a_fault_in_the_order_decides_all(public: Any, monkeypatch: pytest.Monke
     made = [ask(public, one) for _ in range(40)]
     public.flush()
     assert [each.answers for each in made] == [["200"]] * 40
+
+
+class Loop:
+    """An event loop that keeps its callbacks, or refuses them."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self._refuses = refuses
+        self.callbacks: list[Any] = []
+
+    def call_soon(self, callback: Any) -> object:
+        """Take a callback, or raise."""
+        if self._refuses:
+            raise MemoryError
+        self.callbacks.append(callback)
+        return callback
+
+
+@pytest.mark.parametrize("public", [{"partner_header": "X-Partner"}], indirect=True)
+def test_who_sends_little_overtakes_the_rest_of_a_turn(public: Any, monkeypatch: Any) -> None:
+    """What a slice of time leaves over is decided with what came meanwhile, senders in turn, each once."""
+    monkeypatch.setattr("rapidjws.sidecar.protocol.SLICE_NS", 0)
+    one, loop = token(), Loop()
+    loud = [ask(public, one, x_partner=b"loud") for _ in range(40)]
+    public.turn(loop)
+    assert [len(each.answers) for each in loud] == [1] * 16 + [0] * 24
+    quiet = ask(public, one, x_partner=b"quiet")
+    (callback,) = loop.callbacks
+    callback()
+    assert (quiet.answers, quiet.ended) == (["200"], 1)
+    assert [len(each.answers) for each in loud] == [1] * 31 + [0] * 9
+    loop.callbacks[1]()
+    assert len(loop.callbacks) == 2
+    assert [(each.answers, each.ended) for each in loud] == [(["200"], 1)] * 40
+
+
+def test_a_turn_that_cannot_be_planned_decides_all(public: Any, monkeypatch: Any) -> None:
+    """Where the loop takes no callback, and where a connection ends, nothing is left for later."""
+    monkeypatch.setattr("rapidjws.sidecar.protocol.SLICE_NS", 0)
+    one = token()
+    for decide in (lambda: public.turn(Loop(refuses=True)), public.flush):
+        made = [ask(public, one) for _ in range(40)]
+        decide()
+        assert [(each.answers, each.ended) for each in made] == [(["200"], 1)] * 40

@@ -139,7 +139,7 @@ SERVER: Final = {
     "max_header_bytes": Words("largest head of a request", "1 on"),
     "max_body_bytes": Words("largest body", "1 on"),
     "max_connections": Words("most connections of a worker", "1 on"),
-    "max_delay_s": Words("time that one turn's requests may take; more are answered 503", "0 (never) to 10"),
+    "max_delay_s": Words("time that requests may wait together; more are answered 503", "0 (never) to 10"),
     "header_timeout_s": Words("time for a request to arrive", _SERVER_S),
     "idle_timeout_s": Words("time that a connection may be idle", _SERVER_S),
     "ready_timeout_s": Words("longest wait for keys before a start accepts", "0 to 3600"),

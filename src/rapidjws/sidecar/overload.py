@@ -30,6 +30,9 @@ MEASURES_LEAST: Final = 5
 SENDERS_MAX: Final = 1024
 """Most headers of good tokens that are known as senders of their own."""
 
+SLICE_NS: Final = 1_000_000
+"""Time of one turn; then what came meanwhile is put in order with the rest: who sends little overtakes."""
+
 WARN_S: Final = 60.0
 """Seconds between two lines about requests that were sent away."""
 

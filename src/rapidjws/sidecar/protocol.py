@@ -19,7 +19,7 @@ from rapidjws.observe.request_info import IdentifiedHeaders
 from rapidjws.sidecar.body_requests import SCHEME
 from rapidjws.sidecar.connection import Connection, head_of
 from rapidjws.sidecar.endpoints import endpoint_answer, is_endpoint
-from rapidjws.sidecar.overload import LoadShedder
+from rapidjws.sidecar.overload import SLICE_NS, LoadShedder
 from rapidjws.sidecar.request_headers import values_of, wanted_fields
 from rapidjws.sidecar.response_cache import ResponseCache, with_head
 from rapidjws.sidecar.worker_state import WorkerState
@@ -80,18 +80,33 @@ class PublicListener(WorkerState):
     def add_to_batch(self, one: BatchedRequest, loop: asyncio.AbstractEventLoop) -> None:
         """Take a request that is answered when this turn of the loop has brought all it had."""
         if self._flush is None:
-            self._flush = loop.call_soon(self.flush)  # first: where it fails, nothing waits for it
+            self._flush = loop.call_soon(
+                partial(self.turn, loop)
+            )  # first: where it fails, nothing waits for it
         self._batch.append(one)
 
     def flush(self) -> None:
         """Decide on all requests that were gathered, and answer them in their order."""
-        self._flush = None
-        batch, self._batch = self._batch, []
-        batch, sent_away = self.shedder.admitted(batch)
-        begun_ns = time.perf_counter_ns()
-        for start in range(0, len(batch), BATCH_MAX):
-            self._answer(batch[start : start + BATCH_MAX])
-        self.shedder.took(len(batch), (time.perf_counter_ns() - begun_ns) / 1e9)
+        self._decide_gathered(None)
+
+    def turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Decide on gathered requests for a slice of time; the rest is in order with what comes meanwhile."""
+        self._decide_gathered(loop)
+
+    def _decide_gathered(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        gathered, self._flush, self._batch = self._batch, None, []
+        batch, sent_away = self.shedder.admitted(gathered)
+        begun_ns, done = time.perf_counter_ns(), 0
+        while done < len(batch):
+            if done and loop is not None and time.perf_counter_ns() - begun_ns >= SLICE_NS:
+                with contextlib.suppress(Exception):  # where nothing can be planned, all are decided now
+                    self._flush = loop.call_soon(partial(self.turn, loop))
+                    self._batch = batch[done:]
+                    break
+                loop = None
+            self._answer(batch[done : done + BATCH_MAX])
+            done += BATCH_MAX
+        self.shedder.took(min(done, len(batch)), (time.perf_counter_ns() - begun_ns) / 1e9)
         self.shedder.send_away(sent_away)
 
     def _answer(self, batch: list[BatchedRequest]) -> None:
