@@ -7,6 +7,8 @@ import functools
 import gc
 import os
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,19 @@ def vectors() -> Path:
     if folder is None:
         pytest.skip(VECTORS_ABSENT)
     return VectorPath(folder)
+
+
+@pytest.fixture(autouse=True)
+def tables_of_its_own() -> Iterator[None]:
+    """Let no test find the precomputed tables of another: the engines of a process share them."""
+    module = sys.modules.get("rapidjws._native.keys")
+    if module is None:
+        yield
+        return
+    kept = module.__dict__["_tables"]
+    module.__dict__["_tables"] = weakref.WeakValueDictionary()
+    yield
+    module.__dict__["_tables"] = kept
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -55,6 +55,7 @@ from rapidjws._native.keys import (
     alg_is_native,
     build_key,
     build_precomputed,
+    live_precomputed,
     precomputed_bytes,
     renew_locks,
 )
@@ -154,6 +155,7 @@ __all__ = [
     "ffi",
     "json_check",
     "lib",
+    "live_precomputed",
     "libcrypto_is_ours",
     "libcrypto_version",
     "plain_requests",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from rapidjws._native.core import ALG_NUMBERS, OK, ffi, lib, runtime
 
@@ -76,13 +77,16 @@ class NativePrecomputed:
         address: Where it lies, for packing into slots.
     """
 
-    __slots__ = ("_generator", "address", "handle")
+    __slots__ = ("__weakref__", "_generator", "address", "handle")
 
     def __init__(self, handle: Any, generator: Any) -> None:
         self._generator = generator  # the key's table borrows it
         self.handle = ffi.gc(handle, lib.rj_precomputed_free)
         self.address = int(ffi.cast("uintptr_t", handle))
 
+
+_tables: Final[WeakValueDictionary[tuple[int, bytes, bool, int], NativePrecomputed]] = WeakValueDictionary()
+"""Every table of this process, by what it was built of: whoever wants the same uses the same."""
 
 _generators: Final[dict[tuple[int, bool], Any]] = {}
 _generators_lock = threading.Lock()
@@ -103,7 +107,7 @@ def precomputed_bytes(alg: int, size: int = 0) -> int:
 
 
 def build_precomputed(alg: int, public: bytes, *, portable: bool, size: int = 0) -> NativePrecomputed | None:
-    """Build the table of a public key, and its generator's once a process.
+    """Build the table of a public key where this process has none, and its generator's once.
 
     Args:
         alg: A number of ``ALG_NUMBERS``.
@@ -114,6 +118,9 @@ def build_precomputed(alg: int, public: bytes, *, portable: bool, size: int = 0)
     Returns:
         The table, or None where there is none for this key: libcrypto verifies it as before.
     """
+    found = _tables.get((alg, public, portable, size))
+    if found is not None:
+        return found
     flags = lib.RJ_PRECOMPUTED_PORTABLE if portable else 0
     cell = ffi.new("rj_precomputed **")
     with _generators_lock:
@@ -124,4 +131,13 @@ def build_precomputed(alg: int, public: bytes, *, portable: bool, size: int = 0)
             generator = _generators[alg, portable] = ffi.gc(cell[0], lib.rj_precomputed_free)
     if lib.rj_precomputed_build(cell, generator, size, public, len(public), flags) != OK:
         return None
-    return NativePrecomputed(cell[0], generator)
+    return _tables.setdefault((alg, public, portable, size), NativePrecomputed(cell[0], generator))
+
+
+def live_precomputed(alg: int, public: bytes, *, portable: bool) -> tuple[NativePrecomputed, int] | None:
+    """Return the largest table of a public key that there is in this process, and its size; or None."""
+    for size in range(PRECOMPUTED_SIZES):
+        found = _tables.get((alg, public, portable, size))
+        if found is not None:
+            return found, size
+    return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from rapidjws.config.read import LoadedConfig
     from rapidjws.sidecar.settings import ServerSettings
+    from rapidjws.verify.precomputed import PrecomputedKeys
 
 WRONG: Final = 2
 """Exit code of a configuration that is not served, and of workers that all ended."""
@@ -89,7 +90,10 @@ def run_service(config: Path, listen: str | None = None, workers: int | None = N
         settings = _server_settings(loaded)
         logs = log_settings_from(loaded.section("logs"), loaded.folder)
         audit = audit_settings_from(loaded.section("audit"), loaded.folder)
-        return WRONG if serve_workers(settings, partial(app_from, loaded), logs, audit) else 0
+        tables = _shared_tables(loaded) if settings.workers > 1 else None  # kept while there are workers
+        status = serve_workers(settings, partial(app_from, loaded), logs, audit)
+        del tables
+        return WRONG if status else 0
     except RapidJWSError as refused:
         complain("serve", refused)
     except OSError as fault:
@@ -109,6 +113,13 @@ def _server_settings(loaded: LoadedConfig) -> ServerSettings:
 
         sender = sender_constraints_of(loaded)
     return settings_from(loaded.section("server"), loaded.folder, sender, body)
+
+
+def _shared_tables(loaded: LoadedConfig) -> PrecomputedKeys:
+    """Build tables that several workers share; one worker alone builds its own beside the traffic."""
+    from rapidjws.sidecar.shared_tables import build_shared_tables
+
+    return build_shared_tables(loaded)
 
 
 def _complain_of_problems(loaded: LoadedConfig) -> bool:

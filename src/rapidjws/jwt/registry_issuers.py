@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from rapidjws.jwt.decision import DecisionPolicy
     from rapidjws.jwt.skew import Skew
-    from rapidjws.verify.precomputed import Acceleration, PrecomputedKeys
+    from rapidjws.verify.acceleration import Acceleration
+    from rapidjws.verify.precomputed import PrecomputedKeys
     from rapidjws.verify.protocols import KeyState
     from rapidjws.verify.table_status import TableStatus
 

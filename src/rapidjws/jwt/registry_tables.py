@@ -12,9 +12,11 @@ from rapidjws.verify.table_status import TableStatus
 if TYPE_CHECKING:
     from typing import Any
 
+    from rapidjws._native import NativePrecomputed
     from rapidjws.jwt.issuer import Issuer
+    from rapidjws.verify.acceleration import Acceleration
     from rapidjws.verify.key_table import PreparedKey
-    from rapidjws.verify.precomputed import Acceleration
+    from rapidjws.verify.table_status import Owner
 
 NO_BUDGET: Final = 0
 
@@ -26,11 +28,12 @@ class TableBudget:
         budget_bytes: All of it.
     """
 
-    __slots__ = ("_lock", "budget_bytes", "built", "tables", "used_bytes")
+    __slots__ = ("_lock", "budget_bytes", "build_cpu_s", "built", "evicted", "tables", "used_bytes")
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
-        self.used_bytes = self.tables = self.built = 0
+        self.used_bytes = self.tables = self.built = self.evicted = 0
+        self.build_cpu_s = 0.0
         self._lock = threading.Lock()
 
     def take(self, more_bytes: int, *, tables: int, built: int = 0) -> None:
@@ -39,6 +42,12 @@ class TableBudget:
             self.used_bytes += more_bytes
             self.tables += tables
             self.built += built
+
+    def note_turn(self, evicted: int, build_cpu_s: float) -> None:
+        """Note what one engine's turn of building did."""
+        with self._lock:
+            self.evicted += evicted
+            self.build_cpu_s += build_cpu_s
 
     def status(self) -> TableStatus:
         """Return what there is to see."""
@@ -49,8 +58,8 @@ class TableBudget:
             wanted_bytes=self.used_bytes,
             smaller=0,
             built=self.built,
-            evicted=0,
-            build_cpu_s=0.0,
+            evicted=self.evicted,
+            build_cpu_s=self.build_cpu_s,
         )
 
     def after_fork(self) -> None:
@@ -62,6 +71,7 @@ class SharedPrecomputedKeys(PrecomputedKeys):
     """The precomputed tables of one engine, within what others leave of a budget."""
 
     __slots__ = ("_budget", "_is_closed")
+    retires = False
 
     def __init__(self, budget: TableBudget, acceleration: Acceleration, threshold: int) -> None:
         self._budget = budget
@@ -81,11 +91,22 @@ class SharedPrecomputedKeys(PrecomputedKeys):
         """Ignore a budget of one engine alone."""
 
     def _build(self, key: PreparedKey, size: int) -> bool:
+        before = self.built
+        done = not self._is_closed and super()._build(key, size)
+        self._budget.take(0, tables=0, built=self.built - before)
+        return done
+
+    def _hold(self, key: PreparedKey, table: NativePrecomputed, size: int) -> None:
         before = self.used_bytes
-        built = not self._is_closed and super()._build(key, size)
-        if built:
-            self._budget.take(self.used_bytes - before, tables=1, built=1)
-        return built
+        super()._hold(key, table, size)
+        self._budget.take(self.used_bytes - before, tables=1)
+
+    def _take_turn(self, owner: Owner) -> bool:
+        evicted, build_cpu_s = self.evicted, self.build_cpu_s
+        try:
+            return super()._take_turn(owner)
+        finally:
+            self._budget.note_turn(self.evicted - evicted, self.build_cpu_s - build_cpu_s)
 
     def _drop(self, key: PreparedKey) -> None:
         before = self.used_bytes

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import threading
 from time import monotonic, thread_time
-from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
 from rapidjws._loggers import logger
-from rapidjws.errors import error_for
-from rapidjws.verify.table_sizes import LARGEST, plan_sizes, table_bytes
+from rapidjws.verify.table_memory import TableMemory, bytes_of, largest_bytes
+from rapidjws.verify.table_sizes import LARGEST, plan_sizes
 from rapidjws.verify.table_status import TableStatus, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from rapidjws.verify.acceleration import Acceleration
     from rapidjws.verify.key_table import PreparedKey
     from rapidjws.verify.table_status import Owner
-
-Acceleration = Literal["auto", "portable", "openssl"]
 
 PRECOMPUTE_THRESHOLD: Final = 64
 """Acceptances after which a key is due for a table."""
@@ -43,28 +42,13 @@ AGE_AT: Final = 8
 REMEMBERED_AGES: Final = 2
 """A key turned away is in want of memory until it was not turned away for so many halvings."""
 
-BUILD_TRIES: Final = 3
-"""A key whose table cannot be built is left alone after so many attempts."""
-
 LOG_AGAIN_AT: Final = 1.25
 """The budget that would do is logged again when it has grown by this factor."""
 
 _log: Final = logger("tables")
 
 
-def checked_acceleration(acceleration: str) -> Acceleration:
-    """Return the setting.
-
-    Raises:
-        ConfigurationError: ``configuration_invalid``.
-    """
-    for known in get_args(Acceleration):
-        if acceleration == known:
-            return cast("Acceleration", known)
-    raise error_for("configuration_invalid", "acceleration", expected=("auto", "portable", "openssl"))
-
-
-class PrecomputedKeys:
+class PrecomputedKeys(TableMemory):
     """The precomputed tables of one engine's keys, within a budget.
 
     Args:
@@ -80,16 +64,11 @@ class PrecomputedKeys:
 
     __slots__ = (
         "_ages",
-        "_failures",
         "_first_sizes",
         "_is_contended",
-        "_lock",
         "_logged_bytes",
-        "_sizes",
         "_turn",
         "_turned_away",
-        "acceleration",
-        "budget_bytes",
         "build_cpu_s",
         "built",
         "built_bytes",
@@ -97,9 +76,6 @@ class PrecomputedKeys:
         "evicted",
         "is_queued",
         "next_turn_s",
-        "tables",
-        "threshold",
-        "used_bytes",
     )
 
     def __init__(
@@ -108,29 +84,18 @@ class PrecomputedKeys:
         budget_bytes: int = PRECOMPUTE_BUDGET_BYTES,
         threshold: int = PRECOMPUTE_THRESHOLD,
     ) -> None:
-        self.acceleration = acceleration
-        self.budget_bytes = budget_bytes
-        self.threshold = 0 if acceleration == "openssl" else threshold
-        self.tables: dict[PreparedKey, _native.NativePrecomputed] = {}
-        self.used_bytes = self.built = self.built_bytes = self.evicted = 0
+        super().__init__(acceleration, budget_bytes, 0 if acceleration == "openssl" else threshold)
+        self.built = self.built_bytes = self.evicted = 0
         self.build_cpu_s = 0.0
         self.next_turn_s = 0.0
         self.due: dict[PreparedKey, None] = {}
         self.is_queued = False
-        self._sizes: dict[PreparedKey, int] = {}  # of the tables that there are
         self._first_sizes: dict[PreparedKey, int] = {}  # of tables asked for before their keys are used
-        self._failures: dict[PreparedKey, int] = {}
         self._turned_away: dict[PreparedKey, int] = {}  # key -> the age at which it was last
         self._ages = 0
         self._is_contended = False
         self._logged_bytes = 0
-        self._lock = threading.Lock()  # held by who builds or drops one table, never by verification
         self._turn = threading.Lock()  # held for a turn, by the background thread or by a long batch
-
-    @property
-    def is_on(self) -> bool:
-        """Return whether tables are used at all."""
-        return self.acceleration != "openssl"
 
     def status(self) -> TableStatus:
         """Return what there is to see; never waits."""
@@ -138,7 +103,7 @@ class PrecomputedKeys:
             tables=len(self.tables),
             used_bytes=self.used_bytes,
             budget_bytes=self.budget_bytes,
-            wanted_bytes=sum(_largest_bytes(key) for key in (*self.tables, *self._wanting())),
+            wanted_bytes=sum(largest_bytes(key) for key in (*self.tables, *self._wanting())),
             smaller=sum(size != LARGEST for size in list(self._sizes.values())),
             built=self.built,
             evicted=self.evicted,
@@ -163,20 +128,22 @@ class PrecomputedKeys:
         """
         lacking = [key for key in keys if key not in self.tables and self._can_have(key)]
         left_bytes = self.budget_bytes - self.used_bytes
-        if sum(map(_largest_bytes, lacking)) <= left_bytes:
-            self._first_sizes = {}
+        if sum(map(largest_bytes, lacking)) <= left_bytes:
+            for key in lacking:
+                self._first_sizes.pop(key, None)
             return lacking
-        planned = plan_sizes(dict.fromkeys(lacking, 1), {}, _bytes, left_bytes, self.threshold)
-        self._first_sizes = planned
+        planned = plan_sizes(dict.fromkeys(lacking, 1), {}, bytes_of, left_bytes, self.threshold)
+        self._first_sizes.update(planned)
         return [key for key in lacking if key in planned]
 
     def keep_only(self, keys: Container[PreparedKey]) -> None:
-        """Drop the tables of keys that are gone, and what is remembered of them."""
+        """Drop the tables of keys that are gone, and what is remembered of them.
+
+        Until their memory is needed the tables stay, unused: a reload may bring the keys again.
+        """
         with self._lock:
-            for key in [key for key in self.tables if key not in keys]:
-                self._drop(key)
+            self._retire(keys)
             self._turned_away = {key: age for key, age in self._turned_away.items() if key in keys}
-            self._failures = {key: count for key, count in self._failures.items() if key in keys}
             self._first_sizes = {key: size for key, size in self._first_sizes.items() if key in keys}
 
     def build(self, key: PreparedKey) -> bool:
@@ -227,6 +194,16 @@ class PrecomputedKeys:
         """Return whether the budget was filled once, or keys compete for it."""
         return self._is_contended or self.built_bytes > self.budget_bytes
 
+    def _take_live(self, key: PreparedKey) -> bool:
+        """Use the table that another key of this engine has: it costs nothing."""
+        found = self._live(key)
+        if key in self.tables or found is None or found[0] not in self._holders:
+            return False
+        self.tables = {**self.tables, key: found[0]}
+        self._hold(key, *found)
+        del self.due[key]
+        return True
+
     def _build_next(self, owner: Owner, turn: Turn) -> bool:
         """Build or drop one table; return False where no key that is due shall have one, or a larger one."""
         numbers = owner._slot_numbers()
@@ -234,6 +211,8 @@ class PrecomputedKeys:
             for key in tuple(self.due):
                 if key not in numbers or not self._can_have(key) or self._sizes.get(key) == LARGEST:
                     del self.due[key]
+                elif self._take_live(key):
+                    turn.dropped = True
             if not self.due:
                 return False
             if not turn.is_planned:
@@ -255,7 +234,7 @@ class PrecomputedKeys:
         rivals = dict.fromkeys(tuple(self.due))
         others = [key for key in self.tables if key not in rivals]
         uses = owner._use_counts((*rivals, *others))
-        planned = plan_sizes(uses, self._sizes, _bytes, self.budget_bytes, self.threshold)
+        planned = plan_sizes(uses, self._sizes, bytes_of, self.budget_bytes, self.threshold)
         refused = [key for key in rivals if not self._is_larger(key, planned.get(key))]
         if refused:
             self._is_contended = True
@@ -345,22 +324,8 @@ class PrecomputedKeys:
 
     # --- one table, under the lock -----------------------------------------------------------------------
 
-    def _can_have(self, key: PreparedKey) -> bool:
-        sizes = _bytes(key)
-        if key.native is None or not self.is_on or not sizes or sizes[-1] > self.budget_bytes:
-            return False
-        return self._failures.get(key, 0) < BUILD_TRIES
-
-    @property
-    def _left_bytes(self) -> int:
-        return self.budget_bytes - self.used_bytes
-
-    def _more_bytes(self, key: PreparedKey, size: int) -> int:
-        """Return the memory that a key's table of this size takes beyond the one it has."""
-        has_bytes = _bytes(key)[self._sizes[key]] if key in self._sizes else 0
-        return _bytes(key)[size] - has_bytes
-
     def _build(self, key: PreparedKey, size: int) -> bool:
+        live = self._live(key)
         table = _native.build_precomputed(
             key.number, key.jwk.material[0], portable=self.acceleration == "portable", size=size
         )
@@ -368,22 +333,8 @@ class PrecomputedKeys:
             self._failures[key] = self._failures.get(key, 0) + 1
             return False
         self.tables = {**self.tables, key: table}
-        self._sizes[key] = size
-        self.used_bytes += _bytes(key)[size]
-        self.built_bytes += _bytes(key)[size]
-        self.built += 1
+        self._hold(key, table, size)
+        if live is None or live[0] is not table:
+            self.built_bytes += bytes_of(key)[size]
+            self.built += 1
         return True
-
-    def _drop(self, key: PreparedKey) -> None:
-        tables = dict(self.tables)
-        del tables[key]
-        self.tables = tables
-        self.used_bytes -= _bytes(key)[self._sizes.pop(key)]
-
-
-def _bytes(key: PreparedKey) -> tuple[int, ...]:
-    return table_bytes(key.number)
-
-
-def _largest_bytes(key: PreparedKey) -> int:
-    return max(_bytes(key), default=0)

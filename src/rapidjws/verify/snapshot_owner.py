@@ -17,10 +17,11 @@ from rapidjws import _native
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.verify import table_builder
+from rapidjws.verify.acceleration import checked_acceleration
 from rapidjws.verify.key_table import IssuerKeys, PreparedKey
 from rapidjws.verify.parallel import checked_workers
 from rapidjws.verify.pipeline import Snapshot
-from rapidjws.verify.precomputed import PrecomputedKeys, checked_acceleration
+from rapidjws.verify.precomputed import PrecomputedKeys
 from rapidjws.verify.ready_waiters import checked_timeout_s
 from rapidjws.verify.slot_table import KeyTable
 from rapidjws.verify.table_status import TableStatus
@@ -29,8 +30,8 @@ from rapidjws.verify.worker_pool import call_on_thread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from rapidjws.verify.acceleration import Acceleration
     from rapidjws.verify.key_availability import KeyAvailability
-    from rapidjws.verify.precomputed import Acceleration
     from rapidjws.verify.protocols import PostCheck
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.rules import Rules
@@ -112,7 +113,9 @@ class SnapshotOwner(_native.NativeEngine):
             checked_acceleration(acceleration), precompute_budget_bytes, precompute_threshold
         )
         self._change = threading.RLock()  # held by writers only; verification never takes it
-        self._snapshot = self._make(KeyTable(keys), rules)
+        table = KeyTable(keys)
+        self._precomputed.adopt(table.slots)
+        self._snapshot = self._make(table, rules)
         _owners.add(self)
 
     def _make_precomputed(
@@ -253,9 +256,27 @@ class SnapshotOwner(_native.NativeEngine):
 
     def _swap(self, keys: Sequence[IssuerKeys], rules: Sequence[Rules]) -> None:
         """Swap in other keys or rules; the caller holds ``_change``."""
-        table = KeyTable(keys)
+        table, before = KeyTable(keys), self._snapshot
+        in_use = self._issuers_with_tables(before)
         self._precomputed.keep_only(table.numbers)
+        self._precomputed.adopt(table.slots)
         self._snapshot = self._make(table, rules)
+        for keys_of, rule in zip(table.issuers, rules, strict=True) if in_use else ():
+            if rule.iss in in_use:
+                self._tables_for_new_keys(keys_of, before)
+
+    def _issuers_with_tables(self, snapshot: Snapshot) -> set[str | None]:
+        """Return the issuers whose tokens come so often that a key of theirs has a table."""
+        tables = self._precomputed.tables
+        pairs = zip(snapshot.table.issuers, snapshot.rules, strict=True) if tables else ()
+        return {rule.iss for keys, rule in pairs if not tables.keys().isdisjoint(keys.prepared)}
+
+    def _tables_for_new_keys(self, keys: IssuerKeys, before: Snapshot) -> None:
+        """Ask for the tables of keys that an issuer in use has now, before their first tokens."""
+        if self._precomputed.threshold:
+            known = before.table.numbers
+            for key in self._precomputed.missing([key for key in keys.prepared if key not in known]):
+                self._table_due(key)
 
     def _make(self, table: KeyTable, rules: Sequence[Rules], before: Snapshot | None = None) -> Snapshot:
         return Snapshot(

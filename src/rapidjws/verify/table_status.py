@@ -33,7 +33,7 @@ class TableStatus:
 
     Attributes:
         tables: Keys that have one.
-        used_bytes: Memory that they take.
+        used_bytes: Memory that they take; what two keys share counts once.
         budget_bytes: Memory that they may take.
         wanted_bytes: The budget that would do for the largest table of all keys whose use calls for one.
         smaller: Keys whose table is not the largest, for want of memory.
