@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked
+from rapidjws.authz.expression_flat import FlatExpression
 from rapidjws.authz.expression_text import SYNTAX, VARIABLES, header_fields, list_max, members
 from rapidjws.authz.facts import Unmet
 from rapidjws.authz.request import header_text, method_of
@@ -25,6 +26,8 @@ except ImportError as missing:
     raise ImportError("expressions need: pip install 'rapidjws[cel]'") from missing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rapidjws.authz.facts import Check, Facts
 
 CHARS_MAX: Final = 2048
@@ -51,6 +54,9 @@ class Expression:
 
     __slots__ = (
         "_claims",
+        "_fields",
+        "_flat",
+        "_flat_program",
         "_list_max",
         "_names",
         "_parts",
@@ -81,6 +87,10 @@ class Expression:
         self.reads_method = reads and (self._parts is None or "method" in self._parts)
         self.reads_host = reads and (self._parts is None or "host" in self._parts)
         self._try()
+        whole = [name for name, of in (("claims", self._claims), ("request", self._parts)) if of is None]
+        self._flat = FlatExpression(source, frozenset(whole))
+        self._flat_program = cel.compile(self._flat.text)
+        self._fields = tuple((field, field.decode()) for field in sorted(self.header_fields))
 
     def _try(self) -> None:
         """Evaluate on a request that lacks everything: what fails otherwise than for that never works."""
@@ -106,45 +116,21 @@ class Expression:
 
     def check(self) -> Check:
         """Return the check of a request: whatever is not true refuses, and what fails is undecided."""
-        names, fields, program = self._names, sorted(self.header_fields), self._program
-        list_most, wanted, parts = self._list_max, self._claims, self._parts
+        names, program, read_claims = self._names, self._flat_program, self._read_claims
+        read_header, read_request = self._read_header, self._read_request
 
         def check(facts: Facts) -> Unmet | None:
             values: dict[str, Any] = {}
-            if "claims" in names:
-                claims = values["claims"] = (  # each member costs: only those that are named
-                    facts.claims
-                    if wanted is None
-                    else {name: facts.claims[name] for name in wanted if name in facts.claims}
-                )
-                if _is_out_of_bounds(claims, list_most):
-                    return _UNAVAILABLE
+            if "claims" in names and not read_claims(facts.claims, values):
+                return _UNAVAILABLE
             if "header" in names:
-                sent = values["header"] = {}
-                for field in fields:
-                    given = facts.request.headers(field)
-                    if given:
-                        text = header_text(given)
-                        if text is None:
-                            return Unmet("ambiguous_request", f"request.header.{field.decode()}")
-                        sent[field.decode()] = text
+                unclear = read_header(facts, values)
+                if unclear is not None:
+                    return unclear
             if "request" in names:
-                path = route_of(facts.path)
-                if path is None:
-                    return Unmet("ambiguous_request", "request.path")
-                values["request"] = request = {}
-                if parts is None or "path" in parts:
-                    request["path"] = path
-                if parts is None or "method" in parts:
-                    method = method_of(facts.request.method)
-                    if method is None:  # "" would pass for any method that is not named
-                        return Unmet("ambiguous_request", "request.method")
-                    request["method"] = method
-                if parts is None or "host" in parts:
-                    host = facts.host()
-                    if host is None:
-                        return Unmet("ambiguous_request", "request.host")
-                    request["host"] = host
+                unclear = read_request(facts, values)
+                if unclear is not None:
+                    return unclear
             if "partner" in names:
                 values["partner"] = facts.partner or ""
             if "now" in names:
@@ -160,6 +146,65 @@ class Expression:
             return _REFUSED if found is False else _UNAVAILABLE
 
         return check
+
+    def _read_claims(self, claims: Mapping[str, Any], values: dict[str, Any]) -> bool:
+        """Add the claims that are named, or all; return whether they are within bounds."""
+        if self._claims is None:
+            values["claims"] = claims
+            return not _is_out_of_bounds(claims, self._list_max)
+        flat = self._flat
+        for name, variable in flat.presence["claims"].items():
+            values[variable] = name in claims
+        for name, variable in flat.members["claims"].items():
+            if name in claims:
+                value = values[variable] = claims[name]
+                if type(value) is not str and _is_out_of_bounds((value,), self._list_max):
+                    return False
+        return True
+
+    def _read_header(self, facts: Facts, values: dict[str, Any]) -> Unmet | None:
+        flat = self._flat
+        members, presence = flat.members["header"], flat.presence["header"]
+        sent: dict[str, str] = {}
+        for field, name in self._fields:
+            given = facts.request.headers(field)
+            text = header_text(given) if given else None
+            if given and text is None:
+                return Unmet("ambiguous_request", f"request.header.{name}")
+            if name in presence:
+                values[presence[name]] = text is not None
+            if text is not None:
+                sent[name] = text
+                if name in members:
+                    values[members[name]] = text
+        if flat.takes_header:
+            values["header"] = sent
+        return None
+
+    def _read_request(self, facts: Facts, values: dict[str, Any]) -> Unmet | None:
+        path, parts = route_of(facts.path), self._parts
+        if path is None:
+            return Unmet("ambiguous_request", "request.path")
+        found = {"path": path}
+        if parts is None or "method" in parts:
+            method = method_of(facts.request.method)
+            if method is None:  # "" would pass for any method that is not named
+                return Unmet("ambiguous_request", "request.method")
+            found["method"] = method
+        if parts is None or "host" in parts:
+            host = facts.host()
+            if host is None:
+                return Unmet("ambiguous_request", "request.host")
+            found["host"] = host
+        if parts is None:
+            values["request"] = found
+            return None
+        for name, variable in self._flat.presence["request"].items():
+            values[variable] = name in found
+        for name, variable in self._flat.members["request"].items():
+            if name in found:
+                values[variable] = found[name]
+        return None
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"

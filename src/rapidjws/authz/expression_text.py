@@ -58,6 +58,11 @@ def _refuse(source: str, position: int, words: str) -> None:
     raise error_for("configuration_invalid", "cel", f"{_at(source, position)}: {words}")
 
 
+def tokens_of(source: str) -> list[tuple[str, int]]:
+    """Return the tokens of an expression, with where each begins."""
+    return [(found[0], found.start()) for found in _TOKEN.finditer(source)]
+
+
 def list_max(source: str) -> int | None:
     """Check what an expression names and does; return the longest list that it may be given.
 
@@ -71,7 +76,7 @@ def list_max(source: str) -> int | None:
         ConfigurationError: ``configuration_invalid``, with line and column: a name or function that there is
             not, a macro within a macro, what costs too much.
     """
-    tokens = [(found[0], found.start()) for found in _TOKEN.finditer(source)]
+    tokens = tokens_of(source)
     texts = [text for text, _ in tokens]
     bound: set[str] = set()
     for at, text in enumerate(texts):  # a macro's first argument is its variable

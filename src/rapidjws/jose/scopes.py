@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from rapidjws.errors import RapidJWSError, error_for
 
+KEPT_MAX_CHARS: Final = 256
+"""Longest text whose scopes are remembered."""
 _SCOPE_TOKEN: Final = re.compile(r"[!#-\[\]-~]+\Z")  # RFC 6749 s.3.3: no space, quote, backslash or control
 
 
@@ -24,12 +27,20 @@ def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
     for name in ("scope", "scp"):
         value = claims.get(name)
         if isinstance(value, str):
-            if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-                return frozenset(value.split())  # spaces, and what tokens hold: the usual case, quickly
-            return frozenset(filter(is_scope_token, value.split(" ")))
+            return _split_kept(value) if len(value) <= KEPT_MAX_CHARS else _split(value)
         if isinstance(value, list):
             return frozenset(filter(is_scope_token, value))
     return frozenset()
+
+
+def _split(value: str) -> frozenset[str]:
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return frozenset(value.split())  # spaces, and what tokens hold: the usual case, quickly
+    return frozenset(filter(is_scope_token, value.split(" ")))
+
+
+_split_kept = lru_cache(1024)(_split)
+"""Few texts are most tokens' scopes."""
 
 
 def scopes_objection(claims: Mapping[str, Any], due: Iterable[str]) -> RapidJWSError | None:
