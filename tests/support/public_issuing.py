@@ -130,6 +130,8 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "PresignedPool": lambda: P["PresignedPool"](kms_signer()),
     "SigningQueue": lambda: P["SigningQueue"]([kms_signer()]),
     "Publication": lambda: P["Publication"](issuer(), "https://issuer.example"),
+    "S3Copy": lambda: P["S3Copy"](OWNERS["Publication"](), "keys", client=Aws()),
+    "CloudFrontInvalidation": lambda: P["CloudFrontInvalidation"]("E1", client=Aws()),
     "FileStateStore": lambda: P["FileStateStore"](Path(tempfile.mkdtemp(dir=folder())) / "keys.json"),
     "FreezeWindow": lambda: P["FreezeWindow"]("fri 16:00 - mon 08:00 UTC"),
     "IssuingState": state,
@@ -139,6 +141,16 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "RedisStateStore": lambda: P["RedisStateStore"]("redis://127.0.0.1:1/0", timeout_s=0.01),
     "Schedule": lambda: P["Schedule"]("every 1 hour"),
 }
+
+
+class Aws:
+    """A client of AWS that takes everything."""
+
+    def put_object(self, **_: Any) -> None:
+        """Take an object."""
+
+    def create_invalidation(self, **_: Any) -> None:
+        """Take an invalidation."""
 
 
 def issuing_file() -> Path:
@@ -207,6 +219,12 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "Publication": lambda: {"life_cycle": issuer(), "issuer": "https://issuer.example"},
     "Publication.handle": lambda: {"method": "GET", "path": "/.well-known/jwks.json"},
     "Publication.max_age_s": lambda: {"state": state()},
+    "Publication.answers": lambda: {"state": state()},
+    "S3Copy": lambda: {"publication": OWNERS["Publication"](), "bucket": "keys", "client": Aws()},
+    "S3Copy.precede": lambda: {"before": IssuingState(), "after": state()},
+    "S3Copy.sync": lambda: {"state": state()},
+    "CloudFrontInvalidation": lambda: {"distribution": "E1", "client": Aws()},
+    "KeyLifeCycle.keep_copy": lambda: {"copy": OWNERS["S3Copy"]()},
     "PublicationApp": lambda: {"publication": OWNERS["Publication"]()},
     "FileStateStore": lambda: {"path": str(folder() / "keys.json")},
     "FileStateStore.swap": swap,

@@ -115,6 +115,7 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
     indeterminate = {code for code, row in CODES.items() if row.outcome == "indeterminate"}
     assert indeterminate == {
         "audit_unavailable",
+        "key_copy_unavailable",
         "policy_unavailable",
         "keys_unavailable",
         "keys_stale",

@@ -226,4 +226,6 @@ def test_every_example_of_the_pages_is_good(name: str, least: int, tmp_path: Pat
     secret.write_text("s" * 43)
     secret.chmod(0o600)
     for block in blocks:
+        if "s3_bucket" in block:
+            pytest.importorskip("boto3", reason="boto3 absent: pip install 'rapidjws[aws]'")
         load_issuing(written(tmp_path, block if "\n[issuing]" in f"\n{block}" else GOOD + block))

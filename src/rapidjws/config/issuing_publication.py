@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, Publication, TokenService
+from rapidjws.issuing import (
+    Announcer,
+    CloudFrontInvalidation,
+    Consumer,
+    KeyLifeCycle,
+    Publication,
+    S3Copy,
+    TokenService,
+)
 from rapidjws.issuing.publication import is_https_url
 from rapidjws.keys.post import HttpsPost
 from rapidjws.keys.settings import Transport
@@ -86,6 +94,7 @@ def published_from(
             raise error_for("configuration_invalid", "publication.token_endpoint", "nothing beside token")
         metadata = tokens.metadata()
     documents = Publication(life_cycle, issuer, metadata=metadata)
+    _copy_to_s3(found, life_cycle, documents)
     listen = found.get("listen", "127.0.0.1:8089")
     return Published(
         documents=documents,
@@ -93,3 +102,24 @@ def published_from(
         tick_s=float(tick_s),
         metrics_listen=found.get("metrics_listen"),
     )
+
+
+def _copy_to_s3(found: dict[str, Any], life_cycle: KeyLifeCycle, documents: Publication) -> None:
+    """Have the life cycle keep a copy, where the file names a bucket."""
+    if "s3_bucket" not in found:
+        for name in ("s3_prefix", "s3_region", "cloudfront_distribution"):
+            if name in found:
+                raise error_for("configuration_invalid", f"publication.{name}", "nothing without s3_bucket")
+        return
+    distribution = found.get("cloudfront_distribution")
+    try:
+        copy = S3Copy(
+            documents,
+            found["s3_bucket"],
+            prefix=found.get("s3_prefix", ""),
+            region=found.get("s3_region"),
+            invalidate=None if distribution is None else CloudFrontInvalidation(distribution),
+        )
+    except RapidJWSError as refused:
+        raise error_for(refused.code, "publication.s3_bucket", refused.expected, refused.actual) from None
+    life_cycle.keep_copy(copy)

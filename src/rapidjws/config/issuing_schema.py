@@ -177,6 +177,24 @@ PUBLICATION: Final[dict[str, Setting]] = {
     "token_endpoint": Setting(
         TEXT, "the `token_endpoint` of the metadata", "none", "an https URL", '"https://issuer.example/token"'
     ),
+    "s3_bucket": Setting(
+        TEXT,
+        "bucket of S3 with a copy of all documents, written before and after each change",
+        "none",
+        "a name",
+        '"issuer-keys"',
+    ),
+    "s3_prefix": Setting(
+        TEXT, "what stands before each path in the names of objects", "nothing", "no slash before it", '"a/"'
+    ),
+    "s3_region": Setting(TEXT, "region of the bucket", "as boto3 is configured", "any", '"eu-west-1"'),
+    "cloudfront_distribution": Setting(
+        TEXT,
+        "id of a CloudFront distribution before the bucket, whose caches are invalidated at each change",
+        "none",
+        "an id; with `s3_bucket` only",
+        '"E2QWRUHAPOMQZL"',
+    ),
 }
 QUEUE: Final[dict[str, Setting]] = {
     "depth": Setting(WHOLE, "most requests that wait for a signature", "1000", "1 to 1000000", "1000"),

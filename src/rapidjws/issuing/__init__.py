@@ -6,10 +6,12 @@ from rapidjws.issuing.asgi import PublicationApp
 from rapidjws.issuing.emergency import EmergencyReport, EmergencyStage, rotate_in_emergency
 from rapidjws.issuing.emergency_log import EmergencyLog, EmergencyRecord
 from rapidjws.issuing.gateway_certificate import GatewayCertificate
+from rapidjws.issuing.key_copy import KeySetCopy
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
 from rapidjws.issuing.kms_key_maker import AwsKmsKeyMaker
 from rapidjws.issuing.life_cycle import KeyLifeCycle
 from rapidjws.issuing.publication import Document, Publication
+from rapidjws.issuing.s3_copy import CloudFrontInvalidation, S3Copy
 from rapidjws.issuing.schedule import FreezeWindow, Schedule
 from rapidjws.issuing.signature_log import SignatureLog
 from rapidjws.issuing.state import IssuingState, Lease, SigningKey
@@ -24,6 +26,7 @@ __all__ = [
     "ActiveSigner",
     "Announcer",
     "AwsKmsKeyMaker",
+    "CloudFrontInvalidation",
     "Confirmations",
     "Consumer",
     "Document",
@@ -37,6 +40,7 @@ __all__ = [
     "IssuingState",
     "KeyLifeCycle",
     "KeyMaker",
+    "KeySetCopy",
     "KeyTiming",
     "Lease",
     "LocalKeyMaker",
@@ -45,6 +49,7 @@ __all__ = [
     "Publication",
     "PublicationApp",
     "RedisStateStore",
+    "S3Copy",
     "Schedule",
     "SignatureAudit",
     "SignatureLog",

@@ -22,7 +22,7 @@ class EmergencyStage(NamedTuple):
     """A step that was taken.
 
     Attributes:
-        name: ``"replaced"``, ``"flushed"``, ``"revoked"`` or ``"confirmed"``.
+        name: ``"replaced"``, ``"uploaded"``, ``"flushed"``, ``"revoked"`` or ``"confirmed"``.
         seconds: Since the decision.
         detail: What happened, in words.
         failed: Whether it did not succeed; later steps are taken all the same.
@@ -100,6 +100,8 @@ def rotate_in_emergency(
     active = life_cycle.state().in_stage("active", key.alg)
     successor = active[0] if active else None
     stages = [EmergencyStage("replaced", monotonic() - begun_s, words)]
+    if life_cycle.copy.is_kept:
+        stages.append(_upload(life_cycle, begun_s, monotonic))
     signer = None if signer_for is None or successor is None else _signer(signer_for, successor)
     if pools:
         stages.append(_flush(pools, signer, begun_s, monotonic))
@@ -115,6 +117,13 @@ def rotate_in_emergency(
         stages=tuple(stages),
         confirmations=confirmations,
     )
+
+
+def _upload(life_cycle: KeyLifeCycle, begun_s: float, monotonic: Callable[[], float]) -> EmergencyStage:
+    """Write the copy of what is published."""
+    failed = life_cycle.copy.follow(life_cycle.state())
+    detail = "the copy of the JWK Set" if failed is None else failed
+    return EmergencyStage("uploaded", monotonic() - begun_s, detail, failed is not None)
 
 
 def _flush(

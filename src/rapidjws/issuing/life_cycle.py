@@ -17,6 +17,7 @@ from rapidjws._checks import check_range, checked
 from rapidjws._scheduler import SystemClock
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import transitions
+from rapidjws.issuing.key_copy import CopyKeeper, KeySetCopy
 from rapidjws.issuing.key_maker import KeyMaker
 from rapidjws.issuing.schedule import Schedule
 from rapidjws.issuing.state import IssuingState, Lease, SigningKey
@@ -53,7 +54,8 @@ class KeyLifeCycle:
         name: This process's name; a random one is added.
         clock: Both clocks.
         events: Listener: one event for each key that changes its stage, by the names of STAGE_EVENTS;
-            ``"issuing_leader"``, and ``"issuing_key_left"`` where a removed key's file could not be removed.
+            ``"issuing_leader"``, ``"issuing_copy_failed"``, and ``"issuing_key_left"`` where a removed key's
+            file could not be removed.
 
     Raises:
         ConfigurationError: ``configuration_invalid``; ``key_timing_unsafe``: the schedule is too quick.
@@ -90,8 +92,14 @@ class KeyLifeCycle:
         self._events = events
         self._lock = threading.Lock()
         self._read: tuple[IssuingState, float] | None = None
+        self.copy = CopyKeeper(events)
         self._dated_s = float("-inf")  # when the clock was found good to date tokens by
         self._unpublished: dict[str, SigningKey] = {}  # alg -> a key made for a change that was not written
+
+    @checked
+    def keep_copy(self, copy: KeySetCopy) -> None:
+        """Keep a copy of what is published in step with the state."""
+        self.copy.keep(copy)
 
     # --- reading -----------------------------------------------------------------------------------------
 
@@ -189,8 +197,10 @@ class KeyLifeCycle:
 
         Raises:
             IssuingRefused: ``not_leader``: another issuer's lease runs; ``key_state_changed``.
-            DependencyUnavailable: ``issuing_clock``, ``key_state_unavailable``, ``key_state_unreadable``.
+            DependencyUnavailable: ``issuing_clock``, ``key_state_unavailable``, ``key_state_unreadable``;
+                ``key_copy_unavailable``: nothing is changed while the copy lags.
         """
+        self.copy.lead(self.state, self.holder)
 
         def change(state: IssuingState, now_s: float) -> IssuingState:
             return self._due(self._led(state, now_s), now_s)
@@ -344,6 +354,7 @@ class KeyLifeCycle:
                 return ()
             at_s = transitions.moment(before, now_s, self.timing)
             after = replace(after, revision=before.revision + 1, written_at_s=at_s)
+            self.copy.precede(before, after)
             try:
                 self._store.swap(before, after)
             except RapidJWSError as refused:
@@ -351,6 +362,7 @@ class KeyLifeCycle:
                     raise
                 continue
             self._note(after)
+            self.copy.follow(after)
             return self._reported(before, after)
         raise AssertionError("unreachable")
 

@@ -165,18 +165,33 @@ class Publication:
         kind_of = "application/jwk-set+json" if kind == "jwks" else "application/json"
         return Document(status=200, headers={"content-type": kind_of, **shown}, body=body)
 
+    @checked
+    def answers(self, state: IssuingState) -> dict[str, Document]:
+        """Return each document of a state under its path, for caches to keep as long as they may at most."""
+        shown = {"cache-control": f"public, max-age={int(self._life_cycle.timing.jwks_max_age_s)}"}
+        metadata = Document(
+            status=200,
+            headers={"content-type": "application/json", **shown},
+            body=json.dumps(self.metadata()).encode(),
+        )
+        jwks = Document(
+            status=200,
+            headers={"content-type": "application/jwk-set+json", **shown},
+            body=json.dumps(self._set_of(state)).encode(),
+        )
+        return {
+            f"{self._path}{JWKS_PATH}": jwks,
+            f"{self._path}{OPENID_PATH}": metadata,
+            f"{OAUTH_PATH}{self._path}": metadata,
+        }
+
     def documents(self) -> dict[str, bytes]:
         """Return each document under its path, for a static export.
 
         Raises:
             DependencyUnavailable: ``key_state_unavailable``, ``key_state_unreadable``.
         """
-        metadata = json.dumps(self.metadata()).encode()
-        return {
-            f"{self._path}{JWKS_PATH}": json.dumps(self.jwks()).encode(),
-            f"{self._path}{OPENID_PATH}": metadata,
-            f"{OAUTH_PATH}{self._path}": metadata,
-        }
+        return {path: one.body for path, one in self.answers(self._life_cycle.state()).items()}
 
 
 def _error(status: int, code: str, more: Mapping[str, str] | None = None) -> Document:

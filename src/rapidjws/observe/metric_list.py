@@ -167,7 +167,8 @@ EMERGENCY_ROTATION: Final = _gauge(
     "emergency_rotation_seconds", "issuer stage drill",
     "Time from the decision of the last emergency. Of a sidecar (admin listener, keys revoke), in_force:"
     " until the revocation held everywhere, replaced: until a new key came into use, first_use: until that"
-    " verified a token. Of an issuer, replaced, flushed, revoked, confirmed: until that stage was over.",
+    " verified a token. Of an issuer, replaced, uploaded, flushed, revoked, confirmed: until that stage was"
+    " over.",
     "M10", "below 30 min", merge="max",
 )  # fmt: skip
 
