@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from audit_trails import ORIGIN, entry, filled, killed, signer
+from audit_trails import ORIGIN, entry, filled, flip, killed, signer
 
 from rapidjws import RapidJWSError, _files
-from rapidjws.audit import NoteKey, TrailReader, disk
+from rapidjws.audit import NoteKey, TrailReader, disk, journal, trail_writer
 from rapidjws.audit.trail_writer import TrailWriter
 from rapidjws.verify.protocols import Event
 
@@ -154,6 +155,61 @@ def test_A3_a_torn_tail_is_cut_to_the_last_whole_record(tmp_path: Path, cut: int
     again.append([entry(900)])
     killed(again)
     assert numbers(tmp_path) == [*range(301), 900]
+
+
+def busy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Leave a killed trail of 310 records whose segment overwrites zeros; return the segment."""
+    monkeypatch.setattr(journal, "SPARE_BYTES", 1 << 20)
+    monkeypatch.setattr(trail_writer, "SPARE_BYTES", 1 << 20)
+    made = filled(folder, 200)
+    made.publish()
+    made.append([entry(200 + at) for at in range(60)])
+    made.publish()
+    made.append([entry(260 + at) for at in range(50)])
+    segment = max((folder / "journal").glob("*.log"))
+    assert segment.stat().st_size == 1 << 20
+    killed(made)
+    return segment
+
+
+def test_A3_zeros_that_no_record_was_written_over_are_no_torn_tail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that ends in zeros is whole; after a power loss half a record in it is cut, and said."""
+    segment = busy(tmp_path / "a", monkeypatch)
+    octets = segment.read_bytes()
+    end = len(octets.rstrip(b"\0"))
+    for torn, size in ((octets, 310), (octets[: end - 20] + bytes((1 << 20) - end + 20), 309)):
+        segment.write_bytes(torn)
+        events: list[Event] = []
+        again = filled(shutil.copytree(tmp_path / "a", tmp_path / str(size)), events=events.append)
+        assert [one.name for one in events] == ["audit_tail_cut"] * (size < 310)
+        killed(again)
+        assert numbers(tmp_path / str(size)) == list(range(size))
+
+
+def test_A7_a_bit_in_zeros_that_are_not_written_yet_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who flips a bit behind the last record has altered the journal."""
+    segment = busy(tmp_path, monkeypatch)
+    reader = TrailReader(tmp_path, NoteKey(ORIGIN, signer().public, "EdDSA"))
+    assert reader.check_tree() == []
+    flip(segment, 8 * (1 << 20) - 1)
+    found = reader.check_tree()
+    assert [(one.code, one.place.partition(":")[0]) for one in found] == [
+        ("journal_altered", f"journal/{segment.name}")
+    ]
+
+
+def test_A1_a_disk_that_is_nearly_full_is_not_filled_with_zeros(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where less than many times their size is left, no zeros are written ahead."""
+    monkeypatch.setattr(journal, "SPARE_OF_FREE", 1 << 40)
+    (tmp_path / "journal").mkdir()
+    assert journal.spare_file(tmp_path) is None
+    assert list((tmp_path / "journal").iterdir()) == []
 
 
 def test_A4_tiles_that_a_power_loss_took_are_made_again(tmp_path: Path) -> None:

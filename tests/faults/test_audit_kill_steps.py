@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from audit_trails import ORIGIN, entry, signer, writer
 
-from rapidjws.audit import NoteKey, TrailReader, trail_writer
+from rapidjws.audit import NoteKey, TrailReader, journal, trail_writer
 
 STEPS: Final = ("mkdir", "open", "write", "fsync", "replace", "unlink", "ftruncate")
 """What of the system changes a disk."""
@@ -112,21 +112,26 @@ def check(folder: Path, acknowledged: int) -> int:
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trail_writer, "ROTATE_BYTES", 20_000)
+    for module in (journal, trail_writer):
+        monkeypatch.setattr(module, "SPARE_BYTES", 64 << 10)
+    monkeypatch.setattr(journal, "SPARE_PART_BYTES", 16 << 10)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a kill loses nothing that the system has
 
 
 def test_A3_a_writer_that_is_killed_at_any_step_loses_nothing(tmp_path: Path) -> None:
     """A writer is killed at each of its steps in turn; a second one finds all that was acknowledged."""
-    sizes = []
+    sizes, spared = [], 0
     for step in range(1, STEPS_MAX):
         folder = tmp_path / str(step)
         acknowledged, is_whole = in_child(used(folder), step)
+        spared += any(path.stat().st_size == 64 << 10 for path in (folder / "journal").glob("*.log"))
         sizes.append(check(folder, acknowledged))
         shutil.rmtree(folder)
         if is_whole:
             break
     assert sizes[-1] == 360
     assert len(set(sizes)) > 6
+    assert spared > 20  # segments that overwrite zeros are among them
     assert len(sizes) > 60
 
 

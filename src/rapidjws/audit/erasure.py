@@ -277,7 +277,10 @@ class Erasing:
         writer._sync_tiles()
         if old is not None:
             old.close()
-            _files.remove(old.path)
+            writer._older.append(old.path)
+        while writer._older:
+            _files.remove(writer._older[-1])
+            writer._older.pop()
         for path in (writer.folder / FOLDER).glob(f"*{SUSPECT}"):
             _files.remove(path)
         at, width = divmod(writer.size, WIDTH)

@@ -32,6 +32,9 @@ MAGIC: Final = b"rapidjws audit 1\n"
 FOLDER: Final = "journal"
 SUSPECT: Final = ".suspect"
 SEGMENT_MAX_BYTES: Final = 1 << 32
+SPARE_BYTES: Final = 32 << 20
+SPARE_PART_BYTES: Final = 1 << 20
+SPARE_OF_FREE: Final = 64
 _NAME: Final = re.compile(r"([0-9]{16})-([0-9]{8})\.log")
 _HEAD: Final = struct.Struct(">QI")
 _LENGTH: Final = struct.Struct(">I")
@@ -52,7 +55,7 @@ class ReadSegment:
         contents: What is stored beside each of them.
         leaves: Their hashes.
         whole_bytes: Up to where it is whole.
-        size_bytes: Its size.
+        size_bytes: Up to where anything but zeros is written.
     """
 
     path: Path
@@ -73,6 +76,51 @@ def _head_of(tree: Tree) -> bytes:
     return body + sha256(body).digest()
 
 
+class SpareFile:
+    """A file of zeros on the disk that a segment overwrites.
+
+    What is appended to it changes neither its size nor its blocks: to have it on the disk takes one write of
+    the device, and waits for no other file of the file system.
+
+    Args:
+        folder: The trail.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = _files.temporary_name(folder / FOLDER / "spare")
+        self.descriptor = _files.create(self.path)
+        try:
+            zeros = bytes(SPARE_PART_BYTES)
+            for _ in range(SPARE_BYTES // SPARE_PART_BYTES):  # in parts: records are synced meanwhile
+                _files.write_all(self.descriptor, zeros)
+                disk.sync_data(self.descriptor)
+            os.lseek(self.descriptor, 0, os.SEEK_SET)
+        except BaseException:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Close and remove it."""
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
+        with contextlib.suppress(OSError):
+            _files.remove(self.path)
+
+
+def spare_file(folder: Path) -> SpareFile | None:
+    """Return a file of zeros, or None where the disk has not many times its size left."""
+    try:
+        found = os.statvfs(folder)
+        if found.f_bavail * found.f_frsize < SPARE_OF_FREE * SPARE_BYTES:
+            return None
+        return SpareFile(folder)
+    except (OSError, AttributeError):  # the segment grows as it is written, then
+        return None
+
+
 class Segment:
     """A segment that is written: first beside its name, so that none without all it begins with has it.
 
@@ -80,22 +128,28 @@ class Segment:
         folder: The trail.
         tree: The tree before its first record: a multiple of 256.
         number: Its number among all segments.
+        spare: The file that it overwrites; None for a new one.
+
+    Attributes:
+        size_bytes: How much of the file is written.
+        file_bytes: The size of the file: what is not written yet is zeros.
 
     Raises:
         OSError: It cannot be made.
     """
 
-    def __init__(self, folder: Path, tree: Tree, number: int) -> None:
+    def __init__(self, folder: Path, tree: Tree, number: int, spare: SpareFile | None = None) -> None:
         self.start = tree.size
         self.number = number
         self.path = folder / FOLDER / f"{self.start:016d}-{number:08d}.log"
-        self._draft: Path | None = _files.temporary_name(self.path)
-        self._descriptor = _files.create(self._draft)
+        self._draft: Path | None = _files.temporary_name(self.path) if spare is None else spare.path
+        self._descriptor = _files.create(self._draft) if spare is None else spare.descriptor
         self.size_bytes = 0
+        self.file_bytes = 0 if spare is None else SPARE_BYTES
         try:
             head = _head_of(tree)
             _files.write_all(self._descriptor, head)
-            self.size_bytes = len(head)
+            self._wrote(len(head))
         except BaseException:
             self.drop()
             raise
@@ -112,8 +166,18 @@ class Segment:
         except OSError as fault:
             if fault.errno in (errno.ENOSPC, errno.EDQUOT):
                 _files.cut(self._descriptor, self.size_bytes)
+                self.file_bytes = self.size_bytes
             raise
-        self.size_bytes += len(octets)
+        self._wrote(len(octets))
+
+    def _wrote(self, count: int) -> None:
+        self.size_bytes += count
+        self.file_bytes = max(self.file_bytes, self.size_bytes)
+
+    @property
+    def left_bytes(self) -> int:
+        """Return how much can be written before the file grows."""
+        return self.file_bytes - self.size_bytes
 
     def sync(self) -> None:
         """Have all records on the disk, and the file under its name the first time; raises OSError."""
@@ -137,7 +201,7 @@ class Segment:
         except OSError:
             return False
         same = (named.st_dev, named.st_ino) == (own.st_dev, own.st_ino)
-        return same and named.st_size == self.size_bytes
+        return same and named.st_size == self.file_bytes
 
     def set_aside(self) -> None:
         """Close it for good and mark it as suspect, as far as the disk lets us."""
@@ -194,7 +258,7 @@ def read_segment(start: int, number: int, path: Path) -> ReadSegment | None:
     entries, contents, leaves, end = _records(octets, at + HASH_BYTES)
     return ReadSegment(
         path=path, start=start, number=number, tree=Tree(levels, size), entries=entries, contents=contents,
-        leaves=leaves, whole_bytes=end, size_bytes=len(octets),
+        leaves=leaves, whole_bytes=end, size_bytes=max(end, len(octets.rstrip(b"\0"))),
     )  # fmt: skip
 
 

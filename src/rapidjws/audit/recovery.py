@@ -59,10 +59,10 @@ def recovered(folder: Path, known: Checkpoint | None) -> Recovered:
         segment = read_segment(begin, at, path)
         if segment is None:  # cut off before it had a record
             continue
-        if found is None:
+        if found is None or begin < found.tree.size:  # each has all it began with
             found = Recovered(tree=segment.tree)
         first = found.tree.size
-        if not first <= begin <= first + len(found.entries):
+        if begin > first + len(found.entries):
             place = f"{FOLDER}/{path.name}:0"
             raise error_for("audit_trail_invalid", place, f"record {first + len(found.entries)}", begin)
         del found.entries[begin - first :], found.contents[begin - first :]  # written again after a fault

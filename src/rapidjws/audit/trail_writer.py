@@ -9,49 +9,30 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rapidjws import _files, _locks
 from rapidjws._checks import checked
 from rapidjws.audit import disk
-from rapidjws.audit.journal import FOLDER, Segment
+from rapidjws.audit.journal import FOLDER, SPARE_BYTES, Segment, SpareFile, spare_file
 from rapidjws.audit.merkle import TILE_WIDTH, Tree, leaf_hash
 from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, key_of, sign_note
+from rapidjws.audit.publication import Publication, TileFile
 from rapidjws.audit.recovery import LOCK, Recovered, recovered
 from rapidjws.audit.tile_files import CHECKPOINT, CONTENT, bundle, tile_path, write_tile
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.signing.signer import Signer
 from rapidjws.verify.protocols import Event, EventListener, emit, no_events
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 ROTATE_BYTES: Final = 64 << 20
 """Size of a segment after which another one is begun."""
 
-TileFile = tuple[str, bytes]
-
-
-@dataclass(slots=True, kw_only=True)
-class Publication:
-    """What is to be written of a tree of one size.
-
-    Attributes:
-        size: Its size.
-        root: Its root.
-        files: The tiles and bundles: path and octets.
-        tree: The tree at the last multiple of 256 records: what a journal needs to go on after these tiles.
-        old_segments: Segments that are not needed once the tiles are on the disk.
-    """
-
-    size: int
-    root: bytes
-    files: list[TileFile]
-    tree: Tree
-    old_segments: list[Path] = field(default_factory=list)
+Group = tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]
+"""Records, what is stored beside them, and their hashes."""
 
 
 class TrailWriter:
@@ -89,6 +70,9 @@ class TrailWriter:
         self._signer, self._events = signer, events
         self._lock = -1
         self._segment: Segment | None = None
+        self._older: list[Path] = []  # segments that are needed until tiles are on the disk
+        self._spare: SpareFile | None = None
+        self._seen_bytes = 0  # of the segment, at the last publication
         self._number = 0
         self._tree = Tree()
         self._open: tuple[list[bytes], list[bytes]] = ([], [])  # of the incomplete bundle
@@ -99,6 +83,7 @@ class TrailWriter:
         self._files: list[TileFile] = []
         self._failed: list[TileFile] = []  # what the last publication could not write
         self._written: list[str] = []
+        self._syncing = threading.Lock()
         self._partial: list[str] = []
         self._checkpoint = Checkpoint(origin, -1, b"")
         try:
@@ -232,18 +217,22 @@ class TrailWriter:
     ) -> None:
         """Begin a segment with all since the last publication, and more, on the disk; raises OSError."""
         self._forget_published()
-        segment = Segment(self.folder, self._kept_tree, self._number)
+        kept = (*self._kept, [leaf_hash(one) for one in self._kept[0]])
+        self._segment = self._begun(self._kept_tree, kept, (entries, contents, leaves))
+        self._is_synced = True
+
+    def _begun(self, tree: Tree, *groups: Group, spare: SpareFile | None = None) -> Segment:
+        """Return a segment that begins at a tree and has groups of records on the disk; raises OSError."""
+        segment = Segment(self.folder, tree, self._number, spare)
         self._number += 1
         try:
-            kept, beside = self._kept
-            segment.append(kept, beside, [leaf_hash(one) for one in kept])
-            segment.append(entries, contents, leaves)
+            for group in groups:
+                segment.append(*group)
             segment.sync()
         except BaseException:
             segment.drop()
             raise
-        self._segment = segment
-        self._is_synced = True
+        return segment
 
     def _grow(self, entries: Sequence[bytes], contents: Sequence[bytes], leaves: Sequence[bytes]) -> None:
         """Have the tree grow by what the journal has, and keep the bundles and tiles that became complete."""
@@ -302,6 +291,7 @@ class TrailWriter:
             except OSError as fault:
                 self._set_aside(fault)
                 self._try_again()
+        wants_spare = self._rotate()
         files, self._files = self._failed + self._files, []
         self._failed = []
         size = self._tree.size
@@ -316,20 +306,27 @@ class TrailWriter:
             root=self._tree.root(),
             files=files,
             tree=self._complete_tree(),
-            old_segments=self._rotated(),
+            old_segments=list(self._older),
+            wants_spare=wants_spare,
         )
 
-    def _rotated(self) -> list[Path]:
-        """Begin another segment where this one is long; return those before."""
-        segment = self._segment
-        if segment is None or segment.size_bytes < ROTATE_BYTES:
-            return []
-        try:
-            self._reopen()
-        except OSError:
-            return []
-        segment.close()
-        return [segment.path]
+    def _rotate(self) -> bool:
+        """Begin another segment, at the last complete tile, where it is due; say whether to make a spare."""
+        segment, spare = self._segment, self._spare
+        if segment is None:
+            return False
+        recent, self._seen_bytes = segment.size_bytes - self._seen_bytes, segment.size_bytes
+        is_due = spare is not None and segment.left_bytes < 2 * recent
+        if is_due or segment.size_bytes >= ROTATE_BYTES:
+            self._spare = None
+            with contextlib.suppress(OSError):  # else with the next publication
+                self._segment = self._begun(
+                    self._complete_tree(), (*self._open, self._tree.levels[0]), spare=spare
+                )
+                self._older.append(segment.path)
+                segment.close()
+                self._seen_bytes = self._segment.size_bytes
+        return self.durable and SPARE_BYTES // 4 > recent > SPARE_BYTES // 256 and self._spare is None
 
     @checked
     def write(self, due: Publication) -> None:
@@ -354,6 +351,9 @@ class TrailWriter:
                 self._sync_tiles()
                 for old in due.old_segments:
                     _files.remove(old)
+                    self._older.remove(old)
+            if due.wants_spare:
+                self._spare = spare_file(self.folder)
         except OSError as fault:
             self._failed = due.files
             raise self._unavailable(fault) from None
@@ -371,11 +371,10 @@ class TrailWriter:
 
     def _sync_tiles(self) -> None:
         """Have the tiles on the disk, so that the journal before them is not needed any more."""
-        written = self._written
-        while written:
-            with contextlib.suppress(FileNotFoundError):  # an incomplete one, removed since
-                disk.sync_file(self.folder / written[-1])
-            written.pop()
+        with self._syncing:
+            written = self._written[:]
+            disk.sync_files(self.folder, written)
+            del self._written[: len(written)]
 
     def publish(self) -> None:
         """Write tiles and a checkpoint of all records; raises as ``prepare`` and ``write`` do."""
@@ -389,6 +388,9 @@ class TrailWriter:
         if self._segment is not None:
             self._segment.close()
             self._segment = None
+        if self._spare is not None:
+            self._spare.drop()
+            self._spare = None
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
