@@ -104,6 +104,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[l
                 [{**issuer, "audience": "https://api.example"}],
                 revocations={"file": str(shared / "revoked.json")},
                 signals={"issuers": [ISSUER.iss], "audience": "https://api.example", "secret_file": "secret",
+                         "revocation_path": "/revoked", "revocation_secret_file": "client",
                          "logout_path": "/backchannel-logout", **(polls if number else {})},
                 introspection={"url": f"{server.url}/introspect", "client_id": "gateway", "cache_s": 0,
                                "client_secret_file": "client", "insecure_allow_http": True, "timeout_s": 30,
@@ -184,6 +185,28 @@ def test_a_logout_ends_a_session(pair: list[tuple[Service, int]]) -> None:
     assert ask(port, path, form, f"logout_token={logout}".encode(), method="POST").status == 200
     assert status(port, value) == 401
     assert ask(port, path, form, b"logout_token=x", method="POST").status == 400
+
+
+def test_a_token_that_its_server_revoked_is_refused_in_both_processes(
+    pair: list[tuple[Service, int]], record_property: Any
+) -> None:
+    """The authorization server posts the token (RFC 7009): 200 comes once it is refused there."""
+    (_, first), (_, second) = pair
+    form = [("Content-Type", "application/x-www-form-urlencoded"), ("Authorization", f"Bearer {SECRET}")]
+    value, kept = old(sub="user-6", jti="r-1"), old(sub="user-6", jti="r-2")
+    assert [status(port, value) for port in (first, second)] == [200, 200]
+    assert ask(first, "/revoked", form[:1], f"token={value}".encode(), method="POST").status == 401
+    assert ask(first, "/revoked", form, method="GET").status == 405
+    assert ask(first, "/revoked", form, b"token=", method="POST").status == 400
+    assert [status(port, value) for port in (first, second)] == [200, 200]
+    assert ask(first, "/revoked", form, f"token={value}".encode(), method="POST").status == 200
+    begun_s = time.monotonic()
+    assert status(first, value) == 401
+    until(lambda: status(second, value) == 401, "the other process does not know")
+    took_s = time.monotonic() - begun_s
+    record_property("enforced_s", took_s)
+    print(f"\nfrom the event to the other process: {took_s:.3f} s")
+    assert [status(port, kept) for port in (first, second)] == [200, 200]
 
 
 def test_signals_are_polled_and_acknowledged(pair: list[tuple[Service, int]], server: Server) -> None:

@@ -62,6 +62,11 @@ def built(folder: Path, **sections: Any) -> ConfigFile:
         ("ca", {"ca": "x.pem"}),
         ("poll_authorization_file", {"poll_authorization_file": "secret"}),
         ("poll_urls", {"poll_urls": "x"}),
+        ("revocation_secret_file", {"revocation_path": "/revoked"}),
+        ("revocation_secret_file", {"revocation_secret_file": "secret"}),
+        ("revocation_secret_file", {"revocation_path": "/revoked", "revocation_secret_file": "short"}),
+        ("revocation_path", {"revocation_path": "/signals", "revocation_secret_file": "secret"}),
+        ("revocation_path", {"revocation_path": "/readyz", "revocation_secret_file": "secret"}),
     ],
 )
 def test_a_slip_in_signals_names_the_setting(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:

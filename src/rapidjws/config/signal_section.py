@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +23,7 @@ from rapidjws.keys.post import HttpsPost
 from rapidjws.keys.settings import Transport
 from rapidjws.signals.poller import ANSWER_MAX_BYTES, SETPoller
 from rapidjws.signals.receiver import SignalReceiver
+from rapidjws.signals.revocation_hook import TokenRevocationHook
 from rapidjws.verify.arguments import names_of
 from rapidjws.verify.protocols import Event, emit, no_events
 
@@ -52,7 +53,9 @@ class SignalSettings:
         audience: What ``aud`` of a signal must name one of.
         push_path: Path of the endpoint for Security Event Tokens.
         logout_path: Path of the back-channel logout URI, or None.
+        revocation_path: Path of the endpoint for tokens that an authorization server revoked, or None.
         secret: What a transmitter must show as a bearer token; None for nothing.
+        revocation_secret: What such an authorization server must show.
         poll_url: The transmitter's polling endpoint, or None.
         poll_authorization_file: A file of our bearer token for it.
         poll_s: Seconds between two polls, 0.1 to 86 400.
@@ -67,7 +70,9 @@ class SignalSettings:
     audience: Iterable[str]
     push_path: str = "/signals"
     logout_path: str | None = None
+    revocation_path: str | None = None
     secret: str | None = field(default=None, repr=False)
+    revocation_secret: str | None = field(default=None, repr=False)
     poll_url: str | None = None
     poll_authorization_file: str | None = None
     poll_s: float = 10.0
@@ -81,21 +86,28 @@ class SignalSettings:
             if not names:
                 raise error_for("configuration_invalid", name, expected="a value")
             object.__setattr__(self, name, names)
-        for name in ("push_path", "logout_path"):
+        for name in ("push_path", "logout_path", "revocation_path"):
             path = getattr(self, name)
             if path is not None and (_PATH.fullmatch(path) is None or path in _TAKEN):
                 raise error_for("configuration_invalid", name, "a path of its own, /like/this", path)
         if self.push_path == self.logout_path:
             raise error_for("configuration_invalid", "logout_path", "another path than push_path")
+        if self.revocation_path in (self.push_path, self.logout_path) and self.revocation_path is not None:
+            raise error_for("configuration_invalid", "revocation_path", "a path of its own")
+        if (self.revocation_path is None) != (self.revocation_secret is None):
+            expected = "revocation_path and revocation_secret_file, or neither"
+            raise error_for("configuration_invalid", "revocation_secret_file", expected)
         check_range("poll_s", self.poll_s, 0.1, 86_400)
         if self.poll_url is not None:
             self.transport.check_url(self.poll_url, "poll_url")
         for name in ("poll_authorization_file", "ca"):
             if self.poll_url is None and getattr(self, name) is not None:
                 raise error_for("configuration_invalid", name, "poll_url beside it")
-        if self.secret is not None and len(self.secret) < SECRET_MIN_CHARS:
-            expected = f"at least {SECRET_MIN_CHARS} characters"
-            raise error_for("configuration_invalid", "secret_file", expected)
+        for name in ("secret", "revocation_secret"):
+            secret = getattr(self, name)
+            if secret is not None and len(secret) < SECRET_MIN_CHARS:
+                expected = f"at least {SECRET_MIN_CHARS} characters"
+                raise error_for("configuration_invalid", f"{name}_file", expected)
 
     @property
     def transport(self) -> Transport:
@@ -130,6 +142,7 @@ class SignalService:
         self._made_of: tuple[Any, ...] = ()
         self._receivers: dict[str, SignalReceiver] = {}
         self._poller: SETPoller | None = None
+        self._hook: TokenRevocationHook | None = None
         self.after_fork()
         scheduler.members.add(self)
         self._current()
@@ -141,7 +154,7 @@ class SignalService:
     @property
     def paths(self) -> frozenset[str]:
         """Return the paths of its endpoints."""
-        named = (self._settings.push_path, self._settings.logout_path)
+        named = (self._settings.push_path, self._settings.logout_path, self._settings.revocation_path)
         return frozenset(path for path in named if path is not None)
 
     @property
@@ -162,9 +175,12 @@ class SignalService:
             authorization: The Authorization header, or None.
 
         Returns:
-            Status and body, as :meth:`SignalReceiver.push` and :meth:`SignalReceiver.logout`.
+            Status and body, as :meth:`SignalReceiver.push`, :meth:`SignalReceiver.logout` and
+            :meth:`TokenRevocationHook.handle`.
         """
         receivers = self._current()
+        if path == self._settings.revocation_path and self._hook is not None:
+            return self._hook.handle(method, content_type, body, authorization)
         if path == self._settings.logout_path:
             return receivers["logout_token"].logout(method, content_type, body)
         return receivers["security_event"].push(method, content_type, body, authorization)
@@ -212,6 +228,15 @@ class SignalService:
         made = {"security_event": self._receiver("security_event", issuers)}
         if self._settings.logout_path is not None:
             made["logout_token"] = self._receiver("logout_token", issuers)
+        if self._settings.revocation_secret is not None:
+            # bound to a sender or used once: the server shows no proof, and uses none up
+            plain = [replace(one, replay=None, cnf="unchecked") for one in issuers]
+            self._hook = TokenRevocationHook(
+                self._engine,
+                secret=self._settings.revocation_secret,
+                tokens=Engine(*plain, workers=1, counters=False),
+                events=self._events,
+            )
         if self._settings.poll_url is not None:
             self._poller = SETPoller(
                 self._settings.poll_url, made["security_event"], post=_post(self._settings)
@@ -295,9 +320,10 @@ def signal_settings_from(
         if "redis" not in (tables.get("replay") or {}):
             expected = "replay.redis, for several workers: each would take a signal once"
             raise error_for("configuration_invalid", "issuers", expected)
-    if "secret_file" in settings:
-        path = folder / settings.pop("secret_file")
-        settings["secret"] = _secret(path, "signals.secret_file") if files else "-" * SECRET_MIN_CHARS
+    for name in ("secret", "revocation_secret"):
+        if f"{name}_file" in settings:
+            path = folder / settings.pop(f"{name}_file")
+            settings[name] = _secret(path, f"signals.{name}_file") if files else "-" * SECRET_MIN_CHARS
     if "poll_authorization_file" in settings:
         path = folder / settings["poll_authorization_file"]
         settings["poll_authorization_file"] = str(path)

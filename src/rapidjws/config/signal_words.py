@@ -11,6 +11,7 @@ _FILE: Final = "a file; relative to the configuration's folder"
 FIELDS: Final = {
     **dict.fromkeys(("issuers", "audience"), "texts"),
     **dict.fromkeys(("push_path", "logout_path", "secret_file"), "text"),
+    **dict.fromkeys(("revocation_path", "revocation_secret_file"), "text"),
     **dict.fromkeys(("poll_url", "poll_authorization_file", "ca"), "text"),
     "poll_s": "a number",
     "insecure_allow_http": "true or false",
@@ -22,6 +23,8 @@ WORDS: Final = {
     "audience": Words("what `aud` of a signal must name, one of these", "not empty each", "required"),
     "push_path": Words("path of the endpoint for Security Event Tokens (RFC 8935)", "`/like/this`"),
     "logout_path": Words("path of the back-channel logout URI", "`/like/this`", "none"),
+    "revocation_path": Words("path at which a server says what it revoked", "`/like/this`", "none"),
+    "revocation_secret_file": Words("what it shows as bearer token, 32 characters or more", _FILE, "none"),
     "secret_file": Words("what a transmitter shows as bearer token, 32 characters or more", _FILE, "none"),
     "poll_url": Words("the transmitter's polling endpoint (RFC 8936)", "`https://`", "none: no polling"),
     "poll_authorization_file": Words("our bearer token for it; read again at each poll", _FILE, "none"),
