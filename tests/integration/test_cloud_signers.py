@@ -67,7 +67,7 @@ class GcpServer:
         import grpc
         from google.cloud import kms_v1
 
-        self.alg, self.fault, self.spoils = "ES256", None, False
+        self.alg, self.fault, self.spoils, self.renames = "ES256", None, False, False
         self._types = kms_v1.types
         calls = {"GetPublicKey": self._public, "AsymmetricSign": self._sign}
         handlers = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
@@ -95,7 +95,8 @@ class GcpServer:
         request = self._types.AsymmetricSignRequest.deserialize(octets)
         digest = getattr(request.digest, f"sha{self.alg[2:]}")
         signature = der(self.alg, hashlib.sha256(b"other").digest() if self.spoils else digest)
-        answer = self._types.AsymmetricSignResponse(signature=signature, name=request.name)
+        name = f"{request.name}0" if self.renames else request.name
+        answer = self._types.AsymmetricSignResponse(signature=signature, name=name)
         return bytes(self._types.AsymmetricSignResponse.serialize(answer))
 
     def _fail(self, context: Any) -> None:
@@ -156,12 +157,25 @@ def test_a_faulty_signature_of_google_does_not_leave(gcp: GcpServer) -> None:
         gcp.spoils = False
 
 
+def test_a_signature_of_another_version_of_google_does_not_leave(gcp: GcpServer) -> None:
+    """An answer that names another version than was asked for is refused, whatever it holds."""
+    gcp.alg = "ES256"
+    signer = GcpKmsSigner(VERSION, "ES256", client=gcp.client, timeout_s=60, check="never")
+    gcp.renames = True
+    try:
+        assert code_of(lambda: signer.sign(b"a.b")) == "signature_faulty"
+    finally:
+        gcp.renames = False
+
+
 # --- Azure -------------------------------------------------------------------------------------------------
 
 VAULT = "https://v.vault.azure.net"
 
 
-def vault(alg: str, status: int = 200) -> tuple[dict[str, Any], list[str]]:
+def vault(
+    alg: str, status: int = 200, operations: tuple[str, ...] = ("sign", "verify"), **members: str
+) -> tuple[dict[str, Any], list[str]]:
     """Return settings for Azure's clients, under which Key Vault's answers come from here, and its calls."""
     pytest.importorskip("azure.keyvault.keys", reason="azure absent: pip install 'rapidjws[azure]'")
     import requests
@@ -186,7 +200,7 @@ def vault(alg: str, status: int = 200) -> tuple[dict[str, Any], list[str]]:
                 )
             else:
                 calls.append(request.url)
-                whole = _key(alg)
+                whole = _key(alg, operations, members)
                 if "/sign" in request.url:
                     answer.status_code = status
                     bad = {"error": {"code": "x", "message": CANARY}}
@@ -202,13 +216,13 @@ def vault(alg: str, status: int = 200) -> tuple[dict[str, Any], list[str]]:
     return {"transport": RequestsTransport(session=session, session_owner=False)}, calls
 
 
-def _key(alg: str) -> dict[str, Any]:
+def _key(alg: str, operations: tuple[str, ...], more: dict[str, str]) -> dict[str, Any]:
     public: JWK = pair(alg, 0).public()
     members = {
         name: value for name, value in public.as_dict().items() if name in ("kty", "n", "e", "crv", "x", "y")
     }
     return {
-        "key": {"kid": f"{VAULT}/keys/k/1", "key_ops": ["sign", "verify"], **members},
+        "key": {"kid": f"{VAULT}/keys/k/1", "key_ops": list(operations), **members, **more},
         "attributes": {"enabled": True},
     }
 
@@ -261,3 +275,15 @@ def test_azure_refusals_have_their_codes(status: int, code: str) -> None:
     settings, _ = vault("ES256", status)
     signer = AzureKeyVaultSigner(VAULT, "k", "ES256", credential=Credential(), client_settings=settings)
     assert code_of(lambda: signer.sign(b"a.b")) == code
+
+
+def test_a_key_of_azure_that_may_not_sign_is_refused() -> None:
+    """A key whose operations lack sign, and a secret, are refused when the signer is made."""
+    secret, _ = vault("RS256", kty="oct-HSM")
+    with pytest.raises(RapidJWSError) as refused:
+        AzureKeyVaultSigner(VAULT, "k", "RS256", credential=Credential(), client_settings=secret)
+    assert refused.value.code == "signer_refused"
+    settings, _ = vault("ES256", operations=("verify",))
+    with pytest.raises(RapidJWSError) as refused:
+        AzureKeyVaultSigner(VAULT, "k", "ES256", credential=Credential(), client_settings=settings)
+    assert refused.value.code == "signer_refused"

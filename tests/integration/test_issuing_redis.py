@@ -169,12 +169,14 @@ def test_what_a_stranger_publishes_fetches_nothing_else(redis: OwnRedis) -> None
     kid = issuer.tick()[0].kid
     one, source = followed(redis, issuer, "a")
     for word in ("", "{}", "[]", "[" * 3000, '{"issuer":1,"kid":"k","withdrawn":null}', "x" * 5000,
-                 '{"issuer":"https://other.example","kid":"k","withdrawn":null}'):  # fmt: skip
+                 '{"issuer":"https://other.example","kid":"k","withdrawn":null}',
+                 f'{{"issuer":"{ISS}","kid":1,"withdrawn":null}}'):  # fmt: skip
         redis.command("PUBLISH", "rapidjws:rotations", word)
     announcer = Announcer(ISS, [], lambda *_: (500, b""), channel=RedisRotations(redis.url, timeout_s=30))
     assert set(announcer.announce(kid, wait_s=60).confirmed) == {"redis:a"}
     assert source.fetches == 1
     assert len(one._waiting) <= 1
+    assert all(isinstance(waiting.kid, str) for waiting in one._waiting)
 
 
 def test_a_channel_that_is_down_is_named_and_stops_nobody(redis: OwnRedis) -> None:

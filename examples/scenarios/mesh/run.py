@@ -40,6 +40,8 @@ TIMES: Final = (
     "jwks_max_age_s = 3\ntoken_lifetime_s = 60\nclock_skew_s = 1\nstate_max_age_s = 0.5\n"
     "publish_slack_s = 2.5\npublish_before_s = 5.5\n"
 )
+BACKLOG_S: Final = 0.5
+"""How far behind its rate the load may be; what a busy machine does not make in time is not made up for."""
 READY_S: Final = 6.0
 """After this a next key may sign, in seconds."""
 
@@ -50,6 +52,7 @@ class Result:
 
     accepted: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    """Name of a consumer, and what it answered."""
     failed: Counter[str] = field(default_factory=Counter)
     fetch_ms: list[float] = field(default_factory=list)
     rotations: int = 0
@@ -104,7 +107,13 @@ class Balancer:
             def log_message(self, *_: object) -> None:
                 """Log nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            """A server whose clients may go away."""
+
+            def handle_error(self, *_: Any) -> None:
+                """Say nothing of those that did."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
         self._thread.start()
@@ -211,7 +220,7 @@ class Load:
     def _verify(self, consumer: world.Consumer) -> None:
         due_s = time.monotonic()
         while not self._ended.is_set():
-            due_s += self._pause_s
+            due_s = max(due_s + self._pause_s, time.monotonic() - BACKLOG_S)
             self._ended.wait(max(0.0, due_s - time.monotonic()))
             if not self.tokens:
                 continue
@@ -224,7 +233,7 @@ class Load:
             if is_accepted:
                 self._result.accepted[consumer.name] += 1
             else:
-                self._result.refused.append((consumer.name, token))
+                self._result.refused.append((consumer.name, consumer.why))
 
     def end(self) -> None:
         """Stop."""
@@ -340,6 +349,8 @@ def show(result: Result, seconds: float) -> None:
     for name, count in sorted(result.accepted.items()):
         refused = sum(one == name for one, _ in result.refused)
         print(f"  {name:16} {count} accepted, {refused} refused, {result.failed[name]} without an answer")
+    for (name, why), count in Counter(result.refused).most_common(10):
+        print(f"  {name} refused {count}: {why}")
     print(f"rotations          {result.rotations}, issuers killed {result.kills}")
     print(f"rotation lag       median {quantile(result.lag_s, 0.5):.2f} s, "
           f"worst {quantile(result.lag_s, 1):.2f} s")  # fmt: skip

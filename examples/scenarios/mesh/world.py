@@ -137,9 +137,15 @@ class Issuer:
 
 
 class Consumer(Protocol):
-    """Who verifies tokens of the issuer."""
+    """Who verifies tokens of the issuer.
+
+    Attributes:
+        name: What it is called.
+        why: What it answered to the last token that it did not accept.
+    """
 
     name: str
+    why: str
 
     def accepts(self, token: str) -> bool:
         """Say whether a token is accepted."""
@@ -156,6 +162,7 @@ class HttpConsumer:
 
     def __init__(self, name: str, port: int, path: str = "/") -> None:
         self.name, self.port, self.path = name, port, path
+        self.why = ""
         self._local = threading.local()
 
     def accepts(self, token: str) -> bool:
@@ -167,6 +174,7 @@ class HttpConsumer:
             try:
                 link.request("GET", self.path, headers={"authorization": f"Bearer {token}"})
                 answered = link.getresponse()
+                body = answered.read(200)
                 answered.read()
             except (OSError, http.client.HTTPException):
                 link.close()
@@ -174,6 +182,7 @@ class HttpConsumer:
                 if not again:
                     raise
                 continue
+            self.why = f"{answered.status} {body.decode(errors='replace')}"
             return answered.status == 200
         return False
 
@@ -187,6 +196,7 @@ class PyJwtConsumer:
     """
 
     name = "PyJWKClient"
+    why = ""
 
     def __init__(self, url: str, max_age_s: float) -> None:
         import jwt
@@ -201,7 +211,8 @@ class PyJwtConsumer:
             with self._lock:
                 key = self._client.get_signing_key_from_jwt(token).key
             self._jwt.decode(token, key, algorithms=["ES256"], audience=AUDIENCE, issuer=ISS, leeway=60)
-        except self._jwt.PyJWTError:
+        except self._jwt.PyJWTError as fault:
+            self.why = type(fault).__name__
             return False
         return True
 
@@ -230,6 +241,7 @@ class JoseConsumer:
     """
 
     name = "Node jose"
+    why = ""
 
     def __init__(self, url: str, max_age_s: float, folder: Path) -> None:
         link = folder / "node_modules"
@@ -250,7 +262,8 @@ class JoseConsumer:
         with self._lock:
             self._process.stdin.write(f"{token}\n")
             self._process.stdin.flush()
-            return self._process.stdout.readline().startswith("yes")
+            self.why = self._process.stdout.readline().rstrip("\n")
+        return self.why == "yes"
 
     def close(self) -> None:
         """End it."""
