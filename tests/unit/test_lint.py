@@ -185,3 +185,18 @@ def test_rows_say_of_the_engine_what_it_does() -> None:
     for audience, outcome in (((), "permit"), ("api", "deny"), (NOT_CHECKED, "permit")):
         issuer = Issuer(provider.iss, keys=provider.jwks, algorithms=["ES256"], audience=audience)  # type: ignore[arg-type]
         assert Engine(issuer).decide(token, now=1_800_000_001).outcome == outcome
+
+
+SECTIONS = {
+    "rfc8725": {f"3.{number}" for number in range(1, 13)}
+    | {f"3.{number} (bis-09)" for number in range(13, 16)},
+    "rfc9068": {"2.1", "2.2", "2.2.1", "2.2.2", "2.2.3", "3", "4", "5"},
+    "rfc9700": {"2.2.1", "2.3", "2.6", "4.3.2", "4.9", "4.10.1", "4.10.2", "4.13"},
+    "fapi2": {"5.2.1", "5.2.2", "5.3.2.1", "5.3.4", "5.4.1", "5.4.2", "5.4.3", "6.1", "6.2", "6.8"},
+}
+"""Sections that ask something of who verifies, as the tables of contents have them."""
+
+
+def test_each_row_names_a_section_that_there_is() -> None:
+    """An auditor looks it up: RFC 8725 ends at 3.12, its revision adds three, FAPI 2.0 has no 5.6.1."""
+    assert {row.name: row.section for row in ROWS if row.section not in SECTIONS[row.source]} == {}

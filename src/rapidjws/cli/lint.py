@@ -115,7 +115,7 @@ def _show(findings: list[Finding], issuers: list[dict[str, Any]]) -> None:
         found = "" if one.found == "always" else f" ({one.found})"
         mend = f"; mend: {row.mend}" if is_broken else ""
         style = _STYLES[one.level] if is_broken else ""
-        console.print(cell(f"{word:<15}{source:<17}{asks}{found}{mend}", style=style))
+        console.print(cell(f"{word:<15}{source:<24}{asks}{found}{mend}", style=style))
     counts = {level: sum(one.status == FAILS and one.level == level for one in findings) for level in _STYLES}
     held = sum(one.status == HOLDS for one in findings)
     print_line(
