@@ -86,8 +86,12 @@ test-spark: $(STAMPS)/package $(STAMPS)/test-deps ## bulk verification on a real
 	$(PIP) install --group spark
 	$(BIN)/python -m pytest -m spark -n 0 tests/spark
 
+test-keycloak: $(STAMPS)/package $(STAMPS)/test-deps ## a real Keycloak; wants Java 17 (openjdk-17-jre-headless) and maven
+	java -version
+	$(BIN)/python -m pytest -m keycloak -n 0 tests/keycloak
+
 test-long: $(STAMPS)/package $(STAMPS)/test-deps ## the tests that take minutes
-	$(BIN)/python -m pytest -m "long and not spark" --timeout=3600
+	$(BIN)/python -m pytest -m "long and not spark and not keycloak" --timeout=3600
 
 bench: $(STAMPS)/package $(STAMPS)/test-deps ## measure, and rewrite the tables of docs/benchmarks.md and README
 	$(BIN)/python benchmarks/run.py
