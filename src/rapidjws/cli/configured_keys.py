@@ -6,9 +6,11 @@ Nothing is kept and nothing is written: no last-good file, no timer.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,9 +25,11 @@ from rapidjws.config.sections import issuer_name
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
+from rapidjws.jose.limits import JWK_MAX_BYTES, JWKS_STATIC_MAX_BYTES
 from rapidjws.keys.chain import load_roots
 from rapidjws.keys.fetch_failed import FetchFailed
+from rapidjws.keys.fetched import FetchedKeys
+from rapidjws.keys.pem_files import SUFFIXES as PEM_SUFFIXES
 from rapidjws.verify.protocols import no_events
 
 FOLDER_MAX: Final = 2000
@@ -95,17 +99,71 @@ def find_keys(issuer: ConfiguredIssuer, timeout_s: float) -> FoundKeys:
         source: Any = key_source_from({**settings, "timeout_s": timeout_s}, issuer.folder, no_events)
         if "jwks_url" in settings or settings.get("discover"):
             return FoundKeys(source.probe().body)  # with dates that a key's own members say
-        probe = getattr(source, "probe_keys", None)
-        keys = source.state().keys if probe is None else probe()
+        if isinstance(source, FetchedKeys):
+            body = source.probe().body
+            return _found(source._read(body), _certificates(_texts(body)))
+        keys = source.state().keys
+        if "pem_path" in settings:
+            return _found(keys, _certificates(_contents(issuer.folder / settings["pem_path"])))
     except FetchFailed as failed:
         return FoundKeys(None, f"no answer: {failed.detail}")
     except RapidJWSError as refused:
         return FoundKeys(None, str(refused))
     except OSError as fault:
         return FoundKeys(None, fault.strerror or type(fault).__name__)
-    if keys is None:
+    return _found(keys, {})
+
+
+def _found(keys: JWKSet | None, certificates: Mapping[str, bytes]) -> FoundKeys:
+    """Return keys as a JWK Set, each with the certificate that it came in."""
+    if keys is None or not keys.keys:
         return FoundKeys(None, "no key that can be read")
-    return FoundKeys(_text_of(keys))
+    public = []
+    for key in keys:
+        octets = certificates.get(key.x5t_s256 or "")
+        chain = {} if octets is None else {"x5c": [base64.b64encode(octets).decode()]}
+        if key.kty != "oct":
+            public.append({**key.as_dict(), **chain})
+    return FoundKeys(json.dumps({"keys": public}).encode())
+
+
+def _certificates(texts: Iterable[bytes]) -> dict[str, bytes]:
+    """Return the certificates among some texts, in DER, by their SHA-256 thumbprints."""
+    found = {}
+    for text in texts:
+        try:
+            certificate = (
+                x509.load_der_x509_certificate(text)
+                if text[:1] == b"\x30"
+                else x509.load_pem_x509_certificate(text)
+            )
+        except ValueError:  # a key without a certificate
+            continue
+        octets = certificate.public_bytes(serialization.Encoding.DER)
+        thumbprint = base64.urlsafe_b64encode(sha256(octets).digest()).rstrip(b"=").decode()
+        found[thumbprint] = octets
+    return found
+
+
+def _texts(body: bytes) -> Iterator[bytes]:
+    """Yield the texts of a JSON object of kid -> PEM; nothing of another document."""
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    for text in members.values() if isinstance(members, dict) else ():
+        if isinstance(text, str):
+            yield text.encode("utf-8", "replace")
+
+
+def _contents(path: Path) -> Iterator[bytes]:
+    """Yield the files of a ``pem_path``; those that cannot be read are passed over, as the source does."""
+    names = [path]
+    if path.is_dir():
+        names = sorted(one for one in path.iterdir() if one.suffix.lower() in PEM_SUFFIXES)
+    for name in names:
+        with contextlib.suppress(OSError):
+            yield _files.read_trusted(name, JWK_MAX_BYTES)
 
 
 def source_of(table: Mapping[str, Any]) -> str:
@@ -113,11 +171,6 @@ def source_of(table: Mapping[str, Any]) -> str:
     name = next((name for name in SOURCES if name in table and table[name] is not False), "keys")
     value = table.get(name)
     return issuer_name(table) if value is True else f"{name} {', '.join(texts(value or []))}"
-
-
-def _text_of(keys: JWKSet) -> bytes:
-    public = [key.as_dict() for key in keys if key.kty != "oct"]
-    return json.dumps({"keys": public}).encode()
 
 
 def _of_roots(paths: list[Path]) -> bytes:
