@@ -22,6 +22,7 @@ from rapidjws.middleware.asgi import (
     is_exempt_scope,
     request_context,
     stripped,
+    with_length,
     with_trace,
 )
 from rapidjws.middleware.authenticator import KEY, Authenticator
@@ -89,7 +90,9 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
     4403, 4503), or gets that answer itself where the server can. FastAPI does not run dependencies for
     applications that are mounted (``app.mount``), and runs those that a route names first before this one:
     they see the headers as the client sent them. ``JWSMiddleware`` covers both. A signed body cannot be read
-    again where a route has form or file parameters; there it takes ``JWSMiddleware`` too.
+    again where a route has form or file parameters; there it takes ``JWSMiddleware`` too. Where a ``part``
+    of a body is verified, the route reads that part alone by ``Request.body``; one with a body parameter,
+    which FastAPI has read by then, gets no body with more in it than that part.
 
     Args:
         claims: What the claims are read as: a pydantic model, a dataclass, a TypedDict or ``dict[str, Any]``.
@@ -134,11 +137,17 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
             return None
         context = request_context(scope, authenticator, tuple(security_scopes.scopes))
         body: bytes | None = b""
+        is_read_before = hasattr(request, "_body")  # by FastAPI, for a route with a body parameter
         if isinstance(request, Request) and authenticator.wants_body(context):
             body = await self._read_body(request, context)
         found = await authenticator.adecide(context, body)
-        if authenticator.handed_on(found, body) != body:  # FastAPI may have read it for the route already
-            found = authenticator.refused(context, "malformed_token", place="body")
+        only = authenticator.handed_on(found, body)
+        if only is not None and only != body:  # the route may read no more of it
+            if is_read_before:
+                found = authenticator.refused(context, "malformed_token", place="body")
+            else:
+                request._body = only  # type: ignore[attr-defined]
+                _hand_on(request, with_length(scope["headers"], len(only)))
         claims, decision = self._read(found)
         if decision is not found:
             authenticator.note(decision, context._replace(trace=None))  # its span has ended
