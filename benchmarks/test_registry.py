@@ -22,8 +22,10 @@ from rapidjws.testing import make_key
 
 ISSUERS: Final = 10_000
 SPREAD: Final = 8
-WARM_AT_MOST: Final = {"ES256": 1.10, "HS256": 3.0}
-"""Of what the token costs alone: some 1.3 us come on top, for a look at the header and counts by name."""
+WARM_AT_MOST: Final = {"ES256": 1.10, "HS256": 1.6}
+SHARED_AT_MOST: Final = {"ES256": 1.10, "HS256": 2.2}
+"""Of what the token costs alone. On top come 0.25 us, for a look at the header and counts by name, and where
+all issuers use one header 0.25 us more, for a look at iss: with HS256 the token itself costs 0.7 us."""
 
 COLD_AT_MOST: Final = 3.0
 """Of what making that engine costs, with the first verification."""
@@ -37,10 +39,12 @@ pytestmark = pytest.mark.usefixtures("one_cpu")
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("is_shared", [False, True], ids=["own-headers", "one-header"])
 @pytest.mark.parametrize("alg", sorted(CALLS))
-def test_a_token_of_any_issuer_of_a_registry_costs_what_it_costs_alone(alg: str) -> None:
+def test_a_token_of_any_issuer_of_a_registry_costs_what_it_costs_alone(alg: str, is_shared: bool) -> None:
     """Ten thousand issuers are looked up; then a token of any costs what it costs alone."""
-    keys = [make_key(alg, kid=f"key-{number}") for number in range(ISSUERS)]
+    at_most = (SHARED_AT_MOST if is_shared else WARM_AT_MOST)[alg]
+    keys = [make_key(alg, kid="key" if is_shared else f"key-{number}") for number in range(ISSUERS)]
     issuers = {
         name_of(number): Issuer(
             name_of(number),
@@ -88,8 +92,8 @@ def test_a_token_of_any_issuer_of_a_registry_costs_what_it_costs_alone(alg: str)
         ratios.append(median(rounds))
     cold_ratio = median(cold[-COLD:]) / median(alone_cold)
     print(
-        f"{alg}: warm {max(ratios):.3f} of alone, at most {WARM_AT_MOST[alg]}; cold"
+        f"{alg}: warm {max(ratios):.3f} of alone, at most {at_most}; cold"
         f" {median(cold[-COLD:]) / 1000:.0f} us, {cold_ratio:.2f} of making an engine, at most {COLD_AT_MOST}"
     )
-    assert max(ratios) <= WARM_AT_MOST[alg]
+    assert max(ratios) <= at_most
     assert cold_ratio <= COLD_AT_MOST

@@ -91,6 +91,17 @@ static rj_span token_unverified_issuer(const rj_snapshot *snapshot, rj_workspace
     return none;
 }
 
+rj_span rj_token_stated_issuer(const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len)
+{
+    rj_token token = {.status = RJ_UNDECIDED};
+    rj_span signature = {NULL, 0};
+
+    work->arena_used = 0;
+    return token_split_payload(&token, &signature, snapshot, work, bytes, len) == RJ_OK
+             ? token_unverified_issuer(snapshot, work, token.payload)
+             : (rj_span){NULL, 0};
+}
+
 static void token_use_slot(rj_token *token, const rj_snapshot *snapshot, uint32_t slot_index)
 {
     if (slot_index >= snapshot->keys->len) {

@@ -27,6 +27,10 @@ void rj_token_split(rj_token *token, const rj_snapshot *snapshot, rj_workspace *
  * Out: slot, slot_index; or status RJ_HEADER_UNKNOWN. */
 void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work);
 
+/* Find the unverified `iss` of a token, which chooses whose keys to try and nothing else.
+ * Returns it as written between its quotes, in work until this is used again; empty where there is no plain one. */
+rj_span rj_token_stated_issuer(const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len);
+
 /* Verify the signature by the token's slot, and count it.
  * Out: token->status where it was RJ_UNDECIDED. */
 void rj_token_verify_signature(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work);

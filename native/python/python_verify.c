@@ -154,6 +154,29 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
     return result;
 }
 
+PyObject *rj_python_stated_issuer(const rj_native_snapshot *native, PyObject *octets)
+{
+    rj_span span = {NULL, 0};
+    rj_span issuer = {NULL, 0};
+    rj_workspace *work = NULL;
+    PyObject *name = NULL;
+
+    if (native->snapshot == NULL || !verify_octets(&span, octets, native->snapshot->max_token_bytes)) {
+        return NULL;
+    }
+    work = rj_runtime_borrow_workspace(native->snapshot->runtime);
+    if (work == NULL) {
+        return NULL;
+    }
+    issuer = rj_token_stated_issuer(native->snapshot, work, span.ptr, span.len);
+    if (issuer.len != 0) {
+        name = PyUnicode_DecodeUTF8((const char *)issuer.ptr, (Py_ssize_t)issuer.len, NULL);
+    }
+    rj_runtime_return_workspace(native->snapshot->runtime, work);
+    PyErr_Clear();
+    return name;
+}
+
 PyObject *rj_python_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
     rj_time now = {0, 0};

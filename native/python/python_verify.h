@@ -21,6 +21,10 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
 /* Methods of NativeSnapshot; python_snapshot.c says what they take and give. */
 PyObject *rj_python_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
 PyObject *rj_python_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
+/* The `iss` that an unverified token states, where it is plain.
+ * Returns a new reference, or NULL without an exception. */
+PyObject *rj_python_stated_issuer(const rj_native_snapshot *native, PyObject *octets);
+
 PyObject *rj_python_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
 
 #endif

@@ -30,6 +30,9 @@ class NativeEngine:
     _snapshot: Any
     _counters: Any
     _direct: bool
+    _by_header: dict[str | bytes, Any] | None
+    _is_used: bool
+    def _set_due(self, seconds: float) -> None: ...
     def verify(self, token: Any, now: float | None = None, *, wait_s: float = 0.0) -> Any:
         """Verify one token and its claims.
 

@@ -102,10 +102,32 @@ class IssuerRegistry(LookedUpIssuers):
         before = self._hints.get(header)
         if isinstance(before, Entry) and before.engine is not None and before.name != entry.name:
             self._hints[header] = _SHARED
-        elif before != _SHARED:
+            self._know_issuer(header, before)
+            self._know_issuer(header, entry)
+        elif before == _SHARED:
+            self._know_issuer(header, entry)
+        else:
             if len(self._hints) >= HINTS_PER_ISSUER * (self._table.most + self._table.most_unproven):
                 self._hints = {}
+                self._renew_headers()
             self._hints[header] = entry
+            self._know_header(header, entry)
+
+    def _know_issuer(self, header: str | bytes, entry: Entry) -> None:
+        """Let the core ask an issuer's engine for tokens with this header and its iss."""
+        by_header, engine = self._by_header, entry.engine
+        if by_header is None or engine is None:
+            return
+        by_issuer = by_header.get(header)
+        if not isinstance(by_issuer, dict) or len(by_issuer) > 2 * self._table.most:
+            by_header[header] = by_issuer = {}  # those that left go too
+        by_issuer[entry.name] = engine
+
+    def _know_header(self, header: str | bytes, entry: Entry) -> None:
+        """Let the core ask an issuer's engine for tokens with this header; Python decides the rest."""
+        by_header, engine = self._by_header, entry.engine
+        if by_header is not None and engine is not None:
+            by_header[header] = engine
 
     def _check_revoked(self, verified: VerifiedJWS) -> None:
         """Refuse a token whose key, issuer or self is revoked: whatever was built anew since."""
@@ -137,6 +159,8 @@ class IssuerRegistry(LookedUpIssuers):
                 else:
                     if self._revocations.listed or self._is_lost:
                         self._check_revoked(verified)
+                    elif header is not None:
+                        self._know_header(header, entry)
                     entry.is_used = True
                     return verified
         octets = self._snapshot.octets(token)
@@ -146,11 +170,6 @@ class IssuerRegistry(LookedUpIssuers):
         if fault is not None and there[0] is entry and not wait_s:
             raise fault
         return self._accepted(there[0], token, there[1]._verify_uncounted(octets, now, wait_s=wait_s))
-
-    if not TYPE_CHECKING:
-
-        def _verify_uncounted(self, token, now=None, *, wait_s=0.0):
-            return self._verify(token, now, wait_s=wait_s)
 
     async def _averify_uncounted(
         self, token: Token, now: float | None = None, *, wait_s: float = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from hashlib import sha256
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ class Entry:
         engine: Verifies its tokens; None once the entry left the table.
         first: The engine for those who waited for the look-up, also where the entry made room for others
             meanwhile; None once the issuer was forgotten, or is gone.
-        is_used: Whether a token verified since the table last looked for room.
         is_proven: Whether any token verified.
         wait_until_s: Until when its first tokens wait for its keys, monotonic seconds.
         due_s: When it is looked up again, monotonic seconds.
@@ -50,7 +50,6 @@ class Entry:
         "engine",
         "first",
         "is_proven",
-        "is_used",
         "issuer",
         "name",
         "stale_s",
@@ -62,8 +61,27 @@ class Entry:
         self.issuer = issuer
         self.engine: RegistryEngine | None = engine
         self.first: RegistryEngine | None = engine
-        self.is_used = self.is_proven = False
+        self.is_proven = False
         self.wait_until_s = self.due_s = self.stale_s = 0.0
+
+    @property
+    def is_used(self) -> bool:
+        """Return whether a token verified since the table last looked for room; the core notes it."""
+        engine = self.engine
+        return engine is not None and engine._is_used
+
+    @is_used.setter
+    def is_used(self, is_used: bool) -> None:
+        engine = self.engine
+        if engine is not None:
+            engine._is_used = is_used
+
+    def be_due_in(self, seconds: float) -> None:
+        """Note when it is looked up again; until then the core asks its engine without Python."""
+        self.due_s = monotonic() + seconds
+        engine = self.engine
+        if engine is not None:
+            engine._set_due(seconds)
 
 
 class EntryTable:
@@ -164,4 +182,5 @@ def close_all(gone: list[Entry]) -> None:
     for entry in gone:
         engine, entry.engine = entry.engine, None
         if engine is not None:
+            engine._set_due(0.0)
             engine.close()

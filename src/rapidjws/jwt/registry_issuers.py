@@ -113,6 +113,15 @@ class LookedUpIssuers(Engine):
         super().__init__(*issuers, precompute_budget_bytes=precompute_budget_bytes, events=events, **settings)
         self._member_settings["max_token_bytes"] = self._max_token_bytes
         self._direct = False  # every call goes by iss
+        self._renew_headers()
+
+    def _renew_headers(self) -> None:
+        """Forget what the core knows of headers; it knows none while anything is revoked."""
+        self._by_header = None if self._revocations.listed or self._is_lost else {}
+
+    def _rebuild(self) -> None:
+        super()._rebuild()
+        self._renew_headers()
 
     @staticmethod
     def _named(issuers: Sequence[Issuer]) -> dict[str, Issuer]:
@@ -201,6 +210,7 @@ class LookedUpIssuers(Engine):
         """Put other issuers in the place of those that are there always; see :class:`Engine`."""
         super().replace_issuers(*issuers)
         self._hints = {}
+        self._renew_headers()
         configured = self._snapshot.issuers
         for entry in self._table.entries():  # what is configured wins over what was looked up
             if configured.get(entry.name) is not None:
@@ -230,13 +240,13 @@ class LookedUpIssuers(Engine):
             if entry.issuer != issuer:
                 engine.replace_issuers(issuer)
                 entry.issuer = issuer
-        entry.due_s = now_s + self._refresh_s
+        entry.be_due_in(self._refresh_s)
         entry.stale_s = now_s + self._stale_limit_s
         return entry
 
     def _refresh(self, entry: Entry) -> None:
         """Look an issuer up again beside the traffic."""
-        entry.due_s = monotonic() + min(1.0, self._refresh_s)
+        entry.due_s = monotonic() + min(1.0, self._refresh_s)  # the core asks Python meanwhile
         self._lookups.request(entry.name, is_known=entry.is_proven)
 
     def _entry_or_pending(self, octets: bytes) -> Entry | Future[Any] | None:

@@ -1,0 +1,173 @@
+"""What the core knows of a registry's headers: whose engine it asks without Python, and when it must not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rapidjws import Issuer, IssuerRegistry, RapidJWSError
+from rapidjws.jwt.registry import IssuerRegistry as Registry
+from rapidjws.signing import LocalSigner, sign_compact
+from rapidjws.testing import make_key
+
+NOW_S = 1_800_000_000
+AUD = "https://api.example"
+A, B = "https://a.example", "https://b.example"
+
+
+class World:
+    """Issuers that are looked up, and tokens of them.
+
+    Args:
+        kid: The kid of every key, or None for one each.
+    """
+
+    def __init__(self, kid: str | None = "1") -> None:
+        self.keys = {name: make_key("ES256", kid=kid or f"of-{name[8]}") for name in (A, B)}
+        self.issuers = {name: self._issuer(name) for name in self.keys}
+        self.lookups: list[str] = []
+
+    def _issuer(self, name: str) -> Issuer:
+        return Issuer(name, keys=self.keys[name].public(), algorithms=["ES256"], audience=AUD)
+
+    def look_up(self, name: str) -> Issuer | None:
+        """Return an issuer as it is now."""
+        self.lookups.append(name)
+        return self.issuers.get(name)
+
+    def token(self, name: str, key: str | None = None, **claims: Any) -> str:
+        """Return a token of an issuer, by the key of another one where that is named."""
+        made = {"iss": name, "aud": AUD, "exp": NOW_S + 60, "sub": "user-1", **claims}
+        return sign_compact(json.dumps(made).encode(), LocalSigner(self.keys[key or name]))
+
+
+@pytest.fixture(name="slow_calls")
+def _slow_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the tokens that Python was asked about."""
+    found: list[Any] = []
+    before = Registry._verify
+
+    def counted(self: Registry, token: Any, now: Any = None, *, wait_s: float = 0.0) -> Any:
+        found.append(token)
+        return before(self, token, now, wait_s=wait_s)
+
+    monkeypatch.setattr(Registry, "_verify", counted)
+    return found
+
+
+def code(engine: IssuerRegistry, token: str | bytes) -> str:
+    """Return "ok", or the code of the refusal."""
+    try:
+        engine.verify(token, NOW_S)
+    except RapidJWSError as refused:
+        return refused.code
+    return "ok"
+
+
+@pytest.mark.parametrize("kid", ["1", None])
+@pytest.mark.parametrize("form", [str, str.encode])
+def test_known_issuers_are_asked_without_python(
+    kid: str | None, form: Callable[[str], Any], slow_calls: list[Any]
+) -> None:
+    """Once tokens verified, others with their header need no Python, whether issuers share it or not."""
+    world = World(kid)
+    engine = IssuerRegistry(world.look_up)
+    for _ in range(3):
+        for name in (A, B):
+            assert engine.verify(form(world.token(name)), NOW_S).issuer == name
+    slow_calls.clear()
+    for number in range(5):
+        for name in (A, B):
+            token = form(world.token(name, sub=f"user-{number}"))
+            assert engine.verify(token, NOW_S).claims["sub"] == f"user-{number}"
+    assert slow_calls == []
+    assert world.lookups == [A, B]
+
+
+@pytest.mark.parametrize("kid", ["1", None])
+def test_a_known_header_verifies_for_no_other_issuer(kid: str | None) -> None:
+    """A key of one issuer signs for no other, whatever headers are known and however iss is spelled."""
+    world = World(kid)
+    engine = IssuerRegistry(world.look_up)
+    for _ in range(3):
+        assert [code(engine, world.token(name)) for name in (A, B)] == ["ok", "ok"]
+        assert code(engine, world.token(A, B)) != "ok"
+        assert code(engine, world.token(B, A)) != "ok"
+        assert code(engine, world.token("https://c.example", A)) == "unknown_issuer"
+        assert code(engine, world.token(A, exp=NOW_S - 600)) == "expired"
+        assert code(engine, world.token(A, aud="other")) == "audience_mismatch"
+        assert code(engine, world.token(A, iss=None)) == "unknown_issuer"
+        assert code(engine, world.token(A)[:-4] + "AAAA") == "signature_invalid"
+    escaped = json.dumps({"iss": B, "aud": AUD, "exp": NOW_S + 60}).replace("//b", "//\\u0062")
+    signed = sign_compact(escaped.encode(), LocalSigner(world.keys[B]))
+    assert engine.verify(signed, NOW_S).issuer == B
+    assert code(engine, sign_compact(escaped.encode(), LocalSigner(world.keys[A]))) != "ok"
+
+
+@pytest.mark.parametrize("kid", ["1", None])
+def test_a_revocation_holds_from_the_next_call_on(kid: str | None) -> None:
+    """While anything is revoked the core asks Python; lifted, it asks the issuers again."""
+    world = World(kid)
+    engine = IssuerRegistry(world.look_up)
+    for _ in range(3):
+        assert [code(engine, world.token(name)) for name in (A, B)] == ["ok", "ok"]
+    revoked = engine.revoke(issuer=A)
+    assert [code(engine, world.token(name)) for name in (A, B)] == ["revoked", "ok"]
+    of_token = engine.revoke(issuer=B, jti="j")
+    assert code(engine, world.token(B, jti="j")) == "revoked"
+    assert engine.unrevoke(revoked)
+    assert engine.unrevoke(of_token)
+    for _ in range(3):
+        assert [code(engine, world.token(name, jti="j")) for name in (A, B)] == ["ok", "ok"]
+    assert engine._by_header
+
+
+@pytest.mark.parametrize("kid", ["1", None])
+def test_an_issuer_that_is_forgotten_or_due_is_looked_up(kid: str | None) -> None:
+    """What the core knows ends with the issuer's entry, and at the time when it is due."""
+    world = World(kid)
+    engine = IssuerRegistry(world.look_up)
+    for _ in range(3):
+        assert [code(engine, world.token(name)) for name in (A, B)] == ["ok", "ok"]
+    del world.issuers[A]
+    engine.forget(A)
+    assert [code(engine, world.token(name)) for name in (A, B)] == ["unknown_issuer", "ok"]
+    entry = engine._table.get(B)
+    assert entry is not None
+    entry.be_due_in(0.0)
+    before = len(world.lookups)
+    assert code(engine, world.token(B)) == "ok"
+    engine.wait_ready(5)
+    assert world.lookups[before:] in ([B], [])  # the look-up runs beside the traffic
+
+
+def test_an_issuer_that_the_core_asks_is_in_use() -> None:
+    """An issuer whose tokens need no Python keeps its place: others leave the memory before it."""
+    world = World(None)
+    engine = IssuerRegistry(world.look_up)
+    for _ in range(3):
+        assert code(engine, world.token(A)) == "ok"
+    entry = engine._table.get(A)
+    assert entry is not None
+    entry.is_used = False
+    assert code(engine, world.token(A)) == "ok"
+    assert entry.is_used
+
+
+def test_what_the_core_knows_of_a_shared_header_is_bounded() -> None:
+    """Issuers that came and went leave nothing behind a header for good."""
+    key = make_key("ES256", kid="1")
+
+    def look_up(name: str) -> Issuer:
+        return Issuer(name, keys=key.public(), algorithms=["ES256"], audience=AUD)
+
+    engine = IssuerRegistry(look_up, max_issuers=4)
+    for number in range(60):
+        made = {"iss": f"https://{number}.example", "aud": AUD, "exp": NOW_S + 60}
+        token = sign_compact(json.dumps(made).encode(), LocalSigner(key))
+        assert code(engine, token) == "ok"
+        (known,) = (engine._by_header or {}).values()
+        assert not isinstance(known, dict) or len(known) <= 2 * 4 + 2
