@@ -93,7 +93,9 @@ def test_a_buffered_decision(benchmark: Any, decisions: Any, ids: bool) -> None:
             recorder.note(decision, token, **asked)
         rows, client._rows = client._rows, []
         assert len(rows) == GROUP
-        assert client._send(rows, {})
+        message = client._message(rows, {}, {})
+        assert message is not None
+        assert client._send(message)
 
     call()
     each = best(call)

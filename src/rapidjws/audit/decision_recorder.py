@@ -261,11 +261,12 @@ class DecisionRecorder:
         request = trace = None
         if headers is not no_headers:
             request, trace = _ids(headers)
+        route = decision.route
         return (
             context,
             time_ns() // 1000 if self._clock is None else int(self._clock.time() * 1_000_000),
-            token if type(token) is str else _text(token),
-            decision.route,
+            token if type(token) is str and token.isascii() else _text(token),
+            route if route is None or route.isascii() else bounded(route),
             request,
             trace,
             claims,
@@ -312,11 +313,16 @@ def _ids(headers: Headers) -> tuple[str | None, str | None]:
 
 
 def _text(token: Token | None) -> str | None:
+    """Return a token's octets as text of one character each: of text those of Latin-1, or else of UTF-8."""
     if token is None or token is AMBIGUOUS:
         return None
     if not isinstance(token, (str, bytes, bytearray, memoryview)):
         raise refused("token", "text or bytes", token)
-    return token if isinstance(token, str) else bytes(token).decode("latin-1")
+    if not isinstance(token, str):
+        return bytes(token).decode("latin-1")
+    if token.isascii() or max(token) <= "\xff":
+        return token
+    return token.encode("utf-8", "surrogatepass").decode("latin-1")  # no token of ours, whatever it is
 
 
 def _protected(token: Token | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
@@ -277,9 +278,12 @@ class RecordCheck:
     def _alone(self, engine: Engine, token: bytes, record: dict[str, Any], time_us: int, index: int) -> None:
         """Verify one token at the moment of its record, or at that of its decision a little before."""
         code = ""
-        for before_us in (0, WRITTEN_WITHIN_US):
+        forms = (
+            [token] if token.isascii() else [token, token.decode("latin-1")]
+        )  # it came as octets or as text
+        for before_us, form in product((0, WRITTEN_WITHIN_US), forms):
             try:
-                found = engine.verify(token, (time_us - before_us) / SECOND_US)
+                found = engine.verify(form, (time_us - before_us) / SECOND_US)
                 code = OK
             except RapidJWSError as refused:
                 code = refused.code

@@ -170,7 +170,8 @@ class Sequencer:
             feeder.buffer += part
             message = feeder.message()
             if message is not None:
-                waiting.append((feeder, orjson.loads(message)))
+                found = orjson.loads(message)
+                waiting.append((feeder, found if isinstance(found, dict) else {}))
         except (OSError, ValueError):
             part = b""
         if not part:
@@ -190,9 +191,12 @@ class Sequencer:
         answer = TAKEN
         count = 0
         try:
-            for _, message in waiting:
-                count += len(message["rows"])
-                self._add(message, entries, contents)
+            for feeder, message in tuple(waiting):
+                if self._add_whole(message, entries, contents):
+                    count += len(message["rows"])
+                else:
+                    waiting.remove((feeder, message))
+                    self._answer(feeder, REFUSED)
             for why, lost in self._lost.items():
                 entries.append(gap_record(time_ns() // 1000, lost, why))
                 contents.append(b"")
@@ -201,10 +205,28 @@ class Sequencer:
             self._lost.clear()
         except (RapidJWSError, OSError):
             answer = REFUSED
-            if not self._writer.durable:  # a durable client counts by itself
-                self._lost["storage"] = self._lost.get("storage", 0) + count
+            self._count("storage", count)
         for feeder, _ in waiting:
             self._answer(feeder, answer)
+
+    def _add_whole(self, message: dict[str, Any], entries: list[bytes], contents: list[bytes]) -> bool:
+        """Make the records of a message, or none: one that is not of this version ends no sequencer."""
+        size = len(entries)
+        try:
+            self._add(message, entries, contents)
+            return True
+        except (RapidJWSError, OSError):
+            raise
+        except Exception:
+            del entries[size:], contents[size:]
+            rows = message.get("rows")
+            self._count("malformed", len(rows) if isinstance(rows, list) else 0)
+            return False
+
+    def _count(self, why: str, lost: int) -> None:
+        """Count records that a gap record follows for; a client that waits counts them by itself."""
+        if lost and not self._writer.durable:
+            self._lost[why] = self._lost.get(why, 0) + lost
 
     def _answer(self, feeder: _Feeder, answer: bytes) -> None:
         try:

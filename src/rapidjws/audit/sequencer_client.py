@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -187,8 +187,10 @@ class SequencerClient:
                     self._hang_up()
                     return
                 continue
+            objects = dict(self._objects)
+            message = self._message(rows, lost, objects)
             while True:
-                taken = self._send(rows, lost)
+                taken = False if message is None else self._send(message, objects)
                 if taken is not None:
                     break
                 self.failures += 1
@@ -228,20 +230,27 @@ class SequencerClient:
             lost, self._lost = self._lost, {}
             return rows, futures, lost
 
-    def _send(self, rows: list[Row], lost: dict[str, int]) -> bool | None:
-        """Send a group; return whether it was taken, or None where nobody answers."""
+    def _message(self, rows: list[Row], lost: dict[str, int], objects: dict[str, str]) -> bytes | None:
+        """Return a group as a message; None where it is none, and counted as lost."""
+        contexts = [(one, one.fields) for one in {row[0] for row in rows}]
+        try:
+            return orjson.dumps({"contexts": contexts, "objects": objects, "lost": lost, "rows": rows})
+        except (TypeError, ValueError):  # text that UTF-8 cannot hold
+            for _ in rows:
+                self.count_lost("internal")
+            return None
+
+    def _send(self, message: bytes, objects: Iterable[str] = ()) -> bool | None:
+        """Send a group with objects; return whether it was taken, or None where nobody answers."""
         try:
             if self._connection is None:
                 self._connection = self._connected()
-            objects = dict(self._objects)
-            contexts = [(one, one.fields) for one in {row[0] for row in rows}]
-            message = orjson.dumps({"contexts": contexts, "objects": objects, "lost": lost, "rows": rows})
             self._connection.sendall(LENGTH.pack(len(message)) + message)
             answer = receive(self._connection, 1)
             for name in objects:
                 self._objects.pop(name, None)
             return answer == TAKEN
-        except (OSError, ValueError, TypeError):
+        except OSError:
             self._hang_up()
             return None
 
