@@ -278,9 +278,7 @@ class RecordCheck:
     def _alone(self, engine: Engine, token: bytes, record: dict[str, Any], time_us: int, index: int) -> None:
         """Verify one token at the moment of its record, or at that of its decision a little before."""
         code = ""
-        forms = (
-            [token] if token.isascii() else [token, token.decode("latin-1")]
-        )  # it came as octets or as text
+        forms: list[bytes | str] = [token] if token.isascii() else [token, token.decode("latin-1")]
         for before_us, form in product((0, WRITTEN_WITHIN_US), forms):
             try:
                 found = engine.verify(form, (time_us - before_us) / SECOND_US)
