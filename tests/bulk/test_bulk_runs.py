@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 import tokens
+import typer
 from tokens import NOW_S
 from typer.testing import CliRunner
 
 import rapidjws
-from rapidjws.bulk import BulkVerifier, verify_parquet
+from rapidjws.bulk import BulkVerifier, reading, verify_parquet
 from rapidjws.cli.app import load_command
+from rapidjws.verify.worker_pool import submit
 
 MADE = [tokens.token(sub=f"u{number}") for number in range(6)] + ["x", tokens.token(exp=NOW_S - 4000)]
 EXPECTED = ["ok"] * 6 + ["malformed_token", "expired"]
@@ -187,3 +190,105 @@ def test_the_command_with_a_configuration(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     config.write_text(text + 'jwks_file = "jwks.json"\nreplay = true\n')
     assert run(good, tmp_path / "other", "--config", config).exit_code == 2
+
+
+def test_a_broken_page_is_named(tmp_path: Path) -> None:
+    """Row group, column and the octet where that begins are named, and nothing of the part is written."""
+    source = write(tmp_path / "in.parquet", rows=400, group=100)
+    about = pa.parquet.read_metadata(source)
+    chunk = about.row_group(2).column(1)
+    begin = min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
+    octets = bytearray(source.read_bytes())
+    for at in range(begin + chunk.total_compressed_size // 3, begin + chunk.total_compressed_size):
+        octets[at] ^= 0xFF
+    source.write_bytes(octets)
+    with pytest.raises(rapidjws.ConfigurationError) as refused:
+        verify_parquet(verifier(), str(source), tmp_path / "out", part_rows=400)
+    assert str(refused.value.place).endswith(f"in.parquet: row group 2, token, octet {begin}")
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+@pytest.mark.parametrize("is_had", [True, False])
+def test_the_next_rows_are_read_meanwhile(
+    is_had: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two threads, and where no second one is to be had, every row is there once, in its place."""
+    source = write(tmp_path / "in.parquet", rows=400, group=30)
+    asked: list[Any] = []
+
+    def submitted(task: Any) -> bool:
+        asked.append(task)
+        return submit(task) if is_had else False
+
+    monkeypatch.setattr(reading, "submit", submitted)
+    both = BulkVerifier(tokens.engine(), now=NOW_S, workers=2)
+    report = verify_parquet(both, str(source), tmp_path / "out", part_rows=100)
+    out = found_in(tmp_path / "out")
+    assert out.column("id").to_pylist() == list(range(400))
+    assert out.column("code").to_pylist() == EXPECTED * 50
+    assert len(asked) >= report.rows // 30
+
+
+def test_a_fault_of_what_is_read_meanwhile_is_raised(tmp_path: Path) -> None:
+    """What a reading thread meets reaches the caller, and a caller that leaves waits for the thread."""
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise OSError("gone")
+
+    batches = reading.ahead(broken(), is_ahead=True)
+    assert next(batches) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(batches)
+    left = reading.ahead(broken(), is_ahead=True)
+    assert next(left) == 1
+    left.close()
+
+
+def test_a_file_without_tokens_is_no_success(tmp_path: Path) -> None:
+    """A run that verified nothing ends with 1, and says so."""
+    source = write(tmp_path / "in.parquet", rows=0)
+    (tmp_path / "key.jwk").write_text(json.dumps(tokens.public("ES256").as_dict()))
+    app = typer.Typer()
+    app.add_typer(load_command("bulk"), name="bulk")
+    given = [str(source), str(tmp_path / "out"), "--jwks", str(tmp_path / "key.jwk"), "--alg", "ES256"]
+    done = CliRunner().invoke(app, ["bulk", "verify", *given])
+    assert done.exit_code == 1
+    assert "no token in it" in done.output
+
+
+def test_no_secret_of_an_address_is_shown(tmp_path: Path) -> None:
+    """Errors name an address without user, password and query."""
+    with pytest.raises(rapidjws.ConfigurationError) as refused:
+        verify_parquet(verifier(), "s3://user:secret@logs/2026?endpoint_override=x%zz", tmp_path / "out")
+    assert refused.value.place == "s3://logs/2026"
+    assert "secret" not in str(refused.value)
+
+
+def test_a_bucket_is_read_as_a_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet files in S3 are verified below a prefix; a bucket that is not there is named."""
+    from moto.server import ThreadedMotoServer
+
+    boto3 = pytest.importorskip("boto3")
+    for name, value in {"ID": "testing", "KEY": "testing"}.items():
+        monkeypatch.setenv(f"AWS_{'ACCESS_KEY_ID' if name == 'ID' else 'SECRET_ACCESS_KEY'}", value)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+        client.create_bucket(Bucket="logs")
+        for name in ("2026/a.parquet", "2026/b.parquet", "other/c.parquet"):
+            client.put_object(Bucket="logs", Key=name, Body=write(tmp_path / "in.parquet").read_bytes())
+        query = f"region=us-east-1&endpoint_override={host}:{port}&scheme=http"
+        report = verify_parquet(verifier(), f"s3://logs/2026?{query}", tmp_path / "out")
+        assert (report.rows, report.parts) == (80, 2)
+        assert found_in(tmp_path / "out").num_rows == 80
+        again = verify_parquet(verifier(), f"s3://logs/2026?{query}", tmp_path / "out")
+        assert again.resumed == 2
+        with pytest.raises(rapidjws.ConfigurationError) as refused:
+            verify_parquet(verifier(), f"s3://none/2026?{query}", tmp_path / "none")
+        assert not (tmp_path / "none").exists()
+        assert refused.value.place == "s3://none/2026"
+    finally:
+        server.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -12,20 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _files, _locks
 from rapidjws._checks import checked, is_text, refused
 from rapidjws.bulk.arrow import pa, parquet_module, pc
+from rapidjws.bulk.reading import PLACE_MAX_CHARS, ahead, batches_of, place_of, unreadable
 from rapidjws.bulk.verifier import BulkVerifier
 from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PLACE_MAX_CHARS: Final = 70
-"""Longest path in an error: a message shows no more of a foreign text."""
-
 PART_ROWS: Final = 1 << 18
 """About how many rows a part of the output has: whole row groups of the input."""
-
-BATCH_ROWS: Final = 1 << 14
-"""Rows in memory at once on the way in."""
 
 STATE: Final = "_run.json"
 SUMMARY: Final = "_summary.json"
@@ -78,10 +74,16 @@ class _Input:
             else:
                 infos = [found] if found.type == pa.fs.FileType.File else []
         except (OSError, pa.ArrowException) as fault:
-            raise _unreadable(source, fault) from None
+            words = str(fault).replace(source, _shown(source))
+            authority = source.partition("://")[2].partition("/")[0]
+            hidden = "@" in authority and authority.rpartition("@")[0] in words
+            raise unreadable(_shown(source), ValueError(type(fault).__name__ if hidden else words)) from None
         if not infos:
             raise error_for(
-                "configuration_invalid", _place(source), "a Parquet file, or a folder of such", "none"
+                "configuration_invalid",
+                place_of(_shown(source)),
+                "a Parquet file, or a folder of such",
+                "none",
             )
         infos.sort(key=lambda one: one.path)
         self.names = [_name_below(one.path, root) for one in infos]
@@ -95,7 +97,16 @@ class _Input:
                 path, filesystem=self.filesystem, pre_buffer=False, buffer_size=1 << 20
             )
         except (OSError, pa.ArrowException) as fault:
-            raise _unreadable(path, fault) from None
+            raise unreadable(path, fault) from None
+
+
+def _shown(source: str) -> str:
+    """Return a source without what may hold a secret: user, password and query of a URI."""
+    if "://" not in source:
+        return source
+    scheme, _, rest = source.partition("?")[0].partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _is_data(path: str, root: str) -> bool:
@@ -109,16 +120,6 @@ def _name_below(path: str, root: str) -> str:
     """Return what the output of a file is named after."""
     below = path[len(root) :].strip("/") or path.rpartition("/")[2]
     return below.removesuffix(".parquet").replace("/", "--")
-
-
-def _place(path: str, most: int = PLACE_MAX_CHARS) -> str:
-    """Return a path as errors name it: the end of a long one, as that says more than its first folders."""
-    return path if len(path) <= most else f"...{path[-most:]}"
-
-
-def _unreadable(path: str, fault: Exception) -> RapidJWSError:
-    words = str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__
-    return error_for("configuration_invalid", _place(path), "a readable Parquet file", words)
 
 
 @checked
@@ -175,7 +176,7 @@ def verify_parquet(
             return _run(given, parts, folder, verifier, progress)
     except BlockingIOError:
         raise error_for(
-            "configuration_invalid", _place(str(folder)), "a folder of no other run", "one at work"
+            "configuration_invalid", place_of(str(folder)), "a folder of no other run", "one at work"
         ) from None
 
 
@@ -196,7 +197,7 @@ def _parts(given: _Input, verifier: BulkVerifier, part_rows: int) -> Iterator[_P
             try:
                 verifier.schema(file.schema_arrow)
             except RapidJWSError as fault:
-                place = f"{_place(path, PLACE_MAX_CHARS // 2)}: {fault.place}"
+                place = f"{place_of(path, PLACE_MAX_CHARS // 2)}: {fault.place}"
                 raise error_for(fault.code, place, fault.expected, fault.actual) from None
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
         groups: list[int] = []
@@ -224,7 +225,7 @@ def _take_up(folder: Path, state: dict[str, Any]) -> None:
         if others:
             raise error_for(
                 "configuration_invalid",
-                _place(str(folder)),
+                place_of(str(folder)),
                 "an empty folder, or that of this run",
                 "other files",
             ) from None
@@ -236,7 +237,7 @@ def _take_up(folder: Path, state: dict[str, Any]) -> None:
         differs = [name for name in state if not isinstance(before, dict) or before.get(name) != state[name]]
         found = f"a run with other {' and '.join(differs)}"
         raise error_for(
-            "configuration_invalid", _place(str(folder)), "an empty folder, or that of this run", found
+            "configuration_invalid", place_of(str(folder)), "an empty folder, or that of this run", found
         )
     _files.remove_leftovers(path)
 
@@ -297,23 +298,17 @@ def _verify_part(
     with given.open(part.source) as file:
         schema = verifier.schema(file.schema_arrow).remove_metadata()
         with parquet_module().ParquetWriter(sink, schema, compression="zstd") as writer:
-            batches = file.iter_batches(BATCH_ROWS, row_groups=list(part.groups), use_threads=False)
-            while True:
-                try:
-                    batch = next(batches, None)
-                except (OSError, pa.ArrowException) as fault:
-                    where = f"{part.source}: row group {part.groups[0]} and after, row {rows}"
-                    raise _unreadable(where, fault) from None
-                if batch is None:
-                    break
-                found = verifier.verify_batch(batch).replace_schema_metadata(None)
-                writer.write_batch(found)
-                for one in pc.value_counts(found.column("code")).to_pylist():
-                    counts[one["values"]] += one["counts"]
-                rows += batch.num_rows
-                progress(rows)
+            ahead_of = ahead(batches_of(file, part.source, part.groups), is_ahead=verifier.workers > 1)
+            with closing(ahead_of) as batches:
+                for batch in batches:
+                    found = verifier.verify_batch(batch).replace_schema_metadata(None)
+                    writer.write_batch(found)
+                    for one in pc.value_counts(found.column("code")).to_pylist():
+                        counts[one["values"]] += one["counts"]
+                    rows += batch.num_rows
+                    progress(rows)
             if rows != part.rows:
-                raise _unreadable(part.source, ValueError(f"{part.rows} rows announced, {rows} found"))
+                raise unreadable(part.source, ValueError(f"{part.rows} rows announced, {rows} found"))
             writer.add_key_value_metadata({_COUNTS: json.dumps(counts).encode()})
     _files.replace(folder / part.name, sink.getvalue().to_pybytes(), mode=0o644)
     return dict(counts)

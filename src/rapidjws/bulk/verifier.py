@@ -160,6 +160,11 @@ class BulkVerifier:
         found = [pc.take(pa.array(words, pa.string()), codes) for words in (_OUTCOMES, _CODES)]
         return pa.RecordBatch.from_arrays([*kept, *found, *claims], schema=schema)
 
+    @property
+    def workers(self) -> int:
+        """Return how many threads verify."""
+        return self._workers
+
     def __call__(self, batch: Any) -> Any:
         """Return what ``verify_batch`` does."""
         return self.verify_batch(batch)
