@@ -231,3 +231,7 @@ def test_tokens_are_introspected(pair: list[tuple[Service, int]], server: Server
     server.inactive.add(value)
     assert status(port, value) == 401
     assert any(one and one.startswith("Basic ") for one in server.authorizations)
+    text = get(port, [], "/metrics")[2].decode()
+    for result in ("active", "inactive"):
+        assert f'rapidjws_introspections_total{{result="{result}"}}' in text
+    assert "rapidjws_introspection_duration_seconds_count" in text

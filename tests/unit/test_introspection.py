@@ -293,3 +293,19 @@ def test_a_server_that_is_down_is_left_alone_for_a_while() -> None:
     assert engine.decide(token).code == "ok"
     assert [one.name for one in events].count("introspection_breaker_opened") == 1
     assert "introspection_failed" in {one.name for one in events}
+
+
+def test_each_look_up_is_counted_by_its_result() -> None:
+    """What was asked has a duration; what was remembered is counted once a second, and not twice."""
+    events: list[Event] = []
+    limits = IntrospectionLimits(breaker_failures=1, breaker_s=60)
+    engine = engine_of(
+        Server({"active": True}, {"active": False}, (500, b"")), limits=limits, events=events.append
+    )
+    first = access(jti="1")
+    for token in (first, first, first, access(jti="2"), access(jti="3"), access(jti="4")):
+        engine.decide(token)
+    ended = [one for one in events if one.name == "introspection_ended"]
+    assert [one.detail for one in ended] == ["active", "inactive", "unavailable", "not_asked"]
+    assert all((one.value is not None) is (one.detail != "not_asked") for one in ended)
+    assert sum(one.value or 0 for one in events if one.name == "introspection_remembered") == 2

@@ -230,6 +230,12 @@ MOVES: dict[str, Callable[..., None]] = {
     "log_lines_dropped_total": lambda service: service.recorder.add(metrics.LOG_LINES_DROPPED, more=2),
     "requests_shed_total": lambda service: service.recorder.add(metrics.REQUESTS_SHED, more=2),
     "audit_records_total": lambda service: service.recorder.add(metrics.AUDIT_RECORDS, "recorded", more=2),
+    "introspections_total": lambda service: service.recorder(
+        Event(name="introspection_remembered", value=2.0)
+    ),
+    "introspection_duration_seconds": lambda service: service.recorder(
+        Event(name="introspection_ended", detail="active", value=0.02)
+    ),
     "rules_not_met_total": lambda service: service.recorder.add(
         metrics.RULES_NOT_MET, "orders", "insufficient_scope", "enforce", more=2
     ),

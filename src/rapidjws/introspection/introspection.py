@@ -56,7 +56,9 @@ class Introspection:
         leeway_s: Clock difference forgiven at ``exp`` and ``nbf``, whole seconds, 0 to 300.
         limits: Caches, budgets, breaker.
         events: Listener: ``introspection_failed``, ``introspection_breaker_opened``,
-            ``introspection_unchecked``.
+            ``introspection_unchecked``; of each look-up ``introspection_ended`` (``detail``: ``active``,
+            ``inactive``, ``unavailable``, ``not_asked``; ``value``: seconds), and once a second
+            ``introspection_remembered`` (``value``: answers that were remembered ones).
 
     Raises:
         ConfigurationError: ``configuration_invalid``: nothing to ask about.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rapidjws.introspection.limits import IntrospectionLimits
 
 _MINUTE_S: Final = 60.0
+HITS_S: Final = 1.0
+"""Least time between two events that say how many answers were remembered ones."""
 
 
 def unavailable(why: str) -> RapidJWSError:
@@ -59,6 +61,7 @@ class Lookups:
         self._budget_at_s = clock()
         self._failures = 0
         self._open_until_s = 0.0
+        self._hits, self._hits_due_s = 0, 0.0
         self.after_fork()
         scheduler.members.add(self)
 
@@ -75,10 +78,10 @@ class Lookups:
             token: The token.
             now_ns: Nanoseconds since the epoch.
         """
-        return self._known(hashlib.sha256(token).digest(), now_ns)
+        return self._known(hashlib.sha256(token).digest(), now_ns, self._clock())
 
-    def _known(self, digest: bytes, now_ns: int) -> IntrospectionAnswer | None:
-        answer = self._cache.get(digest, self._clock())
+    def _known(self, digest: bytes, now_ns: int, now_s: float) -> IntrospectionAnswer | None:
+        answer = self._cache.get(digest, now_s)
         if answer is not None and answer.active and is_over(answer, now_ns, self._leeway_s):
             return INACTIVE
         return answer
@@ -94,19 +97,39 @@ class Lookups:
             DependencyUnavailable: ``introspection_unavailable``.
         """
         digest = hashlib.sha256(token).digest()
-        known = self._known(digest, now_ns)
+        now_s = self._clock()
+        known = self._known(digest, now_ns, now_s)
         if known is not None:
+            self._hits += 1
+            if now_s >= self._hits_due_s:
+                self._tell_hits(now_s)
             return known
-        with self._lock:
-            future = self._under_way.get(digest)
-            if future is None:
-                self._admit(digest)
-                mine = self._under_way[digest] = Future()
-            elif self._waiting >= self._limits.max_waiting:
-                raise unavailable("too many wait")
-            else:
-                self._waiting += 1
+        try:
+            with self._lock:
+                future = self._under_way.get(digest)
+                if future is None:
+                    self._admit(digest)
+                    mine = self._under_way[digest] = Future()
+                elif self._waiting >= self._limits.max_waiting:
+                    raise unavailable("too many wait")
+                else:
+                    self._waiting += 1
+        except RapidJWSError:
+            emit(self._events, Event(name="introspection_ended", issuer=self._client.url, detail="not_asked"))
+            raise
         return self._ask(mine, digest, token, now_ns) if future is None else self._wait(future)
+
+    def _tell_hits(self, now_s: float) -> None:
+        """Emit how many answers were remembered ones, once a second at most."""
+        with self._lock:
+            hits, self._hits, self._hits_due_s = self._hits, 0, now_s + HITS_S
+        if hits:
+            emit(self._events, Event(name="introspection_remembered", issuer=self._client.url, value=hits))
+
+    def _ended(self, result: str, started_s: float) -> None:
+        took_s = self._clock() - started_s
+        emit(self._events, Event(name="introspection_ended", issuer=self._client.url, detail=result,
+                                 value=took_s))  # fmt: skip
 
     def _wait(self, future: Future[IntrospectionAnswer]) -> IntrospectionAnswer:
         try:
@@ -123,6 +146,7 @@ class Lookups:
         self, mine: Future[IntrospectionAnswer], digest: bytes, token: bytes, now_ns: int
     ) -> IntrospectionAnswer:
         """Ask the server, for all who wait for the same token."""
+        started_s = self._clock()
         try:
             answer = self._client.ask(token.decode("ascii"))
             if answer.active and is_over(answer, now_ns, self._leeway_s):
@@ -134,6 +158,7 @@ class Lookups:
                 self._refund()
                 opened = self._failed()
             mine.set_exception(error)
+            self._ended("unavailable", started_s)
             emit(self._events, Event(name="introspection_failed", issuer=self._client.url,
                                      detail=str(error.actual or error.expected)))  # fmt: skip
             if opened:
@@ -149,6 +174,8 @@ class Lookups:
                 self._refund()
             self._remember(digest, answer, now_ns)
         mine.set_result(answer)
+        self._ended("active" if answer.active else "inactive", started_s)
+        self._tell_hits(self._clock())
         return answer
 
     def _admit(self, digest: bytes) -> None:

@@ -290,6 +290,15 @@ RULES_NOT_MET: Final = _counter(
     "Requests with a verified token that do not meet a rule; refused in phase enforce only.",
 )  # fmt: skip
 
+INTROSPECTIONS: Final = _counter(
+    "introspections", "result",
+    "Tokens that an authorization server was to be asked about: active, inactive or unavailable by its "
+    "answer, remembered, or not_asked (breaker, budget, too many).",
+)  # fmt: skip
+INTROSPECTION_DURATION: Final = _histogram(
+    "introspection_duration_seconds", "result", "Time that an authorization server took to answer.", NETWORK
+)
+
 # --- the service --------------------------------------------------------------------------------------
 
 READY: Final = _gauge("ready", "", "1 where every required issuer has keys.", merge="min")

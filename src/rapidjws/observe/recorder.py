@@ -255,6 +255,16 @@ def _security(recorder: MetricRecorder, region: CounterRegion, event: Event) -> 
     recorder.add(metrics.SECURITY_EVENTS, event.name, recorder.issuer(event))
 
 
+def _introspected(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    recorder.add(metrics.INTROSPECTIONS, event.detail or "")
+    if event.detail != "not_asked":
+        recorder.observe(metrics.INTROSPECTION_DURATION, event.detail or "", value_s=event.value or 0.0)
+
+
+def _remembered(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    recorder.add(metrics.INTROSPECTIONS, "remembered", more=int(event.value or 0))
+
+
 _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], None]]] = {
     "fetch_ended": _fetch_ended,
     "key_added": _replaced,
@@ -263,4 +273,6 @@ _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], Non
     "unknown_kid_flood": _flood,
     "private_key_published": _security,
     "kid_rebound": _security,
+    "introspection_ended": _introspected,
+    "introspection_remembered": _remembered,
 }

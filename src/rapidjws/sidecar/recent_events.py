@@ -18,7 +18,15 @@ EVENTS_KEPT: Final = 64
 TEXT_MAX_CHARS: Final = 200
 
 LEFT_OUT: Final = frozenset(
-    {"fetch_ended", "fetch_ok", "key_skipped", "revocations_enforced", "revocation_enforced"}
+    {
+        "fetch_ended",
+        "fetch_ok",
+        "key_skipped",
+        "revocations_enforced",
+        "revocation_enforced",
+        "introspection_ended",
+        "introspection_remembered",
+    }
 )
 """Events that come all the time, or for each change that another one reports."""
 
