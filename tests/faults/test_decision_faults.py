@@ -210,6 +210,15 @@ class Connection:
             raise BrokenPipeError
         self.answers.append(octets.split(b" ", 2)[1].decode())
 
+    def answer_decision(self, state: Any, decision: Any, request: Any, seen: Any) -> None:
+        """Answer as the connections of the public listener do."""
+        from rapidjws.sidecar.protocol import SidecarProtocol
+
+        SidecarProtocol.answer_decision(self, state, decision, request, seen)  # type: ignore[arg-type]
+
+    def target_of(self, rest: bytes) -> None:
+        """Leave the target to headers."""
+
     def answer_other(self, *request: Any) -> None:
         """Take the answer to another path."""
         self.answers.append("other")

@@ -131,7 +131,7 @@ class LoadShedder:
                     connection.answer_other(*request)
                 else:
                     shed += 1
-                    connection.write(SHED, keep=request[4])
+                    connection.send_away(request)
             except Exception:  # one connection's fault is not the next one's
                 connection.close()
             connection.answered()
