@@ -54,11 +54,19 @@ class Client:
         return caught.value.code()
 
 
+@pytest.fixture(name="server", scope="module", params=["grpcio", "ngh2"])
+def _server(request: pytest.FixtureRequest) -> str:
+    """Give what answers gRPC."""
+    pytest.importorskip("grpc" if request.param == "grpcio" else "ngh2", reason="the extra `envoy` is absent")
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Start a sidecar of two workers that answers gRPC."""
     address = f"127.0.0.1:{free_port()}"
-    with serving(tmp_path_factory.mktemp("g"), grpc_listen=address, header_timeout_s=1.5):
+    folder = tmp_path_factory.mktemp("g")
+    with serving(folder, grpc_listen=address, grpc_server=server, header_timeout_s=1.5):
         one = Client(address)
         yield one
         one.channel.close()
@@ -133,20 +141,21 @@ def test_silent_and_slow_greetings_are_cut_off(client: Client) -> None:
     assert client.status(bearer(token())) == 200
 
 
-def test_one_worker_may_have_a_unix_socket(tmp_path: Path) -> None:
-    """A sidecar of one worker answers gRPC on a Unix socket as well."""
+def test_a_unix_socket(server: str, tmp_path: Path) -> None:
+    """A sidecar answers gRPC on a Unix socket as well, where grpcio does with one worker only."""
     path = tmp_path / "g.sock"
-    with serving(tmp_path, workers=1, grpc_listen=f"unix:{path}"):
+    workers = 1 if server == "grpcio" else 2
+    with serving(tmp_path, workers=workers, grpc_listen=f"unix:{path}", grpc_server=server):
         one = Client(f"unix:{path}")
         assert one.status(bearer(token())) == 200
         assert one.status([]) == 401
         one.channel.close()
 
 
-def test_drain_answers_what_is_under_way(tmp_path: Path) -> None:
+def test_drain_answers_what_is_under_way(server: str, tmp_path: Path) -> None:
     """A sidecar that is reported to stop ends with 0 although a channel stays open."""
     address = f"127.0.0.1:{free_port()}"
-    with serving(tmp_path, grpc_listen=address, drain_s=2) as sidecar:
+    with serving(tmp_path, grpc_listen=address, grpc_server=server, drain_s=2) as sidecar:
         one = Client(address)
         assert one.status(bearer(token())) == 200
         sidecar.process.terminate()

@@ -175,6 +175,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "listen": TEXT,
         "listen_mode": TEXT,
         "grpc_listen": TEXT,
+        "grpc_server": TEXT,
         "admin_listen": TEXT,
         "admin_token_file": TEXT,
         "hook_secret_file": TEXT,

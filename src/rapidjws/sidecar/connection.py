@@ -6,7 +6,7 @@ Heads, bodies, times and connections are bounded. What this never does: decide, 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import httptools
 
@@ -33,13 +33,26 @@ DRAIN_REST_S: Final = 1.0
 its way already, and is answered with ``Connection: close`` instead."""
 
 
+class OpenConnection(Protocol):
+    """A connection as its listener knows it."""
+
+    def expire(self, now_s: float) -> None:
+        """End it where something of it lasts too long."""
+
+    def drain(self) -> None:
+        """Close it once nothing is under way."""
+
+    def close(self) -> None:
+        """Close it once what was written is sent."""
+
+
 class Listener:
     """What all connections of a listener share, in one worker."""
 
     def __init__(self, settings: ServerSettings, *, max_connections: int | None = None) -> None:
         self.settings = settings
         self.max_connections = settings.max_connections if max_connections is None else max_connections
-        self.connections: set[Connection] = set()
+        self.connections: set[OpenConnection] = set()
         self.draining = False
 
     def sweep(self, now_s: float) -> None:

@@ -38,16 +38,21 @@ class Sockets:
         admin: Where admin actions come, shared by all workers, or None.
         own: Whether the worker opens a socket of its own at the address of ``public``: when it dies, so does
             the queue of connections that nobody would accept.
+        grpc: Where gRPC comes, where a worker does not bind it itself; or what keeps the address.
     """
 
     index: int
     public: socket.socket
     admin: socket.socket | None
     own: bool = False
+    grpc: socket.socket | None = None
 
     def opened(self) -> Sockets:
         """Return the sockets that a worker listens on; called in the worker itself."""
-        return replace(self, public=_sibling(self.public), own=False) if self.own else self
+        opened = replace(self, public=_sibling(self.public), own=False) if self.own else self
+        if self.grpc is None or not is_shareable(self.grpc):
+            return opened
+        return replace(opened, grpc=_sibling(self.grpc))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +80,8 @@ class ListeningSockets:
                 worker.admin.close()
             if not worker.own:
                 worker.public.close()
+            if worker.grpc is not None and not is_shareable(worker.grpc):
+                worker.grpc.close()
 
     def _remove_paths(self) -> None:
         for path in self.paths:
@@ -89,7 +96,7 @@ class ListeningSockets:
 
     def forget(self) -> None:
         """Close them in a child that serves nobody; the supervisor's go on, and so do their paths."""
-        for one in {worker.public for worker in self.workers} | {worker.admin for worker in self.workers}:
+        for one in {one for worker in self.workers for one in (worker.public, worker.admin, worker.grpc)}:
             if one is not None:
                 one.close()
         for kept in self.kept:
@@ -121,14 +128,24 @@ def listening_sockets(
         if admin is None and settings.admin_listen is not None:
             admin = _bound(settings.admin_listen, found, mode=0o600)
         own = "public" not in given and not settings.listen.startswith("unix:") and REUSE_PORT
-        if settings.grpc_listen is not None:
+        grpc = None
+        if settings.grpc_listen is not None and settings.grpc_server == "ngh2":
+            grpc = _bound(settings.grpc_listen, found)
+        elif settings.grpc_listen is not None:
             found.kept += _reserved(settings.grpc_listen, found)
         numbers = range(settings.workers)
-        found.workers = [Sockets(index=index, public=public, admin=admin, own=own) for index in numbers]
+        found.workers = [
+            Sockets(index=index, public=public, admin=admin, own=own, grpc=grpc) for index in numbers
+        ]
     except BaseException:
         found.close()
         raise
     return found
+
+
+def is_shareable(one: socket.socket) -> bool:
+    """Return whether each worker opens a socket of its own at this one's address."""
+    return REUSE_PORT and one.family != getattr(socket, "AF_UNIX", None)
 
 
 def address_of(one: socket.socket) -> str:

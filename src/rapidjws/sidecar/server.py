@@ -30,7 +30,7 @@ def _check_extras(settings: ServerSettings) -> None:
     """Refuse to start what each worker would miss; nothing is imported here, for grpcio does not fork."""
     needed = [("httptools", "server"), ("uvloop", "server")]
     if settings.grpc_listen is not None:
-        needed.append(("grpc", "envoy"))
+        needed.append(("grpc" if settings.grpc_server == "grpcio" else "ngh2", "envoy"))
     for module, extra in needed:
         if importlib.util.find_spec(module) is None:
             raise error_for("configuration_invalid", "serve", f"the extra: rapidjws[{extra}]")

@@ -30,6 +30,8 @@ ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 METHOD_HEADERS = ("x-original-method", "x-forwarded-method")
 """How these gateways name the method; where no setting says, read for what is compared with a signature."""
 
+GRPC_SERVERS: Final = ("grpcio", "ngh2")
+
 MODES: Final = ("0600", "0660", "0666")
 """What a Unix socket can be for: its owner, its group, everybody."""
 
@@ -69,7 +71,8 @@ class ServerSettings:
         listen_mode: The mode of the Unix socket of ``listen``, ``"0600"``, ``"0660"`` (its group, as the
             containers of a pod share one) or ``"0666"``; None: what the umask leaves.
         grpc_listen: Where Envoy's ext_authz over gRPC is answered, or None; ``"unix:/path"`` with one worker
-            only.
+            only where ``grpc_server`` is ``"grpcio"``.
+        grpc_server: What answers there: ``"grpcio"``, or ``"ngh2"``, which takes a fraction of the CPU.
         admin_listen: Where admin actions are taken, or None: ``"unix:/path"``, which only its owner may open,
             or ``"host:port"``, which needs a token.
         admin_token: What an administrator must show as a bearer token, 32 characters or more, or None.
@@ -113,6 +116,7 @@ class ServerSettings:
     listen: str = "127.0.0.1:8088"
     listen_mode: str | None = None
     grpc_listen: str | None = None
+    grpc_server: str = "grpcio"
     admin_listen: str | None = None
     admin_token: str | None = field(default=None, repr=False)
     hook_secret: str | None = field(default=None, repr=False)
@@ -145,7 +149,10 @@ class ServerSettings:
         _checked_mode(self.listen_mode, self.listen)
         for place in ("admin_token", "hook_secret"):
             _checked_secret(f"server.{place}", getattr(self, place))
-        if is_unix(self.grpc_listen) and self.workers > 1:  # the second worker would take it from the first
+        if self.grpc_server not in GRPC_SERVERS:
+            raise error_for("configuration_invalid", "server.grpc_server", " or ".join(GRPC_SERVERS))
+        is_alone = self.grpc_server == "grpcio" and is_unix(self.grpc_listen)
+        if is_alone and self.workers > 1:  # the second worker would take it from the first
             raise error_for("configuration_invalid", "server.grpc_listen", "host:port, for several workers")
         if self.admin_listen is not None and not is_unix(self.admin_listen) and self.admin_token is None:
             raise error_for(
