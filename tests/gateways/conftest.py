@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ def sidecar(grpc_port: int, sender: JWK, tmp_path_factory: pytest.TempPathFactor
     server: dict[str, Any] = {
         "partner_header": "X-Partner",
         "grpc_listen": grpc,
+        "grpc_server": "ngh2" if find_spec("ngh2") else "grpcio",  # test_envoy_grpc.py has both
         "claim_headers": claims,
         "body": body,
     }

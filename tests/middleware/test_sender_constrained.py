@@ -14,6 +14,7 @@ import dpop
 import frameworks
 import pytest
 import tokens
+from grpc_calls import SERVERS, checked
 
 from rapidjws.sender import ClientCertificate, DPoP, DPoPNonces, SenderConstraints
 
@@ -242,26 +243,23 @@ def test_the_sidecar_believes_no_method_that_is_named_twice() -> None:
         assert (status, json.loads(body)["code"]) == (401, "dpop_proof_invalid")
 
 
-def test_ext_authz_gives_them_over_grpc() -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_ext_authz_gives_them_over_grpc(server: str) -> None:
     """Method, path and headers of a CheckRequest give the same verdicts."""
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
     external_auth = pytest.importorskip(
         "envoy.service.auth.v3.external_auth_pb2", reason="xds-protos is absent"
     )
-    from types import SimpleNamespace
-
-    from rapidjws.sidecar.ext_authz import Authorization
     from rapidjws.sidecar.settings import ServerSettings
 
     public = listener(ServerSettings(sender=constraints()))
-    context = SimpleNamespace(peer=lambda: "ipv4:127.0.0.1:50000")
     for name, sent in table().items():
         asked_for = external_auth.CheckRequest()
         http_request = asked_for.attributes.request.http
         http_request.method, http_request.path, http_request.host = sent.method, sent.target, "api.example"
         for key, value in sent.headers:
             http_request.header_map.headers.add(key=key, raw_value=value.encode())
-        octets = asyncio.run(Authorization(public).check(asked_for.SerializeToString(), context))
+        octets = checked(server, public, asked_for.SerializeToString())
         answer = external_auth.CheckResponse.FromString(octets)
         if sent.status == 200:
             assert answer.status.code == 0, name

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import pytest
+from grpc_calls import SERVERS, checked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import ISSUER, engine, rollout
@@ -95,11 +95,11 @@ def test_what_a_struct_cannot_hold_is_text_or_left_out() -> None:
     assert metadata_of({}) == b""
 
 
-def test_a_check_removes_every_spelling_that_was_sent() -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_check_removes_every_spelling_that_was_sent(server: str) -> None:
     """A whole check: what the client made up under a claim's header is removed, in each spelling."""
     from rapidjws.sidecar.app import SidecarApp
     from rapidjws.sidecar.change_bus import ChangeBus
-    from rapidjws.sidecar.ext_authz import Authorization
     from rapidjws.sidecar.protocol import PublicListener
 
     asked = CheckRequest()
@@ -119,7 +119,7 @@ def test_a_check_removes_every_spelling_that_was_sent() -> None:
     policy, bus = rollout(), ChangeBus(1)
     app = SidecarApp(engine=engine(policy), rollout=policy)
     state = PublicListener(app, given_settings, bus, index=0, seen=bus.counters())
-    octets = asyncio.run(Authorization(state).check(asked.SerializeToString(), None))
+    octets = checked(server, state, asked.SerializeToString())
     answer = CheckResponse.FromString(octets)
     assert {one.header.value for one in answer.ok_response.headers if one.header.key == "x-tenant"} == {
         "acme"

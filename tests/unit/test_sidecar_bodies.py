@@ -18,6 +18,7 @@ pytest.importorskip("httptools", reason="the extra `server` is not installed")
 
 from certified import Chain
 from cryptography.hazmat.primitives import serialization
+from grpc_calls import SERVERS, checked
 from rollouts import rollout
 from thread_faults import failing_starts
 
@@ -325,20 +326,15 @@ def check_of(body: bytes, headers: Headers, path: str = "/hooks/pay", number: in
     return field(1, field(4, field(2, http)))
 
 
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("number", [11, 12])
-def test_envoy_hands_bodies_over_grpc(number: int, asking: Any) -> None:
+def test_envoy_hands_bodies_over_grpc(number: int, server: str, asking: Any) -> None:
     """A body as text or as bytes is verified; one that Envoy cut off is refused, whatever is left of it."""
     pytest.importorskip("grpc")
-    from rapidjws.sidecar.ext_authz import Authorization
-
     asked = asking(signature_headers="x-jws-signature", routes=["/hooks/*"])
-    authorization = Authorization(asked.public)
 
     def answer(body: bytes, headers: Headers, path: str = "/hooks/pay") -> int:
-        async def run() -> bytes:
-            return await authorization.check(check_of(body, headers, path, number), None)
-
-        found = asyncio.run(run())
+        found = checked(server, asked.public, check_of(body, headers, path, number))
         return 200 if b"verified" in found else 403 if found[:2] == field(1, b"") else 401
 
     signature = ("x-jws-signature", detached(b"abc"))

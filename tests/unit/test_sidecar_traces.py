@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from grpc_calls import SERVERS, checked
 from recorded_spans import SAMPLED, UNSAMPLED, RecordedSpans
 from rollouts import engine, good, rollout
 
@@ -142,15 +143,14 @@ def test_a_request_by_itself_has_them_too(
     assert logged_ids(caplog) == [made.headers["x-request-id"]]
 
 
+@pytest.mark.parametrize("server", SERVERS)
 def test_envoy_gets_span_and_id(
-    public: Any, recorded: RecordedSpans, caplog: pytest.LogCaptureFixture
+    server: str, public: Any, recorded: RecordedSpans, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A permit overwrites ``traceparent`` for the service; a refusal tells the client its id."""
     external_auth = pytest.importorskip(
         "envoy.service.auth.v3.external_auth_pb2", reason="xds-protos is absent"
     )
-    from rapidjws.sidecar.ext_authz import Authorization
-
     caplog.set_level(logging.INFO, "rapidjws")
 
     def check(**headers: str) -> Any:
@@ -158,7 +158,7 @@ def test_envoy_gets_span_and_id(
         request.attributes.request.http.path = "/a"
         for name, value in headers.items():
             request.attributes.request.http.headers[name.replace("_", "-")] = value
-        octets = asyncio.run(Authorization(public).check(request.SerializeToString(), None))
+        octets = checked(server, public, request.SerializeToString())
         return external_auth.CheckResponse.FromString(octets)
 
     def given(headers: Any) -> dict[str, str]:

@@ -100,10 +100,7 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
         self._heard_s = self._loop.time()
         try:
             self._http2.receive_data(data)
-            for event in self._http2.events():
-                handle = _HANDLERS.get(type(event))
-                if handle is not None:
-                    handle(self, event)
+            self._take_events()
         except ngh2.NGH2Error:  # no HTTP/2, or a limit of libnghttp2
             self.abort()
             return
@@ -115,6 +112,12 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
             if not call.is_over:  # reset in the same read: nothing is decided
                 self._dispatch(call)
         self.send()
+
+    def _take_events(self) -> None:
+        for event in self._http2.events():
+            handle = _HANDLERS.get(type(event))
+            if handle is not None:
+                handle(self, event)
 
     # --- events ------------------------------------------------------------------------------------------
 
@@ -245,6 +248,7 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
             return
         try:
             octets = self._frames()
+            self._take_events()  # what was sent closes streams
             unsent = self._http2.queued_body_size()
         except ngh2.NGH2Error:
             self.abort()
