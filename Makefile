@@ -13,7 +13,7 @@ NATIVE := $(shell find native -name '*.[ch]' -o -name '*.inc' -o -name '*.py')
 PROJECT := pyproject.toml setup.py src/rapidjws/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo partners gateways opa kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-audit-kills test-audit-flips test-pyjwt bench bench-gateways bench-signing bench-rotation docs lint format wheels release-check clean
+.PHONY: help demo partners gateways opa h2spec kubernetes vectors test test-long test-sanitize test-valgrind test-tsan test-bare test-mutants test-claim-mutants test-dpop-mutants test-audit-kills test-audit-flips test-pyjwt bench bench-gateways bench-signing bench-rotation docs lint format wheels release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -69,13 +69,16 @@ gateways: ## the gateways that the tests put in front of the sidecar, where they
 opa: ## an Open Policy Agent for the tests of policies, from the Go module proxy (minutes)
 	sh tools/opa.sh
 
+h2spec: ## a conformance suite of HTTP/2, from the Go module proxy
+	sh tools/h2spec.sh
+
 kubernetes: ## helm and kubectl for the tests of deploy/, where they can be had
 	$(PYTHON) tools/kubernetes.py
 
 vectors: ## third-party verdicts for the tests, fetched at pinned commits unless they lie beside the checkout
 	-$(PYTHON) tools/vectors.py
 
-test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways kubernetes ## the whole suite, the README's examples included
+test: $(STAMPS)/package $(STAMPS)/test-deps partners gateways h2spec kubernetes ## the whole suite, the README's examples included
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-bare: ## make demo and make test as on a bare Debian, from an archive without git (as root)

@@ -199,6 +199,8 @@ def test_S14_a_step_that_raises_moves_no_verdict(
 class Connection:
     """What a worker answers to: it notes each answer."""
 
+    target_of = staticmethod(lambda rest: None)
+
     def __init__(self, broken: bool = False) -> None:
         self.broken = broken
         self.answers: list[str] = []
@@ -210,14 +212,9 @@ class Connection:
             raise BrokenPipeError
         self.answers.append(octets.split(b" ", 2)[1].decode())
 
-    def answer_decision(self, state: Any, decision: Any, request: Any, seen: Any) -> None:
-        """Answer as the connections of the public listener do."""
-        from rapidjws.sidecar.protocol import SidecarProtocol
-
-        SidecarProtocol.answer_decision(self, state, decision, request, seen)  # type: ignore[arg-type]
-
-    def target_of(self, rest: bytes) -> None:
-        """Leave the target to headers."""
+    def answer_decision(self, state: Any, decision: Any, request: Any, _: Any) -> None:
+        """Write the reply."""
+        self.write(state.replies.reply(decision, request[2]), keep=True)
 
     def answer_other(self, *request: Any) -> None:
         """Take the answer to another path."""
@@ -260,8 +257,7 @@ def _public() -> Any:
     from rapidjws.sidecar.protocol import PublicListener
     from rapidjws.sidecar.settings import ServerSettings
 
-    policy = rollout()
-    change_bus = ChangeBus(1)
+    policy, change_bus = rollout(), ChangeBus(1)
     app = SidecarApp(engine=engine(policy), rollout=policy)
     yield PublicListener(app, ServerSettings(), change_bus, index=0, seen=change_bus.counters())
     change_bus.close()
@@ -275,13 +271,12 @@ def request(token: str | None) -> Any:
 
 def gathered(public: Any, count: int) -> list[tuple[Connection, str]]:
     """Gather so many requests, good and bad in turn, with what each is to get."""
-    made = []
+    made: list[tuple[Connection, str]] = []
     current = ISSUER.token(ISSUER.claims(int(time.time())))  # a flush goes by the wall clock
     for number in range(count):
         token, status = [(None, "401"), (forged(), "401"), (current, "200")][number % 3]
-        one = Connection()
-        public._batch.append((one, b"", request(token)))
-        made.append((one, status))
+        made.append((Connection(), status))
+        public._batch.append((made[-1][0], b"", request(token)))
     return made
 
 
@@ -349,8 +344,8 @@ def test_S15_a_flush_that_cannot_be_planned(public: Any) -> None:
         public.add_to_batch((Connection(), b"", request(None)), loop)
     assert not public._batch
     one = Connection()
-    public.add_to_batch((one, b"", request(None)), loop)
-    public.add_to_batch((Connection(), b"", request(None)), loop)
+    for this in (one, Connection()):
+        public.add_to_batch((this, b"", request(None)), loop)
     (callback,) = loop.callbacks
     callback()
     assert one.answers == ["401"]

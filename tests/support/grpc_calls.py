@@ -75,8 +75,10 @@ class Gateway:
     def __init__(self, listener: Any, peer: Any = ("127.0.0.1", 50000)) -> None:
         import ngh2
 
+        from rapidjws.sidecar.grpc_connection import GrpcConnection
+
         self.transport = Transport(peer)
-        self.connection = listener.connection(asyncio.get_running_loop())
+        self.connection = GrpcConnection(listener, asyncio.get_running_loop())
         self.client = ngh2.Connection(ngh2.Role.CLIENT)
         self.client.initiate_connection({})
         self.heads: dict[int, dict[bytes, bytes]] = {}

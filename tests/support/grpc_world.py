@@ -39,6 +39,12 @@ class World:
         self.public = PublicListener(app, given, self.bus, index=0, seen=self.bus.counters())
         self.listener = GrpcListener(self.public)
 
+    def connection(self) -> Any:
+        """Return a connection that nobody has made yet."""
+        from rapidjws.sidecar.grpc_connection import GrpcConnection
+
+        return GrpcConnection(self.listener, asyncio.get_running_loop())
+
     def close(self) -> None:
         """Give back its memory."""
         self.bus.close()

@@ -65,7 +65,7 @@ NONE_KNOWN = {
         "pyspark",
         "python-pkcs11",
     ),
-    *("cffi", "hiredis", "httpcore2", "prometheus-client", "rich", "tomli", "typer", "uvloop"),
+    *("cffi", "hiredis", "httpcore2", "ngh2", "prometheus-client", "rich", "tomli", "typer", "uvloop"),
     *("opentelemetry-api", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"),
 }
 """Dependencies for which nothing public was found on the day of the review; httpcore2 brings h11 >= 0.16."""

@@ -224,7 +224,7 @@ def test_a_drain_answers_what_is_under_way(world: World) -> None:
         assert await outcome(gateway, slow) == "permit"
         world.listener.drain()
         assert gateway.transport.is_closed
-        late = world.listener.connection(asyncio.get_running_loop())
+        late = world.connection()
         late.connection_made(Transport())
         assert late._transport.is_closed
 

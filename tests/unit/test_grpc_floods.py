@@ -25,7 +25,7 @@ def test_times_are_bounded(world: World) -> None:
 
     async def story() -> None:
         settings = world.public.settings
-        silent = world.listener.connection(asyncio.get_running_loop())
+        silent = world.connection()
         gateway = Gateway(world.listener)
         silent.connection_made(Gateway(world.listener).transport)
         slow = gateway.start(None)

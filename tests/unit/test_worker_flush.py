@@ -72,7 +72,7 @@ def test_a_disk_that_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -
     life, life_end = os.pipe()
     status_end, status = os.pipe()
     parent: Any = SimpleNamespace(heartbeats=SimpleNamespace(beat=beat), life=life, status=status)
-    sockets: Any = SimpleNamespace(public=None, admin=None, index=0)
+    sockets: Any = SimpleNamespace(public=None, admin=None, grpc=None, index=0)
     monkeypatch.setattr(worker, "FLUSH_S", 0.0)
     monkeypatch.setattr(worker, "_listen", listen)
     monkeypatch.setattr(worker, "_await_keys", has_keys)

@@ -110,13 +110,8 @@ SERVER: Final = {
         "0600, 0660 or 0666",
         "the umask's",
     ),
-    "grpc_listen": Words(
-        "where Envoy's ext_authz over gRPC comes", f"{_ADDRESS}; a socket of `grpcio`: one worker only"
-    ),
-    "grpc_server": Words(
-        "what answers it: `ngh2` takes a fraction of the CPU, sheds load and answers health checks",
-        "`grpcio` or `ngh2`",
-    ),
+    "grpc_listen": Words("where Envoy's ext_authz over gRPC comes", f"{_ADDRESS}; see `grpc_server`"),
+    "grpc_server": Words("what answers it; `grpcio`: one worker only on a socket", "`grpcio` or `ngh2`"),
     "admin_listen": Words(
         "where admin actions come; a socket is for its owner only", f"{_ADDRESS}; a port: with a token"
     ),

@@ -5,7 +5,7 @@ Source: gRPC over HTTP/2 (PROTOCOL-HTTP2); Envoy API v3, external_auth.proto.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rapidjws._native import check_denied
 from rapidjws.observe.request_info import IdentifiedHeaders
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from rapidjws.jwt.decision import Decision
+    from rapidjws.sidecar.check_responses import CheckResponses
     from rapidjws.sidecar.ext_authz import Check
-    from rapidjws.sidecar.grpc_connection import GrpcConnection
     from rapidjws.sidecar.request_batch import BatchingWorker, Observed
     from rapidjws.sidecar.rule_facts import RequestToRule
     from rapidjws.sidecar.worker_state import WorkerState
@@ -38,6 +38,34 @@ SHED: Final = check_denied(
     UNAVAILABLE, 503, (("cache-control", "no-store"), ("retry-after", str(RETRY_AFTER_S))), b""
 )
 """The answer to a check that is sent away; nothing of it was looked at (RFC 9110 s.15.6.4)."""
+
+
+class CallConnection(Protocol):
+    """A connection as its calls know it."""
+
+    replies: CheckResponses
+
+    @property
+    def peer(self) -> str | None:
+        """Return the address of the gateway."""
+
+    def answer(self, call: Call, message: bytes) -> None:
+        """Answer a call by its one message."""
+
+    def stream(self, call: Call, message: bytes, *, is_first: bool) -> None:
+        """Send one of several messages of a call."""
+
+    def finish(self, call: Call, code: int) -> None:
+        """End a call that got messages."""
+
+    def refuse(self, call: Call, code: int, text: str) -> None:
+        """Answer a call by an error."""
+
+    def send_later(self) -> None:
+        """Send once all calls of this turn have their answers."""
+
+    def abort(self) -> None:
+        """Close at once."""
 
 
 class Call:
@@ -63,7 +91,7 @@ class Call:
         "task",
     )
 
-    def __init__(self, connection: GrpcConnection, stream_id: int, method: bytes, now_s: float) -> None:
+    def __init__(self, connection: CallConnection, stream_id: int, method: bytes, now_s: float) -> None:
         self.connection = connection
         self.stream_id = stream_id
         self.method = method

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rapidjws.sidecar import grpc_health, grpc_limits
+from rapidjws.sidecar import grpc_call, grpc_health, grpc_limits
 from rapidjws.sidecar.connection import Listener
 from rapidjws.sidecar.ext_authz import Authorization
-from rapidjws.sidecar.grpc_connection import GrpcConnection
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from rapidjws.sidecar.grpc_call import Call
+    from rapidjws.sidecar.grpc_call import Call, CallConnection
     from rapidjws.sidecar.request_batch import BatchingWorker
 
 
@@ -35,10 +32,6 @@ class GrpcListener(Listener):
         self.unfinished_bytes = 0
         self._watches: dict[Call, tuple[bytes, int]] = {}
 
-    def connection(self, loop: asyncio.AbstractEventLoop) -> GrpcConnection:
-        """Return the protocol of a new connection."""
-        return GrpcConnection(self, loop)
-
     def status_of(self, service: bytes) -> int:
         """Return the status of a service."""
         return grpc_health.status_of(service, self.state, draining=self.draining)
@@ -53,11 +46,11 @@ class GrpcListener(Listener):
         call.connection.stream(call, grpc_health.response(status), is_first=True)
         return True
 
-    def end_watches(self, connection: Any) -> None:
+    def end_watches(self, connection: CallConnection) -> None:
         """End the watches of a connection that closes."""
         for call in [one for one in self._watches if one.connection is connection]:
             del self._watches[call]
-            connection.finish(call, 14)
+            connection.finish(call, grpc_call.UNAVAILABLE)
 
     def sweep(self, now_s: float) -> None:
         """Close what took too long, and tell watchers what changed; called about twice a second."""

@@ -172,12 +172,13 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
         servers.append(await _listen(partial(AdminProtocol, admin, loop), sockets.admin))
     grpc = await _start_grpc(public) if sockets.grpc is None else None
     if sockets.grpc is not None:
+        from rapidjws.sidecar.grpc_connection import GrpcConnection
         from rapidjws.sidecar.grpc_listener import GrpcListener
 
         calls = GrpcListener(public)
         listeners.append(calls)
         public.other_listeners["grpc"] = calls
-        servers.append(await _listen(partial(calls.connection, loop), sockets.grpc))
+        servers.append(await _listen(partial(GrpcConnection, calls, loop), sockets.grpc))
     os.write(parent.status, b"ready\n")
     polls = PeriodicPoll(None if sockets.index else public.app.signals, public.change_bus)
     flushes = PeriodicFlush(public.rollout.evidence.flush, public.report, public.print_line, loop.time())
