@@ -11,6 +11,7 @@ from rollouts import ISSUER, OTHER, engine, rollout
 
 from rapidjws.observe.metric_list import REQUESTS_SHED
 from rapidjws.observe.recorder import name_of
+from rapidjws.sidecar.overload import SHED
 from rapidjws.testing import FakeIssuer
 from rapidjws.verify.counter_memory import private_region
 
@@ -22,6 +23,8 @@ Made = list[tuple["Connection", str]]
 class Connection:
     """What a worker answers to: it notes each answer."""
 
+    target_of = staticmethod(lambda rest: None)
+
     def __init__(self) -> None:
         self.answers: list[str] = []
         self.ended = 0
@@ -31,6 +34,14 @@ class Connection:
         """Take a reply."""
         self.octets += octets
         self.answers.append(octets.split(b" ", 2)[1].decode())
+
+    def answer_decision(self, state: Any, decision: Any, request: Any, _: Any) -> None:
+        """Write the reply."""
+        self.write(state.replies.reply(decision, request[2]), keep=True)
+
+    def send_away(self, _: Any) -> None:
+        """Write that a request is sent away."""
+        self.write(SHED, keep=True)
 
     def answer_other(self, *request: Any) -> None:
         """Take the answer to another path."""
@@ -229,7 +240,7 @@ class Loop:
 @pytest.mark.parametrize("public", [{"partner_header": "X-Partner"}], indirect=True)
 def test_who_sends_little_overtakes_the_rest_of_a_turn(public: Any, monkeypatch: Any) -> None:
     """What a slice of time leaves over is decided with what came meanwhile, senders in turn, each once."""
-    monkeypatch.setattr("rapidjws.sidecar.protocol.SLICE_NS", 0)
+    monkeypatch.setattr("rapidjws.sidecar.request_batch.SLICE_NS", 0)
     one, loop = token(), Loop()
     loud = [ask(public, one, x_partner=b"loud") for _ in range(40)]
     public.turn(loop)
@@ -246,7 +257,7 @@ def test_who_sends_little_overtakes_the_rest_of_a_turn(public: Any, monkeypatch:
 
 def test_a_turn_that_cannot_be_planned_decides_all(public: Any, monkeypatch: Any) -> None:
     """Where the loop takes no callback, and where a connection ends, nothing is left for later."""
-    monkeypatch.setattr("rapidjws.sidecar.protocol.SLICE_NS", 0)
+    monkeypatch.setattr("rapidjws.sidecar.request_batch.SLICE_NS", 0)
     one = token()
     for decide in (lambda: public.turn(Loop(refuses=True)), public.flush):
         made = [ask(public, one) for _ in range(40)]

@@ -106,9 +106,7 @@ NOTICES: Final = {
 SERVER: Final = {
     "listen": Words("where requests of the gateway come", _ADDRESS),
     "listen_mode": Words(
-        "mode of the Unix socket of `listen`: who may ask for decisions",
-        "0600, 0660 or 0666",
-        "the umask's",
+        "mode of the Unix socket of `listen`: who may ask for decisions", "0600, 0660 or 0666", "the umask's"
     ),
     "grpc_listen": Words("where Envoy's ext_authz over gRPC comes", f"{_ADDRESS}; see `grpc_server`"),
     "grpc_server": Words("what answers it; `grpcio`: one worker only on a socket", "`grpcio` or `ngh2`"),
