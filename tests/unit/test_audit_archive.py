@@ -16,6 +16,7 @@ from audit_trails import ORIGIN, flip, signer, whole
 from rapidjws import ConfigurationError, RapidJWSError
 from rapidjws.audit import ContentKeys, ErasureRequest, TrailReader, Verification
 from rapidjws.audit.notes import NoteKey
+from rapidjws.errors import error_for
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import make_key
 
@@ -81,6 +82,60 @@ def test_L_an_archive_gives_the_trail_again(tmp_path: Path, size: int) -> None:
     assert code_of(archive.restore, store, KEY, tmp_path / "again").code == "configuration_invalid"
     if size:
         again.prove(size - 1).verify(KEY)
+
+
+class Failing(FolderStore):
+    """A store that fails after some reads, and counts them."""
+
+    def __init__(self, folder: Path, good: int) -> None:
+        super().__init__(folder)
+        self.reads = 0
+        self._good = good
+
+    def read(self, name: str) -> bytes:
+        """Return an object, or fail."""
+        self.reads += 1
+        if self.reads > self._good:
+            raise error_for("audit_unavailable", name, actual="ConnectionError")
+        return super().read(name)
+
+
+def test_L_a_restoration_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    """The next run reads what is missing alone, and ends with the trail that one run gives."""
+    archive.seal(whole(tmp_path / "trail", 1300), FolderStore(tmp_path / "archive"))
+    archive.restore(FolderStore(tmp_path / "archive"), KEY, tmp_path / "whole")
+    again, forming = tmp_path / "again", tmp_path / "again.restoring"
+    for good in (2, 1, 2):  # the checkpoint, and a segment or none
+        store = Failing(tmp_path / "archive", good)
+        assert code_of(archive.restore, store, KEY, again).code == "audit_unavailable"
+        assert not again.exists()
+    tile = forming / "tile/entries/000"
+    octets = tile.read_bytes()
+    tile.write_bytes(octets[:-9])  # a run that a power failure ended: this segment is read again
+    last = Failing(tmp_path / "archive", 99)
+    report = archive.restore(last, KEY, again)
+    assert (report.added, report.present, last.reads) == (2, 1, 3)
+    assert files_of(again) == files_of(tmp_path / "whole")
+    assert not forming.exists()
+    assert TrailReader(again, KEY).check_tree() == []
+
+
+def test_L_what_is_left_of_another_restoration_is_not_used(tmp_path: Path) -> None:
+    """Records that were altered meanwhile, or of another log, give no trail under the signed root."""
+    archive.seal(whole(tmp_path / "trail", 1300), FolderStore(tmp_path / "archive"))
+    again, forming = tmp_path / "again", tmp_path / "again.restoring"
+    store = Failing(tmp_path / "archive", 2)
+    assert code_of(archive.restore, store, KEY, again).code == "audit_unavailable"
+    flip(forming / "tile/entries/000", 99)
+    fault = code_of(archive.restore, FolderStore(tmp_path / "archive"), KEY, again)
+    assert fault.code == "audit_trail_invalid"
+    assert not forming.exists()
+    assert not again.exists()
+    forming.mkdir(mode=0o700)
+    (forming / "restored").write_text("another.example\nsegments/1 512")
+    (forming / "stranger").write_text("x")
+    archive.restore(FolderStore(tmp_path / "archive"), KEY, again)
+    assert not (again / "stranger").exists()
 
 
 def test_L_an_archive_grows_with_its_trail(tmp_path: Path) -> None:

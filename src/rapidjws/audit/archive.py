@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files
 from rapidjws._checks import checked
+from rapidjws.audit import disk
 from rapidjws.audit.archive_stores import ArchiveStore
 from rapidjws.audit.erasure import ERASURES
 from rapidjws.audit.merkle import TILE_WIDTH, Tree, leaf_hash
 from rapidjws.audit.notes import Checkpoint, NoteKey
 from rapidjws.audit.objects import OBJECTS
+from rapidjws.audit.publication import TileFile
 from rapidjws.audit.records import digest
 from rapidjws.audit.segment_files import (
     SEGMENT_RECORDS,
@@ -28,7 +30,15 @@ from rapidjws.audit.segment_files import (
     segment_octets,
 )
 from rapidjws.audit.side_content import SEALED, unpacked
-from rapidjws.audit.tile_files import CHECKPOINT, CONTENT, LEFT_OUT, bundle, tile_path, write_tile
+from rapidjws.audit.tile_files import (
+    CHECKPOINT,
+    CONTENT,
+    LEFT_OUT,
+    TileReader,
+    bundle,
+    tile_path,
+    write_tile,
+)
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.errors import RapidJWSError, error_for
 
@@ -38,6 +48,9 @@ if TYPE_CHECKING:
 CHECKPOINTS: Final = "checkpoints"
 SEGMENTS: Final = "segments"
 FORMING: Final = ".restoring"
+RESTORED: Final = "restored"
+"""In a folder that is restored: the segments that are there whole."""
+
 _SEGMENT: Final = re.compile(r"segments/([0-9]{16})-([0-9]{16})\.parquet")
 _OBJECT: Final = re.compile(r"objects/[0-9a-f]{2}/([0-9a-f]{64})")
 _ERASURES: Final = re.compile(r"erasures/[0-9]{16}")
@@ -192,7 +205,7 @@ def restore(store: ArchiveStore, key: NoteKey, folder: Path) -> ArchiveReport:
     Raises:
         ConfigurationError: ``configuration_invalid``: the folder is there; ``audit_trail_invalid``: the file
             at fault; nothing is written.
-        DependencyUnavailable: ``audit_unavailable``: nothing is written; run it again.
+        DependencyUnavailable: ``audit_unavailable``: nothing is written; the next run goes on where it ended.
         OSError: The folder cannot be written.
     """
     if folder.exists():
@@ -213,6 +226,8 @@ def restore(store: ArchiveStore, key: NoteKey, folder: Path) -> ArchiveReport:
             shutil.rmtree(forming, ignore_errors=True)
         raise
     _files.replace(forming / CHECKPOINT, note, mode=0o644)
+    with contextlib.suppress(FileNotFoundError):  # an empty trail has none
+        _files.remove(forming / RESTORED)
     _files.move(forming, folder, sync=True)
     return report
 
@@ -221,12 +236,22 @@ def _formed(store: ArchiveStore, signed: Checkpoint, forming: Path) -> ArchiveRe
     report = ArchiveReport(size=signed.size)
     tree = Tree()
     forming.mkdir(mode=0o700, parents=True, exist_ok=True)
+    done = _restored(forming, signed.origin)
     names = [one for one in store.names(SEGMENTS) if _SEGMENT.fullmatch(one)]
     for name, first, end in _chosen(names, signed.size):
+        count = min(end, signed.size) - first
+        mark = f"{name} {count}"
+        leaves = _leaves_there(forming, first, count) if mark in done else None
+        if leaves is not None:
+            tree.append(leaves)
+            report.present += 1
+            continue
         segment = read_segment_file(store.read(name), name, signed.origin, first, end)
-        _write_segment(forming, tree, segment, min(end, signed.size) - first)
         if segment.is_partial:
             write_tile(forming, LEFT_OUT, b"")
+        disk.sync_files(forming, _write_segment(forming, tree, segment, count))
+        done.append(mark)
+        _files.replace(forming / RESTORED, "\n".join(done).encode())
         report.added += 1
     for level, index, octets in tree.incomplete():
         write_tile(forming, tile_path(level, index, len(octets) // 32), octets)
@@ -234,15 +259,50 @@ def _formed(store: ArchiveStore, signed: Checkpoint, forming: Path) -> ArchiveRe
         raise error_for("audit_trail_invalid", f"{SEGMENTS}:0", "the root that is signed", "another root")
     for name in store.names(OBJECTS):
         named = _OBJECT.fullmatch(name)
+        if named is not None and _is_there(forming / name, named[1]):
+            report.present += 1
+            continue
         octets = store.read(name)
         if named is None or digest(octets) != named[1]:
             raise error_for("audit_trail_invalid", f"{name}:0", "the digest of its name", digest(octets))
-        write_tile(forming, name, octets)
+        write_tile(forming, name, octets, sync=True)
         report.added += 1
     erasures = [one for one in store.names(ERASURES) if _ERASURES.fullmatch(one)]
     if erasures:
         write_tile(forming, ERASURES, store.read(erasures[-1]))
     return report
+
+
+def _restored(forming: Path, origin: str) -> list[str]:
+    """Return what an interrupted run noted of the same log, its name first; what is of another log goes."""
+    try:
+        found = (
+            _files.read_trusted(forming / RESTORED, 1 << 26, own=True).decode("utf-8", "replace").split("\n")
+        )
+    except FileNotFoundError:
+        found = []
+    if found[:1] == [origin]:
+        return found
+    shutil.rmtree(forming)
+    forming.mkdir(mode=0o700)
+    return [origin]
+
+
+def _leaves_there(forming: Path, first: int, count: int) -> list[bytes] | None:
+    """Return the hashes of records that an interrupted run wrote; None where they cannot be read."""
+    reader = TileReader(forming, first + count)
+    try:
+        bundles = range(first // TILE_WIDTH, -(-(first + count) // TILE_WIDTH))
+        return [leaf_hash(entry) for at in bundles for entry in reader.entries(at)]
+    except RapidJWSError:
+        return None
+
+
+def _is_there(path: Path, name: str) -> bool:
+    try:
+        return digest(_files.read_trusted(path, 1 << 26, own=True)) == name
+    except OSError:
+        return False
 
 
 def _chosen(names: list[str], size: int) -> Iterator[tuple[str, int, int]]:
@@ -260,13 +320,18 @@ def _chosen(names: list[str], size: int) -> Iterator[tuple[str, int, int]]:
         yield segment_name(first, end), first, end
 
 
-def _write_segment(forming: Path, tree: Tree, segment: SealedSegment, count: int) -> None:
+def _write_segment(forming: Path, tree: Tree, segment: SealedSegment, count: int) -> list[str]:
+    """Write tiles and bundles of a segment; return their paths."""
+    files: list[TileFile] = []
     for at in range(0, count, TILE_WIDTH):
         entries = segment.entries[at : min(at + TILE_WIDTH, count)]
         contents = segment.contents[at : min(at + TILE_WIDTH, count)]
         index = (segment.first + at) // TILE_WIDTH
-        write_tile(forming, tile_path("entries", index, len(entries)), bundle(entries))
+        files.append((tile_path("entries", index, len(entries)), bundle(entries)))
         if any(contents):
-            write_tile(forming, tile_path(CONTENT, index, len(contents)), bundle(contents, CONTENT))
+            files.append((tile_path(CONTENT, index, len(contents)), bundle(contents, CONTENT)))
         for level, number, octets in tree.append([leaf_hash(one) for one in entries]):
-            write_tile(forming, tile_path(level, number), octets)
+            files.append((tile_path(level, number), octets))
+    for path, octets in files:
+        write_tile(forming, path, octets)
+    return [path for path, _ in files]
