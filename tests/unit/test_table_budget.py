@@ -141,6 +141,17 @@ def test_N5_a_key_that_is_due_is_published() -> None:
         assert (precomputed.built, owner.published) == (1, 1)
 
 
+def test_a_table_that_another_engine_built_is_put_to_use() -> None:
+    """Two engines with one key: the second finds the table when it is due, builds none, and publishes it."""
+    first, second = tables_of(2, prepared("n0")), tables_of(2)
+    keys = prepared("n0")
+    owner = Counted({keys[0]: 5})
+    second.due = {keys[0]: None}
+    second.take_turn(owner)
+    assert second.tables[keys[0]] in set(first.tables.values())
+    assert (second.built, owner.published) == (0, 1)
+
+
 def test_N5_a_turn_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is built is put to use when a turn's time is over; the rest stays due."""
     monkeypatch.setattr(hot_module, "TURN_S", 0.0)

@@ -177,11 +177,11 @@ class PrecomputedKeys(TableMemory):
         start_s, start_cpu_s = monotonic(), thread_time()
         if start_s < self.next_turn_s:
             return bool(self.due)
-        built, self._is_contended = self.built, False
+        before, self._is_contended = self.tables, False
         turn = Turn()
         while self.due and monotonic() - start_s < TURN_S and self._build_next(owner, turn):
             pass
-        if self.built != built or turn.dropped:
+        if self.tables is not before or turn.dropped:  # built, dropped, or taken from another engine
             owner._publish_tables()
         spent_s = thread_time() - start_cpu_s
         self.build_cpu_s += spent_s
