@@ -18,7 +18,7 @@ from rapidjws import Engine, _native
 from rapidjws.verify import precomputed as hot_module
 from rapidjws.verify.key_table import PreparedKey
 from rapidjws.verify.precomputed import PrecomputedKeys
-from rapidjws.verify.table_memory import BUILD_TRIES
+from rapidjws.verify.table_memory import BUILD_TRIES, bytes_of
 
 pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
 
@@ -205,6 +205,20 @@ def test_N5_use_is_halved_at_eight_thresholds(highest: int, aged: int) -> None:
     precomputed.due = {keys[1]: None}
     precomputed.take_turn(owner)
     assert owner.aged == aged
+
+
+@pytest.mark.parametrize(("others", "aged"), [(9, 0), (10, 1)])
+def test_N5_a_busy_key_with_a_table_does_not_keep_others_from_counting(others: int, aged: int) -> None:
+    """A key that is refused a larger table halves the counts where use is eight thresholds on average."""
+    keys = prepared_keys("n0", "n1", "n2", "n3")
+    smallest = len(bytes_of(keys[0])) - 1
+    precomputed = PrecomputedKeys("auto", 4 * bytes_of(keys[0])[smallest], 4)
+    precomputed._first_sizes = dict.fromkeys(keys, smallest)
+    assert all(precomputed.build(key) for key in keys)
+    owner = Counted({**dict.fromkeys(keys, others), keys[0]: 100})
+    precomputed.due = {keys[0]: None}
+    precomputed.take_turn(owner)
+    assert (owner.aged, precomputed.built, len(precomputed.tables)) == (aged, 4, 4)
 
 
 @pytest.mark.parametrize(("uses", "displaced"), [(23, False), (24, True)])

@@ -37,7 +37,9 @@ TURN_S: Final = 0.05
 """So many seconds are built at once; then what is built is put to use."""
 
 AGE_AT: Final = 8
-"""A key turned away at this many thresholds halves all use counts: what counts is recent use."""
+"""A key without a table that is turned away at this many thresholds halves all use counts: what counts is
+recent use. One that has a table does so where keys are used as much on average: where few are used most, the
+counts of the others would never grow."""
 
 REMEMBERED_AGES: Final = 2
 """A key turned away is in want of memory until it was not turned away for so many halvings."""
@@ -238,7 +240,9 @@ class PrecomputedKeys(TableMemory):
         refused = [key for key in rivals if not self._is_larger(key, planned.get(key))]
         if refused:
             self._is_contended = True
-            self._turn_away(owner, refused, max(uses.get(key, 0) for key in refused))
+            without = [uses.get(key, 0) for key in refused if key not in self.tables]
+            mean = sum(uses.values()) // max(1, len(uses))
+            self._turn_away(owner, refused, max(without) if without else mean)
         turn.is_planned = True
         granted = [key for key in rivals if self._is_larger(key, planned.get(key))]
         turn.grants = sorted(granted, key=lambda key: -uses.get(key, 0))
@@ -293,13 +297,13 @@ class PrecomputedKeys(TableMemory):
             self._drop(key)
         self._build(key, size)
 
-    def _turn_away(self, owner: Owner, rivals: Iterable[PreparedKey], highest: int) -> None:
-        """Remember keys that get no table, or no larger one; where they are used much, let use count anew."""
+    def _turn_away(self, owner: Owner, rivals: Iterable[PreparedKey], used: int) -> None:
+        """Remember keys that get no table, or no larger one; where keys are used much, let use count anew."""
         for key in rivals:
             del self.due[key]
             if key not in self.tables:
                 self._turned_away[key] = self._ages
-        if highest < AGE_AT * self.threshold:
+        if used < AGE_AT * self.threshold:
             return
         owner._halve_use_counts()
         self._ages += 1
