@@ -48,7 +48,7 @@ ZIPF_WARM_TURNS = 50
 ZIPF_NS_AT_MOST = 20_000
 """Mean time of a token with the vector lanes."""
 
-ZIPF_AT_MOST = 0.65
+ZIPF_AT_MOST = 0.75
 """Of libcrypto's time, with any arithmetic."""
 
 ACCELERATIONS = ("auto", "portable")

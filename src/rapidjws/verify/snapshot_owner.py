@@ -259,7 +259,8 @@ class SnapshotOwner(_native.NativeEngine):
         table, before = KeyTable(keys), self._snapshot
         in_use = self._issuers_with_tables(before)
         self._precomputed.keep_only(table.numbers)
-        self._precomputed.adopt(table.slots)
+        known = before.table.numbers
+        self._precomputed.adopt([key for key in table.slots if key not in known])
         self._snapshot = self._make(table, rules)
         for keys_of, rule in zip(table.issuers, rules, strict=True) if in_use else ():
             if rule.iss in in_use:
