@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from issuing_world import START_S, TIMING, life_cycle
@@ -61,6 +64,36 @@ def key_maker() -> Any:
     return P["AwsKmsKeyMaker"](["a"], client_for=lambda region: MadeByKms())
 
 
+class NoToken:
+    """A PKCS#11 library whose token is away."""
+
+    turn = nullcontext()
+
+    @property
+    def loaded(self) -> Any:
+        """Fail as a library does."""
+        raise OSError("no token")
+
+
+def token_maker() -> Any:
+    """Return a maker of keys in a token that is away."""
+    from rapidjws.signing.pkcs11 import _REFUSALS
+
+    made = object.__new__(P["Pkcs11KeyMaker"])
+    names = (*_REFUSALS, "NoSuchToken", "UserAlreadyLoggedIn")
+    faults = SimpleNamespace(PKCS11Error=OSError, **dict.fromkeys(names, KeyError))
+    given = {"_library": NoToken(), "_module": "/nonexistent.so", "_pin": "1234", "_rsa_bits": 2048,
+             "_pkcs11": SimpleNamespace(exceptions=faults), "_sessions": 1, "_token_label": "t"}  # fmt: skip
+    for name, value in given.items():
+        setattr(made, name, value)
+    return made
+
+
+def token_key() -> SigningKey:
+    """Return a key of that token."""
+    return replace(kms_key(), reference="rapidjws-0")
+
+
 def kms_key() -> SigningKey:
     """Return a key of that KMS."""
     made = key_maker().make("ES256")
@@ -70,6 +103,7 @@ def kms_key() -> SigningKey:
 
 OWNERS: dict[str, Callable[[], Any]] = {
     "AwsKmsKeyMaker": key_maker,
+    "Pkcs11KeyMaker": token_maker,
     "EmergencyLog": log,
     "IssuerMetrics": metrics,
     "QueueMetrics": lambda: P["QueueMetrics"](metrics().recorder, ["kms"]),
@@ -80,6 +114,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "AwsKmsKeyMaker.make": lambda: {"alg": "ES256"},
     "AwsKmsKeyMaker.remove": lambda: {"key": kms_key()},
     "AwsKmsKeyMaker.signer": lambda: {"key": kms_key()},
+    "Pkcs11KeyMaker": lambda: {"module": "/nonexistent.so", "token_label": "t", "pin": "1234"},
+    "Pkcs11KeyMaker.make": lambda: {"alg": "ES256"},
+    "Pkcs11KeyMaker.remove": lambda: {"key": token_key()},
+    "Pkcs11KeyMaker.signer": lambda: {"key": token_key()},
     "SigningQueue.sign_for": lambda: {"signing_input": b"a.b", "caller": "a"},
     "MeasuredSigner.sign_for": lambda: {"signing_input": b"a.b", "caller": "a"},
     "EmergencyLog": lambda: {"path": "emergencies.jsonl"},

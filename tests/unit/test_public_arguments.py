@@ -54,6 +54,10 @@ EXPECTED = {
     "CachedJWKSVerifier.verify": (RapidJWSError,),  # nobody serves its keys
     "RedisRevocations.add": (DependencyUnavailable,),  # nor is there a Redis
     "RedisRevocations.remove": (DependencyUnavailable,),
+    "Pkcs11KeyMaker": (DependencyUnavailable, ImportError),
+    "Pkcs11KeyMaker.make": (DependencyUnavailable,),
+    "Pkcs11KeyMaker.remove": (DependencyUnavailable,),
+    "Pkcs11KeyMaker.signer": (DependencyUnavailable, ImportError),
     "Pkcs11Signer": (DependencyUnavailable, ImportError),
     "RedisStateStore.swap": (DependencyUnavailable,),
     "RedisRotations.announce": (DependencyUnavailable,),

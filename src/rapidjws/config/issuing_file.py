@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rapidjws._checks import checked
 from rapidjws.config import issuing_schema, issuing_setting, schema
-from rapidjws.config.issuing_publication import Published, announcer_from, published_from
+from rapidjws.config.issuing_publication import Published, announcer_from, published_from, secret_of
 from rapidjws.config.issuing_tokens import tokens_from
 from rapidjws.config.locate import line_of
 from rapidjws.config.read import LoadedConfig, load_config
@@ -22,6 +22,7 @@ from rapidjws.issuing import (
     KeyLifeCycle,
     KeyTiming,
     LocalKeyMaker,
+    Pkcs11KeyMaker,
     RedisStateStore,
     Schedule,
     SignatureAudit,
@@ -149,8 +150,13 @@ def check_tables(loaded: LoadedConfig) -> None:
     text.check_section(("issuing",), plain, kinds)
     if "issuer" not in found:
         text.refuse(("issuing", "issuer"), "a value", "nothing")
-    if ("key_folder" in found) == ("kms_regions" in found):
-        text.refuse(("issuing",), "one of key_folder and kms_regions")
+    if sum(name in found for name in issuing_schema.KEY_PLACES) != 1:
+        text.refuse(("issuing",), f"one of {', '.join(issuing_schema.KEY_PLACES)}")
+    for name in ("pkcs11_token", "pkcs11_pin_file", "pkcs11_sessions"):
+        if name in found and "pkcs11_module" not in found:
+            text.refuse(("issuing", name), "nothing without pkcs11_module")
+        if name not in found and "pkcs11_module" in found and name != "pkcs11_sessions":
+            text.refuse(("issuing", name), "a value", "nothing")
     _check_others(loaded)
     if ("state_file" in found) == ("redis" in found):
         text.refuse(("issuing",), "one of state_file and redis")
@@ -162,8 +168,8 @@ def _check_others(loaded: LoadedConfig) -> None:
     _check_each(loaded, "consumers", ("name", "url", "secret_file"))
     _check_each(loaded, "clients", ("client_id", "audiences"))
     text.check_section(("queue",), tables.get("queue", {}), _kinds("queue"))
-    if "queue" in tables and "kms_regions" not in tables["issuing"]:
-        text.refuse(("queue",), "nothing without issuing.kms_regions")
+    if "queue" in tables and "key_folder" in tables["issuing"]:
+        text.refuse(("queue",), "nothing without issuing.kms_regions or issuing.pkcs11_module")
     if "token" in tables:
         text.check_section(("token",), tables["token"], _kinds("token"))
 
@@ -260,10 +266,15 @@ def _revocations(loaded: LoadedConfig) -> RevocationStore | None:
 
 
 def _maker(found: dict[str, Any], folder: Path) -> KeyMaker:
-    """Return what makes keys: a folder, or KMS."""
+    """Return what makes keys: a folder, KMS, or a PKCS#11 token."""
     more = {"rsa_bits": found["rsa_bits"]} if "rsa_bits" in found else {}
     if "kms_regions" in found:
         return AwsKmsKeyMaker(_texts(found["kms_regions"]), **more)
+    if "pkcs11_module" in found:
+        if "pkcs11_sessions" in found:
+            more["sessions"] = found["pkcs11_sessions"]
+        pin = secret_of(folder / found["pkcs11_pin_file"], "issuing.pkcs11_pin_file")
+        return Pkcs11KeyMaker(found["pkcs11_module"], token_label=found["pkcs11_token"], pin=pin, **more)
     return LocalKeyMaker(folder / found["key_folder"], **more)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
@@ -68,13 +69,17 @@ def announcer_from(loaded: LoadedConfig, issuer: str, channel: RedisRotations | 
     return Announcer(issuer, consumers, post, channel=channel)
 
 
-def _consumer(loaded: LoadedConfig, one: dict[str, Any]) -> Consumer:
+def secret_of(path: Path, place: str) -> str:
+    """Return the secret of a file; raises ConfigurationError with the place."""
     try:
-        octets = _files.read_private(loaded.path.parent / one["secret_file"], SECRET_MAX_BYTES)
-        secret = octets.decode("ascii").strip()
+        return _files.read_private(path, SECRET_MAX_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as fault:
         why = (fault.strerror if isinstance(fault, OSError) else None) or "not ASCII"
-        raise error_for("configuration_invalid", "consumers.secret_file", f"a file to trust: {why}") from None
+        raise error_for("configuration_invalid", place, f"a file to trust: {why}") from None
+
+
+def _consumer(loaded: LoadedConfig, one: dict[str, Any]) -> Consumer:
+    secret = secret_of(loaded.path.parent / one["secret_file"], "consumers.secret_file")
     return Consumer(name=one["name"], url=one["url"], secret=secret)
 
 

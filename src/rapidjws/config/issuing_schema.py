@@ -8,6 +8,9 @@ from rapidjws.config.issuing_setting import TABLE, Setting
 from rapidjws.config.issuing_token_schema import CLIENTS, TOKEN
 from rapidjws.config.schema import NUMBER, SWITCH, TEXT, TEXTS, WHOLE
 
+KEY_PLACES: Final = ("key_folder", "kms_regions", "pkcs11_module")
+"""Settings that say where private keys are, of which a file has one."""
+
 ISSUING: Final[dict[str, Setting]] = {
     "issuer": Setting(
         TEXT,
@@ -51,16 +54,28 @@ ISSUING: Final[dict[str, Setting]] = {
         TEXT,
         "folder for the private keys, mode 0600 each",
         "none",
-        "a folder that is there; this or `kms_regions`",
+        "a folder that is there; this, `kms_regions` or `pkcs11_module`",
         '"keys"',
     ),
     "kms_regions": Setting(
         TEXTS,
         "regions of AWS KMS, where each key is made, in the order in which they are tried",
         "none",
-        "names of regions; this or `key_folder`",
+        "names of regions",
         '["eu-west-1"]',
     ),
+    "pkcs11_module": Setting(
+        TEXT,
+        "library of a PKCS#11 token, an HSM for instance, in which each key is made",
+        "none",
+        "a path; with `pkcs11_token` and `pkcs11_pin_file`",
+        '"/usr/lib/softhsm/libsofthsm2.so"',
+    ),
+    "pkcs11_token": Setting(TEXT, "the token's label", "none", "any", '"issuer"'),
+    "pkcs11_pin_file": Setting(
+        TEXT, "file with the user's PIN", "none", "a file that only its owner reads", '"hsm.pin"'
+    ),
+    "pkcs11_sessions": Setting(WHOLE, "calls of the token at once", "4", "1 to 256", "4"),
     "rsa_bits": Setting(WHOLE, "size of new RSA keys", "2048", "2048 to 16384", "3072"),
     "schedule": Setting(
         TEXT,
@@ -227,5 +242,5 @@ SECTION_WORDS: Final = {
     "consumers": "Services that get an announcement when keys change, each a table of its own.",
     "token": "The token endpoint of `rapidjws issue serve`; without this table there is none.",
     "clients": "Who gets tokens, each a table of its own.",
-    "queue": "The queue before keys in KMS: clients take turns in it.",
+    "queue": "The queue before keys in KMS or a PKCS#11 token: clients take turns in it.",
 }

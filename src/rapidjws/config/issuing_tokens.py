@@ -71,7 +71,8 @@ def tokens_from(
 
 def _wrap(loaded: LoadedConfig, metrics: IssuerMetrics | None) -> Wrap | None:
     """Return what stands before a new signer: a queue before one elsewhere, and what times it."""
-    if "kms_regions" not in loaded.tables["issuing"]:
+    found = loaded.tables["issuing"]
+    if "key_folder" in found:
         return None if metrics is None else metrics.measured
     settings: dict[str, Any] = dict(loaded.tables.get("queue", {}))
     try:
@@ -80,7 +81,7 @@ def _wrap(loaded: LoadedConfig, metrics: IssuerMetrics | None) -> Wrap | None:
         raise error_for(refused.code, f"queue.{refused.place}", refused.expected, refused.actual) from None
 
     def wrap(signer: Signer, key: SigningKey) -> Signer:
-        meter = None if metrics is None else metrics.queue(["kms"])
+        meter = None if metrics is None else metrics.queue(["kms" if "kms_regions" in found else "pkcs11"])
         queue = SigningQueue([cast("KeySigner", signer)], **settings, meter=meter)
         return queue if metrics is None else metrics.measured(queue, key)
 

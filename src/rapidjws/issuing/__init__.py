@@ -10,6 +10,7 @@ from rapidjws.issuing.key_copy import KeySetCopy
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker, NewKey
 from rapidjws.issuing.kms_key_maker import AwsKmsKeyMaker
 from rapidjws.issuing.life_cycle import KeyLifeCycle
+from rapidjws.issuing.pkcs11_key_maker import Pkcs11KeyMaker
 from rapidjws.issuing.publication import Document, Publication
 from rapidjws.issuing.s3_copy import CloudFrontInvalidation, S3Copy
 from rapidjws.issuing.schedule import FreezeWindow, Schedule
@@ -46,6 +47,7 @@ __all__ = [
     "LocalKeyMaker",
     "MemoryStateStore",
     "NewKey",
+    "Pkcs11KeyMaker",
     "Publication",
     "PublicationApp",
     "RedisStateStore",

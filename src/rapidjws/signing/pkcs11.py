@@ -20,7 +20,8 @@ _PLACE: Final = "pkcs11"
 SESSIONS_MAX: Final = 256
 _REFUSALS: Final = tuple(
     "NoSuchKey MultipleObjectsReturned PinIncorrect PinLocked PinExpired PinInvalid PinLenRange "
-    "FunctionRejected KeyTypeInconsistent MechanismInvalid".split()
+    "FunctionRejected KeyTypeInconsistent MechanismInvalid TokenWriteProtected SessionReadOnly "
+    "TemplateInconsistent".split()
 )
 
 
@@ -65,7 +66,7 @@ class Pkcs11Signer(BackendSigner):
             raise error_for("configuration_invalid", "alg", ALGORITHMS, alg)
         check_range("sessions", sessions, 1, SESSIONS_MAX)
         check_range("wait_s", wait_s, 0.001, 3600)
-        self._pkcs11 = _module()
+        self._pkcs11 = pkcs11_module()
         self._labels = (token_label, key_label)
         self._pin = pin
         self._wait_s = wait_s
@@ -148,23 +149,29 @@ class Pkcs11Signer(BackendSigner):
         return bytes(key.sign(signing_input, mechanism=self._mechanism, mechanism_param=self._parameter))
 
     def _guarded(self, call: Any) -> Any:
-        """Call the library, with its errors as ours; their texts are not shown."""
-        names = self._pkcs11.exceptions
-        try:
-            if self._library is None:  # it is being loaded
-                return call()
-            with self._library.turn:
-                return call()
-        except RapidJWSError:
-            raise
-        except tuple(getattr(names, one) for one in _REFUSALS) as fault:
-            words = "one key of this label, its PIN, and the right to sign"
-            raise refused(_PLACE, words, type(fault).__name__) from None
-        except (names.PKCS11Error, RuntimeError, OSError) as fault:
-            raise unavailable(_PLACE, type(fault).__name__) from None
+        """Call the library, with its errors as ours."""
+        return guarded(self._pkcs11, self._library, call)
 
 
-def _module() -> Any:
+def guarded(pkcs11: Any, library: Pkcs11Library | None, call: Any) -> Any:
+    """Call a library, or load it where it is None, with its errors as ours; their texts are not shown."""
+    names = pkcs11.exceptions
+    try:
+        if library is None:
+            return call()
+        with library.turn:
+            return call()
+    except RapidJWSError:
+        raise
+    except tuple(getattr(names, one) for one in _REFUSALS) as fault:
+        words = "one key of this label, its PIN, and the right to sign"
+        raise refused(_PLACE, words, type(fault).__name__) from None
+    except (names.PKCS11Error, RuntimeError, OSError) as fault:
+        raise unavailable(_PLACE, type(fault).__name__) from None
+
+
+def pkcs11_module() -> Any:
+    """Return python-pkcs11, or raise ImportError with what to install."""
     try:
         import pkcs11
         import pkcs11.exceptions
