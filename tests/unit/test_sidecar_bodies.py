@@ -357,3 +357,37 @@ def test_two_bodies_in_a_check_are_no_request() -> None:
     assert read(http) == ([], b"", b"POST", b"", b"a", [])
     assert read(http + field(12, b"b")) is None
     assert read(http + field(11, b"a")) is None
+
+
+TAN = "http://openbanking.org.uk/tan"
+IAT = "http://openbanking.org.uk/iat"
+LEVEL = "http://bank.example/level"
+
+
+def test_critical_parameters_are_what_the_table_says(asking: Any) -> None:
+    """Each parameter of the table must be there, be listed, and have a value that it allows."""
+    table = {TAN: "openbanking.org.uk", IAT: {"max_age_s": 300}, LEVEL: {"prefix": ["lo", "hi"]}}
+    asked = asking(signature_headers="x-jws-signature", crit_checks=table)
+    now, body = int(time.time()), b'{"amount": 1}'
+    good = {TAN: "openbanking.org.uk", IAT: now, LEVEL: "high"}
+
+    def signed(crit: list[str], header: dict[str, Any]) -> str:
+        octets = header_octets({"alg": "ES256", "kid": SENDER.kid, "crit": crit, **header})
+        return assemble(octets, body, LocalSigner(SENDER, "ES256"), detached=True)
+
+    def sent(crit: list[str] | None = None, **changes: Any) -> int:
+        named = {"tan": TAN, "iat": IAT, "level": LEVEL}
+        header = {**good, **{named[name]: value for name, value in changes.items()}}
+        header = {name: value for name, value in header.items() if value is not None}
+        return asked(body, [("x-jws-signature", signed(crit or sorted(header), header))])
+
+    assert sent() == sent(iat=now - 299) == sent(iat=now + 30) == 200
+    for changes in (
+        {"tan": "evil.example"}, {"tan": ["openbanking.org.uk"]}, {"tan": None}, {"level": "mid"},
+        {"iat": now - 400}, {"iat": now + 120}, {"iat": str(now)}, {"iat": True}, {"iat": None},
+    ):  # fmt: skip
+        assert sent(**changes) == 401, changes
+    assert sent(crit=[TAN, IAT]) == 401  # there, and not listed
+    assert sent(crit=[TAN, IAT, LEVEL, "exp"]) == 401
+    plain = asking(signature_headers="x-jws-signature")
+    assert plain(body, [("x-jws-signature", signed(sorted(good), good))]) == 401

@@ -40,6 +40,7 @@ def _keys(tmp_path: Path) -> Path:
         ({"replay_keep_s": 5}, "replay_keep_s"),
         ({"unsigned": "pass"}, "unsigned"),
         ({"member": "/a", "required_headers": "x-a"}, "required_headers"),
+        ({"member": "/a", "crit_checks": {"x": 1}}, "crit_checks"),
     ],
 )
 def test_settings_that_nothing_reads_are_refused(section: dict[str, Any], name: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ FIELDS: Final = {
     **dict.fromkeys(("digest_claim", "digest_algorithm", "digest_encoding", "digest_prefix"), _TEXT),
     **dict.fromkeys(("payload", "payload_names_in"), _TEXT),
     "required_headers": _TEXTS,
+    "crit_checks": "a table of claims",
     **dict.fromkeys(("jwks_file", "jwks_url", "cache_file"), _TEXT),
     "x5c_roots": _TEXTS,
     "x5c_policy": _TEXT,
@@ -69,6 +70,11 @@ WORDS: Final = {
     ),
     "required_headers": Words(
         "headers that must be signed", "header names; only with `request_lines` or `sig_d`"
+    ),
+    "crit_checks": Words(
+        "critical header parameters that a sender must list in `crit`, and what each must be",
+        "as `claims` of an issuer, or `{ max_age_s = 300 }` for a date; only with the senders' keys",
+        "none: `b64` alone may be critical",
     ),
     "jwks_file": Words(
         "keys of the senders, instead of those of `issuers`; a signature beside its payload needs them",

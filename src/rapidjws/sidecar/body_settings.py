@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.signed_request import PayloadBuilder, RequestLines, SignedData
 from rapidjws.middleware.token_location import is_field_name
 from rapidjws.sidecar.body_routes import BodyRoutes
+from rapidjws.sidecar.crit_values import crit_checks_of
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.verify.arguments import checked_algorithms
 
@@ -59,6 +61,7 @@ _ONLY_WITH: Final = {
     "cache_file": ("jwks_url",),
     "algorithms": ("jwks_file", "jwks_url", "x5c_roots"),
     "x5c_policy": ("x5c_roots",),
+    "crit_checks": ("jwks_file", "jwks_url", "x5c_roots"),
 }
 """Settings that are read with one of some others only."""
 
@@ -98,6 +101,7 @@ class BodySettings:
         payload: What a signature in a header covers: ``"body"``, ``"request_lines"`` or ``"sig_d"``.
         payload_names_in: The header parameter that lists signed headers, with ``"request_lines"``.
         required_headers: Headers that must be signed.
+        crit_checks: Critical header parameter -> what it must be, as ``crit_checks_of`` takes them; or None.
         jwks_file: Keys of the senders in a file, instead of those of the engine's issuers; or None.
         jwks_url: The https URL of such keys, or None.
         cache_file: The file that keeps what the URL gave.
@@ -126,6 +130,7 @@ class BodySettings:
     payload: str = "body"
     payload_names_in: str = "tl_headers"
     required_headers: tuple[str, ...] = ()
+    crit_checks: Mapping[str, Any] | None = field(default=None, hash=False)
     jwks_file: Path | None = None
     jwks_url: str | None = None
     cache_file: Path | None = None
@@ -151,6 +156,7 @@ class BodySettings:
             raise _refused("scheme", "a scheme's name")
         self._check_choices()
         self._check_keys()
+        self._check_crit()
         object.__setattr__(self, "covered", BodyRoutes(self.routes))
         try:
             self._part, self._digest, self._payload_of, self._replay(MemoryReplayStore(1))
@@ -194,6 +200,21 @@ class BodySettings:
             Transport().check_url(self.jwks_url)
         except RapidJWSError as fault:
             raise _refused("jwks_url", fault.expected) from None
+
+    def _check_crit(self) -> None:
+        if self.crit_checks is None:
+            return
+        try:
+            checks = crit_checks_of(self.crit_checks)
+        except RapidJWSError as fault:
+            raise _refused("crit_checks", fault.expected, fault.actual) from None
+        if not checks:
+            raise _refused("crit_checks", "at least one")
+
+    @property
+    def _crit(self) -> tuple[str, ...]:
+        """Return the critical extensions that the senders' messages may have."""
+        return ("b64", *(self.crit_checks or ()))
 
     @property
     def is_detached(self) -> bool:
@@ -244,14 +265,14 @@ class BodySettings:
         """
         if self.jwks_url is not None and self.cache_file is not None:
             return CachedJWKSVerifier(
-                self.jwks_url, cache_file=self.cache_file, algorithms=self.algorithms, crit=("b64",)
+                self.jwks_url, cache_file=self.cache_file, algorithms=self.algorithms, crit=self._crit
             )
         if self.x5c_roots:
             return self._by_chains()
         if self.jwks_file is None:
             return None
         try:
-            return Verifier(self.jwks_file, algorithms=self.algorithms, crit=("b64",))
+            return Verifier(self.jwks_file, algorithms=self.algorithms, crit=self._crit)
         except RapidJWSError as fault:
             raise _refused("jwks_file", fault.expected or "a JWK Set or PEM", fault.actual) from None
 
@@ -261,7 +282,7 @@ class BodySettings:
         except RapidJWSError as fault:
             raise _refused("x5c_roots", fault.expected, fault.actual) from None
         most = HEADER_CEILING_BYTES
-        return Verifier(source, algorithms=self.algorithms, crit=("b64",), max_header_bytes=most)
+        return Verifier(source, algorithms=self.algorithms, crit=self._crit, max_header_bytes=most)
 
     def check_files(self) -> None:
         """Refuse files of keys that cannot be used.
@@ -302,6 +323,7 @@ class BodySettings:
             part=self._part,
             digest=self._digest,
             payload_of=self._payload_of,
+            crit_checks=None if self.crit_checks is None else crit_checks_of(self.crit_checks),
             replay=self._replay(store),
             max_bytes=max_bytes,
             rollout=rollout,
