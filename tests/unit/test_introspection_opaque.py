@@ -25,7 +25,7 @@ from rapidjws.errors import ConfigurationError, DependencyUnavailable
 from rapidjws.introspection import Introspection, IntrospectionClient, IntrospectionLimits
 from rapidjws.sender import DPoP, SenderConstraints, SenderRequest
 from rapidjws.signing import LocalSigner
-from rapidjws.testing import make_key
+from rapidjws.testing import FakeIssuer, make_key
 
 # --- opaque tokens ------------------------------------------------------------------------------------
 
@@ -305,3 +305,57 @@ def test_limits_are_bounded(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         IntrospectionLimits(**settings)
     assert caught.value.place == next(iter(settings))
+
+
+RFC9701_ANSWER: dict[str, Any] = {
+    "iss": "https://as.example.com/",
+    "aud": "https://rs.example.com/resource",
+    "iat": 1514797892,
+    "token_introspection": {
+        "active": True,
+        "iss": "https://as.example.com/",
+        "aud": "https://rs.example.com/resource",
+        "iat": 1514797822,
+        "exp": 1514797942,
+        "client_id": "paiB2goo0a",
+        "scope": "read write dolphin",
+        "sub": "Z5O3upPC88QrAjx00dis",
+        "birthdate": "1982-02-01",
+        "given_name": "John",
+        "family_name": "Doe",
+        "jti": "t1FoCCaZd4Xv4ORJUWVUeTZfsKhW30CQCrWDDjwXy6w",
+    },
+}
+"""The claims of the answer in RFC 9701 section 5; the RFC does not publish the key that signed it."""
+
+
+def test_the_answer_of_rfc_9701_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its time it permits, with the claims of the inner object; after the token's exp it does not."""
+    server_of = FakeIssuer("https://as.example.com/", "RS256", audience="https://rs.example.com/resource")
+    signed = server_of.token(RFC9701_ANSWER, header={"typ": "token-introspection+jwt"})
+    answers = Engine(
+        Issuer.profile(
+            "introspection_response",
+            server_of.iss,
+            keys=server_of.jwks,
+            algorithms=["RS256"],
+            audience="https://rs.example.com/resource",
+        ),
+        workers=1,
+    )
+    monkeypatch.setattr("rapidjws.introspection.client.time", lambda: 1514797893.0)
+    server = Server(signed.encode())
+    engine = opaque_engine(
+        server,
+        opaque_issuer=server_of.iss,
+        audience="https://rs.example.com/resource",
+        client={"answers": answers, "client_id": "https://rs.example.com/resource"},
+    )
+    decision = engine.decide("2YotnFZFEjr1zCsicMWpAA", scopes=("dolphin",), now=1514797893)
+    assert decision.code == "ok"
+    assert decision.verified is not None
+    assert decision.verified.claims["jti"] == "t1FoCCaZd4Xv4ORJUWVUeTZfsKhW30CQCrWDDjwXy6w"
+    assert engine.decide("2YotnFZFEjr1zCsicMWpAA", now=1514797942).code == "token_inactive"
+    monkeypatch.setattr("rapidjws.introspection.client.time", lambda: 1514797892.0 + 301)
+    other = opaque_engine(Server(signed.encode()), opaque_issuer=server_of.iss, client={"answers": answers})
+    assert other.decide("2YotnFZFEjr1zCsicMWpAA", now=1514797893).code == "introspection_unavailable"
