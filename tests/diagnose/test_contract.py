@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import jwcrypto_partner
 import pytest
 
 import rapidjws
-from rapidjws.contract import kit
+from rapidjws.contract import kit, rehearsals
 from rapidjws.contract.check import ContractReport, check
 from rapidjws.contract.fetch import Fetched
 from rapidjws.contract.http_lint import lint_address
@@ -105,8 +106,33 @@ def test_attestations_stay_open(folder: Path) -> None:
     kit.save(folder, replace(kit.load(folder), attested={}))
     report = check(folder)
     assert {item.name for item in report.items if item.status == "open"} == {
-        "audit-reverified", "rollback-tested", "alerts-configured"}  # fmt: skip
+        "alerts-configured"}  # fmt: skip
     assert not report.is_ready
+
+
+def test_audit_and_rollback_are_rehearsed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are done, not attested: a trail that does not verify, or a rollback without effect, fails."""
+    report = check(folder)
+    rehearsed = {
+        item.name: item for item in report.items if item.name in ("audit-reverified", "rollback-tested")
+    }
+    assert {item.status for item in rehearsed.values()} == {"pass"}
+    assert rehearsed["audit-reverified"].detail == "15 decisions verified again without the engine"
+
+    class Blind(rehearsals.Verification):
+        """A verification that finds nothing."""
+
+        def run(self) -> Any:
+            """Return a report without findings."""
+            report = super().run()
+            report.findings.clear()
+            return report
+
+    monkeypatch.setattr(rehearsals, "Verification", Blind)
+    monkeypatch.setattr(rehearsals.Rollout, "rollback", lambda self, **named: None)
+    assert failed(check(folder)) == {("checklist", "audit-reverified"), ("checklist", "rollback-tested")}
+    monkeypatch.setattr(rehearsals, "submit", lambda task: False)
+    assert ("checklist", "audit-reverified") in failed(check(folder))
 
 
 def test_checklist_is_whole(folder: Path) -> None:

@@ -55,6 +55,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "Retention._start submit": (AUDIT, "test_S15_no_thread_to_drop_what_is_old"),
     "SignedLogHandler._start Thread": (AUDIT, "test_S15_no_thread_to_sign_logs"),
     "_Pool.executor ThreadPoolExecutor": (LOOP, "test_S15_no_thread_no_waiting"),
+    "ahead submit": ("bulk/test_bulk_runs.py", "test_the_next_rows_are_read_meanwhile"),
+    "_recorded submit": ("diagnose/test_contract.py", "test_audit_and_rollback_are_rehearsed"),
     "submit submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
     "call_on_thread submit": (LOOP, "test_S15_a_refused_call_is_run_once"),
     "Engine._averify_as_of call_on_thread": STORES,

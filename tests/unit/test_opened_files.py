@@ -39,6 +39,7 @@ ELSEWHERE = {
     "testbed": "a scratch folder of its own; and /proc, for the worker processes that it started",
     "prometheus": "a scratch folder of its own",
     "scenarios": "a scratch folder of its own",
+    "rehearsals": "a scratch folder of its own",
     "exercise": "a scratch folder of its own",
     "pkcs11": "token.open() is a session of a device, no file",
     "pkcs11_key_maker": "token.open() is a session of a device, no file",
