@@ -33,7 +33,6 @@ REFUSED: Final[dict[str, list[Any]]] = {
     "crit_checks": [
         {},
         {"alg": "x"},
-        {"b64": True},
         {"x": {"max_age_s": 0}},
         {"x": {"pattern": "(a+)+"}},
         {"x": {"present": False}},
