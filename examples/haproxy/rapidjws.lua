@@ -2,7 +2,7 @@
 -- is answered as it stands, and a sidecar that does not answer is 503: nothing passes undecided.
 
 local HANDED_TO_CLIENT = { ["content-type"] = true, ["www-authenticate"] = true, ["retry-after"] = true,
-                           ["cache-control"] = true }
+                           ["cache-control"] = true, ["dpop-nonce"] = true }
 
 -- the headers of [server.claim_headers]
 local CLAIMS = { ["x-tenant"] = true, ["x-roles"] = true }
@@ -29,9 +29,9 @@ local function refuse(txn, status, headers, body)
 end
 
 core.register_action("rapidjws", { "http-req" }, function(txn, url)
-  local asked = { ["x-original-uri"] = { txn.f:pathq() } }
+  local asked = { ["x-original-uri"] = { txn.f:pathq() }, ["x-original-method"] = { txn.f:method() } }
   for name, list in pairs(txn.http:req_get_headers()) do
-    if name == "authorization" then asked[name] = values(list) end
+    if name == "authorization" or name == "dpop" then asked[name] = values(list) end
   end
   local answer = core.httpclient():get({ url = url, headers = asked, timeout = 2000 })
   local status = answer and answer.status or 0

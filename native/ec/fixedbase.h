@@ -85,8 +85,8 @@ const char *rj_fixedbase_field_ops(const rj_fixedbase *table);
 size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n);
 
 /* Verify n signatures of one curve.
- * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, tables of different curves, sizes, flags or
- * roles; nothing is written).
+ * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, tables of different curves, flags or roles,
+ * or of different sizes where there are more than a few signatures; nothing is written).
  * Out: verdicts[i] is RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto about this one.
  * In/out: work, any alignment, contents ignored and left undefined.
  * Source: FIPS 186-5 s.6.4.2, RFC 7518 s.3.4. */

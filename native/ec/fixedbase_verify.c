@@ -68,12 +68,13 @@ size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
     return verify_cut(&ignored, 0, c, chunk) + most + FB_TABLE_ALIGN;
 }
 
-/* Tables of one curve, one size, one arithmetic, and the roles they were built for. */
-static int verify_tables_fit(const rj_fixedbase_item *item, const rj_fixedbase_item *first)
+/* Tables of one curve, one arithmetic, and the roles they were built for; of one size where many are summed. */
+static int verify_tables_fit(const rj_fixedbase_item *item, const rj_fixedbase_item *first, size_t n)
 {
     return item->generator->is_generator && !item->key->is_generator && item->key->ops == item->generator->ops
         && item->key->curve == item->generator->curve && item->key->ops == first->key->ops
-        && item->key->curve == first->key->curve && item->key->shape.width == first->key->shape.width;
+        && item->key->curve == first->key->curve
+        && (n <= item->key->ops->few || item->key->shape.width == first->key->shape.width);
 }
 
 /* Table points of u1 G and u2 Q. */
@@ -94,8 +95,8 @@ static uint8_t verify_compare(const uint64_t *x, const fb_numbers *numbers, cons
 }
 
 /* Sum and compare one by one. */
-static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_field_ops *ops, size_t n,
-                       const fb_curve *curve, unsigned points)
+static void verify_few(uint8_t *verdicts, const verify_work *work, const rj_fixedbase_item *items, size_t n,
+                       const fb_curve *curve, unsigned stride)
 {
     for (size_t i = 0; i < n; i++) {
         uint64_t r[2][WORDS_MAX];
@@ -103,7 +104,8 @@ static void verify_few(uint8_t *verdicts, const verify_work *work, const fb_fiel
         if (work->excluded[i])
             continue;
         r_count = rj_fb_r_candidates(r, &work->numbers[i], curve);
-        verdicts[i] = ops->check_one(work->refs + i * points, points, (const uint64_t (*)[WORDS_MAX])r, r_count);
+        verdicts[i] = items[i].key->ops->check_one(work->refs + i * stride, verify_points(&items[i]),
+                                                   (const uint64_t (*)[WORDS_MAX])r, r_count);
     }
 }
 
@@ -120,7 +122,8 @@ static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_fie
 static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixedbase_item *items, size_t n)
 {
     const fb_curve *curve = items[0].key->curve;
-    unsigned points = verify_points(&items[0]);
+    int is_few = n <= items[0].key->ops->few; /* then sizes may differ */
+    unsigned points = is_few ? verify_points_most(curve) : verify_points(&items[0]);
 
     for (size_t i = 0; i < n; i++) {
         verdicts[i] = rj_fb_numbers_read(&work->numbers[i], curve, items[i].rs, items[i].digest, items[i].digest_len);
@@ -132,8 +135,8 @@ static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixe
     for (size_t i = 0; i < n; i++)
         if (!work->excluded[i])
             verify_refs(work->refs + i * points, &work->numbers[i], &items[i]);
-    if (n <= items[0].key->ops->few)
-        verify_few(verdicts, work, items[0].key->ops, n, curve, points);
+    if (is_few)
+        verify_few(verdicts, work, items, n, curve, points);
     else
         verify_many(verdicts, work, items[0].key->ops, n, curve, points);
 }
@@ -147,7 +150,7 @@ rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *
     if (n == 0)
         return RJ_OK;
     for (size_t i = 0; i < n; i++)
-        if (!verify_tables_fit(&items[i], &items[0]))
+        if (!verify_tables_fit(&items[i], &items[0], n))
             return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, sizes, flags or roles */
     curve = items[0].key->curve;
     if (work_bytes < rj_fixedbase_work_bytes(curve->id, n))
@@ -168,7 +171,7 @@ rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *ite
     uint8_t read;
     const uint8_t excluded = 0;
 
-    if (!verify_tables_fit(item, item))
+    if (!verify_tables_fit(item, item, 1))
         return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags or roles */
     curve = item->key->curve;
     read = rj_fb_numbers_read(&numbers, curve, item->rs, item->digest, item->digest_len);

@@ -3,7 +3,7 @@
 
 #include <structmember.h>
 
-#include "python/python_verify.h"
+#include "python/python_proof.h"
 
 static PyObject *snapshot_attach(PyObject *self, PyObject *args)
 {
@@ -84,6 +84,7 @@ static void snapshot_dealloc(PyObject *self)
 
     PyObject_GC_UnTrack(self);
     rj_claims_shapes_free(((rj_native_snapshot *)self)->shapes);
+    rj_claims_shapes_free(((rj_native_snapshot *)self)->proof_shapes);
     (void)snapshot_clear(self);
     release(self);
     Py_DECREF(type);
@@ -97,6 +98,10 @@ static const PyMethodDef SNAPSHOT_METHODS[] = {
     {"verify_list", (PyCFunction)(void (*)(void))rj_python_verify_list, METH_FASTCALL,
      "verify_list(tokens, now_ns, is_alone): a list of what verify_one would give for each, claims read later where\n"
      "other threads verify as well; the list must be the caller's own"},
+    {"verify_sent", (PyCFunction)(void (*)(void))rj_python_verify_sent, METH_FASTCALL,
+     "verify_sent(token, now_ns, proof, slot, name): what verify_one gives for bytes, and of a proof whose signature\n"
+     "by the packed slot is good its payload, its claims where they are plain, the token's SHA-256 in base64url, and\n"
+     "the SHA-256 of name and jti where that is plain; else None"},
     {"recheck", (PyCFunction)(void (*)(void))rj_python_recheck, METH_FASTCALL,
      "recheck(token, now_ns, slot): verify_one, but for the signature, of bytes that verified by this slot before"},
     {NULL, NULL, 0, NULL},

@@ -17,7 +17,8 @@ typedef struct {
     PyObject *read;     /* reads the claims of a result that has an issuer */
     PyObject *owner;
     rj_claims_shapes *shapes;
-    PyObject *rows_owner;       /* keeps `rows`, or NULL */
+    rj_claims_shapes *proof_shapes; /* of the claims of DPoP proofs; NULL until there is one */
+    PyObject *rows_owner;           /* keeps `rows`, or NULL */
     const rj_counter_row *rows; /* issuer and algorithm number -> where accepted tokens are counted; NULL: nowhere */
     size_t rows_len;
     int64_t clock_floor_s; /* no clock that is right reads less */

@@ -113,6 +113,13 @@ static PyObject *verify_result(const rj_native_snapshot *native, PyObject *octet
     return (PyObject *)verified;
 }
 
+int rj_python_is_attached(const rj_native_snapshot *native) { return verify_is_attached(native); }
+
+PyObject *rj_python_result(const rj_native_snapshot *native, PyObject *octets, const rj_token *token)
+{
+    return verify_result(native, octets, token);
+}
+
 static int verify_is_short(const rj_token *token)
 {
     return token->slot == NULL

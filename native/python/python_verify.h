@@ -13,6 +13,13 @@
 /* Read a time, an int in nanoseconds since the epoch. Returns 0 with an exception set where it is none. */
 int rj_python_now(rj_time *now, PyObject *value);
 
+/* Returns 1, or 0 with an exception set where there is no snapshot yet. */
+int rj_python_is_attached(const rj_native_snapshot *native);
+
+/* The result of a decided token: a finished object where it was accepted and nothing else is to do, else its verdict
+ * as a number; NULL with an exception set. In: octets, the token, held by the result. */
+PyObject *rj_python_result(const rj_native_snapshot *native, PyObject *octets, const rj_token *token);
+
 /* Verify one token. Returns a VerifiedToken where it is accepted and nothing else is to do, else its verdict as
  * a number, or None where the token is neither str nor bytes; NULL with an exception set. Out: *slot, which
  * answered, or NULL; it is the snapshot's. */

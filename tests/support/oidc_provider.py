@@ -15,7 +15,7 @@ import urllib.request
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 import trustme
@@ -37,7 +37,8 @@ def installed() -> Path:
     folder = Path(os.environ.get("RAPIDJWS_CACHE", tempfile.gettempdir())) / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_bytes(wanted)
-    shutil.copy(HERE / "provider.mjs", folder)
+    for name in ("provider.mjs", "client.mjs"):
+        shutil.copy(HERE / name, folder)
     if not (folder / "node_modules/oidc-provider/package.json").exists():
         command = [npm, "install", "--no-audit", "--no-fund", "--silent", "--ignore-scripts"]
         made = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=240)
@@ -89,18 +90,23 @@ class Provider:
         """Have it post a logout token to the client ``web``."""
         assert self._say(f"logout {sub} {sid}", "logout").strip() == "logout done"
 
-    def _post_token(self, proof: str | None = None, **form: str) -> dict[str, Any]:
+    def _post_token(
+        self, proof: str | None = None, certificate: str | None = None, **form: str
+    ) -> dict[str, Any]:
         headers = {} if proof is None else {"DPoP": proof}
+        headers |= {} if certificate is None else {"X-Client-Cert": quote(certificate, safe="")}
         request = urllib.request.Request(f"{self.iss}/token", urlencode(form).encode(), headers)
         with urllib.request.urlopen(request, context=self._tls, timeout=20) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def token(self, client: str = "gateway-test", proof: str | None = None) -> str:
+    def token(
+        self, client: str = "gateway-test", proof: str | None = None, certificate: str | None = None
+    ) -> str:
         """Return a new access token by client credentials; an opaque one for the client ``opaque``."""
         form = {"grant_type": "client_credentials", "client_id": client,
                 "client_secret": "not-a-secret"}  # fmt: skip
-        return str(self._post_token(proof, **form)["access_token"])
+        return str(self._post_token(proof, certificate, **form)["access_token"])
 
     def revoke(self, token: str, client: str = "opaque") -> None:
         """Have it revoke a token (RFC 7009)."""

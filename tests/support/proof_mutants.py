@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dpop
 import tokens
 
+import rapidjws
 from rapidjws.sender import DPoP, SenderConstraints, SenderRequest
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -68,9 +70,28 @@ class Mutants:
         stolen = dpop.bound_token(name="thief").encode()
         self._others = [stolen, tokens.token().encode(), self.proof, dpop.proof(stolen.decode()).encode()]
         self._resigned = self._signed_by_a_thief()
-        self._engine = dpop.engine()
+        self._engine = rapidjws.Engine(
+            rapidjws.Issuer(
+                tokens.ISS, keys=tokens.public("ES256"), algorithms=["ES256"], audience=tokens.AUD
+            ),
+            workers=1,
+            precompute_threshold=32,
+        )
         store: Any = Always()
         self._checks = SenderConstraints(dpop=DPoP(external_origins=dpop.ORIGIN, replay=store))
+
+    def use_tables(self) -> bool:
+        """Accept the good pair until both keys have tables: its signatures are verified together then."""
+        keys = self._checks.dpop._keys if self._checks.dpop is not None else None
+        header = self.proof.partition(b".")[0]
+        for _ in range(600):
+            if not self.is_accepted(self.token, self.proof):
+                return False
+            known = None if keys is None else keys.known(header)
+            if known is not None and known.has_table and self._engine.table_status().tables:
+                return True
+            time.sleep(0.01)
+        return False
 
     def _signed_by_a_thief(self) -> list[bytes]:
         """Return proofs that are changed and signed: by the true key, and by one that is not the token's."""

@@ -64,7 +64,7 @@ CALLED_HERE = (
     "SpiffeBundle.clock_stepped", "SpiffeBundle.subscribe", "SpiffeBundle.unknown_kid",
     "ClientCertificate.thumbprint", "ClientCertificate.trusts",
     "DPoP.nonce", "DPoP.refusal", "DPoPNonces.accepts", "DPoPNonces.issue",
-    "SenderConstraints.challenge", "SenderConstraints.refusal",
+    "SenderConstraints.challenge",
     "GuardRails.asks_for_rollback", "GuardRails.objections",
     "JWSInterceptor.intercept_service", "JWSBackend.authenticate", "on_error", "refusal",
     "JWSGuard.scopes", "JWSRequired.scopes",  # any number of texts: checked by names_of

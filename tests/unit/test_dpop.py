@@ -139,6 +139,47 @@ def test_each_claim_of_a_proof_is_compared(changes: dict[str, Any], code: str, p
     assert outcome(sent(token, proof(token, **changes)), token) == (code, place)
 
 
+def known() -> SenderConstraints:
+    """Return checks that know the client's key: its proofs are verified together with their tokens."""
+    checks, token = constraints(), bound_token()
+    assert outcome(sent(token, proof(token)), token, checks) == ("ok", None)
+    return checks
+
+
+def test_a_known_key_proves_nothing_more() -> None:
+    """What is refused of a key's first proof is refused of each later one, with the same code and place."""
+    checks, token = known(), bound_token()
+    for changes, code, place in CLAIMS:
+        made = proof(token, **changes)
+        assert outcome(sent(token, made), token, checks) == (code, place), changes
+    other, stolen = bound_token(sub="other"), bound_token(name="thief")
+    for made, of, found in (
+        (proof(token, signed_by=tokens.key("ES256", "thief")), token, (INVALID, "dpop.signature")),
+        (proof(token), other, (INVALID, "dpop.ath")),
+        (proof(stolen), stolen, ("binding_mismatch", "claims.cnf.jkt")),
+        (proof(token), token[:-10] + "AAAAAAAAAA", ("signature_invalid", None)),
+        (proof(token), bound_token(exp=NOW_S - 3600, iat=NOW_S - 7200), ("expired", "claims.exp")),
+    ):
+        code, place = outcome(sent(of, made), of, checks)
+        assert (code, place if found[1] else None) == found
+    good = proof(token, jti='\u00e9"')
+    assert outcome(sent(token, good), token, checks) == ("ok", None)
+    assert outcome(sent(token, good), token, checks) == ("dpop_proof_replayed", "dpop.jti")
+
+
+def test_a_key_is_remembered_by_its_last_header() -> None:
+    """A client that writes its header in many ways takes the place of nobody else."""
+    checks, token = constraints(max_keys=2), bound_token("ES256", "k1")
+    assert outcome(sent(token, proof(token, "ES256", "k1")), token, checks) == ("ok", None)
+    many = bound_token()
+    for kid in "abcdef":
+        assert outcome(sent(many, proof(many, header={"kid": kid})), many, checks) == ("ok", None)
+    assert checks.dpop is not None
+    assert len(checks.dpop._keys) == 2
+    header = proof(token, "ES256", "k1").partition(".")[0].encode()
+    assert checks.dpop._keys.known(header) is not None
+
+
 def test_a_proof_may_say_when_it_ends_and_name_its_key() -> None:
     """``exp`` and ``nbf`` within the clocks' difference hold; a kid or a use of the JWK changes nothing."""
     token = bound_token()

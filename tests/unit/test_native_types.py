@@ -69,7 +69,7 @@ def test_a_time_that_is_none(now: Any) -> None:
     assert engine.decide_many([(token, None, None)], now=now)[0].outcome != "permit"
 
 
-@pytest.mark.parametrize("call", ["verify_one", "verify_list", "recheck"])
+@pytest.mark.parametrize("call", ["verify_one", "verify_list", "verify_sent", "recheck"])
 def test_the_core_takes_a_time_in_nanoseconds_only(call: str) -> None:
     """Beyond 64 bits a time is exact as well; what is no time is refused before anything else."""
     engine = tokens.engine("HS256")
@@ -79,6 +79,7 @@ def test_the_core_takes_a_time_in_nanoseconds_only(call: str) -> None:
     calls = {
         "verify_one": lambda ns: snapshot.verify_one(token, ns),
         "verify_list": lambda ns: snapshot.verify_list([token], ns, True)[0],
+        "verify_sent": lambda ns: snapshot.verify_sent(token, ns, b"", bytes(24), b"")[0],
         "recheck": lambda ns: snapshot.recheck(token, ns, 0),
     }
     end_ns = (NUMERIC_DATE_MAX_S + 60) * 10**9
@@ -95,6 +96,7 @@ def test_what_is_not_bound_verifies_nothing() -> None:
     for call in (
         lambda: empty.verify_one("a.b.c", 1),
         lambda: empty.verify_list([], 1, True),
+        lambda: empty.verify_sent(b"a.b.c", 1, b"a.b.c", bytes(24), b""),
         lambda: empty.recheck(b"a.b.c", 1, 0),
     ):
         with pytest.raises(RuntimeError):

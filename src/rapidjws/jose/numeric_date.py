@@ -112,6 +112,8 @@ def moment_ns(now: Any, place: str = "now") -> int:
     Raises:
         ConfigurationError: ``configuration_invalid``: no number, not finite, or out of range.
     """
+    if now.__class__ is int and 0 <= now <= NUMERIC_DATE_MAX_S:
+        return int(now) * SECOND_NS
     if isinstance(now, bool) or not isinstance(now, (int, float)):
         raise error_for("configuration_invalid", place, "seconds since 1970, a number", type(now).__name__)
     if not 0 <= now <= NUMERIC_DATE_MAX_S:  # false for NaN

@@ -218,7 +218,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
             sender: Compares what the token is bound to with who sent it, or None.
         """
         snapshot = self._snapshot
-        result = self._result_or_error(snapshot, token, as_of_ns)
+        result = self._result_or_error(snapshot, token, as_of_ns, sender)
         if isinstance(result, RapidJWSError):
             raise result
         if snapshot.post_checks is not None:
@@ -250,11 +250,18 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         now_ns = present_ns(now)
         return await self._averify_as_of(token, now_ns, now_ns, sender)
 
-    def _result_or_error(self, snapshot: Snapshot, token: Token, now_ns: int) -> VerifiedJWS | RapidJWSError:
-        """Verify one token without the guard."""
+    def _result_or_error(
+        self, snapshot: Snapshot, token: Token, now_ns: int, sender: SenderCheck | None = None
+    ) -> VerifiedJWS | RapidJWSError:
+        """Verify one token without the guard, with its proof where the check of its sender can."""
         if self._cache is not None:
             return self._cached_result_or_error(self._cache, snapshot, snapshot.octets(token), now_ns)
-        return snapshot.result_or_error(token, snapshot.verify_one(token, now_ns), now_ns)
+        together = None if sender is None else getattr(sender, "verify_one", None)
+        result = snapshot.verify_one(token, now_ns) if together is None else together(snapshot, token, now_ns)
+        if result.__class__ is VerifiedCompact:
+            accepted: VerifiedJWS = result
+            return accepted
+        return snapshot.result_or_error(token, result, now_ns)
 
     def _cached_result_or_error(
         self, cache: TokenCache, snapshot: Snapshot, octets: bytes, now_ns: int

@@ -112,7 +112,8 @@ class EngineDecisions(EngineIntrospection):
             verify_as_of = partial(self._verify_asking_as_of, route, sender)
         elif sender is not None:
             verify = partial(self._verify_sent, sender)
-            verify_as_of = partial(self._verify_as_of, sender=sender)
+            if self.rollout is not None:
+                verify_as_of = partial(self._verify_as_of, sender=sender)
         decision = decide(
             verify,
             verify_as_of,

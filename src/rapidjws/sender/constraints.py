@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws._checks import checked, refused
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.sender.client_certificate import ClientCertificate
-from rapidjws.sender.dpop import DPoP
+from rapidjws.sender.dpop import DPoP, Proof
 from rapidjws.sender.dpop_challenge import DPoPChallenge
 from rapidjws.sender.request import SenderRequest
 
 if TYPE_CHECKING:
     from rapidjws.verify.result import VerifiedJWS
+    from rapidjws.verify.snapshot import Token
 
 JKT: Final = "jkt"
 X5T: Final = "x5t#S256"
@@ -89,32 +90,29 @@ class SenderConstraints:
             raise refused("request", "a SenderRequest", request)
         return SenderCheckOf(self, request)
 
-    def refusal(self, request: SenderRequest, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
-        """Return why a verified token must not be used by who sent this request, or None.
+    def _compared(
+        self, request: SenderRequest, kind: str | None, value: str, now_ns: int, proved: Proof | None
+    ) -> RapidJWSError | None:
+        """Return why a token's binding does not fit a request, or None; what is not configured refuses.
 
         Args:
             request: Facts about it.
-            verified: The token, verified.
+            kind: To what the token is bound, as ``binding_of`` has it.
+            value: The digest in ``cnf``.
             now_ns: Nanoseconds since the epoch.
-        """
-        try:
-            kind, value = binding_of(verified.claims)
-            return self._compared(request, kind, value, now_ns)
-        except RapidJWSError as fault:
-            return fault.with_traceback(None)
+            proved: What ``DPoP._verify_one`` found of it, or None.
 
-    def _compared(
-        self, request: SenderRequest, kind: str | None, value: str, now_ns: int
-    ) -> RapidJWSError | None:
-        """Compare a binding with the request; a check that is not configured refuses."""
-        if len(request.proofs) > 1 or any(b"," in proof for proof in request.proofs):
+        Raises:
+            PolicyRefused: ``malformed_request``.
+        """
+        if request.proofs and (len(request.proofs) > 1 or b"," in request.proofs[0]):
             return error_for("malformed_request", "dpop", expected="one proof")  # s.4.3 no. 1
         if kind == JKT:
             if self.dpop is None:
                 return error_for("binding_unchecked", "claims.cnf.jkt")
             if not request.is_dpop or not request.proofs or not request.proofs[0].strip(b" \t"):
                 return error_for("dpop_proof_missing", "dpop")  # s.7.1: never as a bearer token
-            return self.dpop.refusal(request, value, now_ns)
+            return self.dpop.refusal(request, value, now_ns, proved)
         if request.is_dpop or request.proofs:
             return error_for("token_not_bound", "claims.cnf", expected="jkt, as a proof came with it")
         if kind is None:
@@ -137,11 +135,12 @@ class SenderCheckOf:
         request: Facts about the request.
     """
 
-    __slots__ = ("_constraints", "_request")
+    __slots__ = ("_constraints", "_proved", "_request")
 
     def __init__(self, constraints: SenderConstraints, request: SenderRequest) -> None:
         self._constraints = constraints
         self._request = request
+        self._proved: Proof | None = None
 
     @property
     def blocking(self) -> bool:
@@ -150,7 +149,27 @@ class SenderCheckOf:
 
     def refusal(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why the verified token must not be used by who sent it, or None."""
-        return self._constraints.refusal(self._request, verified, now_ns)
+        try:
+            kind, value = binding_of(verified.claims)
+            return self._constraints._compared(self._request, kind, value, now_ns, self._proved)
+        except RapidJWSError as fault:
+            return fault.with_traceback(None)
+
+    def verify_one(self, snapshot: Any, token: Token, now_ns: int) -> Any:
+        """Verify the token as ``snapshot.verify_one`` does, and its proof with it where its key is known.
+
+        Args:
+            snapshot: Of the engine.
+            token: The token.
+            now_ns: The moment its dates are compared with, nanoseconds since the epoch.
+        """
+        request, dpop = self._request, self._constraints.dpop
+        if dpop is None or not request.is_dpop or len(request.proofs) != 1:
+            return snapshot.verify_one(token, now_ns)
+        if token.__class__ is not bytes or token != request.token:
+            return snapshot.verify_one(token, now_ns)
+        result, self._proved = dpop._verify_one(request, snapshot, request.token, now_ns)
+        return result
 
 
 def binding_of(claims: dict[str, Any]) -> tuple[str | None, str]:
@@ -168,7 +187,7 @@ def binding_of(claims: dict[str, Any]) -> tuple[str | None, str]:
     cnf = claims["cnf"]
     if not isinstance(cnf, dict):
         raise error_for("malformed_claim", "claims.cnf", expected="an object", actual=type(cnf).__name__)
-    if len(cnf) != 1 or not cnf.keys() <= {JKT, X5T}:
+    if len(cnf) != 1 or not (JKT in cnf or X5T in cnf):
         expected = "one of jkt and x5t#S256, alone"
         raise error_for("binding_unchecked", "claims.cnf", expected=expected, actual=len(cnf))
     ((kind, value),) = cnf.items()

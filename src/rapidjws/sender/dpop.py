@@ -14,10 +14,11 @@ from rapidjws._checks import check_range, checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import json_text
 from rapidjws.jose.jwa import ALGORITHM_TABLE
+from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
 from rapidjws.jose.numeric_date import SECOND_NS, NumericDate, numeric_dates
 from rapidjws.sender.dpop_nonce import DPoPNonces
 from rapidjws.sender.http_uri import HttpUri, http_uri, request_path
-from rapidjws.sender.proof_keys import ProofKeys
+from rapidjws.sender.proof_keys import ProofKey, ProofKeys
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.verify.arguments import checked_algorithms, names_of
 from rapidjws.verify.protocols import ReplayStore, take_back
@@ -33,6 +34,13 @@ CLAIMS_MAX_BYTES: Final = 8 * 1024
 JTI_MAX_BYTES: Final = 1024
 
 _PLACE: Final = "dpop"
+
+
+Found = tuple[bytes, dict[str, Any] | None, str, bytes | None]
+"""The payload of a proof, its claims or None, the digest of its token (``ath``), and of its use or None."""
+
+Proof = tuple[bytes, bytes, ProofKey, Found]
+"""A proof whose signature is good: its header, all of it, its key, and what it holds."""
 
 
 @checked(but=("external_origins", "algorithms"))
@@ -67,6 +75,7 @@ class DPoP:
     nonces: DPoPNonces | None = None
     max_keys: int = 1024
     _origins: tuple[HttpUri, ...] = field(init=False, repr=False, compare=False, default=())
+    _prefix: str | None = field(init=False, repr=False, compare=False, default=None)
     _keys: ProofKeys = field(init=False, repr=False, compare=False)
     _store: ReplayStore = field(init=False, repr=False, compare=False)
 
@@ -88,6 +97,8 @@ class DPoP:
         check_range("dpop.max_keys", self.max_keys, 1, 65_536)
         if self.on_failure not in ("deny", "accept"):
             raise error_for("configuration_invalid", "dpop.on_failure", expected=("deny", "accept"))
+        if len(self._origins) == 1:
+            put(self, "_prefix", self._origins[0].origin + self._origins[0].path.rstrip("/"))
         put(self, "_store", MemoryReplayStore() if self.replay is None else self.replay)
         put(self, "_keys", ProofKeys(algorithms, self.max_keys))
 
@@ -105,24 +116,51 @@ class DPoP:
         """Return the nonce that is given out now, or None."""
         return None if self.nonces is None else self.nonces.issue(now_ns)
 
-    def refusal(self, request: SenderRequest, thumbprint: str, now_ns: int) -> RapidJWSError | None:
+    def _verify_one(
+        self, request: SenderRequest, snapshot: Any, token: bytes, now_ns: int
+    ) -> tuple[Any, Proof | None]:
+        """Verify a token as ``snapshot.verify_one`` does, and its proof in the same call of the core.
+
+        Args:
+            request: The request, with the one proof that it carries.
+            snapshot: Of the engine.
+            token: The token, the octets of ``request.token``.
+            now_ns: The moment its dates are compared with, nanoseconds since the epoch.
+
+        Returns:
+            What ``snapshot.verify_one`` gives, and what ``refusal`` takes: None where the proof's key is not
+            known yet, or a signature not good.
+        """
+        proof = request.proofs[0].strip(b" \t")
+        header = proof.partition(b".")[0]
+        key = self._keys.known(header)
+        if key is None or key.slot is None or len(proof) > PROOF_MAX_BYTES or proof.__class__ is not bytes:
+            return snapshot.verify_one(token, now_ns), None
+        result, found = snapshot.verify_sent(token, now_ns, proof, key.slot, key.uses)
+        return result, None if found is None else (header, proof, key, found)
+
+    def refusal(
+        self, request: SenderRequest, thumbprint: str, now_ns: int, proved: Proof | None = None
+    ) -> RapidJWSError | None:
         """Return why a proof does not hold for a request and a key, or None; then its use is recorded.
 
         Args:
             request: The request, with the one proof that it carries.
             thumbprint: ``cnf.jkt`` of the verified token.
             now_ns: Nanoseconds since the epoch.
+            proved: What ``_verify_one`` found of the same request, or None.
         """
         try:
-            entry = self._checked(request, thumbprint, now_ns)
+            entry = self._checked(request, thumbprint, now_ns, proved or self._proved(request, thumbprint))
         except RapidJWSError as refused:
             return refused.with_traceback(None)
         return self._recorded(entry)
 
-    def _checked(self, request: SenderRequest, thumbprint: str, now_ns: int) -> tuple[bytes, int]:
-        """Check all that a proof says, its signature before its claims; return its entry for the store."""
+    def _proved(self, request: SenderRequest, thumbprint: str) -> Proof:
+        """Verify the signature of a proof by the key that it carries, and that the token is bound to."""
         (proof,) = request.proofs
-        parts = proof.strip(b" \t").split(b".")
+        proof = bytes(proof).strip(b" \t")
+        parts = proof.split(b".")
         if len(proof) > PROOF_MAX_BYTES or len(parts) != 3:
             raise error_for("dpop_proof_invalid", _PLACE, expected="one compact JWS")
         header, payload, signature = parts
@@ -132,44 +170,54 @@ class DPoP:
         octets, claimed = _native.b64url_decode(payload), _native.b64url_decode(signature)
         if octets is None or claimed is None:
             raise error_for("dpop_proof_invalid", _PLACE, expected="base64url")
-        signing_input = b"%b.%b" % (header, payload)
-        if not key.verify(signing_input, claimed):
+        if not key.verify(b"%b.%b" % (header, payload), claimed):
             raise error_for("dpop_proof_invalid", "dpop.signature", expected="a signature by the jwk")
-        self._keys.note(header, key, signing_input, claimed)
-        claims = _claims_of(octets)
+        ath = urlsafe_b64encode(hashlib.sha256(request.token).digest()).rstrip(b"=").decode("ascii")
+        return header, proof, key, (octets, None, ath, None)
+
+    def _checked(
+        self, request: SenderRequest, thumbprint: str, now_ns: int, proof: Proof
+    ) -> tuple[bytes, int]:
+        """Check all that a proof says whose signature is good; return its entry for the store."""
+        header, octets, key, (payload, claims, ath, use) = proof
+        if not hmac.compare_digest(key.thumbprint, thumbprint):  # s.4.3 no. 12b
+            raise error_for("binding_mismatch", "claims.cnf.jkt", expected="the proof's key")
+        self._keys.note(header, key, octets)
+        if claims is None:
+            claims = _claims_of(payload)
         self._check_request(claims, request)
-        life_s = self._life_s(claims, octets, now_ns)
-        self._check_nonce(claims, now_ns)
-        digest = hashlib.sha256(b"dpop\0" + thumbprint.encode("utf-8", "surrogatepass") + b"\0")
-        digest.update(_jti(claims))
-        return digest.digest(), life_s
+        if claims.get("ath") != ath:  # no. 12a
+            raise error_for("dpop_proof_invalid", "dpop.ath", expected="the digest of the token")
+        life_s = self._life_s(claims, payload, now_ns)
+        if self.nonces is not None:
+            self._check_nonce(self.nonces, claims, now_ns)
+        return use or hashlib.sha256(key.uses + _jti(claims)).digest(), life_s
 
     def _check_request(self, claims: dict[str, Any], request: SenderRequest) -> None:
-        """Compare method, URI and token (s.4.3 no. 8, 9 and 12a)."""
+        """Compare method and URI (s.4.3 no. 8 and 9)."""
         if not request.method or claims.get("htm") != request.method:  # RFC 9110 s.9.1: case-sensitive
             raise error_for("dpop_proof_invalid", "dpop.htm", expected="the request's method")
         htu = claims.get("htu")
-        uri = http_uri(htu) if isinstance(htu, str) else None
-        if uri is None or not self._is_uri_of(uri, request):
-            raise error_for("dpop_proof_invalid", "dpop.htu", expected="the request's URI")
-        ath = urlsafe_b64encode(hashlib.sha256(request.token).digest()).rstrip(b"=").decode("ascii")
-        if claims.get("ath") != ath:
-            raise error_for("dpop_proof_invalid", "dpop.ath", expected="the digest of the token")
-
-    def _is_uri_of(self, uri: HttpUri, request: SenderRequest) -> bool:
-        """Return whether a proof's URI is that of a request; a query in it must be the request's own."""
-        origin = self._origin_of(request)
         path = None if request.path is None else request_path(request.path)
-        if origin is None or path is None:
+        if path is not None and self._prefix is not None and htu == self._prefix + path:
+            return  # as it is written: nothing to normalize
+        uri = http_uri(htu) if isinstance(htu, str) else None
+        if uri is None or path is None or not self._is_uri_of(uri, path, request):
+            raise error_for("dpop_proof_invalid", "dpop.htu", expected="the request's URI")
+
+    def _is_uri_of(self, uri: HttpUri, path: str, request: SenderRequest) -> bool:
+        """Return whether a proof's URI is that of a request; a query in it must be the request's own."""
+        origin = self._origins[0] if len(self._origins) == 1 else self._origin_of(request)
+        if origin is None:
             return False
         if uri.query is not None and (request.query is None or uri.query != request.query.decode("latin-1")):
             return False
-        return uri.origin == origin.origin and uri.path == origin.path.rstrip("/") + path
+        if uri.origin != origin.origin:
+            return False
+        return uri.path == (path if origin.path == "/" else origin.path.rstrip("/") + path)
 
     def _origin_of(self, request: SenderRequest) -> HttpUri | None:
-        """Return the external URL of a request: the only one, or that of its one Host."""
-        if len(self._origins) == 1:
-            return self._origins[0]
+        """Return the external URL that a request's one Host names."""
         if len(request.hosts) != 1:
             return None
         host = request.hosts[0].decode("latin-1").lower()
@@ -181,27 +229,32 @@ class DPoP:
 
     def _life_s(self, claims: dict[str, Any], octets: bytes, now_ns: int) -> int:
         """Return how long a proof must be remembered, in seconds, and refuse one out of its time (no. 11)."""
-        leeway_ns = self.leeway_s * SECOND_NS
-        iat, exp, nbf = (_date(claims, octets, name) for name in ("iat", "exp", "nbf"))
-        if iat is None:
-            raise error_for("dpop_proof_invalid", "dpop.iat", expected="a NumericDate")
-        end_ns = iat.ceil_ns + self.max_age_s * SECOND_NS + leeway_ns
-        if iat.floor_ns > now_ns + leeway_ns or end_ns <= now_ns:
+        leeway_ns, stated = self.leeway_s * SECOND_NS, claims.get("iat")
+        if stated.__class__ is int and 0 < stated <= NUMERIC_DATE_MAX_S:
+            floor_ns = ceil_ns = stated * SECOND_NS
+        else:
+            iat = _date(claims, octets, "iat")
+            if iat is None:
+                raise error_for("dpop_proof_invalid", "dpop.iat", expected="a NumericDate")
+            floor_ns, ceil_ns = iat
+        end_ns = ceil_ns + self.max_age_s * SECOND_NS + leeway_ns
+        if floor_ns > now_ns + leeway_ns or end_ns <= now_ns:
             raise error_for("dpop_proof_invalid", "dpop.iat", f"at most {self.max_age_s} seconds ago")
-        if exp is not None and exp.ceil_ns + leeway_ns <= now_ns:  # RFC 7519 s.4.1.4: of any JWT
-            raise error_for("dpop_proof_invalid", "dpop.exp", expected="later than now")
-        if nbf is not None and nbf.floor_ns > now_ns + leeway_ns:  # RFC 7519 s.4.1.5
-            raise error_for("dpop_proof_invalid", "dpop.nbf", expected="not later than now")
+        if "exp" in claims or "nbf" in claims:  # RFC 7519 s.4.1.4 and s.4.1.5: of any JWT
+            exp, nbf = _date(claims, octets, "exp"), _date(claims, octets, "nbf")
+            if exp is not None and exp.ceil_ns + leeway_ns <= now_ns:
+                raise error_for("dpop_proof_invalid", "dpop.exp", expected="later than now")
+            if nbf is not None and nbf.floor_ns > now_ns + leeway_ns:
+                raise error_for("dpop_proof_invalid", "dpop.nbf", expected="not later than now")
         return -(-(end_ns - now_ns) // SECOND_NS) + self.leeway_s + 1
 
-    def _check_nonce(self, claims: dict[str, Any], now_ns: int) -> None:
+    @staticmethod
+    def _check_nonce(nonces: DPoPNonces, claims: dict[str, Any], now_ns: int) -> None:
         """Refuse a nonce that does not hold now, and a missing one where it is required (no. 10)."""
-        if self.nonces is None:
-            return
         nonce = claims.get("nonce")
-        if nonce is None and not self.nonces.required:
+        if nonce is None and not nonces.required:
             return
-        if not isinstance(nonce, str) or not self.nonces.accepts(nonce, now_ns):
+        if not isinstance(nonce, str) or not nonces.accepts(nonce, now_ns):
             raise error_for("dpop_nonce_required", "dpop.nonce")
 
     def _recorded(self, entry: tuple[bytes, int]) -> RapidJWSError | None:

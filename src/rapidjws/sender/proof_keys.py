@@ -5,6 +5,7 @@ A header is remembered after a good signature by the key of a verified token onl
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
@@ -45,9 +46,11 @@ class ProofKey:
 
     Attributes:
         thumbprint: The key's RFC 7638 thumbprint.
+        slot: What ``NativeSnapshot.verify_sent`` takes; None where the core lacks the algorithm.
+        uses: What a ``jti`` follows where the use of a proof by this key is digested.
     """
 
-    __slots__ = ("_key", "_native", "_number", "_table", "count", "is_building", "thumbprint")
+    __slots__ = ("_key", "_native", "_number", "_table", "count", "is_building", "slot", "thumbprint", "uses")
 
     def __init__(self, key: PreparedKey) -> None:
         self._key = key
@@ -55,8 +58,22 @@ class ProofKey:
         self._number = key.number
         self._table: _native.NativePrecomputed | None = None
         self.thumbprint = key.thumbprint
+        self.uses = b"dpop\0%b\0" % key.thumbprint.encode("ascii")
+        self.slot = self._packed(None)
         self.count = 0
         self.is_building = False
+
+    def _packed(self, table: _native.NativePrecomputed | None) -> bytes | None:
+        """Return the key with its table as the core takes them; both live as long as this object."""
+        if self._native is None:
+            return None
+        address = 0 if table is None else table.address
+        return struct.pack(_native.SLOT_FORMAT, self._native.address, address, self._number, 0)
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Return what two headers of one key and algorithm have in common."""
+        return self.thumbprint, self._number
 
     @property
     def has_table(self) -> bool:
@@ -88,23 +105,29 @@ class ProofKey:
         bad = self._native.verify(self._number, forged, signature, table=table) == _native.OK
         if good and not bad:
             self._table = table
+            self.slot = self._packed(table)
 
 
 class ProofKeys:
-    """The keys of proofs seen lately.
+    """The keys of proofs seen lately, each by the last header that it came in.
 
     Args:
         algorithms: Those allowed.
-        max_keys: Most headers remembered.
+        max_keys: Most keys remembered.
     """
 
-    __slots__ = ("_algorithms", "_keys", "_max_keys", "_tables")
+    __slots__ = ("_algorithms", "_headers", "_keys", "_max_keys", "_tables")
 
     def __init__(self, algorithms: Collection[str], max_keys: int) -> None:
         self._algorithms = frozenset(algorithms)
         self._max_keys = max_keys
         self._keys: dict[bytes, ProofKey] = {}
+        self._headers: dict[tuple[str, int], bytes] = {}
         self._tables = 0
+
+    def known(self, header: bytes) -> ProofKey | None:
+        """Return the key of a header that was noted, or None."""
+        return self._keys.get(header)
 
     def key_of(self, header: bytes) -> ProofKey:
         """Return the key that a header carries.
@@ -115,16 +138,24 @@ class ProofKeys:
         Raises:
             PolicyRefused: ``dpop_proof_invalid``.
         """
-        known = self._keys.get(header)
-        return self._read(header) if known is None else known
+        return self._keys.get(header) or self._read(header)
 
-    def note(self, header: bytes, key: ProofKey, signing_input: bytes, signature: bytes) -> None:
-        """Remember a header whose proof was good, for a token that its key is bound to."""
-        if self._keys.setdefault(header, key) is key:
-            while len(self._keys) > self._max_keys:
-                self._forget(next(iter(self._keys)))
+    def note(self, header: bytes, key: ProofKey, proof: bytes) -> None:
+        """Remember a header whose proof was good, for a token that its key is bound to.
+
+        Args:
+            header: The header.
+            key: What ``key_of`` gave for it.
+            proof: The whole proof.
+        """
+        if header not in self._keys:
+            key = self._remember(header, key)
         key.count += 1
         if key.count == TABLE_DUE and self._tables < TABLES_MAX and not key.is_building:
+            signing_input, _, text = proof.rpartition(b".")
+            signature = _native.b64url_decode(text)
+            if signature is None:  # unreachable: it was good
+                return
             key.is_building = True
             self._tables += 1
             task = Task(lambda: key.build(signing_input, signature))
@@ -132,10 +163,21 @@ class ProofKeys:
                 key.is_building, key.count = False, 0
                 self._tables -= 1
 
+    def _remember(self, header: bytes, key: ProofKey) -> ProofKey:
+        """Remember a header in place of the key's last one: a client that writes many fills nothing."""
+        last = self._headers.get(key.identity)
+        known = None if last is None else self._keys.pop(last, None)
+        key = known or key
+        self._keys[header], self._headers[key.identity] = key, header
+        while len(self._keys) > self._max_keys:
+            self._forget(next(iter(self._keys)))
+        return key
+
     def _forget(self, header: bytes) -> None:
         gone = self._keys.pop(header, None)
-        if gone is not None and gone.is_building:
-            self._tables -= 1
+        if gone is not None:
+            self._headers.pop(gone.identity, None)
+            self._tables -= gone.is_building
 
     def __len__(self) -> int:
         return len(self._keys)

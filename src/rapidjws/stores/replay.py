@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import os
 import threading
+import time as clocks
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -37,14 +38,10 @@ class _SystemClock:
     """The machine's clocks."""
 
     def time(self) -> float:
-        import time
-
-        return time.time()
+        return clocks.time()
 
     def monotonic(self) -> float:
-        import time
-
-        return time.monotonic()
+        return monotonic()
 
 
 class MemoryReplayStore:
@@ -95,24 +92,27 @@ class MemoryReplayStore:
             One an entry: True for the first use, False for a later one, None when the store is full.
         """
         begun = monotonic() if self._timed else 0.0
+        clock = self._clock
         with self._lock:
-            now, wall = self._clock.monotonic(), self._clock.time()
-            self._purge(now, wall)
-            answers = [self._insert(key, now, wall, life_s) for key, life_s in entries]
+            now, wall = clock.monotonic(), clock.time()
+            if self._ends and self._ends[0][0] <= now:
+                self._purge(now, wall)
+            answers: list[bool | None] = []
+            for key, life_s in entries:
+                if key in self._entries:
+                    answers.append(False)
+                elif len(self._entries) >= self.max_entries:
+                    answers.append(None)  # to drop a live entry would let its token pass again
+                else:
+                    end = now + life_s
+                    self._entries[key] = end
+                    heapq.heappush(self._ends, (end, wall + life_s, key))
+                    answers.append(True)
         if None in answers:
             emit(self._events, Event(name="replay_store_full", value=self.max_entries))
         if self._timed:
             emit(self._events, Event(name="replay_asked", value=monotonic() - begun))
         return answers
-
-    def _insert(self, key: bytes, now: float, wall: float, life_s: int) -> bool | None:
-        if key in self._entries:
-            return False
-        if len(self._entries) >= self.max_entries:
-            return None  # to drop a live entry would let its token pass again
-        self._entries[key] = now + life_s
-        heapq.heappush(self._ends, (now + life_s, wall + life_s, key))
-        return True
 
     def _purge(self, now: float, wall: float) -> None:
         """Drop what is past its end by both clocks."""

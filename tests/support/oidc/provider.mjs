@@ -4,7 +4,7 @@
 // rotate KEEP | logout SUB SID
 import { createServer } from 'node:https';
 import { readFileSync } from 'node:fs';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import Provider from 'oidc-provider';
 
@@ -39,6 +39,10 @@ function rotate(keep) {
       client_id: 'gateway', client_secret: 'not-a-secret', grant_types: ['client_credentials'],
       redirect_uris: [], response_types: [], token_endpoint_auth_method: 'client_secret_basic',
     }, {
+      client_id: 'certified', client_secret: 'not-a-secret', grant_types: ['client_credentials'],
+      redirect_uris: [], response_types: [], token_endpoint_auth_method: 'client_secret_post',
+      tls_client_certificate_bound_access_tokens: true,
+    }, {
       client_id: 'web', client_secret: 'not-a-secret', grant_types: ['authorization_code'],
       redirect_uris: ['https://client.example/cb'], response_types: ['code'],
       token_endpoint_auth_method: 'client_secret_post',
@@ -51,6 +55,13 @@ function rotate(keep) {
       clientCredentials: { enabled: true },
       backchannelLogout: { enabled: true },
       dPoP: { enabled: true },
+      mTLS: {
+        enabled: true, certificateBoundAccessTokens: true,
+        getCertificate: (context) => {
+          const sent = context.get('x-client-cert'); // as nginx writes it
+          return sent ? new X509Certificate(decodeURIComponent(sent)) : undefined;
+        },
+      },
       introspection: { enabled: true, allowedPolicy: () => true },
       jwtIntrospection: { enabled: true },
       revocation: { enabled: true },
