@@ -12,12 +12,18 @@ RESULTS = ROOT / "benchmarks" / "results" / "gateways.json"
 BEGIN, END = "<!-- gateways:begin -->", "<!-- gateways:end -->"
 
 
+OF_GRPC = "sidecar's CPU, grpcio / ngh2"
+
+
 def ratios(found: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
     """Return how many times as many requests a second we get in each set-up."""
     rates = {one["name"]: one["rate"] for part in found.values() for one in part}
     pairs = [(f"{name} rapidjws", f"{name} PyJWT") for name in (*found, "envoy+API")]
-    pairs += [("envoy rapidjws", "envoy jwt_authn"), ("envoy rapidjws gRPC", "envoy jwt_authn")]
-    return {
+    pairs += [(f"envoy rapidjws {name}", "envoy jwt_authn") for name in ("gRPC", "grpcio", "HTTP")]
+    spent = {one["name"]: one["sidecar_us"] for part in found.values() for one in part}
+    names = ("envoy rapidjws grpcio", "envoy rapidjws gRPC")
+    of_grpc = {OF_GRPC: spent[names[0]] / spent[names[1]]} if spent.keys() >= set(names) else {}
+    return of_grpc | {
         f"{mine} / {theirs.rpartition(' ')[2]}": rates[mine] / rates[theirs]
         for mine, theirs in pairs
         if mine in rates and theirs in rates

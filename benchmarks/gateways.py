@@ -1,6 +1,6 @@
 """Requests per second behind real gateways: our sidecar against one of PyJWT and uvicorn, in the same set-up.
 
-    python benchmarks/gateways.py [--seconds 6] [--rounds 3] [--only direct,nginx,envoy,asgi] [--quick]
+    python benchmarks/gateways.py [--seconds 6] [--rounds 3] [--only direct,nginx,envoy,grpc,asgi] [--quick]
 
 Two cores: the sidecar (one worker) has the first, gateway, service and load (wrk, 64 connections) the second.
 Both sidecars run at once and are loaded in turn; a ratio is taken between the best rounds. One token in 16 is
@@ -38,6 +38,9 @@ CONNECTIONS = 64
 SIDECAR_CPU, REST_CPU = 0, 1
 TARGETS = {"nginx": 3.0, "envoy": 3.0, "asgi": 2.5}
 """Least ratio to the same set-up with PyJWT and uvicorn."""
+
+LEAST = {"envoy rapidjws gRPC / jwt_authn": 1.2, gateway_report.OF_GRPC: 4.0}
+"""Least ratio of what is no comparison with PyJWT."""
 
 LUA = """
 local heads = {}
@@ -138,11 +141,12 @@ class Bench:
         named = {"env": {**os.environ, **environment}, "cwd": self.folder}
         return self._stack.enter_context(running([*placed(cpu), *command], port, **named)).pid
 
-    def ours(self, grpc: int = 0) -> tuple[int, int]:
+    def ours(self, grpc: int = 0, grpc_server: str = "ngh2") -> tuple[int, int]:
         """Run our sidecar; return its port and process id."""
         port = free_port()
         rules = {"iss": ISS, "jwks_file": "jwks.json", "algorithms": ["ES256"], "audience": AUDIENCE}
-        server = {"listen": f"127.0.0.1:{port}", **({"grpc_listen": f"127.0.0.1:{grpc}"} if grpc else {})}
+        of_grpc = {"grpc_listen": f"127.0.0.1:{grpc}", "grpc_server": grpc_server} if grpc else {}
+        server = {"listen": f"127.0.0.1:{port}", **of_grpc}
         state = {"phase": "enforcement", "state": f"state-{port}"}
         config = {"issuers": [rules], "rollout": state, "server": server}
         path = self.folder / f"rapidjws-{port}.json"
@@ -233,21 +237,32 @@ def nginx(bench: Bench) -> list[Setup]:
 
 
 def envoy(bench: Bench) -> list[Setup]:
-    """Return both sidecars behind Envoy, which answers by itself or hands on; ours over gRPC as well, and
-    Envoy's own jwt_authn."""
-    service, grpc, folder = bench.service(), free_port(), bench.folder
-    mine, my_pid = bench.ours(grpc)
+    """Return both sidecars behind Envoy, which answers by itself or hands on."""
+    service, folder = bench.service(), bench.folder
+    mine, my_pid = bench.ours()
     theirs, their_pid = bench.uvicorn("pyjwt_sidecar:app")
+    GATEWAYS["http"] = envoys.answering("envoy-http", folder)
+    return [
+        bench.fronted("http", "envoy rapidjws", mine, my_pid, service),
+        bench.fronted("http", "envoy PyJWT", theirs, their_pid, service),
+        bench.fronted("envoy", "envoy+API rapidjws", mine, my_pid, service),
+        bench.fronted("envoy", "envoy+API PyJWT", theirs, their_pid, service),
+    ]
+
+
+def grpc(bench: Bench) -> list[Setup]:
+    """Return Envoy that answers by itself and verifies in each way: by our sidecar over gRPC, with either
+    server, and over HTTP, and by its own jwt_authn."""
+    service, folder, ports = bench.service(), bench.folder, (free_port(), free_port())
+    (mine, my_pid), (theirs, their_pid) = bench.ours(ports[0]), bench.ours(ports[1], "grpcio")
     GATEWAYS["http"] = envoys.answering("envoy-http", folder)
     GATEWAYS["grpc"] = envoys.answering("envoy-grpc", folder)
     GATEWAYS["jwt"] = envoys.jwt_authn(bench.jwks, ISS, AUDIENCE, folder)
     return [
-        bench.fronted("http", "envoy rapidjws", mine, my_pid, service),
-        bench.fronted("http", "envoy PyJWT", theirs, their_pid, service),
-        bench.fronted("grpc", "envoy rapidjws gRPC", mine, my_pid, service, grpc),
+        bench.fronted("grpc", "envoy rapidjws gRPC", mine, my_pid, service, ports[0]),
+        bench.fronted("grpc", "envoy rapidjws grpcio", theirs, their_pid, service, ports[1]),
+        bench.fronted("http", "envoy rapidjws HTTP", mine, my_pid, service),
         bench.fronted("jwt", "envoy jwt_authn", mine, None, service),
-        bench.fronted("envoy", "envoy+API rapidjws", mine, my_pid, service),
-        bench.fronted("envoy", "envoy+API PyJWT", theirs, their_pid, service),
     ]
 
 
@@ -260,7 +275,7 @@ def asgi(bench: Bench) -> list[Setup]:
     ]
 
 
-PARTS = {"direct": direct, "nginx": nginx, "envoy": envoy, "asgi": asgi}
+PARTS = {"direct": direct, "nginx": nginx, "envoy": envoy, "grpc": grpc, "asgi": asgi}
 
 
 def main() -> int:
@@ -289,6 +304,10 @@ def main() -> int:
     }
     for name, least in missed.items():
         print(f"missed: {name} at least {least} x PyJWT and uvicorn", file=sys.stderr)
+    for name, least in LEAST.items():
+        if ratios.get(name, least) < least:
+            missed[name] = least
+            print(f"missed: {name} at least {least}", file=sys.stderr)
     return int(bool(missed))
 
 

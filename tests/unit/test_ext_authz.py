@@ -178,3 +178,19 @@ def test_a_refusal_without_a_code_is_never_written(code: int, status: int) -> No
     """Code 0 is a permit: a refusal that has it is an error, and no answer."""
     with pytest.raises((ValueError, OverflowError)):
         check_denied(code, status, (), b"")
+
+
+def test_a_check_has_its_own_path() -> None:
+    """Headers that name a path elsewhere become no objects here; those that bodies or rules read stay."""
+    from grpc_world import World
+
+    from rapidjws.sidecar.ext_authz import CheckReader
+
+    world = World()
+    octets = message({"x-original-uri": "/b", "authorization": "Bearer x", "x-other": "1"}, "/a")
+    found = CheckReader(world.public).read(octets)
+    assert (found.path, found.headers) == (b"/a", [(b"authorization", b"Bearer x")])
+    assert repr(found) == "<Check>"
+    with pytest.raises(ValueError, match="CheckRequest"):
+        CheckReader(world.public).read(octets[:-1])
+    world.close()

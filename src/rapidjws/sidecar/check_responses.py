@@ -92,8 +92,11 @@ class CheckResponses:
                 self._permits[key] = start
         fixed, names = start
         claims = verified.claims
-        subject = plain(claims.get("sub"))
-        of_token = [("x-jws-subject", subject), ("x-jws-scope", scopes_text(claims))]
+        subject, scopes = plain(claims.get("sub")), scopes_text(claims)
+        is_bare = not removed and not self._claim_headers and trace is None
+        if is_bare and subject and scopes and decision.sunset_at_s is decision.deprecated_at_s is None:
+            return check_permit(fixed, (("x-jws-subject", subject), ("x-jws-scope", scopes)), (), (), b"")
+        of_token = [("x-jws-subject", subject), ("x-jws-scope", scopes)]
         if not subject:
             of_token.append(("x-jws-subject-encoded", encoded_subject(claims.get("sub"))))
         return self._permit(decision, removed, fixed, of_token, trace, names)

@@ -60,8 +60,11 @@ class CheckReader:
 
     def __init__(self, state: WorkerState) -> None:
         self._reads_body = state.bodies is not None
-        found = wanted_fields(state, frozenset() if state.bodies is None else state.bodies.fields)
-        self._wanted = None if found is None else tuple(sorted(found | {b"host"}))
+        of_bodies = frozenset() if state.bodies is None else state.bodies.fields
+        found = wanted_fields(state, of_bodies)
+        if found is not None and of_bodies is not None:  # the path is the check's own
+            found = found.difference(state.route_fields) | of_bodies | state.rule_facts.fields | {b"host"}
+        self._wanted = None if found is None else tuple(sorted(found))
         self._owned = tuple(sorted(folded(name).encode() for name in state.settings.claims_out.names))
 
     def read(self, octets: bytes, offset: int = 0) -> Check:

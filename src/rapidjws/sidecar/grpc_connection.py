@@ -108,9 +108,10 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
             self.end(ngh2.ErrorCode.ENHANCE_YOUR_CALM)
             return
         whole, self._whole = self._whole, []
+        waits = bool(whole) and self._listener.state.blocking
         for call in whole:
             if not call.is_over:  # reset in the same read: nothing is decided
-                self._dispatch(call)
+                self._dispatch(call, waits=waits)
         self.send()
 
     def _take_events(self) -> None:
@@ -178,17 +179,17 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
 
     # --- calls -------------------------------------------------------------------------------------------
 
-    def _dispatch(self, call: Call) -> None:
+    def _dispatch(self, call: Call, *, waits: bool) -> None:
         """Have a whole call decided, or answer it."""
         octets, code = call.message(self._listener.message_max_bytes)
         if octets is None:
             self.refuse(call, code, "one message expected")
         elif call.method == CHECK:
-            self._check(call, octets)
+            self._check(call, octets, waits=waits)
         else:
             self._health(call, octets)
 
-    def _check(self, call: Call, octets: bytes) -> None:
+    def _check(self, call: Call, octets: bytes, *, waits: bool) -> None:
         state, authorization = self._listener.state, self._listener.authorization
         try:
             check = authorization.reader.read(octets, grpc_call.PREFIX_BYTES)
@@ -197,7 +198,7 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
             return
         call.pieces = []
         of_body = state.bodies is not None and state.bodies.concerns(state, check.path, check.headers)
-        if of_body or state.blocking:
+        if of_body or waits:
             call.task = self._loop.create_task(self._answer_later(call, check))
             return
         state.add_to_batch((call, check.path, (b"", check.headers, check.method, check)), self._loop)
