@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -10,12 +11,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from audited_sidecar import LOG_KEY, answer, audited, sequencer_of
+from audited_sidecar import KEY, LOG_KEY, answer, audited, sequencer_of
 from gates import forged, get, token
 from sidecar_process import Service, until
 
 import rapidjws
-from rapidjws.audit import TrailReader, Verification
+from rapidjws.audit import TrailReader, TrailWriter, Verification
+from rapidjws.signing import LocalSigner
+from rapidjws.testing import make_key
 
 
 def another(service: Service, folder: Path, first: int) -> bool:
@@ -65,6 +68,39 @@ def test_L_what_ends_after_an_upgrade_in_place_is_started_again(
         service.wait_for(r"worker \d \(process \d+\) serves again")
         until(lambda: answer(port, token()) == 200, "no answer")
         assert "another version" not in service.text()
+
+
+def test_A7_a_service_does_not_start_on_the_trail_of_another_key(tmp_path: Path) -> None:
+    """A trail that this configuration cannot go on with ends the start, with one line that says why."""
+    with audited(tmp_path) as (service, _):
+        assert service.end() == 0
+    (tmp_path / "audit-key.json").write_text(json.dumps(make_key("EdDSA").as_dict(private=True)))
+    again = Service(tmp_path, ["--config", str(tmp_path / "rapidjws.json")])
+    try:
+        assert again.process.wait(60) == 2
+    finally:
+        again.process.kill()
+    (line,) = again.text().splitlines()
+    assert "audit_trail_invalid" in line
+
+
+def test_A5_a_service_does_not_serve_before_it_has_its_trail(tmp_path: Path) -> None:
+    """While another process writes the trail the service says so once; it serves when that has ended."""
+    with audited(tmp_path) as (service, port):
+        assert service.end() == 0
+    writer = TrailWriter(tmp_path / "trail", origin=LOG_KEY.name, signer=LocalSigner(KEY))
+    again = Service(tmp_path, ["--config", str(tmp_path / "rapidjws.json")])
+    try:
+        again.wait_for("audit_trail_in_use")
+        until(lambda: answer(port, token()) == 503, "no answer")
+        assert "2 workers" not in again.text()
+        writer.close()
+        again.wait_for("2 workers")
+        assert answer(port, token()) == 200
+        assert again.text().count("audit_trail_in_use") == 1
+    finally:
+        writer.close()
+        assert again.end() == 0
 
 
 def test_A3_nothing_that_was_answered_is_lost_where_the_sequencer_is_killed(tmp_path: Path) -> None:

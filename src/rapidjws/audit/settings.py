@@ -97,6 +97,8 @@ class AuditSettings:
             *Path(self.content_keys).parents,
         ):
             raise error_for("configuration_invalid", "audit.content_keys", "a folder outside of the trail")
+        if not self.folder:
+            raise error_for("configuration_invalid", "audit.folder", "a folder of the trail's own", "none")
         ContentKeys._check(self.content_key_per)
         Retention.check(self.retention_days)
         check_socket_path(self.folder)

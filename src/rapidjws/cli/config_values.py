@@ -170,7 +170,10 @@ def _refused(
             if name in _STAND_INS:
                 rest[name] = _STAND_INS[name]
         except (TypeError, ValueError, OSError, OverflowError, ImportError) as fault:
-            if not refused:  # else: the constructor needs what was left out
+            missing = re.findall(r"'(\w+)'", str(fault)) if " missing " in str(fault) else []
+            for name in missing if not refused else ():
+                yield (*path, name), "a value", "none"
+            if not refused and not missing:  # else: the constructor needs what was left out
                 yield path, "values that fit", str(fault)
             return
         else:

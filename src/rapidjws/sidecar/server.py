@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.observe.logs import InstalledLogs, LogSettings
 from rapidjws.sidecar.listeners import listening_sockets
-from rapidjws.sidecar.supervisor import EXIT_CONFIGURATION, Supervisor
+from rapidjws.sidecar.supervisor import Supervisor
 from rapidjws.sidecar.systemd import activated_sockets
+from rapidjws.sidecar.worker_processes import EXIT_CONFIGURATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

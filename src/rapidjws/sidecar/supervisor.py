@@ -25,7 +25,7 @@ from rapidjws.sidecar import systemd
 from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.listeners import address_of
 from rapidjws.sidecar.sequencer_process import SequencerProcess
-from rapidjws.sidecar.worker_processes import Heartbeats, WorkerProcess, ending_of
+from rapidjws.sidecar.worker_processes import EXIT_CONFIGURATION, Heartbeats, WorkerProcess, ending_of
 from rapidjws.verify.counter_memory import CounterMemory
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     Work = Callable[["Supervisor", Sockets, int], int]
 
-EXIT_CONFIGURATION: Final = 78
 """A worker that cannot be configured ends with this (EX_CONFIG); at the first start that ends the sidecar."""
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -88,6 +87,7 @@ class Supervisor:
         self.counters = CounterMemory(settings.workers)
         self._sockets = sockets
         self._sequencer = None if audit is None else SequencerProcess(audit, self._print_line)
+        self._needs_trail = audit is not None and audit.on_failure == "refuse"
         self._work = work
         self._workers = [WorkerProcess(sockets=one) for one in sockets.workers]
         self._pid = os.getpid()
@@ -247,7 +247,7 @@ class Supervisor:
                 self.heartbeats.count_restart(worker.sockets.index)
                 self._start(worker)
         self._end_stuck()
-        if not self._all_were_ready and all(worker.ready for worker in self._workers):
+        if not self._all_were_ready and self._all_are_ready():
             self._all_were_ready = True
             where = address_of(self._sockets.workers[0].public)
             self._print_line(f"{where}, {self.settings.workers} workers")
@@ -261,6 +261,13 @@ class Supervisor:
     def _look_after_sequencer(self, now_s: float) -> None:
         if self._sequencer is not None:
             self._sequencer.look_after(now_s, self._become_sequencer)
+            if self._sequencer.is_refused and not self._all_were_ready:
+                self._stopping, self._status = True, EXIT_CONFIGURATION
+
+    def _all_are_ready(self) -> bool:
+        """Say whether all workers serve, and the trail is there that they need."""
+        trail = self._sequencer is None or self._sequencer.takes_records or not self._needs_trail
+        return trail and all(worker.ready for worker in self._workers)
 
     def _reap(self, now_s: float) -> None:
         for worker in self._workers:

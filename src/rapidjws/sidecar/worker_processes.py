@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from rapidjws.sidecar.listeners import Sockets
 
+EXIT_CONFIGURATION: Final = 78
 FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 30.0
 LINES_KEPT: Final = 64
