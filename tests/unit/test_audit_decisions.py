@@ -14,11 +14,22 @@ from audit_service import ISS, Service, log_key, service
 from typer.testing import CliRunner
 
 from rapidjws import Contains, RapidJWSError
-from rapidjws.audit import DecisionRecorder, Selection, SequencerClient, TrailReader, Verification, Wanted
+from rapidjws.audit import (
+    DecisionRecorder,
+    Selection,
+    SequencerClient,
+    TrailReader,
+    TrailWriter,
+    Verification,
+    Wanted,
+)
+from rapidjws.audit.evidence_bundle import write_bundle
 from rapidjws.audit.objects import object_path
 from rapidjws.audit.records import FIELDS, digest
 from rapidjws.audit.side_content import SALT_BYTES, unpacked
 from rapidjws.cli.app import app
+from rapidjws.signing import LocalSigner
+from rapidjws.testing import make_key
 
 
 def mixed(world: Service) -> list[str | None]:
@@ -255,12 +266,31 @@ def test_L_a_bundle_is_verified_without_this_package(tmp_path: Path) -> None:
         assert good.stdout.endswith("decision: permit (ok), verdict permit\n")
         for known, status in ((log_key().text, 0), (log_key().text.replace("+", "x+", 1), 1)):
             assert subprocess.run([*run, known], capture_output=True, timeout=60).returncode == status
-        for name in ("record.json", "checkpoint", "proof.json", "token", "jwk.json"):
+        for name in ("record.json", "checkpoint", "proof.json", "token", "jwk.json", "log-key"):
             octets = (out / name).read_bytes()
             at = octets.index(b"path") + 12 if name == "proof.json" else len(octets) * 2 // 3
             (out / name).write_bytes(octets[:at] + bytes([octets[at] ^ 1]) + octets[at + 1 :])
             assert subprocess.run(run, capture_output=True, timeout=60).returncode != 0, name
             (out / name).write_bytes(octets)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl on this machine")
+@pytest.mark.parametrize("alg", ["ES256", "ES384", "RS256", "PS256"])
+def test_L_a_bundle_of_a_log_whose_key_is_in_a_kms(alg: str, tmp_path: Path) -> None:
+    """A log that is signed by another algorithm, as by a KMS or an HSM, has bundles that verify too."""
+    signer = LocalSigner(make_key(alg), alg)
+    writer = TrailWriter(tmp_path / "trail", origin="gateway.example/audit", signer=signer)
+    entry = b'{"code":"ok","kind":"decision","outcome":"permit","time_us":%d,"verdict":"permit"}'
+    writer.append([entry % at for at in range(3)])
+    writer.close()
+    out = tmp_path / "evidence"
+    write_bundle(TrailReader(tmp_path / "trail", writer.key), writer.key, 1, out)
+    run = [sys.executable, "-I", "-S", str(out / "verify.py")]
+    good = subprocess.run([*run, writer.key.text], capture_output=True, text=True, timeout=60)
+    assert (good.returncode, good.stdout.count("good:"), good.stderr) == (0, 3, "")
+    note = (out / "checkpoint").read_bytes()
+    (out / "checkpoint").write_bytes(note.replace(b"\n3\n", b"\n4\n"))
+    assert subprocess.run(run, capture_output=True, timeout=60).returncode == 1
 
 
 def test_L_a_middleware_records_its_decisions() -> None:

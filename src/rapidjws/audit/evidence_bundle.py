@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rapidjws import _files
 from rapidjws._checks import checked
@@ -19,7 +18,6 @@ from rapidjws.audit.objects import read_object
 from rapidjws.audit.records import parsed_record
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.errors import error_for
-from rapidjws.jose import pyca_keys
 
 if TYPE_CHECKING:
     from rapidjws.audit.trail_reader import InclusionProof
@@ -40,7 +38,7 @@ def write_bundle(
 
     Args:
         reader: The trail.
-        key: The log's key, of Ed25519: the only kind that the script knows.
+        key: The log's key; the script knows all kinds but ML-DSA.
         index: The record.
         out: The folder, made where it is not there; nothing in it is replaced.
         keys: Decrypt the token.
@@ -50,17 +48,15 @@ def write_bundle(
             ``audit_trail_invalid``.
         OSError: The folder cannot be written.
     """
-    if key.alg not in ("EdDSA", "Ed25519") or key.jwk.crv != "Ed25519":
-        raise error_for("configuration_invalid", "key", "an Ed25519 key", key.alg)
+    if key.jwk.kty not in ("EC", "OKP", "RSA"):
+        raise error_for("configuration_invalid", "key", "a key of EC, OKP or RSA", key.jwk.kty)
     proof = reader.prove(index)
     proof.verify(key)
     record = parsed_record(proof.entry, f"record {index}")
-    public = pyca_keys.public_key(key.jwk)
-    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     files: dict[str, bytes] = {
         "record.json": proof.entry,
         "checkpoint": proof.checkpoint,
-        "log-key.pem": bytes(pem),
+        "log-key": key.text.encode() + b"\n",
         "proof.json": _proof(proof),
         SCRIPT: Path(__file__).with_name("evidence_script.py.txt").read_bytes(),
     }
@@ -86,8 +82,10 @@ def _jwk(reader: TrailReader, record: dict[str, object]) -> bytes | None:
     """Return the key that verified the token, where it is stored."""
     from rapidjws.jose.jwk import JWK
 
-    table = read_object(reader.folder, str(record.get("generation")))
-    if table is None or record.get("key") is None:
+    if record.get("generation") is None or record.get("key") is None:
+        return None  # a gap, an erasure, or a token that no key verified
+    table = read_object(reader.folder, str(record["generation"]))
+    if table is None:
         return None
     for names in orjson.loads(table)["issuers"].values():
         for name in names:
