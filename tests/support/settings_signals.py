@@ -49,6 +49,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
     "mtls": {
         "form": ["", "xml"],
         "header": ["X Y", "a\nb"],
+        "elements": [0, 17],
         "trusted_peers": ["", [], "gateway", "10.0.0.1/8"],
     },
     "signals": {

@@ -110,6 +110,38 @@ def test_nothing_of_a_gateway_is_no_certificate() -> None:
 HASH = "ab" * 32
 
 
+def test_each_envoy_on_the_way_has_its_element() -> None:
+    """Of as many elements as there are proxies the first is the client's; what adds one is refused."""
+    edge, own = (
+        "By=spiffe://mesh/edge;Hash=" + "cd" * 32,
+        f'By="a,b;c";Hash={digest().hex()};Subject="CN=a, b"',
+    )
+
+    def code(value: str, count: int) -> str:
+        mtls = ClientCertificate(trusted_peers=PEER, elements=count)
+        token = tokens.token(cnf={"x5t#S256": tokens.b64url(digest())})
+        request = SenderRequest(token.encode(), certificates=[value.encode()], peer=PEER)
+        return engine().decide(token, now=NOW_S, sender=SenderConstraints(mtls=mtls).check(request)).code
+
+    assert code(own, 1) == code(f"{own},{edge}", 2) == code(f"{own},{edge},{edge}", 3) == "ok"
+    assert code(f"{edge},{own}", 2) == "binding_mismatch"
+    for value, count in (
+        (own, 2),
+        (f"{own},{edge}", 1),
+        (f"{own},{edge}", 3),
+        (f"{own},{edge},{edge}", 2),
+        (f"{own},", 2),
+        (f",{own}", 2),
+        (f"{own},,{edge}", 3),
+        (f"{own};Hash={'00' * 32},{edge}", 2),
+        (f"{own},{edge};URI=a,Hash={'00' * 32}", 2),
+    ):
+        assert code(value, count) == "malformed_request", (value, count)
+    for settings in ({"elements": 0}, {"elements": 17}, {"elements": 2, "form": "pem"}):
+        with pytest.raises(rapidjws.ConfigurationError):
+            ClientCertificate(trusted_peers=PEER, **settings)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "value",
     [

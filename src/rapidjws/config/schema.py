@@ -212,7 +212,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "nonce_required": SWITCH,
         "max_keys": WHOLE,
     },
-    "mtls": {"form": TEXT, "header": TEXT, "trusted_peers": TEXTS},
+    "mtls": {"form": TEXT, "header": TEXT, "elements": WHOLE, "trusted_peers": TEXTS},
 }
 PARTNER: Final = {
     "name": TEXT,

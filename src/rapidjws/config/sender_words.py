@@ -37,6 +37,9 @@ MTLS: Final = {
         "a header name (RFC 9110)",
         "`x-forwarded-client-cert` for `xfcc`, else `x-client-cert`",
     ),
+    "elements": Words(
+        "elements of Envoy's header: one for each Envoy on the way; the first names the client", "1 to 16"
+    ),
     "trusted_peers": Words(
         "gateways whose header is believed", "addresses, networks, `unix` for a Unix socket", "required"
     ),

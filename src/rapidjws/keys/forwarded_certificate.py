@@ -88,7 +88,21 @@ def _is_one_sequence(der: bytes) -> bool:
 
 def xfcc_pairs(text: str) -> list[tuple[str, str]] | None:
     """Return name and value of each pair of one element; None where it is malformed, or another follows."""
-    pairs: list[tuple[str, str]] = []
+    elements = xfcc_elements(text)
+    return elements[0] if elements is not None and len(elements) == 1 else None
+
+
+def xfcc_elements(text: str) -> list[list[tuple[str, str]]] | None:
+    """Return the pairs of each element of Envoy's header, in its order; None where it is malformed.
+
+    Each Envoy with ``APPEND_FORWARD`` puts an element at the end. A value in which a comma, a semicolon or an
+    equals sign stands is in double quotes; Envoy writes those of a certificate's names as they are, so a name
+    may look like pairs or elements of its own: who counts them must know how many there are.
+
+    Args:
+        text: The value of the header.
+    """
+    elements: list[list[tuple[str, str]]] = [[]]
     at = 0
     while at < len(text):
         name, equals, _ = text[at:].partition("=")
@@ -99,12 +113,16 @@ def xfcc_pairs(text: str) -> list[tuple[str, str]] | None:
         if found is None:
             return None
         content, at = found
-        pairs.append((name.lower(), content))
+        elements[-1].append((name.lower(), content))
         if at < len(text):
-            if text[at] != ";":
+            if text[at] not in ";,":
                 return None
+            if text[at] == ",":
+                elements.append([])
+                if at + 1 == len(text):
+                    return None
             at += 1
-    return pairs
+    return elements
 
 
 def _quoted(text: str, at: int) -> tuple[str, int] | None:
@@ -124,7 +142,9 @@ def _quoted(text: str, at: int) -> tuple[str, int] | None:
 
 
 def _bare(text: str, at: int) -> tuple[str, int] | None:
-    """Return a value without quotes, and where it ends; a comma begins another element."""
-    end = text.find(";", at)
-    content = text[at:] if end < 0 else text[at:end]
-    return None if "," in content or '"' in content else (content, at + len(content))
+    """Return a value without quotes, and where it ends."""
+    end = at
+    while end < len(text) and text[end] not in ";,":
+        end += 1
+    content = text[at:end]
+    return None if '"' in content else (content, end)

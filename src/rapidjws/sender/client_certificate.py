@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from rapidjws._checks import checked
+from rapidjws._checks import check_range, checked
 from rapidjws.errors import error_for
-from rapidjws.keys.forwarded_certificate import UNIX, der_of, is_among, networks_of, xfcc_pairs
+from rapidjws.keys.forwarded_certificate import UNIX, der_of, is_among, networks_of, xfcc_elements
 from rapidjws.verify.arguments import names_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CertificateFormat = Literal["xfcc", "pem", "der"]
 
 VALUE_MAX_BYTES: Final = 64 * 1024
+ELEMENTS_MAX: Final = 16
 
 _HEADERS: Final = {"xfcc": "x-forwarded-client-cert", "pem": "x-client-cert", "der": "x-client-cert"}
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
@@ -43,6 +44,9 @@ class ClientCertificate:
             percent-encoded, as nginx's ``$ssl_client_escaped_cert`` is. ``"der"``: DER in base64, as
             HAProxy's ``%{+Q}[ssl_c_der,base64]`` is; in colons as RFC 9440 writes it.
         header: The header's name; by default ``x-forwarded-client-cert`` or ``x-client-cert``.
+        elements: How many elements ``x-forwarded-client-cert`` has, 1 to 16: one for each Envoy on the way.
+            The first Envoy sets it (``SANITIZE_SET``), the others append (``APPEND_FORWARD``), so the first
+            element names the client. More or fewer refuse the request.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -51,6 +55,7 @@ class ClientCertificate:
     trusted_peers: str | Iterable[str]
     form: CertificateFormat = "xfcc"
     header: str | None = None
+    elements: int = 1
     _networks: tuple[Network, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
@@ -61,6 +66,9 @@ class ClientCertificate:
         put(self, "header", (self.header or _HEADERS[self.form]).lower())
         if _FIELD_NAME.fullmatch(self.header or "") is None:
             raise error_for("configuration_invalid", "mtls.header", expected="a name of RFC 9110")
+        check_range("mtls.elements", self.elements, 1, ELEMENTS_MAX)
+        if self.elements > 1 and self.form != "xfcc":
+            raise error_for("configuration_invalid", "mtls.elements", expected="1, for all forms but xfcc")
         peers = names_of(self.trusted_peers, "mtls.trusted_peers")
         if not peers:
             raise error_for(
@@ -96,7 +104,7 @@ class ClientCertificate:
         if len(values) > 1 or len(request.certificates) > 1 or len(values[0]) > VALUE_MAX_BYTES:
             raise error_for("malformed_request", "mtls.header", expected="one certificate")
         value = values[0].strip(b" \t")
-        digest = _xfcc(value) if self.form == "xfcc" else _digest(der_of(value, self.form))
+        digest = _xfcc(value, self.elements) if self.form == "xfcc" else _digest(der_of(value, self.form))
         if digest is None:
             raise error_for("malformed_request", "mtls.header", expected=f"one certificate as {self.form}")
         return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
@@ -106,14 +114,15 @@ def _digest(der: bytes | None) -> bytes | None:
     return None if der is None else hashlib.sha256(der).digest()
 
 
-def _xfcc(value: bytes) -> bytes | None:
-    """Return the digest of the one element of Envoy's header, or None where it is none or several.
+def _xfcc(value: bytes, count: int) -> bytes | None:
+    """Return the digest of the first element of Envoy's header, or None where it has not so many.
 
-    Each proxy with ``APPEND_FORWARD`` appends an element: which is the client's, nobody can tell here.
+    What a client adds, in the header or in a name of its certificate, makes them more.
     """
-    pairs = xfcc_pairs(value.decode("latin-1"))
-    if pairs is None:
+    elements = xfcc_elements(value.decode("latin-1"))
+    if elements is None or len(elements) != count:
         return None
+    pairs = elements[0]
     hashes = [text for name, text in pairs if name == "hash"]
     certificates = [text for name, text in pairs if name == "cert"]
     if len(hashes) > 1 or len(certificates) > 1:
