@@ -183,7 +183,7 @@ class PrecomputedKeys(TableMemory):
         turn = Turn()
         while self.due and monotonic() - start_s < TURN_S and self._build_next(owner, turn):
             pass
-        if self.tables is not before or turn.dropped:  # built, dropped, or taken from another engine
+        if self.tables is not before:  # built, dropped, or taken from another engine
             owner._publish_tables()
         spent_s = thread_time() - start_cpu_s
         self.build_cpu_s += spent_s
@@ -196,15 +196,14 @@ class PrecomputedKeys(TableMemory):
         """Return whether the budget was filled once, or keys compete for it."""
         return self._is_contended or self.built_bytes > self.budget_bytes
 
-    def _take_live(self, key: PreparedKey) -> bool:
-        """Use the table that another key of this engine has: it costs nothing."""
+    def _take_live(self, key: PreparedKey) -> None:
+        """Use the table that another key of this engine has, if one does: it costs nothing."""
         found = self._live(key)
         if key in self.tables or found is None or found[0] not in self._holders:
-            return False
+            return
         self.tables = {**self.tables, key: found[0]}
         self._hold(key, *found)
         del self.due[key]
-        return True
 
     def _build_next(self, owner: Owner, turn: Turn) -> bool:
         """Build or drop one table; return False where no key that is due shall have one, or a larger one."""
@@ -213,8 +212,8 @@ class PrecomputedKeys(TableMemory):
             for key in tuple(self.due):
                 if key not in numbers or not self._can_have(key) or self._sizes.get(key) == LARGEST:
                     del self.due[key]
-                elif self._take_live(key):
-                    turn.dropped = True
+                else:
+                    self._take_live(key)
             if not self.due:
                 return False
             if not turn.is_planned:
@@ -284,7 +283,6 @@ class PrecomputedKeys(TableMemory):
             return
         self._drop(key)
         self.evicted += 1
-        turn.dropped = True
         if size is not None:
             self._build(key, size)
 

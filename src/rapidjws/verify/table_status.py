@@ -60,4 +60,3 @@ class Turn:
     planned: dict[PreparedKey, int] = field(default_factory=dict)
     grants: list[PreparedKey] = field(default_factory=list)
     losers: list[PreparedKey] = field(default_factory=list)  # the most used first
-    dropped: bool = False
