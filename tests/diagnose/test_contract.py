@@ -135,6 +135,14 @@ def test_audit_and_rollback_are_rehearsed(folder: Path, monkeypatch: pytest.Monk
     assert ("checklist", "audit-reverified") in failed(check(folder))
 
 
+def test_a_good_token_that_enforcement_refuses_fails_the_rehearsal() -> None:
+    """Each decision is compared with the one that is due, in each phase."""
+    key = rapidjws.testing.make_key("ES256", kid="k1")
+    engine = rapidjws.Engine(rapidjws.Issuer("https://a.example", keys=key.public(), algorithms=["ES256"]))
+    fault = rehearsals.rollback_rehearsal(engine, "x.y.z", "also.not.good", "acme", time.time())
+    assert fault == "deny in enforcement where permit in enforcement is due"
+
+
 def test_checklist_is_whole(folder: Path) -> None:
     """Every line of the production checklist is walked."""
     names = {item.name for item in check(folder).items if item.group == "checklist"}
