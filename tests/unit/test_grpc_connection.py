@@ -76,12 +76,23 @@ def test_two_connections_share_a_batch(world: World, monkeypatch: pytest.MonkeyP
         (b"\0\0\0\0", INVALID_ARGUMENT),
         (framed(check(None))[:-1], INVALID_ARGUMENT),
         (framed(check(None)) * 2, INVALID_ARGUMENT),
+        (framed(check(None)) + field(15, b"a"), INVALID_ARGUMENT),
         (b"\1" + framed(check(None))[1:], UNIMPLEMENTED),
         (b"\0\xff\xff\xff\xff" + check(None), EXHAUSTED),
         (framed(b"\xff" * 30), INVALID_ARGUMENT),
         (framed(check(None) + b"\x0b"), INVALID_ARGUMENT),
     ],
-    ids=["nothing", "half a prefix", "cut off", "two", "compressed", "too long", "garbage", "a group"],
+    ids=[
+        "nothing",
+        "half a prefix",
+        "cut off",
+        "two",
+        "more octets",
+        "compressed",
+        "too long",
+        "garbage",
+        "a group",
+    ],
 )
 def test_what_is_no_message_gets_an_error(octets: bytes, code: int, world: World) -> None:
     """A call without one whole message that is a check has no decision."""
