@@ -229,13 +229,16 @@ def test_the_next_rows_are_read_meanwhile(
     assert len(asked) >= report.rows // 30
 
 
-def test_a_fault_of_what_is_read_meanwhile_is_raised(tmp_path: Path) -> None:
-    """What a reading thread meets reaches the caller, and a caller that leaves waits for the thread."""
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_had", [True, False])
+def test_a_fault_of_what_is_read_meanwhile_is_raised(is_had: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is met in reading reaches the caller, whoever reads; one that leaves waits for the thread."""
 
     def broken() -> Iterator[int]:
         yield 1
         raise OSError("gone")
 
+    monkeypatch.setattr(reading, "submit", lambda task: submit(task) if is_had else False)
     batches = reading.ahead(broken(), is_ahead=True)
     assert next(batches) == 1
     with pytest.raises(OSError, match="gone"):

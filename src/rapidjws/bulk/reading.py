@@ -77,9 +77,12 @@ def ahead(batches: Iterator[Any], *, is_ahead: bool) -> Generator[Any, None, Non
     task: Task[Any] | None = None
     try:
         while True:
-            call = None if task is None else task.take_back()
-            batch = next(batches, None) if task is None or call is not None else task.future.result()
-            task = None
+            if task is None or task.take_back() is not None:
+                task = None  # no thread has it, and none will: nothing is waited for
+                batch = next(batches, None)
+            else:
+                batch = task.future.result()
+                task = None
             if batch is None:
                 return
             if is_ahead:
