@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -171,3 +173,119 @@ def test_what_the_core_knows_of_a_shared_header_is_bounded() -> None:
         assert code(engine, token) == "ok"
         (known,) = (engine._by_header or {}).values()
         assert not isinstance(known, dict) or len(known) <= 2 * 4 + 2
+
+
+def _svid(world: World, **claims: Any) -> str:
+    """Return a token of the trust domain ``td``, whose key is that of A."""
+    made = {"aud": AUD, "exp": NOW_S + 60, "sub": "spiffe://td/x", **claims}
+    return sign_compact(json.dumps(made).encode(), LocalSigner(world.keys[A]))
+
+
+@pytest.mark.parametrize("kid", ["1", None])
+@pytest.mark.parametrize("form", [str, str.encode])
+def test_a_trust_domain_signs_for_no_iss_of_another(kid: str | None, form: Callable[[str], Any]) -> None:
+    """The key of a trust domain, whose engine compares no iss, accepts no other, known header or not."""
+    world = World(kid)
+    world.issuers[A] = Issuer.spiffe("td", keys=world.keys[A].public(), audience=AUD)
+    world.issuers["spiffe://td"] = world.issuers.pop(A)
+    engine = IssuerRegistry(world.look_up)
+    for _ in range(3):
+        assert engine.verify(form(_svid(world)), NOW_S).issuer == "spiffe://td"
+        assert asyncio.run(engine.averify(form(_svid(world)), NOW_S)).issuer == "spiffe://td"
+        assert code(engine, _svid(world, iss="spiffe://td")) == "ok"
+        for iss, expected in (
+            (B, {"signature_invalid", "unknown_kid"}),
+            ("https://c.example", {"unknown_issuer"}),
+        ):
+            stated = form(_svid(world, iss=iss))
+            assert code(engine, stated) in expected
+            assert engine.decide(stated, now=NOW_S).code in expected
+            with pytest.raises(RapidJWSError) as refused:
+                asyncio.run(engine.averify(stated, NOW_S))
+            assert refused.value.code in expected
+        assert code(engine, world.token(B)) == "ok"
+
+
+def test_a_name_that_becomes_a_trust_domain_loses_its_known_headers() -> None:
+    """An issuer that compared iss, and is looked up again as one that does not, leads no header any more."""
+    world = World()
+    name = "spiffe://td"
+    world.issuers[name] = Issuer(name, keys=world.keys[A].public(), algorithms=["ES256"], audience=AUD)
+    engine = IssuerRegistry(world.look_up)
+    before = None
+    for _ in range(3):
+        assert code(engine, _svid(world, iss=name)) == "ok"
+        before = engine._table.get(name)
+    world.issuers[name] = Issuer.spiffe("td", keys=world.keys[A].public(), audience=AUD)
+    made = engine._made(name, world.issuers[name])
+    assert made is not before
+    engine.forget(name)
+    for _ in range(3):
+        assert code(engine, _svid(world)) == "ok"
+        assert code(engine, _svid(world, iss="https://c.example")) == "unknown_issuer"
+
+
+def test_a_look_up_that_ends_after_its_issuer_was_configured_verifies_nothing() -> None:
+    """What is configured wins also over a look-up that was under way, for its tokens and for later ones."""
+    world, other = World(), World()
+    begun, ends = threading.Event(), threading.Event()
+
+    def look_up(name: str) -> Issuer | None:
+        begun.set()
+        assert ends.wait(60)
+        return world.look_up(name)
+
+    engine = IssuerRegistry(look_up, lookup_timeout_s=60)
+    found: list[str] = []
+    waiting = threading.Thread(target=lambda: found.append(code(engine, world.token(A))))
+    waiting.start()
+    assert begun.wait(60)
+    engine.replace_issuers(other.issuers[A])
+    ends.set()
+    waiting.join(60)
+    assert found == ["signature_invalid"]
+    for _ in range(3):
+        assert code(engine, world.token(A)) == "signature_invalid"
+        assert code(engine, other.token(A)) == "ok"
+    assert engine.registry_status().issuers == 0
+
+
+def test_an_entry_that_closes_while_it_is_renewed_is_asked_no_more() -> None:
+    """A look-up that ends as its issuer is forgotten lets the core ask the engine no longer."""
+    world = World()
+    engine = IssuerRegistry(world.look_up)
+    assert [code(engine, world.token(A)) for _ in range(3)] == ["ok"] * 3
+    entry = engine._table.get(A)
+    assert entry is not None
+    times: list[float] = []
+
+    class Closing:
+        """An engine whose entry closes between two steps of the renewal."""
+
+        def _set_due(self, seconds: float) -> None:
+            times.append(seconds)
+            if len(times) == 1:
+                entry.engine = None
+
+    entry.engine = Closing()  # type: ignore[assignment]
+    entry.be_due_in(60.0)
+    assert times == [60.0, 0.0]
+
+
+def test_headers_stay_unknown_where_something_is_revoked_meanwhile() -> None:
+    """Renewing what is known of headers beside a revocation leaves nothing for the core to ask."""
+    engine = IssuerRegistry(World().look_up)
+
+    class Listed:
+        """A list that is empty when it is first asked."""
+
+        asked = 0
+
+        @property
+        def listed(self) -> tuple[int, ...]:
+            self.asked += 1
+            return () if self.asked == 1 else (1,)
+
+    engine._revocations = Listed()  # type: ignore[assignment]
+    engine._renew_headers()
+    assert engine._by_header is None

@@ -149,7 +149,7 @@ class IssuerRegistry(LookedUpIssuers):
         header = _header_of(token)
         entry = self._hints.get(header) if header is not None else None
         fault: RapidJWSError | None = None
-        if entry.__class__ is Entry:  # as in _hinted, in one place: each call costs here
+        if entry.__class__ is Entry and entry.compares_iss:  # as in _hinted: each call costs here
             engine = entry.engine
             if engine is not None and monotonic() < entry.due_s:
                 try:
@@ -176,7 +176,7 @@ class IssuerRegistry(LookedUpIssuers):
     ) -> VerifiedJWS:
         hinted = self._hinted(token)
         fault: RapidJWSError | None = None
-        if hinted is not None:
+        if hinted is not None and hinted[0].compares_iss:
             try:
                 verified = await hinted[1]._averify_uncounted(token, now)
             except RapidJWSError as refused:

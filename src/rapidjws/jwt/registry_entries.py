@@ -39,6 +39,8 @@ class Entry:
         engine: Verifies its tokens; None once the entry left the table.
         first: The engine for those who waited for the look-up, also where the entry made room for others
             meanwhile; None once the issuer was forgotten, or is gone.
+        compares_iss: Whether its engine accepts no other ``iss``: a known header leads to no engine that does
+            not, nor does the core ask one, whose tokens have checks of their own.
         is_proven: Whether any token verified.
         wait_until_s: Until when its first tokens wait for its keys, monotonic seconds.
         due_s: When it is looked up again, monotonic seconds.
@@ -46,6 +48,7 @@ class Entry:
     """
 
     __slots__ = (
+        "compares_iss",
         "due_s",
         "engine",
         "first",
@@ -61,6 +64,7 @@ class Entry:
         self.issuer = issuer
         self.engine: RegistryEngine | None = engine
         self.first: RegistryEngine | None = engine
+        self.compares_iss = bool(issuer.names)
         self.is_proven = False
         self.wait_until_s = self.due_s = self.stale_s = 0.0
 
@@ -82,6 +86,8 @@ class Entry:
         engine = self.engine
         if engine is not None:
             engine._set_due(seconds)
+            if self.engine is None:  # it was closed in between
+                engine._set_due(0.0)
 
 
 class EntryTable:

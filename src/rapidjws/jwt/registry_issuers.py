@@ -107,6 +107,7 @@ class LookedUpIssuers(Engine):
             unknown_per_minute=unknown_per_minute,
             unknown_ttl_s=unknown_ttl_s,
             events=events,
+            is_configured=self._is_configured,
         )
         settings.setdefault("max_header_bytes", HEADER_MAX_BYTES)
         settings.setdefault("precompute_threshold", PRECOMPUTE_THRESHOLD)
@@ -118,6 +119,8 @@ class LookedUpIssuers(Engine):
     def _renew_headers(self) -> None:
         """Forget what the core knows of headers; it knows none while anything is revoked."""
         self._by_header = None if self._revocations.listed or self._is_lost else {}
+        if self._revocations.listed or self._is_lost:  # by now: another thread may have put None there
+            self._by_header = None
 
     def _rebuild(self) -> None:
         super()._rebuild()
@@ -211,9 +214,8 @@ class LookedUpIssuers(Engine):
         super().replace_issuers(*issuers)
         self._hints = {}
         self._renew_headers()
-        configured = self._snapshot.issuers
         for entry in self._table.entries():  # what is configured wins over what was looked up
-            if configured.get(entry.name) is not None:
+            if self._is_configured(entry.name):
                 self._table.remove(entry.name)
 
     def expect_retries(self, policy: DecisionPolicy) -> None:
@@ -230,7 +232,7 @@ class LookedUpIssuers(Engine):
         now_s = monotonic()
         entry = self._table.get(iss)
         engine = None if entry is None else entry.engine
-        if entry is None or engine is None:
+        if entry is None or engine is None or bool(issuer.names) != entry.compares_iss:
             engine = RegistryEngine(issuer, self._budget, self._member_settings)
             engine._longest_retry_s = self._longest_retry_s
             entry = Entry(iss, issuer, engine)
@@ -243,6 +245,10 @@ class LookedUpIssuers(Engine):
         entry.be_due_in(self._refresh_s)
         entry.stale_s = now_s + self._stale_limit_s
         return entry
+
+    def _is_configured(self, iss: str) -> bool:
+        """Say whether a name is that of an issuer that is there always."""
+        return self._snapshot.issuers.get(iss) is not None
 
     def _refresh(self, entry: Entry) -> None:
         """Look an issuer up again beside the traffic."""
@@ -322,6 +328,8 @@ class LookedUpIssuers(Engine):
             return None
         if not isinstance(found, Entry):
             found = self._waited(found, octets, end_s)
+            if found is None:
+                return None
         entry, engine = self._engine_of(found, "")
         if entry.wait_until_s:
             rest_s = min(end_s, entry.wait_until_s) - monotonic()
@@ -329,14 +337,14 @@ class LookedUpIssuers(Engine):
                 entry.wait_until_s = 0.0
         return entry, engine
 
-    def _waited(self, pending: Future[Any], octets: bytes, end_s: float) -> Entry:
-        """Return the entry that a look-up brings within the bound."""
+    def _waited(self, pending: Future[Any], octets: bytes, end_s: float) -> Entry | None:
+        """Return the entry that a look-up brings within the bound; None where the issuer is ours by now."""
         iss = self._stated_iss(octets) or ""
         if not _is_on_loop():
             wait((pending,), max(0.0, end_s - monotonic()))
         if not pending.done():
             raise refusal_of(("keys_unavailable", "no answer yet"), iss)
-        return self._engine_of(pending.result(), iss)[0]
+        return None if self._is_configured(iss) else self._engine_of(pending.result(), iss)[0]
 
     async def _aawaited(self, octets: bytes) -> tuple[Entry, Engine] | None:
         """Return the entry of a token's issuer and its engine as ``_awaited`` does, from asyncio."""
@@ -351,6 +359,8 @@ class LookedUpIssuers(Engine):
             if not pending.done():
                 await asyncio.wait((asyncio.wrap_future(_copy_of(pending)),), timeout=self._lookup_timeout_s)
             found = self._waited(pending, octets, 0.0)
+            if found is None:
+                return None
         entry, engine = self._engine_of(found, "")
         if entry.wait_until_s:
             rest_s = min(end_s, entry.wait_until_s) - monotonic()

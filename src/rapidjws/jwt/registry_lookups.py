@@ -100,12 +100,14 @@ class Lookups:
         unknown_per_minute: Look-ups that find nothing, a minute.
         unknown_ttl_s: How long it is remembered that there is no such issuer, in seconds.
         events: Listener.
+        is_configured: Says whether a name is by now that of an issuer that is not looked up.
     """
 
     __slots__ = (
         "_budget",
         "_epoch",
         "_events",
+        "_is_configured",
         "_known",
         "_lock",
         "_lookup",
@@ -131,7 +133,9 @@ class Lookups:
         unknown_per_minute: int,
         unknown_ttl_s: float,
         events: EventListener,
+        is_configured: Callable[[str], bool],
     ) -> None:
+        self._is_configured = is_configured
         self._lookup = lookup
         self._made = made
         self._table = table
@@ -253,7 +257,10 @@ class Lookups:
             # another epoch: issuers were forgotten meanwhile
             gone = self._table.put(made) if epoch == self._epoch else [made]
         close_all(gone)
-        if made in gone:  # forgotten meanwhile
+        is_configured = self._is_configured(iss)  # by now: that wins, whoever came first
+        if is_configured:
+            self._table.remove(iss)
+        if is_configured or made in gone:  # forgotten meanwhile
             made.first = None
             return ("keys_unavailable", "to be looked up again")
         return made
