@@ -51,6 +51,7 @@ ADVISORIES = (
     Advisory("redis", "4.5.4", "CVE-2023-28859", "2023-03-26"),
     Advisory("requests", "2.32.4", "CVE-2024-47081", "2025-06-09"),
     Advisory("pyarrow", "14.0.1", "CVE-2023-47248", "2023-11-09"),
+    Advisory("rfc3161-client", "1.0.3", "CVE-2025-52556", "2025-06-21"),
     Advisory("httptools", "0.6.1", "CVE-2023-37276", "2023-07-19"),
 )
 NONE_KNOWN = {

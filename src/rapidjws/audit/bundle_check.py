@@ -26,7 +26,7 @@ class Finding:
         code: A stable word: ``record_altered``, ``tile_altered``, ``root_differs``, ``file_unreadable``,
             ``file_unexpected``, ``journal_altered``, ``content_altered``, ``content_missing``,
             ``content_key_missing``, ``token_altered``, ``claims_altered``, ``key_altered``,
-            ``policy_altered``, ``verdict_differs``.
+            ``policy_altered``, ``verdict_differs``, ``timestamp_invalid``, ``timestamp_missing``.
         place: The file and the offset.
         record: The index of the record, or None.
         expected: What was signed or decided.

@@ -46,6 +46,10 @@ class VerificationReport:
         lost: How many decisions gap records stand for.
         findings: What is not as it was signed or decided.
         resumed: How many records an interrupted run had looked at before.
+        timestamps: How many time stamps are good.
+        time_stamped: How many records the newest of them covers.
+        time_stamped_at: Its time, or None.
+        timestamps_unchecked: How many nobody looked at, for want of roots.
         is_empty: Whether no decision was looked at: an empty trail, or none that is wanted.
     """
 
@@ -58,6 +62,10 @@ class VerificationReport:
     lost: int = 0
     findings: list[Finding] = field(default_factory=list)
     resumed: int = 0
+    timestamps: int = 0
+    time_stamped: int = 0
+    time_stamped_at: str | None = None
+    timestamps_unchecked: int = 0
     is_empty: bool = False
 
     @property
@@ -77,6 +85,10 @@ class VerificationReport:
             "not_verified_again": dict(self.not_verified_again),
             "lost": self.lost,
             "resumed": self.resumed,
+            "timestamps": self.timestamps,
+            "time_stamped": self.time_stamped,
+            "time_stamped_at": self.time_stamped_at,
+            "timestamps_unchecked": self.timestamps_unchecked,
             "findings": [one.as_dict() for one in self.findings],
         }
 

@@ -19,6 +19,7 @@ from rapidjws.audit.evidence_bundle import write_bundle
 from rapidjws.audit.records import parsed_record
 from rapidjws.cli.audit_archive import local_trail, note_key, restore, seal
 from rapidjws.cli.audit_erase import erase, fail, moment_us
+from rapidjws.cli.audit_timestamp import add_timestamps, timestamp
 from rapidjws.cli.audit_verify import run_verification, show_report
 from rapidjws.cli.audit_witness import witness_add, witness_check, witness_request_
 from rapidjws.cli.files import read_key
@@ -33,6 +34,7 @@ app.command()(restore)
 app.command("witness-request")(witness_request_)
 app.command()(witness_add)
 app.command()(witness_check)
+app.command()(timestamp)
 
 Trail = Annotated[Path, typer.Argument(help="The folder of the trail.")]
 Stored = Annotated[str, typer.Argument(help="The trail, or its archive: a folder, or s3://bucket/prefix.")]
@@ -152,12 +154,20 @@ def verify(
     html: Annotated[Path | None, typer.Option(help="Write the report to this file as HTML too.")] = None,
     content_keys: Keys = None,
     content_key_file: KeyFile = None,
+    timestamp_roots: Annotated[
+        Path | None, typer.Option(help="Check time stamps: PEM file of the certificates they must lead to.")
+    ] = None,
+    require_timestamps: Annotated[
+        bool, typer.Option("--require-timestamps", help="A trail without a good time stamp is not good.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check the tree and verify each token again: exit 0, 1 where something differs, 2 for no trail."""
     wanted = Wanted(since_us=moment_us(since), until_us=moment_us(until), issuer=issuer, partner=partner)
     kept = None if earlier is None else _kept(earlier, key)
     keys = _keys(content_keys, content_key_file)
+    if require_timestamps and timestamp_roots is None:
+        fail("--require-timestamps: --timestamp-roots beside it expected")
     if html is not None and not html.absolute().parent.is_dir():
         fail(f"{html}: no such folder")
     with local_trail(folder, key) as trail:
@@ -169,8 +179,9 @@ def verify(
             fail(fault, 1)
         try:
             report = run_verification(reader, wanted, keys=keys, jobs=jobs, resume=resume, is_quiet=as_json)
+            add_timestamps(report, reader, timestamp_roots, required=require_timestamps)
             show_report(report, as_json=as_json, html=html)
-        except RapidJWSError as fault:
+        except (RapidJWSError, ImportError) as fault:
             fail(fault)
         except OSError as fault:
             fail(f"{fault.filename or resume or html}: {fault.strerror}")

@@ -56,6 +56,11 @@ def show_report(report: VerificationReport, *, as_json: bool, html: Path | None)
         print_line(f"not verified again: {count} ({why})")
     if report.lost:
         print_line(f"decisions without a record, as gap records say: {report.lost}")
+    if report.timestamps:
+        covered = f"{report.time_stamped} of {report.size} records, at {report.time_stamped_at}"
+        print_line(f"time stamps: {report.timestamps}; the newest covers {covered}")
+    if report.timestamps_unchecked:
+        print_line(f"time stamps not looked at, without --timestamp-roots: {report.timestamps_unchecked}")
     for one in report.findings:
         where = "" if one.record is None else f" record {one.record}"
         more = "" if one.expected is None else f": expected {one.expected}, found {one.actual}"
