@@ -335,8 +335,8 @@ def _middleware() -> Iterator[tuple[str, Callable[[], Recipe]]]:
     yield "FormField", lambda: {"name": "logout_token"}
     yield "BodyDigest", lambda: {"claim": "/digest"}
     yield "BodyReplay", lambda: {"store": P["MemoryReplayStore"]()}
-    yield "RequestLines", dict
-    yield "SignedData", dict
+    yield "RequestNonces", lambda: {"secrets": [b"s" * 32], "store": P["MemoryReplayStore"]()}
+    yield from (("RequestLines", dict), ("SignedData", dict))
     for name in ("JWSMiddleware", "WSGIMiddleware"):
         yield name, lambda: {"app": application(), "engine": engine()}
     yield "answer_for", lambda: {"decision": engine().decide(None)}

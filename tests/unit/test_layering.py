@@ -17,7 +17,7 @@ COMPILED = "rapidjws._rapidjws"
 # Lowest first. A package may import its own row and the rows above it in this list.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_shown", "_audit_codes", "_authorization_codes"),
-    ("_change_codes", "_sender_codes", "_introspection_codes", "_area_codes"),
+    ("_change_codes", "_sender_codes", "_nonce_codes", "_introspection_codes", "_area_codes"),
     (
         "_checks",
         "_files",

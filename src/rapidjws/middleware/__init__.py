@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rapidjws.middleware.body_digest import BodyDigest
     from rapidjws.middleware.body_parts import FormField, JSONMember
     from rapidjws.middleware.body_replay import BodyReplay
+    from rapidjws.middleware.request_nonces import RequestNonces
     from rapidjws.middleware.response import Answer, answer_for, trusted_headers
     from rapidjws.middleware.signed_body import SignedBody
     from rapidjws.middleware.signed_request import RequestLines, SignedData, SignedRequest
@@ -26,6 +27,7 @@ else:
                 "JSONMember",
             ),
             "rapidjws.middleware.body_replay": ("BodyReplay",),
+            "rapidjws.middleware.request_nonces": ("RequestNonces",),
             "rapidjws.middleware.signed_request": (
                 "RequestLines",
                 "SignedData",
@@ -50,6 +52,7 @@ __all__ = [
     "JSONMember",
     "JWSMiddleware",
     "RequestLines",
+    "RequestNonces",
     "SignedBody",
     "SignedData",
     "SignedRequest",

@@ -367,6 +367,7 @@ class Authenticator(Generic[RequestT]):
             realm=self.realm,
             scheme=scheme,
             dpop=None if self.sender is None else self.sender.challenge(time_ns()),
+            nonce=None if self.body is None else self.body.nonce(decision, context.partner),
         )
         if found is None or not isinstance(context.headers, IdentifiedHeaders):
             return found

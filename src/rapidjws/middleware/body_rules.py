@@ -8,19 +8,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
 from rapidjws.errors import error_for
 from rapidjws.jose import json_text
+from rapidjws.jose.json_pointer import ABSENT
 from rapidjws.jose.jws import parse_members
 from rapidjws.jose.limits import HEADER_CEILING_BYTES, JSON_MAX_DEPTH
 from rapidjws.middleware.body_digest import BodyDigest
 from rapidjws.middleware.body_parts import BODY_MEMBERS_MAX, FormField, JSONMember
 from rapidjws.middleware.body_replay import BodyReplay
-from rapidjws.middleware.signed_request import PayloadBuilder, SignedRequest, built_payload
+from rapidjws.middleware.request_nonces import RequestNonces
+from rapidjws.middleware.signed_request import (
+    PayloadBuilder,
+    RequestLines,
+    SignedData,
+    SignedRequest,
+    built_payload,
+)
 
 if TYPE_CHECKING:
+    from rapidjws.jwt.decision import Names
     from rapidjws.verify.result import VerifiedJWS
 
 CritChecks = Mapping[str, Callable[[Any], bool]]
@@ -38,6 +48,7 @@ class BodyRules:
     payload_of: PayloadBuilder | None = None
     crit_checks: CritChecks | None = None
     replay: BodyReplay | None = None
+    nonces: RequestNonces | None = None
 
     def __post_init__(self) -> None:
         """Check that the rules go together."""
@@ -45,6 +56,13 @@ class BodyRules:
             raise error_for("configuration_invalid", "body.digest", expected="a digest, or payload_of")
         if self.part is not None and self.digest is not None:
             raise error_for("configuration_invalid", "body.digest", expected="no digest of a body in itself")
+        if self.nonces is not None and not isinstance(self.nonces, RequestNonces):
+            raise error_for("configuration_invalid", "body.nonces", "RequestNonces, or None")
+        is_covered = self.digest is not None or isinstance(self.payload_of, (RequestLines, SignedData))
+        if self.nonces is not None and self.nonces.place == "body" and not is_covered:
+            raise error_for(
+                "configuration_invalid", "nonces.place", "claims or header, or a digest of the body"
+            )
         if self.crit_checks is not None and not isinstance(self.crit_checks, Mapping):
             raise error_for("configuration_invalid", "body.crit_checks", expected="name -> function")
         for name, check in (self.crit_checks or {}).items():
@@ -90,23 +108,36 @@ class BodyRules:
         )
         return built_payload(self.payload_of, signed)
 
-    def check(self, verified: VerifiedJWS, body: bytes) -> VerifiedJWS:
+    def check(self, verified: VerifiedJWS, body: bytes, partner: Names = None) -> VerifiedJWS:
         """Return a verified JWS after all that is to be checked beside its signature.
+
+        A nonce is used before the body is: a sender whose body could not be recorded signs it again with a
+        new nonce, and a body that was recorded would be refused then.
+
+        Args:
+            verified: The JWS.
+            body: The octets as they came.
+            partner: Whose request it is, to its nonce.
 
         Raises:
             RapidJWSError: Why it is refused after all.
         """
         self._check_crit(verified)
-        needs_claims = self.digest is not None or (
-            self.replay is not None and self.replay.identity is not None
+        nonces, replay = self.nonces, self.replay
+        needs_claims = (
+            self.digest is not None
+            or (replay is not None and replay.identity is not None)
+            or (nonces is not None and nonces.place == "claims")
         )
         claims = _claims(verified) if needs_claims else None
         if self.digest is not None:
             self.digest.check(claims, body)
-        if self.replay is not None:
+        if nonces is not None:
+            nonces.check(_nonce(nonces, verified, claims, body), time_ns(), partner)
+        if replay is not None:
             header = json.dumps(verified.header, sort_keys=True).encode()
             signed = len(header).to_bytes(4, "big") + header + verified.payload
-            self.replay.check(verified, claims, signed)
+            replay.check(verified, claims, signed)
         return verified
 
     def _check_crit(self, verified: VerifiedJWS) -> None:
@@ -141,6 +172,19 @@ class RequestFacts:
     headers: Callable[[bytes], Any] = field(repr=False)
 
 
+def _nonce(nonces: RequestNonces, verified: VerifiedJWS, claims: Any, body: bytes) -> Any:
+    """Return the nonce of a verified request, or ``ABSENT`` where one of its signatures has none.
+
+    Two good signatures with two of them were refused before: ``signers_disagree``.
+    """
+    if nonces.place == "claims":
+        return nonces.find(claims)
+    if nonces.place == "body":
+        return nonces.find(_parsed(body, "body"))
+    found = [nonces.find(one.header) for one in verified.signatures if one.header is not None]
+    return ABSENT if not found or any(one is ABSENT for one in found) else found[0]
+
+
 def _claims(verified: VerifiedJWS) -> Any:
     """Return a verified payload as JSON."""
     if verified.issuer is not None:
@@ -148,11 +192,14 @@ def _claims(verified: VerifiedJWS) -> Any:
             return verified.claims
         except TypeError:  # a Verifier whose keys have a name
             pass
-    octets = verified.payload
+    return _parsed(verified.payload, "claims")
+
+
+def _parsed(octets: bytes, place: str) -> Any:
     return json_text.loads(
         octets,
         max_bytes=len(octets),
         max_depth=JSON_MAX_DEPTH,
         max_members=BODY_MEMBERS_MAX,
-        place="claims",
+        place=place,
     )

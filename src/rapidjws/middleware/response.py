@@ -91,6 +91,7 @@ def answer_for(
     scheme: str = "Bearer",
     bad_request_status: int = 400,
     dpop: DPoPChallenge | None = None,
+    nonce: str | None = None,
 ) -> Answer | None:
     """Return what a client gets instead of the service's answer, or None where it gets that.
 
@@ -101,12 +102,13 @@ def answer_for(
         bad_request_status: For a request with two tokens or half a one; 401 where a gateway asks that takes
             anything but 401 and 403 for a fault of ours (nginx).
         dpop: What a challenge holds about DPoP, where proofs are checked.
+        nonce: A new nonce for the next signed request; a 401 gives it out in ``Replay-Nonce``.
 
     Returns:
         The refusal, or None for a permit.
 
     Source: RFC 6750 section 3, RFC 9449 sections 7.1 and 9, RFC 9110 sections 10.2.3 and 15.6.4, RFC 9457
-    section 3.
+    section 3, RFC 8555 section 6.5.1.
     """
     if getattr(decision, "outcome", None) == "permit":
         return None
@@ -115,24 +117,18 @@ def answer_for(
         raise refused("bad_request_status", "400 to 499", bad_request_status)
     if dpop is not None and not isinstance(dpop, DPoPChallenge):
         raise refused("dpop", "a DPoPChallenge, or None", dpop)
-    for name, text in (("realm", realm), ("scheme", scheme)):
+    for name, text in (("realm", realm), ("scheme", scheme), ("nonce", "" if nonce is None else nonce)):
         if not isinstance(text, str) or not text.isprintable():
             raise refused(name, "plain text", text)
     code = decision.code
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
-    if decision.outcome == "indeterminate":
-        status, title = 503, "Service Unavailable"
+    status, title = _status(decision, bad_request_status)
+    if status == 503:
         headers.append(("retry-after", str(RETRY_AFTER_S)))
-    elif code in FORBIDDEN:
-        status, title = 403, "Forbidden"
-    elif code == "too_large" and decision.place == "body":
-        status, title = 413, "Content Too Large"
-    elif code == "malformed_request" and bad_request_status == 400:
-        status, title = 400, "Bad Request"
-    else:
-        status, title = 401, "Unauthorized"
     if status not in (413, 503):
         headers += _challenges(decision, realm, scheme or "Bearer", dpop)
+    if status == 401 and nonce is not None:
+        headers.append(("replay-nonce", nonce))
     row = CODES[code]
     problem: dict[str, Any] = {
         "type": PROBLEM_TYPE + code,
@@ -142,6 +138,20 @@ def answer_for(
         "detail": row.meaning,
     }
     return Answer(status=status, headers=tuple(headers), body=json.dumps(problem).encode())
+
+
+def _status(decision: Decision, bad_request_status: int) -> tuple[int, str]:
+    """Return the status of a refusal, and its phrase."""
+    code = decision.code
+    if decision.outcome == "indeterminate":
+        return 503, "Service Unavailable"
+    if code in FORBIDDEN:
+        return 403, "Forbidden"
+    if code == "too_large" and decision.place == "body":
+        return 413, "Content Too Large"
+    if code == "malformed_request" and bad_request_status == 400:
+        return 400, "Bad Request"
+    return 401, "Unauthorized"
 
 
 def _check_decision(decision: object) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import checked
@@ -21,6 +22,7 @@ from rapidjws.middleware.body_digest import BodyDigest
 from rapidjws.middleware.body_parts import FormField, JSONMember
 from rapidjws.middleware.body_replay import BodyReplay
 from rapidjws.middleware.body_rules import BodyRules, CritChecks, RequestFacts
+from rapidjws.middleware.request_nonces import RequestNonces
 from rapidjws.middleware.signed_request import PayloadBuilder
 from rapidjws.middleware.token_location import is_field_name
 from rapidjws.observe.metric_list import DETACHED_VERIFICATIONS
@@ -28,6 +30,7 @@ from rapidjws.observe.recorder import MetricRecorder
 
 if TYPE_CHECKING:
     from rapidjws.jws.verifier import Verifier
+    from rapidjws.jwt.decision import Names
     from rapidjws.middleware.requests import RequestContext
     from rapidjws.verify.result import VerifiedJWS
 
@@ -70,6 +73,7 @@ class SignedBody:
             accepted; the verifier's ``crit`` must name them too. Anything else, an exception too, refuses,
             and nothing of the message is given out before.
         replay: The demand that each body is used once.
+        nonces: The nonces that senders sign: an answer 401 gives out a new one in ``Replay-Nonce``.
         max_bytes: Largest body; of a body that is the JWS, the verifier's ``max_token_bytes`` is a limit too.
         rollout: What becomes of a verdict; None refuses what is not good, or leaves it to the engine's own.
             Of a Verifier's results, a partner's rules on issuers, claims and scopes find none.
@@ -88,6 +92,7 @@ class SignedBody:
     payload_of: PayloadBuilder | None = None
     crit_checks: CritChecks | None = None
     replay: BodyReplay | None = None
+    nonces: RequestNonces | None = None
     max_bytes: int = BODY_MAX_BYTES
     rollout: DecisionPolicy | None = None
     recorder: MetricRecorder | None = None
@@ -134,6 +139,7 @@ class SignedBody:
             payload_of=self.payload_of,
             crit_checks=self.crit_checks,
             replay=self.replay,
+            nonces=self.nonces,
         )
 
     @property
@@ -277,7 +283,13 @@ class SignedBody:
         if self.is_detached:
             facts = RequestFacts(method=context.method, target=context.target, headers=context.headers)
             payload = body if self.payload_of is None else rules.payload(token, body, facts)
-        return rules.check(self._verified(token, payload, now, as_of), body)
+        return rules.check(self._verified(token, payload, now, as_of), body, context.partner)
+
+    def nonce(self, decision: Decision, partner: Names) -> str | None:
+        """Return a new nonce for the next request of a partner that is refused, or None."""
+        if self.nonces is None or decision.outcome != "deny":
+            return None
+        return self.nonces.issue(time_ns(), partner)
 
     def _verified(
         self, token: bytes, payload: bytes | None, now: float | None, as_of: tuple[int, int] | None

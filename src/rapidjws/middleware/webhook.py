@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rapidjws.middleware.body_parts import FormField, JSONMember
     from rapidjws.middleware.body_replay import BodyReplay
     from rapidjws.middleware.body_rules import BodyRules, CritChecks
+    from rapidjws.middleware.request_nonces import RequestNonces
     from rapidjws.middleware.signed_request import PayloadBuilder
     from rapidjws.verify.result import VerifiedJWS
 
@@ -39,6 +40,8 @@ def verify_webhook(
     payload_of: PayloadBuilder | None = None,
     crit_checks: CritChecks | None = None,
     replay: BodyReplay | None = None,
+    nonces: RequestNonces | None = None,
+    partner: str | None = None,
     method: str = "POST",
     target: str | None = None,
 ) -> Decision:
@@ -55,6 +58,9 @@ def verify_webhook(
         payload_of: Builds the detached payload out of the request.
         crit_checks: Critical header parameter -> a function of its value that returns True.
         replay: The demand that each body is used once.
+        nonces: The nonces that senders sign, each used once; the answer to a refusal gives out a new one:
+            ``answer_for(decision, nonce=nonces.issue(time.time_ns()))``.
+        partner: Whose nonces are good, as for ``nonces.issue``.
         method: The request's method, where ``payload_of`` covers it.
         target: Its path and query as they were sent, likewise.
 
@@ -65,23 +71,18 @@ def verify_webhook(
         TypeError: A mistake of the caller, with what to pass: a body that is text or parsed, headers that are
             None, bytes or lists.
     """
-    rules = _rules(part, digest, payload_of, crit_checks, replay)
+    rules = _rules(part, digest, payload_of, crit_checks, replay, nonces)
     octets = _checked_body(body)
     pairs = _checked_headers(headers)
     is_engine_fine = part is not None or digest is not None
-    _check_how(verifier, None if is_engine_fine else signature_header, max_body_bytes)
+    _check_how(verifier, None if is_engine_fine else signature_header, max_body_bytes, partner)
     try:
         if len(octets) > max_body_bytes:
             raise error_for("too_large", "body", f"at most {max_body_bytes} bytes", len(octets))
         names = (signature_header,) if isinstance(signature_header, str) else signature_header or ()
-        token = octets if rules is None or rules.part is None else _part_of(rules, octets, pairs)
-        is_detached = False
-        if names and part is None:
-            token = _signature_value(names, pairs).encode("latin-1", "replace")
-            is_detached = digest is None
-        elif not octets:
-            raise error_for("missing_token", "body")
-        verified = _verified(verifier, token, octets, is_detached, rules, (method, target, pairs))
+        token = _token(names, rules, octets, pairs)
+        is_detached = bool(names) and part is None and digest is None
+        verified = _verified(verifier, token, octets, is_detached, rules, (method, target, pairs, partner))
     except RapidJWSError as refused:
         return Decision(outcome=refused.outcome, code=refused.code, place=refused.place)
     except Exception as fault:
@@ -95,19 +96,38 @@ def _rules(
     payload_of: PayloadBuilder | None,
     crit_checks: CritChecks | None,
     replay: BodyReplay | None,
+    nonces: RequestNonces | None,
 ) -> BodyRules | None:
     """Return what is checked beside the signature; None, and nothing loaded, where nothing is."""
-    if all(one is None for one in (part, digest, payload_of, crit_checks, replay)):
+    if all(one is None for one in (part, digest, payload_of, crit_checks, replay, nonces)):
         return None
     from rapidjws.middleware import body_rules
 
     return body_rules.BodyRules(
-        part=part, digest=digest, payload_of=payload_of, crit_checks=crit_checks, replay=replay
+        part=part,
+        digest=digest,
+        payload_of=payload_of,
+        crit_checks=crit_checks,
+        replay=replay,
+        nonces=nonces,
     )
 
 
 def _values(pairs: list[tuple[str, str]], name: str) -> list[bytes]:
     return [value.encode("latin-1", "replace") for key, value in pairs if key.lower() == name]
+
+
+def _token(
+    names: tuple[str, ...], rules: BodyRules | None, body: bytes, pairs: list[tuple[str, str]]
+) -> bytes:
+    """Return the JWS of a request, from where it stands: the part, the header or the body."""
+    if rules is not None and rules.part is not None:
+        return _part_of(rules, body, pairs)
+    if names:
+        return _signature_value(names, pairs).encode("latin-1", "replace")
+    if not body:
+        raise error_for("missing_token", "body")
+    return body
 
 
 def _part_of(rules: BodyRules, body: bytes, pairs: list[tuple[str, str]]) -> bytes:
@@ -135,7 +155,7 @@ def _verified(
     body: bytes,
     is_detached: bool,
     rules: BodyRules | None,
-    request: tuple[str, str | None, list[tuple[str, str]]],
+    request: tuple[str, str | None, list[tuple[str, str]], str | None],
 ) -> VerifiedJWS:
     """Verify a JWS, and all that the rules ask for beside."""
     payload = body if is_detached else None
@@ -143,7 +163,7 @@ def _verified(
         return verifier.verify(token) if payload is None else verifier.verify(token, payload=payload)
     from rapidjws.middleware.body_rules import RequestFacts
 
-    method, target, pairs = request
+    method, target, pairs, partner = request
 
     def headers(name: bytes) -> list[bytes]:
         return _values(pairs, name.decode("latin-1"))
@@ -153,7 +173,7 @@ def _verified(
         facts = RequestFacts(method=method, target=target, headers=headers)
         payload = rules.payload(token, body, facts)
     verified = verifier.verify(token) if payload is None else verifier.verify(token, payload=payload)
-    return rules.check(verified, body)
+    return rules.check(verified, body, partner)
 
 
 _BODY_FIX = (
@@ -191,7 +211,7 @@ def _checked_headers(headers: object) -> list[tuple[str, str]]:
     return pairs
 
 
-def _check_how(verifier: object, signature_header: object, max_body_bytes: object) -> None:
+def _check_how(verifier: object, signature_header: object, max_body_bytes: object, partner: object) -> None:
     """Raise the caller's mistake about anything but the request."""
     if not callable(getattr(verifier, "verify", None)):
         raise TypeError(
@@ -207,3 +227,5 @@ def _check_how(verifier: object, signature_header: object, max_body_bytes: objec
         raise TypeError(f"signature_header: expected a name or None; found {type(signature_header).__name__}")
     if not isinstance(max_body_bytes, int) or isinstance(max_body_bytes, bool) or max_body_bytes < 1:
         raise TypeError("max_body_bytes: expected a whole number from 1 on")
+    if partner is not None and not isinstance(partner, str):
+        raise TypeError(f"partner: expected a name or None; found {type(partner).__name__}")

@@ -42,16 +42,7 @@ class DPoPNonces:
 
     def __post_init__(self) -> None:
         """Check every argument once."""
-        place, words = "dpop.nonce_secrets", f"secrets of at least {SECRET_MIN_BYTES} bytes"
-        if isinstance(self.secrets, (bytes, str)):
-            raise error_for("configuration_invalid", place, expected=f"a list of {words}")
-        try:
-            secrets = tuple(self.secrets)
-        except TypeError:
-            raise error_for("configuration_invalid", place, expected=words) from None
-        if not secrets or not all(isinstance(one, bytes) and len(one) >= SECRET_MIN_BYTES for one in secrets):
-            raise error_for("configuration_invalid", place, expected=words)
-        object.__setattr__(self, "secrets", secrets)
+        object.__setattr__(self, "secrets", checked_secrets(self.secrets, "dpop.nonce_secrets"))
         check_range("dpop.nonce_period_s", self.period_s, 10, 86_400)
 
     def issue(self, now_ns: int, context: str = "") -> str:
@@ -75,6 +66,29 @@ class DPoPNonces:
 
     def _period(self, now_ns: int) -> int:
         return now_ns // (self.period_s * SECOND_NS)
+
+
+def checked_secrets(secrets: object, place: str) -> tuple[bytes, ...]:
+    """Return secrets of nonces, each of ``SECRET_MIN_BYTES`` or more.
+
+    Args:
+        secrets: The first makes nonces, all of them check.
+        place: The setting, for the error.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    words = f"secrets of at least {SECRET_MIN_BYTES} bytes"
+    if isinstance(secrets, (bytes, str)):
+        raise error_for("configuration_invalid", place, expected=f"a list of {words}")
+    try:
+        found: tuple[object, ...] = tuple(secrets)  # type: ignore[arg-type]
+    except TypeError:
+        raise error_for("configuration_invalid", place, expected=words) from None
+    good = tuple(one for one in found if isinstance(one, bytes) and len(one) >= SECRET_MIN_BYTES)
+    if not found or len(good) != len(found):
+        raise error_for("configuration_invalid", place, expected=words)
+    return good
 
 
 def _nonce(secret: bytes, period: int, context: str) -> str:
