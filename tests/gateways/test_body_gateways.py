@@ -47,6 +47,7 @@ def _port(
             text = text.replace(f":{before}", f":{after}").replace(
                 f"port_value: {before}", f"port_value: {after}"
             )
+        text = text.replace("allowed_headers: { patterns: [{ exact: dpop }] } # beside Authorization\n", "\n")
         text = text.replace("failure_mode_allow: false", f"{WITH_BODY}failure_mode_allow: false")
         forwarded = "trustForwardHeader: false\n        forwardBody: true\n        maxBodySize: "
         text = text.replace("trustForwardHeader: false", f"{forwarded}{LIMIT_BYTES}")

@@ -80,4 +80,5 @@ def test_rules_are_read(kind: str, prometheus: dict[str, Prometheus]) -> None:
     loaded = [rule for group in watched.call("rules")["groups"] for rule in group["rules"]]
     assert len(loaded) == sum(len(group["rules"]) for group in rules()["groups"])
     assert [rule["name"] for rule in loaded if rule["health"] == "err"] == []
-    assert watched.query("rapidjws:verification_errors:ratio_rate5m")
+    ratio = "rapidjws:verification_errors:ratio_rate5m"
+    wait_until(lambda: watched.query(ratio), "the recorded ratio", 30)

@@ -166,6 +166,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
     "server": {
         "listen": _ADDRESS,
         "grpc_listen": _ADDRESS,
+        "grpc_server": ["", "grpc"],
         "admin_listen": _ADDRESS,
         "admin_token_file": _FILE,
         "hook_secret_file": _FILE,

@@ -57,6 +57,8 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "audience": [[]],
         "push_path": ["", "signals", "/metrics", "/a?b"],
         "logout_path": ["", "/signals", "/a//b"],
+        "revocation_path": ["", "/signals", "/a//b"],
+        "revocation_secret_file": FILE,
         "secret_file": FILE,
         "poll_url": ["", "http://a.example/poll"],
         "poll_authorization_file": FILE,

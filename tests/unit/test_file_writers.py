@@ -52,12 +52,16 @@ def test_S7_nothing_else_writes_files() -> None:
     assert {name: calls for name, calls in found.items() if calls} == {
         "rollout/revision.py": ["mmap.mmap"],  # of a file that nobody but itself knows
         "cli/config.py": ["file.open"],  # a new configuration, refused where a file lies
+        "contract/rehearsals.py": [
+            "bundle.write_bytes"
+        ],  # the bit that a rehearsal's own trail must not survive
         "contract/schema.py": ["os.fdopen"],  # a descriptor opened for reading
         "gameday/prometheus.py": ["(self._folder / 'log').open"],  # of a program, in a folder of its own
         "gameday/testbed.py": ["(self.folder / 'sidecar.log').open"],  # likewise
         "observe/log_writer.py": ["os.write"],  # a descriptor that ``_files`` opened, or standard error
         "sidecar/listeners.py": ["fcntl.flock"],  # the lock beside a Unix socket
-        "sidecar/server.py": ["os.write"],  # the pipe to the supervisor
+        "sidecar/sequencer_process.py": ["os.write"],  # the pipe to the supervisor
+        "sidecar/server.py": ["os.write"],  # likewise
         "sidecar/worker.py": ["os.write", "os.write"],  # likewise
     }
 
