@@ -108,9 +108,9 @@ def test_S15_a_key_of_proofs_without_a_thread() -> None:
     from rapidjws.sender.proof_keys import TABLE_DUE, ProofKeys
 
     keys = ProofKeys(["ES256"], 8)
-    key: Any = SimpleNamespace(count=TABLE_DUE - 1, is_building=False, build=lambda *_: None)
+    key: Any = SimpleNamespace(identity=b"key", count=TABLE_DUE - 1, is_building=False, build=lambda *_: None)
     with always():
-        keys.note(b"header", key, b"input", b"signature")
+        keys.note(b"header", key, b"a.b.c2lnbmF0dXJl")
     assert (key.is_building, key.count, keys._tables) == (False, 0, 0)
 
 

@@ -18,11 +18,23 @@ from typing import Any
 
 from tokens import AUD, ISS, NOW_S
 
-from rapidjws import ABSENT, PRESENT, Contains, ContainsAny, Engine, Issuer, Pattern, Prefix, Rejected
+from rapidjws import (
+    ABSENT,
+    PRESENT,
+    Contains,
+    ContainsAny,
+    ContainsOnly,
+    Engine,
+    Issuer,
+    Pattern,
+    Prefix,
+    Rejected,
+)
 from rapidjws.testing import make_key
 
 KEY = make_key("HS256", kid="k")
 SECRET = base64.urlsafe_b64decode(KEY.as_dict(private=True)["k"] + "==")
+OTHER = "other"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 TEMPLATE = "https://login.example/{tid}/v2.0"
 COMMON = {"iss": ISS, "aud": AUD, "iat": NOW_S, "exp": NOW_S + 60, "sub": "user:7", "jti": "1"}
@@ -73,8 +85,9 @@ def _is(value: Any, *wanted: Any) -> bool:
 
 
 def _azp(claims: dict[str, Any]) -> bool:
-    several = isinstance(claims.get("aud"), list) and len(claims["aud"]) > 1
-    return claims.get("azp") == AUD if "azp" in claims else not several
+    named = claims["aud"] if isinstance(claims.get("aud"), list) else [claims.get("aud")]
+    by_azp = claims.get("azp") == AUD if "azp" in claims else len(named) == 1
+    return by_azp and all(_is(one, AUD, OTHER) for one in named)
 
 
 def _rules(typ: str | None, claims: dict[str, Any]) -> bool:
@@ -155,8 +168,9 @@ SCENES = [
     Scene(name="rules", issuer=_issuer(claims=RULES), claims=RULED, typ=None, passes=_rules),
     Scene(name="access_token", issuer=_issuer("access_token"), typ="at+jwt", passes=_access,
           claims={**COMMON, "client_id": "c", "scope": "read"}),
-    Scene(name="id_token", issuer=_issuer("id_token"), typ=None, passes=_id,
-          claims={**COMMON, "aud": [AUD, "other"], "azp": AUD, "nonce": "n", "at_hash": "x"}),
+    Scene(name="id_token", typ=None, passes=_id,
+          issuer=_issuer("id_token", claims={"aud": ContainsOnly(AUD, OTHER)}),
+          claims={**COMMON, "aud": [AUD, OTHER], "azp": AUD, "nonce": "n", "at_hash": "x"}),
     Scene(name="logout_token", issuer=_issuer("logout_token"), typ="logout+jwt", passes=_logout,
           claims={**COMMON, "sid": "s", "events": {EVENT: {}}}),
     Scene(name="security_event", issuer=_issuer("security_event"), typ="secevent+jwt", passes=_event,

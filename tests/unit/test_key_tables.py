@@ -10,6 +10,7 @@ from tables import ALG, NEED_BYTES, engine_of, use
 
 import rapidjws
 from rapidjws import Engine, _native
+from rapidjws.verify import table_builder
 from rapidjws.verify.key_table import IssuerKeys
 
 pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
@@ -36,8 +37,9 @@ def test_T10_a_key_is_due_at_its_threshold_and_at_each_doubling() -> None:
     assert due_at(64, 63) == []
 
 
-def test_T10_used_bytes_after_a_rotation() -> None:
+def test_T10_used_bytes_after_a_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables of keys that went are not counted any more, those of keys that stayed are."""
+    monkeypatch.setattr(table_builder.TableBuilder, "submit", lambda *_: None)  # else n2 may have one already
     engine = engine_of(("n0", "n1"), tables=4)
     engine.precompute()
     assert engine.table_status().used_bytes == 2 * NEED_BYTES
