@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from rapidjws import Issuer, IssuerRegistry, RapidJWSError
+from rapidjws import Issuer, IssuerRegistry, RapidJWSError, VerifiedJWS
 from rapidjws.jwt.registry import IssuerRegistry as Registry
+from rapidjws.jwt.registry_entries import Entry, close_all
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -289,3 +290,71 @@ def test_headers_stay_unknown_where_something_is_revoked_meanwhile() -> None:
     engine._revocations = Listed()  # type: ignore[assignment]
     engine._renew_headers()
     assert engine._by_header is None
+
+
+class Unconfigured(IssuerRegistry):
+    """A registry whose configured issuers go between the choice of who verifies and the verification."""
+
+    __slots__ = ()
+
+    def _awaited(self, octets: bytes, end_s: float) -> Any:
+        found = super()._awaited(octets, end_s)
+        self.replace_issuers()
+        return found
+
+    def _grouped(self, tokens: Any) -> Any:
+        found = super()._grouped(tokens)
+        self.replace_issuers()
+        return found
+
+
+@pytest.mark.parametrize("kid", ["1", None])
+def test_an_issuer_that_goes_after_it_was_chosen_is_unknown(kid: str | None) -> None:
+    """Where no configured issuer is left meanwhile, a token is refused with its code."""
+    world = World(kid)
+    for refused in (
+        lambda engine: code(engine, world.token(A)),
+        lambda engine: engine.verify_many([world.token(A)], NOW_S)[0].code,
+        lambda engine: engine.decide(world.token(A), now=NOW_S).code,
+    ):
+        assert refused(Unconfigured(world.look_up, world.issuers[A])) == "unknown_issuer"
+
+
+class Leaving(IssuerRegistry):
+    """A registry whose issuers make way for others between their choice for a batch and the next step.
+
+    Args:
+        forgets: Whether they are forgotten, in place of making way.
+    """
+
+    __slots__ = ("forgets",)
+
+    def _entry_or_pending(self, octets: bytes) -> Any:
+        return self._after(super()._entry_or_pending(octets))
+
+    def _awaited(self, octets: bytes, end_s: float) -> Any:
+        found = super()._awaited(octets, end_s)
+        self._after(found and found[0])
+        return found
+
+    def _after(self, found: Any) -> Any:
+        if isinstance(found, Entry) and self.forgets:
+            self.forget()
+        elif isinstance(found, Entry):
+            close_all([found])
+        return found
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_issuer_that_makes_way_within_a_batch_still_verifies_its_tokens(is_known: bool) -> None:
+    """Its engine was chosen: making way for others refuses no token, and being forgotten is an outage."""
+    world = World()
+    engine = Leaving(world.look_up)
+    for forgets, expected in ((False, {"ok"}), (True, {"ok", "keys_unavailable"})):
+        engine.forgets = True
+        engine.forget()
+        if is_known:
+            IssuerRegistry.verify(engine, world.token(A), NOW_S)
+        engine.forgets = forgets
+        (found,) = engine.verify_many([world.token(A)], NOW_S)
+        assert ("ok" if isinstance(found, VerifiedJWS) else found.code) in expected

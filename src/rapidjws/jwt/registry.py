@@ -241,28 +241,28 @@ class IssuerRegistry(LookedUpIssuers):
             try:
                 octets = self._snapshot.octets(token)
                 found = self._entry_or_pending(octets)
+                if isinstance(found, Future) or (found is not None and found.wait_until_s):
+                    later.append((at, octets))
+                else:
+                    self._add(groups, None if found is None else self._engine_of(found, ""), at)
             except RapidJWSError as refused:
                 results[at] = Rejected(refused.with_traceback(None))
-                continue
-            if isinstance(found, Future) or (found is not None and found.wait_until_s):
-                later.append((at, octets))
-            else:
-                self._add(groups, found, at)
         for at, octets in later:
             try:
                 there = self._awaited(octets, end_s)
             except RapidJWSError as refused:
                 results[at] = Rejected(refused.with_traceback(None))
             else:
-                self._add(groups, None if there is None else there[0], at)
+                self._add(groups, there, at)
         return list(groups.values()), results
 
     def _add(
-        self, groups: dict[Any, tuple[Engine, Entry | None, list[int]]], entry: Entry | None, at: int
+        self,
+        groups: dict[Any, tuple[Engine, Entry | None, list[int]]],
+        there: tuple[Entry, Engine] | None,
+        at: int,
     ) -> None:
-        engine = self if entry is None else entry.engine
-        if engine is None:  # it left a moment ago: the refusal made beforehand stays
-            return
+        entry, engine = (None, self) if there is None else there
         groups.setdefault(entry, (engine, entry, []))[2].append(at)
 
     # --- decisions ---------------------------------------------------------------------------------------

@@ -152,6 +152,8 @@ def issuer_for(snapshot: IssuerKeyTable, header: Header, octets: bytes) -> tuple
     """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
     if len(snapshot.rules) == 1:
         return 0, None
+    if not snapshot.rules:  # of a registry, whose configured issuers went after the token was led here
+        raise _claimed("", error_for("unknown_issuer", "claims.iss"))
     having: Sequence[int] = range(len(snapshot.rules))
     if not snapshot.routes_by_iss and header.kid is not None:
         having = snapshot.table.issuers_with(header.kid)

@@ -188,7 +188,7 @@ class Snapshot(SnapshotState):
         """Return the slot that answers for a header, and the unverified ``iss`` that chose it (find_key)."""
         issuer: int | None = None
         try:
-            if self.rules[0].policy is None:
+            if self.rules and self.rules[0].policy is None:
                 slot, iss = self.slot_for(header), None
             else:
                 issuer, iss = issuer_for(self, header, octets)
