@@ -20,6 +20,7 @@ Made by `tools/issuing_configuration.py` from the schema in the code; do not edi
 One file, TOML or JSON, for `rapidjws issue`. Paths are relative to its folder. A misspelt setting, a value of
 another type and times that contradict each other are refused with their line. A change needs a restart.
 """
+LISTS = ("consumers", "clients", "signing_clients")
 TYPES = {
     TEXT: "text",
     TEXTS: "list of texts",
@@ -39,7 +40,7 @@ def page() -> str:
     lines = [HEAD]
     for section, table in TABLES.items():
         lines += [
-            f"## `{f'[[{section}]]' if section in ('consumers', 'clients') else f'[{section}]'}`",
+            f"## `{f'[[{section}]]' if section in LISTS else f'[{section}]'}`",
             "",
             SECTION_WORDS[section],
             "",

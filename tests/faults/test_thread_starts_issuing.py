@@ -63,7 +63,7 @@ def test_S15_a_publication_without_a_thread() -> None:
     answer = SimpleNamespace(status=200, headers={}, body=b"{}")
     app = PublicationApp.__new__(PublicationApp)
     app._publication = SimpleNamespace(handle=lambda *_: answer)  # type: ignore[assignment]
-    app._tokens = None
+    app._endpoints = {}
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

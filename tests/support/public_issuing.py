@@ -103,6 +103,13 @@ def token_settings() -> Recipe:
     }
 
 
+def signing_settings() -> Recipe:
+    """Return the arguments of a signing service."""
+    given = {name: value for name, value in token_settings().items() if name != "token_endpoint"}
+    allowed = [public_signers.signing_client()]
+    return {**given, "endpoint": "https://issuer.example/sign", "allowed": allowed}
+
+
 def gateway() -> Any:
     """Return a gateway's header."""
     return P["GatewayCertificate"](header="client-cert", form="rfc9440", gateways=["unix"])
@@ -124,6 +131,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "GatewayCertificate": gateway,
     "SignatureLog": lambda: P["SignatureLog"](folder() / "signatures.jsonl"),
     "TokenService": lambda: P["TokenService"](**token_settings()),
+    "SigningService": lambda: P["SigningService"](**signing_settings()),
     "AwsKmsSigner": kms_signer,
     "Pkcs11Signer": kms_signer,  # what they inherit
     "VaultSigner": kms_signer,
@@ -190,6 +198,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     },
     "TokenClient": lambda: {"client_id": "a", "audiences": ["b"], "keys": pair("ES256", 0).public()},
     "TokenService": token_settings,
+    "SigningService": signing_settings,
+    "SigningService.handle": lambda: {"method": "POST", "headers": [], "body": b"a=b"},
     "TokenService.handle": lambda: {"method": "POST", "headers": [], "body": b"a=b"},
     "TokenService.issue": lambda: {"client_id": "a"},
     "Announcer": lambda: {

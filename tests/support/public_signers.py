@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,11 +11,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from issuing_world import START_S, TIMING, life_cycle
+from issuing_world import START_S, TIMING, life_cycle, pair
 from public_callables import exported
 from stub_kms import StubKms
 
+from rapidjws._native import b64url_encode
 from rapidjws.issuing import Confirmations, EmergencyReport, SigningKey
+from rapidjws.signing import LocalSigner
+from rapidjws.signing.backend import BackendSigner, SignerLimits
+from rapidjws.signing.compact import signing_input
+from rapidjws.signing.remote import RemoteSigner
 from rapidjws.testing import FakeClock
 
 P = exported()
@@ -101,6 +107,43 @@ def kms_key() -> SigningKey:
                       reference=made.reference, published_at_s=1.0)  # fmt: skip
 
 
+def remote_settings() -> Recipe:
+    """Return the arguments of a signer by a service that is away."""
+    return {
+        "url": "https://127.0.0.1:1/sign",
+        "alg": "ES256",
+        "client_id": "a",
+        "client_key": LocalSigner(pair("ES256", 0)),
+        "timeout_s": 0.05,
+    }
+
+
+def remote_input() -> bytes:
+    """Return octets for its key."""
+    return signing_input(b'{"alg":"ES256","kid":"es256-0","typ":"a"}', b"{}", b64=True)
+
+
+def remote_signer() -> Any:
+    """Return a signer whose service answers with a signature."""
+    made = object.__new__(RemoteSigner)
+    key = pair("ES256", 0)
+    BackendSigner.__init__(made, alg="ES256", public=key.public(), kid=key.kid, check="always",
+                           limits=SignerLimits())  # fmt: skip
+    signature = b64url_encode(LocalSigner(key).sign(remote_input())).decode()
+    answer = json.dumps({"alg": "ES256", "kid": key.kid, "signature": signature}).encode()
+    given = {"_keys": {key.kid: key.public()}, "_url": "https://issuer.example/sign", "_client_id": "a",
+             "_audience": "https://issuer.example/sign", "_client_key": LocalSigner(key),
+             "_post": lambda *_: (200, answer)}  # fmt: skip
+    for name, value in given.items():
+        setattr(made, name, value)
+    return made
+
+
+def signing_client() -> Any:
+    """Return what a client may have signed."""
+    return P["SigningClient"](client_id="a", typ=("order+jwt",))
+
+
 OWNERS: dict[str, Callable[[], Any]] = {
     "AwsKmsKeyMaker": key_maker,
     "Pkcs11KeyMaker": token_maker,
@@ -108,6 +151,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "IssuerMetrics": metrics,
     "QueueMetrics": lambda: P["QueueMetrics"](metrics().recorder, ["kms"]),
     "RedisRotations": lambda: P["RedisRotations"]("redis://127.0.0.1:1/0", timeout_s=0.01),
+    "RemoteSigner": remote_signer,
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "AwsKmsKeyMaker": lambda: {"regions": ["a"], "client_for": lambda region: MadeByKms()},
@@ -118,6 +162,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "Pkcs11KeyMaker.make": lambda: {"alg": "ES256"},
     "Pkcs11KeyMaker.remove": lambda: {"key": token_key()},
     "Pkcs11KeyMaker.signer": lambda: {"key": token_key()},
+    "RemoteSigner": remote_settings,
+    "RemoteSigner.asign": lambda: {"signing_input": remote_input()},
+    "RemoteSigner.sign": lambda: {"signing_input": remote_input()},
+    "SigningClient": lambda: {"client_id": "a", "typ": ("order+jwt",)},
     "SigningQueue.sign_for": lambda: {"signing_input": b"a.b", "caller": "a"},
     "MeasuredSigner.sign_for": lambda: {"signing_input": b"a.b", "caller": "a"},
     "EmergencyLog": lambda: {"path": "emergencies.jsonl"},
@@ -153,8 +201,4 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 def _measured() -> Recipe:
     """Return a signer and its key."""
-    from issuing_world import pair
-
-    from rapidjws.signing import LocalSigner
-
     return {"signer": LocalSigner(pair("ES256", 0), "ES256"), "key": issuer().signing_key()}

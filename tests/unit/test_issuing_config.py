@@ -217,7 +217,7 @@ def test_a_state_that_cannot_be_read_ends_with_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.source_tree
-@pytest.mark.parametrize(("name", "least"), [("issuing.md", 3), ("token-service.md", 1)])
+@pytest.mark.parametrize(("name", "least"), [("issuing.md", 3), ("token-service.md", 1), ("signers.md", 1)])
 def test_every_example_of_the_pages_is_good(name: str, least: int, tmp_path: Path) -> None:
     """Each TOML block of a page is read without a complaint; one without [issuing] stands beside one."""
     page = (ROOT / "docs" / "how-to" / name).read_text("utf-8")

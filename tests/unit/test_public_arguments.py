@@ -63,6 +63,7 @@ EXPECTED = {
     "RedisRotations.announce": (DependencyUnavailable,),
     "RedisRotations.confirmed": (DependencyUnavailable,),
     "SequencerClient.erase": (DependencyUnavailable,),  # no sequencer listens
+    "RemoteSigner": (DependencyUnavailable,),  # nor a signing service
     "VaultSigner": (DependencyUnavailable, ImportError),
     "Rollout.rollback": (RolloutRefused,),
 }

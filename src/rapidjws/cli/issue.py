@@ -158,17 +158,19 @@ def serve(*, config: Config) -> None:
 
     found = opened(config)
     settings = _server_settings(found)
-    published, tokens, endpoint = found.published, found.tokens, None
-    if tokens is not None:
-        headers = frozenset(name.encode() for name in tokens.headers)
-        endpoint = Endpoint(path=tokens.path, handle=tokens.handle, headers=headers)
+    published = found.published
+    endpoints = [
+        Endpoint(path=one.path, handle=one.handle, headers=frozenset(name.encode() for name in one.headers))
+        for one in (found.tokens, found.signing)
+        if one is not None
+    ]
     try:
         serve_issuer(
             found.life_cycle,
             published.documents.handle,
             settings,
             tick_s=published.tick_s,
-            endpoint=endpoint,
+            endpoints=endpoints,
             announce=found.announce_newest,
             metrics=IssuerMetricsPage(found.metrics).handle,
             metrics_listen=published.metrics_listen,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from rapidjws._checks import checked
 from rapidjws.config import issuing_schema, issuing_setting, schema
 from rapidjws.config.issuing_publication import Published, announcer_from, published_from, secret_of
-from rapidjws.config.issuing_tokens import tokens_from
+from rapidjws.config.issuing_tokens import services_from
 from rapidjws.config.locate import line_of
 from rapidjws.config.read import LoadedConfig, load_config
 from rapidjws.errors import RapidJWSError, error_for
@@ -33,7 +33,7 @@ from rapidjws.stores import RedisRevocations, RedisRotations, RevocationFile
 from rapidjws.verify.protocols import Clock, EventListener
 
 if TYPE_CHECKING:
-    from rapidjws.issuing import KeyMaker, StateStore, TokenService
+    from rapidjws.issuing import KeyMaker, SigningService, StateStore, TokenService
     from rapidjws.verify.protocols import RevocationStore
 
 ANNOUNCE_S: Final = 30.0
@@ -64,6 +64,7 @@ class IssuingConfig:
         announcer: Tells the consumers.
         revocations: Where an emergency revokes a key, or None.
         tokens: The token endpoint, or None.
+        signing: The signing endpoint, or None.
         emergencies: The record of emergencies.
         metrics: What is counted of all this.
     """
@@ -77,6 +78,7 @@ class IssuingConfig:
     announcer: Announcer
     revocations: RevocationStore | None
     tokens: TokenService | None = field(repr=False)
+    signing: SigningService | None = field(repr=False)
     emergencies: EmergencyLog
     metrics: IssuerMetrics
 
@@ -170,8 +172,10 @@ def _check_others(loaded: LoadedConfig) -> None:
     text.check_section(("queue",), tables.get("queue", {}), _kinds("queue"))
     if "queue" in tables and "key_folder" in tables["issuing"]:
         text.refuse(("queue",), "nothing without issuing.kms_regions or issuing.pkcs11_module")
-    if "token" in tables:
-        text.check_section(("token",), tables["token"], _kinds("token"))
+    _check_each(loaded, "signing_clients", ("client_id", "typ"))
+    for name in ("token", "signing_service"):
+        if name in tables:
+            text.check_section((name,), tables[name], _kinds(name))
 
 
 def _kinds(table: str) -> dict[str, str]:
@@ -234,7 +238,7 @@ def _built(
     emergencies = EmergencyLog(folder / found.get("emergency_file", "emergencies.jsonl"))
     metrics = IssuerMetrics(issuer, life_cycle, emergencies=emergencies)
     revocations = _revocations(loaded)
-    tokens = tokens_from(
+    tokens, signing = services_from(
         loaded, life_cycle, maker, clock=clock, audit=audit, metrics=metrics, revocations=revocations
     )
     return IssuingConfig(
@@ -247,6 +251,7 @@ def _built(
         announcer=announcer_from(loaded, issuer, _rotations(loaded)),
         revocations=revocations,
         tokens=tokens,
+        signing=signing,
         emergencies=emergencies,
         metrics=metrics,
     )

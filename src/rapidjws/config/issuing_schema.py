@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from rapidjws.config.issuing_setting import TABLE, Setting
-from rapidjws.config.issuing_token_schema import CLIENTS, TOKEN
+from rapidjws.config.issuing_token_schema import CLIENTS, SIGNING_CLIENTS, SIGNING_SERVICE, TOKEN
 from rapidjws.config.schema import NUMBER, SWITCH, TEXT, TEXTS, WHOLE
 
 KEY_PLACES: Final = ("key_folder", "kms_regions", "pkcs11_module")
@@ -234,6 +234,8 @@ TABLES: Final[dict[str, dict[str, Setting]]] = {
     "consumers": CONSUMERS,
     "token": TOKEN,
     "clients": CLIENTS,
+    "signing_service": SIGNING_SERVICE,
+    "signing_clients": SIGNING_CLIENTS,
     "queue": QUEUE,
 }
 SECTION_WORDS: Final = {
@@ -242,5 +244,10 @@ SECTION_WORDS: Final = {
     "consumers": "Services that get an announcement when keys change, each a table of its own.",
     "token": "The token endpoint of `rapidjws issue serve`; without this table there is none.",
     "clients": "Who gets tokens, each a table of its own.",
+    "signing_service": (
+        "The signing endpoint of `rapidjws issue serve`, by the authentication, audit and queue of `token`; "
+        "without this table there is none."
+    ),
+    "signing_clients": "Who may have what signed, each a table of its own.",
     "queue": "The queue before keys in KMS or a PKCS#11 token: clients take turns in it.",
 }

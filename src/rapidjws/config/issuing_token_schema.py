@@ -1,4 +1,4 @@
-"""The settings of the tables ``token`` and ``clients`` of the file for ``rapidjws issue``."""
+"""The settings of the tables of the token and the signing service of the file for ``rapidjws issue``."""
 
 from __future__ import annotations
 
@@ -131,4 +131,41 @@ CLIENTS: Final[dict[str, Setting]] = {
     ),
     "may_impersonate": Setting(SWITCH, "whether it may get tokens without `act`", "`false`", "any", "false"),
     "lifetime_s": Setting(WHOLE, "life of its tokens", "that of `token`", "1 to `token_lifetime_s`", "60"),
+}
+SIGNING_SERVICE: Final[dict[str, Setting]] = {
+    "endpoint": Setting(
+        TEXT,
+        "the signing endpoint's URL, which assertions must name in `aud`",
+        "`issuer` with `/sign`",
+        "an https URL",
+        '"https://issuer.example/sign"',
+    ),
+}
+SIGNING_CLIENTS: Final[dict[str, Setting]] = {
+    "client_id": Setting(TEXT, "one of `clients`", "required", "each once", '"orders"'),
+    "typ": Setting(
+        TEXTS,
+        "values that the `typ` of its headers may have",
+        "required",
+        "not `at+jwt`, unless `may_issue`",
+        '["order+jwt"]',
+    ),
+    "algorithms": Setting(
+        TEXTS, "by which of the issuer's keys it may sign", "`ES256`", "some of `algorithms`", '["ES256"]'
+    ),
+    "kids": Setting(
+        TEXTS,
+        "by which keys alone; a rotation to another one refuses it",
+        "each key that is active",
+        "names of keys",
+        '["2026-11"]',
+    ),
+    "max_payload_bytes": Setting(WHOLE, "largest payload", "8192", "1 to 32768", "8192"),
+    "may_issue": Setting(
+        SWITCH,
+        "whether it may sign tokens of the issuer, with any claims: payloads with its `iss`, and `at+jwt`",
+        "`false`",
+        "any",
+        "false",
+    ),
 }

@@ -1,13 +1,21 @@
-"""The tables ``token`` and ``clients`` of the file for ``rapidjws issue``."""
+"""The tables ``token``, ``clients`` and those of the signing service of the file for ``rapidjws issue``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rapidjws import _files
 from rapidjws.config.issuing_publication import SECRET_MAX_BYTES
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.issuing import ActiveSigner, GatewayCertificate, SignatureLog, TokenClient, TokenService
+from rapidjws.issuing import (
+    ActiveSigner,
+    GatewayCertificate,
+    SignatureLog,
+    SigningClient,
+    SigningService,
+    TokenClient,
+    TokenService,
+)
 from rapidjws.signing.signing_queue import SigningQueue, check_queue
 from rapidjws.stores import MemoryReplayStore, RedisReplayStore
 
@@ -21,10 +29,10 @@ if TYPE_CHECKING:
     from rapidjws.signing.backend import KeySigner
     from rapidjws.verify.protocols import Clock, ReplayStore, RevocationStore
 
-_SERVICE = ("assertion_lifetime_s", "leeway_s", "act_depth")
+_AUTHENTICATION: Final = ("assertion_lifetime_s", "leeway_s")
 
 
-def tokens_from(
+def services_from(
     loaded: LoadedConfig,
     life_cycle: KeyLifeCycle,
     maker: KeyMaker,
@@ -33,17 +41,18 @@ def tokens_from(
     audit: SignatureAudit | None = None,
     metrics: IssuerMetrics | None = None,
     revocations: RevocationStore | None = None,
-) -> TokenService | None:
-    """Return the token service of a file, or None where it has no table ``token``.
+) -> tuple[TokenService | None, SigningService | None]:
+    """Return the token service and the signing service of a file, each None where it has no table for it.
 
     Raises:
         ConfigurationError: ``configuration_invalid``, with the line of a client or the setting as its place.
     """
     found: dict[str, Any] | None = loaded.tables.get("token")
     if found is None:
-        if loaded.tables.get("clients"):
-            raise error_for("configuration_invalid", "clients", "nothing without a table token")
-        return None
+        for name in ("clients", "signing_service", "signing_clients"):
+            if name in loaded.tables and loaded.tables[name] != []:
+                raise error_for("configuration_invalid", name, "nothing without a table token")
+        return None, None
     issuer = loaded.tables["issuing"]["issuer"]
     clients = [_client(loaded, at, one) for at, one in enumerate(loaded.tables.get("clients", []))]
     if any(one.secret is not None for one in clients) and not found.get("insecure_allow_basic", False):
@@ -51,22 +60,59 @@ def tokens_from(
     longest_s = life_cycle.timing.token_lifetime_s
     if audit is None and "audit_file" in found:
         audit = SignatureLog(loaded.path.parent / found["audit_file"])
-    settings: dict[str, Any] = {name: found[name] for name in _SERVICE if name in found}
-    return TokenService(
-        ActiveSigner(life_cycle, maker, wrap=_wrap(loaded, metrics)),
-        issuer=issuer,
+    shared: dict[str, Any] = {name: found[name] for name in _AUTHENTICATION if name in found} | {
+        "issuer": issuer,
+        "clients": clients,
+        "replay": _replay(found),
+        "mtls": _mtls(found),
+        "audit": audit,
+        "clock": clock,
+    }
+    signer = ActiveSigner(life_cycle, maker, wrap=_wrap(loaded, metrics))
+    tokens = TokenService(
+        signer,
         token_endpoint=found.get("endpoint", f"{issuer.rstrip('/')}/token"),
-        clients=clients,
         lifetime_s=found.get("lifetime_s", int(min(300, longest_s))),
-        replay=_replay(found),
-        mtls=_mtls(found),
         subjects=_subjects(loaded, found),
-        audit=audit,
         counter=None if metrics is None else metrics.token_requested,
-        clock=clock,
         revocations=revocations,
-        **settings,
+        **({"act_depth": found["act_depth"]} if "act_depth" in found else {}),
+        **shared,
     )
+    return tokens, _signing(loaded, signer, tokens, shared)
+
+
+def _signing(
+    loaded: LoadedConfig, signer: ActiveSigner, tokens: TokenService, shared: dict[str, Any]
+) -> SigningService | None:
+    """Return the signing service of a file, by the clients, the queue and the audit of its token service."""
+    rows = loaded.tables.get("signing_clients", [])
+    found: dict[str, Any] | None = loaded.tables.get("signing_service")
+    if found is None:
+        if rows:
+            raise error_for("configuration_invalid", "signing_clients", "nothing without signing_service")
+        return None
+    endpoint = found.get("endpoint", f"{shared['issuer'].rstrip('/')}/sign")
+    allowed = [_signing_client(loaded, at, one) for at, one in enumerate(rows)]
+    made = SigningService(signer, endpoint=endpoint, allowed=allowed, **shared)
+    if made.path == tokens.path or made.path.startswith("/.well-known/"):
+        words = "a path that is not another endpoint's"
+        raise error_for("configuration_invalid", "signing_service.endpoint", words)
+    return made
+
+
+def _signing_client(loaded: LoadedConfig, at: int, one: dict[str, Any]) -> SigningClient:
+    given: dict[str, Any] = {
+        name: (value,) if name in ("typ", "algorithms", "kids") and isinstance(value, str) else value
+        for name, value in one.items()
+    }
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    try:
+        return SigningClient(**given)
+    except RapidJWSError as refused:
+        setting = (refused.place or "").removeprefix("signing_clients.")
+        path = ("signing_clients", at, setting) if setting in one else ("signing_clients", at)
+        loaded.text.refuse(path, str(refused.expected), None)
 
 
 def _wrap(loaded: LoadedConfig, metrics: IssuerMetrics | None) -> Wrap | None:

@@ -15,6 +15,8 @@ from rapidjws.issuing.publication import Document, Publication
 from rapidjws.issuing.s3_copy import CloudFrontInvalidation, S3Copy
 from rapidjws.issuing.schedule import FreezeWindow, Schedule
 from rapidjws.issuing.signature_log import SignatureLog
+from rapidjws.issuing.signing_request import SigningClient
+from rapidjws.issuing.signing_service import SigningService
 from rapidjws.issuing.state import IssuingState, Lease, SigningKey
 from rapidjws.issuing.store import MemoryStateStore, StateStore
 from rapidjws.issuing.store_file import FileStateStore
@@ -56,7 +58,9 @@ __all__ = [
     "SignatureAudit",
     "SignatureLog",
     "SignatureRecord",
+    "SigningClient",
     "SigningKey",
+    "SigningService",
     "StateStore",
     "TokenClient",
     "TokenService",

@@ -66,14 +66,19 @@ class ActiveSigner:
         self._lock = threading.Lock()
 
     @checked
-    def signer(self, audience: str | None = None) -> Signer:
+    def signer(self, audience: str | None = None, *, key: SigningKey | None = None) -> Signer:
         """Return the signer that signs now for an audience.
+
+        Args:
+            audience: For whom.
+            key: The key that signs now, where the life cycle was asked already.
 
         Raises:
             DependencyUnavailable: ``no_signing_key``, ``key_state_unavailable``.
             KeyRefused: ``key_readable_by_others``, ``key_malformed``.
         """
-        key = self.life_cycle.signing_key(audience)
+        if key is None:
+            key = self.life_cycle.signing_key(audience)
         found = self._signers.get(key.kid)
         if found is not None:
             return found

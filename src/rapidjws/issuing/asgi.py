@@ -8,6 +8,7 @@ from typing import Any
 
 from rapidjws._checks import checked
 from rapidjws.issuing.publication import Document, Publication
+from rapidjws.issuing.signing_service import SigningService
 from rapidjws.issuing.token_request import BODY_MAX_BYTES
 from rapidjws.issuing.token_service import TokenService
 from rapidjws.verify.worker_pool import call_on_thread
@@ -23,14 +24,20 @@ class PublicationApp:
     Args:
         publication: What is published.
         tokens: The token endpoint, answered under its path, or None.
+        signing: The signing endpoint, answered under its path, or None.
     """
 
-    __slots__ = ("_publication", "_tokens")
+    __slots__ = ("_endpoints", "_publication")
 
     @checked
-    def __init__(self, publication: Publication, tokens: TokenService | None = None) -> None:
+    def __init__(
+        self,
+        publication: Publication,
+        tokens: TokenService | None = None,
+        signing: SigningService | None = None,
+    ) -> None:
         self._publication = publication
-        self._tokens = tokens
+        self._endpoints = {one.path: one for one in (tokens, signing) if one is not None}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or the server's start and end."""
@@ -43,11 +50,12 @@ class PublicationApp:
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         call = partial(self._publication.handle, scope["method"], scope["path"], headers)
-        if self._tokens is not None and scope["path"] == self._tokens.path:
+        endpoint = self._endpoints.get(scope["path"])
+        if endpoint is not None:
             body = await _body(receive)
             if body is None:
                 return
-            call = partial(self._tokens.handle, scope["method"], headers, body, peer=_peer(scope))
+            call = partial(endpoint.handle, scope["method"], headers, body, peer=_peer(scope))
         answered: Document = await call_on_thread(call)
         shown = [(name.encode(), value.encode()) for name, value in answered.headers.items()]
         if answered.status != 304:

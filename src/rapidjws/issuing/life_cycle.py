@@ -126,8 +126,8 @@ class KeyLifeCycle:
         return 0 <= self._clock.monotonic() - read_s <= self.timing.state_max_age_s
 
     @checked
-    def signing_key(self, audience: str | None = None) -> SigningKey:
-        """Return the key that signs now for an audience.
+    def signing_key(self, audience: str | None = None, *, alg: str | None = None) -> SigningKey:
+        """Return the key that signs now for an audience, or by an algorithm.
 
         It reads the store once the last reading is older than half of ``state_max_age_s``.
 
@@ -135,7 +135,7 @@ class KeyLifeCycle:
             DependencyUnavailable: ``no_signing_key``: none is active, the state is too old to know, or the
                 clock is not one to date tokens by.
         """
-        alg = self._algorithm_of.get(audience or "", self.algorithms[0])
+        alg = alg or self._algorithm_of.get(audience or "", self.algorithms[0])
         last, begun_s = self._read, self._clock.monotonic()
         if last is None or begun_s - min(last[1], self._dated_s) > self.timing.state_max_age_s / 2:
             try:

@@ -5,7 +5,6 @@ It is no login server: there is no user, no password, no consent, no code and no
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws._checks import check_range, checked
 from rapidjws._scheduler import SystemClock
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.issuing.active_signer import ActiveSigner, SignatureAudit, SignatureRecord
+from rapidjws.issuing.active_signer import ActiveSigner, SignatureAudit
+from rapidjws.issuing.audited_signer import AuditedSigner, no_audit, shown_request_id
 from rapidjws.issuing.client_authentication import ClientAuthentication
 from rapidjws.issuing.gateway_certificate import GatewayCertificate
 from rapidjws.issuing.publication import Document, is_https_url
@@ -33,7 +33,7 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.signing.compact import assemble
 from rapidjws.signing.header import header_members, header_octets
 from rapidjws.signing.jwt import JTI_BYTES
-from rapidjws.signing.signer import Signer, SignerWrapper
+from rapidjws.signing.signer import Signer
 from rapidjws.verify.protocols import Clock, ReplayStore, RevocationStore
 
 if TYPE_CHECKING:
@@ -41,47 +41,6 @@ if TYPE_CHECKING:
 
 STATUS: Final = {"invalid_client": 401, "temporarily_unavailable": 503, "server_error": 500}
 HEADERS_READ: Final = frozenset({"authorization", "content-type", "x-request-id"})
-_REQUEST_ID_MAX_CHARS: Final = 128
-
-
-class _AuditedSigner(SignerWrapper):
-    """A signer for one request, whose signatures leave once they are recorded."""
-
-    __slots__ = ("_audit", "_request_id", "_who")
-
-    def __init__(self, signer: Signer, audit: SignatureAudit, who: str, request_id: str) -> None:
-        super().__init__(signer)
-        self._audit = audit
-        self._who = who
-        self._request_id = request_id
-
-    def sign(self, signing_input: bytes) -> bytes:
-        try:
-            sign_for = getattr(self._signer, "sign_for", None)  # a queue, in which clients take turns
-            if sign_for is None:
-                signature = self._signer.sign(signing_input)
-            else:
-                signature = sign_for(signing_input, self._who)
-        except RapidJWSError as failed:
-            self._record(signing_input, failed.code)
-            raise
-        self._record(signing_input, "ok")
-        return signature
-
-    def _record(self, signing_input: bytes, result: str) -> None:
-        if self._audit is _no_audit:
-            return
-        digest = hashlib.sha256(signing_input).hexdigest()
-        self._audit(
-            SignatureRecord(
-                who=self._who, kid=self.kid, alg=self.alg, digest=digest, request_id=self._request_id,
-                result=result,
-            )
-        )  # fmt: skip
-
-
-def _no_audit(record: SignatureRecord, /) -> None:
-    """Keep no record."""
 
 
 class TokenService:
@@ -165,7 +124,7 @@ class TokenService:
         self._issuer = issuer
         self._endpoint = token_endpoint
         self._lifetime_s = lifetime_s
-        self._audit: SignatureAudit = audit or _no_audit
+        self._audit: SignatureAudit = audit or no_audit
         self._counter = counter
         self._header: tuple[Signer, bytes] | None = None
 
@@ -254,8 +213,7 @@ class TokenService:
         if grant not in client.grants:
             raise refusal("grant_type", client.grants, "unauthorized_client")
         exchanged = self._exchange.exchanged(client, form, now_s) if grant == TOKEN_EXCHANGE else None
-        request_id = next(iter(headers.get("x-request-id", ())), "")
-        shown = request_id[:_REQUEST_ID_MAX_CHARS] if request_id.isprintable() else ""
+        shown = shown_request_id(headers.get("x-request-id", []))
         audiences = targets_of(client, targets)
         answer = self._signed(client, audiences, form.get("scope"), exchanged, certificate, now_s, shown)
         if exchanged is not None:
@@ -320,7 +278,7 @@ class TokenService:
             "jti": secrets.token_urlsafe(JTI_BYTES),
         }
         payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
-        audited = _AuditedSigner(signer, self._audit, client.client_id, request_id)
+        audited = AuditedSigner(signer, self._audit, client.client_id, request_id)
         token = assemble(self._header_of(signer), payload, audited)
         answer = {"access_token": token, "token_type": "Bearer", "expires_in": life_s}
         return answer | ({"scope": claims["scope"]} if scopes else {})

@@ -32,7 +32,7 @@ class Endpoint:
 
     Attributes:
         path: Its path.
-        handle: ``TokenService.handle``.
+        handle: ``TokenService.handle``, ``SigningService.handle``.
         headers: Lower-case names of the headers that it reads.
     """
 
@@ -53,13 +53,12 @@ class IssuerConnection(Connection):
         listener: Listener,
         loop: asyncio.AbstractEventLoop,
         handle: Handler,
-        endpoint: Endpoint | None = None,
+        endpoints: Sequence[Endpoint] = (),
     ) -> None:
         super().__init__(listener, loop)
         self._handle = handle
-        self._endpoint = endpoint
-        if endpoint is not None:
-            self.wanted = self.wanted | endpoint.headers
+        self._endpoints = {one.path: one for one in endpoints}
+        self.wanted = self.wanted.union(*(one.headers for one in endpoints))
         self._doing: set[asyncio.Task[None]] = set()
 
     def requested(
@@ -73,9 +72,10 @@ class IssuerConnection(Connection):
         shown = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         path = url.partition(b"?")[0].decode("latin-1")
         call = partial(self._handle, method.decode("latin-1"), path, shown)
-        if self._endpoint is not None and path == self._endpoint.path:
+        endpoint = self._endpoints.get(path)
+        if endpoint is not None:
             verb = method.decode("latin-1")
-            call = partial(self._endpoint.handle, verb, shown, body, peer=self._peer())
+            call = partial(endpoint.handle, verb, shown, body, peer=self._peer())
         task = self._loop.create_task(self._act(call, method, keep))
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
@@ -113,7 +113,7 @@ def serve_issuer(
     *,
     tick_s: float,
     say: Callable[[str], None],
-    endpoint: Endpoint | None = None,
+    endpoints: Sequence[Endpoint] = (),
     announce: Callable[[], str | None] | None = None,
     metrics: Handler | None = None,
     metrics_listen: str | None = None,
@@ -128,7 +128,7 @@ def serve_issuer(
         settings: Where to listen, and limits.
         tick_s: Seconds between two looks at what is due.
         say: Prints a line: where it listens, and each new fault of the life cycle.
-        endpoint: The token endpoint, or None.
+        endpoints: The token endpoint, the signing endpoint.
         announce: Tells consumers of a new key, and returns who has not confirmed, in words; None for nobody.
         metrics: Makes the answers of ``metrics_listen``.
         metrics_listen: Where metrics are read, or None for nowhere.
@@ -137,7 +137,7 @@ def serve_issuer(
         OSError: The address is taken, or not ours.
     """
     served: list[tuple[ServerSettings, Callable[..., IssuerConnection]]] = [
-        (settings, partial(IssuerConnection, handle=handle, endpoint=endpoint))
+        (settings, partial(IssuerConnection, handle=handle, endpoints=endpoints))
     ]
     if metrics is not None and metrics_listen is not None:
         there = ServerSettings(listen=metrics_listen)

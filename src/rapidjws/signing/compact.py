@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidjws import _native
 from rapidjws._checks import checked
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.signing.header import header_members, header_octets
 from rapidjws.signing.signer import Signer
 
@@ -65,5 +65,16 @@ def sign_compact(
         raise error_for(
             "b64_unsupported", "payload", expected="printable ASCII without a dot, or detached content"
         )
+    try:
+        return _signed(payload, signer, header, detached, b64)
+    except RapidJWSError as failed:
+        if failed.code != "signer_key_changed":
+            raise
+    return _signed(payload, signer, header, detached, b64)  # by the new key, whose kid the signer has now
+
+
+def _signed(
+    payload: bytes, signer: Signer, header: Mapping[str, Any] | None, detached: bool, b64: bool
+) -> str:
     protected = header_octets(header_members(signer, header, b64=b64))
     return assemble(protected, payload, signer, detached=detached, b64=b64)
