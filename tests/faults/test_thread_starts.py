@@ -53,6 +53,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "EngineIntrospection._averify_asking_as_of call_on_thread": (ASKING, "test_S15_no_thread_to_ask"),
     "PeriodicPoll.on_tick submit": (ASKING, "test_S15_no_thread_to_poll"),
     "Retention._start submit": (AUDIT, "test_S15_no_thread_to_drop_what_is_old"),
+    "TimestampSchedule.step submit": (AUDIT, "test_S15_no_thread_for_a_time_stamp"),
     "SignedLogHandler._start Thread": (AUDIT, "test_S15_no_thread_to_sign_logs"),
     "_Pool.executor ThreadPoolExecutor": (LOOP, "test_S15_no_thread_no_waiting"),
     "ahead submit": ("bulk/test_bulk_runs.py", "test_the_next_rows_are_read_meanwhile"),

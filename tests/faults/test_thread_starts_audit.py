@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from audit_service import log_key, service
+from audit_trails import whole
 from thread_faults import failing_starts
 
 from rapidjws import Verifier
@@ -13,6 +16,7 @@ from rapidjws.audit import TrailReader
 from rapidjws.audit.records import RecordTemplate
 from rapidjws.audit.retention import DAY_S, Retention
 from rapidjws.audit.side_content import packed
+from rapidjws.audit.timestamp_schedule import RETRY_S, TimestampSchedule
 from rapidjws.signedlog import SignedLogHandler, verify_log
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import FakeClock, make_key
@@ -53,3 +57,22 @@ def test_S15_no_thread_to_drop_what_is_old() -> None:
         reader = TrailReader(world.folder, log_key())
         assert not any(reader.contents(0))
         assert reader.check_tree() == []
+
+
+def test_S15_no_thread_for_a_time_stamp(tmp_path: Path) -> None:
+    """The sequencer asks no authority on its own thread: it says so, and tries again later."""
+    clock = FakeClock(1_798_761_600.0)
+    events: list[Any] = []
+    authority: Any = SimpleNamespace()  # which is not asked
+    reader = whole(tmp_path, 3)
+    schedule = TimestampSchedule(
+        tmp_path, reader.key, authority, every_s=3600, events=events.append, clock=clock
+    )
+    with failing_starts(lambda number: True):
+        schedule.step()
+        schedule.step()
+    assert [(one.name, one.detail) for one in events] == [("audit_timestamp_failed", "no_thread")]
+    clock.advance(RETRY_S)
+    with failing_starts(lambda number: True):
+        schedule.step()
+    assert len(events) == 2

@@ -21,6 +21,11 @@ AUDIT_REFUSED: Final[dict[str, list[Any]]] = {
     "content_key_file": ["content.key"],  # without a folder
     "content_key_per": ["", "day"],
     "retention_days": [-1, 36_501, math.inf, math.nan],
+    "timestamp_url": ["http://tsa.example", "https://tsa.example"],  # no roots
+    "timestamp_roots": ["roots.pem"],  # without a URL
+    "timestamp_every_s": [0, 59, 30 * 86_400 + 1, math.inf, math.nan],
+    "timestamp_ca": ["ca.pem"],  # without a URL
+    "timestamp_insecure_allow_http": [True],  # without a URL
     "timeout_s": [0, 61, math.inf, math.nan],
     "queue_records": [0, 1_000_001],
     "flush_ms": [-1, 10_001],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from rapidjws import RapidJWSError
 from rapidjws.audit import TrailReader
+from rapidjws.audit.timestamp_schedule import TimestampSchedule
 from rapidjws.audit.timestamps import (
     ANSWER_MAX_BYTES,
     TimestampAuthority,
@@ -27,7 +29,9 @@ from rapidjws.audit.timestamps import (
     read_roots,
 )
 from rapidjws.cli.app import app
+from rapidjws.config.audit_section import audit_settings_from
 from rapidjws.keys.settings import Transport
+from rapidjws.testing import FakeClock, make_key
 
 pytest.importorskip("rfc3161_client", reason="the extra `timestamp` is not installed")
 
@@ -278,3 +282,93 @@ def test_L_the_commands_stamp_and_verify(tmp_path: Path, authority: Authority) -
     report = json.loads(done.output)
     assert (done.exit_code, report["good"], report["timestamps"]) == (1, False, 0)
     assert [one["code"] for one in report["findings"]] == ["timestamp_invalid"]
+
+
+def waited(schedule: TimestampSchedule, events: list[Any], count: int) -> None:
+    """Take turns as a sequencer does, until there are so many events."""
+    end_s = monotonic() + 30
+    while len(events) < count and monotonic() < end_s:
+        schedule.step()
+        sleep(0.01)
+    schedule.step()
+    assert len(events) == count
+
+
+def test_L_a_sequencer_stamps_on_a_schedule(tmp_path: Path, authority: Authority) -> None:
+    """A grown trail is stamped once a period, a failure is an event, and a start stamps none sooner."""
+    clock = FakeClock(time())
+    events: list[Any] = []
+    made = filled(tmp_path, 3)
+    made.publish()
+    with serving(authority) as url:
+        asked = TimestampAuthority(url, read_roots(authority.roots), PLAIN)
+        given: dict[str, Any] = {"every_s": 3600.0, "events": events.append, "clock": clock}
+        schedule = TimestampSchedule(tmp_path, made.key, asked, **given)
+        waited(schedule, events, 1)
+        assert (events[0].name, events[0].value) == ("audit_timestamped", 3.0)
+        made.append([b'{"kind":"decision","n":3,"time_us":1}'])
+        made.publish()
+        for _ in range(20):
+            schedule.step()
+        assert schedule._stamping is None
+        clock.advance(3601)
+        waited(schedule, events, 2)
+        assert events[1].value == 4.0
+        clock.advance(3601)
+        schedule.step()
+        assert schedule._stamping is not None
+        schedule._stamping.future.result(30)  # nothing is new
+        assert len(events) == 2
+        made.append([b'{"kind":"decision","n":4,"time_us":1}'])
+        made.publish()
+        again = TimestampSchedule(tmp_path, made.key, asked, **{**given, "clock": FakeClock(time())})
+        again.step()
+        assert again._stamping is not None
+        assert again._stamping.future.result(30) > 3500  # the newest is young
+    found = check_timestamps(TrailReader(tmp_path, made.key), read_roots(authority.roots))
+    assert (found.stamps, found.size, found.findings) == (2, 4, [])
+    schedule.step()
+    clock.advance(3601)
+    waited(schedule, events, 3)  # nobody listens there any more
+    assert (events[2].name, events[2].detail) == ("audit_timestamp_failed", "timestamp_failed: connect")
+    made.close()
+
+
+def test_L_the_sequencer_stamps_by_its_settings(tmp_path: Path, authority: Authority) -> None:
+    """`[audit]` with an authority: what the sequencer publishes is stamped, and no record waits for it."""
+    key = make_key("EdDSA")
+    (tmp_path / "key.json").write_text(json.dumps(key.as_dict(private=True)))
+    (tmp_path / "key.json").chmod(0o600)
+    events: list[Any] = []
+    gate = threading.Event()
+
+    def answer(body: bytes, _: Any) -> Any:
+        gate.wait(30)
+        return 200, {}, authority.reply(body)
+
+    with served(answer) as url:
+        section = {
+            "folder": "trail",
+            "origin": "a.example/x",
+            "key_file": "key.json",
+            "timestamp_url": url,
+            "timestamp_roots": str(authority.roots),
+            "timestamp_insecure_allow_http": True,
+        }
+        settings = audit_settings_from(section, tmp_path)
+        assert settings is not None
+        sequencer = settings.sequencer(events.append)
+        sequencer._writer.append([b'{"kind":"decision","n":0,"time_us":1}'])
+        sequencer._writer.publish()
+        for _ in range(5):
+            sequencer.turn(0)  # while the authority takes its time
+        gate.set()
+        end_s = monotonic() + 30
+        while not events and monotonic() < end_s:
+            sequencer.turn(0.01)
+        sequencer.close()
+    assert [one.name for one in events] == ["audit_timestamped"]
+    missing = {**section, "timestamp_roots": "absent"}
+    with pytest.raises(RapidJWSError) as refused:
+        audit_settings_from(missing, tmp_path)
+    assert refused.value.place == "audit.timestamp_roots"

@@ -25,6 +25,7 @@ from rapidjws.audit.records import RecordTemplate, gap_record
 from rapidjws.audit.retention import Retention
 from rapidjws.audit.sequencer_client import LENGTH, MESSAGE_MAX_BYTES, REFUSED, TAKEN
 from rapidjws.audit.side_content import SALT_BYTES, packed, sealed_part
+from rapidjws.audit.timestamp_schedule import TimestampSchedule
 from rapidjws.audit.trail_writer import TrailWriter
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.verify.worker_pool import Task, submit
@@ -79,6 +80,7 @@ class Sequencer:
         checkpoint_records: Most records between two checkpoints.
         keys: Encrypt what is stored beside records; None leaves it in clear.
         retention_days: How many days that is kept; 0 for ever.
+        timestamps: Has checkpoints stamped, beside all else; None for no stamps.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: the path of the folder is too long for a socket.
@@ -94,11 +96,12 @@ class Sequencer:
         checkpoint_records: int = 65_536,
         keys: ContentKeys | None = None,
         retention_days: float = 0.0,
+        timestamps: TimestampSchedule | None = None,
     ) -> None:
         self.check(checkpoint_s, checkpoint_records)
         self._keys, self._keys_read_s = keys, monotonic()
         self._retention = Retention(writer, retention_days)
-        self._writer = writer
+        self._writer, self._timestamps = writer, timestamps
         self._every_s, self._every = checkpoint_s, checkpoint_records
         self.path = str(writer.folder / SOCKET)
         check_socket_path(writer.folder)
@@ -157,6 +160,8 @@ class Sequencer:
         if waiting:
             self._group(waiting)
         self._publish_if_due()
+        if self._timestamps is not None:
+            self._timestamps.step()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

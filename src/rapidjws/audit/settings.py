@@ -14,9 +14,12 @@ from rapidjws.audit.notes import NoteKey
 from rapidjws.audit.retention import Retention
 from rapidjws.audit.sequencer import SOCKET, Sequencer, check_socket_path
 from rapidjws.audit.sequencer_client import SequencerClient
+from rapidjws.audit.timestamp_schedule import TimestampSchedule
+from rapidjws.audit.timestamps import TimestampAuthority, read_roots
 from rapidjws.audit.trail_writer import TrailWriter
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
+from rapidjws.keys.settings import Transport
 from rapidjws.signing.signer import LocalSigner
 from rapidjws.verify.protocols import no_events
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rapidjws.verify.protocols import EventListener
 
 KEY_MAX_BYTES = 64 * 1024
+TIMESTAMP_TIMEOUT_S = 10.0
 
 
 @checked(under="audit")
@@ -53,6 +57,11 @@ class AuditSettings:
         content_key_file: The operator's key, 32 octets, under which those lie.
         content_key_per: ``"month"`` or ``"subject"``: what each key is for.
         retention_days: How many days that is kept; 0 for ever.
+        timestamp_url: The authority that stamps checkpoints (RFC 3161); none for no stamps.
+        timestamp_roots: PEM file of the certificates that its stamps must lead to.
+        timestamp_every_s: Seconds between stamps.
+        timestamp_ca: PEM file of the only authorities trusted for the connection; none for the system's.
+        timestamp_insecure_allow_http: Whether it may be asked by http.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -78,6 +87,11 @@ class AuditSettings:
     content_key_file: str = ""
     content_key_per: str = "month"
     retention_days: float = 0.0
+    timestamp_url: str = ""
+    timestamp_roots: str = ""
+    timestamp_every_s: float = 3600.0
+    timestamp_ca: str = ""
+    timestamp_insecure_allow_http: bool = False
 
     def __post_init__(self) -> None:
         """Check every setting by what takes it, but the files."""
@@ -97,6 +111,7 @@ class AuditSettings:
             *Path(self.content_keys).parents,
         ):
             raise error_for("configuration_invalid", "audit.content_keys", "a folder outside of the trail")
+        self._check_timestamps()
         if not self.folder:
             raise error_for("configuration_invalid", "audit.folder", "a folder of the trail's own", "none")
         ContentKeys._check(self.content_key_per)
@@ -106,6 +121,42 @@ class AuditSettings:
         DecisionRecorder.check(self.on_failure, self.content)
         self.client()
         Sequencer.check(self.checkpoint_s, self.checkpoint_records)
+
+    def _check_timestamps(self) -> None:
+        if bool(self.timestamp_url) != bool(self.timestamp_roots):
+            given, other = ("timestamp_url", "timestamp_roots")[:: 1 if self.timestamp_url else -1]
+            raise error_for("configuration_invalid", f"audit.{given}", f"{other} beside it")
+        for name in ("timestamp_ca", "timestamp_insecure_allow_http"):
+            if getattr(self, name) and not self.timestamp_url:
+                raise error_for("configuration_invalid", f"audit.{name}", "timestamp_url beside it")
+        TimestampSchedule.check(self.timestamp_every_s)
+        if self.timestamp_url:
+            http = self.timestamp_insecure_allow_http
+            Transport(insecure_allow_http=http).check_url(self.timestamp_url, "audit.timestamp_url")
+
+    def timestamp_authority(self) -> TimestampAuthority | None:
+        """Return the authority that stamps checkpoints, or None where there is none.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no certificates in a file, or the extra
+                ``timestamp`` is not installed.
+        """
+        if not self.timestamp_url:
+            return None
+        try:
+            transport = Transport(
+                timeout_s=TIMESTAMP_TIMEOUT_S,
+                ca=self.timestamp_ca or None,
+                insecure_allow_http=self.timestamp_insecure_allow_http,
+            )
+            return TimestampAuthority(self.timestamp_url, read_roots(self.timestamp_roots), transport)
+        except ImportError:
+            raise error_for(
+                "configuration_invalid", "audit.timestamp_url", "the extra timestamp", "not installed"
+            ) from None
+        except RapidJWSError as fault:
+            place = "timestamp_roots" if fault.place == "timestamp_roots" else "timestamp_ca"
+            raise error_for("configuration_invalid", f"audit.{place}", fault.expected, fault.actual) from None
 
     def _selection(self) -> Selection:
         return Selection(record=self.record, partners=self.partners, routes=self.routes, sample=self.sample)
@@ -158,8 +209,15 @@ class AuditSettings:
             durable=self.durability == "durable",
             events=events,
         )
+        authority = self.timestamp_authority()
+        timestamps = None
+        if authority is not None:
+            timestamps = TimestampSchedule(
+                writer.folder, writer.key, authority, every_s=self.timestamp_every_s, events=events
+            )
         return Sequencer(
             writer,
+            timestamps=timestamps,
             checkpoint_s=self.checkpoint_s,
             checkpoint_records=self.checkpoint_records,
             keys=self.keys(),

@@ -8,6 +8,7 @@ TEXT: Final = "text"
 TEXTS: Final = "texts"
 WHOLE: Final = "a whole number"
 NUMBER: Final = "a number"
+SWITCH: Final = "true or false"
 
 AUDIT_TYPES: Final = {
     "folder": TEXT,
@@ -30,4 +31,9 @@ AUDIT_TYPES: Final = {
     "content_key_file": TEXT,
     "content_key_per": TEXT,
     "retention_days": NUMBER,
+    "timestamp_url": TEXT,
+    "timestamp_roots": TEXT,
+    "timestamp_every_s": NUMBER,
+    "timestamp_ca": TEXT,
+    "timestamp_insecure_allow_http": SWITCH,
 }

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from rapidjws.audit.settings import AuditSettings
 
-PATHS: Final = ("folder", "key_file", "content_keys", "content_key_file")
+PATHS: Final = ("folder", "key_file", "content_keys", "content_key_file", "timestamp_roots", "timestamp_ca")
 LISTS: Final = ("partners", "routes", "content", "claims")
 
 
@@ -40,4 +40,5 @@ def audit_settings_from(section: dict[str, Any], folder: Path, *, files: bool = 
     if files:
         made.signer()
         made.keys()
+        made.timestamp_authority()
     return made

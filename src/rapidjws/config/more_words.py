@@ -53,6 +53,23 @@ AUDIT: Final = {
     "retention_days": Words(
         "days that what is stored beside records is kept; records and proofs stay", "0 (for ever) to 36500"
     ),
+    "timestamp_url": Words(
+        "authority that stamps checkpoints (RFC 3161), extra `timestamp`", "an https URL", "none: no stamps"
+    ),
+    "timestamp_roots": Words(
+        "certificates that its stamps must lead to; no others are trusted",
+        "a PEM file; relative to the configuration's folder",
+        "none",
+    ),
+    "timestamp_every_s": Words("time between stamps; a trail that has not grown gets none", "60 to 2592000"),
+    "timestamp_ca": Words(
+        "the only authorities trusted for the connection to it",
+        "a PEM file; relative to the configuration's folder",
+        "the system's",
+    ),
+    "timestamp_insecure_allow_http": Words(
+        "allow http: stamps are verified all the same, what is asked is not hidden"
+    ),
 }  # fmt: skip
 MORE_WORDS: Final = {
     body_words.SECTION: body_words.WORDS,

@@ -170,6 +170,11 @@ _LIST: Final = (
     _event("audit_storage_failed", AUDIT, _E, "the audit trail cannot be written",
            "Give the disk space, or bring it back (`detail`): until then `on_failure` decides.",
            fields=_STORE, failed=True),
+    _event("audit_timestamped", AUDIT, _I, "a checkpoint has a time stamp",
+           "Nothing: `value` is how many records it covers.", fields=_STORE),
+    _event("audit_timestamp_failed", AUDIT, _W, "a checkpoint got no time stamp",
+           "Look at the authority and at `timestamp_roots` (`detail`); records go on without.",
+           fields=_STORE, failed=True),
     # Introspection
     _event("introspection_failed", STORES, _W, "an authorization server could not be asked about a token",
            "Look at the endpoint and at our credentials; `detail` says what it came to.",

@@ -327,6 +327,11 @@ AUDIT_RECORDS: Final = _counter(
     "result",
     "Decisions that have a record in the audit trail, and those that have none (lost).",
 )
+AUDIT_TIMESTAMPS: Final = _counter(
+    "audit_timestamps",
+    "result",
+    "Time stamps of the audit trail that were stored, and that failed.",
+)
 REQUESTS_SHED: Final = _counter(
     "requests_shed", "", "Requests that the sidecar answered 503 undecided: more came than it has time for."
 )

@@ -265,6 +265,11 @@ def _remembered(recorder: MetricRecorder, region: CounterRegion, event: Event) -
     recorder.add(metrics.INTROSPECTIONS, "remembered", more=int(event.value or 0))
 
 
+def _stamped(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    result = "stamped" if event.name == "audit_timestamped" else "failed"
+    recorder.add(metrics.AUDIT_TIMESTAMPS, result)
+
+
 _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], None]]] = {
     "fetch_ended": _fetch_ended,
     "key_added": _replaced,
@@ -274,5 +279,7 @@ _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], Non
     "private_key_published": _security,
     "kid_rebound": _security,
     "introspection_ended": _introspected,
+    "audit_timestamped": _stamped,
+    "audit_timestamp_failed": _stamped,
     "introspection_remembered": _remembered,
 }

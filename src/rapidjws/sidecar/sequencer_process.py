@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 from rapidjws.errors import RapidJWSError
 from rapidjws.observe.event_log import EventLog
 from rapidjws.sidecar.worker_processes import EXIT_CONFIGURATION, FIRST_DELAY_S, STEADY_S, ending_of
+from rapidjws.verify.protocols import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rapidjws.audit.settings import AuditSettings
+    from rapidjws.verify.protocols import EventListener
 
 STOPPED_WITHIN_S: Final = 10.0
 LONGEST_DELAY_S: Final = 5.0
@@ -39,10 +41,16 @@ class SequencerProcess:
     Args:
         settings: What it sequences.
         print_line: Writes one line for the operator.
+        counted: Returns, in the process, what counts its events; None where nothing does.
     """
 
-    def __init__(self, settings: AuditSettings, print_line: Callable[[str], None]) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: AuditSettings,
+        print_line: Callable[[str], None],
+        counted: Callable[[], EventListener] | None = None,
+    ) -> None:
+        self._settings, self._counted = settings, counted
         self._print_line = print_line
         self._pid = 0
         self._begun_s = 0.0
@@ -136,7 +144,10 @@ class SequencerProcess:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)  # it ends after the workers, whose records it takes
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        sequencer = self._settings.sequencer(EventLog())
+        events: EventListener = EventLog()
+        if self._counted is not None:
+            events = all_of(events, self._counted())
+        sequencer = self._settings.sequencer(events)
         _say(words, READY)
         sequencer.run(lambda: bool(stopping) or os.getppid() != parent)
         return 0

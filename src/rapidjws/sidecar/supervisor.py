@@ -21,6 +21,7 @@ from rapidjws._native import libcrypto_version
 from rapidjws._version import __version__
 from rapidjws.observe.event_log import write_event
 from rapidjws.observe.logs import InstalledLogs, LogSettings
+from rapidjws.observe.recorder import MetricRecorder
 from rapidjws.sidecar import systemd
 from rapidjws.sidecar.change_bus import ChangeBus
 from rapidjws.sidecar.listeners import address_of
@@ -84,9 +85,11 @@ class Supervisor:
         self._log: InstalledLogs | None = None
         self.change_bus = ChangeBus(settings.workers)
         self.heartbeats = Heartbeats(settings.workers)
-        self.counters = CounterMemory(settings.workers)
+        self.counters = CounterMemory(settings.workers + (audit is not None))  # the sequencer's comes last
         self._sockets = sockets
-        self._sequencer = None if audit is None else SequencerProcess(audit, self._print_line)
+        self._sequencer = (
+            None if audit is None else SequencerProcess(audit, self._print_line, self._count_of_sequencer)
+        )
         self._needs_trail = audit is not None and audit.on_failure == "refuse"
         self._work = work
         self._workers = [WorkerProcess(sockets=one) for one in sockets.workers]
@@ -224,6 +227,13 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         self._forget_pipes()
         self._sockets.forget()
+
+    def _count_of_sequencer(self) -> MetricRecorder:
+        """Return what counts in the sequencer's process."""
+        recorder, region = MetricRecorder(), self.counters.of_worker(self.settings.workers)
+        region.begin()
+        recorder.attach(region)
+        return recorder
 
     @property
     def life(self) -> int:
