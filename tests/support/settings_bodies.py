@@ -16,6 +16,13 @@ def _root_file() -> str:
     return str(path)
 
 
+def _secrets_file() -> str:
+    """Return a file of secrets for nonces."""
+    path = Path(tempfile.mkdtemp(prefix="rapidjws-settings-")) / "nonces"
+    path.write_text("s" * 32, "ascii")
+    return str(path)
+
+
 REFUSED: Final[dict[str, list[Any]]] = {
     "routes": [[], "hooks", "/*", "/a/*/b", "/a/../*"],
     "member": ["", "signedPayload", "/~2"],
@@ -48,6 +55,12 @@ REFUSED: Final[dict[str, list[Any]]] = {
     "replay_identity": ["", "jti"],
     "replay_keep_s": [0, 34_560_001],
     "replay_on_failure": ["", "ignore"],
+    "nonce_secrets_file": ["absent"],
+    "nonce_place": ["", "query"],
+    "nonce_member": ["", "nonce"],
+    "nonce_lifetime_s": [9, 86_401],
+    "nonce_required": [False],  # without secrets
+    "nonce_on_failure": ["", "ignore"],
     "empty_body": [],
 }
 ROOT: Final = _root_file()
@@ -58,6 +71,7 @@ _DETACHED: Final = {
     "algorithms": "ES256",
 }
 _DIGEST: Final = {"signature_headers": "X-JWS-Signature", "digest_claim": "/body_sha256"}
+_NONCES: Final = {"nonce_secrets_file": _secrets_file()}
 NEEDED: Final[dict[str, dict[str, str]]] = {
     "unsigned": {"member": "/signedPayload"},
     "signature_headers": _DETACHED,
@@ -71,6 +85,8 @@ NEEDED: Final[dict[str, dict[str, str]]] = {
     "x5c_roots": {"algorithms": "ES256"},
     "x5c_policy": {"algorithms": "ES256", "x5c_roots": ROOT},
     **dict.fromkeys(("jwks_url", "cache_file", "algorithms"), _DETACHED),
+    "nonce_place": {**_DIGEST, **_NONCES},
+    **dict.fromkeys(("nonce_member", "nonce_lifetime_s", "nonce_on_failure"), _NONCES),
     "replay_keep_s": {"replay_identity": "/jti"},
     "replay_on_failure": {"replay_identity": "/jti"},
 }

@@ -38,6 +38,10 @@ def _keys(tmp_path: Path) -> Path:
         ({"jwks_file": "a"}, "algorithms"),
         ({"jwks_file": "a", "jwks_url": "https://a.example", "algorithms": "ES256"}, "jwks_url"),
         ({"replay_keep_s": 5}, "replay_keep_s"),
+        ({"nonce_member": "/n"}, "nonce_member"),
+        ({"nonce_required": False}, "nonce_required"),
+        ({"nonce_secrets_file": "a", "nonce_place": "body"}, "nonce_place"),
+        ({"nonce_secrets_file": "a", "nonce_lifetime_s": 9}, "nonce_lifetime_s"),
         ({"unsigned": "pass"}, "unsigned"),
         ({"member": "/a", "required_headers": "x-a"}, "required_headers"),
         ({"member": "/a", "crit_checks": {"x": 1}}, "crit_checks"),
@@ -68,6 +72,15 @@ def test_settings_reach_the_parts(tmp_path: Path, keys: Path) -> None:
     lines = made(payload="request_lines", payload_names_in="names", required_headers="x-b", **of_keys)
     assert (lines.payload_of.names_in, lines.payload_of.required) == ("names", ("x-b",))
     assert made(payload="sig_d", required_headers="x-b", **of_keys).payload_of.required == ("x-b",)
+    (tmp_path / "nonces").write_text("s" * 32 + "\n" + "o" * 32)
+    how = {"nonce_place": "header", "nonce_member": "/n", "nonce_lifetime_s": 60, "nonce_required": False}
+    found = made(nonce_secrets_file="nonces", nonce_on_failure="accept", **how).nonces
+    assert (found.secrets, found.place, found.member) == ((b"s" * 32, b"o" * 32), "header", "/n")
+    assert (found.lifetime_s, found.required, found.on_failure) == (60, False, "accept")
+    (tmp_path / "nonces").write_text("short")
+    with pytest.raises(ConfigurationError) as refused:
+        body_settings_from({"nonce_secrets_file": "nonces"}, tmp_path).check_files()
+    assert refused.value.place == "server.body.nonce_secrets_file"
     once = made(member="/a", replay_identity="/id", replay_keep_s=7, replay_on_failure="accept").replay
     assert (once.identity, once.keep_s, once.on_failure) == ("/id", 7, "accept")
 
@@ -91,6 +104,10 @@ def test_one_process_remembers_uses_for_itself(tmp_path: Path) -> None:
         '[server]\nworkers = 2\n[server.body]\nmember = "/a"\nreplay_identity = "/jti"\n'
     )
     path.write_text(text)
+    (found,) = problems_of(path, lambda table: settings_from(table, tmp_path))
+    assert (found.line, found.key) == (6, "server.workers")
+    (tmp_path / "nonces").write_text("s" * 32)
+    path.write_text(text.replace('replay_identity = "/jti"', 'nonce_secrets_file = "nonces"'))
     (found,) = problems_of(path, lambda table: settings_from(table, tmp_path))
     assert (found.line, found.key) == (6, "server.workers")
     path.write_text(text.replace("workers = 2", "workers = 1"))

@@ -117,8 +117,11 @@ def _unshared_uses(tables: dict[str, Any], server: dict[str, Any]) -> Iterator[s
         return
     if tables.get("dpop"):
         yield ("server", "workers"), "1, or replay.redis beside dpop", str(workers)
-    elif "replay_identity" in tables.get("server.body", {}):
-        yield ("server", "workers"), "1, or replay.redis beside server.body.replay_identity", str(workers)
+        return
+    for name in ("replay_identity", "nonce_secrets_file"):
+        if name in tables.get("server.body", {}):
+            yield ("server", "workers"), f"1, or replay.redis beside server.body.{name}", str(workers)
+            return
 
 
 def _issuer_faults(issuers: Any, broken: set[Any]) -> Iterator[schema.Fault]:

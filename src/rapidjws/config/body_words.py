@@ -29,6 +29,9 @@ FIELDS: Final = {
     "replay_identity": _TEXT,
     "replay_keep_s": "a whole number",
     "replay_on_failure": _TEXT,
+    **dict.fromkeys(("nonce_secrets_file", "nonce_place", "nonce_member", "nonce_on_failure"), _TEXT),
+    "nonce_lifetime_s": "a whole number",
+    "nonce_required": "true or false",
     "empty_body": "true or false",
 }
 """Setting -> its type, in the words of ``schema``."""
@@ -98,6 +101,21 @@ WORDS: Final = {
     ),
     "replay_keep_s": Words("how long a use is remembered", "1 to 34560000"),
     "replay_on_failure": Words("what a replay store that cannot tell means", "`deny` or `accept`"),
+    "nonce_secrets_file": Words(
+        "secrets of the nonces that senders sign, one a line; the first makes them, all check them; a use is "
+        "kept as `replay` says",
+        "a file; relative to the configuration's folder; 32 characters or more a line",
+        "none: no nonces",
+    ),
+    "nonce_place": Words(
+        "where a request holds its nonce: the signed payload, the protected header, or a body that "
+        "`digest_claim` or `payload` covers",
+        "`claims`, `header` or `body`",
+    ),
+    "nonce_member": Words("the nonce in there", "a JSON Pointer"),
+    "nonce_lifetime_s": Words("how long a nonce is good", "10 to 86400"),
+    "nonce_required": Words("whether a request without a nonce is refused"),
+    "nonce_on_failure": Words("what a replay store that cannot tell means", "`deny` or `accept`"),
     "empty_body": Words(
         "whether a body without octets may be what was signed: a gateway that does not hand on bodies "
         "would have each request verified so"

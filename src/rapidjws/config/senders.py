@@ -80,7 +80,9 @@ def dpop_from(
         name = next(name for name in _NONCES if _NONCES[name] in of_nonces)
         raise error_for("configuration_invalid", f"dpop.{name}", expected="nonce_secrets_file beside it")
     if kept is not None:
-        settings["nonces"] = DPoPNonces(secrets=_secrets(folder / kept), **of_nonces)
+        settings["nonces"] = DPoPNonces(
+            secrets=secrets_in(folder / kept, "dpop.nonce_secrets_file"), **of_nonces
+        )
     settings["replay"] = replay_store_from(replay or {}, events)
     if "replay_on_failure" in settings:
         settings["on_failure"] = settings.pop("replay_on_failure")
@@ -98,9 +100,8 @@ def client_certificate_from(section: dict[str, Any]) -> ClientCertificate:
     return ClientCertificate(**section)
 
 
-def _secrets(path: Path) -> list[bytes]:
-    """Return the secrets in a file, one a line; raises ConfigurationError."""
-    place = "dpop.nonce_secrets_file"
+def secrets_in(path: Path, place: str) -> list[bytes]:
+    """Return the secrets in a file, one a line; raises ConfigurationError with the place."""
     try:
         lines = _files.read_trusted(path, SECRETS_MAX_BYTES).splitlines()
     except (OSError, ValueError) as fault:

@@ -82,7 +82,7 @@ def app_from(loaded: LoadedConfig) -> SidecarApp:
     """
     lines, recent = EventLines(), RecentEvents()
     service = build_service(loaded, lines, recent)
-    uses_once = "replay_identity" in loaded.section("server.body")
+    uses_once = not {"replay_identity", "nonce_secrets_file"}.isdisjoint(loaded.section("server.body"))
     return SidecarApp(
         engine=service.engine,
         rollout=service.rollout,

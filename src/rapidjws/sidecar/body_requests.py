@@ -16,6 +16,7 @@ from rapidjws.sidecar.request_headers import names_of, values_of
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
+    from rapidjws.jwt.decision import Names
     from rapidjws.middleware.signed_body import SignedBody
     from rapidjws.observe.tracing import RequestTrace
     from rapidjws.sidecar.body_settings import BodySettings
@@ -96,6 +97,10 @@ class BodyRequests:
         state.observer.end(decision, token, given, started_ns, trace)
         return decision, given, trace
 
+    def nonce(self, state: CheckingWorker, decision: Decision, headers: Headers) -> str | None:
+        """Return a new nonce for the next request of whoever is refused, or None; see ``SignedBody``."""
+        return self._body.nonce(decision, _partner(state, headers))
+
     async def _decided(
         self,
         state: CheckingWorker,
@@ -130,12 +135,11 @@ class BodyRequests:
         facts = state.rule_facts.of_envoy(headers, method, host) if host else None
         if facts is None:
             facts = state.rule_facts.of(headers, method)
-        partner = None if state.partner_field is None else values_of(headers, state.partner_field)
         signed = targets[0].decode("latin-1") if len(set(targets)) == 1 else None
         return RequestContext(
             values=[value for field in self._body.fields for value in values_of(headers, field)],
             query=b"",
-            partner=names_of(partner or []),
+            partner=_partner(state, headers),
             route=names_of(targets),
             headers=partial(values_of, headers) if facts is None else facts.headers,
             trace=trace,
@@ -148,6 +152,11 @@ class BodyRequests:
         if self._settings.signature_headers:
             return context.values[0] if len(context.values) == 1 else None
         return octets if self._body.part is None else None
+
+
+def _partner(state: CheckingWorker, headers: Headers) -> Names:
+    """Return whose request the gateway's header names."""
+    return names_of([] if state.partner_field is None else values_of(headers, state.partner_field))
 
 
 def _targets(state: CheckingWorker, target: bytes | None, headers: Headers) -> list[bytes]:

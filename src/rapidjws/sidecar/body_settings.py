@@ -16,9 +16,11 @@ from rapidjws.keys.x5c_policy import PROFILES
 from rapidjws.middleware.body_digest import BodyDigest
 from rapidjws.middleware.body_parts import FormField, JSONMember
 from rapidjws.middleware.body_replay import KEEP_S, BodyReplay
+from rapidjws.middleware.request_nonces import LIFETIME_S
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.signed_request import PayloadBuilder, RequestLines, SignedData
 from rapidjws.middleware.token_location import is_field_name
+from rapidjws.sidecar.body_nonces import NONCE_RULES, nonces_of
 from rapidjws.sidecar.body_routes import BodyRoutes
 from rapidjws.sidecar.crit_values import crit_checks_of
 from rapidjws.stores.replay import MemoryReplayStore
@@ -26,6 +28,7 @@ from rapidjws.verify.arguments import checked_algorithms
 
 if TYPE_CHECKING:
     from rapidjws.jwt.engine import Engine
+    from rapidjws.middleware.request_nonces import RequestNonces
     from rapidjws.observe.recorder import MetricRecorder
     from rapidjws.rollout.rollout import Rollout
     from rapidjws.verify.protocols import ReplayStore
@@ -45,6 +48,7 @@ _SETTINGS: Final = {
     "replay.identity": "replay_identity",
     "replay.keep_s": "replay_keep_s",
     "replay.on_failure": "replay_on_failure",
+    **{f"nonces.{name}": f"nonce_{name}" for name in NONCE_RULES},
 }
 """Where an error of a part stands -> the setting that fills it."""
 
@@ -58,6 +62,7 @@ _ONLY_WITH: Final = {
     "unsigned": ("member", "form_field"),
     "replay_keep_s": ("replay_identity",),
     "replay_on_failure": ("replay_identity",),
+    **{f"nonce_{name}": ("nonce_secrets_file",) for name in NONCE_RULES},
     "cache_file": ("jwks_url",),
     "algorithms": ("jwks_file", "jwks_url", "x5c_roots"),
     "x5c_policy": ("x5c_roots",),
@@ -111,6 +116,13 @@ class BodySettings:
         replay_identity: The JSON Pointer of an identifier, or ``"digest"``; None demands no single use.
         replay_keep_s: For how many seconds a use is remembered.
         replay_on_failure: ``"deny"`` or ``"accept"``, while the store cannot tell.
+        nonce_secrets_file: Secrets of the nonces that senders sign, one a line; None demands none.
+        nonce_place: ``"claims"``, ``"header"`` or ``"body"``, as for
+            :class:`rapidjws.middleware.RequestNonces`.
+        nonce_member: The JSON Pointer of the nonce in there.
+        nonce_lifetime_s: For how many seconds a nonce is good.
+        nonce_required: Whether a request without one is refused.
+        nonce_on_failure: ``"deny"`` or ``"accept"``, while the store cannot tell.
         empty_body: Whether an empty body may be what was signed.
 
     Raises:
@@ -140,6 +152,12 @@ class BodySettings:
     replay_identity: str | None = None
     replay_keep_s: int = KEEP_S
     replay_on_failure: str = "deny"
+    nonce_secrets_file: Path | None = None
+    nonce_place: str = "claims"
+    nonce_member: str = "/nonce"
+    nonce_lifetime_s: int = LIFETIME_S
+    nonce_required: bool = True
+    nonce_on_failure: str = "deny"
     empty_body: bool = False
     covered: BodyRoutes = field(init=False, repr=False, compare=False)
 
@@ -160,6 +178,7 @@ class BodySettings:
         object.__setattr__(self, "covered", BodyRoutes(self.routes))
         try:
             self._part, self._digest, self._payload_of, self._replay(MemoryReplayStore(1))
+            nonces_of(self.nonce_secrets_file, self._nonce_rules, MemoryReplayStore(1), reads_file=False)
         except RapidJWSError as fault:
             raise _refused(_SETTINGS.get(fault.place or "", "member"), fault.expected) from None
 
@@ -176,6 +195,8 @@ class BodySettings:
                 raise _refused(name, f"{' or '.join(others)} beside it")
         if self.digest_claim is not None and self.payload != "body":
             raise _refused("payload", "no digest_claim beside it")
+        if self.nonce_place == "body" and self.digest_claim is None and self.payload == "body":
+            raise _refused("nonce_place", "claims, header, or a digest beside it")
         if self._is_given("payload_names_in") and self.payload != "request_lines":
             raise _refused("payload_names_in", 'payload = "request_lines" beside it')
         if self.required_headers and self.payload == "body":
@@ -257,6 +278,17 @@ class BodySettings:
         failure: Any = self.replay_on_failure
         return BodyReplay(store=store, identity=identity, keep_s=self.replay_keep_s, on_failure=failure)
 
+    @property
+    def _nonce_rules(self) -> dict[str, Any]:
+        return {name: getattr(self, f"nonce_{name}") for name in NONCE_RULES}
+
+    def _nonces(self, store: ReplayStore) -> RequestNonces | None:
+        try:
+            return nonces_of(self.nonce_secrets_file, self._nonce_rules, store)
+        except RapidJWSError as fault:
+            place = _SETTINGS.get(fault.place or "", "nonce_secrets_file")
+            raise _refused(place, fault.expected, fault.actual) from None
+
     def verifier(self) -> Verifier | CachedJWKSVerifier | None:
         """Return what verifies by the senders' keys, or None where the engine does.
 
@@ -291,6 +323,7 @@ class BodySettings:
             ConfigurationError: ``configuration_invalid``.
         """
         self.verifier()
+        self._nonces(MemoryReplayStore(1))
         if self.cache_file is not None and not self.cache_file.parent.is_dir():
             raise _refused("cache_file", "a file in a folder to write to", "no such folder")
 
@@ -325,6 +358,7 @@ class BodySettings:
             payload_of=self._payload_of,
             crit_checks=None if self.crit_checks is None else crit_checks_of(self.crit_checks),
             replay=self._replay(store),
+            nonces=self._nonces(store),
             max_bytes=max_bytes,
             rollout=rollout,
             recorder=recorder,
@@ -349,7 +383,7 @@ def body_settings_from(section: dict[str, Any], folder: Path) -> BodySettings:
     if "x5c_roots" in settings:
         roots = settings["x5c_roots"]
         settings["x5c_roots"] = tuple(folder / one for one in ([roots] if isinstance(roots, str) else roots))
-    for name in ("jwks_file", "cache_file"):
+    for name in ("jwks_file", "cache_file", "nonce_secrets_file"):
         if name in settings:
             settings[name] = folder / settings[name]
     return BodySettings(**settings)

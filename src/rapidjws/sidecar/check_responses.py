@@ -70,6 +70,7 @@ class CheckResponses:
         removed: list[str],
         request: IdentifiedHeaders | None = None,
         trace: RequestTrace | None = None,
+        nonce: str | None = None,
     ) -> bytes:
         """Return the CheckResponse of a decision.
 
@@ -78,9 +79,10 @@ class CheckResponses:
             removed: Lower-case names of the request's headers that are ours: removed, or overwritten.
             request: The request's headers, for the id of its log line.
             trace: The request's span, for the service as parent.
+            nonce: What a refusal gives out for the next signed request, or None.
         """
         if decision.outcome != "permit":
-            return self._refusal(decision, request)
+            return self._refusal(decision, request, nonce)
         verified = decision.verified
         if verified is None or verified.issuer is None or decision.warnings:
             return self._permit(decision, removed, b"", trusted_headers(decision), trace)
@@ -132,15 +134,15 @@ class CheckResponses:
             made += trace.headers()
         return check_permit(fixed, tuple(made), gone, tuple(warning_headers(decision)), metadata)
 
-    def _refusal(self, decision: Decision, request: IdentifiedHeaders | None) -> bytes:
+    def _refusal(self, decision: Decision, request: IdentifiedHeaders | None, nonce: str | None) -> bytes:
         key = (decision.outcome, decision.code)
-        answer = self._refusals.get(key)
+        answer = self._refusals.get(key) if nonce is None else None
         if answer is None:
             dpop = None if self._sender is None else self._sender.challenge(time_ns())
-            answer = answer_for(decision, realm=self._realm, scheme=self._scheme, dpop=dpop)
+            answer = answer_for(decision, realm=self._realm, scheme=self._scheme, dpop=dpop, nonce=nonce)
             if answer is None:  # unreachable: it is no permit
                 raise AssertionError
-            if decision.code not in _OWN_ANSWER and not self._has_nonces:
+            if decision.code not in _OWN_ANSWER and not self._has_nonces and nonce is None:
                 self._refusals[key] = answer
         named = () if request is None else (("x-request-id", request.request_id),)
         code = _RPC_CODES.get(answer.status, _PERMISSION_DENIED)

@@ -130,7 +130,8 @@ class Authorization:
             decision, given, trace = await state.bodies.decide(
                 state, target, headers, check.method, check.body, host=check.host
             )
-            return self.body_replies.reply(decision, check.removed, given, trace)
+            nonce = state.bodies.nonce(state, decision, headers)
+            return self.body_replies.reply(decision, check.removed, given, trace, nonce)
         token, partner, route = state.decision_request(headers, target)
         observer, started_ns = state.observer, perf_counter_ns()
         given = IdentifiedHeaders(partial(values_of, headers))

@@ -215,7 +215,8 @@ class SidecarProtocol(Connection):
         target = target_of(rest)
         if state.bodies is not None and state.bodies.concerns(state, target, headers):
             decision, given, trace = await state.bodies.decide(state, target, headers, method, body)
-            reply = state.body_replies.reply(decision, method)
+            nonce = state.bodies.nonce(state, decision, headers)
+            reply = state.body_replies.reply(decision, method, nonce)
             self.write(with_head(reply, decision, given, trace), keep=keep)
             return
         token, partner, route = state.decision_request(headers, target)

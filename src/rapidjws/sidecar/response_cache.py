@@ -74,11 +74,11 @@ class ResponseCache:
         self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
-    def reply(self, decision: Decision, method: bytes) -> bytes:
-        """Return the whole answer to a request."""
+    def reply(self, decision: Decision, method: bytes, nonce: str | None = None) -> bytes:
+        """Return the whole answer to a request; a refusal gives out a nonce, where there is one."""
         verified = decision.verified
         if verified is None or verified.issuer is None or decision.warnings:
-            return self._other(decision, method)
+            return self._other(decision, method, nonce)
         key = (verified.issuer, verified.kid, decision.partner)
         start = self._permits.get(key)
         if start is None:
@@ -100,7 +100,7 @@ class ResponseCache:
     def _begin(decision: Decision) -> bytes:
         return _OK + head_of([one for one in trusted_headers(decision) if one[0] not in OF_THE_TOKEN])
 
-    def _other(self, decision: Decision, method: bytes) -> bytes:
+    def _other(self, decision: Decision, method: bytes, nonce: str | None) -> bytes:
         """Return a refusal, or a permit with warnings, without a token or without claims."""
         if decision.code == "internal_error":
             self._warn_of_fault(decision)
@@ -110,10 +110,11 @@ class ResponseCache:
                 ours = ours + self._claim_headers.headers(decision)
             return _OK + head_of(ours + warning_headers(decision)) + b"\r\n"
         key = (decision.outcome, decision.code)
-        made = self._refusals.get(key)
+        made = self._refusals.get(key) if nonce is None else None
         if made is None:
-            made = self._refuse(decision)
-            if decision.code not in FORBIDDEN and not self._has_nonces:  # those name the scopes that are due
+            made = self._refuse(decision, nonce)
+            is_alike = nonce is None and not self._has_nonces
+            if decision.code not in FORBIDDEN and is_alike:  # those name the scopes that are due
                 self._refusals[key] = made
         head, body = made
         return head if method == b"HEAD" else head + body
@@ -126,7 +127,7 @@ class ResponseCache:
                 f"requests are not decided: internal_error, a fault inside rapidjws, at {decision.place}"
             )
 
-    def _refuse(self, decision: Decision) -> tuple[bytes, bytes]:
+    def _refuse(self, decision: Decision, nonce: str | None) -> tuple[bytes, bytes]:
         # nginx knows 401 and 403 only
         answer = answer_for(
             decision,
@@ -134,6 +135,7 @@ class ResponseCache:
             scheme=self._scheme,
             bad_request_status=401,
             dpop=None if self._sender is None else self._sender.challenge(time_ns()),
+            nonce=nonce,
         )
         if answer is None:  # unreachable: it is no permit
             raise AssertionError
