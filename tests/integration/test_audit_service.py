@@ -14,9 +14,11 @@ import pytest
 from audited_sidecar import KEY, LOG_KEY, answer, audited, sequencer_of
 from gates import forged, get, token
 from sidecar_process import Service, until
+from timestamp_authority import Authority, serving
 
 import rapidjws
 from rapidjws.audit import TrailReader, TrailWriter, Verification
+from rapidjws.audit.timestamps import check_timestamps, read_roots
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import make_key
 
@@ -126,3 +128,24 @@ def test_A3_nothing_that_was_answered_is_lost_where_the_sequencer_is_killed(tmp_
     recorded = {reader.record(at)["token"] for at in range(reader.size)}
     assert {hashlib.sha256(one.encode()).hexdigest() for one in answered} <= recorded
     assert len(answered) >= 12  # a busy machine answers some with 503
+
+
+def test_L_a_service_has_its_trail_stamped(tmp_path: Path) -> None:
+    """The sequencer's process asks the authority for a stamp, and any worker's metrics count it."""
+    pytest.importorskip("rfc3161_client", reason="the extra `timestamp` is not installed")
+    authority = Authority(tmp_path / "authority")
+    with (
+        serving(authority) as url,
+        audited(
+            tmp_path,
+            timestamp_url=url,
+            timestamp_roots=str(authority.roots),
+            timestamp_insecure_allow_http=True,
+        ) as (service, port),
+    ):
+        assert answer(port, token()) == 200
+        line = b'rapidjws_audit_timestamps_total{result="stamped"} 1'
+        until(lambda: line in get(port, [], "/metrics")[2], "no stamp is counted")
+        assert service.end() == 0
+    found = check_timestamps(TrailReader(tmp_path / "trail", LOG_KEY), read_roots(authority.roots))
+    assert (found.stamps, found.size, found.findings) == (1, 1, [])
