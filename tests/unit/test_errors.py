@@ -128,6 +128,7 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
         "key_state_unreadable",
         "no_signing_key",
         "signature_faulty",
+        "signer_key_changed",
         "signer_throttled",
         "signing_late",
         "signing_queue_closed",
