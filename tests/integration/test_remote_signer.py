@@ -12,8 +12,8 @@ import pytest
 from signing_world import CLIENT_KEYS, code_of, encoded
 
 from rapidjws import RapidJWSError
+from rapidjws.issuing.remote_signer import RemoteSigner
 from rapidjws.signing import LocalSigner
-from rapidjws.signing.remote import RemoteSigner
 from rapidjws.testing import make_key
 
 

@@ -17,10 +17,10 @@ from stub_kms import StubKms
 
 from rapidjws._native import b64url_encode
 from rapidjws.issuing import Confirmations, EmergencyReport, SigningKey
+from rapidjws.issuing.remote_signer import RemoteSigner
 from rapidjws.signing import LocalSigner
 from rapidjws.signing.backend import BackendSigner, SignerLimits
 from rapidjws.signing.compact import signing_input
-from rapidjws.signing.remote import RemoteSigner
 from rapidjws.testing import FakeClock
 
 P = exported()

@@ -18,8 +18,8 @@ from issue_process import QUICK, IssueServer
 
 from rapidjws import JWKSet, RapidJWSError
 from rapidjws.issuing.client_authentication import ASSERTION_TYPE
+from rapidjws.issuing.remote_signer import RemoteSigner
 from rapidjws.signing import LocalSigner, sign_compact
-from rapidjws.signing.remote import RemoteSigner
 from rapidjws.testing import make_key
 
 ISS = "https://issuer.example"
