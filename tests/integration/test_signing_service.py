@@ -216,6 +216,7 @@ def test_a_signer_sends_no_octets_that_it_cannot_read(service: SigningServer) ->
 
 def test_no_private_byte_comes_out(service: SigningServer) -> None:
     """Neither answers, audit, output nor errors hold a private member."""
+    assert sign_compact(b"{}", service.signer(), header={"typ": "order+jwt"})
     shown = repr(service.ask(alg="ES256")) + repr(service.records()) + "".join(service.server.lines)
     shown += repr(service.signer())
     found = service.secrets()
