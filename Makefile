@@ -5,7 +5,9 @@ VENV ?= .venv
 STAMPS := $(VENV)/stamps
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-PARALLEL := -n auto --dist loadgroup
+# twice as many as there are processors: half of the time tests wait for servers and processes
+WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+PARALLEL := -n $(WORKERS) --dist loadgroup
 SANITIZED := build/sanitize
 THREADED := build/tsan
 
