@@ -5,20 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-SWITCHES: Final = frozenset(
-    {
-        "verify_signature",
-        "verify_exp",
-        "verify_nbf",
-        "verify_iat",
-        "verify_aud",
-        "verify_iss",
-        "verify_sub",
-        "verify_jti",
-        "strict_aud",
-        "enforce_minimum_key_length",
-    }
-)
 CLAIM_SWITCHES: Final = (
     "verify_exp",
     "verify_nbf",
@@ -28,6 +14,7 @@ CLAIM_SWITCHES: Final = (
     "verify_sub",
     "verify_jti",
 )
+SWITCHES: Final = frozenset({"verify_signature", *CLAIM_SWITCHES, "strict_aud", "enforce_minimum_key_length"})
 
 
 def checked_switches(options: Mapping[str, Any]) -> None:
