@@ -14,7 +14,10 @@ from gates import bearer, forged, free_port, get, token
 from processes import run_python
 from sidecar_process import Service, configured, until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_NPROC as Linux counts it")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_NPROC as Linux counts it"),
+    pytest.mark.xdist_group("process_limit"),  # they count the processes of one user
+]
 
 VERIFYING = """
     import asyncio, itertools, faulthandler

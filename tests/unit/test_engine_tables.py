@@ -12,6 +12,7 @@ from tokens import ISS, NOW_S, code_of
 
 import rapidjws
 from rapidjws import Engine, Verifier, _native
+from rapidjws.verify import table_builder
 from rapidjws.verify.pipeline import Snapshot
 
 UNKNOWN = _native.HEADER_UNKNOWN
@@ -111,8 +112,9 @@ def test_a_batch_finishes_on_the_keys_it_began_with() -> None:
     assert code_of(engine, good) == "unknown_kid"
 
 
-def test_unchanged_keys_are_kept() -> None:
+def test_unchanged_keys_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A change of one key builds that key alone: the others keep what was prepared for them."""
+    monkeypatch.setattr(table_builder.TableBuilder, "submit", lambda *_: None)  # else k2 may have a table
     engine = tokens.engine()
     engine.precompute()
     (before,) = engine._snapshot.table.slots
