@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.cli.config_check import problems_in
 from rapidjws.cli.output import complain
 from rapidjws.config.audit_section import audit_settings_from
+from rapidjws.config.load import sender_of
 from rapidjws.config.log_section import log_settings_from
 from rapidjws.config.read import load_config
 from rapidjws.config.sections import lenient_phase, phase_not_in_force
@@ -103,16 +104,12 @@ def run_service(config: Path, listen: str | None = None, workers: int | None = N
 
 def _server_settings(loaded: LoadedConfig) -> ServerSettings:
     """Return how requests are served; what few configurations ask for is imported where one does."""
-    body = sender = None
+    body = None
     if bodies := loaded.section("server.body"):
         from rapidjws.sidecar.body_settings import body_settings_from
 
         body = body_settings_from(bodies, loaded.folder)
-    if loaded.section("dpop") or loaded.section("mtls"):
-        from rapidjws.config.senders import sender_constraints_of
-
-        sender = sender_constraints_of(loaded)
-    return settings_from(loaded.section("server"), loaded.folder, sender, body)
+    return settings_from(loaded.section("server"), loaded.folder, sender_of(loaded), body)
 
 
 def _shared_tables(loaded: LoadedConfig) -> PrecomputedKeys:

@@ -289,7 +289,7 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
         event_log=event_log,
         logs=logs,
         tracer=tracer,
-        sender=_sender(loaded, events),
+        sender=sender_of(loaded, events),
         audit=audit_settings_from(loaded.section("audit"), loaded.folder),
         signals=_signals(loaded, config.engine, events),
     )
@@ -307,7 +307,8 @@ def _authorizer(loaded: LoadedConfig, listener: RuleListener | None) -> Authoriz
     return authorizer_from(section, listener, loaded.folder)
 
 
-def _sender(loaded: LoadedConfig, events: EventListener) -> SenderConstraints | None:
+def sender_of(loaded: LoadedConfig, events: EventListener = no_events) -> SenderConstraints | None:
+    """Return the checks of bound tokens that a configuration asks for, or None."""
     if not (loaded.section("dpop") or loaded.section("mtls")):
         return None
     from rapidjws.config.senders import sender_constraints_of

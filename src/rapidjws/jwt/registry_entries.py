@@ -70,7 +70,7 @@ class Entry:
 
     @property
     def is_used(self) -> bool:
-        """Return whether a token verified since the table last looked for room; the core notes it."""
+        """Return whether a token verified since the table last looked for one to drop; the core notes it."""
         engine = self.engine
         return engine is not None and engine._is_used
 

@@ -95,9 +95,8 @@ class BatchingWorker(WorkerState):
     def add_to_batch(self, one: BatchedRequest, loop: asyncio.AbstractEventLoop) -> None:
         """Take a request that is answered when this turn of the loop has brought all it had."""
         if self._flush is None:
-            self._flush = loop.call_soon(
-                partial(self.turn, loop)
-            )  # first: where it fails, nothing waits for it
+            # first: where it fails, nothing waits for it
+            self._flush = loop.call_soon(partial(self.turn, loop))
         self._batch.append(one)
 
     def flush(self) -> None:
