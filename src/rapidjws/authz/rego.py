@@ -5,8 +5,10 @@ Source: Open Policy Agent, policy language (version 1 of Rego by ``import rego.v
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -32,6 +34,54 @@ _OUTSIDE: Final = re.compile(r"\b(?:http\.send|net\.\w+|opa\.runtime|rand\.\w+|u
 _EMPTY: Final = '{"claims":{},"header":{},"request":{},"partner":"","issuer":""}'
 _REFUSED: Final = Unmet("policy_refused", "rego")
 _UNAVAILABLE: Final = Unmet("policy_unavailable", "rego")
+_SERIALS: Final = itertools.count()
+
+
+class _Evaluators(threading.local):
+    """The evaluators of one thread, by policy. The library lets no other thread use or free one of them.
+
+    No policy holds an evaluator: whoever drops a policy, or collects it as garbage, may be any thread.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[int, tuple[weakref.ref[_Policy], Any]] = {}
+
+    def of(self, policy: _Policy) -> Any:
+        """Return the policy's evaluator for this thread, made at the first question."""
+        kept = self.made.get(policy.serial)
+        return self._make(policy) if kept is None else kept[1]
+
+    def _make(self, policy: _Policy) -> Any:
+        """Make an evaluator, and free those of policies that are no more, a reload's predecessors."""
+        for serial in [serial for serial, (made_of, _) in self.made.items() if made_of() is None]:
+            del self.made[serial]
+        evaluator = _evaluator(policy.source)
+        evaluator.set_input_json(_EMPTY)
+        evaluator.eval_rule(policy.rule)  # it reads its policies at the first question
+        self.made[policy.serial] = (weakref.ref(policy), evaluator)
+        return evaluator
+
+    def drop(self, policy: _Policy) -> None:
+        """Free the policy's evaluator of this thread."""
+        self.made.pop(policy.serial, None)
+
+
+class _Policy:
+    """What evaluators are made of."""
+
+    __slots__ = ("__weakref__", "rule", "serial", "source")
+
+    def __init__(self, source: str, rule: str) -> None:
+        self.source, self.rule, self.serial = source, rule, next(_SERIALS)
+
+
+def _evaluator(source: str) -> Any:
+    made = Engine()
+    made.add_policy("policy.rego", source)
+    return made
+
+
+_EVALUATORS: Final = _Evaluators()
 
 
 @checked(under="rego")
@@ -54,7 +104,7 @@ class RegoPolicy:
             what reaches out of it (``http.send``).
     """
 
-    __slots__ = ("_base", "_bound", "_input", "_local", "_rule", "blocking", "header_fields", "path",
+    __slots__ = ("_bound", "_input", "_policy", "blocking", "header_fields", "path",
                  "reads_host", "reads_method")  # fmt: skip
 
     def __init__(
@@ -80,44 +130,37 @@ class RegoPolicy:
         self.header_fields = self._input.header_fields
         self.reads_method, self.reads_host = "method" in self._input.parts, "host" in self._input.parts
         self._bound = WorkBound("rego", max_input_bytes, max_cpu_s)
-        self._rule = "data." + path.replace("/", ".")
-        self._base = Engine()
-        self._local = threading.local()
+        self._policy = _Policy(source, "data." + path.replace("/", "."))
+        self._try()
+
+    def _try(self) -> None:
+        """Make this thread's evaluator, or name what is wrong; no traceback keeps the evaluator."""
+        policy = self._policy
+        expected: tuple[str, ...] = ("a package of the policy", self.path)
         try:
-            self._base.add_policy("policy.rego", source)
-            if self._rule.rpartition(".")[0] not in self._base.get_packages():
-                raise error_for("configuration_invalid", "rego.path", "a package of the policy", path)
-            self._engine()
+            if policy.rule.rpartition(".")[0] in _evaluator(policy.source).get_packages():
+                _EVALUATORS.of(policy)
+                return
+            place = "rego.path"
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as fault:  # the library's own panics are no Exception
-            if hasattr(fault, "expected"):
-                raise
-            raise error_for("configuration_invalid", "rego.source", _words(fault)) from None
-
-    def _engine(self) -> Any:
-        """Return the engine of this thread, as its input is a part of it; a new one is tried first."""
-        engine = getattr(self._local, "engine", None)
-        if engine is None:
-            engine = self._base.clone()
-            engine.set_input_json(_EMPTY)
-            engine.eval_rule(self._rule)  # it reads its policies at the first question
-            self._local.engine = engine
-        return engine
+            place, expected = "rego.source", (_words(fault),)
+        raise error_for("configuration_invalid", place, *expected)
 
     def _ask(self, octets: bytes) -> Any:
         """Return the rule's value."""
-        engine = self._local.engine
+        evaluator = _EVALUATORS.of(self._policy)
         try:
-            engine.set_input_json(octets.decode())
-            return engine.eval_rule(self._rule)
+            evaluator.set_input_json(octets.decode())
+            return evaluator.eval_rule(self._policy.rule)
         except BaseException:  # what it left half done is not used again
-            self._local.engine = None
+            _EVALUATORS.drop(self._policy)
             raise
 
     def check(self) -> Check:
         """Return the check of a request: false or nothing refuses, and what fails is undecided."""
-        given, ask, bound = self._input, self._ask, self._bound
+        given, ask, bound, policy = self._input, self._ask, self._bound, self._policy
 
         def check(facts: Facts) -> Unmet | None:
             found = given.of(facts)
@@ -125,7 +168,7 @@ class RegoPolicy:
                 return found
             try:
                 octets = orjson.dumps(found)
-                self._engine()
+                _EVALUATORS.of(policy)  # its making is no work of this input
                 value = bound.run(len(octets), ask, octets)
             except (KeyboardInterrupt, SystemExit):
                 raise
