@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rapidjws.audit import TrailReader, TrailWriter
+from rapidjws.audit.records import parsed_record
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import make_key
 
@@ -44,6 +45,12 @@ def whole(folder: Path, *groups: int) -> TrailReader:
     made = filled(folder, *groups)
     made.close()
     return TrailReader(folder, made.key)
+
+
+def numbers(reader: TrailReader) -> list[int]:
+    """Return the number in each record of a trail; each bundle is read once."""
+    bundles = (reader.entries(bundle) for bundle in range(-(-reader.size // 256)))
+    return [parsed_record(octets, "record")["n"] for bundle in bundles for octets in bundle]
 
 
 def killed(made: TrailWriter) -> None:
