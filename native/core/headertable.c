@@ -29,19 +29,25 @@ static uint64_t headertable_mix(uint64_t hash, uint64_t word)
     return hash ^ (hash >> 32);
 }
 
+/* Two words at a time, whose multiplications do not wait for each other. */
 static uint64_t headertable_absorb(uint64_t hash, const uint8_t *bytes, size_t len)
 {
-    uint64_t word = 0;
+    uint64_t other = ~hash;
+    uint64_t word[2] = {0, 0};
 
     while (len >= sizeof word) {
-        memcpy(&word, bytes, sizeof word);
-        hash = headertable_mix(hash, word);
+        memcpy(word, bytes, sizeof word);
+        hash = headertable_mix(hash, word[0]);
+        other = headertable_mix(other, word[1]);
         bytes += sizeof word;
         len -= sizeof word;
     }
-    word = (uint64_t)len << 56;
-    memcpy(&word, bytes, len);
-    return headertable_mix(hash, word);
+    word[0] = 0;
+    word[1] = (uint64_t)len << 56; /* never overwritten: at most 15 octets are left */
+    memcpy(word, bytes, len);
+    hash = headertable_mix(hash, word[0]);
+    other = headertable_mix(other, word[1]);
+    return headertable_mix(hash, other);
 }
 
 static uint64_t headertable_hash(const rj_headertable *table, const uint8_t *header, size_t header_len,
@@ -97,11 +103,14 @@ void rj_headertable_free(rj_headertable *table)
     free(table);
 }
 
-uint32_t rj_headertable_find(const rj_headertable *table, const uint8_t *header, size_t header_len,
-                             const uint8_t *issuer, size_t issuer_len)
+uint64_t rj_headertable_hash(const rj_headertable *table, const uint8_t *header, size_t header_len)
 {
-    uint64_t hash = headertable_hash(table, header, header_len, issuer, issuer_len);
+    return headertable_hash(table, header, header_len, NULL, 0);
+}
 
+static uint32_t headertable_find(const rj_headertable *table, uint64_t hash, const uint8_t *header, size_t header_len,
+                                 const uint8_t *issuer, size_t issuer_len)
+{
     /* At most half of the cells are ever filled, so an empty one ends every walk. */
     for (size_t i = (size_t)hash & table->mask;; i = (i + 1) & table->mask) {
         const headertable_entry *entry = atomic_load_explicit(&table->cells[i], memory_order_acquire);
@@ -112,6 +121,22 @@ uint32_t rj_headertable_find(const rj_headertable *table, const uint8_t *header,
             return entry->slot;
         }
     }
+}
+
+uint32_t rj_headertable_find(const rj_headertable *table, const uint8_t *header, size_t header_len,
+                             const uint8_t *issuer, size_t issuer_len)
+{
+    uint64_t hash = headertable_hash(table, header, header_len, issuer, issuer_len);
+
+    return headertable_find(table, hash, header, header_len, issuer, issuer_len);
+}
+
+uint32_t rj_headertable_find_hashed(const rj_headertable *table, uint64_t header_hash, const uint8_t *header,
+                                    size_t header_len, const uint8_t *issuer, size_t issuer_len)
+{
+    uint64_t hash = issuer_len == 0 ? header_hash : headertable_absorb(header_hash, issuer, issuer_len);
+
+    return headertable_find(table, hash, header, header_len, issuer, issuer_len);
 }
 
 static headertable_entry *headertable_entry_new(uint64_t hash, const uint8_t *header, size_t header_len,

@@ -36,6 +36,13 @@ void rj_headertable_free(rj_headertable *table);
 uint32_t rj_headertable_find(const rj_headertable *table, const uint8_t *header, size_t header_len,
                              const uint8_t *issuer, size_t issuer_len);
 
+/* Returns the hash of a header alone, for any table with the same seed. */
+uint64_t rj_headertable_hash(const rj_headertable *table, const uint8_t *header, size_t header_len);
+
+/* Look up as rj_headertable_find, where the hash of the header alone is known. */
+uint32_t rj_headertable_find_hashed(const rj_headertable *table, uint64_t header_hash, const uint8_t *header,
+                                    size_t header_len, const uint8_t *issuer, size_t issuer_len);
+
 /* Remember a header after a good signature; does nothing where the table is full, memory is out or the
  * header is known. Safe against concurrent finds and inserts. */
 void rj_headertable_insert(rj_headertable *table, const uint8_t *header, size_t header_len, const uint8_t *issuer,

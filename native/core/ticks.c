@@ -23,6 +23,18 @@ uint64_t rj_ticks_system_ns(void)
     return (uint64_t)now.tv_sec * TICKS_NS_A_S + (uint64_t)now.tv_nsec;
 }
 
+uint64_t rj_ticks_coarse_ns(void)
+{
+#if defined(CLOCK_MONOTONIC_COARSE)
+    struct timespec now = {0, 0};
+
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
+        return (uint64_t)now.tv_sec * TICKS_NS_A_S + (uint64_t)now.tv_nsec;
+    }
+#endif
+    return rj_ticks_system_ns();
+}
+
 #if defined(__x86_64__)
 /* Whether the counter runs at one rate, whatever the core's frequency and sleep (Intel SDM vol. 3, 18.17.1). */
 static int ticks_are_invariant(void)

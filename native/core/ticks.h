@@ -30,6 +30,9 @@ void rj_ticks_init(rj_ticks *ticks);
 /* Returns the system's monotonic clock in nanoseconds. */
 uint64_t rj_ticks_system_ns(void);
 
+/* Returns what the system's monotonic clock was at most a few milliseconds ago, where the system has that for less. */
+uint64_t rj_ticks_coarse_ns(void);
+
 /* Returns the clock's reading. */
 static inline uint64_t rj_ticks_now(const rj_ticks *ticks)
 {

@@ -102,6 +102,64 @@ rj_span rj_token_stated_issuer(const rj_snapshot *snapshot, rj_workspace *work, 
              : (rj_span){NULL, 0};
 }
 
+static const uint8_t *token_after_space(const uint8_t *at, const uint8_t *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')) {
+        at++;
+    }
+    return at;
+}
+
+/* The text behind the first `"iss":`; an empty span where there is none, or it has escapes. */
+static rj_span token_first_issuer(rj_span json)
+{
+    static const uint8_t NAME[] = {'"', 'i', 's', 's', '"'};
+    const uint8_t *at = json.ptr;
+    const uint8_t *end = json.ptr + json.len;
+
+    while (at < end && (at = memchr(at, '"', (size_t)(end - at))) != NULL) {
+        const uint8_t *value = NULL;
+        const uint8_t *closing = NULL;
+        if ((size_t)(end - at) < sizeof NAME || memcmp(at, NAME, sizeof NAME) != 0) {
+            at++;
+            continue;
+        }
+        value = token_after_space(at + sizeof NAME, end);
+        value = value < end && *value == ':' ? token_after_space(value + 1, end) : end;
+        if (value == end || *value != '"') {
+            break;
+        }
+        value++;
+        closing = memchr(value, '"', (size_t)(end - value));
+        if (closing == NULL || closing == value || memchr(value, '\\', (size_t)(closing - value)) != NULL) {
+            break;
+        }
+        return (rj_span){value, (size_t)(closing - value)};
+    }
+    return (rj_span){NULL, 0};
+}
+
+rj_span rj_token_apparent_issuer(uint8_t *decoded, const uint8_t *bytes, size_t len)
+{
+    const uint8_t *payload = memchr(bytes, '.', len);
+    const uint8_t *end = bytes + len;
+    size_t taken = 0;
+    size_t decoded_len = 0;
+
+    if (payload == NULL) {
+        return (rj_span){NULL, 0};
+    }
+    payload++;
+    end = memchr(payload, '.', (size_t)(end - payload));
+    taken = end == NULL ? 0 : (size_t)(end - payload);
+    if (taken > RJ_APPARENT_TEXT_BYTES) {
+        taken = RJ_APPARENT_TEXT_BYTES; /* whole groups of four: they decode by themselves */
+    }
+    return rj_base64url_decode(decoded, &decoded_len, RJ_APPARENT_BYTES, payload, taken) == RJ_OK
+             ? token_first_issuer((rj_span){decoded, decoded_len})
+             : (rj_span){NULL, 0};
+}
+
 static void token_use_slot(rj_token *token, const rj_snapshot *snapshot, uint32_t slot_index)
 {
     if (slot_index >= snapshot->keys->len) {
@@ -112,7 +170,7 @@ static void token_use_slot(rj_token *token, const rj_snapshot *snapshot, uint32_
     token->slot = &snapshot->keys->slots[slot_index];
 }
 
-void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work)
+void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, uint64_t header_hash)
 {
     rj_span header = token->header;
     uint32_t index = RJ_SLOT_NONE;
@@ -120,7 +178,9 @@ void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspac
     if (token->status != RJ_UNDECIDED) {
         return;
     }
-    index = rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
+    index = header_hash != 0
+              ? rj_headertable_find_hashed(snapshot->headers, header_hash, header.ptr, header.len, NULL, 0)
+              : rj_headertable_find(snapshot->headers, header.ptr, header.len, NULL, 0);
     if (index == RJ_SLOT_BY_ISSUER) {
         rj_span issuer = token_unverified_issuer(snapshot, work, token->payload);
         index = issuer.len == 0

@@ -24,12 +24,20 @@ enum { RJ_REMEMBER_NOTHING = 0, RJ_REMEMBER_HEADER = 1, RJ_REMEMBER_HEADER_AND_I
 void rj_token_split(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len);
 
 /* Find the slot of a split token by its header, or by its header and unverified `iss`.
- * Out: slot, slot_index; or status RJ_HEADER_UNKNOWN. */
-void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work);
+ * Out: slot, slot_index; or status RJ_HEADER_UNKNOWN. In: header_hash, of these header octets by a table with the same
+ * seed, or 0 where it is not known. */
+void rj_token_find_key(rj_token *token, const rj_snapshot *snapshot, rj_workspace *work, uint64_t header_hash);
 
 /* Find the unverified `iss` of a token, which chooses whose keys to try and nothing else.
  * Returns it as written between its quotes, in work until this is used again; empty where there is no plain one. */
 rj_span rj_token_stated_issuer(const rj_snapshot *snapshot, rj_workspace *work, const uint8_t *bytes, size_t len);
+
+enum { RJ_APPARENT_TEXT_BYTES = 256, RJ_APPARENT_BYTES = 192 };
+
+/* What looks like the `iss` of a token: the first member of that name, at any depth, near the payload's begin. A hint,
+ * for whom iss is compared later in full.
+ * Returns as rj_token_stated_issuer, in decoded. Out: decoded, RJ_APPARENT_BYTES. */
+rj_span rj_token_apparent_issuer(uint8_t *decoded, const uint8_t *bytes, size_t len);
 
 /* Verify the signature by the token's slot, and count it.
  * Out: token->status where it was RJ_UNDECIDED. */

@@ -173,6 +173,11 @@ static int counters_find_accepted(rj_counter_row *row, const counters_object *se
     return row->verdicts != NULL && row->durations != NULL;
 }
 
+int rj_counters_row(rj_counter_row *row, PyObject *counters, PyObject *verified)
+{
+    return counters_find_accepted(row, (const counters_object *)counters, (const rj_verified_token *)verified);
+}
+
 uint64_t rj_counters_now(PyObject *counters) { return rj_ticks_now(&((counters_object *)counters)->ticks); }
 
 void rj_counters_accepted(PyObject *counters, const rj_counter_row *row, uint64_t begun)

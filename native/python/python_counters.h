@@ -19,6 +19,10 @@ uint64_t rj_counters_now(PyObject *counters);
 /* Count a token that the core accepted. In: where; begun, what rj_counters_now gave before. */
 void rj_counters_accepted(PyObject *counters, const rj_counter_row *row, uint64_t begun);
 
+/* Find where accepted tokens like this one are counted. Returns 0 where they are not.
+ * Out: *row. In: verified, a VerifiedToken. May run code written in Python. */
+int rj_counters_row(rj_counter_row *row, PyObject *counters, PyObject *verified);
+
 /* Count what a call of verify came to: a VerifiedToken, or NULL with an exception set, which stays set. Exceptions
  * that are no verdict are not counted.
  * In: begun, what rj_counters_now gave before. */

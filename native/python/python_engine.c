@@ -1,31 +1,30 @@
 /* python_engine.c: see python_engine.h. Where anything is out of the ordinary, Python's own way is taken. */
 #include "python/python_engine.h"
 
-#include <string.h>
 #include <structmember.h>
 #include <time.h>
 
 #include "core/ticks.h"
 #include "python/python_snapshot.h"
 #include "python/python_counters.h"
+#include "python/python_known.h"
 #include "python/python_verify.h"
 
 static const int64_t ENGINE_END_S = 9000000000; /* in the year 2255: up to here nanoseconds fit 64 bits */
 
 typedef struct {
-    PyObject_HEAD PyObject *snapshot; /* swapped by one reference; NULL or a NativeSnapshot */
-    PyObject *counters;               /* where verdicts are counted: a Counters, or NULL or None */
-    PyObject *by_header;              /* of a registry: encoded header -> an engine, or iss -> engine; or NULL, None */
-    uint64_t due_ns;                  /* of such an engine: until when it is asked directly, by rj_ticks_system_ns */
-    char is_direct;                   /* nothing but the snapshot has a say: no cache of verified tokens */
-    char is_used;                     /* a token verified by it since this was last set to 0 */
+    rj_asked_engine asked;
+    PyObject *counters; /* where verdicts are counted: a Counters, or NULL or None */
+    PyObject *known;    /* of a registry: a KnownHeaders, or NULL where Python alone finds the issuer */
+    char is_direct;     /* nothing but the snapshot has a say: no cache of verified tokens */
+    char is_used;       /* a token verified by it since this was last set to 0 */
 } rj_native_engine;
 
 static const PyMemberDef ENGINE_MEMBERS[] = {
-    {"_snapshot", T_OBJECT_EX, offsetof(rj_native_engine, snapshot), 0, NULL},
+    {"_snapshot", T_OBJECT_EX, offsetof(rj_native_engine, asked.snapshot), 0, NULL},
     {"_counters", T_OBJECT, offsetof(rj_native_engine, counters), 0, NULL},
     {"_direct", T_BOOL, offsetof(rj_native_engine, is_direct), 0, NULL},
-    {"_by_header", T_OBJECT, offsetof(rj_native_engine, by_header), 0, NULL},
+    {"_headers", T_OBJECT, offsetof(rj_native_engine, known), READONLY, NULL},
     {"_is_used", T_BOOL, offsetof(rj_native_engine, is_used), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -36,7 +35,7 @@ static PyObject *engine_snapshot(PyObject *self)
 #if defined(Py_GIL_DISABLED)
     return PyObject_GetAttrString(self, "_snapshot"); /* another thread may swap it between reading and owning */
 #else
-    PyObject *snapshot = ((rj_native_engine *)self)->snapshot;
+    PyObject *snapshot = ((rj_native_engine *)self)->asked.snapshot;
 
     if (snapshot == NULL) {
         return PyErr_Format(PyExc_AttributeError, "_snapshot");
@@ -122,105 +121,72 @@ static int engine_count(const rj_native_snapshot *native, const rj_slot *slot, P
     return 1;
 }
 
-#if defined(Py_GIL_DISABLED)
-static PyObject *engine_of_issuer(PyObject *self, PyObject *token)
+/* Verify one token by the engine of its issuer, as a registry's known headers have it. Returns NULL without an
+ * exception where the token was not accepted. */
+static PyObject *engine_verify_by(PyObject *member, PyObject *token, PyObject *now, uint64_t header_hash)
 {
-    (void)self;
-    (void)token;
-    return NULL; /* the table may change under the look */
-}
-#else
-/* The encoded header of a token that nobody can change, as it is looked up: a new reference, or NULL. */
-static PyObject *engine_header(PyObject *token)
-{
-    if (PyUnicode_CheckExact(token)) {
-        Py_ssize_t dot = PyUnicode_FindChar(token, '.', 0, PyUnicode_GetLength(token), 1);
-        return dot <= 0 ? NULL : PyUnicode_Substring(token, 0, dot);
-    }
-    if (PyBytes_CheckExact(token)) {
-        const char *octets = PyBytes_AsString(token);
-        const char *dot = memchr(octets, '.', (size_t)PyBytes_Size(token));
-        return dot == NULL ? NULL : PyBytes_FromStringAndSize(octets, dot - octets);
-    }
-    return NULL;
-}
-
-/* What a table has for a name: a new reference, or NULL without an exception. Takes the reference to the name. */
-static PyObject *engine_look_up(PyObject *table, PyObject *name)
-{
-    PyObject *found = NULL;
-
-    if (name != NULL && table != NULL && PyDict_CheckExact(table)) {
-        Py_INCREF(table);
-        found = PyDict_GetItemWithError(table, name);
-        Py_XINCREF(found);
-        Py_DECREF(table);
-    }
-    Py_XDECREF(name);
-    if (found == NULL) {
-        PyErr_Clear();
-    } else if (found == Py_None) {
-        Py_CLEAR(found);
-    }
-    return found;
-}
-
-/* Of a registry: the engine of the issuer whose key verified a token with this very header, and with this `iss` where
- * several issuers use the header, while it may be asked directly. Returns a new reference, or NULL without an
- * exception: Python finds the issuer. */
-static PyObject *engine_of_issuer(PyObject *self, PyObject *token)
-{
-    PyObject *table = ((rj_native_engine *)self)->by_header;
-    PyObject *member = NULL;
-
-    if (table == NULL || !PyDict_CheckExact(table)) {
-        return NULL;
-    }
-    member = engine_look_up(table, engine_header(token));
-    if (member != NULL && PyDict_CheckExact(member)) {
-        PyObject *by_issuer = member;
-        PyObject *snapshot = engine_snapshot(self);
-        PyObject *issuer = snapshot == NULL ? NULL : rj_python_stated_issuer((rj_native_snapshot *)snapshot, token);
-        PyErr_Clear();
-        member = engine_look_up(by_issuer, issuer);
-        Py_XDECREF(snapshot);
-        Py_DECREF(by_issuer);
-    }
-    if (member != NULL && rj_ticks_system_ns() >= ((rj_native_engine *)member)->due_ns) {
-        Py_CLEAR(member);
-    }
-    return member;
-}
-#endif
-
-/* Verify one token of a registry by the engine of its issuer. Returns NULL without an exception where Python has to
- * look: no such engine, or the token was not accepted. */
-static PyObject *engine_verify_member(PyObject *self, PyObject *const *args, Py_ssize_t args_len, PyObject *names)
-{
-    PyObject *now = NULL;
-    PyObject *member = engine_now(&now, args, args_len, names) ? engine_of_issuer(self, args[0]) : NULL;
-    PyObject *snapshot = NULL;
+    PyObject *snapshot = ((rj_native_engine *)member)->is_direct ? engine_snapshot(member) : NULL;
+    rj_native_snapshot *native = (rj_native_snapshot *)snapshot;
     PyObject *result = NULL;
-    rj_native_snapshot *native = NULL;
     const rj_slot *slot = NULL;
     rj_time now_read = {0, 0};
 
-    if (member == NULL) {
-        return NULL;
-    }
-    snapshot = ((rj_native_engine *)member)->is_direct ? engine_snapshot(member) : NULL;
-    native = (rj_native_snapshot *)snapshot;
     if (native != NULL && native->is_plain && engine_time(&now_read, native, now)) {
-        result = rj_python_verify(native, &slot, args[0], now_read);
+        result = rj_python_verify(native, &slot, token, now_read, header_hash);
         if (result != NULL && (PyObject *)Py_TYPE(result) == native->accepted) {
             ((rj_native_engine *)member)->is_used = 1;
         } else {
             Py_CLEAR(result);
         }
     }
-    PyErr_Clear(); /* Python meets whatever it was */
+    if (result == NULL) {
+        PyErr_Clear(); /* Python meets whatever it was */
+    }
     Py_XDECREF(snapshot);
-    Py_DECREF(member);
+    return result;
+}
+
+/* The engine of a token's issuer by all of its claims, where others use its header as well: a new reference, or NULL
+ * without an exception. Out: *found. */
+static PyObject *engine_known_exactly(PyObject *self, rj_known_found *found, PyObject *token, const PyObject *counters)
+{
+    PyObject *known = ((rj_native_engine *)self)->known;
+    const rj_native_snapshot *native = (const rj_native_snapshot *)((rj_native_engine *)self)->asked.snapshot;
+
+    return known == NULL || native == NULL ? NULL
+                                           : rj_known_engine(known, found, native, token, counters, RJ_KNOWN_EXACTLY);
+}
+
+/* Verify one token of a registry by the engine of its issuer. Returns NULL without an exception where Python has to
+ * look: no such engine, or the token was not accepted. Out: *row, where it is counted, where that is known. */
+static PyObject *engine_verify_member(PyObject *self, rj_counter_row *row, PyObject *const *args, Py_ssize_t args_len,
+                                      PyObject *names, const PyObject *counters)
+{
+    PyObject *known = ((rj_native_engine *)self)->known;
+    const rj_native_snapshot *native = (const rj_native_snapshot *)((rj_native_engine *)self)->asked.snapshot;
+    PyObject *now = NULL;
+    PyObject *quick = NULL;
+    PyObject *exact = NULL;
+    PyObject *result = NULL;
+    rj_known_found found = {{NULL, NULL}, 0, 0};
+
+    /* The table and the snapshot are used before anything else may run: both are there until then. */
+    if (known == NULL || native == NULL || !engine_now(&now, args, args_len, names)) {
+        return NULL;
+    }
+    quick = rj_known_engine(known, &found, native, args[0], counters, RJ_KNOWN_QUICKLY);
+    if (quick != NULL) {
+        result = engine_verify_by(quick, args[0], now, found.header_hash);
+    }
+    if (result == NULL && found.is_shared) {
+        exact = engine_known_exactly(self, &found, args[0], counters);
+        if (exact != NULL && exact != quick) {
+            result = engine_verify_by(exact, args[0], now, found.header_hash);
+        }
+        Py_XDECREF(exact);
+    }
+    Py_XDECREF(quick);
+    *row = found.row;
     return result;
 }
 
@@ -236,8 +202,16 @@ static PyObject *engine_verify_once(PyObject *self, int *is_counted, PyObject *c
     rj_time now_read = {0, 0};
 
     if (!((rj_native_engine *)self)->is_direct) {
-        result = engine_verify_member(self, args, args_len, names);
-        return result != NULL ? result : engine_verify_slowly(self, args, args_len, names);
+        rj_counter_row row = {NULL, NULL};
+        result = engine_verify_member(self, &row, args, args_len, names, counters);
+        if (result == NULL) {
+            return engine_verify_slowly(self, args, args_len, names);
+        }
+        if (counters != NULL && row.verdicts != NULL) {
+            rj_counters_accepted(counters, &row, begun);
+            *is_counted = 1;
+        }
+        return result;
     }
     if (!engine_now(&now, args, args_len, names)) {
         return engine_verify_slowly(self, args, args_len, names);
@@ -251,7 +225,7 @@ static PyObject *engine_verify_once(PyObject *self, int *is_counted, PyObject *c
         Py_DECREF(snapshot);
         return engine_verify_slowly(self, args, args_len, names);
     }
-    result = rj_python_verify(native, &slot, args[0], now_read);
+    result = rj_python_verify(native, &slot, args[0], now_read, 0);
     if (result != NULL && (PyObject *)Py_TYPE(result) != native->accepted) {
         long long now_ns = now_read.s * 1000000000 + now_read.ns;
         PyObject *completed = PyObject_CallMethod(snapshot, "complete_or_raise", "OOL", args[0], result, now_ns);
@@ -291,6 +265,25 @@ static PyObject *engine_verify_uncounted(PyObject *self, PyObject *const *args, 
     return engine_verify_once(self, &is_counted, args, args_len, names, NULL, 0);
 }
 
+static PyObject *engine_set_known(PyObject *self, PyObject *known)
+{
+    PyObject *before = ((rj_native_engine *)self)->known;
+
+    if (known != Py_None && !rj_is_known_headers(known)) {
+        return PyErr_Format(PyExc_TypeError, "_set_known(known): a KnownHeaders, or None");
+    }
+#if defined(Py_GIL_DISABLED)
+    known = NULL; /* it may change under a look */
+#else
+    known = known == Py_None ? NULL : known;
+#endif
+    Py_XINCREF(known);
+    ((rj_native_engine *)self)->known = known;
+    Py_XDECREF(before);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 static PyObject *engine_set_due(PyObject *self, PyObject *seconds)
 {
     double due_s = PyFloat_AsDouble(seconds);
@@ -298,7 +291,7 @@ static PyObject *engine_set_due(PyObject *self, PyObject *seconds)
     if (due_s == -1.0 && PyErr_Occurred() != NULL) {
         return NULL;
     }
-    ((rj_native_engine *)self)->due_ns =
+    ((rj_native_engine *)self)->asked.due_ns =
         due_s > 0.0 && due_s < 1e9 ? rj_ticks_system_ns() + (uint64_t)(due_s * 1e9) : 0;
     Py_INCREF(Py_None);
     return Py_None;
@@ -307,17 +300,17 @@ static PyObject *engine_set_due(PyObject *self, PyObject *seconds)
 static int engine_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(((rj_native_engine *)self)->snapshot);
+    Py_VISIT(((rj_native_engine *)self)->asked.snapshot);
     Py_VISIT(((rj_native_engine *)self)->counters);
-    Py_VISIT(((rj_native_engine *)self)->by_header);
+    Py_VISIT(((rj_native_engine *)self)->known);
     return 0;
 }
 
 static int engine_clear(PyObject *self)
 {
-    Py_CLEAR(((rj_native_engine *)self)->snapshot);
+    Py_CLEAR(((rj_native_engine *)self)->asked.snapshot);
     Py_CLEAR(((rj_native_engine *)self)->counters);
-    Py_CLEAR(((rj_native_engine *)self)->by_header);
+    Py_CLEAR(((rj_native_engine *)self)->known);
     return 0;
 }
 
@@ -354,6 +347,7 @@ static const PyMethodDef ENGINE_METHODS[] = {
     {"verify", (PyCFunction)(void (*)(void))engine_verify, METH_FASTCALL | METH_KEYWORDS, ENGINE_VERIFY_DOC},
     {"_verify_uncounted", (PyCFunction)(void (*)(void))engine_verify_uncounted, METH_FASTCALL | METH_KEYWORDS,
      "_verify_uncounted(token, now=None, *, wait_s=0.0): verify, for whoever counts what it comes to"},
+    {"_set_known", engine_set_known, METH_O, "_set_known(known): use these known headers of a registry, or None"},
     {"_set_due", engine_set_due, METH_O,
      "_set_due(seconds): let the registry of this engine ask it directly for so long; 0 for no more"},
     {NULL, NULL, 0, NULL},

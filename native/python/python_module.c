@@ -7,6 +7,7 @@
 #include "python/python_envoy.h"
 #include "python/python_general.h"
 #include "python/python_http.h"
+#include "python/python_known.h"
 #include "python/python_engine.h"
 #include "python/python_token.h"
 #include "python/python_text.h"
@@ -34,6 +35,7 @@ int rj_python_install(void)
         module_put(module, "VerifiedToken", rj_verified_token_type())
         && module_put(module, "NativeSnapshot", rj_native_snapshot_type())
         && module_put(module, "NativeEngine", rj_native_engine_type())
+        && module_put(module, "KnownHeaders", rj_known_headers_type())
         && module_put(module, "Counters", rj_counters_type()) && module_put_function(module, &rj_general_verify_known)
         && module_put_function(module, &rj_http_requests) && module_put_function(module, &rj_check_request_method)
         && module_put_function(module, &rj_check_permit_method) && module_put_function(module, &rj_check_denied_method)

@@ -227,7 +227,7 @@ PyObject *rj_python_verify_sent(PyObject *self, PyObject *const *args, Py_ssize_
     }
     work->arena_used = 0;
     rj_token_split(&token, native->snapshot, work, spans[0].ptr, spans[0].len);
-    rj_token_find_key(&token, native->snapshot, work);
+    rj_token_find_key(&token, native->snapshot, work, 0);
     Py_BEGIN_ALLOW_THREADS proof_verify(&token, &proof, &digests, native->snapshot, work, &slot, spans, now);
     Py_END_ALLOW_THREADS result = rj_python_result(native, args[0], &token);
     result = proof_result(native, result, &proof, &digests);

@@ -19,8 +19,7 @@ static int verify_is_attached(const rj_native_snapshot *native)
     return native->snapshot != NULL;
 }
 
-/* The octets of a token that nobody can change: text or bytes. Returns 0 for anything else. */
-static int verify_octets(rj_span *out, PyObject *token, size_t max_bytes)
+int rj_python_octets(rj_span *out, PyObject *token, size_t max_bytes)
 {
     Py_ssize_t len = 0;
     const char *text = NULL;
@@ -126,7 +125,8 @@ static int verify_is_short(const rj_token *token)
         || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->input.len <= VERIFY_INLINE_BYTES);
 }
 
-PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slot, PyObject *octets, rj_time now)
+PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slot, PyObject *octets, rj_time now,
+                           uint64_t header_hash)
 {
     rj_token token = {.status = RJ_UNDECIDED};
     rj_span span = {NULL, 0};
@@ -136,7 +136,7 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
     if (!verify_is_attached(native)) {
         return NULL;
     }
-    if (!verify_octets(&span, octets, native->snapshot->max_token_bytes)) {
+    if (!rj_python_octets(&span, octets, native->snapshot->max_token_bytes)) {
         Py_INCREF(Py_None);
         return Py_None;
     }
@@ -146,7 +146,7 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
     }
     work->arena_used = 0;
     rj_token_split(&token, native->snapshot, work, span.ptr, span.len);
-    rj_token_find_key(&token, native->snapshot, work);
+    rj_token_find_key(&token, native->snapshot, work, header_hash);
     if (verify_is_short(&token)) {
         rj_token_verify_signature(&token, native->snapshot, work);
         rj_token_check_claims(&token, native->snapshot, work, now);
@@ -161,29 +161,6 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
     return result;
 }
 
-PyObject *rj_python_stated_issuer(const rj_native_snapshot *native, PyObject *octets)
-{
-    rj_span span = {NULL, 0};
-    rj_span issuer = {NULL, 0};
-    rj_workspace *work = NULL;
-    PyObject *name = NULL;
-
-    if (native->snapshot == NULL || !verify_octets(&span, octets, native->snapshot->max_token_bytes)) {
-        return NULL;
-    }
-    work = rj_runtime_borrow_workspace(native->snapshot->runtime);
-    if (work == NULL) {
-        return NULL;
-    }
-    issuer = rj_token_stated_issuer(native->snapshot, work, span.ptr, span.len);
-    if (issuer.len != 0) {
-        name = PyUnicode_DecodeUTF8((const char *)issuer.ptr, (Py_ssize_t)issuer.len, NULL);
-    }
-    rj_runtime_return_workspace(native->snapshot->runtime, work);
-    PyErr_Clear();
-    return name;
-}
-
 PyObject *rj_python_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
 {
     rj_time now = {0, 0};
@@ -192,7 +169,7 @@ PyObject *rj_python_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t
     if (args_len != 2) {
         return PyErr_Format(PyExc_TypeError, "verify_one(token, now_ns) takes two arguments");
     }
-    return rj_python_now(&now, args[1]) ? rj_python_verify((rj_native_snapshot *)self, &slot, args[0], now) : NULL;
+    return rj_python_now(&now, args[1]) ? rj_python_verify((rj_native_snapshot *)self, &slot, args[0], now, 0) : NULL;
 }
 
 PyObject *rj_python_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args_len)
@@ -209,7 +186,7 @@ PyObject *rj_python_recheck(PyObject *self, PyObject *const *args, Py_ssize_t ar
         return NULL;
     }
     if (args_len != 3 || !rj_python_now(&now, args[1])
-        || !verify_octets(&octets, args[0], native->snapshot->max_token_bytes)) {
+        || !rj_python_octets(&octets, args[0], native->snapshot->max_token_bytes)) {
         return PyErr_Occurred() != NULL ? NULL : PyErr_Format(PyExc_TypeError, "recheck(bytes, now_ns, slot)");
     }
     slot = PyLong_AsUnsignedLong(args[2]);
@@ -289,7 +266,7 @@ PyObject *rj_python_verify_list(PyObject *self, PyObject *const *args, Py_ssize_
     }
     for (Py_ssize_t i = 0; i < len; i++) {
         /* What is neither text nor bytes stays an empty span, and its result None. */
-        (void)verify_octets(&spans[i], PyList_GetItem(args[0], i), native->snapshot->max_token_bytes);
+        (void)rj_python_octets(&spans[i], PyList_GetItem(args[0], i), native->snapshot->max_token_bytes);
     }
     good = verify_verify_windows(native, results, work, args[0], spans, (size_t)len, now, args[2] == Py_True);
 done:

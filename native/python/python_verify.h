@@ -13,6 +13,10 @@
 /* Read a time, an int in nanoseconds since the epoch. Returns 0 with an exception set where it is none. */
 int rj_python_now(rj_time *now, PyObject *value);
 
+/* The octets of a token that nobody can change: text or bytes. Returns 0 for anything else, without an exception.
+ * Past max_bytes only its length is right. */
+int rj_python_octets(rj_span *out, PyObject *token, size_t max_bytes);
+
 /* Returns 1, or 0 with an exception set where there is no snapshot yet. */
 int rj_python_is_attached(const rj_native_snapshot *native);
 
@@ -22,16 +26,13 @@ PyObject *rj_python_result(const rj_native_snapshot *native, PyObject *octets, c
 
 /* Verify one token. Returns a VerifiedToken where it is accepted and nothing else is to do, else its verdict as
  * a number, or None where the token is neither str nor bytes; NULL with an exception set. Out: *slot, which
- * answered, or NULL; it is the snapshot's. */
-PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slot, PyObject *octets, rj_time now);
+ * answered, or NULL; it is the snapshot's. In: header_hash, as of rj_token_find_key. */
+PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slot, PyObject *octets, rj_time now,
+                           uint64_t header_hash);
 
 /* Methods of NativeSnapshot; python_snapshot.c says what they take and give. */
 PyObject *rj_python_verify_one(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
 PyObject *rj_python_verify_list(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
-/* The `iss` that an unverified token states, where it is plain.
- * Returns a new reference, or NULL without an exception. */
-PyObject *rj_python_stated_issuer(const rj_native_snapshot *native, PyObject *octets);
-
 PyObject *rj_python_recheck(PyObject *self, PyObject *const *args, Py_ssize_t args_len);
 
 #endif

@@ -33,8 +33,9 @@ class NativeEngine:
     _snapshot: Any
     _counters: Any
     _direct: bool
-    _by_header: dict[str | bytes, Any] | None
+    _headers: KnownHeaders | None
     _is_used: bool
+    def _set_known(self, known: KnownHeaders | None) -> None: ...
     def _set_due(self, seconds: float) -> None: ...
     def verify(self, token: Any, now: float | None = None, *, wait_s: float = 0.0) -> Any:
         """Verify one token and its claims.
@@ -58,6 +59,13 @@ class NativeEngine:
         """
 
     def _verify_uncounted(self, token: Any, now: float | None = None, *, wait_s: float = 0.0) -> Any: ...
+
+class KnownHeaders:
+    def __init__(
+        self, engines: type, verified: type, counters: Counters | None, most: int, seed: int, /
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def put(self, token: str | bytes, engine: NativeEngine, verified: Any, is_shared: bool, /) -> bool: ...
 
 class Counters:
     _codes: dict[str, int]

@@ -79,6 +79,9 @@ NativeSnapshot = _rapidjws.NativeSnapshot
 NativeEngine = _rapidjws.NativeEngine
 """What an engine is to the core: one reference to a :class:`NativeSnapshot`, and ``verify``."""
 
+KnownHeaders = _rapidjws.KnownHeaders
+"""Of a registry: whose engine verified a token with this very header; see :func:`known_headers`."""
+
 Counters = _rapidjws.Counters
 """Where verdicts are counted, by name; see ``verify/verdict_counters.py``."""
 
@@ -125,6 +128,23 @@ def made(pointer_type: str, status: int, cell: Any) -> Any:
 def random_u64() -> int:
     """Return 64 bits from the system's generator."""
     return int.from_bytes(os.urandom(8), sys.byteorder)
+
+
+HEADER_SEED: Final = random_u64()
+"""The seed of all tables of headers, so that the hash of a header serves several."""
+
+KNOWN_HEADERS_MAX: Final = 1 << 22
+"""Most headers that a registry knows."""
+
+
+def known_headers(counters: Counters | None, most: int) -> KnownHeaders:
+    """Return an empty table of a registry's headers.
+
+    Args:
+        counters: Where the registry counts.
+        most: Most headers, at most ``KNOWN_HEADERS_MAX``.
+    """
+    return KnownHeaders(NativeEngine, VerifiedToken, counters, min(most, KNOWN_HEADERS_MAX), HEADER_SEED)
 
 
 def _new_runtime() -> Any:

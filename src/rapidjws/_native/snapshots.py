@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws._native.core import ffi, lib, made, random_u64, runtime, verify_known
+from rapidjws._native.core import HEADER_SEED, ffi, lib, made, runtime, verify_known
 from rapidjws._native.policies import NativePolicy, PolicyArray
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class NativeHeaders:
 
     def __init__(self, max_entries: int) -> None:
         cell = ffi.new("rj_headertable **")
-        status = lib.rj_headertable_new(cell, max_entries, random_u64())
+        status = lib.rj_headertable_new(cell, max_entries, HEADER_SEED)
         self.handle = ffi.gc(made("header table", status, cell), lib.rj_headertable_free)
 
 

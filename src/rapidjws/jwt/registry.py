@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from rapidjws.verify.protocols import SenderCheck
     from rapidjws.verify.snapshot import Token
 
-HINTS_PER_ISSUER: Final = 4
-"""Protected headers that are remembered with the issuer whose key verified one, for each issuer in memory."""
-
 _SHARED: Final = "shared"  # several issuers use this very header: only iss tells them apart
 
 
@@ -94,40 +91,34 @@ class IssuerRegistry(LookedUpIssuers):
                 self._counters.add_looked_up(entry.name, entry.issuer.algorithms)
         header = _header_of(token)
         if header is not None and self._hints.get(header) is not entry:
-            self._hint(header, entry)
+            self._hint(header, entry, token, verified)
         return verified
 
-    def _hint(self, header: str | bytes, entry: Entry) -> None:
+    def _hint(self, header: str | bytes, entry: Entry, token: Token, verified: VerifiedJWS) -> None:
         """Remember that this issuer's key verified a token with this header; several may use one."""
         before = self._hints.get(header)
         if isinstance(before, Entry) and before.engine is not None and before.name != entry.name:
-            self._hints[header] = _SHARED
-            self._know_issuer(header, before)
-            self._know_issuer(header, entry)
-        elif before == _SHARED:
-            self._know_issuer(header, entry)
-        else:
-            if len(self._hints) >= HINTS_PER_ISSUER * (self._table.most + self._table.most_unproven):
-                self._hints = {}
-                self._renew_headers()
+            self._hints[header] = before = _SHARED
+        if before != _SHARED:
+            if len(self._hints) >= self._table.most_headers:
+                self._forget_headers()
             self._hints[header] = entry
-            self._know_header(header, entry)
+        self._know(entry, token, verified, is_shared=before == _SHARED)
 
-    def _know_issuer(self, header: str | bytes, entry: Entry) -> None:
-        """Let the core ask an issuer's engine for tokens with this header and its iss."""
-        by_header, engine = self._by_header, entry.engine
-        if by_header is None or engine is None:
+    def _forget_headers(self) -> None:
+        """Forget whose headers are whose, here and in the core."""
+        self._hints = {}
+        self._renew_headers()
+
+    def _know(self, entry: Entry, token: Token, verified: VerifiedJWS, *, is_shared: bool) -> None:
+        """Let the core ask an issuer's engine for tokens with this header, and iss where several use it."""
+        known, engine = self._headers, entry.engine
+        if known is None or engine is None or not entry.compares_iss:
             return
-        by_issuer = by_header.get(header)
-        if not isinstance(by_issuer, dict) or len(by_issuer) > 2 * self._table.most:
-            by_header[header] = by_issuer = {}  # those that left go too
-        by_issuer[entry.name] = engine
-
-    def _know_header(self, header: str | bytes, entry: Entry) -> None:
-        """Let the core ask an issuer's engine for tokens with this header; Python decides the rest."""
-        by_header, engine = self._by_header, entry.engine
-        if by_header is not None and engine is not None:
-            by_header[header] = engine
+        if type(token) is str or type(token) is bytes:  # others may change, or read differently
+            has_place = known.put(token, engine, verified, is_shared)
+            if not has_place:
+                self._forget_headers()
 
     def _check_revoked(self, verified: VerifiedJWS) -> None:
         """Refuse a token whose key, issuer or self is revoked: whatever was built anew since."""
@@ -160,7 +151,7 @@ class IssuerRegistry(LookedUpIssuers):
                     if self._revocations.listed or self._is_lost:
                         self._check_revoked(verified)
                     elif header is not None:
-                        self._know_header(header, entry)
+                        self._know(entry, token, verified, is_shared=False)
                     entry.is_used = True
                     return verified
         octets = self._snapshot.octets(token)

@@ -24,6 +24,9 @@ UNPROVEN_MIN: Final = 16
 REMEMBERED: Final = 4
 """Names of issuers whose tokens verified once are remembered up to so many times the most in memory."""
 
+HINTS_PER_ISSUER: Final = 4
+"""Protected headers that are remembered with the issuer whose key verified one, for each issuer in memory."""
+
 
 def digest_of(iss: str) -> bytes:
     """Return 32 bytes that stand for a name, however long it is."""
@@ -97,11 +100,21 @@ class EntryTable:
         most: Most issuers whose tokens verified.
     """
 
-    __slots__ = ("_lock", "_proven", "_remembered", "_unproven", "evicted", "most", "most_unproven")
+    __slots__ = (
+        "_lock",
+        "_proven",
+        "_remembered",
+        "_unproven",
+        "evicted",
+        "most",
+        "most_headers",
+        "most_unproven",
+    )
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.most_unproven = max(UNPROVEN_MIN, most // UNPROVEN_SHARE)
+        self.most_headers = HINTS_PER_ISSUER * (self.most + self.most_unproven)
         self._proven: OrderedDict[str, Entry] = OrderedDict()
         self._unproven: OrderedDict[str, Entry] = OrderedDict()
         self._remembered: OrderedDict[bytes, None] = OrderedDict()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from rapidjws import _native
 from rapidjws._checks import checked
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.limits import HEADER_MAX_BYTES
@@ -118,9 +119,10 @@ class LookedUpIssuers(Engine):
 
     def _renew_headers(self) -> None:
         """Forget what the core knows of headers; it knows none while anything is revoked."""
-        self._by_header = None if self._revocations.listed or self._is_lost else {}
+        if not self._revocations.listed and not self._is_lost:
+            self._set_known(_native.known_headers(self._counters, self._table.most_headers))
         if self._revocations.listed or self._is_lost:  # by now: another thread may have put None there
-            self._by_header = None
+            self._set_known(None)
 
     def _rebuild(self) -> None:
         super()._rebuild()
@@ -144,8 +146,6 @@ class LookedUpIssuers(Engine):
         self._budget.after_fork()
         self._table.after_fork()
         self._lookups.after_fork()
-
-    # --- what there is -----------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         return f"<IssuerRegistry of {len(self.issuers)} issuers and {len(self._table)} looked up>"
@@ -253,7 +253,7 @@ class LookedUpIssuers(Engine):
     def _refresh(self, entry: Entry) -> None:
         """Look an issuer up again beside the traffic."""
         entry.due_s = monotonic() + min(1.0, self._refresh_s)  # the core asks Python meanwhile
-        self._lookups.request(entry.name, is_known=entry.is_proven)
+        self._lookups.request(entry.name, is_known=entry.is_proven, before=entry)
 
     def _entry_or_pending(self, octets: bytes) -> Entry | Future[Any] | None:
         """Return the entry of a token's issuer, the look-up that may bring it, or None for one of ours.
@@ -279,8 +279,8 @@ class LookedUpIssuers(Engine):
         self._check_header(octets)  # no look-up for what no key could verify
         if entry is None and self._unknown_by is not None and self._unknown_by(iss) is False:
             raise error_for("unknown_issuer", "claims.iss", actual=iss)
-        is_known = entry is not None or self._table.is_remembered(iss)
-        pending = self._lookups.request(iss, is_known=is_known)
+        known = entry is not None or self._table.is_remembered(iss)
+        pending = self._lookups.request(iss, is_known=known, before=entry)
         if isinstance(pending, tuple):
             raise refusal_of(pending, iss)
         return pending

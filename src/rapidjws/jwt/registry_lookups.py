@@ -151,12 +151,15 @@ class Lookups:
         self._epoch = 0
         self.calls = self.failed = self.refused = 0
 
-    def request(self, iss: str, *, is_known: bool) -> Future[Outcome] | tuple[str, str]:
+    def request(
+        self, iss: str, *, is_known: bool, before: Entry | None = None
+    ) -> Future[Outcome] | tuple[str, str]:
         """Begin to look an issuer up, or join who does; never waits.
 
         Args:
             iss: Its name, as a token states it.
             is_known: Whether a token of it verified once: then the budget of strangers is not queued.
+            before: The entry that the caller found, or None: where there is another one by now, that is it.
 
         Returns:
             The future of the outcome, or a refusal: the code and the cause.
@@ -168,6 +171,9 @@ class Lookups:
             pending = self._pending.get(iss)
             if pending is not None:
                 return pending
+            there = self._table.get(iss)
+            if there is not None and there is not before:  # a look-up ended meanwhile
+                return _done(there)
             until_s, refusal = self._remembered.get(name, (0.0, UNKNOWN))
             if monotonic() < until_s:
                 return refusal
@@ -300,6 +306,13 @@ class Lookups:
         self._pending = {}
         self._known, self._strangers = deque(), deque()
         self._running = self._running_strangers = 0
+
+
+def _done(outcome: Outcome) -> Future[Outcome]:
+    """Return the future of a look-up that ended."""
+    future: Future[Outcome] = Future()
+    future.set_result(outcome)
+    return future
 
 
 def refusal_of(refusal: tuple[str, str], iss: str) -> RapidJWSError:
