@@ -7,6 +7,7 @@ before it is printed or written. Imports nothing of this package.
 from __future__ import annotations
 
 import html as _html
+import json as _json
 import re
 import shlex
 from typing import Final
@@ -49,6 +50,18 @@ terminal = printable
 def terminal_lines(text: object, max_chars: int = 20_000) -> str:
     """Return a text of several lines for a terminal: as :func:`printable`, with its line feeds kept."""
     return "\n".join(printable(line, max_chars) for line in str(text)[:max_chars].split("\n"))
+
+
+def json_text(text: str) -> str:
+    r"""Return JSON that a terminal may be shown: equal in value, with ``\u`` escapes for what it would obey.
+
+    Args:
+        text: JSON without white space but line feeds between its tokens.
+    """
+    if text.isprintable():
+        return text
+    shown = (char if char.isprintable() or char == "\n" else _json.dumps(char)[1:-1] for char in text)
+    return "".join(shown)
 
 
 def markdown(text: object, max_chars: int = SHOWN_MAX_CHARS) -> str:

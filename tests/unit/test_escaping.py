@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import subprocess
 import sys
@@ -121,3 +122,15 @@ def test_S26_metric_labels_end_where_they_should() -> None:
         assert re.fullmatch(r'(?:[^"\\\n]|\\["\\n])*', made)
         back = re.sub(r"\\(.)", lambda match: known[match[1]], made)
         assert back == text.encode("utf-8", "backslashreplace").decode()
+
+
+def test_S26_json_stays_the_same_value() -> None:
+    """JSON for a terminal has nothing left that one obeys, and reads back as it was."""
+    for text in HOSTILE.values():
+        for value in (text, {text: [text]}):
+            if "\ud800" in text:
+                continue
+            made = escaping.json_text(json.dumps(value, ensure_ascii=False))
+            assert made.isprintable()
+            assert json.loads(made) == value
+    assert escaping.json_text('{\n"a": 1}') == '{\n"a": 1}'

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from rapidjws import _files
+from rapidjws import _files, escaping
 from rapidjws.audit import Checkpoint, NoteKey, TrailReader, Wanted
 from rapidjws.audit.content_keys import ContentKeys, read_operator_key
 from rapidjws.audit.evidence_bundle import write_bundle
@@ -234,7 +234,7 @@ def search(
                 row = parsed_record(entry, f"record {index}")
                 same = all(value is None or row.get(name) == value for name, value in given.items())
                 if same and wanted.takes(row):
-                    print(f"{index}\t{entry.decode('utf-8')}")
+                    print(f"{index}\t{escaping.json_text(entry.decode('utf-8'))}")
                     found += 1
     if not found:
         complain("audit", "no record fits")

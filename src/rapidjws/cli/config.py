@@ -154,7 +154,7 @@ def init(file: File) -> None:
     except OSError as fault:
         complain("config", f"{file}: {fault.strerror}")
         raise typer.Exit(2) from None
-    print(f"{file}: written; next: rapidjws config check {file}")
+    print_line(f"{file}: written; next: rapidjws config check {file}")
 
 
 @app.command("schema")

@@ -155,7 +155,7 @@ def _read_service(admin: str, token_file: Path | None, found: Timeline) -> str:
         found.add_changes(started, "service")
     except AdminFailed as failed:
         _fail(failed)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         _fail(malformed(admin))
     return f"the service at {admin} ({len(status['changes'])} changes, {len(alerts)} alerts)"
 

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rapidjws import escaping
 from rapidjws.cli.admin_client import AdminFailed, ask, malformed
 from rapidjws.cli.output import add_row, cell, complain
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 2.0
 _BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, OSError)
+"""What comes of a snapshot that is none, a time that no calendar has among it."""
 _STYLES = {"ok": "bold green", "degraded": "bold yellow", "failing": "bold red"}
 
 
@@ -42,10 +45,11 @@ def top(
     """
     if as_json or once:
         status = _requested(admin, admin_token_file)
+        shown = _shown(admin, status)
         if as_json:
             print(json.dumps(status))
         else:
-            Console().print(_shown(admin, status))
+            Console().print(shown)
         raise typer.Exit(1 if status["alerts"] else 0)
     shown = _shown(admin, _requested(admin, admin_token_file))
     try:
@@ -54,7 +58,8 @@ def top(
                 time.sleep(every)
                 try:
                     shown = screen(ask(admin, "status.json", admin_token_file))
-                except AdminFailed as failed:
+                except (AdminFailed, *_MALFORMED) as fault:
+                    failed = fault if isinstance(fault, AdminFailed) else malformed(admin)
                     live.update(Group(cell(failed, "bold red"), shown), refresh=True)
                 else:
                     live.update(shown, refresh=True)
@@ -72,7 +77,7 @@ def _requested(admin: str, token_file: Path | None) -> dict[str, Any]:
 def _shown(admin: str, status: Mapping[str, Any]) -> RenderableType:
     try:
         return screen(status)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+    except _MALFORMED:
         _fail(malformed(admin))
 
 
@@ -91,7 +96,8 @@ def screen(status: Mapping[str, Any]) -> RenderableType:
         status: A snapshot of this version.
 
     Raises:
-        KeyError: It is none; likewise TypeError, ValueError, AttributeError, IndexError.
+        KeyError: It is none; likewise TypeError, ValueError, AttributeError, IndexError,
+            OverflowError, OSError.
     """
     parts: list[RenderableType] = [_head(status)]
     for alert in status["alerts"]:
@@ -106,7 +112,7 @@ def screen(status: Mapping[str, Any]) -> RenderableType:
 def _head(status: Mapping[str, Any]) -> Text:
     health = status["health"]
     latency = status["latency_us"]
-    text = Text.assemble(("rapidjws ", "bold"), (str(health), _STYLES.get(health, "bold")))
+    text = Text.assemble(("rapidjws ", "bold"), (escaping.terminal(health), _STYLES.get(health, "bold")))
     ready = "ready" if status["ready"] else "NOT READY"
     frozen = ", plan frozen" if status["plan"]["frozen"] else ""
     times = "  ".join(f"{name} {_micros(latency[name])}" for name in ("p50", "p95", "p99"))

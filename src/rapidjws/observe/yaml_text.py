@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any, Final
 
+from rapidjws import escaping
+
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_ ./-]*\Z")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
@@ -23,7 +25,8 @@ def _scalar(value: Any) -> str:
         and value == value.strip()
     ):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return escaping.printable(text, len(text))  # its escapes are those of YAML's quoted texts, too
 
 
 def _lines(value: Any) -> list[str]:
