@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from rapidjws import Verifier
 from rapidjws.cli.app import app
+from rapidjws.issuing.token_clients import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from rapidjws.signing import JWTBuilder, LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -175,6 +176,21 @@ def test_who_may_not_sign(service: SigningServer) -> None:
     assert code_of(lambda: service.signer(client_key=wrong)) == "signer_refused"
     signer = service.signer("stock")
     assert code_of(lambda: sign_compact(b"{}", signer, header={"typ": "stock+jwt"})) == "signer_refused"
+
+
+def test_a_client_that_may_only_sign(service: SigningServer) -> None:
+    """It has payloads signed and gets no token, neither by its key nor from the operator."""
+    octets = encoded({**HEADER, "kid": service.kid(), "typ": "seal+jwt"}).decode() + ".e30"
+    assert service.ask("sealing", signing_input=octets)[0] == 200
+    for grant in (CLIENT_CREDENTIALS, TOKEN_EXCHANGE):
+        form = {"grant_type": grant, "audience": "https://orders.example", "subject_token": "a"}
+        status, found, _ = service.ask("sealing", aud=f"{ISS}/token", path="/token", **form)
+        assert (status, found["error"], "access_token" in found) == (400, "unauthorized_client", False)
+    words = ["issue", "token", "--client", "sealing", "--config", str(service.config)]
+    ended = CliRunner().invoke(app, [*words, "--audience", "https://orders.example"])
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    form = {"grant_type": CLIENT_CREDENTIALS}
+    assert service.ask("orders", aud=f"{ISS}/token", path="/token", **form)[0] == 200
 
 
 def test_who_may_issue_signs_tokens_of_the_issuer(service: SigningServer) -> None:

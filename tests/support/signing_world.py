@@ -24,7 +24,8 @@ from rapidjws.testing import make_key
 
 ISS = "https://issuer.example"
 SIGN = f"{ISS}/sign"
-CLIENT_KEYS = {name: make_key("ES256", kid=name) for name in ("orders", "stock", "issuing", "plain")}
+NAMES = ("orders", "stock", "issuing", "plain", "sealing")
+CLIENT_KEYS = {name: make_key("ES256", kid=name) for name in NAMES}
 CLIENTS = """\
 [signing_service]
 [[signing_clients]]
@@ -35,6 +36,9 @@ max_payload_bytes = 200
 client_id = "stock"
 typ = "stock+jwt"
 kids = ["another"]
+[[signing_clients]]
+client_id = "sealing"
+typ = "seal+jwt"
 [[signing_clients]]
 client_id = "issuing"
 typ = "at+jwt"
@@ -72,10 +76,9 @@ class SigningServer:
         clients = ""
         for name, key in CLIENT_KEYS.items():
             (folder / f"{name}.jwks").write_text(json.dumps({"keys": [key.public().as_dict()]}))
-            clients += (
-                f'[[clients]]\nclient_id = "{name}"\nkeys_file = "{name}.jwks"\n'
-                'audiences = ["https://orders.example"]\n'
-            )
+            clients += f'[[clients]]\nclient_id = "{name}"\nkeys_file = "{name}.jwks"\n'
+            is_sealing = name == "sealing" and "[signing_service]" in more and '"sealing"' in more
+            clients += "grants = []\n" if is_sealing else 'audiences = ["https://orders.example"]\n'
         self.config.write_text(
             f'[issuing]\nissuer = "{ISS}"\nstate_file = "keys.json"\n{keys}{QUICK}'
             f'[publication]\nlisten = "{listen}"\ntick_s = 0.05\n'
@@ -108,6 +111,7 @@ class SigningServer:
         key: Any = None,
         aud: str = SIGN,
         request_id: str = "r-1",
+        path: str = "/sign",
         **form: Any,
     ) -> tuple[int, dict[str, Any], Any]:
         """Post a form with an assertion; return status, members and headers."""
@@ -117,7 +121,8 @@ class SigningServer:
         assertion = sign_compact(json.dumps(claims).encode(), LocalSigner(key or CLIENT_KEYS[client]))
         whole = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion, **form}
         headers = {"content-type": "application/x-www-form-urlencoded", "x-request-id": request_id}
-        request = urllib.request.Request(self.url, urlencode(whole).encode(), headers)
+        url = f"http://{self.address}{path}"
+        request = urllib.request.Request(url, urlencode(whole).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as answered:
                 return answered.status, json.load(answered), answered.headers

@@ -193,6 +193,10 @@ ROWS = '[[signing_clients]]\nclient_id = "a"\ntyp = "order+jwt"\n'
         ),
         (("[signing_service]\n", "[signing_service]\nendpont = 1\n"), "endpont"),
         (("[token]\n", ""), "nothing without a table token"),
+        (('audiences = ["b"]\n', "grants = []\n" + 'audiences = ["b"]\n'), ":10: clients[0].audiences"),
+        (('audiences = ["b"]\n', 'grants = []\nscopes = ["c"]\n'), "clients[0].scopes"),
+        (('audiences = ["b"]\n', "grants = []\nlifetime_s = 9\n"), "clients[0].lifetime_s"),
+        (('audiences = ["b"]\n', ""), "clients[0].audiences"),
     ],
     ids=str,
 )
@@ -211,6 +215,23 @@ def test_a_file_that_makes_no_sense_is_refused(change: tuple[str, str], words: s
         load_issuing(path)
     assert refused.value.code == "configuration_invalid"
     assert words in str(refused.value)
+
+
+def test_a_client_that_may_do_nothing_is_refused(tmp_path: Path) -> None:
+    """Without grants it must be one that may sign, else it is a slip."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "a.jwks").write_text(json.dumps(CLIENT_KEYS["orders"].public().as_dict()))
+    path = tmp_path / "issuing.toml"
+    whole = FILE.replace('audiences = ["b"]\n', "grants = []\n")
+    path.write_text(whole)
+    found = load_issuing(path)
+    assert found.tokens is not None
+    assert found.tokens.metadata()["grant_types_supported"] == []
+    assert found.tokens.metadata()["token_endpoint_auth_methods_supported"] == []
+    path.write_text(whole.partition("[signing_service]")[0])
+    with pytest.raises(RapidJWSError) as refused:
+        load_issuing(path)
+    assert "clients[0].grants" in str(refused.value)
 
 
 def test_a_file_without_the_table_has_no_endpoint(tmp_path: Path) -> None:

@@ -168,7 +168,10 @@ def _check_others(loaded: LoadedConfig) -> None:
     text, tables = loaded.text, loaded.tables
     text.check_section(("publication",), tables.get("publication", {}), _kinds("publication"))
     _check_each(loaded, "consumers", ("name", "url", "secret_file"))
-    _check_each(loaded, "clients", ("client_id", "audiences"))
+    _check_each(loaded, "clients", ("client_id",))
+    for number, one in enumerate(tables.get("clients", [])):
+        if "audiences" not in one and one.get("grants") != []:
+            text.refuse(("clients", number, "audiences"), "a value", "nothing")
     text.check_section(("queue",), tables.get("queue", {}), _kinds("queue"))
     if "queue" in tables and "key_folder" in tables["issuing"]:
         text.refuse(("queue",), "nothing without issuing.kms_regions or issuing.pkcs11_module")

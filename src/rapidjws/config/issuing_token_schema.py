@@ -68,7 +68,11 @@ TOKEN: Final[dict[str, Setting]] = {
 CLIENTS: Final[dict[str, Setting]] = {
     "client_id": Setting(TEXT, "its name", "required", "visible ASCII characters, each once", '"orders"'),
     "audiences": Setting(
-        TEXTS, "for whom it may get tokens", "required", "values of `aud`", '["https://stock.example"]'
+        TEXTS,
+        "for whom it may get tokens",
+        "required, unless `grants` is empty",
+        "values of `aud`",
+        '["https://stock.example"]',
     ),
     "scopes": Setting(TEXTS, "most that its tokens hold", "none", "scope-tokens", '["read"]'),
     "authentication": Setting(
@@ -109,7 +113,7 @@ CLIENTS: Final[dict[str, Setting]] = {
         TEXTS,
         "what it may do",
         "`client_credentials`",
-        "that and `urn:ietf:params:oauth:grant-type:token-exchange`",
+        "that and `urn:ietf:params:oauth:grant-type:token-exchange`; `[]` for one that only signs",
         '["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]',
     ),
     "subject_issuers": Setting(

@@ -55,6 +55,11 @@ def services_from(
         return None, None
     issuer = loaded.tables["issuing"]["issuer"]
     clients = [_client(loaded, at, one) for at, one in enumerate(loaded.tables.get("clients", []))]
+    signing = {one.get("client_id") for one in loaded.tables.get("signing_clients", [])}
+    for at, client in enumerate(clients):
+        if not client.grants and client.client_id not in signing:
+            words = "a grant, or the client among signing_clients"
+            loaded.text.refuse(("clients", at, "grants"), words, None)
     if any(one.secret is not None for one in clients) and not found.get("insecure_allow_basic", False):
         raise error_for("configuration_invalid", "token.insecure_allow_basic", "true, for shared secrets")
     longest_s = life_cycle.timing.token_lifetime_s

@@ -40,7 +40,7 @@ class TokenClient:
 
     Attributes:
         client_id: Its name.
-        audiences: For whom it may get tokens; the exact values of ``aud``.
+        audiences: For whom it may get tokens; the exact values of ``aud``. None for a client without grants.
         scopes: Most that its tokens may hold.
         authentication: ``"private_key_jwt"`` (RFC 7523), ``"tls_client_auth"`` (RFC 8705), or
             ``"client_secret_basic"``, which is for tests.
@@ -50,7 +50,8 @@ class TokenClient:
         uris: URIs that its certificate names, SPIFFE IDs for instance, for ``tls_client_auth``; the gateway
             must verify the chain.
         secret: For ``client_secret_basic``, 32 characters or more.
-        grants: Of ``client_credentials`` and ``urn:ietf:params:oauth:grant-type:token-exchange``.
+        grants: Of ``client_credentials`` and ``urn:ietf:params:oauth:grant-type:token-exchange``; none for a
+            client of a :class:`SigningService` that may get no tokens.
         subject_issuers: Whose tokens it may exchange; exact ``iss`` values.
         subject_audiences: Names of its own: it may exchange tokens whose ``aud`` holds one, its ``client_id``
             or the issuer.
@@ -63,7 +64,7 @@ class TokenClient:
     """
 
     client_id: str
-    audiences: Iterable[str]
+    audiences: Iterable[str] = ()
     scopes: Iterable[str] = ()
     authentication: Authentication = "private_key_jwt"
     keys: Keys | None = field(default=None, repr=False)
@@ -89,14 +90,17 @@ class TokenClient:
             object.__setattr__(self, name, values)
         if not _NAME.fullmatch(self.client_id):
             _refuse("client_id", "1 to 256 visible ASCII characters without quotes and braces")
-        if not self.audiences:
+        if not self.audiences and self.grants:
             _refuse("audiences", "at least one")
+        for name in ("audiences", "scopes", "lifetime_s"):
+            if getattr(self, name) and not self.grants:
+                _refuse(name, "nothing without a grant")
         for name in ("scopes", "exchange_scopes"):
             if not all(is_scope_token(one) for one in getattr(self, name)):
                 _refuse(name, "scope-tokens (RFC 6749 s.3.3)")
         if not set(self.exchange_scopes) <= set(self.scopes):
             _refuse("exchange_scopes", "some of its scopes")
-        if not set(self.grants) <= set(GRANTS) or not self.grants:
+        if not set(self.grants) <= set(GRANTS):
             _refuse("grants", GRANTS)
         if self.lifetime_s is not None:
             check_range("clients.lifetime_s", self.lifetime_s, 1, 86400)

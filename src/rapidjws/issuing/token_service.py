@@ -18,7 +18,7 @@ from rapidjws.issuing.audited_signer import AuditedSigner, no_audit, shown_reque
 from rapidjws.issuing.client_authentication import ClientAuthentication
 from rapidjws.issuing.gateway_certificate import GatewayCertificate
 from rapidjws.issuing.publication import Document, is_https_url
-from rapidjws.issuing.token_clients import GRANTS, TOKEN_EXCHANGE, TokenClient
+from rapidjws.issuing.token_clients import CLIENT_CREDENTIALS, GRANTS, TOKEN_EXCHANGE, TokenClient
 from rapidjws.issuing.token_exchange import (
     ACCESS_TOKEN,
     ACT_MAX_DEPTH,
@@ -140,13 +140,11 @@ class TokenService:
 
     def metadata(self) -> dict[str, Any]:
         """Return what the service adds to the issuer's metadata (RFC 8414 s.2)."""
-        methods = {one.authentication for one in self._clients.clients.values()}
-        grants = {grant for one in self._clients.clients.values() for grant in one.grants}
+        clients = [one for one in self._clients.clients.values() if one.grants]
+        methods = {one.authentication for one in clients}
+        grants = {grant for one in clients for grant in one.grants}
         algorithms = {
-            alg
-            for one in self._clients.clients.values()
-            if one.authentication == "private_key_jwt"
-            for alg in one.algorithms
+            alg for one in clients if one.authentication == "private_key_jwt" for alg in one.algorithms
         }
         more = {"token_endpoint_auth_signing_alg_values_supported": sorted(algorithms)} if algorithms else {}
         return {
@@ -239,6 +237,8 @@ class TokenService:
         client = self._clients.clients.get(client_id)
         if client is None:
             raise refusal("client_id", "a client", "invalid_client")
+        if CLIENT_CREDENTIALS not in client.grants:
+            raise refusal("client_id", f"a client with the grant {CLIENT_CREDENTIALS}", "unauthorized_client")
         audiences = targets_of(client, [] if audience is None else [audience])
         now_s = self._clock.time()
         return str(self._signed(client, audiences, scope, None, None, now_s, request_id)["access_token"])

@@ -127,9 +127,9 @@ class HttpsFetch:
         except httpcore2.ProxyError:  # it refused to connect
             raise FetchFailed("proxy") from None
         except httpcore2.ConnectError as fault:
-            raise FetchFailed("tls" if _is_tls(fault) else "connect") from None
+            raise FetchFailed("tls" if is_tls(fault) else "connect") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as fault:
-            raise FetchFailed("tls" if _is_tls(fault) else "protocol") from None
+            raise FetchFailed("tls" if is_tls(fault) else "protocol") from None
         except (OSError, ValueError) as fault:
             raise FetchFailed("tls" if isinstance(fault, ssl.SSLError) else "connect") from None
 
@@ -202,7 +202,8 @@ def _request_headers(url: str, etag: str | None, transport: Transport) -> list[t
     return headers if etag is None else [*headers, ("If-None-Match", etag)]
 
 
-def _is_tls(fault: BaseException) -> bool:
+def is_tls(fault: BaseException) -> bool:
+    """Return whether an error is TLS's, or has one among its causes."""
     seen: BaseException | None = fault
     while seen is not None:
         if isinstance(seen, ssl.SSLError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from rapidjws.keys.fetch import HttpsFetch
+from rapidjws.keys.fetch import HttpsFetch, is_tls
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.keys.settings import Transport
 
@@ -63,8 +63,8 @@ class HttpsPost:
             httpcore2.UnsupportedProtocol,
             OSError,
             ValueError,
-        ):
-            raise FetchFailed("connect") from None
+        ) as fault:
+            raise FetchFailed("tls" if is_tls(fault) else "connect") from None
 
     def _first_bytes(self, answer: httpcore2.Response) -> bytes:
         """Return the first bytes of a body, and read no more of it."""
