@@ -64,10 +64,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "Engine._averify call_on_thread": STORES,
     "Engine._averify submit": (LOOP, "test_S15_no_thread_no_waiting"),
     "_Batch._verify submit": (LOOP, "test_S15_no_thread_no_waiting"),
-    "verify_many submit": (
-        "faults/test_partial_failure.py",
-        "test_S14_no_start_of_a_thread_moves_a_result",
-    ),
+    "verify_many submit": ("faults/test_partial_failure.py", "test_S14_no_start_of_a_thread_moves_a_result"),
     "SnapshotOwner.aprecompute call_on_thread": (HERE, "test_S15_aprecompute_without_threads"),
     "SnapshotOwner._table_due submit": (
         "faults/test_partial_failure.py",
@@ -117,7 +114,9 @@ TABLE: dict[str, tuple[str, str]] = {
     "BackendSigner.asign call_on_thread": (ISSUING, "test_S15_a_signature_of_asign_without_a_thread"),
     "SigningQueue._taken_in submit": (ISSUING, "test_S15_a_queue_without_threads_signs_all_the_same"),
     "PublicationApp.__call__ call_on_thread": (ISSUING, "test_S15_a_publication_without_a_thread"),
-    "IssuerConnection._act call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
+    "_at_endpoint call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
+    "_on_thread.answered call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
+    "SharedReadings._read call_on_thread": (ISSUING, "test_S15_a_publication_without_a_thread"),
     "_announce call_on_thread": (ISSUING, "test_S24_an_announcement_without_a_thread_is_named"),
     "_tick call_on_thread": (ISSUING, "test_S24_a_tick_without_a_thread_comes_again"),
     "FileSigner.asign call_on_thread": (ATTACHED, "test_S15_a_signature_of_a_file_key_without_a_thread"),

@@ -15,7 +15,8 @@ from thread_faults import failing_starts
 
 import rapidjws
 from rapidjws.issuing import PublicationApp
-from rapidjws.sidecar.issuer_server import IssuerConnection, _announce, _tick
+from rapidjws.issuing.shared_readings import SharedReadings
+from rapidjws.sidecar.issuer_server import IssuerConnection, _announce, _at_endpoint, _on_thread, _tick
 from rapidjws.signing.backend import BackendSigner, SignerLimits
 from rapidjws.signing.new_key import make_key
 from rapidjws.signing.signing_queue import SigningQueue
@@ -61,8 +62,9 @@ def test_S15_a_queue_without_threads_signs_all_the_same(failures: int) -> None:
 def test_S15_a_publication_without_a_thread() -> None:
     """The application raises, which servers answer with 500, and answers the next request."""
     answer = SimpleNamespace(status=200, headers={}, body=b"{}")
+    read = SimpleNamespace(publishes=lambda *_: True, reading=lambda: None, handle=lambda *_, reading: answer)
     app = PublicationApp.__new__(PublicationApp)
-    app._publication = SimpleNamespace(handle=lambda *_: answer)  # type: ignore[assignment]
+    app._documents = SharedReadings(read)  # type: ignore[arg-type]
     app._endpoints = {}
     sent: list[Any] = []
 
@@ -84,19 +86,24 @@ def test_S15_a_publication_without_a_thread() -> None:
     asyncio.run(main())
 
 
-def test_S15_an_issuers_answer_without_a_thread() -> None:
+@pytest.mark.parametrize("where", ["endpoint", "metrics"])
+def test_S15_an_issuers_answer_without_a_thread(where: str) -> None:
     """A request that finds no thread is answered with 500, the next one as it should be."""
     answered: list[int] = []
     document: Any = SimpleNamespace(status=200, headers={}, body=b"{}")
+    metrics = _on_thread(lambda *_: document)
 
     async def main() -> None:
+        def ask() -> Any:
+            return _at_endpoint(lambda: document) if where == "endpoint" else metrics("GET", "/", [])
+
         one: Any = IssuerConnection.__new__(IssuerConnection)
         one._is_ending = False
         one.answer = lambda status, *_, keep: answered.append(status)
         one.touch = lambda busy: None
         with failing_starts(lambda number: number == 0):
             for _ in range(2):
-                await asyncio.wait_for(one._act(lambda: document, b"GET", True), 60)
+                await asyncio.wait_for(one._act(ask, b"GET", True), 60)
 
     asyncio.run(main())
     assert answered == [500, 200]

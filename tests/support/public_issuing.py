@@ -228,6 +228,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "Consumer": lambda: {"name": "orders", "url": "https://orders.example/hook", "secret": "s" * 32},
     "Publication": lambda: {"life_cycle": issuer(), "issuer": "https://issuer.example"},
     "Publication.handle": lambda: {"method": "GET", "path": "/.well-known/jwks.json"},
+    "Publication.publishes": lambda: {"method": "GET", "path": "/.well-known/jwks.json"},
     "Publication.max_age_s": lambda: {"state": state()},
     "Publication.answers": lambda: {"state": state()},
     "S3Copy": lambda: {"publication": OWNERS["Publication"](), "bucket": "keys", "client": Aws()},

@@ -54,17 +54,18 @@ def failing_starts(
     fault: Exception | None = None,
     of: object = None,
 ) -> Iterator[Starts]:
-    """Make starts of threads fail, with a pool of worker threads that has none yet."""
+    """Make starts of threads fail, with pools of worker threads that have none yet."""
     starts = Starts(fails, only, fault or RuntimeError(NO_THREAD), of)
     real = threading.Thread.start
-    pool = worker_pool._Pool()
+    pools = {name: worker_pool._Pool() for name in ("_pool", "endpoints", "reserved")}
     with (
-        mock.patch.object(worker_pool, "_pool", pool),
+        mock.patch.multiple(worker_pool, **pools),  # type: ignore[arg-type]
         mock.patch.object(threading.Thread, "start", lambda thread: starts.start(thread, real)),
     ):
         try:
             yield starts
         finally:
-            made = pool._executor
-    if made is not None:
-        made.shutdown(wait=True)
+            made = [one._executor for one in pools.values()]
+    for one in made:
+        if one is not None:
+            one.shutdown(wait=True)

@@ -216,12 +216,17 @@ def test_basic_is_for_clients_registered_so() -> None:
 
 
 def test_the_operator_issues_without_authentication() -> None:
-    """``issue`` keeps to the client's audiences and scopes, as its requests do."""
-    world = World()
+    """``issue`` keeps to the client's grants, audiences and scopes, as its requests do."""
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    world = World(
+        TokenClient(
+            client_id="c", audiences=[ORDERS], keys=KEY.public(), grants=[exchange], subject_issuers=[ISS]
+        )
+    )
     token = world.service.issue("a", audience=ORDERS, scope="read")
     assert token.count(".") == 2
     for wrong in ({"client_id": "nobody"}, {"client_id": "a", "audience": "x"}, {"client_id": "a"},
-                  {"client_id": "b", "scope": "read"}):  # fmt: skip
+                  {"client_id": "b", "scope": "read"}, {"client_id": "c"}):  # fmt: skip
         with pytest.raises(RapidJWSError) as caught:
             world.service.issue(**wrong)
         assert caught.value.code == "token_request_refused"

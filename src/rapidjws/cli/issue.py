@@ -167,7 +167,7 @@ def serve(*, config: Config) -> None:
     try:
         serve_issuer(
             found.life_cycle,
-            published.documents.handle,
+            published.documents,
             settings,
             tick_s=published.tick_s,
             endpoints=endpoints,

@@ -8,9 +8,11 @@ from typing import Any
 
 from rapidjws._checks import checked
 from rapidjws.issuing.publication import Document, Publication
+from rapidjws.issuing.shared_readings import SharedReadings
 from rapidjws.issuing.signing_service import SigningService
 from rapidjws.issuing.token_request import BODY_MAX_BYTES
 from rapidjws.issuing.token_service import TokenService
+from rapidjws.verify import worker_pool
 from rapidjws.verify.worker_pool import call_on_thread
 
 Message = MutableMapping[str, Any]
@@ -21,13 +23,16 @@ Send = Callable[[Message], Awaitable[None]]
 class PublicationApp:
     """An ASGI application; a store is read on a thread, never on the loop.
 
+    Documents wait for no request for a token: they have threads of their own, and who asks at the same time
+    shares one reading of the store.
+
     Args:
         publication: What is published.
         tokens: The token endpoint, answered under its path, or None.
         signing: The signing endpoint, answered under its path, or None.
     """
 
-    __slots__ = ("_endpoints", "_publication")
+    __slots__ = ("_documents", "_endpoints")
 
     @checked
     def __init__(
@@ -36,7 +41,7 @@ class PublicationApp:
         tokens: TokenService | None = None,
         signing: SigningService | None = None,
     ) -> None:
-        self._publication = publication
+        self._documents = SharedReadings(publication)
         self._endpoints = {one.path: one for one in (tokens, signing) if one is not None}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -49,14 +54,15 @@ class PublicationApp:
         headers = [
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
-        call = partial(self._publication.handle, scope["method"], scope["path"], headers)
         endpoint = self._endpoints.get(scope["path"])
-        if endpoint is not None:
+        if endpoint is None:
+            answered: Document = await self._documents.answered(scope["method"], scope["path"], headers)
+        else:
             body = await _body(receive)
             if body is None:
                 return
             call = partial(endpoint.handle, scope["method"], headers, body, peer=_peer(scope))
-        answered: Document = await call_on_thread(call)
+            answered = await call_on_thread(call, pool=worker_pool.endpoints)
         shown = [(name.encode(), value.encode()) for name, value in answered.headers.items()]
         if answered.status != 304:
             shown.append((b"content-length", str(len(answered.body)).encode()))

@@ -56,6 +56,21 @@ class Document:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is published by one reading of the store.
+
+    Attributes:
+        bodies: Kind of document -> its body and its ETag.
+        max_age_s: For how long a cache may keep them.
+        failed: The code of the error where the state cannot be read, or None.
+    """
+
+    bodies: Mapping[str, tuple[bytes, str]]
+    max_age_s: int
+    failed: str | None = None
+
+
 class Publication:
     """The documents of one issuer, for any server; see :meth:`handle`.
 
@@ -68,7 +83,7 @@ class Publication:
         ConfigurationError: ``configuration_invalid``: the issuer is no such URL.
     """
 
-    __slots__ = ("_issuer", "_life_cycle", "_metadata", "_path")
+    __slots__ = ("_issuer", "_kinds", "_last", "_life_cycle", "_metadata", "_path")
 
     @checked
     def __init__(
@@ -80,6 +95,12 @@ class Publication:
         self._issuer = issuer
         self._path = "".join(issuer.removeprefix("https://").partition("/")[1:]).rstrip("/")
         self._metadata = dict(metadata or {})
+        self._kinds = {
+            f"{self._path}{JWKS_PATH}": "jwks",
+            f"{self._path}{OPENID_PATH}": "metadata",
+            f"{OAUTH_PATH}{self._path}": "metadata",  # RFC 8414 s.3.1: before the issuer's path
+        }
+        self._last: tuple[IssuingState, dict[str, tuple[bytes, str]]] | None = None
 
     def jwks(self) -> dict[str, Any]:
         """Return the JWK Set as it is published now.
@@ -131,34 +152,61 @@ class Publication:
             **self._metadata,
         }
 
+    def reading(self) -> Reading:
+        """Read the store, and return what is published now; the error of a failure is part of it."""
+        try:
+            state = self._life_cycle.state()
+            return Reading(bodies=self._bodies(state), max_age_s=self.max_age_s(state))
+        except RapidJWSError as failed:
+            return Reading(bodies={}, max_age_s=0, failed=failed.code)
+
+    def _bodies(self, state: IssuingState) -> dict[str, tuple[bytes, str]]:
+        """Return the documents of a state: those of the last one where nothing changed."""
+        last = self._last
+        if last is not None and last[0] == state:
+            return last[1]
+        made: dict[str, tuple[bytes, str]] = {}
+        for kind, whole in (("jwks", self._set_of(state)), ("metadata", self.metadata())):
+            body = json.dumps(whole, separators=(",", ":")).encode()
+            made[kind] = (body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+        self._last = (state, made)
+        return made
+
     @checked
-    def handle(self, method: str, path: str, headers: Sequence[tuple[str, str]] = ()) -> Document:
+    def publishes(self, method: str, path: str) -> bool:
+        """Return whether the answer to a request depends on the state."""
+        return path in self._kinds and method in ("GET", "HEAD")
+
+    @checked
+    def handle(
+        self,
+        method: str,
+        path: str,
+        headers: Sequence[tuple[str, str]] = (),
+        *,
+        reading: Reading | None = None,
+    ) -> Document:
         """Answer one request.
 
         Args:
             method: The HTTP method.
             path: The path, without a query.
             headers: Name and value, names in lower case; ``if-none-match`` is read.
+            reading: What :meth:`reading` returned after the request came; None to read the store now.
 
         Returns:
             200, 304, 404, 405, or 503 with ``retry-after`` while the state cannot be read.
         """
-        paths = {f"{self._path}{JWKS_PATH}": "jwks", f"{self._path}{OPENID_PATH}": "metadata"}
-        paths[f"{OAUTH_PATH}{self._path}"] = "metadata"  # RFC 8414 s.3.1: before the issuer's path
-        kind = paths.get(path)
+        kind = self._kinds.get(path)
         if kind is None:
             return _error(404, "not_found")
         if method not in ("GET", "HEAD"):
             return _error(405, "method_not_allowed", {"allow": "GET, HEAD"})
-        try:
-            state = self._life_cycle.state()
-            whole = self._set_of(state) if kind == "jwks" else self.metadata()
-            max_age_s = self.max_age_s(state)
-        except RapidJWSError as failed:
-            return _error(503, failed.code, {"retry-after": "1"})
-        body = json.dumps(whole, separators=(",", ":")).encode()
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        shown = {"etag": etag, "cache-control": f"public, max-age={max_age_s}, must-revalidate"}
+        found = self.reading() if reading is None else reading
+        if found.failed is not None:
+            return _error(503, found.failed, {"retry-after": "1"})
+        body, etag = found.bodies[kind]
+        shown = {"etag": etag, "cache-control": f"public, max-age={found.max_age_s}, must-revalidate"}
         given = ",".join(value for name, value in headers if name == "if-none-match")
         if given and {etag, "*"} & {one.strip().removeprefix("W/") for one in given.split(",")}:
             return Document(status=304, headers=shown, body=b"")

@@ -51,6 +51,7 @@ class RedisStateStore:
         self._redis = RedisClient(url, "keys of issuers in Redis", **limits)
         self._name = name
         self._last = IssuingState()
+        self._parsed_last: tuple[bytes, IssuingState] | None = None
         self._lock = threading.Lock()
         scheduler.members.add(self)
 
@@ -65,7 +66,7 @@ class RedisStateStore:
             revision, octets = self._redis.now.hmget(self._name, "revision", "state")
         except self._redis.errors as fault:
             raise unavailable(_PLACE, actual=type(fault).__name__) from None
-        state = IssuingState() if octets is None else IssuingState.from_json(bytes(octets))
+        state = self._parsed(octets)
         if str(state.revision).encode() != (revision or b"0"):
             raise unreadable(_PLACE, f"revision {state.revision}", repr(revision))
         with self._lock:
@@ -75,6 +76,17 @@ class RedisStateStore:
                 return state
         self._write(state.revision, last)
         return last
+
+    def _parsed(self, octets: bytes | None) -> IssuingState:
+        """Return the state of octets: the last one where they are the same."""
+        if octets is None:
+            return IssuingState()
+        last = self._parsed_last
+        if last is not None and last[0] == octets:
+            return last[1]
+        state = IssuingState.from_json(bytes(octets))
+        self._parsed_last = (bytes(octets), state)
+        return state
 
     @checked
     def swap(self, before: IssuingState, after: IssuingState) -> None:

@@ -6,24 +6,29 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from rapidjws.errors import RapidJWSError
-from rapidjws.issuing import Document, KeyLifeCycle
+from rapidjws.issuing import Document, KeyLifeCycle, Publication
+from rapidjws.issuing.shared_readings import SharedReadings
 from rapidjws.sidecar.connection import Connection, Listener, head_of
 from rapidjws.sidecar.listeners import address_of, listening_sockets
 from rapidjws.sidecar.settings import ServerSettings
+from rapidjws.verify import worker_pool
 from rapidjws.verify.worker_pool import call_on_thread
+
+Documents = Callable[[str, str, list[tuple[str, str]]], Awaitable[Document]]
+"""A maker of answers on the loop: ``SharedReadings.answered``."""
 
 
 class Handler(Protocol):
-    """A maker of answers: ``Publication.handle``."""
+    """A maker of answers on a thread: ``IssuerMetricsPage.handle``."""
 
     def __call__(self, method: str, path: str, headers: list[tuple[str, str]], /) -> Document:
-        """Answer one request; may wait for a store."""
+        """Answer one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,10 @@ class Endpoint:
 
 
 class IssuerConnection(Connection):
-    """One connection, one request at a time; answers are made beside the loop."""
+    """One connection, one request at a time; answers are made beside the loop.
+
+    What is published and measured has threads of its own, so that no queue of tokens keeps it waiting.
+    """
 
     wanted = frozenset({b"if-none-match"})
 
@@ -52,11 +60,11 @@ class IssuerConnection(Connection):
         self,
         listener: Listener,
         loop: asyncio.AbstractEventLoop,
-        handle: Handler,
+        documents: Documents,
         endpoints: Sequence[Endpoint] = (),
     ) -> None:
         super().__init__(listener, loop)
-        self._handle = handle
+        self._documents = documents
         self._endpoints = {one.path: one for one in endpoints}
         self.wanted = self.wanted.union(*(one.headers for one in endpoints))
         self._doing: set[asyncio.Task[None]] = set()
@@ -71,14 +79,21 @@ class IssuerConnection(Connection):
         self._under_way = 1
         shown = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         path = url.partition(b"?")[0].decode("latin-1")
-        call = partial(self._handle, method.decode("latin-1"), path, shown)
+        verb = method.decode("latin-1")
         endpoint = self._endpoints.get(path)
+        ask: Callable[[], Awaitable[Document]] = partial(self._documents, verb, path, shown)
         if endpoint is not None:
-            verb = method.decode("latin-1")
             call = partial(endpoint.handle, verb, shown, body, peer=self._peer())
-        task = self._loop.create_task(self._act(call, method, keep))
+            ask = partial(_at_endpoint, call)
+        task = self._loop.create_task(self._act(ask, method, keep))
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection; what has not begun for it is not begun."""
+        super().connection_lost(exc)
+        for task in tuple(self._doing):
+            task.cancel()
 
     def _peer(self) -> str | None:
         """Return where the connection comes from."""
@@ -89,9 +104,9 @@ class IssuerConnection(Connection):
         name = None if transport is None else transport.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) and name else None
 
-    async def _act(self, call: Callable[[], Document], method: bytes, keep: bool) -> None:
+    async def _act(self, ask: Callable[[], Awaitable[Document]], method: bytes, keep: bool) -> None:
         try:
-            made = await call_on_thread(call)
+            made = await ask()
         except Exception:
             made = Document(status=500, headers={}, body=b"")
         self._under_way = 0
@@ -100,15 +115,28 @@ class IssuerConnection(Connection):
         self.touch(busy=False)
 
 
+async def _at_endpoint(call: Callable[[], Document]) -> Document:
+    return await call_on_thread(call, pool=worker_pool.endpoints)
+
+
 class MetricsConnection(IssuerConnection):
     """A connection of whoever reads the metrics."""
 
     wanted = frozenset({b"accept"})
 
 
+def _on_thread(handle: Handler) -> Documents:
+    """Return a maker of answers on the loop for one on a thread."""
+
+    async def answered(method: str, path: str, headers: list[tuple[str, str]]) -> Document:
+        return await call_on_thread(partial(handle, method, path, headers), pool=worker_pool.reserved)
+
+    return answered
+
+
 def serve_issuer(
     life_cycle: KeyLifeCycle,
-    handle: Handler,
+    publication: Publication,
     settings: ServerSettings,
     *,
     tick_s: float,
@@ -124,7 +152,7 @@ def serve_issuer(
 
     Args:
         life_cycle: The keys.
-        handle: Makes the answers.
+        publication: What is published.
         settings: Where to listen, and limits.
         tick_s: Seconds between two looks at what is due.
         say: Prints a line: where it listens, and each new fault of the life cycle.
@@ -136,12 +164,13 @@ def serve_issuer(
     Raises:
         OSError: The address is taken, or not ours.
     """
+    documents = SharedReadings(publication).answered
     served: list[tuple[ServerSettings, Callable[..., IssuerConnection]]] = [
-        (settings, partial(IssuerConnection, handle=handle, endpoints=endpoints))
+        (settings, partial(IssuerConnection, documents=documents, endpoints=endpoints))
     ]
     if metrics is not None and metrics_listen is not None:
         there = ServerSettings(listen=metrics_listen)
-        served.append((there, partial(MetricsConnection, handle=metrics)))
+        served.append((there, partial(MetricsConnection, documents=_on_thread(metrics))))
     asyncio.run(_serve(life_cycle, served, tick_s, say, announce))
     with contextlib.suppress(RapidJWSError):  # else another issuer leads when the lease ends
         life_cycle.resign()
@@ -191,7 +220,7 @@ async def _announce(
         await published.wait()
         published.clear()
         try:
-            word = await call_on_thread(announce)
+            word = await call_on_thread(announce, pool=worker_pool.reserved)
         except RapidJWSError as failed:
             word = str(failed)
         except Exception as fault:
@@ -210,7 +239,7 @@ async def _tick(
     while True:
         word = ""
         try:
-            for one in await call_on_thread(life_cycle.tick):
+            for one in await call_on_thread(life_cycle.tick, pool=worker_pool.reserved):
                 say(f"{one.kid} {one.alg} {one.stage}")
                 if one.stage == "next" and published is not None:
                     published.set()

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 MAX_WORKERS: Final = 256
 
+ENDPOINT_WORKERS: Final = 1100
+"""More than a ``SigningQueue`` of the default depth lets wait: it decides who waits, and who is refused."""
+
+RESERVED_WORKERS: Final = 4
+
 RETRY_S: Final = 0.05
 """Time between attempts to reach an event loop, in seconds."""
 
@@ -27,11 +32,13 @@ ResultT = TypeVar("ResultT")
 
 
 class _Pool:
-    """The process's worker threads; made on first use, and anew in a forked child."""
+    """Worker threads of the process; made on first use, and anew in a forked child."""
 
-    __slots__ = ("_executor", "_lock", "_pid")
+    __slots__ = ("_executor", "_lock", "_pid", "_prefix", "_workers")
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = MAX_WORKERS, prefix: str = "rapidjws") -> None:
+        self._workers = workers
+        self._prefix = prefix
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._pid = -1
@@ -41,7 +48,7 @@ class _Pool:
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
-                    self._executor = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="rapidjws")
+                    self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix=self._prefix)
                     self._pid = os.getpid()
         assert self._executor is not None
         return self._executor
@@ -54,8 +61,15 @@ class _Pool:
 
 
 _pool: Final = _Pool()
+endpoints: Final = _Pool(ENDPOINT_WORKERS, "rapidjws-endpoint")
+"""Threads of an issuer's endpoints, whose requests may wait for a slow signer."""
+
+reserved: Final = _Pool(RESERVED_WORKERS, "rapidjws-issuer")
+"""Threads for what an issuer publishes and changes, which no request for a token keeps waiting."""
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.forget)
+    for _one in (_pool, endpoints, reserved):
+        os.register_at_fork(after_in_child=_one.forget)
 
 
 def executor() -> ThreadPoolExecutor:
@@ -99,15 +113,19 @@ class Task(Generic[ResultT]):
         self.future.set_result(result)
 
 
-def submit(task: Task[ResultT]) -> bool:
+def submit(task: Task[ResultT], pool: _Pool | None = None) -> bool:
     """Ask for a thread to run a task.
+
+    Args:
+        task: The task.
+        pool: Whose thread; None for those that all of the process shares.
 
     Returns:
         False where none can be had: the process may start no more, or the interpreter is going down. A thread
         that is there may still begin the task: take it back before doing anything else in its place.
     """
     try:
-        executor().submit(task.run)
+        (executor() if pool is None else pool.executor()).submit(task.run)
     except Exception:  # RuntimeError; MemoryError
         return False
     return True
@@ -124,12 +142,15 @@ def call_on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., Any], 
             return
 
 
-async def call_on_thread(call: Callable[[], ResultT], *, inline: bool = False) -> ResultT:
+async def call_on_thread(
+    call: Callable[[], ResultT], *, inline: bool = False, pool: _Pool | None = None
+) -> ResultT:
     """Run a call on a worker thread, and wait for it without holding up the event loop.
 
     Args:
         call: What to run.
         inline: Whether the loop runs it where no thread can be had.
+        pool: Whose thread; None for those that all of the process shares.
 
     Returns:
         What it returns.
@@ -145,7 +166,7 @@ async def call_on_thread(call: Callable[[], ResultT], *, inline: bool = False) -
     answer: asyncio.Future[ResultT] = loop.create_future()
     task = Task(call)
     task.future.add_done_callback(lambda done: call_on_loop(loop, _copy, done, answer))
-    if not submit(task) and task.take_back() is not None:
+    if not submit(task, pool) and task.take_back() is not None:
         if inline:
             return call()
         raise error_for("internal_error", "worker_pool", "a worker thread", "none")
