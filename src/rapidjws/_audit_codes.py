@@ -19,6 +19,11 @@ ROWS: Final[tuple[tuple[str, str, str, str, str, str, bool], ...]] = (
      "The time stamp authority does not answer, refuses, or its stamp does not lead to the roots.",
      "Look at the authority and at timestamp_roots; the trail goes on without, and the next one covers it.",
      True),
+    ("witness_failed", "DependencyUnavailable", "unavailable", "a witness did not sign a checkpoint",
+     "The witness does not answer, does not know the log's origin or key, or signed a larger tree before.",
+     "Register origin and key with it. Where it signed more than there is, an older copy of the trail is "
+     "written, or another one.",
+     True),
     ("log_altered", "SignatureInvalid", "signature", "a signed log is not as it was signed",
      "An entry or a bundle was altered, removed or moved after it was signed.",
      "Look at the bundle and the entry that the message names; compare with a copy.", True),

@@ -15,8 +15,9 @@ from rapidjws import Verifier
 from rapidjws.audit import TrailReader
 from rapidjws.audit.records import RecordTemplate
 from rapidjws.audit.retention import DAY_S, Retention
+from rapidjws.audit.schedule import RETRY_S
 from rapidjws.audit.side_content import packed
-from rapidjws.audit.timestamp_schedule import RETRY_S, TimestampSchedule
+from rapidjws.audit.timestamp_schedule import TimestampSchedule
 from rapidjws.signedlog import SignedLogHandler, verify_log
 from rapidjws.signing import LocalSigner
 from rapidjws.testing import FakeClock, make_key

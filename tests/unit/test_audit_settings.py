@@ -18,9 +18,13 @@ def test_L_a_section_without_its_settings_names_each(tmp_path: Path) -> None:
     issuer = {"iss": "https://a.example", "algorithms": ["ES256"], "audience": "me", "jwks_file": "jwks.json"}
     config = tmp_path / "c.json"
     found = []
-    for audit in ({"folder": "trail"}, {"folder": "", "origin": "a.example/x", "key_file": "k.json"}):
+    for audit in (
+        {"folder": "trail"},
+        {"folder": "", "origin": "a.example/x", "key_file": "k.json"},
+        {"folder": "trail", "origin": "a.example/x"},
+    ):
         config.write_text(json.dumps({"issuers": [issuer], "audit": audit}))
         found.append(CliRunner().invoke(app, ["config", "check", str(config)]).output)
     assert "audit.origin: a value expected, found none" in found[0]
-    assert "audit.key_file: a value expected, found none" in found[0]
+    assert "audit.key_file: a value expected, found none" in found[2]
     assert "audit.folder: a folder of the trail's own expected, found none" in found[1]

@@ -310,21 +310,21 @@ def test_L_a_sequencer_stamps_on_a_schedule(tmp_path: Path, authority: Authority
         made.publish()
         for _ in range(20):
             schedule.step()
-        assert schedule._stamping is None
+        assert schedule._running is None
         clock.advance(3601)
         waited(schedule, events, 2)
         assert events[1].value == 4.0
         clock.advance(3601)
         schedule.step()
-        assert schedule._stamping is not None
-        schedule._stamping.future.result(30)  # nothing is new
+        assert schedule._running is not None
+        schedule._running.future.result(30)  # nothing is new
         assert len(events) == 2
         made.append([b'{"kind":"decision","n":4,"time_us":1}'])
         made.publish()
         again = TimestampSchedule(tmp_path, made.key, asked, **{**given, "clock": FakeClock(time())})
         again.step()
-        assert again._stamping is not None
-        assert again._stamping.future.result(30) > 3500  # the newest is young
+        assert again._running is not None
+        assert again._running.future.result(30) > 3500  # the newest is young
     found = check_timestamps(TrailReader(tmp_path, made.key), read_roots(authority.roots))
     assert (found.stamps, found.size, found.findings) == (2, 4, [])
     schedule.step()

@@ -135,6 +135,7 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
         "signing_queue_full",
         "signer_unavailable",
         "timestamp_failed",
+        "witness_failed",
         "internal_error",
     }
     assert error_for("signature_invalid").outcome == "deny"

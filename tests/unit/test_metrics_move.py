@@ -230,6 +230,10 @@ MOVES: dict[str, Callable[..., None]] = {
     "log_lines_dropped_total": lambda service: service.recorder.add(metrics.LOG_LINES_DROPPED, more=2),
     "requests_shed_total": lambda service: service.recorder.add(metrics.REQUESTS_SHED, more=2),
     "audit_records_total": lambda service: service.recorder.add(metrics.AUDIT_RECORDS, "recorded", more=2),
+    "audit_checkpoints_unsigned_total": lambda service: service.recorder(
+        Event(name="audit_checkpoint_unsigned")
+    ),
+    "audit_cosignatures_total": lambda service: service.recorder(Event(name="audit_witnessed")),
     "audit_timestamps_total": lambda service: service.recorder(Event(name="audit_timestamp_failed")),
     "introspections_total": lambda service: service.recorder(
         Event(name="introspection_remembered", value=2.0)

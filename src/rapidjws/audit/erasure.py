@@ -274,7 +274,7 @@ class Erasing:
         writer._open = (list(writer._kept[0]), list(writer._kept[1]))
         old = writer._segment
         writer._reopen()
-        writer._sync_tiles()
+        writer._publisher.sync()
         if old is not None:
             old.close()
             writer._older.append(old.path)

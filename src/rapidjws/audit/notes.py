@@ -1,7 +1,8 @@
 """Signed notes and checkpoints (C2SP signed-note, tlog-checkpoint): what a log's key says of its tree.
 
-Ed25519 keys are written and read as golang.org/x/mod/sumdb/note does. Other algorithms, of a KMS or an HSM,
-have the signature type 0xff with a name of ours.
+Ed25519 keys are written and read as golang.org/x/mod/sumdb/note does, those of ES256 (a KMS, an HSM) as the
+signature type 0x02 of signed-note: ECDSA over SHA-256 in DER, whose key id is a hash of the key alone. Other
+algorithms have the signature type 0xff with a name of ours.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rapidjws._checks import checked
@@ -20,6 +22,7 @@ from rapidjws.audit.merkle import HASH_BYTES, SIZE_MAX
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import pyca_keys
 from rapidjws.jose.jwk import JWK
+from rapidjws.signing.backend import signature_from_der
 from rapidjws.signing.signer import Signer
 from rapidjws.verify.raw import verify_raw
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ED25519_TYPE: Final = b"\x01"
+ECDSA_TYPE: Final = b"\x02"
 OTHER_TYPE: Final = b"\xffrapidjws "
 NOTE_MAX_BYTES: Final = 64 * 1024
 ORIGIN: Final = re.compile(r"[!-*,-~]{1,200}")
@@ -75,13 +79,21 @@ class NoteKey:
         public = pyca_keys.public_key(self.jwk)
         if self.alg in ("EdDSA", "Ed25519") and self.jwk.crv == "Ed25519":
             return ED25519_TYPE + bytes(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
-        der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return OTHER_TYPE + self.alg.encode("ascii") + b"\0" + bytes(der)
+        der = bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+        return (ECDSA_TYPE if self._is_ecdsa else OTHER_TYPE + self.alg.encode("ascii") + b"\0") + der
+
+    @property
+    def _is_ecdsa(self) -> bool:
+        """Return whether signatures are of type 0x02."""
+        return self.alg == "ES256"
 
     @property
     def key_id(self) -> bytes:
         """Return the four octets by which a signature names this key."""
-        return sha256(self.name.encode("ascii") + b"\n" + self._material).digest()[:4]
+        material = self._material
+        if self._is_ecdsa:  # signed-note, signature types: of the public key alone
+            return sha256(material[1:]).digest()[:4]
+        return sha256(self.name.encode("ascii") + b"\n" + material).digest()[:4]
 
     @property
     def text(self) -> str:
@@ -103,6 +115,8 @@ class NoteKey:
             if material[:1] == ED25519_TYPE and len(material) == 1 + 32:
                 x = base64.urlsafe_b64encode(material[1:]).rstrip(b"=").decode()
                 found = cls(name, JWK.from_json({"kty": "OKP", "crv": "Ed25519", "x": x}), "EdDSA")
+            elif material[:1] == ECDSA_TYPE:
+                found = cls(name, JWK.from_der(material[1:]), "ES256")
             elif material.startswith(OTHER_TYPE):
                 alg, _, der = material[len(OTHER_TYPE) :].partition(b"\0")
                 found = cls(name, JWK.from_der(der), alg.decode("ascii", "replace"))
@@ -118,10 +132,32 @@ class NoteKey:
     def verifies(self, text: bytes, signature: bytes) -> bool:
         """Say whether a signature over a note's text is by this key."""
         try:
-            verify_raw(self.alg, self.jwk, text, signature)
+            raw = signature_from_der(signature, self.alg) if self._is_ecdsa else signature
+            verify_raw(self.alg, self.jwk, text, raw)
         except RapidJWSError:
             return False
         return True
+
+    def _as_in_notes(self, signature: bytes) -> bytes:
+        """Return a signature of JWA as a note has it."""
+        if not self._is_ecdsa:
+            return signature
+        half = len(signature) // 2
+        numbers = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
+        return encode_dss_signature(*numbers)
+
+
+def public_of(signer: Signer) -> JWK:
+    """Return a signer's public key.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: it does not say it.
+    """
+    for name in ("public", "public_jwk"):
+        public = getattr(signer, name, None)
+        if isinstance(public, JWK):
+            return public
+    raise error_for("configuration_invalid", "signer", "a signer that has its public key")
 
 
 @checked
@@ -130,15 +166,12 @@ def key_of(name: str, signer: Signer) -> NoteKey:
 
     Args:
         name: The key's name: for a log, its origin.
-        signer: A signer with its public half in ``public``: local, KMS, PKCS#11 or Vault.
+        signer: A signer that says its public key: local, KMS, PKCS#11 or Vault.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: it does not say its public key.
     """
-    public = getattr(signer, "public", None)
-    if not isinstance(public, JWK):
-        raise error_for("configuration_invalid", "signer", "a signer that has its public key")
-    return NoteKey(name, public, signer.alg)
+    return NoteKey(name, public_of(signer), signer.alg)
 
 
 @checked
@@ -157,7 +190,7 @@ def sign_note(text: str, key: NoteKey, signer: Signer) -> bytes:
     if not text.endswith("\n") or "\n\n" in text or any(ord(one) < 0x20 for one in text if one != "\n"):
         raise error_for("configuration_invalid", "text", "lines that are ended, none of them empty")
     signed = text.encode("utf-8")
-    signature = base64.b64encode(key.key_id + signer.sign(signed)).decode()
+    signature = base64.b64encode(key.key_id + key._as_in_notes(signer.sign(signed))).decode()
     return signed + f"\n{_DASH}{key.name} {signature}\n".encode()
 
 

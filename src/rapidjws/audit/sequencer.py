@@ -10,9 +10,10 @@ import contextlib
 import os
 import selectors
 import socket
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
@@ -20,18 +21,16 @@ from rapidjws import _files
 from rapidjws._checks import check_range, checked
 from rapidjws.audit.content_keys import ContentKeys
 from rapidjws.audit.erasure import Erasing, ErasureRequest, request_of
+from rapidjws.audit.notes import NoteKey
 from rapidjws.audit.objects import store_object
 from rapidjws.audit.records import RecordTemplate, gap_record
 from rapidjws.audit.retention import Retention
+from rapidjws.audit.schedule import Schedule
 from rapidjws.audit.sequencer_client import LENGTH, MESSAGE_MAX_BYTES, REFUSED, TAKEN
 from rapidjws.audit.side_content import SALT_BYTES, packed, sealed_part
-from rapidjws.audit.timestamp_schedule import TimestampSchedule
 from rapidjws.audit.trail_writer import TrailWriter
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.verify.worker_pool import Task, submit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SOCKET: Final = "sequencer.sock"
 SOCKET_MAX_BYTES: Final = 100
@@ -80,7 +79,7 @@ class Sequencer:
         checkpoint_records: Most records between two checkpoints.
         keys: Encrypt what is stored beside records; None leaves it in clear.
         retention_days: How many days that is kept; 0 for ever.
-        timestamps: Has checkpoints stamped, beside all else; None for no stamps.
+        schedules: What else is done from time to time, beside all of this: time stamps, cosignatures.
 
     Raises:
         ConfigurationError: ``configuration_invalid``: the path of the folder is too long for a socket.
@@ -96,12 +95,12 @@ class Sequencer:
         checkpoint_records: int = 65_536,
         keys: ContentKeys | None = None,
         retention_days: float = 0.0,
-        timestamps: TimestampSchedule | None = None,
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         self.check(checkpoint_s, checkpoint_records)
         self._keys, self._keys_read_s = keys, monotonic()
         self._retention = Retention(writer, retention_days)
-        self._writer, self._timestamps = writer, timestamps
+        self._writer, self._schedules = writer, tuple(schedules)
         self._every_s, self._every = checkpoint_s, checkpoint_records
         self.path = str(writer.folder / SOCKET)
         check_socket_path(writer.folder)
@@ -119,6 +118,16 @@ class Sequencer:
         """Check how often checkpoints are made; raises ConfigurationError."""
         check_range("audit.checkpoint_s", checkpoint_s, 0.05, 3600)
         check_range("audit.checkpoint_records", checkpoint_records, 1, 10**7)
+
+    @property
+    def size(self) -> int:
+        """Return the number of records in the trail."""
+        return self._writer.size
+
+    @property
+    def key(self) -> NoteKey:
+        """Return the log's public key."""
+        return self._writer.key
 
     def _listening(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -160,8 +169,8 @@ class Sequencer:
         if waiting:
             self._group(waiting)
         self._publish_if_due()
-        if self._timestamps is not None:
-            self._timestamps.step()
+        for one in self._schedules:
+            one.step()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -293,7 +302,8 @@ class Sequencer:
             if not task.future.done():
                 return
             self._publishing = None
-            task.future.exception()  # what failed is written with the next one
+            if task.future.exception() is not None:  # what failed is written, or signed, with the next one
+                self._published = min(self._published, self._writer.signed_size)
         self._retention.step()
         if self._keys is not None and monotonic() - self._keys_read_s >= KEYS_READ_S:
             self._keys._read_again()

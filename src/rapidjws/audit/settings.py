@@ -6,28 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws.audit.content_keys import ContentKeys, read_operator_key
 from rapidjws.audit.decision_recorder import DecisionRecorder, Selection
-from rapidjws.audit.notes import NoteKey
 from rapidjws.audit.retention import Retention
+from rapidjws.audit.schedule import Schedule
 from rapidjws.audit.sequencer import SOCKET, Sequencer, check_socket_path
 from rapidjws.audit.sequencer_client import SequencerClient
+from rapidjws.audit.signer_settings import check_signer, check_words, log_key_of, signer_of
 from rapidjws.audit.timestamp_schedule import TimestampSchedule
 from rapidjws.audit.timestamps import TimestampAuthority, read_roots
 from rapidjws.audit.trail_writer import TrailWriter
+from rapidjws.audit.witness_schedule import Witness, WitnessSchedule
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose.jwk import JWK
 from rapidjws.keys.settings import Transport
-from rapidjws.signing.signer import LocalSigner
 from rapidjws.verify.protocols import no_events
 
 if TYPE_CHECKING:
+    from rapidjws.audit.notes import NoteKey
     from rapidjws.jwt.engine import Engine
+    from rapidjws.signing.signer import Signer
     from rapidjws.verify.protocols import EventListener
 
-KEY_MAX_BYTES = 64 * 1024
 TIMESTAMP_TIMEOUT_S = 10.0
 
 
@@ -39,7 +39,16 @@ class AuditSettings:
     Args:
         folder: The trail.
         origin: The log's name in its checkpoints, as ``gateway1.example.com/audit``.
-        key_file: The private key that signs checkpoints.
+        key_file: The private key that signs checkpoints; this, ``kms_key`` or ``pkcs11_module``.
+        kms_key: The key in AWS KMS that signs them: its id, ARN or alias.
+        kms_regions: Regions of that key, the first one first.
+        pkcs11_module: The library of the token whose key signs them.
+        pkcs11_token: The token's label.
+        pkcs11_key: The key's label.
+        pkcs11_pin_file: File of the PIN.
+        signer_alg: Algorithm of a KMS or a token; empty for that of ``log_key``, or ES256.
+        log_key: The log's public key in one word, of a KMS or a token: with it the service starts while
+            those are away.
         durability: ``"durable"``: a decision is answered after its record is on the disk; ``"buffered"``.
         on_failure: What becomes of a decision without a record: ``"refuse"`` or ``"count"``.
         record: ``"all"`` or ``"refusals"``.
@@ -62,6 +71,10 @@ class AuditSettings:
         timestamp_every_s: Seconds between stamps.
         timestamp_ca: PEM file of the only authorities trusted for the connection; none for the system's.
         timestamp_insecure_allow_http: Whether it may be asked by http.
+        witnesses: Witnesses of checkpoints, ``"NAME+ID+KEY URL"`` each.
+        witness_every_s: Seconds between checkpoints that each is given.
+        witness_ca: PEM file of the only authorities trusted for connections to them; none for the system's.
+        witness_insecure_allow_http: Whether they may be asked by http.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -69,7 +82,15 @@ class AuditSettings:
 
     folder: str
     origin: str
-    key_file: str
+    key_file: str = ""
+    kms_key: str = ""
+    kms_regions: tuple[str, ...] = ()
+    pkcs11_module: str = ""
+    pkcs11_token: str = ""
+    pkcs11_key: str = ""
+    pkcs11_pin_file: str = ""
+    signer_alg: str = ""
+    log_key: str = ""
     durability: str = "durable"
     on_failure: str = "refuse"
     record: str = "all"
@@ -92,6 +113,10 @@ class AuditSettings:
     timestamp_every_s: float = 3600.0
     timestamp_ca: str = ""
     timestamp_insecure_allow_http: bool = False
+    witnesses: tuple[str, ...] = ()
+    witness_every_s: float = 60.0
+    witness_ca: str = ""
+    witness_insecure_allow_http: bool = False
 
     def __post_init__(self) -> None:
         """Check every setting by what takes it, but the files."""
@@ -111,7 +136,9 @@ class AuditSettings:
             *Path(self.content_keys).parents,
         ):
             raise error_for("configuration_invalid", "audit.content_keys", "a folder outside of the trail")
+        check_words(self)
         self._check_timestamps()
+        self._check_witnesses()
         if not self.folder:
             raise error_for("configuration_invalid", "audit.folder", "a folder of the trail's own", "none")
         ContentKeys._check(self.content_key_per)
@@ -133,6 +160,45 @@ class AuditSettings:
         if self.timestamp_url:
             http = self.timestamp_insecure_allow_http
             Transport(insecure_allow_http=http).check_url(self.timestamp_url, "audit.timestamp_url")
+
+    def _check_witnesses(self) -> None:
+        for name in ("witness_ca", "witness_insecure_allow_http"):
+            if getattr(self, name) and not self.witnesses:
+                raise error_for("configuration_invalid", f"audit.{name}", "witnesses beside it")
+        WitnessSchedule.check(self.witness_every_s)
+        http = self.witness_insecure_allow_http
+        names = [self._witness(one, Transport(insecure_allow_http=http)).key.name for one in self.witnesses]
+        if len(set(names)) < len(names):
+            raise error_for(
+                "configuration_invalid", "audit.witnesses", "each once", max(names, key=names.count)
+            )
+
+    @staticmethod
+    def _witness(text: str, transport: Transport) -> Witness:
+        try:
+            return Witness.from_text(text, transport)
+        except RapidJWSError as fault:
+            raise error_for(
+                "configuration_invalid", "audit.witnesses", fault.expected, fault.actual
+            ) from None
+
+    def asked_witnesses(self) -> list[Witness]:
+        """Return the witnesses of checkpoints.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``: no certificates in ``witness_ca``.
+        """
+        try:
+            transport = Transport(
+                timeout_s=TIMESTAMP_TIMEOUT_S,
+                ca=self.witness_ca or None,
+                insecure_allow_http=self.witness_insecure_allow_http,
+            )
+            return [Witness.from_text(one, transport) for one in self.witnesses]
+        except RapidJWSError as fault:
+            raise error_for(
+                "configuration_invalid", "audit.witness_ca", fault.expected, fault.actual
+            ) from None
 
     def timestamp_authority(self) -> TimestampAuthority | None:
         """Return the authority that stamps checkpoints, or None where there is none.
@@ -161,28 +227,33 @@ class AuditSettings:
     def _selection(self) -> Selection:
         return Selection(record=self.record, partners=self.partners, routes=self.routes, sample=self.sample)
 
-    def signer(self) -> LocalSigner:
+    def signer(self) -> Signer:
         """Return the signer of checkpoints.
 
         Raises:
             ConfigurationError: ``configuration_invalid``: not a private key of Ed25519 or another signature
-                algorithm, in a file that others cannot read.
+                algorithm, in a file that others cannot read; ``signer_refused``.
+            DependencyUnavailable: ``signer_unavailable``: a KMS or a token, where ``log_key`` is not given.
         """
-        try:
-            octets = _files.read_private(self.key_file, KEY_MAX_BYTES)
-            is_json = octets.lstrip()[:1] == b"{"
-            key = JWK.from_json(octets, private=True) if is_json else JWK.from_pem(octets, private=True)
-            signer = LocalSigner(key, "EdDSA" if "EdDSA" in key.algorithms else None)
-            NoteKey(self.origin, signer.public, signer.alg)
-        except (OSError, ValueError) as fault:  # a path with a NUL among them
-            actual = getattr(fault, "strerror", None) or type(fault).__name__
-            raise error_for("configuration_invalid", "audit.key_file", "a private key", actual) from None
-        except RapidJWSError as fault:
-            place = "audit.origin" if fault.place == "name" else "audit.key_file"
-            raise error_for(
-                "configuration_invalid", place, "a private key of Ed25519, and a name", str(fault)
-            ) from None
-        return signer
+        return signer_of(self)
+
+    def public_key(self) -> NoteKey:
+        """Return the log's public key; raises as :meth:`signer` does."""
+        return log_key_of(self)
+
+    def check_files(self) -> None:
+        """Look at the files that the settings name, and ask nobody.
+
+        Raises:
+            ConfigurationError: ``configuration_invalid``.
+        """
+        folder = Path(self.folder)
+        if folder.exists() and not folder.is_dir():
+            raise error_for("configuration_invalid", "audit.folder", "a folder", "a file")
+        check_signer(self)
+        self.keys()
+        self.timestamp_authority()
+        self.asked_witnesses()
 
     def keys(self) -> ContentKeys | None:
         """Return the keys of what is stored beside records, or None where it is in clear.
@@ -209,15 +280,19 @@ class AuditSettings:
             durable=self.durability == "durable",
             events=events,
         )
+        schedules: list[Schedule] = [
+            WitnessSchedule(writer.folder, writer.key, one, every_s=self.witness_every_s, events=events)
+            for one in self.asked_witnesses()
+        ]
         authority = self.timestamp_authority()
-        timestamps = None
         if authority is not None:
-            timestamps = TimestampSchedule(
-                writer.folder, writer.key, authority, every_s=self.timestamp_every_s, events=events
+            every_s = self.timestamp_every_s
+            schedules.append(
+                TimestampSchedule(writer.folder, writer.key, authority, every_s=every_s, events=events)
             )
         return Sequencer(
             writer,
-            timestamps=timestamps,
+            schedules=schedules,
             checkpoint_s=self.checkpoint_s,
             checkpoint_records=self.checkpoint_records,
             keys=self.keys(),

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import monotonic, time
-from typing import TYPE_CHECKING, Final
+from time import time
+from typing import TYPE_CHECKING
 
 from rapidjws._checks import check_range
 from rapidjws.audit.notes import NoteKey
+from rapidjws.audit.schedule import Schedule
 from rapidjws.audit.timestamps import TIMESTAMPS, TimestampAuthority, timestamp_names
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.errors import RapidJWSError
 from rapidjws.verify.protocols import Event, emit
-from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
     from rapidjws.verify.protocols import Clock, EventListener
 
-RETRY_S: Final = 300.0
-"""Longest time between a stamp that failed and the next attempt."""
 
-
-class TimestampSchedule:
+class TimestampSchedule(Schedule):
     """The time stamps of a trail that is being written.
 
     Args:
@@ -47,34 +44,16 @@ class TimestampSchedule:
         clock: Clock | None = None,
     ) -> None:
         self.check(every_s)
+        super().__init__(every_s=every_s, failed="audit_timestamp_failed", events=events, clock=clock)
         self._folder, self._key, self._authority = folder, key, authority
-        self._every_s, self._events, self._clock = every_s, events, clock
-        self._due_s = float("-inf")
         self._size = -1  # of the newest stamp; below 0 until it was looked up
-        self._stamping: Task[float] | None = None
 
     @staticmethod
     def check(every_s: float) -> None:
         """Check how often stamps are made; raises ConfigurationError."""
         check_range("audit.timestamp_every_s", every_s, 60, 30 * 86_400)
 
-    def step(self) -> None:
-        """Begin a stamp where one is due; nothing is waited for, and nothing raised."""
-        now_s = monotonic() if self._clock is None else self._clock.monotonic()
-        task = self._stamping
-        if task is not None:
-            if task.future.done():
-                self._stamping = None
-                fault = task.future.exception()
-                self._due_s = now_s + (task.future.result() if fault is None else self._failed(fault))
-        elif now_s >= self._due_s:
-            task = Task(self._stamp)
-            if submit(task) or task.take_back() is None:
-                self._stamping = task
-            else:  # never here: records wait for this thread
-                self._due_s = now_s + self._failed(None)
-
-    def _stamp(self) -> float:
+    def _call(self) -> float:
         """Have the checkpoint stamped where the trail has grown; return how long the next one has time."""
         if self._size < 0:
             self._size, wait_s = self._newest()
@@ -100,11 +79,3 @@ class TimestampSchedule:
         now_s = time() if self._clock is None else self._clock.time()
         age_s = now_s - (self._folder / TIMESTAMPS / found[-1]).stat().st_mtime
         return int(found[-1][:16]), self._every_s - max(0.0, age_s)
-
-    def _failed(self, fault: BaseException | None) -> float:
-        if isinstance(fault, RapidJWSError):
-            detail = fault.code if fault.actual is None else f"{fault.code}: {fault.actual}"
-        else:
-            detail = "no_thread" if fault is None else type(fault).__name__
-        emit(self._events, Event(name="audit_timestamp_failed", detail=detail))
-        return min(RETRY_S, self._every_s)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -19,11 +18,11 @@ from rapidjws import _files, _locks
 from rapidjws._checks import checked
 from rapidjws.audit import disk
 from rapidjws.audit.journal import FOLDER, SPARE_BYTES, Segment, SpareFile, spare_file
-from rapidjws.audit.merkle import TILE_WIDTH, Tree, leaf_hash
-from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, key_of, sign_note
-from rapidjws.audit.publication import Publication, TileFile
+from rapidjws.audit.merkle import TILE_WIDTH, Tree, leaf_hash, range_hash
+from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint, key_of
+from rapidjws.audit.publication import UNSIGNED, Publication, Publisher, TileFile
 from rapidjws.audit.recovery import LOCK, Recovered, recovered
-from rapidjws.audit.tile_files import CHECKPOINT, CONTENT, bundle, tile_path, write_tile
+from rapidjws.audit.tile_files import CHECKPOINT, CONTENT, TileReader, bundle, tile_path
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.signing.signer import Signer
 from rapidjws.verify.protocols import Event, EventListener, emit, no_events
@@ -67,7 +66,7 @@ class TrailWriter:
         self.folder = Path(folder)
         self.key = key_of(origin, signer)
         self.durable = durable
-        self._signer, self._events = signer, events
+        self._events = events
         self._lock = -1
         self._segment: Segment | None = None
         self._older: list[Path] = []  # segments that are needed until tiles are on the disk
@@ -79,13 +78,8 @@ class TrailWriter:
         self._kept: tuple[list[bytes], list[bytes]] = ([], [])  # since the last publication, and its tile
         self._kept_tree = Tree()
         self._is_synced = True
-        self._done: Tree | None = None  # of the last publication that was written
         self._files: list[TileFile] = []
-        self._failed: list[TileFile] = []  # what the last publication could not write
-        self._written: list[str] = []
-        self._syncing = threading.Lock()
-        self._partial: list[str] = []
-        self._checkpoint = Checkpoint(origin, -1, b"")
+        self._publisher = Publisher(self.folder, self.key, signer, events)
         try:
             self._begin()
         except (OSError, UnicodeError) as fault:
@@ -120,8 +114,12 @@ class TrailWriter:
         self._reopen()
         due = self.prepare()
         disk.remove_drafts([self.folder / FOLDER / LOCK, *(self.folder / path for path, _ in due.files)])
-        self.write(due)
-        self._sync_tiles()  # then the journal of before is not needed any more
+        try:
+            self.write(due)
+        except RapidJWSError as fault:
+            if fault.code not in UNSIGNED:  # the signer is away: records are taken all the same
+                raise
+        self._publisher.sync()  # then the journal of before is not needed any more
         for path in before.segments:
             with contextlib.suppress(OSError):
                 _files.remove(path)
@@ -136,6 +134,10 @@ class TrailWriter:
     def _grow_to(self, before: Recovered, known: Checkpoint | None) -> None:
         """Append what was recovered, and compare with the checkpoint on the way."""
         size = self._tree.size
+        if known is not None and known.size < size:  # what came after it was never signed
+            reader = TileReader(self.folder, size)
+            if range_hash(reader.subtree, 0, known.size) != known.root:
+                raise error_for("audit_trail_invalid", f"{CHECKPOINT}:0", "the root of these records")
         middle = 0 if known is None else max(0, known.size - size)
         for part in (slice(0, middle), slice(middle, None)):
             entries = before.entries[part]
@@ -193,7 +195,7 @@ class TrailWriter:
         """Begin a segment with all since the last publication, whose tiles must be on the disk then."""
         try:
             self._reopen(entries, contents, leaves)
-            self._sync_tiles()
+            self._publisher.sync()
         except OSError as fault:
             raise self._unavailable(fault) from None
 
@@ -263,7 +265,7 @@ class TrailWriter:
 
     def _forget_published(self) -> None:
         """Keep no record any more whose tile, complete, was published."""
-        done, self._done = self._done, None
+        done = self._publisher.take_done()
         if done is not None:
             gone = done.size - self._kept_tree.size
             del self._kept[0][:gone], self._kept[1][:gone]
@@ -292,8 +294,7 @@ class TrailWriter:
                 self._set_aside(fault)
                 self._try_again()
         wants_spare = self._rotate()
-        files, self._files = self._failed + self._files, []
-        self._failed = []
+        files, self._files = self._publisher.take_failed() + self._files, []
         size = self._tree.size
         if size % TILE_WIDTH:
             self._bundle(size // TILE_WIDTH, size % TILE_WIDTH)
@@ -334,47 +335,25 @@ class TrailWriter:
 
         Raises:
             DependencyUnavailable: ``audit_unavailable``: with what was to be written first the next time; or
-                the signer's.
+                the signer's: then the tiles are there, and the next checkpoint signs them.
         """
         try:
-            for path, octets in due.files:
-                write_tile(self.folder, path, octets)
-                self._written.append(path)
-            if due.size != self._checkpoint.size:
-                checkpoint = Checkpoint(self.key.name, due.size, due.root)
-                note = sign_note(checkpoint.text, self.key, self._signer)
-                _files.replace(self.folder / CHECKPOINT, note, mode=0o644)
-                self._checkpoint = checkpoint
-            self._done = due.tree
-            self._remove_partial([path for path, _ in due.files if ".p/" in path])
+            self._publisher.write_tiles(due)
             if due.old_segments:
-                self._sync_tiles()
+                self._publisher.sync()
                 for old in due.old_segments:
                     _files.remove(old)
                     self._older.remove(old)
             if due.wants_spare:
                 self._spare = spare_file(self.folder)
+            self._publisher.sign(due)
         except OSError as fault:
-            self._failed = due.files
             raise self._unavailable(fault) from None
-        except BaseException:
-            self._failed = due.files
-            raise
 
-    def _remove_partial(self, partial: list[str]) -> None:
-        """Remove incomplete tiles of the publication before the last one, which readers may still read."""
-        gone, self._partial = self._partial, partial
-        for path in gone:
-            if path not in partial:
-                with contextlib.suppress(OSError):
-                    _files.remove(self.folder / path)
-
-    def _sync_tiles(self) -> None:
-        """Have the tiles on the disk, so that the journal before them is not needed any more."""
-        with self._syncing:
-            written = self._written[:]
-            disk.sync_files(self.folder, written)
-            del self._written[: len(written)]
+    @property
+    def signed_size(self) -> int:
+        """Return how many records the last checkpoint signs."""
+        return max(0, self._publisher.signed_size)
 
     def publish(self) -> None:
         """Write tiles and a checkpoint of all records; raises as ``prepare`` and ``write`` do."""

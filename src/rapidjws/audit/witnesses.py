@@ -126,7 +126,7 @@ def cosignatures(note: bytes, witnesses: Sequence[WitnessKey]) -> dict[str, int]
                 continue
             time_s = int.from_bytes(octets[4 : 4 + _TIME_BYTES], "big")
             signature = octets[4 + _TIME_BYTES :]
-            if len(signature) != _SIGNATURE_BYTES or not key.verifies(text, time_s, signature):
+            if not time_s or len(signature) != _SIGNATURE_BYTES or not key.verifies(text, time_s, signature):
                 raise error_for("audit_trail_invalid", "note", "a good cosignature", f"a bad one by {name}")
             found[name] = time_s
     return found

@@ -8,7 +8,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -26,6 +26,9 @@ from rapidjws.cli.files import read_key
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import CODES, RapidJWSError
 from rapidjws.jwt.decision import OK
+
+if TYPE_CHECKING:
+    from rapidjws.audit import TrailWriter
 
 app = typer.Typer(help="The audit trail: a tamper-evident log of decisions.", no_args_is_help=True)
 app.command()(erase)
@@ -87,14 +90,30 @@ def _keys(folder: Path | None, key_file: Path | None) -> ContentKeys | None:
         fail(fault)
 
 
+Config = Annotated[
+    Path | None, typer.Option("--config", help="A configuration, whose section audit says all of it.")
+]
+
+
 @app.command()
 def key(
     *,
-    origin: Annotated[str, typer.Option(help="The log's name, as gateway1.example.com/audit.")],
-    key: Annotated[Path, typer.Option(help="The private key, JWK, PEM or DER.")],
+    origin: Annotated[str | None, typer.Option(help="The log's name, as gateway1.example.com/audit.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The private key, JWK, PEM or DER.")] = None,
+    config: Config = None,
 ) -> None:
-    """Print the public key of a log in one word, for those who verify it: exit 0, or 2."""
+    """Print the public key of a log in one word, for those who verify it: exit 0, or 2.
+
+    With --config it is asked of the KMS or the token that signs.
+    """
+    from rapidjws.cli.audit_config import configured
+
     try:
+        if config is not None and origin is None and key is None:
+            print_line(configured(config).public_key().text)
+            return
+        if config is not None or origin is None or key is None:
+            fail("--origin and --key, or --config")
         print_line(NoteKey(origin, (jwk := read_key("audit", key, private=True)).public(), _alg(jwk)).text)
     except RapidJWSError as fault:
         fail(fault)
@@ -108,31 +127,46 @@ def _alg(jwk: Any) -> str:
 
 @app.command()
 def sequence(
-    folder: Trail,
+    folder: Annotated[Path | None, typer.Argument(help="The folder of the trail.")] = None,
     *,
-    origin: Annotated[str, typer.Option(help="The log's name, as gateway1.example.com/audit.")],
-    key: Annotated[Path, typer.Option(help="The private key that signs checkpoints, JWK, PEM or DER.")],
+    origin: Annotated[str | None, typer.Option(help="The log's name, as gateway1.example.com/audit.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="The private key that signs checkpoints, JWK, PEM or DER.")
+    ] = None,
     buffered: Annotated[bool, typer.Option(help="Answer before records are on the disk.")] = False,
     checkpoint_s: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 1.0,
+    config: Config = None,
 ) -> None:
     """Give the records of all workers of this host their order, until SIGTERM: exit 0, or 2."""
-    from rapidjws.audit import Sequencer, TrailWriter
+    from rapidjws.audit import Sequencer
+    from rapidjws.cli.audit_config import configured
     from rapidjws.observe.event_log import EventLog
-    from rapidjws.signing import LocalSigner
 
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stopping.append(number))
     try:
-        jwk = read_key("audit", key, private=True)
-        writer = TrailWriter(
-            folder, origin=origin, signer=LocalSigner(jwk, _alg(jwk)), durable=not buffered, events=EventLog()
-        )
-        sequencer = Sequencer(writer, checkpoint_s=checkpoint_s)
-        print_line(f"{sequencer.path}: {writer.size} records, {writer.key.text}")
+        if config is not None and folder is None and origin is None and key is None:
+            sequencer = configured(config).sequencer(EventLog())
+        elif config is not None or folder is None or origin is None or key is None:
+            fail("FOLDER, --origin and --key, or --config")
+        else:
+            writer = _writer(folder, origin, key, durable=not buffered)
+            sequencer = Sequencer(writer, checkpoint_s=checkpoint_s)
+        print_line(f"{sequencer.path}: {sequencer.size} records, {sequencer.key.text}")
         sequencer.run(lambda: bool(stopping))
     except RapidJWSError as fault:
         fail(fault)
+
+
+def _writer(folder: Path, origin: str, key: Path, *, durable: bool) -> TrailWriter:
+    from rapidjws.audit import TrailWriter
+    from rapidjws.observe.event_log import EventLog
+    from rapidjws.signing import LocalSigner
+
+    jwk = read_key("audit", key, private=True)
+    signer = LocalSigner(jwk, _alg(jwk))
+    return TrailWriter(folder, origin=origin, signer=signer, durable=durable, events=EventLog())
 
 
 @app.command()

@@ -51,17 +51,13 @@ def erase(
     The sequencer does it where it runs; where it does not, this command takes its place.
     """
     from rapidjws.audit.erasure import ErasureRequest
-    from rapidjws.config.audit_section import audit_settings_from
-    from rapidjws.config.read import load_config
+    from rapidjws.cli.audit_config import configured
     from rapidjws.errors import DependencyUnavailable
 
     if bool(subject) != (issuer is not None):
         fail("--issuer and --subject belong together")
     try:
-        loaded = load_config(config, check=False)
-        settings = audit_settings_from(loaded.section("audit"), loaded.folder)
-        if settings is None:
-            fail(f"{config}: no section audit")
+        settings = configured(config)
         request = ErasureRequest(
             subjects=tuple((issuer or "", one) for one in subject or ()),
             months=tuple(month or ()),

@@ -169,10 +169,7 @@ def _in_trail(
         raise error_for("configuration_invalid", "--requests", "requests, or a trail and its key")
     where = folder or Path(settings.folder if settings else "")
     if key is None and settings is not None:
-        signer = settings.signer()
-        return requests_in_trail(
-            TrailReader(where, NoteKey(settings.origin, signer.public, signer.alg)), wanted
-        )
+        return requests_in_trail(TrailReader(where, settings.public_key()), wanted)
     text = str(key)
     if Path(text).is_file():
         text = read_octets("authz diff", Path(text)).decode("ascii", "replace")

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 
     from rapidjws.audit.settings import AuditSettings
 
-PATHS: Final = ("folder", "key_file", "content_keys", "content_key_file", "timestamp_roots", "timestamp_ca")
-LISTS: Final = ("partners", "routes", "content", "claims")
+PATHS: Final = (
+    "folder", "key_file", "pkcs11_pin_file", "content_keys", "content_key_file", "timestamp_roots",
+    "timestamp_ca", "witness_ca",
+)  # fmt: skip
+LISTS: Final = ("partners", "routes", "content", "claims", "kms_regions", "witnesses")
 
 
 def audit_settings_from(section: dict[str, Any], folder: Path, *, files: bool = True) -> AuditSettings | None:
@@ -38,7 +41,5 @@ def audit_settings_from(section: dict[str, Any], folder: Path, *, files: bool = 
             settings[name] = (value,) if isinstance(value, str) else tuple(value)
     made = AuditSettings(**settings)
     if files:
-        made.signer()
-        made.keys()
-        made.timestamp_authority()
+        made.check_files()
     return made

@@ -12,9 +12,35 @@ AUDIT: Final = {
     "folder": Words("folder of the trail", "a folder; relative to the configuration's folder", "required"),
     "origin": Words("name of the log in its checkpoints", "visible ASCII without `+`", "required"),
     "key_file": Words(
-        "private key that signs checkpoints, Ed25519 for all readers",
+        "private key that signs checkpoints, Ed25519 for all readers; this, `kms_key` or `pkcs11_module`",
         "a file that others cannot read; relative to the configuration's folder",
-        "required",
+        "required without those",
+    ),
+    "kms_key": Words(
+        "key in AWS KMS that signs checkpoints, extra `aws`",
+        "its id, ARN or alias; with `kms_regions`",
+        "none",
+    ),
+    "kms_regions": Words("regions of that key, the first one first", "names of regions", "none"),
+    "pkcs11_module": Words(
+        "library of the PKCS#11 token whose key signs checkpoints, extra `pkcs11`",
+        "a path; with `pkcs11_token`, `pkcs11_key` and `pkcs11_pin_file`",
+        "none",
+    ),
+    "pkcs11_token": Words("the token's label", default="none"),
+    "pkcs11_key": Words("label of the private key and of its public key", default="none"),
+    "pkcs11_pin_file": Words(
+        "the PIN", "a file that others cannot read; relative to the configuration's folder", "none"
+    ),
+    "signer_alg": Words(
+        "algorithm of the key in a KMS or a token",
+        "ES256, ES384, ES512, RS256 to PS512",
+        "that of `log_key`, or ES256",
+    ),
+    "log_key": Words(
+        "the log's public key, of a KMS or a token: with it the service starts while those are away",
+        "one word, as `rapidjws audit key --config` prints it",
+        "none: asked at each start",
     ),
     "durability": Words(
         "when a decision is answered: `durable` once its record is on the disk, `buffered` before",
@@ -69,6 +95,20 @@ AUDIT: Final = {
     ),
     "timestamp_insecure_allow_http": Words(
         "allow http: stamps are verified all the same, what is asked is not hidden"
+    ),
+    "witnesses": Words(
+        "witnesses that sign checkpoints (C2SP tlog-witness), `NAME+ID+KEY URL` each", "https URLs", "none"
+    ),
+    "witness_every_s": Words(
+        "time between checkpoints that each is given; a trail that has not grown gives none", "1 to 2592000"
+    ),
+    "witness_ca": Words(
+        "the only authorities trusted for connections to them",
+        "a PEM file; relative to the configuration's folder",
+        "the system's",
+    ),
+    "witness_insecure_allow_http": Words(
+        "allow http: cosignatures are verified all the same, checkpoints are not hidden"
     ),
 }  # fmt: skip
 MORE_WORDS: Final = {

@@ -327,10 +327,20 @@ AUDIT_RECORDS: Final = _counter(
     "result",
     "Decisions that have a record in the audit trail, and those that have none (lost).",
 )
+AUDIT_UNSIGNED: Final = _counter(
+    "audit_checkpoints_unsigned",
+    "",
+    "Checkpoints of the audit trail that the signer did not sign; the next one signs what they cover.",
+)
 AUDIT_TIMESTAMPS: Final = _counter(
     "audit_timestamps",
     "result",
     "Time stamps of the audit trail that were stored, and that failed.",
+)
+AUDIT_COSIGNATURES: Final = _counter(
+    "audit_cosignatures",
+    "result",
+    "Cosignatures of witnesses of the audit trail that were stored, and that failed.",
 )
 REQUESTS_SHED: Final = _counter(
     "requests_shed", "", "Requests that the sidecar answered 503 undecided: more came than it has time for."

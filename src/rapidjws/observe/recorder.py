@@ -270,6 +270,15 @@ def _stamped(recorder: MetricRecorder, region: CounterRegion, event: Event) -> N
     recorder.add(metrics.AUDIT_TIMESTAMPS, result)
 
 
+def _unsigned(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    recorder.add(metrics.AUDIT_UNSIGNED)
+
+
+def _witnessed(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    result = "stored" if event.name == "audit_witnessed" else "failed"
+    recorder.add(metrics.AUDIT_COSIGNATURES, result)
+
+
 _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], None]]] = {
     "fetch_ended": _fetch_ended,
     "key_added": _replaced,
@@ -279,6 +288,9 @@ _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], Non
     "private_key_published": _security,
     "kid_rebound": _security,
     "introspection_ended": _introspected,
+    "audit_checkpoint_unsigned": _unsigned,
+    "audit_witnessed": _witnessed,
+    "audit_witness_failed": _witnessed,
     "audit_timestamped": _stamped,
     "audit_timestamp_failed": _stamped,
     "introspection_remembered": _remembered,

@@ -46,6 +46,7 @@ _KINDS_OF: Final = {
     "signal_poll_failed": "fetch", "introspection_failed": "fetch",
     "introspection_breaker_opened": "fetch", "introspection_unchecked": "fetch",
     "audit_tail_cut": "store", "audit_segment_suspect": "store", "audit_storage_failed": "store",
+    "audit_checkpoint_unsigned": "store", "audit_witnessed": "store", "audit_witness_failed": "store",
     "audit_timestamped": "store", "audit_timestamp_failed": "store",
     "revocations_unreadable": "store", "revocations_unreachable": "store", "revocation_stream_lost": "store",
     "revocation_unreadable": "store", "replay_store_failed": "store", "replay_store_full": "store",
