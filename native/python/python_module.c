@@ -39,7 +39,8 @@ int rj_python_install(void)
         && module_put(module, "Counters", rj_counters_type()) && module_put_function(module, &rj_general_verify_known)
         && module_put_function(module, &rj_http_requests) && module_put_function(module, &rj_check_request_method)
         && module_put_function(module, &rj_check_permit_method) && module_put_function(module, &rj_check_denied_method)
-        && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check);
+        && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check)
+        && module_put_function(module, &rj_text_request_id) && module_put_function(module, &rj_text_trace_id);
 
     Py_XDECREF(module);
     PyErr_Clear();

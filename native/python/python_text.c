@@ -2,6 +2,7 @@
 #include "python/python_text.h"
 
 #include "text/base64url.h"
+#include "text/request_ids.h"
 #include "core/primitives.h"
 #include "span.h"
 
@@ -104,6 +105,38 @@ static PyObject *text_json_check(PyObject *module, PyObject *const *args, Py_ssi
     return Py_BuildValue("(iII)", (int)status, (unsigned int)offset, (unsigned int)notes);
 }
 
+static PyObject *text_request_id(PyObject *module, PyObject *value)
+{
+    rj_span text = {NULL, 0};
+
+    (void)module;
+    if (!text_octets(&text, value)) {
+        return NULL;
+    }
+    if (!rj_request_id_check(text.ptr, text.len)) {
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+    return PyUnicode_DecodeASCII((const char *)text.ptr, (Py_ssize_t)text.len, NULL);
+}
+
+static PyObject *text_trace_id(PyObject *module, PyObject *value)
+{
+    rj_span text = {NULL, 0};
+
+    (void)module;
+    if (!text_octets(&text, value)) {
+        return NULL;
+    }
+    if (!rj_traceparent_check(text.ptr, text.len)) {
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+    return PyUnicode_DecodeASCII((const char *)text.ptr + RJ_TRACE_ID_AT, RJ_TRACE_ID_BYTES, NULL);
+}
+
+const PyMethodDef rj_text_request_id = {"request_id", text_request_id, METH_O, NULL};
+const PyMethodDef rj_text_trace_id = {"trace_id", text_trace_id, METH_O, NULL};
 const PyMethodDef rj_text_b64url_decode = {"b64url_decode", text_b64url_decode, METH_O, NULL};
 const PyMethodDef rj_text_json_check = {"json_check", (PyCFunction)(void (*)(void))text_json_check, METH_FASTCALL,
                                         NULL};

@@ -14,4 +14,10 @@ extern const PyMethodDef rj_text_b64url_decode;
 /* json_check(runtime, bytes, max_bytes, max_depth, max_members, any_root): (status, fault's offset, notes). */
 extern const PyMethodDef rj_text_json_check;
 
+/* request_id(bytes): an X-Request-Id as text, or None where it is not one sane word. */
+extern const PyMethodDef rj_text_request_id;
+
+/* trace_id(bytes): the trace-id of a traceparent, or None where that is not well-formed. */
+extern const PyMethodDef rj_text_trace_id;
+
 #endif

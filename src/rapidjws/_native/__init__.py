@@ -90,6 +90,8 @@ from rapidjws._native.text import (
     b64url_encode,
     json_check,
     plain_requests,
+    request_id,
+    trace_id,
 )
 from rapidjws._native.trails import RECORD_READ, NativeTrailBundle, complete_root
 
@@ -165,10 +167,12 @@ __all__ = [
     "plain_requests",
     "precomputed_bytes",
     "renew_locks",
+    "request_id",
     "runtime",
     "runtime_address",
     "set_sampling",
     "token_verify_slot",
+    "trace_id",
     "verify_column",
     "writable_address",
 ]

@@ -73,6 +73,12 @@ envoy_denied = _rapidjws.check_denied
 json_check_octets = _rapidjws.json_check
 """Check a JSON text's shape, see ``text.json_check``."""
 
+request_id_text = _rapidjws.request_id
+"""Read an X-Request-Id, see ``text.request_id``."""
+
+trace_id_text = _rapidjws.trace_id
+"""Read a traceparent, see ``text.trace_id``."""
+
 NativeSnapshot = _rapidjws.NativeSnapshot
 """What a snapshot is to the calls that every token takes."""
 

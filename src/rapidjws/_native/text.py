@@ -12,7 +12,9 @@ from rapidjws._native.core import (
     http_requests,
     json_check_octets,
     lib,
+    request_id_text,
     runtime,
+    trace_id_text,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +27,14 @@ _RUNTIME: Final = int(ffi.cast("uintptr_t", runtime))
 
 b64url_decode: Callable[[bytes], bytes | None] = b64url_decode_octets
 """Decode strict, unpadded, canonical base64url; None where the text is anything else."""
+
+
+request_id: Callable[[bytes], str | None] = request_id_text
+"""Return an X-Request-Id as text; None where it is not one word of 128 octets at most."""
+
+
+trace_id: Callable[[bytes], str | None] = trace_id_text
+"""Return the trace-id of a ``traceparent``; None where that is not well-formed (W3C Trace Context s.3.2)."""
 
 
 plain_requests: Callable[

@@ -10,12 +10,14 @@ import orjson
 
 from rapidjws._checks import checked, refused
 from rapidjws._native import b64url_decode
+from rapidjws._native import request_id as request_id_text
+from rapidjws._native import trace_id as trace_id_text
 from rapidjws.audit.records import DECISION, RecordContext, bounded, canonical
 from rapidjws.audit.stored_policy import StoredPolicy
 from rapidjws.errors import ConfigurationError, error_for
 from rapidjws.jwt.decision import AMBIGUOUS, OK, Decision
 from rapidjws.jwt.engine import Engine
-from rapidjws.observe.request_info import REQUEST_ID, TRACEPARENT, no_headers, request_id, trace_id
+from rapidjws.observe.request_info import REQUEST_ID, TRACEPARENT, no_headers, request_id
 from rapidjws.verify.protocols import Clock
 
 if TYPE_CHECKING:
@@ -309,7 +311,8 @@ def _ids(headers: Headers) -> tuple[str | None, str | None]:
     if not callable(headers):
         raise refused("headers", "a function", headers)
     ids, traces = headers(REQUEST_ID), headers(TRACEPARENT)
-    return request_id(ids) if ids else None, trace_id(traces) if traces else None
+    request = (request_id_text(ids[0]) if len(ids) == 1 else None) or request_id(ids) if ids else None
+    return request, trace_id_text(traces[0]) if len(traces) == 1 else None
 
 
 def _text(token: Token | None) -> str | None:

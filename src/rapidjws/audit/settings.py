@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +86,7 @@ class AuditSettings:
     kms_key: str = ""
     kms_regions: tuple[str, ...] = ()
     pkcs11_module: str = ""
-    pkcs11_token: str = ""
+    pkcs11_token: str = field(default="", repr=False)
     pkcs11_key: str = ""
     pkcs11_pin_file: str = ""
     signer_alg: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rapidjws import _files
 from rapidjws.audit.checkpoint_signer import CheckpointSigner
@@ -16,7 +16,6 @@ from rapidjws.signing.signer import LocalSigner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rapidjws.audit.settings import AuditSettings
     from rapidjws.signing.signer import Signer
 
 KEY_MAX_BYTES: Final = 64 * 1024
@@ -31,11 +30,55 @@ BESIDE: Final = {
 _ALGORITHMS: Final = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
 
+class SignerSettings(Protocol):
+    """The settings of a trail that say who signs; see ``settings.AuditSettings``."""
+
+    @property
+    def origin(self) -> str:
+        """Return the log's name."""
+
+    @property
+    def key_file(self) -> str:
+        """Return the private key's file."""
+
+    @property
+    def kms_key(self) -> str:
+        """Return the key in AWS KMS."""
+
+    @property
+    def kms_regions(self) -> tuple[str, ...]:
+        """Return its regions."""
+
+    @property
+    def pkcs11_module(self) -> str:
+        """Return the library of a token."""
+
+    @property
+    def pkcs11_token(self) -> str:
+        """Return the token's label."""
+
+    @property
+    def pkcs11_key(self) -> str:
+        """Return the key's label."""
+
+    @property
+    def pkcs11_pin_file(self) -> str:
+        """Return the file of the PIN."""
+
+    @property
+    def signer_alg(self) -> str:
+        """Return the algorithm."""
+
+    @property
+    def log_key(self) -> str:
+        """Return the public key in one word."""
+
+
 def _wrong(name: str, expected: str, actual: str | None = None) -> RapidJWSError:
     return error_for("configuration_invalid", f"audit.{name}", expected, actual)
 
 
-def check_words(settings: AuditSettings) -> None:
+def check_words(settings: SignerSettings) -> None:
     """Refuse settings of the signer that do not go together; looks at no file and asks nobody."""
     given = [name for name in ONE_OF if getattr(settings, name)]
     if not given:
@@ -61,7 +104,7 @@ def check_words(settings: AuditSettings) -> None:
         raise _wrong("log_key", f"a key of {settings.signer_alg}", known.alg)
 
 
-def known_key(settings: AuditSettings) -> NoteKey | None:
+def known_key(settings: SignerSettings) -> NoteKey | None:
     """Return the log's key as the settings have it, or None."""
     if not settings.log_key:
         return None
@@ -71,7 +114,7 @@ def known_key(settings: AuditSettings) -> NoteKey | None:
         raise _wrong("log_key", str(fault.expected), str(fault.actual)) from None
 
 
-def check_signer(settings: AuditSettings) -> None:
+def check_signer(settings: SignerSettings) -> None:
     """Refuse a signer that cannot be: looks at its files, and asks no KMS and no token.
 
     Raises:
@@ -89,12 +132,12 @@ def check_signer(settings: AuditSettings) -> None:
             raise _wrong("pkcs11_module", "the vendor's library", "no such file")
 
 
-def settings_name(settings: AuditSettings) -> str:
+def settings_name(settings: SignerSettings) -> str:
     """Return the setting that says who signs."""
     return next(name for name in ONE_OF if getattr(settings, name))
 
 
-def signer_of(settings: AuditSettings) -> Signer:
+def signer_of(settings: SignerSettings) -> Signer:
     """Return the signer of checkpoints.
 
     Raises:
@@ -114,12 +157,12 @@ def signer_of(settings: AuditSettings) -> Signer:
     return signer
 
 
-def _alg(settings: AuditSettings) -> str:
+def _alg(settings: SignerSettings) -> str:
     known = known_key(settings)
     return settings.signer_alg or ("ES256" if known is None else known.alg)
 
 
-def _kms(settings: AuditSettings) -> Callable[[], Signer]:
+def _kms(settings: SignerSettings) -> Callable[[], Signer]:
     def make() -> Signer:
         from rapidjws.signing.aws_kms import AwsKmsSigner
 
@@ -128,7 +171,7 @@ def _kms(settings: AuditSettings) -> Callable[[], Signer]:
     return make
 
 
-def _pkcs11(settings: AuditSettings) -> Callable[[], Signer]:
+def _pkcs11(settings: SignerSettings) -> Callable[[], Signer]:
     def make() -> Signer:
         from rapidjws.signing.pkcs11 import Pkcs11Signer
 
@@ -144,7 +187,7 @@ def _pkcs11(settings: AuditSettings) -> Callable[[], Signer]:
     return make
 
 
-def _pin(settings: AuditSettings) -> str:
+def _pin(settings: SignerSettings) -> str:
     try:
         return _files.read_private(settings.pkcs11_pin_file, PIN_MAX_BYTES).decode("ascii").strip()
     except (OSError, ValueError) as fault:  # no ASCII, or a path with a NUL, among them
@@ -152,7 +195,7 @@ def _pin(settings: AuditSettings) -> str:
         raise _wrong("pkcs11_pin_file", "a PIN in a file that others cannot read", actual) from None
 
 
-def local_signer(settings: AuditSettings) -> LocalSigner:
+def local_signer(settings: SignerSettings) -> LocalSigner:
     """Return the signer by a key file; raises ConfigurationError."""
     try:
         octets = _files.read_private(settings.key_file, KEY_MAX_BYTES)
@@ -169,7 +212,7 @@ def local_signer(settings: AuditSettings) -> LocalSigner:
     return signer
 
 
-def log_key_of(settings: AuditSettings) -> NoteKey:
+def log_key_of(settings: SignerSettings) -> NoteKey:
     """Return the log's public key; of a KMS or a token as ``log_key`` has it, or by a question to it."""
     known = known_key(settings)
     if known is not None:

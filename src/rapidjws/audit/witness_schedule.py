@@ -79,7 +79,7 @@ class Witness:
         """
         for _ in range(2):
             request = witness_request(reader, min(self._known, reader.size))
-            status, answer = self._asked(request)
+            status, answer = self._answer(request)
             size = _SIZE.fullmatch(answer) if status == CONFLICT else None
             if size is None:
                 break
@@ -97,7 +97,7 @@ class Witness:
         self._known = reader.size
         return found[self.key.name]
 
-    def _asked(self, request: bytes) -> tuple[int, bytes]:
+    def _answer(self, request: bytes) -> tuple[int, bytes]:
         try:
             return self._post(self.url, _HEADERS, request)
         except FetchFailed as fault:

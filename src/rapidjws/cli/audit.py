@@ -18,7 +18,7 @@ from rapidjws.audit.content_keys import ContentKeys, read_operator_key
 from rapidjws.audit.evidence_bundle import write_bundle
 from rapidjws.audit.records import parsed_record
 from rapidjws.cli.audit_archive import local_trail, note_key, restore, seal
-from rapidjws.cli.audit_erase import erase, fail, moment_us
+from rapidjws.cli.audit_erase import configured, erase, fail, moment_us
 from rapidjws.cli.audit_timestamp import add_timestamps, timestamp
 from rapidjws.cli.audit_verify import run_verification, show_report
 from rapidjws.cli.audit_witness import witness_add, witness_check, witness_request_
@@ -106,8 +106,6 @@ def key(
 
     With --config it is asked of the KMS or the token that signs.
     """
-    from rapidjws.cli.audit_config import configured
-
     try:
         if config is not None and origin is None and key is None:
             print_line(configured(config).public_key().text)
@@ -139,7 +137,6 @@ def sequence(
 ) -> None:
     """Give the records of all workers of this host their order, until SIGTERM: exit 0, or 2."""
     from rapidjws.audit import Sequencer
-    from rapidjws.cli.audit_config import configured
     from rapidjws.observe.event_log import EventLog
 
     stopping: list[int] = []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError
+
+if TYPE_CHECKING:
+    from rapidjws.audit.settings import AuditSettings
 
 
 def fail(message: object, status: int = 2) -> NoReturn:
@@ -51,7 +54,6 @@ def erase(
     The sequencer does it where it runs; where it does not, this command takes its place.
     """
     from rapidjws.audit.erasure import ErasureRequest
-    from rapidjws.cli.audit_config import configured
     from rapidjws.errors import DependencyUnavailable
 
     if bool(subject) != (issuer is not None):
@@ -78,3 +80,19 @@ def erase(
     except RapidJWSError as fault:
         fail(fault)
     print_line(f"{settings.folder}: erased; the log has a record of it")
+
+
+def configured(config: Path) -> AuditSettings:
+    """Return the settings of the trail of a configuration; exit 2 where it has none.
+
+    Raises:
+        ConfigurationError: The file, or ``configuration_invalid``.
+    """
+    from rapidjws.config.audit_section import audit_settings_from
+    from rapidjws.config.read import load_config
+
+    loaded = load_config(config, check=False)
+    settings = audit_settings_from(loaded.section("audit"), loaded.folder)
+    if settings is None:
+        fail(f"{config}: no section audit")
+    return settings

@@ -6,6 +6,8 @@ import re
 from os import urandom
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rapidjws import _native
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -17,7 +19,6 @@ TRACESTATE: Final = b"tracestate"
 TRACED_HEADERS: Final = (REQUEST_ID, TRACEPARENT, TRACESTATE)
 """Lower-case names of the headers that are read."""
 
-_SANE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}\Z")
 _TRACEPARENT: Final = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z", re.DOTALL
 )
@@ -123,8 +124,7 @@ def trace_context(values: Sequence[bytes], states: Sequence[bytes] = ()) -> Trac
 
 def trace_id(values: Sequence[bytes]) -> str | None:
     """Return the id of a request's trace, as :func:`trace_context` reads it."""
-    found = _well_formed(values)
-    return None if found is None else found[2].decode("ascii")
+    return _native.trace_id(values[0]) if len(values) == 1 else None
 
 
 def request_id(values: Sequence[bytes]) -> str:
@@ -133,6 +133,5 @@ def request_id(values: Sequence[bytes]) -> str:
     Args:
         values: Each value of its ``X-Request-Id``.
     """
-    if len(values) == 1 and _SANE_ID.match(values[0]):
-        return values[0].decode("ascii")
-    return urandom(16).hex()
+    found = _native.request_id(values[0]) if len(values) == 1 else None
+    return found or urandom(16).hex()
