@@ -20,6 +20,13 @@ pytestmark = pytest.mark.gateways
 
 ORIGIN = "https://api.example.com"
 SECRET = "a secret for the nonces of this test, long enough"
+METHOD_HEADERS = {
+    "nginx": "X-Original-Method",
+    "haproxy": "X-Original-Method",
+    "traefik": "X-Forwarded-Method",
+    "caddy": "X-Forwarded-Method",
+}
+"""Where a gateway puts the client's method; Envoy asks with the client's own."""
 Headers = list[tuple[str, str]]
 
 
@@ -60,6 +67,8 @@ def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "dpop": {"external_origins": ORIGIN, "nonce_secrets_file": "secrets", "nonce_required": False}
     }
     settings: dict[str, Any] = {"workers": 1}
+    if request.param in METHOD_HEADERS:
+        settings["method_header"] = METHOD_HEADERS[request.param]
     if request.param == "envoy-grpc":
         pytest.importorskip("grpc", reason="the extra `envoy` is not installed")
         settings["grpc_listen"] = f"127.0.0.1:{grpc}"

@@ -221,7 +221,8 @@ def test_the_sidecar_gives_them_too(written: Callable[[Sent], bytes]) -> None:
     from rapidjws.sidecar.settings import ServerSettings
 
     rows = table()
-    found = asked(listener(ServerSettings(sender=constraints())), [written(one) for one in rows.values()])
+    settings = ServerSettings(sender=constraints(), method_header="X-Original-Method")
+    found = asked(listener(settings), [written(one) for one in rows.values()])
     for (name, sent), (status, headers, body) in zip(rows.items(), found, strict=True):
         wanted = 401 if sent.status == 400 else sent.status  # nginx knows 401 and 403 only
         assert status == wanted, name
@@ -236,11 +237,25 @@ def test_the_sidecar_believes_no_method_that_is_named_twice() -> None:
     pytest.importorskip("httptools", reason="the extra `server` is not installed")
     from rapidjws.sidecar.settings import ServerSettings
 
-    public = listener(ServerSettings(sender=constraints()))
-    for names in ([], [("X-Original-Method", "GET"), ("X-Forwarded-Method", "POST")]):
+    public = listener(ServerSettings(sender=constraints(), method_header="X-Original-Method"))
+    for names in ([], [("X-Original-Method", "GET"), ("X-Original-Method", "POST")]):
         headers = [("X-Original-URI", "/who"), *names, *table()["a bound token with its proof"].headers]
         ((status, _, body),) = asked(public, [_request("GET /verify", headers)])
         assert (status, json.loads(body)["code"]) == (401, "dpop_proof_invalid")
+
+
+@pytest.mark.parametrize("name", ["X-Original-Method", "X-Forwarded-Method", "X-HTTP-Method-Override"])
+def test_the_sidecar_believes_no_method_that_nobody_configured(name: str) -> None:
+    """A header that any client can write names no method, unless the configuration says that it does."""
+    pytest.importorskip("httptools", reason="the extra `server` is not installed")
+    from rapidjws.sidecar.settings import ServerSettings
+
+    headers = [("X-Original-URI", "/who"), (name, "GET"), *table()["a bound token with its proof"].headers]
+    public = listener(ServerSettings(sender=constraints()))
+    ((status, _, body),) = asked(public, [_request("GET /verify", headers)])
+    assert (status, json.loads(body)["code"]) == (401, "dpop_proof_invalid")
+    public = listener(ServerSettings(sender=constraints(), method_header=name))
+    assert asked(public, [_request("GET /verify", headers)])[0][0] == 200
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -278,7 +293,9 @@ def test_no_header_of_a_client_chooses_the_origin(host_header: str | None) -> No
     checks = SenderConstraints(dpop=DPoP(external_origins=names, algorithms=["ES256"]))
     now_s = int(time.time())
     bound = dpop.bound_token(iat=now_s - 5, exp=now_s + 600)
-    public = listener(ServerSettings(sender=checks, host_header=host_header))
+    public = listener(
+        ServerSettings(sender=checks, host_header=host_header, method_header="X-Original-Method")
+    )
 
     def answer(origin: str, **more: str) -> tuple[int, str]:
         made = dpop.proof(bound, htm="GET", htu=f"{origin}/who", iat=now_s)

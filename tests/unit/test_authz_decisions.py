@@ -104,6 +104,28 @@ def test_where_a_rule_applies() -> None:
     assert said([{**mine[0], "issuers": ["https://b.example"]}]) == "no_rule"
 
 
+def test_a_rule_on_get_holds_for_head() -> None:
+    """Servers answer HEAD by what answers GET: nobody learns by HEAD what a rule on GET keeps from him."""
+    rules = [{"name": "r", "methods": ["GET"], "scopes": ["a"]}, {"name": "o", "any_token": True}]
+
+    def asked(method: str, scope: str = "") -> str:
+        return said(rules, HTTPRequest(path="/a", method=method), scope=scope)
+
+    assert [asked(one) for one in ("GET", "HEAD", "head")] == ["insufficient_scope"] * 3
+    assert [asked(one, "a") for one in ("GET", "HEAD", "OPTIONS", "POST")] == ["ok"] * 4
+    alone = [{"name": "r", "methods": ["HEAD"], "scopes": ["a"]}]
+    assert said(alone, HTTPRequest(path="/a", method="GET")) == "no_rule"
+
+
+def test_a_method_that_no_rule_names_is_refused() -> None:
+    """On a path whose rules name methods, each other one gets ``no_rule``, known or made up."""
+    rules = [{"name": "r", "methods": ["GET"], "routes": ["/a"], "scopes": ["a"]}]
+    for method in ("POST", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "GETX"):
+        assert said(rules, HTTPRequest(path="/a", method=method), scope="a") == "no_rule"
+    for method in ("", "G ET", "GET\n"):
+        assert said(rules, HTTPRequest(path="/a", method=method), scope="a") == "ambiguous_request"
+
+
 def test_rules_of_partners() -> None:
     """A partner's rule holds for its requests; of several partners that are named, each one's does."""
     rules = Authorizer(

@@ -92,14 +92,17 @@ CASES: list[tuple[dict[str, Any], set[str]]] = [
     ({"authz": None, "partners": [{"name": "shop", "scopes": ["read"]}]}, set()),
     ({"authz": None, "partners": [{"name": "a", "scopes": ["read"]}, {"name": "b"}]},
      {"rfc9068-scopes", "rfc9700-privileges", "fapi2-authorization"}),
-    ({"server": {"workers": 2}, "replay": {"redis": "redis://127.0.0.1"}}, set()),
+    ({"server": {"workers": 2, "route_headers": []}, "replay": {"redis": "redis://127.0.0.1"}}, set()),
+    ({"server": {"route_headers": ["X-Original-URI"]}}, set()),
+    ({"server": {"route_headers": ["X-Original-URI", "X-Path"]}}, {"rfc9700-forwarded-request"}),
+    ({"server": {"workers": 1}}, {"rfc9700-forwarded-request"}),
     ({"dpop": {**GOOD["dpop"], "replay_on_failure": "accept"}}, {"rfc9700-dpop-replay"}),  # type: ignore[dict-item]
     ({"dpop": {"external_origins": ["https://api.example"]}}, {"fapi2-dpop-algorithms"}),
     ({"mtls": {"trusted_peers": ["0.0.0.0/0"]}}, {"rfc9700-forwarded-certificate"}),
     ({"mtls": {"trusted_peers": ["unix", "::/0"]}}, {"rfc9700-forwarded-certificate"}),
     ({"iss_insecure_allow_http": True}, {"rfc9700-tls", "fapi2-tls"}),
     ({"revocations": None}, {"fapi2-revocation"}),
-    ({"server": {"token_cookie": "t"}}, {"fapi2-header"}),
+    ({"server": {"token_cookie": "t", "route_headers": []}}, {"fapi2-header"}),
     ({"iss_stale_limit_s": 90000}, {"fapi2-keys"}),
 ]  # fmt: skip
 

@@ -81,10 +81,8 @@ def test_rules_that_read_what_nobody_names_are_refused_at_the_start(rule: dict[s
 @pytest.mark.parametrize(
     ("setting", "headers", "method"),
     [
-        (None, [("x-original-method", "PUT")], "PUT"),
-        (None, [("x-forwarded-method", "PUT")], "PUT"),
-        (None, [("x-original-method", "PUT"), ("x-forwarded-method", "PUT")], "PUT"),
-        (None, [("x-original-method", "PUT"), ("x-forwarded-method", "GET")], ""),
+        (None, [("x-original-method", "PUT")], ""),
+        (None, [("x-forwarded-method", "PUT")], ""),
         (None, [], ""),
         ("X-M", [("x-m", "PUT"), ("x-original-method", "GET")], "PUT"),
         ("X-M", [("x-m", "PUT"), ("x-m", "GET")], ""),
@@ -110,7 +108,11 @@ def test_the_old_setting_is_refused_with_the_new_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"route_headers": ("X-Original-Method",)}, {"partner_header": "x-m", "method_header": "X-M"}]
+    "settings",
+    [
+        {"route_headers": ("X-M",), "method_header": "X-M"},
+        {"partner_header": "x-m", "method_header": "X-M"},
+    ],
 )
 def test_a_header_is_read_for_one_thing(settings: dict[str, Any]) -> None:
     """The header of the method is no other setting's as well."""

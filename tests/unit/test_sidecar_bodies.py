@@ -45,10 +45,10 @@ def _keys(tmp_path: Path) -> Path:
 def _asking(tmp_path: Path, keys: Path) -> Iterator[Callable[..., Asked]]:
     made: list[Asked] = []
 
-    def ask(*, policy: Rollout | None = None, **section: Any) -> Asked:
+    def ask(*, policy: Rollout | None = None, method_header: str | None = None, **section: Any) -> Asked:
         if "signature_headers" in section and "digest_claim" not in section:
             section = {"jwks_file": keys.name, "algorithms": ["ES256"], **section}
-        settings = ServerSettings(body=body_settings_from(section, tmp_path))
+        settings = ServerSettings(body=body_settings_from(section, tmp_path), method_header=method_header)
         made.append(Asked(settings, policy))
         return made[-1]
 
@@ -124,9 +124,9 @@ def test_a_digest_in_a_claim_covers_the_body(asking: Any) -> None:
 
 def test_a_payload_of_method_path_headers_and_body(asking: Any) -> None:
     """TrueLayer's lines: another method, path, header or body than was signed is refused, also by headers."""
-    asked = asking(
-        signature_headers="Tl-Signature", payload="request_lines", required_headers=["Idempotency-Key"]
-    )
+    shape = {"signature_headers": "Tl-Signature", "payload": "request_lines"}
+    shape["required_headers"] = ["Idempotency-Key"]
+    asked = asking(**shape)
     body, key = b'{"amount": 1}', ("Idempotency-Key", "k1")
     lines = b"POST /hooks/pay?x=1\nIdempotency-Key: k1\n" + body
     signature = ("Tl-Signature", detached(lines, {"tl_headers": "Idempotency-Key"}))
@@ -137,6 +137,8 @@ def test_a_payload_of_method_path_headers_and_body(asking: Any) -> None:
     assert asked(body, [("Idempotency-Key", "k2"), signature], target) == 401
     assert asked(body + b" ", [key, signature], target) == 401
     named = [("x-original-uri", "/hooks/pay?x=1"), ("x-original-method", "POST")]
+    assert asked(body, [key, signature, *named], "/verify", "GET") == 401  # a header that nobody configured
+    asked = asking(method_header="X-Original-Method", **shape)
     assert asked(body, [key, signature, *named], "/verify", "GET") == 200
     assert asked(body, [key, signature, named[0]], "/verify") == 401  # no word of the client's method
     twice = [*named, ("x-forwarded-uri", "/other")]

@@ -63,7 +63,7 @@ class Rule:
         routes: Paths at or below which it applies, ``"/tenants/{tenant}"``; empty for all paths.
         partners: Partners; empty for all, and for requests of none.
         issuers: ``iss`` of the token's issuer; empty for all.
-        methods: Methods; empty for all.
+        methods: Methods; empty for all. ``GET`` holds for ``HEAD`` too, which servers answer by it.
         hosts: Hosts without a port; empty for all.
         scopes: All of these.
         scopes_any: At least one of these.
@@ -121,7 +121,7 @@ class Rule:
         self._routes = tuple(Route(one, "rule.routes") for one in _texts(routes, "rule.routes"))
         self._partners = frozenset(_texts(partners, "rule.partners"))
         self._issuers = frozenset(_texts(issuers, "rule.issuers"))
-        self._methods = frozenset(_read(methods, "rule.methods", method_of, "methods: GET"))
+        self._methods = _with_head(_read(methods, "rule.methods", method_of, "methods: GET"))
         self._hosts = frozenset(
             _read(hosts, "rule.hosts", lambda one: host_of((one.encode(),)), "hosts: api.example")
         )
@@ -224,6 +224,12 @@ def _read(given: Any, place: str, read: Any, expected: str) -> list[str]:
     if None in found:
         raise error_for("configuration_invalid", place, expected)
     return found
+
+
+def _with_head(methods: Iterable[str]) -> frozenset[str]:
+    """Return methods with HEAD beside GET: it is the same request without the content (RFC 9110 s.9.3.2)."""
+    found = frozenset(methods)
+    return found | {"HEAD"} if "GET" in found else found
 
 
 def _scope_checks(scopes: Any, scopes_any: Any) -> list[Check]:

@@ -195,6 +195,16 @@ def forwarded_certificate(issuer: Table, tables: Table) -> Verdict:
     return not wide, ("mtls", "trusted_peers"), ", ".join(wide) if wide else "named peers"
 
 
+def forwarded_request(issuer: Table, tables: Table) -> Verdict:
+    """Ask that the header which names the client's path is one that the gateway is known to overwrite."""
+    if "server" not in tables or not {"authz", "dpop", "introspection"} & tables.keys():
+        return None, ("server",), "nothing depends on the path, or there is no sidecar"
+    if "route_headers" in tables["server"]:
+        found = _texts(tables["server"]["route_headers"])
+        return len(found) <= 1, ("server", "route_headers"), ", ".join(found) or "no header"
+    return False, ("server", "route_headers"), "by default two headers, and a gateway sets one at most"
+
+
 def _is_wide(peer: str) -> bool:
     return peer != "unix" and ip_network(peer).prefixlen < WIDE_BITS
 

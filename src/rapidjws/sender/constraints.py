@@ -180,17 +180,26 @@ def binding_of(claims: dict[str, Any]) -> tuple[str | None, str]:
 
     Raises:
         ClaimRefused: ``malformed_claim``: ``cnf`` is no object, or its member no digest.
-        PolicyRefused: ``binding_unchecked``: another kind, or several.
+        PolicyRefused: ``bound_twice``; ``binding_unchecked``: another member, of which nobody knows whether it
+            confirms, alone or beside a known one.
     """
     if "cnf" not in claims:
         return None, ""
     cnf = claims["cnf"]
     if not isinstance(cnf, dict):
         raise error_for("malformed_claim", "claims.cnf", expected="an object", actual=type(cnf).__name__)
+    if JKT in cnf and X5T in cnf:
+        raise error_for("bound_twice", "claims.cnf", expected="one of jkt and x5t#S256")
     if len(cnf) != 1 or not (JKT in cnf or X5T in cnf):
-        expected = "one of jkt and x5t#S256, alone"
-        raise error_for("binding_unchecked", "claims.cnf", expected=expected, actual=len(cnf))
+        raise _unchecked(cnf)
     ((kind, value),) = cnf.items()
     if not isinstance(value, str) or len(value) != 43 or not value.isascii():  # 32 octets in base64url
         raise error_for("malformed_claim", f"claims.cnf.{kind}", expected="a SHA-256 digest in base64url")
     return kind, value
+
+
+def _unchecked(cnf: dict[str, Any]) -> RapidJWSError:
+    """Return the refusal of a member that nobody compares: RFC 7800 s.3.1 lets an application demand it."""
+    other = next((name for name in cnf if name not in (JKT, X5T)), None)
+    place = "claims.cnf" if other is None else f"claims.cnf.{other}"
+    return error_for("binding_unchecked", place, expected="one of jkt and x5t#S256, alone")

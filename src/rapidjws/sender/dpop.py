@@ -195,7 +195,9 @@ class DPoP:
 
     def _check_request(self, claims: dict[str, Any], request: SenderRequest) -> None:
         """Compare method and URI (s.4.3 no. 8 and 9)."""
-        if not request.method or claims.get("htm") != request.method:  # RFC 9110 s.9.1: case-sensitive
+        if not request.method:
+            raise error_for("dpop_proof_invalid", "dpop.htm", "a request whose method is known")
+        if claims.get("htm") != request.method:  # RFC 9110 s.9.1: case-sensitive
             raise error_for("dpop_proof_invalid", "dpop.htm", expected="the request's method")
         htu = claims.get("htu")
         path = None if request.path is None else request_path(request.path)

@@ -27,9 +27,6 @@ WORKERS_MAX: Final = 1024
 ROUTE_HEADERS = ("x-original-uri", "x-forwarded-uri")
 """How nginx by convention, and Traefik and Caddy by themselves, name what was asked for."""
 
-METHOD_HEADERS = ("x-original-method", "x-forwarded-method")
-"""How these gateways name the method; where no setting says, read for what is compared with a signature."""
-
 GRPC_SERVERS: Final = ("grpcio", "ngh2")
 
 MODES: Final = ("0600", "0660", "0666")
@@ -84,8 +81,8 @@ class ServerSettings:
         partner_header: The header in which the gateway names the partner it authenticated, or None. The
             gateway must overwrite what a client sends under it; two of them get the strictest stage of both.
         method_header: The header in which the gateway puts the client's method; ``":method"`` for that of the
-            check itself (Envoy's is the client's, nginx's is always GET). None: unknown to rules, and for
-            bodies and DPoP, where it is compared with what was signed, one of ``METHOD_HEADERS``.
+            check itself (Envoy's is the client's, nginx's is always GET). None: unknown to rules, and to
+            bodies and DPoP where a header names the path: any client can write a header nobody named here.
         host_header: The header in which it puts the client's host; None: unknown to rules, and for DPoP the
             check's own Host. The gateway must overwrite what a client sends under either.
         claim_headers: Claim, or JSON Pointer, -> the header of the answers in which the service gets it,
@@ -185,10 +182,10 @@ class ServerSettings:
 
     @property
     def method_fields(self) -> tuple[bytes, ...]:
-        """Return the lower-case headers that name the client's method; none where the check's own is it."""
-        if self.method_header is None:
-            return tuple(name.encode("ascii") for name in METHOD_HEADERS)
-        return () if self.method_header == OWN_METHOD else (self.method_header.lower().encode("ascii"),)
+        """Return the lower-case header that names the client's method; none where no header does."""
+        if self.method_header is None or self.method_header == OWN_METHOD:
+            return ()
+        return (self.method_header.lower().encode("ascii"),)
 
     @property
     def host_field(self) -> bytes:
@@ -202,8 +199,9 @@ class ServerSettings:
             headers: Lower-case names and values of the check request.
             method: Its own.
         """
-        fields = self.method_fields
-        found = {value for name, value in headers if name in fields} if fields else {method}
+        if self.method_header == OWN_METHOD:
+            return method
+        found = {value for name, value in headers if name in self.method_fields}
         return found.pop() if len(found) == 1 else b""
 
     def _check_headers(self) -> None:
@@ -212,8 +210,6 @@ class ServerSettings:
         partner = [] if self.partner_header is None else [self.partner_header]
         taken = {token}
         headers = {"partner_header": partner, "route_headers": self.route_headers}
-        if self.method_header is None:
-            headers["method_header"] = METHOD_HEADERS
         for place, names in headers.items():
             for name in names:
                 if not is_field_name(name):
