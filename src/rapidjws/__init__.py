@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from rapidjws.jwt.decision import Decision
     from rapidjws.jwt.engine import Engine
     from rapidjws.jwt.issuer import Issuer
-    from rapidjws.jwt.post_checks import Replay
     from rapidjws.jwt.registry import IssuerRegistry
+    from rapidjws.jwt.replay_rule import Replay
     from rapidjws.jwt.tenants import ANY_TENANT
     from rapidjws.verify.backends import Backends, backends
     from rapidjws.verify.protocols import Event
@@ -63,7 +63,7 @@ else:
             "rapidjws.jwt.cache": ("TokenCache",),
             "rapidjws.jwt.decision": ("Decision",),
             "rapidjws.jwt.engine": ("Engine",),
-            "rapidjws.jwt.post_checks": ("Replay",),
+            "rapidjws.jwt.replay_rule": ("Replay",),
             "rapidjws.jwt.registry": ("IssuerRegistry",),
             "rapidjws.jwt.issuer": ("Issuer",),
             "rapidjws.verify.raw": ("verify_raw",),

@@ -12,7 +12,7 @@ from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
-from rapidjws.jwt.post_checks import Replay
+from rapidjws.jwt.replay_rule import Replay
 from rapidjws.keys import Answer, FetchFailed, RemoteJWKS
 from rapidjws.stores.replay import MemoryReplayStore
 

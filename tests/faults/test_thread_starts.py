@@ -51,6 +51,7 @@ AUDIT = "faults/test_thread_starts_audit.py"
 STORES = ("faults/test_loops_and_stores.py", "test_S15_a_blocking_store_and_no_thread")
 TABLE: dict[str, tuple[str, str]] = {
     "EngineIntrospection._averify_asking_as_of call_on_thread": (ASKING, "test_S15_no_thread_to_ask"),
+    "StatusListSource._begin Thread": (ASKING, "test_S24_no_thread_for_a_status_list"),
     "PeriodicPoll.on_tick submit": (ASKING, "test_S15_no_thread_to_poll"),
     "Retention._start submit": (AUDIT, "test_S15_no_thread_to_drop_what_is_old"),
     "TimestampSchedule.step submit": (AUDIT, "test_S15_no_thread_for_a_time_stamp"),

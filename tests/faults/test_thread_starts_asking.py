@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+import statuses
 from introspected import OPAQUE, Server, opaque_engine
-from thread_faults import failing_starts
+from issuers import wait_for
+from thread_faults import NO_THREAD, failing_starts
 
+import rapidjws
 from rapidjws.sidecar.periodic_poll import PeriodicPoll
 
 LIMIT_S = 60
+FAULTS = [RuntimeError(NO_THREAD), MemoryError()]
 
 
 def test_S15_no_thread_to_ask() -> None:
@@ -55,3 +60,14 @@ def test_S15_no_thread_to_poll() -> None:
     task: Any = polls._task
     task.future.result(LIMIT_S)
     assert signals.polls == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_S24_no_thread_for_a_status_list(fault: Exception) -> None:
+    """A fetch whose thread cannot be started is a failed one, and is tried again."""
+    reported: list[rapidjws.Event] = []
+    source = statuses.source(statuses.Served(statuses.listed()), events=reported.append)
+    with failing_starts(lambda number: number == 0, only="rapidjws-status-list", fault=fault):
+        source.start()
+        wait_for(lambda: source.current() is not None, LIMIT_S)
+    assert [one.detail for one in reported if one.name == "status_list_fetched"] == ["internal", None]

@@ -20,7 +20,7 @@ from rapidjws.diagnose import diagnose
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.claims import check_claims_at
 from rapidjws.jose.numeric_date import NumericDate, moment_ns, numeric_date
-from rapidjws.jwt.post_checks import Replay, ReplayRule, _life_s
+from rapidjws.jwt.replay_rule import Replay, ReplayRule, life_s
 from rapidjws.rollout import Partner, Rollout
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.verify import parallel
@@ -221,8 +221,8 @@ def test_S2_an_entry_outlives_the_last_moment_of_acceptance() -> None:
             if case.max_age_s is not None:
                 end = min(end, claims["iat"] + case.max_age_s)
             left_s = end + case.leeway_s + retry_s - Fraction(case.now_ns, NS)
-            life_s = _life_s(one, rule, retry_s, case.now_ns)
-            assert left_s < life_s <= left_s + 3, f"seed {seed}: {body!r}"
+            lives_s = life_s(one, rule, retry_s, case.now_ns)
+            assert left_s < lives_s <= left_s + 3, f"seed {seed}: {body!r}"
             checked_tokens += 1
     assert checked_tokens > 200
 

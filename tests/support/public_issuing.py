@@ -15,6 +15,7 @@ import public_introspection
 import public_sender
 import public_signals
 import public_signers
+import public_statuslist
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
 from stub_kms import StubKms
@@ -288,3 +289,5 @@ RECIPES |= public_signers.RECIPES
 OWNERS |= public_signers.OWNERS
 RECIPES |= public_introspection.RECIPES
 OWNERS |= public_introspection.OWNERS
+RECIPES |= public_statuslist.RECIPES
+OWNERS |= public_statuslist.OWNERS

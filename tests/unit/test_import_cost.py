@@ -109,8 +109,10 @@ def test_a_sidecar_by_files_loads_no_http_client() -> None:
         "rapidjws.keys.https_network",
         "rapidjws.keys.x5c",
         "rapidjws.sender.constraints",
+        "rapidjws.config.status_list_section",
         "rapidjws.signals",
         "rapidjws.signing",
+        "rapidjws.statuslist",
     }
     assert left_out & served == set()
 

@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("jws", "jwt", "signing"),
     ("keys", "stores"),
-    ("issuing", "sender", "signals", "introspection"),
+    ("issuing", "sender", "signals", "introspection", "statuslist"),
     ("observe", "attest", "audit", "bulk", "signedlog"),
     ("rollout",),
     ("authz",),

@@ -9,7 +9,7 @@ from tokens import AUD, ISS, NOW_S, issuer, key, sign, token
 
 from rapidjws import Engine, Replay, VerifiedJWS
 from rapidjws.jose.numeric_date import SECOND_NS
-from rapidjws.jwt.post_checks import ReplayRule, _life_s, replay_key
+from rapidjws.jwt.replay_rule import ReplayRule, life_s, replay_key
 from rapidjws.stores import MemoryReplayStore
 
 ENGINE = Engine(issuer("HS256", audience=AUD, exp_required=False))
@@ -91,5 +91,5 @@ def test_an_entry_lives_until_no_rule_accepts_its_token(
     """Until the earlier of exp and iat + max_age_s, with the leeway, the widest partner's, and a second."""
     for leeway_s, retry_s in ((0, 0), (60, 0), (60, 240)):
         rule = ReplayRule(replay=Replay(store=MemoryReplayStore()), leeway_s=leeway_s, max_age_s=max_age_s)
-        found = _life_s(verified(**claims), rule, retry_s, NOW_S * SECOND_NS)
+        found = life_s(verified(**claims), rule, retry_s, NOW_S * SECOND_NS)
         assert found == max(1, expected_s + leeway_s + retry_s + 1)

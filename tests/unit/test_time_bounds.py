@@ -15,7 +15,7 @@ from rapidjws.jose.claims import ClaimsPolicy
 from rapidjws.jose.limits import LEEWAY_MAX_S, NUMERIC_DATE_MAX_S
 from rapidjws.jose.numeric_date import moment_ns
 from rapidjws.jwt.cache import ENTRY_OVERHEAD_BYTES
-from rapidjws.jwt.post_checks import JTI_MAX_BYTES
+from rapidjws.jwt.replay_rule import JTI_MAX_BYTES
 from rapidjws.rollout import Partner
 from rapidjws.stores import MemoryReplayStore, RedisReplayStore
 from rapidjws.testing import FakeClock

@@ -12,11 +12,12 @@ from rapidjws.config.introspection_section import TIMEOUT_S
 from rapidjws.config.key_sources import LAST_GOOD_MAX_AGE_S
 from rapidjws.config.setting_words import WORDS
 from rapidjws.config.signal_section import SignalSettings
+from rapidjws.config.status_list_section import TIMEOUT_S as STATUS_LIST_TIMEOUT_S
 from rapidjws.introspection import Introspection, IntrospectionClient, IntrospectionLimits
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
-from rapidjws.jwt.post_checks import Replay
 from rapidjws.jwt.registry import IssuerRegistry
+from rapidjws.jwt.replay_rule import Replay
 from rapidjws.keys.settings import Freshness, Transport, UnknownKids
 from rapidjws.middleware.claim_headers import ENCODINGS, HEADERS_MAX
 from rapidjws.middleware.token_location import TokenLocation
@@ -28,6 +29,7 @@ from rapidjws.rollout.shadow import Shadow
 from rapidjws.sender import ClientCertificate, DPoP, DPoPNonces
 from rapidjws.sidecar.body_settings import BodySettings
 from rapidjws.sidecar.settings import ServerSettings
+from rapidjws.statuslist import StatusLists, StatusListSource
 from rapidjws.stores import RedisRevocations
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore
@@ -80,6 +82,7 @@ _MAKERS: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "mtls": (ClientCertificate,),
     "introspection": (Introspection, IntrospectionClient, IntrospectionLimits),
     "signals": (SignalSettings,),
+    "status_lists": (StatusListSource, StatusLists),
     "issuers": (Issuer, Transport, Freshness, UnknownKids, Replay),
 }
 UNITS: Final = {"_s": "seconds", "_us": "microseconds", "_bytes": "bytes", "_percent": "percent"}
@@ -100,6 +103,11 @@ _CHOSEN: Final[dict[str, dict[str, Any]]] = {
     "observability": {"metrics": True, "exemplars": True},
     "introspection": {
         "timeout_s": TIMEOUT_S,
+        "refuse_private_addresses": False,
+        "insecure_allow_http": False,
+    },
+    "status_lists": {
+        "timeout_s": STATUS_LIST_TIMEOUT_S,
         "refuse_private_addresses": False,
         "insecure_allow_http": False,
     },

@@ -56,6 +56,7 @@ def section_checks(
         "dpop": (partial(_dpop, folder=folder, files=files),),
         "mtls": (_mtls,),
         "introspection": (partial(_introspection, folder=folder, files=files, tables=tables),),
+        "status_lists": (partial(_status_lists, folder=folder, tables=tables),),
         "signals": (partial(_signals, folder=folder, files=files, tables=tables),),
         "shadow": (partial(_shadow, files=files),),
         "notices": (partial(_notices, folder=folder, files=notices),),
@@ -103,6 +104,13 @@ def _introspection(table: dict[str, Any], *, folder: Path, files: bool, tables: 
     from rapidjws.config.introspection_section import introspection_from
 
     return introspection_from(table, folder, _stand_in_issuers(tables), files=files)
+
+
+def _status_lists(table: dict[str, Any], *, folder: Path, tables: dict[str, Any]) -> object:
+    """Check the table ``status_lists`` beside the issuers."""
+    from rapidjws.config.status_list_section import status_lists_from
+
+    return status_lists_from(table, folder, _stand_in_issuers(tables))
 
 
 def _signals(table: dict[str, Any], *, folder: Path, files: bool, tables: dict[str, Any]) -> object:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rapidjws.config.read import LoadedConfig
     from rapidjws.config.schema import Text
     from rapidjws.jose.jwks import JWKSet
-    from rapidjws.jwt.post_checks import Replay
+    from rapidjws.jwt.replay_rule import Replay
     from rapidjws.verify.protocols import EventListener, KeySource, ReplayStore
 
 _SOURCE_FIELDS: Final = {

@@ -60,6 +60,7 @@ _FIXED: Final = (
     "dpop",
     "mtls",
     "introspection",
+    "status_lists",
     "signals",
 )
 """Sections that need a restart."""
@@ -115,6 +116,7 @@ class ConfigFile:
                 counters=loaded.section("observability").get("metrics", True),
                 **settings,
                 authorizer=_authorizer(loaded, rule_listener),
+                **_status_lists(loaded, issuers, events),
             )
         except RapidJWSError as fault:
             if fault.code != "configuration_invalid":
@@ -296,6 +298,15 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
 
 
 # What few configurations ask for is imported where one does: a process starts without the rest.
+
+
+def _status_lists(loaded: LoadedConfig, issuers: list[Issuer], events: EventListener) -> dict[str, Any]:
+    """Return the status lists as an argument of the engine; nothing where none are configured."""
+    if not loaded.section("status_lists"):
+        return {}
+    from rapidjws.config.status_list_section import status_lists_of
+
+    return {"status_lists": status_lists_of(loaded, issuers, events)}
 
 
 def _authorizer(loaded: LoadedConfig, listener: RuleListener | None) -> Authorizer | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rapidjws.config import body_words, introspection_words, signal_words
+from rapidjws.config import body_words, introspection_words, signal_words, status_list_words
 from rapidjws.config.sender_words import SENDER_EXAMPLES, SENDER_SECTIONS, SENDER_WORDS
 from rapidjws.config.words import Words
 
@@ -116,11 +116,13 @@ MORE_WORDS: Final = {
     **SENDER_WORDS,
     "audit": AUDIT,
     "introspection": introspection_words.WORDS,
+    "status_lists": status_list_words.WORDS,
     "signals": signal_words.WORDS,
 }
 MORE_SECTIONS: Final = {
     body_words.SECTION: body_words.SECTION_WORDS,
     "introspection": introspection_words.SECTION_WORDS,
+    "status_lists": status_list_words.SECTION_WORDS,
     "signals": signal_words.SECTION_WORDS,
     **SENDER_SECTIONS,
     "audit": "A tamper-evident log of the decisions of `rapidjws serve`: see [Audit trail](how-to/audit.md).",
@@ -128,6 +130,7 @@ MORE_SECTIONS: Final = {
 MORE_EXAMPLES: Final = {
     body_words.SECTION: body_words.EXAMPLE,
     "introspection": introspection_words.EXAMPLE,
+    "status_lists": status_list_words.EXAMPLE,
     "signals": signal_words.EXAMPLE,
     **SENDER_EXAMPLES,
     "audit": """\

@@ -10,7 +10,13 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rapidjws._checks import is_system_text
-from rapidjws.config import body_words, introspection_words, registry_words, signal_words
+from rapidjws.config import (
+    body_words,
+    introspection_words,
+    registry_words,
+    signal_words,
+    status_list_words,
+)
 from rapidjws.config.audit_schema import AUDIT_TYPES
 from rapidjws.config.authz_faults import authz_faults
 from rapidjws.config.claim_tables import claim_faults
@@ -202,6 +208,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     },
     body_words.SECTION: body_words.FIELDS,
     "introspection": introspection_words.FIELDS,
+    "status_lists": status_list_words.FIELDS,
     "signals": signal_words.FIELDS,
     "dpop": {
         **dict.fromkeys(("external_origins", "algorithms"), TEXTS),

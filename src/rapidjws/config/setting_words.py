@@ -162,7 +162,8 @@ ISSUER: Final = {
     "typ_required": Words("whether a token without `typ` is refused where `typ` names some"),
     "profile": Words(
         "the kind of its tokens: sets `typ`, `required_claims`, `claims`; what stands here holds",
-        "`access_token`, `id_token`, `logout_token`, `security_event` or `introspection_response`",
+        "`access_token`, `id_token`, `logout_token`, `security_event`, `introspection_response` or "
+        "`status_list`",
     ),
     "claims": Words(
         "what further claims must be: claim or JSON Pointer = a value, a list of values of which it must be "

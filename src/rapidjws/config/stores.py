@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import error_for
-from rapidjws.jwt.post_checks import Replay
+from rapidjws.jwt.replay_rule import Replay
 from rapidjws.stores import RedisRevocations, RedisRotations, RevocationFile
 from rapidjws.stores.replay import MemoryReplayStore
 from rapidjws.stores.replay_redis import RedisReplayStore

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
-from rapidjws.jwt.post_checks import Replay
+from rapidjws.jwt.replay_rule import Replay
 
 if TYPE_CHECKING:
     from rapidjws.issuing.gateway_certificate import GatewayCertificate, PresentedCertificate

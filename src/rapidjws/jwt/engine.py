@@ -22,6 +22,7 @@ from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.key_manager import KeyManager
 from rapidjws.jwt.micro_batch import MicroBatcher, admitted
 from rapidjws.jwt.named_issuers import named_issuers
+from rapidjws.jwt.post_checks import TokenStatuses
 from rapidjws.jwt.readiness import described
 from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_for_refresh
 from rapidjws.verify import parallel, worker_pool
@@ -65,6 +66,8 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         rollout: What ``decide`` makes of a verdict, by partner and route; None refuses what is not good.
         authorizer: Rules for ``decide`` after the verdict, ``rapidjws.authz.Authorizer``; None for none.
         introspection: Whom ``decide`` asks about tokens: ``rapidjws.introspection.Introspection``, or None.
+        status_lists: The lists that say which tokens are valid now: ``rapidjws.statuslist.StatusLists``, a
+            draft, or None.
         counters: Where verdicts and durations are counted; True for memory of its own, False for nowhere.
 
     Raises:
@@ -73,7 +76,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
     """
 
     __slots__ = ("_authorizer", "_batchers", "_cache", "_introspection", "_micro_batch_us",
-                 "_reads_padding", "_rollout")  # fmt: skip
+                 "_reads_padding", "_rollout", "_status_lists")  # fmt: skip
 
     @checked
     def __init__(
@@ -94,6 +97,7 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         rollout: DecisionPolicy | None = None,
         authorizer: RequestRules | None = None,
         introspection: TokenIntrospection | None = None,
+        status_lists: TokenStatuses | None = None,
         counters: VerdictCounters | bool = True,
     ) -> None:
         self._cache = cache
@@ -101,6 +105,9 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         self._direct = cache is None
         self._longest_retry_s = 0
         self.rollout, self.authorizer, self.introspection = rollout, authorizer, introspection
+        if status_lists is not None and not callable(getattr(status_lists, "refusal", None)):
+            raise refused("status_lists", "a StatusLists, or an object with its methods", status_lists)
+        self._status_lists = status_lists
         check_range("micro_batch_us", micro_batch_us, 0, MICRO_BATCH_MAX_US)
         self._micro_batch_us = micro_batch_us
         self._batchers: WeakKeyDictionary[asyncio.AbstractEventLoop, MicroBatcher] = WeakKeyDictionary()
@@ -117,6 +124,8 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
             events=events,
             counters=counters_of(counters, len(issuers)),
         )
+        if status_lists is not None:
+            status_lists.start()
 
     def _verify_other_serialization(
         self, snapshot: Snapshot, octets: bytes, now_ns: int

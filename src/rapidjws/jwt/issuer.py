@@ -16,8 +16,8 @@ from rapidjws.jose.claim_rules import NotChecked, PathRule, Rule, checked_rules
 from rapidjws.jose.claims import ClaimsPolicy
 from rapidjws.jose.issuer_names import is_template, template_of
 from rapidjws.jose.spiffe_id import TRUST_DOMAIN
-from rapidjws.jwt.post_checks import Replay
 from rapidjws.jwt.profiles import ProfileName, with_profile
+from rapidjws.jwt.replay_rule import Replay
 from rapidjws.jwt.tenants import AnyTenant, tenant_rule
 from rapidjws.verify.arguments import checked_algorithms, checked_crit, names_of
 from rapidjws.verify.given_keys import Keys, checked_keys
@@ -255,6 +255,8 @@ class Issuer:
                                      event, but none of a logout token
         ``"introspection_response"`` RFC 9701: ``typ`` ``token-introspection+jwt``; ``iss``, ``aud``,
                                      ``iat`` and the object ``token_introspection``
+        ``"status_list"``            draft-ietf-oauth-status-list: ``typ`` ``statuslist+jwt``; ``sub``,
+                                     ``iat`` and the object ``status_list``
         ============================ =====================================================================
 
         Args:

@@ -15,8 +15,9 @@ from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.issuer import Issuer, by_iss
-from rapidjws.jwt.post_checks import PostChecks, ReplayRule, widened
+from rapidjws.jwt.post_checks import PostChecks, TokenStatuses
 from rapidjws.jwt.readiness import why_not_ready
+from rapidjws.jwt.replay_rule import ReplayRule, widened
 from rapidjws.jwt.revoking import RevokingKeys
 from rapidjws.jwt.skew import SkewMeter
 from rapidjws.verify.arguments import header_limit, token_limit
@@ -60,6 +61,7 @@ class KeyManager(RevokingKeys):
         "_states",
     )
     _longest_retry_s: int
+    _status_lists: TokenStatuses | None = None
     _named = staticmethod(by_iss)
 
     def __init__(
@@ -350,19 +352,14 @@ class KeyManager(RevokingKeys):
         return kept
 
     def _make_post_checks(self) -> PostChecks | None:
-        replays = self._replays
         post_checks = PostChecks(
-            self._revocations,
-            replays,
-            self._meters,
-            self._skew_every,
-            self._events,
-            self,
+            self._revocations, self._replays, self._meters, self._skew_every, self._events, self,
             self._count_use,
             {iss: source for iss, source in self._sources.items() if hasattr(source, "leaf_for")},  # type: ignore[misc]
             [name for name, issuer in self._issuers.items() if issuer.trust_domain is not None],
             {name: issuer.cnf for name, issuer in self._issuers.items() if issuer.cnf != "unchecked"},
-        )
+            self._status_lists,
+        )  # fmt: skip
         return post_checks if post_checks.is_needed else None
 
     def _count_use(self, iss: str, result: str) -> None:

@@ -20,7 +20,9 @@ from rapidjws.jose.claim_rules import (
 )
 from rapidjws.verify.arguments import names_of
 
-ProfileName = Literal["access_token", "id_token", "logout_token", "security_event", "introspection_response"]
+ProfileName = Literal[
+    "access_token", "id_token", "logout_token", "security_event", "introspection_response", "status_list"
+]
 
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 """The member of ``events`` that makes a token a logout token (OpenID Connect Back-Channel Logout s.2.4)."""
@@ -75,6 +77,13 @@ PROFILES: Final[Mapping[str, _Profile]] = MappingProxyType(
             required=("iss", "aud", "iat"),
             claims={"token_introspection": NON_EMPTY_OBJECT, "events": ABSENT, "nonce": ABSENT},
             exp_required=False,
+        ),
+        "status_list": _Profile(  # draft-ietf-oauth-status-list s.5.1
+            typ=("statuslist+jwt",),
+            required=("sub", "iat"),
+            claims={"status_list": NON_EMPTY_OBJECT},
+            exp_required=False,
+            needs_audience=False,
         ),
     }
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rapidjws.keys.settings import Transport
 
 
+JWKS_ACCEPTED: Final = "application/jwk-set+json, application/json, */*;q=0.1"
 HOST_MAX_CHARS: Final = 253  # RFC 1035 s.2.3.4, in text
 HOST: Final = re.compile(r"[a-z0-9._:-]+")  # a stranger's words: nothing else is shown of them
 
@@ -97,12 +98,12 @@ class HttpsFetch:
         ConfigurationError: ``configuration_invalid``: the authorities cannot be read.
     """
 
-    __slots__ = ("_context", "_transport")
+    __slots__ = ("_accept", "_context", "_transport")
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, accept: str = JWKS_ACCEPTED) -> None:
         import rapidjws.keys.https_network  # noqa: F401 - not where no key set is fetched, and never on a thread
 
-        self._transport = transport
+        self._transport, self._accept = transport, accept
         self._context = _tls_context(transport.ca)
         check_files(transport)
 
@@ -117,7 +118,7 @@ class HttpsFetch:
         try:
             with (
                 self.opened(monotonic() + self._transport.timeout_s) as pool,
-                pool.stream("GET", url, headers=_request_headers(url, etag, self._transport)) as response,
+                pool.stream("GET", url, headers=self._request_headers(url, etag)) as response,
             ):
                 return self._read(response, etag)
         except FetchFailed:
@@ -151,6 +152,17 @@ class HttpsFetch:
             network_backend=backend,
             proxy=_proxy(self._transport),
         )
+
+    def _request_headers(self, url: str, etag: str | None) -> list[tuple[str, str]]:
+        headers = [
+            *request_headers(self._transport),
+            ("Host", urlsplit(url).netloc),
+            ("Accept", self._accept),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", "rapidjws"),
+            ("Connection", "close"),
+        ]
+        return headers if etag is None else [*headers, ("If-None-Match", etag)]
 
     def _read(self, response: httpcore2.Response, etag: str | None) -> Answer:
         """Read status, headers and a bounded body."""
@@ -188,18 +200,6 @@ def _proxy(transport: Transport) -> httpcore2.Proxy | None:
     if transport.proxy is None:
         return None
     return httpcore2.Proxy(transport.proxy, headers=proxy_headers(transport))
-
-
-def _request_headers(url: str, etag: str | None, transport: Transport) -> list[tuple[str, str]]:
-    headers = [
-        *request_headers(transport),
-        ("Host", urlsplit(url).netloc),
-        ("Accept", "application/jwk-set+json, application/json, */*;q=0.1"),
-        ("Accept-Encoding", "identity"),
-        ("User-Agent", "rapidjws"),
-        ("Connection", "close"),
-    ]
-    return headers if etag is None else [*headers, ("If-None-Match", etag)]
 
 
 def is_tls(fault: BaseException) -> bool:

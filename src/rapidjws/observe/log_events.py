@@ -25,7 +25,7 @@ LOGGERS: Final = {
     DECISIONS: "requests whose token was not verified",
     KEYS: "key sources: fetches, key changes, stale sets, clocks",
     REVOCATIONS: "revocations and their store",
-    STORES: "the replay store, and authorization servers that are asked",
+    STORES: "the replay store, authorization servers that are asked, and status lists",
     CONFIG: "reloads of the configuration",
     ROLLOUT: "promotions, rollbacks, freezes",
     SERVICE: "start, stop and workers of the sidecar, and the log itself",
@@ -192,6 +192,14 @@ _LIST: Final = (
            fields=("issuer", "value", "left_out"), failed=True),
     _event("introspection_unchecked", STORES, _W, "a token holds by its signature alone, as configured",
            "Bring the introspection endpoint back.", fields=("issuer", "left_out"), failed=True),
+    # Status lists
+    _event("status_list_failed", STORES, _W, "a status list could not be had, or is not good",
+           "Look at its server; `detail` says why. The list before is used for `stale_limit_s` at most.",
+           fields=("issuer", "detail", "left_out"), failed=True),
+    _event("status_list_recovered", STORES, _I, "a status list is here again",
+           "Nothing: `value` is how many fetches had failed.", fields=("issuer", "value")),
+    _event("status_unchecked", STORES, _W, "a token holds by its signature alone, as configured",
+           "Bring the status list back.", fields=("issuer", "left_out"), failed=True),
     # Signals
     _event("signal_applied", REVOCATIONS, _I, "a signal revoked or lifted something", **_SIGNAL),
     _event("signal_ignored", REVOCATIONS, _I, "a signal revoked nothing: a replay, or an unknown event",

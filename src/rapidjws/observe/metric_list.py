@@ -299,6 +299,10 @@ INTROSPECTION_DURATION: Final = _histogram(
     "introspection_duration_seconds", "result", "Time that an authorization server took to answer.", NETWORK
 )
 
+STATUS_LIST_FETCHES: Final = _counter(
+    "status_list_fetches", "result", "Fetches of status lists: ok, or failed for whatever reason."
+)
+
 # --- the service --------------------------------------------------------------------------------------
 
 READY: Final = _gauge("ready", "", "1 where every required issuer has keys.", merge="min")

@@ -265,6 +265,10 @@ def _remembered(recorder: MetricRecorder, region: CounterRegion, event: Event) -
     recorder.add(metrics.INTROSPECTIONS, "remembered", more=int(event.value or 0))
 
 
+def _status_list_fetched(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
+    recorder.add(metrics.STATUS_LIST_FETCHES, "failed" if event.detail else "ok")
+
+
 def _stamped(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
     result = "stamped" if event.name == "audit_timestamped" else "failed"
     recorder.add(metrics.AUDIT_TIMESTAMPS, result)
@@ -294,4 +298,5 @@ _EVENTS: Final[Mapping[str, Callable[[MetricRecorder, CounterRegion, Event], Non
     "audit_timestamped": _stamped,
     "audit_timestamp_failed": _stamped,
     "introspection_remembered": _remembered,
+    "status_list_fetched": _status_list_fetched,
 }

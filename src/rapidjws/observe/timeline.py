@@ -45,6 +45,7 @@ _KINDS_OF: Final = {
     "signal_applied": "revocation", "signal_ignored": "revocation", "signal_refused": "refusal",
     "signal_poll_failed": "fetch", "introspection_failed": "fetch",
     "introspection_breaker_opened": "fetch", "introspection_unchecked": "fetch",
+    "status_list_failed": "fetch", "status_list_recovered": "fetch", "status_unchecked": "fetch",
     "audit_tail_cut": "store", "audit_segment_suspect": "store", "audit_storage_failed": "store",
     "audit_checkpoint_unsigned": "store", "audit_witnessed": "store", "audit_witness_failed": "store",
     "audit_timestamped": "store", "audit_timestamp_failed": "store",

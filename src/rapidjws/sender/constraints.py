@@ -180,8 +180,7 @@ def binding_of(claims: dict[str, Any]) -> tuple[str | None, str]:
 
     Raises:
         ClaimRefused: ``malformed_claim``: ``cnf`` is no object, or its member no digest.
-        PolicyRefused: ``bound_twice``; ``binding_unchecked``: another member, of which nobody knows whether it
-            confirms, alone or beside a known one.
+        PolicyRefused: ``bound_twice``; ``binding_unchecked``: another member, alone or beside a known one.
     """
     if "cnf" not in claims:
         return None, ""

@@ -26,6 +26,7 @@ LEFT_OUT: Final = frozenset(
         "revocation_enforced",
         "introspection_ended",
         "introspection_remembered",
+        "status_list_fetched",
     }
 )
 """Events that come all the time, or for each change that another one reports."""
