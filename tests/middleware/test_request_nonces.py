@@ -49,6 +49,8 @@ def test_a_refusal_gives_out_the_nonce_that_the_next_request_needs(name: str) ->
         given = first.headers["replay-nonce"]
         good = send(port, {"order": 7, "nonce": given})
         assert (good.status, good.json["code"]) == (200, "ok")
+        following = good.headers["replay-nonce"]
+        assert send(port, {"order": 6, "nonce": following}).status == 200
         again = send(port, {"order": 7, "nonce": given})
         assert (again.status, again.json["code"]) == (401, "nonce_used")
         assert len({given, again.headers["replay-nonce"], ""}) == 3
@@ -86,8 +88,8 @@ def test_a_nonce_is_for_the_partner_that_was_refused() -> None:
     assert decided("shop", given)[0] == "nonce_used"
 
 
-def test_no_answer_but_a_401_gives_out_a_nonce() -> None:
-    """A permit, an outage and a service without nonces give out none."""
+def test_an_outage_gives_out_no_nonce() -> None:
+    """An outage and a service without nonces give out none."""
 
     class Down:
         blocking = False

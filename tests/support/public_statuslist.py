@@ -34,11 +34,5 @@ OWNERS: dict[str, Callable[[], Any]] = {
 }
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "StatusListSource": arguments,
-    "StatusListSource.current": dict,
-    "StatusListSource.start": dict,
-    "StatusListSource.after_fork": dict,
-    "StatusListSource.refresh": dict,
     "StatusLists": lambda: {"sources": source()},
-    "StatusLists.start": dict,
-    "StatusLists.refusal": lambda: {"iss": ISSUER.iss, "claims": {"sub": "user-1"}},
 }

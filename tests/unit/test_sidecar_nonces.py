@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,11 @@ def test_a_nonce_is_given_out_with_the_refusal_and_used_once(asking: Any) -> Non
         status = asked(body, [("x-sig", detached(body)), ("x-partner", partner)])
         lines = asked.heads[-1].decode().split("\r\n")
         given = [line.partition(": ")[2] for line in lines if line.startswith("replay-nonce: ")]
-        assert len(given) == (status == 401)
-        return status, "".join(given)
+        assert len(given) == 1
+        return status, given[0]
 
+    status, third = send(send("made up")[1])
+    assert (status, send(third)[0], send(third)[0]) == (200, 200, 401)
     first, second = send("made up")[1], send("made up")[1]
     assert first != second
     assert send(first, "bank")[0] == 401
@@ -74,6 +77,16 @@ def test_envoy_gets_a_nonce_with_each_refusal(server: str, asking: Any) -> None:
     found = [one.partition(b"replay-nonce")[2][:60] for one in (first, second)]
     assert all(len(one) == 60 for one in found)
     assert found[0] != found[1]
+    nonce = re.search(rb"replay-nonce.{2,4}?([A-Za-z0-9_-]{52})", first, re.DOTALL)
+    assert nonce is not None
+    body = json.dumps({"nonce": nonce[1].decode()}).encode()
+    good = checked(server, asked.public, check_of(body, [("x-sig", detached(body))]))
+    following = re.search(rb"replay-nonce.{2,4}?([A-Za-z0-9_-]{52})", good, re.DOTALL)
+    assert following is not None
+    body = json.dumps({"nonce": following[1].decode()}).encode()
+    asked_again = check_of(body, [("x-sig", detached(body))])
+    codes = [b"nonce_" in checked(server, asked.public, asked_again) for _ in range(2)]
+    assert codes == [False, True]
 
 
 def test_a_nonce_stands_where_the_setting_says(asking: Any) -> None:

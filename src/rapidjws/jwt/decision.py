@@ -65,6 +65,7 @@ class Decision:
             not the partner), ``"several"`` (more than one partner fits) or ``"nobody"``.
         rule: The rule that the request does not meet, where there are rules after the verdict: it refuses,
             or, with warnings, it will.
+        nonce: With a permit of a signed body, where senders sign nonces: that of their next request.
 
     Raises:
         InternalError: ``internal_error``: the parts contradict each other.
@@ -83,6 +84,7 @@ class Decision:
     scopes_due: tuple[str, ...] = ()
     attributed_by: str = "nobody"
     rule: str | None = None
+    nonce: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a decision whose parts contradict each other: a permit never grows out of a mistake."""

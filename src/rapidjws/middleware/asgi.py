@@ -125,7 +125,8 @@ class JWSMiddleware:
             "headers": headers + encoded(authenticator.trusted_headers(decision)),
             KEY: decision,
         }
-        await self._app(inner, receive, _warned(send, decision) if decision.warnings else send)
+        has_more = decision.warnings or decision.nonce is not None
+        await self._app(inner, receive, _warned(send, decision) if has_more else send)
 
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a lifespan on, and hold back the end of its startup until the keys are there.

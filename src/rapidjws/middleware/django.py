@@ -208,7 +208,7 @@ def _octets(body: bytes | str | None) -> bytes | None:
 
 def _warned(response: Any, decision: Decision) -> Any:
     """Add the warnings to a response."""
-    if decision.warnings and response is not None:
+    if (decision.warnings or decision.nonce is not None) and response is not None:
         for name, text in warning_headers(decision):
             response.headers[name] = f"{response.headers[name]}, {text}" if name in response.headers else text
     return response

@@ -130,7 +130,7 @@ class JWSRequired(KeysBeforeStart):
                 environ[environ_name(name)] = text
         environ[KEY] = decision
         setattr(g, KEY, decision)
-        if decision.warnings:
+        if decision.warnings or decision.nonce is not None:
             self._warn(warning_headers(decision))
 
     def _refuse(self, decision: Decision, context: RequestContext) -> None:

@@ -191,8 +191,12 @@ def _challenge(decision: Decision, realm: str, scheme: str) -> str:
 
 
 def warning_headers(decision: Decision) -> list[tuple[str, str]]:
-    """Return headers that tell a client what will be refused, and when (RFC 8594, RFC 9745)."""
+    """Return a permit's headers for the client: what will be refused, and when (RFC 8594, RFC 9745), and the
+    nonce that its next signed request needs (RFC 8555 s.6.5.1).
+    """
     headers = [("warning", f'299 rapidjws "{text}"') for text in decision.warnings]
+    if decision.nonce is not None:
+        headers.append(("replay-nonce", decision.nonce))
     if decision.deprecated_at_s is not None:
         headers.append(("deprecation", f"@{decision.deprecated_at_s}"))
     if decision.sunset_at_s is not None:

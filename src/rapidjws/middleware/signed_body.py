@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +25,7 @@ from rapidjws.middleware.body_rules import BodyRules, CritChecks, RequestFacts
 from rapidjws.middleware.request_nonces import RequestNonces
 from rapidjws.middleware.signed_request import PayloadBuilder
 from rapidjws.middleware.token_location import is_field_name
-from rapidjws.observe.metric_list import DETACHED_VERIFICATIONS
+from rapidjws.observe.metric_list import DETACHED_VERIFICATIONS, REQUEST_NONCES
 from rapidjws.observe.recorder import MetricRecorder
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class SignedBody:
             accepted; the verifier's ``crit`` must name them too. Anything else, an exception too, refuses,
             and nothing of the message is given out before.
         replay: The demand that each body is used once.
-        nonces: The nonces that senders sign: an answer 401 gives out a new one in ``Replay-Nonce``.
+        nonces: The nonces that senders sign: each good answer, and each 401, gives out a new one in
+            ``Replay-Nonce``.
         max_bytes: Largest body; of a body that is the JWS, the verifier's ``max_token_bytes`` is a limit too.
         rollout: What becomes of a verdict; None refuses what is not good, or leaves it to the engine's own.
             Of a Verifier's results, a partner's rules on issuers, claims and scopes find none.
@@ -219,10 +220,26 @@ class SignedBody:
             partner = "" if policy is None else decision.partner or ""  # else any name that the caller chose
             self.recorder.add(DETACHED_VERIFICATIONS, partner, _result(decision))
         rules = self.rules
-        if rules is None:
+        if rules is not None:
+            content = body if self._names else None  # else the payload is what was signed
+            decision = ruled(rules, decision, context, context.partner, context.route, None, content)
+        return decision if self.nonces is None else self._with_nonce(self.nonces, decision, context.partner)
+
+    def _with_nonce(self, nonces: RequestNonces, decision: Decision, partner: Names) -> Decision:
+        """Count what became of a nonce, and give a permit that of the next request (RFC 8555 s.6.5)."""
+        if decision.outcome != "permit":
+            if decision.code.startswith("nonce_"):
+                self._count_nonce(decision.code.removeprefix("nonce_"))
+            elif decision.place == "nonces":
+                self._count_nonce("unavailable")
             return decision
-        content = body if self._names else None  # else the payload is what was signed
-        return ruled(rules, decision, context, context.partner, context.route, None, content)
+        self._count_nonce("permitted")
+        self._count_nonce("issued")
+        return replace(decision, nonce=nonces.issue(time_ns(), partner))
+
+    def _count_nonce(self, result: str) -> None:
+        if self.recorder is not None:
+            self.recorder.add(REQUEST_NONCES, result)
 
     @property
     def rules(self) -> RequestRules | None:
@@ -286,9 +303,10 @@ class SignedBody:
         return rules.check(self._verified(token, payload, now, as_of), body, context.partner)
 
     def nonce(self, decision: Decision, partner: Names) -> str | None:
-        """Return a new nonce for the next request of a partner that is refused, or None."""
+        """Return the nonce for the next request of a partner: a new one with a refusal, or None."""
         if self.nonces is None or decision.outcome != "deny":
-            return None
+            return decision.nonce
+        self._count_nonce("issued")
         return self.nonces.issue(time_ns(), partner)
 
     def _verified(

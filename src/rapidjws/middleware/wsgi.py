@@ -96,7 +96,7 @@ class WSGIMiddleware(KeysBeforeStart):
         ):
             kept[environ_name(name)] = text
         kept[KEY] = decision
-        if not decision.warnings:
+        if not decision.warnings and decision.nonce is None:
             return self._app(kept, start_response)
         extra = warning_headers(decision)
 

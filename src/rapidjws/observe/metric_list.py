@@ -156,6 +156,11 @@ DETACHED_VERIFICATIONS: Final = _counter(
     "Verifications of signed bodies: ok, mismatch (another body was signed), refused, indeterminate.",
     "M8", "0 mismatches",
 )  # fmt: skip
+REQUEST_NONCES: Final = _counter(
+    "request_nonces", "result",
+    "Nonces of signed bodies: issued (with a permit or a 401), and of requests permitted, missing, unknown, "
+    "expired, used, unavailable (the store cannot tell).",
+)  # fmt: skip
 REPLAY_CHECKS: Final = _counter(
     "replay_checks", "issuer result",
     "Uses of tokens that must be used once: first, replayed, unavailable.", "M9", "0 replayed",

@@ -98,7 +98,7 @@ class BodyRequests:
         return decision, given, trace
 
     def nonce(self, state: CheckingWorker, decision: Decision, headers: Headers) -> str | None:
-        """Return a new nonce for the next request of whoever is refused, or None; see ``SignedBody``."""
+        """Return the nonce for the next request of whoever gets the answer, or None; see ``SignedBody``."""
         return self._body.nonce(decision, _partner(state, headers))
 
     async def _decided(

@@ -79,12 +79,12 @@ class CheckResponses:
             removed: Lower-case names of the request's headers that are ours: removed, or overwritten.
             request: The request's headers, for the id of its log line.
             trace: The request's span, for the service as parent.
-            nonce: What a refusal gives out for the next signed request, or None.
+            nonce: What the answer gives out for the next signed request, or None.
         """
         if decision.outcome != "permit":
             return self._refusal(decision, request, nonce)
         verified = decision.verified
-        if verified is None or verified.issuer is None or decision.warnings:
+        if verified is None or verified.issuer is None or decision.warnings or nonce is not None:
             return self._permit(decision, removed, b"", trusted_headers(decision), trace)
         key = (verified.issuer, verified.kid, decision.partner)
         start = self._permits.get(key)

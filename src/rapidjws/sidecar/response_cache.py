@@ -75,9 +75,9 @@ class ResponseCache:
         self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
     def reply(self, decision: Decision, method: bytes, nonce: str | None = None) -> bytes:
-        """Return the whole answer to a request; a refusal gives out a nonce, where there is one."""
+        """Return the whole answer to a request; it gives out a nonce, where there is one."""
         verified = decision.verified
-        if verified is None or verified.issuer is None or decision.warnings:
+        if verified is None or verified.issuer is None or decision.warnings or nonce is not None:
             return self._other(decision, method, nonce)
         key = (verified.issuer, verified.kid, decision.partner)
         start = self._permits.get(key)

@@ -177,17 +177,17 @@ class StatusListSource:
             reason = refused.code
         except Exception:  # another way to fetch may raise whatever it likes: the list in use goes on
             reason = "internal"
-        self._told(reason)
+        self._report(reason)
         return reason is None
 
     def _ended(self, reason: str) -> None:
         """End a fetch that could not begin, and try again later."""
         with self._lock:
             self._under_way = False
-        self._told(reason)
+        self._report(reason)
         scheduler.call_at(self._clock.monotonic() + RETRY_S, self._begin)
 
-    def _told(self, reason: str | None) -> None:
+    def _report(self, reason: str | None) -> None:
         emit(self._events, Event(name="status_list_fetched", issuer=self.url, detail=reason))
         if reason is None:
             if self._failures:
