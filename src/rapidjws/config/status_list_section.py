@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 5.0
 _OF_LIST: Final = ("refresh_s", "stale_limit_s", "max_age_s", "max_list_bytes", "leeway_s")
 _TRANSPORT: Final = ("timeout_s", "ca", "refuse_private_addresses", "insecure_allow_http")
-_PLACES: Final = {"url": "lists", "algorithms": "lists", "keys": "lists", "issuer": "lists"}
+_OF_ISSUER: Final = ("url", "issuer", "keys", "algorithms")
+"""Arguments of a list that its line in ``lists`` decides."""
 
 
 def status_lists_of(
@@ -45,8 +46,7 @@ def status_lists_of(
     try:
         return status_lists_from(section, loaded.folder, list(issuers), events)
     except RapidJWSError as fault:
-        place = (fault.place or "").rpartition(".")[2]
-        loaded.text.refuse(("status_lists", _PLACES.get(place, place)), str(fault.expected), None)
+        loaded.text.refuse(("status_lists", fault.place or ""), str(fault.expected), None)
 
 
 def status_lists_from(
@@ -84,6 +84,11 @@ def _source(url: str, iss: Any, issuers: list[Issuer], **settings: Any) -> Statu
     signer = next((one for one in issuers if iss in one.names), None)
     if signer is None:
         raise error_for("configuration_invalid", "lists", "configured issuers", str(iss))
-    return StatusListSource(
-        url, issuer=signer.name, keys=signer.keys, algorithms=signer.algorithms, **settings
-    )
+    try:
+        return StatusListSource(
+            url, issuer=signer.name, keys=signer.keys, algorithms=signer.algorithms, **settings
+        )
+    except RapidJWSError as fault:
+        if fault.place not in _OF_ISSUER:
+            raise
+        raise error_for("configuration_invalid", "lists", fault.expected, fault.actual) from None
