@@ -189,3 +189,24 @@ void rj_headertable_insert(rj_headertable *table, const uint8_t *header, size_t 
 unused:
     atomic_fetch_sub_explicit(&table->len, 1, memory_order_relaxed);
 }
+
+size_t rj_headertable_carry(rj_headertable *table, const rj_headertable *before, const uint32_t *with_issuer,
+                            const uint32_t *alone, size_t slots_len)
+{
+    size_t carried = 0;
+
+    for (size_t i = 0; i <= before->mask; i++) {
+        const headertable_entry *entry = atomic_load_explicit(&before->cells[i], memory_order_acquire);
+        const uint32_t *slots = entry == NULL || entry->issuer_len == 0 ? alone : with_issuer;
+        if (entry == NULL || entry->slot >= slots_len || slots[entry->slot] == RJ_SLOT_NONE) {
+            continue; /* RJ_SLOT_BY_ISSUER as well: it comes with an issuer that stays */
+        }
+        rj_headertable_insert(table, entry->bytes, entry->header_len, entry->bytes + entry->header_len,
+                              entry->issuer_len, slots[entry->slot]);
+        if (entry->issuer_len != 0) {
+            rj_headertable_insert(table, entry->bytes, entry->header_len, NULL, 0, RJ_SLOT_BY_ISSUER);
+        }
+        carried++;
+    }
+    return carried;
+}

@@ -48,4 +48,14 @@ uint32_t rj_headertable_find_hashed(const rj_headertable *table, uint64_t header
 void rj_headertable_insert(rj_headertable *table, const uint8_t *header, size_t header_len, const uint8_t *issuer,
                            size_t issuer_len, uint32_t slot);
 
+/* Take over the headers of another table whose slots stay, under the numbers that these have now. In a table that
+ * nobody else writes yet; the other one may be in use.
+ * Returns how many there are.
+ * In: with_issuer, alone: slot of before -> slot of now, or RJ_SLOT_NONE where headers of it are forgotten; alone for
+ * headers that are known without an issuer. */
+/* rj-cdef-begin */
+size_t rj_headertable_carry(rj_headertable *table, const rj_headertable *before, const uint32_t *with_issuer,
+                            const uint32_t *alone, size_t slots_len);
+/* rj-cdef-end */
+
 #endif

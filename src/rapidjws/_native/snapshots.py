@@ -29,6 +29,20 @@ class NativeHeaders:
         status = lib.rj_headertable_new(cell, max_entries, HEADER_SEED)
         self.handle = ffi.gc(made("header table", status, cell), lib.rj_headertable_free)
 
+    def carry(self, before: NativeHeaders, with_issuer: array[int], alone: array[int]) -> int:
+        """Take over headers of another table, see ``rj_headertable_carry``.
+
+        Args:
+            before: The other table.
+            with_issuer: ``array("I")``: slot of before -> slot of now, or ``SLOT_NONE``.
+            alone: The same for headers that are known without an issuer.
+
+        Returns:
+            How many there are.
+        """
+        maps = ffi.from_buffer("uint32_t[]", with_issuer), ffi.from_buffer("uint32_t[]", alone)
+        return int(lib.rj_headertable_carry(self.handle, before.handle, *maps, len(alone)))
+
 
 class NativeTables:
     """One native snapshot: a key table, a header table, the claims policies.

@@ -18,6 +18,7 @@ from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.verify import table_builder
 from rapidjws.verify.acceleration import checked_acceleration
+from rapidjws.verify.carried_headers import carry_headers
 from rapidjws.verify.key_table import IssuerKeys, PreparedKey
 from rapidjws.verify.parallel import checked_workers
 from rapidjws.verify.pipeline import Snapshot
@@ -261,7 +262,9 @@ class SnapshotOwner(_native.NativeEngine):
         self._precomputed.keep_only(table.numbers)
         known = before.table.numbers
         self._precomputed.adopt([key for key in table.slots if key not in known])
-        self._snapshot = self._make(table, rules)
+        made = self._make(table, rules)
+        carry_headers(before, made)
+        self._snapshot = made
         for keys_of, rule in zip(table.issuers, rules, strict=True) if in_use else ():
             if rule.iss in in_use:
                 self._tables_for_new_keys(keys_of, before)
