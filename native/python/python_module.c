@@ -8,6 +8,7 @@
 #include "python/python_general.h"
 #include "python/python_http.h"
 #include "python/python_known.h"
+#include "python/python_request.h"
 #include "python/python_engine.h"
 #include "python/python_token.h"
 #include "python/python_text.h"
@@ -39,6 +40,8 @@ int rj_python_install(void)
         && module_put(module, "Counters", rj_counters_type()) && module_put_function(module, &rj_general_verify_known)
         && module_put_function(module, &rj_http_requests) && module_put_function(module, &rj_check_request_method)
         && module_put_function(module, &rj_check_permit_method) && module_put_function(module, &rj_check_denied_method)
+        && module_put_function(module, &rj_bearer_request) && module_put_function(module, &rj_header_text)
+        && module_put_function(module, &rj_copy_maker) && module_put_function(module, &rj_batch_senders)
         && module_put_function(module, &rj_text_b64url_decode) && module_put_function(module, &rj_text_json_check)
         && module_put_function(module, &rj_text_request_id) && module_put_function(module, &rj_text_trace_id);
 

@@ -92,6 +92,17 @@ def verify_known(
 def http_requests(
     data: bytes, wanted: tuple[bytes, ...], max_bytes: int
 ) -> tuple[list[tuple[bytes, list[tuple[bytes, bytes]], bytes]], int]: ...
+def bearer_request(
+    headers: list[tuple[bytes, bytes]],
+    token_field: bytes,
+    partner_field: bytes | None,
+    route_fields: tuple[bytes, ...],
+    target: bytes | None,
+    /,
+) -> tuple[bytes, str | None, str | None] | None: ...
+def batch_senders(batch: list[Any], token_field: bytes, partner_field: bytes | None, /) -> list[bytes]: ...
+def header_text(value: object, max_chars: int, /) -> str: ...
+def copy_maker(template: Any, first: str, second: str, /) -> Any: ...
 def check_request(
     message: bytes,
     offset: int,

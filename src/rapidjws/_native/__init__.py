@@ -76,6 +76,7 @@ from rapidjws._native.policies import (
     NativePolicy,
     NativeRule,
 )
+from rapidjws._native.requests import batch_senders, bearer_request, copy_maker, header_text
 from rapidjws._native.snapshots import (
     SLOT_FORMAT,
     NativeHeaders,
@@ -152,14 +153,18 @@ __all__ = [
     "alg_is_native",
     "b64url_decode",
     "b64url_encode",
+    "batch_senders",
+    "bearer_request",
     "build_key",
     "build_precomputed",
     "check_denied",
     "check_permit",
     "check_request",
     "complete_root",
+    "copy_maker",
     "error_queue_len",
     "ffi",
+    "header_text",
     "json_check",
     "known_headers",
     "lib",

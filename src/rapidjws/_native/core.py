@@ -61,6 +61,18 @@ b64url_decode_octets = _rapidjws.b64url_decode
 http_requests = _rapidjws.http_requests
 """Read plain HTTP requests, see ``text.http_requests``."""
 
+bearer_request = _rapidjws.bearer_request
+"""Find token, partner and route among headers, see ``requests.bearer_request``."""
+
+batch_senders = _rapidjws.batch_senders
+"""Tell whose the requests of a batch are, see ``requests.batch_senders``."""
+
+header_text = _rapidjws.header_text
+"""Return text that may stand in a header, see ``requests.header_text``."""
+
+copy_maker = _rapidjws.copy_maker
+"""Make what copies a value but for two members, see ``requests.copy_maker``."""
+
 envoy_request = _rapidjws.check_request
 """Read a CheckRequest, see ``envoy.check_request``."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,8 +103,10 @@ def _concluded_together(
     for result, request in zip(results, requests, strict=True):
         decision = None
         if permits is not None and isinstance(result, VerifiedJWS):
-            with contextlib.suppress(Exception):  # then the policy itself says what it comes to
+            try:
                 decision = permits.decide(result, request[1], request[2])
+            except Exception:  # then the policy itself says what it comes to
+                decision = None
         if decision is None:
             decision = _concluded(policy, result, request, times_ns, named_issuers, counters)
         else:
@@ -323,8 +324,9 @@ async def adecide(
 def check_requests(requests: object) -> None:
     """Refuse what is no list of requests."""
     requests = requests if isinstance(requests, (list, tuple)) else (None,)
-    if not all(isinstance(one, tuple) and len(one) == 3 for one in requests):
-        raise refused("requests", "a list of (token, partner, route)", requests)
+    for one in requests:
+        if not isinstance(one, tuple) or len(one) != 3:
+            raise refused("requests", "a list of (token, partner, route)", requests)
 
 
 def _tried_together(
@@ -365,6 +367,8 @@ def decide_many(
     now_ns = 0 if policy is None else _present_ns(now)
     times_ns = now_ns, started_ns
     for at, (request, result) in enumerate(zip(requests, results, strict=True)):
+        if isinstance(result, VerifiedJWS):
+            continue
         result, retry_at_ns = _retried_at(policy, result, request[1], now_ns)
         if retry_at_ns is not None:
             result = _tried(verify_as_of, request[0], (), retry_at_ns, now_ns)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from rapidjws._authorization_codes import NOT_PERMITTED
 from rapidjws._checks import refused
+from rapidjws._native import header_text
 from rapidjws.errors import CODES, error_for
 from rapidjws.jose.scopes import is_scope_token, scopes_of
 from rapidjws.jwt.decision import Decision
@@ -240,9 +241,7 @@ def plain(value: object) -> str:
 
     A receiver drops spaces at its ends, which would make ``" admin"`` another subject.
     """
-    if not isinstance(value, str) or len(value) > VALUE_MAX_CHARS or value != value.strip(" "):
-        return ""
-    return value if value.isascii() and value.isprintable() else ""
+    return header_text(value, VALUE_MAX_CHARS)
 
 
 @functools.lru_cache(maxsize=NAMES_KEPT)

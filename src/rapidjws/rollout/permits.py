@@ -7,12 +7,14 @@ the evidence counts. Whatever is not plain has no share here, and is decided by 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from rapidjws._native import copy_maker
 from rapidjws.jwt.decision import OK, Decision
 from rapidjws.rollout.counters import Request
 from rapidjws.rollout.measures import lifetime_of, skew_bucket
+from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from rapidjws.rollout.evidence import Evidence
     from rapidjws.rollout.partner import Partner
     from rapidjws.rollout.plan import Phase, Plan
-    from rapidjws.verify.result import VerifiedJWS
+    from rapidjws.verify.key_table import PreparedKey
 
 SHAPES_MAX: Final = 1024
 """Most shapes that are kept of one second; a route that a stranger wrote is part of one."""
@@ -58,10 +60,38 @@ class Shape:
     issuer: str
     alg: str
     key: str | None
+    make: Callable[[VerifiedJWS, str | None], Decision] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Have what makes a permit of a token and a route ready."""
+        object.__setattr__(self, "make", copy_maker(self._template(), "verified", "route") or self.decision)
+
+    def decision(self, verified: VerifiedJWS | None, route: str | None) -> Decision:
+        """Return the permit of a token."""
+        return Decision(**self._parts(), route=route, verified=verified)
+
+    def _parts(self) -> dict[str, Any]:
+        """Return what all its permits have in common."""
+        return {
+            "outcome": "permit",
+            "code": OK,
+            "phase": self.phase,
+            "partner": self.partner,
+            "attributed_by": self.attributed_by,
+            "warnings": self.warnings,
+            "sunset_at_s": self.sunset_at_s,
+        }
+
+    def _template(self) -> Decision:
+        """Return a permit of no token, to be copied for those that have one."""
+        made = object.__new__(Decision)
+        for name, value in ({one.name: one.default for one in fields(Decision)} | self._parts()).items():
+            object.__setattr__(made, name, value)
+        return made
 
 
-ShapeKey = tuple["str | None", str, str, "str | None", "str | None"]
-"""Issuer, algorithm, key, partner, and the route where the plan has any."""
+ShapeKey = tuple["str | None", "PreparedKey", "str | None", "str | None"]
+"""Issuer, key, partner, and the route where the plan has any."""
 
 
 class Shapes(NamedTuple):
@@ -82,7 +112,7 @@ class Permits:
         now_ns: The present, in nanoseconds since the epoch.
     """
 
-    __slots__ = ("_evidence", "_find", "_groups", "_has_routes", "_now_ns", "_shapes")
+    __slots__ = ("_dated", "_evidence", "_find", "_groups", "_has_routes", "_now_ns", "_shapes")
 
     def __init__(
         self,
@@ -97,6 +127,7 @@ class Permits:
         self._now_ns = now_ns
         self._has_routes = bool(shapes.plan.routes)
         self._groups: dict[tuple[int, int, str], _Group] = {}
+        self._dated: dict[tuple[int, int, int], _Group] = {}
 
     def decide(self, verified: VerifiedJWS, partner: Names, route: Names) -> Decision | None:
         """Return the permit for a good token, to be counted; None where ``Rollout.decide`` has to say."""
@@ -107,28 +138,14 @@ class Permits:
             shape.rules is not None and shape.rules.objection(verified, self._now_ns) is not None
         ):
             return None
-        decision = Decision(
-            outcome="permit",
-            code=OK,
-            phase=shape.phase,
-            partner=shape.partner,
-            attributed_by=shape.attributed_by,
-            route=route,
-            verified=verified,
-            warnings=shape.warnings,
-            sunset_at_s=shape.sunset_at_s,
-        )
+        if not isinstance(verified, VerifiedJWS):  # nobody looks at what is copied
+            return None
+        decision = shape.make(verified, route)
         self._note(shape, verified.claims)
         return decision
 
     def _shape(self, verified: VerifiedJWS, partner: str | None, route: str | None) -> Shape | None:
-        key = (
-            verified.issuer,
-            verified.alg,
-            verified.key_thumbprint,
-            partner,
-            route if self._has_routes else None,
-        )
+        key = verified.issuer, verified._key, partner, route if self._has_routes else None
         found = self._shapes.found
         try:
             return found[key]
@@ -145,6 +162,18 @@ class Permits:
     def _note(self, shape: Shape, claims: dict[str, Any]) -> None:
         """Note a permit, with those of its shape whose dates are counted alike."""
         iat, exp = claims.get("iat"), claims.get("exp")
+        if iat.__class__ is int and exp.__class__ is int:
+            same = id(shape), iat, exp
+            seen = self._dated.get(same)
+            if seen is not None:
+                seen.times += 1
+                return
+            self._dated[same] = self._group(shape, iat, exp)
+            return
+        self._group(shape, iat, exp)
+
+    def _group(self, shape: Shape, iat: Any, exp: Any) -> _Group:
+        """Count a permit with those of its shape whose dates are counted alike; return these."""
         skew_s, bucket, lifetime = None, -1, lifetime_of(exp, iat)
         if iat.__class__ is int or (iat.__class__ is float and math.isfinite(iat)):
             skew_s = iat - self._shapes.now_s
@@ -152,9 +181,10 @@ class Permits:
         key = id(shape), bucket, lifetime
         group = self._groups.get(key)
         if group is None:
-            self._groups[key] = _Group(shape, skew_s, lifetime)
+            group = self._groups[key] = _Group(shape, skew_s, lifetime)
         else:
             group.times += 1
+        return group
 
     def count(self, elapsed_ns: int) -> Iterator[tuple[str, str, str, int]]:
         """Count what was permitted as evidence; yield issuer, partner, algorithm and number of each group.
@@ -162,7 +192,7 @@ class Permits:
         Args:
             elapsed_ns: How long the batch took, in nanoseconds.
         """
-        groups, self._groups = self._groups, {}
+        groups, self._groups, self._dated = self._groups, {}, {}
         for one in groups.values():
             shape = one.shape
             seen = Request(

@@ -80,7 +80,7 @@ class CheckReader:
         found = check_request(octets, offset, self._wanted, self._owned, self._reads_body)
         if found is None:
             raise ValueError("a CheckRequest expected")
-        return Check(*found)
+        return Check._make(found)
 
 
 def peer_address(name: str) -> str | None:

@@ -6,6 +6,7 @@ Source: gRPC over HTTP/2 (PROTOCOL-HTTP2); RFC 9113 section 8.1.
 from __future__ import annotations
 
 import contextlib
+import struct
 from typing import TYPE_CHECKING, Final
 
 import ngh2
@@ -20,6 +21,8 @@ Fields = list[ngh2.Header]
 
 _HEAD: Final[Fields] = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 _GOOD: Final[Fields] = [(b"grpc-status", b"0")]
+_PREFIX: Final = struct.Struct(">BI").pack
+"""Makes what precedes a message: that it is not compressed, and its length."""
 
 
 class GrpcAnswers:
@@ -43,7 +46,8 @@ class GrpcAnswers:
     def _forget(self, call: Call) -> None:
         """Forget a call that is closed, on both sides or by a reset."""
         self.calls.pop(call.stream_id, None)
-        self._end(call)
+        if not call.is_over:
+            self._end(call)
         if call.task is not None:
             call.task.cancel()
 
@@ -57,11 +61,18 @@ class GrpcAnswers:
 
     def answer(self, call: Call, message: bytes) -> None:
         """Answer a call by its one message; a call that is over gets none."""
-        if not call.is_over:
-            self._end(call)
-            more = self._controls + grpc_limits.CONTROLS_PER_CALL
-            self._controls = min(more, grpc_limits.CONTROLS_MAX)
-            self._submit(call, _HEAD, message, _GOOD)
+        if call.is_over:
+            return
+        self._end(call)
+        more = self._controls + grpc_limits.CONTROLS_PER_CALL
+        self._controls = more if more < grpc_limits.CONTROLS_MAX else grpc_limits.CONTROLS_MAX
+        http2, stream_id = self._http2, call.stream_id
+        try:
+            http2.send_response(stream_id, _HEAD)
+            http2.send_data(stream_id, _PREFIX(0, len(message)) + message)
+            http2.send_trailers(stream_id, _GOOD)
+        except ngh2.NGH2Error:  # the stream, or the connection, is gone
+            self._forget(call)
 
     def stream(self, call: Call, message: bytes, *, is_first: bool) -> None:
         """Send one of several messages of a call."""
@@ -82,7 +93,7 @@ class GrpcAnswers:
             if head is not None:
                 http2.send_response(stream_id, head)
             if message is not None:
-                http2.send_data(stream_id, b"\0" + len(message).to_bytes(4, "big") + message)
+                http2.send_data(stream_id, _PREFIX(0, len(message)) + message)
             if trailers is not None:
                 http2.send_trailers(stream_id, trailers)
         except ngh2.NGH2Error:  # the stream, or the connection, is gone

@@ -5,6 +5,7 @@ Source: gRPC over HTTP/2 (PROTOCOL-HTTP2); Envoy API v3, external_auth.proto.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rapidjws._native import check_denied
@@ -31,6 +32,7 @@ UNIMPLEMENTED: Final = 12
 INTERNAL: Final = 13
 UNAVAILABLE: Final = 14
 
+_PREFIX: Final = struct.Struct(">BI").unpack_from
 PREFIX_BYTES: Final = 5
 """A message's flag of compression and its length."""
 
@@ -110,10 +112,10 @@ class Call:
             limit_bytes: The largest message.
         """
         octets = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        size = int.from_bytes(octets[1:PREFIX_BYTES], "big")
         if len(octets) < PREFIX_BYTES:
             return None, INVALID_ARGUMENT
-        if octets[0]:  # compressed, though no encoding is offered
+        is_compressed, size = _PREFIX(octets)
+        if is_compressed:  # though no encoding is offered
             return None, UNIMPLEMENTED
         if size > limit_bytes:
             return None, RESOURCE_EXHAUSTED

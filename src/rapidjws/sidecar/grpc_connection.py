@@ -115,17 +115,18 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
         self.send()
 
     def _take_events(self) -> None:
+        find = _HANDLERS.get
         for event in self._http2.events():
-            handle = _HANDLERS.get(type(event))
+            handle = find(event.__class__)
             if handle is not None:
                 handle(self, event)
 
     # --- events ------------------------------------------------------------------------------------------
 
     def _on_request(self, event: ngh2.RequestReceived) -> None:
-        fields = cast("dict[bytes, bytes]", dict(event.headers))
-        call = Call(self, event.stream_id, fields.get(b":path", b""), self._heard_s)
-        self.calls[event.stream_id] = call
+        fields: dict[bytes, bytes] = dict(event.headers)
+        stream_id = event.stream_id
+        call = self.calls[stream_id] = Call(self, stream_id, fields.get(b":path", b""), self._heard_s)
         if fields.get(b":method") != b"POST":
             self.refuse_http(call, b"405")
         elif not fields.get(b"content-type", b"").startswith(b"application/grpc"):
@@ -161,8 +162,8 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
             self.refuse(call, grpc_call.INVALID_ARGUMENT, "no trailers expected")
 
     def _on_closed(self, event: ngh2.StreamClosed) -> None:
-        call = self.calls.get(event.stream_id)
-        if call is not None:
+        call = self.calls.pop(event.stream_id, None)
+        if call is not None and (not call.is_over or call.task is not None):
             self._forget(call)
         if event.error_code:
             self._controls -= 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rapidjws.sidecar import grpc_call, grpc_health, grpc_limits
 from rapidjws.sidecar.connection import Listener
 from rapidjws.sidecar.ext_authz import Authorization
+from rapidjws.sidecar.overload import CALLS_SLICE_NS
 
 if TYPE_CHECKING:
     from rapidjws.sidecar.grpc_call import Call, CallConnection
@@ -27,6 +28,7 @@ class GrpcListener(Listener):
     def __init__(self, state: BatchingWorker) -> None:
         super().__init__(state.settings)
         self.state = state
+        state.slice_ns = CALLS_SLICE_NS
         self.authorization = Authorization(state)
         self.message_max_bytes = 2 * state.settings.max_header_bytes + state.settings.max_body_bytes
         self.unfinished_bytes = 0

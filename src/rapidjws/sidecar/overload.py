@@ -12,6 +12,7 @@ from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidjws._native import batch_senders
 from rapidjws.observe.metric_list import REQUESTS_SHED
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ SENDERS_MAX: Final = 1024
 
 SLICE_NS: Final = 1_000_000
 """Time of one turn; then what came meanwhile is put in order with the rest: who sends little overtakes."""
+
+CALLS_SLICE_NS: Final = 250_000
+"""The same for calls of gRPC: a gateway has them all on one connection, and works on the answers of one turn
+while the next is decided."""
 
 WARN_S: Final = 60.0
 """Seconds between two lines about requests that were sent away."""
@@ -149,24 +154,22 @@ class LoadShedder:
 
         Requests of one connection stay in their order.
         """
+        senders = batch_senders(batch, self._token, self._partner)
+        if self._partner is None:
+            known = self._known
+            senders = [one if one in known else b"" for one in senders]
+        if senders.count(senders[0]) == len(senders):  # nobody has to be waited for
+            return batch
         ranks: list[int] = []
         of_sender: dict[bytes, int] = {}
         of_connection: dict[int, int] = {}
-        for connection, _, request in batch:
-            sender = self._sender(request[1])
+        for (connection, _, _), sender in zip(batch, senders, strict=True):
             rank = of_sender.get(sender, 0)
             of_sender[sender] = rank + 1
             rank = max(rank, of_connection.get(id(connection), 0))
             of_connection[id(connection)] = rank
             ranks.append(rank)
         return [batch[at] for at in sorted(range(len(batch)), key=ranks.__getitem__)]
-
-    def _sender(self, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """Return whose request it is, as far as that can be known without a look into it."""
-        if self._partner is not None:
-            return b",".join([value for name, value in fields if name == self._partner])
-        header = self._header(fields)
-        return header if header in self._known else b""
 
     def _header(self, fields: list[tuple[bytes, bytes]]) -> bytes:
         """Return the protected header of a compact token, as it stands there."""

@@ -58,6 +58,8 @@ class PublicListener(BatchingWorker):
         wanted = wanted_fields(self, frozenset() if self.bodies is None else self.bodies.fields)
         self.wanted = None if wanted is None else wanted | of_signals
         self.plain_fields = None if self.wanted is None else tuple(sorted(self.wanted))
+        self.usual_url = None if self.is_slow(self.prefix) else self.prefix
+        """What most gateways ask for, where it is no endpoint."""
 
     def is_slow(self, url: bytes) -> bool:
         """Return whether a request is answered beside the loop, in its turn."""
@@ -101,7 +103,7 @@ class SidecarProtocol(Connection):
         self._has_last = not keep
         state = self._state
         request = (url, headers, method, body, keep)
-        if self._worker is not None or state.blocking or state.is_slow(url):
+        if self._worker is not None or state.waits or (url != state.usual_url and state.is_slow(url)):
             self._queue(request)
             return
         rest = self._target(url)

@@ -91,6 +91,16 @@ class BatchingWorker(WorkerState):
         self.shedder = LoadShedder(app, settings, least=BATCH_MAX, warn=lambda line: self.print_line(line))
         self._batch: list[BatchedRequest] = []
         self._flush: asyncio.Handle | None = None
+        self._waits = False
+        self.slice_ns = SLICE_NS
+        """How long one turn decides, at most."""
+
+    @property
+    def waits(self) -> bool:
+        """Return whether decisions of this turn may wait for another machine; looked at once a turn."""
+        if self._flush is None:
+            self._waits = self.blocking
+        return self._waits
 
     def add_to_batch(self, one: BatchedRequest, loop: asyncio.AbstractEventLoop) -> None:
         """Take a request that is answered when this turn of the loop has brought all it had."""
@@ -110,9 +120,9 @@ class BatchingWorker(WorkerState):
     def _decide_gathered(self, loop: asyncio.AbstractEventLoop | None) -> None:
         gathered, self._flush, self._batch = self._batch, None, []
         batch, sent_away = self.shedder.admitted(gathered)
-        begun_ns, done = time.perf_counter_ns(), 0
+        begun_ns, done, slice_ns = time.perf_counter_ns(), 0, min(SLICE_NS, self.slice_ns)
         while done < len(batch):
-            if done and loop is not None and time.perf_counter_ns() - begun_ns >= SLICE_NS:
+            if done and loop is not None and time.perf_counter_ns() - begun_ns >= slice_ns:
                 with contextlib.suppress(Exception):  # where nothing can be planned, all are decided now
                     self._flush = loop.call_soon(partial(self.turn, loop))
                     self._batch = batch[done:]
@@ -152,12 +162,12 @@ class BatchingWorker(WorkerState):
         self.shedder.note_good(batch, decisions)
         size = sum(one is not None for one in observed)
         for one, found in zip(observed, decisions, strict=True):  # once all have their answers
-            if one is None:
+            if one is None or (one[2] is None and found is not None and found.verified is not None):
                 continue
             token, given, trace = one
             if found is None:
                 self.observer.abandon(trace)
-            elif trace is not None or found.verified is None:
+            else:
                 self.observer.end(found, token, given, started_ns, trace, size)
 
     def _decide(
@@ -167,17 +177,17 @@ class BatchingWorker(WorkerState):
         places: list[int] = []
         requests: list[DecisionRequest] = []
         for at, (connection, rest, request) in enumerate(batch):
-            if rest is not None:
-                with contextlib.suppress(Exception):  # a fault with one of them is not the others'
-                    requests.append(self.decision_request(request[1], connection.target_of(rest)))
-                    places.append(at)
-        tracing = self.observer.is_tracing
-        for at, (token, _, _) in zip(places, requests, strict=True):
-            given = partial(values_of, batch[at][2][1])
-            trace = self.observer.begin(given) if tracing else None
-            if trace is not None:
-                self.observer.look(trace, token)
-            observed[at] = (token, given, trace)
+            if rest is None:
+                continue
+            try:
+                one = self.decision_request(request[1], connection.target_of(rest))
+            except Exception:  # a fault with one of them is not the others'
+                continue
+            requests.append(one)
+            places.append(at)
+            observed[at] = (one[0], partial(values_of, request[1]), None)
+        if self.observer.is_tracing:
+            self._begin_traces(places, observed)
         engine = self.engine
         facts = self._facts(batch, places)
         if self.settings.sender is not None:
@@ -192,6 +202,15 @@ class BatchingWorker(WorkerState):
         for number, (token, partner, route) in enumerate(requests):
             of = None if facts is None else facts[number]
             decisions[places[number]] = engine.decide(token, partner=partner, route=route, request=of)
+
+    def _begin_traces(self, places: list[int], observed: list[Observed | None]) -> None:
+        """Begin the spans of requests whose callers record."""
+        for at in places:
+            one = observed[at]
+            trace = None if one is None else self.observer.begin(one[1])
+            if one is not None and trace is not None:
+                self.observer.look(trace, one[0])
+                observed[at] = (one[0], one[1], trace)
 
     def _record(
         self, audit: DecisionRecorder, decisions: list[Decision | None], observed: list[Observed | None]

@@ -9,6 +9,7 @@ from functools import partial
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._native import bearer_request
 from rapidjws.errors import RapidJWSError
 from rapidjws.middleware.presented import PROOF_FIELD, is_dpop, presented_token
 from rapidjws.observe.decision_log import DecisionLog
@@ -50,16 +51,8 @@ TICK_S: Final = 0.5
 HAND_OVER_S: Final = 2.0
 """Seconds between two tries to hand a store what it could not be asked to keep."""
 
-_BEARER: Final = b"Bearer "
-_BEARER_SIZE: Final = len(_BEARER)
-
 PRECOMPUTED_AT_ONCE: Final = 4
 """Tables asked for at once, some milliseconds each: a rotated key is much used from the start."""
-
-
-def _is_one_token(octets: bytes) -> bool:
-    """Return whether octets are one value, whoever reads them; what is not is ``TokenLocation``'s to say."""
-    return bool(octets) and b" " not in octets and b"," not in octets and b"\t" not in octets
 
 
 def _to_stderr(line: str) -> None:
@@ -196,6 +189,10 @@ class WorkerState(Listener):
             headers: Lower-case names and values.
             target: The route where the gateway says it otherwise than in a header, or None.
         """
+        if self._is_plain_bearer:
+            plain = bearer_request(headers, self.token_field, self.partner_field, self.route_fields, target)
+            if plain is not None:
+                return plain
         found: list[bytes] = []
         partner: list[bytes] = []
         named: list[bytes] = []
@@ -207,11 +204,6 @@ class WorkerState(Listener):
             elif name in self.route_fields:
                 named.append(value)
         routes = named if target is None else [target]
-        if self._is_plain_bearer and len(found) == 1 and len(routes) < 2 and len(partner) < 2:
-            token = found[0][_BEARER_SIZE:]
-            route = routes[0] if routes else b""
-            if found[0][:_BEARER_SIZE] == _BEARER and _is_one_token(token) and b"?" not in route:
-                return token, names_of(partner), names_of(routes)
         query = b"&".join(route.partition(b"?")[2] for route in routes)
         presented = presented_token(self.settings.place, self.settings.sender, found, query)
         return presented, names_of(partner), names_of(routes)
