@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from audit_trails import ORIGIN, signer, whole
 from public_callables import exported
+from scratch import new_folder
 
 from rapidjws import Engine, Issuer, JWKSet
 from rapidjws.audit import NoteKey, TrailReader
@@ -24,7 +23,7 @@ ROW = (RecordContext({}), 1, None, None, None, None, None, False)
 
 def trail() -> TrailReader:
     """Return a trail of three records."""
-    return whole(Path(tempfile.mkdtemp(prefix="rapidjws-walk-")), 3)
+    return whole(new_folder(), 3)
 
 
 def key() -> NoteKey:
@@ -34,7 +33,7 @@ def key() -> NoteKey:
 
 def written() -> Any:
     """Return a writer of a new trail."""
-    return P["TrailWriter"](tempfile.mkdtemp(prefix="rapidjws-walk-"), origin=ORIGIN, signer=signer())
+    return P["TrailWriter"](str(new_folder()), origin=ORIGIN, signer=signer())
 
 
 @functools.cache
@@ -56,12 +55,12 @@ def recorder() -> Any:
 
 def saved() -> Any:
     """Return what keeps the pieces of a verification."""
-    return P["SavedPieces"](Path(tempfile.mkdtemp(prefix="rapidjws-walk-")) / "done")
+    return P["SavedPieces"](new_folder() / "done")
 
 
 def content_keys() -> Any:
     """Return keys of contents in a new folder."""
-    return P["ContentKeys"](tempfile.mkdtemp(prefix="rapidjws-walk-"), bytes(32))
+    return P["ContentKeys"](str(new_folder()), bytes(32))
 
 
 OWNERS: dict[str, Callable[[], Any]] = {
@@ -133,7 +132,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "TrailReader.prove_consistency": lambda: {"earlier": trail().checkpoint},
     "TrailReader.record": lambda: {"index": 1},
     "TrailWriter": lambda: {
-        "folder": tempfile.mkdtemp(prefix="rapidjws-walk-"), "origin": ORIGIN, "signer": signer(),
+        "folder": str(new_folder()), "origin": ORIGIN, "signer": signer(),
     },
     "TrailWriter.append": lambda: {"entries": [b"{}"]},
     "TrailWriter.write": lambda: {"due": written().prepare()},

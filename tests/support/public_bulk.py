@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 import tokens
 from public_callables import exported
+from scratch import new_folder
 
 from rapidjws import Verifier
 from rapidjws.signing import LocalSigner
@@ -28,14 +27,14 @@ def verifier() -> Any:
 
 def in_folder() -> Recipe:
     """Return a run in a folder of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="rapidjws-walk-"))
+    folder = new_folder()
     pa.parquet.write_table(pa.table({"token": [tokens.token()]}), folder / "in.parquet")
     return {"verifier": verifier(), "source": str(folder / "in.parquet"), "target": folder / "out"}
 
 
 def artifact() -> str:
     """Return a file to sign for."""
-    path = Path(tempfile.mkdtemp(prefix="rapidjws-walk-")) / "app.tar"
+    path = new_folder() / "app.tar"
     path.write_bytes(b"x")
     return str(path)
 
@@ -69,15 +68,15 @@ def answers() -> Recipe:
 
 def signed_log() -> Recipe:
     """Return a signed log, and what verifies it."""
-    folder = Path(tempfile.mkdtemp(prefix="rapidjws-walk-"))
+    folder = new_folder()
     P["LogSigner"](folder, LocalSigner(tokens.key("ES256"))).sign([b"x\n"])
     return {"folder": folder, "verifier": Verifier([tokens.public("ES256")], algorithms=["ES256"])}
 
 
 OWNERS: dict[str, Callable[[], Any]] = {
     "BulkVerifier": verifier,
-    "LogSigner": lambda: P["LogSigner"](tempfile.mkdtemp(), LocalSigner(tokens.key("ES256"))),
-    "SignedLogHandler": lambda: P["SignedLogHandler"](tempfile.mkdtemp(), LocalSigner(tokens.key("ES256"))),
+    "LogSigner": lambda: P["LogSigner"](str(new_folder()), LocalSigner(tokens.key("ES256"))),
+    "SignedLogHandler": lambda: P["SignedLogHandler"](str(new_folder()), LocalSigner(tokens.key("ES256"))),
     "Quorum": lambda: P["Quorum"](count=1, roles=("a",)),
     "RolePolicy": lambda: P["parse_policy"]("1 of a"),
 }
@@ -85,9 +84,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "BulkVerifier": lambda: {"verifier": tokens.engine()},
     "Attestation": lambda: {"payload": b"", "roles": (), "kids": ()},
     "LogReport": dict,
-    "LogSigner": lambda: {"folder": tempfile.mkdtemp(), "signer": LocalSigner(tokens.key("ES256"))},
+    "LogSigner": lambda: {"folder": str(new_folder()), "signer": LocalSigner(tokens.key("ES256"))},
     "LogSigner.sign": lambda: {"entries": [b"x\n"]},
-    "SignedLogHandler": lambda: {"folder": tempfile.mkdtemp(), "signer": LocalSigner(tokens.key("ES256"))},
+    "SignedLogHandler": lambda: {"folder": str(new_folder()), "signer": LocalSigner(tokens.key("ES256"))},
     "SignedLogHandler.emit": lambda: {"record": logging.makeLogRecord({"msg": "x"})},
     "verify_log": signed_log,
     "Quorum": lambda: {"count": 1, "roles": ("a",)},

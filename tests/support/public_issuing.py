@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import public_signers
 import public_statuslist
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle, pair
 from public_callables import exported
+from scratch import new_folder
 from stub_kms import StubKms
 
 from rapidjws.issuing import IssuingState, KeyLifeCycle, SigningKey
@@ -31,7 +31,7 @@ Recipe = dict[str, Any]
 @functools.cache
 def folder() -> Path:
     """Return a folder for what is written."""
-    return Path(tempfile.mkdtemp(prefix="rapidjws-walk-"))
+    return new_folder()
 
 
 def issuer() -> KeyLifeCycle:
@@ -141,7 +141,7 @@ OWNERS: dict[str, Callable[[], Any]] = {
     "Publication": lambda: P["Publication"](issuer(), "https://issuer.example"),
     "S3Copy": lambda: P["S3Copy"](OWNERS["Publication"](), "keys", client=Aws()),
     "CloudFrontInvalidation": lambda: P["CloudFrontInvalidation"]("E1", client=Aws()),
-    "FileStateStore": lambda: P["FileStateStore"](Path(tempfile.mkdtemp(dir=folder())) / "keys.json"),
+    "FileStateStore": lambda: P["FileStateStore"](new_folder() / "keys.json"),
     "FreezeWindow": lambda: P["FreezeWindow"]("fri 16:00 - mon 08:00 UTC"),
     "IssuingState": state,
     "KeyLifeCycle": issuer,
@@ -164,7 +164,7 @@ class Aws:
 
 def issuing_file() -> Path:
     """Return the file of an issuer."""
-    place = Path(tempfile.mkdtemp(dir=folder()))
+    place = new_folder()
     (place / "keys").mkdir()
     path = place / "issuing.toml"
     path.write_text(

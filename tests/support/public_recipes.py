@@ -6,7 +6,6 @@ A public callable without a recipe fails ``tests/unit/test_public_arguments.py``
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import public_issuing
 import public_registry
 from certified import CertifiedKey
 from public_callables import exported
+from scratch import new_folder
 from tokens import AUD, ISS, NOW_S, key, public, token
 
 from rapidjws.jose.jwa import ALGORITHM_TABLE
@@ -35,7 +35,7 @@ REDIS, ALGS = "redis://127.0.0.1:1/0", ["ES256"]
 @functools.cache
 def folder() -> Path:
     """Return a folder for what is written."""
-    return Path(tempfile.mkdtemp(prefix="rapidjws-walk-"))
+    return new_folder()
 
 
 @functools.cache

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from issuing_world import START_S, TIMING, life_cycle, pair
 from public_callables import exported
+from scratch import new_folder
 from stub_kms import StubKms
 
 from rapidjws._native import b64url_encode
@@ -45,7 +44,7 @@ def report() -> EmergencyReport:
 
 def log() -> Any:
     """Return a log of emergencies."""
-    return P["EmergencyLog"](Path(tempfile.mkdtemp(prefix="rapidjws-walk-")) / "emergencies.jsonl")
+    return P["EmergencyLog"](new_folder() / "emergencies.jsonl")
 
 
 def metrics() -> Any:

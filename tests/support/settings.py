@@ -6,13 +6,13 @@ import copy
 import functools
 import json
 import math
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 import settings_bodies
 import settings_signals
 from audit_settings import AUDIT_REFUSED
+from scratch import new_folder
 
 from rapidjws import JWK
 from rapidjws.config import schema
@@ -318,7 +318,7 @@ SOURCES: Final = {"pem_url": "https://a.example/{kid}", "pem_path": ".", "x5c_ro
 @functools.cache
 def secrets_file() -> str:
     """Return a file of secrets for nonces."""
-    path = Path(tempfile.mkdtemp(prefix="rapidjws-settings-")) / "nonces"
+    path = new_folder() / "nonces"
     path.write_text("s" * 32, "utf-8")
     return str(path)
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any, Final
 
 from certified import CertifiedKey
+from scratch import new_folder
 
 
 def _root_file() -> str:
     """Return a file of a root."""
-    path = Path(tempfile.mkdtemp(prefix="rapidjws-settings-")) / "root.pem"
+    path = new_folder() / "root.pem"
     path.write_text(CertifiedKey("root", is_ca=True).pem, "ascii")
     return str(path)
 
 
 def _secrets_file() -> str:
     """Return a file of secrets for nonces."""
-    path = Path(tempfile.mkdtemp(prefix="rapidjws-settings-")) / "nonces"
+    path = new_folder() / "nonces"
     path.write_text("s" * 32, "ascii")
     return str(path)
 
