@@ -105,8 +105,9 @@ bench-signing: $(STAMPS)/package $(STAMPS)/test-deps ## signing: local keys, the
 	$(BIN)/python -m pytest -q -n 0 -c benchmarks/pytest.ini benchmarks/test_signing.py
 	$(BIN)/python examples/scenarios/hsm/run.py
 
-bench-rotation: $(STAMPS)/package $(STAMPS)/test-deps gateways partners ## an emergency and rotations under load, with foreign consumers
-	$(BIN)/python -m pytest -q -n 0 -c benchmarks/pytest.ini benchmarks/test_emergency.py benchmarks/test_rotation.py
+bench-rotation: $(STAMPS)/package $(STAMPS)/test-deps gateways partners ## rotations under load with foreign consumers, an emergency: SECONDS=600 RATE=2000 VARIANT=plain, killed, fighting, clock or emergency
+	RAPIDJWS_ROTATION_S=$(or $(SECONDS),600) RAPIDJWS_ROTATION_RATE=$(or $(RATE),2000) $(BIN)/python -m pytest -q -n 0 \
+		-c benchmarks/pytest.ini benchmarks/test_emergency.py benchmarks/test_rotation.py $(if $(VARIANT),-k "$(VARIANT)")
 
 bench-gateways: $(STAMPS)/package $(STAMPS)/test-deps gateways ## the sidecar and the middleware under load
 	PYTHON=$(PYTHON) sh tools/system_packages.sh load

@@ -66,6 +66,11 @@ def run(*words: str) -> Result:
         (GOOD.replace("30 days", "thirty days"), ":5: issuing.schedule", "every 30 days"),
         (GOOD + 'freeze = ["soon"]\n', ":6: issuing.freeze", "2026-12-20"),
         (GOOD + 'redis = "redis://127.0.0.1:1"\n', ":1: issuing", "one of state_file and redis"),
+        (
+            GOOD.replace('state_file = "keys.json"', 'redis = "redis://127.0.0.1:1"') + "clock_skew_s = 0\n",
+            ":6: issuing.clock_skew_s",
+            "at least 0.1 with redis",
+        ),
         (GOOD.replace("https:", "http:"), ":2: issuing.issuer", "https"),
         (GOOD.replace("https://issuer.example", "https://["), ":2: issuing.issuer", "https"),
         (GOOD.replace("issuer.example", "issuer.example:x"), ":2: issuing.issuer", "https"),

@@ -44,6 +44,11 @@ BACKLOG_S: Final = 0.5
 """How far behind its rate the load may be; what a busy machine does not make in time is not made up for."""
 READY_S: Final = 6.0
 """After this a next key may sign, in seconds."""
+ASKED_S: Final = 1.0
+"""How long the balancer waits for an issuer before it asks another one, in seconds."""
+ROUNDS: Final = 2
+PAUSED_S: Final = 3.0
+"""How long a paused issuer stands still, in seconds: longer than the leader's lease."""
 
 
 @dataclass
@@ -58,6 +63,9 @@ class Result:
     rotations: int = 0
     lag_s: list[float] = field(default_factory=list)
     kills: int = 0
+    pauses: int = 0
+    fights: int = 0
+    """Promotions that two made at the same moment, of which one alone must succeed."""
 
     @property
     def total(self) -> int:
@@ -86,10 +94,10 @@ class Balancer:
             def do_GET(self) -> None:
                 """Ask one issuer after the other."""
                 begun_s = time.perf_counter()
-                for one in random.sample(list(issuers), len(issuers)):
+                for one in random.sample(list(issuers), len(issuers)) * ROUNDS:
                     try:
                         url = f"http://127.0.0.1:{one.port}{self.path}"
-                        with urllib.request.urlopen(url, timeout=5) as answered:
+                        with urllib.request.urlopen(url, timeout=ASKED_S) as answered:
                             body = answered.read()
                             kept = answered.headers.get("cache-control", "")
                     except (OSError, world.http.client.HTTPException):
@@ -109,6 +117,8 @@ class Balancer:
 
         class Server(ThreadingHTTPServer):
             """A server whose clients may go away."""
+
+            request_queue_size = 128
 
             def handle_error(self, *_: Any) -> None:
                 """Say nothing of those that did."""
@@ -242,15 +252,38 @@ class Load:
             one.join(60)
 
 
-def rotate(issuer: Any, kid_before: str, load: Load, result: Result) -> str:
+def promoted(issuers: Sequence[Any]) -> int:
+    """Have each promote the next key at the same moment, and return how many did."""
+    ready = threading.Barrier(len(issuers))
+    done: list[str] = []
+
+    def promote(one: Any) -> None:
+        ready.wait(world.WAIT_S)
+        try:
+            one.life_cycle.promote()
+        except RapidJWSError as refused:
+            done.append(refused.code)
+        else:
+            done.append("ok")
+
+    threads = [threading.Thread(target=promote, args=(one,)) for one in issuers]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(world.WAIT_S)
+    others = set(done) - {"ok", "key_not_ready", "no_next_key", "key_state_changed"}
+    if others or len(done) != len(issuers) or done.count("ok") > 1:
+        raise RuntimeError(f"promotions at the same moment ended with {done}")
+    return done.count("ok")
+
+
+def rotate(issuers: Sequence[Any], kid_before: str, load: Load, result: Result) -> str:
     """Promote the next key, and note how long it took until a token of it was given."""
     begun_s = time.monotonic()
-    try:
-        issuer.life_cycle.promote()
-    except RapidJWSError as refused:
-        if refused.code not in ("key_not_ready", "no_next_key", "key_state_changed"):
-            raise
+    if not promoted(issuers):
         return kid_before
+    result.fights += len(issuers) > 1
+    issuer = issuers[0]
     kid: str = issuer.life_cycle.state().in_stage("active")[0].kid
     result.rotations += 1
 
@@ -276,6 +309,8 @@ def measure(
     in_kms: bool = True,
     foreign: bool = False,
     kill_every_s: float | None = None,
+    pause_every_s: float | None = None,
+    fighting: bool = False,
     clock_off_s: float = 0.0,
 ) -> Result:
     """Run it, and return what was measured.
@@ -288,57 +323,97 @@ def measure(
         in_kms: Whether keys are in KMS, or in a folder.
         foreign: Whether PyJWKClient and Node's jose verify as well.
         kill_every_s: Time between two kills of a random issuer; None for none.
+        pause_every_s: Time between two stops of a random issuer for longer than the lease; None for none.
+        fighting: Whether two promote the next key at the same moment at each rotation.
         clock_off_s: By how much the clock of the last issuer is wrong.
     """
+    faults = Faults(kill_every_s, pause_every_s)
     result = Result()
     with tempfile.TemporaryDirectory(prefix="rapidjws-mesh-") as name:
         folder = Path(name)
         with mesh(
             folder, result, issuers=issuers, in_kms=in_kms, foreign=foreign, clock_off_s=clock_off_s
         ) as (made, consumers):
-            issuer = load_issuing(made[0].config)
+            promoting = [load_issuing(one.config) for one in (made[:2] if fighting else made[:1])]
             token = world.until(made[0].token, "no token")
             for one in consumers:
                 world.until(lambda one=one: one.accepts(token), f"{one.name} never accepted a token")
             load = Load(made, consumers, rate, result)
             try:
-                _run(made, issuer, load, result, seconds, every_s, kill_every_s)
+                _run(made, promoting, load, result, seconds, every_s, faults)
             finally:
                 load.end()
     return result
 
 
+class Faults:
+    """Kills and stops of a random issuer at random moments, one at a time.
+
+    Args:
+        kill_every_s: Time between two kills; None for none.
+        pause_every_s: Time between two stops; None for none.
+    """
+
+    def __init__(self, kill_every_s: float | None, pause_every_s: float | None) -> None:
+        self._every_s = {"kill": kill_every_s, "pause": pause_every_s}
+        now_s = time.monotonic()
+        self._due_s = {what: now_s + every_s for what, every_s in self._every_s.items() if every_s}
+        self._out: tuple[float, world.Issuer, str] | None = None
+
+    def step(self, made: Sequence[world.Issuer], result: Result) -> None:
+        """Do what is due."""
+        now_s = time.monotonic()
+        for what, due_s in tuple(self._due_s.items()):
+            if now_s < due_s or self._out is not None:
+                continue
+            one = random.choice(list(made))
+            if what == "kill":
+                one.kill()
+                result.kills += 1
+                self._out = (now_s + random.uniform(0.2, 2), one, what)
+            else:
+                one.pause()
+                result.pauses += 1
+                self._out = (now_s + PAUSED_S, one, what)
+            self._due_s[what] = now_s + random.uniform(0.5, 1.5) * (self._every_s[what] or 1)
+        if self._out is not None and now_s >= self._out[0]:
+            self.mend()
+
+    def mend(self) -> None:
+        """Bring the issuer back that is away."""
+        if self._out is None:
+            return
+        _, one, what = self._out
+        self._out = None
+        if what == "kill":
+            one.start()
+        else:
+            one.go_on()
+
+
 def _run(
     made: Sequence[world.Issuer],
-    issuer: Any,
+    promoting: Sequence[Any],
     load: Load,
     result: Result,
     seconds: float,
     every_s: float,
-    kill_every_s: float | None,
+    faults: Faults,
 ) -> None:
-    """Rotate, and kill where that is wanted, until the time is over."""
+    """Rotate, and kill and stop issuers where that is wanted, until the time is over."""
     end_s = time.monotonic() + seconds
     rotate_s = time.monotonic() + min(every_s, READY_S)
-    kill_s = float("inf") if kill_every_s is None else time.monotonic() + kill_every_s
     kid = ""
-    dead: list[tuple[float, world.Issuer]] = []
-    while (now_s := time.monotonic()) < end_s:
-        if now_s >= rotate_s:
-            before = kid
-            kid = rotate(issuer, kid, load, result)
-            rotate_s = now_s + (every_s if kid != before else 0.5)
-        if now_s >= kill_s and not dead:
-            one = random.choice(list(made))
-            one.kill()
-            result.kills += 1
-            dead.append((now_s + random.uniform(0.2, 2), one))
-            kill_s = now_s + random.uniform(0.5, 1.5) * (kill_every_s or 1)
-        for due_s, one in tuple(dead):
-            if now_s >= due_s:
-                one.start()
-                dead.remove((due_s, one))
-        time.sleep(0.05)
+    try:
+        while (now_s := time.monotonic()) < end_s:
+            if now_s >= rotate_s:
+                before = kid
+                kid = rotate(promoting, kid, load, result)
+                rotate_s = now_s + (every_s if kid != before else 0.5)
+            faults.step(made, result)
+            time.sleep(0.05)
+    finally:
+        faults.mend()
 
 
 def show(result: Result, seconds: float) -> None:
@@ -351,7 +426,8 @@ def show(result: Result, seconds: float) -> None:
         print(f"  {name:16} {count} accepted, {refused} refused, {result.failed[name]} without an answer")
     for (name, why), count in Counter(result.refused).most_common(10):
         print(f"  {name} refused {count}: {why}")
-    print(f"rotations          {result.rotations}, issuers killed {result.kills}")
+    print(f"rotations          {result.rotations}, {result.fights} of them by two at once, "
+          f"issuers killed {result.kills}, stopped {result.pauses}")  # fmt: skip
     print(f"rotation lag       median {quantile(result.lag_s, 0.5):.2f} s, "
           f"worst {quantile(result.lag_s, 1):.2f} s")  # fmt: skip
     print(f"JWKS fetches       {len(result.fetch_ms)}, p50 {quantile(result.fetch_ms, 0.5):.1f} ms, "

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -125,9 +126,20 @@ class Issuer:
             self.process.kill()
             self.process.wait()
 
+    def pause(self) -> None:
+        """Stop it where it stands: it keeps its connections, and answers nobody."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it."""
         if self.process is not None:
+            self.go_on()
             self.process.terminate()
             try:
                 self.process.wait(20)
@@ -345,6 +357,7 @@ def envoy(folder: Path, jwks_port: int, max_age_s: float) -> Iterator[int]:
         "remote_jwks": {
             "http_uri": {"uri": uri, "cluster": "issuer", "timeout": "5s"},
             "cache_duration": f"{max_age_s:g}s",
+            "retry_policy": {"num_retries": 2},
         },
     }  # fmt: skip
     kind = "type.googleapis.com/envoy.extensions.filters"

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 ANNOUNCE_S: Final = 30.0
 """How long `rapidjws issue serve` asks consumers for a new key, in seconds."""
 
+REDIS_SKEW_LEAST_S: Final = 0.1
+"""Two clocks are never alike, and an answer takes its time: with less nothing would ever change."""
+
 _TIMING = (
     "jwks_max_age_s",
     "token_lifetime_s",
@@ -221,6 +224,10 @@ def _built(
             raise error_for("configuration_invalid", f"issuing.{name}", "nothing without a schedule")
     store: StateStore
     if "redis" in found:
+        if timing.clock_skew_s < REDIS_SKEW_LEAST_S:
+            words = f"at least {REDIS_SKEW_LEAST_S:g} with redis, whose clock is compared with ours"
+            given = f"{timing.clock_skew_s:g}"
+            raise error_for("configuration_invalid", "issuing.clock_skew_s", words, given)
         store = RedisStateStore(found["redis"], name=found.get("redis_name", "rapidjws:issuing"))
     else:
         store = FileStateStore(folder / found["state_file"])

@@ -95,7 +95,11 @@ ISSUING: Final[dict[str, Setting]] = {
     "jwks_max_age_s": Setting(NUMBER, "longest `max-age` of the JWK Set", "300", "1 to 34560000", "300"),
     "token_lifetime_s": Setting(NUMBER, "longest life of a token", "300", "1 to 34560000", "300"),
     "clock_skew_s": Setting(
-        NUMBER, "how far the clock of an issuer or a consumer may be off", "30", "0 to 3600", "30"
+        NUMBER,
+        "how far the clock of an issuer or a consumer may be off",
+        "30",
+        "0 to 3600; with `redis` from 0.1 on",
+        "30",
     ),
     "state_max_age_s": Setting(
         NUMBER, "age of the state up to which an issuer signs and publishes by it", "5", "0.01 to 3600", "5"
