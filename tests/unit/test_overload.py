@@ -263,3 +263,36 @@ def test_a_turn_that_cannot_be_planned_decides_all(public: Any, monkeypatch: Any
         made = [ask(public, one) for _ in range(40)]
         decide()
         assert [(each.answers, each.ended) for each in made] == [(["200"], 1)] * 40
+
+
+def test_headers_of_refused_tokens_are_known_as_nobodys(public: Any) -> None:
+    """A token that was refused makes its header no sender of its own: the flood stays one sender."""
+    forged = token().rpartition(b".")[0] + b"." + b"A" * 86
+    for at in range(20):
+        ask(public, b"%d" % at + forged)
+    ask(public, forged)
+    public.flush()
+    assert public.shedder._known == set()
+    ask(public, token())
+    public.flush()
+    assert public.shedder._known == {token().partition(b".")[0]}
+
+
+class _Broken(Connection):
+    """A connection that cannot be written to."""
+
+    def send_away(self, _: Any) -> None:
+        """Raise."""
+        raise OSError
+
+
+def test_a_connection_that_is_broken_costs_the_next_no_answer(public: Any) -> None:
+    """Those sent away after it have their 503, and each request its end."""
+    public.shedder.limit = 16
+    one = token()
+    for _ in range(16):
+        ask(public, one)
+    broken, last = ask(public, one, _Broken()), ask(public, one)
+    public.flush()
+    assert (broken.answers, broken.ended) == ([], 1)
+    assert (last.answers, last.ended) == (["503"], 1)

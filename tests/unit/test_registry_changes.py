@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import tokens
@@ -179,3 +182,30 @@ def test_issuers_that_are_there_always() -> None:
     assert [one.iss for one in engine.issuers] == []
     with pytest.raises(rapidjws.ConfigurationError, match="an iss each"):
         registry(directory, Issuer(None, keys=tokens.public("ES256"), algorithms=["ES256"]))
+
+
+def test_an_issuer_that_was_looked_up_makes_way_for_good() -> None:
+    """Once an issuer is configured, its look-up of before is gone: it serves nothing when that goes again."""
+    directory = Directory()
+    engine = registry(directory)
+    assert tokens.code_of(engine, token(name_of(1))) == "ok"
+    engine.replace_issuers(issuer(name_of(1), "k2"))
+    assert engine.registry_status().issuers == 0
+    assert tokens.code_of(engine, token(name_of(1))) == "unknown_kid"
+    directory.gone.add(name_of(1))
+    engine.replace_issuers()
+    assert tokens.code_of(engine, token(name_of(1))) == "unknown_issuer"
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"), [({"crit": []}, "crit_malformed"), ({"crit": ["x"], "x": 1}, "unknown_issuer")]
+)
+def test_a_header_that_nobody_accepts_causes_no_look_up(header: dict[str, Any], expected: str) -> None:
+    """What breaks the rules of crit is refused before; an extension may be one that the issuer takes."""
+    directory = Directory(most=0)
+    engine = registry(directory)
+    head = {"alg": "ES256", "kid": "k1", **header}
+    parts = (json.dumps(head).encode(), json.dumps({"iss": name_of(1)}).encode(), b"s" * 64)
+    made = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+    assert tokens.code_of(engine, made) == expected
+    assert (directory.asked == []) is (expected == "crit_malformed")

@@ -25,6 +25,7 @@ from rapidjws.issuing import (
     TokenClient,
 )
 from rapidjws.issuing.client_authentication import ASSERTION_TYPE
+from rapidjws.issuing.token_request import BODY_MAX_BYTES
 from rapidjws.signing import LocalSigner
 from rapidjws.stores import MemoryReplayStore
 
@@ -251,3 +252,10 @@ def test_what_is_signed_verifies() -> None:
     head = encoded({"alg": "ES256", "kid": answered["kid"], "typ": "order+jwt"}).decode()
     key = world.keys.signing_key().public()
     assert Verifier(key, algorithms=["ES256"]).verify(f"{head}.e30.{answered['signature']}").payload == b"{}"
+
+
+def test_T11_a_body_of_the_longest_length_is_read() -> None:
+    """At the bound its form is looked at; one octet more is refused unread."""
+    made = service(World())
+    assert made.handle("POST", [FORM], b"a" * BODY_MAX_BYTES).status in (400, 401)
+    assert made.handle("POST", [FORM], b"a" * (BODY_MAX_BYTES + 1)).status == 413

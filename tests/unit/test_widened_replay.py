@@ -8,8 +8,9 @@ import pytest
 import tokens
 from tokens import AUD, ISS, NOW_S
 
-from rapidjws import Engine, Issuer, RapidJWSError, Replay
+from rapidjws import Engine, Issuer, IssuerRegistry, RapidJWSError, Replay
 from rapidjws.jwt import key_manager as changes
+from rapidjws.rollout import Partner, Rollout
 from rapidjws.stores import MemoryReplayStore
 from rapidjws.testing import FakeClock
 
@@ -109,3 +110,26 @@ def test_T11_who_is_issued_after_the_change(
     world.widen(leeway_s=60)
     world.clock.advance(LIFE_S + 80)
     assert world.code(token(NOW_S + iat_s, "x", exp=NOW_S + LIFE_S + 70)) == expected
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["before its look-up", "after it"])
+def test_S2_uses_of_looked_up_issuers_outlast_the_widest_leeway(later: bool) -> None:
+    """A partner's leeway counts for issuers of a registry too, whenever they come: one permit a token."""
+    clock = FakeClock(NOW_S)
+    store = MemoryReplayStore(clock=clock)
+    partner = Partner(name="late", leeway_s=3600)
+    policy = Rollout([partner], default=Partner(name="default"), issuer_leeway_s=10)
+    policy.promote(by="test", to="enforcement", force=True)
+    registry = IssuerRegistry(lambda _: issuer(store, leeway_s=10), lookup_timeout_s=60.0, workers=1)
+    if later:
+        registry.verify(token(NOW_S, "earlier"), NOW_S)
+    registry.rollout = policy
+    made = token(NOW_S, "one")
+    codes = []
+    for _ in range(3800 // 50):
+        codes.append(registry.decide(made, partner="late", now=int(clock.time())).code)
+        clock.advance(50)
+    assert codes[0] == "ok"
+    assert codes.count("ok") == 1
+    assert codes[3000 // 50] == "replayed"
+    assert codes[-1] == "expired"
