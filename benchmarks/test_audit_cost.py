@@ -102,8 +102,7 @@ def test_a_buffered_decision(benchmark: Any, decisions: Any, ids: bool) -> None:
     benchmark.extra_info.update(us=each * 1e6)
     benchmark.pedantic(lambda: None, rounds=1)
     print(f"{each * 1e6:.2f} us a buffered decision")
-    if not ids:  # the reading of X-Request-Id and traceparent is shared with log and trace where they are on
-        assert each * 1e6 <= BUFFERED_US_AT_MOST
+    assert each * 1e6 <= BUFFERED_US_AT_MOST
 
 
 def test_the_sequencer(benchmark: Any, decisions: Any, folder: Path) -> None:

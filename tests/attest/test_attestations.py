@@ -81,12 +81,40 @@ def test_two_of_three_are_enough(artifact: Path) -> None:
 
 def test_a_signer_counts_once(artifact: Path) -> None:
     """The same signer twice, or two keys of one role, count as one role."""
-    assert code_of(made(artifact, "build", "build"), artifact) == "signatures_insufficient"
+    once = json.dumps(made(artifact, "build"))
+    twice = add_signature(once, signer("build"), artifacts=[artifact], now=NOW_S)
+    assert code_of(twice, artifact) == "signatures_insufficient"
     second = make_key("ES256", kid="build-2")
     envelope = attest([artifact], [signer("build"), LocalSigner(second)], predicate_type=TYPE, predicate={})
     roles = {**ROLES, "build": [ROLES["build"], second.public()]}
     assert code_of(envelope, artifact, roles=roles) == "signatures_insufficient"
     assert code_of(envelope, artifact, roles=roles, policy="1 of build") == "ok"
+
+
+def test_a_key_that_signs_twice_at_once_is_a_mistake(artifact: Path, tmp_path: Path) -> None:
+    """One key given twice is refused, under another kid too, and by the command; nothing is written."""
+    again = JWK.from_json({**PRIVATE["build"].as_dict(private=True), "kid": "other"}, private=True)
+    for second in (signer("build"), LocalSigner(again)):
+        with pytest.raises(rapidjws.ConfigurationError) as refused:
+            attest([artifact], [signer("build"), second], predicate_type=TYPE, predicate={})
+        assert refused.value.place == "signers[1]"
+    key, out = tmp_path / "key.json", tmp_path / "out.json"
+    key.write_text(json.dumps(again.as_dict(private=True)))
+    key.chmod(0o600)
+    (tmp_path / "p.json").write_text("{}")
+    words = [
+        "sign",
+        str(artifact),
+        "--key",
+        str(key),
+        "--key",
+        str(key),
+        "--predicate",
+        str(tmp_path / "p.json"),
+    ]
+    given = [*words, "--predicate-type", TYPE, "--out", str(out)]
+    done = CliRunner().invoke(load_command("attest"), given)
+    assert (done.exit_code, out.exists()) == (2, False), done.output
 
 
 def test_a_role_is_what_its_key_is(artifact: Path) -> None:

@@ -56,12 +56,29 @@ def sign_payload(
     lifetime_s: int | None,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return a General JSON Serialization of a payload, with a ``cty`` and dates in each protected header."""
+    """Return a General JSON Serialization of a payload, with a ``cty`` and dates in each protected header.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: one key signs twice, which would count once.
+    """
+    _check_each_once(signers)
     header: dict[str, Any] = {"cty": content_type, "iat": int(now), **more}
     if lifetime_s is not None:
         check_range("lifetime_s", lifetime_s, 1, 2**31)
         header["exp"] = int(now) + lifetime_s
     return sign_general(payload, [Signature(signer=one, header=header) for one in signers])
+
+
+def _check_each_once(signers: Sequence[Signer]) -> None:
+    """Refuse a key that is given twice, where signers say their public keys."""
+    seen: set[str] = set()
+    for at, one in enumerate(signers):
+        public = getattr(one, "public", None) or getattr(one, "public_jwk", None)
+        if isinstance(public, JWK):
+            thumbprint = public.thumbprint()
+            if thumbprint in seen:
+                raise error_for("configuration_invalid", f"signers[{at}]", "each key once", public.kid)
+            seen.add(thumbprint)
 
 
 @checked
