@@ -19,6 +19,7 @@ import orjson
 
 from rapidjws import _files
 from rapidjws._checks import check_range, checked
+from rapidjws.audit import worker_counts
 from rapidjws.audit.content_keys import ContentKeys
 from rapidjws.audit.erasure import Erasing, ErasureRequest, request_of
 from rapidjws.audit.notes import NoteKey
@@ -36,6 +37,10 @@ SOCKET: Final = "sequencer.sock"
 SOCKET_MAX_BYTES: Final = 100
 READ_BYTES: Final = 1 << 20
 TURN_S: Final = 0.1
+LOOK_S: Final = 2.0
+"""How long workers that ended are looked for after a connection ended."""
+
+LOOK_EVERY_S: Final = 60.0
 KEYS_READ_S: Final = 60.0
 """How long a key of contents is used that was removed by hand."""
 
@@ -111,6 +116,8 @@ class Sequencer:
         self._published_s = monotonic()
         self._publishing: Task[None] | None = None
         self._stored: set[str] = set()
+        self._look_until_s = monotonic() + LOOK_S  # for workers that ended
+        self._looked_s = float("-inf")
         self._listener = self._listening()
 
     @staticmethod
@@ -168,6 +175,7 @@ class Sequencer:
                 self._read(key.data, waiting)
         if waiting:
             self._group(waiting)
+        self._count_ended()
         self._publish_if_due()
         for one in self._schedules:
             one.step()
@@ -192,9 +200,24 @@ class Sequencer:
             self._forget(feeder)
 
     def _forget(self, feeder: _Feeder) -> None:
+        self._look_until_s = monotonic() + LOOK_S  # its lock may go a little later
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(feeder.connection)
         feeder.connection.close()
+
+    def _count_ended(self) -> None:
+        """Write a gap record of what workers that ended left without a record."""
+        now_s = monotonic()
+        if now_s - self._looked_s < (TURN_S if now_s <= self._look_until_s else LOOK_EVERY_S):
+            return
+        self._looked_s = now_s
+        for path, lost in worker_counts.ended(self._writer.folder):
+            try:
+                if lost:
+                    self._writer._append([gap_record(time_ns() // 1000, lost, "worker_ended")])
+                _files.remove(path)
+            except (RapidJWSError, OSError):  # again at the next turn
+                self._look_until_s = now_s + LOOK_S
 
     def _group(self, waiting: list[tuple[_Feeder, dict[str, Any]]]) -> None:
         for request in [one for one in waiting if "erase" in one[1]]:

@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from rapidjws._checks import check_range, checked, refused
 from rapidjws._scheduler import scheduler
 from rapidjws.audit.erasure import ErasureRequest
 from rapidjws.audit.records import RecordContext
+from rapidjws.audit.worker_counts import WorkerCount
 from rapidjws.errors import CODES, error_for
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class SequencerClient:
         self._closing = False
         self._thread: threading.Thread | None = None
         self._connection: socket.socket | None = None
+        self._count = WorkerCount()
         self.failures = 0
         scheduler.members.add(self)
 
@@ -92,6 +95,7 @@ class SequencerClient:
         self._due = threading.Condition()
         self._rows, self._futures, self._lost = [], [], {}
         self._thread = self._connection = None
+        self._count.forget()
 
     # --- what decides calls ------------------------------------------------------------------------------
 
@@ -108,6 +112,7 @@ class SequencerClient:
         if len(self._rows) >= self._max:
             return False
         self._rows.append(row)
+        self._count.add()
         if self._thread is None or len(self._rows) == GROUP_MAX:
             self._wake()
         return True
@@ -130,8 +135,12 @@ class SequencerClient:
     @checked
     def count_lost(self, why: str) -> None:
         """Count a record that is not taken; a gap record follows."""
+        self._count.add()
+        self._count_again(why)
+
+    def _count_again(self, why: str, lost: int = 1) -> None:
         with self._due:
-            self._lost[why] = self._lost.get(why, 0) + 1
+            self._lost[why] = self._lost.get(why, 0) + lost
 
     @checked
     def erase(self, request: ErasureRequest) -> None:
@@ -181,10 +190,12 @@ class SequencerClient:
     def _run(self) -> None:
         tried_until = None
         while True:
+            self._count.keep_in(Path(self._path).parent)
             rows, futures, lost = self._next_group()
             if not rows and not lost:
                 if self._closing:
                     self._hang_up()
+                    self._count.close()
                     return
                 continue
             objects = dict(self._objects)
@@ -197,24 +208,29 @@ class SequencerClient:
                 if self._closing and tried_until is None:
                     tried_until = monotonic() + 2.0
                 if tried_until is not None and monotonic() > tried_until:
+                    self._count.close()
                     return
                 if self.durable:
                     taken = False
                     break
                 with self._due:
                     self._due.wait(RETRY_S)
-            self._conclude(rows, futures, lost, taken)
+            self._conclude(rows, futures, lost, taken, is_sent=message is not None)
 
-    def _conclude(self, rows: list[Row], futures: list[Future[bool]], lost: Any, taken: bool) -> None:
+    def _conclude(
+        self, rows: list[Row], futures: list[Future[bool]], lost: Any, taken: bool, *, is_sent: bool
+    ) -> None:
         for one in futures:
             with contextlib.suppress(Exception):  # its request gave up
                 one.set_result(taken)
         if taken:
+            self._count.settle(sum(lost.values()) + len(rows) - len(futures))
             return
         for why, count in lost.items():
-            for _ in range(count):
-                self.count_lost(why)
-        if not self.durable:  # the sequencer counts what it could not store
+            self._count_again(why, count)
+        if not self.durable:
+            if is_sent:  # the sequencer counts what it could not store
+                self._count.settle(len(rows))
             return
         with self._due:
             self._due.wait(0.01)
@@ -236,8 +252,9 @@ class SequencerClient:
         try:
             return orjson.dumps({"contexts": contexts, "objects": objects, "lost": lost, "rows": rows})
         except (TypeError, ValueError):  # text that UTF-8 cannot hold
-            for _ in rows:
-                self.count_lost("internal")
+            for _ in rows if self.durable else ():
+                self._count.add()
+            self._count_again("internal", len(rows))
             return None
 
     def _send(self, message: bytes, objects: Iterable[str] = ()) -> bool | None:
