@@ -147,6 +147,4 @@ def test_L_nothing_that_was_answered_is_lost_however_often_something_is_killed(
     assert len(lost) <= (report.lost if on_failure == "count" else 0)
     assert set(load.faults) <= {"0", "503"}
     print(dict(done), dict(load.faults))
-    print(
-        f"{len(load.answered)} answered, {report.size} records, {len(lost)} without one, {report.lost} in gaps"
-    )
+    print(f"{len(load.answered)} answered, {report.size} records, {len(lost)} lost, {report.lost} in gaps")

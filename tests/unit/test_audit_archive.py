@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
+import os
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +13,9 @@ from typing import Any
 
 import pytest
 from audit_service import log_key, service
-from audit_trails import ORIGIN, flip, signer, whole
+from audit_trails import ORIGIN, entry, flip, signer, whole, writer
 
-from rapidjws import ConfigurationError, RapidJWSError
+from rapidjws import RapidJWSError
 from rapidjws.audit import ContentKeys, ErasureRequest, TrailReader, Verification
 from rapidjws.audit.notes import NoteKey
 from rapidjws.errors import error_for
@@ -26,8 +28,11 @@ from pyarrow import parquet  # noqa: E402
 
 from rapidjws.audit import archive, segment_files  # noqa: E402
 from rapidjws.audit.archive_stores import FolderStore, S3Store, store_at  # noqa: E402
+from rapidjws.audit.timestamp_files import FILES, TIMESTAMPS, parts_digest  # noqa: E402
 
 KEY = NoteKey(ORIGIN, signer().public, "EdDSA")
+FLIPS = int(os.environ.get("RAPIDJWS_AUDIT_FLIPS", "80"))
+"""How many bits are tried; `make test-audit-flips` tries ten thousand."""
 
 
 @pytest.fixture(autouse=True)
@@ -277,10 +282,23 @@ def spoiled(folder: Path, kind: str) -> str:
         shutil.copy(first, second)
     elif kind == "text":
         second.write_text("PAR1" + "x" * 500 + "PAR1")
+    if kind.startswith("own-"):  # whole, under its own digest
+        if kind == "own-columns":
+            parquet.write_table(pyarrow.table({"token": ["a"]}), second)
+        else:
+            second.write_text("PAR1" + "x" * 500 + "PAR1")
+        begin, _, end = second.name.split(".")
+        second = second.rename(
+            second.with_name(f"{begin}.{hashlib.sha256(second.read_bytes()).hexdigest()}.{end}")
+        )
+    if kind == "missing":
+        return f"segments/{second.name.partition('.')[0]}:"
     return f"segments/{second.name}:"
 
 
-@pytest.mark.parametrize("kind", ["cut", "missing", "empty", "columns", "swapped", "text"])
+@pytest.mark.parametrize(
+    "kind", ["cut", "missing", "empty", "columns", "swapped", "text", "own-columns", "own-text"]
+)
 def test_L_a_spoiled_archive_names_the_file_and_writes_nothing(tmp_path: Path, kind: str) -> None:
     """A file that is cut, missing, another or has other columns is named, and no trail is written."""
     store = FolderStore(tmp_path / "archive")
@@ -291,23 +309,89 @@ def test_L_a_spoiled_archive_names_the_file_and_writes_nothing(tmp_path: Path, k
     assert sorted(one.name for one in tmp_path.iterdir()) == ["archive", "trail"]
 
 
-def test_L_a_flipped_bit_of_a_segment_is_found(tmp_path: Path) -> None:
-    """Any of many flipped bits of a Parquet file that holds records keeps the archive from being restored."""
+def test_L_a_flipped_bit_of_an_archive_is_found_and_named(tmp_path: Path) -> None:
+    """A bit of any object (segments of this run and of the one before, checkpoints, stamps, cosignatures)."""
+    folder = tmp_path / "trail"
     store = FolderStore(tmp_path / "archive")
-    reader = whole(tmp_path / "trail", 40)
+    archive.seal(with_beside(whole(folder, 40)), store)
+    made = writer(folder)
+    made.append([entry(40 + at) for at in range(5)])
+    made.close()
+    archive.seal(TrailReader(folder, KEY), store)
+    files = sorted(one for one in store.folder.rglob("*") if one.is_file())
+    kinds = [one.relative_to(store.folder).parts[0] for one in files]
+    assert kinds == ["checkpoints"] * 2 + ["cosigned"] + ["segments"] * 2 + ["timestamps"] * 3
+    source = random.Random(int(os.environ.get("RAPIDJWS_AUDIT_SEED", "1")))
+    for number in range(FLIPS):
+        file = files[number % len(files)]
+        bit = source.randrange(8 * file.stat().st_size)
+        flip(file, bit)
+        fault = code_of(archive.restore, store, KEY, tmp_path / "again")
+        name = file.relative_to(store.folder).as_posix()
+        named = name.rpartition("/")[0] if name.startswith("timestamps") else name
+        assert (fault.code, str(fault.place).rpartition(":")[0]) == ("audit_trail_invalid", named), bit
+        assert not (tmp_path / "again").exists()
+        flip(file, bit)
+    archive.restore(store, KEY, tmp_path / "again")
+    assert TrailReader(tmp_path / "again", KEY).check_tree() == []
+
+
+def with_beside(reader: TrailReader) -> TrailReader:
+    """Put a stamp and a cosigned checkpoint beside a trail."""
+    parts = (reader.note, b"request", b"response")
+    where = reader.folder / TIMESTAMPS / f"{reader.size:016d}.{parts_digest(parts)}"
+    where.mkdir(parents=True)
+    for name, octets in zip(FILES, parts, strict=True):
+        (where / name).write_bytes(octets)
+    (reader.folder / "cosigned").mkdir(exist_ok=True)
+    (reader.folder / "cosigned" / f"{reader.size:016d}").write_bytes(reader.note + b"\xe2\x80\x94 w AAAA\n")
+    return reader
+
+
+def test_L_stamps_and_cosignatures_go_along(tmp_path: Path) -> None:
+    """They are as they were in what is restored; lines of a later run join those of before; a part waits."""
+    reader = with_beside(whole(tmp_path / "trail", 40))
+    store = FolderStore(tmp_path / "archive")
     archive.seal(reader, store)
-    (file,) = (store.folder / "segments").iterdir()
-    same = 0
-    for bit in range(3, 8 * file.stat().st_size, 8 * 41):
-        flip(file, bit)
-        with contextlib.suppress(ConfigurationError):
-            archive.restore(store, KEY, tmp_path / "again")
-            # a bit that says nothing of the records: the trail is the one that was signed
-            assert TrailReader(tmp_path / "again", KEY).check_tree() == []
-            shutil.rmtree(tmp_path / "again")
-            same += 1
-        flip(file, bit)
-    assert same < 30
+    cosigned = tmp_path / "trail/cosigned" / f"{40:016d}"
+    cosigned.write_bytes(reader.note + b"\xe2\x80\x94 x BBBB\n")
+    archive.seal(reader, store)
+    (store.folder / "timestamps" / f"{7:016d}.{'a' * 64}").mkdir()
+    (store.folder / "timestamps" / f"{7:016d}.{'a' * 64}" / "checkpoint").write_bytes(
+        b"of a run that was cut"
+    )
+    archive.restore(store, KEY, tmp_path / "again")
+    found, before = files_of(tmp_path / "again"), files_of(tmp_path / "trail")
+    stamps = [name for name in before if name.startswith("timestamps/")]
+    assert len(stamps) == 3
+    assert {name: found[name] for name in found if name.startswith("timestamps/")} == {
+        name: before[name] for name in stamps
+    }
+    lines = found[f"cosigned/{40:016d}"].splitlines()
+    assert lines[-2:] in (
+        [b"\xe2\x80\x94 w AAAA", b"\xe2\x80\x94 x BBBB"],
+        [b"\xe2\x80\x94 x BBBB", b"\xe2\x80\x94 w AAAA"],
+    )
+
+
+@pytest.mark.parametrize("column", ["time", "issuer", "partner", "code"])
+def test_L_a_column_that_says_something_else_than_its_record_is_refused(
+    tmp_path: Path, column: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What DuckDB and Spark read beside the records is what these say, also in a whole file."""
+    reader = whole(tmp_path / "trail", 5)
+    real = segment_files._shown
+
+    def other(segment: Any) -> dict[str, Any]:
+        values = list(real(segment)[column])
+        return {**real(segment), column: [*values[:-1], 7 if column == "time" else "other"]}
+
+    store = FolderStore(tmp_path / "archive")
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_files, "_shown", other)
+        archive.seal(reader, store)
+    fault = code_of(archive.restore, store, KEY, tmp_path / "again")
+    assert (fault.code, column in str(fault.expected)) == ("audit_trail_invalid", True)
 
 
 def test_L_another_trail_or_key_is_refused(tmp_path: Path) -> None:
@@ -362,7 +446,8 @@ def test_L_an_address_is_checked() -> None:
         {"address": "s3://b", "lock_mode": "NONE"},
     ):
         assert code_of(store_at, **given).code == "configuration_invalid"
-    assert segment_files.segment_name(0, 5) == "segments/0000000000000000-0000000000000005.parquet"
+    named = f"segments/{0:016d}-{5:016d}.{hashlib.sha256(b'x').hexdigest()}.parquet"
+    assert segment_files.segment_name(0, 5, b"x") == named
 
 
 def test_L_a_segment_written_anew_is_refused(tmp_path: Path) -> None:
@@ -372,6 +457,8 @@ def test_L_a_segment_written_anew_is_refused(tmp_path: Path) -> None:
     (name,) = store.names("segments")
     segment = segment_files.read_segment_file(store.read(name), name, ORIGIN, 0, 5)
     segment.entries[2] = segment.entries[2].replace(b'"n":2', b'"n":7')
-    (store.folder / name).write_bytes(segment_files.segment_octets(segment, ORIGIN))
+    octets = segment_files.segment_octets(segment, ORIGIN)
+    (store.folder / name).unlink()
+    (store.folder / segment_files.segment_name(0, 5, octets)).write_bytes(octets)
     assert code_of(archive.restore, store, KEY, tmp_path / "again").code == "audit_trail_invalid"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["archive", "trail"]

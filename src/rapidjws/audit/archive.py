@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws.audit import disk
+from rapidjws.audit.archive_beside import beside, check_earlier, restore_beside
 from rapidjws.audit.archive_stores import ArchiveStore
 from rapidjws.audit.erasure import ERASURES
 from rapidjws.audit.merkle import TILE_WIDTH, Tree, leaf_hash
@@ -51,7 +52,7 @@ FORMING: Final = ".restoring"
 RESTORED: Final = "restored"
 """In a folder that is restored: the segments that are there whole."""
 
-_SEGMENT: Final = re.compile(r"segments/([0-9]{16})-([0-9]{16})\.parquet")
+_SEGMENT: Final = re.compile(r"segments/([0-9]{16})-([0-9]{16})\.[0-9a-f]{64}\.parquet")
 _OBJECT: Final = re.compile(r"objects/[0-9a-f]{2}/([0-9a-f]{64})")
 _ERASURES: Final = re.compile(r"erasures/[0-9]{16}")
 _CHECKPOINT: Final = re.compile(r"checkpoints/([0-9]{16})")
@@ -97,21 +98,16 @@ def seal(reader: TrailReader, store: ArchiveStore, *, plain_contents: bool | Non
     _check_tiles(reader)
     covered = _covered_by(store, reader)
     report = ArchiveReport(size=reader.size)
-    known = set(store.names(SEGMENTS))
+    known = {(first, end) for _, first, end in _segments(store.names(SEGMENTS))}
     for first in range(0, reader.size, SEGMENT_RECORDS):
         end = min(reader.size, first + SEGMENT_RECORDS)
-        name = segment_name(first, end)
-        if name in known and end <= covered:
+        if (first, end) in known and end <= covered:
             report.present += 1
             continue
         segment = _segment_of(reader, first, end, tail if end > last else ([], []), plain_contents)
-        is_new = store.add(name, segment_octets(segment, reader.checkpoint.origin))
-        if not is_new:  # of a run that was interrupted
-            origin = reader.checkpoint.origin
-            if read_segment_file(store.read(name), name, origin, first, end).entries != segment.entries:
-                raise error_for("audit_trail_invalid", f"{name}:0", "records of this trail", "others")
-        _count(report, is_new)
-    for name, octets in _objects_of(reader.folder):
+        octets = segment_octets(segment, reader.checkpoint.origin)
+        _count(report, store.add(segment_name(first, end, octets), octets))
+    for name, octets in (*_objects_of(reader.folder), *beside(reader.folder)):
         _count(report, store.add(name, octets))
     _count(report, store.add(f"{CHECKPOINTS}/{reader.size:016d}", reader.note))
     return report
@@ -221,11 +217,13 @@ def restore(store: ArchiveStore, key: NoteKey, folder: Path) -> ArchiveReport:
     forming = folder.with_name(folder.name + FORMING)
     try:
         report = _formed(store, signed, forming)
+        _files.replace(forming / CHECKPOINT, note, mode=0o644)
+        earlier = [one for one in store.names(CHECKPOINTS) if one != name]
+        check_earlier(store, earlier, TrailReader(forming, key))
     except RapidJWSError as fault:
         if fault.code == "audit_trail_invalid":
             shutil.rmtree(forming, ignore_errors=True)
         raise
-    _files.replace(forming / CHECKPOINT, note, mode=0o644)
     with contextlib.suppress(FileNotFoundError):  # an empty trail has none
         _files.remove(forming / RESTORED)
     _files.move(forming, folder, sync=True)
@@ -237,8 +235,16 @@ def _formed(store: ArchiveStore, signed: Checkpoint, forming: Path) -> ArchiveRe
     tree = Tree()
     forming.mkdir(mode=0o700, parents=True, exist_ok=True)
     done = _restored(forming, signed.origin)
-    names = [one for one in store.names(SEGMENTS) if _SEGMENT.fullmatch(one)]
-    for name, first, end in _chosen(names, signed.size):
+    found = _segments(store.names(SEGMENTS))
+    chosen = list(_chosen(found, signed.size))
+    for name, first, end in found:
+        if (
+            name,
+            first,
+            end,
+        ) not in chosen:  # of an earlier run: nothing is read of it, no bit of it is other
+            read_segment_file(store.read(name), name, signed.origin, first, end)
+    for name, first, end in chosen:
         count = min(end, signed.size) - first
         mark = f"{name} {count}"
         leaves = _leaves_there(forming, first, count) if mark in done else None
@@ -270,6 +276,7 @@ def _formed(store: ArchiveStore, signed: Checkpoint, forming: Path) -> ArchiveRe
     erasures = [one for one in store.names(ERASURES) if _ERASURES.fullmatch(one)]
     if erasures:
         write_tile(forming, ERASURES, store.read(erasures[-1]))
+    report.added += restore_beside(store, forming)
     return report
 
 
@@ -305,19 +312,28 @@ def _is_there(path: Path, name: str) -> bool:
         return False
 
 
-def _chosen(names: list[str], size: int) -> Iterator[tuple[str, int, int]]:
-    """Yield a segment for each part of a trail: the longest of those that begin there."""
-    found: dict[int, int] = {}
+def _segments(names: list[str]) -> list[tuple[str, int, int]]:
+    """Return the segments among objects: name, first record, and the one after the last."""
+    found = []
     for one in names:
         named = _SEGMENT.fullmatch(one)
-        if named is not None:
-            found[int(named[1])] = max(found.get(int(named[1]), 0), int(named[2]))
+        if named is None:
+            raise error_for("audit_trail_invalid", f"{one}:0", "the name of a segment", "another")
+        found.append((one, int(named[1]), int(named[2])))
+    return found
+
+
+def _chosen(segments: list[tuple[str, int, int]], size: int) -> Iterator[tuple[str, int, int]]:
+    """Yield a segment for each part of a trail: the longest of those that begin there."""
+    found: dict[int, tuple[int, str]] = {}
+    for name, begin, end in segments:
+        found[begin] = max(found.get(begin, (0, "")), (end, name))
     for first in range(0, size, SEGMENT_RECORDS):
-        end, needed = found.get(first, 0), min(size, first + SEGMENT_RECORDS)
+        (end, name), needed = found.get(first, (0, "")), min(size, first + SEGMENT_RECORDS)
         if not needed <= end <= first + SEGMENT_RECORDS:
-            name = segment_name(first, needed)
-            raise error_for("audit_trail_invalid", f"{name}:0", f"records up to {needed - 1}", "none")
-        yield segment_name(first, end), first, end
+            place = f"{SEGMENTS}/{first:016d}-{needed:016d}:0"
+            raise error_for("audit_trail_invalid", place, f"records up to {needed - 1}", "none")
+        yield name, first, end
 
 
 def _write_segment(forming: Path, tree: Tree, segment: SealedSegment, count: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rapidjws.audit.records import parsed_record
+from rapidjws.audit.records import digest, parsed_record
 from rapidjws.bulk.arrow import pa, parquet_module
 from rapidjws.errors import error_for
 
@@ -50,18 +50,25 @@ class SealedSegment:
     is_partial: bool = False
 
 
-def segment_name(first: int, end: int) -> str:
-    """Return the name of a segment's file."""
-    return f"segments/{first:016d}-{end:016d}.parquet"
+def segment_name(first: int, end: int, octets: bytes) -> str:
+    """Return the name of a segment's file, with its digest, so that no bit of it changes unseen."""
+    return f"segments/{first:016d}-{end:016d}.{digest(octets)}.parquet"
+
+
+def _shown(segment: SealedSegment) -> dict[str, Any]:
+    """Return the columns that repeat what records say."""
+    records = [parsed_record(one, f"record {segment.first + at}") for at, one in enumerate(segment.entries)]
+    return {
+        "index": range(segment.first, segment.first + len(records)),
+        "time": [one["time_us"] for one in records],
+        **{name: [one.get(name) for one in records] for name in ("issuer", "partner", "code")},
+    }
 
 
 def segment_octets(segment: SealedSegment, origin: str) -> bytes:
     """Return a segment as a Parquet file, the same octets each time with the same pyarrow."""
-    records = [parsed_record(one, f"record {segment.first + at}") for at, one in enumerate(segment.entries)]
     columns = {
-        "index": range(segment.first, segment.first + len(records)),
-        "time": [one["time_us"] for one in records],
-        **{name: [one.get(name) for one in records] for name in ("issuer", "partner", "code")},
+        **_shown(segment),
         "entry": segment.entries,
         "content": [one or None for one in segment.contents],
     }
@@ -83,6 +90,10 @@ def read_segment_file(octets: bytes, name: str, origin: str, first: int, end: in
     Raises:
         ConfigurationError: ``audit_trail_invalid``: no such file, cut off, other columns, another trail.
     """
+    named = name.rpartition("/")[2].split(".")
+    if len(named) == 3 and named[1] != digest(octets):
+        place = f"{name}:0" if octets[:4] != b"PAR1" else f"{name}:{len(octets)}"
+        raise error_for("audit_trail_invalid", place, "the digest of its name", digest(octets))
     if octets[:4] != b"PAR1" or octets[-4:] != b"PAR1":
         place = f"{name}:0" if octets[:4] != b"PAR1" else f"{name}:{len(octets)}"
         raise error_for("audit_trail_invalid", place, "a whole Parquet file", f"{len(octets)} octets")
@@ -92,18 +103,22 @@ def read_segment_file(octets: bytes, name: str, origin: str, first: int, end: in
         if not found.equals(_schema(), check_metadata=False):
             names = ", ".join(f"{one.name} {one.type}" for one in found)
             raise error_for("audit_trail_invalid", f"{name}:0", "the columns of a segment", names[:200])
-        named = (found.metadata or {}).get(ORIGIN, b"").decode("utf-8", "replace")
-        if named != origin:
-            raise error_for("audit_trail_invalid", f"{name}:0", f"the log {origin}", named)
+        of = (found.metadata or {}).get(ORIGIN, b"").decode("utf-8", "replace")
+        if of != origin:
+            raise error_for("audit_trail_invalid", f"{name}:0", f"the log {origin}", of)
         table = file.read()
     except (pa.ArrowException, OSError, ValueError) as fault:
         words = str(fault).split("\n", 1)[0][:120]
         raise error_for("audit_trail_invalid", f"{name}:0", "a whole Parquet file", words) from None
     if table.column("index").to_pylist() != list(range(first, end)):
         raise error_for("audit_trail_invalid", f"{name}:0", f"records {first} to {end - 1}", "others")
-    return SealedSegment(
+    segment = SealedSegment(
         first=first,
         entries=table.column("entry").to_pylist(),
         contents=[one or b"" for one in table.column("content").to_pylist()],
         is_partial=(found.metadata or {}).get(CONTENTS) == PARTIAL,
     )
+    for column, values in _shown(segment).items():
+        if not table.column(column).combine_chunks().equals(pa.array(values, table.field(column).type)):
+            raise error_for("audit_trail_invalid", f"{name}:0", f"what the records say of {column}", "else")
+    return segment

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rapidjws._checks import check_range
 from rapidjws.audit.notes import NoteKey
 from rapidjws.audit.schedule import Schedule
-from rapidjws.audit.timestamps import TIMESTAMPS, TimestampAuthority, timestamp_names
+from rapidjws.audit.timestamp_files import TIMESTAMPS, timestamp_names
+from rapidjws.audit.timestamps import TimestampAuthority
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.errors import RapidJWSError
 from rapidjws.verify.protocols import Event, emit

@@ -10,7 +10,6 @@ import os
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from rapidjws.audit.bundle_check import Finding
 from rapidjws.audit.merkle import TILE_WIDTH
 from rapidjws.audit.notes import NOTE_MAX_BYTES, Checkpoint
 from rapidjws.audit.records import parsed_record
+from rapidjws.audit.timestamp_files import FILES, TIMESTAMPS, parts_digest, timestamp_names
 from rapidjws.audit.timestamp_order import sorted_certificates
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.errors import RapidJWSError, error_for
@@ -30,8 +30,6 @@ from rapidjws.keys.settings import Transport
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-TIMESTAMPS: Final = "timestamps"
-FILES: Final = ("checkpoint", "request.tsq", "response.tsr")
 """The files of a stamp; the last one is written last."""
 
 ANSWER_MAX_BYTES: Final = 64 * 1024
@@ -207,12 +205,8 @@ class TimestampAuthority:
         return moment
 
 
-def _digest(parts: tuple[bytes, ...]) -> str:
-    return sha256(b"".join(sha256(one).digest() for one in parts)).hexdigest()
-
-
 def _store(reader: TrailReader, parts: tuple[bytes, ...]) -> None:
-    folder = reader.folder / TIMESTAMPS / f"{reader.size:016d}.{_digest(parts)}"
+    folder = reader.folder / TIMESTAMPS / f"{reader.size:016d}.{parts_digest(parts)}"
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     for name, octets in zip(FILES, parts, strict=True):
         _files.replace(folder / name, octets, mode=0o644)
@@ -251,14 +245,6 @@ class TimestampCheck:
     size: int = 0
     newest_s: float | None = None
     findings: list[Finding] = field(default_factory=list)
-
-
-def timestamp_names(folder: Path) -> list[str]:
-    """Return the names of the stamps of a trail, the oldest first; raises OSError."""
-    try:
-        return sorted(one.name for one in (folder / TIMESTAMPS).iterdir())
-    except FileNotFoundError:
-        return []
 
 
 @checked
@@ -316,8 +302,8 @@ def _check_one(
     response = _files.read_trusted(folder / FILES[2], ANSWER_MAX_BYTES)
     note = _files.read_trusted(folder / FILES[0], NOTE_MAX_BYTES)
     request = _files.read_trusted(folder / FILES[1], ANSWER_MAX_BYTES)
-    if _digest((note, request, response)) != named[2]:
-        raise BadStamp("a file is not as it was stored", named[2], _digest((note, request, response)))
+    if parts_digest((note, request, response)) != named[2]:
+        raise BadStamp("a file is not as it was stored", named[2], parts_digest((note, request, response)))
     signed = Checkpoint.opened(note, [reader.key])
     if signed.size != int(named[1]):
         raise BadStamp("another size than its name's", named[1], str(signed.size))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapidjws.audit.timestamps import TimestampAuthority, check_timestamps, read_roots, timestamp_names
+from rapidjws.audit.timestamp_files import timestamp_names
+from rapidjws.audit.timestamps import TimestampAuthority, check_timestamps, read_roots
 from rapidjws.audit.trail_reader import TrailReader
 from rapidjws.cli.audit_archive import Key, note_key
 from rapidjws.cli.audit_erase import fail
