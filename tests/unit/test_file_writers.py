@@ -50,6 +50,7 @@ def test_S7_nothing_else_writes_files() -> None:
         if path.name not in ("_files.py", "_locks.py")
     }
     assert {name: calls for name, calls in found.items() if calls} == {
+        "audit/worker_counts.py": ["os.ftruncate", "mmap.mmap"],  # 16 octets of its own, under a lock
         "rollout/revision.py": ["mmap.mmap"],  # of a file that nobody but itself knows
         "cli/config.py": ["file.open"],  # a new configuration, refused where a file lies
         "contract/rehearsals.py": [

@@ -224,13 +224,13 @@ class SequencerClient:
             with contextlib.suppress(Exception):  # its request gave up
                 one.set_result(taken)
         if taken:
-            self._count.settle(sum(lost.values()) + len(rows) - len(futures))
+            self._count.add_taken(sum(lost.values()) + len(rows) - len(futures))
             return
         for why, count in lost.items():
             self._count_again(why, count)
         if not self.durable:
             if is_sent:  # the sequencer counts what it could not store
-                self._count.settle(len(rows))
+                self._count.add_taken(len(rows))
             return
         with self._due:
             self._due.wait(0.01)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from itertools import count
+from itertools import count as counter
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _files, _locks
@@ -28,14 +28,14 @@ class WorkerCount:
     """What one worker owes the trail: in its own memory until it has a file, then in that.
 
     Attributes:
-        owed: Its two numbers: decisions that were answered without their record, and those settled since.
+        owed: Its two numbers: decisions that were answered without their record, and those taken since.
     """
 
     __slots__ = ("_descriptor", "_due", "_path", "owed")
 
     def __init__(self) -> None:
         self.owed: list[int] | memoryview = [0, 0]
-        self._due = count(1)
+        self._due = counter(1)
         self._path: Path | None = None
         self._descriptor = -1
 
@@ -43,9 +43,9 @@ class WorkerCount:
         """Count one decision that is answered."""
         self.owed[0] = next(self._due)
 
-    def settle(self, settled: int) -> None:
+    def add_taken(self, count: int) -> None:
         """Count records and gaps that the sequencer took; by one thread."""
-        self.owed[1] += settled
+        self.owed[1] += count
 
     def keep_in(self, folder: Path) -> None:
         """Count in a file of a trail from now on, where that can be made; not on a token's way."""
@@ -66,7 +66,7 @@ class WorkerCount:
             self.owed = mapped
 
     def close(self) -> None:
-        """Let the file go: remove it where all is settled, and leave it to the sequencer where not."""
+        """Let the file go: remove it where all was taken, and leave it to the sequencer where not."""
         if self._path is None:
             return
         if self.owed[0] == self.owed[1]:
@@ -78,7 +78,7 @@ class WorkerCount:
     def forget(self) -> None:
         """Leave the file to the process that made it, in a forked child."""
         descriptor, self._descriptor = self._descriptor, -1
-        self.owed, self._due, self._path = [0, 0], count(1), None
+        self.owed, self._due, self._path = [0, 0], counter(1), None
         if descriptor >= 0:
             os.close(descriptor)
 
@@ -93,5 +93,5 @@ def ended(folder: Path) -> Iterator[tuple[Path, int]]:
                 octets = os.pread(descriptor, _BYTES, 0)
             finally:
                 os.close(descriptor)
-            owed, settled = (int.from_bytes(octets[at : at + 8].ljust(8, b"\0"), "little") for at in (0, 8))
-            yield path, max(0, owed - settled)
+            owed, taken = (int.from_bytes(octets[at : at + 8].ljust(8, b"\0"), "little") for at in (0, 8))
+            yield path, max(0, owed - taken)
