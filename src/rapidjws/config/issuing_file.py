@@ -204,6 +204,16 @@ def _texts(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+def _store(found: dict[str, Any], folder: Path, timing: KeyTiming) -> StateStore:
+    if "redis" not in found:
+        return FileStateStore(folder / found["state_file"])
+    if timing.clock_skew_s < REDIS_SKEW_LEAST_S:
+        words = f"at least {REDIS_SKEW_LEAST_S:g} with redis, whose clock is compared with ours"
+        given = f"{timing.clock_skew_s:g}"
+        raise error_for("configuration_invalid", "issuing.clock_skew_s", words, given)
+    return RedisStateStore(found["redis"], name=found.get("redis_name", "rapidjws:issuing"))
+
+
 def _built(
     loaded: LoadedConfig, clock: Clock | None, events: EventListener | None, audit: SignatureAudit | None
 ) -> IssuingConfig:
@@ -222,15 +232,7 @@ def _built(
     for name in ("jitter_s", "freeze"):
         if schedule is None and name in found:
             raise error_for("configuration_invalid", f"issuing.{name}", "nothing without a schedule")
-    store: StateStore
-    if "redis" in found:
-        if timing.clock_skew_s < REDIS_SKEW_LEAST_S:
-            words = f"at least {REDIS_SKEW_LEAST_S:g} with redis, whose clock is compared with ours"
-            given = f"{timing.clock_skew_s:g}"
-            raise error_for("configuration_invalid", "issuing.clock_skew_s", words, given)
-        store = RedisStateStore(found["redis"], name=found.get("redis_name", "rapidjws:issuing"))
-    else:
-        store = FileStateStore(folder / found["state_file"])
+    store = _store(found, folder, timing)
     maker = _maker(found, folder)
     settings: dict[str, Any] = {name: found[name] for name in ("lease_s", "name") if name in found}
     if events is not None:
