@@ -89,6 +89,8 @@ PARTS = {
         "tests/bulk/test_bulk_verifier.py",  # columns that the core reads where they lie
         "tests/unit/test_plain_requests.py",  # requests that the core reads
         "tests/unit/test_check_request.py",  # Envoy's checks as well
+        "tests/unit/test_registry_known.py",  # a registry's headers, while issuers come and go
+        "tests/unit/test_carried_headers.py",  # headers that outlive a change of keys
         # the first measures memory, which ASan holds back; the second how long others wait beside a flood
         *("-k", "not table_swaps_while_two_threads and not client_that_does_not_read"),
         # files, stores, loops and processes: Python alone, which the suite itself holds

@@ -8,15 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from verdicts import ISSUER, SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
+from verdicts import SPOOFED, VERDICTS, Verdict, bearer, engine, headers_of, token
 
 pytest.importorskip("grpc_status", reason="grpcio-status is not installed: pip install --group middleware")
 
 import grpc
 import grpc.aio
 
-import rapidjws
-from rapidjws.middleware import SignedBody
 from rapidjws.middleware.grpc import DECISION, JWSInterceptor
 from rapidjws.middleware.response import RETRY_AFTER_S
 
@@ -286,13 +284,6 @@ def test_decision_is_gone_when_the_call_is() -> None:
                 assert pool.submit(DECISION.get).result(60) is None
 
         served(test, pool, engine=engine())
-
-
-def test_calls_have_no_body_to_sign() -> None:
-    """An interceptor for signed bodies is a configuration that is refused."""
-    verifier = rapidjws.Verifier(ISSUER.jwks, algorithms=["ES256"])
-    with pytest.raises(rapidjws.ConfigurationError):
-        JWSInterceptor(body=SignedBody(verifier=verifier))
 
 
 def test_calls_at_once_see_their_own_decision() -> None:

@@ -217,6 +217,7 @@ def test_other_rules_know_no_header_of_before(new_headers: list[bytes]) -> None:
     assert len(new_headers) == 2
 
 
+@pytest.mark.tsan
 @pytest.mark.parametrize("kid", ["1", None])
 def test_changes_under_traffic_bring_no_key_to_another_issuer(kid: str | None) -> None:
     """Threads verify while one issuer's keys change: the others' tokens verify, forged ones never."""

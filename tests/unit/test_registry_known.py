@@ -125,6 +125,7 @@ def test_no_other_object_stands_for_known_headers() -> None:
             _native.known_headers(None, count)
 
 
+@pytest.mark.tsan
 @pytest.mark.parametrize("kid", ["1", None])
 def test_no_thread_meets_the_keys_of_another_issuer(kid: str | None) -> None:
     """Threads verify while issuers are forgotten, revoked and configured: no key signs for another issuer."""

@@ -7,18 +7,14 @@ metadata in ``context.invocation_metadata()``. The route of a call is its method
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
-from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from rapidjws.errors import CODES, error_for
+from rapidjws.errors import error_for
 from rapidjws.middleware.authenticator import Authenticator
-from rapidjws.middleware.grpc_status import status_details
+from rapidjws.middleware.grpc_handlers import DECISION, Metadatum, decided_by_message, refusing, wrapped
 from rapidjws.middleware.keys_before_start import KeysBeforeStart
 from rapidjws.middleware.requests import RequestContext
-from rapidjws.middleware.response import RETRY_AFTER_S, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S
 from rapidjws.observe.request_info import IdentifiedHeaders
 
@@ -29,39 +25,20 @@ except ImportError as missing:
     raise ImportError("the gRPC interceptor needs: pip install 'rapidjws[grpc]'") from missing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from typing_extensions import Unpack
 
     from rapidjws.jwt.decision import Decision
     from rapidjws.middleware.authenticator import AuthenticatorSettings
+    from rapidjws.middleware.grpc_handlers import Handler, Pair
+    from rapidjws.middleware.response import Answer
+    from rapidjws.middleware.signed_body import SignedBody
     from rapidjws.observe.tracing import RequestTrace
 
-    Pair = tuple[str, str | bytes]
-    Handler = grpc.RpcMethodHandler[Any, Any]
     Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
-DECISION: ContextVar[Decision | None] = ContextVar("rapidjws_decision", default=None)
-"""The decision of the call that is served here; None outside of one."""
-
-_STATUS: Final = {
-    400: grpc.StatusCode.UNAUTHENTICATED,
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    403: grpc.StatusCode.PERMISSION_DENIED,
-    503: grpc.StatusCode.UNAVAILABLE,
-}
-"""HTTP status -> gRPC status: a call without one well-formed token is unauthenticated too."""
-
-
-class Metadatum(NamedTuple):
-    """One entry of metadata."""
-
-    key: str
-    value: str | bytes
-
-    def __repr__(self) -> str:
-        """Show the key; the value may be a token."""
-        return f"{type(self).__name__}(key={self.key!r})"
+__all__ = ["DECISION", "JWSInterceptor", "Metadatum"]
 
 
 class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor, KeysBeforeStart):
@@ -77,7 +54,9 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor, KeysBef
     Args:
         ready_timeout_s: Longest time, 0 to 3600 seconds from now on, that calls wait for keys.
         settings: As for :class:`rapidjws.middleware.Authenticator`; ``partner_of`` gets the call's details.
-            ``exempt`` holds methods, ``/grpc.health.v1.Health/Check``.
+            ``exempt`` holds methods, ``/grpc.health.v1.Health/Check``. A ``body`` is the call's one message
+            as it was serialized, with its signature in the metadata; interceptors after this one then know
+            no decision, and a method that takes a stream of messages is refused (``malformed_request``).
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -91,7 +70,7 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor, KeysBef
     ) -> None:
         self._authenticator: Authenticator[grpc.HandlerCallDetails] = Authenticator(**settings)
         if self._authenticator.body is not None:
-            raise error_for("configuration_invalid", "authenticator.body", "an engine: calls have no body")
+            _check_body(self._authenticator.body)
         self._startup = self._authenticator.startup_wait(ready_timeout_s)
 
     async def await_ready(self, timeout_s: float = READY_TIMEOUT_S) -> bool:
@@ -105,6 +84,8 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor, KeysBef
             return self._intercept_async(continuation, call)
         if call.context is not None and not self._startup.is_over:
             self._startup.wait()
+        if call.waits_for_message:
+            return call.message_handler(continuation(call.details(None)), is_async=False)
         decision = None if call.context is None else self._authenticator.decide(call.context)
         before = DECISION.set(decision)
         try:  # the thread takes the next call too
@@ -118,10 +99,21 @@ class JWSInterceptor(grpc.aio.ServerInterceptor, grpc.ServerInterceptor, KeysBef
         if call.context is not None:
             if not self._startup.is_over:
                 await self._startup.wait_async()
+            if call.waits_for_message:
+                return call.message_handler(await continuation(call.details(None)), is_async=True)
             decision = await self._authenticator.adecide(call.context)
             DECISION.set(decision)
         handler = await continuation(call.details(decision))
         return call.handler(handler, decision, self._authenticator, is_async=True)
+
+
+def _check_body(body: SignedBody) -> None:
+    """Refuse what no call can carry: a message has no media type, and is neither JSON nor a form."""
+    expected = "the metadata of the signature: a message of gRPC is no JSON, no form and no JWS by itself"
+    if body.part is not None:
+        raise error_for("configuration_invalid", "authenticator.body.part", expected)
+    if body.signature_header is None:
+        raise error_for("configuration_invalid", "authenticator.body.signature_header", expected)
 
 
 def _is_in_loop() -> bool:
@@ -151,16 +143,15 @@ class _Call:
         self._trace: RequestTrace | None = None
         method: str = details.method
         if method not in authenticator.exempt:
-            field = authenticator.field.decode()
             headers = IdentifiedHeaders(partial(_values, sent))
-            values = list(headers(field.encode()))
+            values = authenticator.values(headers)
             self._trace = authenticator.begin(headers)
             partner = authenticator.partner(details)
             self.context = RequestContext(
                 values, b"", partner, method, (), headers, self._trace, "POST", method
             )
 
-    def _metadata(self, decision: Decision | None) -> tuple[Metadatum, ...]:
+    def metadata(self, decision: Decision | None) -> tuple[Metadatum, ...]:
         """Return the metadata without what a client made up, and with what was verified."""
         if decision is None:
             return self._kept
@@ -173,7 +164,7 @@ class _Call:
 
     def details(self, decision: Decision | None) -> grpc.HandlerCallDetails:
         """Return the call's details for who comes after."""
-        return _with_metadata(self._sent, self._metadata(decision))
+        return _with_metadata(self._sent, self.metadata(decision))
 
     def handler(
         self,
@@ -187,13 +178,48 @@ class _Call:
         if handler is None:  # grpc answers UNIMPLEMENTED
             return handler
         if decision is None or self.context is None:
-            return _wrapped(handler, decision, self._metadata(decision))
+            return wrapped(handler, decision, self.metadata(decision))
         refused = authenticator.answer(decision, self.context)
         if refused is None:
-            return _wrapped(handler, decision, self._metadata(decision))
-        named: list[Pair] = [pair for pair in refused.headers if pair[0] in ("x-request-id", "dpop-nonce")]
-        refuse = _refusing(_STATUS[refused.status], decision.code, named, is_async=is_async)
-        return _rebuilt(handler, refuse, coded=False)
+            return wrapped(handler, decision, self.metadata(decision))
+        return refusing(handler, refused, decision.code, is_async=is_async)
+
+    # --- where the message is signed ---------------------------------------------------------------------
+
+    @property
+    def waits_for_message(self) -> bool:
+        """Return whether the message decides, and not the metadata alone."""
+        return self.context is not None and self._authenticator.body is not None
+
+    def message_handler(self, handler: Handler | None, *, is_async: bool) -> Handler | None:
+        """Return what decides by the call's message; None where there is no such method."""
+        if handler is None or self.context is None:
+            return None
+        if not handler.request_streaming:
+            return decided_by_message(handler, self)
+        decision = self._authenticator.refused(self.context, "malformed_request", place="body")
+        refused = self.answer(decision)
+        if refused is None:  # unreachable: a refusal has an answer
+            raise error_for("internal_error", "grpc")
+        return refusing(handler, refused, decision.code, is_async=is_async)
+
+    def _within_limit(self, message: bytes) -> bytes | None:
+        return message if len(message) <= self._authenticator.limit_bytes else None
+
+    def decide(self, message: bytes) -> Decision:
+        """Decide by the octets of the call's one message."""
+        assert self.context is not None
+        return self._authenticator.decide(self.context, self._within_limit(message))
+
+    async def adecide(self, message: bytes) -> Decision:
+        """Decide as ``decide`` does, from asyncio."""
+        assert self.context is not None
+        return await self._authenticator.adecide(self.context, self._within_limit(message))
+
+    def answer(self, decision: Decision) -> Answer | None:
+        """Return the refusal that a decision asks for, or None for a permit."""
+        assert self.context is not None
+        return self._authenticator.answer(decision, self.context)
 
 
 def _with_metadata(
@@ -213,105 +239,3 @@ def _values(sent: Sequence[Pair], name: bytes) -> list[bytes]:
 
 def _octets(value: str | bytes) -> bytes:
     return value.encode("latin-1", "replace") if isinstance(value, str) else value
-
-
-def _behaviour(handler: Handler) -> Any:
-    return (
-        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-    )  # one of them is set
-
-
-def _rebuilt(handler: Handler, behaviour: Any, *, coded: bool = True) -> Handler:
-    """Return a handler of the same kind that behaves otherwise."""
-    kinds = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-    make: Callable[..., Handler] = kinds[handler.request_streaming, handler.response_streaming]
-    if not coded:  # nobody parses the message of a call that is refused
-        return make(behaviour)
-    return make(behaviour, handler.request_deserializer, handler.response_serializer)
-
-
-def _refusing(status: grpc.StatusCode, code: str, named: list[Pair], *, is_async: bool) -> Any:
-    """Return a behaviour that ends the call with a status, its code, its id, and when to try again."""
-    retry_s = RETRY_AFTER_S if status is grpc.StatusCode.UNAVAILABLE else None
-    details = f"{code}: {CODES[code].meaning}"
-    packed = status_details(status.value[0], details, reason=code, retry_s=retry_s)
-    metadata: list[Pair] = [("grpc-status-details-bin", packed), *named]
-    if retry_s is not None:  # what gRPC's own retries heed
-        metadata.append(("grpc-retry-pushback-ms", str(retry_s * 1000)))
-
-    async def refuse(_: Any, context: Any) -> None:
-        await context.abort(status, details, tuple(metadata))
-
-    def refuse_sync(_: Any, context: Any) -> None:
-        context.set_trailing_metadata(tuple(metadata))
-        context.abort(status, details)
-
-    return refuse if is_async else refuse_sync
-
-
-class _Context:
-    """A call's context with other metadata, and with the warnings that go out."""
-
-    def __init__(self, context: Any, metadata: tuple[Metadatum, ...], warnings: list[Pair]) -> None:
-        self._context = context
-        self._metadata = metadata
-        self._warnings = warnings
-        if warnings:
-            context.set_trailing_metadata(tuple(warnings))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def invocation_metadata(self) -> tuple[Metadatum, ...]:
-        """Return the metadata without what only a middleware may set, and with what it set."""
-        return self._metadata
-
-    def set_trailing_metadata(self, trailing_metadata: Sequence[Pair]) -> None:
-        """Set the handler's metadata beside the warnings."""
-        self._context.set_trailing_metadata((*trailing_metadata, *self._warnings))
-
-
-grpc.aio.ServicerContext.register(_Context)
-grpc.ServicerContext.register(_Context)
-
-
-def _wrapped(handler: Handler, decision: Decision | None, metadata: tuple[Metadatum, ...]) -> Handler:
-    """Return a handler that sees what is to be trusted; it stays of its kind, for grpc looks at that."""
-    behaviour = _behaviour(handler)
-    warnings: list[Pair] = [] if decision is None else list(warning_headers(decision))
-
-    def seen(context: Any) -> _Context:
-        DECISION.set(decision)
-        return _Context(context, metadata, warnings)
-
-    @functools.wraps(behaviour)
-    async def awaited(request: Any, context: Any) -> Any:
-        return await behaviour(request, seen(context))
-
-    @functools.wraps(behaviour)
-    async def yielding(request: Any, context: Any) -> AsyncIterator[Any]:
-        async for message in behaviour(request, seen(context)):
-            yield message
-
-    @functools.wraps(behaviour)
-    def called(request: Any, context: Any) -> Any:
-        return copy_context().run(lambda: behaviour(request, seen(context)))
-
-    @functools.wraps(behaviour)
-    def iterated(request: Any, context: Any) -> Iterator[Any]:
-        inside = copy_context()  # each message may be asked for on another thread
-        messages = iter(inside.run(lambda: behaviour(request, seen(context))))
-        nothing = object()
-        while (message := inside.run(next, messages, nothing)) is not nothing:
-            yield message
-
-    if inspect.iscoroutinefunction(behaviour):
-        return _rebuilt(handler, awaited)
-    if inspect.isasyncgenfunction(behaviour):
-        return _rebuilt(handler, yielding)
-    return _rebuilt(handler, iterated if handler.response_streaming else called)
