@@ -126,6 +126,7 @@ def test_the_configuration_passes_our_own_check(tmp_path: Path) -> None:
         done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         server = json.loads(found["data"]["config.json"])["server"]
+        assert server.get("grpc_server") == ("ngh2" if mode == "central" else None)
         assert server["listen"] == ("0.0.0.0:8088" if mode == "central" else "unix:/run/rapidjws/verify.sock")
 
 

@@ -6,6 +6,7 @@ Source: gRPC over HTTP/2 (PROTOCOL-HTTP2); Envoy API v3, external_auth.proto.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rapidjws._native import check_denied
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 OK: Final = 0
 INVALID_ARGUMENT: Final = 3
+DEADLINE_EXCEEDED: Final = 4
 NOT_FOUND: Final = 5
 RESOURCE_EXHAUSTED: Final = 8
 UNIMPLEMENTED: Final = 12
@@ -33,6 +35,9 @@ INTERNAL: Final = 13
 UNAVAILABLE: Final = 14
 
 _PREFIX: Final = struct.Struct(">BI").unpack_from
+_UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_DIGITS_MAX: Final = 8
+
 PREFIX_BYTES: Final = 5
 """A message's flag of compression and its length."""
 
@@ -40,6 +45,19 @@ SHED: Final = check_denied(
     UNAVAILABLE, 503, (("cache-control", "no-store"), ("retry-after", str(RETRY_AFTER_S))), b""
 )
 """The answer to a check that is sent away; nothing of it was looked at (RFC 9110 s.15.6.4)."""
+
+
+@lru_cache(maxsize=256)
+def timeout_s(field: bytes) -> float:
+    """Return how long a client waits, in seconds, as ``grpc-timeout`` says it.
+
+    Raises:
+        ValueError: It is no such time.
+    """
+    digits, unit = field[:-1], field[-1:]
+    if not (0 < len(digits) <= _DIGITS_MAX and digits.isdigit() and unit in _UNITS_S):
+        raise ValueError("a time of grpc-timeout expected")
+    return int(digits) * _UNITS_S[unit]
 
 
 class CallConnection(Protocol):
@@ -50,6 +68,9 @@ class CallConnection(Protocol):
     @property
     def peer(self) -> str | None:
         """Return the address of the gateway."""
+
+    def is_late(self, call: Call) -> bool:
+        """Return whether the client of a call waits no more."""
 
     def answer(self, call: Call, message: bytes) -> None:
         """Answer a call by its one message."""
@@ -84,6 +105,7 @@ class Call:
         "begun_s",
         "check",
         "connection",
+        "due_s",
         "is_decided",
         "is_over",
         "method",
@@ -98,6 +120,8 @@ class Call:
         self.stream_id = stream_id
         self.method = method
         self.begun_s = now_s
+        self.due_s: float | None = None
+        """Until when its client waits, by the loop's clock, or None."""
         self.pieces: list[bytes] = []
         self.size = 0
         self.check: Check | None = None
@@ -145,12 +169,19 @@ class Call:
         self, state: BatchingWorker, decision: Decision, request: Any, seen: Observed | None
     ) -> None:
         """Answer by a decision."""
+        if self.connection.is_late(self):
+            self.refuse_late()
+            return
         given, trace = None, None
         if seen is not None and isinstance(seen[1], IdentifiedHeaders):
             given, trace = seen[1], seen[2]
         self.connection.answer(
             self, self.connection.replies.reply(decision, request[3].removed, given, trace)
         )
+
+    def refuse_late(self) -> None:
+        """Answer a call whose client waits no more."""
+        self.connection.refuse(self, DEADLINE_EXCEEDED, "deadline exceeded")
 
     def answer_other(self, *request: Any) -> None:
         """Answer what is not to be decided: unreachable, for every check is."""

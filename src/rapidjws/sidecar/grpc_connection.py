@@ -135,6 +135,19 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
             self.refuse(call, grpc_call.UNIMPLEMENTED, "unknown method")
         elif event.end_stream:
             self.refuse(call, grpc_call.INVALID_ARGUMENT, "a message expected")
+        elif b"grpc-timeout" in fields:
+            self._take_timeout(call, fields[b"grpc-timeout"])
+
+    def _take_timeout(self, call: Call, field: bytes) -> None:
+        """Note until when the client of a call waits."""
+        try:
+            call.due_s = call.begun_s + grpc_call.timeout_s(field)
+        except ValueError:
+            self.refuse(call, grpc_call.INVALID_ARGUMENT, "a time expected in grpc-timeout")
+
+    def is_late(self, call: Call) -> bool:
+        """Return whether the client of a call waits no more."""
+        return call.due_s is not None and self._loop.time() >= call.due_s
 
     def _on_data(self, event: ngh2.DataReceived) -> None:
         call = self.calls.get(event.stream_id)
@@ -183,7 +196,9 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
     def _dispatch(self, call: Call, *, waits: bool) -> None:
         """Have a whole call decided, or answer it."""
         octets, code = call.message(self._listener.message_max_bytes)
-        if octets is None:
+        if self.is_late(call):
+            call.refuse_late()
+        elif octets is None:
             self.refuse(call, code, "one message expected")
         elif call.method == CHECK:
             self._check(call, octets, waits=waits)
@@ -208,11 +223,15 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
         """Answer a call whose decision may wait for another machine, or is made of a body."""
         try:
             self._listener.state.sync()
-            octets = await self._listener.authorization.answer(check, self.peer)
-        except Exception:  # no decision is no permit
-            _log.exception("a check could not be decided")
+            left_s = None if call.due_s is None else call.due_s - self._loop.time()
+            octets = await asyncio.wait_for(self._listener.authorization.answer(check, self.peer), left_s)
+        except Exception as fault:  # no decision is no permit
             call.task = None
-            call.hang_up(500)
+            if call.due_s is not None and isinstance(fault, asyncio.TimeoutError):
+                call.refuse_late()
+            else:
+                _log.exception("a check could not be decided")
+                call.hang_up(500)
         else:
             call.task = None
             self.answer(call, octets)
@@ -303,6 +322,11 @@ class GrpcConnection(GrpcAnswers, asyncio.Protocol):
             waits = not call.is_decided or call.is_over
             if waits and now_s - call.begun_s > limit_s:
                 self._reset(call)
+            elif not call.is_over and call.due_s is not None and now_s >= call.due_s and call.task is None:
+                if call.method == grpc_health.WATCH and call.is_decided:  # it has its first answer
+                    self.finish(call, grpc_call.DEADLINE_EXCEEDED)
+                else:
+                    call.refuse_late()
         if self._pinged_s is not None and self._heard_s >= self._pinged_s:
             self._pinged_s = None
         if self._pinged_s is not None:

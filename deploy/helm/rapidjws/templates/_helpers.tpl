@@ -49,7 +49,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $server := default (dict) $config.server -}}
-{{- range list "listen" "listen_mode" "grpc_listen" "admin_listen" "workers" "drain_s" -}}
+{{- range list "listen" "listen_mode" "grpc_listen" "grpc_server" "admin_listen" "workers" "drain_s" -}}
 {{- if hasKey $server . -}}
 {{- fail (printf "config.server.%s: the chart sets it; see the values under server" .) -}}
 {{- end -}}
@@ -61,6 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $_ := set $server "listen" (printf "0.0.0.0:%d" (int .Values.server.port)) -}}
 {{- if .Values.server.grpcPort -}}
 {{- $_ := set $server "grpc_listen" (printf "0.0.0.0:%d" (int .Values.server.grpcPort)) -}}
+{{- $_ := set $server "grpc_server" .Values.server.grpcServer -}}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $server "admin_listen" "unix:/run/rapidjws/admin.sock" -}}
