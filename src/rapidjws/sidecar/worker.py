@@ -19,6 +19,7 @@ from rapidjws.observe.log_counters import LogCounter
 from rapidjws.rollout.revision import release_counters
 from rapidjws.sidecar.admin import AdminActions
 from rapidjws.sidecar.admin_listener import AdminListener, AdminProtocol
+from rapidjws.sidecar.clock_watch import ClockWatch
 from rapidjws.sidecar.metrics import Metrics
 from rapidjws.sidecar.periodic_poll import PeriodicPoll
 from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
@@ -27,6 +28,7 @@ from rapidjws.sidecar.status import ServiceStatus
 from rapidjws.sidecar.worker_gauges import WorkerGauges
 from rapidjws.sidecar.worker_processes import LINE_MAX_BYTES
 from rapidjws.sidecar.worker_state import TICK_S
+from rapidjws.verify.protocols import all_of
 from rapidjws.verify.verdict_counters import VerdictCounters
 from rapidjws.verify.worker_pool import Task, call_on_thread, submit
 
@@ -182,6 +184,8 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
     os.write(parent.status, b"ready\n")
     polls = PeriodicPoll(None if sockets.index else public.app.signals, public.change_bus)
     flushes = PeriodicFlush(public.rollout.evidence.flush, public.report, public.print_line, loop.time())
+    app = public.app
+    clock = ClockWatch(all_of(app.lines, app.recent, app.event_log)) if not sockets.index else None
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), TICK_S)
@@ -192,6 +196,8 @@ async def _run(public: PublicListener, sockets: Sockets, parent: Parent) -> None
                 one.sweep(loop.time())
             flushes.on_tick(loop.time())
             polls.on_tick(loop.time())
+            if clock is not None:
+                clock.on_tick()
         except Exception:  # no thread, no memory, no disk: what is due is due again; requests go on
             _log.exception("what a worker does from time to time could not be done")
     for server in servers:
