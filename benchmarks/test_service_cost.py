@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
-import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import ours
@@ -163,57 +160,14 @@ def test_decisions_with_the_counts_of_check(benchmark: Any) -> None:
     assert found <= DECIDE_AT_MOST
 
 
-def test_scrapes_over_http_do_not_move_decisions(benchmark: Any, tmp_path: Any) -> None:
-    """The 99th percentile of requests to a real sidecar stays while it is scraped twice a second."""
-    import http.client
-
-    from rapidjws.gameday.testbed import Testbed, wait_until
-
-    with Testbed(tmp_path) as bed:
-        wait_until(lambda: bed.get("/readyz")[0] == 200, "the service is ready")
-        stop = threading.Event()
-
-        def scrape() -> None:
-            while not stop.wait(0.5):
-                bed.get("/metrics")
-
-        def p99_ns(seconds: float) -> int:
-            link = http.client.HTTPConnection("127.0.0.1", bed.port)
-            headers = {"authorization": f"Bearer {bed.token()}"}
-            took: list[int] = []
-            end_s = time.monotonic() + seconds
-            while time.monotonic() < end_s:
-                begun_ns = time.perf_counter_ns()
-                link.request("GET", "/verify", headers=headers)
-                answer = link.getresponse()
-                answer.read()
-                took.append(time.perf_counter_ns() - begun_ns)
-                assert answer.status == 200
-            link.close()
-            return sorted(took)[int(len(took) * 0.99)]
-
-        p99_ns(1.0)
-        ratios = []
-        for _ in range(5):
-            at_rest = p99_ns(2.0)
-            stop.clear()
-            thread = threading.Thread(target=scrape)
-            thread.start()
-            ratios.append(p99_ns(2.0) / at_rest)
-            stop.set()
-            thread.join()
-        benchmark.extra_info.update(ratio=min(ratios), median=median(ratios))
-        benchmark.pedantic(lambda: bed.get("/metrics"), rounds=3)
-        assert min(ratios) < P99_AT_MOST
-
-
 def test_a_snapshot_of_many_partners(benchmark: Any) -> None:
     """A reading of 100 issuers with 20 partners each, for the status, takes a small part of its second."""
     memory = counted_memory()
     samples, exposition = RegionSamples([memory.of_worker(index) for index in range(2)]), Exposition()
 
     def snapshot() -> int:
-        found = Reading(samples.samples(), 0.0)
+        counted, columns = samples.read()
+        found = Reading(counted, 0.0, columns)
         return int(found.total("rapidjws_verifications_total")) + len(exposition.write(found, FORMATS[0]))
 
     assert snapshot() > 2 * ISSUERS * PARTNERS * 2

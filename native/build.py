@@ -30,6 +30,8 @@ HEADERS = (
     "text/base64url.h",
     "text/claim_rules.h",
     "text/claims.h",
+    "text/metric_histograms.h",
+    "text/metric_lines.h",
     "core/counters.h",
     "core/runtime.h",
     "core/precomputed.h",

@@ -10,6 +10,8 @@
 #define RAPIDJWS_H
 
 #include "text/base64url.h"
+#include "text/metric_histograms.h"
+#include "text/metric_lines.h"
 #include "core/counters.h"
 #include "core/primitives.h"
 #include "python/python_module.h"

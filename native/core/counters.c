@@ -85,3 +85,14 @@ size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const 
     }
     return len;
 }
+
+void rj_counters_sums(uint64_t *sums, const uint64_t *const *blocks, const uint32_t *groups, size_t blocks_len,
+                      size_t words_len)
+{
+    for (size_t i = 0; i < blocks_len; i++) {
+        uint64_t *sum = sums + words_len * groups[i];
+        for (size_t j = 0; j < words_len; j++) {
+            sum[j] += atomic_load_explicit((const _Atomic uint64_t *)&blocks[i][j], memory_order_relaxed);
+        }
+    }
+}

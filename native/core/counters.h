@@ -35,6 +35,13 @@ size_t rj_counters_scan(uint64_t *found, size_t capacity, const uint64_t *const 
                         size_t blocks_len);
 /* rj-cdef-end */
 
+/* Add up the blocks of each group, word by word.
+ * In/out: sums[words_len * group + word], zero before. */
+/* rj-cdef-begin */
+void rj_counters_sums(uint64_t *sums, const uint64_t *const *blocks, const uint32_t *groups, size_t blocks_len,
+                      size_t words_len);
+/* rj-cdef-end */
+
 /* Count a verdict. In/out: verdicts[code]. */
 void rj_counters_verdict(uint64_t *verdicts, uint32_t code);
 

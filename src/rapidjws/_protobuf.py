@@ -18,6 +18,7 @@ LENGTH: Final = 2
 FIXED32: Final = 5
 _WIDTHS: Final = {FIXED64: 8, FIXED32: 4}
 VARINT_MAX_BYTES: Final = 10
+_SHORT: Final = tuple([bytes((number,)) for number in range(0x80)])
 
 
 def _varint(octets: bytes, at: int, end: int) -> tuple[int, int]:
@@ -70,6 +71,8 @@ def spans(octets: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]
 
 def varint(number: int) -> bytes:
     """Return a number from 0 on as a varint."""
+    if 0 <= number <= 0x7F:
+        return _SHORT[number]
     made = bytearray()
     while number > 0x7F:
         made.append(number & 0x7F | 0x80)

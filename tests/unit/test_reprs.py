@@ -29,6 +29,7 @@ HOLDS = re.compile(
 """Names of fields that may hold what a stranger sent or what nobody may see."""
 
 SHOWN = {
+    "Columns.values": "counts",
     "Text.text": "of this project: a message, a template, a rule",
     "signature_header": "the name of a header",
     "header": "the name of a header",

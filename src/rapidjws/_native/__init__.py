@@ -49,7 +49,7 @@ from rapidjws._native.core import (
     token_verify_slot,
     writable_address,
 )
-from rapidjws._native.counters import CounterScan
+from rapidjws._native.counters import CounterScan, CounterSums
 from rapidjws._native.envoy import check_denied, check_permit, check_request
 from rapidjws._native.keys import (
     PRECOMPUTED_SIZES,
@@ -62,6 +62,7 @@ from rapidjws._native.keys import (
     precomputed_bytes,
     renew_locks,
 )
+from rapidjws._native.metric_lines import METRIC_TEXT, MetricHistograms, MetricLines, MetricPart, MetricText
 from rapidjws._native.policies import (
     RULE_ABSENT,
     RULE_CONTAINS_ALL,
@@ -110,11 +111,17 @@ __all__ = [
     "COUNTERS_DURATION_WORDS",
     "ClaimMemory",
     "CounterScan",
+    "CounterSums",
     "Counters",
     "HEADER_UNKNOWN",
     "JSON_HAS_BIG_INTEGER",
     "KnownHeaders",
     "MALFORMED_TOKEN",
+    "METRIC_TEXT",
+    "MetricHistograms",
+    "MetricLines",
+    "MetricPart",
+    "MetricText",
     "NOT_NATIVE",
     "NativeEngine",
     "NativeHeaders",

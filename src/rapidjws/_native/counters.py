@@ -1,4 +1,4 @@
-"""Sums that are not zero, found in many blocks of shared memory at once."""
+"""Sums over many blocks of shared memory at once, outside the GIL."""
 
 from __future__ import annotations
 
@@ -12,20 +12,34 @@ if TYPE_CHECKING:
 ROOM_MIN = 1024
 
 
-class CounterScan:
-    """Blocks with a word a code, in memory that somebody else keeps, in groups that are added up.
+class _Blocks:
+    """Blocks of words, in memory that somebody else keeps, in groups that are added up.
 
     Args:
         groups: The addresses of the blocks of each group.
     """
 
-    __slots__ = ("_blocks", "_found", "_groups", "_len", "_room")
+    __slots__ = ("_blocks", "_groups", "_len", "_pointers")
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         flat = [(number, address) for number, group in enumerate(groups) for address in group]
         self._len = len(flat)
-        self._blocks = ffi.new("uint64_t *[]", [ffi.cast("uint64_t *", address) for _, address in flat])
+        self._pointers = ffi.new("uint64_t *[]", [ffi.cast("uint64_t *", address) for _, address in flat])
+        self._blocks = ffi.cast("const uint64_t *const *", self._pointers)
         self._groups = ffi.new("uint32_t[]", [number for number, _ in flat])
+
+
+class CounterScan(_Blocks):
+    """Blocks with a word a code: their sums that are not zero.
+
+    Args:
+        groups: The addresses of the blocks of each group.
+    """
+
+    __slots__ = ("_found", "_room")
+
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+        super().__init__(groups)
         self._room = 0
         self._make_room(max(ROOM_MIN, 4 * len(groups)))
 
@@ -34,11 +48,35 @@ class CounterScan:
         self._found = ffi.new("uint64_t[]", 2 * found)
 
     def nonzero(self) -> list[int]:
-        """Return in turn each sum that is not zero: 64 times its group plus its word, and the sum."""
-        blocks = ffi.cast("const uint64_t *const *", self._blocks)
+        """Return each sum that is not zero: in turn COUNTERS_CODES times its group plus its word, and it."""
         while True:
-            found = lib.rj_counters_scan(self._found, self._room, blocks, self._groups, self._len)
+            found = lib.rj_counters_scan(self._found, self._room, self._blocks, self._groups, self._len)
             if found <= self._room:
                 numbers: list[int] = ffi.unpack(self._found, 2 * found) if found else []
                 return numbers
             self._make_room(2 * found)
+
+
+class CounterSums(_Blocks):
+    """Blocks of so many words each: all their sums.
+
+    Args:
+        groups: The addresses of the blocks of each group.
+        words: How many words a block has.
+    """
+
+    __slots__ = ("_sums_len", "_words")
+
+    def __init__(self, groups: Sequence[Sequence[int]], words: int) -> None:
+        super().__init__(groups)
+        self._words = words
+        self._sums_len = words * len(groups)
+
+    def sums(self) -> list[int]:
+        """Return the sums: those of the words of the first group, of the second, and so on."""
+        if not self._sums_len:
+            return []
+        sums = ffi.new("uint64_t[]", self._sums_len)
+        lib.rj_counters_sums(sums, self._blocks, self._groups, self._len, self._words)
+        found: list[int] = ffi.unpack(sums, self._sums_len)
+        return found

@@ -80,8 +80,8 @@ class EngineMetrics:
 
     def reading(self) -> Reading:
         """Return all samples of this moment."""
-        counted = iter(()) if self._samples is None else self._samples.samples()
-        return Reading(chain(counted, self._of_engine()), time.time())
+        counted, columns = ([], []) if self._samples is None else self._samples.read()
+        return Reading(chain(counted, self._of_engine()), time.time(), columns)
 
     def _of_engine(self) -> Iterator[Sample]:
         versions = (__version__, _native.libcrypto_version(), platform.python_version())

@@ -89,7 +89,8 @@ class IssuerMetrics:
 
     def reading(self) -> Reading:
         """Return all samples of this moment; it reads the store of the state, so never on a loop."""
-        return Reading(chain(self._samples.samples(), self._now()), time.time())
+        samples, columns = self._samples.read()
+        return Reading(chain(samples, self._now()), time.time(), columns)
 
     def _now(self) -> Iterator[Sample]:
         versions = (__version__, _native.libcrypto_version(), platform.python_version())

@@ -8,18 +8,19 @@ smallest bound is its zero bucket. Source: https://github.com/prometheus/client_
 from __future__ import annotations
 
 import struct
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._native import MetricHistograms
 from rapidjws._protobuf import double, field, signed, unsigned, varint
-from rapidjws.observe.reading import HistogramValue
-from rapidjws.observe.written_series import WrittenSeries
+from rapidjws.observe.known_series import KnownSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from rapidjws.observe.metric_list import Buckets
-    from rapidjws.observe.reading import Exemplar, Reading, Sample
+    from rapidjws.observe.metric_list import Buckets, Metric
+    from rapidjws.observe.reading import Exemplar, HistogramValue, Reading
 
 CONTENT_TYPE: Final = (
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
@@ -28,7 +29,7 @@ CONTENT_TYPE: Final = (
 _TYPES: Final = {"counter": 0, "gauge": 1, "histogram": 4}
 _SCHEMA: Final = 0
 _NANO: Final = 1_000_000_000
-_VALUE: Final = struct.Struct("<d").pack
+_DOUBLE_BYTES: Final = 8
 
 
 def _text(number: int, value: str) -> bytes:
@@ -87,34 +88,57 @@ def _histogram(value: HistogramValue, buckets: Buckets) -> bytes:
 class ProtobufWriter:
     """Writes readings as protobuf; remembers how the labels of a series are written."""
 
-    __slots__ = ("_starts", "_written")
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._starts: dict[str, dict[tuple[str, ...], bytes]] = {}
-        self._written: dict[str, WrittenSeries] = {}
+        self._known: dict[str, KnownSeries[bytes, list[bytes]]] = {}
 
     def write(self, reading: Reading) -> bytes:
         """Return the messages, each behind its length."""
-        found = []
-        for metric, samples in reading.families():
-            if samples:
-                written = self._written.get(metric.name)
-                if written is None:
-                    written = self._written[metric.name] = WrittenSeries(self._message, b"")
+        found: list[bytes] = []
+        for column in reading.columns():
+            metric, labels, values = column
+            if labels:
+                known = self._known.get(metric.name)
+                if known is None:
+                    known = self._known[metric.name] = KnownSeries(partial(_start, metric), list)
                 head = _text(1, metric.name) + _text(2, metric.help) + unsigned(3, _TYPES[metric.type])
-                body = written.text(samples)
-                found += [varint(len(head) + len(body)), head, body]
+                write = _histograms if metric.type == "histogram" else _numbers
+                pieces = write(metric, known.of(labels), values)  # type: ignore[arg-type]
+                found += (varint(len(head) + sum(map(len, pieces))), head, *pieces)
         return b"".join(found)
 
-    def _message(self, sample: Sample) -> bytes:
-        """Return the field of a sample."""
-        metric, labels, value = sample
-        if isinstance(value, HistogramValue):
-            assert metric.buckets is not None
-            return field(4, _pairs(metric.labels, labels) + field(7, _histogram(value, metric.buckets)))
-        known = self._starts.setdefault(metric.name, {})
-        start = known.get(labels)
-        if start is None:  # all but the eight octets of the value, which stand at the end
-            whole = field(3 if metric.type == "counter" else 2, double(1, 0.0))
-            start = known[labels] = field(4, _pairs(metric.labels, labels) + whole)[:-8]
-        return start + _VALUE(value)
+
+def _histograms(metric: Metric, starts: list[bytes], values: Sequence[HistogramValue]) -> list[bytes]:
+    buckets = metric.buckets
+    assert buckets is not None
+    pieces = [
+        field(4, start + field(7, _histogram(value, buckets)))
+        for start, value in zip(starts, values, strict=True)
+        if value.exemplars
+    ]
+    if pieces:
+        starts = [start for start, value in zip(starts, values, strict=True) if not value.exemplars]
+        values = [value for value in values if not value.exemplars]
+    counts: list[int] = []
+    for value in values:
+        counts += value.counts
+    sums = [value.sum for value in values]
+    bounds = buckets.last - buckets.first + 1
+    return [*pieces, MetricHistograms(starts).written(counts, sums, bounds, buckets.first)]
+
+
+def _start(metric: Metric, labels: tuple[str, ...]) -> bytes:
+    """Return what stands before a series' value: of a number, all but the eight octets at the end."""
+    pairs = _pairs(metric.labels, labels)
+    if metric.type == "histogram":
+        return pairs
+    return field(4, pairs + field(3 if metric.type == "counter" else 2, double(1, 0.0)))[:-_DOUBLE_BYTES]
+
+
+def _numbers(metric: Metric, starts: list[bytes], values: Sequence[float]) -> list[bytes]:
+    octets = struct.pack(f"<{len(values)}d", *values)
+    pieces = [b""] * (2 * len(values))
+    pieces[::2] = starts
+    pieces[1::2] = [octets[at : at + _DOUBLE_BYTES] for at in range(0, len(octets), _DOUBLE_BYTES)]
+    return pieces

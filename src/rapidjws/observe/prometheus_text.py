@@ -5,16 +5,20 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Final
 
+from rapidjws._native import METRIC_TEXT, MetricLines, MetricText
 from rapidjws.escaping import metric_label
-from rapidjws.observe.reading import HistogramValue
-from rapidjws.observe.written_series import WrittenSeries
+from rapidjws.observe.known_series import KnownSeries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rapidjws._native import MetricPart as Part
     from rapidjws.observe.metric_list import Metric
-    from rapidjws.observe.reading import Reading, Sample
+    from rapidjws.observe.reading import Columns, HistogramValue, Reading
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,6 +37,31 @@ def number(value: float) -> str:
     return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text := repr(float(value)), text)
 
 
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _start(metric: Metric, labels: tuple[str, ...]) -> list[bytes]:
+    """Return what stands before the number of a counter or a gauge."""
+    inner = label_text(metric, labels)
+    return [_octets(f"{metric.name}{{{inner}}} " if inner else f"{metric.name} ")]
+
+
+def _histogram_starts(metric: Metric, labels: tuple[str, ...]) -> list[bytes]:
+    """Return what stands before each number of a histogram: its buckets, the sum and the count."""
+    assert metric.buckets is not None
+    inner = label_text(metric, labels)
+    start = f'{metric.name}_bucket{{{inner}{"," if inner else ""}le="'
+    braces = f"{{{inner}}}" if inner else ""
+    bounds = (*(repr(bound) for bound in metric.buckets.bounds_s), "+Inf")
+    lines = [f'{start}{bound}"}} ' for bound in bounds]
+    return [*map(_octets, lines), *(_octets(f"{metric.name}_{one}{braces} ") for one in ("sum", "count"))]
+
+
+def _lines(starts: Iterable[list[bytes]]) -> MetricLines:
+    return MetricLines(list(chain.from_iterable(starts)))
+
+
 def help_text(metric: Metric) -> str:
     """Return a metric's help, escaped."""
     return metric.help.replace("\\", "\\\\").replace("\n", "\\n")
@@ -41,58 +70,47 @@ def help_text(metric: Metric) -> str:
 class TextWriter:
     """Writes readings as text; remembers how the labels of a series are written."""
 
-    __slots__ = ("_bounds", "_prefixes", "_written")
+    __slots__ = ("_known", "_text")
 
     def __init__(self) -> None:
-        self._prefixes: dict[str, dict[tuple[str, ...], bytes]] = {}
-        self._written: dict[str, WrittenSeries] = {}
-        self._bounds: dict[str, tuple[str, ...]] = {}
+        self._text = MetricText()
+        self._known: dict[str, KnownSeries[list[bytes], MetricLines]] = {}
 
     def write(self, reading: Reading) -> bytes:
         """Return the text."""
-        lines: list[bytes] = []
-        for metric, samples in reading.families():
-            head = f"# HELP {metric.name} {help_text(metric)}\n# TYPE {metric.name} {metric.type}"
-            lines.append(head.encode("utf-8", "backslashreplace"))
-            self._add(lines, metric, samples)
-        return b"\n".join(lines) + b"\n"
+        parts: list[bytes | Part] = []
+        for column in reading.columns():
+            metric = column.metric
+            head = f"# HELP {metric.name} {help_text(metric)}\n# TYPE {metric.name} {metric.type}\n"
+            parts.append(_octets(head))
+            self._add(parts, column)
+        return self._text.joined(parts)
 
-    def _add(self, lines: list[bytes], metric: Metric, samples: list[Sample]) -> None:
+    def _add(self, parts: list[bytes | Part], column: Columns) -> None:
         """Add the lines of a metric's samples."""
-        if not samples:
+        metric, labels, values = column
+        if not labels:
             return
-        written = self._written.get(metric.name)
-        if written is None:
-            written = self._written[metric.name] = WrittenSeries(self._line, b"\n")
-        lines.append(written.text(samples))
+        is_histogram = metric.type == "histogram"
+        known = self._known.get(metric.name)
+        if known is None:
+            write = _histogram_starts if is_histogram else _start
+            known = self._known[metric.name] = KnownSeries(partial(write, metric), _lines)
+        if is_histogram:
+            numbers, texts = self._histograms(values)  # type: ignore[arg-type]
+            parts.append((known.of(labels), numbers, texts))
+        elif set(map(type, values)) == {int} and min(values) >= 0:  # type: ignore[type-var,operator]
+            parts.append((known.of(labels), values, ()))  # type: ignore[arg-type]
+        else:
+            texts = [number(one).encode() for one in values]  # type: ignore[arg-type]
+            parts.append((known.of(labels), [METRIC_TEXT] * len(texts), texts))
 
-    def _line(self, sample: Sample) -> bytes:
-        """Return the lines of a sample."""
-        metric, labels, value = sample
-        if value.__class__ is HistogramValue:
-            return "\n".join(self._histogram(metric, labels, value)).encode("utf-8", "backslashreplace")
-        known = self._prefixes.setdefault(metric.name, {})
-        found = known.get(labels)
-        if found is None:
-            inner = label_text(metric, labels)
-            text = f"{metric.name}{{{inner}}} " if inner else f"{metric.name} "
-            found = known[labels] = text.encode("utf-8", "backslashreplace")
-        return b"%b%d" % (found, value) if value.__class__ is int else found + number(value).encode()  # type: ignore[arg-type]
-
-    def bounds(self, metric: Metric) -> tuple[str, ...]:
-        """Return the bounds of a histogram's buckets in words, infinity last."""
-        found = self._bounds.get(metric.name)
-        if found is None and metric.buckets is not None:
-            found = self._bounds[metric.name] = (*(repr(bound) for bound in metric.buckets.bounds_s), "+Inf")
-        return found or ()
-
-    def _histogram(self, metric: Metric, labels: tuple[str, ...], value: HistogramValue) -> list[str]:
-        inner = label_text(metric, labels)
-        start = f'{metric.name}_bucket{{{inner}{"," if inner else ""}le="'
-        braces = f"{{{inner}}}" if inner else ""
-        lines = [
-            f'{start}{bound}"}} {count}'
-            for bound, count in zip(self.bounds(metric), accumulate(value.counts), strict=True)
-        ]
-        lines += [f"{metric.name}_sum{braces} {value.sum!r}", f"{metric.name}_count{braces} {value.count}"]
-        return lines
+    def _histograms(self, values: Sequence[HistogramValue]) -> tuple[list[int], list[bytes]]:
+        """Return the numbers of histograms, and texts where they are none."""
+        numbers: list[int] = []
+        texts: list[bytes] = []
+        for value in values:
+            numbers += accumulate(value.counts)
+            numbers += (METRIC_TEXT, numbers[-1])
+            texts.append(repr(value.sum).encode())
+        return numbers, texts

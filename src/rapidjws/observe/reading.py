@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rapidjws.observe.metric_list import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rapidjws.observe.metric_list import Metric
 
@@ -75,26 +75,61 @@ class Sample(NamedTuple):
         return dict(zip(self.metric.labels, self.labels, strict=True))
 
 
+class Columns(NamedTuple):
+    """Values of many series of a metric, without an object each; nobody changes the lists.
+
+    Attributes:
+        metric: Which metric.
+        labels: Of each series the values of the metric's labels, in their order.
+        values: A number each, or the counts of a histogram.
+    """
+
+    metric: Metric
+    labels: list[tuple[str, ...]]
+    values: Sequence[float | HistogramValue]
+
+    def samples(self) -> list[Sample]:
+        """Return them one by one."""
+        return [Sample(self.metric, *one) for one in zip(self.labels, self.values, strict=True)]
+
+
 class Reading:
     """All samples as they stood at one moment.
 
     Args:
         samples: In the order of the list of metrics.
         at_s: The moment, seconds since the epoch.
+        columns: Of some metrics many samples, which come before the others.
     """
 
-    __slots__ = ("_by_name", "at_s")
+    __slots__ = ("_by_name", "_columns", "at_s")
 
-    def __init__(self, samples: Iterable[Sample], at_s: float) -> None:
+    def __init__(self, samples: Iterable[Sample], at_s: float, columns: Iterable[Columns] = ()) -> None:
         self.at_s = at_s
+        self._columns = {one.metric.name: one for one in columns}
         self._by_name: dict[str, list[Sample]] = {name: [] for name in METRICS}
         for metric, together in groupby(samples, itemgetter(0)):  # those of one metric mostly come together
             self._by_name[metric.name].extend(together)
 
     def families(self) -> Iterator[tuple[Metric, list[Sample]]]:
         """Yield every metric of the list, in its order, with its samples."""
+        for name in self._by_name:
+            yield METRICS[name], self._samples(name)
+
+    def columns(self) -> Iterator[Columns]:
+        """Yield the same with no object for each of many samples."""
         for name, samples in self._by_name.items():
-            yield METRICS[name], samples
+            given = self._columns.get(name)
+            if given is not None and not samples:
+                yield given
+                continue
+            if given is not None:
+                samples = given.samples() + samples
+            yield Columns(METRICS[name], [one[1] for one in samples], [one[2] for one in samples])
+
+    def _samples(self, name: str) -> list[Sample]:
+        given = self._columns.get(name)
+        return self._by_name[name] if given is None else given.samples() + self._by_name[name]
 
     def samples(self, name: str, **labels: str) -> list[Sample]:
         """Return the samples of a metric whose labels have these values.
@@ -110,7 +145,7 @@ class Reading:
         at = {metric.labels.index(label): value for label, value in labels.items() if _check(metric, label)}
         return [
             one
-            for one in self._by_name[name]
+            for one in self._samples(name)
             if all(one.labels[index] == value for index, value in at.items())
         ]
 

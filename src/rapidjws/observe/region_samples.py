@@ -5,26 +5,27 @@ Series are looked up once and remembered; a reading looks at words only, so it h
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
 import weakref
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from rapidjws import _native
 from rapidjws.observe import metric_list as metrics
-from rapidjws.observe.code_samples import BY_CODE, CodeSamples, Key
+from rapidjws.observe.code_samples import BY_CODE, CodeSamples, Key, derived
 from rapidjws.observe.metric_list import METRICS, PREFIX, Metric
 from rapidjws.observe.reading import HistogramValue, Sample
 from rapidjws.verify.counter_memory import SUM_UNIT_S
 from rapidjws.verify.verdict_counters import DURATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from rapidjws.observe.reading import Exemplar
-    from rapidjws.verify.counter_memory import CounterRegion, Series
+    from rapidjws.observe.reading import Columns, Exemplar
+    from rapidjws.verify.counter_memory import CounterRegion
 
 JWKS_GOOD_AT: Final = "jwks_good_at"
 """When an issuer's keys were fetched, in seconds of the monotonic clock, which all processes share."""
@@ -37,14 +38,14 @@ class RegionSamples:
         regions: One a worker.
     """
 
-    __slots__ = ("__weakref__", "_by_code", "_kept", "_known", "_lock", "_merged", "_regions", "exemplars")
+    __slots__ = ("__weakref__", "_by_code", "_counts", "_gauges", "_known", "_lock", "_regions", "exemplars")
 
     def __init__(self, regions: Sequence[CounterRegion]) -> None:
         self._regions = tuple(regions)
         self._known = [0] * len(self._regions)
-        self._merged: dict[Key, list[tuple[CounterRegion, Series]]] = {}
-        self._by_code = CodeSamples()
-        self._kept: dict[Key, tuple[object, Sample]] = {}  # what a series was at the last reading
+        self._by_code = {name: CodeSamples(name) for name in BY_CODE}
+        self._counts: dict[int, SummedSeries] = {}  # words of a series -> all series of as many
+        self._gauges: dict[Key, list[tuple[CounterRegion, int]]] = {}
         self._lock = threading.Lock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
@@ -53,90 +54,104 @@ class RegionSamples:
 
     def _look(self) -> None:
         """Take up the series that are new."""
-        is_new = False
+        touched: set[CodeSamples | SummedSeries] = set()
         for at, region in enumerate(self._regions):
             if region.version == self._known[at]:
                 continue
             for one in region.series(self._known[at]):
                 self._known[at] += 1
-                if one.name in BY_CODE:
-                    self._by_code.add((one.name, one.labels), region.address(one.word))
-                    is_new = True
-                else:
-                    self._merged.setdefault((one.name, one.labels), []).append((region, one))
-        if is_new:
-            self._by_code.scan()
+                series = (one.name, one.labels)
+                if one.kind == "g":
+                    self._gauges.setdefault(series, []).append((region, one.word))
+                    continue
+                kept: CodeSamples | SummedSeries | None = self._by_code.get(one.name)
+                if kept is None:
+                    kept = self._counts.setdefault(one.words, SummedSeries(one.words))
+                kept.add(series, region.address(one.word))
+                touched.add(kept)
+        for kept in touched:
+            kept.scan()
 
     @property
     def dropped(self) -> int:
         """Return how many series found no memory."""
         return sum(region.dropped for region in self._regions)
 
-    def samples(self) -> list[Sample]:
-        """Return what was counted; samples of a metric mostly come together.
-
-        A series that did not change since the last reading has the same sample as then.
-        """
+    def read(self) -> tuple[list[Sample], list[Columns]]:
+        """Return what was counted: verdicts and requests in columns, all else as samples."""
         with self._lock:  # scrapers in several formats read on several threads
             self._look()
-            samples, signs = self._by_code.read()
-            samples += self._others(dict(signs))
-        return samples
+            samples: list[Sample] = []
+            columns: list[Columns] = []
+            for one in self._by_code.values():
+                column, refused = one.read()
+                columns.append(column)
+                samples += derived(refused)
+            samples += self._summed()
+            samples += self._live_gauges()
+        samples.append(Sample(metrics.SERIES_DROPPED, (), self.dropped))
+        return _events_added_up(samples), columns
 
-    def _others(self, signs: dict[tuple[str, ...], int]) -> Iterator[Sample]:
-        """Yield what is counted by name; to signs of an attack those are added that verdicts gave."""
-        for series, places in self._merged.items():
-            name, labels = series
-            if name == DURATIONS:
-                yield from self._histogram(metrics.VERIFICATION_DURATION, series, places)
-            elif name == JWKS_GOOD_AT:
-                moments = [value for value in _live(places) if value]
+    def samples(self) -> list[Sample]:
+        """Return all of it as samples; those of a metric mostly come together."""
+        samples, columns = self.read()
+        return [*chain.from_iterable(one.samples() for one in columns), *samples]
+
+    def _summed(self) -> Iterator[Sample]:
+        """Yield what is counted by name."""
+        for summed in self._counts.values():
+            for (name, labels), sums in summed.read():
+                metric = metrics.VERIFICATION_DURATION if name == DURATIONS else METRICS.get(PREFIX + name)
+                if metric is None:
+                    continue
+                if metric.type != "histogram":
+                    yield Sample(metric, labels, sum(sums))
+                    continue
+                *counts, total = sums
+                if any(counts):
+                    seen = self.exemplars.get((metric.name, labels))
+                    value = HistogramValue(counts=tuple(counts), sum=total * SUM_UNIT_S, exemplars=seen)
+                    yield Sample(metric, labels, value)
+
+    def _live_gauges(self) -> Iterator[Sample]:
+        """Yield the gauges of workers that are there."""
+        for (name, labels), places in self._gauges.items():
+            values = [region.floats(word) for region, word in places if region.pid]
+            if name == JWKS_GOOD_AT:
+                moments = [value for value in values if value]
                 if moments:
                     yield Sample(metrics.JWKS_AGE, labels, max(0.0, time.monotonic() - min(moments)))
-            else:
-                metric = METRICS.get(PREFIX + name)
-                if metric is not None:
-                    more = signs.pop(labels, 0) if metric is metrics.SECURITY_EVENTS else 0
-                    yield from self._plain(metric, series, places, more)
-        for labels, total in signs.items():
-            yield Sample(metrics.SECURITY_EVENTS, labels, total)
-        yield Sample(metrics.SERIES_DROPPED, (), self.dropped)
+            elif values and (metric := METRICS.get(PREFIX + name)) is not None:
+                yield Sample(metric, labels, _merged(metric, values))
 
-    def _histogram(
-        self, metric: Metric, series: Key, places: list[tuple[CounterRegion, Series]]
-    ) -> Iterator[Sample]:
-        labels = series[1]
-        exemplars = self.exemplars.get((metric.name, labels))
-        found = (exemplars, [_octets(region, one) for region, one in places])
-        kept = self._kept.get(series)
-        if kept is not None and kept[0] == found:
-            yield kept[1]
-            return
-        *counts, total = _sums(places)
-        if any(counts):
-            value = HistogramValue(counts=tuple(counts), sum=total * SUM_UNIT_S, exemplars=exemplars)
-            sample = Sample(metric, labels, value)
-            self._kept[series] = (found, sample)
-            yield sample
 
-    def _plain(
-        self, metric: Metric, series: Key, places: list[tuple[CounterRegion, Series]], more: float
-    ) -> Iterator[Sample]:
-        value: float
-        if metric.type == "histogram":
-            yield from self._histogram(metric, series, places)
-            return
-        if metric.type == "counter":
-            value = sum(_sums(places)) + more
-        else:
-            values = list(_live(places))
-            if not values:
-                return
-            value = _merged(metric, values)
-        kept = self._kept.get(series)
-        if kept is None or kept[0] != value:
-            kept = self._kept[series] = (value, Sample(metric, series[1], value))
-        yield kept[1]
+class SummedSeries:
+    """Series of as many words as each other, whose blocks in several regions are added up.
+
+    Args:
+        words: How many.
+    """
+
+    __slots__ = ("_groups", "_sums", "_words")
+
+    def __init__(self, words: int) -> None:
+        self._words = words
+        self._groups: dict[Key, list[int]] = {}  # series -> where its blocks lie
+        self._sums = _native.CounterSums((), words)
+
+    def add(self, series: Key, address: int) -> None:
+        """Take up a series of one worker; ``scan`` makes it read."""
+        self._groups.setdefault(series, []).append(address)
+
+    def scan(self) -> None:
+        """Read all series that were added, from now on."""
+        self._sums = _native.CounterSums(list(self._groups.values()), self._words)
+
+    def read(self) -> Iterator[tuple[Key, list[int]]]:
+        """Yield each series with the sums of its words."""
+        sums = self._sums.sums()
+        for at, series in enumerate(self._groups):
+            yield series, sums[at * self._words : (at + 1) * self._words]
 
 
 def _renew(reader: weakref.ref[RegionSamples]) -> None:
@@ -146,26 +161,20 @@ def _renew(reader: weakref.ref[RegionSamples]) -> None:
         found._lock = threading.Lock()
 
 
+def _events_added_up(samples: list[Sample]) -> list[Sample]:
+    """Return the samples, with one for each sign of an attack: verdicts give some, events others."""
+    signs: dict[tuple[str, ...], float] = {}
+    others = []
+    for one in samples:
+        if one.metric is metrics.SECURITY_EVENTS:
+            signs[one.labels] = signs.get(one.labels, 0) + one.value  # type: ignore[operator]
+        else:
+            others.append(one)
+    return [*others, *(Sample(metrics.SECURITY_EVENTS, labels, total) for labels, total in signs.items())]
+
+
 def _merged(metric: Metric, values: list[float]) -> float:
     """Return one value for those of several workers."""
     if metric.merge == "sum":
         return sum(values)
     return min(values) if metric.merge == "min" else max(values)
-
-
-def _live(places: Iterable[tuple[CounterRegion, Series]]) -> Iterator[float]:
-    """Yield the gauges of workers that are there."""
-    return (region.floats(one.word) for region, one in places if region.pid)
-
-
-def _octets(region: CounterRegion, one: Series) -> bytes:
-    return region.words[one.word : one.word + one.words].tobytes()
-
-
-def _sums(places: Sequence[tuple[CounterRegion, Series]]) -> list[int]:
-    region, one = places[0]
-    sums: list[int] = region.words[one.word : one.word + one.words].tolist()
-    for region, one in itertools.islice(places, 1, None):
-        more = region.words[one.word : one.word + one.words].tolist()
-        sums = [mine + theirs for mine, theirs in zip(sums, more, strict=True)]
-    return sums

@@ -81,7 +81,8 @@ class Metrics:
 
     def reading(self) -> Reading:
         """Return all samples of this moment; takes some milliseconds, so never on a loop."""
-        return Reading(chain(self._samples.samples(), self._service(), self._rollout()), time.time())
+        samples, columns = self._samples.read()
+        return Reading(chain(samples, self._service(), self._rollout()), time.time(), columns)
 
     def _service(self) -> Iterator[Sample]:
         """Yield what the processes are like."""
