@@ -5,16 +5,14 @@ from __future__ import annotations
 import ast
 import io
 import re
-import subprocess
 import tokenize
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from source_files import ROOT, tracked
 
 pytestmark = pytest.mark.source_tree
 
-ROOT = Path(__file__).resolve().parents[2]
 
 ANYWHERE = (
     "airlock",
@@ -126,11 +124,10 @@ def wrong_docstrings(source: str) -> Iterator[str]:
 
 def texts(*suffixes: str) -> Iterator[tuple[str, str]]:
     """Yield the name and text of each tracked file with one of these suffixes, but the allowed ones."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.split("\0"):
-        if Path(name).suffix in suffixes and name not in ALLOWED and (ROOT / name).is_file():
-            yield name, (ROOT / name).read_text("utf-8")
+    for path in tracked():
+        name = path.relative_to(ROOT).as_posix()
+        if path.suffix in suffixes and name not in ALLOWED:
+            yield name, path.read_text("utf-8")
 
 
 def test_no_text_holds_a_banned_word() -> None:
