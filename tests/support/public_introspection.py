@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from rapidjws.introspection import IntrospectionClient
+from rapidjws.introspection import Introspection, IntrospectionClient
 
 Recipe = dict[str, Any]
 
@@ -33,4 +33,5 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "IntrospectionClient": arguments,
     "IntrospectionClient.ask": lambda: {"token": "2YotnFZFEjr1zCsicMWpAA"},
     "IntrospectionLimits": dict,
+    "IntrospectionServers": lambda: {"servers": Introspection(client(), issuers="https://as.example")},
 }

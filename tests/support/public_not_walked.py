@@ -56,6 +56,8 @@ CALLED_HERE = (
     "Reading.histogram", "Reading.largest", "Reading.quantile", "Reading.samples", "Reading.total",
     "Introspection.check", "Introspection.concerns", "Introspection.introspected",
     "Introspection.is_known", "Introspection.is_opaque", "StatusLists.refusal",
+    "IntrospectionServers.check", "IntrospectionServers.concerns", "IntrospectionServers.introspected",
+    "IntrospectionServers.is_known", "IntrospectionServers.is_opaque",
     "FileJWKS.subscribe", "FileJWKS.unknown_kid", "PEMFiles.subscribe", "PEMFiles.unknown_kid",
     "X5CKeys.leaf_for", "X5CKeys.learn", "X5CKeys.refusal", "X5CKeys.subscribe", "X5CKeys.unknown_kid",
     "DiscoveredJWKS.clock_stepped", "DiscoveredJWKS.subscribe", "DiscoveredJWKS.unknown_kid",

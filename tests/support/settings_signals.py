@@ -26,6 +26,8 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "client_secret_file": FILE,
         "client_auth": ["", "digest"],
         "client_key_file": FILE,
+        "client_certificate_file": FILE,
+        "servers": [[], [{}], [{"name": "a"}], [{"name": "a", "url": "https://a.example/i", "uri": 1}]],
         "issuers": ["https://b.example"],
         "routes": ["payments"],
         "scopes": ANY,

@@ -123,6 +123,7 @@ def test_an_outage_is_indeterminate_and_a_bad_token_is_denied() -> None:
         "revocation_store_unavailable",
         "clock_implausible",
         "introspection_unavailable",
+        "status_list_unavailable",
         "issuing_clock",
         "key_state_unavailable",
         "key_state_unreadable",

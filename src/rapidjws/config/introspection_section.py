@@ -9,16 +9,18 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.introspection.client import IntrospectionClient
 from rapidjws.introspection.introspection import Introspection
 from rapidjws.introspection.limits import IntrospectionLimits
+from rapidjws.introspection.servers import IntrospectionServers
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
+from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.keys.settings import Transport
 from rapidjws.signing.local_keys import private_key_from
 from rapidjws.signing.signer import LocalSigner
 from rapidjws.verify.protocols import no_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from rapidjws.config.read import LoadedConfig
@@ -34,12 +36,14 @@ _LIMITS: Final = (
 )  # fmt: skip
 _TRANSPORT: Final = ("timeout_s", "ca", "refuse_private_addresses", "insecure_allow_http")
 _OPINION: Final = ("issuers", "routes", "scopes", "opaque_issuer", "audience", "on_failure", "leeway_s")
-_PLACES: Final = {"auth": "client_auth", "answers": "signed_by"}
+_PLACES: Final = {
+    "auth": "client_auth", "answers": "signed_by", "client_certificate": "client_certificate_file",
+}  # fmt: skip
 
 
 def introspection_of(
     loaded: LoadedConfig, issuers: Iterable[Issuer], events: EventListener = no_events
-) -> Introspection | None:
+) -> Introspection | IntrospectionServers | None:
     """Return whom a configuration has asked about tokens, or None.
 
     Args:
@@ -67,8 +71,8 @@ def introspection_from(
     events: EventListener = no_events,
     *,
     files: bool = True,
-) -> Introspection:
-    """Return what a table ``introspection`` asks for.
+) -> Introspection | IntrospectionServers:
+    """Return what a table ``introspection`` asks for: one server, or each of its ``servers``.
 
     Args:
         section: The table.
@@ -80,6 +84,34 @@ def introspection_from(
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
+    if "servers" not in section:
+        return _server(section, folder, issuers, events, files=files)
+    beside = next((name for name in section if name != "servers"), None)
+    if beside is not None:
+        raise error_for("configuration_invalid", beside, "a place in one of servers")
+    made, names = [], set[str]()
+    for table in section["servers"]:
+        name = table.get("name", "")
+        if not name or name in names:
+            raise error_for("configuration_invalid", "servers", "a name for each, once")
+        names.add(name)
+        rest = {key: value for key, value in table.items() if key != "name"}
+        try:
+            made.append(_server(rest, folder, issuers, events, files=files))
+        except RapidJWSError as fault:
+            place = (fault.place or "").rpartition(".")[2]
+            expected = f"in {name}, {_PLACES.get(place, place)}: {fault.expected}"
+            raise error_for("configuration_invalid", "servers", expected, fault.actual) from None
+    try:
+        return IntrospectionServers(*made)
+    except RapidJWSError as fault:
+        raise error_for("configuration_invalid", "servers", fault.expected) from None
+
+
+def _server(
+    section: dict[str, Any], folder: Path, issuers: list[Issuer], events: EventListener, *, files: bool
+) -> Introspection:
+    """Return what the table of one server asks for."""
     if "url" not in section:
         raise error_for("configuration_invalid", "url", expected="a value")
     known = {name for one in issuers for name in one.names}
@@ -96,10 +128,17 @@ def introspection_from(
 def _client(
     section: dict[str, Any], folder: Path, issuers: list[Issuer], *, files: bool
 ) -> IntrospectionClient:
-    transport = {name: section[name] for name in _TRANSPORT if name in section}
+    transport: dict[str, Any] = {name: section[name] for name in _TRANSPORT if name in section}
     if "ca" in transport:
         transport["ca"] = authorities(transport["ca"], folder)
+    if "client_certificate_file" in section:
+        if section.get("client_auth") != "tls_client_auth":
+            place, expected = "client_certificate_file", 'client_auth = "tls_client_auth" beside it'
+            raise error_for("configuration_invalid", place, expected)
+        transport["client_certificate"] = str(folder / section["client_certificate_file"])
     settings: dict[str, Any] = {"transport": Transport(**{"timeout_s": TIMEOUT_S, **transport})}
+    if not files and "client_certificate" in transport:
+        settings["post"] = _no_post
     if "client_auth" in section:
         settings["auth"] = section["client_auth"]
     if "client_secret_file" in section:
@@ -145,6 +184,11 @@ def _signer(path: Path) -> LocalSigner:
         raise error_for("configuration_invalid", place, "a file to read", found) from None
     except RapidJWSError as fault:
         raise error_for("configuration_invalid", place, "a private key", fault.code) from None
+
+
+def _no_post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    """Stand for a connection whose files are not looked at."""
+    raise FetchFailed("internal")
 
 
 class _NoSigner:

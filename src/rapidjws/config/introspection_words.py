@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.config.words import Words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Faults = Iterator[tuple[tuple[str | int, ...], str, str | None]]
 
 _NUMBER: Final = "a number"
 _WHOLE: Final = "a whole number"
@@ -13,6 +18,8 @@ _FILE: Final = "a file; relative to the configuration's folder"
 
 FIELDS: Final = {
     **dict.fromkeys(("url", "client_id", "client_secret_file", "client_auth", "client_key_file"), "text"),
+    "client_certificate_file": "text",
+    "servers": "a list of rules",
     **dict.fromkeys(("issuers", "routes", "scopes", "audience"), "texts"),
     **dict.fromkeys(("opaque_issuer", "signed_by", "on_failure", "ca"), "text"),
     "leeway_s": _WHOLE,
@@ -29,8 +36,18 @@ WORDS: Final = {
     "client_id": Words("our name at the server", "not empty; not for `bearer`"),
     "client_secret_file": Words("our secret, or for `bearer` the access token; read at each look-up", _FILE),
     "client_auth": Words(
-        "how we authenticate: RFC 6749 section 2.3.1, RFC 6750 or RFC 7523",
-        "`basic`, `post`, `bearer`, or `private_key_jwt` with `client_key_file`",
+        "how we authenticate: RFC 6749 section 2.3.1, RFC 6750, RFC 7523 or RFC 8705 section 2",
+        "`basic`, `post`, `bearer`, `private_key_jwt` with `client_key_file`, or `tls_client_auth` with "
+        "`client_certificate_file`",
+    ),
+    "client_certificate_file": Words(
+        "certificate and private key of `tls_client_auth`; read again when it changes", f"PEM; {_FILE}"
+    ),
+    "servers": Words(
+        "several servers: tables with `name` and the settings of this section, which then has no others; "
+        "one of them at most has `opaque_issuer`",
+        "each name once",
+        "one server",
     ),
     "client_key_file": Words("private key of `private_key_jwt`: a JWK with `alg`, or PEM", _FILE),
     "issuers": Words("issuers on whose tokens a second opinion is due", "configured ones", "none"),
@@ -71,3 +88,20 @@ routes = ["/payments"]
 issuers = ["https://issuer.example.com"]
 cache_s = 15
 """
+
+
+def servers_faults(section: Any, of_table: Callable[[Any, Any, dict[str, str]], Faults]) -> Faults:
+    """Yield what is wrong with the names and types of the tables in ``servers``.
+
+    Args:
+        section: The section.
+        of_table: Yields what is wrong with a table, by its place and its settings.
+    """
+    servers = section.get("servers") if isinstance(section, dict) else None
+    if not isinstance(servers, list):
+        return
+    if not servers:
+        yield ("introspection", "servers"), "at least one", None
+    fields = {"name": "text", **{name: kind for name, kind in FIELDS.items() if name != "servers"}}
+    for number, table in enumerate(servers):
+        yield from of_table(("introspection", "servers", number), table, fields)

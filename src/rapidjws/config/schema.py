@@ -10,13 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rapidjws._checks import is_system_text
-from rapidjws.config import (
-    body_words,
-    introspection_words,
-    registry_words,
-    signal_words,
-    status_list_words,
-)
+from rapidjws.config import body_words, introspection_words, registry_words, signal_words, status_list_words
 from rapidjws.config.audit_schema import AUDIT_TYPES
 from rapidjws.config.authz_faults import authz_faults
 from rapidjws.config.claim_tables import claim_faults
@@ -212,8 +206,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
     "signals": signal_words.FIELDS,
     "dpop": {
         **dict.fromkeys(("external_origins", "algorithms"), TEXTS),
-        "max_age_s": WHOLE,
-        "leeway_s": WHOLE,
+        **dict.fromkeys(("max_age_s", "leeway_s"), WHOLE),
         **dict.fromkeys(("replay_on_failure", "nonce_secrets_file"), TEXT),
         "nonce_period_s": WHOLE,
         "nonce_required": SWITCH,
@@ -331,6 +324,7 @@ def faults(found: Any) -> Iterator[Fault]:
             yield from _section_faults((name,), section, SECTIONS[name])
             yield from authz_faults(section) if name == "authz" else ()
     yield from registry_words.registry_faults(found)
+    yield from introspection_words.servers_faults(found.get("introspection"), _section_faults)
     issuers = found.get("issuers")
     if not isinstance(issuers, list) or not issuers:
         if "registry" not in found or issuers is not None:

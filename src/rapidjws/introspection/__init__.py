@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rapidjws.introspection.client import IntrospectionClient
     from rapidjws.introspection.introspection import Introspection
     from rapidjws.introspection.limits import IntrospectionLimits
+    from rapidjws.introspection.servers import IntrospectionServers
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -15,6 +16,7 @@ else:
             "rapidjws.introspection.client": ("IntrospectionClient",),
             "rapidjws.introspection.introspection": ("Introspection",),
             "rapidjws.introspection.limits": ("IntrospectionLimits",),
+            "rapidjws.introspection.servers": ("IntrospectionServers",),
         },
     )
 
@@ -22,4 +24,5 @@ __all__ = [
     "Introspection",
     "IntrospectionClient",
     "IntrospectionLimits",
+    "IntrospectionServers",
 ]

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from rapidjws.introspection.answer import IntrospectionAnswer
 
 Post = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]
-ClientAuth = Literal["basic", "post", "bearer", "private_key_jwt"]
+ClientAuth = Literal["basic", "post", "bearer", "private_key_jwt", "tls_client_auth"]
 
-CLIENT_AUTHS: Final = ("basic", "post", "bearer", "private_key_jwt")
+CLIENT_AUTHS: Final = ("basic", "post", "bearer", "private_key_jwt", "tls_client_auth")
 RESPONSE_TYPE: Final = "token-introspection+jwt"
 """The ``typ`` of a signed answer (RFC 9701 s.5)."""
 
@@ -51,7 +51,8 @@ class IntrospectionClient:
         client_id: Ours at the server; none for ``bearer``.
         client_secret: Ours, for ``basic``, ``post`` and ``bearer`` (the access token); or from a file.
         client_secret_file: A file of it, read again at each look-up.
-        auth: How we authenticate: RFC 6749 s.2.3.1, RFC 6750, or RFC 7523.
+        auth: How we authenticate: RFC 6749 s.2.3.1, RFC 6750, RFC 7523, or RFC 8705 s.2 by the client
+            certificate of ``transport``.
         signer: Signs assertions, for ``private_key_jwt``.
         assertion_audience: Their ``aud``: the server's issuer; by default the endpoint.
         answers: Verifies signed answers: an engine whose issuers have the profile
@@ -94,6 +95,13 @@ class IntrospectionClient:
         if auth == "private_key_jwt":
             if signer is None or client_secret is not None or client_secret_file is not None:
                 raise error_for("configuration_invalid", "client_key_file", "a key, and no secret")
+        elif auth == "tls_client_auth":
+            if transport.client_certificate is None:
+                raise error_for(
+                    "configuration_invalid", "client_certificate_file", "a certificate and its key"
+                )
+            if signer is not None or client_secret is not None or client_secret_file is not None:
+                raise error_for("configuration_invalid", "client_secret_file", "a certificate alone")
         elif (client_secret is None) == (client_secret_file is None) or signer is not None:
             raise error_for("configuration_invalid", "client_secret_file", "a secret, and no key")
         if answers is not None and not all(
@@ -150,6 +158,9 @@ class IntrospectionClient:
         if self._auth == "private_key_jwt":
             form |= {"client_id": self._client_id, "client_assertion_type": _ASSERTION_TYPE,
                      "client_assertion": self._assertion()}  # fmt: skip
+            return
+        if self._auth == "tls_client_auth":  # RFC 8705 s.2: the certificate says it, client_id whose it is
+            form["client_id"] = self._client_id
             return
         secret = self._read_secret("introspection_unavailable", "introspection.client_secret_file")
         if self._auth == "post":

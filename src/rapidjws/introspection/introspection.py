@@ -170,6 +170,11 @@ class Introspection:
             return error_for("not_yet_valid", "claims.nbf")
         return None
 
+    @property
+    def takes_opaque(self) -> bool:
+        """Return whether opaque tokens are its server's."""
+        return self._opaque_issuer is not None
+
     def concerns(self, issuers: Iterable[str]) -> bool:
         """Return whether a second opinion is due on tokens of one of these issuers."""
         return not self._issuers.isdisjoint(issuers)

@@ -13,10 +13,12 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
+from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.keys.credentials import check_files, proxy_headers, request_headers
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 
 JWKS_ACCEPTED: Final = "application/jwk-set+json, application/json, */*;q=0.1"
+CERTIFICATE_MAX_BYTES: Final = 256 * 1024
 HOST_MAX_CHARS: Final = 253  # RFC 1035 s.2.3.4, in text
 HOST: Final = re.compile(r"[a-z0-9._:-]+")  # a stranger's words: nothing else is shown of them
 
@@ -98,13 +101,20 @@ class HttpsFetch:
         ConfigurationError: ``configuration_invalid``: the authorities cannot be read.
     """
 
-    __slots__ = ("_accept", "_context", "_transport")
+    __slots__ = ("_accept", "_context", "_shown", "_transport")
 
     def __init__(self, transport: Transport, *, accept: str = JWKS_ACCEPTED) -> None:
         import rapidjws.keys.https_network  # noqa: F401 - not where no key set is fetched, and never on a thread
 
         self._transport, self._accept = transport, accept
         self._context = _tls_context(transport.ca)
+        self._shown: _files.Signature | None = None
+        if transport.client_certificate is not None:
+            try:
+                self._show_certificate(transport.client_certificate)
+            except FetchFailed:
+                expected = "a PEM file of a certificate and its key"
+                raise error_for("configuration_invalid", "client_certificate", expected) from None
         check_files(transport)
 
     def __call__(self, url: str, etag: str | None) -> Answer:
@@ -144,6 +154,8 @@ class HttpsFetch:
 
         from rapidjws.keys.https_network import CheckedBackend
 
+        if self._transport.client_certificate is not None:
+            self._show_certificate(self._transport.client_certificate)
         backend = CheckedBackend(deadline, resolve, refuse_private=self._transport.refuse_private_addresses)
         return httpcore2.ConnectionPool(
             ssl_context=self._context,
@@ -152,6 +164,23 @@ class HttpsFetch:
             network_backend=backend,
             proxy=_proxy(self._transport),
         )
+
+    def _show_certificate(self, path: str) -> None:
+        """Show the client certificate that is in a file now; a context in use is not changed.
+
+        Raises:
+            FetchFailed: ``credential``: it cannot be read, or is none.
+        """
+        seen = _files.signature(Path(path))
+        if seen is not None and seen == self._shown:
+            return
+        try:
+            _files.read_trusted(Path(path), CERTIFICATE_MAX_BYTES)
+            context = _tls_context(self._transport.ca)
+            context.load_cert_chain(path, password="")  # a key that needs one would ask at the terminal
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            raise FetchFailed("credential") from None
+        self._context, self._shown = context, seen
 
     def _request_headers(self, url: str, etag: str | None) -> list[tuple[str, str]]:
         headers = [

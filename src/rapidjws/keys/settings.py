@@ -120,6 +120,8 @@ class Transport:
         authorization_file: File of a bearer token, read again at each fetch, such as that of a Kubernetes
             service account; a text with a scheme (``Basic ...``) is sent as it is.
         header_files: More request headers: name -> file of its value, read again at each fetch.
+        client_certificate: PEM file of a certificate and its private key, which servers that ask for one are
+            shown (mutual TLS); read again when it changes.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -135,6 +137,7 @@ class Transport:
     proxy_authorization_file: str | None = None
     authorization_file: str | None = None
     header_files: Mapping[str, str] = field(default_factory=dict, hash=False)
+    client_certificate: str | None = None
 
     def __post_init__(self) -> None:
         """Check every argument once."""
