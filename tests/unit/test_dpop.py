@@ -162,6 +162,15 @@ def test_a_known_key_proves_nothing_more() -> None:
     ):
         code, place = outcome(sent(of, made), of, checks)
         assert (code, place if found[1] else None) == found
+    for cnf, code in (
+        ({**BOUND, "kid": "1"}, "binding_unchecked"),
+        ({**BOUND, "x5t#S256": "A" * 43}, "bound_twice"),
+        ({"x5t#S256": BOUND["jkt"]}, "token_not_bound"),
+        ({"jkt": "\u00e9" * 43}, "malformed_claim"),
+        ([BOUND], "malformed_claim"),
+    ):
+        bound = bound_token(cnf=cnf)
+        assert outcome(sent(bound, proof(bound)), bound, checks)[0] == code, cnf
     good = proof(token, jti='\u00e9"')
     assert outcome(sent(token, good), token, checks) == ("ok", None)
     assert outcome(sent(token, good), token, checks) == ("dpop_proof_replayed", "dpop.jti")

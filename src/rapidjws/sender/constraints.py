@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 JKT: Final = "jkt"
 X5T: Final = "x5t#S256"
+DIGEST_CHARS: Final = 43
+"""32 octets in base64url."""
 
 
 @checked
@@ -149,9 +151,15 @@ class SenderCheckOf:
 
     def refusal(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why the verified token must not be used by who sent it, or None."""
+        proved, dpop = self._proved, self._constraints.dpop
+        if proved is not None and dpop is not None:  # one good proof came with it: most often it is its own
+            cnf = verified.claims.get("cnf")
+            value = cnf.get(JKT) if cnf.__class__ is dict and len(cnf) == 1 else None
+            if value.__class__ is str and len(value) == DIGEST_CHARS and value.isascii():
+                return dpop.refusal(self._request, value, now_ns, proved)
         try:
             kind, value = binding_of(verified.claims)
-            return self._constraints._compared(self._request, kind, value, now_ns, self._proved)
+            return self._constraints._compared(self._request, kind, value, now_ns, proved)
         except RapidJWSError as fault:
             return fault.with_traceback(None)
 
@@ -192,7 +200,7 @@ def binding_of(claims: dict[str, Any]) -> tuple[str | None, str]:
     if len(cnf) != 1 or not (JKT in cnf or X5T in cnf):
         raise _unchecked(cnf)
     ((kind, value),) = cnf.items()
-    if not isinstance(value, str) or len(value) != 43 or not value.isascii():  # 32 octets in base64url
+    if not isinstance(value, str) or len(value) != DIGEST_CHARS or not value.isascii():
         raise error_for("malformed_claim", f"claims.cnf.{kind}", expected="a SHA-256 digest in base64url")
     return kind, value
 

@@ -132,7 +132,7 @@ class DPoP:
             known yet, or a signature not good.
         """
         proof = request.proofs[0].strip(b" \t")
-        header = proof.partition(b".")[0]
+        header = proof[: proof.find(b".")]
         key = self._keys.known(header)
         if key is None or key.slot is None or len(proof) > PROOF_MAX_BYTES or proof.__class__ is not bytes:
             return snapshot.verify_one(token, now_ns), None
