@@ -121,8 +121,7 @@ SERVER: Final = {
     "prefix": Words("path under which requests are decided; what follows is the route", "`/like/this`"),
     "route_headers": Words("headers that name the route", f"{_HEADER} each"),
     "method_header": Words(
-        "header with the client's method, for rules, bodies and DPoP; the gateway must overwrite it; "
-        "without it the method is unknown where a header names the route",
+        "header with the client's method, for rules, bodies and DPoP; the gateway must overwrite it",
         f"{_HEADER}, or `:method` for that of the check itself (Envoy)",
     ),
     "host_header": Words("the client's host, for rules and DPoP; the gateway must overwrite it", _HEADER),
