@@ -363,3 +363,23 @@ def test_what_is_refused_at_the_start() -> None:
     ):
         with pytest.raises(ConfigurationError):
             made()
+
+
+def test_a_registry_reads_the_status_too() -> None:
+    """Of issuers that are looked up, for the first token of a header and for those that follow."""
+    from rapidjws import IssuerRegistry
+
+    def lookup(iss: str) -> Issuer | None:
+        if iss != ISSUER.iss:
+            return None
+        return Issuer(iss, keys=ISSUER.jwks, algorithms=["ES256"], audience="https://api.example")
+
+    lists = source(Served(listed()))
+    lists.refresh()
+    registry = IssuerRegistry(lookup, status_lists=Held(lists))
+    for _ in range(3):
+        assert [registry.decide(token(at(index))).code for index in (0, 1, 2)] == [
+            "ok", "status_invalid", "status_suspended",
+        ]  # fmt: skip
+    found = registry.verify_many([token(at(index)) for index in (0, 1)])
+    assert [getattr(one, "code", "ok") for one in found] == ["ok", "status_invalid"]
