@@ -52,17 +52,20 @@ class WorkerCount:
         if self._path is not None:
             return
         path = folder / FOLDER / f"{os.getpid()}-{os.urandom(8).hex()}{SUFFIX}"
+        draft = _files.temporary_name(path)  # its name comes with its lock: until then nobody counts it
         with contextlib.suppress(OSError, ValueError):
-            descriptor, _ = _files.open_to_write(path)
+            descriptor, _ = _files.open_to_write(draft)
             try:
                 _locks.lock(descriptor, wait=False)
                 os.ftruncate(descriptor, _BYTES)
                 mapped = memoryview(mmap.mmap(descriptor, _BYTES)).cast("Q")
+                mapped[1], mapped[0] = self.owed[1], self.owed[0]
+                _files.move(draft, path)
             except BaseException:
                 os.close(descriptor)
                 raise
             self._path, self._descriptor = path, descriptor
-            mapped[1], mapped[0] = self.owed[1], self.owed[0]
+            mapped[0] = self.owed[0]
             self.owed = mapped
 
     def close(self) -> None:
