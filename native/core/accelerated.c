@@ -1,4 +1,4 @@
-/* accelerated.c: see accelerated.h. What the arithmetic takes is laid out here, straight from the tokens. */
+/* accelerated.c: see accelerated.h. What the arithmetic takes is written into each token's check, where it reads it. */
 #include "core/accelerated.h"
 
 #include "batch_max.h"
@@ -25,92 +25,110 @@ rj_accelerated_group rj_accelerated_group_of(const rj_slot *slot, size_t signatu
     return slot->precomputed != NULL ? accelerated_precomputed_group(slot->precomputed) : RJ_ACCELERATED_NONE;
 }
 
-/* Hash each token's signing input. Returns 0 where a digest cannot be had. */
-static int accelerated_digest(uint8_t (*digests)[RJ_DIGEST_MAX_BYTES], rj_token *const *tokens, size_t tokens_len)
+/* ---- what each path takes, written into a token's check; each returns RJ_OK, or why nothing can be decided ---- */
+
+static rj_status accelerated_digest(rj_token *token)
 {
-    for (size_t i = 0; i < tokens_len; i++) {
-        const rj_alg_info *info = rj_alg_lookup(tokens[i]->slot->alg);
-        rj_span input = tokens[i]->input;
-        if (rj_digest(digests[i], RJ_DIGEST_MAX_BYTES, info->digest, input.ptr, input.len) != RJ_OK) {
-            return 0;
-        }
-    }
-    return 1;
+    rj_digest_id id = rj_alg_lookup(token->slot->alg)->digest;
+    rj_span input = token->check.input;
+
+    token->check.digest = (rj_span){token->digest, rj_digest_bytes(id)};
+    token->check.digest_id = (uint32_t)id;
+    return rj_digest(token->digest, sizeof token->digest, id, input.ptr, input.len);
 }
 
-/* Each returns RJ_OK, or why nothing was decided. Out: verdicts. */
-
-static rj_status accelerated_verify_rsa(uint8_t *verdicts, rj_workspace *work, rj_token *const *tokens,
-                                        size_t tokens_len)
+static rj_status accelerated_complete_rsa(rj_token *token)
 {
-    uint8_t digests[RJ_BATCH_MAX][RJ_DIGEST_MAX_BYTES];
-    rj_rsa_item rsa[RJ_BATCH_MAX];
-    rj_rsa_work *rsa_work = rj_workspace_rsa(work);
+    int is_pss = rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_RSA_PSS;
 
-    if (rsa_work == NULL || !accelerated_digest(digests, tokens, tokens_len)) {
-        return RJ_NO_MEMORY;
-    }
-    for (size_t i = 0; i < tokens_len; i++) {
-        const rj_alg_info *info = rj_alg_lookup(tokens[i]->slot->alg);
-        rsa[i] = (rj_rsa_item){.key = tokens[i]->slot->key->rsa,
-                               .digest = digests[i],
-                               .signature = tokens[i]->signature.ptr,
-                               .signature_len = tokens[i]->signature.len,
-                               .digest_id = info->digest,
-                               .padding = info->family == RJ_FAMILY_RSA_PSS ? RJ_RSA_PSS : RJ_RSA_PKCS1};
-    }
-    rj_rsa_verify_batch(rsa_work, verdicts, rsa, tokens_len);
+    token->check.key.rsa = token->slot->key->rsa;
+    token->check.padding = (uint32_t)(is_pss ? RJ_RSA_PSS : RJ_RSA_PKCS1);
+    return accelerated_digest(token);
+}
+
+static rj_status accelerated_complete_ecdsa(rj_token *token)
+{
+    token->check.key.fixedbase = token->slot->precomputed->fixedbase;
+    token->check.generator.fixedbase = token->slot->precomputed->generator->fixedbase;
+    return accelerated_digest(token);
+}
+
+static rj_status accelerated_complete_ed25519(rj_token *token)
+{
+    token->check.key.ed25519 = token->slot->precomputed->ed25519;
+    token->check.generator.ed25519 = token->slot->precomputed->generator->ed25519;
     return RJ_OK;
 }
 
-static rj_status accelerated_verify_ecdsa(uint8_t *verdicts, rj_workspace *work, rj_token *const *tokens,
-                                          size_t tokens_len)
+static rj_status accelerated_complete(rj_token *token, rj_accelerated_group group)
 {
-    uint8_t digests[RJ_BATCH_MAX][RJ_DIGEST_MAX_BYTES];
-    rj_fixedbase_item ecdsa[RJ_BATCH_MAX];
-    size_t work_bytes = 0;
-    void *scratch = NULL;
-
-    if (!accelerated_digest(digests, tokens, tokens_len)) {
-        return RJ_LIBCRYPTO_FAILED;
-    }
-    for (size_t i = 0; i < tokens_len; i++) {
-        const rj_precomputed *precomputed = tokens[i]->slot->precomputed;
-        ecdsa[i] = (rj_fixedbase_item){.generator = precomputed->generator->fixedbase,
-                                       .key = precomputed->fixedbase,
-                                       .digest = digests[i],
-                                       .digest_len = rj_digest_bytes(rj_alg_lookup(precomputed->alg)->digest),
-                                       .rs = tokens[i]->signature.ptr};
-    }
-    if (tokens_len == 1) {
-        return rj_fixedbase_verify_one(&verdicts[0], &ecdsa[0]);
-    }
-    work_bytes = rj_fixedbase_work_bytes(tokens[0]->slot->precomputed->curve, tokens_len);
-    scratch = rj_workspace_scratch(work, work_bytes);
-    return scratch == NULL ? RJ_NO_MEMORY : rj_fixedbase_verify_batch(verdicts, ecdsa, tokens_len, scratch, work_bytes);
+    return group == RJ_ACCELERATED_RSA     ? accelerated_complete_rsa(token)
+         : group == RJ_ACCELERATED_ED25519 ? accelerated_complete_ed25519(token)
+                                           : accelerated_complete_ecdsa(token);
 }
 
-static rj_status accelerated_verify_ed25519(uint8_t *verdicts, rj_workspace *work, rj_token *const *tokens,
-                                            size_t tokens_len)
+/* ---- the paths; each returns RJ_OK, or why nothing was decided. Out: verdicts ---- */
+
+static rj_status accelerated_verify_rsa(uint8_t *verdicts, rj_workspace *work, const rj_signature_check *const *checks,
+                                        size_t checks_len)
 {
-    rj_ed25519_item ed25519[RJ_BATCH_MAX];
+    rj_rsa_work *rsa_work = rj_workspace_rsa(work);
+
+    if (rsa_work == NULL) {
+        return RJ_NO_MEMORY;
+    }
+    rj_rsa_verify_batch(rsa_work, verdicts, checks, checks_len);
+    return RJ_OK;
+}
+
+static rj_status accelerated_verify_ecdsa(uint8_t *verdicts, rj_workspace *work, rj_curve curve,
+                                          const rj_signature_check *const *checks, size_t checks_len)
+{
     size_t work_bytes = 0;
     void *scratch = NULL;
 
-    for (size_t i = 0; i < tokens_len; i++) {
-        const rj_precomputed *precomputed = tokens[i]->slot->precomputed;
-        ed25519[i] = (rj_ed25519_item){.generator = precomputed->generator->ed25519,
-                                       .key = precomputed->ed25519,
-                                       .message = tokens[i]->input.ptr,
-                                       .message_len = tokens[i]->input.len,
-                                       .signature64 = tokens[i]->signature.ptr};
+    if (checks_len == 1) {
+        return rj_fixedbase_verify_one(&verdicts[0], checks[0]);
     }
-    if (tokens_len == 1) {
-        return rj_ed25519_verify_one(&verdicts[0], &ed25519[0]);
-    }
-    work_bytes = rj_ed25519_work_bytes(tokens_len);
+    work_bytes = rj_fixedbase_work_bytes(curve, checks_len);
     scratch = rj_workspace_scratch(work, work_bytes);
-    return scratch == NULL ? RJ_NO_MEMORY : rj_ed25519_verify_batch(verdicts, ed25519, tokens_len, scratch, work_bytes);
+    return scratch == NULL ? RJ_NO_MEMORY
+                           : rj_fixedbase_verify_batch(verdicts, checks, checks_len, scratch, work_bytes);
+}
+
+static rj_status accelerated_verify_ed25519(uint8_t *verdicts, rj_workspace *work,
+                                            const rj_signature_check *const *checks, size_t checks_len)
+{
+    size_t work_bytes = 0;
+    void *scratch = NULL;
+
+    if (checks_len == 1) {
+        return rj_ed25519_verify_one(&verdicts[0], checks[0]);
+    }
+    work_bytes = rj_ed25519_work_bytes(checks_len);
+    scratch = rj_workspace_scratch(work, work_bytes);
+    return scratch == NULL ? RJ_NO_MEMORY : rj_ed25519_verify_batch(verdicts, checks, checks_len, scratch, work_bytes);
+}
+
+static rj_status accelerated_verify_checks(uint8_t *verdicts, rj_workspace *work, rj_accelerated_group group,
+                                           rj_token *const *tokens, size_t tokens_len)
+{
+    const rj_signature_check *checks[RJ_BATCH_MAX];
+
+    for (size_t i = 0; i < tokens_len; i++) {
+        rj_status status = accelerated_complete(tokens[i], group);
+        if (status != RJ_OK) {
+            return status;
+        }
+        checks[i] = &tokens[i]->check;
+    }
+    if (group == RJ_ACCELERATED_RSA) {
+        return accelerated_verify_rsa(verdicts, work, checks, tokens_len);
+    }
+    if (group == RJ_ACCELERATED_ED25519) {
+        return accelerated_verify_ed25519(verdicts, work, checks, tokens_len);
+    }
+    return accelerated_verify_ecdsa(verdicts, work, tokens[0]->slot->precomputed->curve, checks, tokens_len);
 }
 
 void rj_accelerated_verify(rj_workspace *work, rj_accelerated_group group, rj_token *const *tokens, size_t tokens_len)
@@ -119,9 +137,7 @@ void rj_accelerated_verify(rj_workspace *work, rj_accelerated_group group, rj_to
     rj_status status = RJ_BAD_ARGUMENT;
 
     if (tokens_len != 0 && tokens_len <= RJ_BATCH_MAX && group != RJ_ACCELERATED_NONE) {
-        status = group == RJ_ACCELERATED_RSA     ? accelerated_verify_rsa(verdicts, work, tokens, tokens_len)
-               : group == RJ_ACCELERATED_ED25519 ? accelerated_verify_ed25519(verdicts, work, tokens, tokens_len)
-                                                 : accelerated_verify_ecdsa(verdicts, work, tokens, tokens_len);
+        status = accelerated_verify_checks(verdicts, work, group, tokens, tokens_len);
     }
     for (size_t i = 0; i < tokens_len; i++) {
         int decided = status == RJ_OK && (verdicts[i] == RJ_OK || verdicts[i] == RJ_SIGNATURE_INVALID);

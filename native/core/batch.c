@@ -44,7 +44,7 @@ static void batch_split_and_find_keys(rj_batch_window *window, const rj_snapshot
         rj_token_split(token, snapshot, work, bytes.ptr, bytes.len);
         rj_token_find_key(token, snapshot, work, 0);
         if (token->slot != NULL) {
-            token->group = rj_accelerated_group_of(token->slot, token->signature.len);
+            token->group = rj_accelerated_group_of(token->slot, token->check.signature.len);
             window->groups |= 1u << token->group;
         }
         window->cost_us += token->slot == NULL ? 1 : batch_slot_cost_us(token->slot);

@@ -45,7 +45,7 @@ rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_precomp
                         int acceleration)
 {
     rj_slot slot = {.key = key, .precomputed = precomputed, .alg = alg, .issuer = 0};
-    rj_token token = {.slot = &slot, .input = {input, input_len}, .signature = {signature, signature_len}};
+    rj_token token = {.slot = &slot, .check = {.input = {input, input_len}, .signature = {signature, signature_len}}};
     rj_workspace *work = NULL;
     rj_status status = RJ_UNDECIDED;
 
@@ -57,7 +57,7 @@ rj_status rj_verify_raw(rj_runtime *runtime, const rj_key *key, const rj_precomp
         return RJ_NO_MEMORY;
     }
     status = acceleration ? rj_verify(runtime, work, &token)
-                          : rj_verify_libcrypto(runtime, work, &slot, token.input, token.signature);
+                          : rj_verify_libcrypto(runtime, work, &slot, token.check.input, token.check.signature);
     rj_runtime_return_workspace(runtime, work);
     return status;
 }

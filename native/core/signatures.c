@@ -11,7 +11,7 @@ static int signatures_decode(rj_token *token, const rj_snapshot *snapshot, rj_wo
     uint8_t *bytes = NULL;
     size_t len = 0;
 
-    *token = (rj_token){.input = {octets, lens[0]}, .slot_index = slot_index, .status = RJ_BAD_ARGUMENT};
+    *token = (rj_token){.check = {.input = {octets, lens[0]}}, .slot_index = slot_index, .status = RJ_BAD_ARGUMENT};
     if (slot_index >= snapshot->keys->len) {
         return 1; /* a caller's mistake: no such slot */
     }
@@ -22,7 +22,7 @@ static int signatures_decode(rj_token *token, const rj_snapshot *snapshot, rj_wo
     }
     token->status = rj_base64url_decode(bytes, &len, capacity, octets + lens[0], lens[1]);
     if (token->status == RJ_OK) {
-        token->signature = (rj_span){bytes, len};
+        token->check.signature = (rj_span){bytes, len};
         token->slot = &snapshot->keys->slots[slot_index];
         token->group = rj_accelerated_group_of(token->slot, len);
         token->status = RJ_UNDECIDED;

@@ -42,7 +42,7 @@ static rj_status token_split_payload(rj_token *token, rj_span *signature, const 
     if (status != RJ_OK) {
         return status;
     }
-    token->input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
+    token->check.input = (rj_span){bytes, (size_t)(payload.ptr + payload.len - bytes)};
     return token_decode(&token->payload, work, payload);
 }
 
@@ -52,7 +52,7 @@ void rj_token_split(rj_token *token, const rj_snapshot *snapshot, rj_workspace *
     rj_status status = token_split_payload(token, &signature, snapshot, work, bytes, len);
 
     if (status == RJ_OK) {
-        status = token_decode(&token->signature, work, signature);
+        status = token_decode(&token->check.signature, work, signature);
     }
     token->status = status == RJ_OK ? RJ_UNDECIDED : status;
 }
@@ -207,9 +207,9 @@ void rj_token_verify_signature(rj_token *token, const rj_snapshot *snapshot, rj_
     if (token->status != RJ_UNDECIDED || token->slot == NULL) {
         return;
     }
-    token->status = snapshot->acceleration != 0
-                      ? rj_verify(snapshot->runtime, work, token)
-                      : rj_verify_libcrypto(snapshot->runtime, work, token->slot, token->input, token->signature);
+    token->status = snapshot->acceleration != 0 ? rj_verify(snapshot->runtime, work, token)
+                                                : rj_verify_libcrypto(snapshot->runtime, work, token->slot,
+                                                                      token->check.input, token->check.signature);
     rj_token_count_use(token, snapshot);
 }
 

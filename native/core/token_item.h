@@ -1,4 +1,4 @@
-/* token_item.h: one token under way: the one type that goes from its bytes to the arithmetic of its signature.
+/* token_item.h: one token under way, with its signature check, which goes to the arithmetic as it lies here.
  *
  * A signature without a token (one of a JSON serialization, a raw verification) is one whose `header` and `payload`
  * are empty.
@@ -7,15 +7,17 @@
 #define RJ_TOKEN_ITEM_H
 
 #include "core/keytable.h"
+#include "hash/digest.h"
+#include "signature_check.h"
 #include "span.h"
 #include "text/json_scan.h"
 
 /* The spans point into the token; payload and signature bytes into the workspace's arena. */
 typedef struct {
-    rj_span header;                /* base64url, as received */
-    rj_span input;                 /* the JWS Signing Input: the received octets up to the second dot */
-    rj_span payload;               /* decoded */
-    rj_span signature;             /* decoded, of any length */
+    rj_span header;                      /* base64url, as received */
+    rj_span payload;                     /* decoded */
+    rj_signature_check check;            /* input: the received octets up to the second dot; signature */
+    uint8_t digest[RJ_DIGEST_MAX_BYTES]; /* of the input, where check.digest points here */
     const rj_json_member *members; /* of the payload's root, where its claims were accepted and the arena held them */
     size_t members_len;
     const rj_slot *slot; /* what verifies it; NULL until it is found */

@@ -181,7 +181,7 @@ int rj_verify_trusts_accelerated(rj_runtime *runtime)
 
 static rj_status verify_by_libcrypto(rj_runtime *runtime, rj_workspace *work, const rj_token *token)
 {
-    return rj_verify_libcrypto(runtime, work, token->slot, token->input, token->signature);
+    return rj_verify_libcrypto(runtime, work, token->slot, token->check.input, token->check.signature);
 }
 
 rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_token *token)
@@ -202,7 +202,7 @@ rj_status rj_verify_sample(rj_runtime *runtime, rj_workspace *work, const rj_tok
 
 rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, rj_token *token)
 {
-    rj_accelerated_group group = rj_accelerated_group_of(token->slot, token->signature.len);
+    rj_accelerated_group group = rj_accelerated_group_of(token->slot, token->check.signature.len);
     int is_trusted = 0;
 
     if (group == RJ_ACCELERATED_NONE) {

@@ -20,7 +20,7 @@ RJ_MUST_CHECK rj_status rj_verify_digest(rj_runtime *runtime, rj_workspace *work
                                          const uint8_t *digest, size_t digest_len, rj_span signature);
 
 /* Verify a token's signature by the fastest path its slot has. Returns as rj_verify_libcrypto.
- * In: token->slot, input, signature. Out: token->status, whose value is not the answer. */
+ * In: token->slot, and input and signature of its check. Out: token->status, whose value is not the answer. */
 RJ_MUST_CHECK rj_status rj_verify(rj_runtime *runtime, rj_workspace *work, rj_token *token);
 
 /* Returns 1 while no accelerated answer in this process ever differed from libcrypto's. */

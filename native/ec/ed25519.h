@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "signature_check.h"
 #include "status.h"
 
 #if defined(__SIZEOF_INT128__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -29,15 +30,6 @@ enum { RJ_ED25519_KEY_BYTES = 32, RJ_ED25519_SIGNATURE_BYTES = 64 };
 #define RJ_ED25519_PORTABLE 1u /* use the plain C arithmetic even where the CPU has vector lanes */
 
 typedef struct rj_ed25519_table rj_ed25519_table;
-
-/* One signature. All pointers are borrowed for the call. */
-typedef struct {
-    const rj_ed25519_table *generator; /* from rj_ed25519_table_build_generator */
-    const rj_ed25519_table *key;       /* from rj_ed25519_table_build */
-    const uint8_t *message;
-    size_t message_len;
-    const uint8_t *signature64; /* R || S */
-} rj_ed25519_item;
 
 /* Check that a public key is one that may be trusted to mean one signer.
  * Returns RJ_OK; RJ_KEY_MALFORMED (y not below p, not on the curve, or x = 0 with the sign bit set); RJ_KEY_WEAK
@@ -68,16 +60,18 @@ const char *rj_ed25519_engine(const rj_ed25519_table *table);
 /* The work buffer rj_ed25519_verify_batch needs for n signatures, in bytes. */
 size_t rj_ed25519_work_bytes(size_t n);
 
-/* Verify n signatures.
- * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, tables of different flags or in the
- * wrong role; nothing is written).
+/* Verify n signatures. Everything is borrowed for the call.
+ * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, a signature of another length, tables of
+ * different flags or in the wrong role; nothing is written).
+ * In: of each check the input, which is the message; the signature, R || S; generator.ed25519 from
+ * rj_ed25519_table_build_generator and key.ed25519 from rj_ed25519_table_build.
  * Out: verdicts[i] is RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto about this one.
  * In/out: work, any alignment, contents ignored and left undefined.
  * Source: RFC 8032 s.5.1.7 (the unmultiplied equation), RFC 8037 s.3.1. */
-RJ_MUST_CHECK rj_status rj_ed25519_verify_batch(uint8_t *verdicts, const rj_ed25519_item *items, size_t n, void *work,
-                                                size_t work_bytes);
+RJ_MUST_CHECK rj_status rj_ed25519_verify_batch(uint8_t *verdicts, const rj_signature_check *const *checks, size_t n,
+                                                void *work, size_t work_bytes);
 
 /* Verify one signature, without a work buffer. As rj_ed25519_verify_batch with n = 1. */
-RJ_MUST_CHECK rj_status rj_ed25519_verify_one(uint8_t *verdict, const rj_ed25519_item *item);
+RJ_MUST_CHECK rj_status rj_ed25519_verify_one(uint8_t *verdict, const rj_signature_check *check);
 
 #endif

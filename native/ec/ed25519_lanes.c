@@ -192,5 +192,5 @@ void rj_ed25519_sum_lanes(ed25519_point *r, const ed25519_choice choices[ED25519
 }
 
 #else
-typedef int ed25519_lanes_empty_room;
+typedef int ed25519_lanes_empty;
 #endif

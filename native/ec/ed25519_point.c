@@ -275,5 +275,5 @@ void rj_ed25519_encode(uint8_t out32[32], const f25519 *x, const f25519 *y, cons
 }
 
 #else
-typedef int ed25519_point_empty_room;
+typedef int ed25519_point_empty;
 #endif

@@ -94,5 +94,5 @@ void rj_ed25519_choose(ed25519_choice choices[ED25519_WINDOWS], const rj_ed25519
 }
 
 #else
-typedef int ed25519_scalar_empty_room;
+typedef int ed25519_scalar_empty;
 #endif

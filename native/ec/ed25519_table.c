@@ -185,5 +185,5 @@ size_t rj_ed25519_table_bytes(void) { return sizeof(rj_ed25519_table) + _Alignof
 const char *rj_ed25519_engine(const rj_ed25519_table *table) { return table->lanes != 0 ? "lanes" : "portable"; }
 
 #else
-typedef int ed25519_table_empty_room;
+typedef int ed25519_table_empty;
 #endif

@@ -217,5 +217,5 @@ int rj_inverse_vartime(uint64_t *r, const uint64_t *a, unsigned words, const inv
 }
 
 #else
-typedef int inverse_empty_room;
+typedef int inverse_empty;
 #endif

@@ -191,16 +191,16 @@ size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
     return 0;
 }
 
-rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n, void *work,
+rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_signature_check *const *checks, size_t n, void *work,
                                     size_t work_bytes)
 {
-    (void)verdicts, (void)items, (void)n, (void)work, (void)work_bytes;
+    (void)verdicts, (void)checks, (void)n, (void)work, (void)work_bytes;
     return RJ_NOT_NATIVE; /* no arithmetic in this build */
 }
 
-rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *item)
+rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_signature_check *check)
 {
-    (void)verdict, (void)item;
+    (void)verdict, (void)check;
     return RJ_NOT_NATIVE; /* no arithmetic in this build */
 }
 

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "signature_check.h"
 #include "status.h"
 
 #if defined(RJ_NO_FIXEDBASE)
@@ -46,15 +47,6 @@ typedef enum {
 
 typedef struct rj_fixedbase rj_fixedbase;
 
-/* One signature. All pointers are borrowed for the call. */
-typedef struct {
-    const rj_fixedbase *generator; /* from rj_fixedbase_build_generator */
-    const rj_fixedbase *key;       /* from rj_fixedbase_build */
-    const uint8_t *digest;
-    size_t digest_len; /* any length; the leftmost bits count (FIPS 186-5 s.6.4.2 step 2) */
-    const uint8_t *rs; /* R || S, big-endian, exactly 2 * rj_fixedbase_coord_bytes(curve) bytes */
-} rj_fixedbase_item;
-
 /* Build the table of one public key and check it against libcrypto.
  * Returns RJ_OK; RJ_KEY_MALFORMED (coordinates out of range or off the curve); RJ_BAD_ARGUMENT (curve, size, length,
  * flags); RJ_NO_MEMORY; RJ_LIBCRYPTO_FAILED (libcrypto failed, or its multiples differ from ours).
@@ -84,16 +76,20 @@ const char *rj_fixedbase_field_ops(const rj_fixedbase *table);
  * curve or n = 0. */
 size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n);
 
-/* Verify n signatures of one curve.
- * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, tables of different curves, flags or roles,
- * or of different sizes where there are more than a few signatures; nothing is written).
+/* Verify n signatures of one curve. Everything is borrowed for the call.
+ * Returns RJ_OK (verdicts are written); RJ_BAD_ARGUMENT (work too small, a signature of another length, tables of
+ * different curves, flags or roles, or of different sizes where there are more than a few signatures; nothing is
+ * written).
+ * In: of each check the digest, of any length (its leftmost bits count); the signature, R || S, big-endian, 2 *
+ * rj_fixedbase_coord_bytes(curve) bytes; generator.fixedbase from rj_fixedbase_build_generator and key.fixedbase from
+ * rj_fixedbase_build.
  * Out: verdicts[i] is RJ_OK, RJ_SIGNATURE_INVALID, or RJ_UNDECIDED: ask libcrypto about this one.
  * In/out: work, any alignment, contents ignored and left undefined.
  * Source: FIPS 186-5 s.6.4.2, RFC 7518 s.3.4. */
-RJ_MUST_CHECK rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n,
+RJ_MUST_CHECK rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_signature_check *const *checks, size_t n,
                                                   void *work, size_t work_bytes);
 
 /* Verify one signature, without a work buffer. As rj_fixedbase_verify_batch with n = 1. */
-RJ_MUST_CHECK rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *item);
+RJ_MUST_CHECK rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_signature_check *check);
 
 #endif

@@ -184,5 +184,5 @@ const fb_field_ops *rj_fb_lanes(rj_curve curve)
 unsigned rj_fb_windows(const fb_curve *curve, unsigned width) { return (curve->bits + width - 1) / width; }
 
 #else
-typedef int curves_empty_room;
+typedef int curves_empty;
 #endif

@@ -72,7 +72,7 @@ struct rj_fixedbase {
     const fb_curve *curve;
     fb_shape shape;
     unsigned flags;
-    unsigned is_generator; /* built from the curve's own generator, to serve as item.generator */
+    unsigned is_generator; /* built from the curve's own generator, to serve as check.generator */
     uint64_t *rows;
     void *rows_memory;
 };

@@ -50,5 +50,5 @@ LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q)
 const fb_field_ops rj_fb_lanes_p256 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
 
 #else
-typedef int lanes_p256_empty_room;
+typedef int lanes_p256_empty;
 #endif

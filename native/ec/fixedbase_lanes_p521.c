@@ -42,5 +42,5 @@ LANES_INLINE void lanes_add_qc(__m512i *t, __m512i q) { t[0] = _mm512_add_epi64(
 const fb_field_ops rj_fb_lanes_p521 = {"lanes", 5, lanes_plain, lanes_sum_bytes, lanes_sum, lanes_check_one};
 
 #else
-typedef int lanes_p521_empty_room;
+typedef int lanes_p521_empty;
 #endif

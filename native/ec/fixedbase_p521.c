@@ -15,5 +15,5 @@ const fb_table_builder rj_fb_table_builder_p521 = {fill_bytes, fill_rows, fill_t
 const fb_field_ops rj_fb_portable_p521 = {"portable", 1, fill_plain, sum_bytes, sum_batch, sum_check_one};
 
 #else
-typedef int p521_empty_room;
+typedef int p521_empty;
 #endif

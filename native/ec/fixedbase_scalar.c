@@ -157,5 +157,5 @@ void rj_fb_refs_write(fb_ref *refs, const rj_fixedbase *table, const uint64_t *s
 }
 
 #else
-typedef int scalar_empty_room;
+typedef int scalar_empty;
 #endif

@@ -168,5 +168,5 @@ rj_status rj_fb_selftest_compare(const rj_fixedbase *table, const uint8_t *xy)
 }
 
 #else
-typedef int selftest_empty_room;
+typedef int selftest_empty;
 #endif

@@ -21,9 +21,9 @@ typedef struct {
 } verify_work;
 
 /* Table points of one signature by these tables. */
-static unsigned verify_points(const rj_fixedbase_item *item)
+static unsigned verify_points(const rj_signature_check *check)
 {
-    return item->generator->shape.windows + item->key->shape.windows;
+    return check->generator.fixedbase->shape.windows + check->key.fixedbase->shape.windows;
 }
 
 /* The same by the smallest tables, which have the most windows. */
@@ -69,19 +69,24 @@ size_t rj_fixedbase_work_bytes(rj_curve curve, size_t n)
 }
 
 /* Tables of one curve, one arithmetic, and the roles they were built for; of one size where many are summed. */
-static int verify_tables_fit(const rj_fixedbase_item *item, const rj_fixedbase_item *first, size_t n)
+static int verify_fits(const rj_signature_check *check, const rj_signature_check *first, size_t n)
 {
-    return item->generator->is_generator && !item->key->is_generator && item->key->ops == item->generator->ops
-        && item->key->curve == item->generator->curve && item->key->ops == first->key->ops
-        && item->key->curve == first->key->curve
-        && (n <= item->key->ops->few || item->key->shape.width == first->key->shape.width);
+    const rj_fixedbase *key = check->key.fixedbase, *generator = check->generator.fixedbase;
+    const rj_fixedbase *other = first->key.fixedbase;
+
+    return generator->is_generator && !key->is_generator && key->ops == generator->ops && key->curve == generator->curve
+        && key->ops == other->ops && key->curve == other->curve
+        && check->signature.len == 2 * rj_fixedbase_coord_bytes(key->curve->id) /* RFC 7518 s.3.4 */
+        && (n <= key->ops->few || key->shape.width == other->shape.width);
 }
 
 /* Table points of u1 G and u2 Q. */
-static void verify_refs(fb_ref *refs, const fb_numbers *numbers, const rj_fixedbase_item *item)
+static void verify_refs(fb_ref *refs, const fb_numbers *numbers, const rj_signature_check *check)
 {
-    rj_fb_refs_write(refs, item->generator, numbers->s);
-    rj_fb_refs_write(refs + item->generator->shape.windows, item->key, numbers->e);
+    const rj_fixedbase *generator = check->generator.fixedbase;
+
+    rj_fb_refs_write(refs, generator, numbers->s);
+    rj_fb_refs_write(refs + generator->shape.windows, check->key.fixedbase, numbers->e);
 }
 
 static uint8_t verify_compare(const uint64_t *x, const fb_numbers *numbers, const fb_curve *curve)
@@ -95,7 +100,7 @@ static uint8_t verify_compare(const uint64_t *x, const fb_numbers *numbers, cons
 }
 
 /* Sum and compare one by one. */
-static void verify_few(uint8_t *verdicts, const verify_work *work, const rj_fixedbase_item *items, size_t n,
+static void verify_few(uint8_t *verdicts, const verify_work *work, const rj_signature_check *const *checks, size_t n,
                        const fb_curve *curve, unsigned stride)
 {
     for (size_t i = 0; i < n; i++) {
@@ -104,8 +109,8 @@ static void verify_few(uint8_t *verdicts, const verify_work *work, const rj_fixe
         if (work->excluded[i])
             continue;
         r_count = rj_fb_r_candidates(r, &work->numbers[i], curve);
-        verdicts[i] = items[i].key->ops->check_one(work->refs + i * stride, verify_points(&items[i]),
-                                                   (const uint64_t (*)[WORDS_MAX])r, r_count);
+        verdicts[i] = checks[i]->key.fixedbase->ops->check_one(work->refs + i * stride, verify_points(checks[i]),
+                                                               (const uint64_t (*)[WORDS_MAX])r, r_count);
     }
 }
 
@@ -119,14 +124,15 @@ static void verify_many(uint8_t *verdicts, const verify_work *work, const fb_fie
             verdicts[i] = verify_compare(work->x + i * curve->words, &work->numbers[i], curve);
 }
 
-static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixedbase_item *items, size_t n)
+static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_signature_check *const *checks, size_t n)
 {
-    const fb_curve *curve = items[0].key->curve;
-    int is_few = n <= items[0].key->ops->few; /* then sizes may differ */
-    unsigned points = is_few ? verify_points_most(curve) : verify_points(&items[0]);
+    const fb_curve *curve = checks[0]->key.fixedbase->curve;
+    int is_few = n <= checks[0]->key.fixedbase->ops->few; /* then sizes may differ */
+    unsigned points = is_few ? verify_points_most(curve) : verify_points(checks[0]);
 
     for (size_t i = 0; i < n; i++) {
-        verdicts[i] = rj_fb_numbers_read(&work->numbers[i], curve, items[i].rs, items[i].digest, items[i].digest_len);
+        verdicts[i] = rj_fb_numbers_read(&work->numbers[i], curve, checks[i]->signature.ptr, checks[i]->digest.ptr,
+                                         checks[i]->digest.len);
         work->excluded[i] = verdicts[i] != RJ_OK;
         if (verdicts[i] == RJ_OK)
             verdicts[i] = RJ_UNDECIDED; /* until the comparison */
@@ -134,14 +140,14 @@ static void verify_run_chunk(uint8_t *verdicts, verify_work *work, const rj_fixe
     rj_fb_numbers_to_scalars(work->numbers, work->prefix, work->excluded, n, curve);
     for (size_t i = 0; i < n; i++)
         if (!work->excluded[i])
-            verify_refs(work->refs + i * points, &work->numbers[i], &items[i]);
+            verify_refs(work->refs + i * points, &work->numbers[i], checks[i]);
     if (is_few)
-        verify_few(verdicts, work, items, n, curve, points);
+        verify_few(verdicts, work, checks, n, curve, points);
     else
-        verify_many(verdicts, work, items[0].key->ops, n, curve, points);
+        verify_many(verdicts, work, checks[0]->key.fixedbase->ops, n, curve, points);
 }
 
-rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *items, size_t n, void *work,
+rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_signature_check *const *checks, size_t n, void *work,
                                     size_t work_bytes)
 {
     verify_work cut;
@@ -150,18 +156,18 @@ rj_status rj_fixedbase_verify_batch(uint8_t *verdicts, const rj_fixedbase_item *
     if (n == 0)
         return RJ_OK;
     for (size_t i = 0; i < n; i++)
-        if (!verify_tables_fit(&items[i], &items[0], n))
-            return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, sizes, flags or roles */
-    curve = items[0].key->curve;
+        if (!verify_fits(checks[i], checks[0], n))
+            return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, sizes, flags, roles, lengths */
+    curve = checks[0]->key.fixedbase->curve;
     if (work_bytes < rj_fixedbase_work_bytes(curve->id, n))
         return RJ_BAD_ARGUMENT; /* the caller's mistake: work is too small */
     (void)verify_cut(&cut, (uintptr_t)rj_fb_align(work), curve, verify_chunk(n));
     for (size_t at = 0; at < n; at += RJ_BATCH_MAX)
-        verify_run_chunk(verdicts + at, &cut, items + at, n - at < RJ_BATCH_MAX ? n - at : RJ_BATCH_MAX);
+        verify_run_chunk(verdicts + at, &cut, checks + at, n - at < RJ_BATCH_MAX ? n - at : RJ_BATCH_MAX);
     return RJ_OK;
 }
 
-rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *item)
+rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_signature_check *check)
 {
     fb_numbers numbers;
     uint64_t r[2][WORDS_MAX], prefix[1][WORDS_MAX];
@@ -171,21 +177,22 @@ rj_status rj_fixedbase_verify_one(uint8_t *verdict, const rj_fixedbase_item *ite
     uint8_t read;
     const uint8_t excluded = 0;
 
-    if (!verify_tables_fit(item, item, 1))
-        return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags or roles */
-    curve = item->key->curve;
-    read = rj_fb_numbers_read(&numbers, curve, item->rs, item->digest, item->digest_len);
+    if (!verify_fits(check, check, 1))
+        return RJ_BAD_ARGUMENT; /* the caller's mistake: mixed curves, flags, roles, lengths */
+    curve = check->key.fixedbase->curve;
+    read = rj_fb_numbers_read(&numbers, curve, check->signature.ptr, check->digest.ptr, check->digest.len);
     if (read != RJ_OK) {
         *verdict = read;
         return RJ_OK;
     }
     rj_fb_numbers_to_scalars(&numbers, prefix, &excluded, 1, curve);
-    verify_refs(refs, &numbers, item);
+    verify_refs(refs, &numbers, check);
     r_count = rj_fb_r_candidates(r, &numbers, curve);
-    *verdict = item->key->ops->check_one(refs, verify_points(item), (const uint64_t (*)[WORDS_MAX])r, r_count);
+    *verdict =
+        check->key.fixedbase->ops->check_one(refs, verify_points(check), (const uint64_t (*)[WORDS_MAX])r, r_count);
     return RJ_OK;
 }
 
 #else
-typedef int verify_empty_room;
+typedef int verify_empty;
 #endif

@@ -11,7 +11,7 @@
 enum { GENERAL_MAX_SIGNATURES = 64, GENERAL_MEMBERS = 2 };
 
 /* The fields of verify/rules.py's KnownHeader that are read here. */
-enum { KNOWN_SLOT = 0, KNOWN_IS_ENCODED = 2, KNOWN_TOLD = 3 };
+enum { KNOWN_SLOT = 0, KNOWN_IS_ENCODED = 2, KNOWN_PAYLOAD_PARAMS = 3 };
 
 #define GENERAL_NAME(text) ((rj_span){(const uint8_t *)(text), sizeof(text) - 1})
 
@@ -50,10 +50,10 @@ static int general_scan(general_token *token, const rj_snapshot *snapshot, rj_sp
         const rj_json_member *member = &work->members[i];
         const uint8_t *name = text.ptr + member->name_offset;
         const uint8_t *value = text.ptr + member->value_offset;
-        if (json_walk_same(GENERAL_NAME("payload"), name, member->name_len) && member->value_type == RJ_JSON_STRING
+        if (rj_span_same(GENERAL_NAME("payload"), name, member->name_len) && member->value_type == RJ_JSON_STRING
             && !member->value_has_escape) {
             token->payload = (rj_span){value + 1, member->value_len - 2};
-        } else if (json_walk_same(GENERAL_NAME("signatures"), name, member->name_len)
+        } else if (rj_span_same(GENERAL_NAME("signatures"), name, member->name_len)
                    && member->value_type == RJ_JSON_ARRAY) {
             token->entries = (rj_span){value, member->value_len};
         }
@@ -84,9 +84,9 @@ static const uint8_t *general_read(general_token *token, const uint8_t *p)
         if (value.type != RJ_JSON_STRING || value.has_escape || name.has_escape) {
             return NULL;
         }
-        if (json_walk_same(GENERAL_NAME("protected"), name.ptr, name.len)) {
+        if (rj_span_same(GENERAL_NAME("protected"), name.ptr, name.len)) {
             token->protected_texts[at] = (rj_span){value.ptr, value.len};
-        } else if (json_walk_same(GENERAL_NAME("signature"), name.ptr, name.len)) {
+        } else if (rj_span_same(GENERAL_NAME("signature"), name.ptr, name.len)) {
             token->signatures[at] = (rj_span){value.ptr, value.len};
         }
         p = *p == ',' ? json_walk_space(p + 1) : p;
@@ -111,9 +111,9 @@ static int general_know(general_token *token, PyObject *rows, PyObject *known)
         return 0;
     }
     slot = PyLong_AsUnsignedLong(PyTuple_GetItem(row, KNOWN_SLOT));
-    first = PyTuple_GetItem(PyList_GetItem(rows, 0), KNOWN_TOLD);
+    first = PyTuple_GetItem(PyList_GetItem(rows, 0), KNOWN_PAYLOAD_PARAMS);
     if (PyErr_Occurred() != NULL || slot > UINT32_MAX
-        || PyObject_RichCompareBool(PyTuple_GetItem(row, KNOWN_TOLD), first, Py_EQ) != 1) {
+        || PyObject_RichCompareBool(PyTuple_GetItem(row, KNOWN_PAYLOAD_PARAMS), first, Py_EQ) != 1) {
         return 0; /* signers that differ: whether they disagree is a policy's question */
     }
     token->slots[at] = (uint32_t)slot;

@@ -35,7 +35,7 @@ static void proof_split(rj_token *proof, const rj_snapshot *snapshot, rj_workspa
         proof->status = RJ_BAD_ARGUMENT; /* RFC 8725 s.3.1: one key, one kind of algorithm */
     }
     if (proof->status == RJ_UNDECIDED) {
-        proof->group = rj_accelerated_group_of(slot, proof->signature.len);
+        proof->group = rj_accelerated_group_of(slot, proof->check.signature.len);
     }
 }
 
@@ -50,7 +50,7 @@ static void proof_verify_together(rj_token *token, rj_token *proof, const rj_sna
         || snapshot->acceleration == 0 || !rj_verify_trusts_accelerated(snapshot->runtime)) {
         return;
     }
-    group = rj_accelerated_group_of(token->slot, token->signature.len);
+    group = rj_accelerated_group_of(token->slot, token->check.signature.len);
     if (group < RJ_ACCELERATED_ECDSA || proof->group < (uint32_t)RJ_ACCELERATED_ECDSA
         || token->slot->precomputed->curve != proof->slot->precomputed->curve) {
         return;
@@ -130,9 +130,9 @@ static void proof_verify(rj_token *token, rj_token *proof, proof_digests *out, c
     proof_verify_together(token, proof, snapshot, work);
     rj_token_verify_signature(token, snapshot, work);
     if (proof->status == RJ_UNDECIDED && token->status == RJ_OK) { /* a forged token's proof costs nothing more */
-        proof->status = snapshot->acceleration != 0
-                          ? rj_verify(snapshot->runtime, work, proof)
-                          : rj_verify_libcrypto(snapshot->runtime, work, slot, proof->input, proof->signature);
+        proof->status = snapshot->acceleration != 0 ? rj_verify(snapshot->runtime, work, proof)
+                                                    : rj_verify_libcrypto(snapshot->runtime, work, slot,
+                                                                          proof->check.input, proof->check.signature);
     }
     proof_digest(proof, out, work, octets[0], octets[2]);
     rj_token_check_claims(token, snapshot, work, now);

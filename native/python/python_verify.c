@@ -122,7 +122,7 @@ PyObject *rj_python_result(const rj_native_snapshot *native, PyObject *octets, c
 static int verify_is_short(const rj_token *token)
 {
     return token->slot == NULL
-        || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->input.len <= VERIFY_INLINE_BYTES);
+        || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->check.input.len <= VERIFY_INLINE_BYTES);
 }
 
 PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slot, PyObject *octets, rj_time now,

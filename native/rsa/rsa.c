@@ -29,7 +29,7 @@ struct rj_rsa_work {
     uint8_t em[RJ_RSA_MAX_BYTES];
 };
 
-/* Items of one digit count that wait for company. */
+/* Signatures of one digit count that wait for others to share the lanes. */
 typedef struct {
     size_t index[RJ_RSA52_LANES];
     size_t count;
@@ -157,26 +157,33 @@ rj_status rj_rsa_verify_pss(rj_rsa_work *work, const rj_rsa_key *key, rj_digest_
     return status == RJ_OK ? rj_rsa_check_pss(work->em, key->modulus_bytes, key->modulus_bits, id, digest) : status;
 }
 
-static rj_status rsa_check_em(uint8_t *em, const rj_rsa_item *item)
+static rj_status rsa_check_em(uint8_t *em, const rj_signature_check *check)
 {
-    switch (item->padding) {
+    const rj_rsa_key *key = check->key.rsa;
+    rj_digest_id id = (rj_digest_id)check->digest_id;
+
+    if (check->digest.len != rj_digest_bytes(id)) {
+        return RJ_BAD_ARGUMENT; /* a caller's mistake: a digest of another kind */
+    }
+    switch ((rj_rsa_padding)check->padding) {
     case RJ_RSA_PKCS1:
-        return rj_rsa_check_pkcs1(em, item->key->modulus_bytes, item->digest_id, item->digest);
+        return rj_rsa_check_pkcs1(em, key->modulus_bytes, id, check->digest.ptr);
     case RJ_RSA_PSS:
-        return rj_rsa_check_pss(em, item->key->modulus_bytes, item->key->modulus_bits, item->digest_id, item->digest);
+        return rj_rsa_check_pss(em, key->modulus_bytes, key->modulus_bits, id, check->digest.ptr);
     }
     return RJ_BAD_ARGUMENT; /* a caller's mistake: RFC 7518 s.3.1 knows two paddings */
 }
 
-static rj_status rsa_verify_alone(rj_rsa_work *work, const rj_rsa_item *item)
+static rj_status rsa_verify_alone(rj_rsa_work *work, const rj_signature_check *check)
 {
-    rj_status status = rsa_recover(work, item->key, item->signature, item->signature_len);
+    rj_status status = rsa_recover(work, check->key.rsa, check->signature.ptr, check->signature.len);
 
-    return status == RJ_OK ? rsa_check_em(work->em, item) : status;
+    return status == RJ_OK ? rsa_check_em(work->em, check) : status;
 }
 
 /* Decide all that wait: in lanes if that pays, idle lanes repeating the first. */
-static void rsa_flush(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *items, rsa_waiting *waiting)
+static void rsa_flush(rj_rsa_work *work, uint8_t *verdicts, const rj_signature_check *const *checks,
+                      rsa_waiting *waiting)
 {
     const rj_rsa52_modulus *modulus[RJ_RSA52_LANES];
     size_t count = waiting->count;
@@ -184,53 +191,53 @@ static void rsa_flush(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *i
     waiting->count = 0;
     if (count < RSA_LANES_MIN) {
         for (size_t i = 0; i < count; i++) {
-            verdicts[waiting->index[i]] = (uint8_t)rsa_verify_alone(work, &items[waiting->index[i]]);
+            verdicts[waiting->index[i]] = (uint8_t)rsa_verify_alone(work, checks[waiting->index[i]]);
         }
         return;
     }
     for (size_t lane = 0; lane < RJ_RSA52_LANES; lane++) {
-        const rj_rsa_item *item = &items[waiting->index[lane < count ? lane : 0]];
-        modulus[lane] = item->key->digits;
-        rj_rsa52_from_bytes(work->lane_digits, modulus[lane]->digits, item->signature, item->signature_len);
+        const rj_signature_check *check = checks[waiting->index[lane < count ? lane : 0]];
+        modulus[lane] = check->key.rsa->digits;
+        rj_rsa52_from_bytes(work->lane_digits, modulus[lane]->digits, check->signature.ptr, check->signature.len);
         for (size_t i = 0; i < modulus[lane]->digits; i++) {
             work->lanes.base[i][lane] = work->lane_digits[i];
         }
     }
     rj_rsa52_power8(&work->lanes, modulus, RJ_RSA_LANE_EXPONENT);
     for (size_t lane = 0; lane < count; lane++) {
-        const rj_rsa_item *item = &items[waiting->index[lane]];
+        const rj_signature_check *check = checks[waiting->index[lane]];
         for (size_t i = 0; i < modulus[lane]->digits; i++) {
             work->lane_digits[i] = work->lanes.power[i][lane];
         }
-        rj_rsa52_to_bytes(work->em, item->key->modulus_bytes, work->lane_digits, modulus[lane]->digits);
-        verdicts[waiting->index[lane]] = (uint8_t)rsa_check_em(work->em, item);
+        rj_rsa52_to_bytes(work->em, check->key.rsa->modulus_bytes, work->lane_digits, modulus[lane]->digits);
+        verdicts[waiting->index[lane]] = (uint8_t)rsa_check_em(work->em, check);
     }
 }
 
-void rj_rsa_verify_batch(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *items, size_t count)
+void rj_rsa_verify_batch(rj_rsa_work *work, uint8_t *verdicts, const rj_signature_check *const *checks, size_t count)
 {
     rsa_waiting waiting[RSA_CLASSES] = {{{0}, 0}};
 
     for (size_t i = 0; i < count; i++) {
-        const rj_rsa_key *key = items[i].key;
+        const rj_rsa_key *key = checks[i]->key.rsa;
         rsa_waiting *queue;
 
         verdicts[i] = RJ_UNDECIDED;
         if (key->digits == NULL || key->exponent != RJ_RSA_LANE_EXPONENT) {
-            verdicts[i] = (uint8_t)rsa_verify_alone(work, &items[i]);
+            verdicts[i] = (uint8_t)rsa_verify_alone(work, checks[i]);
             continue;
         }
-        if (rsa_read_digits(work->lane_digits, key, items[i].signature, items[i].signature_len) != RJ_OK) {
+        if (rsa_read_digits(work->lane_digits, key, checks[i]->signature.ptr, checks[i]->signature.len) != RJ_OK) {
             verdicts[i] = RJ_SIGNATURE_INVALID; /* RFC 8017 s.5.2.2 step 1, as for one alone */
             continue;
         }
         queue = &waiting[key->digits->digits / 20 - 2];
         queue->index[queue->count++] = i;
         if (queue->count == RJ_RSA52_LANES) {
-            rsa_flush(work, verdicts, items, queue);
+            rsa_flush(work, verdicts, checks, queue);
         }
     }
     for (size_t i = 0; i < RSA_CLASSES; i++) {
-        rsa_flush(work, verdicts, items, &waiting[i]);
+        rsa_flush(work, verdicts, checks, &waiting[i]);
     }
 }

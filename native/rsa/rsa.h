@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "hash/digest.h"
+#include "signature_check.h"
 #include "status.h"
 
 enum {
@@ -27,16 +28,6 @@ typedef enum { RJ_RSA_PKCS1 = 1, RJ_RSA_PSS = 2 } rj_rsa_padding; /* zero is non
 
 typedef struct rj_rsa_key rj_rsa_key;
 typedef struct rj_rsa_work rj_rsa_work;
-
-/* One signature of a batch; everything is borrowed. digest has rj_digest_bytes(digest_id) bytes. */
-typedef struct {
-    const rj_rsa_key *key;
-    const uint8_t *digest;
-    const uint8_t *signature;
-    size_t signature_len;
-    rj_digest_id digest_id;
-    rj_rsa_padding padding;
-} rj_rsa_item;
 
 /* Prepare a public key.
  * Returns RJ_OK; RJ_KEY_WEAK below RJ_RSA_MIN_BITS or for e = 1; RJ_TOO_LARGE past RJ_RSA_MAX_BITS or
@@ -78,8 +69,9 @@ RJ_MUST_CHECK rj_status rj_rsa_verify_pss(rj_rsa_work *work, const rj_rsa_key *k
                                           const uint8_t *digest, const uint8_t *signature, size_t signature_len);
 
 /* Verify many signatures, under any mix of keys, digests and paddings; those whose keys are of one size share
- * the work in lanes.
- * Out: verdicts[i] is the rj_status of items[i], as from the single functions. */
-void rj_rsa_verify_batch(rj_rsa_work *work, uint8_t *verdicts, const rj_rsa_item *items, size_t count);
+ * the work in lanes. Everything is borrowed for the call.
+ * In: of each check the digest, of rj_digest_bytes(digest_id) bytes; the signature; key.rsa; digest_id; padding.
+ * Out: verdicts[i] is the rj_status of checks[i], as from the single functions. */
+void rj_rsa_verify_batch(rj_rsa_work *work, uint8_t *verdicts, const rj_signature_check *const *checks, size_t count);
 
 #endif

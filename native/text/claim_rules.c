@@ -25,7 +25,7 @@ static void rules_root_member(json_value *value, rules_claims *claims, rj_span n
     for (size_t left = claims->members_len; left != 0; left--) {
         const rj_json_member *member = &claims->members[at];
         at = at + 1 == claims->members_len ? 0 : at + 1;
-        if (json_walk_same(name, claims->json + member->name_offset, member->name_len)) {
+        if (rj_span_same(name, claims->json + member->name_offset, member->name_len)) {
             size_t quote = member->value_type == RJ_JSON_STRING;
             *value = (json_value){claims->json + member->value_offset + quote, member->value_len - 2 * quote,
                                   member->value_type, member->value_has_escape};
@@ -90,7 +90,7 @@ static size_t rules_integer_number(const rj_claim_rule *rule, const uint8_t *ptr
         len--;
     }
     for (size_t i = 0; i < rule->integers_len; i++) {
-        if (json_walk_same(rule->integers[i], ptr, len)) {
+        if (rj_span_same(rule->integers[i], ptr, len)) {
             return i;
         }
     }

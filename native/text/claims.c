@@ -84,7 +84,7 @@ static rj_status claims_audience_is_ours(const rj_claims_policy *policy, const u
         return RJ_CLAIMS_UNDECIDED;
     }
     for (size_t i = 0; i < policy->audiences_len; i++) {
-        if (claims_same(policy->audiences[i], name, len)) {
+        if (rj_span_same(policy->audiences[i], name, len)) {
             return RJ_OK;
         }
     }
@@ -151,7 +151,7 @@ static rj_status claims_audience(const rj_claims_policy *policy, const uint8_t *
 static int claims_has(rj_span name, const uint8_t *json, const rj_json_member *members, size_t members_len)
 {
     for (size_t i = 0; i < members_len; i++) {
-        if (claims_same(name, json + members[i].name_offset, members[i].name_len)) {
+        if (rj_span_same(name, json + members[i].name_offset, members[i].name_len)) {
             return members[i].value_type != RJ_JSON_NULL;
         }
     }
@@ -216,7 +216,7 @@ static const rj_json_member *claims_auth_time(const uint8_t *json, const rj_json
     static const rj_span name = {(const uint8_t *)"auth_time", 9};
 
     for (size_t i = 0; i < members_len; i++) {
-        if (claims_same(name, json + members[i].name_offset, members[i].name_len)) {
+        if (rj_span_same(name, json + members[i].name_offset, members[i].name_len)) {
             return &members[i];
         }
     }

@@ -11,11 +11,6 @@
 
 enum { CLAIMS_VARIABLE_MAX_BYTES = 128 };
 
-static inline int claims_same(rj_span wanted, const uint8_t *bytes, size_t len)
-{
-    return wanted.len == len && (len == 0 || memcmp(wanted.ptr, bytes, len) == 0);
-}
-
 /* RFC 3986 s.2.3: a variable is made of unreserved characters, so that it is one segment of a path or a host. */
 static inline int claims_is_variable(const uint8_t *text, size_t len)
 {
@@ -46,7 +41,7 @@ static inline rj_status claims_check_template(const rj_claims_policy *policy, co
     for (size_t i = 0; i < members_len; i++) {
         const rj_json_member *member = &members[i];
         rj_span variable = {iss + policy->issuer.len, len - fixed};
-        if (!claims_same(policy->issuer_claim, json + member->name_offset, member->name_len)) {
+        if (!rj_span_same(policy->issuer_claim, json + member->name_offset, member->name_len)) {
             continue;
         }
         if (member->value_type != RJ_JSON_STRING) {
@@ -55,8 +50,8 @@ static inline rj_status claims_check_template(const rj_claims_policy *policy, co
         if (member->value_has_escape) {
             return RJ_CLAIMS_UNDECIDED;
         }
-        return claims_same(variable, json + member->value_offset + 1, member->value_len - 2) ? RJ_OK
-                                                                                             : RJ_ISSUER_MISMATCH;
+        return rj_span_same(variable, json + member->value_offset + 1, member->value_len - 2) ? RJ_OK
+                                                                                              : RJ_ISSUER_MISMATCH;
     }
     return RJ_ISSUER_MISMATCH; /* not reached: the claim is required as well */
 }
@@ -76,11 +71,11 @@ static inline rj_status claims_check_issuer(const rj_claims_policy *policy, cons
     if (policy->issuer_claim.ptr != NULL) {
         return claims_check_template(policy, iss, len, json, members, members_len);
     }
-    if (claims_same(policy->issuer, iss, len)) {
+    if (rj_span_same(policy->issuer, iss, len)) {
         return RJ_OK;
     }
     for (size_t i = 0; i < policy->other_issuers_len; i++) {
-        if (claims_same(policy->other_issuers[i], iss, len)) {
+        if (rj_span_same(policy->other_issuers[i], iss, len)) {
             return RJ_OK;
         }
     }

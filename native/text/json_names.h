@@ -61,7 +61,7 @@ static inline int json_names_start(json_names *names, void *work, size_t work_by
 }
 
 /* Whether one more slot fits below the decoded names. */
-static inline int json_names_has_room(const json_names *names)
+static inline int json_names_has_space(const json_names *names)
 {
     return (size_t)(names->far_end - (uint8_t *)(names->slots + names->used)) >= sizeof(json_names_slot);
 }
@@ -70,7 +70,7 @@ static inline int json_names_has_room(const json_names *names)
 static inline int json_names_open(json_names *names, int is_object)
 {
     json_names_frame *outer;
-    if (!json_names_has_room(names)) {
+    if (!json_names_has_space(names)) {
         return 0;
     }
     outer = &names->slots[names->used++].outer;
@@ -131,7 +131,7 @@ static inline json_names_answer json_names_add(json_names *names, const uint8_t 
     json_names_entry entry = {name, len, json_names_hash(name, len)};
     uint64_t bit = UINT64_C(1) << (entry.hash & 63);
     json_names_slot *first = names->slots + names->frame.first;
-    if (!json_names_has_room(names)) {
+    if (!json_names_has_space(names)) {
         return JSON_NAMES_FULL;
     }
     if ((names->frame.seen & bit) && names->frame.count < JSON_NAMES_DIRECT) {

@@ -116,21 +116,6 @@ static inline const uint8_t *json_walk_value(json_value *value, const uint8_t *p
     return p;
 }
 
-/* Names of one length are many (iss, aud, exp): three bytes tell most of them apart without a call. */
-static inline int json_walk_same(rj_span wanted, const uint8_t *bytes, size_t len)
-{
-    if (wanted.len != len) {
-        return 0;
-    }
-    if (len == 0) {
-        return 1;
-    }
-    if (wanted.ptr[0] != bytes[0] || wanted.ptr[len - 1] != bytes[len - 1] || wanted.ptr[len / 2] != bytes[len / 2]) {
-        return 0;
-    }
-    return len <= 3 || memcmp(wanted.ptr, bytes, len) == 0;
-}
-
 /* The value that begins at p. An object or array is not walked to its end: its length stays 0. */
 static inline void json_walk_begin(json_value *value, const uint8_t *p)
 {
@@ -154,7 +139,7 @@ static inline int json_walk_member(json_value *value, rj_span name)
         p = json_walk_space(json_walk_space(p) + 1); /* the colon */
         if (key.has_escape) {
             is_certain = 0;
-        } else if (json_walk_same(name, key.ptr, key.len)) {
+        } else if (rj_span_same(name, key.ptr, key.len)) {
             json_walk_begin(value, p); /* names are unique: no other is it */
             return 1;
         }

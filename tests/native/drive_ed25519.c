@@ -8,6 +8,7 @@
  *                               status where it is refused
  * bench                         microseconds a signature, ours and EVP_DigestVerify with a fresh context
  */
+#include "checks.h"
 #include "ed25519_cases.h"
 #include "ed25519_fields.h"
 #include "ed25519_refusals.h"
@@ -21,7 +22,7 @@ static void differential(unsigned long count, uint64_t seed)
     static uint8_t messages[BATCH][600];
     static uint8_t signatures[BATCH][64];
     static known_key known[KEYS];
-    static uint8_t work_room[1 << 20];
+    static uint8_t work_space[1 << 20];
     unsigned long accepted = 0;
     unsigned long refused = 0;
     unsigned long mixed = 0;
@@ -29,7 +30,7 @@ static void differential(unsigned long count, uint64_t seed)
     make_keys(known, &seed);
     for (unsigned long done = 0; done < count;) {
         size_t batch = 1 + (size_t)(driver_random(&seed) % BATCH);
-        rj_ed25519_item items[2][BATCH];
+        rj_signature_check checks[2][BATCH];
         rj_status right[BATCH];
 
         for (size_t i = 0; i < batch; i++, done++) {
@@ -52,9 +53,9 @@ static void differential(unsigned long count, uint64_t seed)
             right[i] = ask_libcrypto(key->public_key, messages[i], len, signatures[i]);
             for (int form = 0; form < 2; form++) {
                 uint8_t verdict = 99;
-                items[form][i] =
-                    (rj_ed25519_item){generators[form], key->tables[form], messages[i], len, signatures[i]};
-                REQUIRE(rj_ed25519_verify_one(&verdict, &items[form][i]) == RJ_OK && verdict == right[i]);
+                checks[form][i] =
+                    check_ed25519(generators[form], key->tables[form], (rj_span){messages[i], len}, signatures[i]);
+                REQUIRE(rj_ed25519_verify_one(&verdict, &checks[form][i]) == RJ_OK && verdict == right[i]);
             }
             accepted += right[i] == RJ_OK;
             refused += right[i] != RJ_OK;
@@ -62,10 +63,12 @@ static void differential(unsigned long count, uint64_t seed)
         }
         for (int form = 0; form < 2; form++) {
             uint8_t verdicts[BATCH];
+            const rj_signature_check **pointers = check_pointers(checks[form], batch);
             memset(verdicts, 99, sizeof(verdicts));
-            REQUIRE(rj_ed25519_verify_batch(verdicts, items[form], batch, work_room + done % 5,
-                                            rj_ed25519_work_bytes(batch))
-                    == RJ_OK);
+            REQUIRE(
+                rj_ed25519_verify_batch(verdicts, pointers, batch, work_space + done % 5, rj_ed25519_work_bytes(batch))
+                == RJ_OK);
+            free(pointers);
             for (size_t i = 0; i < batch; i++) {
                 REQUIRE(verdicts[i] == right[i]);
             }
@@ -98,7 +101,8 @@ static void lines(void)
             rj_ed25519_table *table = NULL;
             uint8_t verdicts[9] = {0};
             uint8_t single = 0;
-            rj_ed25519_item items[9];
+            rj_signature_check checks[9];
+            const rj_signature_check **pointers = check_pointers(checks, 9);
             rj_status status = rj_ed25519_table_build(&table, part[0], form == 1 ? RJ_ED25519_PORTABLE : 0);
 
             REQUIRE(status == rj_ed25519_check_key(part[0]));
@@ -108,15 +112,16 @@ static void lines(void)
                 single = verdicts[0] = RJ_SIGNATURE_INVALID;
             } else {
                 for (int i = 0; i < 9; i++) {
-                    items[i] = (rj_ed25519_item){generators[form], table, part[1], len[1], part[2]};
+                    checks[i] = check_ed25519(generators[form], table, (rj_span){part[1], len[1]}, part[2]);
                 }
-                REQUIRE(rj_ed25519_verify_one(&single, &items[0]) == RJ_OK);
-                REQUIRE(rj_ed25519_verify_batch(verdicts, items, 9, work, sizeof(work)) == RJ_OK);
+                REQUIRE(rj_ed25519_verify_one(&single, &checks[0]) == RJ_OK);
+                REQUIRE(rj_ed25519_verify_batch(verdicts, pointers, 9, work, sizeof(work)) == RJ_OK);
                 for (int i = 1; i < 9; i++) {
                     REQUIRE(verdicts[i] == verdicts[0]);
                 }
             }
             printf("%d %d%c", single, verdicts[0], form == 1 ? '\n' : ' ');
+            free(pointers);
             rj_ed25519_table_free(table);
         }
         for (int i = 0; i < 3; i++) {
@@ -129,10 +134,11 @@ static void lines(void)
 
 /* ---- bench ---- */
 
-static double bench_best(int how, const known_key *known, size_t key_count, rj_ed25519_item items[2][64], uint8_t *work,
-                         size_t work_bytes)
+static double bench_best(int how, const known_key *known, size_t key_count, rj_signature_check checks[2][64],
+                         uint8_t *work, size_t work_bytes)
 {
     double best = 1e18;
+    const rj_signature_check **pointers = check_pointers(checks[how < 3 ? 0 : how - 3], 64);
 
     for (int round = 0; round < 60; round++) {
         uint64_t start = driver_now_ns();
@@ -142,17 +148,17 @@ static double bench_best(int how, const known_key *known, size_t key_count, rj_e
         for (size_t i = 0; i < 64 && how < 3; i++) {
             uint8_t verdict = 0;
             if (how == 0) {
-                accepted += ask_libcrypto(known[i % key_count].public_key, items[0][i].message, items[0][i].message_len,
-                                          items[0][i].signature64)
+                accepted += ask_libcrypto(known[i % key_count].public_key, checks[0][i].input.ptr,
+                                          checks[0][i].input.len, checks[0][i].signature.ptr)
                          == RJ_OK;
             } else {
-                REQUIRE(rj_ed25519_verify_one(&verdict, &items[how - 1][i]) == RJ_OK);
+                REQUIRE(rj_ed25519_verify_one(&verdict, &checks[how - 1][i]) == RJ_OK);
                 accepted += verdict == RJ_OK;
             }
         }
         if (how >= 3) {
             uint8_t verdicts[64] = {0};
-            REQUIRE(rj_ed25519_verify_batch(verdicts, items[how - 3], 64, work, work_bytes) == RJ_OK);
+            REQUIRE(rj_ed25519_verify_batch(verdicts, pointers, 64, work, work_bytes) == RJ_OK);
             for (size_t i = 0; i < 64; i++) {
                 accepted += verdicts[i] == RJ_OK;
             }
@@ -161,6 +167,7 @@ static double bench_best(int how, const known_key *known, size_t key_count, rj_e
         best = us < best ? us : best;
         REQUIRE(accepted == 64);
     }
+    free(pointers);
     return best;
 }
 
@@ -170,7 +177,7 @@ static void bench(void)
     static uint8_t work[1 << 20];
     static uint8_t messages[64][300];
     static uint8_t signatures[64][64];
-    rj_ed25519_item items[2][64];
+    rj_signature_check checks[2][64];
     double us[5];
     uint64_t seed = 5;
     uint64_t start;
@@ -188,17 +195,17 @@ static void bench(void)
             REQUIRE(EVP_DigestSign(ctx, signatures[i], &len, messages[i], sizeof(messages[i])) == 1);
             EVP_MD_CTX_free(ctx);
             for (int form = 0; form < 2; form++) {
-                items[form][i] = (rj_ed25519_item){generators[form], key->tables[form], messages[i],
-                                                   sizeof(messages[i]), signatures[i]};
+                checks[form][i] = check_ed25519(generators[form], key->tables[form],
+                                                (rj_span){messages[i], sizeof(messages[i])}, signatures[i]);
             }
         }
         for (int how = 0; how < 5; how++) {
-            us[how] = bench_best(how, known, key_count, items, work, sizeof(work));
+            us[how] = bench_best(how, known, key_count, checks, work, sizeof(work));
         }
         printf("EdDSA %zu key(s), 300 bytes, best us a signature: fresh EVP %.1f; single %s %.2f (%.1fx), portable "
                "%.2f (%.1fx); batch of 64 %s %.2f (%.1fx), portable %.2f (%.1fx)\n",
-               key_count, us[0], rj_ed25519_engine(items[0][0].key), us[1], us[0] / us[1], us[2], us[0] / us[2],
-               rj_ed25519_engine(items[0][0].key), us[3], us[0] / us[3], us[4], us[0] / us[4]);
+               key_count, us[0], rj_ed25519_engine(checks[0][0].key.ed25519), us[1], us[0] / us[1], us[2],
+               us[0] / us[2], rj_ed25519_engine(checks[0][0].key.ed25519), us[3], us[0] / us[3], us[4], us[0] / us[4]);
     }
     start = driver_now_ns();
     REQUIRE(rj_ed25519_table_build(&table, known[0].key32, 0) == RJ_OK);

@@ -7,6 +7,7 @@
  *
  * Flags are those of a build, and 16 times the size of the keys' tables.
  */
+#include "checks.h"
 #include "fixedbase_edges.h"
 
 #define ROUND 1024
@@ -20,20 +21,23 @@ static size_t drive_cases(const oracle_case *cases, size_t count, uint64_t *seed
     const oracle_curve *c = cases[0].key->curve;
     size_t undecided = 0, work_bytes = rj_fixedbase_work_bytes(c->id, ROUND);
     uint8_t *work = malloc(work_bytes), verdicts[160];
-    rj_fixedbase_item *items;
+    rj_signature_check *checks;
+    const rj_signature_check **pointers;
 
     for (size_t at = 0, n; at < count; at += n) {
         n = driver_random(seed) % (driver_random(seed) % 4 == 0 ? 160 : 20) + 1;
         n = driver_random(seed) % 8 == 0 ? 64 : n; /* what one inversion serves at most */
         n = n > count - at ? count - at : n;
-        items = malloc(n * sizeof *items); /* exactly, so that sanitizers see one too many */
+        checks = malloc(n * sizeof *checks); /* exactly, so that sanitizers see one too many */
         for (size_t i = 0; i < n; i++) {
             const oracle_case *t = &cases[at + i];
-            items[i] = (rj_fixedbase_item){c->generator, t->key->table, t->digest, t->digest_len, t->rs};
+            checks[i] =
+                check_ecdsa(c->generator, t->key->table, (rj_span){t->digest, t->digest_len}, t->rs, 2 * c->width);
         }
+        pointers = check_pointers(checks, n);
         work_bytes = rj_fixedbase_work_bytes(c->id, n);
         memset(verdicts, 0xee, sizeof verdicts);
-        REQUIRE(rj_fixedbase_verify_batch(verdicts, items, n, work, work_bytes) == RJ_OK);
+        REQUIRE(rj_fixedbase_verify_batch(verdicts, pointers, n, work, work_bytes) == RJ_OK);
         for (size_t i = 0; i < n; i++) {
             uint8_t one = 0xee, wrong = cases[at + i].good ? RJ_SIGNATURE_INVALID : RJ_OK;
             REQUIRE(verdicts[i] == RJ_OK || verdicts[i] == RJ_SIGNATURE_INVALID || verdicts[i] == RJ_UNDECIDED);
@@ -41,12 +45,13 @@ static size_t drive_cases(const oracle_case *cases, size_t count, uint64_t *seed
             undecided += verdicts[i] == RJ_UNDECIDED;
             if (i % 4 != 0 && count > EDGES_MAX / 2)
                 continue; /* singles are slow: a sample */
-            REQUIRE(rj_fixedbase_verify_one(&one, &items[i]) == RJ_OK);
+            REQUIRE(rj_fixedbase_verify_one(&one, &checks[i]) == RJ_OK);
             REQUIRE(one == RJ_OK || one == RJ_SIGNATURE_INVALID || one == RJ_UNDECIDED);
             REQUIRE(one != wrong);
         }
         REQUIRE(n == sizeof verdicts || verdicts[n] == 0xee);
-        free(items);
+        free(pointers);
+        free(checks);
     }
     free(work);
     return undecided;
@@ -212,19 +217,23 @@ static void drive_refused_sizes(const oracle_curve *c, const oracle_key *key, co
     REQUIRE(rj_fixedbase_bytes(c->id, RJ_FIXEDBASE_SIZES) == 0);
     for (int size = 0; size < RJ_FIXEDBASE_SIZES; size++) {
         rj_fixedbase *table = NULL;
-        rj_fixedbase_item items[MANY];
+        rj_signature_check checks[MANY];
+        const rj_signature_check **pointers;
         REQUIRE(rj_fixedbase_bytes(c->id, (rj_fixedbase_size)size) < before);
         before = rj_fixedbase_bytes(c->id, (rj_fixedbase_size)size);
         REQUIRE(rj_fixedbase_build(&table, c->id, (rj_fixedbase_size)size, xy, 2 * c->width, c->flags) == RJ_OK);
         for (size_t i = 0; i < MANY; i++)
-            items[i] = (rj_fixedbase_item){c->generator, i % 2 == 0 ? table : key->table, digest, c->width, rs};
+            checks[i] = check_ecdsa(c->generator, i % 2 == 0 ? table : key->table, (rj_span){digest, c->width}, rs,
+                                    2 * c->width);
+        pointers = check_pointers(checks, MANY);
         for (size_t n = 2; n <= MANY; n += MANY - 2) {
             int fits = size == RJ_FIXEDBASE_LARGE || (n == 2 && few_may_differ);
             memset(verdicts, 0xee, sizeof verdicts);
-            REQUIRE(rj_fixedbase_verify_batch(verdicts, items, n, work, work_bytes)
+            REQUIRE(rj_fixedbase_verify_batch(verdicts, pointers, n, work, work_bytes)
                     == (fits ? RJ_OK : RJ_BAD_ARGUMENT));
             REQUIRE(verdicts[0] == (fits ? RJ_SIGNATURE_INVALID : 0xee));
         }
+        free(pointers);
         rj_fixedbase_free(table);
     }
     free(work);
@@ -262,17 +271,20 @@ static void drive_refusals(rj_curve id)
     REQUIRE(rj_fixedbase_build_generator(&table, id, 2) == RJ_BAD_ARGUMENT);
     REQUIRE(table == NULL);
     REQUIRE(rj_fixedbase_build_generator(&foreign, (rj_curve)((id + 1) % RJ_CURVE_COUNT), c.flags) == RJ_OK);
-    rj_fixedbase_item items[] = {{c.generator, key.table, digest, w, rs},
-                                 {key.table, key.table, digest, w, rs},
-                                 {c.generator, c.generator, digest, w, rs},
-                                 {foreign, key.table, digest, w, rs}};
-    REQUIRE(rj_fixedbase_verify_batch(&verdict, items, 1, work, work_bytes - 1) == RJ_BAD_ARGUMENT);
-    for (int i = 1; i < 4; i++) { /* a table in a role it was not built for */
-        REQUIRE(rj_fixedbase_verify_batch(&verdict, &items[i], 1, work, work_bytes) == RJ_BAD_ARGUMENT);
-        REQUIRE(rj_fixedbase_verify_one(&verdict, &items[i]) == RJ_BAD_ARGUMENT);
+    rj_span hash = {digest, w};
+    rj_signature_check checks[] = {
+        check_ecdsa(c.generator, key.table, hash, rs, 2 * w),     check_ecdsa(key.table, key.table, hash, rs, 2 * w),
+        check_ecdsa(c.generator, c.generator, hash, rs, 2 * w),   check_ecdsa(foreign, key.table, hash, rs, 2 * w),
+        check_ecdsa(c.generator, key.table, hash, rs, 2 * w - 1), check_ecdsa(c.generator, key.table, hash, rs, 0)};
+    const rj_signature_check **pointers = check_pointers(checks, 6);
+    REQUIRE(rj_fixedbase_verify_batch(&verdict, pointers, 1, work, work_bytes - 1) == RJ_BAD_ARGUMENT);
+    for (int i = 1; i < 6; i++) { /* a table in a role it was not built for; another length */
+        REQUIRE(rj_fixedbase_verify_batch(&verdict, &pointers[i], 1, work, work_bytes) == RJ_BAD_ARGUMENT);
+        REQUIRE(rj_fixedbase_verify_one(&verdict, &checks[i]) == RJ_BAD_ARGUMENT);
     }
     REQUIRE(verdict == 0xee);
-    REQUIRE(rj_fixedbase_verify_batch(&verdict, items, 1, work, work_bytes) == RJ_OK);
+    REQUIRE(rj_fixedbase_verify_batch(&verdict, pointers, 1, work, work_bytes) == RJ_OK);
+    free(pointers);
     REQUIRE(verdict == RJ_SIGNATURE_INVALID && rj_fixedbase_work_bytes(id, 0) == 0);
     drive_refused_sizes(&c, &key, octets + 1);
     REQUIRE(rj_fixedbase_bytes(RJ_CURVE_COUNT, RJ_FIXEDBASE_LARGE) == 0
@@ -303,7 +315,8 @@ static void drive_lines(unsigned flags)
         size_t xy_len = driver_hex(&xy, words[1]), digest_len = driver_hex(&digest, words[2]);
         size_t rs_len = driver_hex(&rs, words[3]), work_bytes = rj_fixedbase_work_bytes(id, 9);
         void *work = malloc(work_bytes);
-        rj_fixedbase_item items[9];
+        rj_signature_check checks[9];
+        const rj_signature_check **pointers;
         if (generators[id] == NULL)
             REQUIRE(rj_fixedbase_build_generator(&generators[id], id, flags & ORACLE_FLAGS) == RJ_OK);
         REQUIRE(rs_len == 2 * rj_fixedbase_coord_bytes(id));
@@ -316,13 +329,15 @@ static void drive_lines(unsigned flags)
         free(table_key);
         table_key = key;
         for (int i = 0; i < 9; i++)
-            items[i] = (rj_fixedbase_item){generators[id], table, digest, digest_len, rs};
-        REQUIRE(rj_fixedbase_verify_batch(verdicts, items, 9, work, work_bytes) == RJ_OK);
-        REQUIRE(rj_fixedbase_verify_one(&one, items) == RJ_OK);
+            checks[i] = check_ecdsa(generators[id], table, (rj_span){digest, digest_len}, rs, rs_len);
+        pointers = check_pointers(checks, 9);
+        REQUIRE(rj_fixedbase_verify_batch(verdicts, pointers, 9, work, work_bytes) == RJ_OK);
+        REQUIRE(rj_fixedbase_verify_one(&one, checks) == RJ_OK);
         for (int i = 0; i < 9; i++)
             REQUIRE(verdicts[i] == verdicts[0]);
         REQUIRE(one == verdicts[0] || one == RJ_UNDECIDED || verdicts[0] == RJ_UNDECIDED);
         printf("%d\n", verdicts[0]);
+        free(pointers);
         free(work);
         free(rs);
         free(digest);

@@ -20,11 +20,28 @@ enum {
 
 /* ---- signatures ---- */
 
+static rj_status verify_alone(rj_rsa_work *work, const rj_rsa_key *key, const rj_signature_check *check)
+{
+    rj_digest_id id = (rj_digest_id)check->digest_id;
+
+    return check->padding == RJ_RSA_PSS
+             ? rj_rsa_verify_pss(work, key, id, check->digest.ptr, check->signature.ptr, check->signature.len)
+             : rj_rsa_verify_pkcs1(work, key, id, check->digest.ptr, check->signature.ptr, check->signature.len);
+}
+
+static void verify_together(rj_rsa_work *work, uint8_t *verdicts, const rj_signature_check *checks, size_t count)
+{
+    const rj_signature_check **pointers = check_pointers(checks, count);
+
+    rj_rsa_verify_batch(work, verdicts, pointers, count);
+    free(pointers);
+}
+
 static void differential(unsigned long count, uint64_t seed)
 {
     static signed_case cases[BATCH];
-    rj_rsa_item items[BATCH];
-    rj_rsa_item portable[BATCH];
+    rj_signature_check checks[BATCH];
+    rj_signature_check portable[BATCH];
     uint8_t verdicts[2][BATCH];
     rj_status right[BATCH];
     rj_rsa_work *work = NULL;
@@ -37,25 +54,21 @@ static void differential(unsigned long count, uint64_t seed)
         size_t batch = 1 + (size_t)(driver_random(&seed) % BATCH);
 
         for (size_t i = 0; i < batch; i++, done++) {
-            const signing_key *key = make_case(&items[i], &right[i], &cases[i], &seed);
+            const signing_key *key = make_case(&checks[i], &right[i], &cases[i], &seed);
 
-            portable[i] = items[i];
-            portable[i].key = driver_random(&seed) % 4 == 0 ? key->portable : key->fast;
+            portable[i] = checks[i];
+            portable[i].key.rsa = driver_random(&seed) % 4 == 0 ? key->portable : key->fast;
             for (int form = 0; form < 2; form++) {
                 const rj_rsa_key *prepared = form == 0 ? key->fast : key->portable;
-                rj_status got = items[i].padding == RJ_RSA_PSS
-                                  ? rj_rsa_verify_pss(work, prepared, items[i].digest_id, items[i].digest,
-                                                      items[i].signature, items[i].signature_len)
-                                  : rj_rsa_verify_pkcs1(work, prepared, items[i].digest_id, items[i].digest,
-                                                        items[i].signature, items[i].signature_len);
+                rj_status got = verify_alone(work, prepared, &checks[i]);
                 REQUIRE(got == right[i]);
             }
             REQUIRE(ERR_peek_error() == 0);
             accepted += right[i] == RJ_OK;
             refused += right[i] != RJ_OK;
         }
-        rj_rsa_verify_batch(work, verdicts[0], items, batch);
-        rj_rsa_verify_batch(work, verdicts[1], portable, batch);
+        verify_together(work, verdicts[0], checks, batch);
+        verify_together(work, verdicts[1], portable, batch);
         for (size_t i = 0; i < batch; i++) {
             REQUIRE(verdicts[0][i] == (uint8_t)right[i] && verdicts[1][i] == (uint8_t)right[i]);
         }
@@ -80,12 +93,12 @@ static void corpus(unsigned long count, uint64_t seed)
     make_keys(0);
     for (unsigned long done = 0; done < count; done++) {
         static signed_case made;
-        rj_rsa_item item;
+        rj_signature_check check;
         rj_status right;
-        const signing_key *key = make_case(&item, &right, &made, &seed);
+        const signing_key *key = make_case(&check, &right, &made, &seed);
         const char *names[2] = {OSSL_PKEY_PARAM_RSA_N, OSSL_PKEY_PARAM_RSA_E};
 
-        printf("%d %d %d", (int)right, (int)item.padding, (int)item.digest_id);
+        printf("%d %d %d", (int)right, (int)check.padding, (int)check.digest_id);
         for (int i = 0; i < 2; i++) {
             BIGNUM *number = NULL;
             uint8_t bytes[RJ_RSA_MAX_BYTES];
@@ -93,8 +106,8 @@ static void corpus(unsigned long count, uint64_t seed)
             print_hex(bytes, (size_t)BN_bn2bin(number, bytes));
             BN_free(number);
         }
-        print_hex(item.digest, rj_digest_bytes(item.digest_id));
-        print_hex(item.signature, item.signature_len);
+        print_hex(check.digest.ptr, check.digest.len);
+        print_hex(check.signature.ptr, check.signature.len);
         putchar('\n');
     }
     free_keys();
@@ -147,17 +160,14 @@ static void lines(void)
         for (count = 0; count < TOGETHER && read_line_case(&cases[count]); count++) {
         }
         for (int form = 0; form < 2; form++) {
-            rj_rsa_item items[TOGETHER];
+            rj_signature_check checks[TOGETHER];
             for (size_t i = 0; i < count; i++) {
                 const line_case *c = &cases[i];
                 const rj_rsa_key *key = c->keys[form];
-                items[i] = (rj_rsa_item){key, c->part[2], c->part[3], c->len[3], c->id, c->padding};
-                single[form][i] =
-                    (uint8_t)(c->padding == RJ_RSA_PSS
-                                  ? rj_rsa_verify_pss(work, key, c->id, c->part[2], c->part[3], c->len[3])
-                                  : rj_rsa_verify_pkcs1(work, key, c->id, c->part[2], c->part[3], c->len[3]));
+                checks[i] = check_rsa(key, c->id, c->part[2], (rj_span){c->part[3], c->len[3]}, c->padding);
+                single[form][i] = (uint8_t)verify_alone(work, key, &checks[i]);
             }
-            rj_rsa_verify_batch(work, batch[form], items, count);
+            verify_together(work, batch[form], checks, count);
         }
         for (size_t i = 0; i < count; i++) {
             printf("%d %d %d %d\n", single[0][i], batch[0][i], single[1][i], batch[1][i]);
@@ -180,7 +190,8 @@ static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds)
     uint8_t message[300] = {1};
     uint8_t digest[32];
     signing_key key;
-    rj_rsa_item items[LANES];
+    rj_signature_check checks[LANES];
+    const rj_signature_check **pointers;
     uint8_t verdicts[LANES];
     rj_rsa_work *work = NULL;
     EVP_PKEY_CTX *ctx;
@@ -194,8 +205,9 @@ static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds)
     for (size_t i = 0; i < LANES; i++) {
         size_t len = key.bytes;
         REQUIRE(EVP_PKEY_sign(ctx, cases[i].signature, &len, digest, sizeof(digest)) == 1);
-        items[i] = (rj_rsa_item){key.fast, digest, cases[i].signature, key.bytes, RJ_SHA256, padding};
+        checks[i] = check_rsa(key.fast, RJ_SHA256, digest, (rj_span){cases[i].signature, key.bytes}, padding);
     }
+    pointers = check_pointers(checks, LANES);
     EVP_PKEY_CTX_free(ctx);
     for (int how = 0; how < 4; how++) {
         us[how] = 1e18;
@@ -227,7 +239,7 @@ static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds)
                 for (size_t i = 0; i < LANES; i++) {
                     REQUIRE(rj_digest(digest, 32, RJ_SHA256, message, sizeof(message)) == RJ_OK);
                 }
-                rj_rsa_verify_batch(work, verdicts, items, LANES);
+                rj_rsa_verify_batch(work, verdicts, pointers, LANES);
                 for (size_t i = 0; i < LANES; i++) {
                     accepted[how] += verdicts[i] == RJ_OK;
                 }
@@ -256,6 +268,7 @@ static void bench_size(unsigned bits, rj_rsa_padding padding, int rounds)
            "(%.1fx), batch of 64 %.2f (%.1fx); key %zu bytes\n",
            padding == RJ_RSA_PSS ? "PS" : "RS", bits, us[0], us[1], us[0] / us[1], us[2], us[0] / us[2], us[3],
            us[0] / us[3], rj_rsa_bytes(key.fast));
+    free(pointers);
     free_key(&key);
     rj_rsa_work_free(work);
 }

@@ -2,6 +2,7 @@
 #ifndef ED25519_REFUSALS_H
 #define ED25519_REFUSALS_H
 
+#include "checks.h"
 #include "driver.h"
 #include "ec/ed25519_internal.h"
 
@@ -44,7 +45,8 @@ static void keys(void)
     rj_ed25519_table *portable = NULL;
     static const uint8_t signature64[64];
     static uint8_t work[1 << 20];
-    rj_ed25519_item item;
+    rj_signature_check check;
+    const rj_signature_check *one = &check;
 
     for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++) {
         from_hex(key32, small[i]);
@@ -64,21 +66,26 @@ static void keys(void)
     REQUIRE(rj_ed25519_table_build(&portable, key32, RJ_ED25519_PORTABLE) == RJ_OK);
     REQUIRE(strcmp(rj_ed25519_engine(portable), "portable") == 0);
     REQUIRE(rj_ed25519_table_bytes() >= sizeof(*table) && rj_ed25519_table_bytes() < 640 * 1024);
-    item = (rj_ed25519_item){generator, table, key32, 32, signature64};
-    REQUIRE(rj_ed25519_verify_one(&verdict, &item) == RJ_OK && verdict == RJ_SIGNATURE_INVALID);
-    REQUIRE(rj_ed25519_verify_batch(&verdict, &item, 1, work, rj_ed25519_work_bytes(1) - 1) == RJ_BAD_ARGUMENT);
-    REQUIRE(rj_ed25519_verify_batch(&verdict, &item, 0, work, sizeof(work)) == RJ_OK);
+    check = check_ed25519(generator, table, (rj_span){key32, 32}, signature64);
+    REQUIRE(rj_ed25519_verify_one(&verdict, &check) == RJ_OK && verdict == RJ_SIGNATURE_INVALID);
+    REQUIRE(rj_ed25519_verify_batch(&verdict, &one, 1, work, rj_ed25519_work_bytes(1) - 1) == RJ_BAD_ARGUMENT);
+    REQUIRE(rj_ed25519_verify_batch(&verdict, &one, 0, work, sizeof(work)) == RJ_OK);
     verdict = 99;
-    item.key = generator;
-    REQUIRE(rj_ed25519_verify_one(&verdict, &item) == RJ_BAD_ARGUMENT && verdict == 99);
-    item.key = table;
-    item.generator = table;
-    REQUIRE(rj_ed25519_verify_batch(&verdict, &item, 1, work, sizeof(work)) == RJ_BAD_ARGUMENT && verdict == 99);
-    item.generator = generator;
-    item.key = portable;
+    for (check.signature.len = 63; check.signature.len <= 65; check.signature.len += 2) {
+        REQUIRE(rj_ed25519_verify_one(&verdict, &check) == RJ_BAD_ARGUMENT && verdict == 99);
+        REQUIRE(rj_ed25519_verify_batch(&verdict, &one, 1, work, sizeof(work)) == RJ_BAD_ARGUMENT && verdict == 99);
+    }
+    check.signature.len = 64;
+    check.key.ed25519 = generator;
+    REQUIRE(rj_ed25519_verify_one(&verdict, &check) == RJ_BAD_ARGUMENT && verdict == 99);
+    check.key.ed25519 = table;
+    check.generator.ed25519 = table;
+    REQUIRE(rj_ed25519_verify_batch(&verdict, &one, 1, work, sizeof(work)) == RJ_BAD_ARGUMENT && verdict == 99);
+    check.generator.ed25519 = generator;
+    check.key.ed25519 = portable;
     if (rj_ed25519_lanes_usable()) {
         REQUIRE(strcmp(rj_ed25519_engine(table), "lanes") == 0);
-        REQUIRE(rj_ed25519_verify_one(&verdict, &item) == RJ_BAD_ARGUMENT && verdict == 99);
+        REQUIRE(rj_ed25519_verify_one(&verdict, &check) == RJ_BAD_ARGUMENT && verdict == 99);
     }
     rj_ed25519_table_free(table);
     rj_ed25519_table_free(generator);

@@ -4,6 +4,7 @@
 
 #include <openssl/rsa.h>
 
+#include "checks.h"
 #include "rsa_signers.h"
 
 static const EVP_MD *driver_md(rj_digest_id id)
@@ -108,7 +109,7 @@ typedef struct {
 } signed_case;
 
 /* One signature, good or spoilt, with libcrypto's verdict. Returns its key. */
-static const signing_key *make_case(rj_rsa_item *item, rj_status *right, signed_case *made, uint64_t *seed)
+static const signing_key *make_case(rj_signature_check *check, rj_status *right, signed_case *made, uint64_t *seed)
 {
     const signing_key *key =
         &keys[driver_random(seed) % 4 == 0 ? driver_random(seed) % KEY_MAX : driver_random(seed) % 5];
@@ -132,7 +133,7 @@ static const signing_key *make_case(rj_rsa_item *item, rj_status *right, signed_
     *right = EVP_PKEY_verify(ctx, made->signature, len, made->digest, digest_bytes) == 1 ? RJ_OK : RJ_SIGNATURE_INVALID;
     EVP_PKEY_CTX_free(ctx);
     ERR_clear_error();
-    *item = (rj_rsa_item){key->fast, made->digest, made->signature, len, id, padding};
+    *check = check_rsa(key->fast, id, made->digest, (rj_span){made->signature, len}, padding);
     return key;
 }
 

@@ -2,6 +2,7 @@
 #ifndef RSA_LIMITS_H
 #define RSA_LIMITS_H
 
+#include "checks.h"
 #include "driver.h"
 #include "rsa/rsa.h"
 
@@ -33,7 +34,8 @@ static void limits(void)
     static const uint8_t signature[256];
     rj_rsa_key *key = NULL;
     rj_rsa_work *work = NULL;
-    rj_rsa_item item;
+    rj_signature_check check;
+    const rj_signature_check *only = &check;
     uint8_t verdict = RJ_OK;
     uint8_t n[256];
 
@@ -57,10 +59,10 @@ static void limits(void)
     REQUIRE(rj_rsa_verify_pkcs1(work, key, (rj_digest_id)0, digest, signature, 256) == RJ_BAD_ARGUMENT);
     REQUIRE(rj_rsa_verify_pss(work, key, (rj_digest_id)4, digest, signature, 256) == RJ_BAD_ARGUMENT);
     REQUIRE(rj_rsa_verify_pkcs1(work, key, RJ_SHA256, digest, signature, 0) == RJ_SIGNATURE_INVALID);
-    item = (rj_rsa_item){key, digest, signature, sizeof(signature), RJ_SHA256, (rj_rsa_padding)0};
-    rj_rsa_verify_batch(work, &verdict, &item, 1);
+    check = check_rsa(key, RJ_SHA256, digest, (rj_span){signature, sizeof(signature)}, 0);
+    rj_rsa_verify_batch(work, &verdict, &only, 1);
     REQUIRE(verdict == RJ_BAD_ARGUMENT);
-    rj_rsa_verify_batch(work, &verdict, &item, 0);
+    rj_rsa_verify_batch(work, &verdict, &only, 0);
     rj_rsa_work_free(work);
     rj_rsa_work_free(NULL);
     rj_rsa_free(key);

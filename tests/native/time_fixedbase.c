@@ -3,6 +3,7 @@
  * time_fixedbase <curve> <flags> <rounds>  one key: single, batches of 8 and 64; then keys drawn by Zipf's law
  * Times are processor time, the best of alternating rounds, hashing included. Every verdict is checked, good and bad.
  */
+#include "checks.h"
 #include "fixedbase_oracle.h"
 
 #include <openssl/core_names.h>
@@ -86,7 +87,8 @@ static double time_tables(const time_bench *bench, size_t batch)
 {
     static uint8_t digests[BATCH_MAX][64];
     uint8_t verdicts[BATCH_MAX];
-    rj_fixedbase_item items[BATCH_MAX];
+    rj_signature_check checks[BATCH_MAX];
+    const rj_signature_check **pointers = check_pointers(checks, BATCH_MAX);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     size_t step = batch == 0 ? 1 : batch, digest_len = (size_t)EVP_MD_get_size(bench->md);
     double start = time_now_us();
@@ -95,16 +97,18 @@ static double time_tables(const time_bench *bench, size_t batch)
             const time_token *t = &bench->tokens[at + i];
             REQUIRE(EVP_DigestInit_ex(ctx, bench->md, NULL) == 1 && EVP_DigestUpdate(ctx, t->bytes, TOKEN_BYTES) == 1);
             REQUIRE(EVP_DigestFinal_ex(ctx, digests[i], NULL) == 1);
-            items[i] = (rj_fixedbase_item){bench->generator, t->key->table, digests[i], digest_len, t->rs};
+            checks[i] = check_ecdsa(bench->generator, t->key->table, (rj_span){digests[i], digest_len}, t->rs,
+                                    2 * rj_fixedbase_coord_bytes(bench->id));
         }
         if (batch == 0)
-            REQUIRE(rj_fixedbase_verify_one(verdicts, items) == RJ_OK);
+            REQUIRE(rj_fixedbase_verify_one(verdicts, checks) == RJ_OK);
         else
-            REQUIRE(rj_fixedbase_verify_batch(verdicts, items, step, bench->work, bench->work_bytes) == RJ_OK);
+            REQUIRE(rj_fixedbase_verify_batch(verdicts, pointers, step, bench->work, bench->work_bytes) == RJ_OK);
         for (size_t i = 0; i < step; i++)
             REQUIRE(verdicts[i] == (bench->tokens[at + i].good ? RJ_OK : RJ_SIGNATURE_INVALID));
     }
     EVP_MD_CTX_free(ctx);
+    free(pointers);
     return (time_now_us() - start) / TOKENS;
 }
 

@@ -164,12 +164,18 @@ def test_the_batch_bound_exists_once() -> None:
 
 @pytest.mark.source_tree
 def test_one_type_goes_to_the_arithmetic() -> None:
-    """A token is laid out for the arithmetic once: core/ has no item type but the token."""
-    texts = [path.read_text("utf-8") for path in sorted((NATIVE / "core").glob("*.h"))]
-    items = [
-        name for text in texts for name in re.findall(r"^\} (rj_\w*item\w*|rj_token);", text, re.MULTILINE)
-    ]
-    assert items == ["rj_token"]
+    """A token's check is read where it lies: no folder has an item type of its own."""
+    headers = {path: path.read_text("utf-8") for path in sorted(NATIVE.rglob("*.h"))}
+    items = {
+        name
+        for text in headers.values()
+        for name in re.findall(r"^\} (rj_\w*item\w*|rj_token|rj_signature_check);", text, re.MULTILINE)
+    }
+    assert items == {"rj_token", "rj_signature_check"}
+    takes = re.compile(r"\brj_(?:rsa|fixedbase|ed25519)_verify_(?:batch|one)\(([^;]*)\);", re.DOTALL)
+    arguments = [found for text in headers.values() for found in takes.findall(text)]
+    assert len(arguments) == 5
+    assert all("const rj_signature_check *" in one for one in arguments)
 
 
 @pytest.mark.parametrize(
