@@ -40,6 +40,9 @@ IDENTIFIERS = frozenset(
 )  # as a whole identifier of Python
 """Names that say nothing where they name a value; in a sentence they may stand."""
 
+PARTS_OF_IDENTIFIERS = frozenset(("room", "said", "told"))
+"""Words that are no part of an identifier of the package, in Python and in C."""
+
 IN_CODE = ("said", "told")
 """Words that no source of the package holds: a file, a header or a store says nothing, it has a value."""
 
@@ -98,8 +101,21 @@ def banned(text: str) -> Iterator[str]:
 def banned_identifiers(source: str) -> Iterator[str]:
     """Yield "line: name" for each identifier of a Python source that says nothing."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.NAME and token.string.lstrip("_") in IDENTIFIERS:
+        if token.type == tokenize.NAME and (
+            token.string.lstrip("_") in IDENTIFIERS or has_banned_part(token.string)
+        ):
             yield f"{token.start[0]}: {token.string}"
+
+
+def has_banned_part(name: str) -> bool:
+    """Return whether an identifier has a word that says nothing among its parts, in any case of letters."""
+    return not PARTS_OF_IDENTIFIERS.isdisjoint(name.lower().split("_"))
+
+
+def banned_c_identifiers(source: str) -> Iterator[str]:
+    """Yield each identifier of a C source with such a part, its comments and texts left out."""
+    code = re.sub(r"/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"", " ", source, flags=re.DOTALL)
+    yield from sorted({name for name in re.findall(r"[A-Za-z_]\w*", code) if has_banned_part(name)})
 
 
 def first_word(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
@@ -153,6 +169,17 @@ def test_no_identifier_says_nothing() -> None:
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 
+def test_no_identifier_of_c_says_nothing() -> None:
+    """No identifier of the core has a part that only its writer understands."""
+    found = {
+        name: list(banned_c_identifiers(text))
+        for name, text in texts(".c", ".h")
+        if name.startswith("native/")
+    }
+    assert len(found) > 100
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
 def test_docstrings_have_their_form() -> None:
     """Classes of the tree and modules of the package begin with no verb, functions with no third person."""
     found = {}
@@ -191,6 +218,10 @@ def test_what_is_no_banned_word() -> None:
     assert list(banned("indoors household warehouse season their make room for it")) == []
     assert list(banned_identifiers("def f():\n    'what was told'\n    tolded = 1\n")) == []
     assert list(banned_identifiers("_told = 1\n")) == ["1: _told"]
+    assert list(banned_identifiers("ROOM_MIN = make_room()\n")) == ["1: ROOM_MIN", "1: make_room"]
+    assert list(banned_c_identifiers('int a_room; /* empty_room */ char *b = "has_room", mushroom;')) == [
+        "a_room"
+    ]
 
 
 @pytest.mark.parametrize(

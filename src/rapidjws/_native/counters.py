@@ -9,7 +9,7 @@ from rapidjws._native.core import ffi, lib
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROOM_MIN = 1024
+ROWS_MIN = 1024
 
 
 class _Blocks:
@@ -36,25 +36,25 @@ class CounterScan(_Blocks):
         groups: The addresses of the blocks of each group.
     """
 
-    __slots__ = ("_found", "_room")
+    __slots__ = ("_capacity", "_found")
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         super().__init__(groups)
-        self._room = 0
-        self._make_room(max(ROOM_MIN, 4 * len(groups)))
+        self._capacity = 0
+        self._enlarge(max(ROWS_MIN, 4 * len(groups)))
 
-    def _make_room(self, found: int) -> None:
-        self._room = found
+    def _enlarge(self, found: int) -> None:
+        self._capacity = found
         self._found = ffi.new("uint64_t[]", 2 * found)
 
     def nonzero(self) -> list[int]:
         """Return each sum that is not zero: in turn COUNTERS_CODES times its group plus its word, and it."""
         while True:
-            found = lib.rj_counters_scan(self._found, self._room, self._blocks, self._groups, self._len)
-            if found <= self._room:
+            found = lib.rj_counters_scan(self._found, self._capacity, self._blocks, self._groups, self._len)
+            if found <= self._capacity:
                 numbers: list[int] = ffi.unpack(self._found, 2 * found) if found else []
                 return numbers
-            self._make_room(2 * found)
+            self._enlarge(2 * found)
 
 
 class CounterSums(_Blocks):

@@ -242,14 +242,14 @@ class TrailWriter:
         self._kept[1].extend(contents)
         at = 0
         while at < len(entries):
-            room = TILE_WIDTH - len(self._open[0])
-            self._open[0].extend(entries[at : at + room])
-            self._open[1].extend(contents[at : at + room])
-            at += room
+            space = TILE_WIDTH - len(self._open[0])
+            self._open[0].extend(entries[at : at + space])
+            self._open[1].extend(contents[at : at + space])
+            at += space
             if len(self._open[0]) == TILE_WIDTH:
                 self._bundle(self._tree.size // TILE_WIDTH)
                 self._open = ([], [])
-            tiles = self._tree.append(leaves[at - room : at])
+            tiles = self._tree.append(leaves[at - space : at])
             self._files += [(tile_path(level, index), octets) for level, index, octets in tiles]
 
     def _bundle(self, index: int, width: int = TILE_WIDTH) -> None:

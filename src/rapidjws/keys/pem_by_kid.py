@@ -117,8 +117,8 @@ class RemotePEM(FetchedKeys):
         new = [kid for kid in requested.values() if kid not in known and not kid.startswith(FAILING)]
         if not known and not new:
             self._limiter.forget_refresh()
-        room = max(0, self._transport.max_keys - len(set(known)))
-        return self._answer(self._fetched([*known, *new[: min(NEW_KIDS_MAX, room)]]))
+        free = max(0, self._transport.max_keys - len(set(known)))
+        return self._answer(self._fetched([*known, *new[: min(NEW_KIDS_MAX, free)]]))
 
     def _fetched(self, kids: Iterable[str]) -> dict[str, str]:
         """Fetch the text of each kid; one that is gone is left out, any other fault ends the fetch."""

@@ -162,8 +162,8 @@ class Timeline:
             last_s: When the last one came.
         """
         for known in self._entries.values():
-            is_told = known.source == "log" and (known.kind, known.what) == ("refusal", code)
-            if is_told and partner in ("", *known.whom.split()):
+            is_logged = known.source == "log" and (known.kind, known.what) == ("refusal", code)
+            if is_logged and partner in ("", *known.whom.split()):
                 return
         whole = Entry(at_s=first_s, last_s=last_s, kind="refusal", what=code, whom=partner, source="evidence")
         if first_s >= self.since_s and last_s <= self.until_s:
