@@ -82,8 +82,7 @@ TABLE: dict[str, tuple[str, str]] = {
     ),
     "resolve Thread": (HERE, "test_S24_no_thread_for_a_look_up"),
     "FetchSchedule._begin Thread": (HERE, "test_S24_no_thread_for_a_fetch"),
-    "RedisRotations._listen Thread": (ISSUING, "test_S24_no_thread_for_the_rotations"),
-    "RedisRevocations._listen Thread": (HERE, "test_S24_no_thread_for_the_revocations"),
+    "start_thread Thread": (HERE, "test_S24_no_thread_for_the_revocations"),  # of rotations as well: ISSUING
     "ConfigFile._look submit": (HERE, "test_S24_no_thread_for_the_configuration"),
     "Rollout._watch submit": (HERE, "test_S24_no_thread_for_an_automatic_rollback"),
     "Shadow._placed Thread": (HERE, "test_S24_no_thread_for_the_shadow"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rapidjws import ConfigurationError
-from rapidjws.config.load import build_service
+from rapidjws.config.load import build_service, sender_of
 from rapidjws.config.read import load_config
 from rapidjws.sidecar.app import app_from
+from rapidjws.sidecar.settings import settings_from
 from rapidjws.testing import FakeIssuer
 from rapidjws.verify.protocols import Event
 
@@ -96,3 +98,23 @@ def test_a_server_that_is_no_table_is_found_with_the_rest(path: Path) -> None:
     assert isinstance(loaded.tables["server"], list)
     with pytest.raises(ConfigurationError, match="server"):
         load_config(path, server={"workers": 2})
+
+
+def test_a_worker_checks_proofs_by_what_its_service_made(path: Path) -> None:
+    """The checks that requests meet are the service's, whose replay store reports; other settings stay."""
+    path.write_text(TEXT + '\n[dpop]\nexternal_origins = ["https://api.example"]\n')
+    loaded = load_config(path)
+    settings = settings_from(loaded.section("server"), loaded.folder, sender_of(loaded))
+    app = app_from(loaded)
+    served = app.settings_from(settings)
+    assert app.sender is not None
+    assert served.sender is app.sender
+    assert served.sender is not settings.sender
+    assert replace(served, sender=settings.sender) == settings
+
+
+def test_a_worker_without_proofs_keeps_its_settings(path: Path) -> None:
+    """Where no token is bound, nothing is made anew."""
+    loaded = load_config(path)
+    settings = settings_from(loaded.section("server"), loaded.folder, None)
+    assert app_from(loaded).settings_from(settings) is settings

@@ -72,7 +72,7 @@ def test_a_batch_that_fails_is_decided_one_by_one(monkeypatch: pytest.MonkeyPatc
 
 def test_an_implausible_clock_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock before this release makes every token of the batch indeterminate."""
-    for module in ("rapidjws.jwt.clock", "rapidjws.jose.limits"):
+    for module in ("rapidjws.jose.numeric_date", "rapidjws.jose.limits"):
         monkeypatch.setattr(f"{module}.CLOCK_FLOOR_S", NOW_S * 2)
     one = engine()
     found = one.decide_many([(good(), None, None), (forged(), None, None), (None, None, None)])

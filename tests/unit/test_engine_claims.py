@@ -220,7 +220,7 @@ def test_typ() -> None:
 
 def floor(monkeypatch: pytest.MonkeyPatch, at_s: int) -> rapidjws.Engine:
     """Return an engine of a release before which no clock is right; this machine's stays as it is."""
-    for module in ("rapidjws.jwt.clock", "rapidjws.jose.limits"):
+    for module in ("rapidjws.jose.numeric_date", "rapidjws.jose.limits"):
         monkeypatch.setattr(f"{module}.CLOCK_FLOOR_S", at_s)
     return tokens.engine("HS256")
 

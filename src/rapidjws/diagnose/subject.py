@@ -5,7 +5,6 @@ The verdict is the engine's own: nothing here decides. What it never does: fetch
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,8 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import CLOCK_FLOOR_S
-from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
 from rapidjws.jws.verifier import Verifier
+from rapidjws.jwt.clock import present_ns
 from rapidjws.jwt.engine import Engine
 from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.keys.source_status import SourceStatus
@@ -119,9 +117,7 @@ class Subject:
 def _engine_verdict(engine: Engine, token: Token, now: float | None) -> RapidJWSError | None:
     """Verify as the engine does, up to its replay store."""
     snapshot = engine._snapshot
-    now_ns = time.time_ns() if now is None else moment_ns(now)
-    if now is None and now_ns < CLOCK_FLOOR_S * SECOND_NS:
-        return error_for("clock_implausible", "clock", actual=now_ns // SECOND_NS)
+    now_ns = present_ns(now)
     verified = snapshot.complete_or_raise(token, snapshot.verify_one(token, now_ns), now_ns)
     return None if snapshot.post_checks is None else snapshot.post_checks.refusal_without_store(verified)
 

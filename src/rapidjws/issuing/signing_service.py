@@ -22,13 +22,12 @@ from rapidjws.issuing.publication import Document, is_https_url
 from rapidjws.issuing.signing_request import SigningClient, checked_header
 from rapidjws.issuing.token_clients import TokenClient
 from rapidjws.issuing.token_exchange import refusal
-from rapidjws.issuing.token_request import BODY_MAX_BYTES, parameters_of
+from rapidjws.issuing.token_request import HEADERS_READ, parameters_of, unread_status, values_by_name
 from rapidjws.verify.protocols import Clock, ReplayStore
 
 if TYPE_CHECKING:
     from rapidjws.issuing.state import SigningKey
 
-HEADERS_READ: Final = frozenset({"authorization", "content-type", "x-request-id"})
 STATUS: Final = {
     "invalid_client": 401,
     "access_denied": 403,
@@ -125,13 +124,11 @@ class SigningService:
             200 with ``alg``, ``kid`` and ``signature`` or ``jwk``; or an error: 400, 401, 403, 405, 409 with
             the key that signs now, 413, 500, 503.
         """
-        if method != "POST":
-            return _answer(405, {"error": "invalid_request"}, {"allow": "POST"})
-        if len(body) > BODY_MAX_BYTES:
-            return _answer(413, {"error": "payload_too_large"})
-        given: dict[str, list[str]] = {}
-        for name, value in headers:
-            given.setdefault(name, []).append(value)
+        status = unread_status(method, body)
+        if status is not None:
+            word = "payload_too_large" if status == 413 else "invalid_request"
+            return _answer(status, {"error": word}, {"allow": "POST"})
+        given = values_by_name(headers)
         try:
             form, _ = parameters_of(given.get("content-type", []), body)
             client, _ = self._clients.authenticated(form, given, peer, self._clock.time())

@@ -1,8 +1,8 @@
-"""The form of a token request, read strictly (RFC 6749 s.3.2, RFC 8693 s.2.1)."""
+"""The head and the form of a client's request, read strictly (RFC 6749 s.3.2, RFC 8693 s.2.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +15,22 @@ BODY_MAX_BYTES: Final = 64 * 1024
 PARAMETERS_MAX: Final = 64
 TARGETS_MAX: Final = 8
 FORM: Final = "application/x-www-form-urlencoded"
+HEADERS_READ: Final = frozenset({"authorization", "content-type", "x-request-id"})
+
+
+def unread_status(method: str, body: bytes) -> int | None:
+    """Return the status of a request that is refused unread: 405, or 413; None where it is to be read."""
+    if method != "POST":
+        return 405
+    return 413 if len(body) > BODY_MAX_BYTES else None
+
+
+def values_by_name(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return all values of each header, in their order."""
+    given: dict[str, list[str]] = {}
+    for name, value in headers:
+        given.setdefault(name, []).append(value)
+    return given
 
 
 def parameters_of(content_types: Sequence[str], body: bytes) -> tuple[dict[str, str], list[str]]:

@@ -27,7 +27,13 @@ from rapidjws.issuing.token_exchange import (
     TokenExchange,
     refusal,
 )
-from rapidjws.issuing.token_request import BODY_MAX_BYTES, parameters_of, targets_of
+from rapidjws.issuing.token_request import (
+    HEADERS_READ,
+    parameters_of,
+    targets_of,
+    unread_status,
+    values_by_name,
+)
 from rapidjws.jose.scopes import is_scope_token
 from rapidjws.jwt.engine import Engine
 from rapidjws.signing.compact import assemble
@@ -40,7 +46,6 @@ if TYPE_CHECKING:
     from rapidjws.issuing.gateway_certificate import PresentedCertificate
 
 STATUS: Final = {"invalid_client": 401, "temporarily_unavailable": 503, "server_error": 500}
-HEADERS_READ: Final = frozenset({"authorization", "content-type", "x-request-id"})
 
 
 class TokenService:
@@ -169,13 +174,10 @@ class TokenService:
         Returns:
             200 with a token, or an error of RFC 6749 section 5.2: 400, 401, 405, 413, 503.
         """
-        if method != "POST":
-            return _error(405, "invalid_request", {"allow": "POST"})
-        if len(body) > BODY_MAX_BYTES:
-            return _error(413, "invalid_request")
-        given: dict[str, list[str]] = {}
-        for name, value in headers:
-            given.setdefault(name, []).append(value)
+        status = unread_status(method, body)
+        if status is not None:
+            return _error(status, "invalid_request", {"allow": "POST"})
+        given = values_by_name(headers)
         name = ""
         try:
             form, targets = parameters_of(given.get("content-type", []), body)

@@ -11,7 +11,6 @@ number.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +19,7 @@ from typing import Any, Final
 from rapidjws._checks import is_text
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.claim_pattern import Automaton, automaton
+from rapidjws.jose.json_pointer import split_pointer
 
 Value = str | int | float | bool
 """A value that a claim is compared with."""
@@ -334,9 +334,9 @@ def path_of(name: str) -> tuple[str, ...]:
     """
     if not name.startswith("/"):
         return (name,)
-    if re.search("~(?![01])", name):
+    tokens = split_pointer(name)
+    if tokens is None:
         raise error_for("configuration_invalid", None, "a JSON Pointer: ~ as ~0, / in a name as ~1")
-    tokens = tuple(one.replace("~1", "/").replace("~0", "~") for one in name[1:].split("/"))
     if len(tokens) > 32:  # as deep as claims may be
         raise error_for("configuration_invalid", None, "a JSON Pointer of at most 32 names", len(tokens))
     return tokens

@@ -16,6 +16,16 @@ ABSENT: Final = object()
 """Stands for a member that is not there: ``None`` is a value of JSON."""
 
 
+def split_pointer(pointer: str) -> tuple[str, ...] | None:
+    """Return the names of a pointer that begins with a slash; None where a tilde is not escaped.
+
+    Source: RFC 6901 sections 3 and 4.
+    """
+    if _BAD_ESCAPE.search(pointer):
+        return None
+    return tuple(one.replace("~1", "/").replace("~0", "~") for one in pointer[1:].split("/"))
+
+
 def parse_pointer(pointer: object, place: str) -> tuple[str, ...]:
     """Return the names that a pointer leads through.
 
@@ -28,10 +38,11 @@ def parse_pointer(pointer: object, place: str) -> tuple[str, ...]:
 
     Source: RFC 6901 sections 3 and 4.
     """
-    good = isinstance(pointer, str) and pointer[:1] == "/" and len(pointer) <= POINTER_MAX_CHARS
-    if not good or not isinstance(pointer, str) or _BAD_ESCAPE.search(pointer):
+    tokens = None
+    if isinstance(pointer, str) and pointer[:1] == "/" and len(pointer) <= POINTER_MAX_CHARS:
+        tokens = split_pointer(pointer)
+    if tokens is None:
         raise error_for("configuration_invalid", place, expected="a JSON Pointer (RFC 6901), /like/this")
-    tokens = tuple(one.replace("~1", "/").replace("~0", "~") for one in pointer[1:].split("/"))
     if len(tokens) > TOKENS_MAX:
         raise error_for("configuration_invalid", place, expected=f"at most {TOKENS_MAX} names")
     return tokens

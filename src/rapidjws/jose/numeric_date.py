@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapidjws.errors import error_for
-from rapidjws.jose.limits import NUMERIC_DATE_MAX_S
+from rapidjws.jose.limits import CLOCK_FLOOR_S, NUMERIC_DATE_MAX_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -124,6 +124,20 @@ def moment_ns(now: Any, place: str = "now") -> int:
     date = _whole(int(now)) if isinstance(now, int) else numeric_date(repr(float(now)))
     assert date is not None
     return date.floor_ns
+
+
+def check_clock(now_ns: int, place: str) -> None:
+    """Refuse the reading of a clock that lies before this release, as after a boot: nothing would be expired.
+
+    Args:
+        now_ns: Nanoseconds since the epoch, as a clock reads them.
+        place: What was read, for the error.
+
+    Raises:
+        DependencyUnavailable: ``clock_implausible``.
+    """
+    if now_ns < CLOCK_FLOOR_S * SECOND_NS:
+        raise error_for("clock_implausible", place, f"at least {CLOCK_FLOOR_S}", now_ns // SECOND_NS)
 
 
 def spell_ns(ns: int) -> str:

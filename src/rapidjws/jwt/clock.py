@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from time import time_ns
 
-from rapidjws.errors import error_for
-from rapidjws.jose.limits import CLOCK_FLOOR_S
-from rapidjws.jose.numeric_date import SECOND_NS, moment_ns
+from rapidjws.jose.numeric_date import check_clock, moment_ns
 
 
 def wall_clock_ns() -> int:
@@ -16,8 +14,7 @@ def wall_clock_ns() -> int:
         DependencyUnavailable: ``clock_implausible``: it lies before this release.
     """
     now_ns = time_ns()
-    if now_ns < CLOCK_FLOOR_S * SECOND_NS:
-        raise error_for("clock_implausible", "clock", actual=now_ns // SECOND_NS)
+    check_clock(now_ns, "clock")
     return now_ns
 
 

@@ -12,6 +12,7 @@ from rapidjws.errors import error_for
 from rapidjws.middleware.authenticator import KEY
 from rapidjws.middleware.django import JWSMiddleware
 from rapidjws.middleware.response import Answer
+from rapidjws.middleware.token_subject import TokenSubject
 
 try:
     from django.http import HttpResponse
@@ -41,7 +42,7 @@ class JWSRefused(exceptions.APIException):  # type: ignore[misc]
         self.wait = int(headers["retry-after"]) if "retry-after" in headers else None
 
 
-class TokenUser:
+class TokenUser(TokenSubject):
     """The subject of a verified token.
 
     Args:
@@ -52,16 +53,10 @@ class TokenUser:
     is_anonymous = False
     is_active = True
 
-    def __init__(self, claims: dict[str, Any]) -> None:
-        if not isinstance(claims, dict):
-            raise error_for("configuration_invalid", "claims", "a dict", type(claims).__name__)
-        self.claims = claims
-
     @property
     def pk(self) -> str:
         """Return the subject, or nothing."""
-        found = self.claims.get("sub")
-        return found if isinstance(found, str) else ""
+        return self._subject()
 
     @property
     def username(self) -> str:

@@ -6,7 +6,7 @@ The decision stands in ``request.scope["rapidjws"]``, its subject in ``request.u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rapidjws._checks import checked
 from rapidjws.errors import error_for
@@ -14,6 +14,7 @@ from rapidjws.jose.scopes import scopes_of
 from rapidjws.middleware.asgi import decide_in_scope
 from rapidjws.middleware.authenticator import KEY, Authenticator
 from rapidjws.middleware.response import Answer
+from rapidjws.middleware.token_subject import TokenSubject
 
 try:
     from starlette.authentication import (
@@ -47,17 +48,12 @@ class JWSRefused(AuthenticationError):
         self.answer = answer
 
 
-class TokenUser(BaseUser):
+class TokenUser(TokenSubject, BaseUser):
     """The subject of a verified token.
 
     Args:
         claims: Its claims.
     """
-
-    def __init__(self, claims: dict[str, Any]) -> None:
-        if not isinstance(claims, dict):
-            raise error_for("configuration_invalid", "claims", "a dict", type(claims).__name__)
-        self.claims = claims
 
     @property
     def is_authenticated(self) -> bool:
@@ -72,8 +68,7 @@ class TokenUser(BaseUser):
     @property
     def identity(self) -> str:
         """Return the subject, or nothing."""
-        found = self.claims.get("sub")
-        return found if isinstance(found, str) else ""
+        return self._subject()
 
 
 def on_error(connection: HTTPConnection, refused: AuthenticationError) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rapidjws.keys.hook import Invalidated
     from rapidjws.observe.tracing import Tracer
     from rapidjws.rollout.rollout import Rollout
+    from rapidjws.sender import SenderConstraints
+    from rapidjws.sidecar.settings import ServerSettings
     from rapidjws.verify.protocols import ReplayStore
 
 
@@ -52,6 +54,7 @@ class SidecarApp:
         audit: How decisions are recorded, or None.
         body_uses: Where uses of signed bodies are remembered, or None for this process's memory.
         signals: Takes signals that revoke, or None.
+        sender: Checks of bound tokens, or None.
     """
 
     engine: Engine
@@ -68,6 +71,11 @@ class SidecarApp:
     audit: AuditSettings | None = None
     body_uses: ReplayStore | None = None
     signals: SignalService | None = None
+    sender: SenderConstraints | None = None
+
+    def settings_from(self, settings: ServerSettings) -> ServerSettings:
+        """Return settings with the checks of bound tokens that the service made, whose events are heard."""
+        return settings if self.sender is None else replace(settings, sender=self.sender)
 
 
 def app_from(loaded: LoadedConfig) -> SidecarApp:
@@ -97,6 +105,7 @@ def app_from(loaded: LoadedConfig) -> SidecarApp:
         tracer=service.tracer,
         audit=service.audit,
         signals=service.signals,
+        sender=service.sender,
         body_uses=replay_store_from(loaded.section("replay"), lines) if uses_once else None,
     )
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from time import time_ns
 from typing import TYPE_CHECKING, Final
 
 from rapidjws._native import check_denied, check_permit
 from rapidjws._protobuf import field
 from rapidjws.middleware.response import (
     FORBIDDEN,
-    answer_for,
     encoded_subject,
     plain,
     scopes_text,
     trusted_headers,
     warning_headers,
 )
+from rapidjws.sidecar.decision_answers import OF_THE_TOKEN, DecisionAnswers
 from rapidjws.sidecar.dynamic_metadata import metadata_of
-from rapidjws.sidecar.response_cache import KEPT_MAX, OF_THE_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from rapidjws.middleware.response import Answer
     from rapidjws.observe.request_info import IdentifiedHeaders
     from rapidjws.observe.tracing import RequestTrace
-    from rapidjws.sidecar.settings import ServerSettings
 
 Pairs = list[tuple[str, str]]
 
@@ -35,8 +32,6 @@ _UNAUTHENTICATED: Final = 16
 _UNAVAILABLE: Final = 14
 _RPC_CODES: Final = {401: _UNAUTHENTICATED, 403: _PERMISSION_DENIED, 503: _UNAVAILABLE}
 _OK_HEADERS: Final = 2  # OkHttpResponse
-_OWN_ANSWER: Final = FORBIDDEN | {"too_large"}
-"""Refusals that are not alike: those name the scopes that are due, and this one is 413 for a body."""
 
 
 def _option(name: str, value: str) -> bytes:
@@ -44,7 +39,7 @@ def _option(name: str, value: str) -> bytes:
     return field(1, field(1, name) + field(2, value)) + field(2, b"")
 
 
-class CheckResponses:
+class CheckResponses(DecisionAnswers[tuple[bytes, frozenset[str]], "Answer"]):
     """The answers to Envoy's checks.
 
     Args:
@@ -53,16 +48,10 @@ class CheckResponses:
         scheme: The scheme of challenges; None for that of tokens.
     """
 
-    __slots__ = ("_claim_headers", "_has_nonces", "_permits", "_realm", "_refusals", "_scheme", "_sender")
+    __slots__ = ()
 
-    def __init__(self, settings: ServerSettings, *, scheme: str | None = None) -> None:
-        self._realm = settings.realm
-        self._scheme = settings.place.scheme if scheme is None else scheme
-        self._sender = settings.sender if scheme is None else None  # a signed body is bound to nobody
-        self._has_nonces = False if self._sender is None else self._sender.has_nonces
-        self._claim_headers = settings.claims_out
-        self._permits: dict[tuple[str | None, str | None, str | None], tuple[bytes, frozenset[str]]] = {}
-        self._refusals: dict[tuple[str, str], Answer] = {}
+    NOT_ALIKE = frozenset(FORBIDDEN | {"too_large"})
+    """As over HTTP; and 413, which is for a body."""
 
     def reply(
         self,
@@ -86,13 +75,7 @@ class CheckResponses:
         verified = decision.verified
         if verified is None or verified.issuer is None or decision.warnings or nonce is not None:
             return self._permit(decision, removed, b"", trusted_headers(decision), trace)
-        key = (verified.issuer, verified.kid, decision.partner)
-        start = self._permits.get(key)
-        if start is None:
-            start = self._begin(decision)
-            if len(self._permits) < KEPT_MAX:
-                self._permits[key] = start
-        fixed, names = start
+        fixed, names = self._start_of(decision, verified)
         claims = verified.claims
         subject, scopes = plain(claims.get("sub")), scopes_text(claims)
         is_bare = not removed and not self._claim_headers and trace is None
@@ -103,8 +86,7 @@ class CheckResponses:
             of_token.append(("x-jws-subject-encoded", encoded_subject(claims.get("sub"))))
         return self._permit(decision, removed, fixed, of_token, trace, names)
 
-    @staticmethod
-    def _begin(decision: Decision) -> tuple[bytes, frozenset[str]]:
+    def _begin(self, decision: Decision) -> tuple[bytes, frozenset[str]]:
         """Return the headers that follow from key, issuer and partner as octets, and their names."""
         made = [one for one in trusted_headers(decision) if one[1] and one[0] not in OF_THE_TOKEN]
         return b"".join([field(_OK_HEADERS, _option(*one)) for one in made]), frozenset(
@@ -135,15 +117,10 @@ class CheckResponses:
         return check_permit(fixed, tuple(made), gone, tuple(warning_headers(decision)), metadata)
 
     def _refusal(self, decision: Decision, request: IdentifiedHeaders | None, nonce: str | None) -> bytes:
-        key = (decision.outcome, decision.code)
-        answer = self._refusals.get(key) if nonce is None else None
-        if answer is None:
-            dpop = None if self._sender is None else self._sender.challenge(time_ns())
-            answer = answer_for(decision, realm=self._realm, scheme=self._scheme, dpop=dpop, nonce=nonce)
-            if answer is None:  # unreachable: it is no permit
-                raise AssertionError
-            if decision.code not in _OWN_ANSWER and not self._has_nonces and nonce is None:
-                self._refusals[key] = answer
+        answer = self._refusal_of(decision, nonce)
         named = () if request is None else (("x-request-id", request.request_id),)
         code = _RPC_CODES.get(answer.status, _PERMISSION_DENIED)
         return check_denied(code, answer.status, (*answer.headers, *named), answer.body)
+
+    def _refuse(self, decision: Decision, nonce: str | None) -> Answer:
+        return self._answer(decision, nonce)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic, time_ns
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from rapidjws.middleware.response import (
-    FORBIDDEN,
     TRUSTED,
-    answer_for,
     encoded_subject,
     plain,
     scopes_text,
@@ -16,6 +14,7 @@ from rapidjws.middleware.response import (
     warning_headers,
 )
 from rapidjws.sidecar.connection import PHRASES, head_of
+from rapidjws.sidecar.decision_answers import OF_THE_TOKEN, DecisionAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from rapidjws.observe.tracing import RequestTrace
     from rapidjws.sidecar.settings import ServerSettings
 
-KEPT_MAX: Final = 1024
-"""Most beginnings of answers that are kept: kids and partners are configured, so there are few."""
-
 WARN_S: Final = 60.0
 """How often a fault inside rapidjws is written, in seconds, however many requests meet it."""
 
@@ -35,11 +31,9 @@ _PERMIT: Final = b"%bx-jws-subject: %b\r\nx-jws-subject-encoded: \r\nx-jws-scope
 """The answer that most tokens get: what they have in common, subject and scopes."""
 
 _OK: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n"
-OF_THE_TOKEN: Final = ("x-jws-subject", "x-jws-subject-encoded", "x-jws-scope")
-"""What differs from token to token; all other trusted headers follow from key, issuer and partner."""
 
 
-class ResponseCache:
+class ResponseCache(DecisionAnswers[bytes, tuple[bytes, bytes]]):
     """The answers to ``/verify``.
 
     Args:
@@ -48,17 +42,7 @@ class ResponseCache:
         scheme: The scheme of challenges; None for that of tokens.
     """
 
-    __slots__ = (
-        "_claim_headers",
-        "_has_nonces",
-        "_permits",
-        "_realm",
-        "_refusals",
-        "_scheme",
-        "_sender",
-        "_warn",
-        "_warned_s",
-    )
+    __slots__ = ("_has_claims", "_warn", "_warned_s")
 
     def __init__(
         self,
@@ -67,31 +51,21 @@ class ResponseCache:
         *,
         scheme: str | None = None,
     ) -> None:
+        super().__init__(settings, scheme=scheme)
+        self._has_claims = bool(settings.claims_out)
         self._warn = warn
         self._warned_s = -WARN_S
-        self._realm = settings.realm
-        self._scheme = settings.place.scheme if scheme is None else scheme
-        self._sender = settings.sender if scheme is None else None  # a signed body is bound to nobody
-        self._has_nonces = False if self._sender is None else self._sender.has_nonces
-        self._claim_headers = settings.claims_out or None
-        self._permits: dict[tuple[str | None, str | None, str | None], bytes] = {}
-        self._refusals: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 
     def reply(self, decision: Decision, method: bytes, nonce: str | None = None) -> bytes:
         """Return the whole answer to a request; it gives out a nonce, where there is one."""
         verified = decision.verified
         if verified is None or verified.issuer is None or decision.warnings or nonce is not None:
             return self._other(decision, method, nonce)
-        key = (verified.issuer, verified.kid, decision.partner)
-        start = self._permits.get(key)
-        if start is None:
-            start = self._begin(decision)
-            if len(self._permits) < KEPT_MAX:
-                self._permits[key] = start
+        start = self._start_of(decision, verified)
         claims = verified.claims
         subject = plain(claims.get("sub"))
         scopes = scopes_text(claims).encode()
-        if subject and self._claim_headers is None:
+        if subject and not self._has_claims:
             return _PERMIT % (start, subject.encode(), scopes)
         encoded = "" if subject else encoded_subject(claims.get("sub"))
         return b"%bx-jws-subject: %b\r\nx-jws-subject-encoded: %b\r\nx-jws-scope: %b\r\n%b\r\n" % (
@@ -99,11 +73,10 @@ class ResponseCache:
             subject.encode(),
             encoded.encode(),
             scopes,
-            b"" if self._claim_headers is None else head_of(self._claim_headers.headers(decision)),
+            head_of(self._claim_headers.headers(decision)) if self._has_claims else b"",
         )
 
-    @staticmethod
-    def _begin(decision: Decision) -> bytes:
+    def _begin(self, decision: Decision) -> bytes:
         return _OK + head_of([one for one in trusted_headers(decision) if one[0] not in OF_THE_TOKEN])
 
     def _other(self, decision: Decision, method: bytes, nonce: str | None) -> bytes:
@@ -112,17 +85,10 @@ class ResponseCache:
             self._warn_of_fault(decision)
         if decision.outcome == "permit":
             ours = trusted_headers(decision)
-            if self._claim_headers is not None:
+            if self._has_claims:
                 ours = ours + self._claim_headers.headers(decision)
             return _OK + head_of(ours + warning_headers(decision)) + b"\r\n"
-        key = (decision.outcome, decision.code)
-        made = self._refusals.get(key) if nonce is None else None
-        if made is None:
-            made = self._refuse(decision, nonce)
-            is_alike = nonce is None and not self._has_nonces
-            if decision.code not in FORBIDDEN and is_alike:  # those name the scopes that are due
-                self._refusals[key] = made
-        head, body = made
+        head, body = self._refusal_of(decision, nonce)
         return head if method == b"HEAD" else head + body
 
     def _warn_of_fault(self, decision: Decision) -> None:
@@ -134,17 +100,7 @@ class ResponseCache:
             )
 
     def _refuse(self, decision: Decision, nonce: str | None) -> tuple[bytes, bytes]:
-        # nginx knows 401 and 403 only
-        answer = answer_for(
-            decision,
-            realm=self._realm,
-            scheme=self._scheme,
-            bad_request_status=401,
-            dpop=None if self._sender is None else self._sender.challenge(time_ns()),
-            nonce=nonce,
-        )
-        if answer is None:  # unreachable: it is no permit
-            raise AssertionError
+        answer = self._answer(decision, nonce, bad_request_status=401)  # nginx knows 401 and 403 only
         start = b"HTTP/1.1 %d %b\r\ncontent-length: %d\r\n" % (
             answer.status,
             PHRASES[answer.status],

@@ -78,7 +78,8 @@ def _work(load: Load, supervisor: Supervisor, sockets: Sockets, status: int) -> 
             status=status,
             logs=logs,
         )
-        return work(supervisor.settings, load(), parent, sockets.opened(), seen)
+        app = load()
+        return work(app.settings_from(supervisor.settings), app, parent, sockets.opened(), seen)
     except RapidJWSError as refused:
         _say(status, str(refused))
         return EXIT_CONFIGURATION if refused.code == "configuration_invalid" else 1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from weakref import ref
+from typing import Any, Protocol
+from weakref import ref
 
 
 class Follower(Protocol):
@@ -32,6 +31,16 @@ def subscribe(redis: Any, channel: str) -> Any:
         pubsub.close()
         raise
     return pubsub
+
+
+def start_thread(follower: Follower, name: str) -> threading.Thread | None:
+    """Start the thread that follows for an object; None where none can be had now."""
+    try:
+        thread = threading.Thread(target=follow, args=(ref(follower),), name=name, daemon=True)
+        thread.start()
+    except Exception:  # RuntimeError: no more threads; MemoryError
+        return None
+    return thread
 
 
 def follow(reference: ref[Any]) -> None:

@@ -13,13 +13,12 @@ import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
-from weakref import ref
 
 from rapidjws._checks import checked
 from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.stores.redis_channel import follow, subscribe
+from rapidjws.stores.redis_channel import start_thread, subscribe
 from rapidjws.stores.redis_client import RedisClient
 from rapidjws.stores.revocation_entries import Word, change_of, entry_number
 from rapidjws.stores.revocation_file import POLL_S, unavailable
@@ -168,18 +167,10 @@ class RedisRevocations:
     def _listen(self) -> None:
         """Start the thread that follows the stream; where none can be had, the timer tries again."""
         with self._lock:
+            self._thread = self._thread or start_thread(self, "rapidjws-revocations")
             if self._thread is not None:
                 return
-            try:
-                thread = threading.Thread(
-                    target=follow, args=(ref(self),), name="rapidjws-revocations", daemon=True
-                )
-                thread.start()
-            except Exception:  # RuntimeError: no more threads; MemoryError
-                scheduler.call_at(time.monotonic() + max(PAUSE_MIN_S, self._poll_s), self._listen)
-            else:
-                self._thread = thread
-                return
+            scheduler.call_at(time.monotonic() + max(PAUSE_MIN_S, self._poll_s), self._listen)
         emit(self._events, Event(name="revocations_unreachable", detail="no thread"))
 
     # --- to the stream -----------------------------------------------------------------------------------

@@ -15,12 +15,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
-from weakref import ref
 
 from rapidjws._checks import checked
 from rapidjws._scheduler import scheduler
 from rapidjws.errors import error_for
-from rapidjws.stores.redis_channel import follow, subscribe
+from rapidjws.stores.redis_channel import start_thread, subscribe
 from rapidjws.stores.redis_client import RedisClient
 from rapidjws.stores.revocation_file import unavailable
 from rapidjws.verify.protocols import KeySource
@@ -152,17 +151,9 @@ class RedisRotations:
     def _listen(self) -> None:
         """Start the thread; where none can be had, the timer tries again."""
         with self._lock:
-            if self._thread is not None:
-                return
-            try:
-                thread = threading.Thread(
-                    target=follow, args=(ref(self),), name="rapidjws-rotations", daemon=True
-                )
-                thread.start()
-            except Exception:  # RuntimeError: no more threads; MemoryError
+            self._thread = self._thread or start_thread(self, "rapidjws-rotations")
+            if self._thread is None:
                 scheduler.call_at(time.monotonic() + PAUSE_S, self._listen)
-            else:
-                self._thread = thread
 
     def open(self) -> Any:
         """Return a subscription to the channel."""
