@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from layers import LAYERS
 
 pytestmark = pytest.mark.source_tree
 
@@ -69,13 +70,54 @@ def test_targets_exist(page: str) -> None:
 
 
 def test_layers_are_those_that_are_held() -> None:
-    """Every package of the layering test is in the table of layers."""
-    layering = (ROOT / "tests" / "unit" / "test_layering.py").read_text("utf-8")
-    rows = layering.partition("LAYERS")[2].partition("\n)")[0]
-    packages = {
-        name
-        for name in re.findall(r'"(\w+)"', rows)
-        if (ROOT / "src" / "rapidjws" / name / "__init__.py").is_file()
-    }
+    """The table of layers has the rows of the layering test, in their order; all codes are in its first."""
+    held = [set(row) for row in LAYERS]
+    ground = [row for row in held if any(name.endswith("_codes") or name == "errors" for name in row)]
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## The way of a token")[0]
-    assert {name for name in packages if f"`{name}/`" not in text} == set()
+    table = text.partition("| layer | packages |")[2]
+    cells = [line.split("|")[2] for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    shown = [re.findall(r"`(\w+)(?:/|\.py)`", cell) for cell in cells]
+    assert all(len(row) == len(set(row)) for row in shown)
+    assert [set(row) for row in shown] == [set().union(*ground), *held[len(ground) :]]
+
+
+def defined() -> set[str]:
+    """Return every name that the package defines: functions, classes, constants, attributes."""
+    found: set[str] = set()
+    for path in (ROOT / "src").rglob("*.py*"):
+        if path.suffix in {".py", ".pyi"}:
+            text = path.read_text("utf-8")
+            found |= set(re.findall(r"^\s*(?:async )?(?:def|class) (\w+)", text, re.MULTILINE))
+            found |= set(re.findall(r"^\s*(?:self\.)?(\w+)\s*(?::[^=\n]+)?(?:=|$)", text, re.MULTILINE))
+            found |= set(re.findall(r"^\s*(\w+): ", text, re.MULTILINE))
+    return found
+
+
+ELSEWHERE = {
+    "Protocol": "typing's",
+    "aio": "grpc's",
+    "deny": "a value of a decision's outcome",
+    "indeterminate": "a value of a decision's outcome",
+    "rapidjws": "the package and the command",
+}
+"""Names that are no definitions of the package, and whose they are."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_are_defined(page: str) -> None:
+    """Each function, class, constant and attribute that the page names is defined in the package."""
+    known = defined()
+    names = {name for name in named_in(page) if re.fullmatch(r"[A-Za-z_][\w.]*(?:\(\))?", name)}
+    names = {name.removesuffix("()") for name in names if not name.endswith(SUFFIXES)}
+    parts = {part for name in names for part in name.removeprefix("rapidjws.").split(".")}
+    folders = {path.name for path in (ROOT / "src" / "rapidjws").rglob("*") if path.is_dir()}
+    assert len(parts) > 5
+    assert parts - known - folders - ELSEWHERE.keys() == set()
+
+
+def test_every_recipe_names_its_test() -> None:
+    """Each recipe of CONTRIBUTING.md names a test that fails where a step of it is left out."""
+    recipes = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("\n### Add ")[1:]
+    assert len(recipes) >= 7
+    missing = [one.splitlines()[0] for one in recipes if not re.search(r"`tests/[\w/.]+", one)]
+    assert missing == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from layers import LAYERS
 
 pytestmark = pytest.mark.source_tree
 
@@ -14,39 +15,6 @@ PACKAGE = "rapidjws"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 COMPILED = "rapidjws._rapidjws"
 
-# Lowest first. A package may import its own row and the rows above it in this list.
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_shown", "_audit_codes", "_authorization_codes"),
-    ("_change_codes", "_sender_codes", "_nonce_codes", "_introspection_codes", "_area_codes"),
-    (
-        "_checks",
-        "_files",
-        "_inputs",
-        "_lazy",
-        "_listeners",
-        "_locks",
-        "_loggers",
-        "_protobuf",
-        "_queues",
-        "_scheduler",
-        "_version",
-        "errors",
-        "escaping",
-    ),
-    ("_native",),
-    ("jose",),
-    ("verify",),
-    ("jws", "jwt", "signing"),
-    ("keys", "stores"),
-    ("issuing", "sender", "signals", "introspection", "statuslist"),
-    ("observe", "attest", "audit", "bulk", "signedlog"),
-    ("rollout",),
-    ("authz",),
-    ("config",),
-    ("middleware", "sidecar", "diagnose", "contract", "testing", "compat"),
-    ("gameday",),
-    ("cli", "__main__"),
-)
 RANK = {package: rank for rank, row in enumerate(LAYERS) for package in row}
 
 
