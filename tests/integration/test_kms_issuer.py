@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mocked_aws import mocked_aws
 
 from rapidjws import RapidJWSError, Verifier
 from rapidjws.config.issuing_file import load_issuing
@@ -34,13 +35,8 @@ keys_file = "client.jwks"
 @pytest.fixture(scope="module")
 def kms() -> Iterator[Any]:
     """Give a KMS by moto, in this process."""
-    boto3 = pytest.importorskip("boto3", reason="boto3 absent: pip install 'rapidjws[aws]'")
-    moto = pytest.importorskip("moto", reason="moto absent: pip install 'moto[kms]'")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        with moto.mock_aws():
-            yield boto3.client("kms", region_name="eu-west-1")
+    with mocked_aws("kms") as boto3:
+        yield boto3.client("kms", region_name="eu-west-1")
 
 
 @pytest.mark.parametrize("alg", ["ES256", "RS256"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from soft_hsm import LIBRARY, make_token
 
 from rapidjws import RapidJWSError, Verifier
 from rapidjws.config.issuing_file import load_issuing
@@ -17,7 +16,6 @@ from rapidjws.issuing import Pkcs11KeyMaker, SigningKey
 from rapidjws.signing import sign_compact
 from rapidjws.testing import FakeClock, make_key
 
-LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "4711-canary"
 CONFIG = f"""\
 [issuing]
@@ -42,17 +40,8 @@ keys_file = "client.jwks"
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Give python-pkcs11's library over a SoftHSM with one token."""
-    pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 absent: pip install 'rapidjws[pkcs11]'")
-    if not LIBRARY.exists() or shutil.which("softhsm2-util") is None:
-        pytest.skip("softhsm2 absent: apt-get install softhsm2")
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
-        command = ["softhsm2-util", "--init-token", "--free", "--label", "issuer", "--so-pin", "12345678"]
-        subprocess.run([*command, "--pin", PIN], check=True, capture_output=True)
-        yield pkcs11
+        yield make_token(patch, tmp_path_factory.mktemp("softhsm"), "issuer", PIN)
 
 
 def maker() -> Pkcs11KeyMaker:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from issuing_world import START_S, TIMING, CountingMaker, life_cycle
+from mocked_aws import mocked_aws
 
 from rapidjws import RapidJWSError
 from rapidjws.config.issuing_file import load_issuing
@@ -78,13 +79,8 @@ class Aws:
 @pytest.fixture
 def aws() -> Iterator[Aws]:
     """Give S3 and CloudFront."""
-    boto3 = pytest.importorskip("boto3", reason="boto3 absent: pip install 'rapidjws[aws]'")
-    moto = pytest.importorskip("moto", reason="moto absent: pip install 'moto[s3]'")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        with moto.mock_aws():
-            yield Aws(boto3)
+    with mocked_aws("s3") as boto3:
+        yield Aws(boto3)
 
 
 def copied(aws: Aws, maker: CountingMaker, store: MemoryStateStore) -> tuple[FakeClock, KeyLifeCycle]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mocked_aws import mocked_aws
+from soft_hsm import LIBRARY, make_token
 
 from rapidjws import RapidJWSError, Verifier, verify_raw
 from rapidjws.signing import sign_compact
@@ -23,7 +25,6 @@ from rapidjws.signing.vault import VaultSigner
 
 PIN = "canary-4711"
 TOKEN = "canary-root-token"
-LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 
 def code_of(call: Any, *arguments: Any, **named: Any) -> str:
@@ -57,13 +58,8 @@ def check(signer: Any) -> None:
 @pytest.fixture(scope="module")
 def kms() -> Iterator[Any]:
     """Give a KMS by moto, in this process."""
-    boto3 = pytest.importorskip("boto3", reason="boto3 absent: pip install 'rapidjws[aws]'")
-    moto = pytest.importorskip("moto", reason="moto absent: pip install 'moto[kms]'")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        with moto.mock_aws():
-            yield boto3.client("kms", region_name="eu-west-1")
+    with mocked_aws("kms") as boto3:
+        yield boto3.client("kms", region_name="eu-west-1")
 
 
 def kms_key(kms: Any, spec: str, usage: str = "SIGN_VERIFY") -> str:
@@ -183,28 +179,9 @@ def _faulty(signer: AwsKmsSigner) -> bool:
 @pytest.fixture(scope="module")
 def token_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a SoftHSM token with keys; the library of a process reads its settings once."""
-    pytest.importorskip("pkcs11", reason="python-pkcs11 absent: pip install 'rapidjws[pkcs11]'")
-    if not LIBRARY.exists() or shutil.which("softhsm2-util") is None:
-        pytest.skip("softhsm2 absent: apt-get install softhsm2")
-    import pkcs11
-
     folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
-        command = [
-            "softhsm2-util",
-            "--init-token",
-            "--free",
-            "--label",
-            "walk",
-            "--so-pin",
-            "12345678",
-            "--pin",
-            PIN,
-        ]
-        subprocess.run(command, check=True, capture_output=True)
+        pkcs11 = make_token(patch, folder, "walk", PIN)
         library = pkcs11.lib(str(LIBRARY))
         library.reinitialize()
         with library.get_token(token_label="walk").open(user_pin=PIN, rw=True) as session:

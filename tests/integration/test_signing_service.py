@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 from issue_process import IssueServer
 from signing_world import CLIENT_KEYS, ISS, SIGN, SigningServer, code_of, encoded
+from soft_hsm import LIBRARY, make_token
 from typer.testing import CliRunner
 
 from rapidjws import Verifier
@@ -27,7 +26,6 @@ from rapidjws.testing import make_key
 pytest.importorskip("httptools", reason="httptools absent: pip install 'rapidjws[server]'")
 
 PIN = "4711-canary"
-LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "signers.md"
 
 
@@ -276,16 +274,7 @@ typ = "stock+jwt"
 
 def test_one_client_does_not_take_all_of_a_slow_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the queue's depth the greedy client is shed with 503 and Retry-After; the other one is served."""
-    pytest.importorskip("pkcs11", reason="python-pkcs11 absent: pip install 'rapidjws[pkcs11]'")
-    if not LIBRARY.exists() or shutil.which("softhsm2-util") is None:
-        pytest.skip("softhsm2 absent: apt-get install softhsm2")
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm2.conf").write_text(
-        f"directories.tokendir = {tmp_path / 'tokens'}\nlog.level = ERROR\n"
-    )
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
-    command = ["softhsm2-util", "--init-token", "--free", "--label", "issuer", "--so-pin", "12345678"]
-    subprocess.run([*command, "--pin", PIN], check=True, capture_output=True)
+    make_token(monkeypatch, tmp_path, "issuer", PIN)
     pin = tmp_path / "hsm.pin"
     pin.touch(mode=0o600)
     pin.write_text(f"{PIN}\n")

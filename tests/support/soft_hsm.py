@@ -1,0 +1,26 @@
+"""A token of SoftHSM for one test: its folder, its settings, its label and PIN."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
+
+
+def make_token(patch: pytest.MonkeyPatch, folder: Path, label: str, pin: str) -> Any:
+    """Make a token in a folder and return python-pkcs11; skip where it or SoftHSM is absent."""
+    pkcs11 = pytest.importorskip("pkcs11", reason="python-pkcs11 absent: pip install 'rapidjws[pkcs11]'")
+    if not LIBRARY.exists() or shutil.which("softhsm2-util") is None:
+        pytest.skip("softhsm2 absent: apt-get install softhsm2")
+    settings = folder / "softhsm2.conf"
+    (folder / "tokens").mkdir()
+    settings.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
+    patch.setenv("SOFTHSM2_CONF", str(settings))
+    command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "12345678"]
+    subprocess.run([*command, "--pin", pin], check=True, capture_output=True)
+    return pkcs11
