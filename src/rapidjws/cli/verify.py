@@ -16,11 +16,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rapidjws import _files
+from rapidjws.cli.files import read_key_set
 from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError, TokenRefused
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.jws.signatures import SignaturePolicy, all_of, any_of, at_least, signers
 from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
@@ -151,17 +150,15 @@ def _keys(jwks: str, *, allow_http: bool) -> JWKSet:
     """Read a JWK Set file, or fetch it once from its URL; wrong usage exits 2."""
     if jwks.startswith("http://") and not allow_http:
         raise _usage(f"{jwks}: https expected (--insecure-allow-http allows http, for tests only)")
+    if "://" not in jwks:
+        return read_key_set("verify", Path(jwks))
     try:
         return _fetched(jwks, Transport(insecure_allow_http=allow_http))
-    except OSError as fault:
-        raise _usage(f"{jwks}: {fault.strerror}") from None
     except RapidJWSError as fault:
         raise _usage(str(fault)) from None
 
 
 def _fetched(jwks: str, transport: Transport) -> JWKSet:
-    if "://" not in jwks:
-        return JWKSet.from_json(_files.read_trusted(jwks, JWKS_STATIC_MAX_BYTES))
     try:
         answer = HttpsFetch(transport)(transport.check_url(jwks), None)
     except FetchFailed as fault:
