@@ -12,11 +12,18 @@ from tokens import ISS, NOW_S
 import rapidjws
 from rapidjws import Engine, _native
 from rapidjws.verify import parallel, table_builder
+from rapidjws.verify import precomputed as precomputed_module
 from rapidjws.verify.pipeline import Snapshot
 
 pytestmark = pytest.mark.skipif(
     not _native.precomputed_bytes(_native.ALG_NUMBERS["ES256"]), reason="no tables on this platform"
 )
+
+
+@pytest.fixture(autouse=True)
+def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no busy machine end a turn before anything is built; how long turns are has a test of its own."""
+    monkeypatch.setattr(precomputed_module, "TURN_S", 60.0)
 
 
 def chunks_of(monkeypatch: pytest.MonkeyPatch, between: Any) -> list[tuple[Snapshot, int]]:

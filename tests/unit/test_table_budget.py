@@ -23,6 +23,12 @@ from rapidjws.verify.table_memory import BUILD_TRIES, bytes_of
 pytestmark = pytest.mark.skipif(not NEED_BYTES, reason="no tables on this platform")
 
 
+@pytest.fixture(autouse=True)
+def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no busy machine end a turn before anything is built; how long turns are has a test of its own."""
+    monkeypatch.setattr(hot_module, "TURN_S", 60.0)
+
+
 def settle(engine: Engine) -> None:
     """Wait until the background thread has nothing to do for this engine."""
     engine._precomputed.next_turn_s = 0.0  # pace is held by tests of its own

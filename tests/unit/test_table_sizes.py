@@ -10,6 +10,7 @@ import tokens
 from tables import Counted, prepared_keys, wait_until
 
 from rapidjws import Engine, VerifiedJWS, _native
+from rapidjws.verify import precomputed as precomputed_module
 from rapidjws.verify.key_table import IssuerKeys
 from rapidjws.verify.precomputed import PrecomputedKeys
 from rapidjws.verify.table_sizes import SAVED_SHARES, plan_sizes, table_bytes
@@ -21,6 +22,12 @@ LARGE, MEDIUM, SMALL = 0, 1, 2
 MIB = 1024 * 1024
 
 pytestmark = pytest.mark.skipif(not SIZES, reason="no tables on this platform")
+
+
+@pytest.fixture(autouse=True)
+def _long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no busy machine end a turn before anything is built; how long turns are has a test of its own."""
+    monkeypatch.setattr(precomputed_module, "TURN_S", 60.0)
 
 
 def plan(uses: dict[str, int], held: dict[str, int], budget_bytes: int, threshold: int = 4) -> dict[str, int]:
