@@ -74,8 +74,8 @@ opa: ## an Open Policy Agent for the tests of policies, from the Go module proxy
 h2spec: ## a conformance suite of HTTP/2, from the Go module proxy
 	sh tools/h2spec.sh
 
-kubernetes: ## helm and kubectl for the tests of deploy/, where they can be had
-	$(PYTHON) tools/kubernetes.py
+kubernetes: $(STAMPS)/venv ## helm and kubectl for the tests of deploy/, where they can be had
+	$(BIN)/python tools/kubernetes.py
 
 vectors: ## third-party verdicts for the tests, fetched at pinned commits unless they lie beside the checkout
 	-$(PYTHON) tools/vectors.py
