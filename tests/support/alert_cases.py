@@ -105,6 +105,38 @@ CASES: dict[str, Case] = {
     "TokensUnavailable": _one(
         'token_requests_total{client="",result="temporarily_unavailable"}', "0+1x100", "0+0x100"
     ),
+    "AuditRecordsLost": Case(
+        {'rapidjws_audit_records_total{result="lost"}': "0+1x100"},
+        {
+            'rapidjws_audit_records_total{result="recorded"}': "0+9x100",
+            'rapidjws_audit_records_total{result="lost"}': "7+0x100",
+        },
+    ),
+    "AuditNotSealed": Case(
+        {'rapidjws_audit_timestamps_total{result="failed"}': "0+1x100"},
+        {
+            'rapidjws_audit_timestamps_total{result="stamped"}': "0+1x100",
+            'rapidjws_audit_cosignatures_total{result="failed"}': "2+0x100",
+        },
+    ),
+    "IntrospectionFailing": Case(
+        {
+            'rapidjws_introspections_total{result="active"}': "0+90x100",
+            'rapidjws_introspections_total{result="not_asked"}': "0+10x100",
+        },
+        {
+            'rapidjws_introspections_total{result="active"}': "0+99x100",
+            'rapidjws_introspections_total{result="unavailable"}': "0+3x100",
+        },
+    ),
+    "StatusListsFailing": Case(
+        {'rapidjws_status_list_fetches_total{result="failed"}': "0+1x100"},
+        {
+            'rapidjws_status_list_fetches_total{result="failed"}': "0+1x100",
+            'rapidjws_status_list_fetches_total{result="ok"}': "0+1x100",
+        },
+    ),
+    "RequestsShed": _one("requests_shed_total", "0+50x100", "0+5x100"),
     "LoopLag": _one('event_loop_lag_seconds{worker="0"}', "2+0x100", "0.2+0x100"),
     "TablesOff": _one('precomputed_tables_off{worker="0"}', "1+0x100", "0+0x100"),
     "KeysUnavailable": _one(f"jwks_stale{{{A}}}", "1+0x100", "0+0x100"),

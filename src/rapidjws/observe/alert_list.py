@@ -252,6 +252,30 @@ _ISSUING: Final = (
            "{{ $value | humanize }} requests for tokens ended with {{ $labels.result }} in 5 min", "issuer-down", 60),
 )  # fmt: skip
 
+_BESIDE: Final = (
+    _alert("AuditRecordsLost", "page", "stores", _any('rapidjws_audit_records_total{result="lost"}', "result", 300),
+           "{{ $value | humanize }} decisions in 5 min have no record in the audit trail", "workers"),
+    _alert("AuditNotSealed", "ticket", "stores",
+           "sum(increase(rapidjws_audit_checkpoints_unsigned_total[<3600>])) >= 3 or"
+           ' sum(increase(rapidjws_audit_timestamps_total{result="failed"}[<3600>])) >= 3 or'
+           ' sum(increase(rapidjws_audit_cosignatures_total{result="failed"}[<3600>])) >= 3',
+           "checkpoints of the audit trail were not signed, stamped or cosigned {{ $value | humanize }} times in an hour",
+           "workers", 300, "debug"),
+    _alert("IntrospectionFailing", "page", "keys",
+           'sum(increase(rapidjws_introspections_total{result=~"unavailable|not_asked"}[<300>]))'
+           " / sum(increase(rapidjws_introspections_total[<300>])) > 0.05"
+           ' and sum(increase(rapidjws_introspections_total{result=~"unavailable|not_asked"}[<300>])) >= 10',
+           "of {{ $value | humanizePercentage }} of the tokens the authorization server gave no answer", "jwks-down",
+           60, "debug"),
+    _alert("StatusListsFailing", "ticket", "keys",
+           'sum(increase(rapidjws_status_list_fetches_total{result="failed"}[<900>])) >= 3'
+           ' unless sum(increase(rapidjws_status_list_fetches_total{result="ok"}[<900>])) > 0',
+           "no status list was fetched in 15 min, {{ $value | humanize }} fetches failed", "jwks-down", 60, "debug"),
+    _alert("RequestsShed", "page", "latency", "sum(increase(rapidjws_requests_shed_total[<300>])) >= 100",
+           "{{ $value | humanize }} requests were answered undecided in 5 min: more come than there is time for",
+           "latency", 60),
+)  # fmt: skip
+
 _REST: Final = (
     _alert("ReplayStoreDown", "page", "stores", "sum(rate(rapidjws_replay_store_errors_total[<300>])) > 0",
            "the replay store does not answer: {{ $value | humanize }} questions a second", "replay-store-down", 60,
@@ -291,5 +315,14 @@ _REST: Final = (
            "enforcement-rollback"),
 )  # fmt: skip
 
-ALERTS: Final[tuple[Alert, ...]] = (*_REFUSALS, *_LATENCY, *_KEYS, *_ROTATION, *_SECURITY, *_ISSUING, *_REST)
+ALERTS: Final[tuple[Alert, ...]] = (
+    *_REFUSALS,
+    *_LATENCY,
+    *_KEYS,
+    *_ROTATION,
+    *_SECURITY,
+    *_ISSUING,
+    *_BESIDE,
+    *_REST,
+)
 """Every alert, grouped by cause."""
