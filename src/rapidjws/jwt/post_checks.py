@@ -40,6 +40,7 @@ class Leeways(Protocol):
     """Who knows how long a token may be accepted beyond its issuer's leeway."""
 
     _longest_retry_s: int
+    _snapshot: Any
 
 
 class PostChecks:
@@ -133,6 +134,22 @@ class PostChecks:
         members, kid = verified.header, verified._key.jwk.kid
         return self._chains[iss].refusal(kid, members, verified.claims, now_ns / SECOND_NS)
 
+    def _other_issuer(self, trust_domain: str, claims: Mapping[str, Any]) -> str | None:
+        """Return the claim that names somebody else than a trust domain, or None.
+
+        A JWT-SVID has no ``iss``, or whatever its server puts there: not the name of another issuer, whose
+        tokens have rules of their own.
+        """
+        if not is_workload_of(claims.get("sub"), trust_domain):
+            return "claims.sub"
+        iss = claims.get("iss")
+        if isinstance(iss, str) and self._leeways is not None:
+            snapshot = self._leeways._snapshot
+            number = snapshot.issuers.get(iss)
+            if number is not None and snapshot.rules[number].iss != trust_domain:
+                return "claims.iss"
+        return None
+
     def _is_revoked(self, iss: str, verified: VerifiedJWS) -> bool:
         return self._revocations.hits_token(iss, verified.claims, lambda: verified.payload)
 
@@ -193,8 +210,8 @@ class PostChecks:
                 continue
             iss = verified.issuer
             rule = self._replays.get(iss)
-            if iss in self._trust_domains and not is_workload_of(verified.claims.get("sub"), iss):
-                results[position] = _rejected(error_for("issuer_mismatch", "claims.sub", iss), iss)
+            if iss in self._trust_domains and (other := self._other_issuer(iss, verified.claims)) is not None:
+                results[position] = _rejected(error_for("issuer_mismatch", other, iss), iss)
                 continue
             if iss in self._chains and (refused := self._chain_refusal(iss, verified, now_ns)) is not None:
                 results[position] = _rejected(refused, iss)
