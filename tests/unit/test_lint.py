@@ -145,6 +145,14 @@ def test_other_kinds_of_tokens_are_not_held_to_those_of_access_tokens(tmp_path: 
         assert not [name for name in found if name.startswith("rfc9068")]
 
 
+def test_sarif_has_a_relative_file_as_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path within the checkout stays one, as code scanning needs it (SARIF 2.1.0 s.3.4.3)."""
+    monkeypatch.chdir(tmp_path)
+    Path("a folder").mkdir()
+    text = ran(Path("a folder"), changed(iss_leeway_s=0), "--format", "sarif", "--against", "fapi2")[1]
+    assert json.loads(text)["runs"][0]["artifacts"] == [{"location": {"uri": "a%20folder/c.json"}}]
+
+
 def test_sarif_names_rule_level_file_and_line(tmp_path: Path) -> None:
     """A CI shows each failure at its setting; what holds is no result."""
     status, text, _ = ran(tmp_path, changed(iss_algorithms=["ES256", "HS256"]), "--format", "sarif")
@@ -159,7 +167,7 @@ def test_sarif_names_rule_level_file_and_line(tmp_path: Path) -> None:
         assert rule["id"] == one["ruleId"]
         assert one["level"] in ("error", "warning", "note")
         place = one["locations"][0]["physicalLocation"]
-        assert place["artifactLocation"]["uri"].endswith("/c.json")
+        assert place["artifactLocation"]["uri"] == (tmp_path / "c.json").as_uri()
         line = (tmp_path / "c.json").read_text("utf-8").splitlines()[place["region"]["startLine"] - 1]
         assert '"algorithms"' in line
     prints = {one["partialFingerprints"]["setting/v1"] for one in results}

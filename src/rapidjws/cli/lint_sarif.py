@@ -30,7 +30,7 @@ def sarif_of(
         path: The configuration.
         line_of: Returns the line of a setting, or None.
     """
-    uri = quote(path.as_posix())
+    uri = path.as_uri() if path.is_absolute() else quote(path.as_posix())  # SARIF 2.1.0 s.3.4.3
     results = [_result(one, uri, line_of(one.setting)) for one in findings if one.status == FAILS]
     return {
         "$schema": SCHEMA,
