@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from audit_service import Service, log_key, service
-from audit_trails import filled, whole
+from audit_trails import filled, whole, writer
 from typer.testing import CliRunner
 
 from rapidjws import RapidJWSError
-from rapidjws.audit import SavedPieces, TrailReader, Verification, Wanted, verification
+from rapidjws.audit import ContentKeys, SavedPieces, TrailReader, Verification, Wanted, verification
 from rapidjws.audit.merkle import TILE_WIDTH
 from rapidjws.audit.record_check import RecordCheck
-from rapidjws.audit.records import RecordTemplate
+from rapidjws.audit.records import FIELDS, RecordTemplate, canonical, gap_record
 from rapidjws.audit.report_html import page
 from rapidjws.audit.tile_files import CONTENT, bundle
 from rapidjws.cli.app import app
@@ -184,6 +184,50 @@ def test_L_a_record_of_decisions_that_lacks_fields_is_no_decision(tmp_path: Path
     report = Verification(whole(tmp_path, 3)).run()
     assert report.is_good
     assert report.not_verified_again == {"another kind of record": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("policy", ["a"]), ("generation", {}), ("code", []), ("code", None), ("key", 7), ("partner", True),
+        ("time_us", -1), ("time_us", 2**62), ("token", ["a"]), ("kid", {"a": "b"}), ("verdict", [None]),
+    ],
+)  # fmt: skip
+def test_L_a_signed_record_with_fields_of_other_types_is_named(tmp_path: Path, name: str, value: Any) -> None:
+    """A log may sign what no sequencer writes: a reader names the record and goes on to the next."""
+    fields = dict.fromkeys(FIELDS) | {"kind": "decision", "code": "ok", "policy": "a" * 64}
+    fields |= {"time_us": 1, "generation": "b" * 64, "token": "c" * 64}
+    made = writer(tmp_path)
+    made.append([canonical({**fields, name: value}), gap_record(2, 3, "late")])
+    made.close()
+    report = Verification(TrailReader(tmp_path, made.key)).run()
+    found = [(one.code, one.record) for one in report.findings if one.code == "record_altered"]
+    assert (found, report.lost) == ([("record_altered", 0)], 3)
+
+
+def test_L_encrypted_tokens_are_verified_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None alone where each agrees; one that does not is named, and the others agree."""
+    (tmp_path / "keys").mkdir()
+    keys = ContentKeys(tmp_path / "keys", bytes(32))
+    alone: list[int] = []
+    real = RecordCheck._alone
+    monkeypatch.setattr(
+        RecordCheck, "_alone", lambda self, *given: alone.append(given[-1]) or real(self, *given)
+    )
+    with service(durable=False, keys=keys, content=("token",)) as world:
+        good = [world.token(sub=f"user-{at}") for at in range(4)]
+        for at in range(300):
+            world.recorder.note(world.engine.decide(good[at % 4]), good[at % 4])
+        late = world.token(exp=1_600_000_000)
+        decision = world.engine.decide(good[0])
+        world.recorder.note(world.engine.decide(late), late)
+        world.recorder.note(decision, late)  # accepted as it says, and was not
+        report = Verification(world.closed(), keys=keys).run()
+    assert alone == [301]
+    assert (report.agreed, [(one.code, one.record) for one in report.findings]) == (
+        301,
+        [("verdict_differs", 301)],
+    )
 
 
 def test_L_the_command_verifies_with_threads_and_writes_html(trail: Service, tmp_path: Path) -> None:

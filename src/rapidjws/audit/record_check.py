@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from itertools import product
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _native
@@ -13,7 +14,7 @@ from rapidjws.audit.bundle_check import BundleCheck
 from rapidjws.audit.content_check import ContentCheck
 from rapidjws.audit.engine_store import EngineStore
 from rapidjws.audit.record_results import SECOND_US, RecordResults, Wanted
-from rapidjws.audit.records import DECISION, ERASURE, FIELDS, GAP, parsed_record
+from rapidjws.audit.records import DECISION, ERASURE, FIELDS, GAP, WHOLE_MAX, parsed_record
 from rapidjws.errors import CODES, RapidJWSError
 from rapidjws.jwt.decision import OK
 from rapidjws.verify import column as columns
@@ -46,6 +47,13 @@ class _Shape:
     is_wanted: bool
     rests_on_more: str | None
     """Why its tokens alone cannot give the verdict again."""
+
+
+_Row = tuple[int, bytes, dict[str, Any]]
+"""A record's index, its token and its fields."""
+
+_Tokens = dict[tuple[str, str], list[_Row]]
+"""Tokens that are verified together, by policy and key table."""
 
 
 class RecordCheck:
@@ -115,10 +123,11 @@ class RecordCheck:
         """Return the records to be verified together, by policy and key table; verify what the core left."""
         groups: dict[tuple[str, str], list[int]] = {}
         left = _Left(bundle) if None in rows else None
+        tokens: _Tokens = {}
         for at, shape in enumerate(rows):
             if shape is None:
                 assert left is not None
-                self._left(left, at)
+                self._left(left, at, tokens)
                 continue
             time_us = times[at] // 1000
             self.results.pass_time(time_us)
@@ -129,6 +138,12 @@ class RecordCheck:
                 groups.setdefault(shape.group, []).append(at)
             else:
                 self.results.not_verified_again[shape.rests_on_more] += 1
+        for (policy, generation), members in tokens.items():
+            engine = self._engines.engine(policy, generation, members[0][0], self.results)
+            if engine is None:
+                self.results.not_verified_again["keys or policy not stored"] += len(members)
+            else:
+                self._together(engine, members)
         return dict(groups)
 
     def _shape(self, text: bytes) -> _Shape | None:
@@ -145,6 +160,8 @@ class RecordCheck:
         except RapidJWSError:
             return None
         if record.get("kind") != DECISION or record.keys() != _KEYS or record["token"] is None:
+            return None
+        if not _is_typed(record):
             return None
         return _Shape(record, (record["policy"], record["generation"]), record["code"], record["key"],
                       self._wanted.takes_shape(record), _rests_on_more(record["code"]))  # fmt: skip
@@ -196,23 +213,26 @@ class RecordCheck:
             if snapshot.post_checks is None and self._is_agreed(snapshot, shape, verdict):
                 self.results.agreed += 1
                 continue
-            token = bundle.scan.token(at)
-            found = columns.completed(snapshot, token, verdict, times[at])
-            if isinstance(found, VerifiedJWS):
-                found = columns.checked_after(snapshot, found, times[at])
-            code = OK if isinstance(found, VerifiedJWS) else found.code
-            key = found.key_thumbprint if isinstance(found, VerifiedJWS) else None
-            if code != shape.code:
-                self._alone(engine, token, shape.record, times[at] // 1000, bundle.first + at)
-            else:
-                self._agree(shape.record, key, bundle.first + at)
+            row = (bundle.first + at, bundle.scan.token(at), shape.record)
+            self._complete(engine, snapshot, row, verdict, times[at])
+
+    def _complete(self, engine: Engine, snapshot: Snapshot, row: _Row, verdict: int, moment_ns: int) -> None:
+        """Compare the whole verdict on a token, where the core's is not all of it, with its record."""
+        index, token, record = row
+        found = columns.completed(snapshot, token, verdict, moment_ns)
+        if isinstance(found, VerifiedJWS):
+            found = columns.checked_after(snapshot, found, moment_ns)
+        code = OK if isinstance(found, VerifiedJWS) else found.code
+        key = found.key_thumbprint if isinstance(found, VerifiedJWS) else None
+        if code != record["code"]:
+            self._alone(engine, token, record, moment_ns // 1000, index)
+        else:
+            self._agree(record, key, index)
 
     @staticmethod
     def _is_agreed(snapshot: Snapshot, shape: _Shape | None, verdict: int) -> bool:
         """Say whether the core accepted a token by the key of its record, and nothing else is to do."""
-        if shape is None or shape.code != OK or verdict & columns.PLAIN_BITS != columns.PLAIN_OK:
-            return False
-        return shape.key is None or snapshot.table.slots[verdict >> 9].thumbprint == shape.key
+        return shape is not None and _agrees(snapshot, shape.code, shape.key, verdict)
 
     def _agree(self, record: dict[str, Any], key: str | None, index: int) -> None:
         """Count a verdict that is the same again, by the same key."""
@@ -224,8 +244,8 @@ class RecordCheck:
 
     # --- records one by one ------------------------------------------------------------------------------
 
-    def _left(self, left: _Left, at: int) -> None:
-        """Read and verify a record that the core left."""
+    def _left(self, left: _Left, at: int, tokens: _Tokens) -> None:
+        """Read a record that the core left, and put its token to those that are verified together."""
         index = left.first + at
         record = self._record(index, left.entries[at])
         if record is None:
@@ -240,11 +260,19 @@ class RecordCheck:
         token = self._token(record, left.contents[at], index, left.place(at))
         if token is None:
             return
-        engine = self._engines.engine(record["policy"], record["generation"], index, self.results)
-        if engine is None:
-            self.results.not_verified_again["keys or policy not stored"] += 1
-        else:
-            self._alone(engine, token, record, record["time_us"], index)
+        tokens.setdefault((record["policy"], record["generation"]), []).append((index, token, record))
+
+    def _together(self, engine: Engine, members: Sequence[_Row]) -> None:
+        """Verify tokens that Python read at their own moments; where one does not agree, it alone again."""
+        snapshot = columns.snapshot_of(engine)
+        moments = [record["time_us"] * 1000 for _, _, record in members]
+        verdicts = _verdicts_of(snapshot, [token for _, token, _ in members], moments)
+        for row, verdict, moment_ns in zip(members, verdicts, moments, strict=True):
+            record = row[2]
+            if snapshot.post_checks is None and _agrees(snapshot, record["code"], record["key"], verdict):
+                self.results.agreed += 1
+            else:
+                self._complete(engine, snapshot, row, verdict, moment_ns)
 
     def _record(self, index: int, entry: bytes) -> dict[str, Any] | None:
         """Return a decision's record; count gaps, and name entries that are none."""
@@ -254,8 +282,8 @@ class RecordCheck:
             self.results.find("record_altered", str(fault.place), index,
                             cause="not a record in canonical form")  # fmt: skip
             return None
-        if record.get("kind") == GAP and isinstance(record.get("lost"), int):
-            self.results.lost += record["lost"]
+        if record.get("kind") == GAP and isinstance(lost := record.get("lost"), int) and lost >= 0:
+            self.results.lost += lost
             self.results.not_verified_again["gap"] += 1
             return None
         if record.get("kind") == ERASURE:
@@ -263,6 +291,9 @@ class RecordCheck:
             return None
         if record.get("kind") != DECISION or not record.keys() >= _KEYS:
             self.results.not_verified_again["another kind of record"] += 1
+            return None
+        if not _is_typed(record):
+            self.results.find("record_altered", f"record {index}", index, cause="a field of another type")
             return None
         return record
 
@@ -320,6 +351,13 @@ class _Left:
         return f"{self._path}:{sum(4 + len(one) for one in self.contents[:at]) if self.contents[at] else 0}"
 
 
+def _is_typed(record: dict[str, Any]) -> bool:
+    """Say whether the fields of a decision's record are text or null, and its time one that a clock has."""
+    if any(not isinstance(record[name], (str, NoneType)) for name in _KEYS if name != "time_us"):
+        return False
+    return 0 <= record["time_us"] <= WHOLE_MAX and isinstance(record["code"], str)
+
+
 def _rests_on_more(code: str) -> str | None:
     """Return why a token alone cannot give a verdict again, or None where it can."""
     stateful = code in CODES and CODES[code].reason in STATEFUL
@@ -330,15 +368,27 @@ def _verdicts(
     snapshot: Snapshot, bundle: BundleCheck, members: Sequence[int], times: Sequence[int]
 ) -> array[int]:
     """Return the core's verdicts on the tokens of some records, each at its own moment."""
-    if len(members) == bundle.count:
-        column = bundle.scan.column()
-    else:
+    if len(members) < bundle.count:
         tokens = [bundle.scan.token(at) for at in members]
-        ends = array("i", [0])
-        for token in tokens:
-            ends.append(ends[-1] + len(token))
-        moments = array("q", [times[at] for at in members])
-        column = _native.TokenColumn(b"".join(tokens), ends, 4, 0, len(tokens), moments)
+        return _verdicts_of(snapshot, tokens, [times[at] for at in members])
     verdicts = array("Q", bytes(8 * len(members)))
+    columns.verify_column(snapshot, bundle.scan.column(), memoryview(verdicts), (), 0)
+    return verdicts
+
+
+def _verdicts_of(snapshot: Snapshot, tokens: Sequence[bytes], moments: Sequence[int]) -> array[int]:
+    """Return the core's verdicts on tokens, each at its own moment in nanoseconds."""
+    ends = array("i", [0])
+    for token in tokens:
+        ends.append(ends[-1] + len(token))
+    column = _native.TokenColumn(b"".join(tokens), ends, 4, 0, len(tokens), array("q", moments))
+    verdicts = array("Q", bytes(8 * len(tokens)))
     columns.verify_column(snapshot, column, memoryview(verdicts), (), 0)
     return verdicts
+
+
+def _agrees(snapshot: Snapshot, code: str, key: str | None, verdict: int) -> bool:
+    """Say whether the core accepted a token by the key of its record, and nothing else is to do."""
+    if code != OK or verdict & columns.PLAIN_BITS != columns.PLAIN_OK:
+        return False
+    return key is None or snapshot.table.slots[verdict >> 9].thumbprint == key

@@ -161,6 +161,8 @@ class Sequencer:
         while not is_due_to_stop():
             self.turn(TURN_S)
         self.turn(0)
+        self._looked_s = float("-inf")  # workers end before their sequencer
+        self._count_ended()
         self.close()
 
     @checked

@@ -90,6 +90,10 @@ class SequencerClient:
         self.failures = 0
         scheduler.members.add(self)
 
+    def keep_count(self) -> None:
+        """Have what is owed to the trail counted in a file from the first decision on; before serving."""
+        self._count.keep_in(Path(self._path).parent)
+
     def after_fork(self) -> None:
         """Begin anew in a forked child: what waits is the parent's to send."""
         self._due = threading.Condition()
@@ -190,7 +194,7 @@ class SequencerClient:
     def _run(self) -> None:
         tried_until = None
         while True:
-            self._count.keep_in(Path(self._path).parent)
+            self.keep_count()
             rows, futures, lost = self._next_group()
             if not rows and not lost:
                 if self._closing:

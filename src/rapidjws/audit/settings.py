@@ -310,6 +310,7 @@ class AuditSettings:
 
     def recorder(self, engine: Engine, client: SequencerClient) -> DecisionRecorder:
         """Return the recorder of a worker's decisions."""
+        client.keep_count()
         return DecisionRecorder(
             engine,
             client,
