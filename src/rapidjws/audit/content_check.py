@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.audit.content_keys import ContentKeys, key_id_of
@@ -12,6 +13,9 @@ from rapidjws.errors import RapidJWSError
 
 if TYPE_CHECKING:
     from rapidjws.audit.record_results import RecordResults
+
+KEYS_MAX: Final = 4096
+"""Keys that a verification remembers."""
 
 GONE: Final = "erased, as the log says"
 
@@ -29,6 +33,7 @@ class ContentCheck:
 
     def __init__(self, keys: ContentKeys | None, *, is_partial: bool) -> None:
         self._keys, self._is_partial = keys, is_partial
+        self._read = None if keys is None else lru_cache(KEYS_MAX)(keys._read)  # each once a verification
         self.erased = Erased()
 
     def token(
@@ -73,10 +78,10 @@ class ContentCheck:
         if self.erased.covers(index, record, key_id):
             results.not_verified_again[GONE] += 1
             return None
-        if self._keys is None:
+        if self._keys is None or self._read is None:
             results.not_verified_again["encrypted, and no keys given"] += 1
             return None
-        plain = self._keys.opened(sealed, place)
+        plain = self._keys._opened(sealed, place, self._read)
         if plain is not None:
             return unpacked(plain, place)
         results.find("content_key_missing", place, index, expected=key_id, actual="none",

@@ -10,6 +10,7 @@ import base64
 import hmac
 import os
 import re
+from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,9 @@ SEALED_HEAD: Final = NAME_BYTES + ID_BYTES + HOUR_BYTES + NONCE_BYTES
 MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 HOUR_US: Final = 3_600_000_000
 PER: Final = ("month", "subject")
+Read = Callable[[bytes], "tuple[bytes, bytes] | None"]
+"""Gives the id and the key of a name, or None where it is gone."""
+
 _SIGNED: Final = frozenset({"claims", "policy", "authorization"})
 """Reasons of refusals whose signature was good."""
 
@@ -218,10 +222,14 @@ class ContentKeys:
         Raises:
             ConfigurationError: ``audit_trail_invalid``: it was altered, or another key encrypted it.
         """
+        return self._opened(sealed, place, self._read)
+
+    def _opened(self, sealed: bytes, place: str, read: Read) -> bytes | None:
+        """Return content in clear by keys that a function gives, as :meth:`opened` does."""
         if len(sealed) < SEALED_HEAD + 16:
             raise error_for("audit_trail_invalid", place, "encrypted content", len(sealed))
         name, key_id = sealed[:NAME_BYTES], sealed[NAME_BYTES : NAME_BYTES + ID_BYTES]
-        found = self._read(name)
+        found = read(name)
         if found is None or found[0] != key_id:
             return None
         end = NAME_BYTES + ID_BYTES + HOUR_BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, product
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -339,16 +339,17 @@ class RecordCheck:
 class _Left:
     """The records of a bundle with what is stored beside them, read by Python."""
 
-    __slots__ = ("_path", "contents", "entries", "first", "is_altered_beside")
+    __slots__ = ("_path", "_starts", "contents", "entries", "first", "is_altered_beside")
 
     def __init__(self, bundle: BundleCheck) -> None:
         self.entries, self.contents = bundle.entries(), bundle.contents()
         self.first, self._path = bundle.first, bundle.content_path
+        self._starts = [0, *accumulate(4 + len(one) for one in self.contents)]
         self.is_altered_beside = bundle.is_altered_beside
 
     def place(self, at: int) -> str:
         """Return where a record's content lies."""
-        return f"{self._path}:{sum(4 + len(one) for one in self.contents[:at]) if self.contents[at] else 0}"
+        return f"{self._path}:{self._starts[at] if self.contents[at] else 0}"
 
 
 def _is_typed(record: dict[str, Any]) -> bool:
