@@ -53,12 +53,21 @@ def lines(results: dict[str, Any]) -> str:
     if found:
         text += [
             "",
-            f"Open loop at {found['share']:.0%} of saturation, {found['rate']:.0f} requests a second for"
-            f" {found['seconds']:.0f} s, latency from",
+            f"Open loop at {found['share']:.0%} of capacity (p99 under 10 ms), {found['rate']:.0f} requests"
+            f" a second for {found['seconds']:.0f} s, latency from",
             "the scheduled moment, a key rotation and a promotion in the middle:"
             f" p50 {found['p50_ms']:.2f} ms, p95 {found['p95_ms']:.2f} ms,",
             f"p99 {found['p99_ms']:.2f} ms; of {found['requests']} requests {found['wrong']} got a wrong"
             f" verdict and {found['failed']} failed.",
+        ]
+    if found and found.get("load"):
+        text += [
+            "",
+            "| requests a second, open loop | p99, ms | CPU of the sidecar a request, us |",
+            "| ---: | ---: | ---: |",
+        ]
+        text += [
+            f"| {one['rate']:.0f} | {one['p99_ms']:.2f} | {one['sidecar_us']:.1f} |" for one in found["load"]
         ]
     return "\n".join(text)
 
