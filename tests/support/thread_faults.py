@@ -57,7 +57,7 @@ def failing_starts(
     """Make starts of threads fail, with pools of worker threads that have none yet."""
     starts = Starts(fails, only, fault or RuntimeError(NO_THREAD), of)
     real = threading.Thread.start
-    pools = {name: worker_pool._Pool() for name in ("_pool", "endpoints", "reserved")}
+    pools = {name: worker_pool._Pool() for name in ("_pool", "endpoints", "signing", "reserved")}
     with (
         mock.patch.multiple(worker_pool, **pools),  # type: ignore[arg-type]
         mock.patch.object(threading.Thread, "start", lambda thread: starts.start(thread, real)),

@@ -107,6 +107,22 @@ def test_a_step_that_fails_stops_no_later_one(tmp_path: Path) -> None:
     assert set(report.confirmations.confirmed) == {"orders"}
 
 
+def test_nobody_to_confirm_is_no_success(tmp_path: Path) -> None:
+    """Without consumers and without a store of revocations it has failed; with a store it says so."""
+    _, issuer = ready(CountingMaker())
+    report = rotate_in_emergency(issuer, announcer(Hooks()), "es256-0", "x", issuer=ISS, wait_s=0)
+    assert not report.is_complete
+    assert (report.stages[-1].name, report.stages[-1].failed) == ("confirmed", True)
+    assert "no consumers are named" in report.stages[-1].detail
+    _, issuer = ready(CountingMaker())
+    revocations = RevocationFile(tmp_path / "revoked.json")
+    report = rotate_in_emergency(
+        issuer, announcer(Hooks()), "es256-0", "x", issuer=ISS, revocations=revocations, wait_s=0
+    )
+    assert report.is_complete
+    assert "the store of revocations alone" in report.stages[-1].detail
+
+
 def test_a_young_next_key_signs_in_an_emergency_and_none_leaves_all_as_it_was() -> None:
     """A next key that is not ready is promoted and named so; without one nothing changes."""
     clock = FakeClock(START_S)

@@ -29,7 +29,7 @@ WAITING, THREADS = 40, 8
 @pytest.fixture
 def few_threads() -> Iterator[None]:
     """Have few threads for endpoints, and for what all of the process shares."""
-    pools = {name: worker_pool._Pool(THREADS) for name in ("_pool", "endpoints")}
+    pools = {name: worker_pool._Pool(THREADS) for name in ("_pool", "endpoints", "signing")}
     with mock.patch.multiple(worker_pool, **pools):  # type: ignore[arg-type]
         yield
 
@@ -59,7 +59,8 @@ class Endpoint:
     path = "/token"
     headers = frozenset({"content-type"})
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_local: bool = False) -> None:
+        self.is_local = is_local
         self.released = threading.Event()
         self.under_way = 0
 
@@ -161,9 +162,10 @@ def test_a_request_that_is_given_up_ends_no_others() -> None:
 
 
 @pytest.mark.usefixtures("few_threads")
-def test_a_set_is_published_while_every_token_waits() -> None:
+@pytest.mark.parametrize("is_local", [False, True])
+def test_a_set_is_published_while_every_token_waits(is_local: bool) -> None:
     """Behind any number of requests that wait for a signer, an application answers for its keys."""
-    endpoint: Any = Endpoint()
+    endpoint: Any = Endpoint(is_local=is_local)
     app = PublicationApp(publication(SlowStore())[0])
     app._endpoints = {endpoint.path: endpoint}
     sent: list[Any] = []

@@ -26,6 +26,7 @@ from rapidjws.issuing import (
     SigningKey,
     rotate_in_emergency,
 )
+from rapidjws.issuing.emergency import confirmed_stage
 from rapidjws.issuing.transitions import ready_at_s
 
 if TYPE_CHECKING:
@@ -160,7 +161,12 @@ def serve(*, config: Config) -> None:
     settings = _server_settings(found)
     published = found.published
     endpoints = [
-        Endpoint(path=one.path, handle=one.handle, headers=frozenset(name.encode() for name in one.headers))
+        Endpoint(
+            path=one.path,
+            handle=one.handle,
+            headers=frozenset(name.encode() for name in one.headers),
+            is_local=one.is_local,
+        )
         for one in (found.tokens, found.signing)
         if one is not None
     ]
@@ -373,12 +379,11 @@ def _drilled(found: IssuingConfig, kid: str, why: str, wait_s: float) -> Emergen
     if not active:
         return report
     answered = found.announcer.announce(active[0].kid, wait_s=wait_s)
-    total = len(answered.confirmed) + len(answered.missing)
-    last = EmergencyStage(
-        "confirmed",
+    last = confirmed_stage(
+        answered,
         max(answered.confirmed.values(), default=0.0),
-        f"{len(answered.confirmed)} of {total} consumers answer that they have {active[0].kid}",
-        bool(answered.missing),
+        is_revoked=found.revocations is not None,
+        of=f" answer that they have {active[0].kid}",
     )
     before = tuple(one for one in report.stages if one.name != "confirmed")
     return replace(report, stages=(*before, last), confirmations=answered)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rapidjws._checks import checked
-from rapidjws.issuing.key_maker import KeyMaker
+from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker
 from rapidjws.issuing.life_cycle import KeyLifeCycle
 from rapidjws.issuing.state import SigningKey
 from rapidjws.signing.signer import Signer
@@ -64,6 +64,11 @@ class ActiveSigner:
         self._wrap = wrap
         self._signers: dict[str, Signer] = {}
         self._lock = threading.Lock()
+
+    @property
+    def is_local(self) -> bool:
+        """Return whether the keys are in this process, so that a signature waits for nobody."""
+        return isinstance(self._maker, LocalKeyMaker)
 
     @checked
     def signer(self, audience: str | None = None, *, key: SigningKey | None = None) -> Signer:

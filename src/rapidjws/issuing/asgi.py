@@ -62,7 +62,8 @@ class PublicationApp:
             if body is None:
                 return
             call = partial(endpoint.handle, scope["method"], headers, body, peer=_peer(scope))
-            answered = await call_on_thread(call, pool=worker_pool.endpoints)
+            pool = worker_pool.signing if endpoint.is_local else worker_pool.endpoints
+            answered = await call_on_thread(call, pool=pool)
         shown = [(name.encode(), value.encode()) for name, value in answered.headers.items()]
         if answered.status != 304:
             shown.append((b"content-length", str(len(answered.body)).encode()))

@@ -97,8 +97,7 @@ def rotate_in_emergency(
     if key.stage == "removed":
         raise error_for("key_not_found", "kid", "a key that is not removed", kid)
     words = _replace(life_cycle, kid, why)
-    active = life_cycle.state().in_stage("active", key.alg)
-    successor = active[0] if active else None
+    successor = next(iter(life_cycle.state().in_stage("active", key.alg)), None)
     stages = [EmergencyStage("replaced", monotonic() - begun_s, words)]
     if life_cycle.copy.is_kept:
         stages.append(_upload(life_cycle, begun_s, monotonic))
@@ -110,7 +109,8 @@ def rotate_in_emergency(
     confirmations = Confirmations(confirmed={}, missing={})
     if successor is not None:
         confirmations = announcer.announce(successor.kid, signer=signer, withdrawn=kid, wait_s=wait_s)
-        stages.append(_confirmed(confirmations, monotonic() - begun_s))
+        after_s = monotonic() - begun_s
+        stages.append(confirmed_stage(confirmations, after_s, is_revoked=revocations is not None))
     return EmergencyReport(
         kid=kid,
         successor=successor.kid if successor is not None and key.stage == "active" else None,
@@ -135,11 +135,25 @@ def _flush(
     return EmergencyStage("flushed", monotonic() - begun_s, f"{len(pools)} pools of tokens")
 
 
-def _confirmed(confirmations: Confirmations, after_s: float) -> EmergencyStage:
-    """Return how many consumers have confirmed."""
+def confirmed_stage(
+    confirmations: Confirmations, after_s: float, *, is_revoked: bool, of: str = ""
+) -> EmergencyStage:
+    """Return how many consumers have confirmed; where none is named, that is no success by itself.
+
+    Args:
+        confirmations: Who has.
+        after_s: How long it took, in seconds.
+        is_revoked: Whether engines learn of it from a store of revocations as well.
+        of: What they confirm, behind their number.
+    """
     count = len(confirmations.confirmed)
-    detail = f"{count} of {count + len(confirmations.missing)} consumers"
-    return EmergencyStage("confirmed", after_s, detail, bool(confirmations.missing))
+    total = count + len(confirmations.missing)
+    if not total:
+        where = "the store of revocations alone reaches them" if is_revoked else "caches go on until they end"
+        return EmergencyStage("confirmed", after_s, f"no consumers are named: {where}", not is_revoked)
+    return EmergencyStage(
+        "confirmed", after_s, f"{count} of {total} consumers{of}", bool(confirmations.missing)
+    )
 
 
 def _replace(life_cycle: KeyLifeCycle, kid: str, why: str) -> str:

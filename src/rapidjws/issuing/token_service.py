@@ -139,6 +139,11 @@ class TokenService:
         return "/" + self._endpoint.removeprefix("https://").partition("/")[2].partition("?")[0]
 
     @property
+    def is_local(self) -> bool:
+        """Return whether requests wait for no signer: the keys are in this process."""
+        return self._signer.is_local
+
+    @property
     def headers(self) -> frozenset[str]:
         """Return the lower-case names of the headers that :meth:`handle` reads."""
         return HEADERS_READ | self._clients.headers

@@ -39,11 +39,13 @@ class Endpoint:
         path: Its path.
         handle: ``TokenService.handle``, ``SigningService.handle``.
         headers: Lower-case names of the headers that it reads.
+        is_local: Whether requests wait for no signer: few threads then do more than many.
     """
 
     path: str
     handle: Callable[..., Document]
     headers: frozenset[bytes] = field(repr=False)
+    is_local: bool = False
 
 
 class IssuerConnection(Connection):
@@ -84,7 +86,7 @@ class IssuerConnection(Connection):
         ask: Callable[[], Awaitable[Document]] = partial(self._documents, verb, path, shown)
         if endpoint is not None:
             call = partial(endpoint.handle, verb, shown, body, peer=self._peer())
-            ask = partial(_at_endpoint, call)
+            ask = partial(_at_endpoint, call, is_local=endpoint.is_local)
         task = self._loop.create_task(self._act(ask, method, keep))
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
@@ -115,8 +117,8 @@ class IssuerConnection(Connection):
         self.touch(busy=False)
 
 
-async def _at_endpoint(call: Callable[[], Document]) -> Document:
-    return await call_on_thread(call, pool=worker_pool.endpoints)
+async def _at_endpoint(call: Callable[[], Document], *, is_local: bool = False) -> Document:
+    return await call_on_thread(call, pool=worker_pool.signing if is_local else worker_pool.endpoints)
 
 
 class MetricsConnection(IssuerConnection):

@@ -23,6 +23,9 @@ MAX_WORKERS: Final = 256
 ENDPOINT_WORKERS: Final = 1100
 """More than a ``SigningQueue`` of the default depth lets wait: it decides who waits, and who is refused."""
 
+SIGNING_WORKERS: Final = 8
+"""Threads that compute take turns: many are slower than few, and keep the event loop waiting."""
+
 RESERVED_WORKERS: Final = 4
 
 RETRY_S: Final = 0.05
@@ -64,11 +67,14 @@ _pool: Final = _Pool()
 endpoints: Final = _Pool(ENDPOINT_WORKERS, "rapidjws-endpoint")
 """Threads of an issuer's endpoints, whose requests may wait for a slow signer."""
 
+signing: Final = _Pool(SIGNING_WORKERS, "rapidjws-signing")
+"""Threads of an issuer's endpoints, where its keys are in this process: their requests wait for nobody."""
+
 reserved: Final = _Pool(RESERVED_WORKERS, "rapidjws-issuer")
 """Threads for what an issuer publishes and changes, which no request for a token keeps waiting."""
 
 if hasattr(os, "register_at_fork"):
-    for _one in (_pool, endpoints, reserved):
+    for _one in (_pool, endpoints, signing, reserved):
         os.register_at_fork(after_in_child=_one.forget)
 
 
