@@ -31,13 +31,14 @@ def test_A5_the_summary_counts_what_was_left_out_by_reason(tmp_path: Path) -> No
         "@pytest.mark.parametrize('number', range(3))\n"
         "def test_some(number):\n    pytest.skip('no browser: apt install one' if number else 'no network')\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(tmp_path / "pytest.ini")]
     command += ["-p", "no:cacheprovider", "-p", "conftest", str(tmp_path)]
     path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "tests" / "support"), *sys.path])
     answer = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
