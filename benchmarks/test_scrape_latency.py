@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -161,25 +162,25 @@ def p99_us(latencies_ns: list[int]) -> float:
 
 
 def test_decisions_at_a_steady_rate_while_scraped(service: Service, benchmark: Any) -> None:
-    """The 99th percentile of seconds with a scrape is that of the seconds between, to a twentieth.
+    """The 99th percentile of a second with a scrape is that of the seconds around it, to a twentieth.
 
-    Two kinds of seconds without a scrape say what seconds that do the same differ by on this machine, now.
+    Each round is such a second between two without. Where the scrape changes nothing, its second is the worst
+    of the three in a third of the rounds, whatever else this machine does; where it does, in most.
     """
     kinds = ("before", "scraped", "after")
-    took: dict[str, list[int]] = {kind: [] for kind in kinds}
+    rounds: list[dict[str, float]] = []
     with scraper(service) as scrape:
         service.latencies_ns()
         scrape()
-        for number in range(ROUNDS):
-            for kind in kinds if number % 2 else kinds[::-1]:
+        for _ in range(ROUNDS):
+            found = {}
+            for kind in kinds:
                 if kind == "scraped":
                     scrape()
-                took[kind] += service.latencies_ns()
-    at_rest = p99_us(took["before"] + took["after"])
-    ratio = p99_us(took["scraped"]) / at_rest
-    noise = p99_us(took["before"]) / p99_us(took["after"])
-    noise = max(noise, 1 / noise)
-    medians = {kind: sorted(one)[len(one) // 2] / 1e3 for kind, one in took.items()}
-    benchmark.extra_info.update(ratio=ratio, noise=noise, p99_us=at_rest, medians_us=medians)
+                found[kind] = p99_us(service.latencies_ns())
+            rounds.append(found)
+    moved = sum(one["scraped"] > P99_AT_MOST * max(one["before"], one["after"]) for one in rounds)
+    medians = {kind: median(one[kind] for one in rounds) for kind in kinds}
+    benchmark.extra_info.update(moved=moved, rounds=ROUNDS, p99_medians_us=medians)
     benchmark.pedantic(service.answer, (service.requests[0],), rounds=3)
-    assert ratio < max(P99_AT_MOST, noise)
+    assert moved <= ROUNDS // 2
