@@ -44,6 +44,7 @@ SHOWN = {
     "Fetched.body": "a JWK Set, which is public",
     "Document.headers": "a JWK Set's, which is public",
     "Document.body": "a JWK Set, which is public",
+    "Reading.bodies": "a JWK Set and metadata, which are public",
     "LastGood.body": "a JWK Set, which is public",
     "WitnessKey.public": "a public key",
     "Report.token": "left out but for what cannot be replayed, unless it was asked for",
