@@ -128,3 +128,30 @@ def test_a_precomputed_table_changes_no_verdict() -> None:
     assert not key.verify(head.encode(), bytes(64))
     assert not key.verify(head.encode() + b"x", octets)
     assert key.verify(head.encode(), octets)
+
+
+def test_what_is_verified_together_is_compared_as_all_is() -> None:
+    """Where the core knows token and client, a second member of ``cnf`` still refuses, and a foreign key."""
+    checks, deciding = constraints(), engine()
+    bound = {"jkt": dpop.thumbprint()}
+
+    def decided(**claims: Any) -> tuple[str, bool]:
+        token = bound_token(**claims)
+        check = checks.check(sent(token, proof(token)))
+        decision = deciding.decide(token.encode(), now=NOW_S, sender=check)
+        return decision.code, check._proved is not None
+
+    assert decided() == ("ok", False)
+    assert decided() == ("ok", True)
+    for cnf, code in (
+        ({**bound, "kid": "1"}, "binding_unchecked"),
+        ({**bound, "x5t#S256": "A" * 43}, "bound_twice"),
+        ({"jkt": "A" * 43}, "binding_mismatch"),
+        ({"jkt": "\u00e9" * 43}, "malformed_claim"),
+        ({"jkt": "A" * 42}, "malformed_claim"),
+        ({"x5t#S256": bound["jkt"]}, "token_not_bound"),
+        ([bound], "malformed_claim"),
+        (None, "token_not_bound"),
+    ):
+        assert decided(cnf=cnf) == (code, True), cnf
+    assert decided() == ("ok", True)

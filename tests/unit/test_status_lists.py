@@ -78,6 +78,8 @@ BAD_LISTS: list[tuple[str, Any, str]] = [
     ("not ASCII", {"bits": 1, "lst": "\u00e9"}, "malformed"),
     ("not compressed", {"bits": 1, "lst": "uaM"}, "malformed"),
     ("cut off", {"bits": 1, "lst": encoded(b"\xb9\xa3" * 99)[:-8]}, "malformed"),
+    ("without its checksum", {"bits": 1, "lst": urlsafe_b64encode(zlib.compress(b"\xb9\xa3" * 99, 9)[:-4])
+     .rstrip(b"=").decode()}, "malformed"),
     ("a wrong checksum", {"bits": 1, "lst": "eNrbuRgAAhcBXA"}, "malformed"),
     ("raw DEFLATE", {"bits": 1, "lst": urlsafe_b64encode(zlib.compress(b"\xb9\xa3", 9)[2:-4])
      .rstrip(b"=").decode()}, "malformed"),
