@@ -15,7 +15,7 @@ from web import Web
 
 from rapidjws import NOT_CHECKED, ConfigurationError, Engine, Issuer, RapidJWSError
 from rapidjws.keys import DiscoveredJWKS, RemoteJWKS, RemotePEM, Transport, UnknownKids
-from rapidjws.keys.fetch import HttpsFetch, _request_headers
+from rapidjws.keys.fetch import HttpsFetch
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.testing import FaultyIssuerServer
 
@@ -154,4 +154,4 @@ def test_files_that_hold_no_header_are_refused(tmp_path: Path, text: str) -> Non
 def test_host_is_what_stands_before_path_and_query() -> None:
     """The request's Host is the URL's authority, also where a query follows it at once (RFC 9110 s.7.2)."""
     for url in ("https://a.example:444?b@evil.example/c", "https://a.example:444/c", "https://a.example:444"):
-        assert ("Host", "a.example:444") in _request_headers(url, None, Transport())
+        assert ("Host", "a.example:444") in HttpsFetch(Transport())._request_headers(url, None)
