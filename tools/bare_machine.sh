@@ -33,6 +33,7 @@ if git rev-parse --git-dir >/dev/null 2>&1; then git archive HEAD; else tar -c -
 # shellcheck disable=SC2016 # expanded inside
 RAPIDJWS_BARE_ROOT=$root VECTORS=$vectors CASES=$cases unshare --mount --pid --fork --mount-proc="$root/proc" sh -euc '
     mount --bind /dev "$RAPIDJWS_BARE_ROOT/dev"
+    mount --bind /dev/pts "$RAPIDJWS_BARE_ROOT/dev/pts" 2>/dev/null || true # terminals
     mount -t tmpfs tmpfs "$RAPIDJWS_BARE_ROOT/dev/shm" 2>/dev/null || true
     mount -t sysfs -o ro sysfs "$RAPIDJWS_BARE_ROOT/sys" 2>/dev/null || true
     [ ! -d "$VECTORS" ] || mount --bind -o ro "$VECTORS" "$RAPIDJWS_BARE_ROOT/srv/shared/vectors"
