@@ -158,7 +158,7 @@ test-audit-kills: $(STAMPS)/package $(STAMPS)/test-deps ## kill -9 of worker, se
 	$(BIN)/python -m pytest -s -n 0 -m long tests/integration/test_audit_kills.py
 
 test-audit-flips: $(STAMPS)/package $(STAMPS)/test-deps ## ten thousand single bits flipped in a stored trail: each is found and named
-	RAPIDJWS_AUDIT_FLIPS=10000 $(BIN)/python -m pytest -n 0 --timeout=7200 tests/faults/test_audit_flips.py tests/unit/test_audit_archive.py
+	RAPIDJWS_AUDIT_FLIPS=10000 $(BIN)/python -m pytest -n 0 --timeout=7200 tests/faults/test_audit_flips.py tests/unit/test_audit_archive_bits.py
 
 test-mutants: $(STAMPS)/package $(STAMPS)/test-deps partners ## careless changes, one at a time: the tests must notice 97 of 100
 	-PYTHON=$(PYTHON) sh tools/system_packages.sh mutants
