@@ -1,4 +1,4 @@
-"""Threads that sign a log or drop what is old beside a trail, where none can be had."""
+"""Threads that sign a log or a checkpoint, or drop what is old beside a trail, where none can be had."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from audit_service import log_key, service
 from audit_trails import whole
 from thread_faults import failing_starts
 
-from rapidjws import Verifier
+from rapidjws import RapidJWSError, Verifier
 from rapidjws.audit import TrailReader
+from rapidjws.audit.checkpoint_signer import CheckpointSigner
 from rapidjws.audit.records import RecordTemplate
 from rapidjws.audit.retention import DAY_S, Retention
 from rapidjws.audit.schedule import RETRY_S
@@ -77,3 +79,13 @@ def test_S15_no_thread_for_a_time_stamp(tmp_path: Path) -> None:
     with failing_starts(lambda number: True):
         schedule.step()
     assert len(events) == 2
+
+
+def test_S15_no_thread_to_sign_a_checkpoint() -> None:
+    """The call is refused at once and leaves nothing behind: the next one signs."""
+    signer = CheckpointSigner(lambda: LocalSigner(make_key("ES256")), None)
+    with failing_starts(lambda number: number == 0):
+        with pytest.raises(RapidJWSError) as refused:
+            signer.sign(b"a")
+        assert (refused.value.code, refused.value.actual) == ("signer_unavailable", "no thread")
+        assert len(signer.sign(b"a")) == 64
