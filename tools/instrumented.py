@@ -44,6 +44,7 @@ PYTHON_FAULTS = (
 PYTHON_PROCESSES = (
     "admin_questions",
     "audit_kills",
+    "audit_remote_signers",
     "audit_service",
     "cloud_signers",
     "draining",
