@@ -8,6 +8,7 @@
 #include "python/python_general.h"
 #include "python/python_http.h"
 #include "python/python_known.h"
+#include "python/python_maker.h"
 #include "python/python_request.h"
 #include "python/python_engine.h"
 #include "python/python_token.h"

@@ -1,5 +1,5 @@
 /* python_request.h: what a decision takes from Python's objects and leaves in them, without a step of Python for each:
- * the token of a request's headers, text that may stand in a header, and values that are alike but for two members.
+ * the token of a request's headers, and text that may stand in a header.
  */
 #ifndef RJ_PYTHON_REQUEST_H
 #define RJ_PYTHON_REQUEST_H
@@ -14,8 +14,5 @@ extern const PyMethodDef rj_batch_senders;
 
 /* header_text(value, max_chars); see _rapidjws.pyi. */
 extern const PyMethodDef rj_header_text;
-
-/* copy_maker(template, name, name); see _rapidjws.pyi. */
-extern const PyMethodDef rj_copy_maker;
 
 #endif

@@ -24,7 +24,7 @@ CALLS: Mapping[str, frozenset[str]] = {
     "python_engine.c": frozenset({"_snapshot", "_verify", "complete_or_raise"}),
     "python_counters.c": frozenset({"_place_partner", "_place_claim"}),
     "python_token.c": frozenset({"_read_claims"}),
-    "python_request.c": frozenset({"__slots__"}),
+    "python_maker.c": frozenset({"__slots__"}),
 }
 """Which methods and attributes written in Python the C types use: those of their own subclasses only, and
 how the objects of a class are laid out."""
