@@ -27,7 +27,11 @@ PAGE = ROOT / "docs" / "configuration.md"
 ISSUER = (
     '[[issuers]]\niss = "https://i.example"\nalgorithms = ["ES256"]\njwks_url = "https://i.example/jwks"\n'
 )
-SECTION = re.compile(rf"^\s*\[\[?(?:{'|'.join(TABLES)})\]\]?", re.MULTILINE)
+SECTION = re.compile(rf"^\s*\[\[?(?:{'|'.join(TABLES)})(?:\.servers)?\]\]?", re.MULTILINE)
+NAMED = re.compile(
+    r'^(?:issuers = \["(https://[a-z.]+)"\]|"https://[^"]+" = "(https://[a-z.]+)")$', re.MULTILINE
+)
+"""Issuers of the file that a section names."""
 
 NOT_WRITTEN_OUT = (("replay", "max_entries"), ("audit", "key_file"))
 """Not beside redis; and none, where a KMS or a token signs instead."""
@@ -160,11 +164,11 @@ def test_N10_every_example_passes_check(place: str, text: str, tmp_path: Path) -
     """Each TOML example of README, docs and examples is good; one without issuers stands beside one."""
     assert SECTION.search(text), f"{place} is no configuration: mark it as another language"
     path = tmp_path / "rapidjws.toml"
-    named = re.search(
-        r'issuers = \["(https://[a-z.]+)"\]', text
-    )  # a section that names an issuer of the file
-    issuer = ISSUER if named is None else ISSUER.replace("https://i.example", named[1], 1)
-    path.write_text(text if "[[issuers]]" in re.sub(r"#.*", "", text) else text + "\n" + issuer, "utf-8")
+    named = {one: None for found in NAMED.findall(text) for one in found if one} or {
+        "https://i.example": None
+    }
+    issuers = "".join(ISSUER.replace("https://i.example", one, 1) for one in named)
+    path.write_text(text if "[[issuers]]" in re.sub(r"#.*", "", text) else text + "\n" + issuers, "utf-8")
     found = CliRunner().invoke(app, ["config", "check", str(path), "--ignore-files"])
     assert (found.exit_code, found.output) == (0, f"{path}: good\n")
 
