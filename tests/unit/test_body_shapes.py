@@ -33,8 +33,8 @@ from rapidjws.testing import make_key
 
 KEY = make_key("ES256", kid="s")
 SIGNER = LocalSigner(KEY, "ES256")
-TAN = "http://openbanking.org.uk/tan"
-VERIFIER = rapidjws.Verifier(KEY.public(), algorithms=["ES256"], crit=["b64", TAN, "sigD"])
+TAN, IAT = "http://openbanking.org.uk/tan", "http://openbanking.org.uk/iat"
+VERIFIER = rapidjws.Verifier(KEY.public(), algorithms=["ES256"], crit=["b64", TAN, IAT, "sigD"])
 CLAIMS = json.dumps({"jti": "1", "iat": int(time.time())}).encode()
 TOKEN = sign_compact(CLAIMS, SIGNER)
 OTHER = sign_compact(b'{"jti": "2"}', LocalSigner(make_key("ES256", kid="s"), "ES256"))
@@ -256,6 +256,66 @@ def test_a_check_that_fails_and_a_parameter_that_lacks_refuse() -> None:
     assert hook(b"x", {"X-JWS-Signature": detached(b"x")}, crit_checks={TAN: bool}) == "crit_malformed"
     unlisted = {"X-JWS-Signature": detached(b"x", **{TAN: "t"})}
     assert hook(b"x", unlisted, crit_checks={TAN: lambda tan: tan == "t"}) == "crit_malformed"
+
+
+def test_an_optional_parameter_may_lack_and_is_checked_where_it_is() -> None:
+    """What may be left away is compared in a message that has it, and must be listed in crit there."""
+    checks = {TAN: lambda tan: tan == "t", IAT: lambda iat: iat == 7}
+
+    def code(**header: Any) -> str:
+        headers = {"X-JWS-Signature": detached(b"x", **header)}
+        return hook(b"x", headers, crit_checks=checks, crit_optional=(IAT,))
+
+    assert code(**{"crit": [TAN], TAN: "t"}) == "ok"
+    assert code(**{"crit": [TAN, IAT], TAN: "t", IAT: 7}) == "ok"
+    assert code(**{"crit": [TAN, IAT], TAN: "t", IAT: 8}) == "crit_unsupported"
+    assert code(**{"crit": [TAN, IAT], TAN: "t", IAT: None}) == "crit_unsupported"
+    assert code(**{"crit": [TAN], TAN: "t", IAT: 7}) == "crit_malformed"  # there, and not listed
+    assert code(**{"crit": [TAN, IAT], TAN: "t"}) == "crit_malformed"  # listed, and not there
+    assert code(**{"crit": [IAT], IAT: 7}) == "crit_malformed"  # the other one lacks
+
+
+def test_of_several_signatures_each_may_leave_an_optional_parameter_away() -> None:
+    """One signature with a parameter and one without it are checked each for itself."""
+    keys = [make_key("ES256", kid=f"sender-{number}") for number in (1, 2)]
+    verifier = rapidjws.Verifier(
+        rapidjws.JWKSet.given([one.public() for one in keys]), algorithms=["ES256"], crit=[TAN]
+    )
+
+    def code(tan: str) -> str:
+        plain = assemble(
+            header_octets({"alg": "ES256", "kid": "sender-1"}), b"x", LocalSigner(keys[0], "ES256")
+        )
+        named = {"alg": "ES256", "kid": "sender-2", "crit": [TAN], TAN: tan}
+        signed = assemble(header_octets(named), b"x", LocalSigner(keys[1], "ES256"))
+        parts = [one.split(".") for one in (plain, signed)]
+        body = json.dumps(
+            {
+                "payload": parts[0][1],
+                "signatures": [{"protected": one[0], "signature": one[2]} for one in parts],
+            }
+        ).encode()
+        return verify_webhook(
+            verifier,
+            body=body,
+            signature_header=None,
+            crit_checks={TAN: lambda tan: tan == "t"},
+            crit_optional=[TAN],
+        ).code
+
+    assert code("t") == "ok"
+    assert code("u") == "crit_unsupported"
+
+
+@pytest.mark.parametrize("given", [(TAN,), TAN, 1, [IAT, "exp"], [7]])
+def test_an_optional_parameter_that_nothing_checks_is_a_mistake(given: Any) -> None:
+    """A parameter may be left away only where there is a check of it."""
+    checks = {"crit_checks": {IAT: bool}} if given != (TAN,) else {}
+    with pytest.raises(rapidjws.ConfigurationError) as refused:
+        verify_webhook(VERIFIER, body=b"x", crit_optional=given, **checks)
+    assert refused.value.place == "body.crit_optional"
+    with pytest.raises(rapidjws.ConfigurationError):
+        SignedBody(verifier=VERIFIER, crit_optional=given, **checks)
 
 
 @pytest.mark.parametrize("identity", ["/jti", None])

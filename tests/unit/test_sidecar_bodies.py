@@ -310,3 +310,6 @@ def test_critical_parameters_are_what_the_table_says(asking: Any) -> None:
     assert sent(crit=[TAN, IAT, LEVEL, "exp"]) == 401
     plain = asking(signature_headers="x-jws-signature")
     assert plain(body, [("x-jws-signature", signed(sorted(good), good))]) == 401
+    asked = asking(signature_headers="x-jws-signature", crit_checks=table, crit_optional=[LEVEL])
+    assert sent() == sent(level=None) == 200
+    assert sent(level="mid") == sent(level=None, tan=None) == sent(crit=[TAN, IAT]) == 401

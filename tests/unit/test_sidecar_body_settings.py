@@ -45,6 +45,11 @@ def _keys(tmp_path: Path) -> Path:
         ({"unsigned": "pass"}, "unsigned"),
         ({"member": "/a", "required_headers": "x-a"}, "required_headers"),
         ({"member": "/a", "crit_checks": {"x": 1}}, "crit_checks"),
+        ({"jwks_file": "a", "algorithms": "ES256", "crit_optional": "x"}, "crit_optional"),
+        (
+            {"jwks_file": "a", "algorithms": "ES256", "crit_checks": {"x": 1}, "crit_optional": ["x", "y"]},
+            "crit_optional",
+        ),
     ],
 )
 def test_settings_that_nothing_reads_are_refused(section: dict[str, Any], name: str, tmp_path: Path) -> None:

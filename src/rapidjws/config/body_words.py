@@ -22,6 +22,7 @@ FIELDS: Final = {
     **dict.fromkeys(("payload", "payload_names_in"), _TEXT),
     "required_headers": _TEXTS,
     "crit_checks": "a table of claims",
+    "crit_optional": _TEXTS,
     **dict.fromkeys(("jwks_file", "jwks_url", "cache_file"), _TEXT),
     "x5c_roots": _TEXTS,
     "x5c_policy": _TEXT,
@@ -78,6 +79,10 @@ WORDS: Final = {
         "critical header parameters that a sender must list in `crit`, and what each must be",
         "as `claims` of an issuer, or `{ max_age_s = 300 }` for a date; only with the senders' keys",
         "none: `b64` alone may be critical",
+    ),
+    "crit_optional": Words(
+        "those of `crit_checks` that a message may leave away; one that is there is checked as any other",
+        "names of `crit_checks`",
     ),
     "jwks_file": Words(
         "keys of the senders, instead of those of `issuers`; a signature beside its payload needs them",

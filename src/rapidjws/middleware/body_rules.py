@@ -6,7 +6,7 @@ Nothing of a message is given out before the last step passed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +47,7 @@ class BodyRules:
     digest: BodyDigest | None = None
     payload_of: PayloadBuilder | None = None
     crit_checks: CritChecks | None = None
+    crit_optional: Collection[str] = ()
     replay: BodyReplay | None = None
     nonces: RequestNonces | None = None
 
@@ -68,6 +69,10 @@ class BodyRules:
         for name, check in (self.crit_checks or {}).items():
             if not isinstance(name, str) or not name or not callable(check):
                 raise error_for("configuration_invalid", "body.crit_checks", expected="name -> function")
+        if isinstance(self.crit_optional, str) or not isinstance(self.crit_optional, Collection):
+            raise error_for("configuration_invalid", "body.crit_optional", expected="names")
+        if any(one not in (self.crit_checks or {}) for one in self.crit_optional):
+            raise error_for("configuration_invalid", "body.crit_optional", expected="names of crit_checks")
 
     @property
     def reads_octets(self) -> bool:
@@ -146,6 +151,8 @@ class BodyRules:
             for signature in verified.signatures:
                 header = signature.header
                 if header is None:  # of a signature that is not good
+                    continue
+                if name not in header and name in self.crit_optional:  # nor in crit: RFC 7515 s.4.1.11
                     continue
                 if name not in header or name not in header.get("crit", ()):
                     raise error_for("crit_malformed", f"header.{name}", "this parameter, listed in crit")

@@ -71,7 +71,8 @@ class SignedBody:
             :class:`SignedData`, or a function of a :class:`SignedRequest`.
         crit_checks: Critical header parameter -> a function of its value that returns True where it is
             accepted; the verifier's ``crit`` must name them too. Anything else, an exception too, refuses,
-            and nothing of the message is given out before.
+            and nothing of the message is given out before. Each must be there and listed in ``crit``.
+        crit_optional: Those of them that a message may leave away; one that is there is checked as any other.
         replay: The demand that each body is used once.
         nonces: The nonces that senders sign: each good answer, and each 401, gives out a new one in
             ``Replay-Nonce``.
@@ -92,6 +93,7 @@ class SignedBody:
     digest: BodyDigest | None = None
     payload_of: PayloadBuilder | None = None
     crit_checks: CritChecks | None = None
+    crit_optional: tuple[str, ...] = ()
     replay: BodyReplay | None = None
     nonces: RequestNonces | None = None
     max_bytes: int = BODY_MAX_BYTES
@@ -139,6 +141,7 @@ class SignedBody:
             digest=self.digest,
             payload_of=self.payload_of,
             crit_checks=self.crit_checks,
+            crit_optional=self.crit_optional,
             replay=self.replay,
             nonces=self.nonces,
         )

@@ -12,7 +12,7 @@ from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jwt.decision import OK, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from rapidjws.jws.verifier import Verifier
     from rapidjws.keys import CachedJWKSVerifier
@@ -39,6 +39,7 @@ def verify_webhook(
     digest: BodyDigest | None = None,
     payload_of: PayloadBuilder | None = None,
     crit_checks: CritChecks | None = None,
+    crit_optional: Collection[str] = (),
     replay: BodyReplay | None = None,
     nonces: RequestNonces | None = None,
     partner: str | None = None,
@@ -56,7 +57,9 @@ def verify_webhook(
         part: Where in the body its JWS stands; then read ``.verified.payload`` and nothing else of the body.
         digest: The claim with a digest of the body; the header then holds a whole JWS.
         payload_of: Builds the detached payload out of the request.
-        crit_checks: Critical header parameter -> a function of its value that returns True.
+        crit_checks: Critical header parameter -> a function of its value that returns True; each must be
+            there and listed in ``crit``.
+        crit_optional: Those of them that a message may leave away; one that is there is checked as any other.
         replay: The demand that each body is used once.
         nonces: The nonces that senders sign, each used once; the answer to a refusal gives out a new one:
             ``answer_for(decision, nonce=nonces.issue(time.time_ns()))``.
@@ -71,7 +74,7 @@ def verify_webhook(
         TypeError: A mistake of the caller, with what to pass: a body that is text or parsed, headers that are
             None, bytes or lists.
     """
-    rules = _rules(part, digest, payload_of, crit_checks, replay, nonces)
+    rules = _rules(part, digest, payload_of, crit_checks, crit_optional, replay, nonces)
     octets = _checked_body(body)
     pairs = _checked_headers(headers)
     is_engine_fine = part is not None or digest is not None
@@ -95,11 +98,13 @@ def _rules(
     digest: BodyDigest | None,
     payload_of: PayloadBuilder | None,
     crit_checks: CritChecks | None,
+    crit_optional: Collection[str],
     replay: BodyReplay | None,
     nonces: RequestNonces | None,
 ) -> BodyRules | None:
     """Return what is checked beside the signature; None, and nothing loaded, where nothing is."""
-    if all(one is None for one in (part, digest, payload_of, crit_checks, replay, nonces)):
+    given = (part, digest, payload_of, crit_checks, replay, nonces)
+    if crit_optional == () and all(one is None for one in given):
         return None
     from rapidjws.middleware import body_rules
 
@@ -108,6 +113,7 @@ def _rules(
         digest=digest,
         payload_of=payload_of,
         crit_checks=crit_checks,
+        crit_optional=crit_optional,
         replay=replay,
         nonces=nonces,
     )

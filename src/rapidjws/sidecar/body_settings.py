@@ -67,6 +67,7 @@ _ONLY_WITH: Final = {
     "algorithms": ("jwks_file", "jwks_url", "x5c_roots"),
     "x5c_policy": ("x5c_roots",),
     "crit_checks": ("jwks_file", "jwks_url", "x5c_roots"),
+    "crit_optional": ("crit_checks",),
 }
 """Settings that are read with one of some others only."""
 
@@ -107,6 +108,7 @@ class BodySettings:
         payload_names_in: The header parameter that lists signed headers, with ``"request_lines"``.
         required_headers: Headers that must be signed.
         crit_checks: Critical header parameter -> what it must be, as ``crit_checks_of`` takes them; or None.
+        crit_optional: Those of them that a message may leave away.
         jwks_file: Keys of the senders in a file, instead of those of the engine's issuers; or None.
         jwks_url: The https URL of such keys, or None.
         cache_file: The file that keeps what the URL gave.
@@ -143,6 +145,7 @@ class BodySettings:
     payload_names_in: str = "tl_headers"
     required_headers: tuple[str, ...] = ()
     crit_checks: Mapping[str, Any] | None = field(default=None, hash=False)
+    crit_optional: tuple[str, ...] = ()
     jwks_file: Path | None = None
     jwks_url: str | None = None
     cache_file: Path | None = None
@@ -231,6 +234,8 @@ class BodySettings:
             raise _refused("crit_checks", fault.expected, fault.actual) from None
         if not checks:
             raise _refused("crit_checks", "at least one")
+        if not checks.keys() >= set(self.crit_optional):
+            raise _refused("crit_optional", "names of crit_checks")
 
     @property
     def _crit(self) -> tuple[str, ...]:
@@ -357,6 +362,7 @@ class BodySettings:
             digest=self._digest,
             payload_of=self._payload_of,
             crit_checks=None if self.crit_checks is None else crit_checks_of(self.crit_checks),
+            crit_optional=self.crit_optional,
             replay=self._replay(store),
             nonces=self._nonces(store),
             max_bytes=max_bytes,
@@ -374,7 +380,7 @@ def body_settings_from(section: dict[str, Any], folder: Path) -> BodySettings:
         folder: What paths are relative to.
     """
     settings = dict(section)
-    for name in ("routes", "signature_headers", "required_headers", "algorithms"):
+    for name in ("routes", "signature_headers", "required_headers", "crit_optional", "algorithms"):
         if name in settings:
             value = settings[name]
             settings[name] = (value,) if isinstance(value, str) else tuple(value)
