@@ -16,6 +16,7 @@ from rapidjws.config.issuing_file import load_issuing
 from rapidjws.issuing import (
     Announcer,
     CloudFrontInvalidation,
+    Consumer,
     IssuingState,
     KeyLifeCycle,
     MemoryStateStore,
@@ -154,7 +155,8 @@ def test_an_emergency_says_that_the_copy_lags_and_the_leader_mends_it(aws: Aws) 
     for _ in range(2):
         issuer.tick()
         clock.advance(TIMING.before_s)
-    announcer = Announcer(ISS, [], lambda *_: (500, b""))
+    consumer = Consumer(name="c", url="https://c.example/hook", secret="s" * 32)
+    announcer = Announcer(ISS, [consumer], lambda *_: (200, b'{"status":"known"}'))
     aws.lose()
     report = rotate_in_emergency(issuer, announcer, "es256-0", "leaked", issuer=ISS)
     assert [(one.name, one.failed) for one in report.stages][:2] == [("replaced", False), ("uploaded", True)]

@@ -241,6 +241,8 @@ MOVES: dict[str, Callable[..., None]] = {
     "introspection_duration_seconds": lambda service: service.recorder(
         Event(name="introspection_ended", detail="active", value=0.02)
     ),
+    "request_nonces_total": lambda service: service.recorder.add(metrics.REQUEST_NONCES, "issued", more=2),
+    "status_list_fetches_total": lambda service: service.recorder(Event(name="status_list_fetched")),
     "rules_not_met_total": lambda service: service.recorder.add(
         metrics.RULES_NOT_MET, "orders", "insufficient_scope", "enforce", more=2
     ),

@@ -49,6 +49,10 @@ TOKENS: dict[str, tuple[str | None, dict[str, Any]]] = {
         "token-introspection+jwt",
         {**COMMON, "token_introspection": {"active": True}},
     ),
+    "status_list": (
+        "statuslist+jwt",
+        {**COMMON, "exp": NOW_S + 60, "sub": f"{ISS}/lists/1", "status_list": {"bits": 1, "lst": "eNrbuRgA"}},
+    ),
 }  # fmt: skip
 
 
@@ -207,7 +211,7 @@ def test_a_profile_that_means_nothing(profile: Any, settings: Any, place: str) -
 def test_rules_of_a_profile_are_seen() -> None:
     """The issuer shows what it checks."""
     issuer = Issuer.profile("id_token", ISS, keys=KEY, algorithms=["HS256"], audience=AUD)
-    own = {"events": ABSENT, "client_id": ABSENT, "scope": ABSENT}
+    own = {"events": ABSENT, "client_id": ABSENT, "scope": ABSENT, "status_list": ABSENT}
     assert issuer.claims == {**own, "azp": AuthorizedParty(AUD), "aud": ContainsOnly(AUD)}
     assert issuer.typ == "JWT"
     assert issuer.required_claims == ("iss", "sub", "aud", "iat")

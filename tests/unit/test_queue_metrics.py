@@ -15,6 +15,7 @@ from rapidjws import RapidJWSError
 from rapidjws.issuing import (
     Announcer,
     Confirmations,
+    Consumer,
     EmergencyLog,
     MemoryStateStore,
     Schedule,
@@ -180,10 +181,11 @@ def test_the_last_emergency_and_the_last_drill_are_read_from_the_log(tmp_path: P
     found = IssuerMetrics(ISS, issuer, emergencies=log)
     assert not found.reading().samples(f"{P}emergency_rotation_seconds")
     ticks = iter(range(100))
+    consumers = [Consumer(name="c", url="https://c.example/hook", secret="s" * 32)]
+    announcer = Announcer(ISS, consumers, lambda *_: (200, b'{"status":"known"}'))
     report = rotate_in_emergency(
-        issuer, Announcer(ISS, [], lambda *_: (200, b"")), "es256-0", "leaked", issuer=ISS, wait_s=0,
-        monotonic=lambda: float(next(ticks)),
-    )  # fmt: skip
+        issuer, announcer, "es256-0", "leaked", issuer=ISS, wait_s=0, monotonic=lambda: float(next(ticks))
+    )
     log.write(report, "leaked", issuer=ISS, decided_at_s=START_S)
     log.write(report, "other", issuer="https://other.example", decided_at_s=START_S)
     log.write(report, "drill", issuer=ISS, decided_at_s=START_S, drill=True)

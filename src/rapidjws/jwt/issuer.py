@@ -245,9 +245,9 @@ class Issuer:
         ``"access_token"``           RFC 9068: ``typ`` ``at+jwt``; ``iss``, ``exp``, ``aud``, ``sub``,
                                      ``client_id``, ``iat`` and ``jti``; nothing of an ID token or an event
         ``"id_token"``               OpenID Connect Core s.2: ``typ`` ``JWT`` or none; ``iss``, ``sub``,
-                                     ``aud``, ``exp``, ``iat``; no ``events``, ``client_id``, ``scope``;
-                                     ``azp`` where ``aud`` has several values; where it is there,
-                                     one of ``audience``; no other values in ``aud`` than these
+                                     ``aud``, ``exp``, ``iat``; no ``events``, ``client_id``, ``scope``,
+                                     ``status_list``; ``azp`` where ``aud`` has several values;
+                                     where it is there, one of ``audience``; no other values in ``aud``
         ``"logout_token"``           OpenID Connect Back-Channel Logout s.2.4: ``typ`` ``logout+jwt``,
                                      ``JWT`` or none; ``iss``, ``aud``, ``iat``, ``jti`` and ``exp``;
                                      ``sub`` or ``sid``; its event; no ``nonce``

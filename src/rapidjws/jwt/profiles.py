@@ -51,7 +51,7 @@ PROFILES: Final[Mapping[str, _Profile]] = MappingProxyType(
             typ=("JWT",),
             typ_required=False,
             required=("iss", "sub", "aud", "iat"),
-            claims={"events": ABSENT, "client_id": ABSENT, "scope": ABSENT},
+            claims={"events": ABSENT, "client_id": ABSENT, "scope": ABSENT, "status_list": ABSENT},
             names_client=True,
         ),
         "logout_token": _Profile(  # OpenID Connect Back-Channel Logout s.2.4, s.2.6
