@@ -62,9 +62,7 @@ def test_a_disk_that_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -
         rollout=SimpleNamespace(evidence=disk),
         settings=SimpleNamespace(grpc_listen=None, drain_s=0.0),
         **dict.fromkeys(("sync", "follow", "note_tables", "report"), lambda: None),
-        app=SimpleNamespace(
-            signals=None, **dict.fromkeys(("lines", "recent", "event_log"), lambda event: None)
-        ),
+        app=SimpleNamespace(signals=None, lines=None, recent=None, event_log=None),
         change_bus=None,
         on_tick=ticks.append,
         print_line=lambda line: None,

@@ -85,8 +85,18 @@ class Authorizer:
         ConfigurationError: ``configuration_invalid``: a name twice, no such phase.
     """
 
-    __slots__ = ("_default", "_phase", "_plans", "blocking", "header_fields", "listener",
-                 "reads_host", "reads_method", "rules")  # fmt: skip
+    __slots__ = (
+        "_default",
+        "_phase",
+        "_plans",
+        "_stated",
+        "blocking",
+        "header_fields",
+        "listener",
+        "reads_host",
+        "reads_method",
+        "rules",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -112,6 +122,7 @@ class Authorizer:
         self.blocking = any(one.blocking for one in self.rules)
         self.reads_host = any(one.reads_host for one in self.rules)
         self.reads_method = any(one.reads_method for one in self.rules)
+        self._stated = frozenset[str]().union(*(one.issuers for one in self.rules))
         self._plans: dict[object, _Plan] = {}
 
     # --- the public question -----------------------------------------------------------------------------
@@ -165,7 +176,8 @@ class Authorizer:
             who = () if decision.partner is None else (decision.partner,)
             path = one if isinstance(one, str) else None
             host = self._host(request, path)
-            plan = self._plan(path, who, decision.verified.issuer, request.method, host)
+            issuers = self._issuers_of(decision.verified)
+            plan = self._plan(path, who, issuers, request.method, host)
             found |= dict.fromkeys(rule.name for rule, _, _ in plan.rules)
         return found | {one.rule: one for one in answer.unmet}
 
@@ -237,12 +249,12 @@ class Authorizer:
     ) -> tuple[RuleResult, ...]:
         request, facts.path = facts.request, route
         host = host_of_target(request.headers(b"host"), route) if self.reads_host else None
-        issuer = facts.verified.issuer
-        key = (route, who, request.method, issuer, host)
+        issuers = self._issuers_of(facts.verified)
+        key = (route, who, request.method, issuers, host)
         plan = self._plans.get(key)
         if plan is None:
             names = () if who is None else (who,) if isinstance(who, str) else who
-            plan = self._remembered(key, self._plan(route, names, issuer, request.method, host))
+            plan = self._remembered(key, self._plan(route, names, issuers, request.method, host))
         if plan.unmet:
             return self._each(plan, facts)
         if plan.scopes and not plan.scopes <= facts.scopes:
@@ -270,6 +282,11 @@ class Authorizer:
                     found[RuleResult(rule.name, phase, first.code, first.place, first.scopes_due)] = None
         return tuple(found) or _CHANGED
 
+    def _issuers_of(self, verified: VerifiedJWS) -> tuple[str | None, ...]:
+        """Return whose token it is: its issuer's first name, and the one it states where rules have that."""
+        stated = verified._stated_issuer if self._stated else None
+        return (verified.issuer, stated) if stated in self._stated else (verified.issuer,)
+
     def _host(self, request: RequestFacts, target: str | None) -> str | None:
         return host_of_target(request.headers(b"host"), target) if self.reads_host else None
 
@@ -286,7 +303,7 @@ class Authorizer:
         self,
         route: str | None,
         partners: tuple[str, ...] | None,
-        issuer: str | None,
+        issuers: tuple[str | None, ...],
         method: str,
         host: str | None,
     ) -> _Plan:
@@ -296,7 +313,7 @@ class Authorizer:
         unmet: list[RuleResult] = []
         for rule in self.rules:
             phase = rule.phase or self._phase
-            found = rule.applies(path, partners, issuer, read, host)
+            found = rule.applies(path, partners, issuers, read, host)
             if isinstance(found, str):
                 unmet.append(RuleResult(rule.name, phase, "ambiguous_request", found))
             elif found is not None:
@@ -321,7 +338,7 @@ class Authorizer:
         try:
             for one in route if isinstance(route, tuple) and route else (route,):
                 path = one if isinstance(one, str) else None
-                plan = self._plan(path, None, None, request.method, self._host(request, path))
+                plan = self._plan(path, None, (), request.method, self._host(request, path))
                 for name, phase in (
                     *((result.rule, result.phase) for result in plan.unmet),
                     *((rule.name, phase) for rule, phase, _ in plan.rules),

@@ -62,7 +62,8 @@ class Rule:
         phase: ``"detect"``, ``"warn"`` or ``"enforce"``; None for the authorizer's own.
         routes: Paths at or below which it applies, ``"/tenants/{tenant}"``; empty for all paths.
         partners: Partners; empty for all, and for requests of none.
-        issuers: ``iss`` of the token's issuer; empty for all.
+        issuers: ``iss`` of the token's issuer: its first name, or the one that the token states; empty for
+            all.
         methods: Methods; empty for all. ``GET`` holds for ``HEAD`` too, which servers answer by it.
         hosts: Hosts without a port; empty for all.
         scopes: All of these.
@@ -85,9 +86,9 @@ class Rule:
         ConfigurationError: ``configuration_invalid``, with the setting.
     """
 
-    __slots__ = ("_hosts", "_issuers", "_methods", "_partners", "_routes", "blocking", "checks",
-                 "header_fields", "located", "name", "others", "phase", "reads_host", "reads_method",
-                 "scopes")  # fmt: skip
+    __slots__ = ("_hosts", "_methods", "_partners", "_routes", "blocking", "checks",
+                 "header_fields", "issuers", "located", "name", "others", "phase", "reads_host",
+                 "reads_method", "scopes")  # fmt: skip
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class Rule:
         self.phase: RulePhase | None = None if phase is None else checked_rule_phase(phase, "rule.phase")
         self._routes = tuple(Route(one, "rule.routes") for one in _texts(routes, "rule.routes"))
         self._partners = frozenset(_texts(partners, "rule.partners"))
-        self._issuers = frozenset(_texts(issuers, "rule.issuers"))
+        self.issuers = frozenset(_texts(issuers, "rule.issuers"))
         self._methods = _with_head(_read(methods, "rule.methods", method_of, "methods: GET"))
         self._hosts = frozenset(
             _read(hosts, "rule.hosts", lambda one: host_of((one.encode(),)), "hosts: api.example")
@@ -174,7 +175,7 @@ class Rule:
         self,
         path: Path | None,
         partners: tuple[str, ...] | None,
-        issuer: str | None,
+        issuers: tuple[str | None, ...],
         method: str | None,
         host: str | None,
     ) -> Segments | str | None:
@@ -183,7 +184,7 @@ class Rule:
         Args:
             path: The path, or None where it has no one reading.
             partners: Whose request it is; None for anybody's, where no token was verified.
-            issuer: Whose token it is; None of a Verifier's, and where ``partners`` is None.
+            issuers: Whose token it is, by each name that counts; None of a Verifier's.
             method: The method, or None where it is unknown.
             host: The host, or None where it is unknown.
 
@@ -193,7 +194,7 @@ class Rule:
         """
         if partners is not None and self._partners and self._partners.isdisjoint(partners):
             return None
-        if partners is not None and self._issuers and issuer not in self._issuers:
+        if partners is not None and self.issuers and self.issuers.isdisjoint(issuers):
             return None
         if self._methods and method is not None and method not in self._methods:
             return None

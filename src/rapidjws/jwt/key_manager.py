@@ -15,6 +15,7 @@ from rapidjws._checks import checked
 from rapidjws.errors import error_for
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jwt.issuer import Issuer, by_iss
+from rapidjws.jwt.named_issuers import other_names
 from rapidjws.jwt.post_checks import PostChecks, TokenStatuses
 from rapidjws.jwt.readiness import why_not_ready
 from rapidjws.jwt.replay_rule import ReplayRule, widened
@@ -359,6 +360,7 @@ class KeyManager(RevokingKeys):
             [name for name, issuer in self._issuers.items() if issuer.trust_domain is not None],
             {name: issuer.cnf for name, issuer in self._issuers.items() if issuer.cnf != "unchecked"},
             self._status_lists,
+            other_names(self._revocations.issuers_named, self._issuers),
         )  # fmt: skip
         return post_checks if post_checks.is_needed else None
 

@@ -1,4 +1,4 @@
-"""The issuers that an unverified token names: whose stages count, and nothing more."""
+"""The names of issuers: what an unverified token states, and names that are not an issuer's first one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from rapidjws.verify.key_selection import unverified_iss
+from rapidjws.verify.rules import numbers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rapidjws.jwt.issuer import Issuer
     from rapidjws.verify.pipeline import Snapshot
     from rapidjws.verify.snapshot import Token
 
@@ -30,5 +34,17 @@ def named_issuers(snapshot: Snapshot, token: Token) -> tuple[str, ...]:
                 named += [snapshot.rules[number].iss for number in snapshot.table.issuers_with(kid)]
         iss = unverified_iss(octets, snapshot.max_token_bytes)
         number = snapshot.issuers.get(iss)
-        named.append(iss if number is None else snapshot.rules[number].iss)
+        named += [iss] if number is None else [snapshot.rules[number].iss, iss]
     return tuple(dict.fromkeys(iss for iss in named if iss is not None))
+
+
+def other_names(named: Iterable[str], issuers: Mapping[str, Issuer]) -> frozenset[str]:
+    """Return the names that are not the first one of an issuer, but another one, or fit its template.
+
+    Args:
+        named: The names.
+        issuers: The issuers by their first names.
+    """
+    others = [name for name in named if name not in issuers]
+    numbers = numbers_of([issuer.rules() for issuer in issuers.values()]) if others else ()
+    return frozenset(name for name in others if name in numbers)

@@ -58,6 +58,8 @@ class PostChecks:
         trust_domains: Names of issuers that are SPIFFE trust domains.
         bindings: iss -> ``"checked"`` or ``"required"``, for issuers whose tokens are bound to senders.
         statuses: Knows the status of tokens by the lists of their issuers, or None.
+        other_names: What revocations call an issuer otherwise than by its first name: another one of its
+            names, or a tenant's under its template. They hold for the tokens that state it.
     """
 
     __slots__ = (
@@ -69,8 +71,10 @@ class PostChecks:
         "_every",
         "_leeways",
         "_meters",
+        "_other_names",
         "_replays",
         "_revocations",
+        "_revokes_tokens",
         "_statuses",
         "_trust_domains",
         "blocking",
@@ -89,7 +93,10 @@ class PostChecks:
         trust_domains: Collection[str] = (),
         bindings: Mapping[str, str] | None = None,
         statuses: TokenStatuses | None = None,
+        other_names: Collection[str] = (),
     ) -> None:
+        self._other_names = other_names
+        self._revokes_tokens = revocations.on_tokens or bool(other_names)
         self._bindings = bindings or {}
         self._statuses = statuses
         self._trust_domains = trust_domains
@@ -108,7 +115,7 @@ class PostChecks:
     def is_needed(self) -> bool:
         """Return whether there is anything to check."""
         others = self._replays or self._every or self._chains or self._trust_domains or self._bindings
-        return self._revocations.on_tokens or self._statuses is not None or bool(others)
+        return self._revokes_tokens or self._statuses is not None or bool(others)
 
     def run(self, verified: VerifiedJWS, now_ns: int, sender: SenderCheck | None = None) -> VerifiedJWS:
         """Return the token, or raise why it is refused after all.
@@ -151,7 +158,13 @@ class PostChecks:
         return None
 
     def _is_revoked(self, iss: str, verified: VerifiedJWS) -> bool:
-        return self._revocations.hits_token(iss, verified.claims, lambda: verified.payload)
+        claims, revocations = verified.claims, self._revocations
+        if revocations.hits_token(iss, claims, lambda: verified.payload):
+            return True
+        stated = claims.get("iss") if self._other_names else None
+        if stated.__class__ is not str or stated == iss or stated not in self._other_names:
+            return False
+        return revocations.hits_stated(stated, verified._key, claims, lambda: verified.payload)
 
     def refusal_without_store(self, verified: VerifiedJWS) -> RapidJWSError | None:
         """Return what would refuse a token before any store is asked: a revocation, or a bad ``jti``.
@@ -161,7 +174,7 @@ class PostChecks:
         iss = verified.issuer
         if iss is None:
             return None
-        if self._revocations.on_tokens and self._is_revoked(iss, verified):
+        if self._revokes_tokens and self._is_revoked(iss, verified):
             return error_for("revoked", "claims")
         if self._statuses is not None:
             unlisted = self._statuses.refusal(iss, verified.claims)
@@ -218,7 +231,7 @@ class PostChecks:
                 continue
             if self._every and next(self._counter) % self._every == 0:
                 self._meters[iss].add(verified.claims.get("iat"), now_ns)
-            if self._revocations.on_tokens and self._is_revoked(iss, verified):
+            if self._revokes_tokens and self._is_revoked(iss, verified):
                 results[position] = _rejected(error_for("revoked", "claims"), iss)
             elif statuses is not None and (unlisted := statuses.refusal(iss, verified.claims)) is not None:
                 results[position] = _rejected(unlisted, iss)

@@ -53,7 +53,9 @@ class RevokingKeys(SnapshotOwner):
         Args:
             kid: The key of this name, of ``issuer`` or of all.
             thumbprint: The key with this RFC 7638 SHA-256 thumbprint, whatever its kid.
-            issuer: Narrows the others to this ``iss``; alone it revokes the whole issuer.
+            issuer: Narrows the others to this ``iss``; alone it revokes the whole issuer. The first name of
+                an issuer, or its template, stands for all of them; another name, or a tenant's, is revoked
+                for the tokens that state it.
             jti: The token of this ``jti``.
             issued_before: Tokens whose ``iat`` lies before, in seconds since the epoch; beside ``sub`` those
                 of that subject only.

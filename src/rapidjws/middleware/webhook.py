@@ -57,12 +57,10 @@ def verify_webhook(
         part: Where in the body its JWS stands; then read ``.verified.payload`` and nothing else of the body.
         digest: The claim with a digest of the body; the header then holds a whole JWS.
         payload_of: Builds the detached payload out of the request.
-        crit_checks: Critical header parameter -> a function of its value that returns True; each must be
-            there and listed in ``crit``.
+        crit_checks: Critical header parameter, which must be there -> a function of its value: True is good.
         crit_optional: Those of them that a message may leave away; one that is there is checked as any other.
         replay: The demand that each body is used once.
-        nonces: The nonces that senders sign, each used once; the answer to a refusal gives out a new one:
-            ``answer_for(decision, nonce=nonces.issue(time.time_ns()))``.
+        nonces: The nonces that senders sign, each used once; ``nonces.issue(time.time_ns())`` makes one.
         partner: Whose nonces are good, as for ``nonces.issue``.
         method: The request's method, where ``payload_of`` covers it.
         target: Its path and query as they were sent, likewise.
@@ -71,8 +69,7 @@ def verify_webhook(
         The decision; ``.verified.payload`` holds the octets that were signed.
 
     Raises:
-        TypeError: A mistake of the caller, with what to pass: a body that is text or parsed, headers that are
-            None, bytes or lists.
+        TypeError: A body that is text or parsed, or headers that are None, bytes or lists.
     """
     rules = _rules(part, digest, payload_of, crit_checks, crit_optional, replay, nonces)
     octets = _checked_body(body)

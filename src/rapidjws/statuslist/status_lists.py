@@ -69,8 +69,11 @@ class StatusLists:
             iss: Its issuer.
             claims: Its claims.
         """
+        stated = claims.get("iss")
         if iss not in self._issuers:
-            return None
+            if not isinstance(stated, str) or stated not in self._issuers:
+                return None
+            iss = stated  # another name of the same issuer
         status = claims.get("status")
         if isinstance(status, dict) and "status_list" in status:
             return self._looked_up(iss, status["status_list"])

@@ -139,6 +139,12 @@ class VerifiedJWS(_native.VerifiedToken):
         """Return the RFC 7638 SHA-256 thumbprint of the key that verified, in base64url."""
         return self._key.thumbprint
 
+    @property
+    def _stated_issuer(self) -> str | None:
+        """Return the ``iss`` of the claims, which is one of its issuer's names, or fits its template."""
+        stated = self.claims.get("iss") if self.issuer is not None else None
+        return stated if isinstance(stated, str) else None
+
     def _signing_input(self) -> bytes:
         """Return the octets that were signed."""
         token = self._token

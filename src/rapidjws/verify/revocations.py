@@ -103,12 +103,14 @@ class Revocations:
         "_sids",
         "_subjects",
         "_thumbprints",
+        "issuers_named",
         "listed",
         "on_tokens",
     )
 
     def __init__(self, listed: Iterable[Revocation] = ()) -> None:
         self.listed = tuple(dict.fromkeys(listed))
+        self.issuers_named = frozenset(one.issuer for one in self.listed if one.issuer is not None)
         self._issuers = {one.issuer for one in self.listed if len(one.as_dict()) == 1 and one.issuer}
         self._kids = {(one.issuer, one.kid) for one in self.listed if one.kid is not None}
         self._thumbprints = {(one.issuer, one.thumbprint) for one in self.listed if one.thumbprint}
@@ -138,6 +140,23 @@ class Revocations:
         if not self._thumbprints:
             return False
         return (iss, key.thumbprint) in self._thumbprints or (None, key.thumbprint) in self._thumbprints
+
+    def hits_stated(
+        self,
+        iss: str,
+        key: PreparedKey,
+        claims: Mapping[str, Any],
+        claims_json: Callable[[], bytes] | None = None,
+    ) -> bool:
+        """Return whether a token, its key or its issuer is revoked under the ``iss`` that it states.
+
+        Args:
+            iss: Another name than its issuer's first one, or a tenant's under a template.
+            key: Whose signature it is.
+            claims: As for ``hits_token``.
+            claims_json: As for ``hits_token``.
+        """
+        return self.hits_key(iss, key) or self.hits_token(iss, claims, claims_json)
 
     @property
     def on_keys(self) -> bool:

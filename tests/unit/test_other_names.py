@@ -1,0 +1,143 @@
+"""An issuer with several names, or a template: what is said of a name holds for the tokens that state it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from introspected import ISSUER, Server, client_of
+
+from rapidjws import Engine, Issuer, IssuerRegistry, RapidJWSError, Rejected
+from rapidjws.authz import Authorizer, Rule
+from rapidjws.introspection import Introspection
+from rapidjws.jwt.decision import Decision
+from rapidjws.statuslist import StatusLists, StatusListSource
+
+OTHER = "https://other.example"
+TEMPLATE = "https://{tid}.example/v2"
+TENANTS = {"https://a.example/v2": "a", "https://b.example/v2": "b"}
+LISTED = "https://lists.example/1"
+WAYS: dict[str, Callable[[Engine, str], Any]] = {
+    "verify": lambda engine, one: engine.verify(one),
+    "averify": lambda engine, one: asyncio.run(engine.averify(one)),
+    "verify_many": lambda engine, one: engine.verify_many([one])[0],
+    "decide": lambda engine, one: engine.decide(one),
+}
+
+
+def engine(iss: Any = (ISSUER.iss, OTHER), **settings: Any) -> Engine:
+    """Return an engine of one issuer with these names."""
+    more = {"tenants": list(TENANTS.values())} if iss == TEMPLATE else {}
+    given = iss if isinstance(iss, str) else list(iss)
+    issuer = Issuer(given, keys=ISSUER.jwks, algorithms=["ES256"], audience=ISSUER.audience, **more)
+    return Engine(issuer, workers=1, **settings)
+
+
+def token(iss: str, **claims: Any) -> str:
+    """Return a token that states a name."""
+    tenant = {"tid": TENANTS[iss]} if iss in TENANTS else {}
+    return ISSUER.token({**ISSUER.claims(int(time.time()) - 5), "iss": iss, **tenant, **claims})
+
+
+def code(way: str, asked: Engine, one: str) -> str:
+    """Return the code of a refusal, or ``ok``."""
+    try:
+        found = WAYS[way](asked, one)
+    except RapidJWSError as refused:
+        return refused.code
+    return found.code if isinstance(found, (Rejected, Decision)) else "ok"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "what",
+    [
+        {},
+        {"kid": ISSUER.jwks.keys[0].kid},
+        {"thumbprint": ISSUER.jwks.keys[0].thumbprint()},
+        {"jti": "t-1"},
+        {"sub": "user-1"},
+        {"sid": "s-1"},
+        {"issued_before": int(time.time()) + 10_000},
+    ],
+    ids=lambda what: next(iter(what), "issuer"),
+)
+@pytest.mark.parametrize(
+    ("names", "named", "rest"),
+    [((ISSUER.iss, OTHER), OTHER, ISSUER.iss), (TEMPLATE, "https://b.example/v2", "https://a.example/v2")],
+)
+def test_a_revocation_under_another_name_holds_for_tokens_that_state_it(
+    way: str, what: dict[str, Any], names: Any, named: str, rest: str
+) -> None:
+    """A second name and a tenant under a template are revoked; what states another one is not."""
+    asked = engine(names)
+    claims = {"jti": "t-1", "sub": "user-1", "sid": "s-1"}
+    mine, theirs = token(named, **claims), token(rest, **claims)
+    assert [code(way, asked, one) for one in (mine, theirs)] == ["ok", "ok"]
+    revoked = asked.revoke(issuer=named, **what)
+    assert [code(way, asked, one) for one in (mine, theirs)] == ["revoked", "ok"]
+    asked.replace_issuers(*asked.issuers)
+    assert code(way, asked, mine) == "revoked"
+    asked.unrevoke(revoked)
+    assert code(way, asked, mine) == "ok"
+
+
+def test_a_revocation_under_the_first_name_holds_for_all_of_them() -> None:
+    """The first name is the issuer's here: revoked by it, no token of the issuer is accepted."""
+    for names, first in (((ISSUER.iss, OTHER), ISSUER.iss), (TEMPLATE, TEMPLATE)):
+        asked = engine(names)
+        asked.revoke(issuer=first)
+        stated = TENANTS if names == TEMPLATE else names
+        assert {code("verify", asked, token(one)) for one in stated} == {"revoked"}
+
+
+def test_a_configured_issuer_of_a_registry_is_revoked_under_another_name() -> None:
+    """A registry goes by the stated name for issuers that are there always."""
+    issuer = engine().issuers[0]
+    asked = IssuerRegistry(lambda iss: None, issuer, workers=1)
+    assert code("verify", asked, token(OTHER)) == "ok"
+    asked.revoke(issuer=OTHER)
+    assert [code("verify", asked, token(one)) for one in (OTHER, ISSUER.iss)] == ["revoked", "ok"]
+
+
+@pytest.mark.parametrize("named", [ISSUER.iss, OTHER])
+def test_a_second_opinion_is_due_under_either_name(named: str) -> None:
+    """Asked under the first name is of all tokens of the issuer, under another of those that state it."""
+    server = Server({"active": False})
+    asked = engine(introspection=Introspection(client_of(server), issuers=named))
+    found = {iss: asked.decide(token(iss)).code for iss in (ISSUER.iss, OTHER)}
+    assert found == {ISSUER.iss: "token_inactive" if named == ISSUER.iss else "ok", OTHER: "token_inactive"}
+    fresh = token(OTHER, jti="fresh")
+    assert asked._named_issuers(fresh) == (ISSUER.iss, OTHER)
+    assert asked.introspection is not None
+    opinion = asked.introspection.check(fresh, None, None, lambda: asked._named_issuers(fresh))
+    assert opinion is not None
+    assert opinion.blocking
+
+
+@pytest.mark.parametrize("named", [ISSUER.iss, OTHER])
+def test_a_rule_holds_under_either_name(named: str) -> None:
+    """A rule for an issuer under its second name is no rule for nobody."""
+    rules = [Rule(name="pay", issuers=[named], scopes=["pay"])]
+    asked = engine(authorizer=Authorizer(rules, default="permit"))
+    found = {iss: asked.decide(token(iss), request=None).code for iss in (ISSUER.iss, OTHER)}
+    due = "insufficient_scope"
+    assert found == {ISSUER.iss: due if named == ISSUER.iss else "ok", OTHER: due}
+
+
+@pytest.mark.parametrize("named", [ISSUER.iss, OTHER])
+def test_a_status_list_holds_under_either_name(named: str) -> None:
+    """The status of a token that states the list's issuer is looked up."""
+
+    def never(url: str, etag: str | None = None) -> Any:
+        raise AssertionError
+
+    source = StatusListSource(LISTED, issuer=named, keys=ISSUER.jwks, algorithms=["ES256"], fetch=never)
+    lists = StatusLists(source)
+    refused = lists.refusal(ISSUER.iss, {"iss": OTHER, "status": {"status_list": {"idx": 0, "uri": LISTED}}})
+    assert refused is not None
+    assert refused.code == "status_list_unavailable"
+    assert lists.refusal(ISSUER.iss, {"iss": ISSUER.iss}) is None
