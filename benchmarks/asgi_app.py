@@ -1,6 +1,7 @@
-"""One small API under uvicorn twice: behind our middleware (BENCH_MIDDLEWARE=rapidjws), and behind PyJWT.
+"""One small API under uvicorn, as BENCH_MIDDLEWARE says: behind our middleware, behind PyJWT, and bare.
 
-Both hand the verified subject on to the application, which answers with it.
+The first two hand the verified subject on to the application, which answers with it; the bare one answers
+everybody alike.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ async def _mine(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 async def _theirs(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await _say(send, 200, scope["state"]["claims"]["sub"].encode())
+
+
+async def _bare(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await _say(send, 200, b"user-1")
 
 
 def _with_rapidjws() -> Any:
@@ -58,7 +63,8 @@ def _with_pyjwt() -> Any:
     return middleware
 
 
-_guarded = _with_rapidjws() if os.environ.get("BENCH_MIDDLEWARE") == "rapidjws" else _with_pyjwt()
+_MADE = {"rapidjws": _with_rapidjws, "PyJWT": _with_pyjwt, "bare": lambda: _bare}
+_guarded = _MADE[os.environ["BENCH_MIDDLEWARE"]]()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:

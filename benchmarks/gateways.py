@@ -270,10 +270,10 @@ def grpc(bench: Bench) -> list[Setup]:
 
 
 def asgi(bench: Bench) -> list[Setup]:
-    """Return one application under uvicorn behind our middleware and behind PyJWT."""
+    """Return one application under uvicorn behind our middleware, behind PyJWT, and bare."""
     return [
-        Setup(f"asgi {name}", f"http://127.0.0.1:{port}/a", pid, None)
-        for name in ("rapidjws", "PyJWT")
+        Setup(f"asgi {name}", f"http://127.0.0.1:{port}/a", pid, None, forged=name != "bare")
+        for name in ("rapidjws", "PyJWT", "bare")
         for port, pid in [bench.uvicorn("asgi_app:app", BENCH_MIDDLEWARE=name)]
     ]
 

@@ -119,6 +119,10 @@ class NativeTables:
         lens_c = ffi.from_buffer("uint32_t[]", lens)
         return int(lib.rj_batch_cost_us(self.handle, tokens, lens_c, len(lens)))
 
+    def cost_of_one_us(self, token: bytes) -> int:
+        """Return about how many microseconds one token would take."""
+        return int(lib.rj_batch_cost_us(self.handle, token, (len(token),), 1))
+
     @property
     def address(self) -> int:
         """Return where the core's snapshot lies; it lives as long as this object."""

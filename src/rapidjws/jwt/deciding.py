@@ -290,7 +290,9 @@ def decide(
     """
     started_ns = perf_counter_ns()
     result = _tried(verify, token, scopes, now)
-    now_ns = 0 if policy is None else _present_ns(now)
+    if policy is None:
+        return _concluded(None, result, (token, partner, route), (0, started_ns), named_issuers, counters)
+    now_ns = _present_ns(now)
     result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
         result = _tried(verify_as_of, token, scopes, retry_at_ns, now_ns)
@@ -313,7 +315,9 @@ async def adecide(
     """Verify and decide as ``decide`` does, from asyncio, in a batch with what else arrives."""
     started_ns = perf_counter_ns()
     result = await _atried(averify, token, scopes, now)
-    now_ns = 0 if policy is None else _present_ns(now)
+    if policy is None:
+        return _concluded(None, result, (token, partner, route), (0, started_ns), named_issuers, counters)
+    now_ns = _present_ns(now)
     result, retry_at_ns = _retried_at(policy, result, partner, now_ns)
     if retry_at_ns is not None:
         result = await _atried(averify_as_of, token, scopes, retry_at_ns, now_ns)

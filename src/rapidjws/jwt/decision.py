@@ -7,10 +7,11 @@ on phases and partners, which is the part of the policy that is handed in (see `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol
 
 from rapidjws._checks import refused
+from rapidjws._native import copy_maker
 from rapidjws.errors import CODES, RapidJWSError, error_for
 from rapidjws.jose.scopes import scopes_due
 from rapidjws.verify.result import VerifiedJWS
@@ -240,10 +241,34 @@ def check_names(names: object, place: str) -> None:
         raise refused(place, "a string, a tuple of strings, or None", names)
 
 
+def permit_maker(**parts: Any) -> Callable[[VerifiedJWS, str | None], Decision]:
+    """Return what makes the permit of a token and a route, checked by nobody: the caller saw the token.
+
+    Args:
+        parts: What else all of these permits have, as ``Decision`` takes it.
+    """
+    template = object.__new__(Decision)
+    given: dict[str, Any] = (
+        {one.name: one.default for one in fields(Decision)} | {"outcome": "permit", "code": OK} | parts
+    )
+    for name, value in given.items():
+        object.__setattr__(template, name, value)
+
+    def made(verified: VerifiedJWS, route: str | None) -> Decision:
+        return Decision(**{**given, "verified": verified, "route": route})
+
+    return copy_maker(template, "verified", "route") or made
+
+
+_plain_permit: Final = permit_maker()
+
+
 def plain_decision(result: ResultOrError, *, partner: Names, route: Names) -> Decision:
     """Return the decision of an engine without a rollout: what is not good is refused."""
     partner, route = one_of(partner), one_of(route, "route")
     if isinstance(result, VerifiedJWS):
+        if partner is None:
+            return _plain_permit(result, route)
         return Decision(outcome="permit", code=OK, partner=partner, route=route, verified=result)
     return Decision(
         outcome=result.outcome,

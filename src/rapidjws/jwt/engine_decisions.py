@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +63,7 @@ class EngineDecisions(EngineIntrospection):
         snapshot = self._snapshot
         if self._may_wait or (self._introspection is not None and not self._introspection.is_known(token)):
             return False
-        return snapshot.native.cost_us(token, array("I", [len(token)])) <= INLINE_US
+        return snapshot.native.cost_of_one_us(token) <= INLINE_US
 
     @property
     def authorizer(self) -> RequestRules | None:

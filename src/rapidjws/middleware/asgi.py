@@ -19,7 +19,7 @@ from rapidjws.middleware.requests import (
     routes_of,
     signed_target,
 )
-from rapidjws.middleware.response import TRUSTED, Answer, warning_headers
+from rapidjws.middleware.response import Answer, warning_headers
 from rapidjws.middleware.startup import READY_TIMEOUT_S, checked_ready_timeout_s
 from rapidjws.observe.request_info import IdentifiedHeaders
 
@@ -38,7 +38,6 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-_TRUSTED = {name: name.encode() for name in TRUSTED}
 _FRAMING = (b"content-length", b"transfer-encoding")
 """Headers about the length of a body, from before it was read whole."""
 
@@ -122,7 +121,7 @@ class JWSMiddleware:
             headers = with_trace(headers, context.trace)
         inner = {
             **scope,
-            "headers": headers + encoded(authenticator.trusted_headers(decision)),
+            "headers": headers + authenticator.trusted_octets(decision),
             KEY: decision,
         }
         has_more = decision.warnings or decision.nonce is not None
@@ -177,14 +176,15 @@ def request_context(
     scope: Scope, authenticator: Authenticator[Scope], scopes: tuple[str, ...] = ()
 ) -> RequestContext:
     """Return what a request's scope says."""
-    values = authenticator.values(partial(_values, scope))
+    given = partial(_values, scope)
+    values = authenticator.values(given)
     if authenticator.body is not None and scope["type"] == "websocket":
         values = []  # what comes over a websocket is signed by nothing
     route = routes_of(_target(scope), scope["path"], _root_path(scope, authenticator), codec="utf-8")
-    headers = IdentifiedHeaders(partial(_values, scope))
+    headers = IdentifiedHeaders(given)
     query = scope.get("query_string", b"")
     method = scope.get("method", "GET" if scope["type"] == "websocket" else "")  # RFC 6455 s.4.1
-    trace = authenticator.begin(headers)
+    trace = authenticator.begin(headers) if authenticator.observer.is_tracing else None
     context = RequestContext(
         values, query, authenticator.partner(scope), route, scopes, headers, trace, method
     )
@@ -225,7 +225,7 @@ async def decide_in_scope(
         headers = stripped(scope, authenticator)
         if context.trace is not None:
             headers = with_trace(headers, context.trace)
-        scope["headers"] = headers + encoded(authenticator.trusted_headers(decision))
+        scope["headers"] = headers + authenticator.trusted_octets(decision)
         scope[KEY] = decision
     return refused
 
@@ -319,8 +319,7 @@ def stripped(scope: Scope, authenticator: Authenticator[Scope]) -> Headers:
 
 def encoded(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return headers as ASGI wants them."""
-    known = _TRUSTED.get
-    return [(known(name) or name.encode(), value.encode()) for name, value in headers]
+    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 def _target(scope: Scope) -> str | None:

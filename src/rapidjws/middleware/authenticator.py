@@ -19,7 +19,15 @@ from rapidjws.jwt.engine import Engine
 from rapidjws.middleware.claim_headers import ClaimHeaders
 from rapidjws.middleware.exempt_paths import ExemptPaths
 from rapidjws.middleware.presented import check_place, presented_token, sender_check
-from rapidjws.middleware.response import PREFIX, Answer, answer_for, checked_realm, is_ours, trusted_headers
+from rapidjws.middleware.response import (
+    PREFIX,
+    Answer,
+    answer_for,
+    checked_realm,
+    is_ours,
+    trusted_headers,
+    trusted_octets,
+)
 from rapidjws.middleware.signed_body import SignedBody
 from rapidjws.middleware.startup import (
     StartupWait,
@@ -185,6 +193,13 @@ class Authenticator(Generic[RequestT]):
         """Return all headers that the application may trust, those of claims among them; see ``is_ours``."""
         return trusted_headers(decision) + self._claim_headers.headers(decision)
 
+    def trusted_octets(self, decision: Decision) -> list[tuple[bytes, bytes]]:
+        """Return ``trusted_headers`` as octets."""
+        found = trusted_octets(decision)
+        if self._claim_headers:
+            found += [(name.encode(), text.encode()) for name, text in self._claim_headers.headers(decision)]
+        return found
+
     def unknown_root_path(self, root_path: str) -> str:
         """Return where a server says that the application is mounted, or ``""`` where that is known."""
         return "" if root_path == self._root_path else root_path
@@ -248,6 +263,8 @@ class Authenticator(Generic[RequestT]):
 
     def values(self, headers: Headers) -> list[bytes]:
         """Return each value of the headers that are read."""
+        if len(self.fields) == 1:
+            return list(headers(self.field))
         return [value for field in self.fields for value in headers(field)]
 
     def handed_on(self, decision: Decision, body: bytes | None) -> bytes | None:
@@ -361,6 +378,8 @@ class Authenticator(Generic[RequestT]):
 
     def answer(self, decision: Decision, context: RequestContext) -> Answer | None:
         """Return the refusal that a decision asks for, with the id of its log line, or None for a permit."""
+        if self.body is None and decision.outcome == "permit":
+            return None
         scheme = self.place.scheme if self.body is None else "JWS"
         found = answer_for(
             decision,

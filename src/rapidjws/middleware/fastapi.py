@@ -18,7 +18,6 @@ from rapidjws.middleware.asgi import (
     can_deny_websocket,
     close_code,
     declared_bytes,
-    encoded,
     is_exempt_scope,
     request_context,
     stripped,
@@ -154,7 +153,7 @@ class JWSSecurity(SecurityBase, Generic[ClaimsT]):
         self._refuse(request, context, decision)
         headers = stripped(scope, authenticator)
         headers = headers if context.trace is None else with_trace(headers, context.trace)
-        _hand_on(request, headers + encoded(authenticator.trusted_headers(decision)))
+        _hand_on(request, headers + authenticator.trusted_octets(decision))
         scope[KEY] = decision
         for name, value in warning_headers(decision):
             response.headers.append(name, value)

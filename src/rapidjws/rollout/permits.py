@@ -7,11 +7,10 @@ the evidence counts. Whatever is not plain has no share here, and is decided by 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rapidjws._native import copy_maker
-from rapidjws.jwt.decision import OK, Decision
+from rapidjws.jwt.decision import OK, permit_maker
 from rapidjws.rollout.counters import Request
 from rapidjws.rollout.measures import lifetime_of, skew_bucket
 from rapidjws.verify.result import VerifiedJWS
@@ -19,7 +18,7 @@ from rapidjws.verify.result import VerifiedJWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rapidjws.jwt.decision import Names
+    from rapidjws.jwt.decision import Decision, Names
     from rapidjws.rollout.counters import RowKey
     from rapidjws.rollout.evidence import Evidence
     from rapidjws.rollout.partner import Partner
@@ -64,30 +63,14 @@ class Shape:
 
     def __post_init__(self) -> None:
         """Have what makes a permit of a token and a route ready."""
-        object.__setattr__(self, "make", copy_maker(self._template(), "verified", "route") or self.decision)
-
-    def decision(self, verified: VerifiedJWS | None, route: str | None) -> Decision:
-        """Return the permit of a token."""
-        return Decision(**self._parts(), route=route, verified=verified)
-
-    def _parts(self) -> dict[str, Any]:
-        """Return what all its permits have in common."""
-        return {
-            "outcome": "permit",
-            "code": OK,
-            "phase": self.phase,
-            "partner": self.partner,
-            "attributed_by": self.attributed_by,
-            "warnings": self.warnings,
-            "sunset_at_s": self.sunset_at_s,
-        }
-
-    def _template(self) -> Decision:
-        """Return a permit of no token, to be copied for those that have one."""
-        made = object.__new__(Decision)
-        for name, value in ({one.name: one.default for one in fields(Decision)} | self._parts()).items():
-            object.__setattr__(made, name, value)
-        return made
+        make = permit_maker(
+            phase=self.phase,
+            partner=self.partner,
+            attributed_by=self.attributed_by,
+            warnings=self.warnings,
+            sunset_at_s=self.sunset_at_s,
+        )
+        object.__setattr__(self, "make", make)
 
 
 ShapeKey = tuple["str | None", "PreparedKey", "str | None", "str | None"]
