@@ -124,6 +124,7 @@ def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 def trails(tmp_path: Path) -> Iterator[Path]:
     """Give a folder for trails, in memory where there is one: a killed writer leaves the same in either."""
     memory = Path("/dev/shm")
+    signer()  # the children's key is this process's, whichever test comes first
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
         yield Path(made)
 

@@ -66,7 +66,8 @@ def test_each_sign_of_an_attack_is_logged_and_counted(tmp_path: Path) -> None:
         until(
             lambda: (
                 bed.ask(renamed(tokens[0], alg="ES256", kid=f"nobody-{next(number)}")) == 401
-                and seen("unknown_kid_flood")
+                and seen("unknown_kid_flood")  # where decisions count, and where refreshes are used up
+                and b'event="unknown_kid_flood"' in bed.get("/metrics")[1]
             ),
             "unknown kids came",
         )

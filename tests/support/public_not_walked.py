@@ -81,6 +81,7 @@ CALLED_HERE = (
     "SignaturePolicy.is_met",
     "Authenticator.handed_on", "Authenticator.is_ours", "Authenticator.is_ours_octets",
     "Authenticator.trusted_headers",
+    "Authenticator.trusted_octets",
     "Authenticator.values",
     "BodyDigest.check", "BodyReplay.check", "FormField.fits", "FormField.read",
     "JSONMember.fits", "JSONMember.read",
