@@ -140,8 +140,9 @@ class SigningServer:
             return JWKSet.from_json(answered.read())
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the audit's records."""
-        return [json.loads(one) for one in (self.folder / "signatures.jsonl").read_text().splitlines()]
+        """Return the audit's records, none before the first."""
+        path = self.folder / "signatures.jsonl"
+        return [json.loads(one) for one in path.read_text().splitlines()] if path.exists() else []
 
     def secrets(self) -> list[str]:
         """Return the private members of all keys of the issuer."""
