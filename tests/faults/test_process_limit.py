@@ -63,14 +63,18 @@ VERIFYING = """
         async def pieces(last):
             yield b"x" * 299_999
             yield last
+        async def got_of(make):
+            try:
+                await asyncio.wait_for(verifier.averify_detached(f"{head}..{tail}", make()), 60)
+                return "ok"
+            except rapidjws.RapidJWSError as refused:
+                return refused.code
         for last, right in ((b"x", "ok"), (b"y", "signature_invalid"), (b"x", "ok")):
-            for source in (b"x" * 299_999 + last, pieces(last)):
-                try:
-                    await asyncio.wait_for(verifier.averify_detached(f"{head}..{tail}", source), 60)
-                    got = "ok"
-                except rapidjws.RapidJWSError as refused:
-                    got = refused.code
-                assert got == right or (got == "internal_error" and can == 0), (got, right)
+            for make in (lambda: b"x" * 299_999 + last, lambda: pieces(last)):
+                got = await got_of(make)
+                if got == "internal_error" and can and startable():
+                    got = await got_of(make)  # who had the thread has just ended
+                assert got == right or (got == "internal_error" and not startable()), (got, right)
 
     real = gather.MicroBatcher.__init__
     def on_threads(self, snapshot, clock, window_us):
