@@ -76,11 +76,13 @@ def test_each_sign_of_an_attack_is_logged_and_counted(tmp_path: Path) -> None:
         assert bed.run("keys", "revoke", *named, "--config", str(bed.config)) == 0
         until(lambda: bed.ask(bed.token(sub=CANARY)) == 401 and seen("revoked_key_used"), "a key was revoked")
 
+        def counted() -> set[str]:
+            named = r'^rapidjws_security_events_total\{event="(\w+)",issuer="[^"]*"\} [1-9]'
+            return set(re.findall(named, bed.get("/metrics")[1].decode(), re.M))
+
+        signs = {name for name, one in EVENTS.items() if one.logger == SECURITY}
+        until(lambda: counted() == signs, "each sign is counted")
         text = bed.get("/metrics")[1].decode()
-        counted = re.findall(
-            r'^rapidjws_security_events_total\{event="(\w+)",issuer="[^"]*"\} [1-9]', text, re.M
-        )
-        assert set(counted) == {name for name, one in EVENTS.items() if one.logger == SECURITY}
         written = b"".join(path.read_bytes() for path in tmp_path.glob("*.log")) + text.encode()
         for token in tokens:
             for piece in (CANARY, *token.split(".")[1:]):
