@@ -352,7 +352,7 @@ def test_S26_rollouts_and_keys(canary: tuple[str, str], tmp_path: Path) -> None:
 
 def test_S26_alert_rules_are_the_same_text(canary: tuple[str, str]) -> None:
     """An address in a rule file is read back as it was given."""
-    yaml = pytest.importorskip("yaml")
+    yaml = pytest.importorskip("yaml", reason="PyYAML absent: pip install pyyaml")
     name, text = canary
     found = run(name, "alerts", "--runbooks", f"https://x.example/{text}{{name}}")
     rules = [one for group in yaml.safe_load(found)["groups"] for one in group["rules"] if "alert" in one]
