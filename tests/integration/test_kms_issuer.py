@@ -12,7 +12,7 @@ from mocked_aws import mocked_aws
 
 from rapidjws import RapidJWSError, Verifier
 from rapidjws.config.issuing_file import load_issuing
-from rapidjws.issuing import AwsKmsKeyMaker, SigningKey
+from rapidjws.issuing import AwsKmsKeyMaker, KeyLifeCycle, KeyTiming, MemoryStateStore, Schedule, SigningKey
 from rapidjws.signing import sign_compact
 from rapidjws.testing import FakeClock, make_key
 
@@ -106,3 +106,63 @@ def test_slips_are_errors_at_the_start(kms: Any, tmp_path: Path, change: tuple[s
     with pytest.raises(RapidJWSError) as refused:
         load_issuing(path)
     assert place in str(refused.value), str(refused.value)
+
+
+class Denying:
+    """A client of KMS that lacks rights, as an account's policy may."""
+
+    def __init__(self, real: Any, denied: set[str]) -> None:
+        self.real, self.denied = real, denied
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a call, or one that is refused."""
+
+        def call(**given: Any) -> Any:
+            from botocore.exceptions import ClientError
+
+            if name in self.denied:
+                raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "canary"}}, name)
+            return getattr(self.real, name)(**given)
+
+        return call
+
+
+@pytest.mark.parametrize("right", ["get_public_key", "sign"])
+def test_a_key_that_cannot_be_used_is_not_published_and_made_once(kms: Any, right: str) -> None:
+    """A right that is missing shows before a key is published, and KMS gets one key for all tries."""
+    client = Denying(kms, {right})
+    maker = AwsKmsKeyMaker(["eu-west-1"], client_for=lambda region: client)
+    keys = KeyLifeCycle(MemoryStateStore(), KeyTiming(), maker, clock=FakeClock())
+    before = len(kms.list_keys()["Keys"])
+    for _ in range(3):
+        with pytest.raises(RapidJWSError) as refused:
+            keys.tick()
+        assert refused.value.code == "signer_refused"
+        assert keys.state().keys == ()
+    client.denied.clear()
+    keys.tick()
+    assert [one.stage for one in keys.state().keys] == ["next"]
+    assert len(kms.list_keys()["Keys"]) == before + 1
+
+
+@pytest.mark.parametrize("ask", ["tick", "promote", "taint"])
+def test_a_key_that_lost_its_right_replaces_none_that_signs(kms: Any, ask: str) -> None:
+    """Neither schedule nor hand lets a key sign that cannot; the active one goes on."""
+    clock, client = FakeClock(), Denying(kms, set())
+    maker = AwsKmsKeyMaker(["eu-west-1"], client_for=lambda region: client)
+    keys = KeyLifeCycle(MemoryStateStore(), KeyTiming(), maker, schedule=Schedule("every hour"), clock=clock)
+    for _ in range(3):
+        keys.tick()
+        clock.advance(keys.timing.before_s)
+    before = keys.state()
+    active = before.in_stage("active")[0].kid
+    clock.advance(7200)
+    client.denied.add("sign")
+    act = {"tick": keys.tick, "promote": keys.promote, "taint": lambda: keys.taint(active, "lost")}[ask]
+    with pytest.raises(RapidJWSError) as refused:
+        act()
+    assert refused.value.code == "signer_refused"
+    assert f"kid {before.in_stage('next')[0].kid}" in str(refused.value)
+    assert keys.state().keys == before.keys
+    keys.taint(active, "a stranger has it", unready=True)  # no token is better than a stranger's
+    assert keys.state().key(active).stage == "tainted"

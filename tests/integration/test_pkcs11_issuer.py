@@ -12,7 +12,14 @@ from soft_hsm import LIBRARY, make_token
 
 from rapidjws import RapidJWSError, Verifier
 from rapidjws.config.issuing_file import load_issuing
-from rapidjws.issuing import Pkcs11KeyMaker, SigningKey
+from rapidjws.issuing import (
+    ActiveSigner,
+    KeyLifeCycle,
+    KeyTiming,
+    MemoryStateStore,
+    Pkcs11KeyMaker,
+    SigningKey,
+)
 from rapidjws.signing import sign_compact
 from rapidjws.testing import FakeClock, make_key
 
@@ -159,3 +166,21 @@ def test_slips_are_errors_at_the_start(tmp_path: Path, change: tuple[str, str], 
         load_issuing(path)
     assert refused.value.code == "configuration_invalid"
     assert place in str(refused.value)
+
+
+@pytest.mark.usefixtures("token")
+def test_a_key_that_was_replaced_gives_its_sessions_back() -> None:
+    """A device has sessions for the keys that sign now: those of the key before are ended."""
+    clock, keys_maker = FakeClock(), maker()
+    keys = KeyLifeCycle(MemoryStateStore(), KeyTiming(), keys_maker, clock=clock)
+    active = ActiveSigner(keys, keys_maker)
+    keys.tick()
+    clock.advance(keys.timing.before_s)
+    keys.tick()
+    first: Any = active.signer()
+    first.sign(b"a.b")
+    clock.advance(keys.timing.before_s)
+    keys.promote()
+    active.signer().sign(b"a.b")
+    assert all(one is None for one in first._free.queue)
+    first.sign(b"a.b")  # of a request that was on its way

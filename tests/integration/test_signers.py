@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from mocked_aws import mocked_aws
-from soft_hsm import LIBRARY, make_token
+from soft_hsm import LIBRARY, make_token, started_anew
 
 from rapidjws import RapidJWSError, Verifier, verify_raw
 from rapidjws.signing import sign_compact
@@ -183,7 +183,6 @@ def token_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         pkcs11 = make_token(patch, folder, "walk", PIN)
         library = pkcs11.lib(str(LIBRARY))
-        library.reinitialize()
         with library.get_token(token_label="walk").open(user_pin=PIN, rw=True) as session:
             from pkcs11.util.ec import encode_named_curve_parameters
 
@@ -193,7 +192,6 @@ def token_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 domain.generate_keypair(label=label, store=True)
             session.generate_keypair(pkcs11.KeyType.RSA, 2048, label="RS256", store=True)
         yield folder
-        library.finalize() if hasattr(library, "finalize") else None
 
 
 def hsm(label: str, alg: str, **settings: Any) -> Pkcs11Signer:
@@ -215,9 +213,7 @@ def test_an_hsm_signs(label: str, alg: str) -> None:
 @pytest.mark.usefixtures("token_folder")
 def test_an_hsm_refuses_by_name() -> None:
     """A wrong PIN, label, algorithm, library or token is an error with a code, without the PIN."""
-    import pkcs11
-
-    pkcs11.lib(str(LIBRARY)).reinitialize()  # nobody of this process is logged in
+    started_anew()  # nobody of this process is logged in
     assert code_of(hsm, "ES256", "ES256", pin="1" + PIN) == "signer_refused"
     assert code_of(hsm, "nobody", "ES256") == "signer_refused"
     assert code_of(hsm, "RS256", "ES256") == "key_alg_mismatch"
@@ -232,12 +228,14 @@ def test_sessions_that_ended_are_opened_anew() -> None:
     """A session that the token ended, and a token that was away and is back, cost no signature."""
     signer = hsm("ES256", "ES256", sessions=2)
     held = [signer._free.get() for _ in range(2)]
-    for one in held:
+    for one in reversed(held):  # the last to come is the next to be used
         if one is not None:
-            one[0].close()
+            one.session.close()
         signer._free.put(one)
+    generation = signer._library.generation
     check(signer)
-    signer._library.restart()  # the token is back after it was away: all sessions are gone
+    assert signer._library.generation == generation  # which cost no other signer its sessions
+    started_anew()  # as after it was away: all sessions are gone
     check(signer)
 
 

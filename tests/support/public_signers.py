@@ -72,7 +72,12 @@ def key_maker() -> Any:
 class NoToken:
     """A PKCS#11 library whose token is away."""
 
-    turn = nullcontext()
+    turn = nullcontext
+    generation = 0
+
+    def restart(self, seen: int) -> bool:
+        """Fail as well."""
+        return False
 
     @property
     def loaded(self) -> Any:
@@ -88,7 +93,8 @@ def token_maker() -> Any:
     names = (*_REFUSALS, "NoSuchToken", "UserAlreadyLoggedIn")
     faults = SimpleNamespace(PKCS11Error=OSError, **dict.fromkeys(names, KeyError))
     given = {"_library": NoToken(), "_module": "/nonexistent.so", "_pin": "1234", "_rsa_bits": 2048,
-             "_pkcs11": SimpleNamespace(exceptions=faults), "_sessions": 1, "_token_label": "t"}  # fmt: skip
+             "_pkcs11": SimpleNamespace(exceptions=faults), "_sessions": 1, "_token_label": "t",
+             "_unfinished": {}}  # fmt: skip
     for name, value in given.items():
         setattr(made, name, value)
     return made

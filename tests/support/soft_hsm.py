@@ -23,4 +23,17 @@ def make_token(patch: pytest.MonkeyPatch, folder: Path, label: str, pin: str) ->
     patch.setenv("SOFTHSM2_CONF", str(settings))
     command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "12345678"]
     subprocess.run([*command, "--pin", pin], check=True, capture_output=True)
+    started_anew()
     return pkcs11
+
+
+def started_anew() -> Any:
+    """Return the library as our signers use it, started again, so that it reads the settings of now."""
+    import pkcs11
+
+    from rapidjws.signing.pkcs11_library import library_of
+
+    library = library_of(pkcs11, str(LIBRARY))
+    library._restarted_s = float("-inf")
+    assert library.restart(library.generation)
+    return library

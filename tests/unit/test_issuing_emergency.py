@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from rapidjws import Engine, Issuer, RapidJWSError
 from rapidjws.cli.app import app
+from rapidjws.errors import error_for
 from rapidjws.issuing import Announcer, Consumer, KeyLifeCycle, rotate_in_emergency
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.signing import JWTBuilder, PresignedPool
@@ -167,3 +168,18 @@ def test_the_command_drills_on_a_copy_and_then_does_it(tmp_path: Path) -> None:
     assert kid in (tmp_path / "revoked.json").read_text()
     assert "tainted" in run("status").output
     assert run("emergency", "--kid", "nobody", "--why", "x").exit_code == 2
+
+
+def test_a_next_key_that_cannot_sign_keeps_no_stolen_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stolen key is out of use all the same, and the stage says what keeps the next one from signing."""
+    maker = CountingMaker()
+    _, issuer = ready(maker)
+    old = issuer.signing_key()
+
+    def away(key: Any) -> Any:
+        raise error_for("signer_unavailable", "pkcs11", actual="TokenNotPresent")
+
+    monkeypatch.setattr(maker, "signer", away)
+    report = rotate_in_emergency(issuer, announcer(Hooks()), old.kid, "lost", issuer=ISS, wait_s=0)
+    assert issuer.state().key(old.kid).stage == "tainted"
+    assert "signer_unavailable" in report.stages[0].detail

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "rehearsals": "a scratch folder of its own",
     "exercise": "a scratch folder of its own",
     "pkcs11": "token.open() is a session of a device, no file",
+    "pkcs11_library": "token.open() is a session of a device, no file",
     "pkcs11_key_maker": "token.open() is a session of a device, no file",
     "redis_channel": "follower.open() is a subscription, no file",
 }

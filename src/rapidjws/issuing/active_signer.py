@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from rapidjws._checks import checked
 from rapidjws.issuing.key_maker import KeyMaker, LocalKeyMaker
@@ -46,6 +46,14 @@ class SignatureAudit(Protocol):
         """Take one record."""
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """A signer that holds sessions of a device."""
+
+    def close(self) -> None:
+        """End the sessions that are free."""
+
+
 class ActiveSigner:
     """The signer of an issuer's active key: a new one at each rotation.
 
@@ -62,7 +70,7 @@ class ActiveSigner:
         self.life_cycle = life_cycle
         self._maker = maker
         self._wrap = wrap
-        self._signers: dict[str, Signer] = {}
+        self._signers: dict[str, tuple[str, Signer, Signer]] = {}  # kid -> alg, as it is used, as it was made
         self._lock = threading.Lock()
 
     @property
@@ -86,11 +94,15 @@ class ActiveSigner:
             key = self.life_cycle.signing_key(audience)
         found = self._signers.get(key.kid)
         if found is not None:
-            return found
-        made = self._maker.signer(key)
-        if self._wrap is not None:
-            made = self._wrap(made, key)
+            return found[1]
+        bare = self._maker.signer(key)
+        made = bare if self._wrap is None else self._wrap(bare, key)
         with self._lock:
+            before = [one[2] for one in self._signers.values() if one[0] == key.alg]
             while len(self._signers) >= KEPT_MAX:  # those of keys that were retired
                 self._signers.pop(next(iter(self._signers)))
-            return self._signers.setdefault(key.kid, made)
+            kept = self._signers.setdefault(key.kid, (key.alg, made, bare))[1]
+        for one in before:  # a device has sessions for the key that signs now, not for all that ever did
+            if isinstance(one, Closable) and one is not bare:
+                one.close()
+        return kept

@@ -161,9 +161,9 @@ def _replace(life_cycle: KeyLifeCycle, kid: str, why: str) -> str:
     try:
         life_cycle.taint(kid, why)
     except RapidJWSError as refused:
+        life_cycle.taint(kid, why, unready=True)  # what keeps this from being done is raised here again
         if refused.code != "key_not_ready":
-            raise
-        life_cycle.taint(kid, why, unready=True)
+            return f"out of the JWK Set; the next key does not sign here: {refused.code}"
         return "the next key signs, which some caches may not know yet"
     return "out of the JWK Set; if it signed, the next key signs now"
 

@@ -42,6 +42,19 @@ class KeyMaker(Protocol):
         """Destroy the private half of a key that is removed, or leave it to the operator."""
 
 
+def made_key(maker: KeyMaker, alg: str, now_s: float) -> SigningKey:
+    """Return a next key of a maker, published now; raises what the maker raises."""
+    fresh = maker.make(alg)
+    return SigningKey(
+        kid=str(fresh.public.kid),
+        alg=alg,
+        stage="next",
+        jwk=fresh.public.as_dict(),
+        reference=fresh.reference,
+        published_at_s=now_s,
+    )
+
+
 class LocalKeyMaker:
     """A maker whose private keys are JWK files in a folder, mode 0600, named by the key's thumbprint.
 

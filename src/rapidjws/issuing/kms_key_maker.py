@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
 from rapidjws.errors import ConfigurationError, error_for
+from rapidjws.issuing.key_checks import TRIAL
 from rapidjws.issuing.key_maker import NewKey
 from rapidjws.issuing.state import SigningKey
 from rapidjws.signing.aws_kms import AwsKmsSigner, call_kms, kms_clients
@@ -59,12 +60,15 @@ class AwsKmsKeyMaker:
             clients = dict(kms_clients(regions, timeout_s, client_for))
         except ConfigurationError as refused:
             raise error_for(refused.code, "issuing.kms_regions", refused.expected, refused.actual) from None
+        self._unfinished: dict[
+            str, str
+        ] = {}  # alg -> a key that could not be used: the next one, not one more
         self._first = ((self._regions[0], clients[self._regions[0]]),)
         self._client_for: Callable[[str], Any] = clients.__getitem__
 
     @checked
     def make(self, alg: str) -> NewKey:
-        """Make a key pair in KMS; its kid is the RFC 7638 thumbprint.
+        """Make a key pair in KMS that signs; its kid is the RFC 7638 thumbprint.
 
         Raises:
             ConfigurationError: ``configuration_invalid``: KMS has no such algorithm; ``signer_refused``.
@@ -73,11 +77,16 @@ class AwsKmsKeyMaker:
         spec = _SPECS.get(alg) or (f"RSA_{self._rsa_bits}" if alg[:2] in ("RS", "PS") else None)
         if spec is None:
             raise error_for("configuration_invalid", "alg", "ES256, ES384, ES512, ES256K, RS or PS", alg)
-        made = call_kms(
-            self._first, "create_key", KeySpec=spec, KeyUsage="SIGN_VERIFY", Description=self._description
-        )
-        reference = str(made["KeyMetadata"]["KeyId"])
-        return NewKey(self._signer(reference, alg, None).public_jwk, reference)
+        reference = self._unfinished.get(alg)
+        if reference is None:
+            made = call_kms(
+                self._first, "create_key", KeySpec=spec, KeyUsage="SIGN_VERIFY", Description=self._description
+            )
+            reference = self._unfinished[alg] = str(made["KeyMetadata"]["KeyId"])
+        signer = self._signer(reference, alg, None)
+        signer.sign(TRIAL)  # a right that is missing is found before the key is published
+        del self._unfinished[alg]
+        return NewKey(signer.public_jwk, reference)
 
     @checked
     def signer(self, key: SigningKey) -> Signer:

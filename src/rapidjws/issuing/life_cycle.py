@@ -17,13 +17,13 @@ from rapidjws._checks import check_range, checked
 from rapidjws._scheduler import SystemClock
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import transitions
+from rapidjws.issuing.key_checks import check_algorithms, check_usable
 from rapidjws.issuing.key_copy import CopyKeeper, KeySetCopy
-from rapidjws.issuing.key_maker import KeyMaker
+from rapidjws.issuing.key_maker import KeyMaker, made_key
 from rapidjws.issuing.schedule import Schedule
 from rapidjws.issuing.state import IssuingState, Lease, SigningKey
 from rapidjws.issuing.store import StateStore
 from rapidjws.issuing.timing import KeyTiming, number
-from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.verify.protocols import Clock, Event, EventListener, emit, no_events
 
 TRIES: Final = 5
@@ -79,7 +79,7 @@ class KeyLifeCycle:
         self.timing = timing
         self.algorithms = tuple(algorithms)
         self._algorithm_of = dict(algorithm_of or {})
-        _check_algorithms(self.algorithms, self._algorithm_of)
+        check_algorithms(self.algorithms, self._algorithm_of)
         check_range("issuing.lease_s", lease_s, 0.05, 3600)
         if schedule is not None:
             schedule.check(timing)
@@ -199,13 +199,18 @@ class KeyLifeCycle:
             IssuingRefused: ``not_leader``: another issuer's lease runs; ``key_state_changed``.
             DependencyUnavailable: ``issuing_clock``, ``key_state_unavailable``, ``key_state_unreadable``;
                 ``key_copy_unavailable``: nothing is changed while the copy lags.
+            RapidJWSError: What keeps a next key from signing, once nothing else is due: the active one stays.
         """
         self.copy.lead(self.state, self.holder)
+        unusable: list[RapidJWSError] = []
 
         def change(state: IssuingState, now_s: float) -> IssuingState:
-            return self._due(self._led(state, now_s), now_s)
+            return self._due(self._led(state, now_s), now_s, unusable)
 
-        return self._change(change)
+        changed = self._change(change)
+        if unusable and not changed:
+            raise unusable[-1]
+        return changed
 
     def resign(self) -> None:
         """End the lease where this issuer leads, so that another one need not wait for its end.
@@ -234,6 +239,7 @@ class KeyLifeCycle:
         Raises:
             IssuingRefused: ``no_next_key``, ``key_not_ready``, ``key_frozen``, ``key_state_changed``.
             DependencyUnavailable: ``issuing_clock``, ``key_state_unavailable``, ``key_state_unreadable``.
+            RapidJWSError: What keeps the next key from signing; nothing is changed then.
         """
         chosen = self._chosen(alg)
 
@@ -241,7 +247,9 @@ class KeyLifeCycle:
             ends_s = None if self.schedule is None else self.schedule.frozen_until_s(now_s)
             if ends_s is not None and not frozen:
                 raise error_for("key_frozen", "schedule", f"after {number(ends_s)}", number(now_s))
-            return transitions.promote(state, chosen, now_s, self.timing)
+            after = transitions.promote(state, chosen, now_s, self.timing)
+            check_usable(self._maker, state, after)
+            return after
 
         return self._change(change)
 
@@ -252,7 +260,7 @@ class KeyLifeCycle:
         Args:
             kid: The key.
             why: For the record; shown to operators.
-            unready: True to promote a next key that caches may not know yet.
+            unready: True to promote a next key that caches may not know yet, untried.
 
         Raises:
             IssuingRefused: ``key_not_found``, ``key_state_changed``; ``no_next_key`` and ``key_not_ready``
@@ -265,7 +273,10 @@ class KeyLifeCycle:
             changed = transitions.taint(state, kid, why, now_s, self.timing)
             if key.stage != "active":
                 return changed
-            return transitions.promote(changed, key.alg, now_s, self.timing, unready=unready)
+            after = transitions.promote(changed, key.alg, now_s, self.timing, unready=unready)
+            if not unready:
+                check_usable(self._maker, state, after)
+            return after
 
         return self._change(change)
 
@@ -299,13 +310,18 @@ class KeyLifeCycle:
         """Return how far issuers' clocks may be off: not at all where the store has one for all."""
         return 0.0 if self._store.time_s() is not None else self.timing.clock_skew_s
 
-    def _due(self, state: IssuingState, now_s: float) -> IssuingState:
-        """Return the state with all that is due done."""
+    def _due(self, state: IssuingState, now_s: float, unusable: list[RapidJWSError]) -> IssuingState:
+        """Return the state with all that is due done, but for keys that cannot sign."""
         timing = self.timing
         state, _ = transitions.remove_due(state, now_s, timing)
         for alg in self.algorithms:
             if self._is_due(state, alg, now_s):
-                state = transitions.promote(state, alg, now_s, timing)
+                after = transitions.promote(state, alg, now_s, timing)
+                try:
+                    check_usable(self._maker, state, after)
+                    state = after
+                except RapidJWSError as failed:
+                    unusable.append(failed)
             if not state.in_stage("next", alg):
                 at_s = transitions.moment(state, now_s, timing)
                 state = transitions.publish(state, self._fresh(state, alg, at_s))
@@ -330,19 +346,8 @@ class KeyLifeCycle:
         """Return a key to publish: one that a failed change left over before a new one."""
         made = self._unpublished.get(alg)
         if made is None or any(one.kid == made.kid for one in state.keys):
-            made = self._unpublished[alg] = self._made(alg, now_s)
+            made = self._unpublished[alg] = made_key(self._maker, alg, now_s)
         return replace(made, published_at_s=now_s)
-
-    def _made(self, alg: str, now_s: float) -> SigningKey:
-        fresh = self._maker.make(alg)
-        return SigningKey(
-            kid=str(fresh.public.kid),
-            alg=alg,
-            stage="next",
-            jwk=fresh.public.as_dict(),
-            reference=fresh.reference,
-            published_at_s=now_s,
-        )
 
     def _change(self, change: Change) -> tuple[SigningKey, ...]:
         """Make a change by compare and swap, anew where others were quicker."""
@@ -386,15 +391,3 @@ class KeyLifeCycle:
                 except RapidJWSError as failed:  # the state is right; the file is the operator's to remove
                     emit(self._events, Event(name="issuing_key_left", kid=one.kid, detail=failed.code))
         return changed
-
-
-def _check_algorithms(algorithms: tuple[str, ...], algorithm_of: Mapping[str, str]) -> None:
-    if not algorithms or len(set(algorithms)) != len(algorithms):
-        raise error_for("configuration_invalid", "issuing.algorithms", "one or more, each once")
-    for alg in algorithms:
-        row = ALGORITHM_TABLE.get(alg)
-        if row is None or row.kind == "hmac":
-            raise error_for("configuration_invalid", "issuing.algorithms", "names with public keys", alg)
-    for alg in algorithm_of.values():
-        if alg not in algorithms:
-            raise error_for("configuration_invalid", "issuing.algorithm_of", algorithms, alg)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
-from rapidjws.errors import error_for
+from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.issuing.key_checks import TRIAL
 from rapidjws.issuing.key_maker import NewKey
 from rapidjws.issuing.state import SigningKey
 from rapidjws.signing.pkcs11 import SESSIONS_MAX, Pkcs11Signer, guarded, pkcs11_module
@@ -34,7 +36,9 @@ class Pkcs11KeyMaker:
         DependencyUnavailable: ``signer_unavailable``: no such library or token.
     """
 
-    __slots__ = ("_library", "_module", "_pin", "_pkcs11", "_rsa_bits", "_sessions", "_token_label")
+    __slots__ = (
+        "_library", "_module", "_pin", "_pkcs11", "_rsa_bits", "_sessions", "_token_label", "_unfinished",
+    )  # fmt: skip
 
     @checked
     def __init__(
@@ -47,13 +51,16 @@ class Pkcs11KeyMaker:
         self._pin = pin
         self._sessions = sessions
         self._rsa_bits = rsa_bits
+        self._unfinished: dict[
+            str, str
+        ] = {}  # alg -> a key that could not be used: the next one, not one more
         self._pkcs11 = pkcs11_module()
-        self._library = guarded(self._pkcs11, None, lambda: library_of(self._pkcs11, module))
+        self._library = guarded(self._pkcs11, lambda: library_of(self._pkcs11, module))
         self._in_session(lambda session: None)
 
     @checked
     def make(self, alg: str) -> NewKey:
-        """Make a key pair in the token; its kid is the RFC 7638 thumbprint.
+        """Make a key pair in the token that signs; its kid is the RFC 7638 thumbprint.
 
         Raises:
             ConfigurationError: ``configuration_invalid``: no such algorithm; ``signer_refused``.
@@ -61,9 +68,18 @@ class Pkcs11KeyMaker:
         """
         if alg not in _CURVES and alg[:2] not in ("RS", "PS"):
             raise error_for("configuration_invalid", "alg", "ES256, ES384, ES512, RS or PS", alg)
-        label = f"{LABEL}{secrets.token_hex(16)}"
-        self._in_session(lambda session: self._generate(session, alg, label))
-        return NewKey(self._signer(label, alg, None, 1).public_jwk, label)
+        label = self._unfinished.get(alg)
+        if label is None:
+            label = f"{LABEL}{secrets.token_hex(16)}"
+            self._in_session(partial(self._generate, alg=alg, label=label))
+            self._unfinished[alg] = label
+        signer = self._signer(label, alg, None, 1)
+        try:
+            signer.sign(TRIAL)  # a device that makes a key, and does not sign by it
+        finally:
+            signer.close()
+        del self._unfinished[alg]
+        return NewKey(signer.public_jwk, label)
 
     @checked
     def signer(self, key: SigningKey) -> Signer:
@@ -115,19 +131,18 @@ class Pkcs11KeyMaker:
         """Do something in a session that may write, and close it."""
 
         def call() -> None:
-            try:
-                token = self._library.loaded.get_token(token_label=self._token_label)
-            except self._pkcs11.exceptions.NoSuchToken:
-                self._library.restart()  # the list of slots is made when the library starts
-                token = self._library.loaded.get_token(token_label=self._token_label)
-            try:
-                session = token.open(user_pin=self._pin, rw=True)
-            except self._pkcs11.exceptions.UserAlreadyLoggedIn:  # a login is the process's
-                session = token.open(rw=True)
+            token = self._library.loaded.get_token(token_label=self._token_label)
+            session = self._library.open(token, self._pin, rw=True)
             with session:
                 do(session)
 
-        guarded(self._pkcs11, self._library, call)
+        seen = self._library.generation
+        try:
+            guarded(self._pkcs11, call, self._library)
+        except RapidJWSError as failed:
+            if failed.code == "signer_refused" or not self._library.restart(seen):
+                raise
+            guarded(self._pkcs11, call, self._library)
 
     def _signer(self, label: str, alg: str, kid: str | None, sessions: int) -> Pkcs11Signer:
         return Pkcs11Signer(

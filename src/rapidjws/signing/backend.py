@@ -105,7 +105,8 @@ class BackendSigner:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(alg={self.alg!r}, kid={self.kid!r})"
+        shown = [f"{name}={getattr(self, name, None)!r}" for name in ("alg", "kid")]  # not made yet: None
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a {type(self).__name__} holds connections and secrets and cannot be pickled")
