@@ -115,7 +115,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "BackendSigner.asign call_on_thread": (ISSUING, "test_S15_a_signature_of_asign_without_a_thread"),
     "SigningQueue._taken_in submit": (ISSUING, "test_S15_a_queue_without_threads_signs_all_the_same"),
     "PublicationApp.__call__ call_on_thread": (ISSUING, "test_S15_a_publication_without_a_thread"),
-    "_at_endpoint call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
+    "RequestTurns.answered call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
     "_on_thread.answered call_on_thread": (ISSUING, "test_S15_an_issuers_answer_without_a_thread"),
     "SharedReadings._read call_on_thread": (ISSUING, "test_S15_a_publication_without_a_thread"),
     "_announce call_on_thread": (ISSUING, "test_S24_an_announcement_without_a_thread_is_named"),

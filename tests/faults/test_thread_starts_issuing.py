@@ -16,7 +16,7 @@ from thread_faults import failing_starts
 import rapidjws
 from rapidjws.issuing import PublicationApp
 from rapidjws.issuing.shared_readings import SharedReadings
-from rapidjws.sidecar.issuer_server import IssuerConnection, _announce, _at_endpoint, _on_thread, _tick
+from rapidjws.sidecar.issuer_server import IssuerConnection, _announce, _on_thread, _tick, turns_of_process
 from rapidjws.signing.backend import BackendSigner, SignerLimits
 from rapidjws.signing.new_key import make_key
 from rapidjws.signing.signing_queue import SigningQueue
@@ -94,8 +94,10 @@ def test_S15_an_issuers_answer_without_a_thread(where: str) -> None:
     metrics = _on_thread(lambda *_: document)
 
     async def main() -> None:
+        turns = turns_of_process()(False)
+
         def ask() -> Any:
-            return _at_endpoint(lambda: document) if where == "endpoint" else metrics("GET", "/", [])
+            return turns.answered(lambda: document) if where == "endpoint" else metrics("GET", "/", [])
 
         one: Any = IssuerConnection.__new__(IssuerConnection)
         one._is_ending = False

@@ -6,22 +6,34 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from rapidjws.errors import RapidJWSError
 from rapidjws.issuing import Document, KeyLifeCycle, Publication
 from rapidjws.issuing.shared_readings import SharedReadings
 from rapidjws.sidecar.connection import Connection, Listener, head_of
-from rapidjws.sidecar.listeners import address_of, listening_sockets
+from rapidjws.sidecar.issuer_turns import RequestTurns
+from rapidjws.sidecar.listeners import BACKLOG, address_of, listening_sockets
 from rapidjws.sidecar.settings import ServerSettings
 from rapidjws.verify import worker_pool
 from rapidjws.verify.worker_pool import call_on_thread
 
 Documents = Callable[[str, str, list[tuple[str, str]]], Awaitable[Document]]
 """A maker of answers on the loop: ``SharedReadings.answered``."""
+
+
+Turns = Callable[[bool], RequestTurns]
+"""Gives the turns of endpoints whose keys are in this process, or elsewhere."""
+
+
+def turns_of_process() -> Turns:
+    """Return the turns of one server's requests."""
+    local = RequestTurns(worker_pool.signing, worker_pool.SIGNING_WORKERS)
+    remote = RequestTurns(worker_pool.endpoints, worker_pool.ENDPOINT_WORKERS)
+    return lambda is_local: local if is_local else remote
 
 
 class Handler(Protocol):
@@ -64,8 +76,10 @@ class IssuerConnection(Connection):
         loop: asyncio.AbstractEventLoop,
         documents: Documents,
         endpoints: Sequence[Endpoint] = (),
+        turns: Turns | None = None,
     ) -> None:
         super().__init__(listener, loop)
+        self._turns = turns or turns_of_process()
         self._documents = documents
         self._endpoints = {one.path: one for one in endpoints}
         self.wanted = self.wanted.union(*(one.headers for one in endpoints))
@@ -86,7 +100,7 @@ class IssuerConnection(Connection):
         ask: Callable[[], Awaitable[Document]] = partial(self._documents, verb, path, shown)
         if endpoint is not None:
             call = partial(endpoint.handle, verb, shown, body, peer=self._peer())
-            ask = partial(_at_endpoint, call, is_local=endpoint.is_local)
+            ask = partial(self._turns(endpoint.is_local).answered, call)
         task = self._loop.create_task(self._act(ask, method, keep))
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
@@ -115,10 +129,6 @@ class IssuerConnection(Connection):
         head = head_of(list(made.headers.items()))
         self.answer(made.status, head, made.body, method, keep=keep and not self._is_ending)
         self.touch(busy=False)
-
-
-async def _at_endpoint(call: Callable[[], Document], *, is_local: bool = False) -> Document:
-    return await call_on_thread(call, pool=worker_pool.signing if is_local else worker_pool.endpoints)
 
 
 class MetricsConnection(IssuerConnection):
@@ -168,14 +178,29 @@ def serve_issuer(
     """
     documents = SharedReadings(publication).answered
     served: list[tuple[ServerSettings, Callable[..., IssuerConnection]]] = [
-        (settings, partial(IssuerConnection, documents=documents, endpoints=endpoints))
+        (
+            settings,
+            partial(IssuerConnection, documents=documents, endpoints=endpoints, turns=turns_of_process()),
+        )
     ]
     if metrics is not None and metrics_listen is not None:
         there = ServerSettings(listen=metrics_listen)
         served.append((there, partial(MetricsConnection, documents=_on_thread(metrics))))
-    asyncio.run(_serve(life_cycle, served, tick_s, say, announce))
+    _run(_serve(life_cycle, served, tick_s, say, announce))
     with contextlib.suppress(RapidJWSError):  # else another issuer leads when the lease ends
         life_cycle.resign()
+
+
+def _run(serving: Coroutine[Any, Any, None]) -> None:
+    """Run a server on a loop of its own."""
+    import uvloop  # of the extra `server`, as what connections are read with
+
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(serving)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 async def _serve(
@@ -198,7 +223,8 @@ async def _serve(
             listener = Listener(settings)
             listeners.append(listener)
             public = sockets.workers[0].public
-            servers.append(await loop.create_server(partial(connection, listener, loop), sock=public))
+            made = partial(connection, listener, loop)
+            servers.append(await loop.create_server(made, sock=public, backlog=BACKLOG))
             say(f"{'metrics' if at else 'listening'} on {address_of(public)}")
         published = asyncio.Event()
         tasks = [loop.create_task(_tick(life_cycle, tick_s, say, published))]

@@ -9,11 +9,14 @@ import socket
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rapidjws.sidecar.settings import ServerSettings
 
+
+BACKLOG: Final = 2048
+"""Connections that the system makes before they are taken; further ones try again after a second."""
 
 REUSE_PORT = hasattr(socket, "SO_REUSEPORT")
 

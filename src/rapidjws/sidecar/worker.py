@@ -20,6 +20,7 @@ from rapidjws.rollout.revision import release_counters
 from rapidjws.sidecar.admin import AdminActions
 from rapidjws.sidecar.admin_listener import AdminListener, AdminProtocol
 from rapidjws.sidecar.clock_watch import ClockWatch
+from rapidjws.sidecar.listeners import BACKLOG
 from rapidjws.sidecar.metrics import Metrics
 from rapidjws.sidecar.periodic_poll import PeriodicPoll
 from rapidjws.sidecar.protocol import PublicListener, SidecarProtocol
@@ -50,7 +51,6 @@ FLUSH_S: Final = 2.0
 SLOW_FLUSH_S: Final = 10.0
 """Seconds after which an operator is warned that a disk does not take the evidence."""
 
-BACKLOG: Final = 2048
 LOOK_S: Final = 0.02
 """How often a worker that drains looks at its connections, in seconds."""
 
