@@ -14,6 +14,7 @@ from rapidjws import Engine, Issuer, IssuerRegistry, RapidJWSError, Rejected
 from rapidjws.authz import Authorizer, Rule
 from rapidjws.introspection import Introspection
 from rapidjws.jwt.decision import Decision
+from rapidjws.rollout import Partner, Rollout
 from rapidjws.statuslist import StatusLists, StatusListSource
 
 OTHER = "https://other.example"
@@ -105,11 +106,10 @@ def test_a_configured_issuer_of_a_registry_is_revoked_under_another_name() -> No
 
 @pytest.mark.parametrize("named", [ISSUER.iss, OTHER])
 def test_a_second_opinion_is_due_under_either_name(named: str) -> None:
-    """Asked under the first name is of all tokens of the issuer, under another of those that state it."""
+    """Asked under any name of an issuer is of all of its tokens."""
     server = Server({"active": False})
     asked = engine(introspection=Introspection(client_of(server), issuers=named))
-    found = {iss: asked.decide(token(iss)).code for iss in (ISSUER.iss, OTHER)}
-    assert found == {ISSUER.iss: "token_inactive" if named == ISSUER.iss else "ok", OTHER: "token_inactive"}
+    assert {asked.decide(token(iss)).code for iss in (ISSUER.iss, OTHER)} == {"token_inactive"}
     fresh = token(OTHER, jti="fresh")
     assert asked._named_issuers(fresh) == (ISSUER.iss, OTHER)
     assert asked.introspection is not None
@@ -120,12 +120,71 @@ def test_a_second_opinion_is_due_under_either_name(named: str) -> None:
 
 @pytest.mark.parametrize("named", [ISSUER.iss, OTHER])
 def test_a_rule_holds_under_either_name(named: str) -> None:
-    """A rule for an issuer under its second name is no rule for nobody."""
+    """A rule for an issuer under any of its names is one for all of its tokens."""
     rules = [Rule(name="pay", issuers=[named], scopes=["pay"])]
     asked = engine(authorizer=Authorizer(rules, default="permit"))
-    found = {iss: asked.decide(token(iss), request=None).code for iss in (ISSUER.iss, OTHER)}
-    due = "insufficient_scope"
-    assert found == {ISSUER.iss: due if named == ISSUER.iss else "ok", OTHER: due}
+    found = {asked.decide(token(iss), request=None).code for iss in (ISSUER.iss, OTHER)}
+    assert found == {"insufficient_scope"}
+
+
+def test_a_tenant_stands_for_no_other_tenant() -> None:
+    """Rules, second opinions and partners of a tenant are about the tokens that state it."""
+    one, other = TENANTS
+    rules = [Rule(name="pay", issuers=[one], scopes=["pay"])]
+    asked = engine(TEMPLATE, authorizer=Authorizer(rules, default="permit"))
+    assert [asked.decide(token(iss)).code for iss in (one, other)] == ["insufficient_scope", "ok"]
+    opinion = Introspection(client_of(Server({"active": False})), issuers=one)
+    asked = engine(TEMPLATE, introspection=opinion)
+    assert [asked.decide(token(iss)).code for iss in (one, other)] == ["token_inactive", "ok"]
+
+
+PARTNERED: list[tuple[Any, str, list[str], list[str]]] = [
+    ((ISSUER.iss, OTHER), ISSUER.iss, [ISSUER.iss, OTHER], []),
+    ((ISSUER.iss, OTHER), OTHER, [ISSUER.iss, OTHER], []),
+    ((OTHER, ISSUER.iss), OTHER, [ISSUER.iss, OTHER], []),
+    (TEMPLATE, TEMPLATE, list(TENANTS), []),
+    (TEMPLATE, "https://b.example/v2", ["https://b.example/v2"], ["https://a.example/v2"]),
+]
+"""The names of an issuer, the one that a partner has, and the ``iss`` that it may use and may not."""
+
+
+@pytest.mark.parametrize("named_by_gateway", [True, False])
+@pytest.mark.parametrize(("names", "named", "good", "bad"), PARTNERED)
+def test_a_partner_may_use_its_issuer_under_every_name(
+    names: Any, named: str, good: list[str], bad: list[str], named_by_gateway: bool
+) -> None:
+    """Configured with any name of an issuer it holds for all of them; with a tenant, for no other tenant."""
+    partners = [Partner(name="shop", issuers=[named]), Partner(name="rest", issuers=["https://rest.example"])]
+    rollout = Rollout(partners, unattributed="strictest")
+    asked = engine(names, rollout=rollout)
+    who = "shop" if named_by_gateway else None
+    for _ in range(2):
+        for iss in good:
+            found = asked.decide(token(iss), partner=who)
+            assert (found.code, found.partner) == ("ok", "shop")
+            assert found.attributed_by == ("gateway" if named_by_gateway else "issuer")
+            late = asked.decide(token(iss, exp=int(time.time()) - 9_000), partner=who)
+            assert (late.code, late.partner) == ("expired", "shop")
+            (batch,) = asked.decide_many([(token(iss), who, None)])
+            assert (batch.code, batch.partner) == ("ok", "shop")
+            assert asked.decide(token(iss), partner="rest").code == "partner_mismatch"
+        for iss in bad:
+            found = asked.decide(token(iss), partner=who)
+            assert found.code == ("partner_mismatch" if named_by_gateway else "ok")
+            assert found.partner == who
+            (batch,) = asked.decide_many([(token(iss), who, None)])
+            assert (batch.code, batch.partner) == (found.code, who)
+
+
+def test_an_iss_that_nobody_compares_is_no_name() -> None:
+    """A workload's server writes what it likes into iss: it makes no partner's token of it."""
+    key = ISSUER.jwks
+    issuer = Issuer.spiffe("td", keys=key, audience=ISSUER.audience)
+    rollout = Rollout([Partner(name="shop", issuers=[OTHER])], unattributed="strictest")
+    asked = Engine(issuer, workers=1, rollout=rollout)
+    one = token(OTHER, sub="spiffe://td/web")
+    assert [asked.decide(one, partner=who).code for who in ("shop", None)] == ["partner_mismatch", "ok"]
+    assert asked.decide(one).partner is None
 
 
 @pytest.mark.parametrize("named", [ISSUER.iss, OTHER])

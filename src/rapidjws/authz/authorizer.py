@@ -283,9 +283,10 @@ class Authorizer:
         return tuple(found) or _CHANGED
 
     def _issuers_of(self, verified: VerifiedJWS) -> tuple[str | None, ...]:
-        """Return whose token it is: its issuer's first name, and the one it states where rules have that."""
-        stated = verified._stated_issuer if self._stated else None
-        return (verified.issuer, stated) if stated in self._stated else (verified.issuer,)
+        """Return whose token it is: its issuer's first name, and those of its names that rules have."""
+        if not self._stated:
+            return (verified.issuer,)
+        return (verified.issuer, *(one for one in verified._issuer_names if one in self._stated))
 
     def _host(self, request: RequestFacts, target: str | None) -> str | None:
         return host_of_target(request.headers(b"host"), target) if self.reads_host else None

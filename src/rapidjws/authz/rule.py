@@ -62,8 +62,8 @@ class Rule:
         phase: ``"detect"``, ``"warn"`` or ``"enforce"``; None for the authorizer's own.
         routes: Paths at or below which it applies, ``"/tenants/{tenant}"``; empty for all paths.
         partners: Partners; empty for all, and for requests of none.
-        issuers: ``iss`` of the token's issuer: its first name, or the one that the token states; empty for
-            all.
+        issuers: ``iss`` of the token's issuer: any of its names, or a tenant's, for the tokens that state it;
+            empty for all.
         methods: Methods; empty for all. ``GET`` holds for ``HEAD`` too, which servers answer by it.
         hosts: Hosts without a port; empty for all.
         scopes: All of these.

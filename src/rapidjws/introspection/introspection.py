@@ -45,8 +45,8 @@ class Introspection:
 
     Args:
         client: Asks it.
-        issuers: Issuers on whose tokens a second opinion is due, after their signature; where an issuer has
-            several names, its first one, or another one for the tokens that state it.
+        issuers: Issuers on whose tokens a second opinion is due, after their signature; any of an issuer's
+            names stands for all of them, and a tenant's for the tokens that state it.
         routes: Only on these paths, and what lies below them; by default on all. A request whose path nobody
             knows is asked for.
         scopes: Only on tokens with one of these scopes; by default on all.
@@ -201,7 +201,7 @@ class Introspection:
             verified: The same, verified.
             now_ns: Nanoseconds since the epoch.
         """
-        if verified.issuer not in self._issuers and verified._stated_issuer not in self._issuers:
+        if not self.concerns(verified._issuer_names):
             return None
         if self._scopes and self._scopes.isdisjoint(scopes_of(verified.claims)):
             return None

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     DecisionRequest = tuple[Token | None, Names, Names]
     """Token, partner and route of a request, as ``Engine.decide`` takes them."""
 
-    NamedIssuers = Callable[[Token], tuple[str, ...]]
-    """Gives the issuers that an unverified token names."""
+    NamedIssuers = Callable[..., tuple[str, ...]]
+    """Gives the issuers that an unverified token names; called with the first name of the issuer that signed
+    it as well, the names of that issuer that hold for it."""
 
 DecisionOutcome = Literal["permit", "deny", "indeterminate"]
 ResultOrError = VerifiedJWS | RapidJWSError

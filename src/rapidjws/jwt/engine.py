@@ -21,7 +21,7 @@ from rapidjws.jwt.id_tokens import EngineIDTokens
 from rapidjws.jwt.issuer import Issuer
 from rapidjws.jwt.key_manager import KeyManager
 from rapidjws.jwt.micro_batch import MicroBatcher, admitted
-from rapidjws.jwt.named_issuers import named_issuers
+from rapidjws.jwt.named_issuers import named_issuers, names_of_signer
 from rapidjws.jwt.post_checks import TokenStatuses
 from rapidjws.jwt.readiness import described
 from rapidjws.jwt.waiting import WAITED_FOR, checked_wait_s, refresh_of, wait_for_refresh
@@ -381,6 +381,9 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         results = parallel.verify_many(snapshot, tokens, now_ns, self._workers)
         return results if snapshot.post_checks is None else admitted(snapshot, results, now_ns)
 
-    def _named_issuers(self, token: Token) -> tuple[str, ...]:
-        """Return the issuers that an unverified token names: whose stages count, and nothing more."""
+    def _named_issuers(self, token: Token, signer: str | None = None) -> tuple[str, ...]:
+        """Return the issuers that an unverified token names, or those of its signer's names that hold for it:
+        whose stages count, and nothing more."""
+        if signer is not None:
+            return names_of_signer(self._snapshot, token, signer)
         return named_issuers(self._snapshot, token)

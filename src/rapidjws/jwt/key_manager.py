@@ -281,7 +281,8 @@ class KeyManager(RevokingKeys):
     @staticmethod
     def _prepared(issuer: Issuer, state: KeyState, previous: IssuerKeys | None) -> IssuerKeys:
         keys = JWKSet() if state.keys is None else state.keys
-        return IssuerKeys(keys, tuple(issuer.algorithms), previous).try_each_algorithm()
+        made = IssuerKeys(keys, tuple(issuer.algorithms), previous, issuer_names=issuer.names)
+        return made.try_each_algorithm()
 
     def _keys_changed(self) -> None:
         """Take over what the sources have now; called by them after each change."""

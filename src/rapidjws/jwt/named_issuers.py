@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from rapidjws.verify.key_selection import unverified_iss
+from rapidjws.jose.issuer_names import is_template
+from rapidjws.verify.key_selection import unverified_issuer
 from rapidjws.verify.rules import numbers_of
 
 if TYPE_CHECKING:
@@ -32,10 +33,33 @@ def named_issuers(snapshot: Snapshot, token: Token) -> tuple[str, ...]:
             kid = snapshot._split(octets[: octets.index(b".")]).kid
             if kid is not None:
                 named += [snapshot.rules[number].iss for number in snapshot.table.issuers_with(kid)]
-        iss = unverified_iss(octets, snapshot.max_token_bytes)
-        number = snapshot.issuers.get(iss)
-        named += [iss] if number is None else [snapshot.rules[number].iss, iss]
+        iss, number = unverified_issuer(snapshot, octets)
+        named += (
+            [iss] if number is None else [snapshot.rules[number].iss, iss, *_other_issuers(snapshot, number)]
+        )
     return tuple(dict.fromkeys(iss for iss in named if iss is not None))
+
+
+def names_of_signer(snapshot: Snapshot, token: Token, issuer: str) -> tuple[str, ...]:
+    """Return the names that hold for a refused token whose signature is an issuer's.
+
+    Args:
+        snapshot: Whose rules are in force.
+        token: The token.
+        issuer: The issuer's first name, or its template; the names of no other issuer are returned.
+    """
+    names: tuple[str, ...] = (issuer,)
+    with contextlib.suppress(Exception):
+        iss, number = unverified_issuer(snapshot, snapshot.octets(token).replace(b"=", b""))
+        if number is not None and iss is not None and snapshot.rules[number].iss == issuer:
+            names = (issuer, iss) if is_template(issuer) else (issuer, *_other_issuers(snapshot, number))
+    return names
+
+
+def _other_issuers(snapshot: Snapshot, number: int) -> tuple[str, ...]:
+    """Return the names of an issuer after its first one."""
+    policy = snapshot.rules[number].policy
+    return () if policy is None else policy.other_issuers
 
 
 def other_names(named: Iterable[str], issuers: Mapping[str, Issuer]) -> frozenset[str]:

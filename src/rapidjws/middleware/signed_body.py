@@ -251,16 +251,17 @@ class SignedBody:
             return self.verifier.authorizer
         return self.authorizer
 
-    def _named_issuers(self, body: bytes | None, signature_value: Any) -> tuple[str, ...]:
+    def _named_issuers(self, body: bytes | None, value: Any, signer: str | None = None) -> tuple[str, ...]:
         """Return the issuers that an unverified JWT of a body names: whose stages count, and nothing more."""
         verifier: Any = self.verifier
+        named = () if signer is None else (signer,)
         if body is None:
-            return ()
+            return named
         try:
-            token = self._token(signature_value, body)
+            token = self._token(value, body)
         except RapidJWSError:  # there is no one token: nobody is named
-            return ()
-        return tuple(verifier._named_issuers(token))
+            return named
+        return tuple(verifier._named_issuers(token, signer))
 
     def _token(self, signature_value: bytes, body: bytes) -> bytes:
         """Return the JWS of a request, from where it stands: the part, the header or the body.

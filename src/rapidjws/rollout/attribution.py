@@ -16,9 +16,9 @@ from rapidjws.rollout.routes import is_below
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from rapidjws.jwt.decision import Names, ResultOrError
+    from rapidjws.jwt.decision import NamedIssuers, Names, ResultOrError
     from rapidjws.rollout.partner import Partner
     from rapidjws.verify.snapshot import Token
 
@@ -92,7 +92,7 @@ def attribute(
     token: Token | None,
     partners: Mapping[str, Partner],
     owners: Mapping[str, tuple[str, ...]],
-    named_issuers: Callable[[Token], tuple[str, ...]] | None,
+    named_issuers: NamedIssuers | None,
 ) -> Attribution:
     """Return whose request it is.
 
@@ -102,10 +102,11 @@ def attribute(
         token: The token, or None.
         partners: The configured partners by name.
         owners: iss -> partners, see ``owners_of``.
-        named_issuers: Gives the issuers that an unverified token names, or None.
+        named_issuers: Gives the issuers that an unverified token names; beside an issuer's first name, whose
+            signature it has, the names that hold for it. Or None.
     """
     issuer = result.issuer
-    proven = owners.get(issuer, ()) if issuer is not None else ()
+    proven = _owners_of_proven(result, token, owners, named_issuers) if owners and issuer is not None else ()
     claims: tuple[tuple[str, ...], ...] = ()
     if issuer is None and owners and token and named_issuers and not isinstance(result, VerifiedJWS):
         claims = tuple(owners[iss] for iss in named_issuers(token) if iss in owners)
@@ -124,6 +125,21 @@ def attribute(
     by: By = "several" if known or proven else "claim"
     counted = () if known or len(claimed) > CLAIMED_MAX else claimed
     return Attribution(None, by, choices, falls_back=not certain, named=known, claimed=counted)
+
+
+def _owners_of_proven(
+    result: ResultOrError,
+    token: Token | None,
+    owners: Mapping[str, tuple[str, ...]],
+    named_issuers: NamedIssuers | None,
+) -> tuple[str, ...]:
+    """Return the partners of the issuer whose key verified a token, by any name that holds for it."""
+    names: tuple[str, ...] = (str(result.issuer),)
+    if isinstance(result, VerifiedJWS):
+        names = result._issuer_names
+    elif token and named_issuers is not None:
+        names = named_issuers(token, str(result.issuer))
+    return _each_once(tuple(owners.get(name, ()) for name in names))
 
 
 def _each_once(groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:

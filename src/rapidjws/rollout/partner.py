@@ -64,7 +64,8 @@ class Partner:
 
     Args:
         name: How the gateway names it: up to 128 letters, digits and ``._@:/-``.
-        issuers: The ``iss`` it may use; empty for each issuer of the engine.
+        issuers: The ``iss`` it may use; empty for each issuer of the engine. Any of an issuer's names stands
+            for all of them, a tenant's for the tokens that state it.
         algorithms: The ``alg`` it may use; empty for all that its issuer may.
         retiring: Algorithm -> the moment, in seconds since the epoch, from which on it is refused.
         leeway_s: Clock difference forgiven, whole seconds, instead of the issuer's; None for the issuer's.
@@ -142,7 +143,8 @@ class Partner:
 
     def objection_to_alg(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why issuer or algorithm of a verified token are not this partner's, or None."""
-        if self.issuers and verified.issuer not in tuple(self.issuers):
+        issuers = tuple(self.issuers)
+        if issuers and verified.issuer not in issuers and set(issuers).isdisjoint(verified._issuer_names):
             return error_for("partner_mismatch", "claims.iss", expected=tuple(self.issuers))
         alg = verified.alg
         until_s = self.retiring.get(alg)

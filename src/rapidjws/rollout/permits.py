@@ -16,7 +16,7 @@ from rapidjws.rollout.measures import lifetime_of, skew_bucket
 from rapidjws.verify.result import VerifiedJWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from rapidjws.jwt.decision import Decision, Names
     from rapidjws.rollout.counters import RowKey
@@ -74,7 +74,7 @@ class Shape:
 
 
 ShapeKey = tuple["str | None", "PreparedKey", "str | None", "str | None"]
-"""Issuer, key, partner, and the route where the plan has any."""
+"""Issuer, or the tenant that a partner names; key, partner, and the route where the plan has any."""
 
 
 class Shapes(NamedTuple):
@@ -93,9 +93,10 @@ class Permits:
         find: Gives the shape of a token, partner and route; None where there is none.
         evidence: Where they are counted.
         now_ns: The present, in nanoseconds since the epoch.
+        owners: The ``iss`` that partners name: a tenant's among them has shapes of its own.
     """
 
-    __slots__ = ("_dated", "_evidence", "_find", "_groups", "_has_routes", "_now_ns", "_shapes")
+    __slots__ = ("_dated", "_evidence", "_find", "_groups", "_has_routes", "_now_ns", "_owners", "_shapes")
 
     def __init__(
         self,
@@ -103,11 +104,13 @@ class Permits:
         find: Callable[[VerifiedJWS, Plan, str | None, str | None, int], Shape | None],
         evidence: Evidence,
         now_ns: int,
+        owners: Container[str] = (),
     ) -> None:
         self._shapes = shapes
         self._find = find
         self._evidence = evidence
         self._now_ns = now_ns
+        self._owners = owners
         self._has_routes = bool(shapes.plan.routes)
         self._groups: dict[tuple[int, int, str], _Group] = {}
         self._dated: dict[tuple[int, int, int], _Group] = {}
@@ -128,7 +131,10 @@ class Permits:
         return decision
 
     def _shape(self, verified: VerifiedJWS, partner: str | None, route: str | None) -> Shape | None:
-        key = verified.issuer, verified._key, partner, route if self._has_routes else None
+        issuer = verified.issuer
+        if issuer is not None and "{" in issuer and (stated := verified.claims["iss"]) in self._owners:
+            issuer = stated
+        key = issuer, verified._key, partner, route if self._has_routes else None
         found = self._shapes.found
         try:
             return found[key]

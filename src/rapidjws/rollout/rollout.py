@@ -272,7 +272,7 @@ class Rollout(RolloutChanges):
         shapes = self._shapes
         if shapes is None or shapes.plan is not plan or shapes.now_s != now_s:
             self._shapes = shapes = Shapes(plan, now_s, {})
-        return Permits(shapes, self._shape, self.evidence, now_ns)
+        return Permits(shapes, self._shape, self.evidence, now_ns, self._owners)
 
     def _shape(
         self, verified: VerifiedJWS, plan: Plan, partner: str | None, route: str | None, now_ns: int

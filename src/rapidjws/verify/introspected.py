@@ -40,6 +40,11 @@ class IntrospectedToken(VerifiedCompact):
         """Return ``""``."""
         return ""
 
+    @property
+    def _issuer_names(self) -> tuple[str, ...]:
+        """Return the name of its server's issuer."""
+        return () if self.issuer is None else (self.issuer,)
+
     def _signing_input(self) -> bytes:
         """Return the token itself, by which a use of it is known."""
         token = self._token

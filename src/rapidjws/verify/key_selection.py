@@ -124,11 +124,11 @@ def choose_any(table: KeyTable, rules: Sequence[Rules], issuers: IssuerNumbers, 
     return slots[0]
 
 
-def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
-    """Return the ``iss`` that a token's payload states; it only chooses which issuer's key to try.
+def _stated_names(octets: bytes, max_bytes: int) -> tuple[str | None, str | None]:
+    """Return the ``iss`` that a token's payload states, and the trust domain of its ``sub``.
 
     Raises:
-        MalformedToken: ``malformed_base64url``, or as the payload is no JSON object of at most ``max_bytes``.
+        MalformedToken: As ``unverified_iss``.
     """
     payload = _native.b64url_decode(octets.split(b".")[1])
     if payload is None:
@@ -141,15 +141,47 @@ def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
         place="payload",
     )
     if not isinstance(claims, dict):
-        return None
+        return None, None
     iss, sub = claims.get("iss"), claims.get("sub")
-    if iss is None and isinstance(sub, str) and sub.startswith(SPIFFE):  # a JWT-SVID has no iss
-        return SPIFFE + sub.removeprefix(SPIFFE).partition("/")[0]
-    return iss if isinstance(iss, str) else None
+    domain = None
+    if isinstance(sub, str) and sub.startswith(SPIFFE):
+        domain = SPIFFE + sub.removeprefix(SPIFFE).partition("/")[0]
+    if iss is None:  # a JWT-SVID needs none
+        return domain, None
+    return (iss, domain) if isinstance(iss, str) else (None, None)
+
+
+def unverified_iss(octets: bytes, max_bytes: int) -> str | None:
+    """Return the ``iss`` that a token's payload states, without one the trust domain of its ``sub``.
+
+    It only chooses which issuer's key to try.
+
+    Raises:
+        MalformedToken: ``malformed_base64url``, or as the payload is no JSON object of at most ``max_bytes``.
+    """
+    return _stated_names(octets, max_bytes)[0]
+
+
+def unverified_issuer(snapshot: IssuerKeyTable, octets: bytes) -> tuple[str | None, int | None]:
+    """Return the name that leads to a token's issuer, and the issuer's number; None where nobody has it.
+
+    What a SPIFFE server puts into ``iss`` may be nobody's name: where no issuer owns it, the trust domain of
+    ``sub`` leads to the issuer. An ``iss`` that an issuer owns leads to that issuer, whatever ``sub`` is.
+
+    Raises:
+        MalformedToken: As ``unverified_iss``.
+    """
+    iss, domain = _stated_names(octets, snapshot.max_token_bytes)
+    number = snapshot.issuers.get(iss)
+    if number is None and domain is not None:
+        by_domain = snapshot.issuers.get(domain)
+        if by_domain is not None:
+            return domain, by_domain
+    return iss, number
 
 
 def issuer_for(snapshot: IssuerKeyTable, header: Header, octets: bytes) -> tuple[int, str | None]:
-    """Return the issuer whose keys to try, and the unverified ``iss`` where that had to decide."""
+    """Return the issuer whose keys to try, and the unverified name where that had to decide."""
     if len(snapshot.rules) == 1:
         return 0, None
     if not snapshot.rules:  # of a registry, whose configured issuers went after the token was led here
@@ -161,8 +193,7 @@ def issuer_for(snapshot: IssuerKeyTable, header: Header, octets: bytes) -> tuple
             raise error_for("unknown_kid", "header.kid", actual=header.kid)
         if len(having) == 1:
             return having[0], None
-    iss = unverified_iss(octets, snapshot.max_token_bytes)
-    number = snapshot.issuers.get(iss)
+    iss, number = unverified_issuer(snapshot, octets)
     if iss is None or number is None:
         raise _claimed("", error_for("unknown_issuer", "claims.iss", actual=iss))
     if number not in having:
@@ -182,8 +213,7 @@ def claimed_issuer(snapshot: IssuerKeyTable, octets: bytes) -> str | None:
     if len(snapshot.rules) == 1:
         return snapshot.rules[0].iss
     try:
-        iss = unverified_iss(octets, snapshot.max_token_bytes)
+        _, number = unverified_issuer(snapshot, octets)
     except (RapidJWSError, IndexError):  # a JWS whose payload is no JSON names nobody
         return None
-    number = snapshot.issuers.get(iss)
     return None if number is None else snapshot.rules[number].iss

@@ -45,9 +45,10 @@ class PreparedKey:
         native: The core's key, or None where libcrypto lacks the algorithm.
         foreign: The pyca/cryptography key where ``native`` is None.
         name: The name of the issuer whose key it is, where keys were given under names.
+        issuer_names: Every exact ``iss`` of the engine's issuer whose key it is, or its template.
     """
 
-    __slots__ = ("_thumbprint", "alg", "foreign", "jwk", "name", "native", "number")
+    __slots__ = ("_thumbprint", "alg", "foreign", "issuer_names", "jwk", "name", "native", "number")
 
     def __init__(
         self, jwk: JWK, alg: str, number: int, native: _native.NativeKey | None, foreign: PycaKey | None
@@ -58,6 +59,7 @@ class PreparedKey:
         self.native = native
         self.foreign = foreign
         self.name: str | None = None
+        self.issuer_names: tuple[str, ...] = ()
         self._thumbprint: str | None = None
 
     @property
@@ -168,6 +170,7 @@ class IssuerKeys:
         algorithms: The algorithms allowed for the issuer.
         previous: The issuer's keys before a change: what is unchanged is taken over, not built again.
         name: The name under which the caller gave the keys, or None.
+        issuer_names: Every ``iss`` of the issuer.
 
     Attributes:
         prepared: All slots of the issuer, in order.
@@ -203,6 +206,7 @@ class IssuerKeys:
         algorithms: Sequence[str],
         previous: IssuerKeys | None = None,
         name: str | None = None,
+        issuer_names: tuple[str, ...] = (),
     ) -> None:
         self.algorithms = tuple(algorithms)
         self.left_out: tuple[Skipped, ...] = getattr(jwks, "skipped", ())
@@ -224,8 +228,9 @@ class IssuerKeys:
                 prepared += same
             else:
                 _prepare_all(jwk, known, prepared, unusable)
-        if name is not None:
-            for key in prepared:
+        for key in prepared:
+            key.issuer_names = issuer_names
+            if name is not None:
                 key.name = name
         self._index(prepared, unusable)
         self.is_usable = bool(prepared)

@@ -18,7 +18,7 @@ from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
 from rapidjws.verify.chains import verify_by_chain
-from rapidjws.verify.key_selection import choose, claimed_issuer, issuer_for, slots_to_try, unverified_iss
+from rapidjws.verify.key_selection import choose, claimed_issuer, issuer_for, slots_to_try, unverified_issuer
 from rapidjws.verify.refusals import (
     KEYS_ASKED,
     REFUSING_STATUSES,
@@ -160,7 +160,7 @@ class Snapshot(SnapshotState):
 
     def verify_by_slot(self, octets: bytes, slot: int, now_ns: int) -> VerifiedJWS | RapidJWSError:
         """Verify by a slot that a chain led to, and remember the header."""
-        iss = unverified_iss(octets, self.max_token_bytes) if len(self.rules) > 1 else None
+        iss = unverified_issuer(self, octets)[0] if len(self.rules) > 1 else None
         return self._verify_signature(octets, slot, iss, now_ns)
 
     @property
@@ -279,10 +279,10 @@ class Snapshot(SnapshotState):
         """Return why there is no key for a header; where it is unknown only, the key source is notified."""
         if self._key_availability is None or refused.code not in ("unknown_kid", "no_suitable_key"):
             return refused
-        iss = refused.claimed_issuer
-        if iss is None and len(self.rules) > 1:
-            iss = unverified_iss(octets, self.max_token_bytes)
-        number = 0 if len(self.rules) == 1 else self.issuers.get(iss)
+        number: int | None = 0
+        if len(self.rules) != 1:
+            claimed = refused.claimed_issuer
+            number = unverified_issuer(self, octets)[1] if claimed is None else self.issuers.get(claimed)
         name = None if number is None else self.rules[number].iss
         if number is None or name is None:
             refused.claimed_issuer = ""  # nobody's
@@ -296,8 +296,9 @@ class Snapshot(SnapshotState):
         octets = octets.replace(b"=", b"")  # padded or not: they name the same
         try:
             header = self._split(octets[: octets.index(b".")])
-            iss = self.rules[0].iss if len(self.rules) == 1 else unverified_iss(octets, self.max_token_bytes)
+            if len(self.rules) == 1:
+                return self.rules[0].iss, header.kid
+            iss, number = unverified_issuer(self, octets)
         except (RapidJWSError, ValueError):
             return None, None
-        number = self.issuers.get(iss)
         return iss if number is None else self.rules[number].iss, header.kid

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
+from rapidjws.jose.issuer_names import is_template
 from rapidjws.jose.json_text import loads_exact, loads_scanned
 
 if TYPE_CHECKING:
@@ -140,10 +141,13 @@ class VerifiedJWS(_native.VerifiedToken):
         return self._key.thumbprint
 
     @property
-    def _stated_issuer(self) -> str | None:
-        """Return the ``iss`` of the claims, which is one of its issuer's names, or fits its template."""
-        stated = self.claims.get("iss") if self.issuer is not None else None
-        return stated if isinstance(stated, str) else None
+    def _issuer_names(self) -> tuple[str, ...]:
+        """Return every name of its issuer that holds for it: of a template this one and the ``iss`` that fits
+        it, so that no tenant stands for another. An ``iss`` that nobody compares is no name."""
+        issuer = self.issuer
+        if issuer is None:
+            return ()
+        return (issuer, self.claims["iss"]) if is_template(issuer) else self._key.issuer_names or (issuer,)
 
     def _signing_input(self) -> bytes:
         """Return the octets that were signed."""
