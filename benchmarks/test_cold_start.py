@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from rapidjws.testing import make_key
 COLD_START_MS_AT_MOST = 120.0
 SERVED_MS_AT_MOST = 250.0
 STARTS = 15
+IMPORT_OF_PYJWT_AT_MOST = 0.8
+"""CPU of importing the engine, as a share of what importing PyJWT takes, both beyond a bare interpreter."""
 URL = "https://sender.example/jwks.json"
 BODY = b'{"event": "paid"}'
 
@@ -157,6 +160,30 @@ def test_a_sidecar_answers_soon_after_its_start(tmp_path: Path, benchmark: Any) 
     benchmark.pedantic(lambda: None, rounds=1)
     print(f"cold start of the sidecar: {took_ms:.0f} ms from exec to the first verdict")
     assert took_ms < SERVED_MS_AT_MOST
+
+
+def import_cpu_ms(work: str) -> float:
+    """Start an interpreter; return the CPU time of the whole process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-I", "-c", work], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def test_the_imports_take_little_cpu(benchmark: Any) -> None:
+    """`import rapidjws` takes less than a third of the engine's import, and that less than PyJWT's."""
+    works = ("pass", "import rapidjws", "from rapidjws import Engine", "import jwt")
+    taken = {work: float("inf") for work in works}
+    for _ in range(STARTS):  # in turns: what else the machine does meets all alike
+        for work in works:
+            taken[work] = min(taken[work], import_cpu_ms(work))
+    package, engine, pyjwt = (taken[work] - taken["pass"] for work in works[1:])
+    benchmark.extra_info.update(package_ms=package, engine_ms=engine, pyjwt_ms=pyjwt)
+    benchmark.pedantic(lambda: None, rounds=1)
+    figures = f"rapidjws {package:.1f}, Engine {engine:.1f}, PyJWT {pyjwt:.1f}"
+    print(f"imports, ms of CPU beyond Python's own: {figures}")
+    assert package < engine / 3
+    assert engine < IMPORT_OF_PYJWT_AT_MOST * pyjwt
 
 
 def test_a_wrong_verdict_ends_the_measurement() -> None:

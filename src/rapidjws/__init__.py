@@ -1,12 +1,11 @@
 """JSON Web Signature verification: a native engine with preloaded keys, batched outside the GIL."""
 
-from typing import TYPE_CHECKING
-
 from rapidjws import _native as _native  # at once: a binary that does not fit is refused here
 from rapidjws._lazy import lazy_names
 from rapidjws._version import __version__
 from rapidjws.diagnose.face import diagnose  # after its package, whose name it takes
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
     from rapidjws.errors import (
         CODES,

@@ -43,6 +43,8 @@ def faults_of(text: str, *, needs_all: bool = True, entry_point: str = "") -> li
                 bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             faults += lazy_faults(node, bound)
+        elif ast.unparse(node) == "TYPE_CHECKING = False":  # where `typing` is not to be loaded
+            continue
         elif isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["__all__"]:
             exported = ast.literal_eval(node.value)
         elif entry_point and isinstance(node, ast.FunctionDef) and node.name == entry_point:

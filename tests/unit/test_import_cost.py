@@ -27,9 +27,21 @@ HEAVY = {
 }  # fmt: skip
 if sys.version_info < (3, 11):
     HEAVY -= {"subprocess"}  # orjson loads uuid, which loads it there
-# what an engine needs from its making on, lest a first import be half done when a process forks; `import
-# rapidjws` alone does without
-ENGINE = {"concurrent", "dataclasses", "datetime", "hashlib", "inspect", "json", "logging", "orjson", "uuid"}
+# what an engine's classes are made with; `import rapidjws` alone does without
+ENGINE = {"dataclasses", "inspect", "json"}
+# what an engine needs from its making on, lest a first import be half done when a process forks
+LATER = {
+    "base64",
+    "concurrent",
+    "datetime",
+    "decimal",
+    "hashlib",
+    "logging",
+    "mmap",
+    "orjson",
+    "platform",
+    "uuid",
+}
 MODULES_ABOVE = {"cli", "config", "keys", "middleware", "rollout", "signing", "stores", "testing"}
 DIAGNOSE = {"rapidjws.diagnose", "rapidjws.diagnose.face"}
 
@@ -54,7 +66,7 @@ def modules_of(modules: set[str]) -> set[str]:
 def test_import_loads_the_binary_and_little_else() -> None:
     """`import rapidjws` loads and checks the compiled module, and none of what an engine needs."""
     modules = loaded_by("import rapidjws")
-    assert tops(modules) & (EXTRAS | HEAVY | ENGINE) == set()
+    assert tops(modules) & (EXTRAS | HEAVY | ENGINE | LATER | {"contextlib", "re", "typing"}) == set()
     assert modules_of(modules) == {"_lazy", "_native", "_rapidjws", "_version", "diagnose"}
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
 
@@ -66,6 +78,18 @@ def test_an_engine_loads_nothing_heavy() -> None:
     assert tops(modules) & (EXTRAS | HEAVY) == set()
     assert modules_of(modules) & MODULES_ABOVE == set()
     assert {name for name in modules if name.startswith("rapidjws.diagnose")} == DIAGNOSE
+
+
+def test_an_engine_is_imported_without_what_it_needs_once_made() -> None:
+    """`from rapidjws import Engine` leaves threads, logging and the JSON parser to its making."""
+    modules = loaded_by("from rapidjws import Engine, Issuer, Verifier, JWKSet")
+    assert tops(modules) & LATER == set()
+    assert "rapidjws.jose.claim_pattern" not in modules
+    made = loaded_by(
+        f"from rapidjws import Verifier, JWK\nVerifier(JWK.from_secret({'x' * 32!r}), algorithms=['HS256'])"
+    )
+    needed = {"concurrent", "decimal", "hashlib", "logging", "mmap"}
+    assert needed <= tops(made), "an import that a fork interrupts never ends in the child"
 
 
 def test_the_middleware_loads_no_framework() -> None:

@@ -12,9 +12,8 @@ from tables import Counted, prepared_keys, wait_until
 from rapidjws import Engine, VerifiedJWS, _native
 from rapidjws.verify import precomputed as precomputed_module
 from rapidjws.verify.key_table import IssuerKeys
-from rapidjws.verify.precomputed import PrecomputedKeys
+from rapidjws.verify.precomputed import PrecomputedKeys, Turn
 from rapidjws.verify.table_sizes import SAVED_SHARES, plan_sizes, table_bytes
-from rapidjws.verify.table_status import Turn
 
 ES256 = _native.ALG_NUMBERS["ES256"]
 SIZES = table_bytes(ES256)

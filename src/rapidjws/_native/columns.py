@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from rapidjws._native.core import ffi, lib
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, Final
 
     from rapidjws._native.snapshots import NativeTables
 

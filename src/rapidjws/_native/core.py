@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Final, NamedTuple
 
 from rapidjws._version import __version__
+
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 
 def _refuse_subinterpreters() -> None:
@@ -207,7 +210,7 @@ def writable_address(memory: Any) -> tuple[Any, int]:
 token_verify_slot: Final[Any] = lib.rj_token_verify_slot
 
 
-class AccelerationReport(NamedTuple):
+class AccelerationReport:
     """How the accelerated paths fared in this process.
 
     Attributes:
@@ -217,10 +220,10 @@ class AccelerationReport(NamedTuple):
         off: True once there was a mismatch: libcrypto alone decides from then on.
     """
 
-    sampled: int
-    mismatches: int
-    fallbacks: int
-    off: bool
+    __slots__ = ("fallbacks", "mismatches", "off", "sampled")
+
+    def __init__(self, sampled: int, mismatches: int, fallbacks: int, off: bool) -> None:
+        self.sampled, self.mismatches, self.fallbacks, self.off = sampled, mismatches, fallbacks, off
 
 
 def acceleration_report() -> AccelerationReport:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from rapidjws._native.core import ALG_NUMBERS, OK, ffi, lib, runtime
+
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 _key_ids: Final = itertools.count(1)
 

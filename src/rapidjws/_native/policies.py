@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
 from rapidjws._native.core import ffi, lib
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, Final
 
 RULE_ONE_OF: Final[int] = lib.RJ_RULE_ONE_OF
 RULE_CONTAINS_ALL: Final[int] = lib.RJ_RULE_CONTAINS_ALL
@@ -84,10 +84,10 @@ class NativePolicy:
         self.has_more = has_more
 
 
-class NativeRule(NamedTuple):
+class NativeRule:
     """One rule of a claim in the shape the core reads; see ``rj_claim_rule``.
 
-    Attributes:
+    Args:
         kind: One of the ``RULE_`` numbers.
         path: Member names in UTF-8.
         or_next: Whether the rule after it may pass instead.
@@ -99,15 +99,34 @@ class NativeRule(NamedTuple):
         tables: Of a pattern: classes, states and which of these accept.
     """
 
-    kind: int
-    path: tuple[bytes, ...]
-    or_next: bool = False
-    texts: tuple[bytes, ...] = ()
-    integers: tuple[bytes, ...] = ()
-    has_true: bool = False
-    has_false: bool = False
-    has_decimal: bool = False
-    tables: tuple[bytes, bytes, bytes] | None = None
+    __slots__ = (
+        "has_decimal",
+        "has_false",
+        "has_true",
+        "integers",
+        "kind",
+        "or_next",
+        "path",
+        "tables",
+        "texts",
+    )
+
+    def __init__(
+        self,
+        kind: int,
+        path: tuple[bytes, ...],
+        *,
+        or_next: bool = False,
+        texts: tuple[bytes, ...] = (),
+        integers: tuple[bytes, ...] = (),
+        has_true: bool = False,
+        has_false: bool = False,
+        has_decimal: bool = False,
+        tables: tuple[bytes, bytes, bytes] | None = None,
+    ) -> None:
+        self.kind, self.path, self.or_next = kind, path, or_next
+        self.texts, self.integers, self.tables = texts, integers, tables
+        self.has_true, self.has_false, self.has_decimal = has_true, has_false, has_decimal
 
 
 class PolicyArray:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from rapidjws._native.core import batch_senders as _batch_senders
 from rapidjws._native.core import bearer_request as _bearer_request
 from rapidjws._native.core import copy_maker as _copy_maker
 from rapidjws._native.core import header_text as _header_text
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     PlainRequest = tuple[bytes, str | None, str | None]
 

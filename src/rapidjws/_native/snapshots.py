@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from rapidjws._native.core import HEADER_SEED, ffi, lib, made, runtime, verify_known
 from rapidjws._native.policies import NativePolicy, PolicyArray
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
+    from typing import Any, Final
 
 SLOT_FORMAT: Final = "@PPII"
 """How one slot is packed: key address, table address, algorithm number, issuer number."""

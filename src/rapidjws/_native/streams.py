@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from rapidjws._native.core import ffi, lib, made
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from rapidjws._native.snapshots import NativeTables
 
 STREAM_MAX_LANES: Final[int] = lib.RJ_STREAM_MAX_LANES

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from rapidjws._native.core import (
     OK,
     STATUS_NAMES,
@@ -17,8 +15,10 @@ from rapidjws._native.core import (
     trace_id_text,
 )
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Final
 
 _new: Any = ffi.new
 _buffer: Any = ffi.buffer

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 from rapidjws._native.columns import TokenColumn
 from rapidjws._native.core import OK, ffi, lib
+
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 _HASH_BYTES: Final[int] = lib.RJ_TRAIL_HASH_BYTES
 _WIDTH: Final[int] = lib.RJ_TRAIL_WIDTH

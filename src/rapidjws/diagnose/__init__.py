@@ -1,10 +1,9 @@
 """Why a token is refused, with a named cause and a fix."""
 
-from typing import TYPE_CHECKING
-
 from rapidjws._lazy import lazy_names
 from rapidjws.diagnose.face import diagnose
 
+TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
     from rapidjws.diagnose.report import Report
     from rapidjws.diagnose.values import Cause, Check

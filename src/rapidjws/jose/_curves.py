@@ -6,16 +6,14 @@ here is constant time. What it never does: multiply a point; the native key buil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Weierstrass:
+class Weierstrass(NamedTuple):
     """y^2 = x^3 + a x + b over the integers mod p; every curve here has prime order."""
 
     coordinate_bytes: int
@@ -24,8 +22,7 @@ class Weierstrass:
     b: int
 
 
-@dataclass(frozen=True, slots=True)
-class Edwards:
+class Edwards(NamedTuple):
     """a x^2 + y^2 = 1 + d x^2 y^2 over the integers mod p.
 
     Attributes:

@@ -5,9 +5,7 @@ A thumbprint chooses among keys that are trusted already; it proves nothing.
 
 from __future__ import annotations
 
-import base64
 import binascii
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.jose import _base64url, _der
@@ -25,6 +23,8 @@ def thumbprints_of_der(data: bytes) -> dict[str, str]:
     """Return the members ``x5t`` and ``x5t#S256`` of a certificate in DER; none for another thing."""
     if _der.label_of(data) != "CERTIFICATE":
         return {}
+    import hashlib
+
     sha1 = hashlib.sha1(data, usedforsecurity=False).digest()  # RFC 7515 s.4.1.7: a name
     return {SHA1: _base64url.encode(sha1), SHA256: _base64url.encode(hashlib.sha256(data).digest())}
 
@@ -54,6 +54,8 @@ def _of_text(text: str) -> dict[str, str]:
     if len(text) > _CERTIFICATE_MAX_CHARS:
         return {}
     try:
+        import base64
+
         return thumbprints_of_der(base64.b64decode(text.encode("ascii"), validate=True))
     except (binascii.Error, UnicodeEncodeError):
         return {}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.claim_rules import (
@@ -29,6 +28,9 @@ from rapidjws.jose.claim_rules import (
     Value,
     ValuesRule,
 )
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 _SHOWN_VALUES: Final = 8
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,5}")
@@ -102,6 +104,8 @@ def found(name: str, value: Any, shown: frozenset[str]) -> str | int | float | b
     if isinstance(value, bool) or (name in shown and isinstance(value, (str, int))):
         return value  # a boolean is no secret: one of two
     if name in shown:
+        from decimal import Decimal
+
         return str(value) if isinstance(value, Decimal) else json.dumps(value, default=str)
     if isinstance(value, str):
         return "another string"
@@ -160,6 +164,8 @@ def _is_same(value: Any, wanted: Value) -> bool:
     """Say whether two JSON values are one; a boolean is no number, and numbers count as written."""
     if isinstance(wanted, (bool, str)) or isinstance(value, (bool, str)):
         return type(value) is type(wanted) and bool(value == wanted)
+    from decimal import Decimal
+
     if not isinstance(value, (int, float, Decimal)):
         return False
     return bool(_decimal(value) == _decimal(wanted))
@@ -167,11 +173,15 @@ def _is_same(value: Any, wanted: Value) -> bool:
 
 def _decimal(number: float | Decimal) -> int | Decimal:
     """Return a number as ``repr`` writes it."""
+    from decimal import Decimal
+
     return Decimal(repr(number)) if isinstance(number, float) else number
 
 
 def _exact(text: str) -> Decimal:
     """Read a number with a fraction or an exponent; one too small for a Decimal equals nothing."""
+    from decimal import Decimal, InvalidOperation
+
     try:
         return Decimal(text)
     except InvalidOperation:

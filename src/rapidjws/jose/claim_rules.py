@@ -14,12 +14,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws._checks import is_text
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose.claim_pattern import Automaton, automaton
 from rapidjws.jose.json_pointer import split_pointer
+
+if TYPE_CHECKING:
+    from rapidjws.jose.claim_pattern import Automaton
 
 Value = str | int | float | bool
 """A value that a claim is compared with."""
@@ -164,6 +166,8 @@ class Pattern(ClaimRule):
     def __init__(self, pattern: str) -> None:
         if not is_text(pattern):
             raise error_for("configuration_invalid", "pattern", "a string", type(pattern).__name__)
+        from rapidjws.jose.claim_pattern import automaton
+
         self.pattern = pattern
         self.automaton = automaton(pattern)
 

@@ -7,6 +7,7 @@ What it never does: repair, or read a text that the scan refused.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -17,12 +18,6 @@ from rapidjws.errors import RapidJWSError, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_fast_loads: Callable[[bytes], Any]
-try:
-    from orjson import loads as _fast_loads
-except ModuleNotFoundError:  # no wheel for this interpreter (free-threaded): exact, and slower
-    _fast_loads = json.loads
 
 
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{309}|[0-9][eE]")
@@ -49,7 +44,7 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int, max_members: int, plac
         data, max_bytes=max_bytes, max_depth=max_depth, max_members=max_members, any_root=True
     )
     if code == "ok":
-        return json.loads(data) if notes & _native.JSON_HAS_BIG_INTEGER else _fast_loads(data)
+        return json.loads(data) if notes & _native.JSON_HAS_BIG_INTEGER else parser()(data)
     if code == "malformed_json" and _has_number_too_large(data):
         raise error_for(code, place, "numbers that a double can hold", "a number with too many digits")
     limits = {"too_large": max_bytes, "too_deep": max_depth, "too_many_members": max_members}
@@ -85,8 +80,19 @@ def refusal(code: str, place: str, limit: int | None, actual: int | None) -> Rap
     return error_for(code, place, None if limit is None else f"at most {limit}", actual)
 
 
-loads_scanned: Callable[[bytes], Any] = _fast_loads
-"""Parse a text that the C scan accepted before, and found no integer past 64 bits in."""
+@functools.cache
+def parser() -> Callable[[bytes], Any]:
+    """Return the parser of texts that the C scan accepted, loaded on first use: it costs milliseconds."""
+    try:
+        from orjson import loads
+    except ModuleNotFoundError:  # no wheel for this interpreter (free-threaded): exact, and slower
+        return json.loads
+    return loads
+
+
+def loads_scanned(data: bytes) -> Any:
+    """Parse a text that the C scan accepted before, and found no integer past 64 bits in."""
+    return parser()(data)
 
 
 def loads_exact(data: bytes) -> Any:

@@ -6,7 +6,6 @@ its numbers are sound and strong enough. What it never does: fetch (x5u), trust 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any, Final
@@ -197,6 +196,8 @@ class JWK:
 
     def thumbprint(self) -> str:
         """Return the SHA-256 thumbprint in base64url (RFC 7638). That of a short secret tells the secret."""
+        import hashlib
+
         members = self.as_dict(private=True)
         text = ",".join(f'"{name}":"{members[name]}"' for name in _THUMBPRINT_MEMBERS[self.kty])
         return _base64url.encode(hashlib.sha256(f"{{{text}}}".encode()).digest())

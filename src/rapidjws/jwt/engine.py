@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from concurrent.futures import wait
 from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
@@ -294,6 +293,8 @@ class Engine(EngineDecisions, EngineIDTokens, KeyManager):
         refresh = refresh_of(self.source_of, snapshot, octets, wait_s)
         if refresh is None or self._snapshot is not snapshot:
             return self._snapshot is not snapshot
+        from concurrent.futures import wait
+
         wait((refresh,), wait_s)
         return self._snapshot is not snapshot
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from rapidjws.errors import error_for
 from rapidjws.jose.claim_rules import (
@@ -29,12 +28,11 @@ LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _LOGOUT_EVENT_PATH: Final = "/events/" + LOGOUT_EVENT.replace("/", "~1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Profile:
+class _Profile(NamedTuple):
     typ: tuple[str, ...]
-    typ_required: bool = True
     required: tuple[str, ...]
     claims: Mapping[str, ClaimRule]
+    typ_required: bool = True
     exp_required: bool = True
     needs_audience: bool = True
     names_client: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -80,6 +79,8 @@ def replay_key(iss: str, claims: Mapping[str, Any], verified: VerifiedJWS, *, di
         ClaimRefused: ``missing_claim``, ``malformed_claim``.
         MalformedToken: ``too_large``.
     """
+    import hashlib
+
     jti = claims.get("jti")
     if jti is None:
         if not digest:

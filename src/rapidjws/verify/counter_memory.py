@@ -8,7 +8,6 @@ before it, so its counts are kept. An engine alone has one region of its own pro
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import struct
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from rapidjws import _native
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
 
 REGION_BYTES: Final = 6 * 1024 * 1024
@@ -244,6 +244,8 @@ class CounterMemory:
     def __init__(self, workers: int, *, region_bytes: int = REGION_BYTES) -> None:
         self.workers = workers
         self._region_bytes = region_bytes
+        import mmap
+
         # of no file: nobody can shorten it, and it takes no more memory than is written
         self._memory = mmap.mmap(-1, workers * region_bytes)
 
@@ -263,6 +265,8 @@ class CounterMemory:
 
 def private_region(region_bytes: int) -> CounterRegion:
     """Return a region of this process alone; a forked child has a copy."""
+    import mmap
+
     if sys.platform == "win32":
         memory = mmap.mmap(-1, region_bytes)
     else:

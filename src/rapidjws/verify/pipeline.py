@@ -17,7 +17,6 @@ from rapidjws.jose import limits
 from rapidjws.jose.claims import RULED, check_claims_at, refusal_by
 from rapidjws.jose.jws import Header, parse_header
 from rapidjws.jose.numeric_date import SECOND_NS
-from rapidjws.verify.chains import verify_by_chain
 from rapidjws.verify.key_selection import choose, claimed_issuer, issuer_for, slots_to_try, unverified_issuer
 from rapidjws.verify.refusals import (
     KEYS_ASKED,
@@ -123,6 +122,8 @@ class Snapshot(SnapshotState):
         if around is not None and around.chains:
             number = issuer_for(self, header, octets)[0]
             if number in around.chains:
+                from rapidjws.verify.chains import verify_by_chain
+
                 return verify_by_chain(self, around.chains[number], number, header, octets, now_ns)
         if self.tries_keys and header.kid is None:
             tried = self._try_keys(header, octets, now_ns)

@@ -12,17 +12,28 @@ from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final
 
 from rapidjws import _native
-from rapidjws._loggers import logger
 from rapidjws.verify.table_memory import TableMemory, bytes_of, largest_bytes
 from rapidjws.verify.table_sizes import LARGEST, plan_sizes
-from rapidjws.verify.table_status import TableStatus, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from rapidjws.verify.acceleration import Acceleration
     from rapidjws.verify.key_table import PreparedKey
-    from rapidjws.verify.table_status import Owner
+    from rapidjws.verify.table_status import Owner, TableStatus
+
+
+class Turn:
+    """What a turn does: the keys that get a table or a larger one, and those that give memory for it."""
+
+    __slots__ = ("grants", "is_planned", "losers", "planned")
+
+    def __init__(self) -> None:
+        self.is_planned = False
+        self.planned: dict[PreparedKey, int] = {}
+        self.grants: list[PreparedKey] = []
+        self.losers: list[PreparedKey] = []  # the most used first
+
 
 PRECOMPUTE_THRESHOLD: Final = 64
 """Acceptances after which a key is due for a table."""
@@ -46,8 +57,6 @@ REMEMBERED_AGES: Final = 2
 
 LOG_AGAIN_AT: Final = 1.25
 """The budget that would do is logged again when it has grown by this factor."""
-
-_log: Final = logger("tables")
 
 
 class PrecomputedKeys(TableMemory):
@@ -101,6 +110,8 @@ class PrecomputedKeys(TableMemory):
 
     def status(self) -> TableStatus:
         """Return what there is to see; never waits."""
+        from rapidjws.verify.table_status import TableStatus
+
         return TableStatus(
             tables=len(self.tables),
             used_bytes=self.used_bytes,
@@ -314,7 +325,9 @@ class PrecomputedKeys(TableMemory):
         if status.wanted_bytes < LOG_AGAIN_AT * max(self._logged_bytes, 1):
             return
         self._logged_bytes = status.wanted_bytes
-        _log.warning(
+        from rapidjws._loggers import logger
+
+        logger("tables").warning(
             "precomputed tables: %d of %d keys in use have one, %d of them a smaller one;"
             " precompute_budget_bytes=%d, %d would do for all",
             status.tables,

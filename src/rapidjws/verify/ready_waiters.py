@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import Future, wait
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 MAX_TIMEOUT_S: Final = 3600.0
 """Longest wait that is not a mistake, in seconds."""
@@ -54,6 +54,8 @@ class ReadyWaiters:
         Raises:
             ConfigurationError: ``configuration_invalid``: no such bound.
         """
+        from concurrent.futures import wait
+
         end_s = monotonic() + checked_timeout_s(timeout_s)
         while not is_ready() and monotonic() < end_s:
             future = self._add()
@@ -90,6 +92,8 @@ class ReadyWaiters:
                 future.set_result(None)
 
     def _add(self) -> Future[None]:
+        from concurrent.futures import Future
+
         future: Future[None] = Future()
         self._futures.append(future)
         return future

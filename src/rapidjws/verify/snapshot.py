@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _native
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose import limits
-from rapidjws.jose.json_text import json_octets, loads_scanned
+from rapidjws.jose.json_text import json_octets, parser
 from rapidjws.jose.jws import Header
 from rapidjws.verify.key_selection import choose_any
 from rapidjws.verify.result import VerifiedCompact, VerifiedJWS
@@ -134,7 +134,7 @@ class SnapshotState(_native.NativeSnapshot):
             before=None if before is None else before.native,
         )
         self.handle: Any = self.native.handle
-        result = (VerifiedCompact, self.slots, loads_scanned, limits.CLOCK_FLOOR_S, post_checks is None)
+        result = (VerifiedCompact, self.slots, parser(), limits.CLOCK_FLOOR_S, post_checks is None)
         self.attach(self.native.address, *result, self.native, self.counter_rows)
 
     def octets(self, token: Token) -> bytes:

@@ -25,7 +25,6 @@ from rapidjws.verify.pipeline import Snapshot
 from rapidjws.verify.precomputed import PrecomputedKeys
 from rapidjws.verify.ready_waiters import checked_timeout_s
 from rapidjws.verify.slot_table import KeyTable
-from rapidjws.verify.table_status import TableStatus
 from rapidjws.verify.worker_pool import call_on_thread
 
 if TYPE_CHECKING:
@@ -36,10 +35,25 @@ if TYPE_CHECKING:
     from rapidjws.verify.protocols import PostCheck
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.rules import Rules
+    from rapidjws.verify.table_status import TableStatus
     from rapidjws.verify.verdict_counters import VerdictCounters
 
 
+_LOADED_LATER: Final = (
+    "concurrent.futures.thread",
+    "decimal",
+    "hashlib",
+    "mmap",
+    "rapidjws._loggers",
+    "rapidjws.verify.chains",
+)
 _owners: Final[WeakSet[SnapshotOwner]] = WeakSet()
+
+
+def load_what_forks_need() -> None:
+    """Load what verification first needs later: in a child, an import that a fork interrupted never ends."""
+    for name in _LOADED_LATER:
+        __import__(name)
 
 
 def _renew_locks() -> None:
@@ -102,6 +116,7 @@ class SnapshotOwner(_native.NativeEngine):
         post_checks: PostCheck | None = None,
         counters: VerdictCounters | None = None,
     ) -> None:
+        load_what_forks_need()
         _check_count("precompute_budget_bytes", precompute_budget_bytes, 2**62)
         _check_count("precompute_threshold", precompute_threshold, 2**31 - 1)
         self._workers = checked_workers(workers)

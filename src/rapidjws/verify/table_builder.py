@@ -13,7 +13,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
-from rapidjws._loggers import logger
 from rapidjws._queues import LazyQueue
 from rapidjws.verify.precomputed import TURN_S
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 LOG_EVERY_S: Final = 60.0
 """Shortest time between two log lines of failed turns, in seconds; the counter has them all."""
-
-_log: Final = logger("tables")
 
 
 class TableOwner(Protocol):
@@ -101,7 +98,9 @@ class TableBuilder:
             return
         self._log_after_s = now_s + LOG_EVERY_S
         with contextlib.suppress(Exception):  # a log handler of the application
-            _log.warning(
+            from rapidjws._loggers import logger
+
+            logger("tables").warning(
                 "no precomputed table for a key now: %s; its tokens are verified without", str(fault)
             )
 

@@ -1,8 +1,8 @@
-"""The precomputed tables of one engine as they can be seen, and what one turn of building does to them."""
+"""The precomputed tables of one engine as they can be seen."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -50,13 +50,3 @@ class TableStatus:
     built: int
     evicted: int
     build_cpu_s: float
-
-
-@dataclass(slots=True)
-class Turn:
-    """What a turn does: the keys that get a table or a larger one, and those that give memory for it."""
-
-    is_planned: bool = False
-    planned: dict[PreparedKey, int] = field(default_factory=dict)
-    grants: list[PreparedKey] = field(default_factory=list)
-    losers: list[PreparedKey] = field(default_factory=list)  # the most used first

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from rapidjws.errors import error_for
@@ -17,6 +16,7 @@ from rapidjws.errors import error_for
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 MAX_WORKERS: Final = 256
 
@@ -51,6 +51,8 @@ class _Pool:
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
+                    from concurrent.futures import ThreadPoolExecutor
+
                     self._executor = ThreadPoolExecutor(self._workers, thread_name_prefix=self._prefix)
                     self._pid = os.getpid()
         assert self._executor is not None
@@ -96,6 +98,8 @@ class Task(Generic[ResultT]):
     __slots__ = ("_waiting", "future")
 
     def __init__(self, call: Callable[[], ResultT]) -> None:
+        from concurrent.futures import Future
+
         self._waiting = [call]
         self.future: Future[ResultT] = Future()
 
