@@ -17,6 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "_protobuf",
         "_queues",
         "_scheduler",
+        "_secret_frames",
         "_version",
         "errors",
         "escaping",

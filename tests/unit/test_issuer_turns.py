@@ -98,13 +98,14 @@ def test_a_place_that_was_given_to_who_left_is_given_on() -> None:
 
     async def main() -> None:
         calls, turns = Calls(), RequestTurns(worker_pool.signing, 1)
-        calls.may_end.set()
         tasks = [asyncio.create_task(turns.answered(calls.call(one))) for one in range(3)]
-        await asyncio.sleep(0)
-        first = turns._waiting[0]
-        first.add_done_callback(lambda _: tasks[1].cancel())
+        await begun(calls, 1)
+        turns._next()  # a place becomes free, the second gets it,
+        tasks[1].cancel()  # and is gone before it sees that
+        await asyncio.wait_for(begun(calls, 2), 60)
+        assert calls.begun == [0, 2]
+        calls.may_end.set()
         assert await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 60) == [DONE] * 2
         assert tasks[1].cancelled()
-        assert turns._free == 1
 
     asyncio.run(main())

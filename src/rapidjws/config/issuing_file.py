@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rapidjws._checks import checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.config import issuing_schema, issuing_setting, schema
 from rapidjws.config.issuing_publication import Published, announcer_from, published_from, secret_of
 from rapidjws.config.issuing_tokens import services_from
@@ -282,6 +283,7 @@ def _revocations(loaded: LoadedConfig) -> RevocationStore | None:
     return None
 
 
+@keeps_secrets
 def _maker(found: dict[str, Any], folder: Path) -> KeyMaker:
     """Return what makes keys: a folder, KMS, or a PKCS#11 token."""
     more = {"rsa_bits": found["rsa_bits"]} if "rsa_bits" in found else {}

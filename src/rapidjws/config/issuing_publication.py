@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing import (
     Announcer,
@@ -69,6 +70,7 @@ def announcer_from(loaded: LoadedConfig, issuer: str, channel: RedisRotations | 
     return Announcer(issuer, consumers, post, channel=channel)
 
 
+@keeps_secrets
 def secret_of(path: Path, place: str) -> str:
     """Return the secret of a file; raises ConfigurationError with the place."""
     try:
@@ -78,6 +80,7 @@ def secret_of(path: Path, place: str) -> str:
         raise error_for("configuration_invalid", place, f"a file to trust: {why}") from None
 
 
+@keeps_secrets
 def _consumer(loaded: LoadedConfig, one: dict[str, Any]) -> Consumer:
     secret = secret_of(loaded.path.parent / one["secret_file"], "consumers.secret_file")
     return Consumer(name=one["name"], url=one["url"], secret=secret)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from rapidjws import _files
 from rapidjws._checks import check_range, checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing.state import SigningKey
 from rapidjws.jose.jwk import JWK
@@ -78,6 +79,7 @@ class LocalKeyMaker:
         if not self._folder.is_dir():
             raise error_for("configuration_invalid", "issuing.key_folder", "a folder that is there")
 
+    @keeps_secrets
     @checked
     def make(self, alg: str) -> NewKey:
         """Make a key pair; its kid is the RFC 7638 thumbprint.
@@ -100,6 +102,7 @@ class LocalKeyMaker:
             raise _unwritable(fault) from None
         return NewKey(JWK.from_json({**key.public().as_dict(), "kid": kid, "use": "sig"}), name)
 
+    @keeps_secrets
     @checked
     def signer(self, key: SigningKey) -> Signer:
         """Return the signer for a key of the state.

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.issuing.key_checks import TRIAL
 from rapidjws.issuing.key_maker import NewKey
@@ -40,6 +41,7 @@ class Pkcs11KeyMaker:
         "_library", "_module", "_pin", "_pkcs11", "_rsa_bits", "_sessions", "_token_label", "_unfinished",
     )  # fmt: skip
 
+    @keeps_secrets
     @checked
     def __init__(
         self, module: str, *, token_label: str, pin: str, sessions: int = 4, rsa_bits: int = 2048
@@ -156,4 +158,4 @@ class Pkcs11KeyMaker:
         )
 
     def __repr__(self) -> str:
-        return f"Pkcs11KeyMaker(token_label={self._token_label!r})"
+        return f"Pkcs11KeyMaker(token_label={getattr(self, '_token_label', None)!r})"

@@ -11,6 +11,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import Any, Final
 
 from rapidjws._checks import checked, is_text, octets_of
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import MalformedToken, error_for
 from rapidjws.jose import _base64url, _material, _secret, json_text
 from rapidjws.jose.certificate_names import thumbprints_of_der, thumbprints_of_members
@@ -64,6 +65,7 @@ class JWK:
             raise TypeError("a JWK is built by from_json, from_pem or from_der")
 
     @classmethod
+    @keeps_secrets
     @checked(but=("data",))
     def from_json(
         cls, data: Mapping[str, Any] | str | bytes | bytearray | memoryview, *, private: bool = False
@@ -87,6 +89,7 @@ class JWK:
         return read_members(_members_of(data), private=private)
 
     @classmethod
+    @keeps_secrets
     @checked
     def from_der(
         cls,
@@ -121,6 +124,7 @@ class JWK:
         return read_members(_named(members, kid, alg), private=private)
 
     @classmethod
+    @keeps_secrets
     @checked
     def from_pem(
         cls,
@@ -151,6 +155,7 @@ class JWK:
         return cls.from_der(der, kid=kid, alg=alg, private=private)
 
     @classmethod
+    @keeps_secrets
     @checked
     def from_secret(
         cls, secret: str | bytes | bytearray | memoryview, *, alg: str | None = None, kid: str | None = None

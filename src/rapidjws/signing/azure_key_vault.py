@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rapidjws import _native
 from rapidjws._checks import check_range, checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -43,6 +44,7 @@ class AzureKeyVaultSigner(BackendSigner):
         DependencyUnavailable: ``signer_unavailable``, ``signer_throttled``.
     """
 
+    @keeps_secrets
     @checked
     def __init__(
         self,

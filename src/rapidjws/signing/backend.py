@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from rapidjws._checks import checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -79,6 +80,7 @@ class BackendSigner:
         self.limits = limits
         self._check = check
 
+    @keeps_secrets
     @checked
     def sign(self, signing_input: bytes) -> bytes:
         """Return the JWS Signature over the octets.

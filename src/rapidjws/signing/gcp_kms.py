@@ -6,6 +6,7 @@ import hashlib
 from typing import Any, Final
 
 from rapidjws._checks import check_range, checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -56,6 +57,7 @@ class GcpKmsSigner(BackendSigner):
         InternalError: ``signature_faulty``: octets that were changed on their way.
     """
 
+    @keeps_secrets
     @checked
     def __init__(
         self,

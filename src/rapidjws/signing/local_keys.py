@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
 from rapidjws._checks import checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import error_for
 from rapidjws.jose.jwk import JWK
 from rapidjws.signing.backend import SignerLimits
@@ -24,6 +25,7 @@ _ENCRYPTED: Final = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,EN
 LOCAL_LIMITS: Final = SignerLimits(is_remote=False)
 
 
+@keeps_secrets
 @checked
 def private_key_from(
     octets: bytes, *, passphrase: bytes | None = None, kid: str | None = None, alg: str | None = None
@@ -65,6 +67,7 @@ def _decrypted(octets: bytes, passphrase: bytes | None) -> bytes:
         raise error_for("key_malformed", "key", "an encrypted key, and its passphrase") from None
 
 
+@keeps_secrets
 @checked
 def signer_from_environment(
     name: str,
@@ -114,6 +117,7 @@ class FileSigner:
 
     __slots__ = ("_alg", "_kid", "_lock", "_passphrase_file", "_path", "_seen", "_signer")
 
+    @keeps_secrets
     @checked
     def __init__(
         self,
@@ -166,6 +170,7 @@ class FileSigner:
         sign: Callable[[], bytes] = lambda: self._signer.sign(signing_input)  # noqa: E731
         return await call_on_thread(sign)
 
+    @keeps_secrets
     def reload(self) -> bool:
         """Read the file again where it changed; a key that cannot be used leaves the old one in place.
 
@@ -197,7 +202,8 @@ class FileSigner:
         return LocalSigner(key, self._alg)
 
     def __repr__(self) -> str:
-        return f"FileSigner(alg={self.alg!r}, kid={self.kid!r})"
+        signer = getattr(self, "_signer", None)  # none while it is made
+        return f"FileSigner(alg={getattr(signer, 'alg', None)!r}, kid={getattr(signer, 'kid', None)!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError("a FileSigner holds a private key and cannot be pickled")

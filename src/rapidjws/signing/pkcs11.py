@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from rapidjws._checks import check_range, checked
+from rapidjws._secret_frames import keeps_secrets
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwa import ALGORITHM_TABLE
 from rapidjws.jose.jwk import JWK
@@ -63,6 +64,7 @@ class Pkcs11Signer(BackendSigner):
         DependencyUnavailable: ``signer_unavailable``: no such library or token.
     """
 
+    @keeps_secrets
     @checked
     def __init__(
         self,
