@@ -112,6 +112,56 @@ def test_who_waits_is_known() -> None:
     assert other.blocking
 
 
+def test_only_servers_that_are_due_keep_a_decision_off_the_loop() -> None:
+    """On a remembered token the loop decides, whatever the servers of other issuers know; on no other."""
+    first = Introspection(client_of(Server()), issuers=ISSUER.iss)
+    second = Introspection(client_of(Server()), issuers=OTHER.iss, opaque_issuer=OTHER.iss)
+    servers = IntrospectionServers(first, second)
+    asking = engine(first, second)
+    asking.introspection = servers
+    mine, theirs, opaque = token().encode(), token(OTHER).encode(), OPAQUE.encode()
+    unknown = [asking._is_quick(one) for one in (mine, theirs, opaque)]
+    assert (unknown, [asking.decide(one).code for one in (mine, theirs, opaque)]) == ([False] * 3, ["ok"] * 3)
+    assert [asking._is_quick(one) for one in (mine, theirs, opaque)] == [True] * 3
+    assert not asking._is_quick(token(sub="another").encode())
+    alone = Engine(
+        Issuer(OTHER.iss, keys=OTHER.jwks, algorithms=["ES256"], audience=OTHER.audience),
+        workers=1,
+        introspection=first,
+    )
+    assert alone._is_quick(theirs)
+    both: tuple[Introspection | IntrospectionServers, ...] = (first, servers)
+    for one in both:
+        assert not one.is_known(token(sub="a").encode(), lambda: (ISSUER.iss, OTHER.iss))
+        assert not one.is_known(token(sub="a").encode(), tuple)
+
+
+def test_whose_a_token_is_is_remembered_of_known_ones_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A remembered token is read once for its issuer; strangers are never kept, and it is bounded."""
+    monkeypatch.setattr("rapidjws.introspection.servers.NAMED_MAX", 2)
+    servers = IntrospectionServers(
+        Introspection(client_of(Server()), issuers=ISSUER.iss),
+        Introspection(client_of(Server()), issuers=OTHER.iss),
+    )
+    reads: list[int] = []
+    asking = engine(Introspection(client_of(Server()), issuers=ISSUER.iss))
+    asking.introspection = servers
+
+    def named() -> tuple[str, ...]:
+        reads.append(1)
+        return (ISSUER.iss,)
+
+    for number in range(3):
+        made = token(sub=str(number)).encode()
+        assert asking.decide(made).code == "ok"
+        assert [servers.is_known(made, named) for _ in range(3)] == [True] * 3
+    assert (len(reads), len(servers._named)) == (3, 1)
+    for number in range(9):
+        assert servers.is_known(token(sub=f"of-nobody-{number}"), lambda: ("https://nobody.example",))
+        assert not servers.is_known(token(sub=f"unasked-{number}"), named)
+    assert len(servers._named) == 1
+
+
 # --- in a configuration ----------------------------------------------------------------------------------
 
 

@@ -118,9 +118,18 @@ class Introspection:
         octets = _octets(token)
         return octets.count(b".") < 2 and _OPAQUE.fullmatch(octets) is not None
 
-    def is_known(self, token: Token) -> bool:
-        """Return whether nobody waits for the server on this token now."""
-        return self._lookups.known(_octets(token), time_ns()) is not None
+    def is_known(self, token: Token, named: Callable[[], tuple[str, ...]] | None = None) -> bool:
+        """Return whether nobody waits for the server on this token now.
+
+        Args:
+            token: The token.
+            named: Gives the issuers that it names, unverified; None where that is not known. Of an issuer on
+                whose tokens no second opinion is due nobody asks.
+        """
+        if self._lookups.known(_octets(token), time_ns()) is not None:
+            return True
+        names = () if named is None or self.is_opaque(token) else named()
+        return bool(names) and not self.concerns(names)
 
     def check(
         self, token: Token, route: Names, sender: SenderCheck | None, named: Callable[[], tuple[str, ...]]
@@ -253,10 +262,7 @@ class _SecondOpinion:
         """Return whether somebody may wait."""
         if self._sender is not None and self._sender.blocking:
             return True
-        if self._introspection.is_known(self._token):
-            return False
-        named = self._named()
-        return not named or self._introspection.concerns(named)
+        return not self._introspection.is_known(self._token, self._named)
 
     def refusal(self, verified: VerifiedJWS, now_ns: int) -> RapidJWSError | None:
         """Return why a verified token is refused after all, or None."""

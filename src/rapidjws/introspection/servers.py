@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rapidjws._checks import checked, refused
 from rapidjws.errors import error_for
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from rapidjws.verify.protocols import SenderCheck
     from rapidjws.verify.result import VerifiedJWS
     from rapidjws.verify.snapshot import Token
+
+NAMED_MAX: Final = 4096
+"""Most tokens of which it is remembered whose they are."""
 
 
 class IntrospectionServers:
@@ -27,7 +31,7 @@ class IntrospectionServers:
         ConfigurationError: ``configuration_invalid``.
     """
 
-    __slots__ = ("_opaque", "_servers")
+    __slots__ = ("_named", "_opaque", "_servers")
 
     @checked(but=("servers",))
     def __init__(self, *servers: Introspection) -> None:
@@ -40,15 +44,35 @@ class IntrospectionServers:
         if len(opaque) > 1:
             raise error_for("configuration_invalid", "opaque_issuer", expected="one server with it at most")
         self._servers = servers
+        self._named: dict[bytes, tuple[str, ...]] = {}
         self._opaque = opaque[0] if opaque else None
 
     def is_opaque(self, token: Token) -> bool:
         """Return whether a token is no JWS and could be one of the server's that takes them."""
         return self._opaque is not None and self._opaque.is_opaque(token)
 
-    def is_known(self, token: Token) -> bool:
-        """Return whether nobody waits for any server on this token now."""
-        return all(one.is_known(token) for one in self._servers)
+    def is_known(self, token: Token, named: Callable[[], tuple[str, ...]] | None = None) -> bool:
+        """Return whether nobody waits for any server on this token now: only those that are due count.
+
+        Args:
+            token: The token.
+            named: Gives the issuers that it names, unverified; None where that is not known: then all count.
+        """
+        if self._opaque is not None and self._opaque.is_opaque(token):
+            return self._opaque.is_known(token)
+        if named is None:
+            return all(one.is_known(token) for one in self._servers)
+        digest = hashlib.sha256(token.encode() if isinstance(token, str) else token).digest()
+        remembered = self._named.get(digest)
+        names = named() if remembered is None else remembered
+        due = [one for one in self._servers if not names or one.concerns(names)]
+        if not all(one.is_known(token) for one in due):
+            return False
+        if due and remembered is None:  # it was asked for, so it verified: strangers fill nothing
+            if len(self._named) >= NAMED_MAX:
+                self._named.clear()
+            self._named[digest] = names
+        return True
 
     def check(
         self, token: Token, route: Names, sender: SenderCheck | None, named: Callable[[], tuple[str, ...]]

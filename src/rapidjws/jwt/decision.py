@@ -203,8 +203,13 @@ class TokenIntrospection(Protocol):
     def is_opaque(self, token: Token) -> bool:
         """Return whether a token has no form of ours and is for the server alone."""
 
-    def is_known(self, token: Token) -> bool:
-        """Return whether what the server says of a token is remembered: nobody waits then."""
+    def is_known(self, token: Token, named: Callable[[], tuple[str, ...]] | None = None) -> bool:
+        """Return whether nobody waits for the server on a token: it is remembered, or none is due.
+
+        Args:
+            token: The token.
+            named: Gives the issuers that it names, unverified; None where that is not known.
+        """
 
     def check(
         self, token: Token, route: Names, sender: SenderCheck | None, named: Callable[[], tuple[str, ...]]

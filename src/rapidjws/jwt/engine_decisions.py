@@ -60,8 +60,12 @@ class EngineDecisions(EngineIntrospection):
         """Return whether a decision keeps a loop for a moment: nothing to wait for, no slow algorithm."""
         if not token or token is AMBIGUOUS:
             return True
-        snapshot = self._snapshot
-        if self._may_wait or (self._introspection is not None and not self._introspection.is_known(token)):
+        snapshot, introspection = self._snapshot, self._introspection
+        if self._may_wait:
+            return False
+        if introspection is not None and not introspection.is_known(
+            token, partial(self._named_issuers, token)
+        ):
             return False
         return snapshot.native.cost_of_one_us(token) <= INLINE_US
 

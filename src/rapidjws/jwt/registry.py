@@ -7,6 +7,7 @@ issuer verify its own tokens only.
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -267,7 +268,10 @@ class IssuerRegistry(LookedUpIssuers):
             return True
         if self._authorizer is not None and self._authorizer.blocking:
             return False
-        if self._introspection is not None and not self._introspection.is_known(token):
+        introspection = self._introspection
+        if introspection is not None and not introspection.is_known(
+            token, partial(self._named_issuers, token)
+        ):
             return False
         hinted = self._hinted(token)
         if hinted is None or not hinted[1]._is_quick(token):
