@@ -25,11 +25,12 @@ from rapidjws.config.sections import issuer_name
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWK_MAX_BYTES, JWKS_STATIC_MAX_BYTES
+from rapidjws.jose.limits import JWK_MAX_BYTES
 from rapidjws.keys.chain import load_roots
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.keys.pem_files import SUFFIXES as PEM_SUFFIXES
+from rapidjws.verify.key_set_file import key_set_octets
 from rapidjws.verify.protocols import no_events
 
 FOLDER_MAX: Final = 2000
@@ -93,9 +94,7 @@ def find_keys(issuer: ConfiguredIssuer, timeout_s: float) -> FoundKeys:
         if "x5c_roots" in settings:
             return FoundKeys(_of_roots([issuer.folder / one for one in texts(settings["x5c_roots"])]))
         if "jwks_file" in settings:
-            return FoundKeys(
-                _files.read_trusted(issuer.folder / settings["jwks_file"], JWKS_STATIC_MAX_BYTES)
-            )
+            return FoundKeys(key_set_octets(issuer.folder / settings["jwks_file"]))
         source: Any = key_source_from({**settings, "timeout_s": timeout_s}, issuer.folder, no_events)
         if "jwks_url" in settings or settings.get("discover"):
             return FoundKeys(source.probe().body)  # with dates that a key's own members say

@@ -16,7 +16,7 @@ from rapidjws.cli.output import complain, print_line
 from rapidjws.errors import RapidJWSError
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
+from rapidjws.verify.key_set_file import key_set_octets
 
 INPUT_MAX_BYTES: Final = 64 << 20
 """Most octets of a file that a command takes whole."""
@@ -88,7 +88,7 @@ def read_key(
 def read_key_set(command: str, path: Path) -> JWKSet:
     """Return the public keys in a file, a JWK Set or one JWK as ``keygen`` prints it; exit 2 for none."""
     try:
-        octets = _files.read_trusted(path, JWKS_STATIC_MAX_BYTES)
+        octets = key_set_octets(path)
         with contextlib.suppress(ValueError):
             if "keys" not in (found := json.loads(octets)) and "kty" in found:
                 return JWKSet([JWK.from_json(octets)])

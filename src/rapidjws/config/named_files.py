@@ -15,11 +15,10 @@ from rapidjws.config.issuer_folder import folder_faults
 from rapidjws.config.key_sources import transport_from
 from rapidjws.config.log_section import DESTINATIONS, is_log_file
 from rapidjws.errors import RapidJWSError, error_for
-from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.keys.credentials import CREDENTIAL_FILES, check_files
 from rapidjws.rollout.state import PLAN_COPY, PLAN_FILE, UNREADABLE, read_plan
 from rapidjws.stores import RevocationFile
+from rapidjws.verify.key_set_file import read_key_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +87,7 @@ def _issuer_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str, 
     keys, trusted, kept = (issuer.get(name) for name in ("jwks_file", "ca", "last_good_file"))
     if isinstance(keys, str):
         try:
-            found = JWKSet.from_json(_files.read_trusted(folder / keys, JWKS_STATIC_MAX_BYTES))
+            found = read_key_set(folder / keys)
         except FileNotFoundError as fault:
             if issuer.get("required", True):  # others may get their file later
                 yield "jwks_file", "a JWK Set in a file", reason_of(fault)

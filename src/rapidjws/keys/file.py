@@ -10,10 +10,9 @@ from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError
-from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.keys.settings import positive_s
 from rapidjws.keys.source import Source
+from rapidjws.verify.key_set_file import read_key_set
 from rapidjws.verify.protocols import Clock, EventListener, no_events
 
 
@@ -62,7 +61,7 @@ class FileJWKS(Source):
             seen = _files.signature(self.path)
             if seen is not None and seen == self._seen and not self._is_behind:
                 return True
-            keys = JWKSet.from_json(_files.read_trusted(self.path, JWKS_STATIC_MAX_BYTES))
+            keys = read_key_set(self.path)
         except (OSError, ValueError, RapidJWSError) as fault:  # ValueError: no name that a folder can hold
             word = fault.code if isinstance(fault, RapidJWSError) else _word(fault)
             self._emit("file_refused", detail=word)

@@ -10,7 +10,6 @@ from rapidjws._checks import octets_of
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
-from rapidjws.jose.limits import JWKS_STATIC_MAX_BYTES
 from rapidjws.verify.protocols import KeySource
 
 OneKey = JWK | Mapping[str, Any] | str | bytes
@@ -103,10 +102,11 @@ def _from_file(name: os.PathLike[str], place: str) -> JWKSet:
     from pathlib import Path
 
     from rapidjws import _files  # with what it needs, for those alone who name a file
+    from rapidjws.verify.key_set_file import key_set_octets
 
     path = Path(name)
     try:
-        octets = _files.read_trusted(path, JWKS_STATIC_MAX_BYTES)
+        octets = key_set_octets(path)
     except FileNotFoundError:
         raise error_for("configuration_invalid", place, "a file", f"{path.name}: none") from None
     except OSError as fault:
