@@ -20,6 +20,7 @@ from redis_server import OwnRedis, free_port
 from rapidjws import Engine, Issuer, Rejected, Replay, TokenCache
 from rapidjws.errors import RapidJWSError
 from rapidjws.stores import MemoryReplayStore, RedisReplayStore
+from rapidjws.stores.replay_redis import PIPELINE_MAX
 from rapidjws.testing import FakeClock, FakeIssuer
 
 ISSUER = FakeIssuer("https://a.example", "ES256")
@@ -319,3 +320,39 @@ def test_replay_needs_an_end_of_life() -> None:
     replay = Replay(store=MemoryReplayStore())
     with pytest.raises(RapidJWSError, match="configuration_invalid"):
         Issuer(ISSUER.iss, keys=ISSUER.jwks, algorithms=["ES256"], exp_required=False, replay=replay)
+
+
+def test_T11_a_use_that_is_there_is_one_though_its_copies_are_missing(redis: OwnRedis) -> None:
+    """Where no replica answers, a first use is uncertain, and a later one is a use all the same."""
+    RedisReplayStore(redis.url, budget_s=10).record(LIFE)
+    store = RedisReplayStore(redis.url, wait_replicas=1, budget_s=4)
+    assert store.record([*LIFE, (b"n" * 32, 100)]) == [False, None]
+
+
+def test_T11_failures_in_a_row_are_counted_anew_after_an_answer(redis: OwnRedis) -> None:
+    """The breaker opens for those in a row, not for all that ever were."""
+    store = RedisReplayStore(redis.url, breaker_failures=2, budget_s=10)
+    store._failed("once")
+    assert store.record(LIFE) == [True]
+    store._failed("once more")
+    assert store.record(LIFE) == [False]
+
+
+def test_T11_the_uses_that_were_sent_last_are_the_unconfirmed_ones(
+    redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the second thousand fails, none of the first is taken back; the second may be there."""
+    store = RedisReplayStore(redis.url)
+    sent: list[Any] = []
+
+    def send(uses: Any, lives_s: Any) -> list[bool | None]:
+        sent.append(uses)
+        if len(sent) == 2:
+            raise TimeoutError
+        return [True] * len(lives_s)
+
+    monkeypatch.setattr(store, "_send", send)
+    monkeypatch.setattr(store._redis, "errors", (TimeoutError,))
+    keys = [number.to_bytes(32, "big") for number in range(PIPELINE_MAX + 2)]
+    assert store.record([(key, 100) for key in keys])[-3:] == [True, None, None]
+    assert list(store._unconfirmed._unanswered) == keys[-2:]

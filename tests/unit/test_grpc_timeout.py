@@ -13,6 +13,8 @@ from grpc_world import World, check, now, outcome, run, skip
 pytest.importorskip("ngh2", reason="the extra `envoy` is not installed")
 pytest.importorskip("httptools", reason="the extra `server` is not installed")
 
+from rapidjws.sidecar.grpc_call import Call
+
 WATCH = b"/grpc.health.v1.Health/Watch"
 LATE = 4
 
@@ -26,7 +28,16 @@ def _world() -> Iterator[World]:
 
 @pytest.mark.parametrize(
     ("time", "code"),
-    [(b"200m", None), (b"0S", LATE), (b"", 3), (b"S", 3), (b"-1S", 3), (b"1s", 3), (b"123456789S", 3)],
+    [
+        (b"200m", None),
+        (b"99999999S", None),
+        (b"0S", LATE),
+        (b"", 3),
+        (b"S", 3),
+        (b"-1S", 3),
+        (b"1s", 3),
+        (b"123456789S", 3),
+    ],
 )
 def test_grpc_timeout_is_read(time: bytes, code: int | None, world: World) -> None:
     """A call whose client waits no more is not decided, and a time that is none is refused."""
@@ -77,3 +88,15 @@ def test_a_decision_that_waits_longer_than_its_client_is_given_up(
         assert await outcome(gateway, number) == LATE
 
     run(story)
+
+
+@pytest.mark.parametrize(("size", "code"), [(0, 0), (9, 0), (10, 0), (11, 8)])
+def test_T11_a_message_at_its_largest(size: int, code: int) -> None:
+    """One octet more than the limit is refused, as is one that is cut off or goes on."""
+    call = Call(None, 1, CHECK, 0.0)  # type: ignore[arg-type]
+    octets = b"\0" + size.to_bytes(4, "big") + b"m" * size
+    call.pieces = [octets]
+    assert call.message(10) == ((octets, 0) if not code else (None, code))
+    for wrong in (octets[:-1], octets + b"m"):
+        call.pieces = [wrong]
+        assert call.message(11) == (None, 3)

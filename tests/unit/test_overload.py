@@ -117,6 +117,31 @@ def test_what_there_is_no_time_for_is_answered_at_once(public: Any) -> None:
     assert len(public.lines) == 1
 
 
+def test_T11_what_stands_at_a_bound_of_shedding(public: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the least number the order stays, at the most all senders are kept, and a minute later is a line."""
+    from rapidjws.sidecar import overload
+
+    shedder = public.shedder
+    fields = [[(b"authorization", b"Bearer %d.x.y" % (number > 1))] for number in range(4)]
+    batch = [(Connection(), b"", (b"/verify", one, b"GET", b"", True)) for one in fields]
+    shedder._known, shedder._least = {b"0", b"1"}, 4
+    assert shedder.admitted(batch) == (batch, [])
+    shedder._least = 3
+    assert shedder.admitted(batch)[0] == [batch[0], batch[2], batch[1], batch[3]]
+    monkeypatch.setattr(overload, "SENDERS_MAX", 3)
+    good = type("Good", (), {"verified": object()})()
+    for number in range(3):
+        row = (Connection(), b"", (b"/verify", [(b"authorization", b"Bearer %d.x.y" % number)]))
+        shedder.note_good([row], [good])
+    assert shedder._known == {b"0", b"1", b"2"}
+    shedder.note_good([(Connection(), b"", (b"/verify", [(b"authorization", b"Bearer 3.x.y")]))], [good])
+    assert shedder._known == {b"3"}
+    for now_s, lines in ((0.0, 1), (59.9, 1), (60.0, 2), (119.9, 2)):
+        monkeypatch.setattr(overload, "monotonic", lambda now_s=now_s: now_s)
+        shedder.send_away(batch)
+        assert len(public.lines) == lines
+
+
 def test_a_few_requests_are_always_decided(public: Any) -> None:
     """However slow a worker is, sixteen requests of a turn are decided."""
     for _ in range(10):

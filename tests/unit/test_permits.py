@@ -128,3 +128,25 @@ def test_a_fault_with_a_shape_is_the_rollouts_to_find(monkeypatch: pytest.Monkey
     found = engine(of).decide_many([(good(), None, None)] * 3, now=NOW_S)
     assert [one.code for one in found] == ["ok"] * 3
     assert sum(row.codes["ok"][0] for row in of.evidence.rows().values()) == 3
+
+
+@pytest.mark.parametrize(("chars", "is_kept"), [(NAME_MAX_CHARS, True), (NAME_MAX_CHARS + 1, False)])
+def test_T11_names_at_their_longest_are_kept(chars: int, is_kept: bool) -> None:
+    """A longer one is decided without being remembered: a stranger chooses it."""
+    of = policy()
+    for name, route in (("n" * chars, None), (None, "/" + "r" * (chars - 1))):
+        before = len(of._shapes.found) if of._shapes is not None else 0
+        engine(of).decide_many([(good(), name, route)], now=NOW_S)
+        assert (len(of._shapes.found) > before) is is_kept  # type: ignore[union-attr]
+
+
+def test_T11_a_batch_is_counted_once() -> None:
+    """What was counted of one batch is not counted again with the next of the same permits."""
+    of = policy()
+    shared = engine(of)
+    permits = of.permits(NOW_S * 10**9)
+    assert permits is not None
+    verified = shared.verify(good(), NOW_S)
+    for _ in range(2):
+        assert permits.decide(verified, None, None) is not None
+        assert [times for *_, times in permits.count(1)] == [1]

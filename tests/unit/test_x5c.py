@@ -23,6 +23,7 @@ from rapidjws import (
 )
 from rapidjws.keys import X5CKeys, X5CPolicy
 from rapidjws.keys.chain import ChainChecker
+from rapidjws.testing import make_key
 
 NOW = int(time.time())
 DAY = 86_400
@@ -47,6 +48,18 @@ def _code(engine: Engine, token: str, now: float | None = None) -> str:
 @pytest.fixture(name="apple", scope="module")
 def _apple_chain() -> Chain:
     return app_store_chain()
+
+
+def test_a_critical_parameter_of_another_issuer_is_refused_before_the_chain(apple: Chain) -> None:
+    """What another issuer's rules understand is not understood for this one: no chain is looked at."""
+    rules: dict[str, Any] = {"algorithms": ["ES256"], "audience": NOT_CHECKED, "exp_required": False}
+    source = X5CKeys(app_store_chain().root.pem, policy="app_store")
+    mine = Issuer("https://mine.example", keys=source, **rules)
+    other = Issuer("https://other.example", keys=make_key("ES256").public(), crit=["x"], **rules)
+    engine = Engine(mine, other, max_header_bytes=16_384)
+    claims = {**CLAIMS, "iss": "https://mine.example"}
+    assert _code(engine, apple.token(claims)) == "chain_refused"
+    assert _code(engine, apple.token(claims, crit=["x"], x=1)) == "crit_unsupported"
 
 
 def test_a_notification_of_the_app_store_is_verified(apple: Chain) -> None:
