@@ -81,7 +81,8 @@ def _at(claims: Any, *path: str) -> Any:
 
 
 def _is(value: Any, *wanted: Any) -> bool:
-    return any(type(value) is type(one) and value == one for one in wanted)
+    """Say whether a value is one of these: True is not 1, and 7, 7.0 and 7e0 are one number."""
+    return any(isinstance(value, bool) is isinstance(one, bool) and value == one for one in wanted)
 
 
 def _azp(claims: dict[str, Any]) -> bool:
