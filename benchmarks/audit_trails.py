@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rapidjws import Engine, Issuer, JWKSet
-from rapidjws.audit import DecisionRecorder, NoteKey, TrailWriter
+from rapidjws.audit import ContentKeys, DecisionRecorder, NoteKey, TrailWriter
 from rapidjws.audit.objects import store_object
 from rapidjws.audit.records import RecordTemplate
-from rapidjws.audit.side_content import packed
+from rapidjws.audit.side_content import packed, sealed_part
 from rapidjws.signing import LocalSigner, sign_compact
 from rapidjws.testing import make_key
 
@@ -59,7 +59,7 @@ def tokens(count: int) -> tuple[Engine, list[str]]:
     ]
 
 
-def make_trail(folder: Path, records: int) -> NoteKey:
+def make_trail(folder: Path, records: int, keys: ContentKeys | None = None) -> NoteKey:
     """Write a trail of accepted tokens, with token, request, route and trace; return its key."""
     engine, texts = tokens(DISTINCT)
     sink = _Rows()
@@ -81,7 +81,14 @@ def make_trail(folder: Path, records: int) -> NoteKey:
             token = texts[at % DISTINCT].encode()
             ids = {"request": f"{at:032x}", "trace": f"{at * 7:032x}"}
             entries.append(template.record(FIRST_US + at * 100, token=token, route="/payments/{id}", **ids))
-        writer.append(entries, [beside[at % DISTINCT] for at in numbers])
+        contents = [beside[at % DISTINCT] for at in numbers]
+        if keys is not None:
+            times = [FIRST_US + at * 100 for at in numbers]
+            contents = [
+                sealed_part(keys.seal(one, time_us, "ok", None))
+                for one, time_us in zip(contents, times, strict=True)
+            ]
+        writer.append(entries, contents)
         writer.publish()
     writer.close()
     return writer.key

@@ -43,6 +43,7 @@ HEADERS = (
     "core/batch.h",
     "core/column.h",
     "core/trail.h",
+    "core/trail_content.h",
     "core/signatures.h",
     "core/stream.h",
     "core/primitives.h",

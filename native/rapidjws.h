@@ -18,6 +18,7 @@
 #include "core/signatures.h"
 #include "core/column.h"
 #include "core/trail.h"
+#include "core/trail_content.h"
 #include "core/stream.h"
 
 #endif

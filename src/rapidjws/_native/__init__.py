@@ -96,7 +96,13 @@ from rapidjws._native.text import (
     request_id,
     trace_id,
 )
-from rapidjws._native.trails import RECORD_READ, NativeTrailBundle, complete_root
+from rapidjws._native.trails import (
+    RECORD_READ,
+    NativeTrailBundle,
+    complete_root,
+    opened_contents,
+    sealed_heads,
+)
 
 __all__ = [
     "ALG_COUNT",
@@ -178,12 +184,14 @@ __all__ = [
     "libcrypto_is_ours",
     "libcrypto_version",
     "live_precomputed",
+    "opened_contents",
     "plain_requests",
     "precomputed_bytes",
     "renew_locks",
     "request_id",
     "runtime",
     "runtime_address",
+    "sealed_heads",
     "set_sampling",
     "token_verify_slot",
     "trace_id",

@@ -1,4 +1,4 @@
-"""The records of an audit trail by the bundle, see ``native/core/trail.h``."""
+"""The records of an audit trail by the bundle, see ``native/core/trail.h`` and ``trail_content.h``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from rapidjws._native.core import OK, ffi, lib
 
 TYPE_CHECKING = False  # `typing` costs more than all that is imported here
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
 _HASH_BYTES: Final[int] = lib.RJ_TRAIL_HASH_BYTES
 _WIDTH: Final[int] = lib.RJ_TRAIL_WIDTH
+_HEAD_BYTES: Final[int] = lib.RJ_SEALED_HEAD_BYTES
+_KEY_BYTES: Final[int] = lib.RJ_CONTENT_KEY_BYTES
 RECORD_READ: Final[int] = lib.RJ_RECORD_READ
 
 
@@ -89,3 +92,41 @@ def complete_root(hashes: bytes) -> bytes:
         raise ValueError("no power of two of hashes")
     root: bytes = ffi.buffer(octets, _HASH_BYTES)[:]
     return root
+
+
+def sealed_heads(contents: bytes, count: int) -> list[bytes]:
+    """Return the heads of encrypted contents of a bundle, each once; none where it has others."""
+    if not 0 < count <= _WIDTH:
+        return []
+    heads = ffi.new("uint8_t[]", count * _HEAD_BYTES)
+    found = ffi.new("size_t *")
+    if lib.rj_trail_heads(heads, found, ffi.from_buffer("uint8_t[]", contents), len(contents), count) != OK:
+        return []
+    octets = ffi.buffer(heads, found[0] * _HEAD_BYTES)[:]
+    return [octets[at : at + _HEAD_BYTES] for at in range(0, len(octets), _HEAD_BYTES)]
+
+
+def opened_contents(contents: bytes, count: int, keys: Mapping[bytes, bytes]) -> bytes | None:
+    """Return contents of a bundle decrypted, outside the GIL; None where it has not so many contents.
+
+    Args:
+        contents: The contents, with lengths of four octets.
+        count: How many there are.
+        keys: The 32 octets of a key for each head; what has none, or is altered, stays as it is.
+    """
+    if any(len(head) != _HEAD_BYTES or len(key) != _KEY_BYTES for head, key in keys.items()):
+        raise ValueError("a head or a key of another length")
+    opened = ffi.new("uint8_t[]", len(contents) + 1)
+    size = ffi.new("size_t *")
+    status = lib.rj_trail_open(
+        opened,
+        size,
+        ffi.from_buffer("uint8_t[]", contents),
+        len(contents),
+        count,
+        ffi.from_buffer("uint8_t[]", b"".join(keys)),
+        ffi.from_buffer("uint8_t[]", b"".join(keys.values())),
+        len(keys),
+    )
+    found: bytes | None = ffi.buffer(opened, size[0])[:] if status == OK else None
+    return found

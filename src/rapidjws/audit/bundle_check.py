@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from rapidjws.audit.tile_files import TileReader
 
 FINDINGS_MAX: Final = 10_000
+
+Opened = Callable[[bytes, int, int], "bytes | None"]
+"""Decrypts contents of a bundle, of so many records from an index on; None where none is."""
 
 
 @checked
@@ -94,7 +98,7 @@ class BundleCheck:
         is_altered_beside: Whether the file of contents is not one: a finding of its own.
     """
 
-    __slots__ = ("_contents", "_entries", "_octets", "_reader", "count", "first",
+    __slots__ = ("_contents", "_entries", "_octets", "_opened", "_reader", "count", "first",
                  "is_altered_beside", "part", "scan")  # fmt: skip
 
     def __init__(self, reader: TileReader) -> None:
@@ -103,16 +107,18 @@ class BundleCheck:
         self.scan = _native.NativeTrailBundle()
         self._octets: tuple[bytes, str] | None = None
         self._contents: tuple[bytes, str] | None = None
+        self._opened: bytes | None = None
         self._entries: list[bytes] | None = None
         self.first = self.count = 0
         self.is_altered_beside = False
 
-    def read(self, index: int, *, contents: bool) -> bool:
+    def read(self, index: int, *, contents: bool, opened: Opened | None = None) -> bool:
         """Read a bundle and compare it with its tile; return whether it has its records.
 
         Args:
             index: Its number.
             contents: Whether what is stored beside the records is read too.
+            opened: Decrypts contents: of so many records from an index on; gives None where it does not.
         """
         self.first = index * TILE_WIDTH
         self.count = min(TILE_WIDTH, self._reader.size - self.first)
@@ -123,14 +129,15 @@ class BundleCheck:
             hashes = self._reader.hash_octets(0, index)
         except RapidJWSError as fault:
             self.part.findings.append(unreadable(fault))
-        good = self._read_records(index, contents=contents)
+        self._opened = None
+        good = self._read_records(index, contents=contents, opened=opened)
         leaves = self.scan.leaves if good else hashes or bytes(HASH_BYTES * self.count)
         self._add(leaves, leaves if hashes is None else hashes)
         if good and hashes is not None and leaves != hashes:
             self._doubt(leaves, hashes)
         return good
 
-    def _read_records(self, index: int, *, contents: bool) -> bool:
+    def _read_records(self, index: int, *, contents: bool, opened: Opened | None) -> bool:
         try:
             self._octets = self._reader.entry_octets(index)
             if contents:
@@ -139,6 +146,10 @@ class BundleCheck:
                 except RapidJWSError as fault:
                     self._without_contents(str(fault.place))
             octets = self._octets[0]
+            if self._contents is not None and opened is not None:
+                self._opened = opened(self._contents[0], self.first, self.count)
+            if self._opened is not None and self.scan.read(octets, self._opened, self.count):
+                return True
             if self._contents is not None and self.scan.read(octets, self._contents[0], self.count):
                 return True
             if self.scan.read(octets, None, self.count):
@@ -149,6 +160,23 @@ class BundleCheck:
         except RapidJWSError as fault:
             self.part.findings.append(unreadable(fault))
         return False
+
+    @property
+    def is_opened(self) -> bool:
+        """Return whether encrypted contents were read in clear."""
+        return self._opened is not None
+
+    def has_before(self, moment_us: int) -> bool:
+        """Say whether a record that was read is from before a moment."""
+        times = zip(self.scan.times_ns(), self.scan.states, strict=True) if moment_us else ()
+        return any(state and time_ns < moment_us * 1000 for time_ns, state in times)
+
+    def read_sealed(self) -> None:
+        """Read the records anew, with encrypted contents as they are."""
+        assert self._octets is not None
+        assert self._contents is not None
+        self._opened = None
+        self.scan.read(self._octets[0], self._contents[0], self.count)
 
     def _check_contents(self) -> None:
         """Name where the contents are not what belongs to so many records."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidjws.audit.content_keys import ContentKeys, key_id_of
+from rapidjws import _native
+from rapidjws.audit.content_keys import ID_BYTES, NAME_BYTES, ContentKeys, hour_key, key_id_of
 from rapidjws.audit.erasure import Erased
 from rapidjws.audit.records import digest
 from rapidjws.audit.side_content import SEALED, unpacked
@@ -34,7 +35,40 @@ class ContentCheck:
     def __init__(self, keys: ContentKeys | None, *, is_partial: bool) -> None:
         self._keys, self._is_partial = keys, is_partial
         self._read = None if keys is None else lru_cache(KEYS_MAX)(keys._read)  # each once a verification
+        self._hours = lru_cache(KEYS_MAX)(self._hour_key)
         self.erased = Erased()
+
+    @property
+    def has_keys(self) -> bool:
+        """Return whether contents can be decrypted."""
+        return self._keys is not None
+
+    def opened(self, contents: bytes, first: int, count: int) -> bytes | None:
+        """Return contents of a bundle with those decrypted that can be; None where none is.
+
+        What stays encrypted is left to :meth:`token`, which says why.
+        """
+        if self._read is None or not self.erased.records.isdisjoint(range(first, first + count)):
+            return None
+        keys = {}
+        for head in _native.sealed_heads(contents, count):
+            if key_id_of(head) not in self.erased.keys:
+                key = self._hours(head)
+                if key is not None:
+                    keys[head] = key
+        return _native.opened_contents(contents, count, keys) if keys else None
+
+    def _hour_key(self, head: bytes) -> bytes | None:
+        """Return the key of the hour that stands before a content, or None where it is not to be had."""
+        assert self._read is not None
+        try:
+            found = self._read(head[:NAME_BYTES])
+        except RapidJWSError:
+            return None
+        end = NAME_BYTES + ID_BYTES
+        if found is None or found[0] != head[NAME_BYTES:end]:
+            return None
+        return hour_key(found[1], head[end:])
 
     def token(
         self, record: dict[str, Any], content: bytes, index: int, place: str, results: RecordResults

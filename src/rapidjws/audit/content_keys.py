@@ -190,7 +190,7 @@ class ContentKeys:
     @staticmethod
     def _cipher(key: bytes, hour: int) -> AESGCM:
         """Return the cipher of an hour: no key sees as many records as random nonces allow (2^32)."""
-        return AESGCM(hmac.digest(key, b"hour" + hour.to_bytes(HOUR_BYTES, "big"), "sha256"))
+        return AESGCM(hour_key(key, hour.to_bytes(HOUR_BYTES, "big")))
 
     # --- contents ----------------------------------------------------------------------------------------
 
@@ -268,6 +268,11 @@ class ContentKeys:
                 _files.sync_folder(path)
         self._made.cache_clear()
         self._ciphers.cache_clear()
+
+
+def hour_key(key: bytes, hour: bytes) -> bytes:
+    """Return the key of an hour, which is given as it stands before the content."""
+    return hmac.digest(key, b"hour" + hour, "sha256")
 
 
 def key_id_of(sealed: bytes) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
@@ -78,8 +78,9 @@ class SequencerClient:
         self._path = os.fspath(path)
         self._max = queue_records
         self._flush_s = 0.0 if durable else flush_ms / 1000
-        self._rows: list[Row] = []
-        self._futures: list[Future[bool]] = []
+        self._rows: list[Row | Future[bool]] = []  # a future stands behind the row that it is of
+        self._waiting = 0  # futures among them
+        self._has_waited = False
         self._objects: dict[str, str] = {}
         self._lost: dict[str, int] = {}
         self._due = threading.Condition()
@@ -97,7 +98,7 @@ class SequencerClient:
     def after_fork(self) -> None:
         """Begin anew in a forked child: what waits is the parent's to send."""
         self._due = threading.Condition()
-        self._rows, self._futures, self._lost = [], [], {}
+        self._rows, self._waiting, self._lost = [], 0, {}
         self._thread = self._connection = None
         self._count.forget()
 
@@ -113,7 +114,7 @@ class SequencerClient:
         """Take a record without waiting; return whether the queue had space."""
         if type(row) is not tuple or len(row) != ROW_FIELDS or type(row[0]) is not RecordContext:
             raise refused("row", "a row of a record", row)
-        if len(self._rows) >= self._max:
+        if len(self._rows) - self._waiting >= self._max:
             return False
         self._rows.append(row)
         self._count.add()
@@ -127,10 +128,11 @@ class SequencerClient:
             raise refused("row", "a row of a record", row)
         waited: Future[bool] = Future()
         with self._due:
-            if len(self._rows) >= self._max:
+            if len(self._rows) - self._waiting >= self._max:
                 return None
-            self._rows.append(row)
-            self._futures.append(waited)
+            self._has_waited = True
+            self._waiting += 1
+            self._rows.extend((row, waited))  # in one step: ``take`` has no lock
             self._due.notify()
         if self._thread is None:
             self._wake()
@@ -245,10 +247,31 @@ class SequencerClient:
                 self._due.wait(1.0 if self.durable else max(self._flush_s, 0.001))
             elif self._flush_s and len(self._rows) < GROUP_MAX and not self._closing:
                 self._due.wait(self._flush_s)
-            rows, self._rows = self._rows[:GROUP_MAX], self._rows[GROUP_MAX:]
-            futures, self._futures = self._futures[:GROUP_MAX], self._futures[GROUP_MAX:]
+            rows, futures = self._taken()
             lost, self._lost = self._lost, {}
             return rows, futures, lost
+
+    def _taken(self) -> tuple[list[Row], list[Future[bool]]]:
+        """Return the next rows, with the futures of these alone; under the lock.
+
+        The list stays the same one: ``take`` appends to it without the lock.
+        """
+        futures: list[Future[bool]] = []
+        if not self._has_waited:
+            plain = cast("list[Row]", self._rows[:GROUP_MAX])
+            del self._rows[: len(plain)]
+            return plain, futures
+        rows: list[Row] = []
+        for one in self._rows:
+            if isinstance(one, Future):
+                futures.append(one)
+            elif len(rows) == GROUP_MAX:
+                break
+            else:
+                rows.append(one)
+        del self._rows[: len(rows) + len(futures)]
+        self._waiting -= len(futures)
+        return rows, futures
 
     def _message(self, rows: list[Row], lost: dict[str, int], objects: dict[str, str]) -> bytes | None:
         """Return a group as a message; None where it is none, and counted as lost."""

@@ -170,8 +170,9 @@ class Verification:
         """Check and verify some bundles in a row."""
         bundles = self._reader.bundle_check()
         records = RecordCheck(self._engines, self._wanted, self._contents)
+        opened = self._contents.opened if self._contents.has_keys else None
         for index in range(number * PIECE_BUNDLES, min((number + 1) * PIECE_BUNDLES, self._bundles)):
-            if bundles.read(index, contents=True):
+            if bundles.read(index, contents=True, opened=opened):
                 records.run(bundles)
         if self._saved is not None:
             self._saved.keep(number, bundles.part, records.results)
