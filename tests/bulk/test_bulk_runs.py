@@ -295,3 +295,24 @@ def test_a_bucket_is_read_as_a_folder_is(tmp_path: Path, monkeypatch: pytest.Mon
         assert refused.value.place == "s3://none/2026"
     finally:
         server.stop()
+
+
+def test_L_a_file_that_unpacks_to_too_much_is_refused_by_its_footer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of a row group, row groups and octets beyond the bounds are refused: nothing is written."""
+    source = write(tmp_path / "in.parquet")
+    for name, most, place in (
+        ("GROUP_ROWS_MAX", 9, "row group 0, octet 4"),
+        ("GROUPS_MAX", 3, "footer"),
+        ("COLUMN_MAX_BYTES", 300, "row group 0, token, octet"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(reading, name, most)
+            with pytest.raises(rapidjws.RapidJWSError) as refused:
+                verify_parquet(verifier(), str(source), tmp_path / "out")
+        assert refused.value.code == "configuration_invalid"
+        assert "in.parquet: " in str(refused.value.place)
+        assert place in str(refused.value.place)
+        assert not (tmp_path / "out").exists()
+    assert verify_parquet(verifier(), str(source), tmp_path / "out").rows == 40

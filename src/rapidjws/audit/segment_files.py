@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rapidjws.audit.records import digest, parsed_record
+from rapidjws.audit.tile_files import CONTENT_MAX_BYTES, ENTRY_MAX_BYTES
 from rapidjws.bulk.arrow import pa, parquet_module
 from rapidjws.errors import error_for
 
@@ -17,6 +18,10 @@ ORIGIN: Final = b"rapidjws.origin"
 CONTENTS: Final = b"rapidjws.contents"
 PARTIAL: Final = b"encrypted only"
 SHOWN: Final = ("time", "issuer", "partner", "code")
+_VALUE_MAX_BYTES: Final = {"index": 8, "time": 8, "entry": ENTRY_MAX_BYTES, "content": CONTENT_MAX_BYTES}
+PAGES_BYTES: Final = 1 << 20
+"""For what a column of a row group has beside its values."""
+
 _STATISTICS: Final = ["index", *SHOWN]
 
 
@@ -106,7 +111,10 @@ def read_segment_file(octets: bytes, name: str, origin: str, first: int, end: in
         of = (found.metadata or {}).get(ORIGIN, b"").decode("utf-8", "replace")
         if of != origin:
             raise error_for("audit_trail_invalid", f"{name}:0", f"the log {origin}", of)
-        table = file.read()
+        _check_footer(file.metadata, name, end - first)
+        reader = pa.BufferReader(octets)
+        texts = {"read_dictionary": list(SHOWN[1:])}  # one text for many rows stays one in memory
+        table = parquet_module().ParquetFile(reader, page_checksum_verification=True, **texts).read()
     except (pa.ArrowException, OSError, ValueError) as fault:
         words = str(fault).split("\n", 1)[0][:120]
         raise error_for("audit_trail_invalid", f"{name}:0", "a whole Parquet file", words) from None
@@ -119,6 +127,48 @@ def read_segment_file(octets: bytes, name: str, origin: str, first: int, end: in
         is_partial=(found.metadata or {}).get(CONTENTS) == PARTIAL,
     )
     for column, values in _shown(segment).items():
-        if not table.column(column).combine_chunks().equals(pa.array(values, table.field(column).type)):
+        if not _is_same(table.column(column), values):
             raise error_for("audit_trail_invalid", f"{name}:0", f"what the records say of {column}", "else")
     return segment
+
+
+def _check_footer(metadata: Any, name: str, rows: int) -> None:
+    """Refuse a file that says it unpacks to more than a segment has, before any of it is unpacked."""
+    if metadata.num_rows != rows or rows > SEGMENT_RECORDS:
+        place, most = f"{name}:0", min(rows, SEGMENT_RECORDS)
+        raise error_for("audit_trail_invalid", place, f"{most} records", metadata.num_rows)
+    if metadata.num_row_groups > rows:
+        raise error_for("audit_trail_invalid", f"{name}:0", "row groups with rows", metadata.num_row_groups)
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if not 0 < group.num_rows <= ROW_GROUP:
+            raise error_for("audit_trail_invalid", f"{name}:{_start(group.column(0))}",
+                            f"1 to {ROW_GROUP} rows in row group {number}", group.num_rows)  # fmt: skip
+        for at in range(group.num_columns):
+            chunk = group.column(at)
+            column = chunk.path_in_schema
+            most = group.num_rows * (_VALUE_MAX_BYTES.get(column, ENTRY_MAX_BYTES) + 8) + PAGES_BYTES
+            place = f"{name}:{_start(chunk)}"
+            if not 0 <= chunk.total_uncompressed_size <= most:
+                raise error_for("audit_trail_invalid", place, f"at most {most} octets of {column} unpacked",
+                                chunk.total_uncompressed_size)  # fmt: skip
+            if column in _VALUE_MAX_BYTES and chunk.has_dictionary_page:  # one value would stand for many
+                raise error_for("audit_trail_invalid", place, f"{column} without a dictionary", "one")
+
+
+def _start(chunk: Any) -> int:
+    """Return where a column of a row group begins in its file."""
+    starts = (chunk.data_page_offset, chunk.dictionary_page_offset if chunk.has_dictionary_page else None)
+    start: int = min(one for one in starts if one is not None)
+    return start
+
+
+def _is_same(found: Any, values: Any) -> bool:
+    """Say whether a column has values; a text is looked at once, however often it stands there."""
+    if pa.types.is_dictionary(found.type):
+        wanted = set(values)
+        if any(not wanted.issuperset(chunk.dictionary.to_pylist()) for chunk in found.chunks):
+            return False
+        found = found.cast(found.type.value_type)
+    same: bool = found.combine_chunks().equals(pa.array(values, found.type))
+    return same

@@ -18,6 +18,57 @@ BATCH_ROWS: Final = 1 << 14
 """Rows in memory at once on the way in; as many again where the next batch is read meanwhile."""
 
 
+GROUP_ROWS_MAX: Final = 1 << 25
+"""Most rows of a row group: writers make a million at most, unless they are told to."""
+
+COLUMN_MAX_BYTES: Final = 1 << 32
+"""Most that a column of a row group unpacks to."""
+
+GROUPS_MAX: Final = 1 << 17
+"""Most row groups of a file."""
+
+
+def check_footer(metadata: Any, path: str) -> None:
+    """Refuse a file that says it unpacks to more than is read, before any of it is read.
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``: names file, row group, column and offset.
+    """
+    place = place_of(path, PLACE_MAX_CHARS // 2)
+    if metadata.num_row_groups > GROUPS_MAX:
+        raise error_for(
+            "configuration_invalid",
+            f"{place}: footer",
+            f"at most {GROUPS_MAX} row groups",
+            metadata.num_row_groups,
+        )
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if not 0 <= group.num_rows <= GROUP_ROWS_MAX:
+            raise error_for("configuration_invalid", f"{place}: row group {number}{_offset(group)}",
+                            f"at most {GROUP_ROWS_MAX} rows", group.num_rows)  # fmt: skip
+        if 0 <= group.total_byte_size <= COLUMN_MAX_BYTES:
+            continue
+        for at in range(group.num_columns):
+            chunk = group.column(at)
+            if not 0 <= chunk.total_uncompressed_size <= COLUMN_MAX_BYTES:
+                where = f"row group {number}, {chunk.path_in_schema[:16]}, octet {_start(chunk)}"
+                raise error_for("configuration_invalid", f"{place}: {where}",
+                                f"at most {COLUMN_MAX_BYTES} octets unpacked",
+                                chunk.total_uncompressed_size)  # fmt: skip
+
+
+def _offset(group: Any) -> str:
+    return f", octet {_start(group.column(0))}" if group.num_columns else ""
+
+
+def _start(chunk: Any) -> int:
+    """Return where a column of a row group begins in its file."""
+    starts = (chunk.data_page_offset, chunk.dictionary_page_offset)
+    start: int = min(one for one in starts if one is not None)
+    return start
+
+
 def place_of(path: str, most: int = PLACE_MAX_CHARS) -> str:
     """Return a path as errors name it: the end of a long one, as that says more than its first folders."""
     return path if len(path) <= most else f"...{path[-most:]}"
@@ -61,9 +112,7 @@ def _broken(file: Any, group: int) -> str:
         try:
             file.read_row_group(group, columns=[chunk.path_in_schema], use_threads=False)
         except (OSError, pa.ArrowException):
-            starts = [chunk.data_page_offset, chunk.dictionary_page_offset]
-            at = min(one for one in starts if one is not None)
-            return f"row group {group}, {chunk.path_in_schema[:16]}, octet {at}"
+            return f"row group {group}, {chunk.path_in_schema[:16]}, octet {_start(chunk)}"
     return f"row group {group}"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws import _files, _locks
 from rapidjws._checks import checked, is_text, refused
 from rapidjws.bulk.arrow import pa, parquet_module, pc
-from rapidjws.bulk.reading import PLACE_MAX_CHARS, ahead, batches_of, place_of, unreadable
+from rapidjws.bulk.reading import PLACE_MAX_CHARS, ahead, batches_of, check_footer, place_of, unreadable
 from rapidjws.bulk.verifier import BulkVerifier
 from rapidjws.errors import RapidJWSError, error_for
 
@@ -199,16 +199,16 @@ def _parts(given: _Input, verifier: BulkVerifier, part_rows: int) -> Iterator[_P
             except RapidJWSError as fault:
                 place = f"{place_of(path, PLACE_MAX_CHARS // 2)}: {fault.place}"
                 raise error_for(fault.code, place, fault.expected, fault.actual) from None
+            check_footer(file.metadata, path)
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
         groups: list[int] = []
-        number = 0
+        number = rows = 0
         for at, size in enumerate(sizes):
             groups.append(at)
-            rows = sum(sizes[one] for one in groups)
+            rows += size
             if rows >= part_rows or at == len(sizes) - 1:
                 yield _Part(source=path, groups=tuple(groups), rows=rows, name=f"{name}-{number:05}.parquet")
-                groups, number = [], number + 1
-            del size
+                groups, number, rows = [], number + 1, 0
 
 
 def _take_up(folder: Path, state: dict[str, Any]) -> None:
