@@ -82,6 +82,13 @@ def signed(folder: Path) -> int:
     return 0
 
 
+def until_it_serves(load: Load, folder: Path) -> None:
+    """Wait for answers, and for records: with ``count`` answers do not wait for a trail that takes them."""
+    answered, size = len(load.answered), signed(folder)
+    until(lambda: len(load.answered) > answered + 5, "no answers")
+    until(lambda: signed(folder) > size + 20, "no records")
+
+
 def kill(pid: int) -> None:
     """Kill a process, where it is still there."""
     with contextlib.suppress(ProcessLookupError):
@@ -110,10 +117,7 @@ def test_L_nothing_that_was_answered_is_lost_however_often_something_is_killed(
         service = first
         try:
             while done.total() < KILLS:
-                answered = len(load.answered)
-                until(lambda: len(load.answered) > answered + 5, "no answers")  # noqa: B023
-                size = signed(tmp_path)  # with `count` answers do not wait for a trail that takes records
-                until(lambda: signed(tmp_path) > size + 20, "no records")  # noqa: B023
+                until_it_serves(load, tmp_path)
                 kind = KINDS[done.total() % len(KINDS)]
                 if kind == "supervisor":
                     left = service.workers()
@@ -134,8 +138,7 @@ def test_L_nothing_that_was_answered_is_lost_however_often_something_is_killed(
                     victim = sequencer if kind == "sequencer" or not workers else source.choice(workers)
                     kill(victim)
                 done[kind] += 1
-            answered = len(load.answered)
-            until(lambda: len(load.answered) > answered + 5, "no answers at the end")
+            until_it_serves(load, tmp_path)
         except AssertionError:
             print(
                 done,
