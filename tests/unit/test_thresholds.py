@@ -63,7 +63,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         issuer(differs=[7], differs_for_s=300.0),
     ),
     "ChangeLag": (worker(behind_s=301.0), worker(behind_s=300.0)),
-    "UnknownKidFlood": (windows(499, unknown_kid=50), windows(500, unknown_kid=50)),
+    "RotationGoneWrong": (windows(199, unknown_kid=10), windows(200, unknown_kid=10)),
+    "UnknownKidFlood": (
+        {"windows": [{**window(300, 1000), "unknown_kid_floods": {ISSUER: 1}}]},
+        {"windows": [{**window(300, 1000, unknown_kid=1), "unknown_kid_floods": {}}]},
+    ),
     "Replay": (windows(10_000, replayed=1), windows(10_000)),
     "RevokedKeyUsed": (windows(10_000, revoked=1), windows(10_000)),
     "KeyCompromiseSign": (change("kid_rebound", 9000.0), change("kid_rebound", 6000.0)),

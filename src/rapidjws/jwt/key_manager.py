@@ -25,6 +25,7 @@ from rapidjws.verify.arguments import header_limit, token_limit
 from rapidjws.verify.given_keys import checked_keys
 from rapidjws.verify.key_availability import KeyAvailability
 from rapidjws.verify.key_table import IssuerKeys
+from rapidjws.verify.kid_floods import KidFloods
 from rapidjws.verify.protocols import KeySource, KeyState
 from rapidjws.verify.ready_waiters import ReadyWaiters
 
@@ -332,6 +333,7 @@ class KeyManager(RevokingKeys):
             events=self._events,
             chains=self._chains(),
             newest=partial(_newest, weakref.ref(self)),
+            floods=KidFloods() if before is None else before.floods,
         )
 
     def _chains(self) -> dict[int, ChainSource]:
@@ -385,8 +387,7 @@ class KeyManager(RevokingKeys):
             self._ready_waiters.release()
 
     def _unknown_kid(self, iss: str, kid: str) -> None:
-        source = self._sources.get(iss)
-        if source is not None:
+        if (source := self._sources.get(iss)) is not None:
             source.unknown_kid(kid)
 
     @checked

@@ -43,8 +43,6 @@ class FetchedKeys(FetchSchedule):
             return None
         if is_news:
             self._plan()
-            if due - self._clock.monotonic() > self._unknown_kids.cooldown_s:  # the budget is used up
-                self._emit("unknown_kid_flood")
         return 0.0 if self._fetch_in_progress else max(0.0, due - self._clock.monotonic())
 
     def invalidate(self) -> None:

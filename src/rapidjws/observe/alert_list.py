@@ -184,9 +184,9 @@ _ROTATION: Final = (
            "worker {{ $labels.worker }} took a change over after {{ $value | humanizeDuration }}", "cache-flush",
            measure="M6"),
     _alert("UnknownKidFlood", "page", "rotation",
-           _any("rapidjws_unknown_kid_floods_total", "issuer", 600) +
-           " or sum by (issuer) (rate(rapidjws_unknown_kids_total[<300>])) > 50",
-           "{{ $labels.issuer }}: a flood of tokens that name unknown keys ({{ $value | humanize }})",
+           _any("rapidjws_unknown_kid_floods_total", "issuer", 600),
+           "{{ $labels.issuer }}: a flood of tokens that name unknown keys (a hundred or more in a minute,"
+           " {{ $value | humanize }} times)",
            "rotation-gone-wrong", measure="M6"),
     _alert("EmergencyRotationSlow", "page", "security",
            'max by (issuer) (rapidjws_emergency_rotation_seconds{drill="false"}) > 1800',

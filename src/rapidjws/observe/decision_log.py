@@ -38,16 +38,13 @@ if TYPE_CHECKING:
     from rapidjws.observe.request_info import Headers
     from rapidjws.verify.snapshot import Token
 
-FLOOD: Final = 100
-"""Tokens with unknown kids within a minute, of one partner in one process, that make a flood."""
-
 PAYLOAD_MAX_BYTES: Final = 16 * 1024
 OPEN_ALG_CODES: Final = frozenset({"algorithm_not_allowed", "unsupported_algorithm"})
 """Codes that are a sign of an attack for some values of ``alg`` only."""
 
 _ALG_CODES: Final = OPEN_ALG_CODES | {"key_alg_mismatch"}
 _SECURITY: Final = {"revoked": "revoked_key_used", "replayed": "replay_detected"}
-_ALARMING: Final = _ALG_CODES | _SECURITY.keys() | {"unknown_kid"}
+_ALARMING: Final = _ALG_CODES | _SECURITY.keys()
 _LOG: Final = logger(DECISIONS)
 _SECURITY_LOG: Final = logger(SECURITY)
 _LOGS: Final = {DECISIONS: _LOG, SECURITY: _SECURITY_LOG}
@@ -85,9 +82,6 @@ class DecisionLog:
         self._engine = engine
         self._claims = tuple(claims)
         self._limits = LineLimits(lines_per_minute, clock)
-        self._unknown: dict[str | None, int] = {}
-        self._clock = clock
-        self._unknown_since_s = clock()
         self.faults = 0
         scheduler.members.add(self)
 
@@ -136,9 +130,6 @@ class DecisionLog:
             return
         partner = decision.partner
         self.write_left_out()
-        if alarm and code == "unknown_kid":
-            self._count_unknown(partner)
-            alarm = False
         plain = plain and self._limits.allow((DECISIONS, code, partner))
         alarm = alarm and self._limits.allow((SECURITY, code, partner))
         if not (plain or alarm):
@@ -149,16 +140,6 @@ class DecisionLog:
         event = security_event(code, str(fields.get("alg", "")))
         if alarm and event is not None:
             self._write(event, fields)
-
-    def _count_unknown(self, partner: str | None) -> None:
-        """Count unknown kids by partner, and tell of a flood once a minute."""
-        now_s = self._clock()
-        if now_s - self._unknown_since_s >= WINDOW_S or len(self._unknown) > FLOOD:
-            self._unknown, self._unknown_since_s = {}, now_s
-        count = self._unknown[partner] = self._unknown.get(partner, 0) + 1
-        if count == FLOOD:
-            fields = {"partner": partner, "count": count, "window_s": int(WINDOW_S)}
-            self._write("unknown_kid_flood", log_fields(fields))
 
     def _fields(
         self, decision: Decision, token: Token | None, headers: Headers, duration_ns: int | None

@@ -251,8 +251,8 @@ _LIST: Final = (
     _event("replay_detected", SECURITY, _W, "a token was used a second time",
            "Ask the partner whether it repeats requests; else the token was stolen."),
     _event("unknown_kid_flood", SECURITY, _W, "many tokens name keys that nobody published",
-           "Fetches stay bounded. Block the sender, or ask the issuer what it signs with.",
-           fields=("partner", "issuer", "count", "window_s", "left_out")),
+           "Fetches stay bounded. Block the sender, or ask the issuer what it signs with; the metric of"
+           " verdicts has code and partner. `value` is how many make a flood.", fields=_KEY),
     _event("private_key_published", SECURITY, _E, "a JWK Set holds private key members",
            "The key is compromised: revoke it and tell the issuer; see the runbook for key compromise.",
            fields=_KEY, **_CHANGE),

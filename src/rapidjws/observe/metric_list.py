@@ -250,7 +250,9 @@ UNKNOWN_KIDS: Final = _counter(
     "unknown_kids", "issuer", "Tokens that named a kid which is not among their issuer's keys."
 )
 UNKNOWN_KID_FLOODS: Final = _counter(
-    "unknown_kid_floods", "issuer", "Times that unknown kids used up the refreshes they may cause."
+    "unknown_kid_floods",
+    "issuer",
+    "Minutes in which a worker got 100 tokens of an issuer, or more, with kids it does not have.",
 )
 CLOCK_SKEW: Final = _gauge(
     "clock_skew_seconds", "issuer stat",

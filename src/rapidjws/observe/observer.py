@@ -96,7 +96,9 @@ class Observer:
         try:
             sign = security_event(code, stated_alg(token) or "")
             if sign is not None and self.recorder is not None:
-                self.recorder.add(SECURITY_EVENTS, sign, "")
+                self.recorder.add(
+                    SECURITY_EVENTS, sign, self.recorder.configured(self.log.named_issuer(token))
+                )
         except Exception:  # the verdict stands whatever becomes of its counts
             self.log.faults += 1
 

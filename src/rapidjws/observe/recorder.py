@@ -247,8 +247,9 @@ def _replay_store_failed(recorder: MetricRecorder, region: CounterRegion, event:
 
 
 def _flood(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:
-    recorder.add(metrics.UNKNOWN_KID_FLOODS, recorder.issuer(event))
-    _security(recorder, region, event)
+    issuer = recorder.issuer(event) or recorder.configured(event.issuer)
+    recorder.add(metrics.UNKNOWN_KID_FLOODS, issuer)
+    recorder.add(metrics.SECURITY_EVENTS, event.name, issuer)
 
 
 def _security(recorder: MetricRecorder, region: CounterRegion, event: Event) -> None:

@@ -36,6 +36,7 @@ class CountSample:
         codes: Code, ``"ok"`` among them -> requests.
         refused: Requests that were refused in fact.
         restarts: Workers that were started again.
+        floods: Issuer -> floods of unknown kids.
         latency: How long verifications took: counts, by the bounds of the history.
     """
 
@@ -43,6 +44,7 @@ class CountSample:
     codes: Mapping[str, int] = field(default_factory=dict)
     refused: int = 0
     restarts: int = 0
+    floods: Mapping[str, int] = field(default_factory=dict)
     latency: tuple[int, ...] = ()
 
 
@@ -75,6 +77,7 @@ class StatusHistory:
         Returns:
             ``seconds``, as asked; ``covered_s``, of which there are samples; ``requests``, ``permit``,
             ``deny`` and ``indeterminate`` by the verdict on the token; ``refused`` in fact; ``restarts``;
+            ``unknown_kid_floods`` by issuer, without those that had none;
             ``codes`` with code, verdict and count, the most frequent first, without the good ones.
         """
         first = self._at(latest.at_s - seconds) or latest
@@ -91,6 +94,11 @@ class StatusHistory:
             **verdicts,
             "refused": latest.refused - first.refused,
             "restarts": latest.restarts - first.restarts,
+            "unknown_kid_floods": {
+                issuer: count - first.floods.get(issuer, 0)
+                for issuer, count in latest.floods.items()
+                if count > first.floods.get(issuer, 0)
+            },
             "codes": sorted(rows, key=lambda row: (-int(str(row["count"])), row["code"])),
         }
 

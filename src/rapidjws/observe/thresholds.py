@@ -32,7 +32,12 @@ LAG_MAX_S: Final = 300.0
 FETCH_FAILURES_MIN: Final = 3
 """Failed fetches in a row from which an issuer's address counts as down."""
 
-FLOOD_SHARE: Final = 0.1
+ROTATION_SHARE: Final = 0.05
+"""Share of the tokens of 5 minutes that name an unknown kid, above which a rotation went wrong."""
+
+ROTATION_MIN: Final = 10
+"""Tokens with unknown kids below which no rotation is judged."""
+
 RESTARTS_MIN: Final = 3
 LOOP_LAG_MAX_S: Final = 1.0
 SKEW_MAX_S: Final = 30.0
@@ -180,11 +185,16 @@ def _change_lag(status: Status) -> Iterable[str]:
             yield f"worker {one['pid']} is behind by a change of {one['behind_s']:.0f} s ago"
 
 
-def _flood(status: Status) -> Iterable[str]:
-    window = _window(status, 60)
+def _rotation(status: Status) -> Iterable[str]:
+    window = _window(status, 300)
     count = _code(window, "unknown_kid")
-    if count >= REQUESTS_MIN and count > FLOOD_SHARE * window["requests"]:
-        yield f"{count} of {window['requests']} tokens in a minute name a key that no issuer has"
+    if count >= ROTATION_MIN and count > ROTATION_SHARE * window["requests"]:
+        yield f"{count} of {window['requests']} tokens in 5 min name a key that we do not have"
+
+
+def _flood(status: Status) -> Iterable[str]:
+    for issuer, count in sorted(_window(status, 300).get("unknown_kid_floods", {}).items()):
+        yield f"{issuer}: a flood of tokens that name unknown keys, {count} times in 5 min"
 
 
 def _replayed(status: Status) -> Iterable[str]:
@@ -260,6 +270,7 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
     Threshold(name="NoVerdictBurn", severity="page", runbook="jwks-down", find=_undecided),
     Threshold(name="KeysDifferBetweenWorkers", severity="page", runbook="cache-flush", find=_workers_differ),
     Threshold(name="ChangeLag", severity="page", runbook="cache-flush", find=_change_lag),
+    Threshold(name="RotationGoneWrong", severity="page", runbook="rotation-gone-wrong", find=_rotation),
     Threshold(name="UnknownKidFlood", severity="page", runbook="rotation-gone-wrong", find=_flood),
     Threshold(name="Replay", severity="page", runbook="key-compromise", find=_replayed),
     Threshold(name="RevokedKeyUsed", severity="ticket", runbook="key-compromise", find=_revoked_used),

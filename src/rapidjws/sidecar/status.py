@@ -148,6 +148,7 @@ class ServiceStatus:
 
     def _sample(self) -> CountSample:
         codes: dict[str, int] = {}
+        floods: dict[str, int] = {}
         refused = 0
         durations = (0,) * len(_BOUNDS_S)
         for metric, labels, value in self._counts.samples():
@@ -158,11 +159,14 @@ class ServiceStatus:
                 codes[labels[3]] = codes.get(labels[3], 0) + int(value)
             elif metric is metrics.REQUESTS_REFUSED:
                 refused += int(value)
+            elif metric is metrics.UNKNOWN_KID_FLOODS:
+                floods[labels[0]] = floods.get(labels[0], 0) + int(value)
         return CountSample(
             at_s=monotonic(),
             codes=codes,
             refused=refused,
             restarts=sum(self._heartbeats.restarts()),
+            floods=floods,
             latency=self._latency if self._engine.counters is None else durations,
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidjws.errors import RapidJWSError, error_for
 from rapidjws.jose.certificate_names import marks_of_header
+from rapidjws.verify.kid_floods import FLOOD, KidFloods
 from rapidjws.verify.protocols import Event, emit, no_events
 from rapidjws.verify.revocations import Revocations
 
@@ -43,6 +44,7 @@ class KeyAvailability:
         events: Listener.
         chains: Issuer number -> source, where keys come in the headers of tokens.
         newest: Gives the engine's snapshot as it is by now.
+        floods: Counts tokens with unknown kids; every snapshot of an engine has the same.
         failing: Slot -> bad signatures without a good one between them, and uses at the last one.
     """
 
@@ -55,6 +57,7 @@ class KeyAvailability:
     events: EventListener = no_events
     chains: Mapping[int, ChainSource] = field(default_factory=dict)
     failing: dict[int, tuple[int, int]] = field(default_factory=dict)
+    floods: KidFloods = field(default_factory=KidFloods)
     newest: Callable[[], ChainSnapshot] | None = None
 
     @property
@@ -69,6 +72,8 @@ class KeyAvailability:
             return error_for(code, "issuer.keys", actual=iss)
         if self.revocations.on_keys and self._is_revoked(header, number, iss):
             return error_for("revoked", "header.kid", actual=header.kid)
+        if refused.code == "unknown_kid" and iss is not None and self.floods.note(iss, monotonic()):
+            emit(self.events, Event(name="unknown_kid_flood", issuer=iss, value=FLOOD))
         named = header.kid or next(iter(marks_of_header(header.raw)), None)
         if refused.code == "unknown_kid" and named is not None and iss is not None and self.unknown_kid:
             self.unknown_kid(iss, named)
