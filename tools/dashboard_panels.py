@@ -42,6 +42,7 @@ class Board:
 ALL = 'issuer!="",issuer=~"$issuer",partner=~"$partner"'
 BAD = f'{ALL},verdict!="permit"'
 ISSUER = 'issuer=~"$issuer"'
+PARTNER = 'partner=~"$partner"'
 RATE = "$__rate_interval"
 TOTAL = "rapidjws_verifications_total"
 SECONDS = "rapidjws_verification_duration_seconds"
@@ -173,8 +174,11 @@ EXECUTIVE = Board(
         ("Where", (
             FAILING,
             Panel(title="Rollout", kind="table", span=12,
-                  queries=(("max by (partner, route, phase) (rapidjws_rollout_phase) > 0", "phase"),),
-                  description="The phase of each partner and route that holds."),
+                  queries=(("max by (partner, route, phase) (rapidjws_rollout_phase) > 0", "phase"),
+                           ("max by (partner, route) (rapidjws_rollout_canary_percent) or vector(0)", "canary, percent"),
+                           ("max(rapidjws_rollout_frozen)", "frozen")),
+                  description="The phase of each partner and route that holds, the share that a canary enforces, and"
+                  " whether all of it is frozen."),
         )),
     ),
 )  # fmt: skip
@@ -182,7 +186,24 @@ EXECUTIVE = Board(
 ONCALL = Board(
     name="oncall", title="On-call", since="now-3h", description="What is wrong, and since when.",
     rows=(
-        ("Now", (ALERTS, VERDICTS, REASONS, JWKS_ERRORS)),
+        ("Now", (
+            ALERTS,
+            Panel(title="Ready, and configurations refused", kind="state", span=12,
+                  queries=(("min(rapidjws_ready)", "ready"),
+                           ("max by (worker) (rapidjws_config_refused)", "refused, worker {{worker}}")),
+                  description="Not ready: a required issuer has no keys. Refused: a worker goes by the configuration of before."),
+            VERDICTS,
+            REASONS,
+            JWKS_ERRORS,
+            Panel(title="Requests", kind="graph", unit="reqps", span=12,
+                  queries=((f"sum by (partner, verdict) (rate(rapidjws_requests_total{{{PARTNER}}}[{RATE}]))",
+                            "{{partner}} {{verdict}}"),
+                           (f"sum by (partner) (rate(rapidjws_requests_refused_total{{{PARTNER}}}[{RATE}])) or vector(0)",
+                            "refused {{partner}}"),
+                           (f"sum by (partner) (rate(rapidjws_requests_let_through_total{{{PARTNER}}}[{RATE}])) or vector(0)",
+                            "let through {{partner}}")),
+                  description="By what was found, and what was refused in fact; let through: a phase below enforcement."),
+        )),
         ("Keys", (
             KEY_CHANGES,
             ROTATION,
@@ -194,8 +215,10 @@ ONCALL = Board(
                   ),
                   description="M6: from publication to first use, and from a change to each worker; below 5 min."),
             Panel(title="Unknown kids", kind="graph", unit="reqps", span=12,
-                  queries=((f"sum by (issuer) (rate(rapidjws_unknown_kids_total{{{ISSUER}}}[{RATE}]))", "{{issuer}}"),),
-                  description="Tokens that name a key we do not have: a rotation gone wrong, or a flood."),
+                  queries=((f"sum by (issuer) (rate(rapidjws_unknown_kids_total{{{ISSUER}}}[{RATE}]))", "{{issuer}}"),
+                           (f"sum by (issuer) (increase(rapidjws_unknown_kid_floods_total{{{ISSUER}}}[10m])) or vector(0)",
+                            "floods in 10 min {{issuer}}")),
+                  description="Tokens that name a key we do not have: a rotation gone wrong, or a flood (100 in a minute)."),
         )),
         ("Security and stores", (
             Panel(title="Security events", kind="graph", span=12,
@@ -271,6 +294,13 @@ DEBUG = Board(
                            ("sum by (worker) (rapidjws_precomputed_tables_budget_bytes)", "budget, worker {{worker}}"),
                            ("sum by (worker) (rapidjws_precomputed_tables_wanted_bytes)", "wanted, worker {{worker}}")),
                   description="Wanted above budget: raise precompute_budget_bytes."),
+            Panel(title="Keys with a table, and their checks", kind="graph", span=12,
+                  queries=(("sum by (worker) (rapidjws_precomputed_tables_keys)", "keys, worker {{worker}}"),
+                           ("sum by (worker) (increase(rapidjws_precomputed_tables_builds_total[1h]))",
+                            "built in 1 h, worker {{worker}}"),
+                           ("max by (worker) (rapidjws_precomputed_tables_off)", "off, worker {{worker}}"),
+                           ("sum(rate(rapidjws_precomputed_tables_samples_total[1h]))", "checked by libcrypto, a second")),
+                  description="Off is 1 where libcrypto disagreed with a table: that worker uses none until it is restarted."),
             Panel(title="Tables given up, signatures left to libcrypto", kind="graph", unit="ops", span=12,
                   queries=((f"sum(rate(rapidjws_precomputed_tables_evictions_total[{RATE}])) or vector(0)", "evictions"),
                            (f"sum(rate(rapidjws_libcrypto_fallbacks_total[{RATE}])) or vector(0)", "fallbacks"),
@@ -295,7 +325,8 @@ DEBUG = Board(
                   description="Calls near the quota wait; a signer that failed is left alone for open_s."),
             Panel(title="Token cache", kind="graph", unit="reqps", span=12,
                   queries=((f"sum(rate(rapidjws_token_cache_hits_total[{RATE}])) or vector(0)", "hits"),
-                           (f"sum(rate(rapidjws_token_cache_misses_total[{RATE}])) or vector(0)", "misses")),
+                           (f"sum(rate(rapidjws_token_cache_misses_total[{RATE}])) or vector(0)", "misses"),
+                           ("sum(rapidjws_token_cache_entries) or vector(0)", "entries")),
                   description="Tokens whose signature was known to be good."),
             Panel(title="Audit trail", kind="graph", unit="reqps", span=12,
                   queries=((f"sum by (result) (rate(rapidjws_audit_records_total[{RATE}])) or vector(0)", "{{result}}"),

@@ -58,6 +58,13 @@ def test_every_measure_has_a_panel() -> None:
     assert set(measured) >= set(MEASURES)
 
 
+def test_every_metric_has_a_panel() -> None:
+    """What is measured can be seen: no metric of the list is on no dashboard."""
+    shown = " ".join(expression for name in NAMES for _, expression in metric_queries(name))
+    named = {word.removesuffix("_bucket") for word in re.findall(r"rapidjws_\w+", shown)}
+    assert METRICS.keys() - named == set()
+
+
 def test_log_panels_name_events_that_exist() -> None:
     """Loggers that a panel of logs asks for are those that write."""
     queries = [query for name in NAMES for _, query in log_queries(name)]

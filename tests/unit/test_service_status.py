@@ -297,7 +297,7 @@ def test_K_alerts_are_told_when_they_begin_and_end(status: Any, monkeypatch: pyt
     """An alert that goes on is told once, with its runbook; when it is over, that is told as well."""
     told: list[tuple[str, str]] = []
     found: list[Any] = []
-    one = {"name": "Replay", "severity": "page", "runbook": "key-compromise", "summary": "2 tokens"}
+    one = {"name": "Replay", "severity": "page", "runbook": "key-compromise", "summary": "replays: 2"}
     status.status.watch(lambda name, detail: told.append((name, detail)))
     monkeypatch.setattr(status.status, "snapshot", lambda: {"alerts": found})
 
@@ -308,13 +308,13 @@ def test_K_alerts_are_told_when_they_begin_and_end(status: Any, monkeypatch: pyt
     look()
     found.append(one)
     look()
-    found[0] = {**one, "summary": "2 tokens: or more"}
+    found[0] = {**one, "summary": "replays: 9"}
     look()
     status.status.watch_if_due()
     found.clear()
     look()
-    words = "Replay: 2 tokens; runbook key-compromise"
-    assert told == [("alert_started", words), ("alert_ended", f"{words.replace(';', ': or more;')}")]
+    words = "Replay: replays: {}; runbook key-compromise"
+    assert told == [("alert_started", words.format(2)), ("alert_ended", words.format(9))]
 
 
 def test_K_alerts_without_threads(status: Any) -> None:

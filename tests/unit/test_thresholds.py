@@ -141,3 +141,45 @@ def test_K_every_runbook_is_there_and_the_one_of_the_alert_rule() -> None:
     shared = [one for one in THRESHOLDS if one.name in rules]
     assert len(shared) > 12
     assert [one.name for one in shared if one.runbook != rules[one.name].runbook] == []
+
+
+RAISED = {
+    "NotReady": {"ready": False},
+    "KeysUnavailable": issuer(code="keys_stale", failure="timeout"),
+    "JWKSFetchFailing": issuer(failures=9, failure="timeout", stale_in_s=3.0),
+    "VerificationBurnFast": windows(20_000, expired=900),
+    "VerificationBurnSlow": windows(20_000, expired=150),
+    "NoVerdictBurn": windows(20_000, keys_unavailable=900),
+    "KeysDifferBetweenWorkers": issuer(differs=[8], differs_for_s=999.0),
+    "ChangeLag": worker(behind_s=999.0),
+    "RotationGoneWrong": windows(300, unknown_kid=99),
+    "UnknownKidFlood": {"windows": [{**window(300, 1000), "unknown_kid_floods": {ISSUER: 7}}]},
+    "Replay": windows(10_000, replayed=9),
+    "RevokedKeyUsed": windows(10_000, revoked=9),
+    "KeyCompromiseSign": change("kid_rebound", 9900.0),
+    "ReplayStoreDown": windows(10_000, replay_store_unavailable=9),
+    "ClockImplausible": windows(10_000, clock_implausible=9),
+    "IssuerClockAhead": issuer(skew={"max_s": 99.0}),
+    "WorkerFlapping": {"windows": [window(300, 0, restarts=9)]},
+    "LoopLag": worker(loop_lag_s=9.1),
+    "LatencyHigh": {"latency_us": {"requests": 90, "p95": 99_001.0}},
+    "ConfigurationRefused": worker(config_refused=True, pid=8),
+    "PartnerRefusedWhole": partner(recent=99, recent_failed=99),
+}
+"""Statuses in which each condition is met still, with other values than in its case."""
+
+
+@pytest.mark.parametrize("name", [one.name for one in THRESHOLDS])
+def test_K_an_alert_goes_on_while_its_values_change(name: str) -> None:
+    """What it is about stays, so that no line says that it ended and began again."""
+    (first,) = [one for one in alerts_of(CASES[name][0]) if one.name == name]
+    (later,) = [one for one in alerts_of(RAISED[name]) if one.name == name]
+    assert first.subject == later.subject != first.summary
+    assert not any(char.isdigit() for char in first.subject.replace("worker 7", ""))
+
+
+def test_K_alerts_of_two_issuers_are_two() -> None:
+    """An issuer's name has colons, which end no subject."""
+    rows = [{"issuer": f"https://{name}.example", "code": "keys_stale", "failures": 0} for name in "ab"]
+    subjects = [one.subject for one in alerts_of({"issuers": rows})]
+    assert subjects == ["https://a.example", "https://b.example"]

@@ -83,6 +83,18 @@ def test_K_every_schema_tells_the_same(schema: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("schema", ["plain", "ecs", "ocsf"])
+def test_K_a_sign_in_both_logs_is_counted_once(schema: str) -> None:
+    """The log for a SIEM holds lines of the service's log again; two signs of one moment stay two."""
+    signs = [
+        line("revoked_key_used", after, schema, kid=kid) for after, kid in ((1, "a"), (2, "b"), (2, "b"))
+    ]
+    found = Timeline(BEGIN_S - 10, BEGIN_S + 600, step_s=600)
+    for lines in ([*incident(schema), *signs], signs):
+        found.add_lines(LogReader().parse(lines, found.since_s, found.until_s))
+    assert sum(one.count for one in found.entries() if one.kind == "attack") == 3
+
+
 @pytest.mark.parametrize("event", sorted(EVENTS))
 def test_K_every_event_has_a_kind(event: str) -> None:
     """No event of the log is without its place on the timeline."""

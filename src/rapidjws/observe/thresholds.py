@@ -55,7 +55,8 @@ class Threshold:
         name: Its name, as that of the Prometheus alert for the same.
         severity: ``"page"``: somebody is called; ``"ticket"``: somebody looks during the day.
         runbook: The name that ``rapidjws runbook`` takes.
-        find: Returns a summary with values for each thing in a status that meets the condition.
+        find: Returns a summary for each thing in a status that meets the condition: ``subject: values``. The
+            subject stays while the values change, as it tells the alert from others of the name.
     """
 
     name: str
@@ -79,6 +80,11 @@ class Alert:
     severity: Severity
     runbook: str
     summary: str
+
+    @property
+    def subject(self) -> str:
+        """Return what the alert is about; with the name it says which alert goes on and which is another."""
+        return self.summary.partition(": ")[0]  # an issuer's name has colons of its own
 
     def as_dict(self) -> dict[str, str]:
         """Return the alert as flat values."""
@@ -154,7 +160,7 @@ def _undecided(status: Status) -> Iterable[str]:
 
 
 def _not_ready(status: Status) -> Iterable[str]:
-    return [] if status.get("ready", True) else ["a required issuer has no usable key in a worker"]
+    return [] if status.get("ready", True) else ["not ready: a required issuer has no usable key in a worker"]
 
 
 def _no_keys(status: Status) -> Iterable[str]:
@@ -182,14 +188,14 @@ def _workers_differ(status: Status) -> Iterable[str]:
 def _change_lag(status: Status) -> Iterable[str]:
     for one in status.get("workers", ()):
         if one.get("behind_s", 0) > LAG_MAX_S:
-            yield f"worker {one['pid']} is behind by a change of {one['behind_s']:.0f} s ago"
+            yield f"worker {one['pid']}: it is behind by a change of {one['behind_s']:.0f} s ago"
 
 
 def _rotation(status: Status) -> Iterable[str]:
     window = _window(status, 300)
     count = _code(window, "unknown_kid")
     if count >= ROTATION_MIN and count > ROTATION_SHARE * window["requests"]:
-        yield f"{count} of {window['requests']} tokens in 5 min name a key that we do not have"
+        yield f"unknown kids: {count} of {window['requests']} tokens in 5 min name a key that we do not have"
 
 
 def _flood(status: Status) -> Iterable[str]:
@@ -199,12 +205,12 @@ def _flood(status: Status) -> Iterable[str]:
 
 def _replayed(status: Status) -> Iterable[str]:
     count = _code(_window(status, 300), "replayed")
-    return [f"{count} tokens were used twice in 5 min"] if count else []
+    return [f"replays: {count} tokens were used twice in 5 min"] if count else []
 
 
 def _revoked_used(status: Status) -> Iterable[str]:
     count = _code(_window(status, 300), "revoked")
-    return [f"{count} revoked tokens, or tokens of revoked keys, came in 5 min"] if count else []
+    return [f"revoked: {count} revoked tokens, or tokens of revoked keys, came in 5 min"] if count else []
 
 
 def _compromise(status: Status) -> Iterable[str]:
@@ -223,7 +229,11 @@ def _store_down(code: str, words: str) -> Callable[[Status], Iterable[str]]:
 
 def _flapping(status: Status) -> Iterable[str]:
     restarts = _window(status, 300).get("restarts", 0)
-    return [f"workers were started again {restarts} times in 5 min"] if restarts >= RESTARTS_MIN else []
+    return (
+        [f"restarts: workers were started again {restarts} times in 5 min"]
+        if restarts >= RESTARTS_MIN
+        else []
+    )
 
 
 def _loop_lag(status: Status) -> Iterable[str]:
@@ -242,12 +252,12 @@ def _skew(status: Status) -> Iterable[str]:
 def _slow(status: Status) -> Iterable[str]:
     latency = status.get("latency_us", {})
     if latency.get("requests", 0) >= REQUESTS_MIN and latency["p95"] > LATENCY_P95_US:
-        yield f"p95 of verification is {latency['p95'] / 1000:.1f} ms, the objective is 10 ms"
+        yield f"latency: p95 of verification is {latency['p95'] / 1000:.1f} ms, the objective is 10 ms"
 
 
 def _config_refused(status: Status) -> Iterable[str]:
     refused = [str(one["pid"]) for one in status.get("workers", ()) if one.get("config_refused")]
-    return [f"workers {', '.join(refused)} refused the last configuration"] if refused else []
+    return [f"configuration: workers {', '.join(refused)} refused the last one"] if refused else []
 
 
 def _partner_fails(status: Status) -> Iterable[str]:

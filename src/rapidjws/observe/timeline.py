@@ -106,7 +106,7 @@ class Timeline:
             time, from one second to one hour.
     """
 
-    __slots__ = ("_entries", "left_out", "since_s", "step_s", "until_s")
+    __slots__ = ("_entries", "_signs", "left_out", "since_s", "step_s", "until_s")
 
     def __init__(self, since_s: float, until_s: float, step_s: float | None = None) -> None:
         self.since_s = since_s
@@ -114,6 +114,7 @@ class Timeline:
         self.step_s = step_s or min(3600.0, max(1.0, (until_s - since_s) / 100))
         self.left_out = 0
         self._entries: dict[tuple[object, ...], Entry] = {}
+        self._signs: set[tuple[float, str, str]] = set()
 
     def add(self, entry: Entry) -> None:
         """Add an entry: to one that says the same within the step, or as a new one."""
@@ -133,11 +134,22 @@ class Timeline:
             self.left_out += entry.count
 
     def add_lines(self, lines: Iterable[LogLine]) -> None:
-        """Add what log lines tell."""
+        """Add what the lines of one log tell.
+
+        A sign of an attack is in the service's log and in that for a SIEM: of the second file it is left out.
+        """
+        before, signs = self._signs, set()
         for line in lines:
+            if EVENTS[line.event].logger == SECURITY:
+                sign = (line.at_s, line.event, repr(sorted(line.fields.items())))
+                if sign in before:
+                    continue
+                if len(signs) < ENTRIES_MAX:
+                    signs.add(sign)
             entry = entry_of_line(line)
             if entry is not None:
                 self.add(entry)
+        self._signs = before | signs
 
     def add_changes(self, changes: Iterable[Mapping[str, Any]], source: str) -> None:
         """Add changes as a service's status, or a rollout's history, has them, but what a log holds already.

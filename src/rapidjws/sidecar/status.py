@@ -128,7 +128,7 @@ class ServiceStatus:
         before, found = self._watched, {}
         for one in self.snapshot()["alerts"]:
             name = one["name"]
-            found[name, one["summary"].partition(":")[0]] = (
+            found[name, one["summary"].partition(": ")[0]] = (
                 f"{name}: {one['summary']}; runbook {one['runbook']}"
             )
         for key in found.keys() - before.keys():
@@ -205,7 +205,7 @@ class ServiceStatus:
         """Return the alerts of a status, each with since when, and the health that they add up to."""
         found = alerts_of(status)
         now_s = status["at_s"]
-        keys = {(one.name, one.summary.partition(":")[0]): one for one in found}
+        keys = {(one.name, one.subject): one for one in found}
         self._alerts = {key: self._alerts.get(key, now_s) for key in keys}
         alerts = [{**one.as_dict(), "since_s": self._alerts[key]} for key, one in keys.items()]
         pages = any(one.severity == "page" for one in found)
