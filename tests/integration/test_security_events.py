@@ -66,7 +66,7 @@ def test_each_sign_of_an_attack_is_logged_and_counted(tmp_path: Path) -> None:
         until(
             lambda: (
                 bed.ask(renamed(tokens[0], alg="ES256", kid=f"nobody-{next(number)}")) == 401
-                and seen("unknown_kid_flood")  # where decisions count, and where refreshes are used up
+                and seen("unknown_kid_flood")
                 and b'event="unknown_kid_flood"' in bed.get("/metrics")[1]
             ),
             "unknown kids came",
@@ -83,6 +83,15 @@ def test_each_sign_of_an_attack_is_logged_and_counted(tmp_path: Path) -> None:
         signs = {name for name, one in EVENTS.items() if one.logger == SECURITY}
         until(lambda: counted() == signs, "each sign is counted")
         text = bed.get("/metrics")[1].decode()
+        named = f'issuer="{issuer.iss}"'
+        floods = f"rapidjws_unknown_kid_floods_total{{{named}}} "
+        assert (
+            text.partition(floods)[2].split("\n")[0]
+            == re.findall(
+                rf'^rapidjws_security_events_total\{{event="unknown_kid_flood",{named}\}} (\S+)', text, re.M
+            )[0]
+        )
+        assert f'rapidjws_security_events_total{{event="algorithm_confusion",{named}}} 1' in text
         written = b"".join(path.read_bytes() for path in tmp_path.glob("*.log")) + text.encode()
         for token in tokens:
             for piece in (CANARY, *token.split(".")[1:]):
