@@ -264,6 +264,8 @@ class DecisionRecorder:
         if headers is not no_headers:
             request, trace = _ids(headers)
         route = decision.route
+        if route is not None and "?" in route:  # a query may hold a token, and no record can be taken back
+            route = route.partition("?")[0]
         return (
             context,
             time_ns() // 1000 if self._clock is None else int(self._clock.time() * 1_000_000),

@@ -138,7 +138,8 @@ class Timeline:
 
         A sign of an attack is in the service's log and in that for a SIEM: of the second file it is left out.
         """
-        before, signs = self._signs, set()
+        before = self._signs
+        signs: set[tuple[float, str, str]] = set()
         for line in lines:
             if EVENTS[line.event].logger == SECURITY:
                 sign = (line.at_s, line.event, repr(sorted(line.fields.items())))
