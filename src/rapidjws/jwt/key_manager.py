@@ -375,8 +375,7 @@ class KeyManager(RevokingKeys):
     def _rebuild(self) -> None:
         """Swap in a snapshot of everything as it is now; the caller holds ``_change``."""
         before = self._key_availability, self._post_checks
-        key_availability = self._make_key_availability(self._key_availability)
-        keys = self._filtered(key_availability)
+        keys = self._filtered(key_availability := self._make_key_availability(before[0]))
         self._key_availability, self._post_checks = key_availability, self._make_post_checks()
         try:
             self._swap(keys, [issuer.rules() for issuer in self._issuers.values()])
