@@ -54,6 +54,22 @@ void rj_runtime_set_sampling(rj_runtime *runtime, uint32_t sample_interval)
     atomic_store_explicit(&runtime->sample_interval, sample_interval, memory_order_relaxed);
 }
 
+int rj_runtime_is_alone(rj_runtime *runtime, uintptr_t caller)
+{
+    unsigned int calls = 0;
+
+    if (atomic_load_explicit(&runtime->last_caller, memory_order_relaxed) != caller) {
+        atomic_store_explicit(&runtime->last_caller, caller, memory_order_relaxed);
+        atomic_store_explicit(&runtime->calls_alone, 0, memory_order_relaxed);
+        return 0;
+    }
+    calls = atomic_load_explicit(&runtime->calls_alone, memory_order_relaxed);
+    if (calls < RJ_CALLS_ALONE) {
+        atomic_store_explicit(&runtime->calls_alone, calls + 1, memory_order_relaxed);
+    }
+    return calls == RJ_CALLS_ALONE;
+}
+
 rj_workspace *rj_runtime_borrow_workspace(rj_runtime *runtime)
 {
     for (size_t i = 0; i < RJ_POOL_SLOTS; i++) {

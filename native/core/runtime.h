@@ -14,7 +14,10 @@
 #include "core/ticks.h"
 #include "core/workspace.h"
 
-enum { RJ_POOL_SLOTS = 64 };
+enum {
+    RJ_POOL_SLOTS = 64,
+    RJ_CALLS_ALONE = 4096 /* calls of one thread, none of another between them, after which it verifies alone */
+};
 
 /* rj-cdef-begin */
 typedef struct rj_runtime rj_runtime;
@@ -28,6 +31,8 @@ struct rj_runtime {
     atomic_ullong mismatches;     /* of these, the ones that libcrypto refused */
     atomic_ullong fallbacks;      /* signatures that an accelerated path left to libcrypto */
     atomic_uint sample_interval;  /* one acceptance of a accelerated path in so many is checked; 0: none */
+    atomic_uintptr_t last_caller; /* the thread of the last call */
+    atomic_uint calls_alone;      /* calls that it made since another's, up to RJ_CALLS_ALONE */
     uint64_t seed;                /* of the choice of samples */
     rj_ticks ticks;               /* the clock of durations */
 };
@@ -49,6 +54,12 @@ typedef struct {
 } rj_runtime_report;
 void rj_runtime_read(rj_runtime_report *report, rj_runtime *runtime);
 void rj_runtime_set_sampling(rj_runtime *runtime, uint32_t sample_interval);
+/* rj-cdef-end */
+
+/* Count a call of a thread, named by any number of its own.
+ * Returns 1 where no other thread has called for RJ_CALLS_ALONE calls, else 0. */
+/* rj-cdef-begin */
+int rj_runtime_is_alone(rj_runtime *runtime, uintptr_t caller);
 /* rj-cdef-end */
 
 /* Take a workspace for this call; no other thread has it until it is put back.

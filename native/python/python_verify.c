@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/accelerated.h"
 #include "core/batch.h"
 #include "python/python_token.h"
 
@@ -119,10 +120,19 @@ PyObject *rj_python_result(const rj_native_snapshot *native, PyObject *octets, c
     return verify_result(native, octets, token);
 }
 
-static int verify_is_short(const rj_token *token)
+/* Whether the GIL is kept: a MAC is quicker than letting it go. So is a signature by a table where only one thread
+ * verifies: nobody else uses these microseconds to verify, and whoever took the GIL meanwhile, such as a thread that
+ * fetches keys, would keep it until it next waits. */
+static int verify_is_short(const rj_token *token, int is_alone)
 {
-    return token->slot == NULL
-        || (rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC && token->check.input.len <= VERIFY_INLINE_BYTES);
+    if (token->slot == NULL) {
+        return 1;
+    }
+    if (token->check.input.len > VERIFY_INLINE_BYTES) {
+        return 0;
+    }
+    return rj_alg_lookup(token->slot->alg)->family == RJ_FAMILY_HMAC
+        || (is_alone && rj_accelerated_group_of(token->slot, token->check.signature.len) != RJ_ACCELERATED_NONE);
 }
 
 PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slot, PyObject *octets, rj_time now,
@@ -132,6 +142,7 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
     rj_span span = {NULL, 0};
     PyObject *result = NULL;
     rj_workspace *work = NULL;
+    int is_alone = 0;
 
     if (!verify_is_attached(native)) {
         return NULL;
@@ -147,7 +158,8 @@ PyObject *rj_python_verify(const rj_native_snapshot *native, const rj_slot **slo
     work->arena_used = 0;
     rj_token_split(&token, native->snapshot, work, span.ptr, span.len);
     rj_token_find_key(&token, native->snapshot, work, header_hash);
-    if (verify_is_short(&token)) {
+    is_alone = rj_runtime_is_alone(native->snapshot->runtime, (uintptr_t)PyThreadState_Get());
+    if (verify_is_short(&token, is_alone)) {
         rj_token_verify_signature(&token, native->snapshot, work);
         rj_token_check_claims(&token, native->snapshot, work, now);
     } else {
