@@ -151,6 +151,37 @@ def test_files_that_hold_no_header_are_refused(tmp_path: Path, text: str) -> Non
         HttpsFetch(Transport(authorization_file=str(path)))
 
 
+@pytest.mark.parametrize(
+    ("mode", "found"),
+    [(None, "No such file or directory"), (0o666, "others may write to it"), (0o600, "something else")],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, mode: int | None, found: str) -> None:
+    """A file that is not there, that others may write to, or that holds two lines, is told apart; no word of
+    it is shown."""
+    path = tmp_path / "token"
+    if mode is not None:
+        path.write_text("secret\nX-Other: 1")
+        path.chmod(mode)
+    for settings in (
+        {"authorization_file": str(path)},
+        {"header_files": {"X-Key": str(path)}},
+        {"proxy": "http://proxy.example:3128", "proxy_authorization_file": str(path)},
+    ):
+        with pytest.raises(ConfigurationError, match=found) as refused:
+            HttpsFetch(Transport(**settings))
+        assert "secret" not in str(refused.value)
+
+
+def test_certificates_that_are_not_there_are_told_from_those_that_are_none(tmp_path: Path) -> None:
+    """A missing file of authorities is named as such."""
+    path = tmp_path / "ca.pem"
+    with pytest.raises(ConfigurationError, match="No such file or directory"):
+        HttpsFetch(Transport(ca=str(path)))
+    path.write_text("hello")
+    with pytest.raises(ConfigurationError, match="found 'none'"):
+        HttpsFetch(Transport(ca=str(path)))
+
+
 def test_host_is_what_stands_before_path_and_query() -> None:
     """The request's Host is the URL's authority, also where a query follows it at once (RFC 9110 s.7.2)."""
     for url in ("https://a.example:444?b@evil.example/c", "https://a.example:444/c", "https://a.example:444"):

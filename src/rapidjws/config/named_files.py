@@ -134,7 +134,7 @@ def _key_file_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str
         check_files(transport_from(issuer, folder))
     except RapidJWSError as fault:
         if fault.place in CREDENTIAL_FILES:
-            yield fault.place, str(fault.expected), None
+            yield fault.place, str(fault.expected), reason_of(fault)
     except (AttributeError, TypeError):  # of another type: the check of types lists it
         return
 

@@ -49,18 +49,29 @@ def check_files(transport: Transport) -> None:
     pairs = [(place, path) for place, path in named.items() if path is not None]
     for place, path in [*pairs, *(("header_files", path) for path in transport.header_files.values())]:
         try:
-            _value(path)
-        except FetchFailed:
+            _line(path)
+        except (OSError, ValueError) as fault:
             expected = f"a readable file of one line, at most {VALUE_MAX_BYTES} bytes, in ASCII"
-            raise error_for("configuration_invalid", place, expected) from None
+            found = fault.strerror if isinstance(fault, OSError) else "something else"
+            raise error_for("configuration_invalid", place, expected, found) from None
 
 
 def _value(path: str) -> str:
     """Return the one line of a file; no word of it is ever shown."""
     try:
-        text = _files.read_trusted(path, VALUE_MAX_BYTES).decode("ascii").strip()
+        return _line(path)
     except (OSError, ValueError):
         raise FetchFailed("credential") from None
+
+
+def _line(path: str) -> str:
+    """Return the one line of a file.
+
+    Raises:
+        OSError: It cannot be read, or others may write to it.
+        ValueError: It holds something else than one line in ASCII.
+    """
+    text = _files.read_trusted(path, VALUE_MAX_BYTES).decode("ascii").strip()
     if _VALUE.fullmatch(text) is None:  # RFC 9110 s.5.5: no line break, or one header becomes two
-        raise FetchFailed("credential")
+        raise ValueError
     return text

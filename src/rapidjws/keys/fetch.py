@@ -248,5 +248,6 @@ def _tls_context(ca: str | None) -> ssl.SSLContext:
         if "-----BEGIN" in ca:
             return ssl.create_default_context(cadata=ca)
         return ssl.create_default_context(cafile=os.fspath(ca))
-    except (OSError, ssl.SSLError):
-        raise error_for("configuration_invalid", "ca", expected="PEM certificates") from None
+    except OSError as fault:  # of an SSLError the words are OpenSSL's
+        found = "none" if isinstance(fault, ssl.SSLError) else fault.strerror
+        raise error_for("configuration_invalid", "ca", "PEM certificates", found) from None
