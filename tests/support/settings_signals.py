@@ -63,6 +63,7 @@ REFUSED: Final[dict[str, dict[str, list[Any]]]] = {
         "stale_limit_s": [-1, 86_401],
         "max_age_s": [59, 31_622_401],
         "max_list_bytes": [0, 67_108_865],
+        "state_dir": ["absent/absent"],
         "leeway_s": [-1, 301],
         "timeout_s": [0, -1],
         "ca": FILE,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,6 +130,15 @@ def rego_of() -> str:
     return f"package rapidjws\nimport rego.v1\n{defaults}\n{rules}\n"
 
 
+EACH = """
+tenant_each[i] := value if {
+    some i, one in input
+    value := tenant with input as one
+}
+"""
+"""A rule for several questions at once, as the documentation has it."""
+
+
 def listens(path: Path) -> bool:
     """Return whether somebody takes connections at a Unix socket."""
     with socket.socket(socket.AF_UNIX) as one:
@@ -141,7 +151,7 @@ def opa_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not os.access(OPA, os.X_OK):
         pytest.skip("no OPA server: make opa builds it")
     folder = tmp_path_factory.mktemp("opa")
-    (folder / "policy.rego").write_text(rego_of(), "utf-8")
+    (folder / "policy.rego").write_text(rego_of() + EACH, "utf-8")
     path = folder / "o.sock"
     words = [
         str(OPA),
@@ -196,6 +206,37 @@ def rules(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
         for name in POLICIES
     }
     return {name: {"policies": [one]} for name, one in found.items()}
+
+
+def test_a_real_opa_answers_several_questions_at_once(opa_address: str) -> None:
+    """Of requests that find no connection each gets what it gets alone, in questions that go together."""
+    settings: Any = {"timeout_s": 30, "connections": 1, "headers": ["x-tenant"]}
+    policy = OPAPolicy(opa_address, path="rapidjws/tenant", batch_path="rapidjws/tenant_each", **settings)
+    alone = OPAPolicy(opa_address, path="rapidjws/tenant", **settings)
+    batches, sizes = policy._batches, list[int]()
+    assert batches is not None
+    send = batches._send
+
+    def noted(inputs: Sequence[bytes], deadline: float) -> Sequence[Any]:
+        sizes.append(len(inputs))
+        return send(inputs, deadline)
+
+    batches._send = noted
+    decisions = {tid: ENGINE.decide(good(tid=tid), now=NOW_S) for tid in ("acme", "other", "3")}
+
+    def code(one: OPAPolicy, tid: str, tenant: str) -> str:
+        rules = Authorizer([Rule(name="r", policies=[one])], listener=lambda *_: None)
+        return rules.authorize(decisions[tid], HTTPRequest(**GET, headers={"x-tenant": tenant})).code
+
+    cases = [(tid, tenant) for tid in decisions for tenant in decisions] * 8
+    expected = {case: code(alone, *case) for case in dict.fromkeys(cases)}
+    with ThreadPoolExecutor(24) as threads:
+        found = list(threads.map(lambda case: code(policy, *case), cases))
+    assert found == [expected[case] for case in cases]
+    assert sorted(expected.values()) == ["ok"] * 3 + ["policy_refused"] * 6
+    assert max(sizes) > 1
+    for one in (policy, alone):
+        one.close()
 
 
 PARTS = {"method": ("method",), "path": ("path",)}

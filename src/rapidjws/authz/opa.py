@@ -22,12 +22,13 @@ import orjson
 from rapidjws import _files
 from rapidjws._checks import checked
 from rapidjws.authz.facts import Unmet
+from rapidjws.authz.opa_batches import ALONE, LATE, OPABatches
 from rapidjws.authz.opa_connection import Backend, Deadline
 from rapidjws.authz.policy_input import PARTS_DEFAULT, PATH, PolicyInput
 from rapidjws.errors import error_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from rapidjws.authz.facts import Check, Facts
 
@@ -54,10 +55,13 @@ class OPAPolicy:
             to other machines only with ``insecure_allow_http``.
         path: The rule: ``"rapidjws/allow"`` for ``allow`` of ``package rapidjws``. It is given
             ``input.claims``, ``input.header``, ``input.request``, ``input.partner``, ``input.issuer``.
+        batch_path: A rule that takes a list of such inputs and gives an object from each one's number to what
+            ``path`` is for it. Questions that find every connection busy go to it together; without it each
+            waits for a connection of its own.
         timeout_s: Longest wait for an answer, connecting and looking up the name included; above 0 to 30.
         cache_s: For how long the same input gets the same answer without another question, 0 to 300.
         cache_entries: Most inputs that are remembered, by digest.
-        connections: Most connections; whoever finds none waits within the time-out.
+        connections: Most connections; a question that finds none waits within the time-out.
         claims: Names of the claims it is given; empty for all.
         headers: Names of the headers it is given.
         parts: What it is given of the request: ``"method"``, ``"host"``, ``"path"``.
@@ -69,15 +73,16 @@ class OPAPolicy:
         ConfigurationError: ``configuration_invalid``. The server is not asked at the start.
     """
 
-    __slots__ = ("_address", "_cache", "_cache_s", "_connections", "_context", "_deadline", "_entries",
-                 "_failures", "_headers", "_input", "_open_until", "_pool", "_timeout_s", "_url", "blocking",
-                 "header_fields", "reads_host", "reads_method")  # fmt: skip
+    __slots__ = ("_address", "_batch_url", "_batches", "_cache", "_cache_s", "_connections", "_context",
+                 "_deadline", "_entries", "_failures", "_headers", "_input", "_open_until", "_pool",
+                 "_timeout_s", "_url", "blocking", "header_fields", "reads_host", "reads_method")  # fmt: skip
 
     def __init__(
         self,
         url: str,
         *,
         path: str,
+        batch_path: str | None = None,
         timeout_s: float = 0.5,
         cache_s: float = 0.0,
         cache_entries: int = 4096,
@@ -91,6 +96,9 @@ class OPAPolicy:
     ) -> None:
         if not PATH.match(path):
             raise error_for("configuration_invalid", "opa.path", "package/rule", path)
+        if batch_path is not None and (not PATH.match(batch_path) or batch_path == path):
+            expected = "package/rule, another than path"
+            raise error_for("configuration_invalid", "opa.batch_path", expected, batch_path)
         for name, value, top in (("timeout_s", timeout_s, TIMEOUT_MAX_S), ("cache_s", cache_s, CACHE_MAX_S)):
             if not 0 <= value <= top or (name == "timeout_s" and not value):
                 raise error_for("configuration_invalid", f"opa.{name}", f"up to {top:g} seconds", value)
@@ -98,6 +106,8 @@ class OPAPolicy:
             raise error_for("configuration_invalid", "opa", "cache_entries and connections from 1 on")
         self._address, base = _address(url, insecure_allow_http=insecure_allow_http)
         self._url = f"{base}/v1/data/{path}"
+        self._batch_url = f"{base}/v1/data/{batch_path}"
+        self._batches = None if batch_path is None else OPABatches(self._asked_together, connections)
         self._timeout_s, self._cache_s, self._entries = float(timeout_s), float(cache_s), cache_entries
         self._connections = connections
         self._input = PolicyInput("opa", claims, headers, parts)
@@ -122,7 +132,7 @@ class OPAPolicy:
             if isinstance(found, Unmet):
                 return found
             try:
-                octets = orjson.dumps({"input": found}, option=orjson.OPT_SORT_KEYS)
+                octets = orjson.dumps(found, option=orjson.OPT_SORT_KEYS)
             except (TypeError, ValueError):  # a claim that JSON has no form of for it: an integer of 65 bits
                 return _UNAVAILABLE
             return answer(octets)
@@ -151,34 +161,70 @@ class OPAPolicy:
             if now < self._open_until:
                 return _UNAVAILABLE
             self._open_until = now + PAUSE_S  # this one tries it, the others go on without
+        deadline = now + self._timeout_s
+        if self._batches is None:
+            return self._asked_alone(octets, deadline)
+        found = self._batches.ask(octets, deadline)
+        if found is ALONE:  # within what is left of its time
+            return self._asked_alone(octets, deadline)
+        return _UNAVAILABLE if found is LATE else found
+
+    def _asked_alone(self, octets: bytes, deadline: float) -> Unmet | None:
+        """Return what the server answers to one question."""
         try:
-            value = self._posted(octets, now + self._timeout_s)
+            status, value = self._posted(self._url, octets, deadline)
         except Exception:  # no answer, in whatever way
-            value = None
-        if value is None or type(value) is not dict or type(value.get("result", False)) is not bool:
-            self._failures += 1
-            self._open_until = monotonic() + PAUSE_S
-            return _UNAVAILABLE
+            status, value = 0, None
+        if status != 200 or type(value) is not dict or type(value.get("result", False)) is not bool:
+            return self._failed()
         self._failures = 0
         return None if value.get("result") is True else _REFUSED
 
-    def _posted(self, octets: bytes, deadline: float) -> Any:
+    def _asked_together(self, inputs: Sequence[bytes], deadline: float) -> list[Any]:
+        """Return what the server answers to each of several questions; ``ALONE`` where it answers nothing."""
+        if len(inputs) == 1:
+            return [self._asked_alone(inputs[0], deadline)]
+        try:
+            status, value = self._posted(self._batch_url, b"[" + b",".join(inputs) + b"]", deadline)
+        except Exception:  # no answer, in whatever way
+            self._failed()
+            return [_UNAVAILABLE] * len(inputs)
+        found = value.get("result") if status == 200 and type(value) is dict else None
+        if type(found) is not dict:  # one input makes its evaluation fail, or there is no such rule
+            return [ALONE] * len(inputs)
+        self._failures = 0
+        return [self._one_of(found, str(number)) for number in range(len(inputs))]
+
+    @staticmethod
+    def _one_of(found: dict[str, Any], number: str) -> Any:
+        value = found.get(number)
+        if value is True:
+            return None
+        return _REFUSED if value is False else ALONE
+
+    def _failed(self) -> Unmet:
+        self._failures += 1
+        self._open_until = monotonic() + PAUSE_S
+        return _UNAVAILABLE
+
+    def _posted(self, url: str, given: bytes, deadline: float) -> tuple[int, Any]:
+        """Return status and value of an answer to an input; a value of a good status alone."""
         self._deadline.at = deadline
         with self._opened().stream(
             "POST",
-            self._url,
+            url,
             headers=list(self._headers.items()),
-            content=octets,
+            content=b'{"input":' + given + b"}",
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)},
         ) as response:
             if response.status != 200:
-                return None
+                return response.status, None
             body = bytearray()
             for part in response.iter_stream():
                 body += part
                 if len(body) > ANSWER_MAX_BYTES:
-                    return None
-        return orjson.loads(body)
+                    return response.status, None
+        return 200, orjson.loads(body)
 
     def _opened(self) -> httpcore2.ConnectionPool:
         """Return the connections of this process: those of its parent are not used after a fork."""

@@ -71,7 +71,9 @@ def status_lists_from(
         given["ca"] = authorities(given["ca"], folder)
     fetching: dict[str, Any] = {"timeout_s": TIMEOUT_S, "max_bytes": TOKEN_CEILING_BYTES + 2, **given}
     transport = Transport(**fetching)
-    settings = {name: section[name] for name in _OF_LIST if name in section}
+    settings: dict[str, Any] = {name: section[name] for name in _OF_LIST if name in section}
+    if "state_dir" in section:
+        settings["state_dir"] = str(folder / section["state_dir"])
     sources = [
         _source(url, iss, issuers, transport=transport, events=events, **settings)
         for url, iss in named.items()

@@ -12,7 +12,7 @@ FIELDS: Final = {
     "on_failure": "text",
     **dict.fromkeys(("refresh_s", "stale_limit_s", "timeout_s"), "a number"),
     **dict.fromkeys(("max_age_s", "max_list_bytes", "leeway_s"), "a whole number"),
-    "ca": "text",
+    **dict.fromkeys(("state_dir", "ca"), "text"),
     **dict.fromkeys(("refuse_private_addresses", "insecure_allow_http"), "true or false"),
 }
 """Setting -> its type, in the words of ``schema``."""
@@ -32,6 +32,10 @@ WORDS: Final = {
     "max_age_s": Words("oldest `iat` of a list", "60 to 31622400"),
     "max_list_bytes": Words("the most octets that a list may grow to, uncompressed", "1 to 67108864"),
     "leeway_s": Words("clock difference forgiven at the list's dates", "0 to 300"),
+    "state_dir": Words(
+        "keeps the newest `iat` of each list over a restart: none older is taken",
+        "a folder that is there",
+    ),
     "timeout_s": Words("longest time that a fetch may take", "above 0"),
     "ca": Words("authorities of the lists' servers", "a PEM file or PEM text", "the system's"),
     "refuse_private_addresses": Words("whether private and loopback addresses are refused"),

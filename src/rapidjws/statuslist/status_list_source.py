@@ -24,6 +24,7 @@ from rapidjws.keys.fetch import Fetch, HttpsFetch
 from rapidjws.keys.fetch_failed import FetchFailed
 from rapidjws.keys.headers import etag_of
 from rapidjws.keys.settings import Transport
+from rapidjws.statuslist.newest_seen import NewestSeen
 from rapidjws.statuslist.status_list import StatusList, StatusListRefused, status_list_of
 from rapidjws.verify.arguments import checked_algorithms
 from rapidjws.verify.given_keys import Keys
@@ -54,6 +55,8 @@ class StatusListSource:
         max_age_s: Oldest ``iat``, whole seconds, 60 to 31 622 400.
         max_list_bytes: The most octets that a list may grow to, 1 to 67 108 864.
         leeway_s: Clock difference forgiven, whole seconds, 0 to 300.
+        state_dir: A folder that keeps the newest ``iat`` over a restart: an older list stays refused. Where
+            its file cannot be read or written no list is taken. None keeps none.
         transport: Deadline, authorities, addresses.
         events: Listener: ``status_list_failed``, ``status_list_recovered``; of each fetch
             ``status_list_fetched`` (``detail``: why it failed, or None).
@@ -76,6 +79,7 @@ class StatusListSource:
         max_age_s: int = 86_400,
         max_list_bytes: int = 4 * 1024 * 1024,
         leeway_s: int = 10,
+        state_dir: str | None = None,
         transport: Transport | None = None,
         events: EventListener = no_events,
         clock: Clock | None = None,
@@ -95,6 +99,7 @@ class StatusListSource:
         if shared is not None:  # section 5.1 no. 2
             raise error_for("configuration_invalid", "algorithms", "asymmetric algorithms", shared)
         self.issuer = issuer
+        self._newest = None if state_dir is None else NewestSeen(state_dir, self.url)
         self._refresh_s, self._stale_limit_s = refresh_s, stale_limit_s
         self._max_age_s, self._max_list_bytes = max_age_s, max_list_bytes
         rules = Issuer.profile(
@@ -222,6 +227,7 @@ class StatusListSource:
         if iat is None or iat.floor_ns < self._iat_ns:
             raise StatusListRefused("older")
         found = status_list_of(claims.get("status_list"), self._max_list_bytes)
+        self._remember(iat.floor_ns)
         ends_ns = iat.ceil_ns + self._max_age_s * SECOND_NS
         if exp is not None:
             ends_ns = min(ends_ns, exp.floor_ns)
@@ -230,6 +236,19 @@ class StatusListSource:
             self._good_until_s = ends_ns / SECOND_NS + self._leeway_s
             self._stale_at_s = now_s + life_s + self._stale_limit_s
             self._list = found
+
+    def _remember(self, iat_ns: int) -> None:
+        """Keep the time of a list over a restart; refuse one that is older than what was ever believed."""
+        if self._newest is None:
+            return
+        try:
+            seen_ns = self._newest.iat_ns()
+            if iat_ns > seen_ns:
+                self._newest.put(iat_ns)
+        except (OSError, ValueError):
+            raise StatusListRefused("state_unavailable") from None
+        if iat_ns < seen_ns:
+            raise StatusListRefused("older")
 
     def _stated_life_s(self, claims: dict[str, Any]) -> float:
         """Return how long a list is fresh: its ``ttl``, within our limits."""
