@@ -29,25 +29,34 @@ def test_webhooks_of_a_function_that_starts_cold() -> None:
     assert int(re.findall(r"(\d+) forged", shown)[0]) > 0
 
 
-@pytest.mark.long
 def test_an_incident_is_named_and_mended() -> None:
     """Tokens of a key that caches cannot know are refused, the kid is named, and a hook recovers from it."""
     for module in ("httptools", "uvloop"):
         pytest.importorskip(module, reason="the extra `server` is not installed")
     shown = run("incident", "--requests", "20")
     assert "20 of 20 requests refused" in shown
+    for measured in ("failing kid", "caches' age", "time to name", "time to recover"):
+        assert re.search(rf"^{measured} +\S", shown, re.MULTILINE), shown
     assert "# Incident of" in shown
     assert "cache invalidations" in shown
 
 
-@pytest.mark.long
-def test_a_mesh_rotates_under_load() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "rate"), [("12", "60"), pytest.param("30", "200", marks=pytest.mark.long)]
+)
+def test_a_mesh_rotates_under_load(seconds: str, rate: str) -> None:
     """Behind Envoy and a sidecar no good token is refused while keys in KMS rotate."""
     sys.path[:0] = [str(SCENARIOS.parent)]
     from gateway import program
 
+    for module in ("boto3", "moto", "httptools", "uvloop"):
+        pytest.importorskip(module, reason=f"{module} is not installed")
     if program("envoy") is None or shutil.which("redis-server") is None:
         pytest.skip("envoy or redis-server absent: make gateways, apt-get install redis-server")
-    shown = run("mesh", "--seconds", "16", "--rate", "100", "--every", "7")
+    shown = run("mesh", "--seconds", seconds, "--rate", rate, "--every", "7")
     assert "100.0000% accepted" in shown
+    for name in ("Envoy jwt_authn", "sidecar"):
+        assert int(re.findall(rf"{name} +(\d+) accepted, 0 refused", shown)[0]) > 0
     assert int(re.findall(r"rotations +(\d+)", shown)[0]) >= 1
+    for measured in ("rotation lag", "JWKS fetches"):
+        assert re.search(rf"^{measured} .*\d", shown, re.MULTILINE), shown
