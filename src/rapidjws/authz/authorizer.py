@@ -284,7 +284,7 @@ class Authorizer:
 
     def _issuers_of(self, verified: VerifiedJWS) -> tuple[str | None, ...]:
         """Return whose token it is: its issuer's first name, and those of its names that rules have."""
-        if not self._stated:
+        if self._stated <= {verified.issuer}:  # no other name makes a difference
             return (verified.issuer,)
         return (verified.issuer, *(one for one in verified._issuer_names if one in self._stated))
 
