@@ -122,14 +122,18 @@ JsonWebToken(["RS256"]).decode(t, k).validate()
         ("jwt.decode(t, options={'verify_signature': False})", "NOT VERIFIED"),
         ("jwt.decode(t, k, ['RS256'], {'verify_exp': False})", "verify_exp is off"),
         ("jwt.decode(t, k, algorithms=['HS256', 'RS256'])", "algorithm confusion"),
-        ("jwt.decode(t, k, algorithms='RS256')", "one text"),
+        ("jwt.decode(t, k, algorithms='RS256')", "one text: PyJWT allows"),
+        ("jose.jwt.decode(t, k, 'RS256')", "one text: python-jose allows"),
+        ("jose.jws.verify(t, k, ['RS256'], verify=False)", "NOT VERIFIED"),
+        ("jose.jws.verify(t, k, ['RS256'], False)", "NOT VERIFIED"),
         ("jwt.decode(t, k, verify=False)", "ignores"),
         ("jwt.decode(t, k, algorithms=['none'])", "none"),
     ],
 )
 def test_dangerous_calls_are_named(call: str, words: str) -> None:
     """A call that switches a check off, or allows too much, has a note that says so."""
-    (found,) = [one for one in findings_of(f"import jwt\n{call}".encode(), "a.py") if one.kind == "call"]
+    source = f"import jwt, jose.jws, jose.jwt\n{call}".encode()
+    (found,) = [one for one in findings_of(source, "a.py") if one.kind == "call"]
     assert any(words in note for note in found.notes), found.notes
 
 

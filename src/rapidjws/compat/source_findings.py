@@ -150,11 +150,13 @@ def _notes(origin: str, call: ast.Call) -> Iterator[str]:
         if "verify_signature" in off:
             yield "the signature is NOT VERIFIED: anybody can write what is returned"
         yield from (f"{name} is off: an engine checks it" for name in off if name != "verify_signature")
-    if _literal(named.get("verify")) is False:
+    if origin == "jose.jws.verify" and _literal(named.get("verify", options)) is False:
+        yield "the signature is NOT VERIFIED: anybody can write what is returned"
+    elif _literal(named.get("verify")) is False:
         yield "verify=False: PyJWT 2 ignores it"
     algorithms = _literal(named.get("algorithms", call.args[2] if len(call.args) > 2 else None))
     if isinstance(algorithms, str):
-        yield "algorithms is one text: PyJWT allows every name that is a part of it"
+        yield f"algorithms is one text: {library_of(origin)} allows every name that is a part of it"
     elif isinstance(algorithms, (list, tuple, set)):
         names = {str(name) for name in algorithms}
         if names & _HMAC and names - _HMAC:
