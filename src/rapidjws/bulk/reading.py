@@ -19,7 +19,7 @@ BATCH_ROWS: Final = 1 << 14
 
 
 GROUP_ROWS_MAX: Final = 1 << 25
-"""Most rows of a row group: writers make a million at most, unless they are told to."""
+"""Most rows of a row group: writers make a million at most by default."""
 
 COLUMN_MAX_BYTES: Final = 1 << 32
 """Most that a column of a row group unpacks to."""
