@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 import dpop
 import pytest
+import tokens
 
 from rapidjws.errors import CODES, error_for
 from rapidjws.jwt.decision import Decision
 from rapidjws.middleware.response import answer_for
-from rapidjws.sender import DPoP, DPoPNonces, SenderConstraints
+from rapidjws.sender import ClientCertificate, DPoP, DPoPNonces, SenderConstraints, SenderRequest
 
 TESTS: Final = Path(__file__).resolve().parents[1]
 DPOP, STATE, CERTIFICATE = "unit/test_dpop.py", "unit/test_dpop_state.py", "unit/test_client_certificate.py"
@@ -140,3 +142,35 @@ def test_a_refusal_names_the_error_of_the_rfc(code: str, error: str) -> None:
     assert answer.status == 401
     challenges = [value for name, value in answer.headers if name.lower() == "www-authenticate"]
     assert any(one.startswith("DPoP ") and f'error="{error}"' in one for one in challenges)
+
+
+APPENDIX_A: Final = (
+    "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx"
+    "ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG"
+    "SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ"
+    "/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwID"
+    "SQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOV"
+    "bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY="
+)
+"""The certificate of RFC 8705 Appendix A, and its digest there."""
+APPENDIX_A_X5T: Final = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+SECTION_3_1_X5T: Final = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"
+
+
+@pytest.mark.parametrize("form", ["der", "pem", "xfcc"])
+def test_rfc_8705_appendix_a(form: Any) -> None:
+    """A token with the digest of the RFC holds with its certificate alone."""
+    pem = f"-----BEGIN CERTIFICATE-----\n{APPENDIX_A}\n-----END CERTIFICATE-----\n"
+    written = {"der": APPENDIX_A, "pem": quote(pem, safe=""), "xfcc": f'Cert="{quote(pem, safe="")}"'}[form]
+    checks = SenderConstraints(mtls=ClientCertificate(trusted_peers="192.0.2.7", form=form))
+
+    def code(x5t: str, *values: str) -> str:
+        token = tokens.token(cnf={"x5t#S256": x5t})
+        request = SenderRequest(
+            token.encode(), certificates=[one.encode() for one in values], peer="192.0.2.7"
+        )
+        return dpop.engine().decide(token, now=dpop.NOW_S, sender=checks.check(request)).code
+
+    assert code(APPENDIX_A_X5T, written) == "ok"
+    assert code(SECTION_3_1_X5T, written) == "binding_mismatch"
+    assert code(APPENDIX_A_X5T) == "client_certificate_missing"
