@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from rapidjws.audit import SequencerClient
 from rapidjws.audit.records import RecordContext
-from rapidjws.audit.sequencer_client import GROUP_MAX
+from rapidjws.audit.sequencer_client import GROUP_MAX, LENGTH, TAKEN, receive
 
 CONTEXT = RecordContext({"kind": "decision"})
 
@@ -71,3 +72,26 @@ def test_L_a_record_that_comes_while_a_group_is_cut_is_not_lost(is_mixed: bool) 
     assert len(client._next_group()[0]) == 1
     queue.append(row(2))
     assert [one[1] for one in client._next_group()[0]] == [2]
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 3 << 20])
+def test_L_a_message_of_any_size_arrives_whole(size: int) -> None:
+    """A group's message has its length before it, whether both are sent together or one after the other."""
+    ours, theirs = socket.socketpair()
+    client = SequencerClient("/nonexistent", durable=True)
+    client._connection = ours
+    given = bytes(range(256)) * (size // 256 + 1)
+    seen: list[bytes] = []
+
+    def serve() -> None:
+        length = LENGTH.unpack(receive(theirs, LENGTH.size))[0]
+        seen.append(receive(theirs, length))
+        theirs.sendall(TAKEN)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    assert client._send(given[:size]) is True
+    server.join(60)
+    assert seen == [given[:size]]
+    ours.close()
+    theirs.close()
