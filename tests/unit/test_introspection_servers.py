@@ -130,6 +130,9 @@ def test_only_servers_that_are_due_keep_a_decision_off_the_loop() -> None:
         introspection=first,
     )
     assert alone._is_quick(theirs)
+    asked = token(sub="asked").encode()
+    assert asking.decide(asked).code == "ok"
+    assert not servers.is_known(asked, lambda: (ISSUER.iss, OTHER.iss))  # both are due, and one knows it
     both: tuple[Introspection | IntrospectionServers, ...] = (first, servers)
     for one in both:
         assert not one.is_known(token(sub="a").encode(), lambda: (ISSUER.iss, OTHER.iss))
