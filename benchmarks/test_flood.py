@@ -27,8 +27,11 @@ FLOODING_CONNECTIONS, PIPELINED = 8, 4
 TIMES_AT_MOST = 1.2
 """The flooded p99 over the quiet one of the same run, or:"""
 
-FLOOR_MS = 10.0
-"""a flooded p99 below this needs no ratio: what a decision may take at all (M2)."""
+FLOOR_MS = 6.0
+"""a flooded p99 below this needs no ratio: an idle worker is woken within some of it on a busy machine."""
+
+MEDIAN_TIMES_AT_MOST = 2.2
+"""The flooded median over the quiet one: nobody else's load hides what the flood costs there."""
 
 FLOOD = """
 import select, socket, sys
@@ -132,4 +135,5 @@ def test_a_flood_of_bad_tokens_costs_others_little(benchmark: Any, tmp_path: Pat
     print(f"p99 {quiet:.2f} -> {busy:.2f} ms, {busy / quiet:.1f} x")
     assert flood_rate > 10 * RATE
     assert shed == 0
+    assert medians[1] <= MEDIAN_TIMES_AT_MOST * medians[0]
     assert busy <= max(TIMES_AT_MOST * quiet, FLOOR_MS)

@@ -280,6 +280,31 @@ def test_who_sends_little_overtakes_the_rest_of_a_turn(public: Any, monkeypatch:
     assert [(each.answers, each.ended) for each in loud] == [(["200"], 1)] * 40
 
 
+def test_a_turn_that_refuses_most_ends_after_few(public: Any, monkeypatch: Any) -> None:
+    """After a call that refused most, a turn is one call of eight; half is not most, and good ones end it."""
+    monkeypatch.setattr("rapidjws.sidecar.request_batch.SLICE_NS", 10**12)
+    public.slice_ns, public.shedder._max_delay_s = 10**12, 1e9  # however slow the machine is
+    good, loop = token(), Loop()
+    forged = good.rpartition(b".")[0] + b"." + b"A" * 86
+    for _ in range(8):
+        ask(public, forged)
+        ask(public, good)
+    public.turn(loop)
+    made = [ask(public, forged) for _ in range(40)]
+    public.turn(loop)
+    assert [len(each.answers) for each in made] == [1] * 16 + [0] * 24
+    for decided, callback in enumerate(range(3), 3):
+        assert len(loop.callbacks) == callback + 1
+        loop.callbacks[callback]()
+        assert sum(each.ended for each in made) == 8 * decided
+    assert [(each.answers, each.ended) for each in made] == [(["401"], 1)] * 40
+    assert len(public.shedder._costs_s) == 5
+    made = [ask(public, good) for _ in range(40)]
+    public.turn(loop)
+    assert len(loop.callbacks) == 3
+    assert [(each.answers, each.ended) for each in made] == [(["200"], 1)] * 40
+
+
 def test_a_turn_that_cannot_be_planned_decides_all(public: Any, monkeypatch: Any) -> None:
     """Where the loop takes no callback, and where a connection ends, nothing is left for later."""
     monkeypatch.setattr("rapidjws.sidecar.request_batch.SLICE_NS", 0)

@@ -28,6 +28,9 @@ MEASURES: Final = 15
 MEASURES_LEAST: Final = 5
 """Turns before which nothing is sent away."""
 
+MEASURED_LEAST: Final = 8
+"""Requests of a turn that is measured: so many has one where most are refused."""
+
 SENDERS_MAX: Final = 1024
 """Most headers of good tokens that are known as senders of their own."""
 
@@ -92,7 +95,7 @@ class LoadShedder:
 
     def took(self, count: int, elapsed_s: float) -> None:
         """Note how long so many requests took."""
-        if count < self._least or not self._max_delay_s:
+        if count < MEASURED_LEAST or not self._max_delay_s:
             return
         self._costs_s.append(elapsed_s / count)
         if len(self._costs_s) >= MEASURES_LEAST:

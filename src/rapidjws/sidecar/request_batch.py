@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 BATCH_MAX: Final = 16
 """Most requests that are decided in one call: a gateway has answers to work on while the rest is decided."""
 
+REFUSED_MAX: Final = 8
+"""The same after a call that refused most of its requests; a turn then ends with one call: who sends good
+tokens waits for few of another's bad ones, each of which costs more than a good one."""
+
 _log: Final = logger("middleware")
 
 Observed = tuple["Token | None", "Headers", "RequestTrace | None"]
@@ -94,6 +98,7 @@ class BatchingWorker(WorkerState):
         self._waits = False
         self.slice_ns = SLICE_NS
         """How long one turn decides, at most."""
+        self._mostly_refused = False
 
     @property
     def waits(self) -> bool:
@@ -122,14 +127,16 @@ class BatchingWorker(WorkerState):
         batch, sent_away = self.shedder.admitted(gathered)
         begun_ns, done, slice_ns = time.perf_counter_ns(), 0, min(SLICE_NS, self.slice_ns)
         while done < len(batch):
-            if done and loop is not None and time.perf_counter_ns() - begun_ns >= slice_ns:
+            at_most_ns = 0 if self._mostly_refused else slice_ns
+            if done and loop is not None and time.perf_counter_ns() - begun_ns >= at_most_ns:
                 with contextlib.suppress(Exception):  # where nothing can be planned, all are decided now
                     self._flush = loop.call_soon(partial(self.turn, loop))
                     self._batch = batch[done:]
                     break
                 loop = None
-            self._answer(batch[done : done + BATCH_MAX])
-            done += BATCH_MAX
+            size = REFUSED_MAX if self._mostly_refused else BATCH_MAX
+            self._answer(batch[done : done + size])
+            done += size
         self.shedder.took(min(done, len(batch)), (time.perf_counter_ns() - begun_ns) / 1e9)
         self.shedder.send_away(sent_away)
 
@@ -161,6 +168,8 @@ class BatchingWorker(WorkerState):
             connection.answered()
         self.shedder.note_good(batch, decisions)
         size = sum(one is not None for one in observed)
+        good = sum(found is not None and found.verified is not None for found in decisions)
+        self._mostly_refused = 2 * good < size
         for one, found in zip(observed, decisions, strict=True):  # once all have their answers
             if one is None or (one[2] is None and found is not None and found.verified is not None):
                 continue
