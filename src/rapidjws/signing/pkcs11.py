@@ -150,21 +150,23 @@ class Pkcs11Signer(BackendSigner):
         end_s = time.monotonic() + self._wait_s
         held = self._taken(end_s)
         try:
-            for tries_left in (2, 1, 0):
+            tries_left = 2
+            while True:
                 seen = self._library.generation
                 try:
                     held, made = guarded(self._pkcs11, partial(self._once, held, call), self._library)
                     return made
                 except RapidJWSError as failed:
                     held, word = None, failed.actual  # whatever is wrong with it: it is closed
-                    if failed.code == "signer_refused" or not tries_left:
+                    if failed.code == "signer_refused" or (word != _FULL and not tries_left):
                         raise
                     if tries_left == 1 and word != _FULL and not self._library.restart(seen):
                         raise
                 if word == _FULL:  # another program has sessions: go on with fewer
                     held = self._taken(end_s)
                     self._fewer.append(end_s + _FEWER_S)
-            raise AssertionError("unreachable")
+                else:
+                    tries_left -= 1
         finally:
             self._free.put(held)
 
