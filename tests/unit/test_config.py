@@ -230,7 +230,10 @@ def test_keys_status_and_refresh_of_a_url(tmp_path: Path) -> None:
         shown = run("keys", "status", "--config", path, "--json")
         assert shown.exit_code == 0
         assert json.loads(shown.stdout)["kids"] == [issuer.jwks.keys[0].kid]
-        assert run("keys", "refresh", "--config", path).exit_code == 0
+        fetched = run("keys", "refresh", "--config", path, "--json")
+        assert fetched.exit_code == 0
+        assert json.loads(fetched.stdout)["answered"] is True
+        assert "a running service keeps its own keys" in fetched.stderr
         assert run("keys", "revoke", "--config", path, "--kid", "x").exit_code == 2
         issuer.server.down()
         assert run("keys", "refresh", "--config", path, "--wait", "1").exit_code == 1

@@ -112,7 +112,7 @@ enforce_on = 2028-01-01T00:00:00+01:00
     path.write_text(text)
     found = load_config(path).tables
     made = rollout_from(found["rollout"], found["partners"], folder=tmp_path, issuer_leeway_s=60,
-                        key_sources=key_sources_of(found["issuers"]))  # fmt: skip
+                        key_sources=key_sources_of(found["issuers"], tmp_path))  # fmt: skip
     assert made.partners["a"].allow_listed_until_s == NEW_YEAR_S
     assert made.state.plan().find(None, None)[1].enforce_on_s == NEW_YEAR_S - 3600
     assert made.key_sources == {"https://a.example/jwks.json": "https://a.example"}

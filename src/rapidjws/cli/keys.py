@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent import futures
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, Final, NoReturn, cast
 
 import typer
 from rich.console import Console
@@ -23,6 +23,10 @@ from rapidjws.sidecar.key_status import key_row
 
 app = typer.Typer(
     help="Keys of a configuration: status, compare, refresh, revoke, unrevoke.", no_args_is_help=True
+)
+
+OWN_KEYS: Final = (
+    "fetched by this command alone; a running service keeps its own keys: rapidjws runbook cache-flush"
 )
 
 Config = Annotated[Path, typer.Option("--config", help="The engine's configuration, TOML or JSON.")]
@@ -135,10 +139,15 @@ app.command("compare")(compare_keys)
 
 @app.command()
 def refresh(config: Config, wait: Wait = 10.0, as_json: AsJson = False) -> None:
-    """Fetch each issuer's keys now; exit 1 where one did not answer."""
+    """Fetch each issuer's keys now, for this command alone; exit 1 where one did not answer.
+
+    A running service does not hear of it and keeps what it has: have its workers fetch by
+    POST /hooks/jwks-rotated, as the runbook cache-flush does, and look with `keys status --admin`.
+    """
     opened = _open(config)
     rows = _rows(opened, wait, refresh=True)
     _show(rows, _revoked(opened), as_json=as_json)
+    typer.echo(OWN_KEYS, err=True)
     raise typer.Exit(0 if all(row["answered"] for row in rows) else 1)
 
 

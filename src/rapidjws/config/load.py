@@ -269,14 +269,22 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
     loaded = loaded.current()
     rollout = rollout_of(loaded, shadow=shadow_from(loaded.section("shadow")))
     logs = log_settings_from(loaded.section("logs"), loaded.folder)
-    recorder = MetricRecorder(lambda: key_sources_of(config.issuer_tables))  # counts once it has memory
+    made: list[ConfigFile] = []
+
+    def issuers_by_source() -> dict[str, str]:
+        """Return whose keys each source brings; sources have events before the engine is made."""
+        tables = made[0].issuer_tables if made else loaded.issuers
+        return key_sources_of(tables, loaded.folder)
+
+    recorder = MetricRecorder(issuers_by_source)  # counts once it has memory
     recorder.has_exemplars = loaded.section("observability").get("exemplars", True)
-    event_log = EventLog(lines_per_minute=logs.lines_per_minute)
+    event_log = EventLog(issuers_by_source, lines_per_minute=logs.lines_per_minute)
     tracer = tracer_from(loaded.section("traces"))
-    spans = () if tracer is NO_TRACER else (TraceEvents(tracer),)
+    spans = () if tracer is NO_TRACER else (TraceEvents(tracer, issuers_by_source),)
     events = all_of(rollout.note, recorder, event_log, *listeners, *spans)
     rule_log = RuleLog(recorder, lines_per_minute=logs.lines_per_minute)
     config = ConfigFile(loaded.path, events=events, loaded=loaded, rule_listener=rule_log)
+    made.append(config)
     event_log.follow_revocations(config.engine.revocations)
     config.engine.rollout = rollout
     config.tell_rollout({})

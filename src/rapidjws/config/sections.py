@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidjws.config.moments import moment_s
 from rapidjws.errors import error_for
 from rapidjws.jose.limits import LEEWAY_DEFAULT_S
+from rapidjws.keys.discovery import metadata_urls
 from rapidjws.rollout.guardrails import GuardRails
 from rapidjws.rollout.partner import Partner
 from rapidjws.rollout.plan import PHASES, checked_phase
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rapidjws.config.read import LoadedConfig
 
 _RAILS: Final = ("max_error_rate", "min_evidence", "window_s", "automatic_rollback", "rollback_error_rate")
+_ADDRESSES: Final = ("jwks_url", "certificates_url", "pem_url", "spiffe_bundle_url")
+_PATHS: Final = ("jwks_file", "pem_path")
 _LISTS: Final = ("issuers", "algorithms", "required_claims", "scopes")
 
 
@@ -132,7 +135,7 @@ def rollout_of(loaded: LoadedConfig, *, shadow: Shadow | None = None, for_readin
             (one.get("leeway_s", LEEWAY_DEFAULT_S) for one in loaded.issuers), default=LEEWAY_DEFAULT_S
         ),
         shadow=shadow,
-        key_sources=key_sources_of(loaded.issuers),
+        key_sources=key_sources_of(loaded.issuers, loaded.folder),
         partners_named="partner_header" in loaded.section("server"),
         for_reading=for_reading,
     )
@@ -184,9 +187,21 @@ def _kept_phase(section: Mapping[str, Any], folder: Path) -> str | None:
         return None
 
 
-def key_sources_of(issuers: list[dict[str, Any]]) -> dict[str, str]:
-    """Return JWK Set URL -> ``iss``, of the tables ``issuers``."""
-    return {one["jwks_url"]: issuer_name(one) for one in issuers if "jwks_url" in one}
+def key_sources_of(issuers: list[dict[str, Any]], folder: Path) -> dict[str, str]:
+    """Return what the events of each key source call it -> the ``iss`` it serves, of the tables ``issuers``.
+
+    Args:
+        issuers: The tables.
+        folder: What their paths are relative to.
+    """
+    found: dict[str, str] = {}
+    for one in issuers:
+        name = issuer_name(one)
+        found |= {one[kind]: name for kind in _ADDRESSES if kind in one}
+        found |= {str(folder / one[kind]): name for kind in _PATHS if kind in one}
+        if one.get("discover") is True and name:
+            found[metadata_urls(name)[0]] = name
+    return found
 
 
 def issuer_name(table: Mapping[str, Any]) -> str:

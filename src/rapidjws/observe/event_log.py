@@ -17,7 +17,7 @@ from rapidjws.observe.logs import LINES_PER_MINUTE, LINES_PER_MINUTE_MAX
 from rapidjws.observe.repeated_faults import RepeatedFaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from rapidjws.verify.protocols import Event
     from rapidjws.verify.revocations import Revocation
@@ -59,6 +59,8 @@ class EventLog:
     """Log events; hand it to an engine and its key sources as ``events``.
 
     Args:
+        issuer_of: Returns the issuers of key sources by name: an event about a source then names its issuer,
+            as metrics do, and the source beside it.
         lines_per_minute: Most lines a minute for each event and issuer.
         clock: Monotonic seconds.
 
@@ -68,9 +70,14 @@ class EventLog:
 
     @checked
     def __init__(
-        self, *, lines_per_minute: int = LINES_PER_MINUTE, clock: Callable[[], float] = monotonic
+        self,
+        issuer_of: Callable[[], Mapping[str, str]] = dict,
+        *,
+        lines_per_minute: int = LINES_PER_MINUTE,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         check_range("lines_per_minute", lines_per_minute, 1, LINES_PER_MINUTE_MAX)
+        self._issuer_of = issuer_of
         self._limits = LineLimits(lines_per_minute, clock)
         self._faults = RepeatedFaults(clock)
         self._revocations: Callable[[], Iterable[Revocation]] | None = None
@@ -99,22 +106,21 @@ class EventLog:
         self._write_end(event)
         if event.name in _NOT_LOGGED or name not in EVENTS:
             return
-        fields = _fields_of(event)
+        left_out: int | None = 0
         if name in GOING_ON:
             left_out = self._faults.seen((name, event.issuer), event.detail, GOING_ON[name])
             if left_out is None:
                 return
-            fields["left_out"] = left_out or None
         log = _LOGS[EVENTS[name].logger]
         if log.isEnabledFor(EVENTS[name].level) and self._limits.allow((name, event.issuer)):
-            write_event(name, fields)
+            write_event(name, {**self._fields_of(event), "left_out": left_out or None})
 
     def _write_end(self, event: Event) -> None:
         """Write that keys are fetched again, where they could not be; other faults end in silence."""
         fault = _ENDS.get(event.name)
         ended = None if fault is None else self._faults.ended((fault, event.issuer))
         if ended is not None and fault == "fetch_failed":
-            fields = {**_fields_of(event), "detail": None, "value": round(ended.lasted_s, 3)}
+            fields = {**self._fields_of(event), "detail": None, "value": round(ended.lasted_s, 3)}
             write_event("fetch_recovered", {**fields, "left_out": ended.left_out or None})
 
     def write_left_out(self) -> None:
@@ -122,7 +128,7 @@ class EventLog:
         for kind, count in self._limits.ended():
             name, issuer = kind if isinstance(kind, tuple) else ("lines_left_out", None)
             if name in EVENTS:
-                write_event(name, {"issuer": issuer, "left_out": count})
+                write_event(name, {**self._whose(issuer), "left_out": count})
 
     def _write_revocations(self, taken_s: float | None) -> None:
         if self._revocations is None:
@@ -135,15 +141,19 @@ class EventLog:
             for one in changed:
                 write_event(name, {**_revocation_fields(one), "value": taken_s})
 
+    def _fields_of(self, event: Event) -> dict[str, object]:
+        value: Any = event.value
+        if isinstance(value, float):
+            value = round(value, 6)
+        return {**self._whose(event.issuer), "kid": event.kid, "value": value, "detail": event.detail}
 
-def _fields_of(event: Event) -> dict[str, object]:
-    issuer = event.issuer
-    if issuer is not None:  # a query may hold a secret
-        issuer = issuer.partition("?")[0]
-    value: Any = event.value
-    if isinstance(value, float):
-        value = round(value, 6)
-    return {"issuer": issuer, "kid": event.kid, "value": value, "detail": event.detail}
+    def _whose(self, named: str | None) -> dict[str, object]:
+        """Return the fields of what an event calls its issuer: an ``iss``, or a source's name."""
+        if named is None:
+            return {"issuer": None}
+        shown = named.partition("?")[0]  # a query may hold a secret
+        issuer = self._issuer_of().get(named)
+        return {"issuer": issuer, "source": shown} if issuer else {"issuer": shown}
 
 
 def _revocation_fields(one: Revocation) -> dict[str, object]:

@@ -40,7 +40,7 @@ _REQUEST: Final = (
     "code", "reason", "place", "rule", "outcome", "verdict", "phase", "partner", "attributed_by", "route",
     "kid", "alg", "issuer", "request_id", "trace_id", "duration_us", "unverified_claims",
 )  # fmt: skip
-_KEY: Final = ("issuer", "kid", "detail", "value", "left_out")
+_KEY: Final = ("issuer", "source", "kid", "detail", "value", "left_out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from rapidjws.observe.log_fields import log_text
 from rapidjws.observe.request_info import TRACEPARENT, TRACESTATE, is_sampled, trace_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rapidjws.jwt.decision import Decision
     from rapidjws.jwt.engine import Engine
@@ -40,7 +40,8 @@ SPANS: Final = {
 
 ATTRIBUTES: Final = {
     "jws.alg": "`alg`: of the key that verified; of a refused token what its header states",
-    "jws.issuer": "the issuer whose key verified; of a refused token a configured one that it names",
+    "jws.issuer": "the issuer whose key verified; of a refused token a configured one that it names;"
+    " of a key source whose keys it brings",
     "jws.code": "`ok`, or the error code",
     "jws.reason": "the reason that the code belongs to",
     "jws.outcome": "`permit`, `deny` or `indeterminate`",
@@ -207,12 +208,13 @@ class TraceEvents:
 
     Args:
         tracer: Makes them.
-        clock_ns: Nanoseconds since the epoch.
+        issuer_of: Returns the issuers of key sources by name.
     """
 
     @checked
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, issuer_of: Callable[[], Mapping[str, str]] = dict) -> None:
         self._tracer = tracer
+        self._issuer_of = issuer_of
 
     def __call__(self, event: Event, /) -> None:
         """Take one event; those that have no span are passed over."""
@@ -227,8 +229,9 @@ class TraceEvents:
         if span is None:
             return
         attributes: dict[str, AttributeValue] = {"jws.result": event.name}
-        texts = (("jws.source", (event.issuer or "").partition("?")[0]), ("jws.kid", event.kid),
-                 ("jws.detail", event.detail))  # fmt: skip
+        issuer = self._issuer_of().get(event.issuer or "")
+        texts = (("jws.source", (event.issuer or "").partition("?")[0]), ("jws.issuer", issuer),
+                 ("jws.kid", event.kid), ("jws.detail", event.detail))  # fmt: skip
         attributes |= {key: log_text(text, ATTRIBUTE_MAX_CHARS) for key, text in texts if text}
         if event.value is not None and not is_duration:
             attributes["jws.value"] = event.value
