@@ -140,6 +140,22 @@ def test_every_page_is_in_the_navigation() -> None:
     assert listed == there
 
 
+def test_every_task_is_in_the_list_of_tasks() -> None:
+    """A reader with a task finds each page of the section, and each provider, from its first page."""
+    for folder in ("how-to", "providers"):
+        listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / folder / "index.md").read_text("utf-8")))
+        assert {page.name for page in (DOCS / folder).glob("*.md")} - listed == {"index.md"}
+
+
+def test_every_extra_is_in_the_list_of_extras() -> None:
+    """What can be installed stands with what it brings."""
+    section = (ROOT / "pyproject.toml").read_text("utf-8").partition("[project.optional-dependencies]")[2]
+    extras = set(re.findall(r"^([a-z0-9]+) = \[", section.partition("\n[")[0], re.MULTILINE))
+    page = (DOCS / "installation.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[a-z0-9`, ]+) \|", page, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == extras
+
+
 def test_readme_is_short() -> None:
     """README has at most 130 lines; the rest is documentation."""
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 130
@@ -191,6 +207,17 @@ def test_a_mark_holds_for_the_block_after_it() -> None:
     """The reason goes with the next block, and with no other."""
     page = "<!-- not run: it is slow -->\n\n```python\n1 / 0\n```\n\n```python\npass\n```\n"
     assert [block.reason for block in blocks_of(page)] == ["it is slow", None]
+
+
+def test_a_saved_file_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file defines is not there in the next block unless that imports it: so it is for a reader."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    page, saved = tmp_path / "page.md", "```python\n# saved_page.py\nvalue = 1\n```\n\n"
+    page.write_text(saved + "```python\nassert value == 1\n```\n", "utf-8")
+    with pytest.raises(NameError):
+        run_page(page, tmp_path, {}, invoke)
+    page.write_text(saved + "```python\nfrom saved_page import value\nassert value == 1\n```\n", "utf-8")
+    assert run_page(page, tmp_path, {}, invoke) == 2
 
 
 def test_a_block_that_fails_fails_the_page(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rapidjws.cli.app import COMMANDS, _built
 from rapidjws.errors import CODES
 from rapidjws.observe import METRICS
 
@@ -48,6 +50,22 @@ def test_every_command_has_its_section() -> None:
         assert f"## `rapidjws {command.name or command.callback.__name__}`" in text
     assert "| `--jwks` |" in text
     assert "| `--json` |" in text
+
+
+def test_every_option_of_a_command_is_on_the_page() -> None:
+    """What a command takes and nobody reads about is there by accident: ``--no-``, completion for a group."""
+    page = (FOLDER / "cli.md").read_text("utf-8")
+    parts = re.split(r"^## `rapidjws ([^`]+)`$", page, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    todo: list[tuple[str, Any]] = [(name, _built(name)) for name in COMMANDS]
+    missing = []
+    while todo:
+        path, command = todo.pop()
+        shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", sections[path]))
+        given = [name for one in command.params for name in (*one.opts, *one.secondary_opts)]
+        missing += [f"{path} {name}" for name in given if name.startswith("-") and name not in shown]
+        todo += [(f"{path} {name}", one) for name, one in getattr(command, "commands", {}).items()]
+    assert missing == []
 
 
 def test_codes_that_pages_name_exist() -> None:

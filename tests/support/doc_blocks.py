@@ -2,7 +2,8 @@
 
 A block is run unless the comment ``<!-- not run: REASON -->`` stands before it. ``<!-- prelude ... -->``
 holds Python that a page's blocks need and a reader does not. Blocks of a page share their names and a folder;
-a block whose first line is ``# NAME.py`` or ``# NAME.toml`` is also written to that file.
+a block whose first line is ``# NAME.py`` or ``# NAME.toml`` is also written to that file; what it
+defines is seen by the blocks that import it, as by a reader.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def run_page(
         if name is not None:
             (folder / name[1]).write_text(block.text, "utf-8")
         if block.language in {"prelude", "python"}:
-            run_python(block, path.name, shared)
+            run_python(block, path.name, shared if name is None else dict(shared))
         elif block.language == "console":
             run_console(block, path.name, invoke)
         elif block.language == "toml":

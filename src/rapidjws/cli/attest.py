@@ -29,7 +29,9 @@ class _SignByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_SignByDefault, help="Sign statements about artifacts.", no_args_is_help=True)
+app = typer.Typer(
+    cls=_SignByDefault, help="Sign statements about artifacts.", no_args_is_help=True, add_completion=False
+)
 Artifacts = Annotated[list[Path], typer.Argument(help="Files.")]
 MaybeAlg = Annotated[str | None, typer.Option(help="Algorithm, where the key leaves a choice.")]
 

@@ -30,7 +30,9 @@ from rapidjws.jwt.decision import OK
 if TYPE_CHECKING:
     from rapidjws.audit import TrailWriter
 
-app = typer.Typer(help="The audit trail: a tamper-evident log of decisions.", no_args_is_help=True)
+app = typer.Typer(
+    help="The audit trail: a tamper-evident log of decisions.", no_args_is_help=True, add_completion=False
+)
 app.command()(erase)
 app.command()(seal)
 app.command()(restore)
@@ -131,7 +133,9 @@ def sequence(
     key: Annotated[
         Path | None, typer.Option(help="The private key that signs checkpoints, JWK, PEM or DER.")
     ] = None,
-    buffered: Annotated[bool, typer.Option(help="Answer before records are on the disk.")] = False,
+    buffered: Annotated[
+        bool, typer.Option("--buffered", help="Answer before records are on the disk.")
+    ] = False,
     checkpoint_s: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 1.0,
     config: Config = None,
 ) -> None:

@@ -36,7 +36,10 @@ def timestamp(
     ] = None,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds for the whole request.")] = 10.0,
     insecure_allow_http: Annotated[
-        bool, typer.Option(help="Allow http: the stamp is verified, what is asked is not hidden.")
+        bool,
+        typer.Option(
+            "--insecure-allow-http", help="Allow http: the stamp is verified, what is asked is not hidden."
+        ),
     ] = False,
 ) -> None:
     """Have the trail's checkpoint stamped, and store the stamp beside it: exit 0, 1 for no good stamp, 2."""

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
     from rapidjws.authz.authorizer import Authorizer
 
-app = typer.Typer(help="Rules after the verdict: try them, compare two versions.", no_args_is_help=True)
+app = typer.Typer(
+    help="Rules after the verdict: try them, compare two versions.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 SECOND_US = 1_000_000
 ENFORCED = "Take rules in detect and warn as if they were in enforce."
 
@@ -43,7 +47,10 @@ def _authz() -> None:
 def try_examples(
     file: Annotated[Path, typer.Argument(help="Configuration with authz.rules and authz.examples.")],
     coverage: Annotated[
-        bool, typer.Option(help="Fail where a rule has no example that meets it, and one that does not.")
+        bool,
+        typer.Option(
+            "--coverage", help="Fail where a rule has no example that meets it, and one that does not."
+        ),
     ] = False,
     as_enforced: Annotated[bool, typer.Option("--enforced", help=ENFORCED)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,

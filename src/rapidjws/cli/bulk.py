@@ -20,7 +20,7 @@ from rapidjws.jws.verifier import Verifier
 from rapidjws.jwt.engine import Engine
 from rapidjws.jwt.issuer import Issuer
 
-app = typer.Typer(help="Verify tokens by the million.", no_args_is_help=True)
+app = typer.Typer(help="Verify tokens by the million.", no_args_is_help=True, add_completion=False)
 _KEYS_WAIT_S = 30.0
 
 

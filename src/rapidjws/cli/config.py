@@ -19,7 +19,9 @@ from rapidjws.config.read import load_config
 from rapidjws.errors import RapidJWSError
 from rapidjws.sidecar.settings import absolute_address, settings_from
 
-app = typer.Typer(help="Configuration files: check, show, init, schema.", no_args_is_help=True)
+app = typer.Typer(
+    help="Configuration files: check, show, init, schema.", no_args_is_help=True, add_completion=False
+)
 
 File = Annotated[Path, typer.Argument(help="The configuration, TOML or JSON.")]
 IgnoreFiles = Annotated[

@@ -20,7 +20,7 @@ from rapidjws.contract.publish import MARKS, TITLES, publish, verdict
 from rapidjws.contract.samples import send as send_samples
 from rapidjws.errors import RapidJWSError
 
-contract = typer.Typer(help="Get a partner ready.", no_args_is_help=True)
+contract = typer.Typer(help="Get a partner ready.", no_args_is_help=True, add_completion=False)
 _STYLES = {"pass": "green", "fail": "bold red", "open": "yellow"}
 _HOUR_S = 3600
 

@@ -25,7 +25,7 @@ from rapidjws.observe.timeline_markdown import span, timeline_markdown
 from rapidjws.observe.timeline_plot import lanes_text, moment, timeline_svg
 from rapidjws.rollout.report.readiness import UNKNOWN, readiness
 
-app = typer.Typer(help="Look back at an incident.", no_args_is_help=True)
+app = typer.Typer(help="Look back at an incident.", no_args_is_help=True, add_completion=False)
 
 _AGO: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]+)?)\s*(s|m|min|h|d)")
 _UNITS_S: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}

@@ -32,7 +32,9 @@ from rapidjws.issuing.transitions import ready_at_s
 if TYPE_CHECKING:
     from rapidjws.sidecar.settings import ServerSettings
 
-app = typer.Typer(help="Keys that an issuer signs with, and when they change.", no_args_is_help=True)
+app = typer.Typer(
+    help="Keys that an issuer signs with, and when they change.", no_args_is_help=True, add_completion=False
+)
 
 Config = Annotated[Path, typer.Option("--config", help="The file for rapidjws issue, TOML or JSON.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a key.")]

@@ -15,7 +15,7 @@ from rapidjws.cli.files import read_octets
 from rapidjws.cli.output import add_row
 from rapidjws.jose.lint import Finding, lint_jwks
 
-jwks = typer.Typer(help="Look at JWK Sets.", no_args_is_help=True)
+jwks = typer.Typer(help="Look at JWK Sets.", no_args_is_help=True, add_completion=False)
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 

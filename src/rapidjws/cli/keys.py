@@ -22,7 +22,9 @@ from rapidjws.keys.fetched import FetchedKeys
 from rapidjws.sidecar.key_status import key_row
 
 app = typer.Typer(
-    help="Keys of a configuration: status, compare, refresh, revoke, unrevoke.", no_args_is_help=True
+    help="Keys of a configuration: status, compare, refresh, revoke, unrevoke.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 OWN_KEYS: Final = (

@@ -40,7 +40,7 @@ def lint(
             help="rfc8725, rfc9068, rfc9700 or fapi2, several times; by default all, some with notes alone."
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option(help="End with 1 for warnings as well.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 for warnings as well.")] = False,
     output: Annotated[
         Literal["text", "json", "sarif"],
         typer.Option("--format", help="A table, JSON, or SARIF 2.1.0 for CI."),

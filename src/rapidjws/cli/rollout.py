@@ -34,7 +34,9 @@ from rapidjws.rollout.state import plan_members
 if TYPE_CHECKING:
     from rapidjws.config.read import LoadedConfig
 
-rollout = typer.Typer(help="Look at a rollout, and change it while it runs.", no_args_is_help=True)
+rollout = typer.Typer(
+    help="Look at a rollout, and change it while it runs.", no_args_is_help=True, add_completion=False
+)
 
 Config = Annotated[Path, typer.Option("--config", help="Configuration file, TOML or JSON.")]
 Partner = Annotated[str | None, typer.Option(help="One partner; by default everyone.")]
