@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
 from rapidjws import _files
 from rapidjws._checks import checked
-from rapidjws._scheduler import scheduler
 from rapidjws.errors import RapidJWSError
-from rapidjws.keys.settings import positive_s
-from rapidjws.keys.source import Source
+from rapidjws.keys.polled import PolledSource
 from rapidjws.verify.key_set_file import read_key_set
 from rapidjws.verify.protocols import Clock, EventListener, no_events
 
 
-class FileJWKS(Source):
+class FileJWKS(PolledSource):
     """Bring an issuer's keys from a JWK Set file; give it to ``Issuer(keys=...)``.
 
     Args:
@@ -38,22 +34,9 @@ class FileJWKS(Source):
         events: EventListener = no_events,
         clock: Clock | None = None,
     ) -> None:
-        positive_s("poll_s", poll_s)
-        super().__init__(str(path), events, clock)
-        self.path = Path(path)
-        self._poll_s = poll_s
+        super().__init__(path, poll_s, events, clock)
         self._seen: _files.Signature | None = None
-        self._watching = False
         self.reload()
-
-    def subscribe(self, changed: Any) -> None:
-        """Call a bound method after each change, and start looking at the file."""
-        super().subscribe(changed)
-        with self._lock:
-            if self._watching:
-                return
-            self._watching = True
-        self._look()
 
     def reload(self) -> bool:
         """Read the file where it changed; return whether the set in use is what it holds."""
@@ -76,18 +59,6 @@ class FileJWKS(Source):
             self._emit("file_refused", detail="no_usable_key")
         self._answered()
         return bool(keys.keys)
-
-    def _look(self) -> None:
-        try:
-            self.reload()
-        finally:  # whatever ends a look, another follows
-            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
-
-    def after_fork(self) -> None:
-        """Go on looking in a forked child."""
-        super().after_fork()
-        if self._watching:
-            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 
 
 def _word(fault: Exception) -> str:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from rapidjws import _files
 from rapidjws._checks import checked
-from rapidjws._scheduler import scheduler
 from rapidjws.errors import KeyRefused, RapidJWSError, error_for
 from rapidjws.jose.jwk import JWK
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.jose.limits import JWK_MAX_BYTES, JWKS_STATIC_MAX_KEYS
-from rapidjws.keys.settings import positive_s
-from rapidjws.keys.source import Source
+from rapidjws.keys.polled import PolledSource
 from rapidjws.verify.protocols import Clock, EventListener, no_events
 
 SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".cert", ".pub", ".key", ".der"})
 """Files of a folder that are read; their name without this is the kid."""
 
 
-class PEMFiles(Source):
+class PEMFiles(PolledSource):
     """Bring an issuer's keys from a PEM file, or a folder of them; give it to ``Issuer(keys=...)``.
 
     A file that turns bad changes nothing while it is there; one that goes takes its key with it. Certificates
@@ -50,26 +47,13 @@ class PEMFiles(Source):
         events: EventListener = no_events,
         clock: Clock | None = None,
     ) -> None:
-        positive_s("poll_s", poll_s)
         if kid not in (None, "name", "any"):
             raise error_for("configuration_invalid", "kid", expected=("name", "any"), actual=str(kid))
-        super().__init__(str(path), events, clock)
-        self.path = Path(path)
+        super().__init__(path, poll_s, events, clock)
         self._kid = kid
-        self._poll_s = poll_s
         self._seen: dict[Path, _files.Signature | None] = {}
         self._good: dict[Path, JWK] = {}
-        self._watching = False
         self.reload()
-
-    def subscribe(self, changed: Any) -> None:
-        """Call a bound method after each change, and start looking at the files."""
-        super().subscribe(changed)
-        with self._lock:
-            if self._watching:
-                return
-            self._watching = True
-        self._look()
 
     def reload(self) -> bool:
         """Read what changed; return whether the keys in use are those of the files."""
@@ -123,18 +107,6 @@ class PEMFiles(Source):
         if len(names) > JWKS_STATIC_MAX_KEYS:
             raise _files.FileRefused("too_large", str(self.path), f"more than {JWKS_STATIC_MAX_KEYS} files")
         return names, True
-
-    def _look(self) -> None:
-        try:
-            self.reload()
-        finally:  # whatever ends a look, another follows
-            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
-
-    def after_fork(self) -> None:
-        """Go on looking in a forked child."""
-        super().after_fork()
-        if self._watching:
-            scheduler.call_at(time.monotonic() + self._poll_s, self._look)
 
 
 def _read(name: Path, kid: str | None) -> JWK:
