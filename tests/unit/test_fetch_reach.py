@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from certified import CertifiedKey, x5c_of
 from web import Web
 
 from rapidjws import NOT_CHECKED, ConfigurationError, Engine, Issuer, RapidJWSError
+from rapidjws.config.named_files import check_certificates, named_file_faults
 from rapidjws.keys import DiscoveredJWKS, RemoteJWKS, RemotePEM, Transport, UnknownKids
 from rapidjws.keys.fetch import HttpsFetch
 from rapidjws.keys.fetch_failed import FetchFailed
@@ -179,6 +181,45 @@ def test_certificates_that_are_not_there_are_told_from_those_that_are_none(tmp_p
         HttpsFetch(Transport(ca=str(path)))
     path.write_text("hello")
     with pytest.raises(ConfigurationError, match="found 'none'"):
+        HttpsFetch(Transport(ca=str(path)))
+
+
+@pytest.mark.parametrize("kind", ["leaf", "both", "text"])
+def test_trust_is_put_in_authorities_only(tmp_path: Path, kind: str) -> None:
+    """A certificate that may not certify others is refused as an authority where the source is made."""
+    leaf, root = CertifiedKey().pem, CertifiedKey("root", is_ca=True).pem
+    path = tmp_path / "ca.pem"
+    path.write_text(root + leaf if kind == "both" else leaf)
+    given = leaf if kind == "text" else str(path)
+    with pytest.raises(ConfigurationError, match="a certificate that is no authority"):
+        RemoteJWKS("https://a.example/keys", transport=Transport(ca=given))
+    path.write_text(root)
+    RemoteJWKS("https://a.example/keys", transport=Transport(ca=str(path)))
+    with pytest.raises(ConfigurationError, match="no authority"):
+        check_certificates(leaf)
+
+
+def test_a_configuration_names_what_its_file_of_authorities_holds(tmp_path: Path) -> None:
+    """``config check`` tells a file without certificates from one that is no authority."""
+    (tmp_path / "ca.pem").write_text(CertifiedKey().pem)
+    tables = {"issuers": [{"ca": "ca.pem"}]}
+    (fault,) = named_file_faults(tables, tmp_path)
+    assert fault[1:] == ("certificates of authorities (CA true) in PEM", "a certificate that is no authority")
+    (tmp_path / "ca.pem").write_text("# F\u0151tan\u00fas\n" + CertifiedKey("root", is_ca=True).pem, "utf-8")
+    assert not list(named_file_faults(tables, tmp_path))
+    (tmp_path / "ca.pem").write_text("none")
+    assert [one[2] for one in named_file_faults(tables, tmp_path)] == ["no certificates"]
+
+
+def test_a_file_of_authorities_is_opened_as_any_trusted_file(tmp_path: Path) -> None:
+    """A FIFO hangs no start, and a file that strangers may write to is not trusted."""
+    pipe, path = tmp_path / "pipe", tmp_path / "ca.pem"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        HttpsFetch(Transport(ca=str(pipe)))
+    path.write_text(CertifiedKey("root", is_ca=True).pem)
+    path.chmod(0o666)
+    with pytest.raises(ConfigurationError, match="others may write"):
         HttpsFetch(Transport(ca=str(path)))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certified import CertifiedKey
 from opa_server import PolicyServer, plain, policy_server
 from rollouts import NOW_S, engine, good
 from rules import said
@@ -266,6 +267,14 @@ def test_what_cannot_be_meant_is_an_error_at_the_start(settings: dict[str, Any])
     given = {"url": "http://127.0.0.1:8181", "path": "a/allow", **settings}
     with pytest.raises(rapidjws.ConfigurationError):
         OPAPolicy(given.pop("url"), **given)
+
+
+def test_a_certificate_that_is_no_authority_is_refused(tmp_path: Path) -> None:
+    """Trust is put in authorities only."""
+    path = tmp_path / "ca.pem"
+    path.write_text(CertifiedKey().pem)
+    with pytest.raises(rapidjws.ConfigurationError, match="authorities"):
+        OPAPolicy("https://127.0.0.1:8181", path="a/allow", ca=str(path))
 
 
 def test_a_bearer_token_comes_from_a_private_file(tmp_path: Path) -> None:

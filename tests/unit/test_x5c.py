@@ -235,6 +235,20 @@ def test_a_chain_is_checked_at_the_tokens_time() -> None:
     assert _code(engine, leaf.token({}, x5c=chain, sigT="soon")) == "chain_refused"
 
 
+@pytest.mark.parametrize("days", [(-90, -3), (3, 90)])
+def test_the_dates_of_a_pinned_root_count(days: tuple[int, int]) -> None:
+    """A pinned root out of its dates vouches for nothing now, and for tokens of its time by policy."""
+    root = CertifiedKey("root", is_ca=True, days=days)
+    leaf = CertifiedKey("leaf", root, days=(-90, 90))
+    now, then = _engine(X5CKeys(root.pem)), _engine(X5CKeys(root.pem, policy=X5CPolicy(time="token")))
+    for chain in (x5c_of(leaf), x5c_of(leaf, root)):
+        for _ in range(2):
+            token = leaf.token({"iat": NOW - 5 * DAY}, x5c=chain)
+            assert _code(now, token) == "chain_refused"
+            assert _code(then, token) == ("ok" if days[0] < 0 else "chain_refused")
+            assert _code(then, leaf.token({"iat": NOW}, x5c=chain)) == "chain_refused"
+
+
 def test_a_time_ahead_is_refused() -> None:
     """A token that says it was signed later than now is refused, though its chain would hold then."""
     root = CertifiedKey("root", is_ca=True)

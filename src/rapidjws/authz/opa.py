@@ -287,9 +287,13 @@ def _is_loopback(host: str) -> bool:
 
 def _tls(ca: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=ca)
     except (OSError, ValueError):
         raise error_for("configuration_invalid", "opa.ca", "a PEM file of certificates", ca) from None
+    found = context.cert_store_stats()
+    if found["x509_ca"] != found["x509"]:
+        raise error_for("configuration_invalid", "opa.ca", "authorities (CA true) in PEM", ca)
+    return context
 
 
 def _secret(path: str) -> str:

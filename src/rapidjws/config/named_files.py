@@ -70,10 +70,13 @@ def check_certificates(pem: str) -> None:
     Raises:
         ConfigurationError: ``configuration_invalid``.
     """
+    from rapidjws.keys.fetch import check_authorities
+
     try:
-        ssl.create_default_context(cadata=pem)
+        context = ssl.create_default_context(cadata=pem)
     except (OSError, ValueError):  # ssl.SSLError is an OSError
         raise error_for("configuration_invalid", "ca", CERTIFICATES, NO_CERTIFICATES) from None
+    check_authorities(context)
 
 
 def reason_of(fault: BaseException) -> str:
@@ -99,8 +102,12 @@ def _issuer_faults(issuer: dict[str, Any], folder: Path) -> Iterator[tuple[str, 
     if isinstance(trusted, str) and "-----BEGIN" not in trusted:
         try:
             octets = _files.read_trusted(folder / trusted, CA_MAX_BYTES)
-            check_certificates(octets.decode("ascii"))
-        except (RapidJWSError, ValueError):  # or no ASCII, or no name that a folder can hold
+            check_certificates(
+                octets.decode("latin-1").encode("ascii", "replace").decode()
+            )  # names in comments
+        except RapidJWSError as refused:
+            yield "ca", str(refused.expected), reason_of(refused)
+        except ValueError:  # no name that a folder can hold
             yield "ca", CERTIFICATES, NO_CERTIFICATES
         except OSError as fault:
             yield "ca", CERTIFICATES, reason_of(fault)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from rapidjws import _files
 from rapidjws._checks import checked
-from rapidjws.errors import error_for
+from rapidjws.errors import ConfigurationError, error_for
 from rapidjws.keys.credentials import check_files, proxy_headers, request_headers
 from rapidjws.keys.fetch_failed import FetchFailed
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 JWKS_ACCEPTED: Final = "application/jwk-set+json, application/json, */*;q=0.1"
 CERTIFICATE_MAX_BYTES: Final = 256 * 1024
+AUTHORITIES_MAX_BYTES: Final = 4 * 1024 * 1024
 HOST_MAX_CHARS: Final = 253  # RFC 1035 s.2.3.4, in text
 HOST: Final = re.compile(r"[a-z0-9._:-]+")  # a stranger's words: nothing else is shown of them
 
@@ -178,7 +179,7 @@ class HttpsFetch:
             _files.read_trusted(Path(path), CERTIFICATE_MAX_BYTES)
             context = _tls_context(self._transport.ca)
             context.load_cert_chain(path, password="")  # a key that needs one would ask at the terminal
-        except (OSError, ValueError):  # ssl.SSLError is an OSError
+        except (OSError, ValueError, ConfigurationError):  # ssl.SSLError is an OSError
             raise FetchFailed("credential") from None
         self._context, self._shown = context, seen
 
@@ -242,12 +243,28 @@ def is_tls(fault: BaseException) -> bool:
 
 
 def _tls_context(ca: str | None) -> ssl.SSLContext:
+    if ca is None:
+        return ssl.create_default_context()
     try:
-        if ca is None:
-            return ssl.create_default_context()
         if "-----BEGIN" in ca:
-            return ssl.create_default_context(cadata=ca)
-        return ssl.create_default_context(cafile=os.fspath(ca))
-    except OSError as fault:  # of an SSLError the words are OpenSSL's
-        found = "none" if isinstance(fault, ssl.SSLError) else fault.strerror
+            context = ssl.create_default_context(cadata=ca)
+        else:
+            _files.read_trusted(Path(ca), AUTHORITIES_MAX_BYTES)  # OpenSSL waits for a FIFO's writer
+            context = ssl.create_default_context(cafile=os.fspath(ca))
+    except (OSError, ValueError) as fault:  # of an SSLError the words are OpenSSL's
+        found = "none" if isinstance(fault, (ssl.SSLError, ValueError)) else fault.strerror
         raise error_for("configuration_invalid", "ca", "PEM certificates", found) from None
+    check_authorities(context)
+    return context
+
+
+def check_authorities(context: ssl.SSLContext) -> None:
+    """Refuse trust in a certificate that may not certify others (RFC 5280 s.4.2.1.9).
+
+    Raises:
+        ConfigurationError: ``configuration_invalid``.
+    """
+    found = context.cert_store_stats()
+    if found["x509_ca"] != found["x509"]:
+        expected = "certificates of authorities (CA true) in PEM"
+        raise error_for("configuration_invalid", "ca", expected, "a certificate that is no authority")

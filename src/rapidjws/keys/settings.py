@@ -111,7 +111,8 @@ class Transport:
         timeout_s: For the whole fetch: name, connection, TLS, answer, body.
         max_bytes: Largest body.
         max_keys: Most entries of ``keys``.
-        ca: PEM file, or PEM text, of the only authorities trusted; None: the system's.
+        ca: PEM file, or PEM text, of the only authorities trusted; None: the system's. A certificate that is
+            no authority is refused where the source is made.
         refuse_private_addresses: Whether private, loopback and link-local addresses are refused.
         insecure_allow_http: Whether plain http is allowed: for tests only.
         proxy: ``http://HOST:PORT`` of a proxy that is asked to connect (HTTP CONNECT); None connects

@@ -29,7 +29,8 @@ class X5CKeys(Source):
     remembered, so that their next tokens cost what those of any key cost.
 
     Args:
-        roots: The pinned roots: PEM text, or files of PEM or DER.
+        roots: The pinned roots: PEM text, or files of PEM or DER. Their dates count like those of a chain's
+            other certificates: a root that has ended vouches for no token of a later time.
         policy: The demands on a chain, or the name of a profile: see :class:`X5CPolicy`.
         max_leaves: Most leaves remembered; where there are more, those learned first are forgotten.
         events: Listener.
