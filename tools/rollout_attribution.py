@@ -99,7 +99,7 @@ def attributed(kind: str, iss: str, named: str) -> Attribution:
         token=None if kind == "none" else "a token",
         partners=PARTNERS,
         owners=owners_of(PARTNERS.values()),
-        named_issuers=lambda token: (iss,),
+        named_issuers=lambda token, issuer=None: (iss,),
     )
 
 

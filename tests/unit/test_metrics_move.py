@@ -351,17 +351,16 @@ def test_displaced_tables_are_evictions() -> None:
 @pytest.mark.parametrize(("counters", "most"), [(True, 1), (False, 1)])
 def test_a_refused_payload_is_read_once(counters: bool, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose keys a token asked for is read once at most; never for counts alone where nothing is counted."""
-    from rapidjws.verify import key_selection, pipeline
+    from rapidjws.verify import key_selection
 
     reads: list[bytes] = []
 
-    def counting(octets: bytes, max_bytes: int) -> str | None:
+    def counting(octets: bytes, max_bytes: int) -> Any:
         reads.append(octets)
-        return tokens_iss(octets, max_bytes)
+        return names_of(octets, max_bytes)
 
-    tokens_iss = key_selection.unverified_iss
-    monkeypatch.setattr(key_selection, "unverified_iss", counting)
-    monkeypatch.setattr(pipeline, "unverified_iss", counting)
+    names_of = key_selection._stated_names
+    monkeypatch.setattr(key_selection, "_stated_names", counting)
     issuers = [
         rapidjws.Issuer(iss, keys=[tokens.public("ES256", name)], algorithms=["ES256"], audience=tokens.AUD)
         for iss, name in ((tokens.ISS, "k1"), ("https://other.example", "k2"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rapidjws._listeners import WeakListeners
 from rapidjws._scheduler import SystemClock, scheduler
+from rapidjws.jose.json_text import parser
 from rapidjws.jose.jwks import JWKSet
 from rapidjws.verify.protocols import Event, KeyState, emit, no_events
 
@@ -37,6 +38,7 @@ class Source:
     """Whether keys come only once tokens ask for them: none at first is then no fault."""
 
     def __init__(self, name: str, events: EventListener = no_events, clock: Clock | None = None) -> None:
+        parser()  # loaded before a thread reads keys: not half loaded where the process forks
         self.name = name
         self._events = events
         self._clock: Clock = clock or SystemClock()
