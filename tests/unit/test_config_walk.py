@@ -145,3 +145,17 @@ def test_N10_nothing_is_looked_at_for_another_machine(tmp_path: Path) -> None:
     path = written(tmp_path, tables)
     assert check(path)[0] == 1
     assert check(path, "--ignore-files") == (0, f"{path}: good\n")
+
+
+@pytest.mark.parametrize(("key", "value"), [("nonce_period_s", 9), ("nonce_period_s", 86_401)])
+@pytest.mark.parametrize("secrets", [True, False])
+def test_a_value_beside_a_file_is_looked_at_for_another_machine(
+    key: str, value: int, secrets: bool, tmp_path: Path
+) -> None:
+    """With --ignore-files the secrets are not read; what stands beside their file is checked all the same."""
+    tables = changed("dpop", key, value)
+    tables["dpop"]["nonce_secrets_file"] = "absent"
+    if not secrets:
+        del tables["dpop"]["nonce_secrets_file"]
+    status, text = check(written(tmp_path, tables), "--ignore-files")
+    assert (status, f"dpop.{key}: " in text) == (1, True), text

@@ -79,12 +79,9 @@ def _body(folder: Path, server: dict[str, Any], check: Check, files: bool, table
 
 def _dpop(table: dict[str, Any], *, folder: Path, files: bool) -> object:
     """Check the table ``dpop``, its secrets where files are looked at."""
-    if not files:
-        names = ("nonce_secrets_file", "nonce_period_s", "nonce_required")
-        table = {name: value for name, value in table.items() if name not in names}
     from rapidjws.config.senders import dpop_from
 
-    return dpop_from(table, folder)
+    return dpop_from(table, folder, files=files)
 
 
 def _mtls(table: dict[str, Any]) -> object:

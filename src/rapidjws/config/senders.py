@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidjws import _files
@@ -57,6 +58,8 @@ def dpop_from(
     folder: Path,
     replay: dict[str, Any] | None = None,
     events: EventListener = no_events,
+    *,
+    files: bool = True,
 ) -> DPoP:
     """Return the checks of a table ``dpop``.
 
@@ -65,6 +68,7 @@ def dpop_from(
         folder: What paths are relative to.
         replay: The table ``replay``: where proofs are remembered.
         events: Listener.
+        files: Whether the secrets are read; False is for a check alone, with random ones in their place.
 
     Raises:
         ConfigurationError: ``configuration_invalid``.
@@ -80,9 +84,8 @@ def dpop_from(
         name = next(name for name in _NONCES if _NONCES[name] in of_nonces)
         raise error_for("configuration_invalid", f"dpop.{name}", expected="nonce_secrets_file beside it")
     if kept is not None:
-        settings["nonces"] = DPoPNonces(
-            secrets=secrets_in(folder / kept, "dpop.nonce_secrets_file"), **of_nonces
-        )
+        secrets = secrets_in(folder / kept, "dpop.nonce_secrets_file") if files else [os.urandom(32)]
+        settings["nonces"] = DPoPNonces(secrets=secrets, **of_nonces)
     settings["replay"] = replay_store_from(replay or {}, events)
     if "replay_on_failure" in settings:
         settings["on_failure"] = settings.pop("replay_on_failure")
