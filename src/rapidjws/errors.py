@@ -51,7 +51,8 @@ class RapidJWSError(Exception):
     Args:
         code: A key of ``CODES``.
         place: Where it was found: ``"header.crit[0]"``, ``"claims.exp"``, ``"keys[3].n"``, ``"token"``.
-        expected, actual: A safe value, or words for one; never token, signature, payload or key bytes.
+        expected: A safe value, or words for one; never token, signature, payload or key bytes.
+        actual: The same of what was found.
     """
 
     __slots__ = ("actual", "claimed_issuer", "code", "expected", "issuer", "place")
