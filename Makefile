@@ -118,7 +118,7 @@ docs: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/docs-deps ## the documenta
 	$(BIN)/python tools/reference.py --check
 	$(BIN)/python tools/issuing_configuration.py --check
 	$(BIN)/python tools/troubleshooting.py --check
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tools/docs_site.py
 
 lint: $(STAMPS)/package $(STAMPS)/test-deps $(STAMPS)/lint-deps ## ruff, mypy --strict, the C layout, C warnings as errors
 	$(BIN)/ruff check .

@@ -63,8 +63,7 @@ class RapidJWSError(Exception):
         super().__init__()
         self.code = code
         self.place = place
-        self.expected = expected
-        self.actual = actual
+        self.expected, self.actual = expected, actual
         self.issuer: str | None = None  # under whose key the signature verified, if it did
         self.claimed_issuer: str | None = None  # whose keys were used: anybody can name it
 
@@ -75,7 +74,7 @@ class RapidJWSError(Exception):
 
     @property
     def reason(self) -> Reason:
-        """Return the one of ten reasons that this code belongs to."""
+        """Return the reason that this code belongs to."""
         return CODES[self.code].reason
 
     @property
