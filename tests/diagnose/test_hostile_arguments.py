@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from test_hostile_output import CANARIES, TOGETHER, hold
 from typer.testing import CliRunner
 
 from rapidjws.cli.app import app, whole_app
+from rapidjws.signing import LocalSigner, sign_compact
+from rapidjws.testing import make_key
 
 SERVING = {"demo"}
 """Takes numbers only, and runs for seconds."""
@@ -63,7 +67,11 @@ def calls(command: Any, value: str) -> list[list[str]]:
     return made
 
 
-@pytest.mark.parametrize("name", TOGETHER)
+NO_TEXT = {"octets": "k\udc80x\udcff", "surrogate": "k\ud800x"}
+"""What Python makes of octets in an argument that are not UTF-8, and what no argument can be."""
+
+
+@pytest.mark.parametrize("name", [*TOGETHER, *NO_TEXT])
 @pytest.mark.parametrize("leaf", ALL, ids=lambda leaf: " ".join(leaf[0]))
 def test_S26_arguments_of_every_command(
     leaf: tuple[tuple[str, ...], Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -71,7 +79,7 @@ def test_S26_arguments_of_every_command(
     """A refusal of a value, whatever parameter has it, is harmless, and no traceback."""
     monkeypatch.chdir(tmp_path)
     words, command = leaf
-    for given in calls(command, TOGETHER[name]):
+    for given in calls(command, {**TOGETHER, **NO_TEXT}[name]):
         result = CliRunner().invoke(app, [*words, *given], input="")
         fault = result.exception
         assert fault is None or isinstance(fault, SystemExit), (words, given, fault)
@@ -86,3 +94,17 @@ def test_S26_the_walk_finds_the_commands() -> None:
     every = calls(found["audit search"], CANARIES["escape"])
     assert len(every) == 9
     assert all(sum(CANARIES["escape"] in word for word in one) == 1 for one in every)
+
+
+def test_a_name_of_a_file_need_not_be_text(tmp_path: Path) -> None:
+    """A key set whose name is Latin-1 is read, where it is there; elsewhere such a value is no text."""
+    key = make_key("ES256", kid="a")
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.json")
+    token = sign_compact(b"{}", LocalSigner(key))
+    wanted = ["verify", "--jwks", name, "--alg", "ES256"]
+    missing = CliRunner().invoke(app, wanted, input=token)
+    assert missing.exit_code == 2
+    assert "text in UTF-8 is expected" in missing.output
+    Path(name).write_text(json.dumps({"keys": [key.public().as_dict()]}))
+    found = CliRunner().invoke(app, wanted, input=token)
+    assert found.exit_code == 0, found.output

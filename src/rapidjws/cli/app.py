@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import Any, Final, NamedTuple
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _SETTINGS: Final[dict[str, Any]] = {"add_completion": False, "pretty_exceptions_enable": False}
 
@@ -143,7 +147,38 @@ def _built(name: str) -> Any:
         loaded = alone
     command = typer.main.get_command(loaded)
     command.name = name
+    for leaf in _leaves(command):
+        leaf.callback = _with_texts(leaf.callback)
     return command
+
+
+def _leaves(command: Any) -> Iterator[Any]:
+    """Yield the commands of a group and of the groups in it; a command that is none alone."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield command
+        return
+    for one in below.values():
+        yield from _leaves(one)
+
+
+def _with_texts(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command's function, refused values that are no text: octets that are not UTF-8.
+
+    The name of a file that is there may have them; nothing else can be written, compared or signed with them.
+    """
+
+    @functools.wraps(run)
+    def checked(**given: Any) -> Any:
+        from rapidjws._checks import is_text
+
+        for name, value in given.items():
+            for one in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(one, str) and not is_text(one) and not os.path.lexists(one):
+                    raise typer.BadParameter("text in UTF-8 is expected", param_hint=name.replace("_", "-"))
+        return run(**given)
+
+    return checked
 
 
 class _Commands(TyperGroup):
