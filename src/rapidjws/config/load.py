@@ -31,7 +31,7 @@ from rapidjws.verify.protocols import Event, all_of, emit, no_events
 from rapidjws.verify.worker_pool import Task, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rapidjws.audit.settings import AuditSettings
     from rapidjws.authz.authorizer import Authorizer, RuleListener
@@ -253,6 +253,26 @@ class Service:
     signals: SignalService | None = None
 
 
+def _issuers_by_source(loaded: LoadedConfig, made: list[ConfigFile]) -> Callable[[], dict[str, str]]:
+    """Return what returns whose keys each source brings, put together once for each state of the tables.
+
+    Args:
+        loaded: The configuration at the start: sources have events before the engine is made.
+        made: Has the file that is followed, once it is there.
+    """
+    of_tables: list[dict[str, Any]] | None = None
+    by_source: dict[str, str] = {}
+
+    def issuers_by_source() -> dict[str, str]:
+        nonlocal of_tables, by_source
+        tables = made[0].issuer_tables if made else loaded.issuers
+        if tables is not of_tables:
+            by_source, of_tables = key_sources_of(tables, loaded.folder), tables
+        return by_source
+
+    return issuers_by_source
+
+
 def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
     """Build all that a configuration asks for, and follow the file: engine, policy, and what observes both.
 
@@ -271,11 +291,7 @@ def build_service(loaded: LoadedConfig, *listeners: EventListener) -> Service:
     logs = log_settings_from(loaded.section("logs"), loaded.folder)
     made: list[ConfigFile] = []
 
-    def issuers_by_source() -> dict[str, str]:
-        """Return whose keys each source brings; sources have events before the engine is made."""
-        tables = made[0].issuer_tables if made else loaded.issuers
-        return key_sources_of(tables, loaded.folder)
-
+    issuers_by_source = _issuers_by_source(loaded, made)
     recorder = MetricRecorder(issuers_by_source)  # counts once it has memory
     recorder.has_exemplars = loaded.section("observability").get("exemplars", True)
     event_log = EventLog(issuers_by_source, lines_per_minute=logs.lines_per_minute)

@@ -145,7 +145,7 @@ class Partner:
         """Return why issuer or algorithm of a verified token are not this partner's, or None."""
         issuers = tuple(self.issuers)
         if issuers and verified.issuer not in issuers and set(issuers).isdisjoint(verified._issuer_names):
-            return error_for("partner_mismatch", "claims.iss", expected=tuple(self.issuers))
+            return error_for("partner_mismatch", "claims.iss", expected=issuers)
         alg = verified.alg
         until_s = self.retiring.get(alg)
         if until_s is not None:
