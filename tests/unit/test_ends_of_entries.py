@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tokens
+from listed_revocations import ListedRevocations
 
 from rapidjws import ConfigurationError, Engine
 from rapidjws.authz.amounts import DIGITS_MAX, Limit, amount_of
@@ -138,31 +138,9 @@ def test_a_leaf_serves_the_algorithm_it_was_prepared_for() -> None:
     assert slot_of(snapshot, 0, leaf, "PS256") is None
 
 
-class _Store:
-    """Revocations that others change too."""
-
-    def __init__(self) -> None:
-        self.listed: list[Revocation] = []
-
-    def load(self) -> Sequence[Revocation]:
-        """Return all."""
-        return list(self.listed)
-
-    def add(self, revocation: Revocation) -> None:
-        """Keep one."""
-        self.listed.append(revocation)
-
-    def remove(self, revocation: Revocation) -> None:
-        """Lift one."""
-        self.listed.remove(revocation)
-
-    def subscribe(self, changed: Callable[[], None]) -> None:
-        """Tell nobody: the test does."""
-
-
 def test_what_a_store_has_taken_is_lifted_when_another_lifts_it() -> None:
     """Once it is kept there, it holds for as long as it is listed."""
-    store = _Store()
+    store = ListedRevocations()
     engine = Engine(tokens.issuer(), revocations=store)
     engine.revoke(kid="k")
     assert engine.revocations() == (Revocation(kid="k"),)

@@ -6,11 +6,11 @@ import asyncio
 import base64
 import json
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import tokens
+from listed_revocations import ListedRevocations
 from registries import LIMIT_S, Directory, code, issuer, name_of, registry, token, until
 from tokens import NOW_S
 
@@ -58,34 +58,9 @@ async def _acode(engine: rapidjws.Engine, text: str) -> str:
     return "ok"
 
 
-class Store:
-    """A revocation store whose list somebody else changes."""
-
-    def __init__(self) -> None:
-        self.listed: list[Revocation] = []
-        self.changed: list[Callable[[], None]] = []
-        self.is_lost = False
-
-    def load(self) -> list[Revocation]:
-        """Return all that hold."""
-        return list(self.listed)
-
-    def add(self, revocation: Revocation) -> None:
-        """Keep one."""
-        self.listed.append(revocation)
-
-    def remove(self, revocation: Revocation) -> None:
-        """Lift one."""
-        self.listed.remove(revocation)
-
-    def subscribe(self, changed: Callable[[], None]) -> None:
-        """Call back."""
-        self.changed.append(changed)
-
-
 def test_revocations_of_others_hold_for_issuers_that_are_looked_up() -> None:
     """A store's revocations hold from the start and as they come; a lost store refuses."""
-    store = Store()
+    store = ListedRevocations()
     store.listed = [Revocation(issuer=name_of(1), kid="k1-es256")]
     engine = registry(Directory(), revocations=store)
     assert tokens.code_of(engine, token(name_of(1))) == "revoked"
